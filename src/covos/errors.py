@@ -1,0 +1,84 @@
+"""Every error that covos raises on purpose, as one tree.
+
+    CovosError                      exit code   meaning
+    ├── UsageError                  2           the call itself is wrong (an option, a name, an existing output)
+    ├── InputError                  3           an input cannot be read or makes no sense
+    │   ├── SourceError                         a video, a folder of frames or an image
+    │   ├── AnnotationError                     a mask or an annotation tree
+    │   └── CheckpointError                     a weights file
+    ├── IncompleteError             4           partly done: the rest is on disk and listed in the report
+    └── EnvironmentProblem          5           disk, memory, device or a missing optional package
+
+Each error says *what* happened, *why*, and how to *fix* it, one line each. The command line prints these
+three lines and exits with ``exit_code``; 1 is left for bugs of ours, 130 for an interruption.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class CovosError(Exception):
+    """Base of all errors that are raised on purpose.
+
+    Attributes:
+        what: What failed, one line, naming the file or value.
+        why: The reason, one line.
+        fix: What the user can do about it, one line.
+        exit_code: The exit status that the command line ends with.
+    """
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, what: str, *, why: str, fix: str) -> None:
+        super().__init__(what, why, fix)
+        self.what = what
+        self.why = why
+        self.fix = fix
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _rebuild, (type(self), self.what, self.why, self.fix)
+
+    def __str__(self) -> str:
+        return f"{self.what}\n  why: {self.why}\n  fix: {self.fix}"
+
+
+def _rebuild(kind: type[CovosError], what: str, why: str, fix: str) -> CovosError:
+    # The keyword-only arguments make the default pickling of exceptions fail; workers send errors home.
+    return kind(what, why=why, fix=fix)
+
+
+class UsageError(CovosError):
+    """The call is wrong: an option, an unknown name, an output that exists."""
+
+    exit_code = 2
+
+
+class InputError(CovosError):
+    """An input cannot be read or makes no sense."""
+
+    exit_code = 3
+
+
+class SourceError(InputError):
+    """A video, a folder of frames or an image cannot be read."""
+
+
+class AnnotationError(InputError):
+    """A mask or an annotation tree cannot be read or does not fit its frames."""
+
+
+class CheckpointError(InputError):
+    """A weights file cannot be read or does not fit the model."""
+
+
+class IncompleteError(CovosError):
+    """Part of the work is done and on disk; the report lists what is missing."""
+
+    exit_code = 4
+
+
+class EnvironmentProblem(CovosError):
+    """The machine lacks something: disk space, memory, a device, an optional package."""
+
+    exit_code = 5

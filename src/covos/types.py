@@ -1,0 +1,104 @@
+"""The small values that flow through covos. Everything here is frozen and cheap.
+
+Shape legend, used in names and docstrings: ``H`` height, ``W`` width, ``C`` channels, ``N`` frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+ImageArray: TypeAlias = NDArray[np.uint8]
+"""H x W x 3, uint8, RGB, 0..255."""
+LabelArray: TypeAlias = NDArray[np.uint8]
+"""H x W, uint8; 0 = background, 1.. = object ids; 255 = void, on reading annotations only."""
+ProbabilityArray: TypeAlias = NDArray[np.float32]
+"""H x W, float32, in [0, 1]."""
+MaskArray: TypeAlias = NDArray[np.bool_]
+"""H x W, bool."""
+
+FrameStatus: TypeAlias = Literal["ok", "concealed"]
+SourceKind: TypeAlias = Literal["video", "frames", "image"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Frame:
+    """One decoded picture, as it is displayed (rotation applied).
+
+    Attributes:
+        index: 0-based position among the decoded frames.
+        stem: Name for this frame's outputs: the file's stem, or the index in five digits for a video.
+        image: H x W x 3 uint8 RGB.
+        pts: Presentation time in units of ``time_base``, as the source has it.
+        time_base: Seconds per unit of ``pts``.
+        status: ``"concealed"`` if the decoder reported damage that it painted over.
+    """
+
+    index: int
+    stem: str
+    image: ImageArray
+    pts: int
+    time_base: Fraction
+    status: FrameStatus = "ok"
+
+    @property
+    def time(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return int(self.image.shape[0]), int(self.image.shape[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceInfo:
+    """What is known of a source before its frames are decoded.
+
+    Attributes:
+        path: As given by the user.
+        kind: ``"video"``, ``"frames"`` (a folder or glob) or ``"image"``.
+        height: Displayed height in pixels (rotation applied), of the first frame.
+        width: Displayed width in pixels.
+        frame_count: Frames that the source promises: packets of the video stream, or files.
+        frame_rate: Average frames a second; None for a single image.
+        duration: Seconds, from the container's header; None where it has none.
+        time_base: Seconds per unit of the frames' ``pts``.
+        rotation: Degrees, counter-clockwise, that the container asks for and that reading applies.
+        has_audio: Whether there is an audio stream.
+        codec: Name of the video codec, or the image format.
+    """
+
+    path: str
+    kind: SourceKind
+    height: int
+    width: int
+    frame_count: int
+    frame_rate: Fraction | None
+    duration: float | None
+    time_base: Fraction
+    rotation: int = 0
+    has_audio: bool = False
+    codec: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameResult:
+    """What an engine says of one frame.
+
+    Attributes:
+        frame: The frame, with its picture.
+        probability: H x W float32 in [0, 1], at the frame's own size: that the pixel belongs to the subject.
+        labels: H x W uint8; 0 = background, 1.. = object ids.
+        confidence: In [0, 1]: how far the probabilities are from undecided (see the engine that made it).
+    """
+
+    frame: Frame
+    probability: ProbabilityArray
+    labels: LabelArray
+    confidence: float
