@@ -78,7 +78,7 @@ class IncompleteError(CovosError):
     exit_code = 4
 
 
-class EnvironmentProblem(CovosError):
+class EnvironmentProblem(CovosError):  # noqa: N818 - Python has an EnvironmentError
     """The machine lacks something: disk space, memory, a device, an optional package."""
 
     exit_code = 5
