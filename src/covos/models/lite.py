@@ -1,0 +1,111 @@
+"""covos-lite: COSNet's plan at a twentieth of its size.
+
+    frame -> EfficientNet-Lite0 -> context (ASPP) at stride 16 = V -> co-attention with R references -> decoder -> logit
+
+Each frame is encoded once (`encode`); what the references hold is put in a `Memory` (`memorise`); a query is decoded
+against it (`decode`). Beside the features, a reference hands on what it makes of itself alone: the probability of a
+still-image head (COSNet's ``main_classifier``) at each position. So a query learns not only what it has in common
+with the references, but also how often that was judged the subject there.
+
+Shape legend: B batch, C channels, H height, W width, M positions of the references.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from covos.models.aspp import SeparableASPP
+from covos.models.coattention import CoAttention, Memory
+from covos.models.decoder import SkipDecoder
+from covos.models.encoders import EfficientNetLite
+from covos.models.layers import pointwise_conv, upsample_to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiteConfig:
+    """Widths of covos-lite, in channels."""
+
+    context: int = 128
+    aspp_branch: int = 96
+    dilations: tuple[int, ...] = (3, 6, 12)
+    keys: int = 64
+    widths: tuple[int, int, int] = (128, 96, 64)
+    skips: tuple[int, int] = (48, 24)
+
+
+class Features(NamedTuple):
+    """A batch of encoded frames: all that is ever needed of them."""
+
+    v_BCHW: Tensor
+    """Context at stride 16."""
+    still_B1HW: Tensor
+    """Logit of the still-image head at stride 16."""
+    s8_BCHW: Tensor
+    s4_BCHW: Tensor
+
+
+class Decoded(NamedTuple):
+    """Predictions for a batch of queries."""
+
+    logit_B1HW: Tensor
+    """At stride 4."""
+    extra_BEHW: Tensor
+    """What was read, at stride 16, from the extra channels given to `CovosLite.memorise`."""
+
+
+class CovosLite(nn.Module):
+    """The network of `covos-lite`.
+
+    Frames are B x 3 x H x W float RGB in [0, 1], H and W multiples of 32.
+    """
+
+    stride = 32
+    """Heights and widths must be multiples of this."""
+
+    def __init__(self, config: LiteConfig | None = None) -> None:
+        super().__init__()
+        config = config or LiteConfig()
+        self.config = config
+        self.encoder = EfficientNetLite()
+        c_s4, c_s8, c_s16, c_s32 = EfficientNetLite.channels
+        self.deep = pointwise_conv(c_s32, config.context)
+        self.context = SeparableASPP(
+            config.context + c_s16, config.context, branch=config.aspp_branch, dilations=config.dilations
+        )
+        self.still = nn.Conv2d(config.context, 1, 1)
+        self.coattention = CoAttention(config.context, affinity="cosine", key_channels=config.keys)
+        self.decoder = SkipDecoder(
+            2 * config.context + 3, c_s8=c_s8, c_s4=c_s4, widths=config.widths, skips=config.skips
+        )
+
+    def encode(self, image_BCHW: Tensor) -> Features:
+        """Encode frames, each by itself."""
+        pyramid = self.encoder(image_BCHW)
+        deep = upsample_to(self.deep(pyramid.s32), pyramid.s16.shape[2:])
+        v = self.context(torch.cat([deep, pyramid.s16], dim=1))
+        return Features(v, self.still(v), pyramid.s8, pyramid.s4)
+
+    def memorise(self, features: Features, *, extra_BEHW: Tensor | None = None) -> Memory:
+        """Turn encoded references into a memory of M = H/16 * W/16 positions each.
+
+        Args:
+            features: Of the references.
+            extra_BEHW: Channels at stride 16 to carry along; `Decoded.extra_BEHW` has what the queries read of them.
+        """
+        carried = torch.sigmoid(features.still_B1HW.float())
+        if extra_BEHW is not None:
+            carried = torch.cat([carried, extra_BEHW], dim=1)
+        return self.coattention.memorise(features.v_BCHW, carried)
+
+    def decode(self, features: Features, memory: Memory) -> Decoded:
+        """Segment encoded queries against a memory of the same batch size."""
+        read = self.coattention(features.v_BCHW, memory)
+        v = features.v_BCHW
+        own = torch.sigmoid(features.still_B1HW.float())
+        x = torch.cat([read.summary_BCHW, v, read.match_B1HW, read.extra_BEHW[:, :1], own], dim=1)
+        logit = self.decoder(x.to(v.dtype), features.s8_BCHW, features.s4_BCHW)
+        return Decoded(logit, read.extra_BEHW[:, 1:])

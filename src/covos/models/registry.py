@@ -1,0 +1,112 @@
+"""The models that covos knows by name, and how to load them or a file of weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covos.errors import CheckpointError, UsageError
+from covos.models.card import Card, read_card, sha256_of
+
+if TYPE_CHECKING:
+    from covos.models.lite import CovosLite
+
+DEFAULT_MODEL = "covos-lite"
+
+ARCHITECTURES = ("lite",)
+"""Networks that a weights file can be for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEntry:
+    """A model of the registry.
+
+    Attributes:
+        name: As users call it.
+        path: Of its weights.
+        card: Where the weights come from and what they are worth.
+    """
+
+    name: str
+    path: Path
+    card: Card
+
+
+def _embedded_folder() -> Path:
+    return Path(str(resources.files("covos.models"))) / "weights"
+
+
+def list_models() -> tuple[ModelEntry, ...]:
+    """The models whose weights are part of the package, by name."""
+    entries = []
+    for path in sorted(_embedded_folder().glob("*.safetensors")):
+        card = read_card(path)
+        if card is None:
+            raise CheckpointError(
+                f"{path} has no card", why="an embedded model needs one", fix="install covos again: it is damaged"
+            )
+        entries.append(ModelEntry(name=path.stem, path=path, card=card))
+    return tuple(entries)
+
+
+def find_model(name_or_file: str | Path) -> ModelEntry:
+    """Find a model by name, or take a weights file.
+
+    Raises:
+        UsageError: Neither a known name nor a file.
+        CheckpointError: The file differs from its card, or its card names an unknown architecture.
+    """
+    models = {entry.name: entry for entry in list_models()}
+    path = Path(name_or_file)
+    if str(name_or_file) in models:
+        entry = models[str(name_or_file)]
+    elif path.is_file():
+        card = read_card(path)
+        if card is None:
+            raise CheckpointError(
+                f"{path} has no card",
+                why=f"the file {path.with_suffix('.json').name} beside it says which network it is for",
+                fix="keep the .json that `covos train` writes beside the .safetensors",
+            )
+        entry = ModelEntry(name=card.name, path=path, card=card)
+    else:
+        raise UsageError(
+            f"unknown model {str(name_or_file)!r}",
+            why="neither a model of covos nor a file",
+            fix=f"use one of: {', '.join(models)}; or the path of a .safetensors file",
+        )
+    if entry.card.architecture not in ARCHITECTURES:
+        raise CheckpointError(
+            f"{entry.path} is for the network {entry.card.architecture!r}",
+            why="this covos does not know it",
+            fix=f"known are: {', '.join(ARCHITECTURES)}; a newer covos may know more",
+        )
+    return entry
+
+
+def verify(entry: ModelEntry) -> None:
+    """Compare a weights file with the hash in its card.
+
+    Raises:
+        CheckpointError: They differ.
+    """
+    found = sha256_of(entry.path)
+    if found != entry.card.sha256:
+        raise CheckpointError(
+            f"{entry.path} is damaged",
+            why=f"its sha256 begins with {found[:12]}, its card says {entry.card.sha256[:12]}",
+            fix="install covos again, or restore the file",
+        )
+
+
+def build_network(entry: ModelEntry) -> CovosLite:
+    """The network of a model with its weights, in evaluation mode, on the CPU."""
+    from covos.models.lite import CovosLite  # noqa: PLC0415 - listing models needs no torch
+    from covos.models.weights_file import load_weights  # noqa: PLC0415
+
+    verify(entry)
+    network = CovosLite()
+    load_weights(entry.path, network)
+    return network.eval()

@@ -1,0 +1,1 @@
+"""Training: recipes, data on the fly, the loop, checkpoints, export."""

@@ -1,0 +1,154 @@
+"""Random views of a frame and its mask.
+
+The views of one group share a flip; geometry and colour are drawn anew for each frame. Everything is drawn from
+one numpy `Generator`, so that a seed gives the same views.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from covos.types import ImageArray, ProbabilityArray
+
+TARGET_STRIDE = 4
+"""Targets are area averages at the stride of the network's output, so that thin parts weigh what they cover."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """One training frame.
+
+    Attributes:
+        image: H x W x 3 uint8 RGB.
+        target: H/4 x W/4 float32 in [0, 1], the share of the cell that the subject covers.
+        weight: H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void.
+    """
+
+    image: ImageArray
+    target: ProbabilityArray
+    weight: ProbabilityArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framing:
+    """Where a group of views looks, in shares of the picture; each view then departs from it a little.
+
+    Attributes:
+        scale: Width of the window over the width of the largest window of its aspect that fits.
+        center: (x, y) of the window in [0, 1], of the room that it has to move.
+        stretch: Aspect of the window over the aspect of the view.
+        flip: Mirrored left to right.
+    """
+
+    scale: float
+    center: tuple[float, float]
+    stretch: float
+    flip: bool
+
+
+def draw_framing(rng: Generator) -> Framing:
+    """Draw where a group looks: from half the picture to a little more than all of it."""
+    return Framing(
+        scale=float(rng.uniform(0.5, 1.15)),
+        center=(float(rng.uniform(0, 1)), float(rng.uniform(0, 1))),
+        stretch=float(np.exp(rng.uniform(-0.25, 0.25))),
+        flip=bool(rng.random() < 0.5),
+    )
+
+
+def draw_view(
+    image: ImageArray,
+    foreground: ProbabilityArray,
+    valid: NDArray[np.bool_],
+    *,
+    framing: Framing,
+    size: tuple[int, int],
+    rng: Generator,
+) -> View:
+    """Draw one view.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        foreground: H x W float32 in [0, 1].
+        valid: H x W bool; False where the annotation is void.
+        framing: Shared by the group.
+        size: (height, width) of the view, multiples of 4.
+        rng: Source of everything drawn.
+    """
+    matrix = _window(image.shape[:2], framing=framing, size=size, rng=rng)
+    height, width = size
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    # Reflection fills what lies outside the picture, in the mask too: no border that gives the subject away.
+    warped = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    mask = cv2.warpAffine(foreground, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    small = (width // TARGET_STRIDE, height // TARGET_STRIDE)
+    target = cv2.resize(mask, small, interpolation=cv2.INTER_AREA)
+    if valid.all():
+        weight = np.ones_like(target)
+    else:
+        seen = cv2.warpAffine(
+            valid.astype(np.float32), matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
+        )
+        weight = cv2.resize(seen, small, interpolation=cv2.INTER_AREA)
+    return View(
+        image=_colour(np.asarray(warped, np.uint8), rng=rng),
+        target=np.asarray(target, np.float32),
+        weight=np.asarray(weight, np.float32),
+    )
+
+
+def _window(
+    shape: tuple[int, ...], *, framing: Framing, size: tuple[int, int], rng: Generator
+) -> NDArray[np.float64]:
+    """2 x 3 matrix from the view's pixels to the picture's."""
+    height, width = shape[:2]
+    aspect = size[1] / size[0] * framing.stretch
+    scale = framing.scale * float(np.exp(rng.uniform(-0.15, 0.15)))
+    # A window that covers a wide picture's height, or a tall picture's width; tall subjects are then cut now and
+    # then, as they are in video, and now and then seen whole with the picture's reflection beside them.
+    fit = min(width, height * aspect)
+    cover = min(max(width, height * aspect), 1.6 * fit)
+    whole = fit * (cover / fit) ** float(rng.uniform(0, 1))
+    window_w = whole * scale
+    window_h = window_w / aspect
+    shift = rng.uniform(-0.06, 0.06, size=2)
+    center_x = width / 2 + (framing.center[0] - 0.5) * max(width - window_w, 0) + shift[0] * window_w
+    center_y = height / 2 + (framing.center[1] - 0.5) * max(height - window_h, 0) + shift[1] * window_h
+    angle = np.deg2rad(rng.uniform(-10, 10))
+    per_x, per_y = window_w / size[1], window_h / size[0]
+    cos, sin = np.cos(angle), np.sin(angle)
+    linear = np.array([[cos * per_x, -sin * per_y], [sin * per_x, cos * per_y]])
+    if framing.flip:
+        linear[:, 0] *= -1
+    offset = np.array([center_x, center_y]) - linear @ np.array([(size[1] - 1) / 2, (size[0] - 1) / 2])
+    return np.concatenate([linear, offset[:, None]], axis=1)
+
+
+def _colour(image: ImageArray, *, rng: Generator) -> ImageArray:
+    """Brightness, contrast, saturation and tint; now and then blur, grey or JPEG blocks."""
+    gain = rng.uniform(0.75, 1.25)
+    bias = rng.uniform(-20, 20)
+    tint = rng.uniform(0.92, 1.08, size=3)
+    out = image
+    saturation = rng.uniform(0.5, 1.4) if rng.random() < 0.6 else 1.0
+    if rng.random() < 0.05:
+        saturation = 0.0
+    if saturation != 1.0:
+        grey = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        out = cv2.addWeighted(out, saturation, grey, 1 - saturation, 0)
+    # One look-up table a channel instead of float arithmetic on the whole picture.
+    table = np.clip((np.arange(256)[:, None] - 127) * gain * tint + 127 + bias, 0, 255).astype(np.uint8)
+    out = cv2.LUT(out, table[None])
+    draw = rng.random()
+    if draw < 0.1:
+        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.5, 1.8)))
+    elif draw < 0.2:
+        quality = int(rng.integers(20, 70))
+        _, code = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        out = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    return np.asarray(out, np.uint8)

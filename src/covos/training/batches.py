@@ -1,0 +1,162 @@
+"""Batches made on the fly: the batch of a step depends on the seed and the step alone.
+
+So a run that is resumed sees what it would have seen, and the number of loader processes changes nothing.
+
+Shape legend: G groups, K frames of a group, H height, W width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from covos.data import Dataset, Video, read_foreground, read_image, sample_group
+from covos.errors import InputError
+from covos.training.augment import View, draw_framing, draw_view
+from covos.training.recipe import Recipe
+
+MIN_SUBJECT = 0.01
+"""Least share of a view that the subject of a still picture must cover; else the view is drawn again."""
+TRIES = 4
+
+
+class Batch(NamedTuple):
+    """The frames of one step. The frames of a group are neighbours: frame g * K + k is the k-th of group g."""
+
+    image: Tensor
+    """(G K) x 3 x H x W uint8 RGB, channels-last in memory."""
+    target: Tensor
+    """(G K) x 1 x H/4 x W/4 float32 in [0, 1]."""
+    weight: Tensor
+    """(G K) x 1 x H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void."""
+    group_size: int
+    """K."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Videos (or still pictures, as videos of one frame) to draw from, each with its chance."""
+
+    videos: tuple[Video, ...]
+    chances: tuple[float, ...]
+
+    def draw(self, rng: Generator) -> Video:
+        """Draw one."""
+        return self.videos[int(rng.choice(len(self.videos), p=self.chances))]
+
+
+def make_pool(datasets: Sequence[Dataset], *, kind: str) -> Pool | None:
+    """Pool all annotated videos of one kind; each data set by the square root of its size.
+
+    The square root lies between equal shares, which would wear out the small sets, and shares by size, which would
+    drown them.
+
+    Args:
+        datasets: To draw from.
+        kind: ``"video"`` or ``"image"``.
+
+    Returns:
+        None if there is nothing of that kind.
+    """
+    videos: list[Video] = []
+    chances: list[float] = []
+    for dataset in datasets:
+        usable = [video for video in dataset if video.kind == kind and video.annotated]
+        videos += usable
+        chances += [1 / math.sqrt(len(usable))] * len(usable) if usable else []
+    total = sum(chances)
+    return Pool(tuple(videos), tuple(chance / total for chance in chances)) if videos else None
+
+
+class StepBatches(TorchDataset[Batch]):
+    """Item s is the batch of step s.
+
+    Args:
+        datasets: What to train on.
+        recipe: Sizes, shares and the seed.
+
+    Raises:
+        InputError: There is nothing to train on.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.moving = make_pool(datasets, kind="video")
+        self.still = make_pool(datasets, kind="image")
+        if self.moving is None and self.still is None:
+            raise InputError(
+                "nothing to train on",
+                why="the data sets have no annotated frame",
+                fix="look at them with: covos data inspect ROOT",
+            )
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> Batch:
+        recipe = self.recipe
+        rng = np.random.default_rng((recipe.seed, step))
+        size = int(rng.choice(recipe.group_sizes))
+        views: list[View] = []
+        for _ in range(recipe.frames_per_step // size):
+            views += self._group(size, recipe.crop_at(step), rng)
+        image = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2)
+        target = torch.from_numpy(np.stack([view.target for view in views]))[:, None]
+        weight = torch.from_numpy(np.stack([view.weight for view in views]))[:, None]
+        return Batch(image, target, weight, size)
+
+    def _group(self, group_size: int, crop: tuple[int, int], rng: Generator) -> list[View]:
+        pool = self.moving if rng.random() < self.recipe.video_share else self.still
+        pool = pool or self.moving or self.still
+        assert pool is not None, "checked on construction"
+        video = pool.draw(rng)
+        records = sample_group(video, size=group_size, rng=rng)
+        # One reading for the views of one picture.
+        read = {record.stem: (read_image(record), *read_foreground(video, record)) for record in set(records)}
+        framing = draw_framing(rng)
+        views = []
+        for record in records:
+            image, foreground, valid = read[record.stem]
+            for _ in range(TRIES):
+                view = draw_view(image, foreground, valid, framing=framing, size=crop, rng=rng)
+                if video.kind == "video" or view.target.mean() >= MIN_SUBJECT:
+                    break
+                framing = draw_framing(rng)
+            views.append(view)
+        return views
+
+
+def _start_worker(_: int) -> None:
+    # A loader process must not take the cores from the training.
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+
+
+def iterate_batches(batches: StepBatches, *, start: int, workers: int) -> Iterator[Batch]:
+    """The batches from step ``start`` to the last.
+
+    Args:
+        batches: From the data sets and the recipe.
+        start: First step, 0-based.
+        workers: Loader processes; 0 loads in this one.
+    """
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, len(batches)),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_start_worker,
+        multiprocessing_context="spawn" if workers else None,
+    )
+    yield from loader

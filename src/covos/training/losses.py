@@ -1,0 +1,37 @@
+"""Losses on soft targets.
+
+Shape legend: B batch, H height, W width; all maps B x 1 x H x W.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+EPS = 1e-4
+
+
+def weighted_bce(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Binary cross-entropy with soft targets, averaged over the weights."""
+    loss = F.binary_cross_entropy_with_logits(logit.float(), target, reduction="none")
+    return (loss * weight).sum() / weight.sum().clamp(min=1.0)
+
+
+def soft_iou(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """1 - intersection over union of the probabilities, averaged over the batch (Rahman & Wang, ISVC 2016).
+
+    A frame without any subject counts as one whose union is what was predicted, so it teaches an empty mask.
+    """
+    probability = logit.float().sigmoid() * weight
+    target = target * weight
+    intersection = (probability * target).sum(dim=(1, 2, 3))
+    union = (probability + target - probability * target).sum(dim=(1, 2, 3))
+    # The constant keeps a nearly empty frame from shouting: below some 16 cells, the cross-entropy decides.
+    return (1 - (intersection + 16.0) / (union + 16.0)).mean()
+
+
+def read_mask_bce(read: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy of a probability that was read from references, in [0, 1] up to rounding."""
+    probability = read.float().clamp(EPS, 1 - EPS)
+    loss = F.binary_cross_entropy(probability, target, reduction="none")
+    return (loss * weight).sum() / weight.sum().clamp(min=1.0)

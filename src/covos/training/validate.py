@@ -1,0 +1,76 @@
+"""How good a network is on annotated videos, measured through the engine that users run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
+from covos.engines import UnsupervisedEngine
+from covos.engines.references import uniform_references
+from covos.evaluation import boundary_f, jaccard
+from covos.models.lite import CovosLite
+from covos.types import Frame
+
+AREA = 256 * 448
+REFERENCES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validation:
+    """Means over the measured frames of each sequence, then over sequences; in [0, 1]."""
+
+    j: float
+    f: float
+    sequences: dict[str, tuple[float, float]]
+
+
+def validate(
+    network: CovosLite, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
+) -> Validation:
+    """Segment and score the videos of a data set.
+
+    Args:
+        network: In evaluation mode.
+        dataset: Annotated videos; an annotation's non-zero part is the subject.
+        device: Where to compute.
+        precision: See `UnsupervisedEngine`.
+        every: Score every so many frames of each sequence, first and last left out as in the DAVIS-2016 protocol.
+    """
+    engine = UnsupervisedEngine(network, device=device, precision=precision, area=AREA, batch=4)
+    scores = {}
+    for video in dataset:
+        if video.kind != "video":
+            continue
+        records = video.frames
+        chosen = uniform_references(len(records), references=REFERENCES)
+        references = engine.remember(_frames(records, chosen))
+        measured = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
+        pairs = []
+        for result in engine.stream(_frames(records, tuple(measured)), references):
+            pairs.append(_score(video, records[result.frame.index], result.labels > 0))
+        if pairs:
+            scores[video.name] = (float(np.mean([j for j, _ in pairs])), float(np.mean([f for _, f in pairs])))
+    return Validation(
+        j=float(np.mean([j for j, _ in scores.values()])),
+        f=float(np.mean([f for _, f in scores.values()])),
+        sequences=scores,
+    )
+
+
+def _frames(records: tuple[FrameRecord, ...], indices: tuple[int, ...]) -> Iterator[Frame]:
+    for index in indices:
+        record = records[index]
+        yield Frame(
+            index=index, stem=record.stem, image=read_image(record), pts=index, time_base=Fraction(1, 25)
+        )
+
+
+def _score(video: Video, record: FrameRecord, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[float, float]:
+    foreground, valid = read_foreground(video, record)
+    truth = foreground > 0.5
+    return jaccard(mask, truth, void=~valid), boundary_f(mask, truth, void=~valid)
