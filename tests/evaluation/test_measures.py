@@ -1,5 +1,6 @@
 """J, F and statistics against the slow reference, on masks of every shape."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,7 +9,8 @@ from hypothesis.extra import numpy as hnp
 
 from covos.errors import UsageError
 from covos.evaluation import boundary_f, boundary_map, jaccard, statistics
-from covos.evaluation.contour import disk, tolerance_radius
+from covos.evaluation.contour import tolerance_radius
+from covos.evaluation.dilation import dilate
 
 from .reference import slow_boundary_f, slow_contour, slow_jaccard, slow_statistics
 
@@ -83,10 +85,19 @@ def test_half_is_not_recalled() -> None:
     assert statistics([0.5, 0.5]).recall == 0
 
 
+@given(scenes(), st.integers(0, 9))
+@settings(max_examples=200, deadline=None)
+def test_dilation_is_that_with_a_disk(scene, radius: int) -> None:
+    mask = scene[0].astype(np.uint8)
+    y, x = np.ogrid[-radius : radius + 1, -radius : radius + 1]
+    disk = (x * x + y * y <= radius * radius).astype(np.uint8)
+    expected = cv2.dilate(np.pad(mask, radius), disk)
+    np.testing.assert_array_equal(dilate(mask, radius=radius), expected)
+
+
 @pytest.mark.parametrize(("radius", "pixels"), [(0, 1), (1, 5), (2, 13), (8, 197)])
 def test_disk_is_euclidean(radius: int, pixels: int) -> None:
-    assert disk(radius).sum() == pixels
-    assert disk(radius).shape == (2 * radius + 1,) * 2
+    assert dilate(np.ones((1, 1), np.uint8), radius=radius).sum() == pixels
 
 
 @pytest.mark.parametrize(("size", "radius"), [((480, 854), 8), ((480, 910), 9), ((720, 1280), 12), ((1080, 1920), 18)])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import cv2
 
 from covos.evaluation.binary import BinaryArray, same_size
+
+if TYPE_CHECKING:
+    from covos.evaluation.object_mask import ObjectMask
 
 
 def jaccard(prediction: BinaryArray, truth: BinaryArray, *, void: BinaryArray | None = None) -> float:
@@ -25,12 +30,14 @@ def jaccard(prediction: BinaryArray, truth: BinaryArray, *, void: BinaryArray | 
         UsageError: The arrays are not two-dimensional, not of one size, or not bool or uint8.
     """
     p, g = same_size(prediction, truth, void=void)
-    return jaccard_of_counts(
-        intersection=cv2.countNonZero(p & g), prediction=cv2.countNonZero(p), truth=cv2.countNonZero(g)
-    )
+    return _ratio(cv2.countNonZero(p & g), cv2.countNonZero(p) + cv2.countNonZero(g))
 
 
-def jaccard_of_counts(*, intersection: int, prediction: int, truth: int) -> float:
-    """J from pixel counts: of both masks together, of the prediction and of the ground truth."""
-    union = prediction + truth - intersection
-    return intersection / union if union else 1.0
+def region_j(prediction: ObjectMask, truth: ObjectMask) -> float:
+    """J of two masks of one image; see :func:`jaccard`."""
+    return _ratio(prediction.region.common(truth.region), prediction.area + truth.area)
+
+
+def _ratio(both: int, areas: int) -> float:
+    union = areas - both
+    return both / union if union else 1.0

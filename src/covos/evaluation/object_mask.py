@@ -1,0 +1,102 @@
+"""One object in one frame, reduced to what its scores need."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.evaluation.dilation import dilate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Crop:
+    """A part of an image of 0 and 1 outside which there is only 0.
+
+    Attributes:
+        pixels: h x w uint8 of 0 and 1.
+        top: Row of the image at which it starts; may be negative.
+        left: Column of the image at which it starts; may be negative.
+    """
+
+    pixels: NDArray[np.uint8]
+    top: int
+    left: int
+
+    def count(self) -> int:
+        """How many pixels are 1."""
+        return cv2.countNonZero(self.pixels) if self.pixels.size else 0
+
+    def common(self, other: Crop) -> int:
+        """How many pixels are 1 in both."""
+        y0, x0 = max(self.top, other.top), max(self.left, other.left)
+        y1 = min(self.top + self.pixels.shape[0], other.top + other.pixels.shape[0])
+        x1 = min(self.left + self.pixels.shape[1], other.left + other.pixels.shape[1])
+        if y0 >= y1 or x0 >= x1:
+            return 0
+        mine = self.pixels[y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left]
+        theirs = other.pixels[y0 - other.top : y1 - other.top, x0 - other.left : x1 - other.left]
+        return cv2.countNonZero(mine & theirs)
+
+
+class ObjectMask:
+    """A binary mask with its contour and the contour's neighbourhood, each computed once and only if asked for.
+
+    An object is compared with many proposals. The contour and its dilation are most of the cost of F, and are paid
+    once an object, not once a pair. Everything is kept as crops: what lies outside them is 0 and changes no count.
+
+    Attributes:
+        region: The mask.
+        area: Its pixels.
+        radius: Tolerance of the contour, in pixels.
+    """
+
+    def __init__(self, mask: NDArray[np.uint8], *, radius: int, top: int = 0, left: int = 0) -> None:
+        """Take the mask of one object.
+
+        Args:
+            mask: h x w uint8 of 0 and 1; views of it are kept. It may be a part of the image if that part reaches
+                one pixel further than the object on every side where the image does.
+            radius: Tolerance in pixels, see :func:`covos.evaluation.contour.tolerance_radius`.
+            top: Row of the image at which ``mask`` starts.
+            left: Column of the image at which it starts.
+        """
+        x, y, w, h = cv2.boundingRect(mask) if mask.size else (0, 0, 0, 0)
+        self.region = Crop(pixels=mask[y : y + h, x : x + w], top=top + y, left=left + x)
+        self.area = self.region.count()
+        self.radius = radius
+        # The contour reaches one pixel up and left of the object; one more row and column at the other side tell
+        # the object's edge, which is contour, from the image's, which is not.
+        y0, x0 = max(y - 1, 0), max(x - 1, 0)
+        y1, x1 = (y + h + 1, x + w + 1) if self.area else (y0, x0)
+        self._around = Crop(pixels=mask[y0:y1, x0:x1], top=top + y0, left=left + x0)
+
+    @cached_property
+    def contour(self) -> Crop:
+        """The contour; see :func:`covos.evaluation.contour.boundary_map`."""
+        return Crop(pixels=edges(self._around.pixels), top=self._around.top, left=self._around.left)
+
+    @cached_property
+    def contour_length(self) -> int:
+        """Pixels of the contour."""
+        return self.contour.count()
+
+    @cached_property
+    def near_contour(self) -> Crop:
+        """The pixels within the tolerance of the contour, also those outside the image."""
+        pixels = dilate(self.contour.pixels, radius=self.radius)
+        return Crop(pixels=pixels, top=self.contour.top - self.radius, left=self.contour.left - self.radius)
+
+
+def edges(binary: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels of an h x w array of 0 and 1 that differ from their right, lower or lower-right neighbour inside it."""
+    found = np.zeros_like(binary)
+    across = binary[:, :-1] ^ binary[:, 1:]
+    found[:, :-1] = across
+    found[:-1] |= binary[:-1] ^ binary[1:]
+    # If the lower-right pixel alone differs, so does the step to it from the lower one.
+    found[:-1, :-1] |= across[1:]
+    return found
