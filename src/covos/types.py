@@ -72,6 +72,7 @@ class SourceInfo:
         rotation: Degrees, counter-clockwise, that the container asks for and that reading applies.
         has_audio: Whether there is an audio stream.
         codec: Name of the video codec, or the image format.
+        pixel_aspect: Displayed width of a pixel over its height; frames are not resampled to square pixels.
     """
 
     path: str
@@ -85,6 +86,7 @@ class SourceInfo:
     rotation: int = 0
     has_audio: bool = False
     codec: str = ""
+    pixel_aspect: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
