@@ -1,0 +1,132 @@
+"""The objects of one frame, however they were stored: as ids in one label map, or as one mask each."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+import cv2
+import numpy as np
+
+from covos.evaluation.object_mask import ObjectMask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from covos.types import LabelArray
+
+VOID = 255
+
+
+class FrameMasks(Protocol):
+    """The objects of one frame."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        ...
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the objects that have a pixel, ascending; void is not among them."""
+        ...
+
+    @property
+    def void(self) -> NDArray[np.uint8] | None:
+        """H x W uint8, 1 where the map is void (255); None where it is nowhere."""
+        ...
+
+    def object(self, object_id: int, *, radius: int) -> ObjectMask:
+        """The mask of one object, empty if it is not there."""
+        ...
+
+    def foreground(self, *, radius: int) -> ObjectMask:
+        """The mask of everything that is not background."""
+        ...
+
+    def outside(self, void: NDArray[np.uint8]) -> FrameMasks:
+        """The same with nothing where ``void``, H x W uint8 of 0 and 1, is 1."""
+        ...
+
+
+class LabelMasks:
+    """Objects as ids of one H x W uint8 label map; 0 is background, 255 void."""
+
+    def __init__(self, labels: LabelArray) -> None:
+        self.labels = labels
+        # Everything that is asked of the map is asked of the part that is not background. One pixel more on each
+        # side keeps the contours whole.
+        x, y, w, h = cv2.boundingRect(labels)
+        self._top, self._left = max(y - 1, 0), max(x - 1, 0)
+        self._part = labels[self._top : y + h + 1, self._left : x + w + 1]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return int(self.labels.shape[0]), int(self.labels.shape[1])
+
+    @cached_property
+    def _values(self) -> tuple[int, ...]:
+        highest = int(self._part.max())
+        if cv2.countNonZero(self._part) == np.count_nonzero(self._part == highest):
+            return (highest,) if highest else ()
+        counts = cv2.calcHist([np.ascontiguousarray(self._part)], [0], None, [256], [0, 256])
+        return tuple(int(value) for value in np.flatnonzero(counts) if value)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the objects that have a pixel, ascending."""
+        return tuple(value for value in self._values if value != VOID)
+
+    @property
+    def void(self) -> NDArray[np.uint8] | None:
+        """H x W uint8, 1 where the map is 255; None where it is nowhere."""
+        return (self.labels == VOID).view(np.uint8) if VOID in self._values else None
+
+    def object(self, object_id: int, *, radius: int) -> ObjectMask:
+        """The mask of one object."""
+        return self._mask(self._part == object_id, radius=radius)
+
+    def foreground(self, *, radius: int) -> ObjectMask:
+        """The mask of everything that is not background."""
+        return self._mask(self._part != 0, radius=radius)
+
+    def outside(self, void: NDArray[np.uint8]) -> LabelMasks:
+        """The same with nothing where ``void`` is 1."""
+        return LabelMasks(np.where(void, np.uint8(0), self.labels))
+
+    def _mask(self, chosen: NDArray[np.bool_], *, radius: int) -> ObjectMask:
+        return ObjectMask(chosen.view(np.uint8), radius=radius, top=self._top, left=self._left)
+
+
+class LayerMasks:
+    """Objects as one H x W uint8 mask of 0 and 1 each, by id; they may overlap."""
+
+    def __init__(self, layers: Mapping[int, NDArray[np.uint8]], *, size: tuple[int, int]) -> None:
+        self.layers = layers
+        self.size = size
+        self.void = None
+
+    @cached_property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the objects that have a pixel, ascending."""
+        return tuple(sorted(number for number, mask in self.layers.items() if cv2.countNonZero(mask)))
+
+    def object(self, object_id: int, *, radius: int) -> ObjectMask:
+        """The mask of one object."""
+        mask = self.layers.get(object_id)
+        return ObjectMask(np.zeros((0, 0), np.uint8) if mask is None else mask, radius=radius)
+
+    def foreground(self, *, radius: int) -> ObjectMask:
+        """The mask of everything that is not background."""
+        merged = np.zeros(self.size, np.uint8)
+        for mask in self.layers.values():
+            merged |= mask
+        return ObjectMask(merged, radius=radius)
+
+    def outside(self, void: NDArray[np.uint8]) -> LayerMasks:
+        """The same with nothing where ``void`` is 1."""
+        valid = void ^ np.uint8(1)
+        return LayerMasks({number: mask & valid for number, mask in self.layers.items()}, size=self.size)

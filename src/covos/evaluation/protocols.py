@@ -1,0 +1,106 @@
+"""The rules by which the field scores: which frames, which objects, what void means, how scores are averaged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, get_args
+
+from covos.errors import UsageError
+
+ProtocolName: TypeAlias = Literal["davis2016", "davis2016-all", "davis2017-semi", "davis2017-unsup", "youtube-vos"]
+ObjectRule: TypeAlias = Literal["foreground", "first-frame", "appearing"]
+VoidRule: TypeAlias = Literal["background", "ignored"]
+Average: TypeAlias = Literal["sequences", "objects", "seen-unseen"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoringProtocol:
+    """One way to score.
+
+    Attributes:
+        name: What the user calls it, and what every output says.
+        summary: The rules in one line.
+        objects: ``"foreground"``: one object, everything that is not 0. ``"first-frame"``: the ids 1 to the highest
+            of the first annotation; an id that it leaves out is an object that is never there. ``"appearing"``:
+            every id of the ground truth, from the first annotated frame that shows it.
+        drop_ends: Whether the first and the last annotated frame are left out.
+        void: What 255 in the ground truth is, where several objects are scored: background like any other, or
+            pixels that are left out of J and F.
+        average: What the overall score is the mean over.
+        proposals: Where predicted ids are free, and are matched to objects before scores are read: the highest id
+            that a prediction may use. None where ids are those of the ground truth.
+        sparse: Whether annotated frames are far apart, so that nothing can be said about flicker.
+    """
+
+    name: ProtocolName
+    summary: str
+    objects: ObjectRule
+    drop_ends: bool
+    void: VoidRule
+    average: Average
+    proposals: int | None = None
+    sparse: bool = False
+
+
+_PROTOCOLS = (
+    ScoringProtocol(
+        name="davis2016",
+        summary="one object; first and last frame dropped; mean over sequences",
+        objects="foreground",
+        drop_ends=True,
+        void="background",
+        average="sequences",
+    ),
+    ScoringProtocol(
+        name="davis2016-all",
+        summary="one object; all frames; mean over sequences",
+        objects="foreground",
+        drop_ends=False,
+        void="background",
+        average="sequences",
+    ),
+    ScoringProtocol(
+        name="davis2017-semi",
+        summary="objects of the first frame; first and last frame dropped; void is background; mean over objects",
+        objects="first-frame",
+        drop_ends=True,
+        void="background",
+        average="objects",
+    ),
+    ScoringProtocol(
+        name="davis2017-unsup",
+        summary="up to 20 proposals matched to the objects; all frames; void ignored; mean over objects",
+        objects="first-frame",
+        drop_ends=False,
+        void="ignored",
+        average="objects",
+        proposals=20,
+    ),
+    ScoringProtocol(
+        name="youtube-vos",
+        summary="annotated frames, each object from the first that shows it; mean of J and F, seen and unseen classes",
+        objects="appearing",
+        drop_ends=False,
+        void="ignored",
+        average="seen-unseen",
+        sparse=True,
+    ),
+)
+
+PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
+
+
+def get_protocol(name: str) -> ScoringProtocol:
+    """The protocol of that name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    for protocol in _PROTOCOLS:
+        if protocol.name == name:
+            return protocol
+    raise UsageError(
+        f"unknown protocol {name!r}",
+        why="scores depend on the rules, so they must be named",
+        fix=f"one of {', '.join(PROTOCOL_NAMES)}",
+    )
