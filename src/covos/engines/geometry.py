@@ -46,9 +46,7 @@ def to_batch(images: Sequence[ImageArray], *, size: tuple[int, int], device: tor
     height, width = size
     resized = [
         # Area averaging when shrinking: anything else aliases, and aliasing flickers from frame to frame.
-        cv2.resize(
-            image, (width, height), interpolation=cv2.INTER_AREA if image.shape[1] > width else cv2.INTER_LINEAR
-        )
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if image.shape[1] > width else cv2.INTER_LINEAR)
         for image in images
     ]
     batch = torch.from_numpy(np.stack(resized)).to(device).permute(0, 3, 1, 2)

@@ -10,6 +10,7 @@ Memory is that of R references, one batch of frames and what the source prefetch
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
@@ -83,12 +84,12 @@ class UnsupervisedEngine:
         while batch := list(islice(source, self.batch)):
             yield from self._segment(batch, joined, references)
 
-    def _segment(
-        self, frames: Sequence[Frame], joined: Memory | None, references: References
-    ) -> Iterator[FrameResult]:
+    def _segment(self, frames: Sequence[Frame], joined: Memory | None, references: References) -> Iterator[FrameResult]:
         with self._computing():
             features = self._encode(frames)
-            plain = [k for k, frame in enumerate(frames) if joined is not None and frame.index not in references.indices]
+            plain = [
+                k for k, frame in enumerate(frames) if joined is not None and frame.index not in references.indices
+            ]
             logits: dict[int, torch.Tensor] = {}
             if plain and joined is not None:
                 shared = Memory(*(part.expand(len(plain), -1, -1) for part in joined))
@@ -113,24 +114,13 @@ class UnsupervisedEngine:
         size = working_size(frames[0].size, area=self.area, stride=self.network.stride)
         return self.network.encode(to_batch([frame.image for frame in frames], size=size, device=self.device))
 
-    def _computing(self) -> _Computing:
-        return _Computing(self.device, self.precision)
-
-
-class _Computing:
-    """Inference mode and autocast together; entered anew for each batch, since a generator may be left half-way."""
-
-    def __init__(self, device: torch.device, precision: torch.dtype) -> None:
-        self._inference = torch.inference_mode()
-        self._autocast = torch.autocast(device.type, precision, enabled=precision != torch.float32)
-
-    def __enter__(self) -> None:
-        self._inference.__enter__()
-        self._autocast.__enter__()
-
-    def __exit__(self, *exception: object) -> None:
-        self._autocast.__exit__(*exception)
-        self._inference.__exit__(*exception)  # type: ignore[arg-type]
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32),
+        ):
+            yield
 
 
 def _take(features: Features, rows: list[int]) -> Features:

@@ -34,6 +34,7 @@ class SeparableASPP(nn.Module):
         self.project = pointwise_conv(branch * (2 + len(dilations)), c_out)
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        """B x c_in x H x W -> B x c_out x H x W."""
         pooled = self.pooled(x_BCHW).expand(-1, -1, *x_BCHW.shape[2:])
         maps = [self.point(x_BCHW), *(branch(x_BCHW) for branch in self.dilated), pooled]
         out: Tensor = self.project(torch.cat(maps, dim=1))

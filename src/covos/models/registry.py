@@ -103,8 +103,8 @@ def verify(entry: ModelEntry) -> None:
 
 def build_network(entry: ModelEntry) -> CovosLite:
     """The network of a model with its weights, in evaluation mode, on the CPU."""
-    from covos.models.lite import CovosLite  # noqa: PLC0415 - listing models needs no torch
-    from covos.models.weights_file import load_weights  # noqa: PLC0415
+    from covos.models.lite import CovosLite
+    from covos.models.weights_file import load_weights
 
     verify(entry)
     network = CovosLite()

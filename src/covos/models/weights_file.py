@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from covos.errors import CheckpointError
@@ -38,7 +38,8 @@ def save_weights(path: Path, network: nn.Module, *, card: Card) -> Card:
         if not name.endswith("num_batches_tracked")
     }
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, metadata={"architecture": card.architecture, "name": card.name})
+        # Not `save_file`: it leaves a file that only its owner may read.
+        temporary.write_bytes(save(tensors, metadata={"architecture": card.architecture, "name": card.name}))
     complete = replace(
         card, sha256=sha256_of(path), parameters=sum(parameter.numel() for parameter in network.parameters())
     )
@@ -53,9 +54,7 @@ def load_weights(path: Path, network: nn.Module) -> None:
     Raises:
         CheckpointError: Not a safetensors file, damaged, of another architecture, or with NaN or infinity.
     """
-    wanted = {
-        name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")
-    }
+    wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     try:
         if path.stat().st_size > MAX_BYTES:
             raise CheckpointError(f"{path} is too large", why="it exceeds 2 GiB", fix="check the file")
@@ -86,5 +85,7 @@ def load_weights(path: Path, network: nn.Module) -> None:
         ) from error
     broken = sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor).all())
     if broken:
-        raise CheckpointError(f"{path} holds numbers that are none", why=f"NaN or infinity in {broken[0]}", fix="retrain")
+        raise CheckpointError(
+            f"{path} holds numbers that are none", why=f"NaN or infinity in {broken[0]}", fix="retrain"
+        )
     network.load_state_dict(tensors, strict=False)

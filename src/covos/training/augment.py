@@ -102,9 +102,7 @@ def draw_view(
     )
 
 
-def _window(
-    shape: tuple[int, ...], *, framing: Framing, size: tuple[int, int], rng: Generator
-) -> NDArray[np.float64]:
+def _window(shape: tuple[int, ...], *, framing: Framing, size: tuple[int, int], rng: Generator) -> NDArray[np.float64]:
     """2 x 3 matrix from the view's pixels to the picture's."""
     height, width = shape[:2]
     aspect = size[1] / size[0] * framing.stretch
@@ -134,21 +132,25 @@ def _colour(image: ImageArray, *, rng: Generator) -> ImageArray:
     gain = rng.uniform(0.75, 1.25)
     bias = rng.uniform(-20, 20)
     tint = rng.uniform(0.92, 1.08, size=3)
-    out = image
     saturation = rng.uniform(0.5, 1.4) if rng.random() < 0.6 else 1.0
     if rng.random() < 0.05:
         saturation = 0.0
     if saturation != 1.0:
-        grey = cv2.cvtColor(cv2.cvtColor(out, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        out = cv2.addWeighted(out, saturation, grey, 1 - saturation, 0)
+        grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+        image = _bytes(cv2.addWeighted(image, saturation, grey, 1 - saturation, 0))
     # One look-up table a channel instead of float arithmetic on the whole picture.
     table = np.clip((np.arange(256)[:, None] - 127) * gain * tint + 127 + bias, 0, 255).astype(np.uint8)
-    out = cv2.LUT(out, table[None])
+    image = _bytes(cv2.LUT(image, table[None]))
     draw = rng.random()
     if draw < 0.1:
-        out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.5, 1.8)))
-    elif draw < 0.2:
+        return _bytes(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.5, 1.8))))
+    if draw < 0.2:
         quality = int(rng.integers(20, 70))
-        _, code = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, quality])
-        out = cv2.imdecode(code, cv2.IMREAD_COLOR)
-    return np.asarray(out, np.uint8)
+        _, code = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        return _bytes(cv2.imdecode(code, cv2.IMREAD_COLOR))
+    return image
+
+
+def _bytes(image: object) -> ImageArray:
+    """What OpenCV returns, as the type that it is: its stubs admit any."""
+    return np.asarray(image, np.uint8)

@@ -42,6 +42,10 @@ class Batch(NamedTuple):
     group_size: int
     """K."""
 
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        return Batch(self.image.to(device), self.target.to(device), self.weight.to(device), self.group_size)
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:

@@ -89,7 +89,7 @@ def train(
         CheckpointError: The folder holds a run with another recipe.
         CovosError: The loss is not a number.
     """
-    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415 - optional extra, slow to import
+    from torch.utils.tensorboard import SummaryWriter
 
     folder.mkdir(parents=True, exist_ok=True)
     batches = StepBatches(datasets, recipe)
@@ -108,7 +108,7 @@ def train(
     recent: list[tuple[float, float]] = []
     clock = time.perf_counter()
     for batch in iterate_batches(batches, start=state.step, workers=workers):
-        on_device = Batch(*(part.to(device) for part in batch[:3]), batch.group_size)
+        on_device = batch.to(device)
         losses = _step(state, on_device, recipe, precision=precision)
         now = time.perf_counter()
         recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], now - clock)]

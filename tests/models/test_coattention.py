@@ -1,0 +1,90 @@
+"""The one-call attention against the formulas of the paper, written out position by position."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from covos.models.coattention import Affinity, CoAttention, Memory
+
+
+def literal(module: CoAttention, query: Tensor, references: list[Tensor], extras: list[Tensor]) -> tuple[Tensor, ...]:
+    """Z, match and extra by explicit affinities, for a batch of one."""
+
+    def flat(x: Tensor) -> Tensor:
+        return x[0].flatten(1).T
+
+    reference = torch.cat([flat(x) for x in references])
+    extra = torch.cat([flat(x) for x in extras])
+    if module.affinity == "bilinear":
+        affinity = flat(query) @ module.weight.weight.T @ reference.T
+        value, cosine = reference, affinity
+    else:
+
+        def project(conv: torch.nn.Conv2d, x: Tensor) -> Tensor:
+            return x @ conv.weight[:, :, 0, 0].T + conv.bias
+
+        q, k = project(module.key, flat(query)), project(module.key, reference)
+        cosine = (q / q.norm(dim=1, keepdim=True)) @ (k / k.norm(dim=1, keepdim=True)).T
+        affinity = cosine * module.log_scale.exp()
+        value = project(module.value, reference)
+    attention = affinity.softmax(dim=1)
+    summary = attention @ value
+    gate = summary @ module.gate.weight[0, :, 0, 0]
+    if module.gate.bias is not None:
+        gate = gate + module.gate.bias
+    shape = query.shape[2:]
+
+    def as_map(x: Tensor) -> Tensor:
+        return x.T.reshape(1, -1, *shape)
+
+    gated = summary * torch.sigmoid(gate)[:, None]
+    return as_map(gated), as_map((attention * cosine).sum(1, keepdim=True)), as_map(attention @ extra)
+
+
+@pytest.mark.parametrize("affinity", ["bilinear", "cosine"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_equals_the_formulas(affinity: Affinity, count: int) -> None:
+    torch.manual_seed(0)
+    module = CoAttention(16, affinity=affinity, key_channels=16 if affinity == "bilinear" else 8)
+    query = torch.randn(1, 16, 5, 7)
+    references = [torch.randn(1, 16, 5, 7) for _ in range(count)]
+    extras = [torch.rand(1, 2, 5, 7) for _ in range(count)]
+    memory = Memory.join([module.memorise(v, e) for v, e in zip(references, extras, strict=True)])
+    with torch.inference_mode():
+        read = module(query, memory)
+        expected = literal(module, query, references, extras)
+    for got, want in zip(read, expected, strict=True):
+        torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
+
+
+def test_the_order_of_references_does_not_matter() -> None:
+    torch.manual_seed(0)
+    module = CoAttention(16, affinity="cosine", key_channels=8)
+    query = torch.randn(1, 16, 4, 4)
+    memories = [module.memorise(torch.randn(1, 16, 4, 4), torch.rand(1, 1, 4, 4)) for _ in range(3)]
+    forward, backward = module(query, Memory.join(memories)), module(query, Memory.join(memories[::-1]))
+    for one, other in zip(forward, backward, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_match_is_found_where_it_is() -> None:
+    """A sharp temperature and one equal position: the read value is that position's."""
+    torch.manual_seed(0)
+    module = CoAttention(16, affinity="cosine", key_channels=16)
+    with torch.no_grad():
+        module.log_scale.fill_(4.6)
+    reference = torch.randn(1, 16, 6, 6)
+    extra = torch.zeros(1, 1, 6, 6)
+    extra[..., 2, 3] = 1
+    query = torch.randn(1, 16, 6, 6)
+    query[..., 5, 0] = reference[..., 2, 3]
+    read = module(query, module.memorise(reference, extra))
+    assert read.extra_BEHW[0, 0, 5, 0] > 0.9
+    assert read.match_B1HW[0, 0].argmax() == 5 * 6 + 0
+
+
+def test_bilinear_affinity_refuses_other_key_channels() -> None:
+    with pytest.raises(ValueError, match="16"):
+        CoAttention(16, affinity="bilinear", key_channels=8)

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from covos.errors import CheckpointError, UsageError
+from covos.models.card import Card, card_path, read_card, sha256_of
+from covos.models.registry import build_network, find_model, list_models
+from covos.models.weights_file import load_weights, save_weights
+
+CARD = Card(name="tiny", architecture="lite", version="0", commit="", recipe={}, data=(), scores={}, licence="none")
+
+
+def tiny() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
+
+
+def test_round_trip_in_half_precision(tmp_path: Path) -> None:
+    network = tiny()
+    network[1].running_var.fill_(1e-7)  # underflows in float16: statistics must stay float32
+    card = save_weights(tmp_path / "w.safetensors", network, card=CARD)
+    other = tiny()
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    load_weights(tmp_path / "w.safetensors", other)
+    for name, tensor in network.state_dict().items():
+        torch.testing.assert_close(other.state_dict()[name], tensor, atol=1e-3, rtol=1e-3)
+    assert torch.equal(other[1].running_var, network[1].running_var)
+    assert load_file(tmp_path / "w.safetensors")["0.weight"].dtype == torch.float16
+    assert card.sha256 == sha256_of(tmp_path / "w.safetensors")
+    assert card.parameters == sum(parameter.numel() for parameter in network.parameters())
+    assert read_card(tmp_path / "w.safetensors") == card
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda tensors: tensors.pop("0.bias"), "0.bias is missing"),
+        (lambda tensors: tensors.update(extra=torch.zeros(1)), "extra is unexpected"),
+        (lambda tensors: tensors.update({"0.bias": torch.zeros(5)}), r"0.bias is \(5,\) instead of \(4,\)"),
+        (lambda tensors: tensors["0.bias"].fill_(float("nan")), "NaN"),
+        (lambda tensors: tensors["0.bias"].fill_(float("inf")), "infinity"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path: Path, damage: object, reason: str) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, tiny(), card=CARD)
+    tensors = load_file(path)
+    damage(tensors)  # type: ignore[operator]
+    save_file(tensors, path)
+    with pytest.raises(CheckpointError, match=reason):
+        load_weights(path, tiny())
+
+
+def test_a_pickle_is_refused_unexecuted(tmp_path: Path) -> None:
+    marker = tmp_path / "executed"
+
+    class Attack:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (marker,))
+
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(pickle.dumps(Attack()))
+    with pytest.raises(CheckpointError, match="cannot be read as weights"):
+        load_weights(path, tiny())
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize("length", [0, 4, 100])
+def test_a_cut_file_is_refused(tmp_path: Path, length: int) -> None:
+    path = tmp_path / "w.safetensors"
+    save_weights(path, tiny(), card=CARD)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_weights(path, tiny())
+
+
+def test_every_embedded_model_loads_and_matches_its_card() -> None:
+    models = list_models()
+    assert "covos-lite" in [entry.name for entry in models]
+    for entry in models:
+        assert sha256_of(entry.path) == entry.card.sha256
+        network = build_network(entry)
+        assert not network.training
+        assert sum(parameter.numel() for parameter in network.parameters()) == entry.card.parameters
+        assert entry.card.data
+        assert all(source["licence"] for source in entry.card.data)
+        assert entry.card.scores
+
+
+def test_embedded_models_fit_their_budget() -> None:
+    assert sum(entry.path.stat().st_size for entry in list_models()) <= 16e6
+
+
+def test_unknown_model_names_the_known() -> None:
+    with pytest.raises(UsageError, match="covos-lite"):
+        find_model("covos-huge")
+
+
+def test_damaged_model_file_is_noticed(tmp_path: Path) -> None:
+    source = find_model("covos-lite")
+    copy = tmp_path / "mine.safetensors"
+    data = bytearray(source.path.read_bytes())
+    data[-1] ^= 1
+    copy.write_bytes(data)
+    card_path(copy).write_text(source.card.to_json())
+    with pytest.raises(CheckpointError, match="sha256"):
+        build_network(find_model(copy))
+
+
+def test_a_file_without_card_or_of_unknown_architecture_is_refused(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="no card"):
+        find_model(copy)
+    content = json.loads(CARD.to_json())
+    content["architecture"] = "other"
+    card_path(copy).write_text(json.dumps(content))
+    with pytest.raises(CheckpointError, match="other"):
+        find_model(copy)
+    card_path(copy).write_text("{")
+    with pytest.raises(CheckpointError, match="not a model card"):
+        find_model(copy)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from covos.models.coattention import Memory
+from covos.training.augment import draw_framing, draw_view
+from covos.training.ema import make_average, update_average
+from covos.training.losses import read_mask_bce, soft_iou, weighted_bce
+from covos.training.schedule import rate_at
+from covos.training.step import siblings
+
+
+def test_rate_warms_up_then_falls_to_nearly_nothing() -> None:
+    rates = [rate_at(step, steps=100, warmup=10, power=0.9) for step in range(100)]
+    assert rates[0] == pytest.approx(1 / 11)
+    assert rates[10] == 1
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[55] == pytest.approx(0.5**0.9)
+    assert 0 < rates[-1] < 0.02
+
+
+def test_average_follows_weights_and_statistics() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1))
+    average = make_average(network)
+    before = network[0].weight.detach().clone()
+    with torch.no_grad():
+        network[0].weight.add_(1.0)
+        network[1].running_mean.fill_(2.0)
+    update_average(average, network, decay=0.9, step=10_000)
+    torch.testing.assert_close(average[0].weight, before + 0.1)
+    torch.testing.assert_close(average[1].running_mean, torch.tensor([0.2]))
+    assert not any(parameter.requires_grad for parameter in average.parameters())
+    assert not average.training
+
+
+def test_average_forgets_the_start_quickly() -> None:
+    network = nn.Linear(1, 1)
+    average = make_average(network)
+    with torch.no_grad():
+        network.weight.fill_(5.0)
+    for step in range(100):
+        update_average(average, network, decay=0.999, step=step)
+    torch.testing.assert_close(average.weight, network.weight, atol=1e-2, rtol=0)
+
+
+def maps(*rows: list[float]) -> torch.Tensor:
+    return torch.tensor(rows)[:, None, None]
+
+
+def test_bce_equals_its_formula_and_leaves_void_out() -> None:
+    logit, target = maps([2.0, -1.0, 50.0]), maps([1.0, 0.25, 0.0])
+    weight = maps([1.0, 1.0, 0.0])
+    expected = [-math.log(1 / (1 + math.exp(-2))), math.log(1 + math.exp(-1)) + 0.25]
+    torch.testing.assert_close(weighted_bce(logit, target, weight), torch.tensor(sum(expected) / 2))
+
+
+def test_soft_iou_is_zero_when_right_and_grows_when_wrong() -> None:
+    target = torch.zeros(1, 1, 16, 16)
+    target[..., 4:12, 4:12] = 1
+    weight = torch.ones_like(target)
+    right, wrong = (target - 0.5) * 60, (0.5 - target) * 60
+    assert soft_iou(right, target, weight) < 1e-4
+    assert soft_iou(wrong, target, weight) > 0.9
+    assert soft_iou(wrong, target, torch.zeros_like(weight)) < 1e-6
+
+
+def test_read_mask_loss_is_finite_at_the_ends() -> None:
+    ends = maps([0.0, 1.0])
+    assert torch.isfinite(read_mask_bce(ends, 1 - ends, torch.ones_like(ends)))
+    assert read_mask_bce(ends, ends, torch.ones_like(ends)) < 1e-3
+
+
+def test_siblings_are_the_other_frames_of_the_group() -> None:
+    # Two groups of three frames, one position each, whose value is the frame's number.
+    numbers = torch.arange(6.0)[:, None, None]
+    memory = siblings(Memory(numbers, numbers), group_size=3)
+    assert memory.values_BMC[:, :, 0].tolist() == [[1, 2], [0, 2], [0, 1], [4, 5], [3, 5], [3, 4]]
+
+
+def disk() -> tuple[np.ndarray, np.ndarray]:
+    y, x = np.mgrid[:120, :200]
+    mask = ((y - 60) ** 2 + (x - 100) ** 2 < 30**2).astype(np.float32)
+    image = np.where(mask[..., None] > 0, 250, 5).astype(np.uint8).repeat(3, axis=2)
+    return image, mask
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_views_keep_picture_and_mask_together(seed: int) -> None:
+    """A bright disk on a dark ground: whatever is drawn, the mask must lie where it is bright."""
+    image, mask = disk()
+    rng = np.random.default_rng(seed)
+    view = draw_view(image, mask, np.ones(mask.shape, bool), framing=draw_framing(rng), size=(64, 96), rng=rng)
+    assert view.image.shape == (64, 96, 3)
+    assert view.target.shape == view.weight.shape == (16, 24)
+    assert 0 <= view.target.min() <= view.target.max() <= 1
+    cells = view.image.mean(axis=2).reshape(16, 4, 24, 4).mean(axis=(1, 3))
+    sure = (view.target < 0.01) | (view.target > 0.99)
+    bright, dark = cells[sure & (view.target > 0.5)], cells[sure & (view.target < 0.5)]
+    if len(bright) and len(dark):
+        assert np.median(bright) > np.median(dark) + 60
+    assert (view.weight == 1).all()
+
+
+def test_void_has_no_weight() -> None:
+    image, mask = disk()
+    rng = np.random.default_rng(0)
+    view = draw_view(image, mask, mask == 0, framing=draw_framing(rng), size=(64, 96), rng=rng)
+    assert view.target[view.weight > 0.99].max() < 0.02
+    assert view.weight[view.target > 0.99].max() < 0.02
+
+
+def test_views_depend_on_the_seed_alone() -> None:
+    image, mask = disk()
+
+    def draw(seed: int) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        return draw_view(
+            image, mask, np.ones(mask.shape, bool), framing=draw_framing(rng), size=(64, 96), rng=rng
+        ).image
+
+    np.testing.assert_array_equal(draw(3), draw(3))
+    assert (draw(3) != draw(4)).any()

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from covos.errors import UsageError
+from covos.training.recipe import load_recipe, recipe_names
+
+
+def test_every_packaged_recipe_loads() -> None:
+    assert "lite" in recipe_names()
+    for name in recipe_names():
+        assert load_recipe(name).steps > 0
+
+
+def test_overrides_replace_fields() -> None:
+    recipe = load_recipe("lite", overrides=("steps=10", "crop=[64, 96]", "learning_rate=1", "group_sizes=[2]"))
+    assert recipe.steps == 10
+    assert recipe.crop == (64, 96)
+    assert recipe.learning_rate == 1.0
+    assert recipe.group_sizes == (2,)
+
+
+def test_the_large_crop_comes_last() -> None:
+    recipe = load_recipe("lite", overrides=("steps=10", "large_share=0.3"))
+    crops = [recipe.crop_at(step) for step in range(10)]
+    assert crops == [recipe.crop] * 7 + [recipe.large_crop] * 3
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("steps", "no '='"),
+        ("steps=ten", "cannot be read"),
+        ("steps='ten'", "should be int"),
+        ("steps=true", "should be int"),
+        ("steps=0", "1 or more"),
+        ("stepps=3", "unknown fields: stepps"),
+        ("crop=[190, 320]", "multiples of 32"),
+        ("crop=[192]", "should be"),
+        ("group_sizes=[3]", "whole groups"),
+        ("group_sizes=[]", "whole groups"),
+        ("video_share=1.5", "between 0 and 1"),
+        ("model='huge'", "no such network"),
+    ],
+)
+def test_bad_overrides_are_explained(override: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        load_recipe("lite", overrides=(override,))
+
+
+def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("steps = 5\n")
+    with pytest.raises(UsageError, match=r"missing: .*frames_per_step"):
+        load_recipe(path)
+    with pytest.raises(UsageError, match="no such file"):
+        load_recipe(tmp_path / "other.toml")
+    with pytest.raises(UsageError, match="one of: lite"):
+        load_recipe("heavy")
