@@ -10,9 +10,9 @@ from scipy.optimize import linear_sum_assignment
 
 from covos.evaluation import refusals
 from covos.evaluation.contour import contour_f
-from covos.evaluation.flicker import Flicker
 from covos.evaluation.region import region_j
 from covos.evaluation.results import ObjectScore
+from covos.evaluation.temporal import Flicker
 from covos.evaluation.tracks import without_void
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.evaluation.statistics import Statistics, statistics
+from covos.evaluation.summary import Statistics, statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ class ObjectScore:
         frames: Names of the T frames that were scored, in order.
         j: T values in [0, 1], float64: region similarity.
         f: T values in [0, 1], float64: contour accuracy.
-        flicker: Mean flicker of the prediction over these frames (see :class:`covos.evaluation.flicker.Flicker`);
+        flicker: Mean flicker of the prediction over these frames (see :class:`covos.evaluation.temporal.Flicker`);
             None where frames are not consecutive or fewer than three.
     """
 
@@ -84,12 +84,14 @@ class SequenceScores:
     Attributes:
         name: Name of the sequence.
         size: (height, width) in pixels.
+        frames: Names of the frames that were scored.
         objects: One entry an object, by id.
         notes: What was unusual and was scored nevertheless, one line each.
     """
 
     name: str
     size: tuple[int, int]
+    frames: tuple[str, ...]
     objects: tuple[ObjectScore, ...]
     notes: tuple[str, ...] = ()
 
@@ -101,13 +103,31 @@ class SequenceScores:
 
 def mean_of(objects: Sequence[ObjectScore]) -> Scores:
     """Mean over objects of each of their numbers."""
-    measured = [score.flicker for score in objects if score.flicker is not None]
-    j, f = _mean([score.j_statistics for score in objects]), _mean([score.f_statistics for score in objects])
+    return _scores(
+        len(objects),
+        j=[score.j_statistics for score in objects],
+        f=[score.f_statistics for score in objects],
+        flicker=[score.flicker for score in objects],
+    )
+
+
+def mean_of_groups(groups: Sequence[Scores]) -> Scores:
+    """Mean over groups of objects, each with the same weight."""
+    return _scores(
+        sum(group.objects for group in groups),
+        j=[group.j for group in groups],
+        f=[group.f for group in groups],
+        flicker=[group.flicker for group in groups],
+    )
+
+
+def _scores(objects: int, *, j: list[Statistics], f: list[Statistics], flicker: list[float | None]) -> Scores:
+    measured = [value for value in flicker if value is not None]
     return Scores(
-        objects=len(objects),
-        jf=(j.mean + f.mean) / 2,
-        j=j,
-        f=f,
+        objects=objects,
+        jf=(_mean(j).mean + _mean(f).mean) / 2,
+        j=_mean(j),
+        f=_mean(f),
         flicker=float(np.mean(measured)) if measured else None,
     )
 

@@ -68,6 +68,7 @@ def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
     return SequenceScores(
         name=pair.name,
         size=first.masks.size,
+        frames=tuple(stems),
         objects=tuple(replace(score, seen=pair.seen.get(score.object_id)) for score in objects),
         notes=_notes(first, protocol=protocol),
     )

@@ -9,9 +9,9 @@ import numpy as np
 
 from covos.evaluation import refusals
 from covos.evaluation.contour import contour_f
-from covos.evaluation.flicker import Flicker
 from covos.evaluation.region import region_j
 from covos.evaluation.results import ObjectScore
+from covos.evaluation.temporal import Flicker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

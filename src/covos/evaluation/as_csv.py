@@ -1,0 +1,110 @@
+"""Scores as the files that other tools of the field write, and frame by frame."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING
+
+from covos.runtime.atomic import atomic_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from covos.evaluation.evaluation import Evaluation
+    from covos.evaluation.results import ObjectScore
+
+
+def csv_files(evaluation: Evaluation) -> dict[str, str]:
+    """The content of each file by its name.
+
+    ``global_results-{set}.csv`` and ``per-sequence_results-{set}.csv`` have the form of the DAVIS 2017 evaluation,
+    down to its naming of objects: ``name_1`` is the first row, and where proposals are matched rows are ordered by
+    proposal, so that ``name_1`` need not be object 1. ``results.csv`` has the form of vos-benchmark.
+    ``per-frame_results-{set}.csv`` is of covos, and names objects by their ids.
+    """
+    name = evaluation.subset or "all"
+    return {
+        f"global_results-{name}.csv": _global(evaluation),
+        f"per-sequence_results-{name}.csv": _per_sequence(evaluation),
+        f"per-frame_results-{name}.csv": _per_frame(evaluation),
+        "results.csv": _benchmark(evaluation),
+    }
+
+
+def write_csv(evaluation: Evaluation, folder: Path) -> list[Path]:
+    """Write the files of :func:`csv_files` into a folder, which is made; existing files are replaced.
+
+    Returns:
+        The files.
+
+    Raises:
+        EnvironmentProblem: The disk is full or not writable; no half-written file is left.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, content in csv_files(evaluation).items():
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text(content, encoding="utf-8", newline="")
+        paths.append(folder / name)
+    return paths
+
+
+def _global(evaluation: Evaluation) -> str:
+    scores = evaluation.scores
+    values = (
+        scores.jf,
+        *(scores.j.mean, scores.j.recall, scores.j.decay),
+        *(scores.f.mean, scores.f.recall, scores.f.decay),
+    )
+    names = ("J&F-Mean", "J-Mean", "J-Recall", "J-Decay", "F-Mean", "F-Recall", "F-Decay")
+    return _rows(names, [f"{value:.3f}" for value in values])
+
+
+def _per_sequence(evaluation: Evaluation) -> str:
+    return _rows(
+        ("Sequence", "J-Mean", "F-Mean"),
+        *(
+            (f"{sequence.name}_{row}", f"{score.j_statistics.mean:.3f}", f"{score.f_statistics.mean:.3f}")
+            for sequence in evaluation.sequences
+            for row, score in enumerate(sorted(sequence.objects, key=_official_order), start=1)
+        ),
+    )
+
+
+def _official_order(score: ObjectScore) -> int:
+    return score.object_id if score.proposal is None else score.proposal
+
+
+def _per_frame(evaluation: Evaluation) -> str:
+    return _rows(
+        ("Sequence", "Object", "Frame", "J", "F"),
+        *(
+            (score.sequence, score.object_id, frame, f"{j:.6f}", f"{f:.6f}")
+            for score in evaluation.objects
+            for frame, j, f in zip(score.frames, score.j, score.f, strict=True)
+        ),
+    )
+
+
+def _rows(*rows: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _benchmark(evaluation: Evaluation) -> str:
+    width = max(len("Global score"), *(len(sequence.name) for sequence in evaluation.sequences))
+    scores = evaluation.scores
+    rows = [
+        f"{'sequence':<{width}},{'obj':>3}, {'J&F':>4}, {'J':>4}, {'F':>4}",
+        f"{'Global score':<{width}},{'':>3}, {100 * scores.jf:.1f}, {100 * scores.j.mean:.1f}, "
+        f"{100 * scores.f.mean:.1f}",
+    ]
+    rows += [
+        f"{score.sequence:<{width}},{score.object_id:03}, {100 * score.jf:>4.1f}, "
+        f"{100 * score.j_statistics.mean:>4.1f}, {100 * score.f_statistics.mean:>4.1f}"
+        for score in evaluation.objects
+    ]
+    return "\n".join(rows) + "\n"

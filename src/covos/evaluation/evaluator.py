@@ -1,0 +1,113 @@
+"""Score a folder of predictions: workers over sequences, a frame at a time."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+
+from covos.errors import EnvironmentProblem, UsageError
+from covos.evaluation.evaluation import Evaluation
+from covos.evaluation.pairing import pair_up
+from covos.evaluation.protocols import get_protocol
+from covos.evaluation.sequence import score_sequence
+from covos.evaluation.truth import find_truth
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator
+
+    from covos.evaluation.protocols import ProtocolName, ScoringProtocol
+    from covos.evaluation.results import SequenceScores
+    from covos.evaluation.sequence import Pair
+
+
+def evaluate(
+    predictions: str | os.PathLike[str],
+    truth: str | os.PathLike[str],
+    *,
+    protocol: ProtocolName,
+    subset: str | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score predicted masks against ground truth.
+
+    Masks may be palette or grey PNG files with object ids as values, 0/255 files, files in the colours of the DAVIS
+    palette, one folder of masks an object, or videos of masks; of one sequence or of many. The ground truth is that
+    too, or the root of a DAVIS, YouTube-VOS or TIANCHI tree.
+
+    Memory does not depend on the length of a clip, but for two numbers a frame and object (under
+    ``davis2017-unsup``, a frame, object and proposal).
+
+    Args:
+        predictions: Folder or video of predicted masks.
+        truth: Folder, data set or video of annotated masks.
+        protocol: The rules; see :mod:`covos.evaluation.protocols`.
+        subset: Of a data set that lists subsets, the one to score, such as ``"val"``; all that it has if not given.
+        workers: Processes; each scores a sequence at a time. More than one needs the usual guard of
+            ``if __name__ == "__main__"`` in a script.
+        progress: Called after each sequence with how many are done, and of how many.
+
+    Returns:
+        The scores, down to each frame.
+
+    Raises:
+        UsageError: Unknown protocol or subset, or fewer than one worker.
+        AnnotationError: Masks cannot be read or do not fit: other sizes, missing sequences or frames, ids that the
+            ground truth lacks, contours that were smoothed, a ground truth without any object.
+        SourceError: A video of masks cannot be read.
+        EnvironmentProblem: A worker was ended from outside, for example for want of memory.
+    """
+    rules = get_protocol(protocol)
+    if workers < 1:
+        raise UsageError(f"{workers} workers", why="someone must do the work", fix="give 1 or more")
+    annotated = find_truth(Path(truth), protocol=rules, subset=subset)
+    pairs, notes = pair_up(Path(predictions), annotated, protocol=rules)
+    scored = []
+    for done, scores in enumerate(_score(pairs, protocol=rules, workers=workers), start=1):
+        scored.append(scores)
+        if progress is not None:
+            progress(done, len(pairs))
+    return Evaluation(
+        protocol=rules,
+        predictions=str(predictions),
+        truth=str(truth),
+        subset=subset,
+        sequences=tuple(scored),
+        notes=(*annotated.notes, *notes),
+        pairs=tuple(pairs),
+        pictures=annotated.pictures,
+    )
+
+
+def _score(pairs: list[Pair], *, protocol: ScoringProtocol, workers: int) -> Iterator[SequenceScores]:
+    task = partial(score_sequence, protocol=protocol)
+    if workers == 1 or len(pairs) == 1:
+        yield from map(task, pairs)
+        return
+    # Fork would copy the locks of whatever threads the caller runs (torch's, say) in the state they are in.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload([__name__])  # imports are paid once, not once a worker
+    executor = ProcessPoolExecutor(min(workers, len(pairs)), mp_context=context, initializer=_one_thread)
+    try:
+        yield from executor.map(task, pairs)
+    except BrokenProcessPool as error:
+        raise EnvironmentProblem(
+            "a worker was ended from outside before it had scored its sequence",
+            why="most often the system ran out of memory",
+            fix="use fewer workers (--workers 1)",
+        ) from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _one_thread() -> None:
+    cv2.setNumThreads(1)  # the workers are the threads
