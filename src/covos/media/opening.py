@@ -1,0 +1,128 @@
+"""One way in: tell what a path is by its content, and open it."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from covos.errors import SourceError, UsageError
+from covos.media.frames import DEFAULT_FRAME_RATE, FramesSource
+from covos.media.images import IMAGE_SUFFIXES, is_image, natural_key
+from covos.media.video import VideoSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from covos.media.source import Source
+
+
+def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | None = None) -> Source:
+    """Open a video, a folder of frames, a glob pattern or a single image.
+
+    A file is told by its content, not by its suffix. Images of a folder or pattern come in natural order of
+    their names (``2`` before ``10``); hidden files are ignored. The first frame is decoded here, and every
+    image's header read, so that an unusable input is refused before any output is made.
+
+    Videos are read as displayed: rotation and mirroring applied, the colour matrix and range honoured, deeper
+    samples reduced to 8 bits. Alpha is dropped, keeping the colour under it. HDR is not tone-mapped,
+    interlaced video is not deinterlaced, and if the frame size changes midway later frames are scaled to the
+    first one's size; ``health.warnings`` says so.
+
+    Args:
+        path: A path, or a pattern such as ``"shots/*.jpg"`` (quoted, so that the shell leaves it alone).
+        frame_rate: Frames a second of a folder or pattern, 25 if not given. Videos carry their own times.
+
+    Returns:
+        The source; close it, or use it in a ``with`` block.
+
+    Raises:
+        SourceError: It is missing, empty, not a medium, damaged, too large, or holds no pictures.
+        UsageError: ``frame_rate`` is not positive, or is given for a video or a single image.
+    """
+    name = os.fspath(path)
+    target = Path(name)
+    rate = None if frame_rate is None else Fraction(frame_rate)
+    if rate is not None and rate <= 0:
+        raise UsageError(f"frame rate {frame_rate} is not positive", why="time runs forward", fix="give 25, say")
+    if target.is_dir():
+        return FramesSource(_folder_images(target), name=name, frame_rate=rate or DEFAULT_FRAME_RATE)
+    if not target.exists() and glob.has_magic(name):
+        return FramesSource(_pattern_images(name), name=name, frame_rate=rate or DEFAULT_FRAME_RATE)
+    _check_file(target, name)
+    if rate is not None:
+        raise UsageError(
+            f"{name}: a frame rate cannot be given for it",
+            why="only a folder or pattern of images lacks times of its own",
+            fix="leave the frame rate out",
+        )
+    if is_image(target):
+        return FramesSource([target], name=name, frame_rate=None)
+    return VideoSource(target, name=name)
+
+
+def _check_file(target: Path, name: str) -> None:
+    if not target.exists():
+        raise SourceError(
+            f"{name}: no such file or folder",
+            why="a dangling link" if target.is_symlink() else "URLs are not opened" if "://" in name else "missing",
+            fix="check the spelling; relative paths start from the current folder",
+        )
+    if not target.is_file():
+        raise SourceError(
+            f"{name}: it is not a regular file", why="pipes and devices cannot be read twice", fix="save it to a file"
+        )
+    if not os.access(target, os.R_OK):
+        raise SourceError(f"{name}: it may not be read", why="permission denied", fix="change its permissions")
+    if target.stat().st_size == 0:
+        raise SourceError(f"{name}: the file is empty", why="it has 0 bytes", fix="copy or record it again")
+
+
+def _folder_images(folder: Path) -> list[Path]:
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    except PermissionError as error:
+        raise SourceError(
+            f"{folder}: the folder may not be read", why="permission denied", fix="change its permissions"
+        ) from error
+    images = _images(entries)
+    if images:
+        return images
+    within = sorted(e.name for e in entries if e.is_dir() and _images(e.iterdir()))
+    fix = "give a folder with jpg, png, webp, tif or bmp files, or a video"
+    if within:
+        fix = f"give one of its folders that have images, such as {folder / within[0]}"
+    raise SourceError(f"{folder}: the folder has no images", why=f"it holds {_contents(entries)}", fix=fix)
+
+
+def _pattern_images(pattern: str) -> list[Path]:
+    # Path.glob takes no absolute patterns.
+    matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207
+    if not matches:
+        raise SourceError(
+            f"{pattern}: the pattern matches nothing",
+            why="no file has such a name",
+            fix="check the folder and the suffix; write the pattern in quotes",
+        )
+    images = _images(matches)
+    if not images:
+        raise SourceError(
+            f"{pattern}: the pattern matches no images",
+            why=f"it matches {_contents(matches)}",
+            fix="match jpg, png, webp, tif or bmp files; give videos one at a time",
+        )
+    return images
+
+
+def _images(paths: Iterable[Path]) -> list[Path]:
+    chosen = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file()]
+    return sorted(chosen, key=lambda p: (natural_key(str(p)), str(p)))
+
+
+def _contents(entries: list[Path]) -> str:
+    """A few words on what is there, such as "2 .txt, 1 folder"."""
+    kinds = Counter("folder" if e.is_dir() else e.suffix.lower() or "file without suffix" for e in entries)
+    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) or "nothing"

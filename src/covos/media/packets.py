@@ -1,0 +1,163 @@
+"""The packet table: what a video file promises, known without decoding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from covos.media.container import packets_of
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+_MICROSECOND = Fraction(1, 1_000_000)
+_FASTEST = 1000  # frames a second; a higher stated rate is damage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PacketTable:
+    """The packets of a video stream that should each give one displayed frame.
+
+    Attributes:
+        count: Number of packets.
+        pts: int64, ascending presentation times; None where the container has none or repeats them.
+        is_key: bool, in the order of ``pts``: decoding may start at this packet. None with ``pts``.
+        seek_to: int64, in the order of ``pts``: time to seek to so as to land on the packet or before it.
+        first_dts: Decoding time of the first packet, None where the container has none.
+        has_pts: Whether any packet states a presentation time.
+        frame_rate: Frames a second, as stated or else measured.
+        expected: Frames promised: ``count``, or more where an index or a stated duration says so.
+    """
+
+    count: int
+    pts: NDArray[np.int64] | None
+    is_key: NDArray[np.bool_] | None
+    seek_to: NDArray[np.int64] | None
+    first_dts: int | None
+    has_pts: bool
+    frame_rate: Fraction
+    expected: int
+
+
+def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut: bool) -> PacketTable:
+    """Read all packets once. Costs reading the file; memory is about 17 bytes a frame.
+
+    Args:
+        container: Freshly opened.
+        stream: Its video stream.
+        is_cut: Whether the file is known to be shorter than it should be.
+    """
+    pts: list[int | None] = []
+    dts: list[int | None] = []
+    keys: list[bool] = []
+    reached = Fraction(0)  # end of the last packet of any stream, in seconds
+    # Sound is read along where the container states only the file's duration, which may be that of the sound.
+    others = () if "mp4" in container.format.name else container.streams.audio
+    for packet in packets_of(container, stream, *others):
+        reached = max(reached, _end(packet))
+        if packet.stream_index == stream.index and is_shown(packet, codec=stream.codec_context.name):
+            pts.append(packet.pts)
+            dts.append(packet.dts)
+            keys.append(packet.is_keyframe)
+    times = np.array([t for t in pts if t is not None], np.int64)
+    order = np.argsort(times, kind="stable")
+    has_pts = len(times) > 0
+    is_trusted = len(times) == len(pts) > 0 and bool((np.diff(times[order]) > 0).all())
+    rate = _frame_rate(stream, times[order] if has_pts else np.array([t for t in dts if t is not None], np.int64))
+    promised = len(pts) + _missing_at_the_end(container, stream, times[order], rate=rate, reached=reached, cut=is_cut)
+    earliest = [p if d is None or (p is not None and p < d) else d for p, d in zip(pts, dts, strict=True)]
+    return PacketTable(
+        count=len(pts),
+        pts=times[order] if is_trusted else None,
+        is_key=np.array(keys, np.bool_)[order] if is_trusted else None,
+        seek_to=np.array(earliest, np.int64)[order] if is_trusted else None,
+        first_dts=next((t for t in dts if t is not None), None),
+        has_pts=has_pts,
+        frame_rate=rate,
+        expected=max(promised, _indexed(container, stream)),
+    )
+
+
+def is_shown(packet: Packet[Any], *, codec: str) -> bool:
+    """Whether the packet is meant to give a displayed frame.
+
+    Packets before an mp4 edit list's start, and VP8 reference frames that are never shown, are decoded only.
+    """
+    if packet.is_discard:
+        return False
+    return codec != "vp8" or bool(memoryview(packet)[0] & 0x10)  # show_frame: RFC 6386, section 9.1
+
+
+def _end(packet: Packet[Any]) -> Fraction:
+    time = packet.pts if packet.pts is not None else packet.dts
+    return Fraction(0) if time is None else (time + (packet.duration or 0)) * packet.time_base
+
+
+def _frame_rate(stream: VideoStream, times: NDArray[np.int64]) -> Fraction:
+    for stated in (stream.average_rate, stream.guessed_rate):
+        if stated is not None and 0 < stated <= _FASTEST:
+            return Fraction(stated)
+    span = int(times.max() - times.min()) if len(times) > 1 else 0
+    if span > 0 and stream.time_base is not None:
+        measured = Fraction(len(times) - 1) / (span * stream.time_base)
+        if 0 < measured <= _FASTEST:
+            return measured.limit_denominator(1001)
+    return Fraction(25)
+
+
+def _indexed(container: InputContainer, stream: VideoStream) -> int:
+    """Frames that an mp4's index lists; 0 for containers whose index is partial or made while reading."""
+    if "mp4" not in container.format.name:
+        return 0
+    return sum(not entry.is_discard for entry in stream.index_entries)
+
+
+def _missing_at_the_end(
+    container: InputContainer,
+    stream: VideoStream,
+    times: NDArray[np.int64],
+    *,
+    rate: Fraction,
+    reached: Fraction,
+    cut: bool,
+) -> int:
+    """Frames that the stated duration has room for after the last packet.
+
+    A long last frame looks the same as lost ones. So an uncut file is only doubted where the room is wider than
+    twice its longest interval between frames.
+    """
+    if len(times) == 0 or "mp4" in container.format.name or stream.time_base is None:
+        return 0
+    end, stated = _stated_end(container, stream)
+    if stated is None:
+        return 0
+    step = 1 / rate
+    at = Fraction(int(times[-1])) * stream.time_base + step
+    room = stated - (at if end == "stream" else max(at, reached))
+    if cut:
+        tolerance = step
+    elif len(times) > 1:
+        tolerance = 2 * max(step, int(np.diff(times).max()) * stream.time_base)
+    else:
+        return 0
+    return round(room / step) if room > tolerance else 0
+
+
+def _stated_end(container: InputContainer, stream: VideoStream) -> tuple[str, Fraction | None]:
+    """When the stream should end, in seconds, and whether that is stated for the ``stream`` or the ``file``."""
+    for key, value in stream.metadata.items():
+        if key.startswith("DURATION"):  # Matroska statistics: hours:minutes:seconds.nanoseconds
+            try:
+                hours, minutes, seconds = value.split(":")
+                return "stream", int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds.strip())
+            except (ValueError, ZeroDivisionError):
+                break
+    if container.duration is None:
+        return "file", None
+    return "file", (max(0, container.start_time or 0) + container.duration) * _MICROSECOND

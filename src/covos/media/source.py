@@ -1,0 +1,141 @@
+"""What every kind of source looks like to the rest of covos."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Self
+
+from covos.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from types import TracebackType
+
+    from covos.types import Frame, SourceInfo
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Health:
+    """How well the latest full pass over a source went.
+
+    Attributes:
+        decoded: Frames that came out.
+        expected: Frames that the source promises: its packets, or more where its index or header states more.
+        concealed: Indices of the frames whose damage the decoder painted over.
+        undecodable: Packets that the decoder refused.
+        cut: Whether the file is shorter than its own header says.
+        warnings: What a user should know, in plain words.
+    """
+
+    decoded: int
+    expected: int
+    concealed: tuple[int, ...] = ()
+    undecodable: int = 0
+    cut: bool = False
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> int:
+        """Promised frames that did not come out; during a pass, those still to come."""
+        return max(0, self.expected - self.decoded)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every promised frame came out and the file is not cut."""
+        return self.missing == 0 and not self.cut
+
+
+class Source(ABC):
+    """A video, a folder of frames or one image, as a sequence of displayed frames.
+
+    Iterating starts from the first frame each time, so a source can be read in several passes. Each pass
+    opens the file anew and closes it when it ends or is abandoned.
+    """
+
+    info: SourceInfo
+
+    @property
+    @abstractmethod
+    def health(self) -> Health:
+        """How the latest full pass went; counts grow while it runs."""
+
+    @abstractmethod
+    def __iter__(self) -> Iterator[Frame]:
+        """Yield every frame that can be decoded, in presentation order."""
+
+    @abstractmethod
+    def select(self, indices: Sequence[int]) -> Iterator[Frame]:
+        """Yield the frames with these indices.
+
+        On an intact source each is the same frame, with the same time and name, as a full pass gives for
+        its index. On a damaged one, an index that a full pass would not reach is left out.
+
+        Args:
+            indices: Strictly ascending, each in [0, ``info.frame_count``).
+
+        Raises:
+            UsageError: The indices are not ascending or out of range.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Refuse further passes. A pass that is under way ends on its own."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_indices(indices: Sequence[int], *, count: int) -> tuple[int, ...]:
+    """Refuse indices that ``Source.select`` does not take.
+
+    Args:
+        indices: What the caller asks for.
+        count: Number of frames in the source.
+
+    Returns:
+        The same indices.
+
+    Raises:
+        UsageError: They are not strictly ascending, or one is outside [0, count).
+    """
+    wanted = tuple(indices)
+    for before, after in pairwise(wanted):
+        if after <= before:
+            raise UsageError(
+                f"frame indices {before}, {after} are not ascending",
+                why="a source is read forward once",
+                fix="sort the indices and drop repeated ones",
+            )
+    for index in wanted[:1] + wanted[-1:]:
+        if not 0 <= index < count:
+            raise UsageError(
+                f"frame index {index} does not exist",
+                why=f"the source has {count} frames",
+                fix=f"give indices from 0 to {count - 1}",
+            )
+    return wanted
+
+
+def check_open(closed: bool, *, name: str) -> None:
+    """Refuse to read from a source after ``close``.
+
+    Args:
+        closed: Whether it was closed.
+        name: The source, for the message.
+
+    Raises:
+        UsageError: It was closed.
+    """
+    if closed:
+        raise UsageError(
+            f"{name}: the source is closed",
+            why="it was read after close() or outside its with block",
+            fix="open it again with open_source",
+        )

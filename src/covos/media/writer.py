@@ -1,0 +1,272 @@
+"""Write displayed frames as an mp4 that plays everywhere, with the source's times and sound."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import av
+import numpy as np
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+
+from covos.errors import EnvironmentProblem, UsageError
+from covos.media.sound import SoundTrack
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from av.video.stream import VideoStream
+
+    from covos.types import ImageArray
+
+# Players show an mp4 that starts late as black until then. Broadcast recordings start hours late.
+_LATEST_START = Fraction(10)
+
+
+class VideoWriter:
+    """An H.264 mp4 (yuv420p, BT.709, index first) under construction.
+
+    Presentation times are kept as given: variable frame rates, gaps and a start after zero survive. Only a
+    start before zero, which mp4 cannot express, or more than ten seconds after it is moved to zero, pictures
+    and sound alike; see ``offset``. There are no B-frames, so that every reader finds the same times.
+
+    The file is written as ``.NAME.partial`` beside its place and takes its name on ``close``. As a context
+    manager it is closed at the end of the block, or removed if the block raises.
+
+    Args:
+        path: Where the video goes.
+        height: Height in pixels of every frame.
+        width: Width in pixels.
+        time_base: Seconds per unit of ``pts``.
+        frame_rate: Frames a second, about; for the last frame's length and the header. None for 25.
+        audio_from: Media file whose sound is copied; None for silence. A file without sound is fine.
+        crf: Constant rate factor of x264, 0 (lossless) to 51.
+        pixel_aspect: Displayed width of a pixel over its height.
+        overwrite: Whether ``path`` may exist.
+
+    Attributes:
+        padding: (bottom, right) pixels added by repeating the edge, as H.264 needs even sizes.
+        offset: Seconds added to every time; zero unless the start had to be moved. Known after the first frame.
+        warnings: What could not be kept, in plain words.
+
+    Raises:
+        UsageError: ``path`` exists, or a setting is out of range.
+        SourceError: ``audio_from`` cannot be opened.
+        EnvironmentProblem: The file cannot be written.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        height: int,
+        width: int,
+        time_base: Fraction,
+        frame_rate: Fraction | None,
+        audio_from: Path | None = None,
+        crf: int = 18,
+        pixel_aspect: Fraction = Fraction(1),
+        overwrite: bool = False,
+    ) -> None:
+        self._path = Path(path)
+        self._partial = self._path.with_name(f".{self._path.name}.partial")
+        self._size = height, width
+        self._time_base = time_base
+        self._step = max(1, round(1 / ((frame_rate or 25) * time_base)))
+        self.padding = (height % 2, width % 2)
+        self.offset = Fraction(0)
+        self._warnings: dict[str, None] = {}
+        self._last: int | None = None
+        self._shift = 0
+        self._done = False
+        self._sound: SoundTrack | None = None
+        if height < 1 or width < 1 or not 0 <= crf <= 51:
+            raise UsageError(
+                f"{self._path}: cannot write {width}x{height} pixels with crf {crf}",
+                why="sizes start at 1 and crf goes from 0 to 51",
+                fix="check the settings",
+            )
+        if not overwrite and self._path.exists():
+            raise UsageError(
+                f"{self._path}: the file exists", why="nothing is overwritten unless asked", fix="remove it, or ask"
+            )
+        self._reformatter = VideoReformatter()
+        # Nothing is opened on disk yet. The time scale is that of start times, otherwise kept in thousandths.
+        self._container = av.open(
+            str(self._partial.absolute()),
+            "w",
+            format="mp4",
+            container_options={"movflags": "+faststart", "movie_timescale": str(_time_scale(time_base))},
+        )
+        with self._explained():
+            self._partial.write_bytes(b"")  # an unwritable folder is noticed before the work, not after
+            self._stream = self._add_video(frame_rate, crf=crf, pixel_aspect=pixel_aspect)
+            if audio_from is not None:
+                self._sound = SoundTrack(Path(audio_from), output=self._container, warn=self._warn)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What could not be kept, in plain words."""
+        return tuple(self._warnings)
+
+    def write(self, image: ImageArray, *, pts: int) -> None:
+        """Add a frame.
+
+        Args:
+            image: H x W x 3 uint8 RGB, of the size given at the start.
+            pts: Presentation time in units of ``time_base``, above that of the frame before.
+
+        Raises:
+            UsageError: Wrong size or type, a time that does not advance, or the writer is closed.
+            EnvironmentProblem: The disk is full or failed; the writer is then aborted.
+        """
+        self._check(image, pts)
+        if self._last is None:
+            self._place_start(pts)
+        else:
+            self._step = pts - self._last
+        self._last = pts
+        picture = av.VideoFrame.from_ndarray(self._padded(image), format="rgb24")
+        picture = self._reformatter.reformat(
+            picture, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        )
+        picture.pts = pts + self._shift
+        picture.time_base = self._time_base
+        with self._explained():
+            self._container.mux(self._stream.encode(picture))
+            if self._sound is not None:
+                self._sound.advance(picture.pts * self._time_base)
+
+    def close(self) -> None:
+        """Finish the file and give it its name. Closing again does nothing.
+
+        Raises:
+            UsageError: No frame was written; nothing is left on disk.
+            EnvironmentProblem: The disk is full or failed; nothing is left on disk.
+        """
+        if self._done:
+            return
+        if self._last is None:
+            self.abort()
+            raise UsageError(
+                f"{self._path}: no frames were written",
+                why="a video needs at least one frame",
+                fix="write frames before closing",
+            )
+        with self._explained():
+            for packet in self._stream.encode(None):
+                packet.duration = self._step  # only the last one's counts: it is not known from a next frame
+                self._container.mux_one(packet)
+            if self._sound is not None:
+                self._sound.finish((self._last + self._shift + self._step) * self._time_base)
+                self._sound.close()
+            self._container.close()
+            self._partial.replace(self._path)
+        self._done = True
+
+    def abort(self) -> None:
+        """Stop, and remove what was written. Does nothing after ``close``."""
+        if self._done:
+            return
+        self._done = True
+        if self._sound is not None:
+            self._sound.close()
+        # The file is thrown away: that its end cannot be written, or moved about for the index, is of no interest,
+        # and whatever led here is the problem to report.
+        for step in (self._partial.unlink, self._container.close, self._partial.unlink):
+            with suppress(av.FFmpegError, OSError):
+                step()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _add_video(self, frame_rate: Fraction | None, *, crf: int, pixel_aspect: Fraction) -> VideoStream:
+        stream = self._container.add_stream(
+            "libx264",
+            rate=Fraction(frame_rate or 25).limit_denominator(1001),
+            # A quick preset, so that a model on a GPU does not wait for the encoder.
+            options={"crf": str(crf), "preset": "veryfast", "bf": "0"},
+            width=self._size[1] + self.padding[1],
+            height=self._size[0] + self.padding[0],
+            pix_fmt="yuv420p",
+        )
+        context = stream.codec_context
+        context.time_base = self._time_base
+        context.sample_aspect_ratio = pixel_aspect
+        context.colorspace = Colorspace.ITU709
+        context.color_primaries = ColorPrimaries.BT709
+        context.color_trc = ColorTrc.BT709
+        context.color_range = ColorRange.MPEG
+        return stream
+
+    def _warn(self, text: str) -> None:
+        self._warnings[text] = None
+
+    def _place_start(self, pts: int) -> None:
+        start = pts * self._time_base
+        self._shift = 0 if 0 <= start <= _LATEST_START else -pts
+        self.offset = self._shift * self._time_base
+        if self._shift:
+            self._warn(f"the video starts at {float(start):.3f} s, which mp4 players do not expect: it is moved to 0")
+        if self._sound is not None:
+            self._sound.shift(self.offset)
+
+    def _check(self, image: ImageArray, pts: int) -> None:
+        if self._done:
+            raise UsageError(
+                f"{self._path}: the writer is closed", why="it was closed or aborted", fix="open a new one"
+            )
+        if image.shape != (*self._size, 3) or image.dtype != np.uint8:
+            raise UsageError(
+                f"{self._path}: a frame is {image.shape} {image.dtype}",
+                why=f"frames must be {(*self._size, 3)} uint8",
+                fix="resize it before writing",
+            )
+        if self._last is not None and pts <= self._last:
+            raise UsageError(
+                f"{self._path}: presentation time {pts} follows {self._last}",
+                why="times must increase from frame to frame",
+                fix="write frames in the source's order",
+            )
+
+    def _padded(self, image: ImageArray) -> ImageArray:
+        bottom, right = self.padding
+        if bottom or right:
+            return np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        return np.ascontiguousarray(image)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn a failing disk into a problem with a remedy, and leave nothing half written."""
+        try:
+            yield
+        except OSError as error:
+            self.abort()
+            raise EnvironmentProblem(
+                f"{self._path}: the video cannot be written",
+                why=str(error.strerror or error),
+                fix="free some space or choose another folder; nothing half written was left",
+            ) from error
+        except BaseException:
+            self.abort()
+            raise
+
+
+def _time_scale(time_base: Fraction) -> int:
+    """Units a second that FFmpeg gives a video track of this time base: its denominator, doubled to 10000 or more."""
+    scale = time_base.denominator
+    while scale < 10_000:
+        scale *= 2
+    return scale
