@@ -57,8 +57,8 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut:
     dts: list[int | None] = []
     keys: list[bool] = []
     reached = Fraction(0)  # end of the last packet of any stream, in seconds
-    # Sound is read along where the container states only the file's duration, which may be that of the sound.
-    others = () if "mp4" in container.format.name else container.streams.audio
+    # The others are read along where the container may state only the file's duration, which may be theirs.
+    others = () if "mp4" in container.format.name else (*container.streams.audio, *container.streams.subtitles)
     for packet in packets_of(container, stream, *others):
         reached = max(reached, _end(packet))
         if packet.stream_index == stream.index and is_shown(packet, codec=stream.codec_context.name):

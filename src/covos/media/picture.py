@@ -57,7 +57,8 @@ class PictureReader:
         Raises:
             SourceError: Its pixel format cannot be converted.
         """
-        self._note_oddities(picture)
+        orientation = orientation_of(picture)
+        self._note_oddities(picture, orientation)
         width, height = self._size
         if (picture.width, picture.height) != (width, height):
             self._warn(
@@ -83,7 +84,7 @@ class PictureReader:
         image: ImageArray = np.asarray(converted.to_ndarray(), np.uint8)
         if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
             image = _LIMITED_TO_FULL[image]  # swscale takes every grey for full range
-        return orient(image, orientation=orientation_of(picture))
+        return orient(image, orientation=orientation)
 
     def _matrix(self, picture: VideoFrame) -> int | None:
         if picture.format.is_rgb or picture.colorspace in _KNOWN_MATRICES:
@@ -94,12 +95,12 @@ class PictureReader:
         high_definition = picture.width >= 1280 or picture.height > 576
         return int(Colorspace.ITU709 if high_definition else Colorspace.ITU601)
 
-    def _note_oddities(self, picture: VideoFrame) -> None:
+    def _note_oddities(self, picture: VideoFrame, orientation: Orientation | None) -> None:
         if picture.color_trc in _HDR_TRANSFERS:
             self._warn(f"the video is HDR ({_HDR_TRANSFERS[picture.color_trc]}) and is read without tone mapping")
         if picture.interlaced_frame:
             self._warn("the video is interlaced and is not deinterlaced: moving edges are combed")
-        if orientation_of(picture) is None:
+        if orientation is None:
             self._warn("the rotation that the file asks for is not a quarter turn and is not applied")
 
 

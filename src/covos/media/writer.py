@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -13,6 +13,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 
 from covos.errors import EnvironmentProblem, UsageError
 from covos.media.sound import SoundTrack
+from covos.runtime.atomic import atomic_path
 
 if TYPE_CHECKING:
     import os
@@ -34,7 +35,7 @@ class VideoWriter:
     start before zero, which mp4 cannot express, or more than ten seconds after it is moved to zero, pictures
     and sound alike; see ``offset``. There are no B-frames, so that every reader finds the same times.
 
-    The file is written as ``.NAME.partial`` beside its place and takes its name on ``close``. As a context
+    The file is written under a temporary name beside its place and takes its name on ``close``. As a context
     manager it is closed at the end of the block, or removed if the block raises.
 
     Args:
@@ -73,7 +74,6 @@ class VideoWriter:
         overwrite: bool = False,
     ) -> None:
         self._path = Path(path)
-        self._partial = self._path.with_name(f".{self._path.name}.partial")
         self._size = height, width
         self._time_base = time_base
         self._step = max(1, round(1 / ((frame_rate or 25) * time_base)))
@@ -95,6 +95,8 @@ class VideoWriter:
                 f"{self._path}: the file exists", why="nothing is overwritten unless asked", fix="remove it, or ask"
             )
         self._reformatter = VideoReformatter()
+        self._place = ExitStack()
+        self._partial = self._place.enter_context(atomic_path(self._path))
         # Nothing is opened on disk yet. The time scale is that of start times, otherwise kept in thousandths.
         self._container = av.open(
             str(self._partial.absolute()),
@@ -103,7 +105,7 @@ class VideoWriter:
             container_options={"movflags": "+faststart", "movie_timescale": str(_time_scale(time_base))},
         )
         with self._explained():
-            self._partial.write_bytes(b"")  # an unwritable folder is noticed before the work, not after
+            self._partial.touch()  # an unwritable folder is noticed before the work, not after
             self._stream = self._add_video(frame_rate, crf=crf, pixel_aspect=pixel_aspect)
             if audio_from is not None:
                 self._sound = SoundTrack(Path(audio_from), output=self._container, warn=self._warn)
@@ -165,7 +167,7 @@ class VideoWriter:
                 self._sound.finish((self._last + self._shift + self._step) * self._time_base)
                 self._sound.close()
             self._container.close()
-            self._partial.replace(self._path)
+            self._place.close()
         self._done = True
 
     def abort(self) -> None:
@@ -177,9 +179,13 @@ class VideoWriter:
             self._sound.close()
         # The file is thrown away: that its end cannot be written, or moved about for the index, is of no interest,
         # and whatever led here is the problem to report.
-        for step in (self._partial.unlink, self._container.close, self._partial.unlink):
-            with suppress(av.FFmpegError, OSError):
-                step()
+        with suppress(OSError):
+            self._partial.unlink()
+        with suppress(av.FFmpegError, OSError):
+            self._container.close()
+        given_up = _GivenUpError()
+        with suppress(_GivenUpError, OSError):
+            self._place.__exit__(_GivenUpError, given_up, None)
 
     def __enter__(self) -> Self:
         return self
@@ -262,6 +268,10 @@ class VideoWriter:
         except BaseException:
             self.abort()
             raise
+
+
+class _GivenUpError(Exception):
+    """Makes ``atomic_path`` remove its file."""
 
 
 def _time_scale(time_base: Fraction) -> int:
