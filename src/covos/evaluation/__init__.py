@@ -7,18 +7,25 @@
 
 from __future__ import annotations
 
-from covos.evaluation.contour import boundary_f, boundary_map
-from covos.evaluation.evaluation import Evaluation
-from covos.evaluation.evaluator import evaluate
-from covos.evaluation.protocols import PROTOCOL_NAMES, ProtocolName, ScoringProtocol, get_protocol
-from covos.evaluation.region import jaccard
-from covos.evaluation.results import ObjectScore, Scores, SequenceScores
-from covos.evaluation.summary import Statistics, statistics
-from covos.evaluation.temporal import flicker
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from covos.evaluation.comparison import Difference, Interval, confidence, difference
+    from covos.evaluation.contour import boundary_f, boundary_map
+    from covos.evaluation.evaluation import Evaluation
+    from covos.evaluation.evaluator import evaluate
+    from covos.evaluation.protocols import PROTOCOL_NAMES, ProtocolName, ScoringProtocol, get_protocol
+    from covos.evaluation.region import jaccard
+    from covos.evaluation.results import ObjectScore, Scores, SequenceScores
+    from covos.evaluation.summary import Statistics, statistics
+    from covos.evaluation.temporal import flicker
 
 __all__ = [
     "PROTOCOL_NAMES",
+    "Difference",
     "Evaluation",
+    "Interval",
     "ObjectScore",
     "ProtocolName",
     "Scores",
@@ -27,9 +34,40 @@ __all__ = [
     "Statistics",
     "boundary_f",
     "boundary_map",
+    "confidence",
+    "difference",
     "evaluate",
     "flicker",
     "get_protocol",
     "jaccard",
     "statistics",
 ]
+
+_HOMES = {
+    "PROTOCOL_NAMES": "protocols",
+    "Difference": "comparison",
+    "Evaluation": "evaluation",
+    "Interval": "comparison",
+    "ObjectScore": "results",
+    "ProtocolName": "protocols",
+    "Scores": "results",
+    "ScoringProtocol": "protocols",
+    "SequenceScores": "results",
+    "Statistics": "summary",
+    "boundary_f": "contour",
+    "boundary_map": "contour",
+    "confidence": "comparison",
+    "difference": "comparison",
+    "evaluate": "evaluator",
+    "flicker": "temporal",
+    "get_protocol": "protocols",
+    "jaccard": "region",
+    "statistics": "summary",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when asked for: the measures must not bring readers of video and data sets with them.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

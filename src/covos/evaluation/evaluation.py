@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covos.evaluation.protocols import ScoringProtocol
 from covos.evaluation.results import SequenceScores, mean_of, mean_of_groups
-from covos.evaluation.sequence import Pair
 
 if TYPE_CHECKING:
+    from covos.evaluation.protocols import ScoringProtocol
     from covos.evaluation.results import ObjectScore, Scores
+    from covos.evaluation.sequence import Pair
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,7 +26,6 @@ class Evaluation:
         sequences: Scores of each sequence.
         notes: What a reader of the scores should know, one line each.
         pairs: Where the masks lie, a sequence each, so that a report can show them.
-        pictures: By sequence and frame name, the annotated picture; empty where there are none.
     """
 
     protocol: ScoringProtocol
@@ -38,7 +35,6 @@ class Evaluation:
     sequences: tuple[SequenceScores, ...]
     notes: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] = field(default=(), repr=False)
-    pictures: Mapping[str, Mapping[str, Path]] = field(default_factory=dict, repr=False)
 
     @property
     def objects(self) -> tuple[ObjectScore, ...]:

@@ -82,7 +82,6 @@ def evaluate(
         sequences=tuple(scored),
         notes=(*annotated.notes, *notes),
         pairs=tuple(pairs),
-        pictures=annotated.pictures,
     )
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from covos.evaluation import refusals
 from covos.evaluation.contour import tolerance_radius
-from covos.evaluation.mask_sequence import MaskSequence
 from covos.evaluation.matching import Proposals
 from covos.evaluation.results import SequenceScores
 from covos.evaluation.tracks import AppearingTracks, ForegroundTrack, GivenTracks
 
 if TYPE_CHECKING:
-    from covos.evaluation.mask_sequence import ReadMasks
+    from collections.abc import Mapping
+
+    from covos.evaluation.mask_sequence import MaskSequence, ReadMasks
     from covos.evaluation.protocols import ScoringProtocol
     from covos.evaluation.results import ObjectScore
 

@@ -1,16 +1,23 @@
-"""The ground truth that predictions are scored against."""
+"""The ground truth that predictions are scored against: a data set, or masks laid out like predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from covos.data.layouts import detect
+from covos.data.opening import open_dataset
+from covos.errors import AnnotationError, UsageError
 from covos.evaluation.discovery import find_sequences
-from covos.evaluation.mask_sequence import MaskSequence
+from covos.evaluation.mask_sequence import MaskFolder, MaskSequence
+from covos.evaluation.refusals import listed
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from covos.data.base import Dataset, Video
     from covos.evaluation.protocols import ScoringProtocol
 
 
@@ -22,16 +29,102 @@ class Truth:
         sequences: What is scored, by name, in the order of scoring.
         subsets: Names of the sequences of each subset that the data set lists.
         seen: By sequence and object id, whether the object's class occurs in training; empty where not known.
-        pictures: By sequence and frame name, the picture that was annotated; empty where there are none.
         notes: What a reader of the scores should know, one line each.
     """
 
     sequences: Mapping[str, MaskSequence]
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seen: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
-    pictures: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
 def find_truth(root: Path, *, protocol: ScoringProtocol, subset: str | None = None) -> Truth:
-    return Truth(sequences=find_sequences(root))
+    """The annotations under a path.
+
+    Args:
+        root: The root of a DAVIS, YouTube-VOS or TIANCHI tree, or whatever :func:`find_sequences` takes.
+        protocol: The rules: they say which annotations of a DAVIS tree are meant, and whether frames may lack one.
+        subset: Of a data set that lists subsets, the one to score.
+
+    Raises:
+        UsageError: A subset is asked for, and the path is no data set.
+        SourceError: The subset does not exist, or listed sequences are missing.
+        AnnotationError: There are no annotations, or the protocol needs more of them.
+    """
+    layout = detect(root) if root.is_dir() else None
+    if layout is None or layout == "image-mask":
+        if subset is not None:
+            raise UsageError(
+                f"{root} has no subset {subset!r}",
+                why="it is not the root of a DAVIS, YouTube-VOS or TIANCHI tree, which list subsets",
+                fix="give such a root, or leave the subset out",
+            )
+        return Truth(sequences=find_sequences(root))
+    if layout == "davis" and protocol.objects == "foreground" and (root / f"ImageSets/2016/{subset}.txt").exists():
+        subset = f"2016/{subset}"
+    dataset = open_dataset(root, layout=layout, subset=subset, encoding="ids")
+    sequences = {video.name: _sequence(video, dataset, protocol=protocol) for video in dataset.videos}
+    seen, notes = _seen(dataset) if protocol.average == "seen-unseen" else ({}, ())
+    return Truth(sequences=sequences, subsets=dataset.splits, seen=seen, notes=(*dataset.notes, *notes))
+
+
+def _sequence(video: Video, dataset: Dataset, *, protocol: ScoringProtocol) -> MaskFolder:
+    files = {frame.stem: frame.annotation for frame in video.frames if frame.annotation is not None}
+    if len(files) <= 1 < len(video.frames):
+        raise AnnotationError(
+            f"{video.name} in {dataset.root} cannot be scored",
+            why="it has no annotation but that of its first frame" if files else "it has no annotation",
+            fix="score a subset whose annotations are public",
+        )
+    missing = [frame.stem for frame in video.frames if frame.annotation is None]
+    if missing and not protocol.sparse:
+        raise AnnotationError(
+            f"{video.name} in {dataset.root} lacks the annotations of {len(missing)} frames: {listed(missing)}",
+            why=f"{protocol.name} scores every frame",
+            fix="complete the annotations, or score annotated frames alone with youtube-vos",
+        )
+    if video.extra:
+        raise AnnotationError(
+            f"{video.name} in {dataset.root} has annotations without a picture: {listed(p.name for p in video.extra)}",
+            why="annotations and pictures go by name, so these belong to another copy of the sequence",
+            fix="complete the pictures, or give the folder of annotations in place of the whole data set",
+        )
+    first = next(iter(files.values()))
+    if protocol.proposals is not None:
+        files = {stem: _unsupervised(path, dataset) for stem, path in files.items()}
+    return MaskFolder(name=video.name, folder=first.parent, files=files)
+
+
+def _unsupervised(path: Path, dataset: Dataset) -> Path:
+    """DAVIS 2017 has annotations of their own for the unsupervised task, beside the others."""
+    other = dataset.root / "Annotations_unsupervised"
+    usual = dataset.root / "Annotations"
+    return other / path.relative_to(usual) if other.is_dir() and path.is_relative_to(usual) else path
+
+
+def _seen(dataset: Dataset) -> tuple[dict[str, dict[int, bool]], tuple[str, ...]]:
+    """Which classes occur in training: those that the training set's meta.json names."""
+    training = [dataset.root / "train" / "meta.json", dataset.root.resolve().parent / "train" / "meta.json"]
+    path = next((path for path in training if path.is_file()), None)
+    classes = {
+        video.name: {number: known.category for number, known in video.objects.items() if known.category is not None}
+        for video in dataset.videos
+    }
+    if path is None or not any(classes.values()):
+        return {}, ("seen and unseen classes are not told apart: that takes the meta.json of this set and of train",)
+    trained = _categories(path)
+    return {
+        name: {number: category in trained for number, category in objects.items()} for name, objects in classes.items()
+    }, ()
+
+
+def _categories(path: Path) -> set[str]:
+    try:
+        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
+        return {entry["category"] for video in videos.values() for entry in video["objects"].values()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise AnnotationError(
+            f"{path}: the classes of the training set cannot be read",
+            why=f"{type(error).__name__}: {error}",
+            fix="restore the file",
+        ) from error

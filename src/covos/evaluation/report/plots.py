@@ -1,0 +1,118 @@
+"""Plots as inline SVG: no script, no files beside the page; colours come from the page's style."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+COLOURS = 6
+"""How many the page has; further lines start over."""
+
+_WIDTH, _HEIGHT = 360, 116
+_LEFT, _RIGHT, _TOP, _BOTTOM = 26, 8, 8, 20
+_MOST_POINTS = 300
+_ROW = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a plot.
+
+    Attributes:
+        label: What it shows.
+        colour: Which of the page's colours, from 0.
+        values: T values in [0, 1].
+    """
+
+    label: str
+    colour: int
+    values: NDArray[np.float64]
+
+
+def line_plot(lines: Sequence[Line], *, frames: Sequence[str]) -> str:
+    """Values over the frames of a sequence, in [0, 1], with a dot at each line's lowest.
+
+    Args:
+        lines: What to draw, the first on top.
+        frames: Names of the T frames.
+    """
+    parts = [
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
+        f'aria-label="{escape(", ".join(line.label for line in lines))} over time">'
+    ]
+    for value in (0, 0.5, 1):
+        y = _y(value)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="tick" x="{_LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{value:g}</text>')
+    parts.append(f'<text class="tick" x="{_LEFT}" y="{_HEIGHT - 5}">{escape(frames[0])}</text>')
+    if len(frames) > 1:
+        end = f'x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 5}" text-anchor="end"'
+        parts.append(f'<text class="tick" {end}>{escape(frames[-1])}</text>')
+    for line in reversed(lines):
+        points = " ".join(f"{_x(i, len(frames)):.1f},{_y(line.values[i]):.1f}" for i in kept_points(line.values))
+        parts.append(f'<polyline class="line c{line.colour % COLOURS}" points="{points}"/>')
+        low = int(line.values.argmin())
+        title = f"<title>{escape(line.label)} {line.values[low]:.3f} in frame {escape(frames[low])}</title>"
+        at = f'cx="{_x(low, len(frames)):.1f}" cy="{_y(line.values[low]):.1f}"'
+        parts.append(f'<circle class="dot c{line.colour % COLOURS}" {at} r="2.6">{title}</circle>')
+    return "".join([*parts, "</svg>"])
+
+
+def kept_points(values: NDArray[np.float64]) -> list[int]:
+    """Which points to draw: all, or of a long line the lowest and highest of each stretch, so that no dip is lost."""
+    count = len(values)
+    if count <= _MOST_POINTS:
+        return list(range(count))
+    ends = np.linspace(0, count, _MOST_POINTS // 2 + 1).astype(int)
+    kept = {0, count - 1}
+    for start, stop in pairwise(ends):
+        kept |= {start + int(values[start:stop].argmin()), start + int(values[start:stop].argmax())}
+    return sorted(kept)
+
+
+def dot_plot(rows: Sequence[tuple[str, Sequence[float]]], *, labels: Sequence[str]) -> str:
+    """One row a sequence, one dot a result, on a common scale of [0, 1].
+
+    Args:
+        rows: Name of each sequence and its score in each result.
+        labels: Names of the results.
+    """
+    left, width = 170, 1080
+    height = _ROW * len(rows) + 24
+
+    def x(value: float) -> float:
+        return left + value * (width - left - 12)
+
+    parts = [f'<svg class="plot wide" viewBox="0 0 {width} {height}" role="img" aria-label="score of each sequence">']
+    for value in (0, 0.25, 0.5, 0.75, 1):
+        parts.append(f'<line class="grid" x1="{x(value):.1f}" x2="{x(value):.1f}" y1="0" y2="{height - 20}"/>')
+        parts.append(f'<text class="tick" x="{x(value):.1f}" y="{height - 6}" text-anchor="middle">{value:g}</text>')
+    for row, (name, values) in enumerate(rows):
+        y = _ROW * row + _ROW / 2
+        parts.append(f'<text class="name" x="{left - 10}" y="{y + 4:.1f}" text-anchor="end">{escape(name)}</text>')
+        ends = f'x1="{x(min(values)):.1f}" x2="{x(max(values)):.1f}"'
+        parts.append(f'<line class="span" {ends} y1="{y:.1f}" y2="{y:.1f}"/>')
+        for colour, value in reversed(list(enumerate(values))):
+            title = f"<title>{escape(name)}, {escape(labels[colour])}: {value:.3f}</title>"
+            parts.append(
+                f'<circle class="dot c{colour % COLOURS}" cx="{x(value):.1f}" cy="{y:.1f}" r="4.5">{title}</circle>'
+            )
+    return "".join([*parts, "</svg>"])
+
+
+def _x(index: int, count: int) -> float:
+    return _LEFT + (index / (count - 1) if count > 1 else 0.5) * (_WIDTH - _LEFT - _RIGHT)
+
+
+def _y(value: float) -> float:
+    return _TOP + (1 - value) * (_HEIGHT - _TOP - _BOTTOM)
