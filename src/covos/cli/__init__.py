@@ -1,0 +1,88 @@
+"""The command line: one file a verb. Importing it must stay light, see ``tests/cli/test_start.py``."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, NoReturn
+
+import typer
+
+from covos import __version__
+from covos.cli import models
+from covos.cli.doctor import doctor
+from covos.cli.failures import report
+from covos.runtime.signals import SIGINT_EXIT, unwinding_signals
+
+app = typer.Typer(
+    name="covos",
+    help="Cut the moving subject out of a video; train, run and score co-attention segmentation models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 unreadable input, 4 partly done, 5 environment, 130 interrupted.",
+)
+app.command()(doctor)
+app.add_typer(models.app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"covos {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; works anywhere.")] = False,
+) -> None:
+    """Options before the verb. ``main`` takes --debug out of the line; it is declared for the help."""
+
+
+def run() -> NoReturn:
+    """The program ``covos``."""
+    _open_missing_streams()
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code.
+
+    Args:
+        arguments: Without the program's name.
+    """
+    arguments, debug = _take_debug(arguments)
+    try:
+        with unwinding_signals():
+            # Not standalone: typer would print errors its own way and end with its own codes.
+            result = typer.main.get_command(app).main(arguments, prog_name="covos", standalone_mode=False)
+            if result == SIGINT_EXIT:  # typer turns a KeyboardInterrupt into this
+                raise KeyboardInterrupt
+            sys.stdout.flush()
+    except BaseException as error:
+        return report(error, debug=debug)
+    return result if isinstance(result, int) else 0
+
+
+def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Accept --debug before and after the verb, but not behind ``--``."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    options = [argument for argument in arguments[:end] if argument != "--debug"]
+    return [*options, *arguments[end:]], len(options) < end
+
+
+def _open_missing_streams() -> None:
+    """A closed stdout or stderr must not become a file: the next one opened would take its number."""
+    if sys.stdout is None:
+        sys.stdout = io.TextIOWrapper(open(os.devnull, "wb"))  # noqa: PTH123, SIM115
+    if sys.stderr is None:
+        sys.stderr = io.TextIOWrapper(open(os.devnull, "wb"))  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still shows names

@@ -1,0 +1,151 @@
+"""Every end of a command: its exit code, and what it says on stderr."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+
+import pytest
+import typer
+
+from covos import cli
+from covos.errors import (
+    AnnotationError,
+    CheckpointError,
+    CovosError,
+    EnvironmentProblem,
+    IncompleteError,
+    SourceError,
+    UsageError,
+)
+
+Fail = Callable[[BaseException], int]
+
+
+@pytest.fixture
+def fail(monkeypatch: pytest.MonkeyPatch) -> Fail:
+    """Run a command line whose verb raises the given error."""
+
+    def run(error: BaseException, *options: str) -> int:
+        app = typer.Typer(pretty_exceptions_enable=False)
+
+        @app.command()
+        def verb(name: str = "x") -> None:
+            raise error
+
+        monkeypatch.setattr(cli, "app", app)
+        return cli.main(list(options))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        (UsageError, 2),
+        (SourceError, 3),
+        (AnnotationError, 3),
+        (CheckpointError, 3),
+        (IncompleteError, 4),
+        (EnvironmentProblem, 5),
+    ],
+)
+def test_our_errors_are_three_lines(
+    fail: Fail, capsys: pytest.CaptureFixture[str], kind: type[CovosError], code: int
+) -> None:
+    assert fail(kind("clip.mp4 cannot be read", why="it is a text file", fix="give a video")) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "error: clip.mp4 cannot be read\n  why: it is a text file\n  fix: give a video\n"
+
+
+def test_a_nasty_file_name_stays_on_its_line(fail: Fail, capsys: pytest.CaptureFixture[str]) -> None:
+    fail(SourceError("a\nb\x1b[31m é日😀\udcff.mp4 cannot be read", why="w", fix="f"))
+    assert capsys.readouterr().err.splitlines()[0] == "error: a\\nb\\x1b[31m é日😀\\udcff.mp4 cannot be read"
+
+
+def test_a_bug_says_so_and_how_to_see_more(fail: Fail, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fail(ZeroDivisionError("division by zero")) == 1
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ZeroDivisionError: division by zero\n  why: this is a bug of ours")
+    assert "--debug" in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("x"), SourceError("x", why="y", fix="z")])
+def test_debug_shows_the_traceback_and_keeps_the_code(
+    fail: Fail, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    without = fail(error)
+    assert "Traceback" not in capsys.readouterr().err
+    assert fail(error, "--debug") == without
+    shown = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in shown
+    assert "raise error" in shown
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+    ],
+)
+def test_out_of_memory(fail: Fail, capsys: pytest.CaptureFixture[str], error: BaseException) -> None:
+    assert fail(error) == 5
+    assert capsys.readouterr().err.startswith("error: out of memory\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "exit_code"), [(errno.ENOSPC, 5), (errno.EACCES, 5), (errno.EROFS, 5), (errno.ENOENT, 1)]
+)
+def test_errors_of_the_system(fail: Fail, capsys: pytest.CaptureFixture[str], code: int, exit_code: int) -> None:
+    assert fail(OSError(code, os.strerror(code), "out/report.json")) == exit_code
+    shown = capsys.readouterr().err
+    assert "out/report.json" in shown
+    assert os.strerror(code) in shown
+
+
+def test_ctrl_c(fail: Fail, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fail(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_sigterm(fail: Fail, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fail(SystemExit(143)) == 143
+    assert capsys.readouterr().err == "terminated\n"
+
+
+@pytest.mark.parametrize("given", [7, typer.Exit(7)])
+def test_a_code_of_the_verb_is_kept(fail: Fail, given: int | BaseException) -> None:
+    assert fail(given if isinstance(given, BaseException) else SystemExit(given)) == 7
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "fix"),
+    [
+        (["no-such-verb"], "No such command 'no-such-verb'", "see covos --help"),
+        (["doctor", "--jsn"], "No such option: --jsn", "see covos doctor --help"),
+        (["doctor", "surplus"], "unexpected extra argument", "see covos doctor --help"),
+        (["models", "lst"], "No such command 'lst'", "see covos models --help"),
+    ],
+)
+def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str], line: list[str], what: str, fix: str) -> None:
+    assert cli.main(line) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    first, second, third = captured.err.splitlines()
+    assert first.startswith("error: ")
+    assert what in first
+    assert second.startswith("  why: the usage is: covos ")
+    assert third == f"  fix: {fix}"
+
+
+@pytest.mark.parametrize("line", [[], ["models"]])
+def test_nothing_to_do_shows_the_help(capsys: pytest.CaptureFixture[str], line: list[str]) -> None:
+    assert cli.main(line) == 2
+    captured = capsys.readouterr()
+    assert "Usage: covos" in captured.out
+    assert captured.err == ""

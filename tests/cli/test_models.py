@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from covos import cli
+from covos.models import registry
+from covos.models.card import Card
+
+
+@pytest.fixture
+def two_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    entries = []
+    for name in ("covos-lite", "covos-other"):
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(bytes(1_500_000))
+        card = Card(
+            name=name,
+            architecture="lite",
+            version="0.1.0",
+            commit="",
+            recipe={},
+            data=(),
+            scores={"val_open": {"J": 0.75, "F": 0.5, "sequences": {"dog": [0.75, 0.5]}}},
+            licence="CC BY-NC",
+            parameters=3_300_000,
+            sha256="00ff",
+        )
+        entries.append(registry.ModelEntry(name=name, path=path, card=card))
+    monkeypatch.setattr(registry, "list_models", lambda: tuple(entries))
+
+
+@pytest.mark.usefixtures("two_models")
+def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert cli.main(["models", "list"]) == 0
+    header, first, second = capsys.readouterr().out.splitlines()
+    assert header.split() == ["model", "network", "weights", "file", "scores", "licence"]
+    assert " ".join(first.split()) == ("covos-lite (default) lite 3.3 M 1.5 MB J 0.750, F 0.500 (val_open) CC BY-NC")
+    assert second.startswith("covos-other ")
+    assert "(default)" not in second
+
+
+@pytest.mark.usefixtures("two_models")
+def test_json_has_the_whole_card(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "list", "--json"]) == 0
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["name"], first["default"], second["default"]) == ("covos-lite", True, False)
+    assert first["card"]["scores"]["val_open"]["sequences"] == {"dog": [0.75, 0.5]}
+    assert Path(first["path"]).name == "covos-lite.safetensors"

@@ -1,0 +1,57 @@
+"""What all rooms' tests share: one thread, fixed seeds, and a tiny clip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+# Before the libraries start their threads; programs that tests start inherit it. Test workers share the processors.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
+
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _seeds() -> None:
+    np.random.seed(0)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def make_clip(tmp_path: Path) -> MakeClip:
+    """Write a clip of a bright square that moves over dark noise; PyAV directly, so that no code under test is used."""
+
+    def make(name: str = "clip.mp4", *, frames: int = 8, height: int = 48, width: int = 64, rate: int = 25) -> Path:
+        path = tmp_path / name
+        noise = np.random.default_rng(0).integers(0, 60, (height, width, 3), dtype=np.uint8)
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("libx264", rate=Fraction(rate), options={"crf": "12"})
+            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+            for index in range(frames):
+                image = noise.copy()
+                left = (2 * index) % max(1, width - 16)
+                image[height // 4 : height // 4 + 16, left : left + 16] = (230, 200, 40)
+                for packet in stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
+                    container.mux(packet)
+            for packet in stream.encode():
+                container.mux(packet)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def clip(make_clip: MakeClip) -> Path:
+    """Eight frames of 48 x 64."""
+    return make_clip()
