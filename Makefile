@@ -1,0 +1,57 @@
+# On a machine with Python 3.11 (or newer) and make, every target sets up what it needs in .venv, once.
+#
+#   make demo        cut the cars out of the example clip
+#   make test        all tests                    make test-fast   those that take no longer than a few seconds
+#   make check       style, types, import rule
+#   make bench       time and memory on this machine
+#   make clean       remove what the targets made, except for .venv
+#
+# Variables: PYTHON (which interpreter), WORKERS (processes that test), and TORCH_INDEX (where torch comes from):
+# on Linux the default index has the CUDA build, some gigabytes; for the small CPU build
+#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+WORKERS ?= 2
+TORCH_INDEX ?=
+
+BIN := .venv/bin
+READY := .venv/ready
+# Twice quiet: only errors. Its warnings are about the machine's pip settings.
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+
+.PHONY: demo test test-fast check bench clean
+
+demo: $(READY)
+	@$(BIN)/covos segment examples/car.mp4 -o out/demo -y
+
+test: $(READY)
+	@$(BIN)/pytest -n $(WORKERS)
+
+test-fast: $(READY)
+	@$(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+check: $(READY)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+
+clean:
+	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+
+# Set up again whenever the dependencies change. torch goes first, alone, because only it comes from TORCH_INDEX.
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "covos needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python"; exit 1; }
+	@test -x $(BIN)/python || { echo "setting up .venv with $(PYTHON)"; "$(PYTHON)" -m venv .venv; } || \
+		{ rm -rf .venv; echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu install python3-venv"; exit 1; }
+	@$(PIP) install --upgrade -c constraints.txt pip
+	@echo "installing torch, the large one"
+	@$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@echo "installing covos and the rest"
+	@$(PIP) install -c constraints.txt -e '.[train]' --group dev
+	@touch $(READY)
