@@ -1,0 +1,144 @@
+"""Run-length code of binary masks, as in COCO: column by column, background first.
+
+The two forms of COCO are read and written: a list of counts, and the compressed string of
+``pycocotools`` (see :mod:`covos.masks.rle_string`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.errors import AnnotationError
+from covos.masks.rle_string import compress, decompress
+
+if TYPE_CHECKING:
+    from covos.types import MaskArray
+
+
+class CocoRLE(TypedDict):
+    """A mask as it stands in a COCO file."""
+
+    size: list[int]
+    counts: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RLE:
+    """A binary mask as run lengths.
+
+    Two are equal if they hold the same mask in its shortest form, which :func:`encode` and :meth:`from_coco` make.
+
+    Attributes:
+        size: (height, width) in pixels.
+        counts: Lengths of the runs, down the columns, from left to right: background, object, background ...
+            Only the first may be 0. uint32, read-only; their sum is height x width.
+    """
+
+    size: tuple[int, int]
+    counts: NDArray[np.uint32]
+
+    def __post_init__(self) -> None:
+        self.counts.flags.writeable = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RLE) and self.size == other.size and np.array_equal(self.counts, other.counts)
+
+    def __hash__(self) -> int:
+        return hash((self.size, self.counts.tobytes()))
+
+    @property
+    def area(self) -> int:
+        """Pixels of the object."""
+        return int(self.counts[1::2].sum(dtype=np.int64))
+
+    @cached_property
+    def bbox(self) -> tuple[int, int, int, int]:
+        """(x, y, width, height) of the smallest box around the object, in pixels; all 0 without an object."""
+        ends = np.cumsum(self.counts, dtype=np.int64)
+        starts, lasts = ends[:-1:2], ends[1::2] - 1
+        if not starts.size:
+            return 0, 0, 0, 0
+        height = self.size[0]
+        left, right = int(starts[0]) // height, int(lasts[-1]) // height
+        if np.any(starts // height != lasts // height):  # a run over a column's end touches its bottom and the next top
+            top, bottom = 0, height - 1
+        else:
+            top, bottom = int((starts % height).min()), int((lasts % height).max())
+        return left, top, right - left + 1, bottom - top + 1
+
+    def to_coco(self) -> CocoRLE:
+        """The mask for a COCO file: ``{"size": [height, width], "counts": compressed string}``."""
+        return {"size": list(self.size), "counts": compress(self.counts)}
+
+    @classmethod
+    def from_coco(cls, value: Mapping[str, Any]) -> RLE:
+        """Read a mask of a COCO file, compressed (str or bytes) or not (a list of counts).
+
+        Raises:
+            AnnotationError: A field is missing, or the counts do not add up to the size.
+        """
+        size, raw = value.get("size"), value.get("counts")
+        if not isinstance(size, Sequence) or len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
+            raise _broken(f"its size is {size!r}, not [height, width]")
+        if isinstance(raw, str | bytes):
+            counts = decompress(raw if isinstance(raw, str) else raw.decode("latin-1"))
+        elif isinstance(raw, Sequence) and all(isinstance(n, int) and 0 <= n < 1 << 32 for n in raw):
+            counts = np.array(raw, np.int64)
+        else:
+            raise _broken("its counts are neither a string nor a list of whole numbers from 0 up")
+        height, width = int(size[0]), int(size[1])
+        pixels = height * width
+        if pixels >= 1 << 32 or not counts.size or counts.min() < 0 or counts.max() > pixels or counts.sum() != pixels:
+            raise _broken(f"its runs do not add up to its size, {height} x {width}")
+        return cls(size=(height, width), counts=_shortest(counts).astype(np.uint32))
+
+
+def encode(mask: MaskArray) -> RLE:
+    """Encode a binary mask.
+
+    Args:
+        mask: H x W bool, with at least one pixel.
+
+    Raises:
+        ValueError: ``mask`` is not H x W bool.
+    """
+    if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
+        raise ValueError(f"mask must be H x W bool, not {mask.shape} {mask.dtype}")
+    height, width = mask.shape
+    # Where the value changes down a column, found row by row: no transposed copy, and the few changes are sorted.
+    row, column = np.divmod(np.flatnonzero(mask[1:] != mask[:-1]), width)
+    within = column * height + row + 1
+    between = (np.flatnonzero(mask[0, 1:] != mask[-1, :-1]) + 1) * height
+    changes = np.sort(np.concatenate((within, between)))
+    first = [0, 0] if mask[0, 0] else [0]
+    return RLE(size=(height, width), counts=np.diff(changes, prepend=first, append=height * width).astype(np.uint32))
+
+
+def decode(rle: RLE) -> MaskArray:
+    """The mask as H x W bool."""
+    height, width = rle.size
+    values = np.zeros(len(rle.counts), np.uint8)
+    values[1::2] = 1
+    columns = np.repeat(values, rle.counts).reshape(width, height)
+    return cv2.transpose(columns).view(np.bool_)
+
+
+def _shortest(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Join the neighbours of empty runs: 3 0 2 is one run of 5."""
+    value = np.arange(counts.size) % 2
+    used = counts > 0
+    counts, value = counts[used], value[used]
+    start = np.flatnonzero(np.diff(value, prepend=-1))
+    joined = np.add.reduceat(counts, start)
+    return joined if value[0] == 0 else np.concatenate(([0], joined))
+
+
+def _broken(why: str) -> AnnotationError:
+    return AnnotationError("a run-length mask cannot be read", why=why, fix="export the COCO file again")
