@@ -75,7 +75,7 @@ def film(tmp_path: Path) -> Callable[..., Path]:
 
 
 def _sing(container: Any, voice: Any, *, start: float, seconds: float) -> None:
-    voice.codec_context.open()
+    voice.codec_context.open(strict=False)
     shape = av.AudioResampler(
         format=voice.format, layout=voice.layout, rate=48000, frame_size=voice.codec_context.frame_size or 1024
     )

@@ -36,9 +36,7 @@ def code(matrix: int, *, value_range: int, bits: int) -> NDArray[np.int64]:
     return np.rint(planes).clip(0, top).astype(np.int64)
 
 
-def write(
-    path: Path, *, matrix: int, value_range: int, pix_fmt: str, tags: tuple[int, int], scale: int = 16
-) -> Path:
+def write(path: Path, *, matrix: int, value_range: int, pix_fmt: str, tags: tuple[int, int], scale: int = 16) -> Path:
     """A lossless video of vertical bars in the known colours."""
     bits = 10 if "10le" in pix_fmt else 8
     planes = code(matrix, value_range=value_range, bits=bits)

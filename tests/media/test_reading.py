@@ -38,10 +38,11 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "codec", "pix_fmt", "options"), KINDS)
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: f"{kind[1]} in {kind[0][5:]}")
 def test_every_frame_comes_out_once_and_in_order(
-    film: Film, draw: Draw, name: str, codec: str, pix_fmt: str, options: dict[str, str]
+    film: Film, draw: Draw, kind: tuple[str, str, str, dict[str, str]]
 ) -> None:
+    name, codec, pix_fmt, options = kind
     path = film(name, codec=codec, pix_fmt=pix_fmt, options={"b": "4M", **options})
     with open_source(path) as source:
         frames = list(source)
@@ -100,9 +101,7 @@ def test_odd_sizes(film: Film, draw: Draw, size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_rotation_and_mirroring_are_applied_once(film: Film, draw: Draw, degrees: int, mirrored: bool) -> None:
-    path = film(
-        "turned.mov", codec="png", pix_fmt="rgb24", count=2, turn={"degrees": degrees, "hflip": mirrored}
-    )
+    path = film("turned.mov", codec="png", pix_fmt="rgb24", count=2, turn={"degrees": degrees, "hflip": mirrored})
     with open_source(path) as source:
         frames = list(source)
     for frame in frames:
@@ -206,7 +205,7 @@ def test_names_that_look_like_protocols_or_patterns_are_files(
         assert open_source(film(count=2).rename(tmp_path / name).name).info.frame_count == 2
 
 
-def test_cover_art_and_a_second_video_stream(tmp_path: Path, draw: Draw) -> None:
+def test_of_two_video_streams_one_is_read(tmp_path: Path, draw: Draw) -> None:
     path = tmp_path / "two.mkv"
     with av.open(str(path), "w") as container:
         streams = [container.add_stream("ffv1", rate=25, width=64, height=48) for _ in range(2)]

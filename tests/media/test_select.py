@@ -13,6 +13,7 @@ from covos.media.cursor import Cursor
 from covos.types import Frame
 
 Film = Callable[..., Path]
+Kind = tuple[str, str, str, dict[str, str]]
 
 OPEN_GOP = {"x264-params": "open-gop=1:keyint=8:bframes=3:b-adapt=0"}
 PYRAMID = {"g": "6", "bf": "3", "x264-params": "b-pyramid=strict"}
@@ -53,7 +54,7 @@ def jumps(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
         return arrived
 
     monkeypatch.setattr(Cursor, "_jump", spy)
-    yield landed
+    return landed
 
 
 def assert_same(chosen: list[Frame], every: list[Frame], indices: list[int]) -> None:
@@ -72,18 +73,16 @@ def assert_select_agrees(source: Source) -> None:
         assert_same(list(source.select(indices)), every, indices)
 
 
-@pytest.mark.parametrize(("name", "codec", "pix_fmt", "options"), SOUGHT)
-def test_select_seeks_and_gives_what_iteration_gives(
-    film: Film, jumps: list[int], name: str, codec: str, pix_fmt: str, options: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("kind", SOUGHT)
+def test_select_seeks_and_gives_what_iteration_gives(film: Film, jumps: list[int], kind: Kind) -> None:
+    name, codec, pix_fmt, options = kind
     assert_select_agrees(open_source(film(name, codec=codec, pix_fmt=pix_fmt, options=options)))
     assert jumps
 
 
-@pytest.mark.parametrize(("name", "codec", "pix_fmt", "options"), DECODED)
-def test_select_without_usable_key_frames_gives_what_iteration_gives(
-    film: Film, name: str, codec: str, pix_fmt: str, options: dict[str, str]
-) -> None:
+@pytest.mark.parametrize("kind", DECODED)
+def test_select_without_usable_key_frames_gives_what_iteration_gives(film: Film, kind: Kind) -> None:
+    name, codec, pix_fmt, options = kind
     assert_select_agrees(open_source(film(name, codec=codec, pix_fmt=pix_fmt, options=options)))
 
 

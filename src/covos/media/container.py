@@ -65,10 +65,10 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     """
     pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not pictures:
-        holds = "sound" if container.streams.audio else "no pictures"
+        has_sound = bool(container.streams.audio)
         raise SourceError(
-            f"{path}: it has no video stream",
-            why=f"the file holds {holds} ({container.format.name})",
+            f"{path}: it is sound only" if has_sound else f"{path}: it has no video stream",
+            why=f"it holds no pictures, or only cover art ({container.format.name})",
             fix="give a file with moving pictures",
         )
     best = container.streams.best("video")
@@ -109,6 +109,9 @@ def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[A
                     yield packet
         except av.FFmpegError:
             failures += 1
+        except IndexError:
+            # PyAV trips at the end of a file in which FFmpeg met further streams while reading, as in damaged MPEG-TS.
+            return
         else:
             return
 
@@ -127,6 +130,12 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
             f"{path}: it is a text file, whatever its name says",
             why="no media format begins like this",
             fix="give a video, an image, or a folder of images",
+        )
+    if isinstance(error, EOFError):
+        return SourceError(
+            f"{path}: it ends before its first frame",
+            why="there is a header and nothing after it",
+            fix="copy or record it again",
         )
     if lacks_moov(path):
         return SourceError(

@@ -63,7 +63,8 @@ def image_header(path: Path) -> tuple[int, int, str]:
                     why=f"animated or multi-page {image.format} files are not read",
                     fix="convert it to mp4, or to a folder of PNG files",
                 )
-            if kind != "png" and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
+            # Pillow turns the size of a TIFF by itself; for a PNG it would have to decode the pixels first.
+            if kind not in {"png", "tiff"} and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
                 width, height = height, width
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path, error) from error

@@ -1,0 +1,201 @@
+"""Whatever cannot be read is refused on opening, each for its own reason."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from covos.errors import SourceError, UsageError
+from covos.media import limits, open_source
+
+Film = Callable[..., Path]
+Draw = Callable[..., NDArray[np.uint8]]
+
+
+def refusal(path: object) -> SourceError:
+    with pytest.raises(SourceError) as caught:
+        open_source(path)  # type: ignore[arg-type]
+    error = caught.value
+    assert str(path) in error.what
+    assert all("\n" not in line and line for line in (error.what, error.why, error.fix))
+    assert error.exit_code == 3
+    return error
+
+
+def sound_only(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+        silence.sample_rate = 48000
+        container.mux(stream.encode(silence))
+        container.mux(stream.encode(None))
+    return path
+
+
+def without_frames(path: Path) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, width=64, height=48)
+        stream.pix_fmt = "yuv420p"
+        container.start_encoding()
+    return path
+
+
+def test_every_reason_is_its_own(film: Film, tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
+    (tmp_path / "notes.mp4").write_text("These are notes, not a film.\n" * 40)
+    (tmp_path / "noise.mp4").write_bytes(np.random.default_rng(0).bytes(4000))
+    (tmp_path / "nothing").mkdir()
+    half = film("half.mp4")
+    half.write_bytes(half.read_bytes()[:2000])
+    garbled = film("garbled.mov", codec="png", pix_fmt="rgb24", count=3)
+    garbled.write_bytes(garbled.read_bytes().replace(b"\x89PNG", b"XXXX"))
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile garbled.mov\n")
+    reasons = {
+        name: refusal(tmp_path / name)
+        for name in (
+            *("missing.mp4", "empty.mp4", "notes.mp4", "noise.mp4", "nothing", "half.mp4", "garbled.mov"),
+            *("list.mp4", "none/*.jpg"),
+        )
+    }
+    reasons["sound"] = refusal(sound_only(tmp_path / "sound.m4a"))
+    reasons["no stream"] = refusal(without_frames(tmp_path / "void.mp4"))
+    reasons["no frames"] = refusal(without_frames(tmp_path / "void.avi"))
+    reasons["header only"] = refusal(without_frames(tmp_path / "void.mkv"))
+    endings = [error.what.split(": ", 1)[1] for error in reasons.values()]
+    assert len(set(endings)) == len(endings), endings
+    assert reasons["missing.mp4"].what.endswith("no such file or folder")
+    assert "0 bytes" in reasons["empty.mp4"].why
+    assert "text file" in reasons["notes.mp4"].what
+    assert "moov" in reasons["half.mp4"].why
+    assert "sound only" in reasons["sound"].what
+    assert "3 frames can be decoded" in reasons["garbled.mov"].what
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile secret.mp4\n",
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nsecret.ts\n#EXT-X-ENDLIST\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 1234 RTP/AVP 96\n",
+        '<?xml version="1.0"?>\n<MPD xmlns="urn:mpeg:dash:schema:mpd:2011"></MPD>\n',
+        "\ufeff\n#EXTM3U\nsecret.mp4\n",
+    ],
+    ids=["ffconcat", "hls", "sdp", "dash", "with a byte order mark"],
+)
+@pytest.mark.parametrize("name", ["list.mp4", "list.m3u8", "list.sdp", "list.ffconcat"])
+def test_playlists_are_not_opened(film: Film, tmp_path: Path, text: str, name: str) -> None:
+    film("secret.mp4", count=2)
+    film("secret.ts", count=2)
+    (tmp_path / name).write_text(text)
+    assert "playlist" in refusal(tmp_path / name).what
+
+
+def test_cover_art_is_not_a_video(tmp_path: Path, draw: Draw) -> None:
+    path = tmp_path / "song.m4a"
+    with av.open(str(path), "w", format="mp4") as container:
+        voice = container.add_stream("aac", rate=48000)
+        cover = container.add_stream("png", rate=25, width=64, height=48)
+        cover.pix_fmt, cover.disposition = "rgb24", 1 << 10  # attached picture
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(draw(0), format="rgb24")))
+        container.mux(cover.encode(None))
+        silence = av.AudioFrame.from_ndarray(np.zeros((2, 1024), np.float32), format="fltp", layout="stereo")
+        silence.sample_rate = 48000
+        container.mux(voice.encode(silence))
+        container.mux(voice.encode(None))
+    assert "sound only" in refusal(path).what
+
+
+def test_folders_say_what_they_hold(film: Film, tmp_path: Path, draw: Draw) -> None:
+    assert "it holds nothing" in refusal_of_folder(tmp_path / "a", {}).why
+    error = refusal_of_folder(tmp_path / "b", {"x.txt": b"", "y.txt": b"", ".hidden.jpg": b"", "README": b""})
+    assert "2 .txt" in error.why
+    assert "hidden" not in error.why
+    shots = tmp_path / "c" / "shots"
+    shots.mkdir(parents=True)
+    Pillow.fromarray(draw(0)).save(shots / "0.png")
+    assert str(shots) in refusal(tmp_path / "c").fix
+
+
+def refusal_of_folder(folder: Path, files: dict[str, bytes]) -> SourceError:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return refusal(folder)
+
+
+def test_a_pattern_of_other_files_says_so(film: Film, tmp_path: Path) -> None:
+    film("a.mp4", count=1)
+    error = refusal(tmp_path / "*.mp4")
+    assert "1 .mp4" in error.why
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "gif"])
+def test_large_frames_are_refused_before_decoding(film: Film, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    codec, pix_fmt = ("gif", "rgb8") if suffix == "gif" else ("libx264", "yuv420p")
+    path = film(f"film.{suffix}", codec=codec, pix_fmt=pix_fmt, count=2)
+    assert open_source(path).info.frame_count == 2
+    monkeypatch.setattr(limits, "MAX_PIXELS", 64 * 48 - 1)
+    error = refusal(path)
+    assert "3071 pixels" in error.why
+
+
+@pytest.mark.parametrize("codec", ["png", "ffv1"])
+def test_large_frames_are_refused_even_where_probing_would_decode_them(
+    film: Film, monkeypatch: pytest.MonkeyPatch, codec: str
+) -> None:
+    path = film(
+        "film.mov" if codec == "png" else "film.mkv",
+        codec=codec,
+        pix_fmt="rgb24" if codec == "png" else "yuv420p",
+        count=2,
+    )
+    monkeypatch.setattr(limits, "MAX_PIXELS", 1000)
+    assert "1000 pixels" in refusal(path).why
+
+
+def test_frames_that_grow_beyond_the_limit_are_not_decoded(
+    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "grows.h264"
+    parts = [film("a.h264", count=10), film("b.h264", count=10, size=(640, 640))]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    monkeypatch.setattr(limits, "MAX_PIXELS", 640 * 640 - 1)
+    with open_source(path) as source:
+        assert 0 < len(list(source)) <= 10
+        assert source.health.missing >= 10
+
+
+@pytest.mark.parametrize("action", ["error", "ignore"])
+def test_an_image_bomb_is_refused(tmp_path: Path, action: str, recwarn: pytest.WarningsRecorder) -> None:
+    path = tmp_path / "bomb.png"
+    Pillow.new("1", (12_000, 12_000)).save(path)
+    assert path.stat().st_size < 100_000
+    error = refusal(path)
+    assert "144000000 pixels" in error.why or "12000x12000" in error.what
+
+
+def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert "regular file" in refusal(tmp_path / "pipe.mp4").what
+
+
+def test_an_address_is_not_opened() -> None:
+    assert "URLs are not opened" in refusal("https://example.org/film.mp4").why
+
+
+@pytest.mark.parametrize("rate", [0, -1])
+def test_a_frame_rate_must_be_positive(tmp_path: Path, rate: int) -> None:
+    with pytest.raises(UsageError):
+        open_source(tmp_path, frame_rate=rate)
+
+
+def test_a_frame_rate_is_refused_where_it_would_be_ignored(film: Film) -> None:
+    with pytest.raises(UsageError, match="frame rate"):
+        open_source(film(count=2), frame_rate=30)
