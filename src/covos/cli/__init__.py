@@ -13,6 +13,7 @@ import typer
 from covos import __version__
 from covos.cli import models
 from covos.cli.doctor import doctor
+from covos.cli.evaluate import evaluate
 from covos.cli.failures import report
 from covos.runtime.signals import SIGINT_EXIT, unwinding_signals
 
@@ -26,6 +27,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 unreadable input, 4 partly done, 5 environment, 130 interrupted.",
 )
 app.command()(doctor)
+app.command()(evaluate)
 app.add_typer(models.app, name="models")
 
 

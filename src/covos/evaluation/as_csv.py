@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from covos.evaluation.results import ObjectScore
 
 
+def csv_names(subset: str | None) -> tuple[str, ...]:
+    """Names of the files that hold the scores of a subset; ``None`` is the whole set, which is called ``all``."""
+    name = "all" if subset is None else subset.rpartition("/")[2]
+    kinds = ("global_results", "per-sequence_results", "per-frame_results")
+    return (*(f"{kind}-{name}.csv" for kind in kinds), "results.csv")
+
+
 def csv_files(evaluation: Evaluation) -> dict[str, str]:
     """The content of each file by its name.
 
@@ -24,13 +31,8 @@ def csv_files(evaluation: Evaluation) -> dict[str, str]:
     proposal, so that ``name_1`` need not be object 1. ``results.csv`` has the form of vos-benchmark.
     ``per-frame_results-{set}.csv`` is of covos, and names objects by their ids.
     """
-    name = evaluation.subset or "all"
-    return {
-        f"global_results-{name}.csv": _global(evaluation),
-        f"per-sequence_results-{name}.csv": _per_sequence(evaluation),
-        f"per-frame_results-{name}.csv": _per_frame(evaluation),
-        "results.csv": _benchmark(evaluation),
-    }
+    contents = (_global(evaluation), _per_sequence(evaluation), _per_frame(evaluation), _benchmark(evaluation))
+    return dict(zip(csv_names(evaluation.subset), contents, strict=True))
 
 
 def write_csv(evaluation: Evaluation, folder: Path) -> list[Path]:

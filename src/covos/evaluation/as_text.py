@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
+
+from covos.evaluation.comparison import confidence, difference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from covos.evaluation.comparison import Difference, Interval
     from covos.evaluation.evaluation import Evaluation
     from covos.evaluation.results import ObjectScore, Scores
     from covos.evaluation.summary import Statistics
@@ -35,6 +38,58 @@ def table(evaluation: Evaluation) -> str:
         *[f"note: {note}" for note in evaluation.all_notes],
     ]
     return "\n".join(lines) + "\n"
+
+
+def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
+    """One line a result, what their differences mean, and J&F of each sequence in each; values in [0, 1].
+
+    Raises:
+        UsageError: They were not scored by the same protocol on the same sequences.
+    """
+    first = evaluations[0]
+    differences = [difference(first, other) for other in evaluations[1:]]
+    header = ("result", "J&F", "95 % interval", "J mean", "F mean", "flicker", f"to {names[0]}", "95 % interval")
+    changes = [("", ""), *((f"{found.value:+.3f}", bounds(found.interval, sign="+")) for found in differences)]
+    rows = [
+        (name, f"{each.scores.jf:.3f}", bounds(confidence(each)), *_means(each.scores), *change)
+        for name, each, change in zip(names, evaluations, changes, strict=True)
+    ]
+    sequences = [
+        (same[0].name, *(f"{sequence.scores.jf:.3f}" for sequence in same))
+        for same in zip(*(each.sequences for each in evaluations), strict=True)
+    ]
+    lines = [
+        f"truth        {first.truth}" + (f", subset {first.subset}" if first.subset else ""),
+        f"protocol     {first.protocol.name}: {first.protocol.summary}",
+        "",
+        *columns([header, *rows]),
+        "",
+        *(verdict(found, name=name, than=names[0]) for found, name in zip(differences, names[1:], strict=True)),
+        "",
+        *columns([("J&F of sequence", *names), *sequences]),
+        *[f"note: {name}: {n}" for name, each in zip(names, evaluations, strict=True) for n in each.all_notes],
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def verdict(found: Difference, *, name: str, than: str) -> str:
+    """What a difference means, in one line."""
+    better = "better" if found.value > 0 else "worse"
+    if found.interval is None:
+        return f"{name} is {abs(found.value):.3f} {better} than {than}; one sequence cannot tell whether by chance."
+    interval = f"95 % interval {bounds(found.interval, sign='+')}"
+    if found.is_within_chance:
+        return f"{name} and {than} differ by {found.value:+.3f}, which is within chance ({interval} holds 0)."
+    return f"{name} is {abs(found.value):.3f} {better} than {than}, which is beyond chance ({interval})."
+
+
+def bounds(interval: Interval | None, *, sign: Literal["", "+"] = "") -> str:
+    """Both ends of an interval, or a dash."""
+    return "-" if interval is None else f"{interval.low:{sign}.3f} to {interval.high:{sign}.3f}"
+
+
+def _means(scores: Scores) -> tuple[str, str, str]:
+    return f"{scores.j.mean:.3f}", f"{scores.f.mean:.3f}", "-" if scores.flicker is None else f"{scores.flicker:.3f}"
 
 
 def numbers(jf: float, j: Statistics, f: Statistics, flicker: float | None) -> tuple[str, ...]:

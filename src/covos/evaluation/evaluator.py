@@ -52,7 +52,7 @@ def evaluate(
         subset: Of a data set that lists subsets, the one to score, such as ``"val"``; all that it has if not given.
         workers: Processes; each scores a sequence at a time. More than one needs the usual guard of
             ``if __name__ == "__main__"`` in a script.
-        progress: Called after each sequence with how many are done, and of how many.
+        progress: Called with how many sequences are done, and of how many: first with 0, then after each.
 
     Returns:
         The scores, down to each frame.
@@ -70,6 +70,8 @@ def evaluate(
     annotated = find_truth(Path(truth), protocol=rules, subset=subset)
     pairs, notes = pair_up(Path(predictions), annotated, protocol=rules)
     scored = []
+    if progress is not None:
+        progress(0, len(pairs))
     for done, scores in enumerate(_score(pairs, protocol=rules, workers=workers), start=1):
         scored.append(scores)
         if progress is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
+from covos.evaluation.as_text import bounds, verdict
 from covos.evaluation.comparison import confidence, difference
 from covos.evaluation.report.plots import COLOURS, dot_plot
-from covos.evaluation.report.sections import bar_cell, colour_key, interval_text, notes, number
+from covos.evaluation.report.sections import bar_cell, colour_key, notes, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,17 +30,6 @@ def compared(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
     return _overall(evaluations, differences, names) + notes(verdicts + lines) + _by_sequence(evaluations, names)
 
 
-def verdict(found: Difference, *, name: str, than: str) -> str:
-    """What a difference means, in one line."""
-    better = "better" if found.value > 0 else "worse"
-    if found.interval is None:
-        return f"{name} is {abs(found.value):.3f} {better} than {than}; one sequence cannot tell whether by chance."
-    bounds = f"95 % interval {found.interval.low:+.3f} to {found.interval.high:+.3f}"
-    if found.is_within_chance:
-        return f"{name} and {than} differ by {found.value:+.3f}, which is within chance ({bounds} holds 0)."
-    return f"{name} is {abs(found.value):.3f} {better} than {than}, which is beyond chance ({bounds})."
-
-
 def _overall(evaluations: Sequence[Evaluation], differences: Sequence[Difference], names: Sequence[str]) -> str:
     best = max(evaluation.scores.jf for evaluation in evaluations)
     rows = []
@@ -49,23 +39,21 @@ def _overall(evaluations: Sequence[Evaluation], differences: Sequence[Difference
         if colour:
             found = differences[colour - 1]
             kind = "quiet" if found.is_within_chance else "up" if found.value > 0 else "down"
-            change = f'<td class="{kind}">{found.value:+.3f}</td><td class="quiet">{_range(found)}</td>'
+            change = (
+                f'<td class="{kind}">{found.value:+.3f}</td><td class="quiet">{bounds(found.interval, sign="+")}</td>'
+            )
         rows.append(
             f'<tr><td><span class="key"><i class="c{colour % COLOURS}"></i></span>{escape(name)}</td>'
             f"{bar_cell(scores.jf, kind='best' if scores.jf == best else '')}"
-            f'<td class="quiet">{interval_text(confidence(evaluation))}</td>'
+            f'<td class="quiet">{bounds(confidence(evaluation))}</td>'
             f"<td>{scores.j.mean:.3f}</td><td>{scores.f.mean:.3f}</td><td>{number(scores.flicker)}</td>{change}</tr>"
         )
-    columns = ("result", "J&F", "interval", "J", "F", "flicker", f"to {names[0]}", "interval")
+    columns = ("result", "J&F", "95 % interval", "J", "F", "flicker", f"to {names[0]}", "95 % interval")
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     return (
         '<h2>Side by side</h2><div class="scroll"><table>'
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
     )
-
-
-def _range(found: Difference) -> str:
-    return "–" if found.interval is None else f"{found.interval.low:+.3f} to {found.interval.high:+.3f}"
 
 
 def _by_sequence(evaluations: Sequence[Evaluation], names: Sequence[str]) -> str:

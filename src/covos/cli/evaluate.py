@@ -1,0 +1,146 @@
+"""`covos evaluate`: score predicted masks."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from covos.evaluation import Evaluation, ProtocolName
+
+
+def evaluate(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="PRED",
+            help="Folders or videos of predicted masks; without --gt the second and last is the ground truth.",
+            show_default=False,
+        ),
+    ],
+    protocol: Annotated[
+        str,
+        typer.Option(help="davis2016, davis2016-all, davis2017-semi, davis2017-unsup or youtube-vos."),
+    ],
+    truth: Annotated[
+        Path | None, typer.Option("--gt", help="Ground truth; needed to compare several predictions.")
+    ] = None,
+    subset: Annotated[str | None, typer.Option(help="Subset of the data set to score, such as val.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write everything, frame by frame, to this file.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the official CSV files to this folder.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a report with plots and pictures.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes, a sequence each; as many as processors if not given.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("-y", "--yes", help="Replace files that exist.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+) -> None:
+    """Score predicted masks against ground truth, with the numbers of the official code."""
+    from covos.evaluation import get_protocol
+    from covos.evaluation.naming import result_names
+    from covos.runtime.threads import usable_cpus
+
+    rules = get_protocol(protocol)
+    predictions, annotated = _roles(paths, truth)
+    names = result_names(predictions)
+    folders = {} if csv is None else _csv_folders(csv, names)
+    _refuse_existing(_outputs(json, html, folders.values(), subset), yes=yes)
+    evaluations = [
+        _scored(path, annotated, protocol=rules.name, subset=subset, workers=workers or usable_cpus(), quiet=quiet)
+        for path in predictions
+    ]
+    _print(evaluations, names)
+    _write(evaluations, names, json=json, html=html, folders=folders)
+
+
+def _roles(paths: Sequence[Path], truth: Path | None) -> tuple[list[Path], Path]:
+    from covos.errors import UsageError
+
+    if truth is not None:
+        return list(paths), truth
+    if len(paths) != 2:
+        raise UsageError(
+            "which path is the ground truth?" if len(paths) > 2 else "there is no ground truth to score against",
+            why=f"without --gt, two paths are taken, PRED and GT; {len(paths)} given",
+            fix="name it: covos evaluate PRED... --gt GT --protocol P",
+        )
+    return [paths[0]], paths[1]
+
+
+def _csv_folders(csv: Path, names: Sequence[str]) -> dict[str, Path]:
+    return {name: csv if len(names) == 1 else csv / name.replace("/", "-") for name in names}
+
+
+def _outputs(json: Path | None, html: Path | None, folders: Iterable[Path], subset: str | None) -> list[Path]:
+    from covos.evaluation.as_csv import csv_names
+
+    files = [path for path in (json, html) if path is not None]
+    return files + [folder / name for folder in folders for name in csv_names(subset)]
+
+
+def _refuse_existing(files: Sequence[Path], *, yes: bool) -> None:
+    from covos.errors import UsageError
+
+    existing = [path for path in files if path.exists()]
+    if existing and not yes:
+        raise UsageError(
+            f"{existing[0]} exists" + (f", and {len(existing) - 1} other outputs" if len(existing) > 1 else ""),
+            why="results are never overwritten unasked",
+            fix="give another name, or -y to replace",
+        )
+
+
+def _scored(
+    path: Path, truth: Path, *, protocol: ProtocolName, subset: str | None, workers: int, quiet: bool
+) -> Evaluation:
+    from covos.evaluation import evaluate as score
+    from covos.runtime.progress import Progress
+
+    with ExitStack() as stack:
+        shown: list[Progress] = []
+
+        def progress(done: int, total: int) -> None:
+            if done == 0:
+                shown.append(stack.enter_context(Progress(f"score {path}", total=total, unit="sequences", quiet=quiet)))
+            else:
+                shown[0].advance()
+
+        return score(path, truth, protocol=protocol, subset=subset, workers=workers, progress=progress)
+
+
+def _print(evaluations: Sequence[Evaluation], names: Sequence[str]) -> None:
+    from covos.evaluation.as_text import comparison_table
+
+    typer.echo(evaluations[0].table() if len(names) == 1 else comparison_table(evaluations, names=names), nl=False)
+
+
+def _write(
+    evaluations: Sequence[Evaluation],
+    names: Sequence[str],
+    *,
+    json: Path | None,
+    html: Path | None,
+    folders: dict[str, Path],
+) -> None:
+    from covos.evaluation.as_csv import write_csv
+    from covos.evaluation.as_json import comparison_to_json
+    from covos.evaluation.report import write_html
+    from covos.runtime.atomic import atomic_path
+
+    for path in (json, html):
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    if json is not None:
+        single = len(evaluations) == 1
+        content = evaluations[0].to_json() if single else comparison_to_json(evaluations, names=names)
+        with atomic_path(json) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    for evaluation, folder in zip(evaluations, folders.values(), strict=False):
+        write_csv(evaluation, folder)
+    if html is not None:
+        write_html(evaluations, html, names=names)
