@@ -34,6 +34,12 @@ def looks_interpolated(labels: LabelArray) -> bool:
     Args:
         labels: H x W uint8 object ids.
     """
+    small = min(labels.shape) < _SMALL
+    # Background two pixels away from any object has no part in the judgement; one id alone has nothing in between.
+    x, y, w, h = cv2.boundingRect(labels)
+    labels = labels[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2]
+    if cv2.countNonZero(labels) == np.count_nonzero(labels == labels.max()):
+        return False
     window = np.ones((3, 3), np.uint8)
     lowest, highest = cv2.erode(labels, window), cv2.dilate(labels, window)
     edge = lowest != highest
@@ -43,7 +49,7 @@ def looks_interpolated(labels: LabelArray) -> bool:
     in_a_block = cv2.dilate((~edge).view(np.uint8), window).view(np.bool_)
     suspect: NDArray[np.bool_] = edge & ~in_a_block & (lowest < labels) & (labels < highest)
     count = int(np.count_nonzero(suspect))
-    allowed = _SHARE if min(labels.shape) >= _SMALL else _SHARE_OF_SMALL_MAPS
+    allowed = _SHARE_OF_SMALL_MAPS if small else _SHARE
     if count <= allowed * contour:
         return False
     return count >= _FEW_PIXELS or len(np.unique(labels[suspect])) >= _MANY_IDS
