@@ -10,6 +10,7 @@ Importing this package loads nothing heavy: the functions below bring torch with
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from covos.errors import (
     AnnotationError,
@@ -21,6 +22,10 @@ from covos.errors import (
     SourceError,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from covos.api import Segmentation, load_model, segment, stream
+    from covos.evaluation import evaluate
 
 __version__ = "0.1.0"
 

@@ -1,0 +1,68 @@
+"""The public face of the package: exactly these names, each of which is there."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+import covos
+from covos import errors
+
+
+def test_all_is_exactly_the_public_names() -> None:
+    # In a fresh process: a test that imported covos.media has made `media` an attribute of the package.
+    code = "import covos; print(*[name for name in vars(covos) if not name.startswith('_')], *covos.__all__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    helpers = {"annotations", "import_module", "TYPE_CHECKING", "errors"}
+    assert set(done.stdout.split()) - helpers == set(covos.__all__)
+    assert dir(covos) == covos.__all__
+
+
+def test_all_is_sorted_and_without_repeats() -> None:
+    assert covos.__all__ == sorted(set(covos.__all__))
+
+
+@pytest.mark.parametrize("name", covos.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(covos, name) is not None
+
+
+def test_a_name_that_is_none() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'segmnet'"):
+        covos.segmnet  # noqa: B018
+
+
+def test_the_whole_error_tree_is_public() -> None:
+    tree = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
+    assert tree <= set(covos.__all__)
+
+
+def test_type_checkers_see_what_is_loaded_later() -> None:
+    source = Path(covos.__file__).read_text()
+    (block,) = (node for node in ast.parse(source).body if isinstance(node, ast.If))
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    seen = {alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert seen == covos._HOMES
+
+
+@pytest.mark.parametrize("name", ["evaluate", "load_model", "segment", "stream"])
+def test_only_the_first_argument_may_be_positional(name: str) -> None:
+    _, *others = inspect.signature(getattr(covos, name)).parameters.values()
+    positional = [parameter.name for parameter in others if parameter.kind is not parameter.KEYWORD_ONLY]
+    assert positional == (["truth"] if name == "evaluate" else [])
+
+
+def test_the_installed_version_is_that_of_the_source() -> None:
+    assert version("covos") == covos.__version__
+    assert re.fullmatch(r"\d+\.\d+\.\d+", covos.__version__)
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert Path(covos.__file__).with_name("py.typed").is_file()
