@@ -44,7 +44,10 @@ def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
     if opaque is not None and ((opaque != 0) & (opaque != 255)).any():
         raise interpolated(path, why="it has half-transparent pixels: it looks anti-aliased")
     if image.mode == "RGB":
-        labels = _ids_of_colours(np.asarray(image), path=path)
+        colours = np.asarray(image)
+        if opaque is not None:
+            colours = np.where(opaque[..., None] == 0, np.uint8(0), colours)
+        labels = _ids_of_colours(colours, path=path)
     elif image.mode in {"P", "L", "1"}:
         labels = np.asarray(image).astype(np.uint8)
     elif image.mode.startswith("I"):

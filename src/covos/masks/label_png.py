@@ -50,8 +50,8 @@ def read_label_map(path: Path) -> LabelArray:
     object calls :func:`read_binary_mask`.
 
     Args:
-        path: A PNG, BMP, GIF, TIFF or WebP file of mode P, L, LA, 1, 16-bit grey, RGB or RGBA
-            (see :func:`covos.masks.ids.ids_of_picture` for what each gives).
+        path: A PNG, BMP, TIFF or WebP file of mode P, L, LA, 1, 16-bit grey, RGB or RGBA
+            (see :func:`covos.masks.ids.ids_of_picture` for what each gives); a GIF counts as RGB.
 
     Returns:
         H x W uint8, 0 = background.
@@ -101,7 +101,8 @@ def _open_lossless(path: Path) -> Image.Image:
             why="it is a JPEG, which changes the values along every contour",
             fix="export the mask as PNG",
         )
-    return image
+    # Programs that write GIF renumber its palette freely: there only the colours mean something.
+    return image.convert("RGB") if image.format == "GIF" else image
 
 
 def _refuse_interpolated(labels: LabelArray, path: Path) -> None:

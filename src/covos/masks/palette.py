@@ -35,12 +35,9 @@ def davis_palette() -> NDArray[np.uint8]:
 def colour_ids() -> dict[int, int]:
     """Packed RGB (``red << 16 | green << 8 | blue``) to object id, for masks that were saved in colour.
 
-    The annotations of DAVIS itself have 191 where the colormap has 192, in the first 22 entries; both are known here.
+    Many tools write 191 where the colormap has 192; both are known here.
     """
     palette = davis_palette().astype(np.int64)
-    dimmed = np.where(palette[:22] == 192, 191, palette[:22])
-    packed_dimmed = (dimmed[:, 0] << 16 | dimmed[:, 1] << 8 | dimmed[:, 2]).tolist()
-    packed = (palette[:, 0] << 16 | palette[:, 1] << 8 | palette[:, 2]).tolist()
-    return {colour: index for index, colour in enumerate(packed_dimmed)} | {
-        colour: index for index, colour in enumerate(packed)
-    }
+    both = np.concatenate((palette, np.where(palette == 192, 191, palette)))
+    packed = both[:, 0] << 16 | both[:, 1] << 8 | both[:, 2]
+    return {colour: index % 256 for index, colour in enumerate(packed.tolist())}

@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from covos.masks import contact_sheet, davis_palette, draw_overlay
+from covos.masks.draw import outline_thickness
+
+
+def two_objects() -> np.ndarray:
+    labels = np.zeros((90, 120), np.uint8)
+    labels[20:70, 20:60], labels[20:70, 60:100] = 1, 2
+    return labels
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_the_tint_is_the_palette_colour(grey: int) -> None:
+    image = np.full((90, 120, 3), grey, np.uint8)
+    drawn = draw_overlay(image, two_objects(), opacity=0.25)
+    for x, identity in ((40, 1), (80, 2)):
+        expected = 0.25 * davis_palette()[identity] + 0.75 * grey
+        np.testing.assert_allclose(drawn[45, x], expected, atol=1)
+    assert (image == grey).all()
+
+
+@pytest.mark.parametrize("grey", [0, 60, 128, 200, 255])
+@pytest.mark.parametrize("identity", [1, 2, 4, 7, 8, 255])
+def test_the_outline_shows_on_any_background(grey: int, identity: int) -> None:
+    labels = np.where(two_objects() == 1, np.uint8(identity), np.uint8(0))
+    drawn = draw_overlay(np.full((90, 120, 3), grey, np.uint8), labels)
+    across = drawn[45, :40].astype(int).max(axis=1)
+    assert across.max() - across.min() > 100
+
+
+def test_what_is_far_from_objects_is_untouched() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    labels = two_objects()
+    drawn = draw_overlay(image, labels)
+    reach = 2 * outline_thickness(labels.shape)
+    far = np.ones(labels.shape, bool)
+    far[20 - reach : 70 + reach, 20 - reach : 100 + reach] = False
+    np.testing.assert_array_equal(drawn[far], image[far])
+    np.testing.assert_array_equal(draw_overlay(image, labels, outline=False)[labels == 0], image[labels == 0])
+
+
+def test_no_object_or_no_opacity_changes_nothing() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    np.testing.assert_array_equal(draw_overlay(image, np.zeros((9, 12), np.uint8)), image)
+    np.testing.assert_array_equal(draw_overlay(image, np.ones((9, 12), np.uint8), opacity=0, outline=False), image)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (16, 4096)])
+def test_any_size(size: tuple[int, int]) -> None:
+    drawn = draw_overlay(np.zeros((*size, 3), np.uint8), np.ones(size, np.uint8))
+    assert drawn.shape == (*size, 3)
+    assert drawn.any()
+
+
+def test_the_outline_grows_with_the_picture() -> None:
+    sizes = [(48, 64), (480, 854), (1080, 1920), (2160, 3840)]
+    thick = [outline_thickness(size) for size in sizes]
+    assert thick == sorted(set(thick))
+
+
+def test_wrong_calls() -> None:
+    image = np.zeros((4, 5, 3), np.uint8)
+    with pytest.raises(ValueError, match="labels"):
+        draw_overlay(image, np.zeros((5, 4), np.uint8))
+    with pytest.raises(ValueError, match="opacity"):
+        draw_overlay(image, np.zeros((4, 5), np.uint8), opacity=1.5)
+
+
+def colour(value: int, size: tuple[int, int]) -> np.ndarray:
+    return np.full((*size, 3), value, np.uint8)
+
+
+def test_a_sheet_holds_every_cell_in_order() -> None:
+    values = [60, 90, 120, 150, 180]
+    sheet = contact_sheet([colour(v, (20 + v, 40)) for v in values], columns=2, cell_width=40)
+    assert sheet.dtype == np.uint8
+    assert sheet.shape[1] == 2 * 40 + 3 * 6
+    for value in values:
+        assert np.count_nonzero((sheet == value).all(axis=2)) == (20 + value) * 40
+    rows = [int(np.argwhere((sheet == value).all(axis=2))[0][0]) for value in values]
+    assert rows[0] == rows[1] < rows[2] == rows[3] < rows[4]
+
+
+def test_captions_are_drawn_within_their_cell() -> None:
+    cells = [colour(200, (30, 100)), colour(100, (60, 50))]
+    plain = contact_sheet(cells, columns=2, cell_width=100, captions=["", ""])
+    named = contact_sheet(cells, columns=2, cell_width=100, captions=["x" * 300, "日本"])
+    changed = np.argwhere((plain != named).any(axis=2))
+    assert plain.shape == named.shape
+    left = changed[changed[:, 1] < 6 + 100 + 3]
+    right = changed[changed[:, 1] > 6 + 100 + 3]
+    assert len(left) > 50
+    assert len(right) > 5
+    assert left[:, 1].max() <= 6 + 100
+    assert left[:, 0].min() >= 6 + 30
+
+
+def test_wrong_sheets() -> None:
+    for arguments in ({"columns": 0, "cell_width": 5}, {"columns": 1, "cell_width": 0}):
+        with pytest.raises(ValueError, match="no sheet"):
+            contact_sheet([colour(0, (2, 2))], **arguments)
+    with pytest.raises(ValueError, match="no sheet"):
+        contact_sheet([], columns=1, cell_width=4)
+    with pytest.raises(ValueError, match="2 captions for 1 cells"):
+        contact_sheet([colour(0, (2, 2))], columns=1, cell_width=4, captions=["a", "b"])

@@ -1,0 +1,63 @@
+"""Which maps are taken for interpolated ones."""
+
+import cv2
+import numpy as np
+import pytest
+
+from covos.errors import AnnotationError
+from covos.masks import read_binary_mask, read_label_map, write_label_map
+from covos.masks.interpolation import looks_interpolated
+
+SMOOTH = (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)
+
+
+def blobs(seed: int, ids: list[int], size: tuple[int, int] = (480, 854)) -> np.ndarray:
+    """Ellipses with thin limbs, over one another."""
+    rng = np.random.default_rng(seed)
+    labels = np.zeros(size, np.uint8)
+    for value in ids:
+        centre = rng.integers((100, 100), (size[1] - 100, size[0] - 100))
+        axes = rng.integers(30, 130, 2)
+        cv2.ellipse(labels, tuple(map(int, centre)), tuple(map(int, axes)), float(rng.integers(180)), 0, 360, value, -1)
+        for _ in range(6):
+            end = centre + rng.integers(-170, 170, 2)
+            cv2.line(labels, tuple(map(int, centre)), tuple(map(int, end)), value, int(rng.integers(1, 12)))
+    return labels
+
+
+@pytest.mark.parametrize("size", [(854, 480), (320, 180), (1920, 1080), (64, 48)])
+@pytest.mark.parametrize("ids", [[1], [255], [1, 2], [3, 1, 2], [5, 1, 255, 3, 2], [8, 3, 5, 1, 2, 7, 4, 6]])
+def test_clean_maps_pass_at_any_size(ids: list[int], size: tuple[int, int]) -> None:
+    for seed in range(8):
+        clean = cv2.resize(blobs(seed, ids), size, interpolation=cv2.INTER_NEAREST)
+        assert not looks_interpolated(clean)
+
+
+@pytest.mark.parametrize("mode", SMOOTH)
+@pytest.mark.parametrize("ids", [[255], [5, 9, 14], [8, 3, 5, 1, 2, 7, 4, 6]])
+def test_smoothed_maps_are_seen(ids: list[int], mode: int) -> None:
+    for seed in range(8):
+        assert looks_interpolated(cv2.resize(blobs(seed, ids), (640, 360), interpolation=mode))
+
+
+def test_a_soft_mask_of_a_few_pixels_is_seen() -> None:
+    labels = np.zeros((480, 854), np.uint8)
+    cv2.circle(labels, (400, 200), 4, 255, -1, cv2.LINE_AA)
+    assert looks_interpolated(labels)
+
+
+def test_noise_and_trifles_pass() -> None:
+    assert not looks_interpolated(np.zeros((5, 5), np.uint8))
+    tiny = np.zeros((200, 200), np.uint8)
+    tiny[50, 50:54], tiny[51, 50:54] = 1, 2
+    assert not looks_interpolated(tiny)
+    assert not looks_interpolated(np.array([[0, 1, 2]], np.uint8))
+
+
+def test_reading_refuses_them(tmp_path) -> None:
+    path = tmp_path / "soft.png"
+    write_label_map(path, cv2.GaussianBlur(blobs(0, [255]), (5, 5), 1.5))
+    for read in (read_label_map, read_binary_mask):
+        with pytest.raises(AnnotationError, match="looks resized with interpolation") as caught:
+            read(path)
+        assert "nearest" in caught.value.fix
