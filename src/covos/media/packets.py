@@ -160,4 +160,5 @@ def _stated_end(container: InputContainer, stream: VideoStream) -> tuple[str, Fr
                 break
     if container.duration is None:
         return "file", None
-    return "file", (max(0, container.start_time or 0) + container.duration) * _MICROSECOND
+    # Matroska counts from zero, other containers from the first packet; taken from zero, none is doubted wrongly.
+    return "file", container.duration * _MICROSECOND

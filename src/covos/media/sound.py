@@ -89,7 +89,8 @@ class SoundTrack:
                 return ((stream.start_time or 0) + stream.duration) * stream.time_base
         if self._container.duration is None:
             return None
-        return Fraction((self._container.start_time or 0) + self._container.duration, 1_000_000)
+        # Matroska counts its duration from zero, not from the first packet. Others end later than this says.
+        return Fraction(self._container.duration, 1_000_000)
 
     def _lane(self, stream: AudioStream) -> _CopiedLane | _EncodedLane:
         codec = stream.codec_context.codec.canonical_name

@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from covos.errors import SourceError
+from covos.media import VideoWriter, open_source
+
+Film = Callable[..., Path]
+Packets = Callable[[Path], dict[str, list[Any]]]
+MS = Fraction(1, 1000)
+
+
+def overlay(path: Path, target: Path, *, count: int | None = None) -> VideoWriter:
+    """Copy the first ``count`` pictures of a video, with its sound."""
+    with open_source(path) as source:
+        info = source.info
+        with VideoWriter(
+            target,
+            height=info.height,
+            width=info.width,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate,
+            audio_from=path,
+        ) as writer:
+            for frame in source.select(range(count if count is not None else info.frame_count)):
+                writer.write(frame.image, pts=frame.pts)
+    return writer
+
+
+@pytest.mark.parametrize(
+    ("name", "sound"),
+    [
+        ("film.mp4", "aac"),
+        ("film.mov", "alac"),
+        ("film.mkv", "aac"),
+        ("film.mkv", "libmp3lame"),
+        ("film.mkv", "ac3"),
+        ("film.mkv", "eac3"),
+        ("film.mkv", "flac"),
+        ("film.mkv", "libopus"),
+        ("film.avi", "libmp3lame"),
+        ("film.ts", "aac"),
+    ],
+)
+def test_sound_is_copied_packet_for_packet(film: Film, packets: Packets, tmp_path: Path, name: str, sound: str) -> None:
+    path, target = film(name, sound=sound), tmp_path / "overlay.mp4"
+    writer = overlay(path, target)
+    assert writer.warnings == ()
+    before, after = packets(path)["audio"], packets(target)["audio"]
+    assert len(before) == len(after) > 5
+    for (start, _, data, _), (new_start, _, new_data, _) in zip(before, after, strict=True):
+        assert abs(new_start - start) <= MS
+        # MPEG-TS carries AAC with a header of 7 bytes on every packet, mp4 without.
+        assert new_data == (data[7:] if name.endswith("ts") else data)
+    with av.open(str(target)) as container:
+        assert sum(sound.samples for sound in container.decode(audio=0)) > 50_000
+
+
+@pytest.mark.parametrize(("name", "sound"), [("film.mov", "pcm_s16le"), ("film.mkv", "pcm_s16le"), ("film.mkv", "mp2")])
+def test_other_sound_is_encoded_again_in_step_and_said(film: Film, tmp_path: Path, name: str, sound: str) -> None:
+    path, target = film(name, sound=sound), tmp_path / "overlay.mp4"
+    writer = overlay(path, target)
+    assert any(sound.split("_", maxsplit=1)[0] in text and "AAC" in text for text in writer.warnings)
+    before, after = heard(path), heard(target)
+    assert after[1] == "aac"
+    assert abs(len(before[0]) - len(after[0])) < 2100  # the encoder's frame and its lead-in
+    assert after[0][2000:50_000].std() == pytest.approx(before[0][2000:50_000].std(), rel=0.05)
+
+
+def heard(path: Path) -> tuple[Any, str]:
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        shape = av.AudioResampler(format="fltp", layout="mono", rate=48000)
+        pieces = [s.to_ndarray() for sound in container.decode(stream) for s in shape.resample(sound)]
+        return np.concatenate(pieces, axis=1)[0], stream.codec_context.name
+
+
+@pytest.mark.parametrize("start", [0, 2000, -80, 60_000])
+def test_sound_and_pictures_stay_together(film: Film, packets: Packets, tmp_path: Path, start: int) -> None:
+    path = film(
+        "film.mkv",
+        pts=[start + 40 * k for k in range(30)],
+        time_base=MS,
+        sound="ac3",
+        sound_start=max(0, start) / 1000 + 0.2,
+    )
+    target = tmp_path / "overlay.mp4"
+    overlay(path, target)
+    before, after = packets(path), packets(target)
+    lead_before = before["audio"][0][0] - min(p[0] for p in before["video"])
+    lead_after = after["audio"][0][0] - min(p[0] for p in after["video"])
+    assert abs(lead_after - lead_before) <= MS
+    assert len(before["audio"]) == len(after["audio"])
+
+
+def test_sound_is_interleaved(film: Film, packets: Packets, tmp_path: Path) -> None:
+    path = film(pts=[1000 * k for k in range(30)], time_base=MS, sound="aac", sound_seconds=30.0)
+    target = tmp_path / "overlay.mp4"
+    overlay(path, target)
+    found = packets(target)
+    in_file = sorted(
+        [(position, start, "video") for start, _, _, position in found["video"]]
+        + [(position, start, "audio") for start, _, _, position in found["audio"]]
+    )
+    reached = {"video": Fraction(0), "audio": Fraction(0)}
+    for _, start, kind in in_file:
+        reached[kind] = start
+        assert abs(reached["video"] - reached["audio"]) < Fraction(21, 10)
+
+
+def test_sound_of_a_part_ends_with_its_pictures(film: Film, packets: Packets, tmp_path: Path) -> None:
+    path = film(pts=[200 * k for k in range(30)], time_base=MS, sound="aac", sound_seconds=6.0)
+    target = tmp_path / "overlay.mp4"
+    overlay(path, target, count=10)
+    last = packets(target)["audio"][-1][0]
+    assert Fraction(19, 10) < last <= 2
+
+
+def test_a_tail_of_sound_is_kept(film: Film, packets: Packets, tmp_path: Path) -> None:
+    path, target = film(sound="aac", sound_seconds=3.0), tmp_path / "overlay.mp4"
+    overlay(path, target)
+    assert len(packets(target)["audio"]) == len(packets(path)["audio"])
+
+
+def test_a_source_without_sound_is_fine(film: Film, packets: Packets, tmp_path: Path) -> None:
+    target = tmp_path / "overlay.mp4"
+    writer = overlay(film("silent.mp4"), target)
+    assert packets(target)["audio"] == []
+    assert writer.warnings == ()
+
+
+def test_every_sound_stream_is_kept(film: Film, packets: Packets, tmp_path: Path) -> None:
+    first, path = film("one.mkv", sound="ac3"), tmp_path / "two.mkv"
+    with av.open(str(first)) as source, av.open(str(path), "w") as copy:
+        streams = [*source.streams.video, *source.streams.audio]
+        lanes = [copy.add_stream_from_template(streams[k], opaque=True) for k in (0, 1, 1)]
+        for packet in source.demux(streams):
+            if packet.size:
+                for lane in lanes[1:] if packet.stream.type == "audio" else lanes[:1]:
+                    twin = av.Packet(bytes(packet))
+                    twin.pts, twin.dts, twin.duration = packet.pts, packet.dts, packet.duration
+                    twin.time_base, twin.is_keyframe, twin.stream = packet.time_base, packet.is_keyframe, lane
+                    copy.mux(twin)
+    target = tmp_path / "overlay.mp4"
+    overlay(path, target)
+    with av.open(str(target)) as container:
+        assert len(container.streams.audio) == 2
+    assert len(packets(target)["audio"]) == 2 * len(packets(first)["audio"])
+
+
+def test_damaged_sound_does_not_stop_the_pictures(film: Film, tmp_path: Path) -> None:
+    path = film("film.mkv", sound="mp2", sound_seconds=2.0)
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        spoilt = [bytes(p) for p in container.demux(audio=0) if p.size][10:20]
+    for packet in spoilt:
+        at = data.index(packet)
+        data[at : at + 40] = bytes(40)
+    path.write_bytes(data)
+    target = tmp_path / "overlay.mp4"
+    writer = overlay(path, target)
+    assert open_source(target).info.frame_count == 30
+    assert any("10 damaged packets of sound" in text for text in writer.warnings)
+
+
+def test_an_unreadable_sound_source_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "notes.mp4").write_text("not a film\n" * 99)
+    with pytest.raises(SourceError):
+        VideoWriter(
+            tmp_path / "out.mp4",
+            height=48,
+            width=64,
+            time_base=MS,
+            frame_rate=None,
+            audio_from=tmp_path / "notes.mp4",
+        )
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.mp4"]
