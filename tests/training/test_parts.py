@@ -95,7 +95,9 @@ def test_views_keep_picture_and_mask_together(seed: int) -> None:
     """A bright disk on a dark ground: whatever is drawn, the mask must lie where it is bright."""
     image, mask = disk()
     rng = np.random.default_rng(seed)
-    view = draw_view(image, mask, np.ones(mask.shape, bool), framing=draw_framing(rng), size=(64, 96), rng=rng)
+    view = draw_view(
+        image, mask, np.ones(mask.shape, bool), framing=draw_framing(rng, zoom=(0.5, 1.15)), size=(64, 96), rng=rng
+    )
     assert view.image.shape == (64, 96, 3)
     assert view.target.shape == view.weight.shape == (16, 24)
     assert 0 <= view.target.min() <= view.target.max() <= 1
@@ -110,7 +112,7 @@ def test_views_keep_picture_and_mask_together(seed: int) -> None:
 def test_void_has_no_weight() -> None:
     image, mask = disk()
     rng = np.random.default_rng(0)
-    view = draw_view(image, mask, mask == 0, framing=draw_framing(rng), size=(64, 96), rng=rng)
+    view = draw_view(image, mask, mask == 0, framing=draw_framing(rng, zoom=(0.5, 1.15)), size=(64, 96), rng=rng)
     assert view.target[view.weight > 0.99].max() < 0.02
     assert view.weight[view.target > 0.99].max() < 0.02
 
@@ -121,7 +123,7 @@ def test_views_depend_on_the_seed_alone() -> None:
     def draw(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
         return draw_view(
-            image, mask, np.ones(mask.shape, bool), framing=draw_framing(rng), size=(64, 96), rng=rng
+            image, mask, np.ones(mask.shape, bool), framing=draw_framing(rng, zoom=(0.5, 1.15)), size=(64, 96), rng=rng
         ).image
 
     np.testing.assert_array_equal(draw(3), draw(3))

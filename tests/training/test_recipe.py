@@ -24,8 +24,8 @@ def test_overrides_replace_fields() -> None:
 
 def test_the_large_crop_comes_last() -> None:
     recipe = load_recipe("lite", overrides=("steps=10", "large_share=0.3"))
-    crops = [recipe.crop_at(step) for step in range(10)]
-    assert crops == [recipe.crop] * 7 + [recipe.large_crop] * 3
+    framings = [recipe.framing_at(step) for step in range(10)]
+    assert framings == [(recipe.crop, recipe.zoom)] * 7 + [(recipe.large_crop, recipe.large_zoom)] * 3
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,8 @@ def test_the_large_crop_comes_last() -> None:
         ("stepps=3", "unknown fields: stepps"),
         ("crop=[190, 320]", "multiples of 32"),
         ("crop=[192]", "should be"),
+        ("zoom=[1.2, 0.5]", "range"),
+        ("zoom=['a', 'b']", "should be"),
         ("group_sizes=[3]", "whole groups"),
         ("group_sizes=[]", "whole groups"),
         ("video_share=1.5", "between 0 and 1"),

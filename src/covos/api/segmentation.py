@@ -10,7 +10,7 @@ from typing import overload
 
 import numpy as np
 
-from covos.masks import RLE, decode, encode
+from covos.masks.rle import RLE, decode, encode
 from covos.media import Health
 from covos.types import FrameResult, FrameStatus, LabelArray, MaskArray, SourceInfo
 

@@ -51,10 +51,15 @@ class Framing:
     flip: bool
 
 
-def draw_framing(rng: Generator) -> Framing:
-    """Draw where a group looks: from half the picture to a little more than all of it."""
+def draw_framing(rng: Generator, *, zoom: tuple[float, float]) -> Framing:
+    """Draw where a group looks.
+
+    Args:
+        rng: Source of everything drawn.
+        zoom: Range of `Framing.scale`.
+    """
     return Framing(
-        scale=float(rng.uniform(0.5, 1.15)),
+        scale=float(rng.uniform(*zoom)),
         center=(float(rng.uniform(0, 1)), float(rng.uniform(0, 1))),
         stretch=float(np.exp(rng.uniform(-0.25, 0.25))),
         flip=bool(rng.random() < 0.5),

@@ -113,13 +113,14 @@ class StepBatches(TorchDataset[Batch]):
         size = int(rng.choice(recipe.group_sizes))
         views: list[View] = []
         for _ in range(recipe.frames_per_step // size):
-            views += self._group(size, recipe.crop_at(step), rng)
+            views += self._group(size, step, rng)
         image = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2)
         target = torch.from_numpy(np.stack([view.target for view in views]))[:, None]
         weight = torch.from_numpy(np.stack([view.weight for view in views]))[:, None]
         return Batch(image, target, weight, size)
 
-    def _group(self, group_size: int, crop: tuple[int, int], rng: Generator) -> list[View]:
+    def _group(self, group_size: int, step: int, rng: Generator) -> list[View]:
+        crop, zoom = self.recipe.framing_at(step)
         pool = self.moving if rng.random() < self.recipe.video_share else self.still
         pool = pool or self.moving or self.still
         assert pool is not None, "checked on construction"
@@ -127,7 +128,7 @@ class StepBatches(TorchDataset[Batch]):
         records = sample_group(video, size=group_size, rng=rng)
         # One reading for the views of one picture.
         read = {record.stem: (read_image(record), *read_foreground(video, record)) for record in set(records)}
-        framing = draw_framing(rng)
+        framing = draw_framing(rng, zoom=zoom)
         views = []
         for record in records:
             image, foreground, valid = read[record.stem]
@@ -135,7 +136,7 @@ class StepBatches(TorchDataset[Batch]):
                 view = draw_view(image, foreground, valid, framing=framing, size=crop, rng=rng)
                 if video.kind == "video" or view.target.mean() >= MIN_SUBJECT:
                     break
-                framing = draw_framing(rng)
+                framing = draw_framing(rng, zoom=zoom)
             views.append(view)
         return views
 

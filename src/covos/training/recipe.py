@@ -23,7 +23,10 @@ class Recipe:
         video_share: Share of the groups that come from videos; the others are views of one still picture. Within a
             share, a data set is drawn in proportion to the square root of its number of videos or pictures.
         crop: (height, width) of the training frames.
-        large_crop: The same, for the last ``large_share`` of the steps: the size in use.
+        zoom: Range of the window's width over that of the largest window that fits the picture: what is seen at
+            320 pixels of half a picture is as large as in use, where the whole is seen at 448.
+        large_crop: Size for the last ``large_share`` of the steps: the size in use.
+        large_zoom: Range for these steps.
         large_share: See above, 0..1.
         learning_rate: Peak rate of AdamW for everything but the encoder.
         encoder_learning_rate: Peak rate for the encoder, which starts from ImageNet weights.
@@ -45,7 +48,9 @@ class Recipe:
     group_sizes: tuple[int, ...]
     video_share: float
     crop: tuple[int, int]
+    zoom: tuple[float, float]
     large_crop: tuple[int, int]
+    large_zoom: tuple[float, float]
     large_share: float
     learning_rate: float
     encoder_learning_rate: float
@@ -73,13 +78,18 @@ class Recipe:
         for name in ("crop", "large_crop"):
             if any(side < 32 or side % 32 for side in getattr(self, name)):
                 refuse(name, "the encoder halves the frame five times", "use multiples of 32")
+        for name in ("zoom", "large_zoom"):
+            if not 0 < getattr(self, name)[0] <= getattr(self, name)[1]:
+                refuse(name, "it is a range of positive numbers", "write [least, most]")
         bad = [size for size in self.group_sizes if size < 2 or self.frames_per_step % size]
         if bad or not self.group_sizes:
             refuse("group_sizes", f"{self.frames_per_step} frames must divide into whole groups of 2 or more", "change")
 
-    def crop_at(self, step: int) -> tuple[int, int]:
-        """(height, width) of the frames of this 0-based step."""
-        return self.large_crop if step >= self.steps * (1 - self.large_share) else self.crop
+    def framing_at(self, step: int) -> tuple[tuple[int, int], tuple[float, float]]:
+        """(height, width) of the frames of this 0-based step, and their range of zoom."""
+        if step >= self.steps * (1 - self.large_share):
+            return self.large_crop, self.large_zoom
+        return self.crop, self.zoom
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for the card and the run's folder."""
@@ -150,9 +160,10 @@ def _typed(name: str, value: Any, annotation: str, *, origin: str) -> Any:
     if annotation == "float" and type(value) is int:
         return float(value)
     if annotation.startswith("tuple"):
-        whole = isinstance(value, list) and all(type(item) is int for item in value)
-        if whole and ("..." in annotation or len(value) == 2):
-            return tuple(value)
+        item_type, numbers = (float, (int, float)) if "float" in annotation else (int, (int,))
+        fits = isinstance(value, list) and all(type(item) in numbers for item in value)
+        if fits and ("..." in annotation or len(value) == 2):
+            return tuple(item_type(item) for item in value)
     elif type(value).__name__ == annotation or (annotation.startswith("Literal") and isinstance(value, str)):
         return value
     raise UsageError(f"recipe {origin}: {name} = {value!r}", why=f"it should be {annotation}", fix="change the value")

@@ -1,0 +1,79 @@
+"""Segment a source in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+from covos.api.model import DEFAULT_REFERENCES, Model, load_model
+from covos.api.segmentation import FrameMask, Segmentation
+from covos.media import Source, open_source
+from covos.models.registry import DEFAULT_MODEL
+from covos.runtime.precision import Precision
+from covos.types import FrameResult
+
+
+def segment(
+    source: str | os.PathLike[str],
+    *,
+    model: str | Path | Model = DEFAULT_MODEL,
+    references: int = DEFAULT_REFERENCES,
+    device: str = "auto",
+    precision: Precision = "auto",
+    frame_rate: Fraction | int | None = None,
+) -> Segmentation:
+    """Cut the moving subject out of a video.
+
+    Only the masks are kept, run-length encoded: the memory needed grows with the length of the clip by some hundred
+    bytes a frame. Use `stream` for what must not grow at all.
+
+    Args:
+        source: A video, a folder of frames, a glob of images or one image.
+        model: A name, a weights file, or a model from `load_model` (``device`` and ``precision`` are then its own).
+        references: Frames, spread over the video, that every frame is compared with.
+        device: See `load_model`.
+        precision: See `load_model`.
+        frame_rate: Of a folder of frames or a glob, in frames a second; 25 if not given.
+
+    Raises:
+        SourceError: The source cannot be read.
+        UsageError: A name or value is wrong.
+        EnvironmentProblem: The device is not there.
+    """
+    with open_source(source, frame_rate=frame_rate) as opened:
+        loaded = _loaded(model, device=device, precision=precision)
+        frames = tuple(FrameMask.of(result) for result in loaded.stream(opened, references=references))
+        return Segmentation(info=opened.info, health=opened.health, model=loaded.name, frames=frames)
+
+
+def stream(
+    source: str | os.PathLike[str],
+    *,
+    model: str | Path | Model = DEFAULT_MODEL,
+    references: int = DEFAULT_REFERENCES,
+    device: str = "auto",
+    precision: Precision = "auto",
+    frame_rate: Fraction | int | None = None,
+) -> Iterator[FrameResult]:
+    """Cut the moving subject out of a video, a frame at a time, at constant memory.
+
+    Arguments and errors are those of `segment`; bad input is refused by this call, before the first frame is asked
+    for.
+
+    Returns:
+        An iterator over one result for each decoded frame, with its picture and its probabilities.
+    """
+    opened = open_source(source, frame_rate=frame_rate)
+    loaded = _loaded(model, device=device, precision=precision)
+    return _closing(opened, loaded.stream(opened, references=references))
+
+
+def _closing(opened: Source, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
+    with opened:
+        yield from results
+
+
+def _loaded(model: str | Path | Model, *, device: str, precision: Precision) -> Model:
+    return model if isinstance(model, Model) else load_model(model, device=device, precision=precision)

@@ -1,0 +1,66 @@
+"""Which of the data sets below some roots are trained on, and which are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from covos.data import Dataset, open_collection, split_ratio
+from covos.errors import InputError
+
+TRAIN_SUBSETS = ("train",)
+VALIDATION_SUBSETS = ("val_open", "val", "valid", "validation")
+RATIO = 0.8
+"""Of the videos of a data set without lists, how many are trained on; the seed's ratio."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """What a run trains and measures on.
+
+    Attributes:
+        train: Data sets with annotations.
+        validation: Annotated videos, none of which is trained on; None if there are no videos.
+    """
+
+    train: tuple[Dataset, ...]
+    validation: Dataset | None
+
+
+def gather(roots: Sequence[Path], *, seed: int) -> TrainingData:
+    """Find the data sets at or directly below each root and divide them.
+
+    A data set that lists its subsets is trained on by its ``train`` list and measured on by the first list there is
+    of `VALIDATION_SUBSETS`; whatever else it lists is left alone. One without lists is trained on whole if it holds
+    still pictures, and divided by ratio if it holds several videos.
+
+    Raises:
+        InputError: Nothing to train on.
+    """
+    train: list[Dataset] = []
+    validation: list[Dataset] = []
+    for root in roots:
+        for dataset in open_collection(root):
+            kept, measured = _divide(dataset, seed=seed)
+            train += [kept] if len(kept) else []
+            validation += [measured] if measured is not None and len(measured) else []
+    if not train:
+        raise InputError(
+            f"nothing to train on in {', '.join(map(str, roots))}",
+            why="no data set there has annotated frames outside its validation list",
+            fix="look at the folder with: covos data inspect ROOT",
+        )
+    return TrainingData(train=tuple(train), validation=validation[0] if validation else None)
+
+
+def _divide(dataset: Dataset, *, seed: int) -> tuple[Dataset, Dataset | None]:
+    usable = dataset.subset(video.name for video in dataset if video.annotated)
+    splits = usable.splits
+    if any(name in splits for name in TRAIN_SUBSETS):
+        train = usable.subset(name for subset in TRAIN_SUBSETS for name in splits.get(subset, ()))
+        measured = next((usable.subset(splits[name]) for name in VALIDATION_SUBSETS if name in splits), None)
+        return train, measured
+    if len(usable) > 1 and all(video.kind == "video" for video in usable):
+        return split_ratio(usable, ratio=RATIO, seed=seed)
+    return usable, None
