@@ -1,0 +1,170 @@
+"""``covos data``: look at data sets before training on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from covos.data import Dataset, Inspection, VideoReport
+
+app = typer.Typer(help="Data sets: what is in them, and whether it fits together.", no_args_is_help=True)
+
+UNUSABLE_EXIT = 3
+ROWS = 60
+"""A data set of more videos than this is listed by its first few."""
+FEW = 10
+
+Layouts: TypeAlias = Literal["auto", "davis", "youtube-vos", "tianchi", "image-mask"]
+Encodings: TypeAlias = Literal["auto", "ids", "binary", "soft"]
+
+Root = Annotated[Path, typer.Argument(help="A data set, or a folder of data sets.")]
+LayoutOption = Annotated[Layouts, typer.Option(help="How the tree is laid out.")]
+SubsetOption = Annotated[str | None, typer.Option(help="A list or folder of videos, such as train.")]
+EncodingOption = Annotated[Encodings, typer.Option(help="What the annotations' values mean.")]
+OverwriteOption = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output file.")]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
+
+
+@app.command()
+def inspect(
+    root: Root,
+    layout: LayoutOption = "auto",
+    subset: SubsetOption = None,
+    encoding: EncodingOption = "auto",
+    decode_images: Annotated[
+        bool, typer.Option("--decode-images", help="Decode the images, too: finds damaged ones; slower.")
+    ] = False,
+    every_video: Annotated[bool, typer.Option("--all", help="List every video, also of a large data set.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write everything found to this file.")] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Read every annotation of a data set; list what is there and what does not fit.
+
+    Ends with 0 if it can be trained on, warnings or not; with 3 if files cannot be read or do not fit.
+    """
+    import json
+
+    from covos.data import inspect as look_through
+    from covos.runtime.atomic import atomic_path
+    from covos.runtime.progress import Progress
+
+    if json_file is not None:
+        _refuse_existing(json_file, overwrite=overwrite)
+    found = []
+    for dataset in _open(root, layout=layout, subset=subset, encoding=encoding):
+        total = sum(len(video.frames) for video in dataset)
+        with Progress(f"inspect {dataset.name}", total=total, quiet=quiet) as progress:
+            found.append(look_through(dataset, decode_images=decode_images, on_frames=progress.advance))
+    for inspection in found:
+        _show(inspection, every_video=every_video)
+    if json_file is not None:
+        text = json.dumps({"datasets": [inspection.to_dict() for inspection in found]}, indent=2)
+        with atomic_path(json_file) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
+    if not all(inspection.usable for inspection in found):
+        raise typer.Exit(UNUSABLE_EXIT)
+
+
+@app.command()
+def preview(
+    root: Root,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The sheet to write, a .png file.")],
+    videos: Annotated[int, typer.Option(min=1, help="The most videos or pictures of a data set, at random.")] = 6,
+    frames: Annotated[int, typer.Option(min=1, help="The most frames of a video, evenly spread.")] = 8,
+    seed: Annotated[int, typer.Option(help="Another seed, other videos.")] = 0,
+    layout: LayoutOption = "auto",
+    subset: SubsetOption = None,
+    encoding: EncodingOption = "auto",
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Draw frames beside their annotations, on one sheet for each data set.
+
+    Several data sets give several files: sheet.png becomes sheet-NAME.png.
+    """
+    from PIL import Image
+
+    from covos.data import preview as draw
+    from covos.data import random_subset
+    from covos.runtime.atomic import atomic_path
+
+    datasets = _open(root, layout=layout, subset=subset, encoding=encoding)
+    paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
+    for path in paths:
+        _refuse_existing(path, overwrite=overwrite)
+    for path, dataset in zip(paths, datasets, strict=True):
+        some = random_subset(dataset, count=min(videos, len(dataset)), seed=seed)
+        sheet = Image.fromarray(draw(some, frames=frames))
+        with atomic_path(path) as temporary:
+            sheet.save(temporary, format="PNG")
+        typer.echo(str(path))
+
+
+def _open(root: Path, *, layout: Layouts, subset: str | None, encoding: Encodings) -> tuple[Dataset, ...]:
+    from covos.data import open_collection, open_dataset
+
+    told = None if encoding == "auto" else encoding
+    if layout != "auto":
+        return (open_dataset(root, layout=layout, subset=subset, encoding=told),)
+    collection = open_collection(root, subset=subset, encoding=told)
+    for name, reason in collection.skipped.items():
+        typer.echo(f"skipped {root / name}: {reason}", err=True)
+    return collection.datasets
+
+
+def _refuse_existing(path: Path, *, overwrite: bool) -> None:
+    from covos.errors import UsageError
+
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists", why="nothing is overwritten unless asked", fix="-y replaces it")
+    if not path.parent.is_dir():
+        raise UsageError(f"{path} cannot be written", why=f"there is no folder {path.parent}", fix="make it first")
+
+
+def _show(inspection: Inspection, *, every_video: bool) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    stdout = Console(highlight=False)
+    if not stdout.is_terminal:
+        stdout.width = 200  # a pipe has no width; rich would cut the lines at 80
+    stdout.print(f"[bold]{escape(inspection.name)}[/] ({inspection.layout}, {escape(inspection.root)})", soft_wrap=True)
+    table = Table("video", "subset", box=None, pad_edge=False)
+    for title in ("frames", "annotated", "objects", "empty"):
+        table.add_column(title, justify="right")
+    table.add_column("width x height")
+    table.add_column("values")
+    videos = inspection.videos
+    shown = videos if every_video or len(videos) <= ROWS else videos[:FEW]
+    for video in shown:
+        table.add_row(*(escape(cell) for cell in _row(video)))
+    stdout.print(table)
+    if len(shown) < len(videos):
+        stdout.print(f"... and {len(videos) - len(shown)} more (--all)")
+    stdout.print(
+        f"total: {len(videos)} videos or pictures, {inspection.frames} frames, {inspection.annotated} annotated, "
+        f"{inspection.objects} objects, {inspection.empty} empty annotations",
+        soft_wrap=True,
+    )
+    for problem in inspection.problems:
+        cases = f": {', '.join(problem.examples)}" if problem.examples else ""
+        stdout.print(f"{problem.severity}: {escape(problem.what + cases)}", soft_wrap=True)
+    stdout.print()
+
+
+def _row(video: VideoReport) -> tuple[str, ...]:
+    sizes = ", ".join(f"{width} x {height}" for height, width in video.sizes[:2])
+    return (
+        video.name,
+        video.subset or "",
+        str(video.frames),
+        str(video.annotated),
+        str(video.objects),
+        str(len(video.empty) or ""),
+        sizes + (" ..." if len(video.sizes) > 2 else ""),
+        video.encoding,
+    )

@@ -1,0 +1,89 @@
+"""DAVIS 2016 and 2017.
+
+The tree:
+
+    ROOT/JPEGImages/480p/<video>/<frame>.jpg
+    ROOT/Annotations/480p/<video>/<frame>.png               0/255 (2016) or object ids (2017)
+    ROOT/Annotations_unsupervised/480p/...                  the unsupervised task of 2017, where there is no other
+    ROOT/ImageSets/480p/train.txt, val.txt                  2016: pairs of files, or names
+    ROOT/ImageSets/2016/*.txt, ImageSets/2017/*.txt         names
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from covos.data.base import Dataset, some
+from covos.data.image_sets import choose, read_lists
+from covos.data.scan import subfolders
+from covos.data.sequences import present, read_sequences
+from covos.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covos.data.layouts import Options
+
+LOOKS_LIKE = "JPEGImages/480p/<video>/<frame>.jpg with Annotations/480p/<video>/<frame>.png"
+RESOLUTIONS = ("480p", "1080p", "Full-Resolution")
+_ANNOTATIONS = ("Annotations", "Annotations_unsupervised")
+_NEWEST_LISTS_FIRST = ("2017", "2016")
+
+
+def matches(root: Path) -> bool:
+    """Whether the images or annotations lie in a folder named after a resolution."""
+    return bool(_resolutions(root))
+
+
+def read(root: Path, options: Options) -> Dataset:
+    """Open a DAVIS tree.
+
+    ``options.subset`` is the name of a list (``val``: in the 2017 lists if there are any, else 2016's, else those of
+    the resolution), or of a folder and a list (``2016/val``).
+
+    Raises:
+        SourceError: The resolution or the subset does not exist, or listed videos are missing.
+    """
+    resolution = _resolution(root, wanted=options.resolution)
+    images = root / "JPEGImages" / resolution
+    annotations = next(
+        (root / name / resolution for name in _ANNOTATIONS if (root / name / resolution).is_dir()),
+        root / _ANNOTATIONS[0] / resolution,
+    )
+    lists, subset = _lists(root, resolution=resolution, subset=options.subset)
+    subsets, notes = choose(lists, subset=subset, present=present(images, annotations), root=root)
+    videos = read_sequences(subsets, images=images, annotations=annotations, encoding=options.encoding)
+    return Dataset(name=root.resolve().name, layout="davis", root=root, videos=videos, notes=notes)
+
+
+def _lists(root: Path, *, resolution: str, subset: str | None) -> tuple[dict[str, tuple[str, ...]], str | None]:
+    """The lists of the one folder of ImageSets to look in, and the name of the list among them."""
+    folders = {name: read_lists(path) for name, path in subfolders(root / "ImageSets").items()}
+    found = {name: lists for name, lists in {**folders, "": read_lists(root / "ImageSets")}.items() if lists}
+    order = [name for name in (*_NEWEST_LISTS_FIRST, resolution, "") if name in found]
+    order += [name for name in found if name not in order]
+    if subset is None:
+        return (found[order[0]] if order else {}), None
+    folder, _, name = subset.rpartition("/")
+    for candidate in [folder] if folder else order:
+        if name in found.get(candidate, {}):
+            return found[candidate], name
+    return {f"{folder}/{name}".lstrip("/"): found[folder][name] for folder in order for name in found[folder]}, subset
+
+
+def _resolutions(root: Path) -> list[str]:
+    folders = [root / name for name in ("JPEGImages", *_ANNOTATIONS)]
+    return [name for name in RESOLUTIONS if any((folder / name).is_dir() for folder in folders)]
+
+
+def _resolution(root: Path, *, wanted: str | None) -> str:
+    have = _resolutions(root)
+    if wanted in have:
+        return wanted
+    if wanted is None and have:
+        return have[0]
+    raise SourceError(
+        f"{root}: no DAVIS images at the resolution {wanted or RESOLUTIONS[0]}",
+        why=f"JPEGImages and Annotations have: {some(have)}; looked for {LOOKS_LIKE}",
+        fix="name a resolution that the tree has, or another layout",
+    )

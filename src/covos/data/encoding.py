@@ -1,0 +1,80 @@
+"""Tell what the values of a data set's annotations mean, from a few of its files."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covos.data.base import Encoding
+from covos.errors import AnnotationError
+from covos.masks.picture import open_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_LOOKED_AT = 8
+_MOST_OBJECTS = 32
+"""A grey file with a value between this and 255 is a matte: id maps in grey number their objects from 1."""
+
+
+def detect_encoding(annotations: Sequence[Path], *, root: Path) -> Encoding:
+    """How the annotations are to be read, judged from up to eight of them that are not empty.
+
+    Colour pictures (mode P with a colour palette, RGB) hold ids, unless all they hold is 0 and 255. Grey ones hold a
+    binary mask if they are 0 and 255, ids if no other value is above 32, and a soft mask if one is.
+
+    Args:
+        annotations: Spread over the data set; files that are empty (all 0) or unreadable are passed over.
+        root: For messages.
+
+    Raises:
+        AnnotationError: Two files disagree.
+    """
+    judged = ((path, found) for path in _spread(annotations) if (found := _encoding_of(path)))
+    seen: dict[Encoding, Path] = {}
+    for path, found in islice(judged, _LOOKED_AT):
+        seen.setdefault(found, path)
+    if seen.keys() <= {"binary", "soft"}:
+        # A soft file among binary ones: read as soft, 0 and 255 give the same 0 and 1.
+        return "soft" if "soft" in seen else "binary" if seen else "ids"
+    if len(seen) == 1:
+        return "ids"
+    (one, first), (other, second) = list(seen.items())[:2]
+    raise AnnotationError(
+        f"{root}: its annotations are of different kinds",
+        why=f"{first} looks like {one}, {second} like {other}",
+        fix="say which holds for all of them (--encoding ids, binary or soft), or split the data set",
+    )
+
+
+def _spread(paths: Sequence[Path]) -> list[Path]:
+    """All paths, those first that lie evenly over the sequence: they are opened only until enough are judged."""
+    step = max(1, len(paths) // _LOOKED_AT)
+    tries = range(min(step, _LOOKED_AT))  # a set of empty masks must not be read whole
+    return [path for start in tries for path in paths[start::step]]
+
+
+def _encoding_of(path: Path) -> Encoding | None:
+    try:
+        image = open_mask(path)
+    except AnnotationError:
+        return None  # whoever reads or inspects this file meets the error
+    colour = image.mode == "P" and not _grey(np.array(image.getpalette(), np.uint8).reshape(-1, 3))
+    if image.mode in {"RGB", "RGBA"}:
+        pixels = np.asarray(image.convert("RGB"))
+        colour, values = not _grey(pixels), pixels.max(axis=2)
+    else:
+        values = np.asarray(image if image.mode == "P" else image.convert("L"))
+    used = {int(value) for value in np.unique(values)} - {0}
+    if not used:
+        return None
+    if used == {255}:
+        return "binary"
+    return "ids" if colour or max(used - {255}) <= _MOST_OBJECTS else "soft"
+
+
+def _grey(colours: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> bool:
+    return bool((colours == colours[..., :1]).all())

@@ -1,0 +1,74 @@
+"""Pictures with masks: one folder of each, paired by file name.
+
+The tree:
+
+    ROOT/images/<name>.jpg    also image, imgs, JPEGImages, or a name that ends so (DUTS-TR-Image)
+    ROOT/masks/<name>.png     also mask, gt, ground_truth_mask, Annotations, or a name that ends so (DUTS-TR-Mask)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from covos.data.base import Dataset, NoSubsetError, Video
+from covos.data.encoding import detect_encoding
+from covos.data.scan import has_pictures, pair, pictures, subfolders
+from covos.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covos.data.layouts import Options
+
+LOOKS_LIKE = "images/<name>.jpg with masks/<name>.png"
+_IMAGES = ("images", "image", "imgs")  # JPEGImages ends so, too
+_MASKS = ("masks", "mask", "gt", "annotations")
+
+
+def matches(root: Path) -> bool:
+    """Whether there is a folder of pictures and a folder of masks."""
+    return bool(_folders(root, _IMAGES) and _folders(root, _MASKS))
+
+
+def read(root: Path, options: Options) -> Dataset:
+    """Open pictures with masks; each picture is a video of one frame.
+
+    Raises:
+        SourceError: A folder is missing or there are several, no picture has a mask, or a subset was asked for.
+    """
+    if options.subset is not None:
+        raise NoSubsetError(
+            f"{root}: the subset {options.subset!r} does not exist",
+            why="pictures with masks have no lists of subsets",
+            fix="leave the subset out, and split by a ratio instead",
+        )
+    frames, extra = pair(pictures(_only(root, _IMAGES)), pictures(_only(root, _MASKS)))
+    annotations = [frame.annotation for frame in frames if frame.annotation is not None]
+    if not annotations:
+        raise SourceError(
+            f"{root}: none of the {len(frames)} pictures has a mask",
+            why="a picture and its mask go by one name, such as images/a.jpg and masks/a.png",
+            fix="name the masks like the pictures",
+        )
+    encoding = options.encoding or detect_encoding(annotations, root=root)
+    if options.encoding is None and encoding == "binary":
+        encoding = "soft"  # the same values, and one smoothed contour among thousands of masks is no error
+    videos = tuple(Video(name=frame.stem, frames=(frame,), kind="image", encoding=encoding) for frame in frames)
+    notes = (f"{len(extra)} masks have no picture: " + ", ".join(path.name for path in extra[:4]),) if extra else ()
+    return Dataset(name=root.resolve().name, layout="image-mask", root=root, videos=videos, notes=notes)
+
+
+def _folders(root: Path, endings: tuple[str, ...]) -> list[Path]:
+    return [path for name, path in subfolders(root).items() if name.lower().endswith(endings) and has_pictures(path)]
+
+
+def _only(root: Path, endings: tuple[str, ...]) -> Path:
+    found = _folders(root, endings)
+    if len(found) == 1:
+        return found[0]
+    names = ", ".join(path.name for path in found) or "none"
+    raise SourceError(
+        f"{root}: one folder that ends in {' or '.join(endings)} and holds pictures is needed",
+        why=f"found: {names}; looked for {LOOKS_LIKE}",
+        fix="move the others away, or rename the folder",
+    )

@@ -1,0 +1,146 @@
+"""Open a data set, or every data set of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, overload
+
+from covos.data.base import Dataset, Encoding, Layout, NoSubsetError, some
+from covos.data.layouts import LAYOUTS, Options, detect
+from covos.data.scan import subfolders
+from covos.errors import SourceError, UsageError
+
+
+def open_dataset(
+    root: Path | str,
+    *,
+    layout: Layout | Literal["auto"] = "auto",
+    subset: str | None = None,
+    resolution: Literal["480p", "1080p", "Full-Resolution"] | None = None,
+    encoding: Encoding | None = None,
+) -> Dataset:
+    """Open a tree of images and annotations. No image is read; a few annotations are, to tell their encoding.
+
+    Args:
+        root: The folder that holds ``JPEGImages``, ``images``, or ``train`` and ``valid``.
+        layout: ``"auto"`` looks at the tree.
+        subset: A list of ``ImageSets`` or a folder of YouTube-VOS, such as ``"train"``; None opens all videos.
+        resolution: Of a DAVIS tree; None takes 480p, or what there is.
+        encoding: What the annotations' values mean; None judges from some of them.
+
+    Raises:
+        SourceError: No such folder, no layout fits, the subset does not exist, or listed videos are missing.
+        AnnotationError: The annotations are of different kinds, or a list of objects cannot be read.
+        UsageError: No layout is called so.
+    """
+    root = _folder(root)
+    if layout != "auto" and layout not in LAYOUTS:
+        raise UsageError(
+            f"there is no layout {layout!r}",
+            why=f"the layouts are: auto, {', '.join(LAYOUTS)}",
+            fix="name one of them",
+        )
+    chosen = detect(root) if layout == "auto" else layout
+    if chosen is None:
+        raise SourceError(
+            f"{root}: no data set was found",
+            why="looked for " + "; ".join(f"{reader.looks_like} ({name})" for name, reader in LAYOUTS.items()),
+            fix=f"give the folder above these; this one holds: {_content(root)}",
+        )
+    dataset = LAYOUTS[chosen].read(root, Options(subset=subset, resolution=resolution, encoding=encoding))
+    if not dataset.videos:
+        raise SourceError(
+            f"{root}: the data set has no video",
+            why=f"taken for {chosen}, where {LAYOUTS[chosen].looks_like} is expected",
+            fix="check the tree, or name another layout",
+        )
+    return dataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection(Sequence[Dataset]):
+    """The data sets of a folder, as a sequence.
+
+    Attributes:
+        root: The folder.
+        datasets: In natural order of their names.
+        skipped: Folder name to the reason why it is not among them.
+    """
+
+    root: Path
+    datasets: tuple[Dataset, ...]
+    skipped: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.datasets)
+
+    def __iter__(self) -> Iterator[Dataset]:
+        return iter(self.datasets)
+
+    @overload
+    def __getitem__(self, index: int) -> Dataset: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Dataset, ...]: ...
+    def __getitem__(self, index: int | slice) -> Dataset | tuple[Dataset, ...]:
+        return self.datasets[index]
+
+
+def open_collection(root: Path | str, *, subset: str | None = None, encoding: Encoding | None = None) -> Collection:
+    """Open the data set at a root, or each that lies directly below it.
+
+    Args:
+        root: A data set, or a folder of data sets.
+        subset: Open these videos alone (``"train"``) wherever a data set has subsets. A data set without any is opened
+            whole, one that has others only is skipped: what is for measuring must not slip into a training.
+        encoding: What the annotations' values mean; None judges each data set.
+
+    Raises:
+        SourceError: No such folder, or no data set is found.
+        InputError: A data set is found and cannot be opened.
+    """
+    root = _folder(root)
+    if detect(root):
+        return Collection(root=root, datasets=(_subset_or_whole(root, subset, encoding),), skipped={})
+    datasets, skipped = [], {}
+    for name, folder in subfolders(root).items():
+        if detect(folder) is None:
+            skipped[name] = "no data set: its folders are of no known layout"
+            continue
+        try:
+            datasets.append(_subset_or_whole(folder, subset, encoding))
+        except NoSubsetError as error:
+            skipped[name] = f"no subset {subset!r}: {error.why}"
+    if not datasets:
+        raise SourceError(
+            f"{root}: no data set was found",
+            why="; ".join(f"{name}: {reason}" for name, reason in skipped.items()) or "it has no folders",
+            fix="looked for " + " or ".join(reader.looks_like for reader in LAYOUTS.values()) + ", here and one below",
+        )
+    return Collection(root=root, datasets=tuple(datasets), skipped=skipped)
+
+
+def _subset_or_whole(root: Path, subset: str | None, encoding: Encoding | None) -> Dataset:
+    try:
+        return open_dataset(root, subset=subset, encoding=encoding)
+    except NoSubsetError:
+        whole = open_dataset(root, encoding=encoding)
+        if whole.splits:
+            raise
+        return whole
+
+
+def _folder(root: Path | str) -> Path:
+    root = Path(root)
+    if not root.is_dir():
+        raise SourceError(
+            f"{root}: " + ("a file, not a folder" if root.exists() else "no such folder"),
+            why="a data set is a folder with images and annotations below it",
+            fix="check the path",
+        )
+    return root
+
+
+def _content(root: Path) -> str:
+    return some(sorted(path.name for path in root.iterdir()), shown=8) if any(root.iterdir()) else "nothing"

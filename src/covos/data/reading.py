@@ -1,0 +1,131 @@
+"""From a frame's files to arrays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.data.base import FrameRecord, Video
+from covos.errors import AnnotationError, SourceError
+from covos.masks.label_png import read_binary_mask, read_label_map
+from covos.masks.soft import read_soft_mask
+from covos.media import images
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covos.types import ImageArray, LabelArray, MaskArray, ProbabilityArray
+
+VOID = 255
+_Scalar = TypeVar("_Scalar", np.uint8, np.float32)
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+
+class Foreground(NamedTuple):
+    """What a frame's annotation says of "subject or not"."""
+
+    probability: ProbabilityArray
+    """H x W float32 in [0, 1]; 0 where void."""
+    valid: MaskArray
+    """H x W bool; False where the annotation is void and nothing is to be learnt or scored."""
+
+
+def read_image(record: FrameRecord, *, size: Size | None = None) -> ImageArray:
+    """The frame's picture.
+
+    Args:
+        record: The frame.
+        size: Resize to this (height, width), by area where it shrinks.
+
+    Returns:
+        H x W x 3 uint8 RGB.
+
+    Raises:
+        SourceError: The frame has no picture, or it cannot be read.
+    """
+    if record.image is None:
+        raise SourceError(
+            f"frame {record.stem} has no image",
+            why="its tree holds annotations alone",
+            fix="put the images beside them, as JPEGImages",
+        )
+    return _resized(images.read_image(record.image), size)
+
+
+def read_labels(video: Video, record: FrameRecord, *, size: Size | None = None) -> LabelArray:
+    """The frame's annotation as object ids.
+
+    A binary mask is object 1; of a soft one, what is above 0.5.
+
+    Args:
+        video: The frame's video, which knows the encoding.
+        record: The frame.
+        size: Resize to this (height, width), by nearest neighbour: ids are never mixed.
+
+    Returns:
+        H x W uint8; 0 = background, 255 = void.
+
+    Raises:
+        AnnotationError: The frame has no annotation, or it cannot be read.
+    """
+    path = _annotation(video, record)
+    if video.encoding == "ids":
+        labels = read_label_map(path)
+    elif video.encoding == "binary":
+        labels = read_binary_mask(path).view(np.uint8)
+    else:
+        labels = (read_soft_mask(path) > 0.5).view(np.uint8)
+    if size is None or labels.shape == size:
+        return labels
+    return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
+
+
+def read_foreground(video: Video, record: FrameRecord, *, size: Size | None = None) -> Foreground:
+    """The frame's annotation as one subject: every object of an id map, soft masks as they are.
+
+    Args:
+        video: The frame's video, which knows the encoding.
+        record: The frame.
+        size: Resize to this (height, width), by area where it shrinks; a pixel is valid if more than half of it is.
+
+    Raises:
+        AnnotationError: The frame has no annotation, or it cannot be read.
+    """
+    path = _annotation(video, record)
+    if video.encoding == "soft":
+        probability = read_soft_mask(path)
+        return Foreground(_resized(probability, size), np.ones(size or probability.shape, np.bool_))
+    if video.encoding == "binary":
+        mask = read_binary_mask(path)
+        return Foreground(_resized(mask.astype(np.float32), size), np.ones(size or mask.shape, np.bool_))
+    labels = read_label_map(path)
+    valid = labels != VOID
+    subject = ((labels != 0) & valid).astype(np.float32)
+    if size is None or size == labels.shape:
+        return Foreground(subject, valid)
+    # A pixel that is partly void takes the share of the subject in its valid part.
+    share = _resized(valid.astype(np.float32), size)
+    probability = np.divide(_resized(subject, size), share, out=np.zeros_like(share), where=share > 0.5)
+    return Foreground(np.minimum(probability, 1), share > 0.5)
+
+
+def _annotation(video: Video, record: FrameRecord) -> Path:
+    if record.annotation is None:
+        raise AnnotationError(
+            f"frame {record.stem} of {video.name} has no annotation",
+            why=f"{len(video.annotated)} of the {len(video.frames)} frames of the video have one",
+            fix="take one of the frames in video.annotated",
+        )
+    return record.annotation
+
+
+def _resized(array: NDArray[_Scalar], size: Size | None) -> NDArray[_Scalar]:
+    if size is None or array.shape[:2] == size:
+        return array
+    shrinks = size[0] <= array.shape[0] and size[1] <= array.shape[1]
+    resized = cv2.resize(array, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized.astype(array.dtype)

@@ -1,0 +1,104 @@
+"""Choose frames of one video: pairs, groups, and the clip that follows a first annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covos.data.base import FrameRecord, Video
+from covos.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+    from numpy.typing import NDArray
+
+
+def pairs(video: Video) -> Iterator[tuple[FrameRecord, FrameRecord]]:
+    """All combinations of two annotated frames, n (n - 1) / 2 of them, the earlier frame first."""
+    return combinations(video.annotated, 2)
+
+
+def sample_group(video: Video, *, size: int, rng: Generator, max_gap: int | None = None) -> tuple[FrameRecord, ...]:
+    """Draw annotated frames of one video.
+
+    The frames are distinct. Only if the video has fewer than ``size``, each is taken as often as the others, give or
+    take one.
+
+    Args:
+        video: At least one annotated frame.
+        size: Number of frames, at least 1.
+        rng: Draws; the same state gives the same group.
+        max_gap: The largest step from one frame of the group to the next, counted in annotated frames; None draws
+            from the whole video.
+
+    Returns:
+        ``size`` frames in order of time.
+
+    Raises:
+        AnnotationError: The video has no annotated frame.
+        ValueError: ``size`` or ``max_gap`` is below 1.
+    """
+    if size < 1 or (max_gap is not None and max_gap < 1):
+        raise ValueError(f"size and max_gap must be at least 1, not {size} and {max_gap}")
+    frames = video.annotated
+    if not frames:
+        raise _unannotated(video)
+    count = len(frames)
+    if count <= size:
+        times, rest = divmod(size, count)
+        chosen = np.sort(np.concatenate((np.tile(np.arange(count), times), rng.choice(count, rest, replace=False))))
+    elif max_gap is None:
+        chosen = np.sort(rng.choice(count, size, replace=False))
+    else:
+        chosen = _with_gaps(count, size=size, max_gap=max_gap, rng=rng)
+    return tuple(frames[int(index)] for index in chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuidedClip:
+    """Frames of which the first is annotated: what a first-frame engine is given.
+
+    Attributes:
+        first: The annotated frame.
+        following: The frames after it. Some may be annotated: in YouTube-VOS an object may appear late, and its
+            first annotation with it.
+    """
+
+    first: FrameRecord
+    following: tuple[FrameRecord, ...]
+
+
+def guided_clip(video: Video) -> GuidedClip:
+    """The clip from the first annotated frame on.
+
+    Raises:
+        AnnotationError: The video has no annotated frame.
+    """
+    first = video.first_annotation
+    if first is None:
+        raise _unannotated(video)
+    return GuidedClip(first=first, following=video.frames[video.frames.index(first) + 1 :])
+
+
+def _with_gaps(count: int, *, size: int, max_gap: int, rng: Generator) -> NDArray[np.int64]:
+    """``size`` of ``count`` positions, each 1 to ``max_gap`` after the one before; ``size`` < ``count``."""
+    steps = np.ones(size - 1, np.int64)
+    spare = count - size
+    for index in range(size - 1):
+        steps[index] += rng.integers(min(max_gap - 1, spare) + 1)
+        spare -= int(steps[index]) - 1
+    rng.shuffle(steps)  # the first steps had the most room
+    start = rng.integers(spare + 1)
+    return np.cumsum(np.concatenate(([start], steps)))
+
+
+def _unannotated(video: Video) -> AnnotationError:
+    return AnnotationError(
+        f"{video.name} has no annotated frame",
+        why=f"none of its {len(video.frames)} frames has an annotation of the same name",
+        fix="leave the video out, or add its annotations",
+    )

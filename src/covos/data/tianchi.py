@@ -1,0 +1,51 @@
+"""TIANCHI, and any video set with one folder of images and one of annotations for each video.
+
+The tree:
+
+    ROOT/ImageSets/train.txt, test.txt     one video a line (older copies: text.txt)
+    ROOT/JPEGImages/<video>/<frame>.jpg    videos have ids of six digits
+    ROOT/Annotations/<video>/<frame>.png   palette PNG, one id a person; test videos have the first frame's alone
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from covos.data.base import Dataset
+from covos.data.davis import RESOLUTIONS
+from covos.data.image_sets import choose, read_lists
+from covos.data.scan import has_pictures, subfolders
+from covos.data.sequences import present, read_sequences
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covos.data.layouts import Options
+
+LOOKS_LIKE = "JPEGImages/<video>/<frame>.jpg with Annotations/<video>/<frame>.png"
+_OLD_TEST_LIST = "text"
+
+
+def matches(root: Path) -> bool:
+    """Whether a folder of images (or of annotations) holds folders of pictures, and is no DAVIS or YouTube-VOS."""
+    if (root / "meta.json").exists():
+        return False
+    videos = subfolders(root / "JPEGImages") or subfolders(root / "Annotations")
+    return not set(videos) & set(RESOLUTIONS) and any(has_pictures(folder) for folder in videos.values())
+
+
+def read(root: Path, options: Options) -> Dataset:
+    """Open a TIANCHI tree.
+
+    Raises:
+        SourceError: The subset does not exist, or listed videos are missing.
+    """
+    images, annotations = root / "JPEGImages", root / "Annotations"
+    lists = read_lists(root / "ImageSets")
+    if _OLD_TEST_LIST in lists:
+        lists.setdefault("test", lists[_OLD_TEST_LIST])
+        if options.subset != _OLD_TEST_LIST:
+            del lists[_OLD_TEST_LIST]
+    subsets, notes = choose(lists, subset=options.subset, present=present(images, annotations), root=root)
+    videos = read_sequences(subsets, images=images, annotations=annotations, encoding=options.encoding)
+    return Dataset(name=root.resolve().name, layout="tianchi", root=root, videos=videos, notes=notes)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from covos.cli import main
+
+TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
+
+
+def test_inspect_prints_a_table_and_writes_json(tmp_path, capsys):
+    target = tmp_path / "found.json"
+    assert main(["data", "inspect", str(TIANCHI), "--json", str(target)]) == 0
+    out, err = capsys.readouterr()
+    assert "600102  train        6          6        2         160 x 90        ids" in out
+    assert "total: 3 videos or pictures, 15 frames, 12 annotated, 4 objects, 0 empty annotations" in out
+    assert "inspect tianchi: 15/15 frames" in err
+    assert json.loads(target.read_text())["datasets"][0]["totals"]["frames"] == 15
+
+
+def test_inspect_a_subset_quietly(capsys):
+    assert main(["data", "inspect", str(TIANCHI), "--subset", "test", "-q"]) == 0
+    out, err = capsys.readouterr()
+    assert "600103" in out
+    assert "600101" not in out
+    assert err == ""
+
+
+def test_inspect_ends_with_3_where_files_cannot_be_read(tmp_path, capsys):
+    root = tmp_path / "set"
+    shutil.copytree(TIANCHI, root)
+    (root / "Annotations/600101/00002.png").write_text("broken")
+    (root / "Annotations/600102/00003.png").unlink()
+    assert main(["data", "inspect", str(root)]) == 3
+    out = capsys.readouterr().out
+    assert "error: 1 files cannot be read" in out
+    assert "warning: 1 frames lack an annotation that others of their video have: 600102/00003" in out
+
+
+def test_inspect_a_folder_of_data_sets(tmp_path, capsys):
+    shutil.copytree(TIANCHI, tmp_path / "one")
+    (tmp_path / "clips").mkdir()
+    assert main(["data", "inspect", str(tmp_path)]) == 0
+    out, err = capsys.readouterr()
+    assert "one (tianchi" in out
+    assert "clips: no data set" in err
+
+
+def test_large_data_sets_are_listed_by_their_first_videos(tmp_path, capsys):
+    for number in range(61):
+        for kind, suffix in (("images", "jpg"), ("masks", "png")):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.new("L", (8, 6), 255).save(tmp_path / kind / f"p{number:02}.{suffix}")
+    assert main(["data", "inspect", str(tmp_path), "-q"]) == 0
+    out = capsys.readouterr().out
+    assert "p09" in out
+    assert "p10" not in out
+    assert "... and 51 more (--all)" in out
+    assert main(["data", "inspect", str(tmp_path), "-q", "--all"]) == 0
+    assert "p60" in capsys.readouterr().out
+
+
+def test_preview_writes_a_sheet_and_does_not_overwrite(tmp_path, capsys):
+    target = tmp_path / "sheet.png"
+    command = ["data", "preview", str(TIANCHI), "-o", str(target), "--videos", "2", "--frames", "3"]
+    assert main(command) == 0
+    assert capsys.readouterr().out.strip() == str(target)
+    with Image.open(target) as sheet:
+        assert sheet.format == "PNG"
+    before = target.read_bytes()
+    assert main([*command, "--seed", "5"]) == 2
+    assert "-y" in capsys.readouterr().err
+    assert target.read_bytes() == before
+    assert main([*command, "--frames", "1", "-y"]) == 0
+    assert target.read_bytes() != before
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_preview_of_a_folder_of_data_sets(tmp_path, capsys):
+    for name in ("one", "two"):
+        shutil.copytree(TIANCHI, tmp_path / "sets" / name)
+    assert main(["data", "preview", str(tmp_path / "sets"), "-o", str(tmp_path / "s.png"), "--frames", "1"]) == 0
+    assert capsys.readouterr().out.split() == [str(tmp_path / "s-one.png"), str(tmp_path / "s-two.png")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["inspect", "nowhere"], 3, "no such folder"),
+        (["inspect", str(TIANCHI), "--subset", "val"], 3, "test, train"),
+        (["inspect", str(TIANCHI), "--layout", "coco"], 2, "coco"),
+        (["inspect", str(TIANCHI), "--layout", "davis"], 3, "no DAVIS images"),
+        (["inspect", str(TIANCHI), "--json", "no/such/folder.json"], 2, "there is no folder"),
+        (["preview", str(TIANCHI), "-o", "no/such/folder.png"], 2, "there is no folder"),
+    ],
+)
+def test_refusals(arguments, code, said, capsys):
+    assert main(["data", *arguments]) == code
+    out, err = capsys.readouterr()
+    assert said in err
+    assert out == ""

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from covos.data import open_dataset, preview
+from covos.errors import UsageError
+from covos.masks.palette import davis_palette
+
+
+def colours(sheet):
+    return {tuple(colour) for colour in sheet.reshape(-1, 3).tolist()}
+
+
+def test_annotations_are_drawn_in_the_palette(tianchi):
+    sheet = preview(open_dataset(tianchi), cell_width=160)
+    assert sheet.dtype == np.uint8
+    red, green = (tuple(davis_palette()[number].tolist()) for number in (1, 2))
+    assert {red, green} <= colours(sheet)
+
+
+def test_each_frame_stands_beside_its_own_annotation(tree):
+    tree.image("JPEGImages/a/0.png", size=(30, 40))
+    tree.labels("Annotations/a/0.png", (1, 2, 3), size=(30, 40))
+    sheet = preview(open_dataset(tree.root), cell_width=40)
+    row = sheet[6 + 4]  # below the gap, inside the objects
+    left, right = row[6:46], row[52:92]
+    assert (left == 90).all()
+    np.testing.assert_array_equal(right[1:10], davis_palette()[[1, 1, 1, 2, 2, 2, 3, 3, 3]])
+
+
+def test_a_video_begins_a_row_and_frames_are_limited(tianchi):
+    dataset = open_dataset(tianchi)
+    full, short = (preview(dataset, frames=frames, cell_width=80) for frames in (8, 4))
+    assert full.shape[1] == short.shape[1]
+    assert full.shape[0] > short.shape[0], "five frames take two rows"
+    assert preview(dataset, frames=1, cell_width=80).shape[1] < short.shape[1]
+
+
+def test_pictures_share_rows(tree):
+    tree.pictures(*"abcd")
+    one_row = preview(open_dataset(tree.root), cell_width=40)
+    tree.pictures("e")
+    assert one_row.shape[1] == 8 * 46 + 6
+    assert preview(open_dataset(tree.root), cell_width=40).shape[0] > one_row.shape[0]
+
+
+def test_soft_masks_are_grey(tree):
+    tree.image("images/a.jpg")
+    tree.soft("masks/a.png")
+    sheet = preview(open_dataset(tree.root), cell_width=16)
+    mask = sheet[6 + 5, 6 + 16 + 6 :][:16]
+    assert (mask == mask[:, :1]).all()
+    assert len(np.unique(mask)) == 16
+
+
+def test_frames_without_image_or_annotation(tree):
+    tree.labels("Annotations/a/0.png", (1,))
+    assert preview(open_dataset(tree.root), cell_width=16).size
+    tree.image("JPEGImages/a/0.jpg")
+    tree.image("JPEGImages/a/1.jpg")
+    assert preview(open_dataset(tree.root), cell_width=16).size
+
+
+def test_refusals(tree, tianchi):
+    with pytest.raises(UsageError, match="nothing to draw"):
+        preview(open_dataset(tianchi), frames=0)
+    (tree.root / "JPEGImages/480p/a").mkdir(parents=True)
+    with pytest.raises(UsageError, match="which have 0"):
+        preview(open_dataset(tree.root))
