@@ -34,12 +34,13 @@ def looks_interpolated(labels: LabelArray) -> bool:
     Args:
         labels: H x W uint8 object ids.
     """
-    small = min(labels.shape) < _SMALL
-    # Background two pixels away from any object has no part in the judgement; one id alone has nothing in between.
-    x, y, w, h = cv2.boundingRect(labels)
-    labels = labels[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2]
+    # One id and the background have nothing in between. Most maps of one object are done here.
     if cv2.countNonZero(labels) == np.count_nonzero(labels == labels.max()):
         return False
+    small = min(labels.shape) < _SMALL
+    # Background two pixels away from any object has no part in the judgement.
+    x, y, w, h = cv2.boundingRect(labels)
+    labels = labels[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2]
     window = np.ones((3, 3), np.uint8)
     lowest, highest = cv2.erode(labels, window), cv2.dilate(labels, window)
     edge = lowest != highest
