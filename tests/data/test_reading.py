@@ -80,3 +80,13 @@ def test_a_file_that_is_missing_is_named():
         read_labels(video, record)
     with pytest.raises(AnnotationError, match="0 of the 1 frames"):
         read_foreground(video, record)
+
+
+@pytest.mark.parametrize(("encoding", "kind"), [("ids", "labels"), ("binary", "binary"), ("soft", "soft")])
+def test_an_annotation_of_another_size_than_its_image_is_refused(tree, encoding, kind):
+    annotation = getattr(tree, kind)("a.png")
+    record = FrameRecord("a", tree.image("a.jpg", size=(16, 12)), annotation)
+    video = Video(name="v", frames=(record,), encoding=encoding)
+    for read in (read_labels, read_foreground):
+        with pytest.raises(AnnotationError, match=r"the mask is 16x12, the frame 12x16 \(rotated\?\)"):
+            read(video, record)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covos.data.inspection import Inspection, Problem, VideoReport
-from covos.data.reading import VOID, read_image, read_labels
+from covos.data.reading import VOID, decode_labels, read_image
 from covos.errors import InputError
 from covos.media.images import image_header
 from covos.runtime.threads import usable_cpus
@@ -91,7 +91,7 @@ def _look_at(video: Video, record: FrameRecord, found: _Findings, *, decode_imag
     except InputError as error:
         found.unreadable.append(f"{error.what}: {error.why}")
     try:
-        labels = read_labels(video, record) if record.annotation is not None else None
+        labels = decode_labels(record.annotation, encoding=video.encoding) if record.annotation is not None else None
     except InputError as error:
         found.unreadable.append(f"{error.what}: {error.why}")
         labels = None

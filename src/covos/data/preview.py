@@ -8,8 +8,7 @@ import numpy as np
 
 from covos.data.reading import read_foreground, read_image, read_labels
 from covos.errors import UsageError
-from covos.masks.palette import davis_palette
-from covos.masks.sheet import contact_sheet
+from covos.masks import contact_sheet, davis_palette
 
 if TYPE_CHECKING:
     from covos.data.base import Dataset, FrameRecord, Video

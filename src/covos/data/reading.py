@@ -8,10 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.data.base import FrameRecord, Video
+from covos.data.base import Encoding, FrameRecord, Video
 from covos.errors import AnnotationError, SourceError
-from covos.masks.label_png import read_binary_mask, read_label_map
-from covos.masks.soft import read_soft_mask
+from covos.masks import fit_labels, read_binary_mask, read_label_map, read_soft_mask
 from covos.media import images
 
 if TYPE_CHECKING:
@@ -70,15 +69,12 @@ def read_labels(video: Video, record: FrameRecord, *, size: Size | None = None) 
         H x W uint8; 0 = background, 255 = void.
 
     Raises:
-        AnnotationError: The frame has no annotation, or it cannot be read.
+        AnnotationError: The frame has no annotation, it cannot be read, or it does not have the image's size.
+        SourceError: The image's size cannot be read.
     """
     path = _annotation(video, record)
-    if video.encoding == "ids":
-        labels = read_label_map(path)
-    elif video.encoding == "binary":
-        labels = read_binary_mask(path).view(np.uint8)
-    else:
-        labels = (read_soft_mask(path) > 0.5).view(np.uint8)
+    labels = decode_labels(path, encoding=video.encoding)
+    _check_size(record, path, labels.shape)
     if size is None or labels.shape == size:
         return labels
     return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
@@ -93,24 +89,46 @@ def read_foreground(video: Video, record: FrameRecord, *, size: Size | None = No
         size: Resize to this (height, width), by area where it shrinks; a pixel is valid if more than half of it is.
 
     Raises:
-        AnnotationError: The frame has no annotation, or it cannot be read.
+        AnnotationError: The frame has no annotation, it cannot be read, or it does not have the image's size.
+        SourceError: The image's size cannot be read.
     """
     path = _annotation(video, record)
     if video.encoding == "soft":
-        probability = read_soft_mask(path)
-        return Foreground(_resized(probability, size), np.ones(size or probability.shape, np.bool_))
-    if video.encoding == "binary":
-        mask = read_binary_mask(path)
-        return Foreground(_resized(mask.astype(np.float32), size), np.ones(size or mask.shape, np.bool_))
-    labels = read_label_map(path)
-    valid = labels != VOID
-    subject = ((labels != 0) & valid).astype(np.float32)
-    if size is None or size == labels.shape:
+        subject = read_soft_mask(path)
+        valid = np.ones(subject.shape, np.bool_)
+    else:
+        labels = decode_labels(path, encoding=video.encoding)
+        valid = labels != VOID
+        subject = ((labels != 0) & valid).astype(np.float32)
+    _check_size(record, path, subject.shape)
+    if size is None or subject.shape == size:
         return Foreground(subject, valid)
     # A pixel that is partly void takes the share of the subject in its valid part.
     share = _resized(valid.astype(np.float32), size)
     probability = np.divide(_resized(subject, size), share, out=np.zeros_like(share), where=share > 0.5)
     return Foreground(np.minimum(probability, 1), share > 0.5)
+
+
+def decode_labels(path: Path, *, encoding: Encoding) -> LabelArray:
+    """An annotation file as object ids, whatever the size of its image.
+
+    Returns:
+        H x W uint8; 0 = background, 255 = void (of ``"ids"`` alone).
+
+    Raises:
+        AnnotationError: The file cannot be read.
+    """
+    if encoding == "ids":
+        return read_label_map(path)
+    if encoding == "binary":
+        return read_binary_mask(path).view(np.uint8)
+    return (read_soft_mask(path) > 0.5).view(np.uint8)
+
+
+def _check_size(record: FrameRecord, path: Path, shape: tuple[int, ...]) -> None:
+    # A header costs little beside decoding the mask; training on a shifted mask costs a training.
+    if record.image is not None and shape != (size := images.image_header(record.image)[:2]):
+        fit_labels(np.empty(shape, np.uint8), size=size, path=path)  # raises, and says both sizes
 
 
 def _annotation(video: Video, record: FrameRecord) -> Path:
