@@ -40,6 +40,7 @@ class _Pass:
     decoded: int = 0
     concealed: list[int] = field(default_factory=list)
     finished: bool = False
+    keeps_table: bool = True  # whether each frame had the time that the packet table gives its index
 
 
 class VideoSource(Source):
@@ -111,6 +112,7 @@ class VideoSource(Source):
             latest.decoded += 1
             if frame.status == "concealed":
                 latest.concealed.append(frame.index)
+            latest.keeps_table &= self._is_in_table(frame)
             yield frame
         latest.finished = True
 
@@ -146,10 +148,15 @@ class VideoSource(Source):
             if frame.index == rest[-1]:
                 return
 
+    def _is_in_table(self, frame: Frame) -> bool:
+        pts = self._table.pts
+        return pts is not None and frame.index < len(pts) and bool(pts[frame.index] == frame.pts)
+
     def _can_seek(self) -> bool:
         latest = self._pass
-        agreed = not latest.finished or latest.decoded == self._table.count
-        return agreed and self._table.pts is not None and self.info.codec in _SEEKABLE
+        damaged = latest.concealed or latest.tally.undecodable or not latest.keeps_table
+        short = latest.finished and latest.decoded != self._table.count
+        return not damaged and not short and self._table.pts is not None and self.info.codec in _SEEKABLE
 
     def _by_seeking(self, wanted: tuple[int, ...]) -> Iterator[Frame]:
         """The wanted frames, up to the first at which the file does not keep what the packet table promises."""
