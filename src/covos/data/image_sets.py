@@ -23,7 +23,6 @@ def read_names(path: Path) -> tuple[str, ...]:
         SourceError: The file cannot be read as text.
     """
     try:
-        # newline=None turns the three line ends into one.
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise SourceError(
