@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -197,6 +198,7 @@ def test_the_content_decides_not_the_suffix(film: Film, tmp_path: Path, draw: Dr
     assert open_source(image).info.kind == "image"
 
 
+@pytest.mark.skipif(os.name == "nt", reason="the system forbids such names")
 def test_names_that_look_like_protocols_or_patterns_are_files(
     film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
