@@ -11,8 +11,7 @@ import torch
 from covos.engines import UnsupervisedEngine
 from covos.engines.references import uniform_references
 from covos.errors import UsageError
-from covos.media import Source
-from covos.media.prefetch import prefetch
+from covos.media import Source, prefetch
 from covos.models.registry import DEFAULT_MODEL, ModelEntry, build_network, find_model
 from covos.runtime.device import resolve_device
 from covos.runtime.precision import Precision, choose_precision
