@@ -1,0 +1,107 @@
+"""Check the promise that every output makes: each decoded frame is there exactly once, everywhere."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from covos.errors import CovosError
+from covos.masks import read_label_map
+from covos.media import open_source
+from covos.outputs.folder import PARTIAL
+from covos.outputs.loading import load_report
+from covos.outputs.palette import MASKS
+from covos.outputs.schema import FrameRow, ReportContent
+
+_LISTED = 3
+_LATEST = 1e-3
+
+
+def check_output(folder: Path) -> list[str]:
+    """Compare a run's report with what lies beside it.
+
+    Decoded frames = report rows = mask files = overlay frames, at the same times; the ids of each mask are those of
+    its row; nothing unfinished is left.
+
+    Args:
+        folder: The output folder of a run.
+
+    Returns:
+        What is wrong, one line each; empty if all is well.
+    """
+    problems = [f"an unfinished file is left: {path}" for path in sorted(folder.rglob("*")) if _is_partial(path)]
+    try:
+        report = load_report(folder)
+    except CovosError as error:
+        return [*problems, f"{error.what}: {error.why}"]
+    problems += _check_rows(report)
+    for name in report["outputs"]:
+        if not (folder / name).exists():
+            problems.append(f"the report lists {name}, which is not there")
+        elif name == MASKS:
+            problems += _check_masks(folder / name, report)
+        elif name.startswith("overlay."):
+            problems += _check_overlay(folder / name, report["frames"])
+    return problems
+
+
+def _check_rows(report: ReportContent) -> Iterator[str]:
+    rows, decoded, total = report["frames"], report["health"]["decoded"], report["totals"]["frames"]
+    if not len(rows) == decoded == total:
+        yield f"{decoded} frames were decoded, the report counts {total} and has {len(rows)} rows"
+    indices = [row["index"] for row in rows]
+    if indices != sorted(set(indices)):
+        yield "the indices of the report's rows do not ascend"
+    if len({row["stem"] for row in rows}) != len(rows):
+        yield "two rows of the report name the same frame"
+
+
+def _check_masks(folder: Path, report: ReportContent) -> Iterator[str]:
+    rows = {row["stem"]: row for row in report["frames"]}
+    files = {path.stem: path for path in folder.glob("*.png") if not _is_partial(path)}
+    if lost := _some(rows.keys() - files.keys()):
+        yield f"frames without a mask: {lost}"
+    if extra := _some(files.keys() - rows.keys()):
+        yield f"masks without a row in the report: {extra}"
+    size = report["source"]["height"], report["source"]["width"]
+    for stem in sorted(rows.keys() & files.keys()):
+        try:
+            labels = read_label_map(files[stem])
+        except CovosError as error:
+            yield f"{error.what}: {error.why}"
+            continue
+        if labels.shape != size:
+            yield f"{files[stem]} is {labels.shape[1]}x{labels.shape[0]}, the source {size[1]}x{size[0]}"
+        ids = [int(identity) for identity in np.unique(labels) if identity]
+        if ids != rows[stem]["objects"]:
+            yield f"{files[stem]} holds the objects {ids}, its row {rows[stem]['objects']}"
+
+
+def _check_overlay(path: Path, rows: list[FrameRow]) -> Iterator[str]:
+    try:
+        with open_source(path) as source:
+            times = [frame.time for frame in source]
+    except CovosError as error:
+        yield f"{error.what}: {error.why}"
+        return
+    if len(times) != len(rows):
+        yield f"{path} has {len(times)} frames, the report {len(rows)}"
+        return
+    # The writer may move a start that mp4 cannot express: what must agree is the time since the first frame.
+    expected = [row["time"] - rows[0]["time"] for row in rows]
+    late = [i for i, time in enumerate(times) if abs(time - times[0] - expected[i]) > _LATEST]
+    if late:
+        yield f"{path} shows {len(late)} frames at other times than the source, first frame {rows[late[0]]['index']}"
+
+
+def _is_partial(path: Path) -> bool:
+    return PARTIAL.fullmatch(path.name) is not None
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    rest = f" and {len(ordered) - _LISTED} more" if len(ordered) > _LISTED else ""
+    return ", ".join(json.dumps(name) for name in ordered[:_LISTED]) + rest

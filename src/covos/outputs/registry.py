@@ -1,0 +1,42 @@
+"""The output formats by name. A new format is a new file here and one line in the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+from covos.errors import UsageError
+from covos.outputs.base import Writer, WriterMaker
+from covos.outputs.folder import OutputFolder
+from covos.outputs.overlay import OverlayWriter
+from covos.outputs.palette import PaletteWriter
+from covos.types import SourceInfo
+
+WRITERS: Mapping[str, WriterMaker] = MappingProxyType(
+    {
+        "overlay": OverlayWriter,
+        "palette": PaletteWriter,
+    }
+)
+FORMATS = tuple(sorted(WRITERS))
+"""Names of the formats, sorted."""
+
+
+def make_writer(name: str, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> Writer:
+    """Make the writer of a format. Nothing is written before its first frame.
+
+    Args:
+        name: One of `FORMATS`.
+        folder: Where its files go.
+        info: Of the source whose frames will come.
+        source_path: Of the source, for what is copied from it (sound).
+
+    Raises:
+        UsageError: There is no such format.
+    """
+    if name not in WRITERS:
+        raise UsageError(
+            f"unknown output format {name!r}", why="no writer has this name", fix=f"use one of: {', '.join(FORMATS)}"
+        )
+    return WRITERS[name](folder, info=info, source_path=source_path)

@@ -1,0 +1,107 @@
+"""The shape of ``report.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+SCHEMA = 1
+"""Raised when a field changes its meaning or goes; new fields do not raise it."""
+
+
+class ToolRecord(TypedDict):
+    """What wrote the report."""
+
+    name: str
+    version: str
+
+
+class SourceRecord(TypedDict):
+    """The source, as `covos.types.SourceInfo`; fractions are text such as ``"30000/1001"``.
+
+    ``sha256`` is that of the file, null for a folder.
+    """
+
+    path: str
+    kind: str
+    height: int
+    width: int
+    frame_count: int
+    frame_rate: str | None
+    duration: float | None
+    time_base: str
+    rotation: int
+    has_audio: bool
+    codec: str
+    pixel_aspect: str
+    sha256: str | None
+
+
+class HealthRecord(TypedDict):
+    """How reading the source went, as `covos.media.Health`; concealed frames are marked in their rows."""
+
+    decoded: int
+    expected: int
+    missing: int
+    undecodable: int
+    cut: bool
+    warnings: list[str]
+
+
+class ModelRecord(TypedDict):
+    """The model."""
+
+    name: str
+    sha256: str
+
+
+class TotalsRecord(TypedDict):
+    """Frames written and the time that the run took, in seconds; ``fps`` is null if that is zero."""
+
+    frames: int
+    seconds: float
+    fps: float | None
+
+
+class ProblemRecord(TypedDict):
+    """The error that ended the run early."""
+
+    what: str
+    why: str
+    fix: str
+
+
+class FrameRow(TypedDict):
+    """One frame.
+
+    ``pts`` counts units of the source's ``time_base``, ``time`` is the same in seconds. ``area`` gives, for each
+    object id (as text, as JSON demands), its share of the frame's pixels. ``seconds`` is the time that computing
+    the frame took. ``confidence`` is null where it is not a number.
+    """
+
+    index: int
+    stem: str
+    pts: int
+    time: float
+    status: str
+    objects: list[int]
+    area: dict[str, float]
+    confidence: float | None
+    seconds: float
+
+
+class ReportContent(TypedDict):
+    """A whole report. ``outputs`` are relative to its folder: files, or the folder of a format with a file a frame."""
+
+    schema: int
+    tool: ToolRecord
+    settings: Mapping[str, Any]
+    source: SourceRecord
+    health: HealthRecord
+    model: ModelRecord
+    device: str
+    totals: TotalsRecord
+    outputs: list[str]
+    warnings: list[str]
+    problem: ProblemRecord | None
+    frames: list[FrameRow]
