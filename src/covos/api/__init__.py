@@ -1,7 +1,8 @@
 """The public functions: load a model, segment a source, keep and save the result."""
 
+from covos.api.functions import segment, stream
 from covos.api.model import Model, load_model
-from covos.api.segment import segment, stream
+from covos.api.output import Saved
 from covos.api.segmentation import FrameMask, Segmentation
 
-__all__ = ["FrameMask", "Model", "Segmentation", "load_model", "segment", "stream"]
+__all__ = ["FrameMask", "Model", "Saved", "Segmentation", "load_model", "segment", "stream"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from covos.api.output import Origin
 from covos.engines import UnsupervisedEngine
 from covos.engines.references import uniform_references
 from covos.errors import UsageError
@@ -52,6 +53,19 @@ class Model:
         """Of its arithmetic: ``float32``, ``bfloat16`` or ``float16``."""
         return str(self.engine.precision).removeprefix("torch.")
 
+    def origin(self, **settings: object) -> Origin:
+        """What a report says of results of this model.
+
+        Args:
+            **settings: What else the user chose; anything that JSON can express.
+        """
+        return Origin(
+            model=self.name,
+            sha256=self.entry.card.sha256,
+            device=f"{self.device}, {self.precision}",
+            settings={"precision": self.precision, **settings},
+        )
+
     def stream(self, source: Source, *, references: int = DEFAULT_REFERENCES) -> Iterator[FrameResult]:
         """Segment the subject of an open source, a frame at a time, at constant memory.
 
@@ -65,18 +79,27 @@ class Model:
         Raises:
             UsageError: ``references`` is out of range.
         """
-        if not 0 <= references <= MAX_REFERENCES:
-            raise UsageError(
-                f"references = {references}",
-                why="memory and time grow with them and accuracy does not",
-                fix=f"use 0 to {MAX_REFERENCES}; {DEFAULT_REFERENCES} is the default",
-            )
+        check_references(references)
         return self._run(source, references)
 
     def _run(self, source: Source, count: int) -> Iterator[FrameResult]:
         chosen = uniform_references(source.info.frame_count, references=count)
         references = self.engine.remember(source.select(chosen))
         yield from self.engine.stream(prefetch(source), references)
+
+
+def check_references(count: int) -> None:
+    """Refuse a number of references that makes no sense.
+
+    Raises:
+        UsageError: It is negative or above `MAX_REFERENCES`.
+    """
+    if not 0 <= count <= MAX_REFERENCES:
+        raise UsageError(
+            f"references = {count}",
+            why="memory and time grow with them and accuracy does not",
+            fix=f"use 0 to {MAX_REFERENCES}; {DEFAULT_REFERENCES} is the default",
+        )
 
 
 def load_model(name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precision: Precision = "auto") -> Model:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import overload
 
 import numpy as np
 
-from covos.masks.rle import RLE, decode, encode
-from covos.media import Health
-from covos.types import FrameResult, FrameStatus, LabelArray, MaskArray, SourceInfo
+from covos.api.output import DEFAULT_FORMATS, Origin, Saved, check_formats, write_results
+from covos.errors import SourceError
+from covos.masks import RLE, decode, encode
+from covos.media import Health, open_source
+from covos.outputs import OutputFolder
+from covos.types import Frame, FrameResult, FrameStatus, LabelArray, MaskArray, SourceInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,14 +86,19 @@ class Segmentation:
     Attributes:
         info: Of the source.
         health: How reading it went.
-        model: Name of the model.
+        origin: Model, weights, device and settings.
         frames: One entry for each decoded frame.
     """
 
     info: SourceInfo
     health: Health
-    model: str
+    origin: Origin
     frames: tuple[FrameMask, ...]
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.origin.model
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -115,3 +124,55 @@ class Segmentation:
             f"Segmentation({len(self)} frames of {height} x {width}, objects {ids}, "
             f"model {self.model!r}, source {Path(self.info.path).name!r})"
         )
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        formats: Sequence[str] = DEFAULT_FORMATS,
+        overwrite: bool = False,
+    ) -> Saved:
+        """Write the masks in one or more formats, with a report.
+
+        The pictures are read from the source again: it must still be there.
+
+        Args:
+            folder: Where to; made if it is not there.
+            formats: Names of `covos.outputs.FORMATS`.
+            overwrite: Whether an earlier result in the folder may be replaced. Other files never are.
+
+        Raises:
+            UsageError: The folder is not empty, or a format is unknown.
+            SourceError: The source is gone or has changed.
+            EnvironmentProblem: The disk is full or not writable.
+        """
+        check_formats(formats)
+        target = OutputFolder(Path(folder), overwrite=overwrite)
+        rate = self.info.frame_rate if self.info.kind == "frames" else None
+        with open_source(self.info.path, frame_rate=rate) as source:
+            if (source.info.height, source.info.width) != (self.info.height, self.info.width):
+                raise self._changed("its frames have another size")
+            # A part of a source is complete in itself: its report counts what it holds.
+            whole = len(self) == self.health.decoded
+            health = self.health if whole else Health(decoded=len(self), expected=len(self))
+            return write_results(
+                self._replay(iter(source)),
+                info=self.info,
+                health=lambda: health,
+                folder=target,
+                formats=formats,
+                origin=self.origin,
+            )
+
+    def _replay(self, pictures: Iterator[Frame]) -> Iterator[FrameResult]:
+        for kept in sorted(self.frames, key=lambda each: each.index):
+            frame = next((each for each in pictures if each.index == kept.index), None)
+            if frame is None or frame.size != kept.size:
+                raise self._changed(f"frame {kept.index} is no longer what it was")
+            labels = kept.labels
+            yield FrameResult(
+                frame=frame, probability=(labels > 0).astype(np.float32), labels=labels, confidence=kept.confidence
+            )
+
+    def _changed(self, why: str) -> SourceError:
+        return SourceError(f"{self.info.path} has changed since it was segmented", why=why, fix="segment it again")

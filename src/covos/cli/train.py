@@ -42,7 +42,8 @@ def train(
     dtype = choose_precision(target, precision)  # type: ignore[arg-type]
     gathered = gather(data, seed=chosen.seed)
     try:
-        from covos.training.loop import Progress, train as run
+        from covos.training.loop import Progress
+        from covos.training.loop import train as run
     except ImportError as error:
         raise EnvironmentProblem(
             "training needs optional packages", why=str(error), fix="pip install 'covos[train]'"

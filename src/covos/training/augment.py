@@ -102,8 +102,9 @@ def draw_view(
         weight = cv2.resize(seen, small, interpolation=cv2.INTER_AREA)
     return View(
         image=_colour(np.asarray(warped, np.uint8), rng=rng),
-        target=np.asarray(target, np.float32),
-        weight=np.asarray(weight, np.float32),
+        # Area averages of ones come out a rounding error above one, which a cross-entropy refuses.
+        target=np.clip(target, 0, 1, dtype=np.float32),
+        weight=np.clip(weight, 0, 1, dtype=np.float32),
     )
 
 

@@ -23,6 +23,7 @@ from torch.utils.data import Dataset as TorchDataset
 from covos.data import Dataset, Video, read_foreground, read_image, sample_group
 from covos.errors import InputError
 from covos.training.augment import View, draw_framing, draw_view
+from covos.training.compose import HEIGHT_SHARE, STEP, background_window, cut_out, paste
 from covos.training.recipe import Recipe
 
 MIN_SUBJECT = 0.01
@@ -121,6 +122,10 @@ class StepBatches(TorchDataset[Batch]):
 
     def _group(self, group_size: int, step: int, rng: Generator) -> list[View]:
         crop, zoom = self.recipe.framing_at(step)
+        if self.still is not None and rng.random() < self.recipe.paste_share:
+            composed = self._composed(group_size, crop, zoom, rng)
+            if composed is not None:
+                return composed
         pool = self.moving if rng.random() < self.recipe.video_share else self.still
         pool = pool or self.moving or self.still
         assert pool is not None, "checked on construction"
@@ -138,6 +143,31 @@ class StepBatches(TorchDataset[Batch]):
                     break
                 framing = draw_framing(rng, zoom=zoom)
             views.append(view)
+        return views
+
+    def _composed(
+        self, group_size: int, crop: tuple[int, int], zoom: tuple[float, float], rng: Generator
+    ) -> list[View] | None:
+        """A small subject of a still picture that moves over a background; None if one of them does not lend itself."""
+        assert self.still is not None
+        picture = self.still.draw(rng)
+        subject = cut_out(read_image(picture.frames[0]), read_foreground(picture, picture.frames[0]).probability)
+        ground = (self.moving or self.still).draw(rng)
+        (record,) = sample_group(ground, size=1, rng=rng)
+        image, foreground = read_image(record), read_foreground(ground, record).probability
+        window = background_window(image, foreground > 0.5, rng=rng)
+        if subject is None or window is None:
+            return None
+        framing = draw_framing(rng, zoom=zoom)
+        share = float(np.exp(rng.uniform(*np.log(HEIGHT_SHARE))))
+        middle = rng.uniform(0.15, 0.85, size=2)
+        views = []
+        for _ in range(group_size):
+            x, y = middle + rng.uniform(-STEP / 2, STEP / 2, size=2)
+            pasted, mask = paste(
+                image[window], *subject, height_share=share * float(np.exp(rng.uniform(-0.2, 0.2))), center=(x, y)
+            )
+            views.append(draw_view(pasted, mask, np.ones(mask.shape, bool), framing=framing, size=crop, rng=rng))
         return views
 
 

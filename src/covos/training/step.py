@@ -57,7 +57,8 @@ def batch_losses(network: CovosLite, batch: Batch, recipe: Recipe, *, precision:
     image = batch.image.to(memory_format=torch.channels_last).float() / 255
     device = image.device.type
     height, width = image.shape[2:]
-    target16 = F.interpolate(batch.target, size=(height // 16, width // 16), mode="area")
+    # Clamped: an average of ones may exceed one by a rounding error, which a cross-entropy refuses.
+    target16 = F.interpolate(batch.target, size=(height // 16, width // 16), mode="area").clamp(0, 1)
     weight16 = F.interpolate(batch.weight, size=(height // 16, width // 16), mode="area")
     with torch.autocast(device, precision, enabled=precision != torch.float32):
         features = network.encode(image)

@@ -45,7 +45,8 @@ def segment(
     with open_source(source, frame_rate=frame_rate) as opened:
         loaded = _loaded(model, device=device, precision=precision)
         frames = tuple(FrameMask.of(result) for result in loaded.stream(opened, references=references))
-        return Segmentation(info=opened.info, health=opened.health, model=loaded.name, frames=frames)
+        origin = loaded.origin(references=references)
+        return Segmentation(info=opened.info, health=opened.health, origin=origin, frames=frames)
 
 
 def stream(

@@ -1,0 +1,116 @@
+"""``covos segment``: cut the moving subject out of videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from fractions import Fraction
+
+    from covos.api import Saved
+    from covos.api.batch import Outcome
+    from covos.errors import CovosError
+    from covos.types import FrameResult, SourceInfo
+
+INCOMPLETE_EXIT = 4
+
+
+def segment(
+    inputs: Annotated[
+        list[str], typer.Argument(metavar="INPUT...", help="Videos, folders of frames, quoted globs, images.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder; with several inputs, a subfolder each.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")] = "covos-lite",
+    formats: Annotated[
+        list[str] | None, typer.Option("-f", "--format", help="palette or overlay; repeatable. Both by default.")
+    ] = None,
+    references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
+    frame_rate: Annotated[
+        str | None, typer.Option(help="Of folders of frames and globs, such as 25 or 30000/1001.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")] = False,
+    allow_errors: Annotated[
+        bool, typer.Option("--allow-errors", help="End with 0 even if frames of a source could not be read.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")] = False,
+) -> int:
+    """Cut the moving subject out of videos: masks, an overlay video with the sound, a report."""
+    rate = _rate(frame_rate)
+    from covos.api import load_model
+    from covos.api.batch import segment_to_folders
+    from covos.runtime.progress import Progress
+    from covos.runtime.threads import configure_threads
+
+    configure_threads()
+
+    def track(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
+        with Progress(Path(info.path).name, total=info.frame_count, quiet=quiet) as progress:
+            yield from progress.track(results)
+
+    outcomes = []
+    for outcome in segment_to_folders(
+        inputs,
+        output=output,
+        load=lambda: load_model(model, device=device, precision=precision),
+        formats=formats or ("palette", "overlay"),
+        references=references,
+        frame_rate=rate,
+        overwrite=overwrite,
+        track=track,
+    ):
+        outcomes.append(outcome)
+        _tell(outcome, alone=len(inputs) == 1, quiet=quiet)
+    return _verdict(outcomes, allow_errors=allow_errors)
+
+
+def _rate(text: str | None) -> Fraction | None:
+    if text is None:
+        return None
+    from fractions import Fraction
+
+    from covos.errors import UsageError
+
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise UsageError(
+            f"--frame-rate {text}", why="it is not a number of frames a second", fix="write 25 or 30000/1001"
+        ) from None
+
+
+def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
+    if outcome.saved is not None:
+        for warning in outcome.saved.warnings:
+            typer.echo(f"warning: {outcome.name}: {warning}", err=True)
+        if not quiet:
+            typer.echo(_closing_line(outcome.saved), err=True)
+    elif outcome.error is not None and not alone:
+        typer.echo(str(outcome.error), err=True)
+
+
+def _closing_line(saved: Saved) -> str:
+    speed = saved.frames / saved.seconds if saved.seconds else 0.0
+    parts = ", ".join(str(path) for path in (*saved.outputs, saved.report))
+    return f"{saved.frames} frames in {saved.seconds:.1f} s ({speed:.1f} a second): {parts}"
+
+
+def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
+    from covos.errors import IncompleteError
+
+    failed: list[CovosError] = [outcome.error for outcome in outcomes if outcome.error is not None]
+    if failed and len(failed) == len(outcomes):
+        raise failed[0]
+    if failed:
+        raise IncompleteError(
+            f"{len(failed)} of {len(outcomes)} inputs failed",
+            why=f"the first: {failed[0].what}: {failed[0].why}",
+            fix="the others are done; run the failed ones again",
+        )
+    complete = all(outcome.saved is None or outcome.saved.health.complete for outcome in outcomes)
+    return 0 if complete or allow_errors else INCOMPLETE_EXIT

@@ -1,0 +1,195 @@
+"""A real, very small training: from files on disk to weights that load."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from covos.cli import main
+from covos.errors import CheckpointError, CovosError, InputError, UsageError
+from covos.models.registry import build_network, find_model
+from covos.training import loop
+from covos.training.batches import StepBatches, iterate_batches
+from covos.training.recipe import Recipe, load_recipe
+from covos.training.sources import gather
+
+SMALL = (
+    "steps=4", "frames_per_step=2", "group_sizes=[2]", "crop=[64, 96]", "large_crop=[64, 96]", "warmup=1",
+    "validate_every=2", "checkpoint_every=2", "paste_share=0.3",
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _no_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ImageNet weights are an optional package; random ones do for these tests."""
+    monkeypatch.setattr(loop, "load_imagenet_weights", lambda encoder: None)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DAVIS tree of two training videos and a validation video, and a folder of pictures with masks."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(0)
+
+    def write(image: Path, mask: Path, x: int) -> None:
+        picture = rng.integers(0, 90, (72, 128, 3), dtype=np.uint8)
+        truth = np.zeros((72, 128), np.uint8)
+        cv2.circle(truth, (x, 36), 16, 255, -1)
+        picture[truth > 0] = (30, 200, 240)
+        image.parent.mkdir(parents=True, exist_ok=True)
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(image), picture)
+        cv2.imwrite(str(mask), truth)
+
+    davis = root / "davis"
+    for name in ("one", "two", "held"):
+        for index in range(5):
+            write(
+                davis / "JPEGImages/480p" / name / f"{index:05}.jpg",
+                davis / "Annotations/480p" / name / f"{index:05}.png",
+                30 + 12 * index,
+            )
+    lists = davis / "ImageSets/480p"
+    lists.mkdir(parents=True)
+    (lists / "train.txt").write_text("one\ntwo\n")
+    (lists / "val.txt").write_text("held\n")
+    for index in range(3):
+        write(root / "pictures/images" / f"p{index}.jpg", root / "pictures/masks" / f"p{index}.png", 60)
+    return root
+
+
+def recipe(*more: str) -> Recipe:
+    return load_recipe("lite", overrides=(*SMALL, *more))
+
+
+def run(root: Path, folder: Path, *more: str) -> list[loop.Progress]:
+    data = gather([root], seed=0)
+    seen: list[loop.Progress] = []
+    loop.train(
+        data.train,
+        validation=data.validation,
+        recipe=recipe(*more),
+        folder=folder,
+        device=torch.device("cpu"),
+        precision=torch.float32,
+        workers=0,
+        on_step=seen.append,
+    )
+    return seen
+
+
+def test_data_are_divided_by_their_lists(root: Path) -> None:
+    data = gather([root], seed=0)
+    assert {dataset.name: [video.name for video in dataset] for dataset in data.train} == {
+        "davis": ["one", "two"],
+        "pictures": ["p0", "p1", "p2"],
+    }
+    assert data.validation is not None
+    assert [video.name for video in data.validation] == ["held"]
+
+
+def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    cv2.imwrite(str(tmp_path / "images" / "a.jpg"), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(InputError):
+        gather([tmp_path], seed=0)
+
+
+def test_batches_depend_on_seed_and_step_alone(root: Path) -> None:
+    data = gather([root], seed=0).train
+    batches = StepBatches(data, recipe())
+    first = batches[1]
+    again = next(iterate_batches(StepBatches(data, recipe()), start=1, workers=0))
+    for one, other in zip(first[:3], again[:3], strict=True):
+        assert torch.equal(one, other)  # type: ignore[arg-type]
+    assert first.image.shape == (2, 3, 64, 96)
+    assert first.image.dtype == torch.uint8
+    assert not torch.equal(first.image, batches[2].image)
+    for step in range(4):
+        assert 0 <= batches[step].target.min() <= batches[step].target.max() <= 1
+
+
+def test_a_training_leaves_all_it_promises(root: Path, tmp_path: Path) -> None:
+    seen = run(root, tmp_path / "run")
+    assert [progress.step for progress in seen] == [1, 2, 3, 4]
+    assert [progress.step for progress in seen if progress.validation is not None] == [2, 4]
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert {"best.safetensors", "best.json", "last.safetensors", "last.json", "checkpoint.pt"} <= names
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["steps"] == 4
+    assert any((tmp_path / "run" / "tensorboard").iterdir())
+    entry = find_model(tmp_path / "run" / "last.safetensors")
+    assert [source["name"] for source in entry.card.data] == ["davis", "pictures"]
+    assert entry.card.recipe["step"] == 4
+    assert set(entry.card.scores) == {"training validation, every fifth frame"}
+    build_network(entry)
+
+
+def test_training_learns(root: Path, tmp_path: Path) -> None:
+    seen = run(root, tmp_path, "steps=40", "validate_every=40", "warmup=5", "paste_share=0.0")
+    assert seen[-1].loss < 0.8 * seen[3].loss
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(root, tmp_path / "whole")
+    original = loop.iterate_batches
+
+    class KilledError(Exception):
+        pass
+
+    def dying(batches: StepBatches, *, start: int, workers: int) -> object:
+        for step, batch in enumerate(original(batches, start=start, workers=workers), start=start):
+            if step == 3:
+                raise KilledError
+            yield batch
+
+    monkeypatch.setattr(loop, "iterate_batches", dying)
+    with pytest.raises(KilledError):
+        run(root, tmp_path / "parts")
+    monkeypatch.setattr(loop, "iterate_batches", original)
+    assert [progress.step for progress in run(root, tmp_path / "parts")] == [3, 4]
+    whole, parts = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    for name, tensor in whole.items():
+        assert torch.equal(tensor, parts[name]), name
+
+
+def test_a_run_is_not_mixed_with_another(root: Path, tmp_path: Path) -> None:
+    run(root, tmp_path)
+    with pytest.raises(UsageError, match="done"):
+        run(root, tmp_path)
+    with pytest.raises(CheckpointError, match="seed: 0 there, 1 here"):
+        run(root, tmp_path, "seed=1")
+    (tmp_path / "checkpoint.pt").write_bytes(b"broken")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        run(root, tmp_path)
+
+
+def test_divergence_stops_the_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object, **named: object) -> object:
+        nothing = torch.tensor(float("nan"), requires_grad=True)
+        from covos.training.step import Losses
+
+        return Losses(nothing, nothing, nothing, nothing)
+
+    monkeypatch.setattr(loop, "batch_losses", broken)
+    with pytest.raises(CovosError, match="loss is nan at step 0"):
+        run(root, tmp_path)
+
+
+def test_the_command_trains(root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = [word for setting in (*SMALL, "steps=1") for word in ("--set", setting)]
+    command = ["train", "lite", "--data", str(root), "-o", str(tmp_path / "run"), "--device", "cpu", *settings]
+    assert main([*command, "--workers", "0"]) == 0
+    out, err = capsys.readouterr()
+    assert out.strip() == str(tmp_path / "run" / "last.safetensors")
+    assert "davis (2), pictures (3); measured on davis" in err
+    assert main([*command, "--set", "steps=zero"]) == 2
+    assert main(["train", "lite", "--data", str(tmp_path / "none"), "-o", str(tmp_path / "other")]) == 3
+    assert not (tmp_path / "other").exists()
