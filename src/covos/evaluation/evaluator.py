@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from covos.evaluation.protocols import ProtocolName, ScoringProtocol
     from covos.evaluation.results import SequenceScores
     from covos.evaluation.sequence import Pair
+
+_THREADS = 4
+_FRAMES_A_PROCESS = 1000
 
 
 def evaluate(
@@ -50,8 +53,8 @@ def evaluate(
         truth: Folder, data set or video of annotated masks.
         protocol: The rules; see :mod:`covos.evaluation.protocols`.
         subset: Of a data set that lists subsets, the one to score, such as ``"val"``; all that it has if not given.
-        workers: Processes; each scores a sequence at a time. More than one needs the usual guard of
-            ``if __name__ == "__main__"`` in a script.
+        workers: How many sequences are scored at a time: by threads up to four or for a small set, by processes
+            else. A script that asks for more than four needs the usual guard ``if __name__ == "__main__"``.
         progress: Called with how many sequences are done, and of how many: first with 0, then after each.
 
     Returns:
@@ -89,15 +92,11 @@ def evaluate(
 
 def _score(pairs: list[Pair], *, protocol: ScoringProtocol, workers: int) -> Iterator[SequenceScores]:
     task = partial(score_sequence, protocol=protocol)
-    if workers == 1 or len(pairs) == 1:
+    workers = min(workers, len(pairs))
+    if workers == 1:
         yield from map(task, pairs)
         return
-    # Fork would copy the locks of whatever threads the caller runs (torch's, say) in the state they are in.
-    methods = multiprocessing.get_all_start_methods()
-    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-    if context.get_start_method() == "forkserver":
-        context.set_forkserver_preload([__name__])  # imports are paid once, not once a worker
-    executor = ProcessPoolExecutor(min(workers, len(pairs)), mp_context=context, initializer=_one_thread)
+    executor = _executor(workers, frames=sum(len(pair.truth.stems) for pair in pairs))
     try:
         yield from executor.map(task, pairs)
     except BrokenProcessPool as error:
@@ -108,6 +107,19 @@ def _score(pairs: list[Pair], *, protocol: ScoringProtocol, workers: int) -> Ite
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)
+
+
+def _executor(workers: int, *, frames: int) -> Executor:
+    # Decoding and array operations run outside Python's lock, so a few threads do as well as processes, at once and
+    # in one process's memory. Processes take about as long to start as a thousand frames take to score.
+    if workers <= _THREADS or frames < _FRAMES_A_PROCESS * workers:
+        return ThreadPoolExecutor(min(workers, _THREADS))
+    # Fork would copy the locks of whatever threads the caller runs (torch's, say) in the state they are in.
+    methods = multiprocessing.get_all_start_methods()
+    context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+    if context.get_start_method() == "forkserver":
+        context.set_forkserver_preload([score_sequence.__module__])  # imported once, not once a worker
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
 
 
 def _one_thread() -> None:

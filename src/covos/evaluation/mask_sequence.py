@@ -9,7 +9,7 @@ import numpy as np
 
 from covos.errors import AnnotationError
 from covos.evaluation.frame_masks import FrameMasks, LabelMasks, LayerMasks
-from covos.masks.label_png import read_binary_mask, read_label_map
+from covos.masks import read_binary_mask, read_label_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -13,7 +13,6 @@ from covos.errors import AnnotationError
 from covos.evaluation.frame_masks import LabelMasks
 from covos.evaluation.mask_sequence import ReadMasks
 from covos.masks.ids import ids_of_picture
-from covos.media import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -54,6 +53,8 @@ class MaskVideo:
         Raises:
             SourceError: It cannot be read.
         """
+        from covos.media import open_source  # brings FFmpeg
+
         with open_source(path) as source:
             count, codec = source.info.frame_count, source.info.codec
         stems = tuple(f"{index:05d}" for index in range(count))
@@ -75,6 +76,8 @@ class MaskVideo:
         Raises:
             AnnotationError: A frame is missing or damaged, or its colours are no masks.
         """
+        from covos.media import open_source
+
         index_of = dict(zip(self.stems, self.positions, strict=True))
         with open_source(self.path) as source:
             frames = source.select([index_of[stem] for stem in stems])

@@ -6,7 +6,6 @@ from array import array
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from covos.evaluation import refusals
 from covos.evaluation.contour import contour_f
@@ -64,6 +63,8 @@ class Proposals:
 
     def scores(self, *, sequence: str, where: str) -> tuple[ObjectScore, ...]:
         """Match proposals to objects so that the sum of their mean J and F is highest; the scores by object id."""
+        from scipy.optimize import linear_sum_assignment  # slow to load, and only this protocol needs it
+
         rows = max([len(self._nothing), *self._pairs])
         pairs = [self._pairs.get(row + 1, self._nothing) for row in range(rows)]
         means = np.array([[(np.mean(pair.j) + np.mean(pair.f)) / 2 for pair in row] for row in pairs])
