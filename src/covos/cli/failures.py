@@ -48,6 +48,11 @@ def report(error: BaseException, *, debug: bool) -> int:
         case KeyboardInterrupt() | typer.Abort():
             print("interrupted", file=sys.stderr)
             return SIGINT_EXIT
+    return show(error)
+
+
+def show(error: BaseException) -> int:
+    """Say what / why / fix of an error on stderr, a line each, and return its exit code."""
     code, lines = _explain(error)
     labels = ("error: ", "  why: ", "  fix: ")
     print(*(label + _one_line(line) for label, line in zip(labels, lines, strict=True)), sep="\n", file=sys.stderr)
