@@ -1,0 +1,189 @@
+"""JSON, CSV, text and the page hold what was measured, and nothing from elsewhere."""
+
+import csv
+import html.parser
+import io
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covos.evaluation import evaluate
+from covos.evaluation.as_csv import csv_files, csv_names, write_csv
+from covos.evaluation.as_json import comparison_to_json
+from covos.evaluation.as_text import columns, comparison_table
+from covos.evaluation.naming import result_names
+from covos.evaluation.report import html_page, write_html
+from covos.evaluation.report.plots import kept_points
+
+ODD = 'a, "b" <i>'
+
+
+@pytest.fixture
+def results(tmp_path: Path, masks):
+    truth = tmp_path / "Annotations"
+    for name in (ODD, "plain"):
+        masks.write(truth / name, masks.moving(8))
+        folder = tmp_path / "JPEGImages" / name
+        folder.mkdir(parents=True)
+        for index in range(8):
+            Image.new("RGB", masks.size[::-1], (200, 30, 30)).save(folder / f"{index:05d}.jpg")
+        masks.write(tmp_path / "one" / name, masks.moving(8, speed=3))
+        masks.write(tmp_path / "two" / name, masks.moving(8))
+    return [evaluate(tmp_path / name, truth, protocol="davis2017-semi") for name in ("one", "two")]
+
+
+def test_json_holds_everything(results) -> None:
+    found = json.loads(results[0].to_json())
+    assert found["protocol"] == "davis2017-semi"
+    assert found["summary"]["J&F"] == results[0].scores.jf
+    assert found["summary"]["sequences"] == 2
+    assert found["summary"]["frames"] == 12
+    assert found["summary"]["J&F-Interval"] == pytest.approx([results[0].scores.jf] * 2)  # both sequences are alike
+    first = found["sequences"][0]["objects"][0]
+    assert found["sequences"][0]["name"] == ODD
+    assert first["J"] == results[0].objects[0].j.tolist()
+    assert first["frames"] == [f"{index:05d}" for index in range(1, 7)]
+    assert first["J-Decay"] == results[0].objects[0].j_statistics.decay
+    assert first["flicker"] == results[0].objects[0].flicker
+
+
+def test_json_of_several(results) -> None:
+    found = json.loads(comparison_to_json(results, names=["one", "two"]))
+    assert [each["name"] for each in found["results"]] == ["one", "two"]
+    (change,) = found["differences"]
+    assert change["J&F"] == pytest.approx(results[1].scores.jf - results[0].scores.jf)
+    assert (change["result"], change["from"], change["within_chance"]) == ("two", "one", False)
+
+
+def test_csv_survives_odd_names(results) -> None:
+    files = csv_files(results[0])
+    assert tuple(files) == csv_names(None)
+    rows = list(csv.reader(io.StringIO(files["per-frame_results-all.csv"])))
+    assert rows[0] == ["Sequence", "Object", "Frame", "J", "F"]
+    assert len(rows) == 1 + 2 * 2 * 6
+    assert rows[1][:3] == [ODD, "1", "00001"]
+    assert float(rows[1][3]) == pytest.approx(results[0].objects[0].j[0], abs=1e-6)
+    assert "\r" not in "".join(files.values())
+
+
+def test_csv_files_are_named_after_the_subset(tmp_path: Path, results) -> None:
+    assert csv_names("val")[0] == "global_results-val.csv"
+    assert csv_names("2016/val")[1] == "per-sequence_results-val.csv"
+    paths = write_csv(results[0], tmp_path / "new" / "folder")
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(p.name for p in paths)
+
+
+def test_table_names_protocol_and_every_object(results) -> None:
+    table = results[0].table()
+    assert "davis2017-semi" in table
+    assert len([line for line in table.splitlines() if line.startswith((ODD, "plain"))]) == 4
+    assert table.splitlines()[-1].startswith("all ")
+
+
+def test_columns_line_up() -> None:
+    assert columns([("name", "J"), ("a", "0.5")], [("all", "1")]) == [
+        "name    J",
+        "----  ---",
+        "a     0.5",
+        "----  ---",
+        "all     1",
+    ]
+
+
+def test_comparison_says_what_a_difference_means(results) -> None:
+    text = comparison_table(results, names=["one", "two"])
+    assert re.search(r"two is 0\.\d+ better than one, which is beyond chance", text)
+    same = comparison_table([results[0], results[0]], names=["one", "again"])
+    assert "again and one differ by +0.000, which is within chance" in same
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a page would load, and whether its tags close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.images: list[str] = []
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag, attributes) -> None:
+        values = dict(attributes)
+        if tag == "img":
+            self.images.append(values["src"])
+        self.links += [values[name] for name in ("href", "xlink:href", "data") if name in values]
+        if tag not in {"meta", "img", "br"}:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes) -> None:
+        self.links += [value for name, value in attributes if name in {"href", "xlink:href"}]
+
+    def handle_endtag(self, tag) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data) -> None:
+        self.text.append(data)
+
+
+def read(page: str) -> Page:
+    parser = Page()
+    parser.feed(page)
+    assert parser.open == []
+    return parser
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_page_is_whole_and_loads_nothing(results, count: int) -> None:
+    page = html_page(results[:count], names=["<one>", "two"][:count])
+    parser = read(page)
+    assert parser.links == []
+    assert parser.images
+    assert all(source.startswith("data:image/webp;base64,") for source in parser.images)
+    assert "url(" not in page
+    assert "@import" not in page
+    assert "<script" not in page
+    text = " ".join(parser.text)
+    assert ODD in text
+    assert "<one>" in text
+    assert "davis2017-semi" in text
+    assert f"{results[0].scores.jf:.3f}" in text
+    assert page.count("<polyline") == 4 * 2 * count
+
+
+def test_page_of_several_says_what_the_difference_means(results) -> None:
+    text = " ".join(read(html_page(results, names=["one", "two"])).text)
+    assert "better than one, which is beyond chance" in text
+
+
+def test_pictures_show_the_annotated_picture(results) -> None:
+    import base64
+
+    sources = read(html_page(results[:1], names=["one"])).images
+    picture = np.array(Image.open(io.BytesIO(base64.b64decode(sources[0].partition(",")[2]))))
+    corner = picture[-5, 5].astype(int)
+    assert corner[0] > 2 * corner[1]  # the red of the picture, dimmed
+
+
+def test_page_is_written_whole(tmp_path: Path, results) -> None:
+    path = tmp_path / "report.html"
+    write_html(results, path, names=["one", "two"])
+    assert read(path.read_text(encoding="utf-8")).images
+    assert [entry.name for entry in tmp_path.iterdir() if "partial" in entry.name] == []
+
+
+def test_a_long_line_keeps_its_dips() -> None:
+    values = np.ones(20_000)
+    values[12_345] = 0.1
+    kept = kept_points(values)
+    assert 12_345 in kept
+    assert {0, 19_999} <= set(kept)
+    assert len(kept) < 400
+
+
+def test_names_tell_results_apart(tmp_path: Path) -> None:
+    assert result_names([tmp_path / "x", tmp_path / "y"]) == ["x", "y"]
+    assert result_names([tmp_path / "x" / "masks", tmp_path / "y" / "masks"]) == ["x/masks", "y/masks"]

@@ -1,0 +1,159 @@
+"""Ground truth as data sets have it: DAVIS, YouTube-VOS and TIANCHI trees, their subsets and their gaps."""
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from covos.errors import AnnotationError, SourceError
+from covos.evaluation import evaluate
+
+
+def pictures(folder: Path, *, size, count: int = 6, step: int = 1) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for index in range(0, count * step, step):
+        Image.new("RGB", size[::-1], (90, 120, 60)).save(folder / f"{index:05d}.jpg")
+
+
+@pytest.fixture
+def davis(tmp_path: Path, masks) -> Path:
+    root = tmp_path / "DAVIS"
+    for name in ("bear", "camel", "dog"):
+        pictures(root / "JPEGImages" / "480p" / name, size=masks.size)
+        masks.write(root / "Annotations" / "480p" / name, masks.moving())
+    for year, members in (("2017", ["camel", "dog"]), ("2016", ["dog"])):
+        (root / "ImageSets" / year).mkdir(parents=True)
+        (root / "ImageSets" / year / "val.txt").write_text("\n".join(members) + "\n")
+    return root
+
+
+def predict(folder: Path, masks, names, **options) -> Path:
+    for name in names:
+        masks.write(folder / name, masks.moving(**options))
+    return folder
+
+
+def test_subsets_of_davis(tmp_path: Path, davis: Path, masks) -> None:
+    predictions = predict(tmp_path / "pred", masks, ["camel", "dog"])
+    found = evaluate(predictions, davis, protocol="davis2017-semi", subset="val")
+    assert [each.name for each in found.sequences] == ["camel", "dog"]
+    assert found.subset == "val"
+    single = evaluate(predictions, davis, protocol="davis2016", subset="val")
+    assert [each.name for each in single.sequences] == ["dog"]  # the list of 2016, where there is one
+    assert single.notes == ("not scored, as the ground truth has no such sequence: camel",)
+    assert single.subset == "val"
+
+
+def test_a_whole_set_names_the_subset_that_was_meant(tmp_path: Path, davis: Path, masks) -> None:
+    predictions = predict(tmp_path / "pred", masks, ["camel", "dog"])
+    with pytest.raises(AnnotationError, match="1 of 3 sequences: bear") as caught:
+        evaluate(predictions, davis, protocol="davis2017-semi")
+    assert "--subset val" in caught.value.fix
+    with pytest.raises(SourceError, match="'test'"):
+        evaluate(predictions, davis, protocol="davis2017-semi", subset="test")
+
+
+def test_unsupervised_annotations_of_davis(tmp_path: Path, davis: Path, masks) -> None:
+    for name in ("camel", "dog"):
+        masks.write(davis / "Annotations_unsupervised" / "480p" / name, masks.moving(speed=3, ids=(2, 1)))
+    predictions = predict(tmp_path / "pred", masks, ["camel", "dog"], speed=3, ids=(4, 9))
+    found = evaluate(predictions, davis, protocol="davis2017-unsup", subset="val")
+    assert found.scores.jf == 1
+    assert [(each.object_id, each.proposal) for each in found.objects] == [(1, 9), (2, 4)] * 2
+    assert evaluate(predict(tmp_path / "semi", masks, ["camel", "dog"]), davis, protocol="davis2017-semi", subset="val")
+
+
+def test_missing_annotations_of_davis(tmp_path: Path, davis: Path, masks) -> None:
+    predictions = predict(tmp_path / "pred", masks, ["camel", "dog"])
+    (davis / "Annotations" / "480p" / "dog" / "00003.png").unlink()
+    with pytest.raises(AnnotationError, match="lacks the annotations of 1 frames: 00003"):
+        evaluate(predictions, davis, protocol="davis2017-semi", subset="val")
+
+
+def test_annotations_without_pictures(tmp_path: Path, davis: Path, masks) -> None:
+    predictions = predict(tmp_path / "pred", masks, ["camel", "dog"])
+    (davis / "JPEGImages" / "480p" / "dog" / "00003.jpg").unlink()
+    with pytest.raises(AnnotationError, match=r"without a picture: 00003\.png"):
+        evaluate(predictions, davis, protocol="davis2017-semi", subset="val")
+
+
+@pytest.fixture
+def youtube(tmp_path: Path, masks) -> Path:
+    """Two videos, annotated every fifth frame; object 2 of the second appears late; a cat is known from training."""
+    root = tmp_path / "youtube" / "valid"
+    for name in ("v1", "v2"):
+        pictures(root / "JPEGImages" / name, size=masks.size, count=26)
+        for index, labels in enumerate(masks.moving(6)):
+            if name == "v2" and index < 2:
+                labels[labels == 2] = 0
+            folder = root / "Annotations" / name
+            masks.write(folder, [labels], start=5 * index)
+    objects = {"1": {"category": "cat", "frames": []}, "2": {"category": "yak", "frames": []}}
+    meta = {"videos": {name: {"objects": objects} for name in ("v1", "v2")}}
+    (root / "meta.json").write_text(json.dumps(meta))
+    train = root.parent / "train"
+    pictures(train / "JPEGImages" / "v0", size=masks.size)
+    (train / "meta.json").write_text(json.dumps({"videos": {"v0": {"objects": {"1": {"category": "cat"}}}}}))
+    return root.parent
+
+
+@pytest.fixture
+def dense(tmp_path: Path, masks) -> Path:
+    """Predictions of every frame: perfect for object 1, empty for object 2."""
+    for name in ("v1", "v2"):
+        frames = masks.moving(6)
+        for index in range(26):
+            labels = frames[index // 5].copy()
+            labels[labels == 2] = 0
+            masks.write(tmp_path / "dense" / name, [labels], start=index)
+    return tmp_path / "dense"
+
+
+@pytest.mark.parametrize("root", ["valid", "."])
+def test_seen_and_unseen_classes(youtube: Path, dense: Path, root: str) -> None:
+    found = evaluate(dense, youtube / root, protocol="youtube-vos", subset="valid" if root == "." else None)
+    assert [(each.sequence, each.object_id, each.seen) for each in found.objects] == [
+        ("v1", 1, True),
+        ("v1", 2, False),
+        ("v2", 1, True),
+        ("v2", 2, False),
+    ]
+    assert [len(each.frames) for each in found.objects] == [6, 6, 6, 4]
+    assert found.objects[3].frames[0] == "00010"
+    assert {name: group.jf for name, group in found.groups.items()} == {"seen": 1, "unseen": 0}
+    assert found.scores.jf == 0.5
+    assert found.notes == ()
+
+
+def test_classes_without_a_training_set_are_one_group(youtube: Path, dense: Path) -> None:
+    (youtube / "train" / "meta.json").unlink()
+    found = evaluate(dense, youtube / "valid", protocol="youtube-vos")
+    assert found.groups == {}
+    assert "not told apart" in found.notes[0]
+
+
+def test_sparse_annotations_of_a_video(tmp_path: Path, youtube: Path, dense: Path) -> None:
+    (dense / "v2" / "00010.png").unlink()
+    with pytest.raises(AnnotationError, match="lacks 1 of the 6 frames to score: 00010"):
+        evaluate(dense, youtube / "valid", protocol="youtube-vos")
+
+
+def test_test_set_of_tianchi_cannot_be_scored(tmp_path: Path, masks) -> None:
+    root = tmp_path / "TIANCHI"
+    pictures(root / "JPEGImages" / "600001", size=masks.size)
+    masks.write(root / "Annotations" / "600001", masks.moving(1))
+    predict(tmp_path / "pred", masks, ["600001"])
+    for protocol in ("davis2017-semi", "youtube-vos"):
+        with pytest.raises(AnnotationError, match="600001"):
+            evaluate(tmp_path / "pred", root, protocol=protocol)
+
+
+def test_training_set_of_tianchi(tmp_path: Path, masks) -> None:
+    root = tmp_path / "TIANCHI"
+    pictures(root / "JPEGImages" / "600001", size=masks.size)
+    masks.write(root / "Annotations" / "600001", masks.moving())
+    (root / "ImageSets").mkdir()
+    (root / "ImageSets" / "train.txt").write_text("600001\r\n")
+    predict(tmp_path / "pred", masks, ["600001"])
+    assert evaluate(tmp_path / "pred", root, protocol="davis2017-semi", subset="train").scores.jf == 1
