@@ -9,7 +9,9 @@ from PIL import Image
 import covos
 from covos.api import Model
 from covos.errors import SourceError, UsageError
+from covos.masks import read_label_map
 from covos.media import open_source
+from covos.outputs import check_output
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 
@@ -103,3 +105,48 @@ def test_bad_calls_are_refused_before_the_first_frame(model: Model, tmp_path: Pa
         covos.stream(EXAMPLE, model=model, references=-1)
     with pytest.raises(UsageError, match="unknown device"):
         covos.load_model(device="abacus")
+
+
+def test_save_writes_what_the_command_writes(result: covos.Segmentation, frames: Path, tmp_path: Path) -> None:
+    saved = result.save(tmp_path / "out")
+    assert saved.frames == 12
+    assert [path.name for path in saved.outputs] == ["masks", "overlay.mp4"]
+    assert check_output(tmp_path / "out") == []
+    for kept in result:
+        np.testing.assert_array_equal(read_label_map(tmp_path / "out" / "masks" / f"{kept.stem}.png"), kept.labels)
+    with pytest.raises(UsageError, match="not empty"):
+        result.save(tmp_path / "out")
+    result.save(tmp_path / "out", formats=["palette"], overwrite=True)
+    assert not (tmp_path / "out" / "overlay.mp4").exists()
+
+
+def test_a_part_is_saved_as_a_whole_of_its_own(result: covos.Segmentation, tmp_path: Path) -> None:
+    saved = result[4:7].save(tmp_path / "out")
+    assert saved.frames == 3
+    assert sorted(path.name for path in (tmp_path / "out" / "masks").iterdir()) == [
+        f"{kept.stem}.png" for kept in result[4:7]
+    ]
+    assert check_output(tmp_path / "out") == []
+
+
+def test_saving_notices_that_the_source_changed(model: Model, frames: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    paths = sorted(frames.iterdir())[:3]
+    for path in paths:
+        (folder / path.name).write_bytes(path.read_bytes())
+    result = covos.segment(folder, model=model)
+    (folder / paths[2].name).unlink()
+    with pytest.raises(SourceError, match="has changed"):
+        result.save(tmp_path / "out")
+    for path in folder.iterdir():
+        path.unlink()
+    with pytest.raises(SourceError):
+        result.save(tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+
+
+def test_unknown_formats_are_refused_before_anything_is_made(result: covos.Segmentation, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="bmp"):
+        result.save(tmp_path / "out", formats=["bmp"])
+    assert not (tmp_path / "out").exists()

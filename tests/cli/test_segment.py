@@ -1,0 +1,287 @@
+"""`covos segment` as users call it: what it leaves, what it says, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from covos.cli import main
+from covos.outputs import check_output, load_report
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
+Capture = pytest.CaptureFixture[str]
+MakeClip = Callable[..., Path]
+
+
+def run(*arguments: object) -> int:
+    return main(["segment", *(str(argument) for argument in arguments), "--device", "cpu", "--precision", "fp32"])
+
+
+def refused(capsys: Capture, *arguments: object) -> tuple[int, list[str]]:
+    """Exit code and the lines of an error, which must be what, why and fix, without a traceback."""
+    code = run(*arguments)
+    out, err = capsys.readouterr()
+    lines = err.strip().splitlines()
+    assert out == ""
+    assert [line.split(":")[0].strip() for line in lines] == ["error", "why", "fix"], err
+    return code, lines
+
+
+def test_a_video_gives_masks_overlay_and_report(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert run(clip, "-o", out) == 0
+    err = capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == [
+        "masks", "overlay.mp4", "report.json",
+    ]  # fmt: skip
+    assert sorted(path.name for path in (out / "masks").iterdir()) == [f"{index:05}.png" for index in range(8)]
+    assert check_output(out) == []
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("8 frames in ")
+    for name in ("masks", "overlay.mp4", "report.json"):
+        assert str(out / name) in last
+    with Image.open(out / "masks" / "00000.png") as mask:
+        assert mask.mode == "P"
+        assert mask.size == (64, 48)
+        assert mask.getpalette()[:6] == [0, 0, 0, 128, 0, 0]
+
+
+def test_the_overlay_keeps_times_and_sound(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(EXAMPLE, "-o", out, "-f", "overlay", "-q") == 0
+    assert not (out / "masks").exists()
+
+    def content(path: Path) -> tuple[list[float], list[bytes], tuple[int, int]]:
+        with av.open(str(path)) as opened:
+            size = opened.streams.video[0].width, opened.streams.video[0].height
+            times = [float(frame.time or 0) for frame in opened.decode(video=0)]
+        with av.open(str(path)) as opened:
+            return times, [bytes(packet) for packet in opened.demux(audio=0) if packet.size], size
+
+    source, overlay = content(EXAMPLE), content(out / "overlay.mp4")
+    np.testing.assert_allclose(overlay[0], source[0], atol=1e-4)
+    assert overlay[1] == source[1]
+    assert overlay[2] == source[2]
+
+
+def test_the_report_says_what_was_done(clip: Path, tmp_path: Path) -> None:
+    run(clip, "-o", tmp_path / "out", "--references", "3", "-q")
+    report = load_report(tmp_path / "out")
+    assert report["model"]["name"] == "covos-lite"
+    assert len(report["model"]["sha256"]) == 64
+    assert report["settings"]["references"] == 3
+    assert report["health"]["decoded"] == report["totals"]["frames"] == len(report["frames"]) == 8
+    assert report["outputs"] == ["masks", "overlay.mp4"]
+    assert report["problem"] is None
+    assert [row["time"] for row in report["frames"]] == [index / 25 for index in range(8)]
+
+
+def test_quiet_says_nothing(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(clip, "-o", tmp_path / "out", "-q") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_an_image_and_a_folder_and_a_pattern(tmp_path: Path, capsys: Capture) -> None:
+    frames = tmp_path / "shots"
+    frames.mkdir()
+    for index in range(3):
+        Image.new("RGB", (50, 30), (40 * index, 90, 60)).save(frames / f"shot{index}.png")
+    assert run(frames / "shot0.png", "-o", tmp_path / "one", "-q") == 0
+    assert (tmp_path / "one" / "overlay.png").is_file()
+    assert run(frames, "-o", tmp_path / "folder", "--frame-rate", "30000/1001", "-q") == 0
+    assert run(f"{frames}/*.png", "-o", tmp_path / "pattern", "-q") == 0
+    for name in ("folder", "pattern"):
+        assert sorted(path.name for path in (tmp_path / name / "masks").iterdir()) == [
+            "shot0.png", "shot1.png", "shot2.png",
+        ]  # fmt: skip
+        assert check_output(tmp_path / name) == []
+    assert load_report(tmp_path / "folder")["source"]["frame_rate"] == "30000/1001"
+
+
+def test_several_inputs_get_a_subfolder_each_and_one_bad_one_stops_none(
+    make_clip: MakeClip, tmp_path: Path, capsys: Capture
+) -> None:
+    first, second = make_clip("first.mp4"), make_clip("second.mkv", frames=5)
+    broken = tmp_path / "broken.mp4"
+    broken.write_text("no video")
+    out = tmp_path / "out"
+    assert run(first, broken, second, "-o", out) == 4
+    err = capsys.readouterr().err
+    assert "broken.mp4" in err
+    assert "error: 1 of 3 inputs failed" in err
+    assert sorted(path.name for path in out.iterdir()) == ["first", "second"]
+    assert check_output(out / "first") == check_output(out / "second") == []
+
+
+def test_inputs_that_would_share_a_folder_are_refused(make_clip: MakeClip, tmp_path: Path, capsys: Capture) -> None:
+    one = make_clip("clip.mp4")
+    other = tmp_path / "clip.mkv"
+    other.write_bytes(one.read_bytes())
+    code, lines = refused(capsys, one, other, "-o", tmp_path / "out")
+    assert code == 2
+    assert "would both go to" in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("missing.mp4", None, "missing.mp4"),
+        ("empty.mp4", b"", "empty.mp4"),
+        ("text.mp4", b"not a video at all\n" * 50, "text.mp4"),
+        ("list.mp4", b"ffconcat version 1.0\nfile 'secret.mp4'\n", "list.mp4"),
+    ],
+)
+def test_unreadable_files_are_refused(
+    tmp_path: Path, capsys: Capture, name: str, content: bytes | None, reason: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    code, lines = refused(capsys, path, "-o", tmp_path / "out")
+    assert code == 3
+    assert reason in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_sound_alone_and_a_video_without_frames_are_refused(tmp_path: Path, capsys: Capture) -> None:
+    sound = tmp_path / "sound.mp4"
+    with av.open(str(sound), "w") as container:
+        stream = container.add_stream("aac", rate=48000)
+        frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+        frame.sample_rate = 48000
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert refused(capsys, sound, "-o", tmp_path / "out")[0] == 3
+    nothing = tmp_path / "nothing.mkv"
+    with av.open(str(nothing), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        container.start_encoding()
+    assert refused(capsys, nothing, "-o", tmp_path / "out")[0] == 3
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_images_is_refused(tmp_path: Path, capsys: Capture) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "notes.txt").write_text("hello")
+    code, lines = refused(capsys, folder, "-o", tmp_path / "out")
+    assert code == 3
+    assert "folder" in lines[0]
+
+
+def test_a_clip_cut_in_the_middle_is_done_as_far_as_it_goes(
+    make_clip: MakeClip, tmp_path: Path, capsys: Capture
+) -> None:
+    whole = make_clip("whole.mkv", frames=40)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    assert run(cut, "-o", tmp_path / "out") == 4
+    assert "warning" in capsys.readouterr().err
+    report = load_report(tmp_path / "out")
+    assert 0 < report["health"]["decoded"] < 40
+    assert report["health"]["warnings"]
+    assert check_output(tmp_path / "out") == []
+    assert run(cut, "-o", tmp_path / "out", "-y", "--allow-errors") == 0
+    mp4 = make_clip("whole.mp4", frames=40)  # its index stands at the end: cut, nothing of it can be read
+    beheaded = tmp_path / "cut.mp4"
+    beheaded.write_bytes(mp4.read_bytes()[: mp4.stat().st_size // 2])
+    capsys.readouterr()
+    assert refused(capsys, beheaded, "-o", tmp_path / "other")[0] == 3
+    assert not (tmp_path / "other").exists()
+
+
+def test_an_existing_output_is_kept_unless_asked(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert run(clip, "-o", out, "-q") == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    code, lines = refused(capsys, clip, "-o", out)
+    assert code == 2
+    assert "not empty" in lines[0]
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    (out / "mine.txt").write_text("keep me")
+    assert run(clip, "-o", out, "-y", "-f", "palette", "-q") == 0
+    assert (out / "mine.txt").read_text() == "keep me"
+    assert not (out / "overlay.mp4").exists()
+    foreign = tmp_path / "foreign"
+    foreign.mkdir()
+    (foreign / "photo.png").write_text("precious")
+    assert refused(capsys, clip, "-o", foreign, "-y")[0] == 2
+    assert (foreign / "photo.png").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "reason"),
+    [
+        (("-m", "covos-huge"), 2, "covos-huge"),
+        (("-f", "bmp"), 2, "bmp"),
+        (("--references", "-1"), 2, "references"),
+        (("--references", "1000"), 2, "references"),
+        (("--frame-rate", "fast"), 2, "frame-rate"),
+        (("--frame-rate", "25"), 2, "frame rate"),
+        (("--colour", "red"), 2, "colour"),
+    ],
+)
+def test_wrong_options_are_refused(
+    clip: Path, tmp_path: Path, capsys: Capture, options: tuple[str, ...], code: int, reason: str
+) -> None:
+    found, lines = refused(capsys, clip, "-o", tmp_path / "out", *options)
+    assert found == code
+    assert reason in " ".join(lines)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_device_that_is_not_there(clip: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert main(["segment", str(clip), "-o", str(tmp_path / "out"), "--device", "cuda:99"]) == 5
+    assert "cuda:99" in capsys.readouterr().err
+    assert main(["segment", str(clip), "-o", str(tmp_path / "out"), "--device", "abacus"]) == 2
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_whole_files_and_says_so(tmp_path: Path, number: int, code: int) -> None:
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    with av.open(str(EXAMPLE)) as opened:
+        pictures = [frame.to_image() for frame in opened.decode(video=0)]
+    for index in range(400):
+        pictures[index % 60].save(frames / f"{index:05}.jpg") if index < 60 else shutil.copy(
+            frames / f"{index % 60:05}.jpg", frames / f"{index:05}.jpg"
+        )
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "covos", "segment", str(frames), "-o", str(out), "--device", "cpu"],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    for _ in range(600):
+        if len(list(out.glob("masks/*.png"))) >= 5:
+            break
+        time.sleep(0.1)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err.decode()
+    assert b"Traceback" not in err
+    assert not (out / "overlay.mp4").exists()
+    assert [path for path in out.rglob("*") if "partial" in path.name] == []
+    report = json.loads((out / "report.json").read_text())
+    assert report["problem"]["what"] == "interrupted"
+    for mask in (out / "masks").iterdir():
+        with Image.open(mask) as opened_mask:
+            opened_mask.load()
