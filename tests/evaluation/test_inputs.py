@@ -159,3 +159,13 @@ def test_two_masks_of_one_frame_are_refused(tmp_path: Path, masks) -> None:
     (folder / "00003.bmp").write_bytes(b"")
     with pytest.raises(AnnotationError, match="two masks of frame 00003"):
         find_sequences(tmp_path)
+
+
+def test_frames_go_by_number_not_by_letters(tmp_path: Path, masks) -> None:
+    """Of 1, 2 ... 12 the first is 1 and the last 12, so that these are dropped, and 10 follows 9."""
+    for folder, speed in (("gt", 2), ("pred", 3)):
+        for path in sorted(masks.write(tmp_path / folder / "a", masks.moving(12, speed=speed)).iterdir()):
+            path.rename(path.with_name(f"{int(path.stem) + 1}.png"))
+    found = evaluate(tmp_path / "pred", tmp_path / "gt", protocol="davis2017-semi")
+    assert found.objects[0].frames == tuple(str(number) for number in range(2, 12))
+    assert found.objects[0].j[1] < found.objects[0].j[0]

@@ -37,7 +37,7 @@ def evaluate(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, a sequence each; as many as processors if not given.")
     ] = None,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Replace files that exist.")] = False,
+    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace files that exist.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
 ) -> None:
     """Score predicted masks against ground truth, with the numbers of the official code."""
@@ -49,7 +49,7 @@ def evaluate(
     predictions, annotated = _roles(paths, truth)
     names = result_names(predictions)
     folders = {} if csv is None else _csv_folders(csv, names)
-    _refuse_existing(_outputs(json, html, folders.values(), subset), yes=yes)
+    _refuse_existing(_outputs(json, html, folders.values(), subset), overwrite=overwrite)
     evaluations = [
         _scored(path, annotated, protocol=rules.name, subset=subset, workers=workers or usable_cpus(), quiet=quiet)
         for path in predictions
@@ -83,11 +83,11 @@ def _outputs(json: Path | None, html: Path | None, folders: Iterable[Path], subs
     return files + [folder / name for folder in folders for name in csv_names(subset)]
 
 
-def _refuse_existing(files: Sequence[Path], *, yes: bool) -> None:
+def _refuse_existing(files: Sequence[Path], *, overwrite: bool) -> None:
     from covos.errors import UsageError
 
     existing = [path for path in files if path.exists()]
-    if existing and not yes:
+    if existing and not overwrite:
         raise UsageError(
             f"{existing[0]} exists" + (f", and {len(existing) - 1} other outputs" if len(existing) > 1 else ""),
             why="results are never overwritten unasked",
