@@ -84,6 +84,12 @@ def test_table_names_protocol_and_every_object(results) -> None:
     assert table.splitlines()[-1].startswith("all ")
 
 
+def test_repr_is_short(results) -> None:
+    assert "davis2017-semi: 2 sequences, 4 objects, 12 frames; J&F 0." in repr(results[0])
+    assert "object 1: 6 frames; J 0." in repr(results[0].objects[0])
+    assert "array" not in repr(results[0].sequences)
+
+
 def test_columns_line_up() -> None:
     assert columns([("name", "J"), ("a", "0.5")], [("all", "1")]) == [
         "name    J",

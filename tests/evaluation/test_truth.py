@@ -54,6 +54,16 @@ def test_a_whole_set_names_the_subset_that_was_meant(tmp_path: Path, davis: Path
         evaluate(predictions, davis, protocol="davis2017-semi", subset="test")
 
 
+@pytest.mark.parametrize("part", ["Annotations", "Annotations/480p"])
+def test_the_annotations_alone_know_the_subsets(tmp_path: Path, davis: Path, masks, part: str) -> None:
+    predictions = predict(tmp_path / "pred", masks, ["camel", "dog"])
+    found = evaluate(predictions, davis / part, protocol="davis2017-semi", subset="val")
+    assert [each.name for each in found.sequences] == ["camel", "dog"]
+    with pytest.raises(AnnotationError, match="1 of 3 sequences: bear") as caught:
+        evaluate(predictions, davis / part, protocol="davis2017-semi")
+    assert "--subset val" in caught.value.fix
+
+
 def test_unsupervised_annotations_of_davis(tmp_path: Path, davis: Path, masks) -> None:
     for name in ("camel", "dog"):
         masks.write(davis / "Annotations_unsupervised" / "480p" / name, masks.moving(speed=3, ids=(2, 1)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from covos.evaluation.sequence import Pair
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Evaluation:
     """Scores of one set of predictions, from the overall numbers down to each frame.
 
@@ -34,7 +34,12 @@ class Evaluation:
     subset: str | None
     sequences: tuple[SequenceScores, ...]
     notes: tuple[str, ...] = ()
-    pairs: tuple[Pair, ...] = field(default=(), repr=False)
+    pairs: tuple[Pair, ...] = ()
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.sequences)} sequences, {len(self.objects)} objects, {self.frames} frames"
+        scores = f"J&F {self.scores.jf:.3f}, J {self.scores.j.mean:.3f}, F {self.scores.f.mean:.3f}"
+        return f"<Evaluation of {self.predictions} by {self.protocol.name}: {counts}; {scores}>"
 
     @property
     def objects(self) -> tuple[ObjectScore, ...]:

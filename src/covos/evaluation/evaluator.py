@@ -71,7 +71,7 @@ def evaluate(
     if workers < 1:
         raise UsageError(f"{workers} workers", why="someone must do the work", fix="give 1 or more")
     annotated = find_truth(Path(truth), protocol=rules, subset=subset)
-    pairs, notes = pair_up(Path(predictions), annotated, protocol=rules)
+    pairs, notes = pair_up(Path(predictions), annotated, root=Path(truth), protocol=rules)
     scored = []
     if progress is not None:
         progress(0, len(pairs))

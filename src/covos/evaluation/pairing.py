@@ -10,6 +10,7 @@ from covos.evaluation.discovery import find_sequences, object_folders, unwrapped
 from covos.evaluation.mask_video import MaskVideo
 from covos.evaluation.refusals import listed, no_frames_left
 from covos.evaluation.sequence import Pair, scored_stems
+from covos.evaluation.truth import subsets_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +20,17 @@ if TYPE_CHECKING:
     from covos.evaluation.truth import Truth
 
 
-def pair_up(predictions: Path, truth: Truth, *, protocol: ScoringProtocol) -> tuple[list[Pair], list[str]]:
+def pair_up(predictions: Path, truth: Truth, *, root: Path, protocol: ScoringProtocol) -> tuple[list[Pair], list[str]]:
     """Find the prediction of each sequence of the ground truth.
 
     Sequences go by name; where there is one on each side, names do not matter. Frames go by name, too. What is
     predicted beyond the ground truth is not scored, and is said.
+
+    Args:
+        predictions: Where the predictions lie.
+        truth: The ground truth.
+        root: Where the ground truth lies.
+        protocol: The rules.
 
     Returns:
         The pairs, in the order of the ground truth, and notes.
@@ -36,7 +43,7 @@ def pair_up(predictions: Path, truth: Truth, *, protocol: ScoringProtocol) -> tu
     found = _named_as(find_sequences(predictions), predictions, truth)
     missing = [name for name in truth.sequences if name not in found]
     if missing:
-        raise _missing_sequences(missing, found, predictions=predictions, truth=truth)
+        raise _missing_sequences(missing, found, predictions=predictions, truth=truth, root=root)
     pairs = [
         Pair(
             truth=sequence,
@@ -93,13 +100,14 @@ def _fitted_video(video: MaskVideo, truth: MaskSequence, *, protocol: ScoringPro
 
 
 def _missing_sequences(
-    missing: list[str], found: dict[str, MaskSequence], *, predictions: Path, truth: Truth
+    missing: list[str], found: dict[str, MaskSequence], *, predictions: Path, truth: Truth, root: Path
 ) -> AnnotationError:
-    fitting = [name for name, members in truth.subsets.items() if set(members) <= set(found)]
+    subsets = subsets_of(root)
+    fitting = [name for name, members in subsets.items() if set(members) <= set(found)]
     if fitting:
         fix = f"the subset {fitting[0]} is predicted whole: ask for it alone (--subset {fitting[0]})"
-    elif truth.subsets:
-        fix = f"predict these too, or ask for one of the subsets {listed(truth.subsets)} (--subset)"
+    elif subsets:
+        fix = f"predict these too, or ask for one of the subsets {listed(subsets)} (--subset)"
     else:
         fix = "predict these too, or give a ground truth that holds only the sequences to score"
     return AnnotationError(

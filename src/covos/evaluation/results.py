@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ObjectScore:
     """The scores of one object of a sequence, frame by frame.
 
@@ -41,6 +41,10 @@ class ObjectScore:
     j: NDArray[np.float64]
     f: NDArray[np.float64]
     flicker: float | None = None
+
+    def __repr__(self) -> str:
+        scores = f"{len(self.frames)} frames; J {self.j_statistics.mean:.3f}, F {self.f_statistics.mean:.3f}"
+        return f"<ObjectScore of {self.sequence}, object {self.object_id}: {scores}>"
 
     @cached_property
     def j_statistics(self) -> Statistics:

@@ -27,13 +27,11 @@ class Truth:
 
     Attributes:
         sequences: What is scored, by name, in the order of scoring.
-        subsets: Names of the sequences of each subset that the data set lists.
         seen: By sequence and object id, whether the object's class occurs in training; empty where not known.
         notes: What a reader of the scores should know, one line each.
     """
 
     sequences: Mapping[str, MaskSequence]
-    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seen: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -47,25 +45,57 @@ def find_truth(root: Path, *, protocol: ScoringProtocol, subset: str | None = No
         subset: Of a data set that lists subsets, the one to score.
 
     Raises:
-        UsageError: A subset is asked for, and the path is no data set.
+        UsageError: A subset is asked for, and the path belongs to no data set.
         SourceError: The subset does not exist, or listed sequences are missing.
         AnnotationError: There are no annotations, or the protocol needs more of them.
     """
     layout = detect(root) if root.is_dir() else None
     if layout is None or layout == "image-mask":
-        if subset is not None:
-            raise UsageError(
-                f"{root} has no subset {subset!r}",
-                why="it is not the root of a DAVIS, YouTube-VOS or TIANCHI tree, which list subsets",
-                fix="give such a root, or leave the subset out",
-            )
-        return Truth(sequences=find_sequences(root))
-    if layout == "davis" and protocol.objects == "foreground" and (root / f"ImageSets/2016/{subset}.txt").exists():
-        subset = f"2016/{subset}"
-    dataset = open_dataset(root, layout=layout, subset=subset, encoding="ids")
+        sequences = find_sequences(root)
+        return Truth(sequences=sequences if subset is None else _listed(sequences, root, subset, protocol=protocol))
+    dataset = open_dataset(root, layout=layout, subset=_list_name(root, subset, protocol=protocol), encoding="ids")
     sequences = {video.name: _sequence(video, dataset, protocol=protocol) for video in dataset.videos}
     seen, notes = _seen(dataset) if protocol.average == "seen-unseen" else ({}, ())
-    return Truth(sequences=sequences, subsets=dataset.splits, seen=seen, notes=(*dataset.notes, *notes))
+    return Truth(sequences=sequences, seen=seen, notes=(*dataset.notes, *notes))
+
+
+def subsets_of(root: Path) -> Mapping[str, tuple[str, ...]]:
+    """The subsets that the data set at a path, or around a folder of its annotations, lists; empty without any."""
+    home = _home(root)
+    return {} if home is None else open_dataset(home, encoding="ids").splits
+
+
+def _home(root: Path) -> Path | None:
+    """The data set that a path is, or that it is the ``Annotations`` (or ``Annotations/480p``) of."""
+    around = [root, *(folder.parent for folder in (root, root.parent) if folder.name.startswith("Annotations"))]
+    return next((home for home in around if home.is_dir() and detect(home) not in {None, "image-mask"}), None)
+
+
+def _list_name(home: Path, subset: str | None, *, protocol: ScoringProtocol) -> str | None:
+    """DAVIS has two lists of one name: 2016's is the one for its single objects."""
+    has_own = protocol.objects == "foreground" and (home / f"ImageSets/2016/{subset}.txt").exists()
+    return f"2016/{subset}" if has_own else subset
+
+
+def _listed(
+    sequences: Mapping[str, MaskSequence], root: Path, subset: str, *, protocol: ScoringProtocol
+) -> Mapping[str, MaskSequence]:
+    home = _home(root)
+    if home is None:
+        raise UsageError(
+            f"{root} has no subset {subset!r}",
+            why="it is not (the Annotations of) a DAVIS, YouTube-VOS or TIANCHI tree, which list subsets",
+            fix="give such a tree, or leave the subset out",
+        )
+    wanted = open_dataset(home, subset=_list_name(home, subset, protocol=protocol), encoding="ids").videos
+    missing = [video.name for video in wanted if video.name not in sequences]
+    if missing:
+        raise AnnotationError(
+            f"{root} lacks {len(missing)} sequences of {subset!r}: {listed(missing)}",
+            why="the subset lists them, and there are no annotations of that name",
+            fix="complete the annotations, or choose another subset",
+        )
+    return {video.name: sequences[video.name] for video in wanted}
 
 
 def _sequence(video: Video, dataset: Dataset, *, protocol: ScoringProtocol) -> MaskFolder:
