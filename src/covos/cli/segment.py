@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from covos.cli.failures import show
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from fractions import Fraction
@@ -91,7 +93,7 @@ def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
         if not quiet:
             typer.echo(_closing_line(outcome.saved), err=True)
     elif outcome.error is not None and not alone:
-        typer.echo(str(outcome.error), err=True)
+        show(outcome.error)
 
 
 def _closing_line(saved: Saved) -> str:

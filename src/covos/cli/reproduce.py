@@ -1,0 +1,68 @@
+"""``covos reproduce``: segment and score a whole benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from covos.evaluation import Evaluation
+    from covos.types import FrameResult, SourceInfo
+
+
+def reproduce(
+    benchmark: Annotated[Literal["davis2016"], typer.Argument(help="Which benchmark.")],
+    data: Annotated[Path, typer.Option("--data", help="Root of the data set.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder; continued if it holds a part of the work.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")] = "covos-lite",
+    subset: Annotated[str | None, typer.Option(help="List of sequences; val or else val_open if not given.")] = None,
+    references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
+    precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+) -> None:
+    """Segment and score a whole benchmark, and print the row beside published ones; goes on where it stopped."""
+    from covos.api import load_model
+    from covos.api.reproduce import reproduce_davis2016
+    from covos.runtime.progress import Progress
+    from covos.runtime.threads import configure_threads
+
+    threads = configure_threads()
+
+    def track(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
+        with Progress(Path(info.path).name, total=info.frame_count, quiet=quiet) as progress:
+            yield from progress.track(results)
+
+    loaded = load_model(model, device=device, precision=precision)
+    done = reproduce_davis2016(
+        data, output=output, model=loaded, references=references, subset=subset, workers=threads, track=track
+    )
+    if done.reused and not quiet:
+        typer.echo(f"{len(done.reused)} sequences were there already: {', '.join(done.reused)}", err=True)
+    typer.echo(done.evaluation.table())
+    typer.echo(_rows(done.evaluation, model=loaded.name, subset=done.subset), nl=False)
+
+
+def _rows(evaluation: Evaluation, *, model: str, subset: str) -> str:
+    """Our row above the published ones, in percent; a dash where a paper does not say."""
+    from covos.evaluation.published import DAVIS2016_VAL
+
+    scores = evaluation.scores
+    ours = (scores.jf * 100, scores.j.mean * 100, scores.f.mean * 100)
+    count = len(evaluation.sequences)
+    lines = [("method", "J&F", "J", "F", "source")]
+    lines.append((model, *(f"{value:.1f}" for value in ours), f"this run, {count} sequences of {subset}"))
+    for row in DAVIS2016_VAL:
+        shown = ("-" if value is None else f"{value:.1f}" for value in (row.jf, row.j, row.f))
+        lines.append((row.method, *shown, row.source))
+    widths = [max(len(line[column]) for line in lines) for column in range(5)]
+    text = "\n".join(
+        f"{line[0]:<{widths[0]}}  " + "  ".join(f"{line[c]:>{widths[c]}}" for c in (1, 2, 3)) + f"  {line[4]}"
+        for line in lines
+    )
+    note = "" if subset == "val" else f"\nThe published rows are for the 20 sequences of val, not for {subset}."
+    return f"{text}{note}\n"

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from covos.cli import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def davis(tmp_path: Path) -> Path:
+    """A DAVIS-2016 tree of two sequences; one in val."""
+    root = tmp_path / "davis"
+    rng = np.random.default_rng(0)
+    for name in ("held", "other"):
+        for index in range(5):
+            image = rng.integers(0, 80, (60, 100, 3), dtype=np.uint8)
+            truth = np.zeros((60, 100), np.uint8)
+            cv2.circle(truth, (30 + 8 * index, 30), 14, 255, -1)
+            image[truth > 0] = (20, 160, 250)
+            for kind, suffix, picture in (("JPEGImages", "jpg", image), ("Annotations", "png", truth)):
+                folder = root / kind / "480p" / name
+                folder.mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(folder / f"{index:05}.{suffix}"), picture)
+    lists = root / "ImageSets" / "480p"
+    lists.mkdir(parents=True)
+    (lists / "val.txt").write_text("held\n")
+    (lists / "train.txt").write_text("other\n")
+    return root
+
+
+def run(davis: Path, out: Path, *more: str) -> int:
+    options = ["--device", "cpu", "--precision", "fp32", *more]
+    return main(["reproduce", "davis2016", "--data", str(davis), "-o", str(out), *options])
+
+
+def test_a_benchmark_in_one_command_beside_published_rows(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(davis, tmp_path / "out") == 0
+    first = capsys.readouterr().out
+    row = re.search(r"^covos-lite +([\d.]+) +([\d.]+) +([\d.]+)  this run, 1 sequences of val$", first, re.MULTILINE)
+    assert row is not None, first
+    jf, j, f = map(float, row.groups())
+    assert jf == pytest.approx((j + f) / 2, abs=0.11)
+    assert "COSNet with CRF" in first
+    assert (
+        main(["evaluate", str(tmp_path / "out"), "--gt", str(davis), "--subset", "val", "--protocol", "davis2016"]) == 0
+    )
+    assert capsys.readouterr().out.strip() in first
+
+
+def test_what_is_done_is_not_done_again(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert run(davis, out) == 0
+    first = capsys.readouterr()
+    mask = out / "held" / "masks" / "00002.png"
+    before = mask.stat().st_mtime_ns
+    assert run(davis, out) == 0
+    second = capsys.readouterr()
+    assert second.out == first.out
+    assert "held" in second.err.splitlines()[0]
+    assert "already" in second.err
+    assert mask.stat().st_mtime_ns == before
+    mask.unlink()
+    assert run(davis, out, "-q") == 0
+    assert capsys.readouterr().out == first.out
+    assert mask.is_file()
+    assert run(davis, out, "--references", "1") == 0  # other settings: done anew
+    assert "already" not in capsys.readouterr().err
+
+
+def test_a_list_that_is_not_there_is_named(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(davis, tmp_path / "out", "--subset", "test") == 3
+    assert "its lists are: train, val" in capsys.readouterr().err
+    (davis / "ImageSets" / "480p" / "val.txt").unlink()
+    assert run(davis, tmp_path / "out") == 3
+    assert not (tmp_path / "out").exists()
+    assert run(davis, tmp_path / "out", "--subset", "train") == 0
+    assert "not for train" in capsys.readouterr().out
