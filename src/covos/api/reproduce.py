@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from covos.api.batch import Outcome, Tracker, segment_to_folders
 from covos.api.model import DEFAULT_REFERENCES, Model
@@ -12,7 +13,7 @@ from covos.errors import CovosError, SourceError
 from covos.evaluation import Evaluation, evaluate
 from covos.outputs import load_report
 
-PROTOCOL = "davis2016"
+PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("val", "val_open")
 FORMATS = ("palette",)
 

@@ -54,7 +54,7 @@ def _rows(evaluation: Evaluation, *, model: str, subset: str) -> str:
     scores = evaluation.scores
     ours = (scores.jf * 100, scores.j.mean * 100, scores.f.mean * 100)
     count = len(evaluation.sequences)
-    lines = [("method", "J&F", "J", "F", "source")]
+    lines: list[tuple[str, ...]] = [("method", "J&F", "J", "F", "source")]
     lines.append((model, *(f"{value:.1f}" for value in ours), f"this run, {count} sequences of {subset}"))
     for row in DAVIS2016_VAL:
         shown = ("-" if value is None else f"{value:.1f}" for value in (row.jf, row.j, row.f))

@@ -15,8 +15,8 @@ from covos.training.validate import Validation
 LICENCES = {
     "davis2016": "DAVIS 2016: CC BY-NC; most sequences by the authors under CC BY 4.0",
     "ccp": "Clothing Co-Parsing: Apache-2.0",
-    "horses": "Weizmann Horse: none stated",
-    "humans": "none stated",
+    "horses": "Weizmann Horse: no licence stated",
+    "humans": "no licence stated; masks by a matting service",
     "imagenet_soft": "ImageNet samples: research use; labels by ISNet (MIT)",
     "objects_soft": "Caltech-101: research use; labels by ISNet (MIT)",
 }
