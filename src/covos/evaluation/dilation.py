@@ -23,7 +23,7 @@ def dilate(binary: NDArray[np.uint8], *, radius: int) -> NDArray[np.uint8]:
 
     The disk is a union of rectangles, one a row: narrower towards its poles. From the widest to the narrowest,
     each rectangle's vertical part is joined in, and what was joined before is widened by the difference. That is
-    4 r operations on whole arrays instead of one for each of the disk's π r² pixels, with the same result.
+    5 r operations on whole arrays instead of one for each of the disk's π r² pixels, with the same result.
 
     Args:
         binary: h x w uint8 of 0 and 1.

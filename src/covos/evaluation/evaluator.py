@@ -110,8 +110,8 @@ def _score(pairs: list[Pair], *, protocol: ScoringProtocol, workers: int) -> Ite
 
 
 def _executor(workers: int, *, frames: int) -> Executor:
-    # Decoding and array operations run outside Python's lock, so a few threads do as well as processes, at once and
-    # in one process's memory. Processes take about as long to start as a thousand frames take to score.
+    # Decoding and array operations run outside Python's lock, so a few threads do as well as processes, start at
+    # once, and share one process's memory. Starting processes pays off over many frames and more workers.
     if workers <= _THREADS or frames < _FRAMES_A_PROCESS * workers:
         return ThreadPoolExecutor(min(workers, _THREADS))
     # Fork would copy the locks of whatever threads the caller runs (torch's, say) in the state they are in.
