@@ -2,6 +2,8 @@
 
     covos segment examples/car.mp4 -o out/demo
     python examples/picture.py out/demo/overlay.mp4 docs/pictures/demo.jpg --frames 18 24 30 36
+
+The frames are numbered from 0.
 """
 
 from __future__ import annotations
