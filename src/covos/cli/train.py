@@ -17,6 +17,9 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Replace a field of the recipe, such as steps=500.")
     ] = None,
+    weights: Annotated[
+        str | None, typer.Option("-w", "--weights", help="Fine-tune this model: a name, or a .safetensors file.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     workers: Annotated[int, typer.Option(min=0, help="Loader processes.")] = 1,
@@ -27,6 +30,7 @@ def train(
     from covos.training.recipe import load_recipe
 
     chosen = load_recipe(recipe, overrides=tuple(settings or ()))
+    from covos.models.registry import find_model
     from covos.runtime.device import resolve_device
     from covos.runtime.precision import choose_precision
     from covos.runtime.threads import configure_threads
@@ -40,6 +44,7 @@ def train(
         )
     target = resolve_device(device)
     dtype = choose_precision(target, precision)  # type: ignore[arg-type]
+    start = find_model(weights).path if weights is not None else None
     gathered = gather(data, seed=chosen.seed)
     try:
         from covos.training.loop import Progress
@@ -75,6 +80,7 @@ def train(
         folder=output,
         device=target,
         precision=dtype,
+        weights=start,
         workers=workers,
         on_step=show,
     )

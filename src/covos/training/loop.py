@@ -16,7 +16,7 @@ from covos.errors import CovosError, UsageError
 from covos.models.card import Card
 from covos.models.encoders.efficientnet_lite import load_imagenet_weights
 from covos.models.lite import CovosLite
-from covos.models.weights_file import save_weights
+from covos.models.weights_file import load_weights, save_weights
 from covos.runtime.atomic import atomic_path
 from covos.training.batches import Batch, StepBatches, iterate_batches
 from covos.training.checkpoint import State, restore_checkpoint, save_checkpoint
@@ -64,6 +64,7 @@ def train(
     folder: Path,
     device: torch.device,
     precision: torch.dtype,
+    weights: Path | None = None,
     workers: int = 1,
     on_step: Callable[[Progress], None] = lambda progress: None,
 ) -> Card:
@@ -79,6 +80,7 @@ def train(
         folder: Of the run.
         device: Where to compute.
         precision: float32, or bfloat16 by autocast.
+        weights: Start from these, to fine-tune them; from ImageNet's if not given.
         workers: Loader processes; their number changes nothing but the speed.
         on_step: Called after each step.
 
@@ -93,7 +95,7 @@ def train(
 
     folder.mkdir(parents=True, exist_ok=True)
     batches = StepBatches(datasets, recipe)
-    state = _start(recipe, folder=folder, device=device)
+    state = _start(recipe, folder=folder, device=device, weights=weights)
     if state.step >= recipe.steps:
         raise UsageError(
             f"the run in {folder} is done",
@@ -144,11 +146,13 @@ def train(
     return card
 
 
-def _start(recipe: Recipe, *, folder: Path, device: torch.device) -> State:
+def _start(recipe: Recipe, *, folder: Path, device: torch.device, weights: Path | None) -> State:
     torch.manual_seed(recipe.seed)
     network = CovosLite()
     checkpoint = folder / "checkpoint.pt"
-    if not checkpoint.exists():
+    if weights is not None:
+        load_weights(weights, network)
+    elif not checkpoint.exists():
         load_imagenet_weights(network.encoder)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = State(network, make_average(network), make_optimizer(network, recipe))
