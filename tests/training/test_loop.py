@@ -171,6 +171,26 @@ def test_a_run_is_not_mixed_with_another(root: Path, tmp_path: Path) -> None:
         run(root, tmp_path)
 
 
+def test_fine_tuning_starts_from_the_given_weights(root: Path, tmp_path: Path) -> None:
+    data = gather([root], seed=0)
+    start = find_model("covos-lite")
+    frozen = recipe("steps=1", "learning_rate=0.0", "encoder_learning_rate=0.0", "validate_every=1", "ema=0.0")
+    loop.train(
+        data.train,
+        validation=None,
+        recipe=frozen,
+        folder=tmp_path,
+        device=torch.device("cpu"),
+        precision=torch.float32,
+        weights=start.path,
+        workers=0,
+    )
+    before, after = load_file(start.path), load_file(tmp_path / "last.safetensors")
+    for name, tensor in before.items():
+        if "running" not in name:  # batch-norm statistics follow the data at any rate of learning
+            assert torch.equal(tensor, after[name]), name
+
+
 def test_divergence_stops_the_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object, **named: object) -> object:
         nothing = torch.tensor(float("nan"), requires_grad=True)
