@@ -13,7 +13,7 @@ import torch
 
 from covos.data import Dataset
 from covos.errors import CovosError, UsageError
-from covos.models.card import Card
+from covos.models.card import Card, read_card
 from covos.models.encoders.efficientnet_lite import load_imagenet_weights
 from covos.models.lite import CovosLite
 from covos.models.weights_file import load_weights, save_weights
@@ -106,7 +106,8 @@ def train(
         temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
     # Curves beyond the checkpoint belong to steps that will be done again.
     board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
-    card = make_card(recipe, datasets, measured=None, step=state.step)
+    parent = None if weights is None else read_card(weights)
+    card = make_card(recipe, datasets, measured=None, step=state.step, parent=parent)
     recent: list[tuple[float, float]] = []
     clock = time.perf_counter()
     for batch in iterate_batches(batches, start=state.step, workers=workers):
@@ -124,7 +125,7 @@ def train(
             board.add_image("train/predictions", prediction_grid(state.average, on_device), state.step)
             if validation is not None:
                 measured = _measure(state, validation, board, device=device, precision=precision)
-            card = make_card(recipe, datasets, measured=measured, step=state.step)
+            card = make_card(recipe, datasets, measured=measured, step=state.step, parent=parent)
             if measured is not None and measured.j > state.best_j:
                 state.best_j = measured.j
                 save_weights(folder / "best.safetensors", state.average, card=card)

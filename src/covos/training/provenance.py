@@ -38,8 +38,18 @@ def current_commit() -> str:
         return ""
 
 
-def make_card(recipe: Recipe, datasets: Sequence[Dataset], *, measured: Validation | None, step: int) -> Card:
-    """The card of the weights after a step."""
+def make_card(
+    recipe: Recipe, datasets: Sequence[Dataset], *, measured: Validation | None, step: int, parent: Card | None
+) -> Card:
+    """The card of the weights after a step.
+
+    Args:
+        recipe: Settings of the run.
+        datasets: Trained on.
+        measured: At this step, if it was.
+        step: Steps done.
+        parent: Of the weights that the run started from; None for ImageNet's.
+    """
     scores = {}
     if measured is not None:
         scores["training validation, every fifth frame"] = {
@@ -52,7 +62,8 @@ def make_card(recipe: Recipe, datasets: Sequence[Dataset], *, measured: Validati
         architecture="lite",
         version=covos.__version__,
         commit=current_commit(),
-        recipe={**recipe.to_dict(), "step": step},
+        recipe={**recipe.to_dict(), "step": step}
+        | ({} if parent is None else {"started_from": {"sha256": parent.sha256, "recipe": parent.recipe}}),
         data=tuple(
             {"name": d.name, "items": len(d), "licence": LICENCES.get(d.name, "as its owner says")} for d in datasets
         ),
