@@ -11,7 +11,6 @@ from torch import Tensor
 from covos.models.convert import map_tensors
 from covos.models.cosnet import COSNET_RESNET50, COSNET_RESNET101, PALETTE_LEVEL, Cosnet
 
-
 PUBLISHED = {
     # published tensors, align_corners: what the two originals are
     "resnet101": ({"outputs": 1, "still": True, "contrast": 60}, False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,11 @@ from covos.models.weights_file import MAX_BYTES
 
 WRAPPERS = ("model", "state_dict")
 """Keys under which checkpoints keep their state dict, beside epochs and optimisers."""
+
+_CODE = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
+"""Torch's words for what a pickle wants to call."""
+_ADVICE = ("Weights only load failed", "Please", "Check the documentation")
+"""How lines begin that advise to run the code."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -57,23 +63,27 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 def _load(path: Path) -> object:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path} is too large", why="it exceeds 2 GiB", fix="check the file")
-        with warnings.catch_warnings():
-            # Of old formats; what they warn of does not touch the numbers.
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except CheckpointError:
-        raise
+        with path.open("rb") as handle:
+            size = handle.seek(0, 2)
     except OSError as error:
         raise CheckpointError(
             f"{path} cannot be read", why=error.strerror or str(error), fix="check the path"
         ) from error
+    if size > MAX_BYTES:
+        raise CheckpointError(f"{path} is too large", why="it exceeds 2 GiB", fix="check the file")
+    try:
+        with warnings.catch_warnings():
+            # Of old formats; what they warn of does not touch the numbers.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "Unsupported global" not in str(error) and "Unsupported class" not in str(error):
+        code = _CODE.search(str(error))
+        if code is None:
             raise _damaged(path, error) from error
         raise CheckpointError(
-            f"{path} holds code", why=_reason(error), fix="nothing was run; use a file of tensors only"
+            f"{path} holds code",
+            why=f"it asks for {code[1]}, which tensors do not need; nothing was run",
+            fix="use a file of tensors only, from someone you trust",
         ) from error
     except MemoryError:
         raise
@@ -82,13 +92,10 @@ def _load(path: Path) -> object:
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
+    lines = (line.strip() for line in str(error).splitlines())
+    telling = next((line for line in lines if line and not line.startswith(_ADVICE)), type(error).__name__)
     return CheckpointError(
-        f"{path} is no PyTorch checkpoint, or is damaged", why=_reason(error), fix="download or copy the file again"
+        f"{path} is no PyTorch checkpoint, or is damaged",
+        why=telling[:200],
+        fix="download or copy the file again",
     )
-
-
-def _reason(error: Exception) -> str:
-    """The line of torch's explanation that says what was met; the others advise to run the code."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    telling = next((line for line in lines if "WeightsUnpickler error" in line or "Unsupported" in line), None)
-    return (telling or (lines[0] if lines else type(error).__name__))[:300]
