@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import ModuleType
 
 # Before the libraries start their threads; programs that tests start inherit it. Test workers share the processors.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -55,3 +57,15 @@ def make_clip(tmp_path: Path) -> MakeClip:
 def clip(make_clip: MakeClip) -> Path:
     """Eight frames of 48 x 64."""
     return make_clip()
+
+
+@pytest.fixture(scope="session")
+def literal() -> ModuleType:
+    """COSNet written out from its formulas, see ``tests/models/literal_cosnet.py``; tests have no package."""
+    path = Path(__file__).parent / "models" / "literal_cosnet.py"
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

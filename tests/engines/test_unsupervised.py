@@ -9,6 +9,7 @@ import torch
 
 from covos.engines import UnsupervisedEngine
 from covos.engines.unsupervised import References
+from covos.errors import UsageError
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_network, find_model
 from covos.types import Frame, FrameResult
@@ -62,7 +63,7 @@ def test_two_runs_agree_to_the_bit(network: CovosLite) -> None:
         np.testing.assert_array_equal(one.probability, other.probability)
 
 
-def test_each_frame_is_encoded_once_and_references_twice(network: CovosLite, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_frame_is_encoded_once(network: CovosLite, monkeypatch: pytest.MonkeyPatch) -> None:
     encoded = []
     original = CovosLite.encode
 
@@ -72,7 +73,7 @@ def test_each_frame_is_encoded_once_and_references_twice(network: CovosLite, mon
 
     monkeypatch.setattr(CovosLite, "encode", counting)
     run(network, 9, (1, 4, 7))
-    assert sum(encoded) == 9 + 3
+    assert sum(encoded) == 9
 
 
 def test_a_reference_is_not_compared_with_itself(network: CovosLite) -> None:
@@ -87,7 +88,7 @@ def test_a_reference_is_not_compared_with_itself(network: CovosLite) -> None:
 
 def test_without_references_a_frame_stands_for_itself(network: CovosLite) -> None:
     made = engine(network)
-    nothing = References(indices=(), memories=())
+    nothing = References(indices=(), features=(), memories=())
     alone = list(made.stream(frames(3), nothing))
     assert len(alone) == 3
     single = made.remember(list(frames(1)))
@@ -108,3 +109,10 @@ def test_frames_are_taken_as_needed(network: CovosLite) -> None:
     stream = made.stream(watched(), made.remember([next(frames(1))]))
     for position, _ in enumerate(stream):
         assert len(taken) <= (position // 3 + 1) * 3
+
+
+def test_a_fusion_that_the_network_is_not_made_for_is_refused(network: CovosLite) -> None:
+    made = engine(network)
+    assert made.check_fusion(None) == "group"
+    with pytest.raises(UsageError, match="prediction"):
+        made.check_fusion("prediction")

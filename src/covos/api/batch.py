@@ -11,6 +11,7 @@ from covos.api.model import DEFAULT_REFERENCES, Model, check_references
 from covos.api.output import DEFAULT_FORMATS, Saved, check_formats, write_results
 from covos.errors import CovosError, UsageError
 from covos.media import open_source
+from covos.models.fusion import Fusion
 from covos.outputs import OutputFolder
 from covos.types import FrameResult, SourceInfo
 
@@ -59,6 +60,8 @@ def segment_to_folders(
     load: Callable[[], Model],
     formats: Sequence[str] = DEFAULT_FORMATS,
     references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
     frame_rate: Fraction | None = None,
     overwrite: bool = False,
     track: Tracker = lambda _, results: results,
@@ -74,6 +77,8 @@ def segment_to_folders(
         load: Loads the model.
         formats: Names of `covos.outputs.FORMATS`.
         references: Frames, spread over the video, that every frame is compared with.
+        fusion: See `Model.stream`.
+        reference_seed: See `Model.stream`.
         frame_rate: Of folders of frames and patterns.
         overwrite: Whether an earlier result may be replaced.
         track: See `Tracker`.
@@ -100,13 +105,16 @@ def segment_to_folders(
             # Outside the try: a model that cannot be loaded is no fault of this input, and ends the batch.
             model = model or load()
             try:
+                results = model.stream(source, references=references, fusion=fusion, reference_seed=reference_seed)
                 saved = write_results(
-                    track(source.info, model.stream(source, references=references)),
+                    track(source.info, results),
                     info=source.info,
                     health=lambda source=source: source.health,  # type: ignore[misc]
                     folder=folder,
                     formats=chosen,
-                    origin=model.origin(references=references, formats=list(chosen)),
+                    origin=model.origin(
+                        references=references, fusion=fusion, reference_seed=reference_seed, formats=list(chosen)
+                    ),
                 )
             except CovosError as error:
                 yield Outcome(name=name, error=error)

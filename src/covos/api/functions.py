@@ -10,6 +10,7 @@ from pathlib import Path
 from covos.api.model import DEFAULT_REFERENCES, Model, load_model
 from covos.api.segmentation import FrameMask, Segmentation
 from covos.media import Source, open_source
+from covos.models.fusion import Fusion
 from covos.models.registry import DEFAULT_MODEL
 from covos.runtime.precision import Precision
 from covos.types import FrameResult
@@ -20,6 +21,8 @@ def segment(
     *,
     model: str | Path | Model = DEFAULT_MODEL,
     references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
@@ -33,6 +36,8 @@ def segment(
         source: A video, a folder of frames, a glob of images or one image.
         model: A name, a weights file, or a model from `load_model` (``device`` and ``precision`` are then its own).
         references: Frames, spread over the video, that every frame is compared with.
+        fusion: See `Model.stream`.
+        reference_seed: See `Model.stream`.
         device: See `load_model`.
         precision: See `load_model`.
         frame_rate: Of a folder of frames or a glob, in frames a second; 25 if not given.
@@ -44,8 +49,9 @@ def segment(
     """
     with open_source(source, frame_rate=frame_rate) as opened:
         loaded = _loaded(model, device=device, precision=precision)
-        frames = tuple(FrameMask.of(result) for result in loaded.stream(opened, references=references))
-        origin = loaded.origin(references=references)
+        results = loaded.stream(opened, references=references, fusion=fusion, reference_seed=reference_seed)
+        frames = tuple(FrameMask.of(result) for result in results)
+        origin = loaded.origin(references=references, fusion=fusion, reference_seed=reference_seed)
         return Segmentation(info=opened.info, health=opened.health, origin=origin, frames=frames)
 
 
@@ -54,6 +60,8 @@ def stream(
     *,
     model: str | Path | Model = DEFAULT_MODEL,
     references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
     device: str = "auto",
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
@@ -68,7 +76,8 @@ def stream(
     """
     opened = open_source(source, frame_rate=frame_rate)
     loaded = _loaded(model, device=device, precision=precision)
-    return _closing(opened, loaded.stream(opened, references=references))
+    results = loaded.stream(opened, references=references, fusion=fusion, reference_seed=reference_seed)
+    return _closing(opened, results)
 
 
 def _closing(opened: Source, results: Iterator[FrameResult]) -> Iterator[FrameResult]:

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from covos.api.output import Origin
 from covos.engines import UnsupervisedEngine
-from covos.engines.references import uniform_references
+from covos.engines.references import random_references, uniform_references
 from covos.errors import UsageError
 from covos.media import Source, prefetch
+from covos.models.fusion import Fusion
 from covos.models.registry import DEFAULT_MODEL, ModelEntry, build_network, find_model
 from covos.runtime.device import resolve_device
 from covos.runtime.precision import Precision, choose_precision
 from covos.types import FrameResult
+
+if TYPE_CHECKING:
+    from covos.models.cosnet import Cosnet
+    from covos.models.lite import CovosLite
 
 DEFAULT_REFERENCES = 5
 """As in the paper: J no longer grows beyond (COSNet, table 4)."""
@@ -33,10 +39,12 @@ class Model:
     Attributes:
         entry: Name, weights file and card.
         engine: What runs the network.
+        network: The bare network. A COSNet takes a pair of preprocessed batches, ``network(a, b)``.
     """
 
     entry: ModelEntry
-    engine: UnsupervisedEngine
+    engine: UnsupervisedEngine[Any]
+    network: CovosLite | Cosnet
 
     @property
     def name(self) -> str:
@@ -66,26 +74,41 @@ class Model:
             settings={"precision": self.precision, **settings},
         )
 
-    def stream(self, source: Source, *, references: int = DEFAULT_REFERENCES) -> Iterator[FrameResult]:
+    def stream(
+        self,
+        source: Source,
+        *,
+        references: int = DEFAULT_REFERENCES,
+        fusion: Fusion | None = None,
+        reference_seed: int | None = None,
+    ) -> Iterator[FrameResult]:
         """Segment the subject of an open source, a frame at a time, at constant memory.
 
         Args:
             source: From `covos.media.open_source`; read in two passes.
-            references: Frames, spread over the video, that every frame is compared with; 0 takes each for itself.
+            references: Frames of the video that every frame is compared with; 0 takes each for itself.
+            fusion: How to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
+                `covos.models.fusion.Fusion`); None takes what suits the network.
+            reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
 
         Returns:
             An iterator over one result for each decoded frame, in order. The references are read before the first.
 
         Raises:
-            UsageError: ``references`` is out of range.
+            UsageError: ``references`` is out of range, or the network cannot do this ``fusion``.
         """
         check_references(references)
-        return self._run(source, references)
+        return self._run(source, references, self.engine.check_fusion(fusion), reference_seed)
 
-    def _run(self, source: Source, count: int) -> Iterator[FrameResult]:
-        chosen = uniform_references(source.info.frame_count, references=count)
+    def _run(self, source: Source, count: int, fusion: Fusion, seed: int | None) -> Iterator[FrameResult]:
+        frames = source.info.frame_count
+        chosen = (
+            uniform_references(frames, references=count)
+            if seed is None
+            else random_references(frames, references=count, seed=seed)
+        )
         references = self.engine.remember(source.select(chosen))
-        yield from self.engine.stream(prefetch(source), references)
+        yield from self.engine.stream(prefetch(source), references, fusion=fusion)
 
 
 def check_references(count: int) -> None:
@@ -107,7 +130,7 @@ def load_model(name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precis
 
     Args:
         name: Of a model in the package (``covos models list``), or the path of a ``.safetensors`` file that
-            ``covos train`` made.
+            ``covos train`` or ``covos models convert`` made.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         precision: ``"auto"`` takes bfloat16 where the processor computes it natively, else float32.
 
@@ -120,8 +143,9 @@ def load_model(name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precis
     target = resolve_device(device)
     dtype = choose_precision(target, precision)
     entry = find_model(name)
-    network = build_network(entry).to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    engine = UnsupervisedEngine(
+    network = build_network(entry)
+    network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
         network, device=target, precision=dtype, area=DEFAULT_AREA, batch=BATCH.get(target.type, 8)
     )
-    return Model(entry=entry, engine=engine)
+    return Model(entry=entry, engine=engine, network=network)

@@ -1,22 +1,21 @@
-"""``covos models``: which models there are and what they are worth."""
+"""``covos models``: which models there are and what they are worth; bring published ones in."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from covos.models.convert import Mapping
     from covos.models.registry import ModelEntry
 
-app = typer.Typer(help="The models that covos knows.", no_args_is_help=True)
-
-
-@app.callback()
-def _models() -> None:
-    """A group, also while it has one verb."""
+app = typer.Typer(help="The models that covos knows, and those of others.", no_args_is_help=True)
 
 
 @app.command("list")
@@ -44,6 +43,42 @@ def list_(
             entry.card.licence,
         )
     Console().print(table)
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A .pth checkpoint of COSNet or of its DeepLabV3.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file; its card goes beside it.")],
+    network: Annotated[
+        str | None, typer.Option(help="cosnet_resnet101 or cosnet_resnet50; found in the checkpoint by default.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing file.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what became of each tensor as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
+) -> None:
+    """Convert a published checkpoint; no code in it is run, and every tensor is accounted for."""
+    from covos.models.convert import convert as run
+
+    report = run(source, output=output, architecture=network, overwrite=overwrite)
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=2))
+    elif not quiet:
+        for line in _account(report):
+            typer.echo(line)
+        typer.echo(str(output))
+
+
+def _account(report: Mapping) -> Iterator[str]:
+    for theirs, ours in report.mapped:
+        yield f"mapped      {theirs} -> {ours}"
+    for name in report.unexpected:
+        yield f"unexpected  {name}, left out"
+    for name in report.missing:
+        yield f"missing     {name}, random until trained"
+    yield (
+        f"{report.architecture} from the layout {report.layout}: {len(report.mapped)} tensors mapped, "
+        f"{len(report.missing)} missing, {len(report.unexpected)} unexpected; {len(report.counters)} counters left out"
+    )
 
 
 def _as_dict(entry: ModelEntry, *, default: bool) -> dict[str, Any]:

@@ -31,6 +31,13 @@ def segment(
         list[str] | None, typer.Option("-f", "--format", help="palette or overlay; repeatable. Both by default.")
     ] = None,
     references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
+    fusion: Annotated[
+        Literal["auto", "summary", "prediction", "group"],
+        typer.Option(help="How several references become one answer; auto takes what suits the model."),
+    ] = "auto",
+    reference_seed: Annotated[
+        int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
     frame_rate: Annotated[
@@ -62,6 +69,8 @@ def segment(
         load=lambda: load_model(model, device=device, precision=precision),
         formats=formats or ("palette", "overlay"),
         references=references,
+        fusion=None if fusion == "auto" else fusion,
+        reference_seed=reference_seed,
         frame_rate=rate,
         overwrite=overwrite,
         track=track,

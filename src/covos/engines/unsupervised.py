@@ -1,8 +1,8 @@
 """Unsupervised segmentation of a stream: find what the frames of a video have in common, and cut it out.
 
 Two passes, neither of which holds the clip. The first encodes R references, spread over the video. The second
-streams: each frame is encoded once, compared with the references, decoded and dropped. A frame that is itself a
-reference is compared with the others only: with itself it has everything in common.
+streams: each other frame is encoded once, compared with the references, decoded and dropped. A frame that is itself a
+reference is not encoded again, and is compared with the others only: with itself it has everything in common.
 
 Memory is that of R references, one batch of frames and what the source prefetches, whatever the length.
 """
@@ -13,45 +13,50 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Generic
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from covos.engines.confidence import expected_jaccard
 from covos.engines.geometry import to_batch, to_probability, working_size
+from covos.engines.network import FeaturesT, VideoNetwork, take
+from covos.errors import UsageError
 from covos.models.coattention import Memory
-from covos.models.lite import CovosLite, Features
+from covos.models.fusion import Fusion
 from covos.types import Frame, FrameResult
 
 THRESHOLD = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class References:
-    """Encoded references: their frame indices, and a memory of batch size 1 for each."""
+class References(Generic[FeaturesT]):
+    """Encoded references: frame index, features and memory of each, of batch size 1."""
 
     indices: tuple[int, ...]
+    features: tuple[FeaturesT, ...]
     memories: tuple[Memory, ...]
 
-    def without(self, index: int) -> Memory | None:
-        """The memory of all references but the one with this frame index; None if none is left."""
-        left = [memory for i, memory in zip(self.indices, self.memories, strict=True) if i != index]
-        return Memory.join(left) if left else None
+    def without(self, index: int) -> tuple[Memory, ...]:
+        """The memories of all references but the one with this frame index."""
+        return tuple(memory for i, memory in zip(self.indices, self.memories, strict=True) if i != index)
 
 
-class UnsupervisedEngine:
+class UnsupervisedEngine(Generic[FeaturesT]):
     """Segments the subject of a video.
 
     Args:
         network: In evaluation mode, on ``device``.
         device: Where to compute.
         precision: Of the network's arithmetic: float32, or bfloat16 / float16 by autocast.
-        area: Pixels of the encoded frame (see `covos.engines.geometry.working_size`).
+        area: Pixels of the encoded frame (see `covos.engines.geometry.working_size`), unless the network has a size
+            of its own.
         batch: Frames encoded together.
     """
 
     def __init__(
-        self, network: CovosLite, *, device: torch.device, precision: torch.dtype, area: int, batch: int
+        self, network: VideoNetwork[FeaturesT], *, device: torch.device, precision: torch.dtype, area: int, batch: int
     ) -> None:
         self.network = network
         self.device = device
@@ -59,47 +64,72 @@ class UnsupervisedEngine:
         self.area = area
         self.batch = batch
 
-    def remember(self, frames: Iterable[Frame]) -> References:
+    def check_fusion(self, fusion: Fusion | None) -> Fusion:
+        """The way to use several references: the network's best if none is asked for.
+
+        Raises:
+            UsageError: The network cannot do it.
+        """
+        if fusion is None:
+            return self.network.fusions[0]
+        if fusion not in self.network.fusions:
+            raise UsageError(
+                f"fusion {fusion!r}",
+                why=f"{type(self.network).__name__} is not made for it",
+                fix=f"use one of: {', '.join(self.network.fusions)}",
+            )
+        return fusion
+
+    def remember(self, frames: Iterable[Frame]) -> References[FeaturesT]:
         """First pass: encode the references, one at a time."""
-        indices, memories = [], []
+        indices, encoded, memories = [], [], []
         with self._computing():
             for frame in frames:
                 features = self._encode([frame])
                 indices.append(frame.index)
+                encoded.append(features)
                 memories.append(self.network.memorise(features))
-        return References(indices=tuple(indices), memories=tuple(memories))
+        return References(indices=tuple(indices), features=tuple(encoded), memories=tuple(memories))
 
-    def stream(self, frames: Iterable[Frame], references: References) -> Iterator[FrameResult]:
+    def stream(
+        self, frames: Iterable[Frame], references: References[FeaturesT], *, fusion: Fusion | None = None
+    ) -> Iterator[FrameResult]:
         """Second pass: segment each frame.
 
         Args:
             frames: All of one size, in order.
             references: From `remember`; with none, each frame is compared with itself.
+            fusion: How to use several references; None takes the network's best.
 
         Yields:
             One result for each frame, in order.
+
+        Raises:
+            UsageError: The network cannot do this fusion.
         """
-        joined = Memory.join(list(references.memories)) if references.memories else None
+        chosen = self.check_fusion(fusion)
         source = iter(frames)
         while batch := list(islice(source, self.batch)):
-            yield from self._segment(batch, joined, references)
+            yield from self._segment(batch, references, chosen)
 
-    def _segment(self, frames: Sequence[Frame], joined: Memory | None, references: References) -> Iterator[FrameResult]:
+    def _segment(
+        self, frames: Sequence[Frame], references: References[FeaturesT], fusion: Fusion
+    ) -> Iterator[FrameResult]:
+        known = {index: k for k, index in enumerate(references.indices)}
+        fresh = [k for k, frame in enumerate(frames) if frame.index not in known]
+        logits: dict[int, Tensor] = {}
         with self._computing():
-            features = self._encode(frames)
-            plain = [
-                k for k, frame in enumerate(frames) if joined is not None and frame.index not in references.indices
-            ]
-            logits: dict[int, torch.Tensor] = {}
-            if plain and joined is not None:
-                shared = Memory(*(part.expand(len(plain), -1, -1) for part in joined))
-                chosen = features if len(plain) == len(frames) else _take(features, plain)
-                decoded = self.network.decode(chosen, shared).logit_B1HW.float()
-                logits |= {k: decoded[row, 0] for row, k in enumerate(plain)}
-            for k in sorted(set(range(len(frames))) - set(plain)):
-                own = _take(features, [k])
-                memory = references.without(frames[k].index) or self.network.memorise(own)
-                logits[k] = self.network.decode(own, memory).logit_B1HW.float()[0, 0]
+            if fresh:
+                features = self._encode([frames[k] for k in fresh])
+                if references.memories:
+                    decoded = self.network.segment(features, references.memories, fusion=fusion)[:, 0]
+                    logits |= dict(zip(fresh, decoded, strict=True))
+                else:
+                    logits |= {k: self._alone(take(features, [row]), (), fusion) for row, k in enumerate(fresh)}
+            for k, frame in enumerate(frames):
+                if frame.index in known:
+                    own = references.features[known[frame.index]]
+                    logits[k] = self._alone(own, references.without(frame.index), fusion)
         for k, frame in enumerate(frames):
             probability = to_probability(logits[k], size=frame.size)
             mask = probability > THRESHOLD
@@ -110,8 +140,12 @@ class UnsupervisedEngine:
                 confidence=expected_jaccard(probability, mask),
             )
 
-    def _encode(self, frames: Sequence[Frame]) -> Features:
-        size = working_size(frames[0].size, area=self.area, stride=self.network.stride)
+    def _alone(self, own: FeaturesT, others: tuple[Memory, ...], fusion: Fusion) -> Tensor:
+        """One frame by these references; by itself if there are none."""
+        return self.network.segment(own, others or (self.network.memorise(own),), fusion=fusion)[0, 0]
+
+    def _encode(self, frames: Sequence[Frame]) -> FeaturesT:
+        size = self.network.fixed_size or working_size(frames[0].size, area=self.area, stride=self.network.stride)
         return self.network.encode(to_batch([frame.image for frame in frames], size=size, device=self.device))
 
     @contextmanager
@@ -121,7 +155,3 @@ class UnsupervisedEngine:
             torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32),
         ):
             yield
-
-
-def _take(features: Features, rows: list[int]) -> Features:
-    return Features(*(part[rows] for part in features))

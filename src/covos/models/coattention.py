@@ -7,6 +7,9 @@ a gate sigmoid(w_f Za + b_f) (eqs. 9 and 10). That is scaled dot-product attenti
 so no N x N matrix need be kept, and several references are one longer sequence of keys (the group form of the
 journal version, PAMI 2020).
 
+Attention is directed, and the affinity is one matrix: for b the same S is normalised over a's positions, so b's
+queries are Vb and a's keys W^T Va. `CoAttention.between` gives both.
+
 Two affinities are offered:
 
 - `bilinear`: the published one; unnormalised, scale 1.
@@ -129,3 +132,41 @@ class CoAttention(nn.Module):
         summary = as_map(read[..., :channels])
         gated = summary * torch.sigmoid(self.gate(summary))
         return Readout(gated, as_map(match), as_map(read[..., channels:-keys]))
+
+    def summarise(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
+        """The gated summary alone, by the published affinity; nothing of size N x M is kept.
+
+        Args:
+            v_BCHW: Features of the query.
+            memory: From `memorise`, without extra channels.
+
+        Returns:
+            B x C x H x W.
+        """
+        query = self.weight(flatten_positions(v_BCHW))
+        return self._gated(_attend(query, memory.keys_BMK, memory.values_BMC), v_BCHW)
+
+    def between(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """The gated summaries of both frames of a pair, from one affinity.
+
+        Args:
+            a_BCHW: Features of the frame that W is applied to.
+            b_BCHW: Features of the other, of the same size.
+
+        Returns:
+            What a found in b, and what b found in a; B x C x H x W each.
+        """
+        a, b = flatten_positions(a_BCHW), flatten_positions(b_BCHW)
+        projected = self.weight(a)
+        return self._gated(_attend(projected, b, b), a_BCHW), self._gated(_attend(b, projected, a), b_BCHW)
+
+    def _gated(self, z_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
+        z = z_BNC.transpose(1, 2).reshape(like_BCHW.shape)
+        gated: Tensor = z * torch.sigmoid(self.gate(z))
+        return gated
+
+
+def _attend(query_BNK: Tensor, keys_BMK: Tensor, values_BMC: Tensor) -> Tensor:
+    # With a dimension for heads: without it torch takes the path that builds the N x M matrix.
+    query, keys, values = (part.unsqueeze(1) for part in (query_BNK, keys_BMK, values_BMC))
+    return F.scaled_dot_product_attention(query, keys, values, scale=1.0).squeeze(1)

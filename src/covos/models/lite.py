@@ -12,6 +12,7 @@ Shape legend: B batch, C channels, H height, W width, M positions of the referen
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from covos.models.aspp import SeparableASPP
 from covos.models.coattention import CoAttention, Memory
 from covos.models.decoder import SkipDecoder
 from covos.models.encoders import EfficientNetLite
+from covos.models.fusion import Fusion
 from covos.models.layers import pointwise_conv, upsample_to
 
 
@@ -65,6 +67,10 @@ class CovosLite(nn.Module):
 
     stride = 32
     """Heights and widths must be multiples of this."""
+    fixed_size: tuple[int, int] | None = None
+    """Any size will do."""
+    fusions: tuple[Fusion, ...] = ("group",)
+    """It is trained to read all references at once."""
 
     def __init__(self, config: LiteConfig | None = None) -> None:
         super().__init__()
@@ -109,3 +115,19 @@ class CovosLite(nn.Module):
         x = torch.cat([read.summary_BCHW, v, read.match_B1HW, read.extra_BEHW[:, :1], own], dim=1)
         logit = self.decoder(x.to(v.dtype), features.s8_BCHW, features.s4_BCHW)
         return Decoded(logit, read.extra_BEHW[:, 1:])
+
+    def segment(self, features: Features, memories: Sequence[Memory], *, fusion: Fusion) -> Tensor:
+        """Segment encoded queries by references.
+
+        Args:
+            features: Of B queries.
+            memories: Of at least one reference, of batch size 1 each.
+            fusion: ``"group"``.
+
+        Returns:
+            B x 1 x H/4 x W/4 float32 logits.
+        """
+        assert fusion in self.fusions
+        batch = features.v_BCHW.shape[0]
+        shared = Memory(*(part.expand(batch, -1, -1) for part in Memory.join(list(memories))))
+        return self.decode(features, shared).logit_B1HW.float()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,11 +11,12 @@ from covos.errors import CheckpointError, UsageError
 from covos.models.card import Card, read_card, sha256_of
 
 if TYPE_CHECKING:
+    from covos.models.cosnet import Cosnet
     from covos.models.lite import CovosLite
 
 DEFAULT_MODEL = "covos-lite"
 
-ARCHITECTURES = ("lite",)
+ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50")
 """Networks that a weights file can be for."""
 
 
@@ -68,9 +69,15 @@ def find_model(name_or_file: str | Path) -> ModelEntry:
             raise CheckpointError(
                 f"{path} has no card",
                 why=f"the file {path.with_suffix('.json').name} beside it says which network it is for",
-                fix="keep the .json that `covos train` writes beside the .safetensors",
+                fix="keep the .json that `covos train` and `covos models convert` write beside the .safetensors",
             )
         entry = ModelEntry(name=card.name, path=path, card=card)
+    elif str(name_or_file) in ARCHITECTURES:
+        raise UsageError(
+            f"{name_or_file} is a network without weights",
+            why="its weights are not part of covos",
+            fix="make a file of published ones with `covos models convert`, or train it; then give the file",
+        )
     else:
         raise UsageError(
             f"unknown model {str(name_or_file)!r}",
@@ -101,12 +108,25 @@ def verify(entry: ModelEntry) -> None:
         )
 
 
-def build_network(entry: ModelEntry) -> CovosLite:
+def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
     """The network of a model with its weights, in evaluation mode, on the CPU."""
-    from covos.models.lite import CovosLite
     from covos.models.weights_file import load_weights
 
     verify(entry)
-    network = CovosLite()
+    network = _new_network(entry)
     load_weights(entry.path, network)
     return network.eval()
+
+
+def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
+    if entry.card.architecture == "lite":
+        from covos.models.lite import CovosLite
+
+        return CovosLite()
+    from covos.models.cosnet import COSNETS, Cosnet
+    from covos.models.weights_file import stored_shapes
+
+    # Variants of one network differ in their heads only, and the file shows which it holds.
+    shapes = stored_shapes(entry.path)
+    outputs = 3 if shapes.get("head_a.classifier.weight", (0,))[0] == 3 else 1
+    return Cosnet(replace(COSNETS[entry.card.architecture], outputs=outputs, still="still.weight" in shapes))

@@ -18,22 +18,27 @@ MAX_BYTES = 2**31
 """Larger files are refused unread: no model of covos has that many weights."""
 
 
-def _stored(tensor: Tensor) -> Tensor:
-    # Matrices in half precision: 11 bits are more than a trained weight means. Vectors (norms, biases, running
-    # variances) stay float32: they are few, and a small variance would underflow.
+def _stored(tensor: Tensor, precision: torch.dtype) -> Tensor:
+    # Vectors (norms, biases, running variances) stay float32: they are few, and a small variance would underflow.
     if tensor.is_floating_point():
-        return tensor.detach().cpu().to(torch.float16 if tensor.ndim > 1 else torch.float32).contiguous()
+        return tensor.detach().cpu().to(precision if tensor.ndim > 1 else torch.float32).contiguous()
     return tensor.detach().cpu().contiguous()
 
 
-def save_weights(path: Path, network: nn.Module, *, card: Card) -> Card:
+def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch.dtype = torch.float16) -> Card:
     """Write weights and card.
+
+    Args:
+        path: The ``.safetensors`` file.
+        network: Whose weights.
+        card: To be completed and written beside it.
+        precision: Of matrices. Half by default: 11 bits are more than a trained weight means.
 
     Returns:
         The card, with the file's hash and the number of parameters.
     """
     tensors = {
-        name: _stored(tensor)
+        name: _stored(tensor, precision)
         for name, tensor in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
@@ -46,6 +51,27 @@ def save_weights(path: Path, network: nn.Module, *, card: Card) -> Card:
     with atomic_path(card_path(path)) as temporary:
         temporary.write_text(complete.to_json())
     return complete
+
+
+def stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in a weights file, without reading them.
+
+    Raises:
+        CheckpointError: Not a safetensors file, or damaged.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path} cannot be read as weights",
+        why=str(error).splitlines()[0],
+        fix="use a .safetensors file; `covos models convert` makes one of a published .pth file",
+    )
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
@@ -78,11 +104,7 @@ def load_weights(path: Path, network: nn.Module) -> None:
                 )
             tensors = {name: opened.get_tensor(name).to(wanted[name].dtype) for name in names}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as weights",
-            why=str(error).splitlines()[0],
-            fix="use a .safetensors file; pickles (.pt, .pth) are not loaded",
-        ) from error
+        raise _unreadable(path, error) from error
     broken = sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor).all())
     if broken:
         raise CheckpointError(

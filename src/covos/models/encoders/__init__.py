@@ -1,5 +1,6 @@
-"""Image encoders: a frame in, a pyramid of features out."""
+"""Image encoders: a frame in, features out."""
 
 from covos.models.encoders.efficientnet_lite import EfficientNetLite
+from covos.models.encoders.resnet import DilatedResNet
 
-__all__ = ["EfficientNetLite"]
+__all__ = ["DilatedResNet", "EfficientNetLite"]

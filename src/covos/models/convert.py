@@ -1,0 +1,195 @@
+"""Turn a published COSNet checkpoint into a safetensors file with a card.
+
+The numbers are kept as they are, in float32: the converted network gives what the original gave.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from covos import __version__
+from covos.errors import CheckpointError, UsageError
+from covos.models.card import Card, card_path, sha256_of
+from covos.models.cosnet import COSNETS, Cosnet, CosnetConfig
+from covos.models.pickled import read_tensors
+from covos.models.published import Layout, layer3_blocks, our_name, recognise
+from covos.models.weights_file import save_weights
+
+HEADS = ("still.", "coattention.", "head_a.", "head_b.")
+"""What a DeepLabV3 file lacks, and training begins at random."""
+SEED = 0
+"""Of what a checkpoint lacks."""
+COUNTER = "num_batches_tracked"
+"""Batch norm's counter of training steps, which no computation uses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """What became of each tensor of a checkpoint.
+
+    Attributes:
+        layout: Of the checkpoint, see `covos.models.published`.
+        architecture: Name of the network in the registry.
+        mapped: (their name, our name) of each tensor that was taken.
+        missing: Our names of tensors that the checkpoint lacks; they are random, from a fixed seed.
+        unexpected: Their names of tensors that the network has no place for.
+        counters: Their names of batch norm's step counters, which are not kept.
+    """
+
+    layout: Layout
+    architecture: str
+    mapped: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    counters: tuple[str, ...]
+
+
+def map_tensors(tensors: dict[str, Tensor], *, path: Path, architecture: str | None = None) -> tuple[Cosnet, Mapping]:
+    """Fill a network with the tensors of a published checkpoint.
+
+    Args:
+        tensors: By published name, from `read_tensors`.
+        path: Of the checkpoint, for errors.
+        architecture: Of the network; None takes the one with as many blocks as the checkpoint. A DeepLabV3 of more
+            blocks may start a smaller network: what is too much is reported as unexpected.
+
+    Raises:
+        CheckpointError: No known layout, of another network, or incomplete.
+    """
+    layout = recognise(tensors)
+    if layout is None:
+        raise CheckpointError(
+            f"{path} is no checkpoint of COSNet",
+            why=f"names such as {', '.join(sorted(tensors)[:2])} belong to no layout that is known",
+            fix="known are COSNet's release, its variant in parts (co_att, seg), and DeepLabV3's (layer5)",
+        )
+    chosen = _choose(tensors, layout=layout, architecture=architecture, path=path)
+    ours: dict[str, Tensor] = {}
+    mapped, unexpected = [], []
+    config = _config(tensors, layout=layout, base=COSNETS[chosen], path=path)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        network = Cosnet(config)
+    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
+    counters = tuple(sorted(name for name in tensors if name.endswith(COUNTER)))
+    wrong = []
+    for theirs in sorted(set(tensors) - set(counters)):
+        name = our_name(theirs, layout=layout)
+        if name not in wanted:
+            unexpected.append(theirs)
+        elif name in ours:
+            wrong.append(f"{theirs} and another tensor are both {name}")
+        elif tensors[theirs].shape == wanted[name].shape:
+            ours[name] = tensors[theirs].to(torch.float32)
+            mapped.append((theirs, name))
+        elif layout == "deeplab" and name.startswith(HEADS):
+            unexpected.append(theirs)
+        else:
+            wrong.append(f"{theirs} is {tuple(tensors[theirs].shape)} instead of {tuple(wanted[name].shape)}")
+    missing = tuple(sorted(set(wanted) - set(ours)))
+    wrong += [f"{name} is missing" for name in missing if layout != "deeplab" or not name.startswith(HEADS)]
+    if wrong:
+        raise CheckpointError(
+            f"{path} does not fit {chosen}",
+            why=f"{'; '.join(wrong[:3])} ({len(wrong)} differences)",
+            fix="use a complete checkpoint of this network",
+        )
+    network.load_state_dict(ours, strict=False)
+    report = Mapping(
+        layout=layout,
+        architecture=chosen,
+        mapped=tuple(mapped),
+        missing=missing,
+        unexpected=tuple(unexpected),
+        counters=counters,
+    )
+    return network.eval(), report
+
+
+def convert(source: Path, *, output: Path, architecture: str | None = None, overwrite: bool = False) -> Mapping:
+    """Convert a checkpoint file.
+
+    Args:
+        source: A ``.pth`` file in one of the layouts of `covos.models.published`.
+        output: The ``.safetensors`` file; its card is written beside it.
+        architecture: See `map_tensors`.
+        overwrite: Whether an existing ``output`` may be replaced.
+
+    Raises:
+        UsageError: ``output`` exists, or has another suffix; an unknown ``architecture``.
+        CheckpointError: ``source`` cannot be converted; nothing is written.
+        EnvironmentProblem: The disk is full or not writable.
+    """
+    _check(output, architecture=architecture, overwrite=overwrite)
+    network, report = map_tensors(read_tensors(source), path=source, architecture=architecture)
+    origin = {
+        "file": source.name,
+        "sha256": sha256_of(source),
+        "layout": report.layout,
+        "random": sorted({name.split(".")[0] for name in report.missing}),
+    }
+    card = Card(
+        name=output.stem,
+        architecture=report.architecture,
+        version=__version__,
+        commit="",
+        recipe={"converted_from": origin},
+        data=(),
+        scores={},
+        licence="that of the checkpoint it was converted from",
+    )
+    save_weights(output, network, card=card, precision=torch.float32)
+    return report
+
+
+def _check(output: Path, *, architecture: str | None, overwrite: bool) -> None:
+    if architecture is not None and architecture not in COSNETS:
+        raise UsageError(
+            f"unknown network {architecture!r}",
+            why="checkpoints can be converted for COSNet only",
+            fix=f"use one of: {', '.join(COSNETS)}",
+        )
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output} is no name for weights", why="only safetensors are written", fix="end it so")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output} cannot be made", why=f"there is no folder {output.parent}", fix="make the folder")
+    for path in (output, card_path(output)):
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path} exists", why="nothing is replaced unasked", fix="use -y, or another name")
+
+
+def _choose(tensors: dict[str, Tensor], *, layout: Layout, architecture: str | None, path: Path) -> str:
+    found = layer3_blocks(tensors)
+    fitting = [name for name, config in COSNETS.items() if config.blocks[2] == found]
+    if not fitting:
+        raise CheckpointError(
+            f"{path} is of another network",
+            why=f"its third layer has {found} blocks; those of a ResNet-101 and a ResNet-50 have 23 and 6",
+            fix=f"known are: {', '.join(COSNETS)}",
+        )
+    if architecture is None or architecture == fitting[0]:
+        return fitting[0]
+    if layout != "deeplab" or COSNETS[architecture].blocks[2] > found:
+        raise CheckpointError(
+            f"{path} does not fit {architecture}",
+            why=f"its third layer has {found} blocks, as {fitting[0]} has",
+            fix="leave the network out",
+        )
+    return architecture
+
+
+def _config(tensors: dict[str, Tensor], *, layout: Layout, base: CosnetConfig, path: Path) -> CosnetConfig:
+    """The variant that a checkpoint holds: with or without a still-image head, of one output or three."""
+    if layout == "deeplab":
+        return base
+    shapes = {our_name(name, layout=layout): tuple(tensor.shape) for name, tensor in tensors.items()}
+    outputs = shapes.get("head_a.classifier.weight", (base.outputs,))[0]
+    if outputs not in (1, 3):
+        raise CheckpointError(
+            f"{path} is of another network", why=f"it has {outputs} outputs instead of 1 or 3", fix="use another file"
+        )
+    return replace(base, outputs=outputs, still="still.weight" in shapes)

@@ -1,0 +1,210 @@
+"""COSNet: a siamese DeepLabV3 whose two frames attend to one another.
+
+    a, b -> dilated ResNet -> context (ASPP) at stride 8 = Va, Vb -> gated co-attention -> a head for each -> masks
+
+Lu et al., *See More, Know More: Unsupervised Video Object Segmentation with Co-Attention Siamese Networks*, CVPR 2019.
+Called with a pair, `Cosnet` is the published network, both branches and all. To segment a video it is taken apart:
+each frame is encoded once, and only the branch of the query is computed.
+
+Shape legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from covos.models.aspp import DenseASPP
+from covos.models.coattention import CoAttention, Memory, flatten_positions
+from covos.models.encoders import DilatedResNet
+from covos.models.fusion import Fusion
+from covos.models.preprocessing import Preprocessing
+
+PALETTE_LEVEL = 128 / 255
+"""The brightest channel of the first seven colours of the DAVIS palette, which the colour networks regress."""
+LOGIT_EPS = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosnetConfig:
+    """What tells the published variants apart.
+
+    Attributes:
+        blocks: Of the ResNet, see `DilatedResNet`.
+        outputs: 1 for the probability of the subject; 3 for the colours of a palette annotation, in [0, 1].
+        align_corners: How logits are up-sampled.
+        still: Whether there is a head for single images, which the paper's training on saliency data uses.
+        preprocessing: Of the frames.
+        width: Of the ResNet's first layer, from which all others follow; the published networks have 64.
+    """
+
+    blocks: tuple[int, int, int, int]
+    outputs: int
+    align_corners: bool
+    still: bool
+    preprocessing: Preprocessing
+    width: int = 64
+
+    @property
+    def channels(self) -> int:
+        """Of the features V: 256 in the published networks."""
+        return 4 * self.width
+
+
+COSNET_RESNET101 = CosnetConfig(
+    blocks=(3, 4, 23, 3),
+    outputs=1,
+    align_corners=False,
+    still=True,
+    preprocessing=Preprocessing(
+        size=(473, 473), order="bgr", scale=255.0, mean=(104.00698793, 116.66876762, 122.67891434)
+    ),
+)
+"""COSNet as published."""
+
+COSNET_RESNET50 = CosnetConfig(
+    blocks=(3, 4, 6, 3),
+    outputs=3,
+    align_corners=True,
+    still=False,
+    preprocessing=Preprocessing(size=(180, 320), order="rgb", scale=1.0),
+)
+"""The smaller variant, which paints objects in the colours of their annotation."""
+
+COSNETS = {"cosnet_resnet101": COSNET_RESNET101, "cosnet_resnet50": COSNET_RESNET50}
+"""By name in the registry."""
+
+
+class CosnetFeatures(NamedTuple):
+    """A batch of encoded frames."""
+
+    v_BCHW: Tensor
+    """At stride 8, after the context."""
+
+
+class Head(nn.Module):
+    """From a summary beside the features to logits, at stride 8."""
+
+    def __init__(self, channels: int, *, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels, channels, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.classifier = nn.Conv2d(channels, outputs, 1)
+
+    def forward(self, z_BCHW: Tensor, v_BCHW: Tensor) -> Tensor:
+        """The gated summary Z and the features V, B x C x H x W each -> B x outputs x H x W."""
+        x = torch.cat([z_BCHW, v_BCHW], dim=1)
+        logit: Tensor = self.classifier(self.relu(self.bn(self.conv(x))))
+        return logit
+
+
+class Cosnet(nn.Module):
+    """The network of `cosnet_resnet101` and `cosnet_resnet50`.
+
+    Args:
+        config: Which of them.
+    """
+
+    stride = 8
+    fusions: tuple[Fusion, ...] = ("summary", "prediction", "group")
+
+    def __init__(self, config: CosnetConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.channels
+        self.encoder = DilatedResNet(config.blocks, width=config.width)
+        self.context = DenseASPP(32 * config.width, channels, branch=8 * config.width)
+        self.still = nn.Conv2d(channels, 1, 1) if config.still else None
+        self.coattention = CoAttention(channels, affinity="bilinear", key_channels=channels)
+        self.head_a = Head(channels, outputs=config.outputs)
+        self.head_b = Head(channels, outputs=config.outputs)
+
+    @property
+    def fixed_size(self) -> tuple[int, int]:
+        """(height, width) that frames are resized to."""
+        return self.config.preprocessing.size
+
+    def forward(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """The published network: segment a pair of frames of one video.
+
+        Args:
+            a_BCHW: B x 3 x H x W float, preprocessed (see `Preprocessing.apply`), of any size.
+            b_BCHW: Its partners, of the same shape.
+
+        Returns:
+            What the two branches say of a and of b: B x outputs x H x W in [0, 1] each.
+        """
+        size = (int(a_BCHW.shape[2]), int(a_BCHW.shape[3]))
+        a, b = self._features(a_BCHW), self._features(b_BCHW)
+        with torch.autocast(a.device.type, enabled=False):
+            z_a, z_b = self.coattention.between(a, b)
+        return self._probability(self.head_a(z_a, a), size), self._probability(self.head_b(z_b, b), size)
+
+    def encode(self, image_BCHW: Tensor) -> CosnetFeatures:
+        """Encode frames, each by itself.
+
+        Args:
+            image_BCHW: B x 3 x H x W float RGB in [0, 1], of `fixed_size`.
+        """
+        return CosnetFeatures(self._features(self.config.preprocessing.apply(image_BCHW)))
+
+    def memorise(self, features: CosnetFeatures) -> Memory:
+        """Turn encoded references into a memory; keys and values are the features themselves."""
+        v = flatten_positions(features.v_BCHW)
+        return Memory(v, v)
+
+    def segment(self, features: CosnetFeatures, memories: Sequence[Memory], *, fusion: Fusion) -> Tensor:
+        """Segment encoded queries by what they have in common with references.
+
+        Args:
+            features: Of B queries.
+            memories: Of at least one reference, of batch size 1 each.
+            fusion: See `Fusion`.
+
+        Returns:
+            B x 1 x H x W float32 logits at `fixed_size`: that a pixel belongs to the subject.
+        """
+        v = features.v_BCHW
+        if fusion == "group":
+            memories = [Memory.join(list(memories))]
+        parts = (self._summary(v, memory) for memory in memories)
+        if fusion == "prediction":
+            probability = _mean(self._subject(z, v) for z in parts)
+        else:
+            probability = self._subject(_mean(parts), v)
+        return torch.logit(probability, eps=LOGIT_EPS)
+
+    def _features(self, x_BCHW: Tensor) -> Tensor:
+        # The affinity has no scale, so its softmax turns the rounding of half precision into other matches: after
+        # the encoder everything is computed in float32.
+        context: Tensor = self.context(self.encoder(x_BCHW))
+        return context.float()
+
+    def _summary(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
+        batch = v_BCHW.shape[0]
+        with torch.autocast(v_BCHW.device.type, enabled=False):
+            return self.coattention.summarise(v_BCHW, Memory(*(part.expand(batch, -1, -1) for part in memory)))
+
+    def _subject(self, z_BCHW: Tensor, v_BCHW: Tensor) -> Tensor:
+        probability = self._probability(self.head_a(z_BCHW, v_BCHW), self.fixed_size)
+        if self.config.outputs == 1:
+            return probability
+        return (probability.amax(dim=1, keepdim=True) / PALETTE_LEVEL).clamp(max=1)
+
+    def _probability(self, logit_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+        full = F.interpolate(logit_BCHW.float(), size=size, mode="bilinear", align_corners=self.config.align_corners)
+        return torch.sigmoid(full)
+
+
+def _mean(parts: Iterable[Tensor]) -> Tensor:
+    # A running sum: the parts of many references need not live side by side.
+    total, count = torch.zeros(()), 0
+    for part in parts:
+        total, count = part if count == 0 else total + part, count + 1
+    return total / count
