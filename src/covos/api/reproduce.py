@@ -69,7 +69,7 @@ def reproduce_davis2016(
             fix="name one with --subset",
         )
     chosen = dataset.subset(dataset.splits[name])
-    wanted = {"precision": model.precision, "references": references, "formats": list(FORMATS)}
+    wanted = dict(model.origin(references=references, fusion=None, reference_seed=None, formats=list(FORMATS)).settings)
     reused = tuple(video.name for video in chosen if _is_done(output / video.name, video, model, wanted))
     for video in chosen:
         if video.name in reused:

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from covos.errors import CovosError
     from covos.types import FrameResult, SourceInfo
 
-INCOMPLETE_EXIT = 4
-
 
 def segment(
     inputs: Annotated[
@@ -123,5 +121,11 @@ def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
             why=f"the first: {failed[0].what}: {failed[0].why}",
             fix="the others are done; run the failed ones again",
         )
-    complete = all(outcome.saved is None or outcome.saved.health.complete for outcome in outcomes)
-    return 0 if complete or allow_errors else INCOMPLETE_EXIT
+    damaged = [each for each in outcomes if each.saved is not None and not each.saved.health.complete]
+    if damaged and not allow_errors:
+        raise IncompleteError(
+            f"frames are missing from {', '.join(each.name for each in damaged)}",
+            why="the file is damaged or cut; report.json counts what came out",
+            fix="what could be read is done; --allow-errors takes that for success",
+        )
+    return 0

@@ -59,6 +59,7 @@ def train(
     if not quiet:
         names = ", ".join(f"{dataset.name} ({len(dataset)})" for dataset in gathered.train)
         typer.echo(f"{total} videos and pictures: {names}; {measured}", err=True)
+        typer.echo(f"a checkpoint every {chosen.checkpoint_every} steps; stopped, it goes on from the last", err=True)
 
     def show(progress: Progress) -> None:
         if quiet:

@@ -80,7 +80,10 @@ def verdict(found: Difference, *, name: str, than: str) -> str:
     interval = f"95 % interval {bounds(found.interval, sign='+')}"
     if found.is_within_chance:
         return f"{name} and {than} differ by {found.value:+.3f}, which is within chance ({interval} holds 0)."
-    return f"{name} is {abs(found.value):.3f} {better} than {than}, which is beyond chance ({interval})."
+    return (
+        f"{name} is {abs(found.value):.3f} {better} than {than}, which is beyond chance for sequences like these"
+        f" ({interval}; with few sequences a rough guide)."
+    )
 
 
 def bounds(interval: Interval | None, *, sign: Literal["", "+"] = "") -> str:

@@ -4,7 +4,7 @@ Lu et al., *See More, Know More: Unsupervised Video Object Segmentation with Co-
 (COSNet), CVPR 2019, section 3.1. In the paper the affinity of a frame a (the query) and b (a reference) is
 S = (Va^T W) Vb (eq. 2), normalised over b's positions (eq. 6), and the summary Za = Vb softmax(S) is multiplied by
 a gate sigmoid(w_f Za + b_f) (eqs. 9 and 10). That is scaled dot-product attention with q = W^T Va and k = v = Vb,
-so no N x N matrix need be kept, and several references are one longer sequence of keys (the group form of the
+so a fused kernel needs no N x N matrix, and several references are one longer sequence of keys (the group form of the
 journal version, PAMI 2020).
 
 Attention is directed, and the affinity is one matrix: for b the same S is normalised over a's positions, so b's

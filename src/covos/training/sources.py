@@ -32,7 +32,8 @@ def gather(roots: Sequence[Path], *, seed: int) -> TrainingData:
     """Find the data sets at or directly below each root and divide them.
 
     A data set that lists its subsets is trained on by its ``train`` list and measured on by the first list there is
-    of `VALIDATION_SUBSETS`; whatever else it lists is left alone. One without lists is trained on whole if it holds
+    of `VALIDATION_SUBSETS`; whatever else it lists is left alone, and a set that lists none but the latter is not
+    trained on at all. One without lists is trained on whole if it holds
     still pictures, and divided by ratio if it holds several videos.
 
     Raises:
@@ -57,7 +58,7 @@ def gather(roots: Sequence[Path], *, seed: int) -> TrainingData:
 def _divide(dataset: Dataset, *, seed: int) -> tuple[Dataset, Dataset | None]:
     usable = dataset.subset(video.name for video in dataset if video.annotated)
     splits = usable.splits
-    if any(name in splits for name in TRAIN_SUBSETS):
+    if any(name in splits for name in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS)):
         train = usable.subset(name for subset in TRAIN_SUBSETS for name in splits.get(subset, ()))
         measured = next((usable.subset(splits[name]) for name in VALIDATION_SUBSETS if name in splits), None)
         return train, measured

@@ -12,6 +12,7 @@ import torch
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
 from covos.engines import UnsupervisedEngine
 from covos.engines.references import uniform_references
+from covos.errors import InputError
 from covos.evaluation import boundary_f, jaccard
 from covos.models.lite import CovosLite
 from covos.types import Frame
@@ -55,6 +56,12 @@ def validate(
             pairs.append(_score(video, records[result.frame.index], result.labels > 0))
         if pairs:
             scores[video.name] = (float(np.mean([j for j, _ in pairs])), float(np.mean([f for _, f in pairs])))
+    if not scores:
+        raise InputError(
+            f"nothing to measure on in {dataset.root}",
+            why="none of its videos has an annotated frame between its first and its last",
+            fix="give videos of three annotated frames or more",
+        )
     return Validation(
         j=float(np.mean([j for j, _ in scores.values()])),
         f=float(np.mean([f for _, f in scores.values()])),
