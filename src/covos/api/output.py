@@ -14,6 +14,8 @@ from covos.outputs import FORMATS, BackgroundWriters, OutputFolder, Report, make
 from covos.types import FrameResult, SourceInfo
 
 DEFAULT_FORMATS = ("palette", "overlay")
+QUEUE = 4
+"""Frames that may wait for the writers: one batch. More would only be memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,9 @@ def write_results(
     chosen = check_formats(formats)
     began = clock = time.perf_counter()
     report = Report(info=info, model=origin.model, sha256=origin.sha256, device=origin.device, settings=origin.settings)
-    writers = BackgroundWriters([make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen])
+    writers = BackgroundWriters(
+        [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
+    )
     try:
         with writers:
             for result in results:
