@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from covos.api.model import DEFAULT_REFERENCES, Model, check_references
-from covos.api.output import DEFAULT_FORMATS, Saved, check_formats, write_results
+from covos.api.model import Model, check_references
+from covos.api.output import DEFAULT_FORMATS, Saved, write_results
+from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.errors import CovosError, UsageError
 from covos.media import open_source
 from covos.models.fusion import Fusion
-from covos.outputs import OutputFolder
+from covos.outputs import OutputFolder, check_formats
 from covos.types import FrameResult, SourceInfo
 
 Tracker = Callable[[SourceInfo, Iterable[FrameResult]], Iterable[FrameResult]]

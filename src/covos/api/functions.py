@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from covos.api.model import DEFAULT_REFERENCES, Model, load_model
+from covos.api.model import Model, load_model
 from covos.api.segmentation import FrameMask, Segmentation
+from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.media import Source, open_source
 from covos.models.fusion import Fusion
 from covos.models.registry import DEFAULT_MODEL

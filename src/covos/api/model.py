@@ -11,6 +11,7 @@ import torch
 
 from covos.api.output import Origin
 from covos.engines import UnsupervisedEngine
+from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
 from covos.engines.references import random_references, uniform_references
 from covos.errors import UsageError
 from covos.media import Source, prefetch
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from covos.models.cosnet import Cosnet
     from covos.models.lite import CovosLite
 
-DEFAULT_REFERENCES = 5
-"""As in the paper: J no longer grows beyond (COSNet, table 4)."""
-DEFAULT_AREA = 256 * 448
-"""Pixels of the encoded frame: the size that covos-lite's training ends with."""
 MAX_REFERENCES = 64
 BATCH = {"cpu": 4, "cuda": 16}
 

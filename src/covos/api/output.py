@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from covos.errors import CovosError, IncompleteError, UsageError
+from covos.errors import CovosError, IncompleteError
 from covos.media import Health
-from covos.outputs import FORMATS, BackgroundWriters, OutputFolder, Report, make_writer
+from covos.outputs import BackgroundWriters, OutputFolder, Report, check_formats, make_writer
 from covos.types import FrameResult, SourceInfo
 
 DEFAULT_FORMATS = ("palette", "overlay")
@@ -56,22 +56,6 @@ class Saved:
     report: Path
     health: Health
     warnings: tuple[str, ...]
-
-
-def check_formats(formats: Sequence[str]) -> tuple[str, ...]:
-    """The formats, each once.
-
-    Raises:
-        UsageError: One is unknown.
-    """
-    for name in formats:
-        if name not in FORMATS:
-            raise UsageError(
-                f"unknown output format {name!r}",
-                why="no writer has this name",
-                fix=f"use one of: {', '.join(FORMATS)}",
-            )
-    return tuple(dict.fromkeys(formats))
 
 
 def write_results(

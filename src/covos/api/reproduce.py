@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from covos.api.batch import Outcome, Tracker, segment_to_folders
-from covos.api.model import DEFAULT_REFERENCES, Model
+from covos.api.model import Model
 from covos.data import Video, open_dataset
+from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.errors import CovosError, SourceError
 from covos.evaluation import Evaluation, evaluate
 from covos.outputs import load_report

@@ -11,11 +11,11 @@ from typing import overload
 
 import numpy as np
 
-from covos.api.output import DEFAULT_FORMATS, Origin, Saved, check_formats, write_results
+from covos.api.output import DEFAULT_FORMATS, Origin, Saved, write_results
 from covos.errors import SourceError
 from covos.masks import RLE, decode, encode
 from covos.media import Health, open_source
-from covos.outputs import OutputFolder
+from covos.outputs import OutputFolder, check_formats
 from covos.types import Frame, FrameResult, FrameStatus, LabelArray, MaskArray, SourceInfo
 
 

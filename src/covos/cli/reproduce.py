@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from covos.evaluation import Evaluation
-    from covos.types import FrameResult, SourceInfo
 
 
 def reproduce(
@@ -28,18 +25,20 @@ def reproduce(
     """Segment and score a whole benchmark, and print the row beside published ones; goes on where it stopped."""
     from covos.api import load_model
     from covos.api.reproduce import reproduce_davis2016
-    from covos.runtime.progress import Progress
+    from covos.cli.tracking import frame_tracker
     from covos.runtime.threads import configure_threads
 
     threads = configure_threads()
 
-    def track(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
-        with Progress(Path(info.path).name, total=info.frame_count, quiet=quiet) as progress:
-            yield from progress.track(results)
-
     loaded = load_model(model, device=device, precision=precision)
     done = reproduce_davis2016(
-        data, output=output, model=loaded, references=references, subset=subset, workers=threads, track=track
+        data,
+        output=output,
+        model=loaded,
+        references=references,
+        subset=subset,
+        workers=threads,
+        track=frame_tracker(quiet=quiet),
     )
     if done.reused and not quiet:
         typer.echo(f"{len(done.reused)} sequences were there already: {', '.join(done.reused)}", err=True)

@@ -10,13 +10,11 @@ import typer
 from covos.cli.failures import show
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from fractions import Fraction
 
     from covos.api import Saved
     from covos.api.batch import Outcome
     from covos.errors import CovosError
-    from covos.types import FrameResult, SourceInfo
 
 
 def segment(
@@ -51,14 +49,10 @@ def segment(
     rate = _rate(frame_rate)
     from covos.api import load_model
     from covos.api.batch import segment_to_folders
-    from covos.runtime.progress import Progress
+    from covos.cli.tracking import frame_tracker
     from covos.runtime.threads import configure_threads
 
     configure_threads()
-
-    def track(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
-        with Progress(Path(info.path).name, total=info.frame_count, quiet=quiet) as progress:
-            yield from progress.track(results)
 
     outcomes = []
     for outcome in segment_to_folders(
@@ -71,7 +65,7 @@ def segment(
         reference_seed=reference_seed,
         frame_rate=rate,
         overwrite=overwrite,
-        track=track,
+        track=frame_tracker(quiet=quiet),
     ):
         outcomes.append(outcome)
         _tell(outcome, alone=len(inputs) == 1, quiet=quiet)

@@ -5,7 +5,7 @@ from covos.outputs.base import Writer, WriterMaker
 from covos.outputs.check import check_output
 from covos.outputs.folder import OutputFolder
 from covos.outputs.loading import load_report
-from covos.outputs.registry import FORMATS, WRITERS, make_writer
+from covos.outputs.registry import FORMATS, WRITERS, check_formats, make_writer
 from covos.outputs.report import Report
 from covos.outputs.schema import FrameRow, ReportContent
 
@@ -19,6 +19,7 @@ __all__ = [
     "ReportContent",
     "Writer",
     "WriterMaker",
+    "check_formats",
     "check_output",
     "load_report",
     "make_writer",

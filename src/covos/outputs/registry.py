@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,6 +23,22 @@ FORMATS = tuple(sorted(WRITERS))
 """Names of the formats, sorted."""
 
 
+def check_formats(names: Sequence[str]) -> tuple[str, ...]:
+    """The formats, each once.
+
+    Raises:
+        UsageError: One is unknown.
+    """
+    for name in names:
+        if name not in WRITERS:
+            raise UsageError(
+                f"unknown output format {name!r}",
+                why="no writer has this name",
+                fix=f"use one of: {', '.join(FORMATS)}",
+            )
+    return tuple(dict.fromkeys(names))
+
+
 def make_writer(name: str, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> Writer:
     """Make the writer of a format. Nothing is written before its first frame.
 
@@ -35,8 +51,5 @@ def make_writer(name: str, folder: OutputFolder, *, info: SourceInfo, source_pat
     Raises:
         UsageError: There is no such format.
     """
-    if name not in WRITERS:
-        raise UsageError(
-            f"unknown output format {name!r}", why="no writer has this name", fix=f"use one of: {', '.join(FORMATS)}"
-        )
+    check_formats([name])
     return WRITERS[name](folder, info=info, source_path=source_path)

@@ -11,14 +11,12 @@ import torch
 
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
 from covos.engines import UnsupervisedEngine
+from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
 from covos.engines.references import uniform_references
 from covos.errors import InputError
 from covos.evaluation import boundary_f, jaccard
 from covos.models.lite import CovosLite
 from covos.types import Frame
-
-AREA = 256 * 448
-REFERENCES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,13 +40,13 @@ def validate(
         precision: See `UnsupervisedEngine`.
         every: Score every so many frames of each sequence, first and last left out as in the DAVIS-2016 protocol.
     """
-    engine = UnsupervisedEngine(network, device=device, precision=precision, area=AREA, batch=4)
+    engine = UnsupervisedEngine(network, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
     scores = {}
     for video in dataset:
         if video.kind != "video":
             continue
         records = video.frames
-        chosen = uniform_references(len(records), references=REFERENCES)
+        chosen = uniform_references(len(records), references=DEFAULT_REFERENCES)
         references = engine.remember(_frames(records, chosen))
         measured = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
         pairs = []
