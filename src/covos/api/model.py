@@ -104,8 +104,11 @@ class Model:
             if seed is None
             else random_references(frames, references=count, seed=seed)
         )
-        references = self.engine.remember(source.select(chosen))
-        yield from self.engine.stream(prefetch(source), references, fusion=fusion)
+        engine = self.engine
+        beside = source.select(engine.needed(chosen, frame_count=frames))
+        references = engine.remember(engine.observe(beside, wanted=chosen))
+        # The motion is found in the thread that decodes, while the network works on earlier frames.
+        yield from engine.stream(prefetch(engine.observe(source)), references, fusion=fusion)
 
 
 def check_references(count: int) -> None:

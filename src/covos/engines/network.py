@@ -29,8 +29,18 @@ class VideoNetwork(Protocol[FeaturesT]):
     def fusions(self) -> tuple[Fusion, ...]:
         """How it can use several references, the best first."""
 
-    def encode(self, image_BCHW: Tensor) -> FeaturesT:
-        """Encode B x 3 x H x W float RGB frames in [0, 1]."""
+    @property
+    def uses_motion(self) -> bool:
+        """Whether `encode` makes anything of the motion."""
+
+    def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> FeaturesT:
+        """Encode B x 3 x H x W float RGB frames in [0, 1].
+
+        Args:
+            image_BCHW: The frames.
+            motion_B4HW: B x 4 x H/4 x W/4 float32 (see `covos.engines.motion.residual_motion`), all zero for frames
+                whose motion is not known; None if that holds for all.
+        """
 
     def memorise(self, features: FeaturesT) -> Memory:
         """Turn encoded references into a memory."""

@@ -4,12 +4,14 @@ Two passes, neither of which holds the clip. The first encodes R references, spr
 streams: each other frame is encoded once, compared with the references, decoded and dropped. A frame that is itself a
 reference is not encoded again, and is compared with the others only: with itself it has everything in common.
 
+Both passes take frames as *observed*: beside their predecessors, so that what moves in them is known.
+
 Memory is that of R references, one batch of frames and what the source prefetches, whatever the length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -21,6 +23,7 @@ from torch import Tensor
 
 from covos.engines.confidence import expected_jaccard
 from covos.engines.geometry import to_batch, to_probability, working_size
+from covos.engines.motion import Observed, motion_batch, observe, with_neighbours
 from covos.engines.network import FeaturesT, VideoNetwork, take
 from covos.errors import UsageError
 from covos.models.coattention import Memory
@@ -80,24 +83,42 @@ class UnsupervisedEngine(Generic[FeaturesT]):
             )
         return fusion
 
-    def remember(self, frames: Iterable[Frame]) -> References[FeaturesT]:
+    def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
+        """Give each frame its motion, if the network uses it.
+
+        Args:
+            frames: All of one size, ascending; there may be gaps.
+            wanted: Indices of the frames to yield; None yields all. See `needed`.
+        """
+        if self.network.uses_motion:
+            yield from observe(frames, size_of=self._size, wanted=wanted)
+        else:
+            for frame in frames:
+                if wanted is None or frame.index in wanted:
+                    yield Observed(frame=frame, motion=None)
+
+    def needed(self, indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
+        """Ascending indices of the frames that must be read so that `observe` can yield these."""
+        return with_neighbours(indices, frame_count=frame_count) if self.network.uses_motion else tuple(indices)
+
+    def remember(self, frames: Iterable[Observed]) -> References[FeaturesT]:
         """First pass: encode the references, one at a time."""
         indices, encoded, memories = [], [], []
         with self._computing():
-            for frame in frames:
-                features = self._encode([frame])
-                indices.append(frame.index)
+            for observed in frames:
+                features = self._encode([observed])
+                indices.append(observed.frame.index)
                 encoded.append(features)
                 memories.append(self.network.memorise(features))
         return References(indices=tuple(indices), features=tuple(encoded), memories=tuple(memories))
 
     def stream(
-        self, frames: Iterable[Frame], references: References[FeaturesT], *, fusion: Fusion | None = None
+        self, frames: Iterable[Observed], references: References[FeaturesT], *, fusion: Fusion | None = None
     ) -> Iterator[FrameResult]:
         """Second pass: segment each frame.
 
         Args:
-            frames: All of one size, in order.
+            frames: From `observe`.
             references: From `remember`; with none, each frame is compared with itself.
             fusion: How to use several references; None takes the network's best.
 
@@ -113,14 +134,15 @@ class UnsupervisedEngine(Generic[FeaturesT]):
             yield from self._segment(batch, references, chosen)
 
     def _segment(
-        self, frames: Sequence[Frame], references: References[FeaturesT], fusion: Fusion
+        self, observed: Sequence[Observed], references: References[FeaturesT], fusion: Fusion
     ) -> Iterator[FrameResult]:
+        frames = [each.frame for each in observed]
         known = {index: k for k, index in enumerate(references.indices)}
         fresh = [k for k, frame in enumerate(frames) if frame.index not in known]
         logits: dict[int, Tensor] = {}
         with self._computing():
             if fresh:
-                features = self._encode([frames[k] for k in fresh])
+                features = self._encode([observed[k] for k in fresh])
                 if references.memories:
                     decoded = self.network.segment(features, references.memories, fusion=fusion)[:, 0]
                     logits |= dict(zip(fresh, decoded, strict=True))
@@ -144,9 +166,13 @@ class UnsupervisedEngine(Generic[FeaturesT]):
         """One frame by these references; by itself if there are none."""
         return self.network.segment(own, others or (self.network.memorise(own),), fusion=fusion)[0, 0]
 
-    def _encode(self, frames: Sequence[Frame]) -> FeaturesT:
-        size = self.network.fixed_size or working_size(frames[0].size, area=self.area, stride=self.network.stride)
-        return self.network.encode(to_batch([frame.image for frame in frames], size=size, device=self.device))
+    def _encode(self, observed: Sequence[Observed]) -> FeaturesT:
+        size = self._size(observed[0].frame)
+        image = to_batch([each.frame.image for each in observed], size=size, device=self.device)
+        return self.network.encode(image, motion_batch([each.motion for each in observed], device=self.device))
+
+    def _size(self, frame: Frame) -> tuple[int, int]:
+        return self.network.fixed_size or working_size(frame.size, area=self.area, stride=self.network.stride)
 
     @contextmanager
     def _computing(self) -> Iterator[None]:

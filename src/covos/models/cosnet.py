@@ -113,6 +113,7 @@ class Cosnet(nn.Module):
 
     stride = 8
     fusions: tuple[Fusion, ...] = ("summary", "prediction", "group")
+    uses_motion = False
 
     def __init__(self, config: CosnetConfig) -> None:
         super().__init__()
@@ -146,11 +147,12 @@ class Cosnet(nn.Module):
             z_a, z_b = self.coattention.between(a, b)
         return self._probability(self.head_a(z_a, a), size), self._probability(self.head_b(z_b, b), size)
 
-    def encode(self, image_BCHW: Tensor) -> CosnetFeatures:
+    def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> CosnetFeatures:
         """Encode frames, each by itself.
 
         Args:
             image_BCHW: B x 3 x H x W float RGB in [0, 1], of `fixed_size`.
+            motion_B4HW: Not used: what the published network sees is pictures.
         """
         return CosnetFeatures(self._features(self.config.preprocessing.apply(image_BCHW)))
 

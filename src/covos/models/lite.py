@@ -1,6 +1,7 @@
 """covos-lite: COSNet's plan at a twentieth of its size.
 
-    frame -> EfficientNet-Lite0 -> context (ASPP) at stride 16 = V -> co-attention with R references -> decoder -> logit
+    frame  -> EfficientNet-Lite0 -+-> context (ASPP) at stride 16 = V -> co-attention with R references -> decoder
+    motion -> small pyramid ------+
 
 Each frame is encoded once (`encode`); what the references hold is put in a `Memory` (`memorise`); a query is decoded
 against it (`decode`). Beside the features, a reference hands on what it makes of itself alone: the probability of a
@@ -25,6 +26,7 @@ from covos.models.decoder import SkipDecoder
 from covos.models.encoders import EfficientNetLite
 from covos.models.fusion import Fusion
 from covos.models.layers import pointwise_conv, upsample_to
+from covos.models.motion import MotionBranch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class LiteConfig:
     keys: int = 64
     widths: tuple[int, int, int] = (128, 96, 64)
     skips: tuple[int, int] = (48, 24)
+    motion: tuple[int, int, int] = (16, 32, 64)
 
 
 class Features(NamedTuple):
@@ -71,6 +74,8 @@ class CovosLite(nn.Module):
     """Any size will do."""
     fusions: tuple[Fusion, ...] = ("group",)
     """It is trained to read all references at once."""
+    uses_motion = True
+    """`encode` takes what moves in the frames, where that is known."""
 
     def __init__(self, config: LiteConfig | None = None) -> None:
         super().__init__()
@@ -78,6 +83,7 @@ class CovosLite(nn.Module):
         self.config = config
         self.encoder = EfficientNetLite()
         c_s4, c_s8, c_s16, c_s32 = EfficientNetLite.channels
+        self.motion = MotionBranch((c_s4, c_s8, c_s16), widths=config.motion)
         self.deep = pointwise_conv(c_s32, config.context)
         self.context = SeparableASPP(
             config.context + c_s16, config.context, branch=config.aspp_branch, dilations=config.dilations
@@ -88,12 +94,21 @@ class CovosLite(nn.Module):
             2 * config.context + 3, c_s8=c_s8, c_s4=c_s4, widths=config.widths, skips=config.skips
         )
 
-    def encode(self, image_BCHW: Tensor) -> Features:
-        """Encode frames, each by itself."""
-        pyramid = self.encoder(image_BCHW)
-        deep = upsample_to(self.deep(pyramid.s32), pyramid.s16.shape[2:])
-        v = self.context(torch.cat([deep, pyramid.s16], dim=1))
-        return Features(v, self.still(v), pyramid.s8, pyramid.s4)
+    def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> Features:
+        """Encode frames, each by itself.
+
+        Args:
+            image_BCHW: See the class.
+            motion_B4HW: At a quarter of the frames' size (see `covos.models.motion`), all zero for a frame whose
+                motion is not known; None if that holds for all.
+        """
+        s4, s8, s16, s32 = self.encoder(image_BCHW)
+        if motion_B4HW is not None:
+            moving = self.motion(motion_B4HW)
+            s4, s8, s16 = s4 + moving.s4, s8 + moving.s8, s16 + moving.s16
+        deep = upsample_to(self.deep(s32), s16.shape[2:])
+        v = self.context(torch.cat([deep, s16], dim=1))
+        return Features(v, self.still(v), s8, s4)
 
     def memorise(self, features: Features, *, extra_BEHW: Tensor | None = None) -> Memory:
         """Turn encoded references into a memory of M = H/16 * W/16 positions each.

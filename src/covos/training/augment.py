@@ -13,6 +13,8 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from covos.engines.motion import MotionArray, residual_motion
+from covos.models.motion import MOTION_CHANNELS, MOTION_STRIDE
 from covos.types import ImageArray, ProbabilityArray
 
 TARGET_STRIDE = 4
@@ -27,11 +29,26 @@ class View:
         image: H x W x 3 uint8 RGB.
         target: H/4 x W/4 float32 in [0, 1], the share of the cell that the subject covers.
         weight: H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void.
+        motion: H/4 x W/4 x 4 float32 as from `residual_motion`; all zero if it is not known.
     """
 
     image: ImageArray
     target: ProbabilityArray
     weight: ProbabilityArray
+    motion: MotionArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbour:
+    """A frame beside the one that is viewed.
+
+    Attributes:
+        image: H x W x 3 uint8 RGB, of the frame's shape.
+        after: The successor, not the predecessor.
+    """
+
+    image: ImageArray
+    after: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +88,7 @@ def draw_view(
     foreground: ProbabilityArray,
     valid: NDArray[np.bool_],
     *,
+    neighbour: Neighbour | None,
     framing: Framing,
     size: tuple[int, int],
     rng: Generator,
@@ -81,6 +99,7 @@ def draw_view(
         image: H x W x 3 uint8 RGB.
         foreground: H x W float32 in [0, 1].
         valid: H x W bool; False where the annotation is void.
+        neighbour: To see the motion by, through the same window; None leaves it unknown.
         framing: Shared by the group.
         size: (height, width) of the view, multiples of 4.
         rng: Source of everything drawn.
@@ -101,11 +120,30 @@ def draw_view(
         )
         weight = cv2.resize(seen, small, interpolation=cv2.INTER_AREA)
     return View(
+        motion=_motion(np.asarray(warped, np.uint8), neighbour, matrix, size=size),
         image=_colour(np.asarray(warped, np.uint8), rng=rng),
         # Area averages of ones come out a rounding error above one, which a cross-entropy refuses.
         target=np.clip(target, 0, 1, dtype=np.float32),
         weight=np.clip(weight, 0, 1, dtype=np.float32),
     )
+
+
+def _motion(
+    view: ImageArray, neighbour: Neighbour | None, matrix: NDArray[np.float64], *, size: tuple[int, int]
+) -> MotionArray:
+    if neighbour is None:
+        return np.zeros((size[0] // MOTION_STRIDE, size[1] // MOTION_STRIDE, MOTION_CHANNELS), np.float32)
+    beside = cv2.warpAffine(
+        neighbour.image,
+        matrix,
+        (size[1], size[0]),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )
+    motion = residual_motion(view, np.asarray(beside, np.uint8), size=size)
+    if neighbour.after:
+        motion[..., :2] *= -1
+    return motion
 
 
 def _window(shape: tuple[int, ...], *, framing: Framing, size: tuple[int, int], rng: Generator) -> NDArray[np.float64]:

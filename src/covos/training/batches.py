@@ -22,9 +22,19 @@ from torch.utils.data import Dataset as TorchDataset
 
 from covos.data import Dataset, Video, read_foreground, read_image, sample_group
 from covos.errors import InputError
-from covos.training.augment import View, draw_framing, draw_view
-from covos.training.compose import HEIGHT_SHARE, STEP, background_window, cut_out, paste
+from covos.training.augment import Neighbour, View, draw_framing, draw_view
+from covos.training.compose import (
+    DISTRACTED_HEIGHT_SHARE,
+    HEIGHT_SHARE,
+    STEP,
+    background_window,
+    cut_out,
+    own_step,
+    paste,
+)
+from covos.training.moving import small_step, still_neighbour, video_neighbour, warp
 from covos.training.recipe import Recipe
+from covos.types import ImageArray
 
 MIN_SUBJECT = 0.01
 """Least share of a view that the subject of a still picture must cover; else the view is drawn again."""
@@ -40,12 +50,15 @@ class Batch(NamedTuple):
     """(G K) x 1 x H/4 x W/4 float32 in [0, 1]."""
     weight: Tensor
     """(G K) x 1 x H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void."""
+    motion: Tensor
+    """(G K) x 4 x H/4 x W/4 float32; all zero for frames whose motion is not known."""
     group_size: int
     """K."""
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        return Batch(self.image.to(device), self.target.to(device), self.weight.to(device), self.group_size)
+        parts = (self.image, self.target, self.weight, self.motion)
+        return Batch(*(part.to(device) for part in parts), self.group_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +131,8 @@ class StepBatches(TorchDataset[Batch]):
         image = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2)
         target = torch.from_numpy(np.stack([view.target for view in views]))[:, None]
         weight = torch.from_numpy(np.stack([view.weight for view in views]))[:, None]
-        return Batch(image, target, weight, size)
+        motion = torch.from_numpy(np.stack([view.motion for view in views])).permute(0, 3, 1, 2)
+        return Batch(image, target, weight, motion, size)
 
     def _group(self, group_size: int, step: int, rng: Generator) -> list[View]:
         crop, zoom = self.recipe.framing_at(step)
@@ -134,11 +148,19 @@ class StepBatches(TorchDataset[Batch]):
         # One reading for the views of one picture.
         read = {record.stem: (read_image(record), *read_foreground(video, record)) for record in set(records)}
         framing = draw_framing(rng, zoom=zoom)
+        moving = rng.random() < self.recipe.motion_share
         views = []
         for record in records:
             image, foreground, valid = read[record.stem]
+            neighbour = None
+            if moving and video.kind == "video":
+                neighbour = video_neighbour(video, record, rng=rng)
+            elif moving:
+                neighbour = still_neighbour(image, foreground, rng=rng)
             for _ in range(TRIES):
-                view = draw_view(image, foreground, valid, framing=framing, size=crop, rng=rng)
+                view = draw_view(
+                    image, foreground, valid, neighbour=neighbour, framing=framing, size=crop, rng=rng
+                )
                 if video.kind == "video" or view.target.mean() >= MIN_SUBJECT:
                     break
                 framing = draw_framing(rng, zoom=zoom)
@@ -155,19 +177,32 @@ class StepBatches(TorchDataset[Batch]):
         ground = (self.moving or self.still).draw(rng)
         (record,) = sample_group(ground, size=1, rng=rng)
         image, foreground = read_image(record), read_foreground(ground, record).probability
-        window = background_window(image, foreground > 0.5, rng=rng)
-        if subject is None or window is None:
+        distracting = rng.random() < self.recipe.distractor_share
+        if distracting:
+            scene: ImageArray | None = image
+        else:
+            window = background_window(image, foreground > 0.5, rng=rng)
+            scene = None if window is None else image[window]
+        if subject is None or scene is None:
             return None
+        # Without the motion nobody could tell the pasted subject from the one that was there.
+        moving = distracting or rng.random() < self.recipe.motion_share
         framing = draw_framing(rng, zoom=zoom)
-        share = float(np.exp(rng.uniform(*np.log(HEIGHT_SHARE))))
+        share = float(np.exp(rng.uniform(*np.log(DISTRACTED_HEIGHT_SHARE if distracting else HEIGHT_SHARE))))
         middle = rng.uniform(0.15, 0.85, size=2)
         views = []
         for _ in range(group_size):
-            x, y = middle + rng.uniform(-STEP / 2, STEP / 2, size=2)
-            pasted, mask = paste(
-                image[window], *subject, height_share=share * float(np.exp(rng.uniform(-0.2, 0.2))), center=(x, y)
-            )
-            views.append(draw_view(pasted, mask, np.ones(mask.shape, bool), framing=framing, size=crop, rng=rng))
+            center = middle + rng.uniform(-STEP / 2, STEP / 2, size=2)
+            height = share * float(np.exp(rng.uniform(-0.2, 0.2)))
+            pasted, mask = paste(scene, *subject, height_share=height, center=center)
+            neighbour = None
+            if moving:
+                camera = small_step(scene.shape, rng=rng)
+                before = center + own_step(rng=rng)
+                beside, _ = paste(warp(scene, camera), *subject, height_share=height, center=before)
+                neighbour = Neighbour(image=beside, after=False)
+            valid = np.ones(mask.shape, bool)
+            views.append(draw_view(pasted, mask, valid, neighbour=neighbour, framing=framing, size=crop, rng=rng))
         return views
 
 

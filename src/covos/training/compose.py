@@ -9,11 +9,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 
 from covos.types import ImageArray, MaskArray, ProbabilityArray
 
 HEIGHT_SHARE = (0.08, 0.4)
 """Height of the pasted subject over the height of the background."""
+DISTRACTED_HEIGHT_SHARE = (0.2, 0.8)
+"""The same beside a subject that was there before: as large as that one may be."""
+OWN_STEP = (0.004, 0.05)
+"""How far the subject moves by itself from one frame to the next, in shares of the background."""
 STEP = 0.2
 """How far the subject moves between two frames of a group, at most, in shares of the background."""
 EMPTY = 0.002
@@ -52,13 +57,20 @@ def cut_out(image: ImageArray, foreground: ProbabilityArray) -> tuple[ImageArray
     return image[box], foreground[box]
 
 
+def own_step(*, rng: Generator) -> NDArray[np.float64]:
+    """(x, y) by which a subject moves from one frame to the next, in shares of the background; never nothing."""
+    angle = rng.uniform(0, 2 * np.pi)
+    length = np.exp(rng.uniform(*np.log(OWN_STEP)))
+    return np.array([np.cos(angle), np.sin(angle)]) * length
+
+
 def paste(
     background: ImageArray,
     subject: ImageArray,
     alpha: ProbabilityArray,
     *,
     height_share: float,
-    center: tuple[float, float],
+    center: NDArray[np.float64],
 ) -> tuple[ImageArray, ProbabilityArray]:
     """Paste a subject over a background.
 
@@ -67,7 +79,7 @@ def paste(
         subject: h x w x 3 uint8 RGB.
         alpha: h x w float32 in [0, 1].
         height_share: Height of the pasted subject over H; less if it would be wider than the background.
-        center: (x, y) of the subject's middle, in shares of the background; it may hang over the border.
+        center: 2 numbers, (x, y) of the subject's middle, in shares of the background; it may hang over the border.
 
     Returns:
         The picture, and the pasted mask, H x W float32 in [0, 1].
@@ -75,7 +87,7 @@ def paste(
     height, width = background.shape[:2]
     scale = min(height_share * height / subject.shape[0], width / subject.shape[1])
     # The pasted pixels are where this matrix sends them; the rest of the plane is transparent.
-    offset = np.array(center) * (width, height) - scale * np.array([subject.shape[1], subject.shape[0]]) / 2
+    offset = center * (width, height) - scale * np.array([subject.shape[1], subject.shape[0]]) / 2
     matrix = np.array([[scale, 0, offset[0]], [0, scale, offset[1]]])
     if scale < 0.5:  # shrink by area first: a linear warp that skips pixels aliases
         size = max(round(subject.shape[1] * scale), 1), max(round(subject.shape[0] * scale), 1)

@@ -26,7 +26,7 @@ def prediction_grid(network: nn.Module, batch: Batch) -> Tensor:
     """
     assert isinstance(network, CovosLite)
     image = batch.image.float() / 255
-    features = network.encode(image)
+    features = network.encode(image, batch.motion)
     memory = siblings(network.memorise(features), group_size=batch.group_size)
     logit = network.decode(features, memory).logit_B1HW
     size = image.shape[2:]

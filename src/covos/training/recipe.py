@@ -23,6 +23,9 @@ class Recipe:
         video_share: Share of the groups that come from videos; the others are views of one still picture. Within a
             share, a data set is drawn in proportion to the square root of its number of videos or pictures.
         paste_share: Share of the groups that show a small subject of a still picture moving over a background.
+        motion_share: Share of the groups whose motion is known; in the others the network sees pictures alone.
+        distractor_share: Share of the pasted groups whose background keeps its own subject: it moves with the scene,
+            and only the motion tells that the pasted one is meant.
         crop: (height, width) of the training frames.
         zoom: Range of the window's width over that of the largest window that fits the picture: what is seen at
             320 pixels of half a picture is as large as in use, where the whole is seen at 448.
@@ -49,6 +52,8 @@ class Recipe:
     group_sizes: tuple[int, ...]
     video_share: float
     paste_share: float
+    motion_share: float
+    distractor_share: float
     crop: tuple[int, int]
     zoom: tuple[float, float]
     large_crop: tuple[int, int]
@@ -74,7 +79,7 @@ class Recipe:
         for name in ("steps", "frames_per_step", "validate_every", "checkpoint_every"):
             if getattr(self, name) < 1:
                 refuse(name, "it counts steps or frames", "set it to 1 or more")
-        for name in ("video_share", "paste_share", "large_share", "ema"):
+        for name in ("video_share", "paste_share", "motion_share", "distractor_share", "large_share", "ema"):
             if not 0 <= getattr(self, name) <= 1:
                 refuse(name, "it is a share", "set it between 0 and 1")
         for name in ("crop", "large_crop"):

@@ -61,7 +61,7 @@ def batch_losses(network: CovosLite, batch: Batch, recipe: Recipe, *, precision:
     target16 = F.interpolate(batch.target, size=(height // 16, width // 16), mode="area").clamp(0, 1)
     weight16 = F.interpolate(batch.weight, size=(height // 16, width // 16), mode="area")
     with torch.autocast(device, precision, enabled=precision != torch.float32):
-        features = network.encode(image)
+        features = network.encode(image, batch.motion)
         memory = siblings(network.memorise(features, extra_BEHW=target16), group_size=batch.group_size)
         decoded = network.decode(features, memory)
     mask = weighted_bce(decoded.logit_B1HW, batch.target, batch.weight) + soft_iou(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -11,11 +11,12 @@ import torch
 
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
 from covos.engines import UnsupervisedEngine
+from covos.engines.motion import Observed
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
 from covos.engines.references import uniform_references
 from covos.errors import InputError
 from covos.evaluation import boundary_f, jaccard
-from covos.models.lite import CovosLite
+from covos.models.lite import CovosLite, Features
 from covos.types import Frame
 
 
@@ -47,10 +48,10 @@ def validate(
             continue
         records = video.frames
         chosen = uniform_references(len(records), references=DEFAULT_REFERENCES)
-        references = engine.remember(_frames(records, chosen))
+        references = engine.remember(_observe(engine, records, chosen))
         measured = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
         pairs = []
-        for result in engine.stream(_frames(records, tuple(measured)), references):
+        for result in engine.stream(_observe(engine, records, measured), references):
             pairs.append(_score(video, records[result.frame.index], result.labels > 0))
         if pairs:
             scores[video.name] = (float(np.mean([j for j, _ in pairs])), float(np.mean([f for _, f in pairs])))
@@ -65,6 +66,12 @@ def validate(
         f=float(np.mean([f for _, f in scores.values()])),
         sequences=scores,
     )
+
+
+def _observe(
+    engine: UnsupervisedEngine[Features], records: tuple[FrameRecord, ...], wanted: Sequence[int]
+) -> Iterator[Observed]:
+    return engine.observe(_frames(records, engine.needed(wanted, frame_count=len(records))), wanted=wanted)
 
 
 def _frames(records: tuple[FrameRecord, ...], indices: tuple[int, ...]) -> Iterator[Frame]:

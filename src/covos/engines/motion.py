@@ -1,0 +1,161 @@
+"""What moves by itself: dense optical flow between neighbouring frames, with the camera's motion taken out.
+
+The flow is DIS (Kroeger et al., *Fast Optical Flow using Dense Inverse Search*, ECCV 2016). Most of a picture is
+scene, and a moving camera moves it by a smooth map; an affine map is fitted to the flow by RANSAC and subtracted.
+What remains is the motion of things against the scene, up to noise and parallax.
+
+A frame's motion is that from its predecessor to it. A frame without one is given the motion to its successor: the
+same things move, and about as fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from covos.models.motion import MOTION_CHANNELS, MOTION_STRIDE
+from covos.types import Frame, ImageArray
+
+MotionArray = NDArray[np.float32]
+"""H/4 x W/4 x 4 float32 of the encoded frame's size; see `residual_motion`."""
+
+FLOW_STRIDE = 2
+"""Flow is found at half the encoded size: a quarter of the time, and the network reads it at a quarter."""
+GRID = 8
+"""Every so many cells of the flow go into the fit of the camera's motion."""
+INLIER = 0.5
+"""Cells whose flow departs from the camera's by less, in pixels of the flow, belong to the scene."""
+QUIET = 0.5
+"""Below this motion, in pixels of the flow, what is left is noise: it is not blown up to full scale."""
+LIMIT = 2.0
+"""Motion is clipped to so many times its 95th percentile."""
+CUT = 0.2
+"""Neighbours that differ by more than this mean share of the range of grey belong to different shots."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """A frame, and what moves in it; None if it has no neighbour."""
+
+    frame: Frame
+    motion: MotionArray | None
+
+
+def residual_motion(image: ImageArray, neighbour: ImageArray, *, size: tuple[int, int]) -> MotionArray:
+    """Motion of things against the scene, from a neighbouring frame to this one.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        neighbour: Of the same shape.
+        size: (height, width) at which the frame is encoded, multiples of 4.
+
+    Returns:
+        height/4 x width/4 x 4 float32: the motion along x and y over its 95th percentile (but at least over
+        `QUIET`), in [-2, 2]; its length; and how strong it is at all, the 95th percentile p as p / (p + 1), in
+        [0, 1). All zero between two shots: there is nothing to know.
+    """
+    rows, columns = size[0] // MOTION_STRIDE, size[1] // MOTION_STRIDE
+    here, there = (_grey(picture, size) for picture in (image, neighbour))
+    if cv2.norm(here, there, cv2.NORM_L1) > CUT * 255 * here.size:
+        return np.zeros((rows, columns, MOTION_CHANNELS), np.float32)
+    # From here to there is defined on this frame's grid; seen forward in time it is the other way round.
+    flow = -np.asarray(_dis().calc(here, there, None), np.float32)  # type: ignore[call-overload]
+    residual = np.asarray(cv2.resize(flow - _camera(flow), (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    length = np.hypot(residual[..., 0], residual[..., 1])
+    strength = float(np.percentile(length, 95))
+    scaled = np.clip(residual / max(strength, QUIET), -LIMIT, LIMIT)
+    return np.dstack(
+        [
+            scaled,
+            np.minimum(length / max(strength, QUIET), LIMIT),
+            np.full_like(length, strength / (strength + 1)),
+        ]
+    ).astype(np.float32)
+
+
+def observe(
+    frames: Iterable[Frame], *, size_of: Callable[[Frame], tuple[int, int]], wanted: Collection[int] | None = None
+) -> Iterator[Observed]:
+    """Give each frame its motion.
+
+    Args:
+        frames: Ascending; there may be gaps.
+        size_of: (height, width) at which a frame is encoded.
+        wanted: Indices of the frames to yield; the others serve as neighbours. None yields all.
+
+    Yields:
+        The wanted frames, in order, at most one frame late.
+    """
+    before: Frame | None = None
+    waiting: Frame | None = None
+    for frame in frames:
+        follows = before is not None and before.index == frame.index - 1
+        if waiting is not None:
+            yield _to_successor(waiting, frame, size_of)
+            waiting = None
+        if wanted is None or frame.index in wanted:
+            if follows:
+                assert before is not None
+                motion = residual_motion(frame.image, before.image, size=size_of(frame))
+                yield Observed(frame=frame, motion=motion)
+            else:
+                waiting = frame
+        before = frame
+    if waiting is not None:
+        yield Observed(frame=waiting, motion=None)
+
+
+def with_neighbours(indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
+    """The frames that `observe` needs to know the motion of these: they and their predecessors."""
+    wanted = set(indices)
+    beside = {index - 1 if index else min(1, frame_count - 1) for index in wanted}
+    return tuple(sorted(wanted | beside))
+
+
+def motion_batch(motions: Sequence[MotionArray | None], *, device: torch.device) -> Tensor | None:
+    """Stack motions to B x 4 x H/4 x W/4 float32; zero where there is none, and None if there is none at all."""
+    known = [motion for motion in motions if motion is not None]
+    if not known:
+        return None
+    unknown = np.zeros_like(known[0])
+    stacked = np.stack([unknown if motion is None else motion for motion in motions])
+    return torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2)
+
+
+def _to_successor(frame: Frame, after: Frame, size_of: Callable[[Frame], tuple[int, int]]) -> Observed:
+    if after.index != frame.index + 1:
+        return Observed(frame=frame, motion=None)
+    motion = residual_motion(frame.image, after.image, size=size_of(frame))
+    motion[..., :2] *= -1  # from this frame to the next, not back
+    return Observed(frame=frame, motion=motion)
+
+
+def _grey(image: ImageArray, size: tuple[int, int]) -> NDArray[np.uint8]:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    half = size[1] // FLOW_STRIDE, size[0] // FLOW_STRIDE
+    return np.asarray(cv2.resize(grey, half, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _dis() -> cv2.DISOpticalFlow:
+    # Made anew each time: it keeps its pyramids, and one of them must not serve two threads.
+    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+
+def _camera(flow: MotionArray) -> MotionArray:
+    """The affine flow that fits most of the picture; zero if none does."""
+    height, width = flow.shape[:2]
+    ys, xs = np.mgrid[GRID // 2 : height : GRID, GRID // 2 : width : GRID]
+    start = np.stack([xs, ys], axis=-1).reshape(-1, 2).astype(np.float32)
+    end = start + flow[ys, xs].reshape(-1, 2)
+    matrix, _ = cv2.estimateAffine2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=INLIER, maxIters=300)
+    if matrix is None:
+        return np.zeros_like(flow)
+    linear = (matrix[:, :2] - np.eye(2)).astype(np.float32)
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    return np.dstack([linear[row, 0] * x + linear[row, 1] * y + np.float32(matrix[row, 2]) for row in (0, 1)])

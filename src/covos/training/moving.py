@@ -1,0 +1,77 @@
+"""The frame beside a frame: read from a video, or made from a still picture.
+
+A still picture says nothing of motion. Its neighbour is made: the camera moves a little, and the subject moves
+against the scene or stands still in it. The flow between the two is then found as it is in use, with its errors.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from covos.data import FrameRecord, Video, read_image
+from covos.training.augment import Neighbour
+from covos.types import ImageArray, ProbabilityArray
+
+STEP = 0.02
+"""Standard deviation of a step from frame to frame, in shares of the picture's width."""
+TURN = 0.4
+"""Of a turn, in degrees."""
+ZOOM = 0.006
+"""Of a change of size."""
+RESTING = 0.25
+"""Share of the still pictures whose subject does not move against the scene."""
+
+
+def video_neighbour(video: Video, record: FrameRecord, *, rng: Generator) -> Neighbour | None:
+    """The frame before or after one of a video; None if it is alone."""
+    index = video.frames.index(record)
+    after = bool(rng.random() < 0.5)
+    for candidate in (after, not after):
+        other = index + 1 if candidate else index - 1
+        if 0 <= other < len(video.frames):
+            return Neighbour(image=read_image(video.frames[other]), after=candidate)
+    return None
+
+
+def still_neighbour(image: ImageArray, foreground: ProbabilityArray, *, rng: Generator) -> Neighbour:
+    """The frame before a still picture, as if it were one of a video.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        foreground: H x W float32 in [0, 1].
+        rng: Source of everything drawn.
+    """
+    camera = small_step(image.shape[:2], rng=rng)
+    scene = warp(image, camera)
+    if rng.random() < RESTING:
+        return Neighbour(image=scene, after=False)
+    own = _compose(small_step(image.shape[:2], rng=rng), camera)
+    # What the subject uncovers shows the subject again: a flaw at its rim, where flow is wrong in any case.
+    alpha = np.asarray(warp(foreground.astype(np.float32), own), np.float32)[..., None]
+    mixed = scene + (warp(image, own).astype(np.float32) - scene) * alpha
+    return Neighbour(image=np.clip(mixed + 0.5, 0, 255).astype(np.uint8), after=False)
+
+
+def small_step(shape: tuple[int, ...], *, rng: Generator) -> NDArray[np.float64]:
+    """2 x 3 matrix of how a picture moves from one frame to the next, about its middle."""
+    height, width = shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, TURN), float(np.exp(rng.normal(0, ZOOM))))
+    matrix = np.asarray(matrix, np.float64)
+    # Slow steps are as common as fast ones.
+    matrix[:, 2] += rng.normal(0, STEP * width, size=2) * rng.random()
+    return matrix
+
+
+def warp(picture: NDArray[np.generic], matrix: NDArray[np.float64]) -> NDArray[np.generic]:
+    """Move a picture or a mask; what comes in at the border is its reflection."""
+    return np.asarray(
+        cv2.warpAffine(picture, matrix, picture.shape[1::-1], borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[call-overload]
+    )
+
+
+def _compose(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> NDArray[np.float64]:
+    last = np.array([[0.0, 0.0, 1.0]])
+    return np.asarray((np.vstack([outer, last]) @ np.vstack([inner, last]))[:2], np.float64)
