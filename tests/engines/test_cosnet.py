@@ -61,7 +61,8 @@ def engine(network: Cosnet, *, batch: int = 2) -> UnsupervisedEngine[CosnetFeatu
 
 def run(network: Cosnet, count: int, chosen: tuple[int, ...], *, fusion: Fusion, batch: int = 2) -> list[FrameResult]:
     made, frames = engine(network, batch=batch), clip(count)
-    return list(made.stream(frames, made.remember(frames[index] for index in chosen), fusion=fusion))
+    references = made.remember(made.observe(frames, wanted=chosen))
+    return list(made.stream(made.observe(frames), references, fusion=fusion))
 
 
 class Procedure:
@@ -122,8 +123,9 @@ def test_a_clip_equals_the_pair_by_pair_procedure(literal: ModuleType, variant: 
 def test_the_default_is_the_paper(variant: Variant) -> None:
     network, _ = variant
     made, frames = engine(network), clip(4)
-    references = made.remember(frames[:3])
-    default, summary = list(made.stream(frames, references)), list(made.stream(frames, references, fusion="summary"))
+    references = made.remember(made.observe(frames[:3]))
+    default = list(made.stream(made.observe(frames), references))
+    summary = list(made.stream(made.observe(frames), references, fusion="summary"))
     for one, other in zip(default, summary, strict=True):
         np.testing.assert_array_equal(one.probability, other.probability)
 
@@ -133,7 +135,8 @@ def test_each_frame_is_encoded_once(variant: Variant, monkeypatch: pytest.Monkey
     encoded = []
     original = Cosnet.encode
 
-    def counting(self: Cosnet, image: Tensor) -> CosnetFeatures:
+    def counting(self: Cosnet, image: Tensor, motion: Tensor | None) -> CosnetFeatures:
+        assert motion is None, "the published network sees pictures alone"
         encoded.append(image.shape[0])
         return original(self, image)
 

@@ -38,8 +38,8 @@ def engine(network: CovosLite, *, batch: int = 4) -> UnsupervisedEngine:
 
 def run(network: CovosLite, count: int, chosen: tuple[int, ...], *, batch: int = 4) -> list[FrameResult]:
     made = engine(network, batch=batch)
-    references = made.remember(frame for frame in frames(count) if frame.index in chosen)
-    return list(made.stream(frames(count), references))
+    references = made.remember(made.observe(frames(count), wanted=chosen))
+    return list(made.stream(made.observe(frames(count)), references))
 
 
 def test_each_frame_gives_one_result_at_its_own_size(network: CovosLite) -> None:
@@ -67,9 +67,9 @@ def test_each_frame_is_encoded_once(network: CovosLite, monkeypatch: pytest.Monk
     encoded = []
     original = CovosLite.encode
 
-    def counting(self: CovosLite, image: torch.Tensor) -> Features:
+    def counting(self: CovosLite, image: torch.Tensor, motion: torch.Tensor | None) -> Features:
         encoded.append(image.shape[0])
-        return original(self, image)
+        return original(self, image, motion)
 
     monkeypatch.setattr(CovosLite, "encode", counting)
     run(network, 9, (1, 4, 7))
@@ -78,7 +78,7 @@ def test_each_frame_is_encoded_once(network: CovosLite, monkeypatch: pytest.Monk
 
 def test_a_reference_is_not_compared_with_itself(network: CovosLite) -> None:
     made = engine(network)
-    everything = list(frames(4))
+    everything = list(made.observe(frames(4)))
     both = made.remember([everything[0], everything[2]])
     only_other = made.remember([everything[2]])
     with_itself_known = next(made.stream(everything, both))
@@ -89,10 +89,10 @@ def test_a_reference_is_not_compared_with_itself(network: CovosLite) -> None:
 def test_without_references_a_frame_stands_for_itself(network: CovosLite) -> None:
     made = engine(network)
     nothing = References(indices=(), features=(), memories=())
-    alone = list(made.stream(frames(3), nothing))
+    alone = list(made.stream(made.observe(frames(3)), nothing))
     assert len(alone) == 3
-    single = made.remember(list(frames(1)))
-    only_reference = list(made.stream(frames(1), single))
+    first = next(made.observe(frames(3)))
+    only_reference = list(made.stream([first], made.remember([first])))
     np.testing.assert_allclose(alone[0].probability, only_reference[0].probability, atol=1e-4)
 
 
@@ -106,9 +106,9 @@ def test_frames_are_taken_as_needed(network: CovosLite) -> None:
             yield frame
 
     made = engine(network, batch=3)
-    stream = made.stream(watched(), made.remember([next(frames(1))]))
+    stream = made.stream(made.observe(watched()), made.remember(made.observe(frames(1))))
     for position, _ in enumerate(stream):
-        assert len(taken) <= (position // 3 + 1) * 3
+        assert len(taken) <= (position // 3 + 1) * 3 + 1, "one more than a batch: the first frame waits for the second"
 
 
 def test_a_fusion_that_the_network_is_not_made_for_is_refused(network: CovosLite) -> None:

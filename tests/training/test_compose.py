@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covos.training.compose import EMPTY, background_window, cut_out, paste
+from covos.training.compose import EMPTY, OWN_STEP, background_window, cut_out, own_step, paste
 
 
 def test_a_background_window_shows_nothing_of_the_subject() -> None:
@@ -37,7 +37,7 @@ def test_cut_out_is_the_bounding_box() -> None:
 def test_the_subject_lies_where_its_mask_says(height_share: float) -> None:
     background = np.full((80, 120, 3), 10, np.uint8)
     subject, alpha = np.full((40, 20, 3), 240, np.uint8), np.ones((40, 20), np.float32)
-    image, mask = paste(background, subject, alpha, height_share=height_share, center=(0.5, 0.5))
+    image, mask = paste(background, subject, alpha, height_share=height_share, center=np.array([0.5, 0.5]))
     assert image.shape == background.shape
     assert (image[mask > 0.99] == 240).all()
     assert (image[mask == 0] == 10).all()
@@ -49,6 +49,12 @@ def test_the_subject_lies_where_its_mask_says(height_share: float) -> None:
 def test_a_subject_may_leave_the_picture() -> None:
     background = np.zeros((80, 120, 3), np.uint8)
     subject, alpha = np.full((40, 20, 3), 240, np.uint8), np.ones((40, 20), np.float32)
-    whole = paste(background, subject, alpha, height_share=0.5, center=(0.5, 0.5))[1].sum()
-    half = paste(background, subject, alpha, height_share=0.5, center=(0.0, 0.5))[1].sum()
+    whole = paste(background, subject, alpha, height_share=0.5, center=np.array([0.5, 0.5]))[1].sum()
+    half = paste(background, subject, alpha, height_share=0.5, center=np.array([0.0, 0.5]))[1].sum()
     assert half == pytest.approx(whole / 2, rel=0.1)
+
+
+def test_a_subject_never_rests() -> None:
+    lengths = [np.hypot(*own_step(rng=np.random.default_rng(seed))) for seed in range(50)]
+    assert OWN_STEP[0] <= min(lengths) < 0.01
+    assert 0.02 < max(lengths) <= OWN_STEP[1]

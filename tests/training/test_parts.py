@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from covos.models.coattention import Memory
-from covos.training.augment import draw_framing, draw_view
+from covos.training.augment import Framing, Neighbour, draw_framing, draw_view
 from covos.training.ema import make_average, update_average
 from covos.training.losses import read_mask_bce, soft_iou, weighted_bce
 from covos.training.schedule import rate_at
@@ -96,7 +97,13 @@ def test_views_keep_picture_and_mask_together(seed: int) -> None:
     image, mask = disk()
     rng = np.random.default_rng(seed)
     view = draw_view(
-        image, mask, np.ones(mask.shape, bool), framing=draw_framing(rng, zoom=(0.5, 1.15)), size=(64, 96), rng=rng
+        image,
+        mask,
+        np.ones(mask.shape, bool),
+        neighbour=None,
+        framing=draw_framing(rng, zoom=(0.5, 1.15)),
+        size=(64, 96),
+        rng=rng,
     )
     assert view.image.shape == (64, 96, 3)
     assert view.target.shape == view.weight.shape == (16, 24)
@@ -112,7 +119,8 @@ def test_views_keep_picture_and_mask_together(seed: int) -> None:
 def test_void_has_no_weight() -> None:
     image, mask = disk()
     rng = np.random.default_rng(0)
-    view = draw_view(image, mask, mask == 0, framing=draw_framing(rng, zoom=(0.5, 1.15)), size=(64, 96), rng=rng)
+    framing = draw_framing(rng, zoom=(0.5, 1.15))
+    view = draw_view(image, mask, mask == 0, neighbour=None, framing=framing, size=(64, 96), rng=rng)
     assert view.target[view.weight > 0.99].max() < 0.02
     assert view.weight[view.target > 0.99].max() < 0.02
 
@@ -123,8 +131,51 @@ def test_views_depend_on_the_seed_alone() -> None:
     def draw(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
         return draw_view(
-            image, mask, np.ones(mask.shape, bool), framing=draw_framing(rng, zoom=(0.5, 1.15)), size=(64, 96), rng=rng
+            image,
+            mask,
+            np.ones(mask.shape, bool),
+            neighbour=None,
+            framing=draw_framing(rng, zoom=(0.5, 1.15)),
+            size=(64, 96),
+            rng=rng,
         ).image
 
     np.testing.assert_array_equal(draw(3), draw(3))
     assert (draw(3) != draw(4)).any()
+
+
+def test_a_view_sees_the_motion_through_its_own_window() -> None:
+    """The subject moves to the right; mirrored it moves to the left, and seen from its successor as well as before."""
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 255, (120, 200, 3), dtype=np.uint8)
+    image = cv2.GaussianBlur(image, (0, 0), 2)
+    mask = np.zeros((120, 200), np.float32)
+    mask[40:80, 80:130] = 1
+    moved = np.where(np.roll(mask, 3, axis=1)[..., None] > 0, np.roll(image, 3, axis=1), image)
+
+    def speed(seen: np.ndarray, beside: np.ndarray, *, after: bool, flip: bool) -> float:
+        framing = Framing(scale=1.0, center=(0.5, 0.5), stretch=1.0, flip=flip)
+        neighbour = Neighbour(image=beside, after=after)
+        view = draw_view(
+            seen,
+            mask,
+            np.ones(mask.shape, bool),
+            neighbour=neighbour,
+            framing=framing,
+            size=(128, 192),
+            rng=np.random.default_rng(5),
+        )
+        assert view.motion.shape == (32, 48, 4)
+        return float(view.motion[..., 0][view.target > 0.9].mean())
+
+    assert speed(moved, image, after=False, flip=False) > 0.5
+    assert speed(moved, image, after=False, flip=True) < -0.5
+    assert speed(image, moved, after=True, flip=False) > 0.5
+
+
+def test_a_view_without_a_neighbour_knows_no_motion() -> None:
+    image, mask = disk()
+    rng = np.random.default_rng(0)
+    framing = draw_framing(rng, zoom=(1.0, 1.0))
+    view = draw_view(image, mask, mask >= 0, neighbour=None, framing=framing, size=(64, 96), rng=rng)
+    assert not view.motion.any()

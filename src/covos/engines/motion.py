@@ -153,8 +153,9 @@ def _camera(flow: MotionArray) -> MotionArray:
     ys, xs = np.mgrid[GRID // 2 : height : GRID, GRID // 2 : width : GRID]
     start = np.stack([xs, ys], axis=-1).reshape(-1, 2).astype(np.float32)
     end = start + flow[ys, xs].reshape(-1, 2)
-    matrix, _ = cv2.estimateAffine2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=INLIER, maxIters=300)
-    if matrix is None:
+    found = cv2.estimateAffine2D(start, end, method=cv2.RANSAC, ransacReprojThreshold=INLIER, maxIters=300)
+    matrix: object = found[0]
+    if not isinstance(matrix, np.ndarray):  # None: the stubs do not say so
         return np.zeros_like(flow)
     linear = (matrix[:, :2] - np.eye(2)).astype(np.float32)
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]

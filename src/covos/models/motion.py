@@ -41,9 +41,7 @@ class MotionBranch(nn.Module):
         self.s4 = nn.Sequential(_conv(MOTION_CHANNELS, widths[0], stride=1), _conv(widths[0], widths[0], stride=1))
         self.s8 = nn.Sequential(_conv(widths[0], widths[1], stride=2), _conv(widths[1], widths[1], stride=1))
         self.s16 = nn.Sequential(_conv(widths[1], widths[2], stride=2), _conv(widths[2], widths[2], stride=1))
-        self.join = nn.ModuleList(
-            nn.Conv2d(width, c, 1, bias=False) for width, c in zip(widths, channels, strict=True)
-        )
+        self.join = nn.ModuleList(nn.Conv2d(width, c, 1, bias=False) for width, c in zip(widths, channels, strict=True))
         for join in self.join:
             # A training starts from what the network makes of pictures alone.
             assert isinstance(join, nn.Conv2d)

@@ -57,8 +57,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        parts = (self.image, self.target, self.weight, self.motion)
-        return Batch(*(part.to(device) for part in parts), self.group_size)
+        image, target, weight, motion = (x.to(device) for x in (self.image, self.target, self.weight, self.motion))
+        return Batch(image, target, weight, motion, self.group_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,9 +158,7 @@ class StepBatches(TorchDataset[Batch]):
             elif moving:
                 neighbour = still_neighbour(image, foreground, rng=rng)
             for _ in range(TRIES):
-                view = draw_view(
-                    image, foreground, valid, neighbour=neighbour, framing=framing, size=crop, rng=rng
-                )
+                view = draw_view(image, foreground, valid, neighbour=neighbour, framing=framing, size=crop, rng=rng)
                 if video.kind == "video" or view.target.mean() >= MIN_SUBJECT:
                     break
                 framing = draw_framing(rng, zoom=zoom)

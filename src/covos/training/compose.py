@@ -60,8 +60,8 @@ def cut_out(image: ImageArray, foreground: ProbabilityArray) -> tuple[ImageArray
 def own_step(*, rng: Generator) -> NDArray[np.float64]:
     """(x, y) by which a subject moves from one frame to the next, in shares of the background; never nothing."""
     angle = rng.uniform(0, 2 * np.pi)
-    length = np.exp(rng.uniform(*np.log(OWN_STEP)))
-    return np.array([np.cos(angle), np.sin(angle)]) * length
+    length = float(np.exp(rng.uniform(*np.log(OWN_STEP))))
+    return np.array([length * np.cos(angle), length * np.sin(angle)])
 
 
 def paste(

@@ -6,6 +6,8 @@ against the scene or stands still in it. The flow between the two is then found 
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -14,6 +16,8 @@ from numpy.typing import NDArray
 from covos.data import FrameRecord, Video, read_image
 from covos.training.augment import Neighbour
 from covos.types import ImageArray, ProbabilityArray
+
+PictureT = TypeVar("PictureT", ImageArray, ProbabilityArray)
 
 STEP = 0.02
 """Standard deviation of a step from frame to frame, in shares of the picture's width."""
@@ -44,13 +48,13 @@ def still_neighbour(image: ImageArray, foreground: ProbabilityArray, *, rng: Gen
         foreground: H x W float32 in [0, 1].
         rng: Source of everything drawn.
     """
-    camera = small_step(image.shape[:2], rng=rng)
+    camera = small_step(image.shape, rng=rng)
     scene = warp(image, camera)
     if rng.random() < RESTING:
         return Neighbour(image=scene, after=False)
-    own = _compose(small_step(image.shape[:2], rng=rng), camera)
+    own = _compose(small_step(image.shape, rng=rng), camera)
     # What the subject uncovers shows the subject again: a flaw at its rim, where flow is wrong in any case.
-    alpha = np.asarray(warp(foreground.astype(np.float32), own), np.float32)[..., None]
+    alpha = warp(foreground, own)[..., None]
     mixed = scene + (warp(image, own).astype(np.float32) - scene) * alpha
     return Neighbour(image=np.clip(mixed + 0.5, 0, 255).astype(np.uint8), after=False)
 
@@ -58,18 +62,17 @@ def still_neighbour(image: ImageArray, foreground: ProbabilityArray, *, rng: Gen
 def small_step(shape: tuple[int, ...], *, rng: Generator) -> NDArray[np.float64]:
     """2 x 3 matrix of how a picture moves from one frame to the next, about its middle."""
     height, width = shape[:2]
-    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), rng.normal(0, TURN), float(np.exp(rng.normal(0, ZOOM))))
-    matrix = np.asarray(matrix, np.float64)
+    turn, zoom = float(rng.normal(0, TURN)), float(np.exp(rng.normal(0, ZOOM)))
+    matrix = np.array(cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom), np.float64)
     # Slow steps are as common as fast ones.
     matrix[:, 2] += rng.normal(0, STEP * width, size=2) * rng.random()
     return matrix
 
 
-def warp(picture: NDArray[np.generic], matrix: NDArray[np.float64]) -> NDArray[np.generic]:
+def warp(picture: PictureT, matrix: NDArray[np.float64]) -> PictureT:
     """Move a picture or a mask; what comes in at the border is its reflection."""
-    return np.asarray(
-        cv2.warpAffine(picture, matrix, picture.shape[1::-1], borderMode=cv2.BORDER_REFLECT_101)  # type: ignore[call-overload]
-    )
+    size = picture.shape[1], picture.shape[0]
+    return np.asarray(cv2.warpAffine(picture, matrix, size, borderMode=cv2.BORDER_REFLECT_101), picture.dtype)
 
 
 def _compose(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> NDArray[np.float64]:

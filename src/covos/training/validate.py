@@ -11,8 +11,8 @@ import torch
 
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
 from covos.engines import UnsupervisedEngine
-from covos.engines.motion import Observed
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.engines.motion import Observed
 from covos.engines.references import uniform_references
 from covos.errors import InputError
 from covos.evaluation import boundary_f, jaccard
