@@ -17,7 +17,7 @@ import torch
 
 from covos.models.registry import find_model
 from covos.training import loop
-from covos.training.recipe import load_recipe
+from covos.training.registry import load_recipe
 from covos.training.sources import gather
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"

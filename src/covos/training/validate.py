@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,10 +13,10 @@ import torch
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
 from covos.engines import UnsupervisedEngine
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.engines.network import VideoNetwork
 from covos.engines.references import uniform_references
 from covos.errors import InputError
 from covos.evaluation import boundary_f, jaccard
-from covos.models.lite import CovosLite
 from covos.types import Frame
 
 
@@ -29,7 +30,7 @@ class Validation:
 
 
 def validate(
-    network: CovosLite, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
+    network: VideoNetwork[Any], dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
 ) -> Validation:
     """Segment and score the videos of a data set.
 
@@ -40,7 +41,9 @@ def validate(
         precision: See `UnsupervisedEngine`.
         every: Score every so many frames of each sequence, first and last left out as in the DAVIS-2016 protocol.
     """
-    engine = UnsupervisedEngine(network, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
+    engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
+        network, device=device, precision=precision, area=DEFAULT_AREA, batch=4
+    )
     scores = {}
     for video in dataset:
         if video.kind != "video":
