@@ -35,7 +35,8 @@ class CosnetTask:
     def __init__(self, recipe: CosnetRecipe, datasets: Sequence[Dataset]) -> None:
         self.recipe = recipe
         self.datasets = datasets
-        self.name = self.architecture = recipe.model
+        self.name: str = recipe.model
+        self.architecture: str = recipe.model
         self.pairs = len(PairBatches(datasets, recipe).pairs)
         # A step on pairs and one on pictures are a turn.
         self.turn = 2 if recipe.alternate else 1
