@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +14,10 @@ from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
 from covos.engines import UnsupervisedEngine
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
 from covos.engines.motion import Observed
+from covos.engines.network import VideoNetwork
 from covos.engines.references import uniform_references
 from covos.errors import InputError
 from covos.evaluation import boundary_f, jaccard
-from covos.models.lite import CovosLite, Features
 from covos.types import Frame
 
 
@@ -30,7 +31,7 @@ class Validation:
 
 
 def validate(
-    network: CovosLite, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
+    network: VideoNetwork[Any], dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
 ) -> Validation:
     """Segment and score the videos of a data set as a user would: with the defaults.
 
@@ -41,15 +42,17 @@ def validate(
         precision: See `UnsupervisedEngine`.
         every: See `measure`.
     """
-    engine = UnsupervisedEngine(network, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
+    engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
+        network, device=device, precision=precision, area=DEFAULT_AREA, batch=4
+    )
     return measure(engine, dataset, references=DEFAULT_REFERENCES, every=every)
 
 
-def measure(engine: UnsupervisedEngine[Features], dataset: Dataset, *, references: int, every: int) -> Validation:
+def measure(engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: int, every: int) -> Validation:
     """Segment and score the videos of a data set.
 
     Args:
-        engine: With a covos-lite.
+        engine: With the network.
         dataset: Annotated videos; an annotation's non-zero part is the subject.
         references: Frames of a video that every frame is compared with; 0 takes each for itself.
         every: Score every so many frames of each sequence, first and last left out as in the DAVIS-2016 protocol.
@@ -84,7 +87,7 @@ def measure(engine: UnsupervisedEngine[Features], dataset: Dataset, *, reference
 
 
 def _observe(
-    engine: UnsupervisedEngine[Features], records: tuple[FrameRecord, ...], wanted: Sequence[int]
+    engine: UnsupervisedEngine[Any], records: tuple[FrameRecord, ...], wanted: Sequence[int]
 ) -> Iterator[Observed]:
     return engine.observe(frames_of(records, engine.needed(wanted, frame_count=len(records))), wanted=wanted)
 

@@ -1,0 +1,52 @@
+"""``covos train`` with narrow COSNets, as one of several processes; not a test itself.
+
+    torchrun --nproc-per-node 2 tests/training/worker.py FOLDER EVENT ARGUMENTS...
+
+Each process leaves its weights as FOLDER/rank<N>.pt. EVENT is what happens in the second step: ``error0`` or
+``error1`` raises in the process of that rank, ``stop0`` or ``stop1`` sends it SIGTERM; anything else is nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from covos.cli import main
+from covos.errors import InputError
+from covos.models.cosnet import COSNETS
+from covos.training import loop
+from covos.training.cosnet import task
+
+
+def work() -> int:
+    folder, event, rank = Path(sys.argv[1]), sys.argv[2], int(os.environ.get("RANK", "0"))
+    torch.set_num_threads(1)
+    for name, config in COSNETS.items():
+        COSNETS[name] = replace(config, width=8, blocks=(1, 1, 1, 1))
+    networks = []
+    make_average, batch_losses = loop.make_average, task.batch_losses
+    loop.make_average = lambda network: (networks.append(network), make_average(network))[1]
+    steps = []
+
+    def eventful(*arguments: object, **named: object) -> object:
+        steps.append(1)
+        if len(steps) == 2 and event == f"error{rank}":
+            raise InputError("frame 7 cannot be read", why="it was removed", fix="put it back")
+        if len(steps) == 2 and event == f"stop{rank}":
+            os.kill(os.getpid(), signal.SIGTERM)
+        return batch_losses(*arguments, **named)
+
+    task.batch_losses = eventful
+    code = main(sys.argv[3:])
+    if networks:
+        torch.save(networks[0].state_dict(), folder / f"rank{rank}.pt")
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(work())
