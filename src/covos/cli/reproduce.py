@@ -46,7 +46,7 @@ def reproduce(
     typer.echo(_rows(done.evaluation, model=loaded.name, subset=done.subset), nl=False)
 
 
-def _rows(evaluation: Evaluation, *, model: str, subset: str) -> str:
+def _rows(evaluation: Evaluation, *, model: str, subset: str | None) -> str:
     """Our row above the published ones, in percent; a dash where a paper does not say."""
     from covos.evaluation.published import DAVIS2016_VAL
 
@@ -54,7 +54,7 @@ def _rows(evaluation: Evaluation, *, model: str, subset: str) -> str:
     ours = (scores.jf * 100, scores.j.mean * 100, scores.f.mean * 100)
     count = len(evaluation.sequences)
     lines: list[tuple[str, ...]] = [("method", "J&F", "J", "F", "source")]
-    lines.append((model, *(f"{value:.1f}" for value in ours), f"this run, {count} sequences of {subset}"))
+    lines.append((model, *(f"{value:.1f}" for value in ours), f"this run, {count} sequences of {subset or 'no list'}"))
     for row in DAVIS2016_VAL:
         shown = ("-" if value is None else f"{value:.1f}" for value in (row.jf, row.j, row.f))
         lines.append((row.method, *shown, row.source))
@@ -63,5 +63,9 @@ def _rows(evaluation: Evaluation, *, model: str, subset: str) -> str:
         f"{line[0]:<{widths[0]}}  " + "  ".join(f"{line[c]:>{widths[c]}}" for c in (1, 2, 3)) + f"  {line[4]}"
         for line in lines
     )
-    note = "" if subset == "val" else f"\nThe published rows are for the 20 sequences of val, not for {subset}."
+    note = (
+        ""
+        if subset == "val"
+        else f"\nThe published rows are for the 20 sequences of val, not for {subset or 'this tree'}."
+    )
     return f"{text}{note}\n"
