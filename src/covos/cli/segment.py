@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from covos.cli.failures import show
+from covos.outputs.registry import FORMATS
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -24,7 +25,13 @@ def segment(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder; with several inputs, a subfolder each.")],
     model: Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")] = "covos-lite",
     formats: Annotated[
-        list[str] | None, typer.Option("-f", "--format", help="palette or overlay; repeatable. Both by default.")
+        list[str] | None,
+        typer.Option(
+            "-f",
+            "--format",
+            metavar="NAME[=VALUE]",
+            help=f"One of {', '.join(FORMATS)}; repeatable. By default palette and overlay.",
+        ),
     ] = None,
     references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
     fusion: Annotated[
