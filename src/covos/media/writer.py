@@ -109,7 +109,7 @@ class VideoWriter:
         options = (
             {"movflags": "+faststart", "movie_timescale": str(_time_scale(time_base))}
             if preset.is_isobmff
-            else {"avoid_negative_ts": "disabled"}
+            else {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}  # no random ids: equal runs, equal files
         )
         self._container = av.open(
             str(self._partial.absolute()), "w", format=preset.container, container_options=options

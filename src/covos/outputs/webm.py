@@ -12,7 +12,7 @@ from covos.types import FrameResult
 
 
 class WebmWriter(VideoOutput):
-    """Browsers play its alpha. FFmpeg has to be told to: its own VP9 decoder drops alpha, that of libvpx does not."""
+    """Chrome and Firefox play its alpha. FFmpeg needs to be told: its own VP9 decoder drops it, libvpx does not."""
 
     name = "webm"
     preset = VP9_ALPHA
