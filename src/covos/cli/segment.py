@@ -11,11 +11,13 @@ from covos.cli.failures import show
 from covos.outputs.registry import FORMATS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from fractions import Fraction
 
     from covos.api import Saved
-    from covos.api.batch import Outcome
+    from covos.api.batch import Outcome, Tracker
     from covos.errors import CovosError
+    from covos.types import FrameResult, SourceInfo
 
 
 def segment(
@@ -72,11 +74,23 @@ def segment(
         reference_seed=reference_seed,
         frame_rate=rate,
         overwrite=overwrite,
-        track=frame_tracker(quiet=quiet),
+        track=_announcing(frame_tracker(quiet=quiet), formats or (), output=output, quiet=quiet),
     ):
         outcomes.append(outcome)
         _tell(outcome, alone=len(inputs) == 1, quiet=quiet)
     return _verdict(outcomes, allow_errors=allow_errors)
+
+
+def _announcing(track: Tracker, formats: Sequence[str], *, output: Path, quiet: bool) -> Tracker:
+    """A tracker that first says how large the results will be."""
+    from covos.outputs.estimate import size_notes
+
+    def announce(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
+        for note in () if quiet else size_notes(formats, info=info, folder=output):
+            typer.echo(f"note: {Path(info.path).name}: {note}", err=True)
+        return track(info, results)
+
+    return announce
 
 
 def _rate(text: str | None) -> Fraction | None:
