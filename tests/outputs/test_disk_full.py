@@ -1,8 +1,10 @@
 """A whole run on a disk that fills up, at several points: a clear end, and whole files only."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -54,7 +56,18 @@ def test_a_full_disk_ends_the_run_cleanly(tmp_path: Path, tree, limit: int) -> N
     assert done.returncode == EnvironmentProblem.exit_code, done.stderr
     assert "could not be written" in done.stdout or "cannot be written" in done.stdout
     assert str(target) in done.stdout
-    left = tree(target) if target.exists() else []
-    assert all(name.startswith("masks/") for name in left)
-    for name in left:
-        assert read_label_map(target / name).shape == (96, 128)
+    for name in tree(target) if target.exists() else []:
+        assert_whole(target / name)
+
+
+def assert_whole(path: Path) -> None:
+    if path.suffix == ".png":
+        assert read_label_map(path).shape == (96, 128)
+    elif path.suffix == ".json":
+        json.loads(path.read_text())
+    elif path.suffix == ".xml":
+        ElementTree.parse(path)
+    else:
+        assert path.parent.name == "labels"
+        assert path.read_text().startswith("0 ")
+        assert path.read_text().endswith("\n")

@@ -3,6 +3,7 @@
 from covos.api.functions import segment, stream
 from covos.api.model import Model, load_model
 from covos.api.output import Saved
-from covos.api.segmentation import FrameMask, Segmentation
+from covos.api.segmentation import Segmentation
+from covos.outputs import FrameMask
 
 __all__ = ["FrameMask", "Model", "Saved", "Segmentation", "load_model", "segment", "stream"]

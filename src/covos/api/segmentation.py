@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import overload
 
@@ -13,68 +12,9 @@ import numpy as np
 
 from covos.api.output import DEFAULT_FORMATS, Origin, Saved, write_results
 from covos.errors import SourceError
-from covos.masks import RLE, decode, encode
 from covos.media import Health, open_source
-from covos.outputs import OutputFolder, check_formats
-from covos.types import Frame, FrameResult, FrameStatus, LabelArray, MaskArray, SourceInfo
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameMask:
-    """The masks of one frame, run-length encoded.
-
-    Attributes:
-        index: 0-based position among the decoded frames of the source.
-        stem: Name for this frame's outputs.
-        pts: Presentation time in units of ``time_base``.
-        time_base: Seconds per unit.
-        status: Whether the decoder painted over damage.
-        confidence: In [0, 1] (see `covos.engines.confidence`).
-        size: (height, width) in pixels.
-        objects: Mask of each object id that is present.
-    """
-
-    index: int
-    stem: str
-    pts: int
-    time_base: Fraction
-    status: FrameStatus
-    confidence: float
-    size: tuple[int, int]
-    objects: Mapping[int, RLE]
-
-    @property
-    def time(self) -> float:
-        """Presentation time in seconds."""
-        return float(self.pts * self.time_base)
-
-    @property
-    def labels(self) -> LabelArray:
-        """H x W uint8; 0 = background, 1.. = object ids."""
-        labels = np.zeros(self.size, np.uint8)
-        for identity, rle in self.objects.items():
-            labels[decode(rle)] = identity
-        return labels
-
-    @property
-    def mask(self) -> MaskArray:
-        """H x W bool: any object."""
-        return self.labels > 0
-
-    @classmethod
-    def of(cls, result: FrameResult) -> FrameMask:
-        """Keep a result's masks and drop its pictures."""
-        frame = result.frame
-        return cls(
-            index=frame.index,
-            stem=frame.stem,
-            pts=frame.pts,
-            time_base=frame.time_base,
-            status=frame.status,
-            confidence=result.confidence,
-            size=frame.size,
-            objects={int(i): encode(result.labels == i) for i in np.unique(result.labels) if i},
-        )
+from covos.outputs import FrameMask, OutputFolder, check_formats
+from covos.types import Frame, FrameResult, SourceInfo
 
 
 @dataclass(frozen=True, kw_only=True)

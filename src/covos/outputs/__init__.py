@@ -4,6 +4,7 @@ from covos.outputs.background import BackgroundWriters
 from covos.outputs.base import Writer, WriterMaker
 from covos.outputs.check import check_output
 from covos.outputs.folder import OutputFolder
+from covos.outputs.frame_mask import FrameMask
 from covos.outputs.loading import load_report
 from covos.outputs.registry import FORMATS, WRITERS, check_formats, make_writer
 from covos.outputs.report import Report
@@ -13,6 +14,7 @@ __all__ = [
     "FORMATS",
     "WRITERS",
     "BackgroundWriters",
+    "FrameMask",
     "FrameRow",
     "OutputFolder",
     "Report",

@@ -8,15 +8,25 @@ from types import MappingProxyType
 
 from covos.errors import UsageError
 from covos.outputs.base import Writer, WriterMaker
+from covos.outputs.coco import CocoWriter
+from covos.outputs.cvat import CvatWriter
 from covos.outputs.folder import OutputFolder
+from covos.outputs.labelstudio import LabelStudioWriter
 from covos.outputs.overlay import OverlayWriter
 from covos.outputs.palette import PaletteWriter
+from covos.outputs.yolo import YoloWriter
+from covos.outputs.ytvis import YtvisWriter
 from covos.types import SourceInfo
 
 WRITERS: Mapping[str, WriterMaker] = MappingProxyType(
     {
+        "coco": CocoWriter,
+        "cvat": CvatWriter,
+        "labelstudio": LabelStudioWriter,
         "overlay": OverlayWriter,
         "palette": PaletteWriter,
+        "yolo": YoloWriter,
+        "ytvis": YtvisWriter,
     }
 )
 FORMATS = tuple(sorted(WRITERS))
