@@ -6,6 +6,7 @@ from covos.outputs.check import check_output
 from covos.outputs.folder import OutputFolder
 from covos.outputs.frame_mask import FrameMask
 from covos.outputs.loading import load_report
+from covos.outputs.readers import MasksRead, ReadFrame, read_masks
 from covos.outputs.registry import FORMATS, WRITERS, check_formats, make_writer
 from covos.outputs.report import Report
 from covos.outputs.schema import FrameRow, ReportContent
@@ -16,7 +17,9 @@ __all__ = [
     "BackgroundWriters",
     "FrameMask",
     "FrameRow",
+    "MasksRead",
     "OutputFolder",
+    "ReadFrame",
     "Report",
     "ReportContent",
     "Writer",
@@ -25,4 +28,5 @@ __all__ = [
     "check_output",
     "load_report",
     "make_writer",
+    "read_masks",
 ]

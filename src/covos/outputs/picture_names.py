@@ -6,7 +6,7 @@ import glob
 from functools import cached_property
 from pathlib import Path
 
-from covos.media.images import IMAGE_SUFFIXES
+from covos.media.images import IMAGE_SUFFIXES, natural_key
 from covos.types import SourceInfo
 
 
@@ -24,6 +24,10 @@ class PictureNames:
         """The name of the picture of a frame."""
         return self._files.get(stem, f"{stem}.jpg")
 
+    def stems(self) -> list[str]:
+        """The frames' names in the order of the source, as reading it gives them."""
+        return list(self._files) or [f"{index:05d}" for index in range(self._info.frame_count)]
+
     @cached_property
     def _files(self) -> dict[str, str]:
         if self._info.kind not in {"frames", "image"}:
@@ -36,4 +40,5 @@ class PictureNames:
         else:
             # Path.glob takes no absolute patterns.
             files = [Path(match) for match in glob.glob(self._info.path, recursive=True)]  # noqa: PTH207
-        return {file.stem: file.name for file in sorted(files) if file.suffix.lower() in IMAGE_SUFFIXES}
+        images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
+        return {file.stem: file.name for file in sorted(images, key=lambda file: (natural_key(str(file)), str(file)))}

@@ -28,7 +28,7 @@ class ReadFrame:
 
     Attributes:
         index: Position among the frames of the source, as far as the file tells.
-        stem: Name of the frame; None where the file has none.
+        stem: Name of the frame, of which a file name can be made; None where the file has no such name for each frame.
         pts: Presentation time in units of the file's time base; None where it has none.
         size: (height, width) in pixels.
         objects: Mask of each object that is present, by object id.
@@ -68,6 +68,9 @@ class Gathered:
     pts: int | None = None
     objects: dict[Hashable, RLE]
 
+    def __post_init__(self) -> None:
+        check_size(self.size)
+
     def add(self, key: Hashable, rle: RLE) -> None:
         """Add a mask; one of the same object is joined with it, an empty one left out."""
         if rle.size != self.size:
@@ -90,27 +93,33 @@ def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
     if not gathered:
         raise DamagedError("it has no frames")
     for each in gathered:
-        check_size(each.size)
         if each.size != gathered[0].size:
             raise DamagedError(
                 f"frame {each.index} is {_shown(each.size)}, frame {gathered[0].index} {_shown(gathered[0].size)}"
             )
     keys = dict.fromkeys(key for each in gathered for key in each.objects)
     if len(keys) > MAX_OBJECTS:
-        raise DamagedError(f"it has {len(keys)} objects, a label map holds {MAX_OBJECTS}")
+        raise DamagedError(f"it has {len(keys)} objects; a label map holds {MAX_OBJECTS}")
     ids: dict[Hashable, int] = {key: key for key in keys if type(key) is int and 1 <= key <= MAX_OBJECTS}
     free = (number for number in range(1, MAX_OBJECTS + 1) if number not in ids)
     ids.update({key: next(free) for key in keys if key not in ids})
+    stems = [each.stem for each in gathered]
+    named = all(stem is not None and is_file_name(stem) for stem in stems) and len(set(stems)) == len(stems)
     return tuple(
         ReadFrame(
             index=each.index,
-            stem=each.stem,
+            stem=each.stem if named else None,
             pts=each.pts,
             size=each.size,
             objects=dict(sorted((ids[key], rle) for key, rle in each.objects.items())),
         )
         for each in gathered
     )
+
+
+def is_file_name(stem: str) -> bool:
+    """Whether a frame's name may become part of a path: a file must not lead its reader out of the output folder."""
+    return stem.strip(". ") != "" and not set(stem) & {"/", "\\", "\0"}
 
 
 def in_order(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from covos.errors import AnnotationError
 from covos.media.images import natural_key
@@ -27,6 +28,7 @@ from covos.outputs.readers.base import (
 
 _OURS = re.compile(r"object (\d{1,3})")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name of an uploaded file
+_LOCAL = re.compile(r"[?&]d=([^&]*)")
 _SHAPES = {"x", "points", "vertices"}
 
 
@@ -41,6 +43,8 @@ def read_labelstudio(path: Path, content: Any) -> MasksRead:
         DamagedError: It is damaged, or holds other shapes than brush masks.
     """
     tasks = [(f"task {place}", task) for place, task in enumerate(content)]
+    for of, task in tasks:
+        field(task, "data", dict, of=of)
     sizes = {of: _size(of, task) for of, task in tasks}
     known = next((size for size in sizes.values() if size is not None), None)
     if known is None:
@@ -53,28 +57,31 @@ def read_labelstudio(path: Path, content: Any) -> MasksRead:
 
 
 def _frame(task: Any, *, of: str, place: int, size: tuple[int, int]) -> Gathered:
-    data = field(task, "data", dict, of=of)
+    data = task["data"]
     number = data.get("frame")
     stem = _stem(field(data, "image", str, of=of))
     frame = Gathered(index=number if isinstance(number, int) else place, stem=stem, size=size, objects={})
     for region in _masks(task, of=of):
         value = region["value"]
-        labels = value.get("brushlabels") or value.get("labels") or ["object 1"]
-        ours = _OURS.fullmatch(str(labels[0]))
+        label = _label(value)
+        ours = _OURS.fullmatch(label)
         if region.get("image_rotation"):
             raise DamagedError(f"{of}: its picture is rotated by {region['image_rotation']} degrees")
         try:
             rle = unpack(field(value, "rle", list, of=of), size=size)
         except AnnotationError as error:
             raise DamagedError(f"{of}: {error.what}: {error.why}") from error
-        frame.add(int(ours[1]) if ours else str(labels[0]), rle)
+        frame.add(int(ours[1]) if ours else label, rle)
     return frame
 
 
 def _masks(task: Any, *, of: str) -> Iterator[Any]:
     """The brush regions of the task's last word."""
-    said = [each for each in task.get("annotations") or () if not each.get("was_cancelled")]
-    said = said or list(task.get("predictions") or ())
+    said: list[Any] = []
+    for name in ("predictions", "annotations"):
+        given = field(task, name, list, of=of) if task.get(name) else []
+        results = [each for each in given if isinstance(each, dict) and not each.get("was_cancelled")]
+        said = results or said
     for region in field(said[-1], "result", list, of=of) if said else ():
         value = field(region, "value", dict, of=f"a region of {of}")
         if value.get("format") == "rle":
@@ -83,13 +90,21 @@ def _masks(task: Any, *, of: str) -> Iterator[Any]:
             raise DamagedError(f"{of} has a region of type {region.get('type')!r}; brush masks are read")
 
 
+def _label(value: Any) -> str:
+    """What a region is called; a brush without labels is all of one object."""
+    for name in ("brushlabels", "labels"):
+        if isinstance(value.get(name), list) and value[name]:
+            return str(value[name][0])
+    return "object 1"
+
+
 def _size(of: str, task: Any) -> tuple[int, int] | None:
     for region in _masks(task, of=of):
         height = field(region, "original_height", int, of=f"a region of {of}")
         size = height, field(region, "original_width", int, of=f"a region of {of}")
         check_size(size)
         return size
-    data = field(task, "data", dict, of=of)
+    data = task["data"]
     if isinstance(data.get("height"), int) and isinstance(data.get("width"), int):
         check_size((data["height"], data["width"]))
         return data["height"], data["width"]
@@ -98,5 +113,6 @@ def _size(of: str, task: Any) -> tuple[int, int] | None:
 
 def _stem(image: str) -> str:
     """The name of a picture from its address: a path, a URL, or Label Studio's own ``...?d=frames/00000.jpg``."""
-    name = re.split(r"[/=\\]", image)[-1].split("?")[0]
-    return Path(_UPLOADED.sub("", name)).stem
+    local = _LOCAL.search(image)
+    path = unquote(local[1] if local else image.split("?", maxsplit=1)[0])
+    return Path(_UPLOADED.sub("", re.split(r"[/\\]", path)[-1])).stem

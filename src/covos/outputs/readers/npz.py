@@ -1,4 +1,4 @@
-"""Read ``.npz`` archives of label maps: ``masks`` N x H x W uint8; ``times`` in seconds and ``stems`` if they are there.
+"""Read ``.npz`` archives of label maps: ``masks`` N x H x W uint8, and ``times`` (in seconds) and ``stems`` if there.
 
 Frame by frame: what the archive unpacks to may be far larger than the memory.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import zipfile
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
@@ -37,7 +38,7 @@ def read_npz(path: Path) -> MasksRead:
             stems = _list(archive, "stems", kinds="U")
             with archive.open(MASKS) as file:
                 frames = _frames(file, times=times, stems=stems)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise DamagedError(" ".join(str(error).split())) from error
     return MasksRead(
         format="npz", path=path, frames=numbered(frames), time_base=None if times is None else _MICROSECOND
