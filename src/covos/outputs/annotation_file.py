@@ -24,6 +24,7 @@ class AnnotationFile(ABC):
 
     name: ClassVar[str]
     file_name: ClassVar[str]
+    labels_only: ClassVar[bool] = True
     warnings: tuple[str, ...] = ()
 
     def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> None:

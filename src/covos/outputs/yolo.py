@@ -24,6 +24,7 @@ class YoloWriter:
     """Writes a text file a frame, empty where the frame has no object."""
 
     name = "yolo"
+    labels_only = True
 
     def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> None:
         self._folder = folder
