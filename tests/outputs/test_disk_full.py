@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -95,5 +96,9 @@ def is_whole(path: Path) -> None:
             assert content["masks"].shape == (8, 48, 64)
     elif path.suffix == ".json":
         json.loads(path.read_text())
+    elif path.suffix == ".xml":
+        ElementTree.parse(path)
+    elif path.suffix == ".txt":
+        assert path.read_text() == "" or path.read_text().endswith("\n")
     else:
         assert path.stat().st_size > 700

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from covos.outputs.base import Writer, WriterMaker
     from covos.outputs.check import check_output
     from covos.outputs.folder import OutputFolder
+    from covos.outputs.frame_mask import FrameMask
     from covos.outputs.loading import load_report
+    from covos.outputs.readers import MasksRead, ReadFrame, read_masks
     from covos.outputs.report import Report
     from covos.outputs.schema import FrameRow, ReportContent
 
@@ -20,8 +22,11 @@ __all__ = [
     "FORMATS",
     "WRITERS",
     "BackgroundWriters",
+    "FrameMask",
     "FrameRow",
+    "MasksRead",
     "OutputFolder",
+    "ReadFrame",
     "Report",
     "ReportContent",
     "Writer",
@@ -30,18 +35,23 @@ __all__ = [
     "check_output",
     "load_report",
     "make_writer",
+    "read_masks",
 ]
 
 _HOMES = {
     "BackgroundWriters": "background",
+    "FrameMask": "frame_mask",
     "FrameRow": "schema",
+    "MasksRead": "readers",
     "OutputFolder": "folder",
+    "ReadFrame": "readers",
     "Report": "report",
     "ReportContent": "schema",
     "Writer": "base",
     "WriterMaker": "base",
     "check_output": "check",
     "load_report": "loading",
+    "read_masks": "readers",
 }
 
 

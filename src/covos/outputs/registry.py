@@ -24,9 +24,12 @@ _HOMES = {
     "background": "backdrop:BackdropWriter",
     "binary": "binary:BinaryWriter",
     "blur": "blur:BlurWriter",
+    "coco": "coco:CocoWriter",
     "cutout": "cutout:CutoutWriter",
+    "cvat": "cvat:CvatWriter",
     "ffv1": "ffv1:Ffv1Writer",
     "green": "green:GreenWriter",
+    "labelstudio": "labelstudio:LabelStudioWriter",
     "matte": "matte:MatteWriter",
     "matte-video": "matte_video:MatteVideoWriter",
     "npz": "npz:NpzWriter",
@@ -38,6 +41,8 @@ _HOMES = {
     "rgba": "rgba:RgbaWriter",
     "sheet": "sheet:SheetWriter",
     "webm": "webm:WebmWriter",
+    "yolo": "yolo:YoloWriter",
+    "ytvis": "ytvis:YtvisWriter",
 }
 FORMATS = tuple(sorted(_HOMES))
 """Names of the formats, sorted."""
