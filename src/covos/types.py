@@ -22,7 +22,7 @@ MaskArray: TypeAlias = NDArray[np.bool_]
 """H x W, bool."""
 
 FrameStatus: TypeAlias = Literal["ok", "concealed"]
-SourceKind: TypeAlias = Literal["video", "frames", "image"]
+SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,7 +62,8 @@ class SourceInfo:
 
     Attributes:
         path: As given by the user.
-        kind: ``"video"``, ``"frames"`` (a folder or glob) or ``"image"``.
+        kind: ``"video"``, ``"frames"`` (a folder or glob) or ``"image"``; ``"masks"`` where all there is are masks
+            that were read back, without pictures.
         height: Displayed height in pixels (rotation applied), of the first frame.
         width: Displayed width in pixels.
         frame_count: Frames that the source promises: packets of the video stream, or files.

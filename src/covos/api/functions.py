@@ -8,11 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from covos.api.model import Model, load_model
-from covos.api.segmentation import FrameMask, Segmentation
+from covos.api.segmentation import Segmentation
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.media import Source, open_source
 from covos.models.fusion import Fusion
 from covos.models.registry import DEFAULT_MODEL
+from covos.outputs import FrameMask
 from covos.runtime.precision import Precision
 from covos.types import FrameResult
 

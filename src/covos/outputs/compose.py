@@ -1,0 +1,77 @@
+"""The subject as an editor wants it: its colours, its alpha, and both laid over something else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.types import FrameResult, ImageArray
+
+
+def alpha_of(result: FrameResult) -> NDArray[np.uint8]:
+    """How opaque each pixel is: the probability that it belongs to the subject.
+
+    Returns:
+        H x W uint8; 255 is opaque.
+    """
+    return np.asarray(cv2.convertScaleAbs(result.probability, alpha=255), np.uint8)
+
+
+def subject_colours(result: FrameResult) -> ImageArray:
+    """The colours of the subject, also where the background shines through.
+
+    Every format with alpha, and every one that lays the subject over something else, takes its colours from here.
+
+    Returns:
+        H x W x 3 uint8 RGB: the source's own.
+    """
+    return result.frame.image
+
+
+def subject_rgba(result: FrameResult) -> NDArray[np.uint8]:
+    """The subject with straight alpha, the source's colours kept even where nothing is seen of them.
+
+    Returns:
+        H x W x 4 uint8 RGBA.
+    """
+    return np.dstack([subject_colours(result), alpha_of(result)])
+
+
+def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
+    """The subject over another picture of the same size, mixed as players and browsers mix.
+
+    Args:
+        result: Of the frame.
+        background: H x W x 3 uint8 RGB.
+
+    Returns:
+        H x W x 3 uint8 RGB, a new array.
+    """
+    alpha = result.probability
+    return np.asarray(cv2.blendLinear(subject_colours(result), background, alpha, 1 - alpha), np.uint8)
+
+
+def blurred_background(image: ImageArray, probability: NDArray[np.float32], *, sigma: float) -> ImageArray:
+    """The picture out of focus, as if the subject were not there: its colours do not bleed into what is around it.
+
+    A normalised convolution: colours are weighted by how much they are background, and divided by the blurred weight.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        probability: H x W float32, of the subject.
+        sigma: Of the Gaussian, in pixels.
+
+    Returns:
+        H x W x 3 uint8 RGB.
+    """
+    height, width = probability.shape
+    # A blurred picture has no detail to lose: a smaller one gives the same at a fraction of the time.
+    step = max(1, int(sigma / 4))
+    size = max(1, width // step), max(1, height // step)
+    # Never quite zero, so that a picture that is all subject keeps its colours.
+    weight = cv2.resize(1 - probability, size, interpolation=cv2.INTER_AREA).clip(1e-3, 1)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) * weight[..., None]
+    spread = [cv2.GaussianBlur(each, (0, 0), sigma / step) for each in (small, weight)]
+    blurred = (spread[0] / spread[1][..., None]).clip(0, 255)
+    return np.rint(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)).astype(np.uint8)
