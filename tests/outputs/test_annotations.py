@@ -419,3 +419,28 @@ def test_the_same_masks_give_the_same_bytes(tmp_path: Path, name: str) -> None:
         return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
     assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+@pytest.mark.parametrize("name", ["coco", "cvat", "labelstudio"])
+def test_frames_go_to_the_disk_as_they_come(tmp_path: Path, name: str) -> None:
+    """What waits in memory is a buffer, not the clip; and an abort leaves nothing of it on the disk."""
+    labels = np.random.default_rng(0).integers(0, 3, (40, 60), np.uint8)
+    info = SourceInfo(
+        path="clip.mp4",
+        kind="video",
+        height=40,
+        width=60,
+        frame_count=60,
+        frame_rate=Fraction(25),
+        duration=None,
+        time_base=Fraction(1, 25),
+    )
+    writer = make_writer(name, OutputFolder(tmp_path), info=info, source_path=Path("clip.mp4"))
+    sizes = []
+    for index in range(60):
+        writer.write(result_of(index, labels))
+        (unfinished,) = tmp_path.glob(".*.partial.*")
+        sizes.append(unfinished.stat().st_size)
+    assert sizes[-1] > 1.9 * sizes[29] > 50_000
+    writer.abort()
+    assert [path.name for path in tmp_path.iterdir()] == [".covos-files"]
