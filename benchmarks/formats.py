@@ -3,9 +3,10 @@
     python benchmarks/formats.py [--frames 20] [--rounds 2] [--formats webm prores ...]
 
 Takes frames of the example clip with the masks that the default model finds, scales both to each size, and gives the
-same results to the writer of every format, one after the other, on the calling thread. Prints milliseconds and
-megabytes for 100 frames (the best of the rounds), and bytes a pixel, from which `covos.outputs.estimate` says how
-large a result will be.
+same results to the writer of every format, one after the other, on the calling thread. Prints, for 100 frames and as
+the best of the rounds, milliseconds by the clock, milliseconds of processor time (which a busy machine changes less,
+and which encoders spread over their threads), megabytes, and bytes a pixel, from which `covos.outputs.estimate` says
+how large a result will be.
 """
 
 from __future__ import annotations
@@ -39,17 +40,17 @@ def scaled(result: FrameResult, size: tuple[int, int]) -> FrameResult:
     return replace(result, frame=replace(result.frame, image=image), probability=probability, labels=labels)
 
 
-def cost(name: str, info: SourceInfo, results: list[FrameResult]) -> tuple[float, int]:
-    """Seconds and bytes of writing the results in one format."""
+def cost(name: str, info: SourceInfo, results: list[FrameResult]) -> tuple[float, float, int]:
+    """Seconds by the clock, seconds of processor time, and bytes of writing the results in one format."""
     with tempfile.TemporaryDirectory() as place:
         folder = OutputFolder(Path(place) / "out")
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         writer = make_writer(name, folder, info=info, source_path=EXAMPLE)
         for result in results:
             writer.write(result)
         writer.close()
-        seconds = time.perf_counter() - started
-        return seconds, sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
+        seconds, work = time.perf_counter() - started, time.process_time() - worked
+        return seconds, work, sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
 
 
 def main() -> None:
@@ -67,13 +68,14 @@ def main() -> None:
         resized = replace(info, height=size[0], width=size[1])
         pixels = len(results) * size[0] * size[1]
         print(f"{label}: for 100 frames of {size[1]}x{size[0]}, from {len(results)}")
-        print(f"  {'format':12} {'ms':>7} {'MB':>8} {'bytes/pixel':>12}")
+        print(f"  {'format':12} {'ms':>7} {'cpu ms':>7} {'MB':>8} {'bytes/pixel':>12}")
         for name in arguments.formats:
             outcomes = [cost(name, resized, results) for _ in range(arguments.rounds)]
-            seconds, size_bytes = min(outcomes)
+            seconds, work, size_bytes = (min(column) for column in zip(*outcomes, strict=True))
             per_hundred = 100 / len(results)
             print(
-                f"  {name:12} {1000 * seconds * per_hundred:7.0f} {size_bytes * per_hundred / 1e6:8.1f} "
+                f"  {name:12} {1000 * seconds * per_hundred:7.0f} {1000 * work * per_hundred:7.0f} "
+                f"{size_bytes * per_hundred / 1e6:8.1f} "
                 f"{size_bytes / pixels:12.3f}"
             )
 

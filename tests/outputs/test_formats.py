@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -305,6 +306,17 @@ def test_a_source_in_which_nothing_is_found(tmp_path: Path, info, result) -> Non
     assert [mask.max() for mask in png_folder(tmp_path / "binary" / "binary" / "1")] == [0, 0, 0]
     assert {picture.shape for picture in png_folder(tmp_path / "cutout" / "cutout")} == {(48, 64, 4)}
     assert all(picture[..., 3].max() == 0 for picture in png_folder(tmp_path / "cutout" / "cutout"))
+
+
+def test_the_page_names_the_file_of_every_format(tmp_path: Path, info, result) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| `([^`]+)` \|", page, re.MULTILINE))
+    assert sorted(rows) == list(FORMATS)
+    for name, file in rows.items():
+        writer = make_writer(name, OutputFolder(tmp_path / name), info=info(), source_path=tmp_path)
+        writer.write(result(0))
+        writer.close()
+        assert (tmp_path / name / file.replace("<stem>", "00000").replace("<id>", "1")).is_file()
 
 
 def test_a_picture_as_background_fills_the_frame(tmp_path: Path, info, result) -> None:

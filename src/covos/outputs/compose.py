@@ -6,16 +6,27 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.types import FrameResult, ImageArray
+from covos.types import FrameResult, ImageArray, ProbabilityArray
+
+
+def opacity_of(result: FrameResult) -> ProbabilityArray:
+    """How opaque each pixel is: the probability that it belongs to the subject.
+
+    Every soft format takes its alpha from here.
+
+    Returns:
+        H x W float32 in [0, 1].
+    """
+    return result.probability
 
 
 def alpha_of(result: FrameResult) -> NDArray[np.uint8]:
-    """How opaque each pixel is: the probability that it belongs to the subject.
+    """The same in whole numbers.
 
     Returns:
         H x W uint8; 255 is opaque.
     """
-    return np.asarray(cv2.convertScaleAbs(result.probability, alpha=255), np.uint8)
+    return np.asarray(cv2.convertScaleAbs(opacity_of(result), alpha=255), np.uint8)
 
 
 def subject_colours(result: FrameResult) -> ImageArray:
@@ -48,29 +59,29 @@ def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
     Returns:
         H x W x 3 uint8 RGB, a new array.
     """
-    alpha = result.probability
+    alpha = opacity_of(result)
     return np.asarray(cv2.blendLinear(subject_colours(result), background, alpha, 1 - alpha), np.uint8)
 
 
-def blurred_background(image: ImageArray, probability: NDArray[np.float32], *, sigma: float) -> ImageArray:
+def blurred_background(image: ImageArray, opacity: ProbabilityArray, *, sigma: float) -> ImageArray:
     """The picture out of focus, as if the subject were not there: its colours do not bleed into what is around it.
 
     A normalised convolution: colours are weighted by how much they are background, and divided by the blurred weight.
 
     Args:
         image: H x W x 3 uint8 RGB.
-        probability: H x W float32, of the subject.
+        opacity: H x W float32, of the subject.
         sigma: Of the Gaussian, in pixels.
 
     Returns:
         H x W x 3 uint8 RGB.
     """
-    height, width = probability.shape
+    height, width = opacity.shape
     # A blurred picture has no detail to lose: a smaller one gives the same at a fraction of the time.
     step = max(1, int(sigma / 4))
     size = max(1, width // step), max(1, height // step)
     # Never quite zero, so that a picture that is all subject keeps its colours.
-    weight = cv2.resize(1 - probability, size, interpolation=cv2.INTER_AREA).clip(1e-3, 1)
+    weight = cv2.resize(1 - opacity, size, interpolation=cv2.INTER_AREA).clip(1e-3, 1)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) * weight[..., None]
     spread = [cv2.GaussianBlur(each, (0, 0), sigma / step) for each in (small, weight)]
     blurred = (spread[0] / spread[1][..., None]).clip(0, 255)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.errors import UsageError
-from covos.outputs.compose import alpha_of
+from covos.outputs.compose import alpha_of, opacity_of
 from covos.outputs.folder import OutputFolder
 from covos.outputs.pictures import PictureOutput
 from covos.types import FrameResult, SourceInfo
@@ -34,4 +34,4 @@ class MatteWriter(PictureOutput):
         """H x W uint8 or uint16."""
         if not self._is_deep:
             return alpha_of(result)
-        return np.asarray(np.rint(result.probability * np.float32(65535)), np.uint16)
+        return np.asarray(np.rint(opacity_of(result) * np.float32(65535)), np.uint16)

@@ -17,13 +17,11 @@ class Kept:
     """A frame that was kept, small.
 
     Attributes:
-        position: Among the results, from 0.
         stem: Of the frame.
         time: In seconds.
         image: H x W x 3 uint8 RGB, the objects drawn in, of square pixels.
     """
 
-    position: int
     stem: str
     time: float
     image: ImageArray
@@ -71,7 +69,6 @@ class EvenSample:
         image = cv2.resize(result.frame.image, size, interpolation=interpolation)
         labels = cv2.resize(result.labels, size, interpolation=cv2.INTER_NEAREST)
         return Kept(
-            position=self._count,
             stem=result.frame.stem,
             time=result.frame.time,
             image=draw_overlay(np.asarray(image, np.uint8), np.asarray(labels, np.uint8)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,15 @@ class Spool:
 
     Args:
         folder: An existing one, on the disk that the results go to.
+
+    Raises:
+        EnvironmentProblem: It cannot be written to.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
+        with self._explained():
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
         self._entries: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
 
     def append(self, array: NDArray[Any]) -> None:
@@ -36,15 +41,9 @@ class Spool:
             EnvironmentProblem: The disk is full.
         """
         packed = zlib.compress(array.tobytes(), level=1)
-        try:
+        with self._explained():
             self._file.write(packed)
             self._file.flush()
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"{self._folder} cannot be written to",
-                why=f"{error.strerror or error}, while frames were put aside",
-                fix="free some space, or write to another disk",
-            ) from error
         self._entries.append((len(packed), array.dtype, array.shape))
 
     def __len__(self) -> int:
@@ -58,4 +57,16 @@ class Spool:
 
     def close(self) -> None:
         """Remove the file."""
-        self._file.close()
+        with suppress(OSError):  # bytes that the disk refused before are refused again
+            self._file.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise EnvironmentProblem(
+                f"{self._folder} cannot be written to",
+                why=f"{error.strerror or error}, while frames were put aside",
+                fix="free some space, or write to another disk",
+            ) from error
