@@ -12,6 +12,7 @@ from covos.data import Video, open_dataset
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.errors import CovosError, SourceError
 from covos.evaluation import Evaluation, evaluate
+from covos.masks.refine import Refinement, check_refinement
 from covos.outputs import load_report
 
 PROTOCOL: Final = "davis2016"
@@ -40,6 +41,7 @@ def reproduce_davis2016(
     output: Path,
     model: Model,
     references: int = DEFAULT_REFERENCES,
+    refine: Refinement = "none",
     subset: str | None = None,
     workers: int = 1,
     track: Tracker = lambda _, results: results,
@@ -54,6 +56,7 @@ def reproduce_davis2016(
         output: Folder; a subfolder for each sequence.
         model: To segment with.
         references: See `Model.stream`.
+        refine: See `Model.stream`.
         subset: Of the data set's lists; ``val``, or else ``val_open``, if not given.
         workers: Processes that score.
         track: Passes the results of a sequence on, and may count them.
@@ -70,19 +73,24 @@ def reproduce_davis2016(
             fix="name one with --subset",
         )
     chosen = dataset.subset(dataset.splits[name])
-    wanted = dict(model.origin(references=references, fusion=None, reference_seed=None, formats=list(FORMATS)).settings)
+    origin = model.origin(
+        references=references, fusion=None, reference_seed=None, refine=check_refinement(refine), formats=list(FORMATS)
+    )
+    wanted = dict(origin.settings)
     reused = tuple(video.name for video in chosen if _is_done(output / video.name, video, model, wanted))
     for video in chosen:
         if video.name in reused:
             continue
-        (outcome,) = _segment(video, output=output, model=model, references=references, track=track)
+        (outcome,) = _segment(video, output=output, model=model, references=references, refine=refine, track=track)
         if outcome.error is not None:
             raise outcome.error
     evaluation = evaluate(output, root, protocol=PROTOCOL, subset=name, workers=workers)
     return Reproduction(subset=name, reused=reused, evaluation=evaluation)
 
 
-def _segment(video: Video, *, output: Path, model: Model, references: int, track: Tracker) -> list[Outcome]:
+def _segment(
+    video: Video, *, output: Path, model: Model, references: int, refine: Refinement, track: Tracker
+) -> list[Outcome]:
     return list(
         segment_to_folders(
             [str(_folder(video))],
@@ -90,6 +98,7 @@ def _segment(video: Video, *, output: Path, model: Model, references: int, track
             load=lambda: model,
             formats=FORMATS,
             references=references,
+            refine=refine,
             overwrite=True,  # what is there is an unfinished or an older result of this command
             track=track,
         )
