@@ -99,8 +99,8 @@ class _Simplices:
     def _strides(cells: Tensor) -> Tensor:
         """How much a step along each axis adds to a code; 0 for the last, which follows from the others."""
         d = cells.shape[1] - 1
-        # In units of 1: a corner is up to d + 1 away from the cell's origin, and a neighbour d more.
-        spans = ((cells.amax(0) - cells.amin(0) + 1) * (d + 1) + 2 * (2 * d + 1)).tolist()[:d]
+        # A corner is up to d away from the origin of its cell, either way, and a neighbour d more.
+        spans = ((cells.amax(0) - cells.amin(0)) * (d + 1) + 4 * d + 1).tolist()[:d]
         if math.prod(spans) >= _CODES:
             raise ValueError(f"the points span {spans} steps of the lattice, more than can be numbered")
         return torch.tensor([*(math.prod(spans[axis + 1 :]) for axis in range(d)), 0], device=cells.device)
