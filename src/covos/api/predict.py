@@ -17,6 +17,7 @@ from covos.data import Dataset, Video
 from covos.data.base import some
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.masks.refine import Refinement, check_refinement
 from covos.models.fusion import Fusion
 from covos.outputs import load_report
 from covos.runtime.atomic import atomic_path
@@ -51,6 +52,7 @@ def predict(
     model: Model,
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
+    refine: Refinement = "none",
     reference_seed: int | None = None,
     archive: bool = False,
     track: Tracker = lambda _, results: results,
@@ -67,6 +69,7 @@ def predict(
         model: To segment with.
         references: See `Model.stream`.
         fusion: See `Model.stream`.
+        refine: See `Model.stream`.
         reference_seed: See `Model.stream`.
         archive: Whether to pack the masks into ``submission.zip``, as the challenge of the data set takes them.
         track: Passes the results of a video on, and may count them.
@@ -83,7 +86,9 @@ def predict(
     manifest = Manifest(
         model=model.name,
         sha256=model.entry.card.sha256,
-        settings=model.origin(references=references, fusion=chosen, reference_seed=reference_seed).settings,
+        settings=model.origin(
+            references=references, fusion=chosen, reference_seed=reference_seed, refine=check_refinement(refine)
+        ).settings,
         root=str(dataset.root.resolve()),
         layout=dataset.layout,
         subset=dataset.videos[0].subset,
@@ -106,6 +111,7 @@ def predict(
             formats=("palette",),
             references=references,
             fusion=chosen,
+            refine=refine,
             reference_seed=reference_seed,
             overwrite=True,  # what is there is what a stopped run left
             track=track,

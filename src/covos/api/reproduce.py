@@ -12,6 +12,7 @@ from covos.api.predict import predict
 from covos.api.subset import open_subset
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.evaluation import Evaluation, evaluate
+from covos.masks.refine import Refinement
 
 PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("2016/val", "val", "val_open")
@@ -38,6 +39,7 @@ def reproduce_davis2016(
     output: Path,
     model: Model,
     references: int = DEFAULT_REFERENCES,
+    refine: Refinement = "none",
     subset: str | None = None,
     workers: int = 1,
     track: Tracker = lambda _, results: results,
@@ -49,6 +51,7 @@ def reproduce_davis2016(
         output: Folder; see `covos.api.predict.predict`.
         model: To segment with.
         references: See `Model.stream`.
+        refine: See `Model.stream`.
         subset: Of the data set's lists; ``val``, or else ``val_open``, if not given; of 2016's lists first.
         workers: Processes that score.
         track: Passes the results of a sequence on, and may count them.
@@ -60,7 +63,7 @@ def reproduce_davis2016(
     """
     dataset = open_subset(root, subset=_list_name(root, subset), otherwise=VALIDATION_SUBSETS, layout="davis")
     name = dataset.videos[0].subset
-    done = predict(dataset, output=output, model=model, references=references, track=track)
+    done = predict(dataset, output=output, model=model, references=references, refine=refine, track=track)
     evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
     return Reproduction(subset=name, reused=done.reused, evaluation=evaluation)
 

@@ -31,6 +31,9 @@ def predict(
     reference_seed: Annotated[
         int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
     ] = None,
+    refine: Annotated[
+        Literal["none", "guided", "crf"], typer.Option(help="Fit the masks to the picture's edges.")
+    ] = "none",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
@@ -61,6 +64,7 @@ def predict(
         references=references,
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,
+        refine=refine,
         archive=archive,
         track=frame_tracker(quiet=quiet),
     )

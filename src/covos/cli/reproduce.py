@@ -18,6 +18,9 @@ def reproduce(
     model: Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")] = "covos-lite",
     subset: Annotated[str | None, typer.Option(help="List of sequences; val or else val_open if not given.")] = None,
     references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
+    refine: Annotated[
+        Literal["none", "guided", "crf"], typer.Option(help="Fit the masks to the picture's edges.")
+    ] = "none",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
@@ -36,6 +39,7 @@ def reproduce(
         output=output,
         model=loaded,
         references=references,
+        refine=refine,
         subset=subset,
         workers=threads,
         track=frame_tracker(quiet=quiet),

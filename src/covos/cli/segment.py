@@ -43,6 +43,10 @@ def segment(
     reference_seed: Annotated[
         int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
     ] = None,
+    refine: Annotated[
+        Literal["none", "guided", "crf"],
+        typer.Option(help="Fit the masks to the picture's edges: guided filter (fast) or dense CRF (slow)."),
+    ] = "none",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
     frame_rate: Annotated[
@@ -72,6 +76,7 @@ def segment(
         references=references,
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,
+        refine=refine,
         frame_rate=rate,
         overwrite=overwrite,
         track=_announcing(frame_tracker(quiet=quiet), formats or (), output=output, quiet=quiet),
