@@ -18,6 +18,7 @@ from PIL import Image
 
 from covos.errors import SourceError, UsageError
 from covos.masks import draw_overlay
+from covos.masks.refine import foreground_colours
 from covos.media import open_source
 from covos.outputs import FORMATS, OutputFolder, make_writer
 from covos.outputs.registry import check_formats
@@ -109,17 +110,30 @@ def video(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
 # ---- what each file should hold ------------------------------------------------------------------------------------
 
 
+def opacity(result: FrameResult) -> NDArray[Any]:
+    """A tenth at each end of the range counts as sure."""
+    return np.clip((result.probability - 0.1) / 0.8, 0, 1).astype(np.float32)
+
+
 def alpha(result: FrameResult) -> NDArray[Any]:
-    return np.rint(result.probability * 255)
+    return np.rint(opacity(result) * 255)
+
+
+def colours(result: FrameResult) -> NDArray[Any]:
+    """The source's own, but for mixed pixels."""
+    weight, image = opacity(result), result.frame.image
+    mixed = (weight > 0) & (weight < 1)
+    assert mixed.any()
+    return np.where(mixed[..., None], foreground_colours(image, weight), image)
 
 
 def over(result: FrameResult, background: Any) -> NDArray[Any]:
-    weight = result.probability[..., None]
-    return result.frame.image * weight + np.asarray(background) * (1 - weight)
+    weight = opacity(result)[..., None]
+    return colours(result) * weight + np.asarray(background) * (1 - weight)
 
 
 def rgba(result: FrameResult) -> NDArray[Any]:
-    return np.dstack([result.frame.image, alpha(result)])
+    return np.dstack([colours(result), alpha(result)])
 
 
 VIDEOS: dict[str, tuple[str, Callable[[FrameResult], NDArray[Any]], float, float]] = {
@@ -215,7 +229,7 @@ def test_pictures(source: Path) -> None:
         for found, result in zip(png_folder(out / "binary" / "binary" / str(identity)), results, strict=True):
             np.testing.assert_array_equal(found, np.where(result.labels == identity, 255, 0))
     for found, result in zip(png_folder(out / "matte" / "matte"), results, strict=True):
-        np.testing.assert_array_equal(found, alpha(result))
+        np.testing.assert_array_equal(found, np.rint(result.probability * 255))
     for found, result in zip(png_folder(out / "rgba" / "rgba"), results, strict=True):
         np.testing.assert_array_equal(found, rgba(result))
     with np.load(out / "npz" / "masks.npz") as content:

@@ -6,18 +6,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from covos.masks.refine import foreground_colours
 from covos.types import FrameResult, ImageArray, ProbabilityArray
+
+SURE = 0.1
+"""A probability this near to 0 or 1 is taken for it."""
 
 
 def opacity_of(result: FrameResult) -> ProbabilityArray:
-    """How opaque each pixel is: the probability that it belongs to the subject.
+    """How opaque each pixel is.
+
+    The probability that it belongs to the subject, with what is nearly sure made sure: a network is never quite
+    certain, and an interior of 0.98 lets the background through, while one of 0.02 leaves ghosts of other things.
 
     Every soft format takes its alpha from here.
 
     Returns:
         H x W float32 in [0, 1].
     """
-    return result.probability
+    stretched = (result.probability - SURE) / (1 - 2 * SURE)
+    return np.asarray(np.clip(stretched, 0, 1, out=stretched), np.float32)
 
 
 def alpha_of(result: FrameResult) -> NDArray[np.uint8]:
@@ -35,9 +43,15 @@ def subject_colours(result: FrameResult) -> ImageArray:
     Every format with alpha, and every one that lays the subject over something else, takes its colours from here.
 
     Returns:
-        H x W x 3 uint8 RGB: the source's own.
+        H x W x 3 uint8 RGB: the source's own where a pixel is all subject or all background; in between, what the
+        subject adds to the mix, so that a cut-out has no fringe of its old background.
     """
-    return result.frame.image
+    alpha = opacity_of(result)
+    mixed = (alpha > 0) & (alpha < 1)
+    image = result.frame.image
+    if not mixed.any():
+        return image
+    return np.asarray(np.where(mixed[..., None], foreground_colours(image, alpha), image), np.uint8)
 
 
 def subject_rgba(result: FrameResult) -> NDArray[np.uint8]:

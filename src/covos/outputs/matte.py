@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from covos.errors import UsageError
-from covos.outputs.compose import alpha_of, opacity_of
 from covos.outputs.folder import OutputFolder
 from covos.outputs.pictures import PictureOutput
 from covos.types import FrameResult, SourceInfo
 
 
 class MatteWriter(PictureOutput):
-    """The probability that each pixel belongs to the subject; white is certain."""
+    """The probability that each pixel belongs to the subject, as computed; white is certain."""
 
     name = "matte"
 
@@ -33,5 +33,5 @@ class MatteWriter(PictureOutput):
     def picture(self, result: FrameResult) -> NDArray[Any]:
         """H x W uint8 or uint16."""
         if not self._is_deep:
-            return alpha_of(result)
-        return np.asarray(np.rint(opacity_of(result) * np.float32(65535)), np.uint16)
+            return np.asarray(cv2.convertScaleAbs(result.probability, alpha=255), np.uint8)
+        return np.asarray(np.rint(result.probability * np.float32(65535)), np.uint16)
