@@ -40,7 +40,7 @@ def test_all_is_there(tmp_path: Path, report: Report) -> None:
         "decoded": 3, "expected": 5, "missing": 2, "undecodable": 2, "cut": True, "warnings": ["cut short"],
     }  # fmt: skip
     assert content["model"] == {"name": "covos-lite", "sha256": "ab" * 32}
-    assert content["totals"] == {"frames": 3, "seconds": 1.5, "fps": 2.0}
+    assert content["totals"] == {"frames": 3, "seconds": 1.5, "fps": 2.0, "resumed": 0}
     assert content["outputs"] == ["masks", "overlay.mp4"]
     assert content["warnings"] == ["padded"]
     assert content["problem"] is None
@@ -62,7 +62,7 @@ def test_no_frames(tmp_path: Path, info) -> None:
     empty.save(OutputFolder(tmp_path), health=Health(decoded=0, expected=0), seconds=0)
     content = load_report(tmp_path)
     assert content["frames"] == []
-    assert content["totals"] == {"frames": 0, "seconds": 0, "fps": None}
+    assert content["totals"] == {"frames": 0, "seconds": 0, "fps": None, "resumed": 0}
     assert content["source"]["frame_rate"] is None
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -13,13 +13,13 @@ from covos.api.output import Origin
 from covos.engines import UnsupervisedEngine
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
 from covos.engines.references import random_references, uniform_references
-from covos.errors import UsageError
+from covos.errors import SourceError, UsageError
 from covos.media import Source, prefetch
 from covos.models.fusion import Fusion
 from covos.models.registry import DEFAULT_MODEL, ModelEntry, build_network, find_model
 from covos.runtime.device import resolve_device
 from covos.runtime.precision import Precision, choose_precision
-from covos.types import FrameResult
+from covos.types import Frame, FrameResult
 
 if TYPE_CHECKING:
     from covos.models.cosnet import Cosnet
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 MAX_REFERENCES = 64
 BATCH = {"cpu": 4, "cuda": 16}
+
+Known: TypeAlias = Callable[[Frame], FrameResult]
+"""Makes the result of a frame that an earlier run has computed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -78,6 +81,7 @@ class Model:
         references: int = DEFAULT_REFERENCES,
         fusion: Fusion | None = None,
         reference_seed: int | None = None,
+        known: Iterable[Known] = (),
     ) -> Iterator[FrameResult]:
         """Segment the subject of an open source, a frame at a time, at constant memory.
 
@@ -87,6 +91,8 @@ class Model:
             fusion: How to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
                 `covos.models.fusion.Fusion`); None takes what suits the network.
             reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
+            known: Results of the first frames, which are not computed again. Their number must be a multiple of the
+                engine's batch for the others to come out as in one run.
 
         Returns:
             An iterator over one result for each decoded frame, in order. The references are read before the first.
@@ -95,17 +101,34 @@ class Model:
             UsageError: ``references`` is out of range, or the network cannot do this ``fusion``.
         """
         check_references(references)
-        return self._run(source, references, self.engine.check_fusion(fusion), reference_seed)
+        return self._run(source, references, self.engine.check_fusion(fusion), reference_seed, known)
 
-    def _run(self, source: Source, count: int, fusion: Fusion, seed: int | None) -> Iterator[FrameResult]:
-        frames = source.info.frame_count
+    def _run(
+        self, source: Source, count: int, fusion: Fusion, seed: int | None, known: Iterable[Known]
+    ) -> Iterator[FrameResult]:
+        length = source.info.frame_count
         chosen = (
-            uniform_references(frames, references=count)
+            uniform_references(length, references=count)
             if seed is None
-            else random_references(frames, references=count, seed=seed)
+            else random_references(length, references=count, seed=seed)
         )
+        # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
         references = self.engine.remember(source.select(chosen))
-        yield from self.engine.stream(prefetch(source), references, fusion=fusion)
+        frames = prefetch(source)
+        for restore in known:
+            yield restore(_next(frames, source))
+        yield from self.engine.stream(frames, references, fusion=fusion)
+
+
+def _next(frames: Iterator[Frame], source: Source) -> Frame:
+    frame = next(frames, None)
+    if frame is None:
+        raise SourceError(
+            f"{source.info.path} gives fewer frames than in the run before",
+            why="it was changed, or the disk or network that it is on failed",
+            fix="put it back as it was, or start anew with -y (overwrite=True)",
+        )
+    return frame
 
 
 def check_references(count: int) -> None:

@@ -4,17 +4,25 @@ from covos.outputs.background import BackgroundWriters
 from covos.outputs.base import Writer, WriterMaker
 from covos.outputs.check import check_output
 from covos.outputs.folder import OutputFolder
+from covos.outputs.journal import Journal
 from covos.outputs.loading import load_report
-from covos.outputs.registry import FORMATS, WRITERS, check_formats, make_writer
-from covos.outputs.report import Report
+from covos.outputs.project import Inputs, Project, remove_journal
+from covos.outputs.record import FrameRecord
+from covos.outputs.registry import FORMATS, WRITERS, check_formats, make_writer, needs_probability
+from covos.outputs.report import REPORT, Report
 from covos.outputs.schema import FrameRow, ReportContent
 
 __all__ = [
     "FORMATS",
+    "REPORT",
     "WRITERS",
     "BackgroundWriters",
+    "FrameRecord",
     "FrameRow",
+    "Inputs",
+    "Journal",
     "OutputFolder",
+    "Project",
     "Report",
     "ReportContent",
     "Writer",
@@ -23,4 +31,6 @@ __all__ = [
     "check_output",
     "load_report",
     "make_writer",
+    "needs_probability",
+    "remove_journal",
 ]

@@ -22,6 +22,7 @@ class OverlayWriter:
     """
 
     name = "overlay"
+    labels_only = True
 
     def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> None:
         self._folder = folder

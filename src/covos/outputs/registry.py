@@ -39,6 +39,11 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def needs_probability(names: Sequence[str]) -> bool:
+    """Whether a format uses more of a result than its labels: each does whose maker does not say ``labels_only``."""
+    return not all(getattr(WRITERS[name], "labels_only", False) for name in names)
+
+
 def make_writer(name: str, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> Writer:
     """Make the writer of a format. Nothing is written before its first frame.
 

@@ -62,6 +62,7 @@ class Report:
         *,
         health: Health,
         seconds: float,
+        resumed: int = 0,
         outputs: Iterable[Path] = (),
         warnings: Iterable[str] = (),
         problem: CovosError | None = None,
@@ -72,6 +73,7 @@ class Report:
             folder: Of the run.
             health: How reading the source went.
             seconds: That the run took, wall clock.
+            resumed: Frames that an earlier run had computed.
             outputs: What the writers gave on closing.
             warnings: Of the writers.
             problem: What ended the run early.
@@ -86,7 +88,8 @@ class Report:
             "schema": SCHEMA,
             "tool": {"name": "covos", "version": __version__},
             "settings": self._settings,
-            "source": source_record(self._info),
+            # Hashing a long video takes a while, which whoever stops a run does not want to wait for.
+            "source": source_record(self._info, hashed=problem is None),
             "health": {
                 "decoded": health.decoded,
                 "expected": health.expected,
@@ -101,6 +104,7 @@ class Report:
                 "frames": len(self),
                 "seconds": round(seconds, 3),
                 "fps": round(len(self) / seconds, 2) if seconds > 0 else None,
+                "resumed": resumed,
             },
             "outputs": [path.relative_to(folder.path).as_posix() for path in outputs],
             "warnings": list(warnings),
@@ -134,7 +138,7 @@ def frame_row(result: FrameResult, *, seconds: float) -> FrameRow:
     }
 
 
-def source_record(info: SourceInfo) -> SourceRecord:
+def source_record(info: SourceInfo, *, hashed: bool = True) -> SourceRecord:
     """What the report says of a source."""
     return {
         "path": info.path,
@@ -149,7 +153,7 @@ def source_record(info: SourceInfo) -> SourceRecord:
         "has_audio": info.has_audio,
         "codec": info.codec,
         "pixel_aspect": str(info.pixel_aspect),
-        "sha256": _sha256(Path(info.path)),
+        "sha256": _sha256(Path(info.path)) if hashed else None,
     }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 SCHEMA = 1
 """Raised when a field changes its meaning or goes; new fields do not raise it."""
@@ -19,7 +19,7 @@ class ToolRecord(TypedDict):
 class SourceRecord(TypedDict):
     """The source, as `covos.types.SourceInfo`; fractions are text such as ``"30000/1001"``.
 
-    ``sha256`` is that of the file, null for a folder.
+    ``sha256`` is that of the file, null for a folder and in the report of a run that did not finish.
     """
 
     path: str
@@ -56,11 +56,15 @@ class ModelRecord(TypedDict):
 
 
 class TotalsRecord(TypedDict):
-    """Frames written and the time that the run took, in seconds; ``fps`` is null if that is zero."""
+    """Frames written and the time that the run took, in seconds; ``fps`` is null if that is zero.
+
+    ``resumed`` of the frames were computed by an earlier run that was stopped.
+    """
 
     frames: int
     seconds: float
     fps: float | None
+    resumed: NotRequired[int]
 
 
 class ProblemRecord(TypedDict):
