@@ -44,13 +44,13 @@ def test_a_video_gives_masks_overlay_and_report(clip: Path, tmp_path: Path, caps
     assert run(clip, "-o", out) == 0
     err = capsys.readouterr().err
     assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == [
-        "covos.json", "masks", "overlay.mp4", "report.json",
+        "covos.json", "masks", "overlay.mp4", "report.html", "report.json",
     ]  # fmt: skip
     assert sorted(path.name for path in (out / "masks").iterdir()) == [f"{index:05}.png" for index in range(8)]
     assert check_output(out) == []
     last = err.strip().splitlines()[-1]
     assert last.startswith("8 frames in ")
-    for name in ("masks", "overlay.mp4", "report.json"):
+    for name in ("masks", "overlay.mp4", "report.json", "report.html"):
         assert str(out / name) in last
     with Image.open(out / "masks" / "00000.png") as mask:
         assert mask.mode == "P"

@@ -50,7 +50,7 @@ def edit(folder: Path, change) -> None:
 def test_a_run_keeps_the_promise(done: Path, tree) -> None:
     assert check_output(done) == []
     masks = [f"masks/{index:05d}.png" for index in range(COUNT)]
-    assert tree(done) == [*masks, "overlay.mp4", "report.json"]
+    assert tree(done) == [*masks, "overlay.mp4", "report.html", "report.json"]
 
 
 def test_odd_sizes_and_a_folder_of_frames(make_clip, tmp_path: Path) -> None:

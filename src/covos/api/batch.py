@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -160,15 +160,21 @@ def _segment(
         reference_seed=reference_seed,
         known=(record.restore for record in journal.replay()),
     )
-    saved = write_results(
-        track(source.info, results),
-        info=source.info,
-        health=lambda: source.health,
-        folder=folder,
-        formats=formats,
-        origin=origin,
-        journal=journal,
-    )
+    tracked = track(source.info, results)
+    try:
+        saved = write_results(
+            tracked,
+            info=source.info,
+            health=lambda: source.health,
+            folder=folder,
+            formats=formats,
+            origin=origin,
+            journal=journal,
+        )
+    finally:
+        # Now, not when it is collected: what it says last should come before what the caller says of an error.
+        if isinstance(tracked, Generator):
+            tracked.close()
     project.finish(folder)
     return saved
 

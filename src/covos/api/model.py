@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -72,6 +72,7 @@ class Model:
             sha256=self.entry.card.sha256,
             device=f"{self.device}, {self.precision}",
             settings={"precision": self.precision, **settings},
+            card=asdict(self.entry.card),
         )
 
     def stream(

@@ -12,6 +12,7 @@ from typing import Any
 from covos.errors import CovosError, EnvironmentProblem, IncompleteError
 from covos.media import Health
 from covos.outputs import (
+    HTML,
     REPORT,
     BackgroundWriters,
     FrameRecord,
@@ -39,12 +40,14 @@ class Origin:
         sha256: Of its weights.
         device: What computed, in words.
         settings: What the user chose; anything that JSON can express.
+        card: Of the model (see `covos.models.card.Card`), for the page.
     """
 
     model: str
     sha256: str
     device: str
     settings: Mapping[str, Any]
+    card: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,7 @@ class Saved:
         seconds: Wall clock.
         outputs: Files, or folders of formats with a file a frame.
         report: ``report.json``.
+        page: ``report.html``.
         health: How reading the source went.
         warnings: Of the source and the writers, in plain words.
         resumed: Frames of these that an earlier run had computed before it was stopped.
@@ -68,6 +72,7 @@ class Saved:
     seconds: float
     outputs: tuple[Path, ...]
     report: Path
+    page: Path
     health: Health
     warnings: tuple[str, ...]
     resumed: int = 0
@@ -108,7 +113,14 @@ def write_results(
     soft = needs_probability(chosen)
     resumed = 0 if journal is None else journal.resumed
     began = clock = time.perf_counter()
-    report = Report(info=info, model=origin.model, sha256=origin.sha256, device=origin.device, settings=origin.settings)
+    report = Report(
+        info=info,
+        model=origin.model,
+        sha256=origin.sha256,
+        device=origin.device,
+        settings=origin.settings,
+        card=origin.card,
+    )
     writers = BackgroundWriters(
         [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
     )
@@ -144,6 +156,7 @@ def write_results(
         seconds=seconds,
         outputs=outputs,
         report=path,
+        page=folder.path / HTML,
         health=health(),
         warnings=(*health().warnings, *writers.warnings),
         resumed=resumed,
@@ -172,6 +185,7 @@ def load_saved(folder: Path) -> Saved:
         seconds=report["totals"]["seconds"],
         outputs=outputs,
         report=folder / REPORT,
+        page=folder / HTML,
         health=Health(
             decoded=health["decoded"],
             expected=health["expected"],

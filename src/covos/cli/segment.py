@@ -104,7 +104,7 @@ def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
 
 
 def _closing_line(saved: Saved) -> str:
-    parts = ", ".join(str(path) for path in (*saved.outputs, saved.report))
+    parts = ", ".join(str(path) for path in (*saved.outputs, saved.report, saved.page))
     if saved.was_done:
         return f"{saved.frames} frames are done already, -y does them again: {parts}"
     if saved.resumed:

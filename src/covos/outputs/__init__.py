@@ -4,6 +4,7 @@ from covos.outputs.background import BackgroundWriters
 from covos.outputs.base import Writer, WriterMaker
 from covos.outputs.check import check_output
 from covos.outputs.folder import OutputFolder
+from covos.outputs.html import HTML
 from covos.outputs.journal import Journal
 from covos.outputs.loading import load_report
 from covos.outputs.project import Inputs, Project, remove_journal
@@ -14,6 +15,7 @@ from covos.outputs.schema import FrameRow, ReportContent
 
 __all__ = [
     "FORMATS",
+    "HTML",
     "REPORT",
     "WRITERS",
     "BackgroundWriters",
