@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from torch import Tensor
 
-import covos
 from covos.models.card import Card
 from covos.runtime.atomic import atomic_path
+from covos.runtime.page import document, picture_uri
 from covos.training.curves import curve_plot
 from covos.training.history import read_history
 
@@ -33,7 +29,7 @@ def write_summary(folder: Path, *, card: Card, steps: int, pictures: Tensor) -> 
         EnvironmentProblem: The disk is full or not writable; no half-written file is left.
     """
     history = read_history(folder / "history.jsonl")
-    page = _page(history, card=card, steps=steps, picture=_uri(pictures))
+    page = _page(history, card=card, steps=steps, picture=picture_uri(pictures.permute(1, 2, 0).numpy()))
     with atomic_path(folder / "summary.html") as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -63,14 +59,7 @@ def _page(history: list[dict[str, Any]], *, card: Card, steps: int, picture: str
         "<h2>Recipe</h2>",
         _settings(card.recipe),
     ]
-    style = files("covos.evaluation.report").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="generator" content="covos {covos.__version__}">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
-        "<body>\n<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n</body>\n</html>\n"
-    )
+    return document(body, title=title)
 
 
 def _meta(card: Card) -> str:
@@ -121,9 +110,3 @@ def _settings(recipe: dict[str, Any]) -> str:
         if name not in ("step", "started_from")
     ]
     return f'<div class="scroll"><table><tbody>{"".join(rows)}</tbody></table></div>'
-
-
-def _uri(pictures: Tensor) -> str:
-    content = io.BytesIO()
-    Image.fromarray(pictures.permute(1, 2, 0).numpy()).save(content, format="WEBP", quality=82)
-    return "data:image/webp;base64," + base64.b64encode(content.getvalue()).decode("ascii")
