@@ -15,8 +15,11 @@ from covos.cli import main
 from covos.errors import CheckpointError, CovosError, InputError, UsageError
 from covos.models.registry import build_network, find_model
 from covos.training import loop
-from covos.training.batches import StepBatches, iterate_batches
-from covos.training.recipe import Recipe, load_recipe
+from covos.training.base import Recipe
+from covos.training.lite import task as lite_task
+from covos.training.lite.batches import StepBatches
+from covos.training.loading import iterate_batches
+from covos.training.registry import load_recipe
 from covos.training.sources import gather
 
 SMALL = (
@@ -28,7 +31,7 @@ SMALL = (
 @pytest.fixture(autouse=True)
 def _no_download(monkeypatch: pytest.MonkeyPatch) -> None:
     """ImageNet weights are an optional package; random ones do for these tests."""
-    monkeypatch.setattr(loop, "load_imagenet_weights", lambda encoder: None)
+    monkeypatch.setattr(lite_task, "load_imagenet_weights", lambda encoder: None)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +109,7 @@ def test_batches_depend_on_seed_and_step_alone(root: Path) -> None:
     data = gather([root], seed=0).train
     batches = StepBatches(data, recipe())
     first = batches[1]
-    again = next(iterate_batches(StepBatches(data, recipe()), start=1, workers=0))
+    again = next(iterate_batches(StepBatches(data, recipe()), start=1, stop=2, workers=0))
     for one, other in zip(first[:3], again[:3], strict=True):
         assert torch.equal(one, other)  # type: ignore[arg-type]
     assert first.image.shape == (2, 3, 64, 96)
@@ -143,8 +146,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(root: Path, tmp_path: Path, m
     class KilledError(Exception):
         pass
 
-    def dying(batches: StepBatches, *, start: int, workers: int) -> object:
-        for step, batch in enumerate(original(batches, start=start, workers=workers), start=start):
+    def dying(batches: StepBatches, *, start: int, stop: int, workers: int) -> object:
+        for step, batch in enumerate(original(batches, start=start, stop=stop, workers=workers), start=start):
             if step == 3:
                 raise KilledError
             yield batch
@@ -194,11 +197,11 @@ def test_fine_tuning_starts_from_the_given_weights(root: Path, tmp_path: Path) -
 def test_divergence_stops_the_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object, **named: object) -> object:
         nothing = torch.tensor(float("nan"), requires_grad=True)
-        from covos.training.step import Losses
+        from covos.training.lite.step import Losses
 
         return Losses(nothing, nothing, nothing, nothing)
 
-    monkeypatch.setattr(loop, "batch_losses", broken)
+    monkeypatch.setattr(lite_task, "batch_losses", broken)
     with pytest.raises(CovosError, match="loss is nan at step 0"):
         run(root, tmp_path)
 

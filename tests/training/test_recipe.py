@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from covos.errors import UsageError
-from covos.training.recipe import load_recipe, recipe_names
+from covos.training.registry import load_recipe, recipe_names
 
 
 def test_every_packaged_recipe_loads() -> None:
     assert "lite" in recipe_names()
     for name in recipe_names():
-        assert load_recipe(name).steps > 0
+        recipe = load_recipe(name)
+        assert recipe.to_dict()["model"] == recipe.model
 
 
 def test_overrides_replace_fields() -> None:
@@ -59,5 +60,5 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
         load_recipe(path)
     with pytest.raises(UsageError, match="no such file"):
         load_recipe(tmp_path / "other.toml")
-    with pytest.raises(UsageError, match="one of: lite"):
+    with pytest.raises(UsageError, match="one of: cosnet-resnet101, cosnet-resnet50, lite"):
         load_recipe("heavy")

@@ -12,7 +12,7 @@ Shape legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -39,6 +39,8 @@ class CosnetConfig:
         outputs: 1 for the probability of the subject; 3 for the colours of a palette annotation, in [0, 1].
         align_corners: How logits are up-sampled.
         still: Whether there is a head for single images, which the paper's training on saliency data uses.
+        level: What an output of three is where a channel of the annotation's colour is set: `PALETTE_LEVEL` if the
+            network regresses colours, 1 if each channel is a class of its own.
         preprocessing: Of the frames.
         width: Of the ResNet's first layer, from which all others follow; the published networks have 64.
     """
@@ -48,6 +50,7 @@ class CosnetConfig:
     align_corners: bool
     still: bool
     preprocessing: Preprocessing
+    level: float = PALETTE_LEVEL
     width: int = 64
 
     @property
@@ -78,6 +81,21 @@ COSNET_RESNET50 = CosnetConfig(
 
 COSNETS = {"cosnet_resnet101": COSNET_RESNET101, "cosnet_resnet50": COSNET_RESNET50}
 """By name in the registry."""
+
+
+def as_trained(config: CosnetConfig, *, size: tuple[int, int], classes: bool) -> CosnetConfig:
+    """The configuration of a network that was trained here.
+
+    Args:
+        config: Of the published one.
+        size: (height, width) of the training frames, to which all frames are then resized.
+        classes: Whether each output is a class; else three outputs are a colour.
+    """
+    return replace(
+        config,
+        preprocessing=replace(config.preprocessing, size=size),
+        level=1.0 if classes else PALETTE_LEVEL,
+    )
 
 
 class CosnetFeatures(NamedTuple):
@@ -141,11 +159,30 @@ class Cosnet(nn.Module):
         Returns:
             What the two branches say of a and of b: B x outputs x H x W in [0, 1] each.
         """
+        logit_a, logit_b = self.pair_logits(a_BCHW, b_BCHW)
+        return torch.sigmoid(logit_a), torch.sigmoid(logit_b)
+
+    def pair_logits(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, before the sigmoid: B x outputs x H x W float32 each."""
         size = (int(a_BCHW.shape[2]), int(a_BCHW.shape[3]))
         a, b = self._features(a_BCHW), self._features(b_BCHW)
         with torch.autocast(a.device.type, enabled=False):
             z_a, z_b = self.coattention.between(a, b)
-        return self._probability(self.head_a(z_a, a), size), self._probability(self.head_b(z_b, b), size)
+        return self._full(self.head_a(z_a, a), size), self._full(self.head_b(z_b, b), size)
+
+    def still_logits(self, image_BCHW: Tensor) -> Tensor:
+        """What the still-image head says of single frames, which the paper's training on saliency data asks for.
+
+        Args:
+            image_BCHW: B x 3 x H x W float, preprocessed.
+
+        Returns:
+            B x 1 x H x W float32 logits of the subject.
+        """
+        if self.still is None:
+            raise ValueError("this COSNet has no head for still images")
+        size = (int(image_BCHW.shape[2]), int(image_BCHW.shape[3]))
+        return self._full(self.still(self._features(image_BCHW)), size)
 
     def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> CosnetFeatures:
         """Encode frames, each by itself.
@@ -194,14 +231,13 @@ class Cosnet(nn.Module):
             return self.coattention.summarise(v_BCHW, Memory(*(part.expand(batch, -1, -1) for part in memory)))
 
     def _subject(self, z_BCHW: Tensor, v_BCHW: Tensor) -> Tensor:
-        probability = self._probability(self.head_a(z_BCHW, v_BCHW), self.fixed_size)
+        probability = torch.sigmoid(self._full(self.head_a(z_BCHW, v_BCHW), self.fixed_size))
         if self.config.outputs == 1:
             return probability
-        return (probability.amax(dim=1, keepdim=True) / PALETTE_LEVEL).clamp(max=1)
+        return (probability.amax(dim=1, keepdim=True) / self.config.level).clamp(max=1)
 
-    def _probability(self, logit_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
-        full = F.interpolate(logit_BCHW.float(), size=size, mode="bilinear", align_corners=self.config.align_corners)
-        return torch.sigmoid(full)
+    def _full(self, logit_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.interpolate(logit_BCHW.float(), size=size, mode="bilinear", align_corners=self.config.align_corners)
 
 
 def _mean(parts: Iterable[Tensor]) -> Tensor:

@@ -123,10 +123,22 @@ def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
         from covos.models.lite import CovosLite
 
         return CovosLite()
-    from covos.models.cosnet import COSNETS, Cosnet
+    from covos.models.cosnet import COSNETS, Cosnet, as_trained
     from covos.models.weights_file import stored_shapes
 
     # Variants of one network differ in their heads only, and the file shows which it holds.
     shapes = stored_shapes(entry.path)
     outputs = 3 if shapes.get("head_a.classifier.weight", (0,))[0] == 3 else 1
-    return Cosnet(replace(COSNETS[entry.card.architecture], outputs=outputs, still="still.weight" in shapes))
+    config = replace(COSNETS[entry.card.architecture], outputs=outputs, still="still.weight" in shapes)
+    settings = entry.card.recipe
+    if "size" not in settings and "target" not in settings:  # a published checkpoint, converted
+        return Cosnet(config)
+    try:
+        height, width = settings["size"]
+        return Cosnet(as_trained(config, size=(int(height), int(width)), classes=settings["target"] == "classes"))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"the card of {entry.path} does not say how it was trained",
+            why=f"size = {settings.get('size')!r}, target = {settings.get('target')!r}",
+            fix="restore the .json that `covos train` wrote beside the weights",
+        ) from error

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
+from typing import NoReturn, Self
 
 SIGINT_EXIT = 130
 SIGTERM_EXIT = 143
@@ -35,3 +37,51 @@ def unwinding_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class DeferredSignals:
+    """Inside the block SIGINT and SIGTERM are noted, so that what must not be cut in two can be finished.
+
+    The first one restores the system's own handling: a second Ctrl-C ends the process at once. Outside the main
+    thread, where Python delivers no signals, nothing is ever noted.
+    """
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        """Of the signal that came; None if none did."""
+        self._at_once = False
+        self._before: dict[int, signal.Handlers | int | object] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Inside this block a signal takes effect when it comes."""
+        self._at_once = True
+        try:
+            yield
+        finally:
+            self._at_once = False
+
+    def take_effect(self) -> NoReturn:
+        """Raise what the signal that came stands for: SystemExit(143) for SIGTERM, else KeyboardInterrupt."""
+        if self.number == signal.SIGTERM:
+            sys.exit(SIGTERM_EXIT)
+        raise KeyboardInterrupt
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        for each in self._before:
+            signal.signal(each, signal.SIG_DFL)
+        self.number = number
+        if self._at_once:
+            self.take_effect()

@@ -1,40 +1,33 @@
-"""The training loop of covos-lite."""
+"""The training loop, the same for every kind of training."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from covos.data import Dataset
-from covos.errors import CovosError, UsageError
-from covos.models.card import Card, read_card
-from covos.models.encoders.efficientnet_lite import load_imagenet_weights
-from covos.models.lite import CovosLite
-from covos.models.weights_file import load_weights, save_weights
-from covos.runtime.atomic import atomic_path
-from covos.training.batches import Batch, StepBatches, iterate_batches
-from covos.training.checkpoint import State, restore_checkpoint, save_checkpoint
+from covos.errors import CheckpointError, CovosError, UsageError
+from covos.models.card import Card, read_card, sha256_of
+from covos.models.weights_file import load_weights
+from covos.runtime.signals import DeferredSignals
+from covos.training.base import Recipe
+from covos.training.checkpoint import State, restore_checkpoint
+from covos.training.distributed import ALONE, Team
 from covos.training.ema import make_average, update_average
-from covos.training.optimizer import make_optimizer
-from covos.training.pictures import prediction_grid
+from covos.training.keeper import LOG_EVERY, Keeper
+from covos.training.loading import iterate_batches
 from covos.training.provenance import make_card
-from covos.training.recipe import Recipe
+from covos.training.registry import make_task
 from covos.training.schedule import rate_at
-from covos.training.step import batch_losses
-from covos.training.validate import Validation, validate
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard import SummaryWriter
-
-LOG_EVERY = 20
-VALIDATION_STRIDE = 5
-"""Score every fifth frame while training: neighbours say the same, and the time is better spent on steps."""
+from covos.training.task import Task, split
+from covos.training.validate import Validation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +49,20 @@ class Progress:
     validation: Validation | None = None
 
 
+class Objective(nn.Module):
+    """Network and losses as one module: what several processes share is a forward pass that ends in a loss."""
+
+    def __init__(self, task: Task, network: nn.Module, *, precision: torch.dtype) -> None:
+        super().__init__()
+        self.task = task
+        self.network = network
+        self.precision = precision
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        """The losses of a batch, by name."""
+        return self.task.losses(self.network, batch, precision=self.precision)
+
+
 def train(
     datasets: Sequence[Dataset],
     *,
@@ -66,133 +73,161 @@ def train(
     precision: torch.dtype,
     weights: Path | None = None,
     workers: int = 1,
+    team: Team = ALONE,
     on_step: Callable[[Progress], None] = lambda progress: None,
+    on_start: Callable[[str], None] = lambda line: None,
 ) -> Card:
-    """Train covos-lite; continue where a run in the same folder stopped.
+    """Train a network; continue where a run in the same folder stopped.
 
-    The folder gets ``recipe.json``, ``checkpoint.pt``, TensorBoard's files, and the averaged weights as
-    ``best.safetensors`` (highest validation J) and ``last.safetensors``, each with a card (``.json``).
+    The folder gets ``recipe.json``, ``checkpoint.pt``, TensorBoard's files, ``history.jsonl``, ``summary.html``, and
+    the averaged weights as ``best.safetensors`` (highest validation J), ``last.safetensors`` and, if the recipe counts
+    epochs, one file for each, every one with a card (``.json``).
+
+    SIGINT and SIGTERM let the step be finished; then a checkpoint is written before the signal takes its effect.
 
     Args:
         datasets: To train on.
         validation: To measure on; None measures nothing.
-        recipe: Settings.
+        recipe: Settings; they decide what is trained.
         folder: Of the run.
         device: Where to compute.
         precision: float32, or bfloat16 by autocast.
-        weights: Start from these, to fine-tune them; from ImageNet's if not given.
+        weights: Start from these, to fine-tune them. A run that is continued has its own.
         workers: Loader processes; their number changes nothing but the speed.
+        team: The processes that share each step; every one of them calls this, after they have joined.
         on_step: Called after each step.
+        on_start: Called once, before the first step, with what the network starts from in words.
 
     Returns:
         The card of the last weights.
 
     Raises:
-        CheckpointError: The folder holds a run with another recipe.
+        CheckpointError: The folder holds a run with another recipe or from other weights, or ``weights`` are of
+            another network.
+        InputError: The data sets lack what the recipe trains on.
+        UsageError: The run is done, or a step cannot be divided among the processes.
         CovosError: The loss is not a number.
+        KeyboardInterrupt, SystemExit: A signal came.
     """
-    from torch.utils.tensorboard import SummaryWriter
-
-    folder.mkdir(parents=True, exist_ok=True)
-    batches = StepBatches(datasets, recipe)
-    state = _start(recipe, folder=folder, device=device, weights=weights)
-    if state.step >= recipe.steps:
+    recipe.check_division(processes=team.size)
+    task = make_task(recipe, datasets)
+    batches = task.batches(team)
+    state, start = _start(task, folder=folder, device=device, weights=weights)
+    if state.step >= task.steps and not state.due:
         raise UsageError(
             f"the run in {folder} is done",
-            why=f"its checkpoint is at step {state.step} of {recipe.steps}",
+            why=f"its checkpoint is at step {state.step} of {task.steps}",
             fix="choose another folder, or take its last.safetensors",
         )
-    with atomic_path(folder / "recipe.json") as temporary:
-        temporary.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
-    # Curves beyond the checkpoint belong to steps that will be done again.
-    board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
-    parent = None if weights is None else read_card(weights)
-    card = make_card(recipe, datasets, measured=None, step=state.step, parent=parent)
-    recent: list[tuple[float, float]] = []
-    clock = time.perf_counter()
-    for batch in iterate_batches(batches, start=state.step, workers=workers):
-        on_device = batch.to(device)
-        losses = _step(state, on_device, recipe, precision=precision)
-        now = time.perf_counter()
-        recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], now - clock)]
-        clock = now
-        measured = None
-        if state.step % LOG_EVERY == 0:
-            for name, value in losses.items():
-                board.add_scalar(f"train/{name}", value, state.step)
-        last = state.step == recipe.steps
-        if state.step % recipe.validate_every == 0 or last:
-            board.add_image("train/predictions", prediction_grid(state.average, on_device), state.step)
-            if validation is not None:
-                measured = _measure(state, validation, board, device=device, precision=precision)
-            card = make_card(recipe, datasets, measured=measured, step=state.step, parent=parent)
-            if measured is not None and measured.j > state.best_j:
-                state.best_j = measured.j
-                save_weights(folder / "best.safetensors", state.average, card=card)
-            clock = time.perf_counter()
-        if last:
-            card = save_weights(folder / "last.safetensors", state.average, card=card)
-        if state.step % recipe.checkpoint_every == 0 or last:
-            save_checkpoint(folder / "checkpoint.pt", state, recipe=recipe)
-        on_step(
-            Progress(
-                step=state.step,
-                steps=recipe.steps,
-                loss=sum(loss for loss, _ in recent) / len(recent),
-                seconds_per_step=sum(seconds for _, seconds in recent) / len(recent),
-                validation=measured,
-            )
+    on_start(f"starts from {start}")
+    objective = team.parallel(Objective(task, state.network, precision=precision))
+    keeper = None
+    if team.leads:
+        folder.mkdir(parents=True, exist_ok=True)
+        keeper = Keeper(
+            folder, task=task, datasets=datasets, validation=validation, state=state, device=device, precision=precision
         )
-    board.close()
-    return card
+    recent: list[tuple[float, float]] = []
+    with DeferredSignals() as signals, keeper or nullcontext():
+        if keeper is not None and state.due:
+            keeper.settle(state, signals)
+        clock = time.perf_counter()
+        for batch in iterate_batches(batches, start=state.step, stop=task.steps, workers=workers):
+            losses, stop = _step(state, objective, batch.to(device), task, team=team, signals=signals)
+            now = time.perf_counter()
+            recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], now - clock)]
+            measured = None
+            if keeper is not None:
+                keeper.note(state, losses)
+                measured = keeper.settle(state, signals)
+            on_step(
+                Progress(
+                    step=state.step,
+                    steps=task.steps,
+                    loss=sum(loss for loss, _ in recent) / len(recent),
+                    seconds_per_step=sum(seconds for _, seconds in recent) / len(recent),
+                    validation=measured,
+                )
+            )
+            if stop and state.step < task.steps:
+                if keeper is not None:
+                    keeper.checkpoint(state)
+                signals.take_effect()
+            # Measuring and writing are no part of a step's time.
+            clock = time.perf_counter()
+    return make_card(task, datasets, measured=None, state=state) if keeper is None else keeper.card
 
 
-def _start(recipe: Recipe, *, folder: Path, device: torch.device, weights: Path | None) -> State:
-    torch.manual_seed(recipe.seed)
-    network = CovosLite()
+def _start(task: Task, *, folder: Path, device: torch.device, weights: Path | None) -> tuple[State, str]:
+    torch.manual_seed(task.recipe.seed)
+    network = task.make_network()
+    origin = None if weights is None else _origin(weights, task)
     checkpoint = folder / "checkpoint.pt"
-    if weights is not None:
-        load_weights(weights, network)
-    elif not checkpoint.exists():
-        load_imagenet_weights(network.encoder)
+    start = f"the checkpoint in {folder}"
+    if not checkpoint.exists():
+        start = task.fresh_start if weights is None else str(weights)
+        if weights is None:
+            task.fill(network)
+        else:
+            load_weights(weights, network)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = State(network, make_average(network), make_optimizer(network, recipe))
+    state = State(network, make_average(network), task.make_optimizer(network), started_from=origin)
     if checkpoint.exists():
-        restore_checkpoint(checkpoint, state, recipe=recipe)
-    return state
+        restore_checkpoint(checkpoint, state, recipe=task.recipe)
+        if origin is not None and (state.started_from or {}).get("sha256") != origin["sha256"]:
+            raise CheckpointError(
+                f"the run in {folder} was not started from {weights}",
+                why="it goes on with the weights of its checkpoint, whatever else is given",
+                fix="leave --weights out to continue it, or start anew in another folder",
+            )
+    return state, start
 
 
-def _step(state: State, batch: Batch, recipe: Recipe, *, precision: torch.dtype) -> dict[str, float]:
-    """One optimiser step; returns the losses by name."""
-    rate = rate_at(state.step, steps=recipe.steps, warmup=recipe.warmup, power=recipe.power)
+def _origin(weights: Path, task: Task) -> dict[str, Any]:
+    """What a card says of the weights that a run was started from.
+
+    Raises:
+        CheckpointError: They are of another network.
+    """
+    card = read_card(weights)
+    if card is not None and card.architecture != task.architecture:
+        raise CheckpointError(
+            f"{weights} is for the network {card.architecture}",
+            why=f"the recipe trains {task.architecture}",
+            fix="choose weights of that network, or a recipe for these",
+        )
+    return {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
+
+
+def _step(
+    state: State, objective: nn.Module, batch: Any, task: Task, *, team: Team, signals: DeferredSignals
+) -> tuple[dict[str, float], bool]:
+    """One change of the weights; returns the losses by name, and whether a process was asked to stop."""
+    recipe = task.recipe
+    rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
     for group in state.optimizer.param_groups:
         group["lr"] = group["peak"] * rate
-    assert isinstance(state.network, CovosLite)
     state.network.train()
-    losses = batch_losses(state.network, batch, recipe, precision=precision)
-    values = {name: float(value.detach()) for name, value in losses._asdict().items()}
+    state.optimizer.zero_grad(set_to_none=True)
+    sums: dict[str, float] = {}
+    for index, part in enumerate(split(batch, recipe.accumulate), start=1):
+        with team.averaging(objective, wanted=index == recipe.accumulate):
+            losses = objective(part)
+            (losses["total"] / recipe.accumulate).backward()
+        for name, value in losses.items():
+            sums[name] = sums.get(name, 0.0) + float(value.detach()) / recipe.accumulate
+    device = losses["total"].device
+    *means, stop = team.mean([*sums.values(), float(signals.number is not None)], device=device)
+    values = dict(zip(sums, means, strict=True))
     if not values["total"] < float("inf"):
         raise CovosError(
             f"the loss is {values['total']} at step {state.step}",
             why="the training diverged, or a picture holds no numbers",
             fix="lower learning_rate; the last checkpoint is intact",
         )
-    state.optimizer.zero_grad(set_to_none=True)
-    losses.total.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_norm)
+    if recipe.gradient_norm:
+        torch.nn.utils.clip_grad_norm_(state.network.parameters(), recipe.gradient_norm)
     state.optimizer.step()
     update_average(state.average, state.network, decay=recipe.ema, step=state.step)
     state.step += 1
-    return values
-
-
-def _measure(
-    state: State, validation: Dataset, board: SummaryWriter, *, device: torch.device, precision: torch.dtype
-) -> Validation:
-    assert isinstance(state.average, CovosLite)
-    measured = validate(state.average, validation, device=device, precision=precision, every=VALIDATION_STRIDE)
-    board.add_scalar("validation/J", measured.j, state.step)
-    board.add_scalar("validation/F", measured.f, state.step)
-    for name, (j, _) in measured.sequences.items():
-        board.add_scalar(f"validation_J/{name}", j, state.step)
-    return measured
+    return values, stop > 0

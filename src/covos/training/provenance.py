@@ -9,7 +9,8 @@ from pathlib import Path
 import covos
 from covos.data import Dataset
 from covos.models.card import Card
-from covos.training.recipe import Recipe
+from covos.training.checkpoint import State
+from covos.training.task import Task
 from covos.training.validate import Validation
 
 LICENCES = {
@@ -39,16 +40,19 @@ def current_commit() -> str:
 
 
 def make_card(
-    recipe: Recipe, datasets: Sequence[Dataset], *, measured: Validation | None, step: int, parent: Card | None
+    task: Task,
+    datasets: Sequence[Dataset],
+    *,
+    measured: Validation | None,
+    state: State,
 ) -> Card:
-    """The card of the weights after a step.
+    """The card of a run's weights as they are.
 
     Args:
-        recipe: Settings of the run.
+        task: With the recipe of the run.
         datasets: Trained on.
         measured: At this step, if it was.
-        step: Steps done.
-        parent: Of the weights that the run started from; None for ImageNet's.
+        state: Of the run.
     """
     scores = {}
     if measured is not None:
@@ -58,12 +62,12 @@ def make_card(
             "sequences": {name: [round(j, 4), round(f, 4)] for name, (j, f) in measured.sequences.items()},
         }
     return Card(
-        name="covos-lite",
-        architecture="lite",
+        name=task.name,
+        architecture=task.architecture,
         version=covos.__version__,
         commit=current_commit(),
-        recipe={**recipe.to_dict(), "step": step}
-        | ({} if parent is None else {"started_from": {"sha256": parent.sha256, "recipe": parent.recipe}}),
+        recipe={**task.recipe.to_dict(), "step": state.step}
+        | ({} if state.started_from is None else {"started_from": state.started_from}),
         data=tuple(
             {"name": d.name, "items": len(d), "licence": LICENCES.get(d.name, "as its owner says")} for d in datasets
         ),

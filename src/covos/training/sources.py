@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from covos.data import Dataset, open_collection, split_ratio
+from covos.data import Dataset, open_collection, random_subset, split_ratio
 from covos.errors import InputError
 
 TRAIN_SUBSETS = ("train",)
@@ -28,13 +28,19 @@ class TrainingData:
     validation: Dataset | None
 
 
-def gather(roots: Sequence[Path], *, seed: int) -> TrainingData:
+def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int = 0) -> TrainingData:
     """Find the data sets at or directly below each root and divide them.
 
     A data set that lists its subsets is trained on by its ``train`` list and measured on by the first list there is
     of `VALIDATION_SUBSETS`; whatever else it lists is left alone, and a set that lists none but the latter is not
     trained on at all. One without lists is trained on whole if it holds
     still pictures, and divided by ratio if it holds several videos.
+
+    Args:
+        roots: Data sets, or folders of data sets.
+        seed: Of what is drawn: which videos are trained on where a ratio divides them, and which are used at all.
+        ratio: Divide a training list too, where there is no validation list beside it; 0 trains on the whole list.
+        videos: Use so many of each data set's training videos, or all if it has fewer; 0 uses all.
 
     Raises:
         InputError: Nothing to train on.
@@ -43,7 +49,7 @@ def gather(roots: Sequence[Path], *, seed: int) -> TrainingData:
     validation: list[Dataset] = []
     for root in roots:
         for dataset in open_collection(root):
-            kept, measured = _divide(dataset, seed=seed)
+            kept, measured = _divide(dataset, seed=seed, ratio=ratio, videos=videos)
             train += [kept] if len(kept) else []
             validation += [measured] if measured is not None and len(measured) else []
     if not train:
@@ -55,13 +61,18 @@ def gather(roots: Sequence[Path], *, seed: int) -> TrainingData:
     return TrainingData(train=tuple(train), validation=validation[0] if validation else None)
 
 
-def _divide(dataset: Dataset, *, seed: int) -> tuple[Dataset, Dataset | None]:
+def _divide(dataset: Dataset, *, seed: int, ratio: float, videos: int) -> tuple[Dataset, Dataset | None]:
     usable = dataset.subset(video.name for video in dataset if video.annotated)
+    moving = all(video.kind == "video" for video in usable)
     splits = usable.splits
-    if any(name in splits for name in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS)):
+    listed = any(name in splits for name in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS))
+    validation = next((usable.subset(splits[name]) for name in VALIDATION_SUBSETS if name in splits), None)
+    train = usable
+    if listed:
         train = usable.subset(name for subset in TRAIN_SUBSETS for name in splits.get(subset, ()))
-        measured = next((usable.subset(splits[name]) for name in VALIDATION_SUBSETS if name in splits), None)
-        return train, measured
-    if len(usable) > 1 and all(video.kind == "video" for video in usable):
-        return split_ratio(usable, ratio=RATIO, seed=seed)
-    return usable, None
+    if moving and 0 < videos < len(train):
+        train = random_subset(train, count=videos, seed=seed)
+    share = ratio if listed or ratio else RATIO
+    if validation is None and moving and share and len(train) > 1:
+        return split_ratio(train, ratio=share, seed=seed)
+    return train, validation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,10 +14,10 @@ from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
 from covos.engines import UnsupervisedEngine
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
 from covos.engines.motion import Observed
+from covos.engines.network import VideoNetwork
 from covos.engines.references import uniform_references
 from covos.errors import InputError
 from covos.evaluation import boundary_f, jaccard
-from covos.models.lite import CovosLite, Features
 from covos.types import Frame
 
 
@@ -30,7 +31,7 @@ class Validation:
 
 
 def validate(
-    network: CovosLite, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
+    network: VideoNetwork[Any], dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
 ) -> Validation:
     """Segment and score the videos of a data set.
 
@@ -41,7 +42,9 @@ def validate(
         precision: See `UnsupervisedEngine`.
         every: Score every so many frames of each sequence, first and last left out as in the DAVIS-2016 protocol.
     """
-    engine = UnsupervisedEngine(network, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
+    engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
+        network, device=device, precision=precision, area=DEFAULT_AREA, batch=4
+    )
     scores = {}
     for video in dataset:
         if video.kind != "video":
@@ -69,7 +72,7 @@ def validate(
 
 
 def _observe(
-    engine: UnsupervisedEngine[Features], records: tuple[FrameRecord, ...], wanted: Sequence[int]
+    engine: UnsupervisedEngine[Any], records: tuple[FrameRecord, ...], wanted: Sequence[int]
 ) -> Iterator[Observed]:
     return engine.observe(_frames(records, engine.needed(wanted, frame_count=len(records))), wanted=wanted)
 

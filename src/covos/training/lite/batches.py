@@ -1,4 +1,4 @@
-"""Batches made on the fly: the batch of a step depends on the seed and the step alone.
+"""Batches made on the fly: the batch of a step depends on the seed, the step and the process alone.
 
 So a run that is resumed sees what it would have seen, and the number of loader processes changes nothing.
 
@@ -8,22 +8,21 @@ Shape legend: G groups, K frames of a group, H height, W width.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from covos.data import Dataset, Video, read_foreground, read_image, sample_group
 from covos.errors import InputError
-from covos.training.augment import Neighbour, View, draw_framing, draw_view
-from covos.training.compose import (
+from covos.training.distributed import ALONE, Team
+from covos.training.lite.augment import Neighbour, View, draw_framing, draw_view
+from covos.training.lite.compose import (
     DISTRACTED_HEIGHT_SHARE,
     HEIGHT_SHARE,
     STEP,
@@ -32,8 +31,8 @@ from covos.training.compose import (
     own_step,
     paste,
 )
-from covos.training.moving import small_step, still_neighbour, video_neighbour, warp
-from covos.training.recipe import Recipe
+from covos.training.lite.moving import small_step, still_neighbour, video_neighbour, warp
+from covos.training.lite.recipe import LiteRecipe
 from covos.types import ImageArray
 
 MIN_SUBJECT = 0.01
@@ -102,13 +101,15 @@ class StepBatches(TorchDataset[Batch]):
     Args:
         datasets: What to train on.
         recipe: Sizes, shares and the seed.
+        team: Of processes that share each step; each draws its own frames.
 
     Raises:
         InputError: There is nothing to train on.
     """
 
-    def __init__(self, datasets: Sequence[Dataset], recipe: Recipe) -> None:
+    def __init__(self, datasets: Sequence[Dataset], recipe: LiteRecipe, *, team: Team = ALONE) -> None:
         self.recipe = recipe
+        self.team = team
         self.moving = make_pool(datasets, kind="video")
         self.still = make_pool(datasets, kind="image")
         if self.moving is None and self.still is None:
@@ -123,10 +124,10 @@ class StepBatches(TorchDataset[Batch]):
 
     def __getitem__(self, step: int) -> Batch:
         recipe = self.recipe
-        rng = np.random.default_rng((recipe.seed, step))
+        rng = np.random.default_rng((recipe.seed, step, self.team.rank) if self.team.rank else (recipe.seed, step))
         size = int(rng.choice(recipe.group_sizes))
         views: list[View] = []
-        for _ in range(recipe.frames_per_step // size):
+        for _ in range(recipe.frames_per_step // self.team.size // size):
             views += self._group(size, step, rng)
         image = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2)
         target = torch.from_numpy(np.stack([view.target for view in views]))[:, None]
@@ -202,29 +203,3 @@ class StepBatches(TorchDataset[Batch]):
             valid = np.ones(mask.shape, bool)
             views.append(draw_view(pasted, mask, valid, neighbour=neighbour, framing=framing, size=crop, rng=rng))
         return views
-
-
-def _start_worker(_: int) -> None:
-    # A loader process must not take the cores from the training.
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
-def iterate_batches(batches: StepBatches, *, start: int, workers: int) -> Iterator[Batch]:
-    """The batches from step ``start`` to the last.
-
-    Args:
-        batches: From the data sets and the recipe.
-        start: First step, 0-based.
-        workers: Loader processes; 0 loads in this one.
-    """
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(start, len(batches)),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_start_worker,
-        multiprocessing_context="spawn" if workers else None,
-    )
-    yield from loader

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covos.training.compose import EMPTY, OWN_STEP, background_window, cut_out, own_step, paste
+from covos.training.lite.compose import EMPTY, OWN_STEP, background_window, cut_out, own_step, paste
 
 
 def test_a_background_window_shows_nothing_of_the_subject() -> None:

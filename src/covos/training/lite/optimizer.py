@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from covos.training.recipe import Recipe
+from covos.training.lite.recipe import LiteRecipe
 
 
-def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.AdamW:
+def make_optimizer(network: nn.Module, recipe: LiteRecipe) -> torch.optim.AdamW:
     """AdamW in four groups: encoder or not, decayed or not.
 
     Norms, biases and the temperature are not decayed: they scale, and a scale has no reason to be small.

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.models.lite import CovosLite
-from covos.training.batches import Batch
-from covos.training.step import siblings
+from covos.training.lite.batches import Batch
+from covos.training.lite.step import siblings
 
 SHOWN = 4
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from covos.models.coattention import Memory
 from covos.models.lite import CovosLite
-from covos.training.batches import Batch
+from covos.training.lite.batches import Batch
+from covos.training.lite.recipe import LiteRecipe
 from covos.training.losses import read_mask_bce, soft_iou, weighted_bce
-from covos.training.recipe import Recipe
 
 
 class Losses(NamedTuple):
@@ -52,7 +52,7 @@ def siblings(memory: Memory, *, group_size: int) -> Memory:
     return Memory(*(part[index].flatten(1, 2) for part in memory))
 
 
-def batch_losses(network: CovosLite, batch: Batch, recipe: Recipe, *, precision: torch.dtype) -> Losses:
+def batch_losses(network: CovosLite, batch: Batch, recipe: LiteRecipe, *, precision: torch.dtype) -> Losses:
     """Run a batch through the network; the frames of each group are each other's references."""
     image = batch.image.to(memory_format=torch.channels_last).float() / 255
     device = image.device.type

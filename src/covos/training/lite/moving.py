@@ -14,7 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from covos.data import FrameRecord, Video, read_image
-from covos.training.augment import Neighbour
+from covos.training.lite.augment import Neighbour
 from covos.types import ImageArray, ProbabilityArray
 
 PictureT = TypeVar("PictureT", ImageArray, ProbabilityArray)

@@ -1,0 +1,1 @@
+"""Training of COSNet: pairs of frames of one video, and still pictures in turn."""

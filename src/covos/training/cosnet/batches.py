@@ -1,0 +1,113 @@
+"""Batches of pairs and of still pictures: those of a step depend on the seed, the step and the process alone.
+
+Shape legend: B pairs or pictures, V views (2 for pairs, 1 for pictures), C outputs, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image, read_labels
+from covos.errors import InputError
+from covos.masks import davis_palette
+from covos.training.cosnet.pairs import PairIndex, shuffled
+from covos.training.cosnet.recipe import CosnetRecipe
+from covos.training.distributed import ALONE, Team
+
+VOID = 255
+CODED = 7
+"""Objects that the three bits of the class targets tell apart."""
+STILL = 1
+"""Marks the order of still pictures off from that of pairs."""
+
+
+class PairBatch(NamedTuple):
+    """What one step learns from."""
+
+    image: Tensor
+    """B x V x 3 x H x W uint8 RGB."""
+    target: Tensor
+    """B x V x C x H x W float32 in [0, 1]; C = 1 on still pictures."""
+    weight: Tensor
+    """B x V x 1 x H x W float32; 0 where nothing is to be learnt."""
+
+    def to(self, device: torch.device) -> PairBatch:
+        """The batch on a device."""
+        return PairBatch(*(part.to(device, non_blocking=True) for part in self))
+
+
+class PairBatches(TorchDataset[PairBatch]):
+    """Item s is a process's share of the batch of step s.
+
+    Over the steps, the shares of all processes together run through every pair, epoch by epoch, each epoch in an
+    order of its own; where the number of pairs is no multiple of the batch, a batch has pairs of two epochs. Still
+    pictures likewise.
+
+    Args:
+        datasets: To train on.
+        recipe: Settings.
+        team: Of processes that share each step.
+
+    Raises:
+        InputError: There are no pairs; or no still pictures, and the recipe asks for them.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], recipe: CosnetRecipe, *, team: Team = ALONE) -> None:
+        self.recipe = recipe
+        self.team = team
+        every = [video for dataset in datasets for video in dataset]
+        self.pairs = PairIndex([video for video in every if video.kind == "video"])
+        self.stills = [video for video in every if video.kind == "image" and video.annotated]
+        if not len(self.pairs):
+            raise InputError(
+                "nothing to make pairs of",
+                why=f"no video among {len(every)} videos and pictures has two annotated frames",
+                fix="add videos with annotations, such as DAVIS or TIANCHI: covos data inspect ROOT",
+            )
+        if recipe.alternate and not self.stills:
+            raise InputError(
+                "no still pictures to alternate with",
+                why=f"the recipe asks for them, and all {len(every)} training videos are videos",
+                fix="add --data with a folder of images and masks, or leave them out: --set alternate=false",
+            )
+
+    def __getitem__(self, step: int) -> PairBatch:
+        share = self.recipe.batch // self.team.size
+        turn, still = (step // 2, step % 2 == 1) if self.recipe.alternate else (step, False)
+        first = turn * self.recipe.batch + self.team.rank * share
+        read = self._still if still else self._pair
+        image, target, weight = zip(*(read(position) for position in range(first, first + share)), strict=True)
+        return PairBatch(*(torch.from_numpy(np.stack(part)) for part in (image, target, weight)))
+
+    def _pair(self, position: int) -> tuple[NDArray[np.generic], ...]:
+        epoch, index = divmod(position, len(self.pairs))
+        video, *records = self.pairs[shuffled(index, count=len(self.pairs), key=(self.recipe.seed, epoch))]
+        views = [self._view(video, record, outputs=self.recipe.outputs) for record in records]
+        return tuple(np.stack(part) for part in zip(*views, strict=True))
+
+    def _still(self, position: int) -> tuple[NDArray[np.generic], ...]:
+        epoch, index = divmod(position, len(self.stills))
+        order = shuffled(index, count=len(self.stills), key=(self.recipe.seed, epoch, STILL))
+        video = self.stills[order]
+        return tuple(part[None] for part in self._view(video, video.annotated[0], outputs=1))
+
+    def _view(self, video: Video, record: FrameRecord, *, outputs: int) -> tuple[NDArray[np.generic], ...]:
+        """Image, target and weight, channels first."""
+        size = self.recipe.size
+        image = read_image(record, size=size).transpose(2, 0, 1)
+        if outputs == 1:
+            probability, valid = read_foreground(video, record, size=size)
+            return image, probability[None], valid[None].astype(np.float32)
+        labels = read_labels(video, record, size=size)
+        if self.recipe.target == "colours":
+            coloured = (davis_palette()[labels] / np.float32(255)).transpose(2, 0, 1)
+            return image, coloured, (labels != VOID)[None].astype(np.float32)
+        bits = np.stack([labels >> bit & 1 for bit in range(3)]).astype(np.float32)
+        return image, bits, (labels <= CODED)[None].astype(np.float32)

@@ -1,0 +1,136 @@
+"""Several processes that train one network, each on a device of its own, as ``torchrun`` starts them.
+
+Each computes its share of a step's batch, and torch's DistributedDataParallel averages the gradients, so all hold
+the same weights after every step. The first process leads: it alone measures and writes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from covos.errors import EnvironmentProblem, UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+PATIENCE = timedelta(hours=6)
+"""How long the others wait for the leader, who measures. If a process dies, torchrun ends the others at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Team:
+    """The processes of a training, as one of them sees it.
+
+    Attributes:
+        rank: Of this process, from 0.
+        size: Number of processes.
+        local_rank: Of this process on its machine; the number of its GPU.
+    """
+
+    rank: int = 0
+    size: int = 1
+    local_rank: int = 0
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that measures and writes."""
+        return self.rank == 0
+
+    def mean(self, values: list[float], *, device: torch.device) -> list[float]:
+        """The mean of each value over the processes; all must call it."""
+        if self.size == 1:
+            return values
+        import torch
+        from torch import distributed
+
+        total = torch.tensor(values, dtype=torch.float64, device=device)
+        distributed.all_reduce(total)
+        return [float(value) for value in total / self.size]
+
+    def parallel(self, module: nn.Module) -> nn.Module:
+        """The module, such that each backward pass averages the gradients over the processes."""
+        if self.size == 1:
+            return module
+        from torch.nn.parallel import DistributedDataParallel
+
+        # Not every step uses every parameter, and gradients as views of the buckets save a copy.
+        return DistributedDataParallel(module, find_unused_parameters=True, gradient_as_bucket_view=True)
+
+    def averaging(self, module: nn.Module, *, wanted: bool) -> AbstractContextManager[None]:
+        """Whether the backward passes in the block average: with several for a step, only the last needs to."""
+        from torch.nn.parallel import DistributedDataParallel
+
+        if wanted or not isinstance(module, DistributedDataParallel):
+            return nullcontext()
+        context: AbstractContextManager[None] = module.no_sync()
+        return context
+
+
+ALONE = Team()
+"""One process."""
+
+
+def team_of_environment() -> Team:
+    """What ``torchrun`` says of this process; a team of one if it did not start it.
+
+    Raises:
+        UsageError: The variables contradict one another.
+    """
+    if "WORLD_SIZE" not in os.environ:
+        return ALONE
+    try:
+        team = Team(
+            rank=int(os.environ["RANK"]), size=int(os.environ["WORLD_SIZE"]), local_rank=int(os.environ["LOCAL_RANK"])
+        )
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            "the variables RANK, WORLD_SIZE and LOCAL_RANK do not fit together",
+            why=f"{type(error).__name__}: {error}",
+            fix="start several processes with: torchrun --nproc-per-node N -m covos train ..., or unset them",
+        ) from error
+    if not 0 <= team.rank < team.size:
+        raise UsageError(
+            f"RANK = {team.rank} of WORLD_SIZE = {team.size}", why="ranks count from 0", fix="start them with torchrun"
+        )
+    return team
+
+
+@contextmanager
+def joined(team: Team, device: torch.device) -> Iterator[None]:
+    """Connect the processes of a team; nothing for a team of one.
+
+    Args:
+        team: From `team_of_environment`.
+        device: That this process computes on.
+
+    Raises:
+        EnvironmentProblem: The processes do not find one another, or lose one another in the block.
+    """
+    if team.size == 1:
+        yield
+        return
+    import torch
+    from torch import distributed
+
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    try:
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        yield
+    except RuntimeError as error:
+        # Gloo reports a lost peer as a plain RuntimeError.
+        if not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+            raise
+        raise EnvironmentProblem(
+            f"process {team.rank} of {team.size} lost the others",
+            why=str(error).splitlines()[0],
+            fix="see what the process that ended first says; the last checkpoint is intact",
+        ) from error
+    # After an error the others may never answer, and torchrun ends them.
+    distributed.destroy_process_group()

@@ -1,0 +1,41 @@
+"""Batches, made ahead by other processes."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+
+def _start_worker(_: int) -> None:
+    # A loader process must not take the cores from the training.
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    # Ctrl-C reaches every process of a terminal: the training must be able to finish its step.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, workers: int) -> Iterator[Any]:
+    """The batches of some steps, in order.
+
+    Args:
+        batches: Item s is the batch of step s.
+        start: First step, 0-based.
+        stop: The step after the last.
+        workers: Loader processes; 0 loads in this one. Their number changes nothing but the speed.
+    """
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_start_worker,
+        multiprocessing_context="spawn" if workers else None,
+    )
+    yield from loader

@@ -1,0 +1,131 @@
+"""The recipes and kinds of training that there are."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, fields
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+
+from covos.errors import UsageError
+from covos.training.cosnet.recipe import CosnetRecipe
+from covos.training.lite.recipe import LiteRecipe
+
+if TYPE_CHECKING:
+    from covos.data import Dataset
+    from covos.training.base import Recipe
+    from covos.training.task import Task
+
+RECIPES: dict[str, type[LiteRecipe | CosnetRecipe]] = {
+    "lite": LiteRecipe,
+    "cosnet_resnet50": CosnetRecipe,
+    "cosnet_resnet101": CosnetRecipe,
+}
+"""Network to the kind of recipe that trains it."""
+DEFAULT = "lite"
+"""What a recipe trains that does not name its network."""
+
+
+def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task:
+    """What a recipe makes of data.
+
+    Raises:
+        InputError: There is nothing in the data that it could train on.
+    """
+    if isinstance(recipe, CosnetRecipe):
+        from covos.training.cosnet.task import CosnetTask
+
+        return CosnetTask(recipe, datasets)
+    from covos.training.lite.task import LiteTask
+
+    assert isinstance(recipe, LiteRecipe)
+    return LiteTask(recipe, datasets)
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Recipes that the package carries."""
+    folder = resources.files("covos.training") / "recipes"
+    return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
+
+
+def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) -> LiteRecipe | CosnetRecipe:
+    """Read a recipe.
+
+    Args:
+        name_or_file: A name of `recipe_names`, or a TOML file.
+        overrides: ``field=value`` each, the value in TOML's notation.
+
+    Raises:
+        UsageError: Unknown recipe, field or value.
+    """
+    path = Path(name_or_file)
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise UsageError(f"recipe {path} not found", why="there is no such file", fix="check the path")
+        text = path.read_text()
+    elif str(name_or_file) in recipe_names():
+        text = (resources.files("covos.training") / "recipes" / f"{name_or_file}.toml").read_text()
+    else:
+        raise UsageError(
+            f"unknown recipe {name_or_file!r}",
+            why="neither a recipe of the package nor a .toml file",
+            fix=f"use one of: {', '.join(recipe_names())}",
+        )
+    values = _parse(text, origin=str(name_or_file))
+    for override in overrides:
+        if "=" not in override:
+            raise UsageError(f"--set {override}", why="there is no '='", fix="write field=value")
+        values |= _parse(override, origin=f"--set {override}")
+    return _build(values, origin=str(name_or_file))
+
+
+def _parse(text: str, *, origin: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{origin} cannot be read", why=str(error), fix="write it in TOML's notation") from error
+
+
+def _build(values: dict[str, Any], *, origin: str) -> LiteRecipe | CosnetRecipe:
+    model = values.setdefault("model", DEFAULT)
+    if model not in RECIPES:
+        raise UsageError(
+            f"recipe {origin}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(RECIPES)}"
+        )
+    kind = RECIPES[model]
+    known: dict[str, Field[Any]] = {field.name: field for field in fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    missing = sorted(name for name, field in known.items() if field.default is MISSING and name not in values)
+    if unknown or missing:
+        raise UsageError(
+            f"recipe {origin} does not fit",
+            why=f"unknown fields: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}",
+            fix=f"the fields are: {', '.join(known)}",
+        )
+    hints = get_type_hints(kind)
+    return kind(
+        **{
+            name: _typed(name, value, hints[name], said=known[name].type, origin=origin)
+            for name, value in values.items()
+        }
+    )
+
+
+def _typed(name: str, value: Any, kind: Any, *, said: Any, origin: str) -> Any:
+    """A value of TOML as a field's type; whole numbers may stand for fractions, lists for tuples."""
+    if kind is float and type(value) is int:
+        return float(value)
+    if get_origin(kind) is Literal:
+        if value in get_args(kind):
+            return value
+    elif get_origin(kind) is tuple:
+        items = get_args(kind)
+        numbers = (int, float) if items[0] is float else (int,)
+        fits = isinstance(value, list) and all(type(item) in numbers for item in value)
+        if fits and (items[-1] is Ellipsis or len(value) == len(items)):
+            return tuple(items[0](item) for item in value)
+    elif type(value) is kind:
+        return value
+    raise UsageError(f"recipe {origin}: {name} = {value!r}", why=f"it should be {said}", fix="change the value")

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from covos.masks.label_png import read_label_map
+from covos.models.cosnet import COSNETS
+from covos.training import loop
+from covos.training.registry import load_recipe
+from covos.training.sources import gather
+
+TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
+
+Run = Callable[..., list[loop.Progress]]
+
+
+@pytest.fixture
+def tianchi() -> Path:
+    """Two training videos of 5 and 6 frames."""
+    return TIANCHI
+
+
+@pytest.fixture
+def stills(tmp_path: Path) -> Path:
+    """Frames of the videos as still pictures with masks."""
+    root = tmp_path / "pictures"
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for number, image in enumerate(sorted((TIANCHI / "JPEGImages" / "600101").iterdir())):
+        shutil.copy(image, root / "images" / f"p{number}.jpg")
+        labels = read_label_map(TIANCHI / "Annotations" / "600101" / f"{image.stem}.png")
+        cv2.imwrite(str(root / "masks" / f"p{number}.png"), np.where(labels > 0, 255, 0).astype(np.uint8))
+    return root
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """COSNets an eighth as wide: the same arithmetic in a moment."""
+    for name, config in COSNETS.items():
+        monkeypatch.setitem(COSNETS, name, replace(config, width=8, blocks=(1, 1, 1, 1)))
+
+
+@pytest.fixture
+def run() -> Run:
+    """Train by a recipe and collect what the loop says."""
+
+    def train(
+        name: str, folder: Path, *overrides: str, data: tuple[Path, ...] = (TIANCHI,), weights: Path | None = None
+    ) -> list[loop.Progress]:
+        recipe = load_recipe(name, overrides=overrides)
+        gathered = gather(data, seed=recipe.seed, ratio=recipe.ratio, videos=recipe.videos)
+        seen: list[loop.Progress] = []
+        loop.train(
+            gathered.train,
+            validation=gathered.validation,
+            recipe=recipe,
+            folder=folder,
+            device=torch.device("cpu"),
+            precision=torch.float32,
+            weights=weights,
+            workers=0,
+            on_step=seen.append,
+        )
+        return seen
+
+    return train

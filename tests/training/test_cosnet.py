@@ -1,0 +1,205 @@
+"""Real, very small trainings of COSNet, from files on disk to weights that load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import covos
+from covos.errors import CheckpointError, InputError
+from covos.models.cosnet import Cosnet
+from covos.models.registry import build_network, find_model
+from covos.training import loop
+from covos.training.history import read_history
+
+pytestmark = pytest.mark.usefixtures("narrow")
+
+Run = Callable[..., list[loop.Progress]]
+SMALL = ("size=[48, 80]", "checkpoint_every=2")
+STEPS_101 = (*SMALL, "steps=4", "batch=2", "validate_every=2")
+
+
+def test_resnet50_as_its_recipe_says(run: Run, tianchi: Path, tmp_path: Path) -> None:
+    """One of the two videos is trained on: all its pairs, two a step."""
+    seen = run("cosnet-resnet50", tmp_path, *SMALL)
+    assert [progress.step for progress in seen] in ([1, 2, 3, 4, 5], [*range(1, 9)])
+    assert seen[-1].validation is not None
+    (epoch,) = tmp_path.glob("epoch-*.safetensors")
+    (entry,) = [entry for entry in read_history(tmp_path / "history.jsonl") if "losses" in entry]
+    assert epoch.name == f"epoch-001-loss-{entry['losses']['total']:.4f}.safetensors"
+    assert set(entry["losses"]) == {"total", "a", "b"}
+    network = build_network(find_model(tmp_path / "last.safetensors"))
+    assert isinstance(network, Cosnet)
+    assert network.fixed_size == (48, 80)
+    assert network.config.outputs == 3
+    assert network.config.level == 1
+    assert any((tmp_path / "tensorboard").iterdir())
+
+
+def test_the_file_segments(run: Run, tianchi: Path, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path, *SMALL)
+    model = covos.load_model(tmp_path / "last.safetensors", device="cpu", precision="fp32")
+    assert model.name == "cosnet_resnet50"
+    result = covos.segment(tianchi / "JPEGImages" / "600103", model=model)
+    assert len(result) == 4
+    assert result[0].size == (90, 160)
+
+
+def test_resnet101_takes_turns(run: Run, tianchi: Path, stills: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    run("cosnet-resnet101", folder, *STEPS_101, "orthogonality=1e-4", data=(tianchi, stills))
+    (entry,) = [entry for entry in read_history(folder / "history.jsonl") if "losses" in entry]
+    assert set(entry["losses"]) == {"total", "a", "b", "still", "orthogonality"}
+    card = find_model(folder / "last.safetensors").card
+    assert card.architecture == "cosnet_resnet101"
+    assert {source["name"] for source in card.data} == {"tianchi", "pictures"}
+    assert not list(folder.glob("epoch-*"))
+
+
+def test_colours_are_regressed_on_request(run: Run, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path, *SMALL, 'target="colours"')
+    network = build_network(find_model(tmp_path / "last.safetensors"))
+    assert isinstance(network, Cosnet)
+    assert network.config.level == pytest.approx(128 / 255)
+
+
+@pytest.mark.parametrize("target", ["classes", "colours"])
+def test_it_learns(run: Run, tmp_path: Path, target: str) -> None:
+    seen = run("cosnet-resnet50", tmp_path, *SMALL, "epochs=12", "learning_rate=0.02", f'target="{target}"')
+    assert seen[-1].loss < 0.8 * seen[3].loss
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    run: Run, tianchi: Path, stills: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses and an epoch's mean too: momentum, rates, order and sums are all kept."""
+    settings = (*SMALL, "epochs=2", "alternate=true", "power=0.9", "ema=0.5", "checkpoint_every=3")
+    data = (tianchi, stills)
+    whole = run("cosnet-resnet50", tmp_path / "whole", *settings, data=data)
+    original = loop.iterate_batches
+
+    class KilledError(Exception):
+        pass
+
+    def dying(batches: object, *, start: int, stop: int, workers: int) -> object:
+        for step, batch in enumerate(original(batches, start=start, stop=stop, workers=workers), start=start):
+            if step == 7:
+                raise KilledError
+            yield batch
+
+    monkeypatch.setattr(loop, "iterate_batches", dying)
+    with pytest.raises(KilledError):
+        run("cosnet-resnet50", tmp_path / "parts", *settings, data=data)
+    monkeypatch.setattr(loop, "iterate_batches", original)
+    parts = run("cosnet-resnet50", tmp_path / "parts", *settings, data=data)
+    assert parts[0].step == 7
+    assert parts[-1].step == whole[-1].step
+    names = [sorted(path.name for path in (tmp_path / each).glob("*.safetensors")) for each in ("whole", "parts")]
+    assert names[0] == names[1]
+    one, other = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "parts"))
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+def test_parts_of_a_step_add_up_to_it(run: Run, tianchi: Path, stills: Path, tmp_path: Path) -> None:
+    """Without batch statistics, which are those of a part."""
+    settings = (*STEPS_101, "batch=4", "frozen_norms=true", "orthogonality=1e-3", "gradient_norm=1.0")
+    states = []
+    for parts in (1, 4):
+        folder = tmp_path / str(parts)
+        run("cosnet-resnet101", folder, *settings, f"accumulate={parts}", data=(tianchi, stills))
+        states.append(load_file(folder / "last.safetensors"))
+    assert all(torch.isfinite(tensor).all() for tensor in states[0].values())
+    for name, tensor in states[0].items():
+        torch.testing.assert_close(tensor, states[1][name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_frozen_norms_keep_their_statistics(run: Run, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path, *SMALL, "frozen_norms=true")
+    kept = load_file(tmp_path / "last.safetensors")
+    assert (kept["encoder.bn1.running_mean"] == 0).all()
+    assert (kept["encoder.bn1.weight"] != 1).any()
+
+
+def test_new_layers_learn_faster(run: Run, tianchi: Path, stills: Path, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path / "start", *SMALL, "frozen_norms=true", "weight_decay=0.0")
+    start = tmp_path / "start" / "last.safetensors"
+    settings = (*SMALL, "batch=64", "frozen_norms=true", "weight_decay=0.0")
+    moved = []
+    for factor in (0, 1, 10):
+        run("cosnet-resnet50", tmp_path / str(factor), *settings, f"new_layers={factor}", weights=start)
+        before, after = load_file(start), load_file(tmp_path / str(factor) / "last.safetensors")
+        moved.append({name: (after[name] - tensor).norm().item() for name, tensor in before.items()})
+    head, encoder = "head_a.classifier.weight", "encoder.layer1.0.conv1.weight"
+    assert moved[0][head] == 0
+    assert moved[0][encoder] == pytest.approx(moved[1][encoder], rel=0.05) == pytest.approx(moved[2][encoder], rel=0.05)
+    assert moved[2][head] == pytest.approx(10 * moved[1][head], rel=0.05)
+
+
+def test_a_subset_of_the_videos(run: Run, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path, *SMALL, "videos=1")
+    card = find_model(tmp_path / "last.safetensors").card
+    assert [source["items"] for source in card.data] == [1]
+    assert card.scores == {}
+
+
+def test_weights_of_another_network_are_refused(run: Run, tmp_path: Path) -> None:
+    lite = find_model("covos-lite").path
+    with pytest.raises(CheckpointError, match=r"is for the network lite(.|\n)*trains cosnet_resnet50"):
+        run("cosnet-resnet50", tmp_path / "run", *SMALL, weights=lite)
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_with_other_outputs_are_refused(run: Run, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path / "three", *SMALL)
+    with pytest.raises(CheckpointError, match=r"head_a\.classifier"):
+        run("cosnet-resnet50", tmp_path / "one", *SMALL, "outputs=1", weights=tmp_path / "three" / "last.safetensors")
+
+
+def test_a_run_keeps_the_weights_that_it_began_with(run: Run, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path / "first", *SMALL)
+    start = tmp_path / "first" / "last.safetensors"
+    settings = (*SMALL, "epochs=2", "validate_every=0")
+    run("cosnet-resnet50", tmp_path / "second", *settings, weights=start)
+    card = find_model(tmp_path / "second" / "last.safetensors").card
+    assert card.recipe["started_from"]["sha256"] == find_model(start).card.sha256
+    with pytest.raises(CheckpointError, match="was not started from"):
+        run("cosnet-resnet50", tmp_path / "second", *settings, weights=tmp_path / "second" / "last.safetensors")
+    with pytest.raises(CheckpointError, match="was not started from"):
+        run("cosnet-resnet50", tmp_path / "first", *SMALL, weights=start)
+
+
+def test_pictures_alone_make_no_pairs(run: Run, stills: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing to make pairs of"):
+        run("cosnet-resnet50", tmp_path / "run", *SMALL, data=(stills,))
+
+
+def test_videos_alone_are_nothing_to_alternate_with(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no still pictures"):
+        run("cosnet-resnet101", tmp_path / "run", *STEPS_101)
+
+
+def test_a_card_that_lost_its_settings_is_refused(run: Run, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path, *SMALL)
+    path = tmp_path / "last.json"
+    card = json.loads(path.read_text())
+    card["recipe"]["size"] = "large"
+    path.write_text(json.dumps(card))
+    with pytest.raises(CheckpointError, match="size = 'large'"):
+        covos.load_model(tmp_path / "last.safetensors", device="cpu")
+
+
+def test_the_summary_shows_the_run(run: Run, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path, *SMALL, "epochs=3")
+    page = (tmp_path / "summary.html").read_text()
+    assert "cosnet_resnet50: step 15 of 15" in page or "cosnet_resnet50: step 23 of 23" in page
+    assert page.count("<svg") == 2
+    assert "data:image/webp;base64," in page
+    assert "http" not in page
+    assert np.isfinite([entry["j"] for entry in read_history(tmp_path / "history.jsonl") if "j" in entry]).all()

@@ -1,0 +1,84 @@
+"""Two processes on the CPU, as ``torchrun`` starts them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from covos.errors import UsageError
+from covos.training.distributed import Team, team_of_environment
+
+WORKER = Path(__file__).with_name("worker.py")
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+SETTINGS = (
+    "size=[48, 80]", "steps=4", "epochs=0", "batch=4", "frozen_norms=true", "alternate=true", "validate_every=2",
+    "checkpoint_every=2", "momentum=0.9", "learning_rate=0.02",
+)  # fmt: skip
+
+
+def start(folder: Path, data: tuple[Path, ...], *, processes: int, failing: int = -1, **settings: object) -> list[str]:
+    values = (*SETTINGS, *(f"{name}={value}" for name, value in settings.items()))
+    run = [*TORCHRUN, str(WORKER)] if processes > 1 else [sys.executable, str(WORKER)]
+    roots = [word for root in data for word in ("--data", str(root))]
+    sets = [word for value in values for word in ("--set", value)]
+    arguments = ["train", "cosnet-resnet50", *roots, "-o", str(folder / "run"), "--device", "cpu"]
+    folder.mkdir(exist_ok=True)
+    return [*run, str(folder), str(failing), *arguments, "--precision", "fp32", "--workers", "0", *sets]
+
+
+def finish(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ}, timeout=300)
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_with_twice_the_batch(tianchi: Path, stills: Path, tmp_path: Path) -> None:
+    done = {n: finish(start(tmp_path / str(n), (tianchi, stills), processes=n)) for n in (1, 2)}
+    for result in done.values():
+        assert result.returncode == 0, result.stderr
+    assert done[2].stdout.splitlines() == [str(tmp_path / "2" / "run" / "last.safetensors")]  # only one speaks
+    assert "2 processes share each step" in done[2].stderr
+    assert "Warning" not in done[2].stderr
+    alone = torch.load(tmp_path / "1" / "rank0.pt", weights_only=True)
+    first, second = (torch.load(tmp_path / "2" / f"rank{rank}.pt", weights_only=True) for rank in range(2))
+    for name, tensor in first.items():
+        assert torch.equal(tensor, second[name]), name
+        torch.testing.assert_close(tensor, alone[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_in_one_process_ends_all(tianchi: Path, stills: Path, tmp_path: Path, failing: int) -> None:
+    result = finish(start(tmp_path, (tianchi, stills), processes=2, failing=failing))
+    assert result.returncode != 0
+    assert "error: frame 7 cannot be read" in result.stderr
+    assert "bug of ours" not in result.stderr
+    assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_a_batch_that_does_not_divide_is_refused(tianchi: Path, stills: Path, tmp_path: Path) -> None:
+    result = finish(start(tmp_path, (tianchi, stills), processes=2, batch=3))
+    assert result.returncode != 0
+    assert "error: 3 pairs a step cannot be divided among 2 processes" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_environment_tells_the_team(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    assert team_of_environment() == Team()
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(UsageError, match="torchrun"):
+        team_of_environment()
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    assert team_of_environment() == Team(rank=3, size=4, local_rank=1)
+    assert not team_of_environment().leads
+    monkeypatch.setenv("RANK", "4")
+    with pytest.raises(UsageError, match="RANK = 4"):
+        team_of_environment()

@@ -1,0 +1,61 @@
+"""A short training whose losses are known: a change that is not meant to alter training must leave them alone.
+
+The sequences were recorded in float32 on one thread. Other processors and builds of torch sum in another order, which
+six steps let grow to some parts in ten thousand, hence the tolerance; on one machine a refactoring gives equal bits.
+
+After a change that is meant to alter them:  UPDATE_GOLDEN=1 .venv/bin/pytest tests/training/test_golden_loss.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from covos.models.registry import find_model
+from covos.training import loop
+from covos.training.registry import load_recipe
+from covos.training.sources import gather
+
+TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
+GOLDEN = Path(__file__).with_name("golden_loss.json")
+TOLERANCE = 2e-3
+"""Relative, of each value."""
+
+LITE = (
+    "steps=6", "frames_per_step=4", "crop=[64, 96]", "large_crop=[96, 128]", "warmup=2", "validate_every=6",
+    "checkpoint_every=6", "large_share=0.3", "group_sizes=[2, 4]",
+)  # fmt: skip
+
+
+def losses(name: str, overrides: tuple[str, ...], folder: Path, *, weights: Path | None) -> list[float]:
+    """The mean loss so far, after each step."""
+    seen: list[float] = []
+    loop.train(
+        gather([TIANCHI], seed=0).train,
+        validation=None,
+        recipe=load_recipe(name, overrides=overrides),
+        folder=folder,
+        device=torch.device("cpu"),
+        precision=torch.float32,
+        weights=weights,
+        workers=0,
+        on_step=lambda progress: seen.append(progress.loss),
+    )
+    return seen
+
+
+def check(name: str, found: list[float]) -> None:
+    golden = json.loads(GOLDEN.read_text()) if GOLDEN.exists() else {}
+    if "UPDATE_GOLDEN" in os.environ:
+        GOLDEN.write_text(json.dumps({**golden, name: found}, indent=1, sort_keys=True) + "\n")
+    else:
+        assert found == pytest.approx(golden[name], rel=TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["lite", "lite-video"])
+def test_covos_lite(name: str, tmp_path: Path) -> None:
+    check(name, losses(name, LITE, tmp_path, weights=find_model("covos-lite").path))
