@@ -2,7 +2,7 @@
 
     features of covos-lite -> shared by all objects: keys, context, skips  (`view`)
     view + an object's mask -> values, a frame of memory                   (`memorise`)
-    view + memory + latest frame -> logits of each object, by themselves   (`decode`)
+    view + memory + latest frame -> logits of each object, by themselves   (`find`)
     logits of all objects of a frame -> one label map                      (`aggregate`)
 
 The plan is that of STCN (Cheng et al., *Rethinking Space-Time Networks with Improved Memory Coverage*, NeurIPS 2021):
@@ -85,6 +85,8 @@ class Decoded(NamedTuple):
     """Logit of the Jaccard index that the mask is expected to have."""
     read_P2hw: Tensor
     """The remembered masks as read by the long-term and the short-term affinity, in [0, 1]."""
+    affinity_BNM: Tensor
+    """See `CovosFollow.affinity`."""
 
 
 class Residual(nn.Module):
@@ -92,7 +94,7 @@ class Residual(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(_conv(channels, channels), *_conv(channels, channels)[:-1])
+        self.body = nn.Sequential(_conv(channels, channels), _conv(channels, channels, active=False))
 
     def forward(self, x_BCHW: Tensor) -> Tensor:
         """B x channels x H x W -> the same."""
@@ -184,7 +186,7 @@ class CovosFollow(nn.Module):
         """
         context = view.context_BChw[owner_P]
         value = self.value(mask_P1HW.to(context.dtype), others_P1HW.to(context.dtype), context)
-        carried = F.adaptive_avg_pool2d(mask_P1HW.float(), value.shape[2:])
+        carried = F.interpolate(mask_P1HW.float(), size=value.shape[2:], mode="area")
         value_PCM = torch.cat([value.float(), carried, torch.ones_like(carried)], dim=1).flatten(2)
         return Recall(view.key_BNK, value_PCM.transpose(1, 2))
 
@@ -200,37 +202,42 @@ class CovosFollow(nn.Module):
         """The same with the latest frame, N = M, less with distance."""
         height, width = view.context_BChw.shape[2:]
         device = view.key_BNK.device
-        y, x = torch.meshgrid(
-            torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
-        )
+        y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
         place = torch.stack([y, x], dim=2).flatten(0, 1).float()
         distance = torch.cdist(place, place) / self.log_reach.exp()
         return self.affinity(view, key_BMK) * torch.exp(-distance.square().clamp(max=60) / 2)
 
-    def decode(
-        self, view: View, long: Tensor, short: Tensor, latest_P2HW: Tensor, owner_P: Tensor
-    ) -> Decoded:
-        """Find each object by what was read for it.
+    def find(self, view: View, memory: Recall, latest: Recall, latest_P2HW: Tensor, owner_P: Tensor) -> Decoded:
+        """Find objects that are remembered.
 
         Args:
             view: Of B frames.
-            long: P x N x (value + 2), from `read` with the affinity to the memory.
-            short: The same with that to the latest frame.
-            latest_P2HW: The object's mask in the latest frame and that of all others, at stride 4, in [0, 1].
+            memory: For the long-term reading; M >= 1 positions.
+            latest: Of the latest frame alone, for the short-term one.
+            latest_P2HW: Each object's mask in the latest frame and that of all others (see `beside`), at stride 4.
             owner_P: Frame of each object.
         """
+        # Affinities span many powers of ten, so they are float32 whatever the rest is.
+        with torch.autocast(view.key_BNK.device.type, enabled=False):
+            affinity = self.affinity(view, memory.key_BMK)
+            long = read(affinity, memory.value_PMC, owner_P, scale=self.scale)
+            short = read(self.nearby(view, latest.key_BMK), latest.value_PMC, owner_P, scale=self.scale)
         context = view.context_BChw[owner_P]
         cells = context.shape[2:]
-        values, masks = [], []
-        for reading in (long, short):
-            as_map = reading.transpose(1, 2).unflatten(2, cells)
-            values.append(as_map)
-            masks.append(as_map[:, -2:-1])
-        latest = F.adaptive_avg_pool2d(latest_P2HW.float(), cells)
-        x = torch.cat([*values, latest, context.float()], dim=1).to(context.dtype)
+        readings = [reading.transpose(1, 2).reshape(len(reading), -1, *cells) for reading in (long, short)]
+        before = F.interpolate(latest_P2HW.float(), size=cells, mode="area")
+        x = torch.cat([*readings, before, context.float()], dim=1).to(context.dtype)
         logit, judged = self.decoder(x, view.s8_BCHW[owner_P], view.s4_BCHW[owner_P])
         judged = judged.float()
-        return Decoded(logit.float(), judged[:, 0], judged[:, 1], torch.cat(masks, dim=1))
+        masks = torch.cat([reading[:, -2:-1] for reading in readings], dim=1)
+        return Decoded(logit.float(), judged[:, 0], judged[:, 1], masks, affinity)
+
+
+def beside(mask_P1HW: Tensor, owner_P: Tensor) -> Tensor:
+    """Each object's mask, and that of all other objects of its frame together: P x 2 x H x W in [0, 1]."""
+    frames = int(owner_P.max()) + 1
+    total = mask_P1HW.new_zeros(frames, *mask_P1HW.shape[1:]).index_add(0, owner_P, mask_P1HW)
+    return torch.cat([mask_P1HW, (total[owner_P] - mask_P1HW).clamp(0, 1)], dim=1)
 
 
 def read(affinity_BNM: Tensor, value_PMC: Tensor, owner_P: Tensor, *, scale: Tensor) -> Tensor:
@@ -238,13 +245,13 @@ def read(affinity_BNM: Tensor, value_PMC: Tensor, owner_P: Tensor, *, scale: Ten
 
     Args:
         affinity_BNM: From `CovosFollow.affinity` or `CovosFollow.nearby`.
-        value_PMC: See `Recall`. Where the last channel is 0, nothing is known of the object.
+        value_PMC: See `Recall`; where the last channel is 0, the object is not looked for.
         owner_P: Frame of each object.
         scale: Of the affinity.
 
     Returns:
-        P x N x (C + 1): the mean of the values under the affinity, and in the last channel the match in [-1, 1]:
-        the log of the mean affinity over the scale, as a cosine.
+        P x N x C: the mean of the values under the affinity, and in the last channel, in place of the knowledge, the
+        match in [-1, 1]: the log of the mean affinity over the scale, as a cosine.
     """
     value, known = value_PMC[..., :-1], value_PMC[..., -1:]
     summed = affinity_BNM[owner_P] @ torch.cat([value * known, known], dim=2)
@@ -283,9 +290,9 @@ def aggregate(logit_P1HW: Tensor, owner_P: Tensor, *, frames: int) -> Tensor:
     return F.log_softmax(odds, dim=1)
 
 
-def _conv(c_in: int, c_out: int, *, stride: int = 1) -> nn.Sequential:
+def _conv(c_in: int, c_out: int, *, stride: int = 1, active: bool = True) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1, bias=False),
         nn.BatchNorm2d(c_out),
-        nn.ReLU(inplace=True),
+        nn.ReLU(inplace=True) if active else nn.Identity(),
     )

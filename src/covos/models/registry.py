@@ -12,11 +12,12 @@ from covos.models.card import Card, read_card, sha256_of
 
 if TYPE_CHECKING:
     from covos.models.cosnet import Cosnet
+    from covos.models.follow import CovosFollow
     from covos.models.lite import CovosLite
 
 DEFAULT_MODEL = "covos-lite"
 
-ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50")
+ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow")
 """Networks that a weights file can be for."""
 
 
@@ -118,7 +119,46 @@ def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
     return network.eval()
 
 
+def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
+    """The network that follows objects with its weights, in evaluation mode, on the CPU.
+
+    Args:
+        entry: Of a covos-follow.
+        encoder: The covos-lite whose features it will be given.
+
+    Raises:
+        UsageError: It is another kind of network.
+        CheckpointError: It was trained on the features of another encoder.
+    """
+    from covos.models.follow import CovosFollow
+    from covos.models.weights_file import load_weights
+
+    if entry.card.architecture != "follow":
+        raise UsageError(
+            f"{entry.name} cannot follow objects",
+            why=f"it is a network of the kind {entry.card.architecture}",
+            fix="name a covos-follow: the package's, or one that `covos train follow` made",
+        )
+    trained_on = str(entry.card.recipe.get("encoder_sha256", ""))
+    if trained_on != encoder.card.sha256:
+        raise CheckpointError(
+            f"{entry.path} does not belong to {encoder.name}",
+            why=f"it was trained on the features of weights {trained_on[:12]}, these are {encoder.card.sha256[:12]}",
+            fix="use it with the model that it was trained on, or train it anew: covos train follow",
+        )
+    verify(entry)
+    network = CovosFollow()
+    load_weights(entry.path, network)
+    return network.eval()
+
+
 def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
+    if entry.card.architecture == "follow":
+        raise UsageError(
+            f"{entry.name} finds nothing by itself",
+            why="it follows objects that it is shown, on the features of a covos-lite",
+            fix="name a covos-lite or a cosnet as the model",
+        )
     if entry.card.architecture == "lite":
         from covos.models.lite import CovosLite
 
