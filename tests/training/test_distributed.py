@@ -21,14 +21,16 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def start(folder: Path, data: tuple[Path, ...], *, processes: int, failing: int = -1, **settings: object) -> list[str]:
+def start(
+    folder: Path, data: tuple[Path, ...], *, processes: int, event: str = "none", **settings: object
+) -> list[str]:
     values = (*SETTINGS, *(f"{name}={value}" for name, value in settings.items()))
     run = [*TORCHRUN, str(WORKER)] if processes > 1 else [sys.executable, str(WORKER)]
     roots = [word for root in data for word in ("--data", str(root))]
     sets = [word for value in values for word in ("--set", value)]
     arguments = ["train", "cosnet-resnet50", *roots, "-o", str(folder / "run"), "--device", "cpu"]
     folder.mkdir(exist_ok=True)
-    return [*run, str(folder), str(failing), *arguments, "--precision", "fp32", "--workers", "0", *sets]
+    return [*run, str(folder), event, *arguments, "--precision", "fp32", "--workers", "0", *sets]
 
 
 def finish(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -53,11 +55,28 @@ def test_two_processes_are_one_with_twice_the_batch(tianchi: Path, stills: Path,
 @pytest.mark.slow
 @pytest.mark.parametrize("failing", [0, 1])
 def test_an_error_in_one_process_ends_all(tianchi: Path, stills: Path, tmp_path: Path, failing: int) -> None:
-    result = finish(start(tmp_path, (tianchi, stills), processes=2, failing=failing))
+    result = finish(start(tmp_path, (tianchi, stills), processes=2, event=f"error{failing}"))
     assert result.returncode != 0
     assert "error: frame 7 cannot be read" in result.stderr
     assert "bug of ours" not in result.stderr
     assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("told", [0, 1])
+def test_a_signal_to_one_process_stops_all_after_the_same_step(
+    tianchi: Path, stills: Path, tmp_path: Path, told: int
+) -> None:
+    result = finish(start(tmp_path, (tianchi, stills), processes=2, event=f"stop{told}", checkpoint_every=4))
+    assert result.returncode != 0
+    assert "checkpoint.pt is written: the same command goes on from there" in result.stderr
+    assert "error:" not in result.stderr
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in range(2))
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert kept["step"] == 2
+    for name, tensor in kept["network"].items():
+        assert torch.equal(tensor, first[name]), name
+        assert torch.equal(tensor, second[name]), name
 
 
 @pytest.mark.slow

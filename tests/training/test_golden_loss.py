@@ -56,6 +56,13 @@ def check(name: str, found: list[float]) -> None:
         assert found == pytest.approx(golden[name], rel=TOLERANCE)
 
 
+@pytest.mark.usefixtures("narrow")
+@pytest.mark.parametrize("target", ["classes", "colours"])
+def test_cosnet(target: str, tmp_path: Path) -> None:
+    overrides = ("size=[48, 80]", "steps=6", "epochs=0", f'target="{target}"', "learning_rate=0.01")
+    check(f"cosnet-resnet50 {target}", losses("cosnet-resnet50", overrides, tmp_path, weights=None))
+
+
 @pytest.mark.parametrize("name", ["lite", "lite-video"])
 def test_covos_lite(name: str, tmp_path: Path) -> None:
     check(name, losses(name, LITE, tmp_path, weights=find_model("covos-lite").path))

@@ -194,6 +194,35 @@ def test_fine_tuning_starts_from_the_given_weights(root: Path, tmp_path: Path) -
             assert torch.equal(tensor, after[name]), name
 
 
+def test_parts_of_a_step_are_whole_groups(root: Path, tmp_path: Path) -> None:
+    settings = ("frames_per_step=8", "group_sizes=[4]", "steps=2", "validate_every=2")
+    assert [progress.step for progress in run(root, tmp_path, *settings, "accumulate=2")] == [1, 2]
+    with pytest.raises(UsageError, match="8 frames a step cannot be divided"):
+        run(root, tmp_path / "other", *settings, "accumulate=4")
+
+
+def test_a_checkpoint_from_before_a_field_was_there_is_continued(root: Path, tmp_path: Path) -> None:
+    run(root, tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    settings = json.loads(content["recipe"])
+    del settings["accumulate"], content["due"], content["started_from"]
+    torch.save({**content, "recipe": json.dumps(settings), "step": 3}, path)
+    assert [progress.step for progress in run(root, tmp_path)] == [4]
+    torch.save({**content, "recipe": json.dumps({**settings, "accumulate": 2}), "step": 3}, path)
+    with pytest.raises(CheckpointError, match="accumulate: 2 there, 1 here"):
+        run(root, tmp_path)
+
+
+def test_a_damaged_history_is_said(root: Path, tmp_path: Path) -> None:
+    run(root, tmp_path)
+    (tmp_path / "history.jsonl").write_text('{"step": 1, "losses": {"total": 1.0}}\nbroken\n')
+    content = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    torch.save({**content, "step": 3}, tmp_path / "checkpoint.pt")
+    with pytest.raises(CheckpointError, match="line 2"):
+        run(root, tmp_path)
+
+
 def test_divergence_stops_the_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object, **named: object) -> object:
         nothing = torch.tensor(float("nan"), requires_grad=True)

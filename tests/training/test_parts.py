@@ -11,8 +11,8 @@ from torch import nn
 from covos.models.coattention import Memory
 from covos.training.ema import make_average, update_average
 from covos.training.lite.augment import Framing, Neighbour, draw_framing, draw_view
+from covos.training.lite.losses import read_mask_bce, soft_iou, weighted_bce
 from covos.training.lite.step import siblings
-from covos.training.losses import read_mask_bce, soft_iou, weighted_bce
 from covos.training.schedule import rate_at
 
 

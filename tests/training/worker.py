@@ -1,13 +1,15 @@
 """``covos train`` with narrow COSNets, as one of several processes; not a test itself.
 
-    torchrun --nproc-per-node 2 tests/training/worker.py FOLDER FAILING ARGUMENTS...
+    torchrun --nproc-per-node 2 tests/training/worker.py FOLDER EVENT ARGUMENTS...
 
-Each process leaves its weights as FOLDER/rank<N>.pt. The process of rank FAILING dies in its second step; -1: none.
+Each process leaves its weights as FOLDER/rank<N>.pt. EVENT is what happens in the second step: ``error0`` or
+``error1`` raises in the process of that rank, ``stop0`` or ``stop1`` sends it SIGTERM; anything else is nothing.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +24,7 @@ from covos.training.cosnet import task
 
 
 def work() -> int:
-    folder, failing, rank = Path(sys.argv[1]), int(sys.argv[2]), int(os.environ.get("RANK", "0"))
+    folder, event, rank = Path(sys.argv[1]), sys.argv[2], int(os.environ.get("RANK", "0"))
     torch.set_num_threads(1)
     for name, config in COSNETS.items():
         COSNETS[name] = replace(config, width=8, blocks=(1, 1, 1, 1))
@@ -31,13 +33,15 @@ def work() -> int:
     loop.make_average = lambda network: (networks.append(network), make_average(network))[1]
     steps = []
 
-    def dying(*arguments: object, **named: object) -> object:
+    def eventful(*arguments: object, **named: object) -> object:
         steps.append(1)
-        if rank == failing and len(steps) == 2:
+        if len(steps) == 2 and event == f"error{rank}":
             raise InputError("frame 7 cannot be read", why="it was removed", fix="put it back")
+        if len(steps) == 2 and event == f"stop{rank}":
+            os.kill(os.getpid(), signal.SIGTERM)
         return batch_losses(*arguments, **named)
 
-    task.batch_losses = dying
+    task.batch_losses = eventful
     code = main(sys.argv[3:])
     if networks:
         torch.save(networks[0].state_dict(), folder / f"rank{rank}.pt")

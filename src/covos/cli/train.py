@@ -70,7 +70,7 @@ def train(
     configure_threads()
     console = _Console(quiet=quiet or not team.leads)
     console.begin(gathered, team=team, output=output)
-    with joined(team, target), console.explaining_stops():
+    with joined(team, target), console.explaining_stops(output / "checkpoint.pt"):
         run(
             gathered.train,
             validation=gathered.validation,
@@ -108,7 +108,6 @@ class _Console:
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
-        self.step = 0
 
     def note(self, line: str) -> None:
         """Say a line."""
@@ -127,7 +126,6 @@ class _Console:
 
     def show(self, progress: Progress) -> None:
         """Say how far it is, now and then."""
-        self.step = progress.step
         if progress.step % 20 == 0 or progress.step == progress.steps:
             left = (progress.steps - progress.step) * progress.seconds_per_step / 60
             self.note(
@@ -138,10 +136,11 @@ class _Console:
             self.note(f"validation  J {progress.validation.j:.3f}  F {progress.validation.f:.3f}")
 
     @contextmanager
-    def explaining_stops(self) -> Iterator[None]:
-        """Say where a signal stopped the training."""
+    def explaining_stops(self, checkpoint: Path) -> Iterator[None]:
+        """Say what a signal that stops the training leaves."""
         try:
             yield
         except (KeyboardInterrupt, SystemExit):
-            self.note(f"stopped after step {self.step}, with a checkpoint: the same command goes on from there")
+            if checkpoint.exists():
+                self.note(f"stopped; {checkpoint} is written: the same command goes on from there")
             raise

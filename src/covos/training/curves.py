@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 
 COLOURS = 6
 """How many the page has; further lines start over."""
@@ -65,5 +66,5 @@ def thinned(points: Points) -> Points:
     if len(points) <= _MOST_POINTS:
         return points
     ends = [round(k * len(points) / _MOST_POINTS) for k in range(_MOST_POINTS + 1)]
-    stretches = [points[start:stop] for start, stop in zip(ends, ends[1:], strict=False)]
+    stretches = [points[start:stop] for start, stop in pairwise(ends)]
     return [(part[-1][0], sum(value for _, value in part) / len(part)) for part in stretches]

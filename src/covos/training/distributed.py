@@ -53,14 +53,18 @@ class Team:
         distributed.all_reduce(total)
         return [float(value) for value in total / self.size]
 
-    def parallel(self, module: nn.Module) -> nn.Module:
-        """The module, such that each backward pass averages the gradients over the processes."""
+    def parallel(self, module: nn.Module, *, partial: bool) -> nn.Module:
+        """The module, such that each backward pass averages the gradients over the processes.
+
+        Args:
+            module: Whose forward pass gives the losses.
+            partial: Whether a step may leave some parameters unused; to look for them costs time.
+        """
         if self.size == 1:
             return module
         from torch.nn.parallel import DistributedDataParallel
 
-        # Not every step uses every parameter, and gradients as views of the buckets save a copy.
-        return DistributedDataParallel(module, find_unused_parameters=True, gradient_as_bucket_view=True)
+        return DistributedDataParallel(module, find_unused_parameters=partial, gradient_as_bucket_view=True)
 
     def averaging(self, module: nn.Module, *, wanted: bool) -> AbstractContextManager[None]:
         """Whether the backward passes in the block average: with several for a step, only the last needs to."""

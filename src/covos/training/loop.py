@@ -120,7 +120,7 @@ def train(
             fix="choose another folder, or take its last.safetensors",
         )
     on_start(f"starts from {start}")
-    objective = team.parallel(Objective(task, state.network, precision=precision))
+    objective = team.parallel(Objective(task, state.network, precision=precision), partial=task.partial)
     keeper = None
     if team.leads:
         folder.mkdir(parents=True, exist_ok=True)

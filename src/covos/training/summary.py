@@ -51,10 +51,11 @@ def _page(history: list[dict[str, Any]], *, card: Card, steps: int, picture: str
         f"<h1>{escape(title)}</h1>",
         _meta(card),
         _tiles(losses.get("total", []), measured),
-        "<h2>Loss</h2>",
-        f'<div class="card">{curve_plot(losses, steps=steps)}</div>',
-        "<h2>Validation</h2>",
-        f'<div class="card">{curve_plot(scores, steps=steps, unit=True)}</div>',
+        "<h2>Course</h2>",
+        '<div class="cards">',
+        f'<div class="card"><h3>loss</h3>{curve_plot(losses, steps=steps)}</div>',
+        f'<div class="card"><h3>validation</h3>{curve_plot(scores, steps=steps, unit=True)}</div>',
+        "</div>",
         _sequences(measured),
         "<h2>Predictions</h2>",
         '<p class="quiet">Training frames as drawn, from the top: frame, target, prediction.</p>',
@@ -85,7 +86,7 @@ def _meta(card: Card) -> str:
 def _tiles(total: list[tuple[int, float]], measured: list[dict[str, Any]]) -> str:
     tiles = []
     if total:
-        tiles.append(("loss", total[-1][1], f"at the start {total[0][1]:.3f}"))
+        tiles.append(("loss", total[-1][1], f"{total[0][1]:.3f} at step {total[0][0]:,}"))
     if measured:
         best = max(measured, key=lambda entry: float(entry["j"]))
         tiles.append(("J, last", measured[-1]["j"], f"F {measured[-1]['f']:.3f}"))

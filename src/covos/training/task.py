@@ -30,6 +30,7 @@ class Task(Protocol):
         architecture: Of its network, in the registry of models.
         steps: In all; a recipe that counts epochs leaves this to the data.
         fresh_start: What the network starts from if it is given no weights, in words.
+        partial: Whether a step may leave some parameters without a gradient.
         stored: Precision of the matrices in files of weights.
     """
 
@@ -38,6 +39,7 @@ class Task(Protocol):
     architecture: str
     steps: int
     fresh_start: str
+    partial: bool
     stored: torch.dtype
 
     def make_network(self) -> nn.Module:

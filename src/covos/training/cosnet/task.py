@@ -33,15 +33,19 @@ class CosnetTask:
     """
 
     fresh_start = "random weights, which a short training makes little of: fine-tune converted ones by --weights"
+    # The affinity has no scale, so its softmax turns the rounding of half precision into other matches.
     stored = torch.float32
 
     def __init__(self, recipe: CosnetRecipe, datasets: Sequence[Dataset]) -> None:
         self.recipe = recipe
         self.datasets = datasets
-        self.name = self.architecture = recipe.model
+        self.name: str = recipe.model
+        self.architecture: str = recipe.model
         self.pairs = len(PairBatches(datasets, recipe).pairs)
         # A step on pairs and one on pictures are a turn.
         self.turn = 2 if recipe.alternate else 1
+        # Pairs and pictures use heads of their own; without pictures, the published one for them is idle.
+        self.partial = recipe.alternate or COSNETS[recipe.model].still
         self.steps = recipe.steps or self._end_of(recipe.epochs)
 
     def make_network(self) -> Cosnet:

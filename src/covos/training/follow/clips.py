@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from covos.data import Video, read_foreground, read_image, sample_group
 from covos.engines.motion import residual_motion
+from covos.errors import InputError
 from covos.models.motion import MOTION_CHANNELS, MOTION_STRIDE
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.follow.scenes import (
@@ -64,12 +65,19 @@ def draw_clip(moving: Pool | None, still: Pool | None, *, frames: int, recipe: F
         frames: How many.
         recipe: Sizes and shares.
         rng: Source of everything drawn.
+
+    Raises:
+        InputError: Hardly a frame shows its object.
     """
     for _ in range(TRIES):
         clip = _drawn(moving, still, frames=frames, recipe=recipe, rng=rng)
         if len(clip.masks):
             return clip
-    return clip
+    raise InputError(
+        "there is nothing to follow in the training data",
+        why=f"of {TRIES} clips drawn none shows an object in its first frame",
+        fix="look at the annotations with: covos data inspect ROOT",
+    )
 
 
 def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: FollowRecipe, rng: Generator) -> Clip:

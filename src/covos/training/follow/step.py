@@ -15,7 +15,7 @@ from covos.models.follow import CovosFollow, Decoded, Recall, View, aggregate, b
 from covos.models.lite import CovosLite, Features
 from covos.training.follow.batches import ClipBatch
 from covos.training.follow.recipe import FollowRecipe
-from covos.training.losses import read_mask_bce, soft_iou, weighted_bce
+from covos.training.lite.losses import read_mask_bce, soft_iou, weighted_bce
 
 SEEN = 2.0
 """Cells that must be visible for an object to count as present."""

@@ -37,6 +37,7 @@ class FollowTask:
     name = "covos-follow"
     architecture = "follow"
     fresh_start = "random weights, over the frozen encoder"
+    partial = False
     stored = torch.float16
 
     def __init__(self, recipe: FollowRecipe, datasets: Sequence[Dataset]) -> None:

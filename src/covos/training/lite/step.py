@@ -14,8 +14,8 @@ from torch import Tensor
 from covos.models.coattention import Memory
 from covos.models.lite import CovosLite
 from covos.training.lite.batches import Batch
+from covos.training.lite.losses import read_mask_bce, soft_iou, weighted_bce
 from covos.training.lite.recipe import LiteRecipe
-from covos.training.losses import read_mask_bce, soft_iou, weighted_bce
 
 
 class Losses(NamedTuple):

@@ -32,6 +32,7 @@ class LiteTask:
     name = "covos-lite"
     architecture = "lite"
     fresh_start = "ImageNet weights for the encoder, random ones for the rest"
+    partial = False
     stored = torch.float16
 
     def __init__(self, recipe: LiteRecipe, datasets: Sequence[Dataset]) -> None:
