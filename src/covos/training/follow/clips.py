@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from covos.data import Video, read_foreground, read_image, sample_group
+from covos.data import Video, read_foreground, read_image, read_labels, sample_group
 from covos.engines.motion import residual_motion
 from covos.errors import InputError
 from covos.models.motion import MOTION_CHANNELS, MOTION_STRIDE
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.follow.scenes import (
-    TARGET_STRIDE,
     Picture,
     Sprite,
     at_stride,
@@ -30,6 +30,7 @@ from covos.training.lite.batches import Pool
 from covos.training.lite.compose import cut_out
 from covos.types import ImageArray, ProbabilityArray
 
+VOID = 255
 MIN_CELLS = 6.0
 """An object must cover this many cells of the first frame's mask to be followed."""
 TWIN = 0.2
@@ -84,61 +85,68 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
     from_video = still is None or (moving is not None and rng.random() < recipe.video_share)
     pool = moving if from_video else still
     assert pool is not None, "one of the two at least"
-    scene, valid = _scene(pool.draw(rng), frames=frames, max_gap=recipe.max_gap, rng=rng)
+    scene = _scene(pool.draw(rng), frames=frames, recipe=recipe, rng=rng)
     windows = draw_camera(
-        scene[0].alpha.shape, frames=frames, size=recipe.crop, zoom=recipe.zoom, calm=from_video, rng=rng
+        scene[0].image.shape, frames=frames, size=recipe.crop, zoom=recipe.zoom, calm=from_video, rng=rng
     )
     sprites: list[Sprite] = []
     if still is not None and (not from_video or rng.random() < recipe.crowd_share):
         sprites = _sprites(still, frames=frames, recipe=recipe, rng=rng)
     grade = _Grade.draw(rng)
     images, visible, known = [], [], []
-    for index in range(frames):
-        image, subject = seen_through(scene[index], windows[index], size=recipe.crop)
-        masks, followed = [subject], [True]
+    for index, (below, window) in enumerate(zip(scene, windows, strict=True)):
+        image = seen_through(below.image, window, size=recipe.crop)
+        masks = [seen_through(alpha, window, size=recipe.crop) for alpha in below.alphas]
+        followed = [True] * len(masks)
         for sprite in sprites:
             image, masks, own = lay_over(image, masks, sprite, frame=index)
             masks.append(own)
             followed.append(sprite.followed)
         images.append(grade.apply(image, rng=rng))
         visible.append([at_stride(mask) for mask, wanted in zip(masks, followed, strict=True) if wanted])
-        known.append(_valid_part(Picture(scene[index].image, valid[index]), windows[index], size=recipe.crop))
-    stacked = np.stack([np.stack(layer) for layer in zip(*visible, strict=True)])
+        known.append(at_stride(seen_through(below.valid, window, size=recipe.crop)))
+    cells = known[0].shape
+    stacked = np.reshape([np.stack(layer) for layer in zip(*visible, strict=True)], (-1, frames, *cells))
     kept = [k for k in range(len(stacked)) if stacked[k, 0].sum() >= MIN_CELLS]
     rng.shuffle(kept)
     return Clip(
         images=np.stack(images),
-        masks=stacked[kept[: recipe.most_objects]],
+        masks=stacked[kept[: recipe.most_objects]].astype(np.float32),
         valid=np.stack(known),
         motion=_motion(images, size=recipe.crop, known=rng.random() < recipe.motion_share),
     )
 
 
-def _scene(
-    video: Video, *, frames: int, max_gap: int, rng: Generator
-) -> tuple[list[Picture], list[NDArray[np.float32]]]:
-    """What lies below everything, with its own subject: the frames of a video, or one picture many times."""
-    if video.kind == "video":
-        gap = int(rng.integers(1, max_gap + 1))
-        records = sample_group(video, size=frames, max_gap=gap, rng=rng)
-        if rng.random() < 0.5:
-            records = records[::-1]
-    else:
-        records = video.frames[:1]
-    pictures, valid = [], []
-    for record in records:
-        foreground = read_foreground(video, record)
-        pictures.append(Picture(read_image(record), foreground.probability))
-        valid.append(foreground.valid.astype(np.float32))
+class _Ground(NamedTuple):
+    """What lies below everything in one frame, with its own objects."""
+
+    image: ImageArray
+    alphas: list[ProbabilityArray]
+    valid: ProbabilityArray
+
+
+def _scene(video: Video, *, frames: int, recipe: FollowRecipe, rng: Generator) -> list[_Ground]:
+    """The frames of a video, or one picture many times."""
     if video.kind != "video":
-        pictures, valid = pictures * frames, valid * frames
-    return pictures, valid
-
-
-def _valid_part(valid: Picture, window: NDArray[np.float64], *, size: tuple[int, int]) -> ProbabilityArray:
-    if valid.alpha.all():  # most annotations have no void, and a warp costs as much as all the rest
-        return np.ones((size[0] // TARGET_STRIDE, size[1] // TARGET_STRIDE), np.float32)
-    return at_stride(seen_through(valid, window, size=size)[1])
+        (record,) = video.frames
+        alpha, valid = read_foreground(video, record)
+        return [_Ground(read_image(record), [alpha], valid.astype(np.float32))] * frames
+    gap = int(rng.integers(1, recipe.max_gap + 1))
+    records = sample_group(video, size=frames, max_gap=gap, rng=rng)
+    if rng.random() < 0.5:
+        records = records[::-1]
+    labels = [read_labels(video, record) for record in records]
+    # Objects that appear later have no first mask to be followed from.
+    ids = [identity for identity in np.unique(labels[0]) if identity not in (0, VOID)]
+    rng.shuffle(ids)
+    return [
+        _Ground(
+            read_image(record),
+            [(ids_of == identity).astype(np.float32) for identity in ids[: recipe.most_objects]],
+            (ids_of != VOID).astype(np.float32),
+        )
+        for record, ids_of in zip(records, labels, strict=True)
+    ]
 
 
 def _sprites(still: Pool, *, frames: int, recipe: FollowRecipe, rng: Generator) -> list[Sprite]:

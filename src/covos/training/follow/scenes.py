@@ -7,7 +7,7 @@ ones. So clips of several objects, with occlusion, disappearance and return, com
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +15,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from covos.types import ImageArray, ProbabilityArray
+
+PictureT = TypeVar("PictureT", ImageArray, ProbabilityArray)
 
 TARGET_STRIDE = 4
 """Masks are area averages at the stride of the network's output."""
@@ -131,20 +133,11 @@ def draw_camera(
     return tuple(windows)
 
 
-def seen_through(
-    picture: Picture, window: NDArray[np.float64], *, size: tuple[int, int]
-) -> tuple[ImageArray, ProbabilityArray]:
-    """A picture and its alpha through a window; beyond its border lies its reflection, in the alpha too."""
+def seen_through(picture: PictureT, window: NDArray[np.float64], *, size: tuple[int, int]) -> PictureT:
+    """A picture or a mask through a window; beyond its border lies its reflection."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return (
-        np.asarray(
-            cv2.warpAffine(picture.image, window, size[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT_101), np.uint8
-        ),
-        np.asarray(
-            cv2.warpAffine(picture.alpha, window, size[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT_101),
-            np.float32,
-        ),
-    )
+    warped = cv2.warpAffine(picture, window, size[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(warped, picture.dtype)
 
 
 def lay_over(

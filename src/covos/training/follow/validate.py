@@ -76,10 +76,11 @@ def _scored(
     given = {int(identity): first == identity for identity in np.unique(first) if identity not in (0, VOID)}
     if not given:
         return
+    measured = range(1, len(records) - 1, every)
     frames = engine.eyes.observe(_frames(records))
     for result in engine.forward(frames, {0: given}, between=DEFAULT_BETWEEN):
         index = result.frame.index
-        if index == 0 or index == len(records) - 1 or index % every or records[index].annotation is None:
+        if index not in measured or records[index].annotation is None:
             continue
         truth = read_labels(video, records[index])
         for identity in given:
