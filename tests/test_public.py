@@ -52,7 +52,7 @@ def test_type_checkers_see_what_is_loaded_later() -> None:
     assert seen == covos._HOMES
 
 
-@pytest.mark.parametrize("name", ["evaluate", "load_model", "segment", "stream"])
+@pytest.mark.parametrize("name", ["evaluate", "load_model", "load_result", "segment", "stream"])
 def test_only_the_first_argument_may_be_positional(name: str) -> None:
     _, *others = inspect.signature(getattr(covos, name)).parameters.values()
     positional = [parameter.name for parameter in others if parameter.kind is not parameter.KEYWORD_ONLY]

@@ -24,7 +24,7 @@ from covos.errors import (
 )
 
 if TYPE_CHECKING:
-    from covos.api import Segmentation, load_model, segment, stream
+    from covos.api import Segmentation, load_model, load_result, segment, stream
     from covos.evaluation import evaluate
 
 __version__ = "0.1.0"
@@ -42,6 +42,7 @@ __all__ = [
     "__version__",
     "evaluate",
     "load_model",
+    "load_result",
     "segment",
     "stream",
 ]
@@ -50,6 +51,7 @@ _HOMES = {
     "Segmentation": "covos.api",
     "evaluate": "covos.evaluation",
     "load_model": "covos.api",
+    "load_result": "covos.api",
     "segment": "covos.api",
     "stream": "covos.api",
 }

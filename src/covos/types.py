@@ -22,7 +22,7 @@ MaskArray: TypeAlias = NDArray[np.bool_]
 """H x W, bool."""
 
 FrameStatus: TypeAlias = Literal["ok", "concealed"]
-SourceKind: TypeAlias = Literal["video", "frames", "image"]
+SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
 Presence: TypeAlias = Literal["present", "occluded", "lost"]
 """Of an object that is followed: seen; not seen for a while; not seen for so long that it may be gone."""
 
@@ -64,7 +64,8 @@ class SourceInfo:
 
     Attributes:
         path: As given by the user.
-        kind: ``"video"``, ``"frames"`` (a folder or glob) or ``"image"``.
+        kind: ``"video"``, ``"frames"`` (a folder or glob) or ``"image"``; ``"masks"`` where all there is are masks
+            that were read back, without pictures.
         height: Displayed height in pixels (rotation applied), of the first frame.
         width: Displayed width in pixels.
         frame_count: Frames that the source promises: packets of the video stream, or files.

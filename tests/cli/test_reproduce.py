@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -57,7 +58,7 @@ def test_what_is_done_is_not_done_again(davis: Path, tmp_path: Path, capsys: Cap
     out = tmp_path / "out"
     assert run(davis, out) == 0
     first = capsys.readouterr()
-    mask = out / "held" / "masks" / "00002.png"
+    mask = out / "Annotations" / "held" / "00002.png"
     before = mask.stat().st_mtime_ns
     assert run(davis, out) == 0
     second = capsys.readouterr()
@@ -69,8 +70,8 @@ def test_what_is_done_is_not_done_again(davis: Path, tmp_path: Path, capsys: Cap
     assert run(davis, out, "-q") == 0
     assert capsys.readouterr().out == first.out
     assert mask.is_file()
-    assert run(davis, out, "--references", "1") == 0  # other settings: done anew
-    assert "already" not in capsys.readouterr().err
+    assert run(davis, out, "--references", "1") == 2
+    assert "references 5 there, 1 now" in capsys.readouterr().err
 
 
 def test_a_list_that_is_not_there_is_named(davis: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -81,3 +82,30 @@ def test_a_list_that_is_not_there_is_named(davis: Path, tmp_path: Path, capsys: 
     assert not (tmp_path / "out").exists()
     assert run(davis, tmp_path / "out", "--subset", "train") == 0
     assert "not for train" in capsys.readouterr().out
+
+
+def test_a_tree_without_lists_is_taken_whole(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    shutil.rmtree(davis / "ImageSets")
+    assert run(davis, tmp_path / "out") == 0
+    assert "this run, 2 sequences of no list" in capsys.readouterr().out
+
+
+def test_of_two_lists_of_one_name_that_of_2016_is_meant(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Both for what is predicted and for what is scored."""
+    for year, name in (("2016", "held"), ("2017", "other")):
+        (davis / "ImageSets" / year).mkdir()
+        (davis / "ImageSets" / year / "val.txt").write_text(f"{name}\n")
+    for options in ([], ["--subset", "val"]):
+        out = tmp_path / f"out{len(options)}"
+        assert run(davis, out, *options) == 0
+        assert "this run, 1 sequences of val" in capsys.readouterr().out
+        assert [path.name for path in (out / "Annotations").iterdir()] == ["held"]
+
+
+def test_a_sequence_that_cannot_be_read_is_not_scored_around(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    (davis / "ImageSets" / "480p" / "val.txt").write_text("held\nother\n")
+    (davis / "JPEGImages" / "480p" / "held" / "00001.jpg").write_bytes(b"no picture")
+    assert run(davis, tmp_path / "out") == 4
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "1 of 2 videos failed: held" in said.err

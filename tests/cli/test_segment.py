@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from covos.cli import main
-from covos.outputs import check_output, load_report
+from covos.outputs import FORMATS, check_output, load_report
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 Capture = pytest.CaptureFixture[str]
@@ -285,3 +285,30 @@ def test_an_interrupted_run_leaves_whole_files_and_says_so(tmp_path: Path, numbe
     for mask in (out / "masks").iterdir():
         with Image.open(mask) as opened_mask:
             opened_mask.load()
+
+
+def test_formats_with_values_and_a_word_on_large_ones(
+    clip: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("covos.outputs.estimate._WORTH_SAYING", 1)
+    out = tmp_path / "out"
+    assert run(clip, "-o", out, "-f", "prores", "-f", "matte=16", "-f", "background=#ff0000") == 0
+    err = capsys.readouterr().err
+    assert "note: clip.mp4: prores will take about 0 MB" in err
+    assert load_report(out)["outputs"] == ["prores.mov", "matte", "background.mp4"]
+    assert load_report(out)["settings"]["formats"] == ["prores", "matte=16", "background=#ff0000"]
+    assert check_output(out) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("tiff", "'tiff'"), ("matte=9", "matte=9"), ("background=no.png", "no.png")]
+)
+def test_a_format_that_cannot_be_is_refused_before_anything_is_made(
+    clip: Path, tmp_path: Path, capsys: Capture, name: str, said: str
+) -> None:
+    code, (what, _, fix) = refused(capsys, clip, "-o", tmp_path / "out", "-f", name)
+    assert code == 2
+    assert said in what
+    assert not (tmp_path / "out").exists()
+    if name == "tiff":
+        assert all(known in fix for known in FORMATS)

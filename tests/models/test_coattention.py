@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from covos.models.coattention import Affinity, CoAttention, Memory
 
@@ -83,6 +84,21 @@ def test_a_match_is_found_where_it_is() -> None:
     read = module(query, module.memorise(reference, extra))
     assert read.extra_BEHW[0, 0, 5, 0] > 0.9
     assert read.match_B1HW[0, 0].argmax() == 5 * 6 + 0
+
+
+@pytest.mark.parametrize("affinity", ["bilinear", "cosine"])
+@pytest.mark.parametrize("extra", [0, 1])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_no_matrix_of_all_pairs_is_built(affinity: Affinity, extra: int, layout: torch.memory_format) -> None:
+    """Every reading is one that torch's fused kernel takes; it falls back in silence where it is allowed to."""
+    module = CoAttention(16, affinity=affinity, key_channels=16 if affinity == "bilinear" else 8)
+    query, reference = (torch.randn(2, 16, 5, 7).to(memory_format=layout) for _ in range(2))
+    memory = module.memorise(reference, torch.rand(2, extra, 5, 7))
+    with torch.inference_mode(), sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        assert module(query, memory).extra_BEHW.shape == (2, extra, 5, 7)
+        if affinity == "bilinear":
+            assert module.between(query, reference)[1].shape == query.shape
+            assert module.summarise(query, module.memorise(reference, query[:, :0])).shape == query.shape
 
 
 def test_bilinear_affinity_refuses_other_key_channels() -> None:

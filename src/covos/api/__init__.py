@@ -1,8 +1,11 @@
 """The public functions: load a model, segment a source, keep and save the result."""
 
+from covos.api.convert import convert
 from covos.api.functions import segment, stream
+from covos.api.loading import load_result
 from covos.api.model import Model, load_model
 from covos.api.output import Saved
-from covos.api.segmentation import FrameMask, Segmentation
+from covos.api.segmentation import Segmentation
+from covos.outputs import FrameMask
 
-__all__ = ["FrameMask", "Model", "Saved", "Segmentation", "load_model", "segment", "stream"]
+__all__ = ["FrameMask", "Model", "Saved", "Segmentation", "convert", "load_model", "load_result", "segment", "stream"]

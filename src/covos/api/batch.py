@@ -11,6 +11,7 @@ from covos.api.model import Model, check_references
 from covos.api.output import DEFAULT_FORMATS, Saved, write_results
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.errors import CovosError, UsageError
+from covos.masks.refine import Refinement, check_refinement
 from covos.media import open_source
 from covos.models.fusion import Fusion
 from covos.outputs import OutputFolder, check_formats
@@ -63,6 +64,7 @@ def segment_to_folders(
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
+    refine: Refinement = "none",
     frame_rate: Fraction | None = None,
     overwrite: bool = False,
     track: Tracker = lambda _, results: results,
@@ -80,6 +82,7 @@ def segment_to_folders(
         references: Frames, spread over the video, that every frame is compared with.
         fusion: See `Model.stream`.
         reference_seed: See `Model.stream`.
+        refine: See `Model.stream`.
         frame_rate: Of folders of frames and patterns.
         overwrite: Whether an earlier result may be replaced.
         track: See `Tracker`.
@@ -94,6 +97,7 @@ def segment_to_folders(
     """
     chosen = check_formats(formats)
     check_references(references)
+    check_refinement(refine)
     folders = plan_folders(inputs, output=output, overwrite=overwrite)
     model: Model | None = None
     for name, folder in folders.items():
@@ -106,7 +110,9 @@ def segment_to_folders(
             # Outside the try: a model that cannot be loaded is no fault of this input, and ends the batch.
             model = model or load()
             try:
-                results = model.stream(source, references=references, fusion=fusion, reference_seed=reference_seed)
+                results = model.stream(
+                    source, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine
+                )
                 saved = write_results(
                     track(source.info, results),
                     info=source.info,
@@ -114,7 +120,11 @@ def segment_to_folders(
                     folder=folder,
                     formats=chosen,
                     origin=model.origin(
-                        references=references, fusion=fusion, reference_seed=reference_seed, formats=list(chosen)
+                        references=references,
+                        fusion=fusion,
+                        reference_seed=reference_seed,
+                        refine=refine,
+                        formats=list(chosen),
                     ),
                 )
             except CovosError as error:

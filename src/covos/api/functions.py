@@ -8,11 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from covos.api.model import Model, load_model
-from covos.api.segmentation import FrameMask, Segmentation
+from covos.api.segmentation import Segmentation
 from covos.engines.defaults import DEFAULT_REFERENCES
+from covos.masks.refine import Refinement
 from covos.media import Source, open_source
 from covos.models.fusion import Fusion
 from covos.models.registry import DEFAULT_MODEL
+from covos.outputs import FrameMask
 from covos.runtime.precision import Precision
 from covos.types import FrameResult
 
@@ -24,6 +26,7 @@ def segment(
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
+    refine: Refinement = "none",
     device: str = "auto",
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
@@ -39,6 +42,7 @@ def segment(
         references: Frames, spread over the video, that every frame is compared with.
         fusion: See `Model.stream`.
         reference_seed: See `Model.stream`.
+        refine: See `Model.stream`.
         device: See `load_model`.
         precision: See `load_model`.
         frame_rate: Of a folder of frames or a glob, in frames a second; 25 if not given.
@@ -50,9 +54,11 @@ def segment(
     """
     with open_source(source, frame_rate=frame_rate) as opened:
         loaded = _loaded(model, device=device, precision=precision)
-        results = loaded.stream(opened, references=references, fusion=fusion, reference_seed=reference_seed)
+        results = loaded.stream(
+            opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine
+        )
         frames = tuple(FrameMask.of(result) for result in results)
-        origin = loaded.origin(references=references, fusion=fusion, reference_seed=reference_seed)
+        origin = loaded.origin(references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
         return Segmentation(info=opened.info, health=opened.health, origin=origin, frames=frames)
 
 
@@ -63,6 +69,7 @@ def stream(
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
+    refine: Refinement = "none",
     device: str = "auto",
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
@@ -77,7 +84,7 @@ def stream(
     """
     opened = open_source(source, frame_rate=frame_rate)
     loaded = _loaded(model, device=device, precision=precision)
-    results = loaded.stream(opened, references=references, fusion=fusion, reference_seed=reference_seed)
+    results = loaded.stream(opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
     return _closing(opened, results)
 
 

@@ -14,6 +14,7 @@ from covos.engines import UnsupervisedEngine
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
 from covos.engines.references import random_references, uniform_references
 from covos.errors import UsageError
+from covos.masks.refine import Refinement, check_refinement
 from covos.media import Source, prefetch
 from covos.models.fusion import Fusion
 from covos.models.registry import DEFAULT_MODEL, ModelEntry, build_network, find_model
@@ -78,6 +79,7 @@ class Model:
         references: int = DEFAULT_REFERENCES,
         fusion: Fusion | None = None,
         reference_seed: int | None = None,
+        refine: Refinement = "none",
     ) -> Iterator[FrameResult]:
         """Segment the subject of an open source, a frame at a time, at constant memory.
 
@@ -87,17 +89,22 @@ class Model:
             fusion: How to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
                 `covos.models.fusion.Fusion`); None takes what suits the network.
             reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
+            refine: How to fit the probabilities to the picture: ``"none"``, ``"guided"`` or ``"crf"`` (see
+                `covos.masks.refine.Refinement`).
 
         Returns:
             An iterator over one result for each decoded frame, in order. The references are read before the first.
 
         Raises:
-            UsageError: ``references`` is out of range, or the network cannot do this ``fusion``.
+            UsageError: ``references`` is out of range, the network cannot do this ``fusion``, or there is no such
+                refinement.
         """
         check_references(references)
-        return self._run(source, references, self.engine.check_fusion(fusion), reference_seed)
+        return self._run(source, references, self.engine.check_fusion(fusion), reference_seed, check_refinement(refine))
 
-    def _run(self, source: Source, count: int, fusion: Fusion, seed: int | None) -> Iterator[FrameResult]:
+    def _run(
+        self, source: Source, count: int, fusion: Fusion, seed: int | None, refine: Refinement
+    ) -> Iterator[FrameResult]:
         frames = source.info.frame_count
         chosen = (
             uniform_references(frames, references=count)
@@ -108,7 +115,7 @@ class Model:
         beside = source.select(engine.needed(chosen, frame_count=frames))
         references = engine.remember(engine.observe(beside, wanted=chosen))
         # The motion is found in the thread that decodes, while the network works on earlier frames.
-        yield from engine.stream(prefetch(engine.observe(source)), references, fusion=fusion)
+        yield from engine.stream(prefetch(engine.observe(source)), references, fusion=fusion, refine=refine)
 
 
 def check_references(count: int) -> None:

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from covos.api.batch import Outcome, Tracker, segment_to_folders
+from covos.api.batch import Tracker
 from covos.api.model import Model
-from covos.data import Video, open_dataset
+from covos.api.predict import predict
+from covos.api.subset import open_subset
 from covos.engines.defaults import DEFAULT_REFERENCES
-from covos.errors import CovosError, SourceError
 from covos.evaluation import Evaluation, evaluate
-from covos.outputs import load_report
+from covos.masks.refine import Refinement
 
 PROTOCOL: Final = "davis2016"
-VALIDATION_SUBSETS = ("val", "val_open")
-FORMATS = ("palette",)
+VALIDATION_SUBSETS = ("2016/val", "val", "val_open")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,12 +23,12 @@ class Reproduction:
     """A benchmark, segmented and scored.
 
     Attributes:
-        subset: The list of sequences.
-        reused: Sequences that an earlier run had already segmented with the same model and settings.
+        subset: The list of sequences; None if the data set has no lists.
+        reused: Names of the sequences that an earlier run had finished.
         evaluation: The scores.
     """
 
-    subset: str
+    subset: str | None
     reused: tuple[str, ...]
     evaluation: Evaluation
 
@@ -40,78 +39,36 @@ def reproduce_davis2016(
     output: Path,
     model: Model,
     references: int = DEFAULT_REFERENCES,
+    refine: Refinement = "none",
     subset: str | None = None,
     workers: int = 1,
     track: Tracker = lambda _, results: results,
 ) -> Reproduction:
-    """Segment and score DAVIS 2016.
-
-    Stopped and started again, it goes on with the sequence that it was at: one that is whole, and made with the same
-    weights and settings, is not segmented again.
+    """Segment and score DAVIS 2016: `covos.api.predict.predict`, which goes on where it stopped, and then the scores.
 
     Args:
         root: Of the DAVIS tree.
-        output: Folder; a subfolder for each sequence.
+        output: Folder; see `covos.api.predict.predict`.
         model: To segment with.
         references: See `Model.stream`.
-        subset: Of the data set's lists; ``val``, or else ``val_open``, if not given.
+        refine: See `Model.stream`.
+        subset: Of the data set's lists; ``val``, or else ``val_open``, if not given; of 2016's lists first.
         workers: Processes that score.
         track: Passes the results of a sequence on, and may count them.
 
     Raises:
-        SourceError: There is no such data set or subset, or a sequence cannot be read.
+        UsageError: ``output`` holds masks of another model, other settings or other data, or something else.
+        SourceError: There is no such data set or subset.
+        IncompleteError: A sequence cannot be read; nothing is scored.
     """
-    dataset = open_dataset(root, layout="davis")
-    name = subset or next((each for each in VALIDATION_SUBSETS if each in dataset.splits), None)
-    if name is None or name not in dataset.splits:
-        raise SourceError(
-            f"{root} has no list of sequences {name or ' or '.join(VALIDATION_SUBSETS)}",
-            why=f"its lists are: {', '.join(sorted(dataset.splits)) or 'none'}",
-            fix="name one with --subset",
-        )
-    chosen = dataset.subset(dataset.splits[name])
-    wanted = dict(model.origin(references=references, fusion=None, reference_seed=None, formats=list(FORMATS)).settings)
-    reused = tuple(video.name for video in chosen if _is_done(output / video.name, video, model, wanted))
-    for video in chosen:
-        if video.name in reused:
-            continue
-        (outcome,) = _segment(video, output=output, model=model, references=references, track=track)
-        if outcome.error is not None:
-            raise outcome.error
-    evaluation = evaluate(output, root, protocol=PROTOCOL, subset=name, workers=workers)
-    return Reproduction(subset=name, reused=reused, evaluation=evaluation)
+    dataset = open_subset(root, subset=_list_name(root, subset), otherwise=VALIDATION_SUBSETS, layout="davis")
+    name = dataset.videos[0].subset
+    done = predict(dataset, output=output, model=model, references=references, refine=refine, track=track)
+    evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
+    return Reproduction(subset=name, reused=done.reused, evaluation=evaluation)
 
 
-def _segment(video: Video, *, output: Path, model: Model, references: int, track: Tracker) -> list[Outcome]:
-    return list(
-        segment_to_folders(
-            [str(_folder(video))],
-            output=output / video.name,
-            load=lambda: model,
-            formats=FORMATS,
-            references=references,
-            overwrite=True,  # what is there is an unfinished or an older result of this command
-            track=track,
-        )
-    )
-
-
-def _folder(video: Video) -> Path:
-    image = video.frames[0].image
-    assert image is not None, "a DAVIS sequence is listed by its images"
-    return image.parent
-
-
-def _is_done(folder: Path, video: Video, model: Model, settings: dict[str, object]) -> bool:
-    try:
-        report = load_report(folder)
-    except CovosError:
-        return False
-    return (
-        report["problem"] is None
-        and report["model"]["sha256"] == model.entry.card.sha256
-        and dict(report["settings"]) == settings
-        and Path(report["source"]["path"]).resolve() == _folder(video).resolve()
-        and [row["stem"] for row in report["frames"]] == [frame.stem for frame in video.frames]
-        and all((folder / "masks" / f"{frame.stem}.png").is_file() for frame in video.frames)
-    )
+def _list_name(root: Path, subset: str | None) -> str | None:
+    """DAVIS has two lists of one name: 2016's is meant, as in the scoring."""
+    has_own = subset is not None and (root / "ImageSets" / "2016" / f"{subset}.txt").is_file()
+    return f"2016/{subset}" if has_own else subset

@@ -2,86 +2,36 @@
 
 from __future__ import annotations
 
+import operator
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
-from covos.api.output import DEFAULT_FORMATS, Origin, Saved, write_results
-from covos.errors import SourceError
-from covos.masks import RLE, decode, encode
-from covos.media import Health, open_source
-from covos.outputs import OutputFolder, check_formats
-from covos.types import Frame, FrameResult, FrameStatus, LabelArray, MaskArray, SourceInfo
+from covos.api.output import DEFAULT_FORMATS, Origin, Saved
+from covos.api.replay import pictures_of, write_frames
+from covos.masks import draw_overlay
+from covos.media import Health
+from covos.outputs import FrameMask, OutputFolder, check_formats
+from covos.outputs.coco import coco_content
+from covos.types import ImageArray, SourceInfo
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SHOWN_IDS = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameMask:
-    """The masks of one frame, run-length encoded.
-
-    Attributes:
-        index: 0-based position among the decoded frames of the source.
-        stem: Name for this frame's outputs.
-        pts: Presentation time in units of ``time_base``.
-        time_base: Seconds per unit.
-        status: Whether the decoder painted over damage.
-        confidence: In [0, 1] (see `covos.engines.confidence`).
-        size: (height, width) in pixels.
-        objects: Mask of each object id that is present.
-    """
-
-    index: int
-    stem: str
-    pts: int
-    time_base: Fraction
-    status: FrameStatus
-    confidence: float
-    size: tuple[int, int]
-    objects: Mapping[int, RLE]
-
-    @property
-    def time(self) -> float:
-        """Presentation time in seconds."""
-        return float(self.pts * self.time_base)
-
-    @property
-    def labels(self) -> LabelArray:
-        """H x W uint8; 0 = background, 1.. = object ids."""
-        labels = np.zeros(self.size, np.uint8)
-        for identity, rle in self.objects.items():
-            labels[decode(rle)] = identity
-        return labels
-
-    @property
-    def mask(self) -> MaskArray:
-        """H x W bool: any object."""
-        return self.labels > 0
-
-    @classmethod
-    def of(cls, result: FrameResult) -> FrameMask:
-        """Keep a result's masks and drop its pictures."""
-        frame = result.frame
-        return cls(
-            index=frame.index,
-            stem=frame.stem,
-            pts=frame.pts,
-            time_base=frame.time_base,
-            status=frame.status,
-            confidence=result.confidence,
-            size=frame.size,
-            objects={int(i): encode(result.labels == i) for i in np.unique(result.labels) if i},
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Segmentation:
-    """The masks of a source's frames, in order.
+    """The masks of a source's frames, in order, run-length encoded; a mask is decoded when it is asked for.
 
-    A sequence: ``len``, iteration, an index gives a `FrameMask`, a slice another `Segmentation`.
+    A sequence: ``len``, iteration, an index gives a `FrameMask`, a slice another `Segmentation`, and so does
+    `between` for seconds. Two are equal if they have the same masks in the same frames; where those come from, and
+    how sure the model was of them, makes no difference.
 
     Attributes:
         info: Of the source.
@@ -100,6 +50,11 @@ class Segmentation:
         """Name of the model."""
         return self.origin.model
 
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects that occur, ascending."""
+        return tuple(sorted({identity for frame in self.frames for identity in frame.objects}))
+
     def __len__(self) -> int:
         return len(self.frames)
 
@@ -107,23 +62,72 @@ class Segmentation:
         return iter(self.frames)
 
     @overload
-    def __getitem__(self, position: int) -> FrameMask: ...
+    def __getitem__(self, position: SupportsIndex) -> FrameMask: ...
 
     @overload
     def __getitem__(self, position: slice) -> Segmentation: ...
 
-    def __getitem__(self, position: int | slice) -> FrameMask | Segmentation:
+    def __getitem__(self, position: SupportsIndex | slice) -> FrameMask | Segmentation:
         if isinstance(position, slice):
             return replace(self, frames=self.frames[position])
-        return self.frames[position]
+        number = operator.index(position)
+        if not -len(self) <= number < len(self):
+            there = f"0 to {len(self) - 1}, or -{len(self)} to -1" if self.frames else "none"
+            raise IndexError(f"there is no frame {number} in this result of {len(self)} frames: {there}")
+        return self.frames[number]
+
+    def between(self, start: float, end: float = float("inf")) -> Segmentation:
+        """The frames that are shown from one time to another.
+
+        Args:
+            start: In seconds, as in ``frame.time``; frames from here on.
+            end: In seconds; frames before this.
+        """
+        return replace(self, frames=tuple(frame for frame in self.frames if start <= frame.time < end))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Segmentation):
+            return NotImplemented
+        return len(self) == len(other) and all(
+            (one.index, one.size, one.objects) == (two.index, two.size, two.objects)
+            for one, two in zip(self.frames, other.frames, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment] # it holds dictionaries
 
     def __repr__(self) -> str:
-        height, width = self.info.height, self.info.width
-        ids = sorted({identity for frame in self.frames for identity in frame.objects})
+        ids = self.object_ids
+        more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
         return (
-            f"Segmentation({len(self)} frames of {height} x {width}, objects {ids}, "
-            f"model {self.model!r}, source {Path(self.info.path).name!r})"
+            f"Segmentation({len(self)} frames of {self.info.height} x {self.info.width}, "
+            f"objects {list(ids[:_SHOWN_IDS])}{more}, model {self.model!r}, source {Path(self.info.path).name!r})"
         )
+
+    def _repr_html_(self) -> str:
+        """A small picture of a few frames, for notebooks."""
+        from covos.api.notebook import as_html
+
+        return as_html(self)
+
+    def overlay(self, position: SupportsIndex = 0, *, opacity: float = 0.5, outline: bool = True) -> ImageArray:
+        """A frame with its objects tinted and outlined.
+
+        Args:
+            position: As for an index.
+            opacity: Of the tint, in [0, 1].
+            outline: Whether to draw outlines.
+
+        Returns:
+            H x W x 3 uint8 RGB.
+
+        Raises:
+            IndexError: There is no such frame.
+            UsageError: No source is known.
+            SourceError: The source is gone or has changed.
+        """
+        mask = self[position]
+        (image,) = pictures_of(self, [mask])
+        return draw_overlay(image, mask.labels, opacity=opacity, outline=outline)
 
     def save(
         self,
@@ -134,7 +138,7 @@ class Segmentation:
     ) -> Saved:
         """Write the masks in one or more formats, with a report.
 
-        The pictures are read from the source again: it must still be there.
+        For formats that show them, the pictures are read from the source again: it must still be there.
 
         Args:
             folder: Where to; made if it is not there.
@@ -142,37 +146,30 @@ class Segmentation:
             overwrite: Whether an earlier result in the folder may be replaced. Other files never are.
 
         Raises:
-            UsageError: The folder is not empty, or a format is unknown.
+            UsageError: The folder is not empty, or a format is unknown, or needs pictures and no source is known.
             SourceError: The source is gone or has changed.
             EnvironmentProblem: The disk is full or not writable.
         """
         check_formats(formats)
-        target = OutputFolder(Path(folder), overwrite=overwrite)
-        rate = self.info.frame_rate if self.info.kind == "frames" else None
-        with open_source(self.info.path, frame_rate=rate) as source:
-            if (source.info.height, source.info.width) != (self.info.height, self.info.width):
-                raise self._changed("its frames have another size")
-            # A part of a source is complete in itself: its report counts what it holds.
-            whole = len(self) == self.health.decoded
-            health = self.health if whole else Health(decoded=len(self), expected=len(self))
-            return write_results(
-                self._replay(iter(source)),
-                info=self.info,
-                health=lambda: health,
-                folder=target,
-                formats=formats,
-                origin=self.origin,
-            )
+        return write_frames(self, folder=OutputFolder(Path(folder), overwrite=overwrite), formats=formats)
 
-    def _replay(self, pictures: Iterator[Frame]) -> Iterator[FrameResult]:
-        for kept in sorted(self.frames, key=lambda each: each.index):
-            frame = next((each for each in pictures if each.index == kept.index), None)
-            if frame is None or frame.size != kept.size:
-                raise self._changed(f"frame {kept.index} is no longer what it was")
-            labels = kept.labels
-            yield FrameResult(
-                frame=frame, probability=(labels > 0).astype(np.float32), labels=labels, confidence=kept.confidence
-            )
+    def to_coco(self) -> dict[str, Any]:
+        """The content of a COCO file (see `covos.outputs.coco`), for ``json.dump`` or `pycocotools`."""
+        return coco_content(self.frames, info=self.info)
 
-    def _changed(self, why: str) -> SourceError:
-        return SourceError(f"{self.info.path} has changed since it was segmented", why=why, fix="segment it again")
+    def to_numpy(self) -> NDArray[np.uint8]:
+        """All label maps as one array, N x H x W uint8; 0 = background, 1.. = object ids: a byte a pixel and frame."""
+        maps = np.zeros((len(self), self.info.height, self.info.width), np.uint8)
+        for place, frame in enumerate(self.frames):
+            maps[place] = frame.labels
+        return maps
+
+    def to_supervision(self) -> list[Any]:
+        """A ``supervision.Detections`` for each frame: masks, boxes, and object ids as ``tracker_id``.
+
+        Raises:
+            EnvironmentProblem: The package `supervision` is not installed.
+        """
+        from covos.api.interchange import detections
+
+        return detections(self.frames)

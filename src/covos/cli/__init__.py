@@ -12,9 +12,11 @@ import typer
 
 from covos import __version__
 from covos.cli import data, models
+from covos.cli.convert import convert
 from covos.cli.doctor import doctor
 from covos.cli.evaluate import evaluate
 from covos.cli.failures import report
+from covos.cli.predict import predict
 from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
 from covos.cli.train import train
@@ -29,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 unreadable input, 4 partly done, 5 environment, 130 interrupted.",
 )
-for verb in (segment, evaluate, reproduce, train, doctor):
+for verb in (segment, predict, convert, evaluate, reproduce, train, doctor):
     app.command()(verb)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")

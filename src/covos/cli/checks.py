@@ -13,7 +13,7 @@ from pathlib import Path
 
 from covos import __version__
 
-ENCODERS = ("libx264", "libvpx-vp9", "prores_ks", "png", "aac")
+ENCODERS = ("libx264", "libvpx-vp9", "prores_ks", "qtrle", "ffv1", "aac", "libopus", "flac")
 """Of FFmpeg, which covos writes with."""
 
 

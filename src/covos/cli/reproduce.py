@@ -18,6 +18,9 @@ def reproduce(
     model: Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")] = "covos-lite",
     subset: Annotated[str | None, typer.Option(help="List of sequences; val or else val_open if not given.")] = None,
     references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
+    refine: Annotated[
+        Literal["none", "guided", "crf"], typer.Option(help="Fit the masks to the picture's edges.")
+    ] = "none",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
@@ -36,6 +39,7 @@ def reproduce(
         output=output,
         model=loaded,
         references=references,
+        refine=refine,
         subset=subset,
         workers=threads,
         track=frame_tracker(quiet=quiet),
@@ -46,7 +50,7 @@ def reproduce(
     typer.echo(_rows(done.evaluation, model=loaded.name, subset=done.subset), nl=False)
 
 
-def _rows(evaluation: Evaluation, *, model: str, subset: str) -> str:
+def _rows(evaluation: Evaluation, *, model: str, subset: str | None) -> str:
     """Our row above the published ones, in percent; a dash where a paper does not say."""
     from covos.evaluation.published import DAVIS2016_VAL
 
@@ -54,7 +58,7 @@ def _rows(evaluation: Evaluation, *, model: str, subset: str) -> str:
     ours = (scores.jf * 100, scores.j.mean * 100, scores.f.mean * 100)
     count = len(evaluation.sequences)
     lines: list[tuple[str, ...]] = [("method", "J&F", "J", "F", "source")]
-    lines.append((model, *(f"{value:.1f}" for value in ours), f"this run, {count} sequences of {subset}"))
+    lines.append((model, *(f"{value:.1f}" for value in ours), f"this run, {count} sequences of {subset or 'no list'}"))
     for row in DAVIS2016_VAL:
         shown = ("-" if value is None else f"{value:.1f}" for value in (row.jf, row.j, row.f))
         lines.append((row.method, *shown, row.source))
@@ -63,5 +67,9 @@ def _rows(evaluation: Evaluation, *, model: str, subset: str) -> str:
         f"{line[0]:<{widths[0]}}  " + "  ".join(f"{line[c]:>{widths[c]}}" for c in (1, 2, 3)) + f"  {line[4]}"
         for line in lines
     )
-    note = "" if subset == "val" else f"\nThe published rows are for the 20 sequences of val, not for {subset}."
+    note = (
+        ""
+        if subset == "val"
+        else f"\nThe published rows are for the 20 sequences of val, not for {subset or 'this tree'}."
+    )
     return f"{text}{note}\n"

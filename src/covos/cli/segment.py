@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from covos.cli.failures import show
+from covos.outputs.registry import FORMATS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
     from fractions import Fraction
 
     from covos.api import Saved
-    from covos.api.batch import Outcome
+    from covos.api.batch import Outcome, Tracker
     from covos.errors import CovosError
+    from covos.types import FrameResult, SourceInfo
 
 
 def segment(
@@ -24,7 +27,13 @@ def segment(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder; with several inputs, a subfolder each.")],
     model: Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")] = "covos-lite",
     formats: Annotated[
-        list[str] | None, typer.Option("-f", "--format", help="palette or overlay; repeatable. Both by default.")
+        list[str] | None,
+        typer.Option(
+            "-f",
+            "--format",
+            metavar="NAME[=VALUE]",
+            help=f"One of {', '.join(FORMATS)}; repeatable. By default palette and overlay.",
+        ),
     ] = None,
     references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
     fusion: Annotated[
@@ -34,6 +43,10 @@ def segment(
     reference_seed: Annotated[
         int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
     ] = None,
+    refine: Annotated[
+        Literal["none", "guided", "crf"],
+        typer.Option(help="Fit the masks to the picture's edges: guided filter (fast) or dense CRF (slow)."),
+    ] = "none",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
     frame_rate: Annotated[
@@ -63,13 +76,26 @@ def segment(
         references=references,
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,
+        refine=refine,
         frame_rate=rate,
         overwrite=overwrite,
-        track=frame_tracker(quiet=quiet),
+        track=_announcing(frame_tracker(quiet=quiet), formats or (), output=output, quiet=quiet),
     ):
         outcomes.append(outcome)
         _tell(outcome, alone=len(inputs) == 1, quiet=quiet)
     return _verdict(outcomes, allow_errors=allow_errors)
+
+
+def _announcing(track: Tracker, formats: Sequence[str], *, output: Path, quiet: bool) -> Tracker:
+    """A tracker that first says how large the results will be."""
+    from covos.outputs.estimate import size_notes
+
+    def announce(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
+        for note in () if quiet else size_notes(formats, info=info, folder=output):
+            typer.echo(f"note: {Path(info.path).name}: {note}", err=True)
+        return track(info, results)
+
+    return announce
 
 
 def _rate(text: str | None) -> Fraction | None:

@@ -26,6 +26,7 @@ from covos.engines.geometry import to_batch, to_probability, working_size
 from covos.engines.motion import Observed, motion_batch, observe, with_neighbours
 from covos.engines.network import FeaturesT, VideoNetwork, take
 from covos.errors import UsageError
+from covos.masks.refine import Refinement, refine_probability
 from covos.models.coattention import Memory
 from covos.models.fusion import Fusion
 from covos.types import Frame, FrameResult
@@ -113,7 +114,12 @@ class UnsupervisedEngine(Generic[FeaturesT]):
         return References(indices=tuple(indices), features=tuple(encoded), memories=tuple(memories))
 
     def stream(
-        self, frames: Iterable[Observed], references: References[FeaturesT], *, fusion: Fusion | None = None
+        self,
+        frames: Iterable[Observed],
+        references: References[FeaturesT],
+        *,
+        fusion: Fusion | None = None,
+        refine: Refinement = "none",
     ) -> Iterator[FrameResult]:
         """Second pass: segment each frame.
 
@@ -121,6 +127,7 @@ class UnsupervisedEngine(Generic[FeaturesT]):
             frames: From `observe`.
             references: From `remember`; with none, each frame is compared with itself.
             fusion: How to use several references; None takes the network's best.
+            refine: How to fit the probabilities to the picture.
 
         Yields:
             One result for each frame, in order.
@@ -131,10 +138,10 @@ class UnsupervisedEngine(Generic[FeaturesT]):
         chosen = self.check_fusion(fusion)
         source = iter(frames)
         while batch := list(islice(source, self.batch)):
-            yield from self._segment(batch, references, chosen)
+            yield from self._segment(batch, references, chosen, refine)
 
     def _segment(
-        self, observed: Sequence[Observed], references: References[FeaturesT], fusion: Fusion
+        self, observed: Sequence[Observed], references: References[FeaturesT], fusion: Fusion, refine: Refinement
     ) -> Iterator[FrameResult]:
         frames = [each.frame for each in observed]
         known = {index: k for k, index in enumerate(references.indices)}
@@ -153,13 +160,15 @@ class UnsupervisedEngine(Generic[FeaturesT]):
                     own = references.features[known[frame.index]]
                     logits[k] = self._alone(own, references.without(frame.index), fusion)
         for k, frame in enumerate(frames):
-            probability = to_probability(logits[k], size=frame.size)
+            own_probability = to_probability(logits[k], size=frame.size)
+            probability = refine_probability(frame.image, own_probability, refinement=refine, device=self.device)
             mask = probability > THRESHOLD
             yield FrameResult(
                 frame=frame,
                 probability=probability,
                 labels=mask.astype(np.uint8),
-                confidence=expected_jaccard(probability, mask),
+                # By the network's own probabilities: a CRF's marginals are near 0 and 1 whether they are right or not.
+                confidence=expected_jaccard(own_probability, mask),
             )
 
     def _alone(self, own: FeaturesT, others: tuple[Memory, ...], fusion: Fusion) -> Tensor:

@@ -1,4 +1,4 @@
-"""Carry the sound of a source into an mp4, packet for packet where mp4 can hold it."""
+"""Carry the sound of a source into a video, packet for packet where its container can hold it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.packet import Packet
 
-# Codecs that mp4 holds and that common players play from it.
-_COPIED = frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"})
-_AAC_RATES = frozenset({96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000})
+    from covos.media.presets import SoundRules
+
+_USUAL_RATE = 48000
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 # A tail of sound shorter than this after the last picture is normal and kept.
 _TAIL = Fraction(1)
@@ -33,20 +33,26 @@ class SoundTrack:
 
     Args:
         source: A media file, with or without sound.
-        output: An mp4 whose header is not yet written.
+        output: A video whose header is not yet written.
+        rules: What its container holds.
         warn: Called with what could not be kept, in plain words.
 
     Raises:
         SourceError: The source cannot be opened.
     """
 
-    def __init__(self, source: Path, *, output: OutputContainer, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, source: Path, *, output: OutputContainer, rules: SoundRules, warn: Callable[[str], None]
+    ) -> None:
         self._output = output
+        self._rules = rules
         self._warn = warn
         self._offset = Fraction(0)
         self._container = open_container(source)
         self._picture_end = self._end_of_pictures()
         streams = [s for s in self._container.streams.audio if s.codec_context is not None]
+        if unknown := len(self._container.streams.audio) - len(streams):
+            warn(f"{unknown} sound streams of an unknown codec were left out")
         self._lanes = {s.index: self._lane(s) for s in streams}
         self._packets: Iterator[Packet[AudioStream]] = packets_of(self._container, *streams) if streams else iter(())
         self._pending = next(self._packets, None)
@@ -94,10 +100,10 @@ class SoundTrack:
 
     def _lane(self, stream: AudioStream) -> _CopiedLane | _EncodedLane:
         codec = stream.codec_context.codec.canonical_name
-        if codec in _COPIED:
+        if codec in self._rules.copied:
             return _CopiedLane(stream, self._output)
-        self._warn(f"the sound is {codec}, which mp4 players do not expect: it is encoded again as AAC")
-        return _EncodedLane(stream, self._output)
+        self._warn(f"the sound is {codec}, which {self._rules.refusal}: it is encoded again as {self._rules.label}")
+        return _EncodedLane(stream, self._output, rules=self._rules)
 
 
 class _Lane:
@@ -140,18 +146,19 @@ class _CopiedLane(_Lane):
 
 
 class _EncodedLane(_Lane):
-    def __init__(self, source: AudioStream, output: OutputContainer) -> None:
+    def __init__(self, source: AudioStream, output: OutputContainer, *, rules: SoundRules) -> None:
         super().__init__(output)
         self._source = source
         rate = source.codec_context.sample_rate
-        self._stream = output.add_stream("aac", rate=rate if rate in _AAC_RATES else 48000)
+        taken = not rules.rates or rate in rules.rates
+        self._stream: AudioStream = output.add_stream(rules.encoder, rate=rate if taken else _USUAL_RATE)  # type: ignore[assignment]
         self._stream.layout = _LAYOUTS.get(source.codec_context.layout.nb_channels, "stereo")
         self._stream.codec_context.open()
         self._resampler = av.AudioResampler(
             format=self._stream.format,
             layout=self._stream.layout,
             rate=self._stream.rate,
-            frame_size=self._stream.codec_context.frame_size,
+            frame_size=self._stream.codec_context.frame_size or None,  # PCM takes any
         )
 
     def write(self, packet: Packet[AudioStream], *, offset: Fraction) -> None:

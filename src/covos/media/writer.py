@@ -1,4 +1,4 @@
-"""Write displayed frames as an mp4 that plays everywhere, with the source's times and sound."""
+"""Write displayed frames as a video, with the source's times and sound."""
 
 from __future__ import annotations
 
@@ -12,45 +12,49 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from covos.errors import EnvironmentProblem, UsageError
+from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
 from covos.runtime.atomic import atomic_path
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from types import TracebackType
 
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+    from numpy.typing import NDArray
 
-    from covos.types import ImageArray
-
-# Players show an mp4 that starts late as black until then. Broadcast recordings start hours late.
+# Players show a video that starts late as black until then. Broadcast recordings start hours late.
 _LATEST_START = Fraction(10)
+_ONE = Fraction(1)
 
 
 class VideoWriter:
-    """An H.264 mp4 (yuv420p, BT.709, index first) under construction.
+    """A video under construction: unless asked otherwise, an H.264 mp4 that plays everywhere.
 
-    Presentation times are kept as given: variable frame rates, gaps and a start after zero survive. Only a
-    start before zero, which mp4 cannot express, or more than ten seconds after it is moved to zero, pictures
-    and sound alike; see ``offset``. There are no B-frames, so that every reader finds the same times.
+    Presentation times are kept as given: variable frame rates, gaps and a start after zero survive; mkv and webm
+    round them to a thousandth of a second. Only a start before zero, which the containers cannot express, or more
+    than ten seconds after it is moved to zero, pictures and sound alike; see ``offset``.
 
     The file is written under a temporary name beside its place and takes its name on ``close``. As a context
     manager it is closed at the end of the block, or removed if the block raises.
 
     Args:
-        path: Where the video goes.
+        path: Where the video goes; its suffix should be the preset's.
         height: Height in pixels of every frame.
         width: Width in pixels.
         time_base: Seconds per unit of ``pts``.
         frame_rate: Frames a second, about; for the last frame's length and the header. None for 25.
+        preset: What to write, of `covos.media.presets`.
         audio_from: Media file whose sound is copied; None for silence. A file without sound is fine.
-        crf: Constant rate factor of x264, 0 (lossless) to 51.
+        crf: Constant rate factor in place of the preset's, from 0, the best, to 51.
         pixel_aspect: Displayed width of a pixel over its height.
         overwrite: Whether ``path`` may exist.
 
     Attributes:
-        padding: (bottom, right) pixels added by repeating the edge, as H.264 needs even sizes.
+        padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
         offset: Seconds added to every time; zero unless the start had to be moved. Known after the first frame.
         warnings: What could not be kept, in plain words.
 
@@ -68,26 +72,29 @@ class VideoWriter:
         width: int,
         time_base: Fraction,
         frame_rate: Fraction | None,
+        preset: Preset = H264,
         audio_from: Path | None = None,
-        crf: int = 18,
+        crf: int | None = None,
         pixel_aspect: Fraction = Fraction(1),
         overwrite: bool = False,
     ) -> None:
         self._path = Path(path)
+        self._preset = preset
         self._size = height, width
         self._time_base = time_base
         self._step = max(1, round(1 / ((frame_rate or 25) * time_base)))
-        self.padding = (height % 2, width % 2)
+        self.padding = (height % 2, width % 2) if preset.needs_even_size else (0, 0)
         self.offset = Fraction(0)
         self._warnings: dict[str, None] = {}
+        self._held: Packet[VideoStream] | None = None
         self._last: int | None = None
         self._shift = 0
         self._done = False
         self._sound: SoundTrack | None = None
-        if height < 1 or width < 1 or not 0 <= crf <= 51:
+        if height < 1 or width < 1 or (crf is not None and (preset.crf is None or not 0 <= crf <= 51)):
             raise UsageError(
-                f"{self._path}: cannot write {width}x{height} pixels with crf {crf}",
-                why="sizes start at 1 and crf goes from 0 to 51",
+                f"{self._path}: cannot write {width}x{height} pixels as {preset.label} with crf {crf}",
+                why="sizes start at 1; crf goes from 0 to 51, and not every codec has one",
                 fix="check the settings",
             )
         if not overwrite and self._path.exists():
@@ -97,29 +104,32 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._place = ExitStack()
         self._partial = self._place.enter_context(atomic_path(self._path))
-        # Nothing is opened on disk yet. The time scale is that of start times, otherwise kept in thousandths.
+        # Nothing is opened on disk yet. The time scale is that of start times, otherwise kept in thousandths. Copied
+        # AAC begins a little before zero: mkv can say so, but its muxer would rather move everything later.
+        options = (
+            {"movflags": "+faststart", "movie_timescale": str(_time_scale(time_base))}
+            if preset.is_isobmff
+            else {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}  # no random ids: equal runs, equal files
+        )
         self._container = av.open(
-            str(self._partial.absolute()),
-            "w",
-            format="mp4",
-            container_options={"movflags": "+faststart", "movie_timescale": str(_time_scale(time_base))},
+            str(self._partial.absolute()), "w", format=preset.container, container_options=options
         )
         with self._explained():
             self._partial.touch()  # an unwritable folder is noticed before the work, not after
             self._stream = self._add_video(frame_rate, crf=crf, pixel_aspect=pixel_aspect)
             if audio_from is not None:
-                self._sound = SoundTrack(Path(audio_from), output=self._container, warn=self._warn)
+                self._sound = SoundTrack(Path(audio_from), output=self._container, rules=preset.sound, warn=self._warn)
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What could not be kept, in plain words."""
         return tuple(self._warnings)
 
-    def write(self, image: ImageArray, *, pts: int) -> None:
+    def write(self, image: NDArray[np.uint8], *, pts: int) -> None:
         """Add a frame.
 
         Args:
-            image: H x W x 3 uint8 RGB, of the size given at the start.
+            image: H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha, of the size given at the start.
             pts: Presentation time in units of ``time_base``, above that of the frame before.
 
         Raises:
@@ -132,14 +142,11 @@ class VideoWriter:
         else:
             self._step = pts - self._last
         self._last = pts
-        picture = av.VideoFrame.from_ndarray(self._padded(image), format="rgb24")
-        picture = self._reformatter.reformat(
-            picture, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
-        )
+        picture = self._converted(image)
         picture.pts = pts + self._shift
         picture.time_base = self._time_base
         with self._explained():
-            self._container.mux(self._stream.encode(picture))
+            self._mux(self._stream.encode(picture))
             if self._sound is not None:
                 self._sound.advance(picture.pts * self._time_base)
 
@@ -160,9 +167,10 @@ class VideoWriter:
                 fix="write frames before closing",
             )
         with self._explained():
-            for packet in self._stream.encode(None):
-                packet.duration = self._step  # only the last one's counts: it is not known from a next frame
-                self._container.mux_one(packet)
+            self._mux(self._stream.encode(None))
+            if self._held is not None:
+                self._held.duration = round(self._step * self._time_base / self._held.time_base)
+                self._container.mux_one(self._held)
             if self._sound is not None:
                 self._sound.finish((self._last + self._shift + self._step) * self._time_base)
                 self._sound.close()
@@ -198,24 +206,53 @@ class VideoWriter:
         else:
             self.abort()
 
-    def _add_video(self, frame_rate: Fraction | None, *, crf: int, pixel_aspect: Fraction) -> VideoStream:
-        stream = self._container.add_stream(
-            "libx264",
+    def _add_video(self, frame_rate: Fraction | None, *, crf: int | None, pixel_aspect: Fraction) -> VideoStream:
+        preset = self._preset
+        quality = preset.crf if crf is None else crf
+        height, width = (size + more for size, more in zip(self._size, self.padding, strict=True))
+        if pixel_aspect != 1 and preset.pixel_aspect == "scaled":
+            # The longer side grows: nothing is thrown away.
+            width, height = round(width * max(_ONE, pixel_aspect)), round(height * max(_ONE, 1 / pixel_aspect))
+            self._warn(f"{preset.label} has square pixels: the pictures are scaled to {width}x{height}")
+        elif pixel_aspect != 1 and preset.pixel_aspect == "lost":
+            self._warn(f"the pixel aspect {pixel_aspect} is not kept: set it in the program that reads the file")
+        stream: VideoStream = self._container.add_stream(
+            preset.codec,
             rate=Fraction(frame_rate or 25).limit_denominator(1001),
-            # A quick preset, so that a model on a GPU does not wait for the encoder.
-            options={"crf": str(crf), "preset": "veryfast", "bf": "0"},
-            width=self._size[1] + self.padding[1],
-            height=self._size[0] + self.padding[0],
-            pix_fmt="yuv420p",
-        )
+            options={**dict(preset.options), **({} if quality is None else {"crf": str(quality)})},
+            width=width,
+            height=height,
+            pix_fmt=preset.pixel_format,
+        )  # type: ignore[assignment]
         context = stream.codec_context
         context.time_base = self._time_base
-        context.sample_aspect_ratio = pixel_aspect
-        context.colorspace = Colorspace.ITU709
-        context.color_primaries = ColorPrimaries.BT709
-        context.color_trc = ColorTrc.BT709
-        context.color_range = ColorRange.MPEG
+        if preset.pixel_aspect == "kept":
+            context.sample_aspect_ratio = pixel_aspect
+        if preset.is_yuv:
+            context.colorspace = Colorspace.ITU709
+            context.color_primaries = ColorPrimaries.BT709
+            context.color_trc = ColorTrc.BT709
+            context.color_range = ColorRange.MPEG
         return stream
+
+    def _converted(self, image: NDArray[np.uint8]) -> VideoFrame:
+        picture = av.VideoFrame.from_ndarray(self._padded(image), format="rgba" if self._preset.has_alpha else "rgb24")
+        matrix, limited = (Colorspace.ITU709, ColorRange.MPEG) if self._preset.is_yuv else (None, None)
+        return self._reformatter.reformat(
+            picture,
+            format=self._preset.pixel_format,
+            width=self._stream.codec_context.width,
+            height=self._stream.codec_context.height,
+            dst_colorspace=matrix,
+            dst_color_range=limited,
+        )
+
+    def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
+        """Hold the latest packet back: how long the last frame is shown is not known from a next one."""
+        for packet in packets:
+            if self._held is not None:
+                self._container.mux_one(self._held)
+            self._held = packet
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
@@ -225,19 +262,20 @@ class VideoWriter:
         self._shift = 0 if 0 <= start <= _LATEST_START else -pts
         self.offset = self._shift * self._time_base
         if self._shift:
-            self._warn(f"the video starts at {float(start):.3f} s, which mp4 players do not expect: it is moved to 0")
+            self._warn(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
         if self._sound is not None:
             self._sound.shift(self.offset)
 
-    def _check(self, image: ImageArray, pts: int) -> None:
+    def _check(self, image: NDArray[np.uint8], pts: int) -> None:
         if self._done:
             raise UsageError(
                 f"{self._path}: the writer is closed", why="it was closed or aborted", fix="open a new one"
             )
-        if image.shape != (*self._size, 3) or image.dtype != np.uint8:
+        expected = (*self._size, 4 if self._preset.has_alpha else 3)
+        if image.shape != expected or image.dtype != np.uint8:
             raise UsageError(
                 f"{self._path}: a frame is {image.shape} {image.dtype}",
-                why=f"frames must be {(*self._size, 3)} uint8",
+                why=f"frames must be {expected} uint8",
                 fix="resize it before writing",
             )
         if self._last is not None and pts <= self._last:
@@ -247,7 +285,7 @@ class VideoWriter:
                 fix="write frames in the source's order",
             )
 
-    def _padded(self, image: ImageArray) -> ImageArray:
+    def _padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         bottom, right = self.padding
         if bottom or right:
             return np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")

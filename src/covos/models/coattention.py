@@ -112,26 +112,20 @@ class CoAttention(nn.Module):
             v_BCHW: Features of the query.
             memory: From `memorise`, with M >= 1 positions.
         """
-        height, width = v_BCHW.shape[2:]
+        keys, values = memory
+        temperature: Tensor | float = 1.0
         if self.affinity == "bilinear":
-            query, scale = self.weight(flatten_positions(v_BCHW)), 1.0
+            query = self.weight(flatten_positions(v_BCHW))
         else:
             # The scale must be a number for the fused kernels, so the learned one multiplies the query.
-            query, scale = self._keys(v_BCHW) * self.log_scale.exp().clamp(max=100.0), 1.0
-        # The keys ride along as values: <q, sum_j a_j k_j> is the expected affinity, without an N x M matrix.
-        ride = torch.cat([memory.values_BMC, memory.keys_BMK], dim=2)
-        read = F.scaled_dot_product_attention(query, memory.keys_BMK, ride, scale=scale)
-        channels, keys = self.channels, memory.keys_BMK.shape[2]
-        match = (query * read[..., -keys:]).sum(dim=2, keepdim=True)
-        if self.affinity == "cosine":
-            match = match / self.log_scale.exp().clamp(max=100.0)
-
-        def as_map(x_BNC: Tensor) -> Tensor:
-            return x_BNC.transpose(1, 2).reshape(x_BNC.shape[0], x_BNC.shape[2], height, width)
-
-        summary = as_map(read[..., :channels])
-        gated = summary * torch.sigmoid(self.gate(summary))
-        return Readout(gated, as_map(match), as_map(read[..., channels:-keys]))
+            temperature = self.log_scale.exp().clamp(max=100.0)
+            query = self._keys(v_BCHW) * temperature
+        read = _attend(query, keys, values)
+        # <q, sum_j a_j k_j> is the expected affinity, without an N x M matrix. A pass of its own: keys beside the
+        # values would widen the padding of both (see `_attend`), which is slower and takes more memory.
+        match = (query * _attend(query, keys, keys)).sum(dim=2, keepdim=True) / temperature
+        summary, extra = read[..., : self.channels], read[..., self.channels :]
+        return Readout(self._gated(summary, v_BCHW), _as_map(match, v_BCHW), _as_map(extra, v_BCHW))
 
     def summarise(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
         """The gated summary alone, by the published affinity; nothing of size N x M is kept.
@@ -161,12 +155,29 @@ class CoAttention(nn.Module):
         return self._gated(_attend(projected, b, b), a_BCHW), self._gated(_attend(b, projected, a), b_BCHW)
 
     def _gated(self, z_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
-        z = z_BNC.transpose(1, 2).reshape(like_BCHW.shape)
+        z = _as_map(z_BNC, like_BCHW)
         gated: Tensor = z * torch.sigmoid(self.gate(z))
         return gated
 
 
+def _as_map(x_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
+    batch, _, channels = x_BNC.shape
+    return x_BNC.transpose(1, 2).reshape(batch, channels, *like_BCHW.shape[2:])
+
+
 def _attend(query_BNK: Tensor, keys_BMK: Tensor, values_BMC: Tensor) -> Tensor:
-    # With a dimension for heads: without it torch takes the path that builds the N x M matrix.
-    query, keys, values = (part.unsqueeze(1) for part in (query_BNK, keys_BMK, values_BMC))
-    return F.scaled_dot_product_attention(query, keys, values, scale=1.0).squeeze(1)
+    """The values, averaged by softmax(query keys'): B x N x C, by a kernel that keeps no N x M matrix.
+
+    That kernel is taken only if there is a dimension for heads, if queries, keys and values are equally wide (the
+    narrower ones are filled up with zeros, which changes no product), and if the channels of a position lie together.
+    """
+    width = max(keys_BMK.shape[2], values_BMC.shape[2])
+    query, keys, values = (_laid_out(part, width).unsqueeze(1) for part in (query_BNK, keys_BMK, values_BMC))
+    return F.scaled_dot_product_attention(query, keys, values, scale=1.0).squeeze(1)[..., : values_BMC.shape[2]]
+
+
+def _laid_out(x_BNC: Tensor, width: int) -> Tensor:
+    # Copied only where it must be: a memory that many queries share is one for all of them.
+    missing = width - x_BNC.shape[2]
+    padded = F.pad(x_BNC, (0, missing)) if missing else x_BNC
+    return padded if padded.stride(2) == 1 else padded.contiguous()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +23,12 @@ _CODE = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupporte
 _ADVICE = ("Weights only load failed", "Please", "Check the documentation")
 """How lines begin that advise to run the code."""
 
+_NUMBERS = {
+    torch.float16, torch.bfloat16, torch.float32, torch.float64,
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+}  # fmt: skip
+"""What batch norms count with, too."""
+
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """The named tensors of a ``.pth`` file.
@@ -34,7 +41,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         the file is ignored.
 
     Raises:
-        CheckpointError: Not such a file, cut short, with code in it, without tensors, or with NaN or infinity.
+        CheckpointError: Not such a file, cut short, with code in it, without tensors, with tensors that are no plain
+            numbers, with NaN or infinity, or far larger in memory than on the disk.
     """
     content = _load(path)
     for key in WRAPPERS:
@@ -52,13 +60,44 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
             why=f"it is a {type(content).__name__} without named tensors",
             fix="use a state dict, or a dictionary with one under 'model'",
         )
-    if broken := sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()):
+    _check(tensors, path)
+    bare = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    if len(bare) < len(tensors):
+        twice = next(name for name in tensors if f"module.{name}" in tensors)
+        raise CheckpointError(
+            f"{path} holds two tensors of one name",
+            why=f"{twice} and module.{twice} are the same name",
+            fix="use a checkpoint of one training",
+        )
+    return bare
+
+
+def _check(tensors: Mapping[str, Tensor], path: Path) -> None:
+    if odd := [name for name, tensor in tensors.items() if not _is_plain(tensor)]:
+        raise CheckpointError(
+            f"{path} holds tensors that are no weights",
+            why=f"{odd[0]} is {_kind(tensors[odd[0]])} ({len(odd)} of {len(tensors)} tensors)",
+            fix="save them as ordinary tensors of real numbers",
+        )
+    # A few bytes can be stretched to any shape.
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > MAX_BYTES:
+        raise _too_large(path, "its tensors exceed 2 GiB in memory")
+    if broken := sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()):
         raise CheckpointError(
             f"{path} holds numbers that are none",
             why=f"NaN or infinity in {broken[0]} ({len(broken)} of {len(tensors)} tensors)",
             fix="use a checkpoint from before the training diverged",
         )
-    return {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    on_cpu = tensor.device.type == "cpu"  # a "meta" tensor has a shape and no numbers
+    return on_cpu and tensor.layout == torch.strided and not tensor.is_nested and tensor.dtype in _NUMBERS
+
+
+def _kind(tensor: Tensor) -> str:
+    kind = "nested" if tensor.is_nested else str(tensor.layout).removeprefix("torch.")
+    return f"{kind}, {str(tensor.dtype).removeprefix('torch.')}, on {tensor.device.type}"
 
 
 def _load(path: Path) -> object:
@@ -70,7 +109,9 @@ def _load(path: Path) -> object:
             f"{path} cannot be read", why=error.strerror or str(error), fix="check the path"
         ) from error
     if size > MAX_BYTES:
-        raise CheckpointError(f"{path} is too large", why="it exceeds 2 GiB", fix="check the file")
+        raise _too_large(path, "it exceeds 2 GiB")
+    if _unpacked_size(path) > MAX_BYTES:
+        raise _too_large(path, "it exceeds 2 GiB when it is unpacked")
     try:
         with warnings.catch_warnings():
             # Of old formats; what they warn of does not touch the numbers.
@@ -87,8 +128,30 @@ def _load(path: Path) -> object:
         ) from error
     except MemoryError:
         raise
-    except Exception as error:  # a damaged pickle or zip file raises whatever it likes
+    except Exception as error:
+        if "TorchScript" in str(error):
+            raise CheckpointError(
+                f"{path} holds code",
+                why="it is a TorchScript program, not only its tensors; nothing was run",
+                fix="save its state dict instead, if you trust it",
+            ) from error
+        # A damaged pickle or zip file raises whatever it likes.
         raise _damaged(path, error) from error
+
+
+def _unpacked_size(path: Path) -> int:
+    """Of the parts of a zip file, as checkpoints are since 2020, in bytes; 0 for other files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(part.file_size for part in archive.infolist())
+    except Exception:  # no zip file, or a damaged one: whoever reads it will say so
+        return 0
+
+
+def _too_large(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is too large", why=why, fix="check the file: no network of covos has that many weights"
+    )
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:

@@ -70,7 +70,9 @@ def find_model(name_or_file: str | Path) -> ModelEntry:
             raise CheckpointError(
                 f"{path} has no card",
                 why=f"the file {path.with_suffix('.json').name} beside it says which network it is for",
-                fix="keep the .json that `covos train` and `covos models convert` write beside the .safetensors",
+                fix="keep the .json that `covos train` and `covos models convert` write beside the .safetensors"
+                if path.suffix == ".safetensors"
+                else "make a .safetensors file of a published checkpoint with `covos models convert`",
             )
         entry = ModelEntry(name=card.name, path=path, card=card)
     elif str(name_or_file) in ARCHITECTURES:

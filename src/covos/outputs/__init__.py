@@ -1,20 +1,32 @@
 """Write results: one file a format, a folder that overwrites nothing, a report of every frame."""
 
-from covos.outputs.background import BackgroundWriters
-from covos.outputs.base import Writer, WriterMaker
-from covos.outputs.check import check_output
-from covos.outputs.folder import OutputFolder
-from covos.outputs.loading import load_report
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from covos.outputs.registry import FORMATS, WRITERS, check_formats, make_writer
-from covos.outputs.report import Report
-from covos.outputs.schema import FrameRow, ReportContent
+
+if TYPE_CHECKING:
+    from covos.outputs.background import BackgroundWriters
+    from covos.outputs.base import Writer, WriterMaker
+    from covos.outputs.check import check_output
+    from covos.outputs.folder import OutputFolder
+    from covos.outputs.frame_mask import FrameMask
+    from covos.outputs.loading import load_report
+    from covos.outputs.readers import MasksRead, ReadFrame, read_masks
+    from covos.outputs.report import Report
+    from covos.outputs.schema import FrameRow, ReportContent
 
 __all__ = [
     "FORMATS",
     "WRITERS",
     "BackgroundWriters",
+    "FrameMask",
     "FrameRow",
+    "MasksRead",
     "OutputFolder",
+    "ReadFrame",
     "Report",
     "ReportContent",
     "Writer",
@@ -23,4 +35,33 @@ __all__ = [
     "check_output",
     "load_report",
     "make_writer",
+    "read_masks",
 ]
+
+_HOMES = {
+    "BackgroundWriters": "background",
+    "FrameMask": "frame_mask",
+    "FrameRow": "schema",
+    "MasksRead": "readers",
+    "OutputFolder": "folder",
+    "ReadFrame": "readers",
+    "Report": "report",
+    "ReportContent": "schema",
+    "Writer": "base",
+    "WriterMaker": "base",
+    "check_output": "check",
+    "load_report": "loading",
+    "read_masks": "readers",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load the rest on first use: the help of the command line needs the names of the formats and nothing else."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"covos.outputs.{_HOMES[name]}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -63,3 +63,22 @@ class WriterMaker(Protocol):
             source_path: Of the source, for what is copied from it (sound).
         """
         ...
+
+
+class ValueWriterMaker(WriterMaker, Protocol):
+    """What a format registers that takes a value, as in ``matte=16``. Without one it is made as any other."""
+
+    def check_value(self, value: str) -> None:
+        """Refuse a value that makes no sense, before any work is done.
+
+        Raises:
+            UsageError: It is of the wrong kind, or names a file that is not there.
+            SourceError: It names a file that cannot be read.
+        """
+        ...
+
+    def __call__(
+        self, folder: OutputFolder, *, info: SourceInfo, source_path: Path, value: str | None = None
+    ) -> Writer:
+        """Make a writer; see `WriterMaker`."""
+        ...

@@ -17,14 +17,17 @@ from covos.outputs.palette import MASKS
 from covos.outputs.schema import FrameRow, ReportContent
 
 _LISTED = 3
-_LATEST = 1e-3
+# Matroska rounds times to thousandths of a second, the first one's and that of the frame that is looked at.
+_LATEST = 1.5e-3
+_VIDEOS = frozenset({".mkv", ".mov", ".mp4", ".webm"})
+_PICTURES = frozenset({"cutout", "matte", "rgba"})
 
 
 def check_output(folder: Path) -> list[str]:
     """Compare a run's report with what lies beside it.
 
-    Decoded frames = report rows = mask files = overlay frames, at the same times; the ids of each mask are those of
-    its row; nothing unfinished is left.
+    Decoded frames = report rows = files of each format with a file a frame = frames of each video, at the same
+    times; the ids of each mask are those of its row; nothing unfinished is left.
 
     Args:
         folder: The output folder of a run.
@@ -43,8 +46,13 @@ def check_output(folder: Path) -> list[str]:
             problems.append(f"the report lists {name}, which is not there")
         elif name == MASKS:
             problems += _check_masks(folder / name, report)
-        elif name.startswith("overlay."):
-            problems += _check_overlay(folder / name, report["frames"])
+        elif name in _PICTURES:
+            problems += _check_stems(folder / name, report["frames"])
+        elif name == "binary":
+            for each in sorted((folder / name).iterdir()):
+                problems += _check_stems(each, report["frames"])
+        elif Path(name).suffix in _VIDEOS:
+            problems += _check_video(folder / name, report["frames"])
     return problems
 
 
@@ -59,13 +67,17 @@ def _check_rows(report: ReportContent) -> Iterator[str]:
         yield "two rows of the report name the same frame"
 
 
+def _check_stems(folder: Path, rows: list[FrameRow]) -> Iterator[str]:
+    stems, files = {row["stem"] for row in rows}, _pictures(folder).keys()
+    if lost := _some(stems - files):
+        yield f"frames without a file in {folder.name}: {lost}"
+    if extra := _some(files - stems):
+        yield f"files in {folder.name} without a row in the report: {extra}"
+
+
 def _check_masks(folder: Path, report: ReportContent) -> Iterator[str]:
-    rows = {row["stem"]: row for row in report["frames"]}
-    files = {path.stem: path for path in folder.glob("*.png") if not _is_partial(path)}
-    if lost := _some(rows.keys() - files.keys()):
-        yield f"frames without a mask: {lost}"
-    if extra := _some(files.keys() - rows.keys()):
-        yield f"masks without a row in the report: {extra}"
+    yield from _check_stems(folder, report["frames"])
+    rows, files = {row["stem"]: row for row in report["frames"]}, _pictures(folder)
     size = report["source"]["height"], report["source"]["width"]
     for stem in sorted(rows.keys() & files.keys()):
         try:
@@ -80,7 +92,11 @@ def _check_masks(folder: Path, report: ReportContent) -> Iterator[str]:
             yield f"{files[stem]} holds the objects {ids}, its row {rows[stem]['objects']}"
 
 
-def _check_overlay(path: Path, rows: list[FrameRow]) -> Iterator[str]:
+def _pictures(folder: Path) -> dict[str, Path]:
+    return {path.stem: path for path in folder.glob("*.png") if not _is_partial(path)}
+
+
+def _check_video(path: Path, rows: list[FrameRow]) -> Iterator[str]:
     try:
         with open_source(path) as source:
             times = [frame.time for frame in source]
@@ -90,7 +106,7 @@ def _check_overlay(path: Path, rows: list[FrameRow]) -> Iterator[str]:
     if len(times) != len(rows):
         yield f"{path} has {len(times)} frames, the report {len(rows)}"
         return
-    # The writer may move a start that mp4 cannot express: what must agree is the time since the first frame.
+    # The writer may move a start that players do not expect: what must agree is the time since the first frame.
     expected = [row["time"] - rows[0]["time"] for row in rows]
     late = [i for i, time in enumerate(times) if abs(time - times[0] - expected[i]) > _LATEST]
     if late:

@@ -1,55 +1,128 @@
-"""The output formats by name. A new format is a new file here and one line in the table."""
+"""The output formats by name. A new format is a new file here and one line in the table.
+
+A format may take a value, written after its name: ``matte=16``, ``background=#202020``. Names are known without
+loading what writes them, because the help of the command line lists them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
+from typing import TYPE_CHECKING, cast
 
 from covos.errors import UsageError
-from covos.outputs.base import Writer, WriterMaker
-from covos.outputs.folder import OutputFolder
-from covos.outputs.overlay import OverlayWriter
-from covos.outputs.palette import PaletteWriter
-from covos.types import SourceInfo
 
-WRITERS: Mapping[str, WriterMaker] = MappingProxyType(
-    {
-        "overlay": OverlayWriter,
-        "palette": PaletteWriter,
-    }
-)
-FORMATS = tuple(sorted(WRITERS))
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covos.outputs.base import ValueWriterMaker, Writer, WriterMaker
+    from covos.outputs.folder import OutputFolder
+    from covos.types import SourceInfo
+
+# The module here, and the class in it.
+_HOMES = {
+    "background": "backdrop:BackdropWriter",
+    "binary": "binary:BinaryWriter",
+    "blur": "blur:BlurWriter",
+    "coco": "coco:CocoWriter",
+    "cutout": "cutout:CutoutWriter",
+    "cvat": "cvat:CvatWriter",
+    "ffv1": "ffv1:Ffv1Writer",
+    "green": "green:GreenWriter",
+    "labelstudio": "labelstudio:LabelStudioWriter",
+    "matte": "matte:MatteWriter",
+    "matte-video": "matte_video:MatteVideoWriter",
+    "npz": "npz:NpzWriter",
+    "overlay": "overlay:OverlayWriter",
+    "palette": "palette:PaletteWriter",
+    "preview": "preview:PreviewWriter",
+    "prores": "prores:ProresWriter",
+    "qtrle": "qtrle:QtrleWriter",
+    "rgba": "rgba:RgbaWriter",
+    "sheet": "sheet:SheetWriter",
+    "webm": "webm:WebmWriter",
+    "yolo": "yolo:YoloWriter",
+    "ytvis": "ytvis:YtvisWriter",
+}
+FORMATS = tuple(sorted(_HOMES))
 """Names of the formats, sorted."""
+
+
+class _Writers(Mapping[str, "WriterMaker"]):
+    """Loads the module of a format when its writer is first asked for."""
+
+    def __getitem__(self, name: str) -> WriterMaker:
+        module, _, attribute = _HOMES[name].partition(":")
+        maker: WriterMaker = getattr(import_module(f"covos.outputs.{module}"), attribute)
+        return maker
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_HOMES)
+
+    def __len__(self) -> int:
+        return len(_HOMES)
+
+
+WRITERS: Mapping[str, WriterMaker] = _Writers()
+"""What makes the writer of each format."""
 
 
 def check_formats(names: Sequence[str]) -> tuple[str, ...]:
     """The formats, each once.
 
+    Args:
+        names: As the user gives them, with or without a value: ``matte``, ``matte=16``.
+
     Raises:
-        UsageError: One is unknown.
+        UsageError: One is unknown, takes no such value, or is asked for with two values.
+        SourceError: A value names a picture that cannot be read.
     """
-    for name in names:
-        if name not in WRITERS:
+    chosen: dict[str, str] = {}
+    for each in names:
+        name, value = _split(each)
+        if chosen.setdefault(name, each) != each:
             raise UsageError(
-                f"unknown output format {name!r}",
-                why="no writer has this name",
-                fix=f"use one of: {', '.join(FORMATS)}",
+                f"both {chosen[name]} and {each}",
+                why="their files would have the same names",
+                fix="run covos once for each, to a folder of its own",
             )
-    return tuple(dict.fromkeys(names))
+        if value is not None:
+            _with_value(name).check_value(value)
+    return tuple(chosen.values())
 
 
 def make_writer(name: str, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> Writer:
     """Make the writer of a format. Nothing is written before its first frame.
 
     Args:
-        name: One of `FORMATS`.
+        name: One of `FORMATS`, or one with a value.
         folder: Where its files go.
         info: Of the source whose frames will come.
         source_path: Of the source, for what is copied from it (sound).
 
     Raises:
-        UsageError: There is no such format.
+        UsageError: There is no such format, or it takes no such value.
     """
     check_formats([name])
-    return WRITERS[name](folder, info=info, source_path=source_path)
+    bare, value = _split(name)
+    if value is None:
+        return WRITERS[bare](folder, info=info, source_path=source_path)
+    return _with_value(bare)(folder, info=info, source_path=source_path, value=value)
+
+
+def _split(text: str) -> tuple[str, str | None]:
+    name, equals, value = text.partition("=")
+    if name not in _HOMES:
+        raise UsageError(
+            f"unknown output format {name!r}",
+            why="no writer has this name",
+            fix=f"use one of: {', '.join(FORMATS)}",
+        )
+    return name, value if equals else None
+
+
+def _with_value(name: str) -> ValueWriterMaker:
+    maker = WRITERS[name]
+    if not hasattr(maker, "check_value"):
+        raise UsageError(f"{name} with a value", why=f"{name} takes none", fix=f"write {name} alone")
+    return cast("ValueWriterMaker", maker)

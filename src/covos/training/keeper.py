@@ -58,7 +58,7 @@ class Keeper:
         self.validation = validation
         self.device = device
         self.precision = precision
-        # All of each step: what is shown is the leader's share of it.
+        # Whole steps, not this process's share: pictures are drawn of one.
         self.batches = task.batches()
         self.card = make_card(task, datasets, measured=None, state=state)
         self.recent: dict[str, list[float]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -33,28 +33,43 @@ class Validation:
 def validate(
     network: VideoNetwork[Any], dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
 ) -> Validation:
-    """Segment and score the videos of a data set.
+    """Segment and score the videos of a data set as a user would: with the defaults.
 
     Args:
         network: In evaluation mode.
         dataset: Annotated videos; an annotation's non-zero part is the subject.
         device: Where to compute.
         precision: See `UnsupervisedEngine`.
-        every: Score every so many frames of each sequence, first and last left out as in the DAVIS-2016 protocol.
+        every: See `measure`.
     """
     engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
         network, device=device, precision=precision, area=DEFAULT_AREA, batch=4
     )
+    return measure(engine, dataset, references=DEFAULT_REFERENCES, every=every)
+
+
+def measure(engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: int, every: int) -> Validation:
+    """Segment and score the videos of a data set.
+
+    Args:
+        engine: With the network.
+        dataset: Annotated videos; an annotation's non-zero part is the subject.
+        references: Frames of a video that every frame is compared with; 0 takes each for itself.
+        every: Score every so many frames of each sequence, first and last left out as in the DAVIS-2016 protocol.
+
+    Raises:
+        InputError: No video has three annotated frames.
+    """
     scores = {}
     for video in dataset:
         if video.kind != "video":
             continue
         records = video.frames
-        chosen = uniform_references(len(records), references=DEFAULT_REFERENCES)
-        references = engine.remember(_observe(engine, records, chosen))
+        chosen = uniform_references(len(records), references=references) if references else ()
+        known = engine.remember(_observe(engine, records, chosen))
         measured = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
         pairs = []
-        for result in engine.stream(_observe(engine, records, measured), references):
+        for result in engine.stream(_observe(engine, records, measured), known):
             pairs.append(_score(video, records[result.frame.index], result.labels > 0))
         if pairs:
             scores[video.name] = (float(np.mean([j for j, _ in pairs])), float(np.mean([f for _, f in pairs])))
@@ -74,11 +89,12 @@ def validate(
 def _observe(
     engine: UnsupervisedEngine[Any], records: tuple[FrameRecord, ...], wanted: Sequence[int]
 ) -> Iterator[Observed]:
-    return engine.observe(_frames(records, engine.needed(wanted, frame_count=len(records))), wanted=wanted)
+    return engine.observe(frames_of(records, engine.needed(wanted, frame_count=len(records))), wanted=wanted)
 
 
-def _frames(records: tuple[FrameRecord, ...], indices: tuple[int, ...]) -> Iterator[Frame]:
-    for index in indices:
+def frames_of(records: Sequence[FrameRecord], indices: Iterable[int] | None = None) -> Iterator[Frame]:
+    """Read frames of a video; all if no indices are given."""
+    for index in range(len(records)) if indices is None else indices:
         record = records[index]
         yield Frame(index=index, stem=record.stem, image=read_image(record), pts=index, time_base=Fraction(1, 25))
 

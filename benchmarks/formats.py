@@ -1,0 +1,84 @@
+"""What each output format costs: time and space for 100 frames at 480p and 1080p, side by side in one run.
+
+    python benchmarks/formats.py [--frames 20] [--rounds 2] [--formats webm prores ...]
+
+Takes frames of the example clip with the masks that the default model finds, scales both to each size, and gives the
+same results to the writer of every format, one after the other, on the calling thread. Prints, for 100 frames and as
+the best of the rounds, milliseconds by the clock, milliseconds of processor time (which a busy machine changes less,
+and which encoders spread over their threads), megabytes, and bytes a pixel, from which `covos.outputs.estimate` says
+how large a result will be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+import covos
+from covos.media import open_source
+from covos.outputs import FORMATS, OutputFolder, make_writer
+from covos.types import FrameResult, SourceInfo
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
+SIZES = {"480p": (480, 854), "1080p": (1080, 1920)}
+FIRST = 15  # before it there is not much to see
+
+
+def scaled(result: FrameResult, size: tuple[int, int]) -> FrameResult:
+    """A result at another size."""
+    shape = size[1], size[0]
+    image = np.asarray(cv2.resize(result.frame.image, shape, interpolation=cv2.INTER_CUBIC), np.uint8)
+    probability = np.asarray(cv2.resize(result.probability, shape, interpolation=cv2.INTER_LINEAR), np.float32)
+    labels = np.asarray(cv2.resize(result.labels, shape, interpolation=cv2.INTER_NEAREST), np.uint8)
+    return replace(result, frame=replace(result.frame, image=image), probability=probability, labels=labels)
+
+
+def cost(name: str, info: SourceInfo, results: list[FrameResult]) -> tuple[float, float, int]:
+    """Seconds by the clock, seconds of processor time, and bytes of writing the results in one format."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = OutputFolder(Path(place) / "out")
+        started, worked = time.perf_counter(), time.process_time()
+        writer = make_writer(name, folder, info=info, source_path=EXAMPLE)
+        for result in results:
+            writer.write(result)
+        writer.close()
+        seconds, work = time.perf_counter() - started, time.process_time() - worked
+        return seconds, work, sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=20, help="frames to write")
+    parser.add_argument("--rounds", type=int, default=2, help="times to write them; the fastest counts")
+    parser.add_argument("--formats", nargs="+", default=[*FORMATS, "matte=16"])
+    arguments = parser.parse_args()
+    with open_source(EXAMPLE) as source:
+        info = replace(source.info, has_audio=False)  # sound is copied: it costs the same everywhere
+    found = list(islice(covos.stream(EXAMPLE), FIRST, FIRST + arguments.frames))
+    for label, size in SIZES.items():
+        results = [scaled(result, size) for result in found]
+        resized = replace(info, height=size[0], width=size[1])
+        pixels = len(results) * size[0] * size[1]
+        print(f"{label}: for 100 frames of {size[1]}x{size[0]}, from {len(results)}")
+        print(f"  {'format':12} {'ms':>7} {'cpu ms':>7} {'MB':>8} {'bytes/pixel':>12}")
+        for name in arguments.formats:
+            outcomes = [cost(name, resized, results) for _ in range(arguments.rounds)]
+            seconds, work, size_bytes = (min(column) for column in zip(*outcomes, strict=True))
+            per_hundred = 100 / len(results)
+            print(
+                f"  {name:12} {1000 * seconds * per_hundred:7.0f} {1000 * work * per_hundred:7.0f} "
+                f"{size_bytes * per_hundred / 1e6:8.1f} "
+                f"{size_bytes / pixels:12.3f}"
+            )
+
+
+if __name__ == "__main__":
+    main()

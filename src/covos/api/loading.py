@@ -1,0 +1,203 @@
+"""Bring masks back from disk as a result."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+from covos.api.output import Origin
+from covos.api.segmentation import Segmentation
+from covos.errors import AnnotationError, InputError
+from covos.masks import RLE
+from covos.media import Health, open_source
+from covos.outputs import FrameMask, FrameRow, MasksRead, ReportContent, load_report, read_masks
+from covos.outputs.picture_names import PictureNames
+from covos.outputs.readers.base import is_file_name
+from covos.outputs.report import REPORT
+from covos.types import FrameStatus, SourceInfo, SourceKind
+
+FRAME_RATE = Fraction(25)
+"""Frames a second of masks of which no times are known, as `covos.media.open_source` has it of pictures."""
+
+
+def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
+    """Load masks that covos wrote, or an annotation tool.
+
+    What a report beside the masks says of source, times, model and confidence is taken from there. Without one, the
+    times are those of the file if it has any, else 25 frames a second, and the confidence is not known (NaN).
+
+    Args:
+        path: An output folder of covos, a folder of mask pictures, or a file: COCO, YouTube-VIS or Label Studio JSON,
+            CVAT XML, npz.
+        source: The video or pictures that the masks belong to, where the report does not tell, or they were moved. It
+            is read once, for its times. Masks are matched with frames by name where they have names, else by number.
+
+    Returns:
+        The result; its pictures are read only when they are asked for.
+
+    Raises:
+        AnnotationError: The masks are missing or damaged, or do not belong to the report or to the source.
+        InputError: The report is damaged.
+        SourceError: ``source`` cannot be read.
+    """
+    read = read_masks(Path(path))
+    report = _report_beside(read.path)
+    result = _alone(read) if report is None else _with_report(read, report)
+    return result if source is None else _with_source(result, source, named=read.frames[0].stem is not None)
+
+
+def _report_beside(path: Path) -> ReportContent | None:
+    """The report of the run that wrote this file or folder."""
+    if not (path.parent / REPORT).is_file():
+        return None
+    report = load_report(path.parent)
+    return report if path.name in report["outputs"] else None
+
+
+def _alone(read: MasksRead) -> Segmentation:
+    height, width = read.frames[0].size
+    timed = read.time_base is not None and all(frame.pts is not None for frame in read.frames)
+    time_base = read.time_base if timed and read.time_base is not None else 1 / FRAME_RATE
+    info = SourceInfo(
+        path=str(read.path),
+        kind="masks",
+        height=height,
+        width=width,
+        frame_count=read.frames[-1].index + 1,
+        frame_rate=None if timed else FRAME_RATE,
+        duration=None,
+        time_base=time_base,
+        codec=read.format,
+    )
+    frames = tuple(
+        FrameMask(
+            index=frame.index,
+            stem=f"{frame.index:05d}" if frame.stem is None else frame.stem,
+            pts=frame.pts if timed and frame.pts is not None else frame.index,
+            time_base=time_base,
+            status="ok",
+            confidence=math.nan,
+            size=frame.size,
+            objects=frame.objects,
+        )
+        for frame in read.frames
+    )
+    health = Health(decoded=len(frames), expected=len(frames))
+    origin = Origin(model="unknown", sha256="", device="", settings={"read_from": str(read.path)})
+    return Segmentation(info=info, health=health, origin=origin, frames=frames)
+
+
+def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
+    info, rows = _info(read.path.parent, report), report["frames"]
+    height, width = read.frames[0].size
+    if (height, width) != (info.height, info.width):
+        raise _misfit(read.path, REPORT, f"the masks are {width}x{height}, the source {info.width}x{info.height}")
+    by_name = read.frames[0].stem is not None
+    masks = {(frame.stem if by_name else frame.index): frame for frame in read.frames}
+    frames = []
+    for row in rows:
+        mask = masks.pop(row["stem"] if by_name else row["index"], None)
+        if mask is None or not is_file_name(row["stem"]):
+            raise _misfit(read.path, REPORT, f"frame {row['stem']!r} of the report has no mask")
+        frames.append(_frame(row, info.time_base, mask.objects, mask.size))
+    left = [key for key, frame in masks.items() if frame.objects]
+    if left or not frames:
+        raise _misfit(read.path, REPORT, f"{len(left)} of its masks are of frames that the report does not have")
+    told = report["health"]
+    health = Health(
+        decoded=told["decoded"],
+        expected=told["expected"],
+        concealed=tuple(row["index"] for row in rows if row["status"] == "concealed"),
+        undecodable=told["undecodable"],
+        cut=told["cut"],
+        warnings=tuple(told["warnings"]),
+    )
+    model = report["model"]
+    origin = Origin(
+        model=model["name"], sha256=model["sha256"], device=report["device"], settings=dict(report["settings"])
+    )
+    return Segmentation(info=info, health=health, origin=origin, frames=tuple(frames))
+
+
+def _frame(row: FrameRow, time_base: Fraction, objects: Mapping[int, RLE], size: tuple[int, int]) -> FrameMask:
+    confidence = row["confidence"]
+    return FrameMask(
+        index=row["index"],
+        stem=row["stem"],
+        pts=row["pts"],
+        time_base=time_base,
+        status=cast("FrameStatus", row["status"]),
+        confidence=math.nan if confidence is None else confidence,
+        size=size,
+        objects=objects,
+    )
+
+
+def _info(folder: Path, report: ReportContent) -> SourceInfo:
+    record = report["source"]
+    try:
+        rate = record["frame_rate"]
+        return SourceInfo(
+            path=record["path"],
+            kind=cast("SourceKind", record["kind"]),
+            height=record["height"],
+            width=record["width"],
+            frame_count=record["frame_count"],
+            frame_rate=None if rate is None else Fraction(rate),
+            duration=record["duration"],
+            time_base=Fraction(record["time_base"]),
+            rotation=record["rotation"],
+            has_audio=record["has_audio"],
+            codec=record["codec"],
+            pixel_aspect=Fraction(record["pixel_aspect"]),
+        )
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise InputError(
+            f"cannot read the report {folder / REPORT}",
+            why=f"its source is damaged: {' '.join(str(error).split())}",
+            fix="move the report away to read the masks alone",
+        ) from error
+
+
+def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named: bool) -> Segmentation:
+    path = result.info.path if result.info.kind == "masks" else "the result"
+    with open_source(source) as opened:
+        info = opened.info
+        if (info.height, info.width) != (result.info.height, result.info.width):
+            sizes = f"the masks are {result.info.width}x{result.info.height}, its frames {info.width}x{info.height}"
+            raise _misfit(path, info.path, sizes)
+        frames = {frame.index: (frame.stem, frame.pts, frame.time_base) for frame in opened}
+    places = _places(result, info, named=named)
+    if beyond := [place for place in places if place not in frames]:
+        raise _misfit(path, info.path, f"there is a mask for frame {beyond[0]}, it has {len(frames)} frames")
+    matched = []
+    for place, mask in sorted(zip(places, result.frames, strict=True), key=lambda pair: pair[0]):
+        stem, pts, time_base = frames[place]
+        matched.append(replace(mask, index=place, stem=stem, pts=pts, time_base=time_base))
+    return replace(result, info=info, frames=tuple(matched))
+
+
+def _places(result: Segmentation, info: SourceInfo, *, named: bool) -> list[int]:
+    """Which frame of the source each mask belongs to."""
+    numbers = {stem: index for index, stem in enumerate(PictureNames(info).stems())}
+    if named and all(frame.stem in numbers for frame in result.frames):
+        return [numbers[frame.stem] for frame in result.frames]
+    if named and len(result) != info.frame_count:
+        other = next(frame.stem for frame in result.frames if frame.stem not in numbers)
+        raise _misfit(
+            result.info.path,
+            info.path,
+            f"there are {len(result)} masks for {info.frame_count} frames, and no frame has the name {other!r}",
+        )
+    return [frame.index for frame in result.frames]
+
+
+def _misfit(path: str | Path, other: str, why: str) -> AnnotationError:
+    return AnnotationError(
+        f"{path} does not belong to {other}", why=why, fix="name the source that the masks were made from"
+    )

@@ -1,0 +1,221 @@
+"""Segment every video of a data set into the folder that its challenge takes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from covos.api.archive import write_archive
+from covos.api.batch import Tracker, segment_to_folders
+from covos.api.manifest import MANIFEST, Made, Manifest
+from covos.api.model import Model, check_references
+from covos.data import Dataset, Video
+from covos.data.base import some
+from covos.engines.defaults import DEFAULT_REFERENCES
+from covos.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.masks.refine import Refinement, check_refinement
+from covos.models.fusion import Fusion
+from covos.outputs import load_report
+from covos.runtime.atomic import atomic_path
+
+MASKS: Final = "Annotations"
+REPORTS: Final = "reports"
+UNFINISHED: Final = ".partial"
+ARCHIVE: Final = "submission.zip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The masks of a data set.
+
+    Attributes:
+        folder: That holds a folder of masks for each video.
+        made: The videos, in the order of the data set.
+        reused: Names of those that an earlier run had finished.
+        archive: The archive, if one was asked for.
+    """
+
+    folder: Path
+    made: tuple[Made, ...]
+    reused: tuple[str, ...]
+    archive: Path | None
+
+
+def predict(
+    dataset: Dataset,
+    *,
+    output: Path,
+    model: Model,
+    references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    refine: Refinement = "none",
+    reference_seed: int | None = None,
+    archive: bool = False,
+    track: Tracker = lambda _, results: results,
+) -> Prediction:
+    """Write the masks of every video of a data set.
+
+    The masks of a video appear at once, when all of them are made: ``Annotations/<video>/<frame>.png``, palette PNGs
+    of the size and name of the frames, 0 = background, 1 = the subject. Stopped and started again, it goes on with
+    the video that it was at. A video that fails does not stop the others.
+
+    Args:
+        dataset: The videos; see `covos.api.subset.open_subset`.
+        output: Folder. Beside the masks it gets a report for each video, and ``predict.json``: model and settings.
+        model: To segment with.
+        references: See `Model.stream`.
+        fusion: See `Model.stream`.
+        refine: See `Model.stream`.
+        reference_seed: See `Model.stream`.
+        archive: Whether to pack the masks into ``submission.zip``, as the challenge of the data set takes them.
+        track: Passes the results of a video on, and may count them.
+
+    Raises:
+        UsageError: A setting is wrong, or ``output`` holds something else.
+        SourceError: The data set has no pictures, or no video could be read.
+        IncompleteError: Some videos could not be read.
+        EnvironmentProblem: The disk is full or not writable.
+    """
+    check_references(references)
+    _refuse_without_pictures(dataset)
+    chosen = model.engine.check_fusion(fusion)
+    manifest = Manifest(
+        model=model.name,
+        sha256=model.entry.card.sha256,
+        settings=model.origin(
+            references=references, fusion=chosen, reference_seed=reference_seed, refine=check_refinement(refine)
+        ).settings,
+        root=str(dataset.root.resolve()),
+        layout=dataset.layout,
+        subset=dataset.videos[0].subset,
+    )
+    manifest.begin(output)
+    made: list[Made] = []
+    reused: list[str] = []
+    failed: dict[str, CovosError] = {}
+    for video in dataset:
+        found = _finished(output, video)
+        if found is not None:
+            made.append(found)
+            reused.append(video.name)
+            continue
+        work = output / UNFINISHED / video.name
+        (outcome,) = segment_to_folders(
+            [str(_source(video))],
+            output=work,
+            load=lambda: model,
+            formats=("palette",),
+            references=references,
+            fusion=chosen,
+            refine=refine,
+            reference_seed=reference_seed,
+            overwrite=True,  # what is there is what a stopped run left
+            track=track,
+        )
+        if isinstance(outcome.error, EnvironmentProblem):  # the next video would meet it, too
+            raise outcome.error
+        if outcome.error is not None:
+            failed[video.name] = outcome.error
+            continue
+        made.append(_publish(work, output, video))
+    _remove_if_empty(output / UNFINISHED)
+    packed = _pack(dataset, output) if archive and not failed else None
+    manifest.save(output, made=made, failed=failed)
+    _refuse_failures(failed, of=len(dataset), output=output)
+    return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed)
+
+
+def _refuse_without_pictures(dataset: Dataset) -> None:
+    bare = [video.name for video in dataset if not video.frames or video.frames[0].image is None]
+    if bare:
+        raise SourceError(
+            f"{dataset.root}: {len(bare)} of {len(dataset)} videos have no pictures: {some(bare)}",
+            why="there are annotations at most, and it is pictures that are segmented",
+            fix="complete the tree, or name another subset",
+        )
+
+
+def _source(video: Video) -> Path:
+    image = video.frames[0].image
+    assert image is not None, "refused before"
+    return image if video.kind == "image" else image.parent
+
+
+def _masks(output: Path, video: Video) -> list[Path]:
+    return [output / MASKS / video.name / f"{frame.stem}.png" for frame in video.frames]
+
+
+def _report(output: Path, video: Video) -> Path:
+    return output / REPORTS / f"{video.name}.json"
+
+
+def _finished(output: Path, video: Video) -> Made | None:
+    """What an earlier run made of a video, if all of it is there."""
+    try:
+        report = load_report(_report(output, video))
+    except CovosError:
+        return None
+    whole = [row["stem"] for row in report["frames"]] == [frame.stem for frame in video.frames]
+    if not whole or not all(mask.is_file() for mask in _masks(output, video)):
+        return None
+    return Made(name=video.name, frames=len(video.frames), seconds=report["totals"]["seconds"])
+
+
+def _publish(work: Path, output: Path, video: Video) -> Made:
+    """Move the masks of a whole video to where they belong, then its report, which says that they are there."""
+    report = load_report(work)
+    target = output / MASKS / video.name
+    _clear(target, _masks(output, video))
+    target.parent.mkdir(exist_ok=True)
+    (work / report["outputs"][0]).replace(target)
+    content: dict[str, Any] = {**report, "outputs": [f"../{MASKS}/{video.name}"]}
+    file = _report(output, video)
+    file.parent.mkdir(exist_ok=True)
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    shutil.rmtree(work)
+    return Made(name=video.name, frames=len(video.frames), seconds=report["totals"]["seconds"])
+
+
+def _clear(folder: Path, masks: Sequence[Path]) -> None:
+    """Remove the masks of a video that are to be made anew, and nothing else."""
+    for mask in masks:
+        mask.unlink(missing_ok=True)
+    held = next(folder.iterdir(), None) if folder.is_dir() else None
+    if held is not None:
+        raise UsageError(
+            f"{folder} holds {held.name}",
+            why="no frame of the video has this name, so it is not covos's to replace",
+            fix="move it away",
+        )
+    _remove_if_empty(folder)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and next(folder.iterdir(), None) is None:
+        folder.rmdir()
+
+
+def _pack(dataset: Dataset, output: Path) -> Path:
+    """DAVIS takes a folder for each video at the top; YouTube-VOS and TIANCHI take them in `Annotations`."""
+    base = output / MASKS if dataset.layout == "davis" else output
+    members = {mask.relative_to(base).as_posix(): mask for video in dataset for mask in _masks(output, video)}
+    write_archive(output / ARCHIVE, members)
+    return output / ARCHIVE
+
+
+def _refuse_failures(failed: dict[str, CovosError], *, of: int, output: Path) -> None:
+    if not failed:
+        return
+    first = next(iter(failed.values()))
+    if len(failed) == of:
+        raise first
+    raise IncompleteError(
+        f"{len(failed)} of {of} videos failed: {some(failed)}",
+        why=f"the first: {first.what}: {first.why}",
+        fix=f"the others are done; mend these and run it again ({output / MANIFEST} lists them)",
+    )

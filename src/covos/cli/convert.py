@@ -1,0 +1,38 @@
+"""``covos convert``: from one format of masks to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def convert(
+    result: Annotated[
+        Path,
+        typer.Argument(help="An output folder, a folder of masks, or a coco, ytvis, cvat, labelstudio or npz file."),
+    ],
+    formats: Annotated[list[str], typer.Option("-f", "--format", help="What to write; repeatable.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder; beside the result, named after it, if not given.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option(help="The video or pictures of the masks, where the report does not name them.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
+) -> None:
+    """Turn masks into other formats: pictures, annotations, videos."""
+    from covos.api import convert as run
+    from covos.cli.tracking import frame_tracker
+
+    saved = run(
+        result, formats=formats, output=output, source=source, overwrite=overwrite, track=frame_tracker(quiet=quiet)
+    )
+    for warning in saved.warnings:
+        typer.echo(f"warning: {result}: {warning}", err=True)
+    if not quiet:
+        typer.echo(
+            f"{saved.frames} frames: {', '.join(str(path) for path in (*saved.outputs, saved.report))}", err=True
+        )

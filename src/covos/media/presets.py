@@ -1,0 +1,159 @@
+"""What `VideoWriter` can write: container, codec, pixels and sound of each kind of video, as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoundRules:
+    """Which sound a container holds.
+
+    Attributes:
+        copied: Codecs, by FFmpeg's canonical names, whose packets go over untouched.
+        refusal: Why others do not, to follow "which".
+        encoder: FFmpeg's encoder for the others.
+        label: Its name for people.
+        rates: Samples a second that the encoder takes, or 48000; empty if it takes any.
+    """
+
+    copied: frozenset[str]
+    refusal: str
+    encoder: str
+    label: str
+    rates: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preset:
+    """A kind of video.
+
+    Attributes:
+        label: For messages.
+        suffix: Of the file, with its dot.
+        container: FFmpeg's muxer.
+        codec: FFmpeg's encoder.
+        pixel_format: What is encoded. YUV is BT.709, limited range, and tagged so.
+        has_alpha: Whether frames are RGBA, with straight alpha, or RGB.
+        crf: Constant rate factor; None where the codec has none.
+        options: Of the encoder, names and values.
+        needs_even_size: Whether a pixel must be added to odd sizes.
+        pixel_aspect: What becomes of pixels that are not square: the file says so (``"kept"``), the pictures are
+            scaled until they are (``"scaled"``), or it is lost and a warning says so (``"lost"``). PyAV has no way
+            to tell the Matroska muxer.
+        sound: What becomes of the sound.
+    """
+
+    label: str
+    suffix: str
+    container: str
+    codec: str
+    pixel_format: str
+    has_alpha: bool = False
+    crf: int | None = None
+    options: tuple[tuple[str, str], ...] = ()
+    needs_even_size: bool = False
+    pixel_aspect: Literal["kept", "scaled", "lost"] = "kept"
+    sound: SoundRules
+
+    @property
+    def is_yuv(self) -> bool:
+        """Whether its colours need a matrix."""
+        return self.pixel_format.startswith("yuv")
+
+    @property
+    def is_isobmff(self) -> bool:
+        """Whether it is mp4 or mov: any time base, an index that can be moved to the front."""
+        return self.container in {"mp4", "mov"}
+
+
+MP4_SOUND = SoundRules(
+    # What mp4 holds and common players play from it.
+    copied=frozenset({"aac", "ac3", "alac", "eac3", "flac", "mp3", "opus"}),
+    refusal="mp4 players do not expect",
+    encoder="aac",
+    label="AAC",
+    rates=frozenset({96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}),
+)
+MOV_SOUND = SoundRules(
+    copied=frozenset({"aac", "ac3", "alac", "eac3", "mp3"})
+    | {"pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32le", "pcm_f32le"},
+    refusal="editing programs do not expect in mov",
+    encoder="pcm_s16le",
+    label="PCM of 16 bits",
+)
+WEBM_SOUND = SoundRules(
+    copied=frozenset({"opus", "vorbis"}),
+    refusal="webm cannot hold",
+    encoder="libopus",
+    label="Opus",
+    rates=frozenset({48000, 24000, 16000, 12000, 8000}),
+)
+MKV_SOUND = SoundRules(
+    copied=frozenset({"aac", "ac3", "alac", "eac3", "flac", "mlp", "mp2", "mp3", "opus", "truehd", "vorbis", "wavpack"})
+    | {"pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8"},
+    refusal="mkv cannot hold",
+    encoder="flac",
+    label="FLAC of 16 bits",
+)
+
+H264 = Preset(
+    label="H.264",
+    suffix=".mp4",
+    container="mp4",
+    codec="libx264",
+    pixel_format="yuv420p",
+    crf=18,
+    # A quick preset, so that a model on a GPU does not wait for the encoder. Without B-frames every reader finds the
+    # same times.
+    options=(("preset", "veryfast"), ("bf", "0")),
+    needs_even_size=True,
+    sound=MP4_SOUND,
+)
+VP9_ALPHA = Preset(
+    label="VP9",
+    suffix=".webm",
+    container="webm",
+    codec="libvpx-vp9",
+    pixel_format="yuva420p",
+    has_alpha=True,
+    crf=24,
+    # The encoder refuses alpha together with hidden reference frames. Its slower settings take several times as
+    # long for files that are hardly smaller.
+    options=(("b", "0"), ("auto-alt-ref", "0"), ("deadline", "realtime"), ("cpu-used", "6"), ("row-mt", "1")),
+    pixel_aspect="scaled",
+    sound=WEBM_SOUND,
+)
+PRORES_4444 = Preset(
+    label="ProRes 4444",
+    suffix=".mov",
+    container="mov",
+    codec="prores_ks",
+    pixel_format="yuva444p10le",
+    has_alpha=True,
+    # Apple's programs warn of files that another vendor is named in.
+    options=(("profile", "4444"), ("vendor", "apl0")),
+    sound=MOV_SOUND,
+)
+QTRLE = Preset(
+    label="QuickTime Animation",
+    suffix=".mov",
+    container="mov",
+    codec="qtrle",
+    pixel_format="argb",
+    has_alpha=True,
+    sound=MOV_SOUND,
+)
+FFV1 = Preset(
+    label="FFV1",
+    suffix=".mkv",
+    container="matroska",
+    codec="ffv1",
+    pixel_format="bgra",
+    has_alpha=True,
+    # Version 3 with a checksum for each slice, as archives ask for; every frame can be decoded on its own.
+    options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),
+    pixel_aspect="lost",
+    sound=MKV_SOUND,
+)

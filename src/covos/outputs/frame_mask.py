@@ -1,0 +1,76 @@
+"""The masks of one frame as run lengths: what annotation formats write and read, and what a result is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from covos.masks import RLE, decode, encode
+from covos.types import FrameResult, FrameStatus, LabelArray, MaskArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameMask:
+    """The masks of one frame, run-length encoded; decoded each time they are asked for.
+
+    Attributes:
+        index: 0-based position among the decoded frames of the source.
+        stem: Name for this frame's outputs.
+        pts: Presentation time in units of ``time_base``.
+        time_base: Seconds per unit.
+        status: Whether the decoder painted over damage.
+        confidence: In [0, 1] (see `covos.engines.confidence`); NaN where it is not known.
+        size: (height, width) in pixels.
+        objects: Mask of each object id that is present.
+    """
+
+    index: int
+    stem: str
+    pts: int
+    time_base: Fraction
+    status: FrameStatus
+    confidence: float
+    size: tuple[int, int]
+    objects: Mapping[int, RLE]
+
+    @property
+    def time(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+    @property
+    def labels(self) -> LabelArray:
+        """H x W uint8; 0 = background, 1.. = object ids. Where two masks overlap, the higher id."""
+        labels = np.zeros(self.size, np.uint8)
+        for identity in sorted(self.objects):
+            labels[decode(self.objects[identity])] = identity
+        return labels
+
+    @property
+    def mask(self) -> MaskArray:
+        """H x W bool: any object."""
+        return self.labels > 0
+
+    @classmethod
+    def of(cls, result: FrameResult) -> FrameMask:
+        """Keep a result's masks and drop its pictures."""
+        frame = result.frame
+        return cls(
+            index=frame.index,
+            stem=frame.stem,
+            pts=frame.pts,
+            time_base=frame.time_base,
+            status=frame.status,
+            confidence=result.confidence,
+            size=frame.size,
+            objects=objects_of(result.labels),
+        )
+
+
+def objects_of(labels: LabelArray) -> dict[int, RLE]:
+    """The run-length code of each object of a label map, by id, ascending."""
+    counts = np.bincount(labels.ravel(), minlength=1)
+    return {int(identity): encode(labels == identity) for identity in np.flatnonzero(counts) if identity}

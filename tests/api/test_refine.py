@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import covos
+from covos.api import Model
+from covos.cli import main
+from covos.engines.confidence import expected_jaccard
+from covos.errors import UsageError
+from covos.masks.refine import Refinement, refine_probability
+from covos.media import open_source
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
+CPU = ["--device", "cpu", "--precision", "fp32"]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return covos.load_model(device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three small pictures of the example, lossless, in a folder."""
+    folder = tmp_path_factory.mktemp("frames")
+    with open_source(EXAMPLE) as source:
+        for frame in source.select((24, 32, 40)):
+            Image.fromarray(frame.image[::3, ::3]).save(folder / f"{frame.index:05}.png")
+    return folder
+
+
+@pytest.mark.parametrize("refine", ["guided", "crf"])
+def test_the_networks_probability_is_refined_and_then_thresholded(
+    model: Model, frames: Path, refine: Refinement
+) -> None:
+    plain = list(covos.stream(frames, model=model))
+    refined = list(covos.stream(frames, model=model, refine=refine))
+    kept = covos.segment(frames, model=model, refine=refine)
+    assert kept.origin.settings["refine"] == refine
+    for one, other, mask in zip(plain, refined, kept, strict=True):
+        expected = refine_probability(one.frame.image, one.probability, refinement=refine)
+        np.testing.assert_array_equal(other.probability, expected)
+        np.testing.assert_array_equal(other.labels, expected > 0.5)
+        np.testing.assert_array_equal(mask.labels, other.labels)
+        assert (other.labels != one.labels).any()
+        # The confidence stays that of the network in the mask, not of the filter in itself.
+        assert other.confidence == mask.confidence == expected_jaccard(one.probability, other.labels > 0)
+
+
+def test_an_unknown_refinement_is_refused_before_the_first_frame(model: Model, tmp_path: Path) -> None:
+    for call in (covos.stream, covos.segment):
+        with pytest.raises(UsageError, match="unknown refinement 'sharpen'"):
+            call(EXAMPLE, model=model, refine="sharpen")
+    assert main(["segment", str(EXAMPLE), "-o", str(tmp_path / "out"), "--refine", "sharpen"]) == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_refined_masks_and_says_so(frames: Path, tmp_path: Path) -> None:
+    masks = {}
+    for refine in ("none", "guided"):
+        out = tmp_path / refine
+        assert main(["segment", str(frames), "-o", str(out), "-f", "palette", "--refine", refine, *CPU, "-q"]) == 0
+        assert json.loads((out / "report.json").read_text())["settings"]["refine"] == refine
+        masks[refine] = (out / "masks" / "00032.png").read_bytes()
+    assert masks["none"] != masks["guided"]
+
+
+def test_a_benchmark_is_segmented_again_for_another_refinement(frames: Path, tmp_path: Path) -> None:
+    root, out = tmp_path / "davis", tmp_path / "out"
+    for kind, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
+        folder = root / kind / "480p" / "cars"
+        folder.mkdir(parents=True)
+        for path in frames.iterdir():
+            picture = Image.open(path)
+            mask = picture.convert("L").point(lambda value: 255 if value > 128 else 0)
+            (picture if suffix == "jpg" else mask).save(folder / f"{path.stem}.{suffix}")
+    (root / "ImageSets" / "480p").mkdir(parents=True)
+    (root / "ImageSets" / "480p" / "val.txt").write_text("cars\n")
+    seen = []
+    for refine in ("none", "guided", "guided"):
+        line = ["reproduce", "davis2016", "--data", str(root), "-o", str(out), "--refine", refine, *CPU, "-q"]
+        assert main(line) == 0
+        report = json.loads((out / "cars" / "report.json").read_text())
+        seen.append((report["settings"]["refine"], (out / "cars" / "report.json").stat().st_mtime_ns))
+    assert [name for name, _ in seen] == ["none", "guided", "guided"]
+    assert seen[1] == seen[2]

@@ -1,0 +1,75 @@
+"""`covos convert` as users call it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import covos
+from covos.cli import main
+from covos.masks import write_label_map
+from covos.outputs import check_output
+
+
+@pytest.fixture
+def masks(tmp_path: Path) -> Path:
+    """For the eight frames of the clip."""
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    for index in range(8):
+        labels = np.zeros((48, 64), np.uint8)
+        labels[10:30, index : index + 20], labels[15:20, index + 5 : index + 9] = 4, 0
+        write_label_map(folder / f"{index:05d}.png", labels)
+    return folder
+
+
+def run(*arguments: object) -> int:
+    return main(["convert", *(str(argument) for argument in arguments)])
+
+
+def test_masks_become_annotations_and_come_back(
+    masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(masks, "-f", "cvat", "-f", "yolo") == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "warning: " in err
+    assert "holes" in err
+    made = tmp_path / "masks-cvat-yolo"
+    assert err.splitlines()[-1] == f"8 frames: {made / 'cvat.xml'}, {made / 'yolo'}, {made / 'report.json'}"
+    assert run(made / "cvat.xml", "-f", "palette", "-o", tmp_path / "back", "-q") == 0
+    assert capsys.readouterr().err == ""
+    assert covos.load_result(tmp_path / "back") == covos.load_result(masks)
+    assert check_output(tmp_path / "back") == []
+
+
+def test_a_video_of_masks_needs_the_video(
+    masks: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(masks, "-f", "overlay") == 2
+    what, why, fix = capsys.readouterr().err.splitlines()
+    assert what == "error: the format overlay needs the pictures"
+    assert str(masks) in why
+    assert "--source" in fix
+    assert run(masks, "-f", "overlay", "--source", clip, "-o", tmp_path / "seen") == 0
+    assert check_output(tmp_path / "seen") == []
+    report = json.loads((tmp_path / "seen" / "report.json").read_text())
+    assert report["source"]["path"] == str(clip)
+
+
+def test_exit_codes(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "text.json").write_text("no masks")
+    for arguments, code in (
+        ([tmp_path / "text.json", "-f", "coco"], 3),
+        ([tmp_path / "none", "-f", "coco"], 3),
+        ([masks, "-f", "bmp"], 2),
+        ([masks], 2),
+        ([masks, "-f", "coco", "--source", tmp_path / "none.mp4"], 3),
+    ):
+        assert run(*arguments) == code, arguments
+        lines = capsys.readouterr().err.splitlines()
+        assert [line.split(":")[0].strip() for line in lines] == ["error", "why", "fix"]
+    assert not list(tmp_path.glob("*-coco"))

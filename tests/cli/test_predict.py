@@ -1,0 +1,298 @@
+"""A data set in, the folder and the archive of its challenge out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from covos.api import load_model
+from covos.api.predict import predict
+from covos.api.subset import open_subset
+from covos.cli import main
+from covos.masks import davis_palette
+from covos.outputs import load_report
+from covos.runtime import atomic
+
+TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
+Capture = pytest.CaptureFixture[str]
+
+
+def run(root: Path, out: Path, *more: str) -> int:
+    return main(["predict", str(root), "-o", str(out), "--device", "cpu", "--precision", "fp32", *more])
+
+
+def add_video(folder: Path, *, frames: int = 3, size: tuple[int, int] = (48, 80), first: int = 0) -> list[str]:
+    """Frames of a bright disk that moves over dark noise."""
+    rng = np.random.default_rng(0)
+    folder.mkdir(parents=True)
+    stems = [f"{index:05}" for index in range(first, first + 5 * frames, 5)]
+    for index, stem in enumerate(stems):
+        image = rng.integers(0, 80, (*size, 3), dtype=np.uint8)
+        cv2.circle(image, (20 + 8 * index, 24), 12, (20, 160, 250), -1)
+        cv2.imwrite(str(folder / f"{stem}.jpg"), image)
+    return stems
+
+
+@pytest.fixture
+def davis(tmp_path: Path) -> Path:
+    """Three videos of DAVIS; two are in val, and the first one's frames are annotated."""
+    root = tmp_path / "davis"
+    for name in ("held", "more", "other"):
+        stems = add_video(root / "JPEGImages" / "480p" / name)
+        truth = np.zeros((48, 80), np.uint8)
+        truth[12:36, 8:44] = 255
+        (root / "Annotations" / "480p" / name).mkdir(parents=True)
+        for stem in stems:
+            cv2.imwrite(str(root / "Annotations" / "480p" / name / f"{stem}.png"), truth)
+    (root / "ImageSets" / "480p").mkdir(parents=True)
+    (root / "ImageSets" / "480p" / "val.txt").write_text("held\nmore\n")
+    (root / "ImageSets" / "480p" / "train.txt").write_text("other\n")
+    return root
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_test_videos_of_tianchi(tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert run(TIANCHI, out, "--zip") == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{out / 'submission.zip'}\n"
+    assert "one subject is written as 1" in printed.err
+    assert printed.err.splitlines()[-1].startswith("1 of 1 videos, 4 frames in ")
+    masks = [f"Annotations/600103/{index:05}.png" for index in range(4)]
+    assert sorted(files(out)) == [*masks, "predict.json", "reports/600103.json", "submission.zip"]
+    for name in masks:
+        with Image.open(out / name) as mask:
+            assert (mask.mode, mask.size) == ("P", (160, 90))
+            assert mask.getpalette() == davis_palette().ravel().tolist()
+            assert set(np.unique(np.asarray(mask))) <= {0, 1}
+    with zipfile.ZipFile(out / "submission.zip") as archive:
+        assert archive.namelist() == masks
+        assert archive.testzip() is None
+        assert all(archive.read(name) == (out / name).read_bytes() for name in masks)
+    manifest = json.loads((out / "predict.json").read_text())
+    assert manifest["model"] == {"name": "covos-lite", "sha256": load_model(device="cpu").entry.card.sha256}
+    assert manifest["dataset"] == {"root": str(TIANCHI), "layout": "tianchi", "subset": "test"}
+    assert manifest["settings"] == {
+        "precision": "float32", "references": 5, "fusion": "group", "reference_seed": None,
+    }  # fmt: skip
+    assert [(video["name"], video["frames"]) for video in manifest["videos"]] == [("600103", 4)]
+    report = load_report(out / "reports" / "600103.json")
+    assert [row["stem"] for row in report["frames"]] == ["00000", "00001", "00002", "00003"]
+    assert (out / "reports" / report["outputs"][0]).resolve() == (out / "Annotations" / "600103").resolve()
+
+
+def test_an_archive_is_the_same_at_any_time(tmp_path: Path) -> None:
+    assert run(TIANCHI, tmp_path / "a", "--zip", "-q") == 0
+    assert run(TIANCHI, tmp_path / "b", "-q") == 0
+    assert not (tmp_path / "b" / "submission.zip").exists()
+    for mask in (tmp_path / "b" / "Annotations" / "600103").iterdir():
+        os.utime(mask, (1e9, 1e9))
+        mask.chmod(0o600)
+    assert run(TIANCHI, tmp_path / "b", "--zip", "-q") == 0
+    assert (tmp_path / "a" / "submission.zip").read_bytes() == (tmp_path / "b" / "submission.zip").read_bytes()
+
+
+def test_masks_of_davis_can_be_scored(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert run(davis, out, "--zip") == 0
+    assert "note" not in capsys.readouterr().err
+    with zipfile.ZipFile(out / "submission.zip") as archive:
+        assert archive.namelist() == [
+            f"{name}/{s}.png" for name in ("held", "more") for s in ("00000", "00005", "00010")
+        ]
+        archive.extractall(tmp_path / "unpacked")
+    tables = []
+    for predictions in (out, out / "Annotations", tmp_path / "unpacked"):
+        line = ["evaluate", str(predictions), "--gt", str(davis), "--subset", "val", "--protocol", "davis2016", "-q"]
+        assert main(line) == 0
+        tables.append(capsys.readouterr().out.replace(str(predictions), "PRED"))
+    assert "held" in tables[0]
+    assert tables[0] == tables[1] == tables[2]
+
+
+def test_youtube_vos_has_folders_for_subsets(tmp_path: Path, capsys: Capture) -> None:
+    root = tmp_path / "ytvos"
+    stems = add_video(root / "valid" / "JPEGImages" / "0a1b", first=20)
+    add_video(root / "train" / "JPEGImages" / "9z8y")
+    (root / "valid" / "Annotations" / "0a1b").mkdir(parents=True)
+    Image.new("P", (80, 48), 1).save(root / "valid" / "Annotations" / "0a1b" / f"{stems[1]}.png")
+    assert run(root, tmp_path / "out", "--zip", "--references", "2") == 0
+    assert "note" in capsys.readouterr().err  # an object that appears in the second frame is given, too
+    with zipfile.ZipFile(tmp_path / "out" / "submission.zip") as archive:
+        assert archive.namelist() == [f"Annotations/0a1b/{stem}.png" for stem in ("00020", "00025", "00030")]
+    assert run(root, tmp_path / "trained", "--subset", "train", "-q") == 0
+    assert sorted(files(tmp_path / "trained" / "Annotations")) == [f"9z8y/{s}.png" for s in ("00000", "00005", "00010")]
+
+
+def test_pictures_are_videos_of_one_frame(tmp_path: Path) -> None:
+    root = tmp_path / "pictures"
+    add_video(root / "images", frames=2)
+    (root / "masks").mkdir()
+    Image.new("L", (80, 48), 255).save(root / "masks" / "00000.png")
+    assert run(root, tmp_path / "out", "-q") == 0
+    assert sorted(files(tmp_path / "out" / "Annotations")) == ["00000/00000.png", "00005/00005.png"]
+
+
+def test_what_is_done_is_not_done_again(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert run(davis, out) == 0
+    before = files(out)
+    times = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    capsys.readouterr()
+    assert run(davis, out) == 0
+    assert capsys.readouterr().err == "0 of 2 videos, 0 frames; 2 were there already\n"
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == times
+    assert files(out) == before
+    (out / "Annotations" / "more" / "00005.png").unlink()
+    assert run(davis, out) == 0
+    assert capsys.readouterr().err.splitlines()[-1].endswith("; 1 were there already")
+    assert files(out / "Annotations") == {
+        name.removeprefix("Annotations/"): content for name, content in before.items() if "Annotations" in name
+    }
+
+
+@pytest.mark.parametrize("at", [1, 4])
+def test_a_stopped_run_goes_on(davis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Stopped before any video is whole, and with one whole: only whole ones stand under their names."""
+    assert run(davis, tmp_path / "whole", "-q", "--zip") == 0
+    out, renamed = tmp_path / "out", []
+    write = atomic._flush
+
+    def stop(path: Path) -> None:
+        if path.suffix == ".png" and len(renamed) == at:
+            raise KeyboardInterrupt
+        renamed.append(path) if path.suffix == ".png" else None
+        write(path)
+
+    monkeypatch.setattr(atomic, "_flush", stop)
+    assert run(davis, out, "-q") == 130
+    assert sorted(path.name for path in (out / "Annotations").glob("*")) == (["held"] if at == 4 else [])
+    monkeypatch.setattr(atomic, "_flush", write)
+    assert run(davis, out, "-q", "--zip") == 0
+    assert sorted(files(out)) == sorted(files(tmp_path / "whole"))
+    for name in ("submission.zip", *(name for name in files(out) if name.endswith(".png"))):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_other_settings_are_refused(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert run(davis, out, "-q") == 0
+    before = files(out)
+    assert run(davis, out, "--references", "1") == 2
+    assert "references 5 there, 1 now" in capsys.readouterr().err
+    assert run(davis, out, "--subset", "train") == 2
+    assert "subset val there, train now" in capsys.readouterr().err
+    moved = davis.rename(davis.with_name("elsewhere"))
+    assert run(moved, out) == 2
+    assert "elsewhere now" in capsys.readouterr().err
+    assert files(out) == before
+
+
+def test_other_folders_are_left_alone(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("mine")
+    assert run(davis, out) == 2
+    assert "notes.txt" in capsys.readouterr().err
+    assert files(out) == {"notes.txt": b"mine"}
+    assert run(davis, out / "notes.txt") == 2
+    for content in ("{", "[]", "{}", '{"schema": 1, "model": 3}'):
+        (out / "predict.json").write_text(content)
+        assert run(davis, out) == 3
+    (out / "predict.json").write_text('{"schema": 99, "model": {}, "settings": {}, "dataset": {}}')
+    assert run(davis, out) == 3
+    assert "newer" in capsys.readouterr().err
+
+
+def test_a_mask_of_the_user_is_not_replaced(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    assert run(davis, out, "-q") == 0
+    (out / "Annotations" / "held" / "00000.png").unlink()
+    (out / "Annotations" / "held" / "best.png").write_bytes(b"mine")
+    assert run(davis, out, "-q") == 2
+    assert "best.png" in capsys.readouterr().err
+    assert (out / "Annotations" / "held" / "best.png").read_bytes() == b"mine"
+
+
+def test_a_video_that_cannot_be_read_does_not_stop_the_others(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    out, frame = tmp_path / "out", davis / "JPEGImages" / "480p" / "held" / "00005.jpg"
+    whole = frame.read_bytes()
+    frame.write_bytes(whole[:300])
+    assert run(davis, out, "-q", "--zip") == 4
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "1 of 2 videos failed: held" in said.err
+    assert sorted(path.name for path in (out / "Annotations").iterdir()) == ["more"]
+    assert not (out / "submission.zip").exists()
+    manifest = json.loads((out / "predict.json").read_text())
+    assert "00005.jpg" in manifest["failed"]["held"]["what"]
+    assert [video["name"] for video in manifest["videos"]] == ["more"]
+    frame.write_bytes(whole)
+    assert run(davis, out, "--zip") == 0
+    assert capsys.readouterr().err.splitlines()[-1].endswith("; 1 were there already")
+    assert json.loads((out / "predict.json").read_text())["failed"] == {}
+    with zipfile.ZipFile(out / "submission.zip") as archive:
+        assert len(archive.namelist()) == 6
+
+
+def test_nothing_readable_ends_with_the_reason(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    for name in ("held", "more"):
+        (davis / "JPEGImages" / "480p" / name / "00000.jpg").write_bytes(b"no picture")
+    assert run(davis, tmp_path / "out", "-q") == 3
+    assert "00000.jpg" in capsys.readouterr().err
+
+
+def test_what_to_predict_is_found_or_asked_for(davis: Path, tmp_path: Path, capsys: Capture) -> None:
+    assert run(davis, tmp_path / "out", "--subset", "test") == 3
+    assert "its lists are: train, val" in capsys.readouterr().err
+    (davis / "ImageSets" / "480p" / "val.txt").unlink()
+    assert run(davis, tmp_path / "out") == 3
+    assert "test or test-dev or val" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    shutil.rmtree(davis / "ImageSets")
+    assert [video.name for video in open_subset(davis)] == ["held", "more", "other"]
+    shutil.rmtree(davis / "JPEGImages")
+    assert run(davis, tmp_path / "out") == 3
+    assert "3 of 3 videos have no pictures" in capsys.readouterr().err
+
+
+def test_a_wrong_setting_is_refused_before_anything_is_written(davis: Path, tmp_path: Path) -> None:
+    assert run(davis, tmp_path / "out", "--references", "99") == 2
+    assert run(davis, tmp_path / "out", "--fusion", "summary") == 2
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_ends_the_run_at_once(davis: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        if path.suffix == ".png":
+            raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(atomic, "_flush", full)
+    assert run(davis, tmp_path / "out", "-q") == 5
+    assert not (tmp_path / "out" / ".partial" / "more").exists()
+
+
+def test_from_python(davis: Path, tmp_path: Path) -> None:
+    seen = []
+    done = predict(
+        open_subset(davis, subset="train"),
+        output=tmp_path / "out",
+        model=load_model(device="cpu", precision="fp32"),
+        references=2,
+        reference_seed=3,
+        track=lambda info, results: seen.append(info.frame_count) or results,
+    )
+    assert seen == [3]
+    assert [(video.name, video.frames) for video in done.made] == [("other", 3)]
+    assert (done.folder, done.reused, done.archive) == (tmp_path / "out" / "Annotations", (), None)

@@ -1,0 +1,265 @@
+"""Every kind of video that can be written: its pixels, times, pixel aspect and sound, read back by PyAV alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from av.video.reformatter import Colorspace, VideoReformatter
+from numpy.typing import NDArray
+
+from covos.errors import UsageError
+from covos.media import VideoWriter, open_source
+from covos.media.presets import FFV1, H264, PRORES_4444, QTRLE, VP9_ALPHA, Preset
+
+Film = Callable[..., Path]
+Draw = Callable[..., NDArray[np.uint8]]
+MS = Fraction(1, 1000)
+UNEVEN = [0, 40, 41, 100, 400, 1000, 1017, 2500]
+ALL = [H264, VP9_ALPHA, PRORES_4444, QTRLE, FFV1]
+ALPHA = ALL[1:]
+LOSSLESS = [QTRLE, FFV1]
+
+each = pytest.mark.parametrize("preset", ALL, ids=lambda preset: preset.codec)
+
+
+def pictures(path: Path) -> Iterator[tuple[Fraction, NDArray[np.uint8]]]:
+    """Time and RGBA of each frame; FFmpeg's own VP9 decoder leaves alpha out, libvpx does not."""
+    reformatter = VideoReformatter()
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        decoder: Any = stream
+        if stream.codec_context.name == "vp9":
+            decoder = av.CodecContext.create("libvpx-vp9", "r")
+        for packet in container.demux(stream):
+            for frame in decoder.decode(packet if packet.size else None):
+                matrix = {"src_colorspace": Colorspace.ITU709} if "yuv" in frame.format.name else {}
+                yield frame.pts * stream.time_base, reformatter.reformat(frame, format="rgba", **matrix).to_ndarray()
+
+
+def frame_of(preset: Preset, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with a ramp of alpha, where the preset has alpha."""
+    height, width = image.shape[:2]
+    alpha = np.broadcast_to(np.linspace(0, 255, width).astype(np.uint8), (height, width))
+    return np.dstack([image, alpha]) if preset.has_alpha else image
+
+
+@pytest.fixture
+def write(tmp_path: Path, draw: Draw) -> Callable[..., tuple[VideoWriter, Path, list[NDArray[np.uint8]]]]:
+    def run(preset: Preset, pts: list[int], *, size: tuple[int, int] = (48, 64), base: Fraction = MS, **settings: Any):
+        path = tmp_path / f"out{preset.suffix}"
+        written = [frame_of(preset, draw(index, size)) for index in range(len(pts))]
+        settings = {"frame_rate": Fraction(25)} | settings
+        with VideoWriter(path, height=size[0], width=size[1], time_base=base, preset=preset, **settings) as writer:
+            for time, image in zip(pts, written, strict=True):
+                writer.write(image, pts=time)
+        return writer, path, written
+
+    return run
+
+
+@each
+@pytest.mark.parametrize("size", [(48, 64), (47, 63), (1, 1), (16, 300)])
+def test_pictures_and_alpha_come_back(write, preset: Preset, size: tuple[int, int]) -> None:
+    writer, path, written = write(preset, UNEVEN, size=size)
+    found = list(pictures(path))
+    assert len(found) == len(written)
+    assert writer.padding == ((size[0] % 2, size[1] % 2) if preset is H264 else (0, 0))
+    for (_, image), expected in zip(found, written, strict=True):
+        assert image.shape[:2] == (size[0] + writer.padding[0], size[1] + writer.padding[1])
+        inside = image[: size[0], : size[1], : expected.shape[2]].astype(int)
+        if preset in LOSSLESS:
+            np.testing.assert_array_equal(inside, expected)
+            continue
+        error = np.abs(inside - expected)
+        assert error[..., :3].mean() < (1 if preset is PRORES_4444 else 12)
+        if preset.has_alpha:
+            assert error[..., 3].max() <= (1 if preset is PRORES_4444 else 8)
+            assert (inside[..., 3][:, 0] <= 1).all()
+
+
+@each
+@pytest.mark.parametrize(
+    ("pts", "base"),
+    [
+        (list(range(30)), Fraction(1, 25)),
+        (list(range(30)), Fraction(1001, 30000)),
+        (UNEVEN, MS),
+        ([126_001 + 3600 * k for k in range(30)], Fraction(1, 90_000)),
+        ([137 + t for t in UNEVEN], MS),
+        ([7], Fraction(1, 25)),
+    ],
+    ids=["25", "29.97", "uneven", "late ts", "late", "one frame"],
+)
+def test_times_are_kept(write, preset: Preset, pts: list[int], base: Fraction) -> None:
+    writer, path, _ = write(preset, pts, base=base)
+    expected = [time * base for time in pts]
+    with open_source(path) as source:
+        found = [frame.pts * frame.time_base for frame in source]
+    if preset.is_isobmff:
+        assert found == expected
+    else:
+        assert all(abs(a - b) <= MS / 2 for a, b in zip(found, expected, strict=True))
+    assert writer.offset == 0
+    assert writer.warnings == ()
+
+
+@each
+def test_the_last_frame_is_shown_as_long_as_the_one_before(write, preset: Preset) -> None:
+    _, path, _ = write(preset, [0, 40, 80, 480])
+    with open_source(path) as source:
+        assert source.info.duration == pytest.approx(0.88)
+
+
+@each
+@pytest.mark.parametrize("start", [-100, 11_000])
+def test_a_start_that_cannot_be_kept_is_moved_and_said(write, preset: Preset, start: int) -> None:
+    writer, path, _ = write(preset, [start + time for time in UNEVEN])
+    assert writer.offset == -start * MS
+    assert any("moved to 0" in text for text in writer.warnings)
+    assert [time for time, _ in pictures(path)] == [time * MS for time in UNEVEN]
+
+
+@each
+@pytest.mark.parametrize("aspect", [Fraction(4, 3), Fraction(3, 4)])
+def test_pixels_that_are_not_square(write, preset: Preset, aspect: Fraction) -> None:
+    writer, path, _ = write(preset, [0, 40], pixel_aspect=aspect)
+    with open_source(path) as source:
+        info = source.info
+    if preset is VP9_ALPHA:
+        assert (info.height, info.width) == ((48, 85) if aspect > 1 else (64, 64))
+        assert "square" in writer.warnings[0]
+    elif preset is FFV1:
+        assert (info.height, info.width) == (48, 64)
+        assert "not kept" in writer.warnings[0]
+    else:
+        assert (info.height, info.width, info.pixel_aspect) == (48, 64, aspect)
+        assert writer.warnings == ()
+
+
+@pytest.mark.parametrize("preset", [H264, VP9_ALPHA, PRORES_4444], ids=lambda preset: preset.codec)
+def test_yuv_says_its_matrix_and_range(write, preset: Preset) -> None:
+    _, path, _ = write(preset, [0, 40])
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+    assert (frame.colorspace, frame.color_range) == (1, 1)  # BT.709, limited range
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 254, 255])
+@each
+def test_grey_levels_do_not_shift(tmp_path: Path, preset: Preset, level: int) -> None:
+    path = tmp_path / f"grey{preset.suffix}"
+    image = np.full((48, 64, 4 if preset.has_alpha else 3), level, np.uint8)
+    with VideoWriter(path, height=48, width=64, time_base=MS, frame_rate=None, preset=preset) as writer:
+        writer.write(image, pts=0)
+    ((_, found),) = pictures(path)
+    assert np.abs(found[..., : image.shape[2]].astype(int) - level).max() <= (0 if preset in LOSSLESS else 1)
+
+
+def test_frames_without_alpha_are_refused_where_alpha_is_written(tmp_path: Path) -> None:
+    with VideoWriter(
+        tmp_path / "a.mov", height=4, width=4, time_base=MS, frame_rate=None, preset=PRORES_4444
+    ) as writer:
+        with pytest.raises(UsageError, match="a frame is"):
+            writer.write(np.zeros((4, 4, 3), np.uint8), pts=0)
+        writer.write(np.zeros((4, 4, 4), np.uint8), pts=0)
+
+
+def test_a_codec_without_crf_refuses_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="ProRes 4444 with crf 20"):
+        VideoWriter(tmp_path / "a.mov", height=4, width=4, time_base=MS, frame_rate=None, preset=PRORES_4444, crf=20)
+    assert list(tmp_path.iterdir()) == []
+
+
+COPIED = {
+    H264: [("film.mp4", "aac"), ("film.mkv", "libopus")],
+    VP9_ALPHA: [("film.mkv", "libopus"), ("film.webm", "libopus")],
+    PRORES_4444: [("film.mp4", "aac"), ("film.mkv", "pcm_s16le"), ("film.mov", "pcm_s24le"), ("film.ts", "aac")],
+    QTRLE: [("film.avi", "libmp3lame"), ("film.mkv", "ac3")],
+    FFV1: [("film.mp4", "aac"), ("film.ts", "aac"), ("film.mkv", "flac"), ("film.mov", "pcm_s16le"), ("f.mkv", "mp2")],
+}
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "sound"),
+    [(preset, *case) for preset, cases in COPIED.items() for case in cases],
+    ids=lambda value: getattr(value, "codec", value),
+)
+def test_sound_that_the_container_holds_is_copied(
+    film: Film, packets: Any, tmp_path: Path, preset: Preset, name: str, sound: str
+) -> None:
+    video = {"codec": "libvpx-vp9", "pix_fmt": "yuv420p"} if name.endswith("webm") else {}
+    path, target = film(name, sound=sound, **video), tmp_path / f"out{preset.suffix}"
+    writer = copy(path, target, preset)
+    assert writer.warnings == ()
+    before, after = packets(path)["audio"], packets(target)["audio"]
+    # mov cuts PCM into packets as it likes.
+    strip = 7 if name.endswith("ts") else 0
+    assert b"".join(data[strip:] for _, _, data, _ in before) == b"".join(data for _, _, data, _ in after)
+    assert abs(after[0][0] - before[0][0]) <= MS
+    with open_source(path) as source, open_source(target) as result:
+        times = [[frame.time for frame in each] for each in (source, result)]
+    assert times[1] == pytest.approx(times[0], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("preset", "name", "sound", "label", "codec"),
+    [
+        (VP9_ALPHA, "film.mp4", "aac", "Opus", "opus"),
+        (VP9_ALPHA, "film.mkv", "pcm_s16le", "Opus", "opus"),
+        (PRORES_4444, "film.mkv", "libopus", "PCM", "pcm_s16le"),
+        (QTRLE, "film.mkv", "flac", "PCM", "pcm_s16le"),
+        (FFV1, "film.mov", "pcm_s8", "FLAC", "flac"),
+    ],
+    ids=lambda value: getattr(value, "codec", value),
+)
+def test_other_sound_is_encoded_again_in_step(
+    film: Film, packets: Any, tmp_path: Path, preset: Preset, name: str, sound: str, label: str, codec: str
+) -> None:
+    path, target = film(name, sound=sound), tmp_path / f"out{preset.suffix}"
+    writer = copy(path, target, preset)
+    (warning,) = writer.warnings
+    assert label in warning
+    assert packets(target)["video"][0][0] == packets(path)["video"][0][0]
+    (start, wave, _), (new_start, new_wave, new_codec) = heard(path), heard(target)
+    assert new_codec == codec
+    # Onsets, not lengths: what an encoder adds before and after is not sound.
+    assert abs((new_start + onset(new_wave)) - (start + onset(wave))) < 0.02
+    assert abs(len(wave) - len(new_wave)) < 3000
+    assert new_wave[4000:40_000].std() == pytest.approx(wave[4000:40_000].std(), rel=0.05)
+
+
+def copy(path: Path, target: Path, preset: Preset) -> VideoWriter:
+    with open_source(path) as source:
+        info = source.info
+        with VideoWriter(
+            target,
+            height=info.height,
+            width=info.width,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate,
+            preset=preset,
+            audio_from=path,
+        ) as writer:
+            for frame in source:
+                writer.write(frame_of(preset, frame.image), pts=frame.pts)
+    return writer
+
+
+def heard(path: Path) -> tuple[float, NDArray[np.float32], str]:
+    """Start in seconds, samples at 48 kHz, and codec of the sound."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        shape = av.AudioResampler(format="flt", layout="mono", rate=48000)
+        sounds = list(container.decode(stream))
+        pieces = [piece.to_ndarray() for sound in sounds for piece in shape.resample(sound)]
+        return float(sounds[0].time), np.concatenate(pieces, axis=1)[0], stream.codec_context.name
+
+
+def onset(wave: NDArray[np.float32]) -> float:
+    return float(np.flatnonzero(np.abs(wave) > 0.1)[0]) / 48000
