@@ -85,6 +85,21 @@ class FollowEngine:
             for frame, answer in answers:
                 yield result_of(frame, answer, given.get(frame.index, {}))
 
+    def told(self, frames: Iterable[Frame], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
+        """The answers of the backward pass alone, in the order of the frames.
+
+        Args:
+            frames: All frames.
+            given: What the user gave.
+            spool: From `backward`; frames that it does not know come after all that was given, and show nothing.
+
+        Yields:
+            One result for each frame.
+        """
+        for frame in frames:
+            answer = spool.get(frame.index) or Answer(index=frame.index, log_odds=torch.zeros(0, 1, 1), objects=())
+            yield result_of(frame, answer, given.get(frame.index, {}))
+
     def _views(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, View]]:
         for start in range(0, len(batch), self.eyes.batch):
             part = batch[start : start + self.eyes.batch]

@@ -3,12 +3,14 @@
 from covos.masks.draw import draw_overlay
 from covos.masks.fit import fit_labels
 from covos.masks.label_png import read_binary_mask, read_label_map, write_label_map
+from covos.masks.objects import NAMELESS, read_objects
 from covos.masks.palette import davis_palette
 from covos.masks.rle import RLE, decode, encode
 from covos.masks.sheet import contact_sheet
 from covos.masks.soft import read_soft_mask
 
 __all__ = [
+    "NAMELESS",
     "RLE",
     "contact_sheet",
     "davis_palette",
@@ -18,6 +20,7 @@ __all__ = [
     "fit_labels",
     "read_binary_mask",
     "read_label_map",
+    "read_objects",
     "read_soft_mask",
     "write_label_map",
 ]
