@@ -44,13 +44,13 @@ def test_a_video_gives_masks_overlay_and_report(clip: Path, tmp_path: Path, caps
     assert run(clip, "-o", out) == 0
     err = capsys.readouterr().err
     assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == [
-        "masks", "overlay.mp4", "report.json",
+        "covos.json", "masks", "overlay.mp4", "report.html", "report.json",
     ]  # fmt: skip
     assert sorted(path.name for path in (out / "masks").iterdir()) == [f"{index:05}.png" for index in range(8)]
     assert check_output(out) == []
     last = err.strip().splitlines()[-1]
     assert last.startswith("8 frames in ")
-    for name in ("masks", "overlay.mp4", "report.json"):
+    for name in ("masks", "overlay.mp4", "report.json", "report.html"):
         assert str(out / name) in last
     with Image.open(out / "masks" / "00000.png") as mask:
         assert mask.mode == "P"
@@ -210,9 +210,12 @@ def test_an_existing_output_is_kept_unless_asked(clip: Path, tmp_path: Path, cap
     out = tmp_path / "out"
     assert run(clip, "-o", out, "-q") == 0
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    code, lines = refused(capsys, clip, "-o", out)
+    assert run(clip, "-o", out) == 0
+    assert "8 frames are done already, -y does them again" in capsys.readouterr().err
+    code, lines = refused(capsys, clip, "-o", out, "--references", "3")
     assert code == 2
-    assert "not empty" in lines[0]
+    assert "of other terms" in lines[0]
+    assert "references was 5, is 3" in lines[1]
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     (out / "mine.txt").write_text("keep me")
     assert run(clip, "-o", out, "-y", "-f", "palette", "-q") == 0
@@ -278,6 +281,10 @@ def test_an_interrupted_run_leaves_whole_files_and_says_so(tmp_path: Path, numbe
     _, err = process.communicate(timeout=60)
     assert process.returncode == code, err.decode()
     assert b"Traceback" not in err
+    *_, safe, end = err.decode().splitlines()
+    assert safe.endswith(f"frames are safe in {out}, the same command goes on from there")
+    assert end == {130: "interrupted", 143: "terminated"}[code]
+    assert int(safe.split()[0]) == len((out / "journal.jsonl").read_bytes().splitlines()) >= 5
     assert not (out / "overlay.mp4").exists()
     assert [path for path in out.rglob("*") if "partial" in path.name] == []
     report = json.loads((out / "report.json").read_text())
@@ -312,3 +319,27 @@ def test_a_format_that_cannot_be_is_refused_before_anything_is_made(
     assert not (tmp_path / "out").exists()
     if name == "tiff":
         assert all(known in fix for known in FORMATS)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals as POSIX has them")
+def test_a_killed_run_goes_on_with_the_same_command(make_clip: MakeClip, tmp_path: Path, capsys: Capture) -> None:
+    clip, out, journal = make_clip(frames=60), tmp_path / "out", tmp_path / "out" / "journal.jsonl"
+    command = [str(clip), "-o", str(out), "--device", "cpu", "--precision", "fp32"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "covos", "segment", *command],
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    for _ in range(6000):
+        if journal.exists() and journal.read_bytes().count(b"\n") >= 10:
+            break
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    assert run(clip, "-o", out) == 0
+    assert "60 frames, " in (last := capsys.readouterr().err.splitlines()[-1])
+    assert int(last.split()[2]) >= 8
+    assert check_output(out) == []
+    assert run(clip, "-o", tmp_path / "whole", "-q") == 0
+    for mask in (tmp_path / "whole" / "masks").iterdir():
+        assert (out / "masks" / mask.name).read_bytes() == mask.read_bytes()

@@ -17,7 +17,7 @@ from covos.evaluation.as_json import comparison_to_json
 from covos.evaluation.as_text import columns, comparison_table
 from covos.evaluation.naming import result_names
 from covos.evaluation.report import html_page, write_html
-from covos.evaluation.report.plots import kept_points
+from covos.runtime.page.plots import kept_points
 
 ODD = 'a, "b" <i>'
 

@@ -50,7 +50,7 @@ def edit(folder: Path, change) -> None:
 def test_a_run_keeps_the_promise(done: Path, tree) -> None:
     assert check_output(done) == []
     masks = [f"masks/{index:05d}.png" for index in range(COUNT)]
-    assert {*masks, "overlay.mp4", "report.json"} <= set(tree(done))
+    assert {*masks, "overlay.mp4", "report.html", "report.json"} <= set(tree(done))
 
 
 def test_every_format_keeps_the_promise(make_clip, tmp_path: Path) -> None:

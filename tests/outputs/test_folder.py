@@ -205,3 +205,60 @@ def test_a_full_disk(tmp_path: Path) -> None:
     assert done.returncode == EnvironmentProblem.exit_code, done.stderr
     assert "could not be written" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def begun(path: Path) -> None:
+    """A run that was stopped: its terms, its journal, and some of its outputs."""
+    fill(OutputFolder(path), "covos.json", "journal.jsonl", "masks/0.png", "report.json")
+    (path / "masks" / ".1.0123abcd.partial.png").write_text("torn")
+    (path / "notes.txt").write_text("mine")
+
+
+def test_a_stopped_run_goes_on_with_what_it_keeps(tmp_path: Path, tree) -> None:
+    begun(tmp_path)
+    with pytest.raises(UsageError, match="not empty"):
+        OutputFolder(tmp_path)
+    folder = OutputFolder(tmp_path, resumable=True)
+    folder.resume(keep=("covos.json", "journal.jsonl"))
+    assert tree(tmp_path) == ["covos.json", "journal.jsonl", "notes.txt"]
+    fill(folder, "masks/0.png", "report.json")
+    with pytest.raises(UsageError, match="written over"):
+        folder.file("journal.jsonl")
+    fill(OutputFolder(tmp_path, overwrite=True), "report.json")
+    assert tree(tmp_path) == ["notes.txt", "report.json"]
+
+
+def test_only_a_run_of_covos_can_go_on(tmp_path: Path) -> None:
+    (tmp_path / "covos.json").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        OutputFolder(tmp_path, resumable=True)
+    (tmp_path / "old").mkdir()
+    fill(OutputFolder(tmp_path / "old"), "report.json")
+    with pytest.raises(UsageError, match="not empty"):
+        OutputFolder(tmp_path / "old", resumable=True)
+
+
+def test_what_a_run_leaves_that_is_killed_at_once_counts_as_empty(tmp_path: Path, tree) -> None:
+    OutputFolder(tmp_path).file("covos.json")
+    (tmp_path / ".covos.89abcdef.partial.json").write_text("torn")
+    (tmp_path / ".covos-lock").write_text("")
+    fill(OutputFolder(tmp_path), "report.json")
+    assert tree(tmp_path) == [".covos-lock", "report.json"]
+
+
+def test_a_lock_leaves_no_empty_folder(tmp_path: Path, tree) -> None:
+    folder = OutputFolder(tmp_path / "a" / "b")
+    with folder.locked():
+        assert tree(tmp_path) == ["a/b/.covos-lock"]
+        second = OutputFolder(tmp_path / "a" / "b")
+        with pytest.raises(EnvironmentProblem, match="in use"), second.locked():
+            pass
+    assert list(tmp_path.iterdir()) == []
+    with folder.locked():
+        fill(folder, "x.png")
+        folder.discard()
+        assert tree(tmp_path) == ["a/b/.covos-lock"]
+    assert list(tmp_path.iterdir()) == []
+    with folder.locked():
+        fill(folder, "x.png")
+    assert tree(tmp_path) == ["a/b/x.png"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import torch
 
@@ -15,8 +15,9 @@ from covos.api.output import Origin
 from covos.engines import UnsupervisedEngine
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
 from covos.engines.memory import DEFAULT_BETWEEN
+from covos.engines.motion import Observed
 from covos.engines.references import random_references, uniform_references
-from covos.errors import UsageError
+from covos.errors import SourceError, UsageError
 from covos.masks.refine import Refinement, check_refinement
 from covos.media import Source, open_source, prefetch
 from covos.models.fusion import Fusion
@@ -30,7 +31,7 @@ from covos.models.registry import (
 )
 from covos.runtime.device import resolve_device
 from covos.runtime.precision import Precision, choose_precision
-from covos.types import FrameResult
+from covos.types import Frame, FrameResult
 
 if TYPE_CHECKING:
     from covos.api.session import Session
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 MAX_REFERENCES = 64
 BATCH = {"cpu": 4, "cuda": 16}
+
+Known: TypeAlias = Callable[[Frame], FrameResult]
+"""Makes the result of a frame that an earlier run has computed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,6 +85,7 @@ class Model:
             sha256=self.entry.card.sha256,
             device=f"{self.device}, {self.precision}",
             settings={"precision": self.precision, **settings},
+            card=asdict(self.entry.card),
         )
 
     def session(
@@ -122,6 +127,7 @@ class Model:
         fusion: Fusion | None = None,
         reference_seed: int | None = None,
         refine: Refinement = "none",
+        known: Iterable[Known] = (),
     ) -> Iterator[FrameResult]:
         """Segment the subject of an open source, a frame at a time, at constant memory.
 
@@ -133,6 +139,8 @@ class Model:
             reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
             refine: How to fit the probabilities to the picture: ``"none"``, ``"guided"`` or ``"crf"`` (see
                 `covos.masks.refine.Refinement`).
+            known: Results of the first frames, which are not computed again. Their number must be a multiple of the
+                engine's batch for the others to come out as in one run.
 
         Returns:
             An iterator over one result for each decoded frame, in order. The references are read before the first.
@@ -142,22 +150,51 @@ class Model:
                 refinement.
         """
         check_references(references)
-        return self._run(source, references, self.engine.check_fusion(fusion), reference_seed, check_refinement(refine))
+        return self._run(
+            source,
+            count=references,
+            fusion=self.engine.check_fusion(fusion),
+            seed=reference_seed,
+            refine=check_refinement(refine),
+            known=known,
+        )
 
     def _run(
-        self, source: Source, count: int, fusion: Fusion, seed: int | None, refine: Refinement
+        self,
+        source: Source,
+        *,
+        count: int,
+        fusion: Fusion,
+        seed: int | None,
+        refine: Refinement,
+        known: Iterable[Known],
     ) -> Iterator[FrameResult]:
-        frames = source.info.frame_count
+        length = source.info.frame_count
         chosen = (
-            uniform_references(frames, references=count)
+            uniform_references(length, references=count)
             if seed is None
-            else random_references(frames, references=count, seed=seed)
+            else random_references(length, references=count, seed=seed)
         )
         engine = self.engine
-        beside = source.select(engine.needed(chosen, frame_count=frames))
+        # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
+        beside = source.select(engine.needed(chosen, frame_count=length))
         references = engine.remember(engine.observe(beside, wanted=chosen))
         # The motion is found in the thread that decodes, while the network works on earlier frames.
-        yield from engine.stream(prefetch(engine.observe(source)), references, fusion=fusion, refine=refine)
+        frames = prefetch(engine.observe(source))
+        for restore in known:
+            yield restore(_next(frames, source).frame)
+        yield from engine.stream(frames, references, fusion=fusion, refine=refine)
+
+
+def _next(frames: Iterator[Observed], source: Source) -> Observed:
+    observed = next(frames, None)
+    if observed is None:
+        raise SourceError(
+            f"{source.info.path} gives fewer frames than in the run before",
+            why="it was changed, or the disk or network that it is on failed",
+            fix="put it back as it was, or start anew with -y (overwrite=True)",
+        )
+    return observed
 
 
 def check_references(count: int) -> None:

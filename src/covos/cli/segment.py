@@ -68,7 +68,7 @@ def segment(
     configure_threads()
 
     outcomes = []
-    for outcome in segment_to_folders(
+    results = segment_to_folders(
         inputs,
         output=output,
         load=lambda: load_model(model, device=device, precision=precision),
@@ -80,9 +80,15 @@ def segment(
         frame_rate=rate,
         overwrite=overwrite,
         track=_announcing(frame_tracker(quiet=quiet), formats or (), output=output, quiet=quiet),
-    ):
-        outcomes.append(outcome)
-        _tell(outcome, alone=len(inputs) == 1, quiet=quiet)
+    )
+    try:
+        for outcome in results:
+            outcomes.append(outcome)
+            _tell(outcome, alone=len(inputs) == 1, quiet=quiet)
+    except (KeyboardInterrupt, SystemExit) as stopped:
+        for note in getattr(stopped, "__notes__", ()):
+            typer.echo(note, err=True)
+        raise
     return _verdict(outcomes, allow_errors=allow_errors)
 
 
@@ -124,8 +130,12 @@ def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
 
 
 def _closing_line(saved: Saved) -> str:
+    parts = ", ".join(str(path) for path in (*saved.outputs, saved.report, saved.page))
+    if saved.was_done:
+        return f"{saved.frames} frames are done already, -y does them again: {parts}"
+    if saved.resumed:
+        return f"{saved.frames} frames, {saved.resumed} of them by an earlier run, in {saved.seconds:.1f} s: {parts}"
     speed = saved.frames / saved.seconds if saved.seconds else 0.0
-    parts = ", ".join(str(path) for path in (*saved.outputs, saved.report))
     return f"{saved.frames} frames in {saved.seconds:.1f} s ({speed:.1f} a second): {parts}"
 
 

@@ -9,13 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from covos.media.ahead import prefetch
+from covos.media.identity import fingerprint
 from covos.media.source import Health, Source
 
 if TYPE_CHECKING:
     from covos.media.opening import open_source
     from covos.media.writer import VideoWriter
 
-__all__ = ["Health", "Source", "VideoWriter", "open_source", "prefetch"]
+__all__ = ["Health", "Source", "VideoWriter", "fingerprint", "open_source", "prefetch"]
 
 _HOMES = {"VideoWriter": "covos.media.writer", "open_source": "covos.media.opening"}
 

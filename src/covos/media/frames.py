@@ -57,6 +57,11 @@ class FramesSource(Source):
         """See ``Source.health``; a damaged image raises instead of being left out."""
         return Health(decoded=self._decoded, expected=len(self._paths))
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """See ``Source.files``."""
+        return self._paths
+
     def __iter__(self) -> Iterator[Frame]:
         check_open(self._closed, name=self._name)
         return self._full_pass()

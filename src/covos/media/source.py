@@ -11,6 +11,7 @@ from covos.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
     from types import TracebackType
 
     from covos.types import Frame, SourceInfo
@@ -60,6 +61,11 @@ class Source(ABC):
     @abstractmethod
     def health(self) -> Health:
         """How the latest full pass went; counts grow while it runs."""
+
+    @property
+    @abstractmethod
+    def files(self) -> tuple[Path, ...]:
+        """What it reads, in order."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]:

@@ -90,6 +90,11 @@ class VideoSource(Source):
             warnings=tuple(warnings),
         )
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """See ``Source.files``."""
+        return (self._path,)
+
     def __iter__(self) -> Iterator[Frame]:
         check_open(self._closed, name=self._name)
         return self._full_pass()

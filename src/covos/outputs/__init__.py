@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from covos.outputs.registry import FORMATS, WRITERS, check_formats, make_writer
+from covos.outputs.registry import FORMATS, WRITERS, check_formats, make_writer, probability_bits
 
 if TYPE_CHECKING:
     from covos.outputs.background import BackgroundWriters
@@ -13,19 +13,29 @@ if TYPE_CHECKING:
     from covos.outputs.check import check_output
     from covos.outputs.folder import OutputFolder
     from covos.outputs.frame_mask import FrameMask
+    from covos.outputs.html import HTML
+    from covos.outputs.journal import Journal
     from covos.outputs.loading import load_report
+    from covos.outputs.project import Inputs, Project, remove_journal
     from covos.outputs.readers import MasksRead, ReadFrame, read_masks
-    from covos.outputs.report import Report
+    from covos.outputs.record import FrameRecord
+    from covos.outputs.report import REPORT, Report
     from covos.outputs.schema import FrameRow, ReportContent
 
 __all__ = [
     "FORMATS",
+    "HTML",
+    "REPORT",
     "WRITERS",
     "BackgroundWriters",
     "FrameMask",
+    "FrameRecord",
     "FrameRow",
+    "Inputs",
+    "Journal",
     "MasksRead",
     "OutputFolder",
+    "Project",
     "ReadFrame",
     "Report",
     "ReportContent",
@@ -35,15 +45,23 @@ __all__ = [
     "check_output",
     "load_report",
     "make_writer",
+    "probability_bits",
     "read_masks",
+    "remove_journal",
 ]
 
 _HOMES = {
+    "HTML": "html",
+    "REPORT": "report",
     "BackgroundWriters": "background",
     "FrameMask": "frame_mask",
+    "FrameRecord": "record",
     "FrameRow": "schema",
+    "Inputs": "project",
+    "Journal": "journal",
     "MasksRead": "readers",
     "OutputFolder": "folder",
+    "Project": "project",
     "ReadFrame": "readers",
     "Report": "report",
     "ReportContent": "schema",
@@ -52,6 +70,7 @@ _HOMES = {
     "check_output": "check",
     "load_report": "loading",
     "read_masks": "readers",
+    "remove_journal": "project",
 }
 
 

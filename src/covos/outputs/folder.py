@@ -9,11 +9,17 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from covos.errors import EnvironmentProblem, UsageError
+from covos.runtime.atomic import atomic_path
+from covos.runtime.lock import exclusive
 
 LIST = ".covos-files"
+LOCK = ".covos-lock"
+PROJECT = "covos.json"
 PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.\w+)?")  # the temporary names of covos.runtime.atomic
 
 
@@ -26,6 +32,12 @@ class OutputFolder:
     Args:
         path: The folder; its parents are made too.
         overwrite: Whether the results of an earlier run may be replaced. Other files stay in any case.
+        resumable: Whether the folder may hold a run that was begun with a ``covos.json``: see
+            `covos.outputs.project.Project`, which decides whether it can go on.
+
+    Attributes:
+        path: As given.
+        overwrites: As given.
 
     Raises:
         UsageError: The folder holds something and ``overwrite`` is off, or it holds files but no result of covos;
@@ -33,13 +45,14 @@ class OutputFolder:
         EnvironmentProblem: It cannot be written to.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
+    def __init__(self, path: Path, *, overwrite: bool = False, resumable: bool = False) -> None:
         self.path = path
+        self.overwrites = overwrite
         self._begun = False
         self._files: dict[str, None] = {}  # as a set that keeps the order
         self._folders: list[Path] = []
         try:
-            _check(path, overwrite=overwrite)
+            _check(path, overwrite=overwrite, resumable=resumable)
         except OSError as error:
             raise _problem(path, error) from error
 
@@ -74,6 +87,38 @@ class OutputFolder:
             raise _problem(target, error) from error
         return target
 
+    def resume(self, *, keep: Sequence[str]) -> None:
+        """Go on in a folder that a stopped run has begun: clear away all that it wrote but these files.
+
+        Raises:
+            EnvironmentProblem: The disk is full or failed.
+        """
+        try:
+            _clear(self.path, keep=keep)
+        except OSError as error:
+            raise _problem(self.path, error) from error
+        self._files = dict.fromkeys(keep)
+        self._begun = True
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder for the time of a block; make it, and remove it if it stays empty.
+
+        Raises:
+            EnvironmentProblem: Another run is at work in it, or it cannot be made.
+        """
+        try:
+            self._make(self.path)
+        except OSError as error:
+            raise _problem(self.path, error) from error
+        try:
+            with exclusive(self.path / LOCK):
+                yield
+        finally:
+            if not self._files:
+                for folder in reversed(self._folders):
+                    _remove_if_empty(folder)
+
     def discard(self) -> None:
         """Remove all that this run made. For a run that wrote nothing of value."""
         for name in self._files:
@@ -82,12 +127,12 @@ class OutputFolder:
             for folder in reversed(self._folders):
                 if folder != self.path and folder.is_relative_to(self.path):
                     _remove_if_empty(folder)
-            if [entry.name for entry in self.path.iterdir()] == [LIST]:
+            if {entry.name for entry in self.path.iterdir()} <= {LIST, LOCK}:
                 (self.path / LIST).unlink()
         for folder in reversed(self._folders):
             _remove_if_empty(folder)
         self._files.clear()
-        self._folders.clear()
+        self._folders = [folder for folder in self._folders if folder.is_dir()]  # one is still locked
         self._begun = False
 
     def _begin(self) -> None:
@@ -106,17 +151,18 @@ class OutputFolder:
             self._folders.append(each)
 
 
-def _check(path: Path, *, overwrite: bool) -> None:
+def _check(path: Path, *, overwrite: bool, resumable: bool) -> None:
     if path.is_dir():
         here = path
-        held = next((entry.name for entry in path.iterdir() if entry.name != LIST), None)
-        if held is not None and not overwrite:
+        is_ours = (path / LIST).is_file()
+        held = next((entry.name for entry in path.iterdir() if not _is_unseen(entry.name, is_ours)), None)
+        if held is not None and not overwrite and not (resumable and is_ours and (path / PROJECT).is_file()):
             raise UsageError(
                 f"{path} is not empty",
                 why=f"it holds {held!r}, and nothing is overwritten unless asked",
                 fix="choose another folder, or give -y (overwrite=True) to replace an earlier result",
             )
-        if held is not None and not (path / LIST).is_file():
+        if held is not None and not is_ours:
             raise UsageError(
                 f"{path} is not a result of covos",
                 why=f"it holds {held!r} but no list of files that covos wrote, so nothing here may be replaced",
@@ -134,11 +180,17 @@ def _check(path: Path, *, overwrite: bool) -> None:
         )
 
 
-def _clear(root: Path) -> None:
-    """Remove what the list names, and what a killed run left of unfinished files."""
+def _is_unseen(name: str, is_ours: bool) -> bool:
+    """Whether a folder with this entry still counts as empty: a run that was killed at once may leave such."""
+    return name in (LIST, LOCK) or (is_ours and PARTIAL.fullmatch(name) is not None)
+
+
+def _clear(root: Path, *, keep: Sequence[str] = ()) -> None:
+    """Remove what the list names, except for some files, and what a killed run left of unfinished files."""
     folders = {root}
+    kept = {root / name for name in keep}
     for line in (root / LIST).read_text(encoding="utf-8", errors="replace").splitlines():
-        if (target := _listed(root, line)) is not None:
+        if (target := _listed(root, line)) is not None and target not in kept:
             folders.add(target.parent)
             target.unlink(missing_ok=True)
     for folder in sorted(folders, key=lambda each: -len(each.parts)):
@@ -148,7 +200,8 @@ def _clear(root: Path) -> None:
         if folder != root:
             _remove_if_empty(folder)
     # Last, and not before: if this run is killed in between, the next one still knows what is ours.
-    (root / LIST).write_text("", encoding="utf-8")
+    with atomic_path(root / LIST) as temporary:
+        temporary.write_text("".join(json.dumps(name) + "\n" for name in keep), encoding="utf-8")
 
 
 def _listed(root: Path, line: str) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, NotRequired, cast, get_origin, get_type_hints
 
 from covos.errors import InputError
 from covos.outputs.report import REPORT
@@ -47,12 +47,18 @@ def _fault(content: Any) -> str | None:
         ("its totals", content.get("totals"), TotalsRecord),
         *((f"frame row {number}", row, FrameRow) for number, row in enumerate(rows)),
     ]
-    fields = {kind: get_type_hints(kind).keys() for kind in {kind for _, _, kind in parts}}
+    fields = {kind: _required(kind) for kind in {kind for _, _, kind in parts}}
     for where, part, kind in parts:
         lacking = fields[kind] - part.keys() if isinstance(part, dict) else fields[kind]
         if lacking:
             return f"{where} lacks {', '.join(sorted(lacking))}"
     return None
+
+
+def _required(kind: type) -> set[str]:
+    # Not `__required_keys__`, which in Python 3.11 does not see NotRequired in annotations that are kept as text.
+    hints = get_type_hints(kind, include_extras=True)
+    return {name for name, hint in hints.items() if get_origin(hint) is not NotRequired}
 
 
 def _unusable(file: Path, why: str, *, fix: str = "run covos again") -> InputError:

@@ -22,7 +22,12 @@ class MatteWriter(PictureOutput):
 
     def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
         super().__init__(folder, info=info, source_path=source_path)
-        self._is_deep = value == "16"
+        self._is_deep = self.bits_of(value) == 16
+
+    @staticmethod
+    def bits_of(value: str | None) -> int:
+        """How finely the probability is written."""
+        return 16 if value == "16" else 8
 
     @staticmethod
     def check_value(value: str) -> None:

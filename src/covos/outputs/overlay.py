@@ -11,6 +11,7 @@ class OverlayWriter(VideoOutput):
     """For looking at masks: what was found, on what it was found in."""
 
     name = "overlay"
+    labels_only = True
 
     def picture(self, result: FrameResult) -> ImageArray:
         """The objects over the frame."""

@@ -18,6 +18,7 @@ class PaletteWriter:
     """
 
     name = "palette"
+    labels_only = True
     warnings: tuple[str, ...] = ()
 
     def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> None:

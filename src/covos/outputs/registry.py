@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from covos.outputs.base import ValueWriterMaker, Writer, WriterMaker
     from covos.outputs.folder import OutputFolder
+    from covos.outputs.record import Bits
     from covos.types import SourceInfo
 
 # The module here, and the class in it.
@@ -89,6 +90,23 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
         if value is not None:
             _with_value(name).check_value(value)
     return tuple(chosen.values())
+
+
+def probability_bits(names: Sequence[str]) -> Bits:
+    """How finely the formats write a result's probability.
+
+    Returns:
+        0 if all use its labels alone, which a maker says by ``labels_only``; 16 if one says so by ``bits_of(value)``;
+        else 8.
+    """
+    return max((_bits(*_split(name)) for name in names), default=0)
+
+
+def _bits(name: str, value: str | None) -> Bits:
+    maker = WRITERS[name]
+    if getattr(maker, "labels_only", False):
+        return 0
+    return 16 if hasattr(maker, "bits_of") and maker.bits_of(value) == 16 else 8
 
 
 def make_writer(name: str, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> Writer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 SCHEMA = 1
 """Raised when a field changes its meaning or goes; new fields do not raise it."""
@@ -19,7 +19,7 @@ class ToolRecord(TypedDict):
 class SourceRecord(TypedDict):
     """The source, as `covos.types.SourceInfo`; fractions are text such as ``"30000/1001"``.
 
-    ``sha256`` is that of the file, null for a folder.
+    ``sha256`` is that of the file, null for a folder and in the report of a run that did not finish.
     """
 
     path: str
@@ -56,11 +56,15 @@ class ModelRecord(TypedDict):
 
 
 class TotalsRecord(TypedDict):
-    """Frames written and the time that the run took, in seconds; ``fps`` is null if that is zero."""
+    """Frames written and the time that the run took, in seconds; ``fps`` is null if that is zero.
+
+    ``resumed`` of the frames were computed by an earlier run that was stopped.
+    """
 
     frames: int
     seconds: float
     fps: float | None
+    resumed: NotRequired[int]
 
 
 class ProblemRecord(TypedDict):
@@ -76,7 +80,10 @@ class FrameRow(TypedDict):
 
     ``pts`` counts units of the source's ``time_base``, ``time`` is the same in seconds. ``area`` gives, for each
     object id (as text, as JSON demands), its share of the frame's pixels. ``seconds`` is the time that computing
-    the frame took. ``confidence`` is null where it is not a number.
+    the frame took. ``confidence`` is null where it is not a number. ``box`` is the smallest around an object, [left,
+    top, width, height] in pixels, ``centre`` the mean place [x, y] of its pixels, ``overlap`` its intersection over
+    union with itself in the frame before (0 if it was not there; none for the first frame). ``flags`` and ``suspicion``
+    are those of `covos.outputs.quality`.
     """
 
     index: int
@@ -88,6 +95,33 @@ class FrameRow(TypedDict):
     area: dict[str, float]
     confidence: float | None
     seconds: float
+    box: NotRequired[dict[str, list[int]]]
+    centre: NotRequired[dict[str, list[float]]]
+    overlap: NotRequired[dict[str, float]]
+    flags: NotRequired[list[str]]
+    suspicion: NotRequired[float]
+
+
+class LookAtRecord(TypedDict):
+    """A frame to look at: which, why, and how much it stands out, in [0, 1]."""
+
+    index: int
+    stem: str
+    time: float
+    suspicion: float
+    reasons: list[str]
+
+
+class QualityRecord(TypedDict):
+    """What stands out, told without ground truth: see `covos.outputs.quality`.
+
+    ``suspicious`` frames have a flag that counts; ``flags`` counts the frames of each kind; ``look_at_first`` are at
+    most 24 frames, some apart, the most suspicious first.
+    """
+
+    suspicious: int
+    flags: dict[str, int]
+    look_at_first: list[LookAtRecord]
 
 
 class ReportContent(TypedDict):
@@ -104,4 +138,5 @@ class ReportContent(TypedDict):
     outputs: list[str]
     warnings: list[str]
     problem: ProblemRecord | None
+    quality: NotRequired[QualityRecord]
     frames: list[FrameRow]

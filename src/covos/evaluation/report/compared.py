@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from covos.evaluation.as_text import bounds, verdict
 from covos.evaluation.comparison import confidence, difference
-from covos.evaluation.report.plots import COLOURS, dot_plot
 from covos.evaluation.report.sections import bar_cell, colour_key, notes, number
+from covos.runtime.page import COLOURS, dot_plot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

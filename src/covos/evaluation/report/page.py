@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from html import escape
-from importlib.resources import files
 from typing import TYPE_CHECKING
 
-import covos
 from covos.evaluation.report import sections
 from covos.evaluation.report.compared import compared
 from covos.runtime.atomic import atomic_path
+from covos.runtime.page import document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,14 +42,7 @@ def html_page(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str
     for evaluation, name in zip(evaluations, names, strict=True):
         body.append(sections.worst(evaluation, name=name if len(names) > 1 else None))
     body += [sections.over_time(evaluations, names=names), sections.legend(first)]
-    style = files("covos.evaluation.report").joinpath("page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="generator" content="covos {covos.__version__}">\n'
-        f"<title>{escape(title)} · {first.protocol.name}</title>\n<style>\n{style}</style>\n</head>\n"
-        "<body>\n<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n</body>\n</html>\n"
-    )
+    return document(body, title=f"{title} · {first.protocol.name}")
 
 
 def write_html(evaluations: Sequence[Evaluation], path: Path, *, names: Sequence[str]) -> None:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from covos.evaluation.mask_sequence import MaskFolder
 from covos.media.images import read_image
+from covos.runtime.page import picture_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,9 +78,9 @@ def worst_frames(evaluation: Evaluation, *, count: int) -> Iterator[WorstFrame]:
         yield WorstFrame(
             score=score,
             index=index,
-            prediction=_uri(_painted(stage, (p, OBJECT))),
-            truth=_uri(_painted(stage, (g, OBJECT))),
-            difference=_uri(_painted(stage, (p & g, OBJECT), (p & ~g, EXTRA), (g & ~p, MISSED))),
+            prediction=picture_uri(_painted(stage, (p, OBJECT))),
+            truth=picture_uri(_painted(stage, (g, OBJECT))),
+            difference=picture_uri(_painted(stage, (p & g, OBJECT), (p & ~g, EXTRA), (g & ~p, MISSED))),
         )
         if sum(taken.values()) == count:
             return
@@ -132,9 +130,3 @@ def _painted(stage: ImageArray, *layers: tuple[NDArray[np.bool_], tuple[int, int
         canvas = canvas * (1 - share) + np.array(colour, np.float32) * share
     painted: ImageArray = canvas.round().astype(np.uint8)
     return painted
-
-
-def _uri(image: ImageArray) -> str:
-    content = io.BytesIO()
-    Image.fromarray(image).save(content, format="WEBP", quality=82)
-    return "data:image/webp;base64," + base64.b64encode(content.getvalue()).decode("ascii")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from covos.evaluation.comparison import confidence
 from covos.evaluation.report.pictures import EXTRA, MISSED, OBJECT, worst_frames
-from covos.evaluation.report.plots import COLOURS, Line, line_plot
+from covos.runtime.page import COLOURS, Line, line_plot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

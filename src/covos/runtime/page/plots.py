@@ -19,7 +19,7 @@ COLOURS = 6
 """How many the page has; further lines start over."""
 
 _WIDTH, _HEIGHT = 360, 116
-_LEFT, _RIGHT, _TOP, _BOTTOM = 26, 8, 8, 20
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 8, 20
 _MOST_POINTS = 300
 _ROW = 20
 
@@ -31,7 +31,7 @@ class Line:
     Attributes:
         label: What it shows.
         colour: Which of the page's colours, from 0.
-        values: T values in [0, 1].
+        values: T values, from 0 up.
     """
 
     label: str
@@ -39,32 +39,51 @@ class Line:
     values: NDArray[np.float64]
 
 
-def line_plot(lines: Sequence[Line], *, frames: Sequence[str]) -> str:
-    """Values over the frames of a sequence, in [0, 1], with a dot at each line's lowest.
+def line_plot(
+    lines: Sequence[Line],
+    *,
+    frames: Sequence[str],
+    top: float = 1.0,
+    width: int = 360,
+    marks: Sequence[int] = (),
+    about: str = "",
+) -> str:
+    """Values over the frames of a sequence, from 0 to ``top``, with a dot at each line's lowest.
 
     Args:
         lines: What to draw, the first on top.
         frames: Names of the T frames.
+        top: Of the scale.
+        width: In the units of the plot; a wide one scrolls on a narrow screen.
+        marks: Frames to mark below the lines.
+        about: What it shows, in words, for those who do not see it; the lines' labels if not given.
     """
-    parts = [
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" '
-        f'aria-label="{escape(", ".join(line.label for line in lines))} over time">'
-    ]
-    for value in (0, 0.5, 1):
-        y = _y(value)
-        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{_LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{value:g}</text>')
+    about = about or f"{', '.join(line.label for line in lines)} over time"
+    kind = "plot" if width <= _WIDTH else "plot wide"
+    parts = [f'<svg class="{kind}" viewBox="0 0 {width} {_HEIGHT}" role="img" aria-label="{escape(about)}">']
+    for share in (0, 0.5, 1):
+        y = _y(share)
+        parts.append(f'<line class="grid" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        tick = f"{share * top:.2g}"
+        parts.append(f'<text class="tick" x="{_LEFT - 5}" y="{y + 3:.1f}" text-anchor="end">{tick}</text>')
     parts.append(f'<text class="tick" x="{_LEFT}" y="{_HEIGHT - 5}">{escape(frames[0])}</text>')
     if len(frames) > 1:
-        end = f'x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 5}" text-anchor="end"'
+        end = f'x="{width - _RIGHT}" y="{_HEIGHT - 5}" text-anchor="end"'
         parts.append(f'<text class="tick" {end}>{escape(frames[-1])}</text>')
+    if marks:
+        # Whole numbers, each once: of a long video, many marks fall on one.
+        spots = dict.fromkeys(round(_x(i, len(frames), width)) for i in marks)
+        at = "".join(f"M{x} {_HEIGHT - _BOTTOM + 1}v5" for x in spots)
+        parts.append(f'<path class="mark" d="{at}"/>')
     for line in reversed(lines):
-        points = " ".join(f"{_x(i, len(frames)):.1f},{_y(line.values[i]):.1f}" for i in kept_points(line.values))
+        points = " ".join(
+            f"{_x(i, len(frames), width):.1f},{_y(line.values[i] / top):.1f}" for i in kept_points(line.values)
+        )
         parts.append(f'<polyline class="line c{line.colour % COLOURS}" points="{points}"/>')
         low = int(line.values.argmin())
         title = f"<title>{escape(line.label)} {line.values[low]:.3f} in frame {escape(frames[low])}</title>"
-        at = f'cx="{_x(low, len(frames)):.1f}" cy="{_y(line.values[low]):.1f}"'
-        parts.append(f'<circle class="dot c{line.colour % COLOURS}" {at} r="2.6">{title}</circle>')
+        spot = f'cx="{_x(low, len(frames), width):.1f}" cy="{_y(line.values[low] / top):.1f}"'
+        parts.append(f'<circle class="dot c{line.colour % COLOURS}" {spot} r="2.6">{title}</circle>')
     return "".join([*parts, "</svg>"])
 
 
@@ -110,8 +129,8 @@ def dot_plot(rows: Sequence[tuple[str, Sequence[float]]], *, labels: Sequence[st
     return "".join([*parts, "</svg>"])
 
 
-def _x(index: int, count: int) -> float:
-    return _LEFT + (index / (count - 1) if count > 1 else 0.5) * (_WIDTH - _LEFT - _RIGHT)
+def _x(index: int, count: int, width: int) -> float:
+    return _LEFT + (index / (count - 1) if count > 1 else 0.5) * (width - _LEFT - _RIGHT)
 
 
 def _y(value: float) -> float:

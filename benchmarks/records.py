@@ -1,0 +1,89 @@
+"""What the journal and the report of `covos segment` cost a frame, in time and bytes.
+
+    python benchmarks/records.py [--folder DIR]
+
+Segments the example once, scales each result to 854 x 480, and appends it to a journal in DIR (a temporary folder if
+not given): with labels only, as masks and overlay need, and with the probability, as mattes do. Then one flush to the
+disk, of which a run makes one a second, and reading the journal back. Last, the report's share: measuring the masks,
+flagging frames, and the pages at the end. Times are the processor's, but for the flush.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+
+import covos
+from covos.media import Health, open_source
+from covos.outputs import FrameRecord, Journal, OutputFolder, Report
+from covos.types import FrameResult
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
+SIZE = 854, 480
+
+
+def results() -> list[FrameResult]:
+    """The example's results at 854 x 480."""
+    scaled = []
+    for result in covos.stream(EXAMPLE):
+        frame = dataclasses.replace(result.frame, image=cv2.resize(result.frame.image, SIZE))
+        probability = cv2.resize(result.probability, SIZE)
+        labels = (probability > 0.5).astype("uint8")
+        scaled.append(dataclasses.replace(result, frame=frame, probability=probability, labels=labels))
+    return scaled
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", type=Path, help="on the disk to measure")
+    arguments = parser.parse_args()
+    kept = results()
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
+        for soft in (False, True):
+            path = Path(name) / f"{soft}.jsonl"
+            took, flushes = [], []
+            with Journal(path, batch=1) as journal:
+                for result in kept:
+                    started = time.process_time()
+                    record = FrameRecord.of(result, seconds=0, soft=soft)
+                    journal.append(record)
+                    record.restore(result.frame)
+                    took.append(time.process_time() - started)
+                    started = time.perf_counter()
+                    journal.sync()
+                    flushes.append(time.perf_counter() - started)
+            started = time.process_time()
+            with Journal(path, batch=1) as journal:
+                for record, result in zip(journal.replay(), kept, strict=True):
+                    record.restore(result.frame)
+            back = (time.process_time() - started) / len(kept)
+            print(
+                f"{'with' if soft else 'without'} probability: {1e3 * statistics.median(took):.2f} ms and "
+                f"{path.stat().st_size / len(kept) / 1024:.1f} KiB a frame, "
+                f"a flush {1e3 * statistics.median(flushes):.2f} ms, back {1e3 * back:.2f} ms a frame"
+            )
+        with open_source(EXAMPLE) as source:
+            info = dataclasses.replace(source.info, width=SIZE[0], height=SIZE[1])
+        report = Report(info=info, model="m", sha256="", device="cpu")
+        started = time.process_time()
+        for result in kept:
+            report.add(result, seconds=0)
+        added = time.process_time()
+        report.save(
+            OutputFolder(Path(name) / "report"), health=Health(decoded=len(kept), expected=len(kept)), seconds=1
+        )
+        print(
+            f"report: {1e3 * (added - started) / len(kept):.2f} ms a frame, "
+            f"{1e3 * (time.process_time() - added):.0f} ms at the end"
+        )
+
+
+if __name__ == "__main__":
+    main()
