@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from covos.api import Model, Segmentation, Session, load_model
+from covos.api import Model, Segmentation, Session, load_model, segment, stream
 from covos.api.prompts import MAX_ID, Prompts
 from covos.engines.memory import MAX_GIVEN
 from covos.errors import AnnotationError, CheckpointError, EnvironmentProblem, UsageError
@@ -199,7 +200,7 @@ def test_bad_places_and_masks(prompts: Prompts) -> None:
             prompts.add(0, {identity: box(0, 0)}, given_as="mask")
     with pytest.raises(UsageError, match="is empty"):
         prompts.add(0, {1: np.zeros(SIZE, bool)}, given_as="mask")
-    with pytest.raises(UsageError, match="does not fit"):
+    with pytest.raises(UsageError, match=r"3 x 3 \(height x width\), the frame 48 x 64"):
         prompts.add(0, {1: np.ones((3, 3), bool)}, given_as="mask")
     prompts.add(0, {MAX_ID: box(0, 0)}, given_as="mask")
     with pytest.raises(UsageError, match=f"object {MAX_ID + 1}"):
@@ -256,3 +257,41 @@ def test_refusals_of_a_session(model: Model, follower: Path, clip: Path) -> None
         assert session.objects == ()
         session.undo()
         assert session.objects == (1,)
+
+
+def test_one_call_with_masks(model: Model, follower: Path, clip: Path, tmp_path: Path) -> None:
+    labels = np.zeros(SIZE, np.uint8)
+    labels[12:26, :14], labels[30:40, 40:60] = 2, 5
+    write_label_map(tmp_path / "first.png", labels)
+    by_file = segment(clip, model=model, masks=tmp_path / "first.png", follower=follower)
+    by_array = segment(clip, model=model, masks={0: labels}, follower=follower)
+    streamed = list(stream(clip, model=model, masks=[tmp_path / "first.png"], follower=follower))
+    np.testing.assert_array_equal(by_file[0].labels, labels)
+    for one, other, result in zip(by_file, by_array, streamed, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+        np.testing.assert_array_equal(one.labels, result.labels)
+        assert [status.id for status in one.states] == [2, 5]
+    saved = by_file.save(tmp_path / "out", formats=["palette"])
+    assert json.loads(saved.report.read_text())["frames"][3]["states"].keys() == {"2", "5"}
+    with pytest.raises(UsageError, match="where objects are followed"):
+        segment(clip, model=model, masks=labels, refine="crf", follower=follower)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.zeros((3, 3, 3), np.uint8), np.zeros(SIZE, np.float32), np.full(SIZE, 300), np.full(SIZE, -1)],
+    ids=["three axes", "fractions", "above 255", "negative"],
+)
+def test_label_maps_that_are_none(prompts: Prompts, labels: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        prompts.add_labels(0, labels)
+
+
+def test_label_maps(prompts: Prompts) -> None:
+    assert prompts.add_labels(0, box(0, 0)) == (1,), "bool is one object"
+    assert prompts.add_labels(0, box(30, 30).astype(np.uint8) * 255) == (2,)
+    with pytest.raises(UsageError, match="shows no object"):
+        prompts.add_labels(0, np.zeros(SIZE, np.uint8))
+    with pytest.raises(UsageError, match="24 x 32"):
+        prompts.add_labels(1, np.ones((24, 32), np.uint8))
+    assert prompts.add_labels(1, np.ones((24, 32), np.uint8), resize=True) == (1,)

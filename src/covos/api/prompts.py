@@ -14,7 +14,7 @@ import numpy as np
 
 from covos.engines.memory import MAX_GIVEN
 from covos.errors import UsageError
-from covos.masks import NAMELESS, RLE, decode, encode, read_objects
+from covos.masks import NAMELESS, RLE, VOID, decode, encode, objects_in, read_objects
 from covos.types import MaskArray, SourceInfo
 
 MAX_ID = 254
@@ -158,10 +158,47 @@ class Prompts:
                 why=f"it shows {len(masks)} objects: {', '.join(map(str, list(masks)[:8]))}",
                 fix="leave the id out: the file's values are the ids",
             )
-        named = {
-            self.check_place(frame, identity or (None if own == NAMELESS else own)): mask for own, mask in masks.items()
-        }
-        self.add(frame, named, given_as=file.name, replacing=False)
+        if identity is not None:
+            masks = dict.fromkeys([identity], *masks.values())
+        return self._add_named(frame, masks, given_as=file.name, replacing=False)
+
+    def add_labels(self, frame: int, labels: np.ndarray[Any, Any], *, resize: bool = False) -> tuple[int, ...]:
+        """Show the objects of a label map on a frame; see `covos.api.Session.add_labels`."""
+        self.check_place(frame, None if not self.objects else self.objects[0])
+        size = (self.info.height, self.info.width)
+        ids = np.asarray(labels)
+        if ids.dtype == np.bool_:
+            ids = ids.astype(np.uint8) * np.uint8(VOID)
+        if (
+            ids.ndim != 2
+            or not np.issubdtype(ids.dtype, np.integer)
+            or ids.min(initial=0) < 0
+            or ids.max(initial=0) > 255
+        ):
+            raise UsageError(
+                f"the label map for frame {frame} cannot be read",
+                why=f"it is {' x '.join(map(str, ids.shape))} {ids.dtype}",
+                fix="give H x W whole numbers from 0 to 255, or bool",
+            )
+        small = ids.astype(np.uint8)
+        if resize and small.size and small.shape != size:
+            small = cv2.resize(small, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
+        if small.shape != size:
+            raise _other_size(f"the label map for frame {frame}", small, size)
+        masks = objects_in(small)
+        if not masks:
+            raise UsageError(
+                f"the label map for frame {frame} shows no object",
+                why="every pixel is background",
+                fix="show the objects on a frame where they are to be seen",
+            )
+        return self._add_named(frame, masks, given_as="labels", replacing=True)
+
+    def _add_named(
+        self, frame: int, masks: Mapping[int, MaskArray], *, given_as: str, replacing: bool
+    ) -> tuple[int, ...]:
+        named = {self.check_place(frame, None if own == NAMELESS else own): mask for own, mask in masks.items()}
+        self.add(frame, named, given_as=given_as, replacing=replacing)
         return tuple(named)
 
     def remove(self, identity: int) -> None:
@@ -209,12 +246,8 @@ class Prompts:
 
     def _check_mask(self, frame: int, identity: int, mask: MaskArray) -> None:
         size = (self.info.height, self.info.width)
-        if mask.dtype != np.bool_ or mask.shape != size:
-            raise UsageError(
-                f"the mask of object {identity} on frame {frame} does not fit",
-                why=f"it is {' x '.join(map(str, mask.shape))} {mask.dtype}, the frame {size[0]} x {size[1]}",
-                fix="give H x W bool of the frame's size, or resize=True",
-            )
+        if mask.shape != size:
+            raise _other_size(f"the mask of object {identity} on frame {frame}", mask, size)
         if not mask.any():
             raise UsageError(
                 f"the mask of object {identity} on frame {frame} is empty",
@@ -229,6 +262,14 @@ def as_mask(mask: np.ndarray[Any, Any], *, size: tuple[int, int], resize: bool) 
     if resize and solid.ndim == 2 and solid.size and solid.shape != size:
         return cv2.resize(solid.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)
     return solid
+
+
+def _other_size(what: str, array: np.ndarray[Any, Any], size: tuple[int, int]) -> UsageError:
+    return UsageError(
+        f"{what} does not have the frame's size",
+        why=f"it is {' x '.join(map(str, array.shape))} (height x width), the frame {size[0]} x {size[1]}",
+        fix="give it at that size, or let it be resized: resize=True",
+    )
 
 
 def _without(prompt: MaskPrompt, mask: MaskArray, *, by: int) -> MaskPrompt:

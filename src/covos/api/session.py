@@ -119,6 +119,23 @@ class Session:
         self.prompts.add(frame, {identity: solid}, given_as="mask")
         return identity
 
+    def add_labels(self, frame: int, *, labels: np.ndarray[Any, Any], resize: bool = False) -> tuple[int, ...]:
+        """Show the objects of a label map on a frame.
+
+        Args:
+            frame: 0-based index.
+            labels: H x W of the frame's size, whole numbers: 0 = background, 1 to 254 = object ids, 255 = void. A map
+                of 0 and 255 alone, or of bool, shows one object, which gets the next free id.
+            resize: Whether a map of another size is resized (nearest neighbour).
+
+        Returns:
+            The ids.
+
+        Raises:
+            UsageError: The frame does not exist, an id cannot be, the map is empty or of another size.
+        """
+        return self.prompts.add_labels(frame, labels, resize=resize)
+
     def add_file(
         self,
         path: str | os.PathLike[str],
