@@ -11,6 +11,7 @@ import typer
 
 from covos import cli
 from covos.evaluation.published import DAVIS2016_VAL
+from covos.models.published import our_name, recognise
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -48,3 +49,12 @@ def test_published_rows_are_those_of_the_code() -> None:
     for row in DAVIS2016_VAL:
         numbers = ("" if value is None else f"{value:g}" for value in (row.jf, row.j, row.f))
         assert [row.method, *numbers, row.source] in rows
+
+
+def test_names_of_tensors_are_those_of_the_conversion() -> None:
+    page = (ROOT / "docs" / "from-cosnet.md").read_text()
+    rows = re.findall(r"^\| `([\w.]+)` \| `([\w.]+)` \|$", page, re.MULTILINE)
+    assert len(rows) == 10
+    for theirs, ours in rows:
+        layout = recognise([theirs]) or "cosnet"
+        assert our_name(theirs, layout=layout) == ours

@@ -223,6 +223,7 @@ def test_a_mask_of_the_user_is_not_replaced(davis: Path, tmp_path: Path, capsys:
     assert run(davis, out, "-q") == 2
     assert "best.png" in capsys.readouterr().err
     assert (out / "Annotations" / "held" / "best.png").read_bytes() == b"mine"
+    assert (out / "Annotations" / "held" / "00005.png").is_file()
 
 
 def test_a_video_that_cannot_be_read_does_not_stop_the_others(davis: Path, tmp_path: Path, capsys: Capture) -> None:

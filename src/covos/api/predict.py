@@ -83,6 +83,7 @@ def predict(
     check_references(references)
     _refuse_without_pictures(dataset)
     chosen = model.engine.check_fusion(fusion)
+    subsets = {video.subset for video in dataset}
     manifest = Manifest(
         model=model.name,
         sha256=model.entry.card.sha256,
@@ -91,7 +92,7 @@ def predict(
         ).settings,
         root=str(dataset.root.resolve()),
         layout=dataset.layout,
-        subset=dataset.videos[0].subset,
+        subset=subsets.pop() if len(subsets) == 1 else None,
     )
     manifest.begin(output)
     made: list[Made] = []
@@ -183,16 +184,18 @@ def _publish(work: Path, output: Path, video: Video) -> Made:
 
 def _clear(folder: Path, masks: Sequence[Path]) -> None:
     """Remove the masks of a video that are to be made anew, and nothing else."""
-    for mask in masks:
-        mask.unlink(missing_ok=True)
-    held = next(folder.iterdir(), None) if folder.is_dir() else None
-    if held is not None:
+    if not folder.is_dir():
+        return
+    others = [path.name for path in folder.iterdir() if path not in masks]
+    if others:
         raise UsageError(
-            f"{folder} holds {held.name}",
+            f"{folder} holds {some(sorted(others))}",
             why="no frame of the video has this name, so it is not covos's to replace",
             fix="move it away",
         )
-    _remove_if_empty(folder)
+    for mask in masks:
+        mask.unlink(missing_ok=True)
+    folder.rmdir()
 
 
 def _remove_if_empty(folder: Path) -> None:
