@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from covos import api
 from covos.api import load_model
@@ -17,35 +16,15 @@ from covos.api.following import Following, MaskFile, show_files
 from covos.cli import main
 from covos.cli.prompting import mask_file
 from covos.masks import read_label_map, write_label_map
-from covos.models.card import Card
-from covos.models.follow import CovosFollow
-from covos.models.registry import find_model
-from covos.models.weights_file import save_weights
 from covos.outputs.journal import Journal
 
 SIZE = (48, 64)
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(scope="module")
-def follower(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights, which always see the object."""
-    torch.manual_seed(0)
-    network = CovosFollow()
-    torch.nn.init.constant_(network.decoder.judge[2].bias, 5.0)
-    path = tmp_path_factory.mktemp("weights") / "follow.safetensors"
-    card = Card(
-        name="covos-follow",
-        architecture="follow",
-        version="0",
-        commit="",
-        recipe={"encoder_sha256": find_model("covos-lite").card.sha256},
-        data=(),
-        scores={},
-        licence="none",
-    )
-    save_weights(path, network, card=card)
-    return path
+@pytest.fixture
+def follower(random_follower: Path) -> Path:
+    return random_follower
 
 
 @pytest.fixture
