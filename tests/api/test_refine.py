@@ -70,7 +70,7 @@ def test_the_command_writes_refined_masks_and_says_so(frames: Path, tmp_path: Pa
     assert masks["none"] != masks["guided"]
 
 
-def test_a_benchmark_is_segmented_again_for_another_refinement(frames: Path, tmp_path: Path) -> None:
+def test_a_benchmark_is_not_mixed_with_another_refinement(frames: Path, tmp_path: Path) -> None:
     root, out = tmp_path / "davis", tmp_path / "out"
     for kind, suffix in (("JPEGImages", "jpg"), ("Annotations", "png")):
         folder = root / kind / "480p" / "cars"
@@ -81,11 +81,11 @@ def test_a_benchmark_is_segmented_again_for_another_refinement(frames: Path, tmp
             (picture if suffix == "jpg" else mask).save(folder / f"{path.stem}.{suffix}")
     (root / "ImageSets" / "480p").mkdir(parents=True)
     (root / "ImageSets" / "480p" / "val.txt").write_text("cars\n")
-    seen = []
-    for refine in ("none", "guided", "guided"):
-        line = ["reproduce", "davis2016", "--data", str(root), "-o", str(out), "--refine", refine, *CPU, "-q"]
-        assert main(line) == 0
-        report = json.loads((out / "cars" / "report.json").read_text())
-        seen.append((report["settings"]["refine"], (out / "cars" / "report.json").stat().st_mtime_ns))
-    assert [name for name, _ in seen] == ["none", "guided", "guided"]
-    assert seen[1] == seen[2]
+    report = out / "reports" / "cars.json"
+    line = ["reproduce", "davis2016", "--data", str(root), "-o", str(out), *CPU, "-q", "--refine"]
+    assert main([*line, "guided"]) == 0
+    before = report.stat().st_mtime_ns
+    assert json.loads(report.read_text())["settings"]["refine"] == "guided"
+    assert main([*line, "none"]) == 2
+    assert main([*line, "guided"]) == 0
+    assert report.stat().st_mtime_ns == before

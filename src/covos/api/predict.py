@@ -69,7 +69,7 @@ def predict(
 
     The masks of a video appear at once, when all of them are made: ``Annotations/<video>/<frame>.png``, palette PNGs
     of the size and name of the frames, 0 = background, 1 = the subject, or the ids of what is followed. Stopped and
-    started again, it goes on with the video that it was at. A video that fails does not stop the others.
+    started again, it goes on with the frame that it was at. A video that fails does not stop the others.
 
     Args:
         dataset: The videos; see `covos.api.subset.open_subset`.
@@ -131,7 +131,7 @@ def predict(
             refine=refine,
             reference_seed=reference_seed,
             follow=follow_annotations(video, layout=dataset.layout, follower=follower) if follow else None,
-            overwrite=True,  # what is there is what a stopped run left
+            overwrite=False,  # what a stopped run left is gone on with
             track=track,
         )
         if isinstance(outcome.error, EnvironmentProblem):  # the next video would meet it, too

@@ -63,6 +63,9 @@ class _Writers(Mapping[str, "WriterMaker"]):
     def __len__(self) -> int:
         return len(_HOMES)
 
+    def __contains__(self, name: object) -> bool:
+        return name in _HOMES  # without loading it
+
 
 WRITERS: Mapping[str, WriterMaker] = _Writers()
 """What makes the writer of each format."""
@@ -130,7 +133,7 @@ def make_writer(name: str, folder: OutputFolder, *, info: SourceInfo, source_pat
 
 def _split(text: str) -> tuple[str, str | None]:
     name, equals, value = text.partition("=")
-    if name not in _HOMES:
+    if name not in WRITERS:
         raise UsageError(
             f"unknown output format {name!r}",
             why="no writer has this name",
