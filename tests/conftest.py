@@ -69,3 +69,29 @@ def literal() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def random_follower(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a covos-follow for the package's covos-lite: random, but they always see the object."""
+    from covos.models.card import Card
+    from covos.models.follow import CovosFollow
+    from covos.models.registry import find_model
+    from covos.models.weights_file import save_weights
+
+    torch.manual_seed(0)
+    network = CovosFollow()
+    torch.nn.init.constant_(network.decoder.judge[2].bias, 5.0)
+    path = tmp_path_factory.mktemp("weights") / "follow.safetensors"
+    card = Card(
+        name="covos-follow",
+        architecture="follow",
+        version="0",
+        commit="",
+        recipe={"encoder_sha256": find_model("covos-lite").card.sha256},
+        data=(),
+        scores={},
+        licence="none",
+    )
+    save_weights(path, network, card=card)
+    return path

@@ -23,6 +23,8 @@ MaskArray: TypeAlias = NDArray[np.bool_]
 
 FrameStatus: TypeAlias = Literal["ok", "concealed"]
 SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
+Presence: TypeAlias = Literal["present", "occluded", "lost"]
+"""Of an object that is followed: seen; not seen for a while; not seen for so long that it may be gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,6 +92,22 @@ class SourceInfo:
     pixel_aspect: Fraction = Fraction(1)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectStatus:
+    """What is known of one followed object in one frame.
+
+    Attributes:
+        id: As in the label map.
+        state: Of an object that is not present the mask is empty.
+        confidence: In [0, 1]: of a mask, the Jaccard index that it is expected to have; of an empty one, the
+            probability that the object is not to be seen.
+    """
+
+    id: int
+    state: Presence
+    confidence: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameResult:
     """What an engine says of one frame.
@@ -99,9 +117,11 @@ class FrameResult:
         probability: H x W float32 in [0, 1], at the frame's own size: that the pixel belongs to the subject.
         labels: H x W uint8; 0 = background, 1.. = object ids.
         confidence: In [0, 1]: how far the probabilities are from undecided (see the engine that made it).
+        objects: Of each object that is followed; empty where nothing is.
     """
 
     frame: Frame
     probability: ProbabilityArray
     labels: LabelArray
     confidence: float
+    objects: tuple[ObjectStatus, ...] = ()

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covos.api import load_model
-from covos.api.predict import predict
+from covos.api import Model, load_model
+from covos.api.predict import follow_annotations, predict
 from covos.api.subset import open_subset
 from covos.cli import main
-from covos.masks import davis_palette
+from covos.data import FrameRecord, Video
+from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
+from covos.media import open_source
 from covos.outputs import load_report
 from covos.runtime import atomic
 
@@ -64,7 +66,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def test_the_test_videos_of_tianchi(tmp_path: Path, capsys: Capture) -> None:
     out = tmp_path / "out"
-    assert run(TIANCHI, out, "--zip") == 0
+    assert run(TIANCHI, out, "--zip", "--no-follow") == 0
     printed = capsys.readouterr()
     assert printed.out == f"{out / 'submission.zip'}\n"
     assert "one subject is written as 1" in printed.err
@@ -93,13 +95,13 @@ def test_the_test_videos_of_tianchi(tmp_path: Path, capsys: Capture) -> None:
 
 
 def test_an_archive_is_the_same_at_any_time(tmp_path: Path) -> None:
-    assert run(TIANCHI, tmp_path / "a", "--zip", "-q") == 0
-    assert run(TIANCHI, tmp_path / "b", "-q") == 0
+    assert run(TIANCHI, tmp_path / "a", "--zip", "-q", "--no-follow") == 0
+    assert run(TIANCHI, tmp_path / "b", "-q", "--no-follow") == 0
     assert not (tmp_path / "b" / "submission.zip").exists()
     for mask in (tmp_path / "b" / "Annotations" / "600103").iterdir():
         os.utime(mask, (1e9, 1e9))
         mask.chmod(0o600)
-    assert run(TIANCHI, tmp_path / "b", "--zip", "-q") == 0
+    assert run(TIANCHI, tmp_path / "b", "--zip", "-q", "--no-follow") == 0
     assert (tmp_path / "a" / "submission.zip").read_bytes() == (tmp_path / "b" / "submission.zip").read_bytes()
 
 
@@ -297,3 +299,53 @@ def test_from_python(davis: Path, tmp_path: Path) -> None:
     assert seen == [3]
     assert [(video.name, video.frames) for video in done.made] == [("other", 3)]
     assert (done.folder, done.reused, done.archive) == (tmp_path / "out" / "Annotations", (), None)
+
+
+def test_objects_are_followed_from_the_first_masks_that_there_are(
+    tmp_path: Path, capsys: Capture, random_follower: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run(TIANCHI, out, "--follower", str(random_follower), "--quiet") == 0
+    assert capsys.readouterr().err == ""
+    first = read_label_map(next((TIANCHI / "Annotations" / "600103").glob("*.png")))
+    written = sorted((out / "Annotations" / "600103").glob("*.png"))
+    assert len(written) == 4
+    np.testing.assert_array_equal(read_label_map(written[0]), first)
+    report = json.loads((out / "reports" / "600103.json").read_text())
+    assert [row["states"].keys() for row in report["frames"]] == [{str(i) for i in np.unique(first) if i}] * 4
+    assert json.loads((out / "predict.json").read_text())["settings"]["follower"]["name"] == "covos-follow"
+
+
+def test_where_every_frame_is_annotated_following_is_asked_for(
+    davis: Path, tmp_path: Path, capsys: Capture, random_follower: Path
+) -> None:
+    assert run(davis, tmp_path / "found") == 0
+    assert "follow" not in capsys.readouterr().err
+    assert run(davis, tmp_path / "out", "--follow", "--follower", str(random_follower)) == 0
+    assert "first annotation are followed" in capsys.readouterr().err
+    truth = read_binary_mask(davis / "Annotations" / "480p" / "held" / "00000.png")
+    np.testing.assert_array_equal(read_label_map(tmp_path / "out" / "Annotations" / "held" / "00000.png") == 1, truth)
+    assert run(davis, tmp_path / "more", "--follow", "--refine", "crf") == 2
+
+
+def test_objects_of_youtube_vos_join_when_they_appear(tmp_path: Path) -> None:
+    pictures, masks = tmp_path / "JPEGImages", tmp_path / "Annotations"
+    stems = add_video(pictures / "v", frames=3)
+    masks.mkdir()
+    records = []
+    for index, stem in enumerate(stems):
+        labels = np.zeros((48, 80), np.uint8)
+        labels[:10, index : index + 10] = 1
+        labels[20:30, 20:30] = 2 if index else 0
+        write_label_map(masks / f"{stem}.png", labels)
+        records.append(FrameRecord(stem=stem, image=pictures / "v" / f"{stem}.jpg", annotation=masks / f"{stem}.png"))
+    video = Video(name="v", frames=tuple(records))
+    with open_source(pictures / "v") as source:
+        late = follow_annotations(video, layout="youtube-vos").open(source, load=_unloaded)
+        assert [(each.frame, each.object) for each in late.shown] == [(0, 1), (1, 2)]
+        first = follow_annotations(video, layout="davis").open(source, load=_unloaded)
+        assert [(each.frame, each.object) for each in first.shown] == [(0, 1)]
+
+
+def _unloaded() -> Model:
+    raise AssertionError("the model was loaded")

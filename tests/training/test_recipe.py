@@ -60,5 +60,5 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
         load_recipe(path)
     with pytest.raises(UsageError, match="no such file"):
         load_recipe(tmp_path / "other.toml")
-    with pytest.raises(UsageError, match="one of: cosnet-resnet101, cosnet-resnet50, lite"):
+    with pytest.raises(UsageError, match="one of: cosnet-resnet101, cosnet-resnet50, follow, lite"):
         load_recipe("heavy")

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from covos.cli import main
 from covos.runtime.signals import DeferredSignals
-from covos.training import keeper, loop
+from covos.training import loop
 from covos.training.cosnet import task
 
 pytestmark = [
@@ -77,13 +77,13 @@ def test_a_signal_in_a_step(
 def test_a_signal_while_measuring(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The measurement is cut short, kept in mind, and made when the run goes on: even that after the last step."""
     run("cosnet-resnet50", tmp_path / "whole", *SETTINGS)
-    original = keeper.validate
+    original = task.validate
     for call, step in ((1, 2), (2, 4)):
-        monkeypatch.setattr(keeper, "validate", signalling(original, call=call, number=signal.SIGINT))
+        monkeypatch.setattr(task, "validate", signalling(original, call=call, number=signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             run("cosnet-resnet50", tmp_path / "parts", *SETTINGS)
         assert torch.load(tmp_path / "parts" / "checkpoint.pt", weights_only=True)["step"] == step
-    monkeypatch.setattr(keeper, "validate", original)
+    monkeypatch.setattr(task, "validate", original)
     assert run("cosnet-resnet50", tmp_path / "parts", *SETTINGS) == []
     assert same(tmp_path / "whole", tmp_path / "parts")
     assert same(tmp_path / "whole", tmp_path / "parts", name="best")

@@ -6,6 +6,18 @@ from covos.api.loading import load_result
 from covos.api.model import Model, load_model
 from covos.api.output import Saved
 from covos.api.segmentation import Segmentation
+from covos.api.session import Session
 from covos.outputs import FrameMask
 
-__all__ = ["FrameMask", "Model", "Saved", "Segmentation", "convert", "load_model", "load_result", "segment", "stream"]
+__all__ = [
+    "FrameMask",
+    "Model",
+    "Saved",
+    "Segmentation",
+    "Session",
+    "convert",
+    "load_model",
+    "load_result",
+    "segment",
+    "stream",
+]

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from covos.api.following import Following, refuse_refinement
 from covos.api.model import Model, check_references
-from covos.api.output import DEFAULT_FORMATS, Saved, load_saved, write_results
+from covos.api.output import DEFAULT_FORMATS, Origin, Saved, load_saved, write_results
+from covos.api.session import Direction, Session
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.errors import CovosError, SourceError, UsageError
 from covos.masks.refine import Refinement, check_refinement
 from covos.media import Source, fingerprint, open_source
 from covos.models.fusion import Fusion
-from covos.outputs import Inputs, OutputFolder, Project, check_formats, remove_journal
+from covos.outputs import Inputs, Journal, OutputFolder, Project, check_formats, remove_journal
 from covos.types import FrameResult, SourceInfo
 
 Tracker = Callable[[SourceInfo, Iterable[FrameResult]], Iterable[FrameResult]]
@@ -65,6 +67,7 @@ def segment_to_folders(
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
     refine: Refinement = "none",
+    follow: Following | None = None,
     frame_rate: Fraction | None = None,
     overwrite: bool = False,
     track: Tracker = lambda _, results: results,
@@ -87,6 +90,8 @@ def segment_to_folders(
         fusion: See `Model.stream`.
         reference_seed: See `Model.stream`.
         refine: See `Model.stream`.
+        follow: Follow what it shows of each input, rather than find the subject; references and fusion are then of no
+            account.
         frame_rate: Of folders of frames and patterns.
         overwrite: Whether an earlier result may be replaced.
         track: See `Tracker`.
@@ -103,8 +108,16 @@ def segment_to_folders(
     chosen = check_formats(formats)
     check_references(references)
     check_refinement(refine)
+    if follow is not None:
+        refuse_refinement(refine)
     folders = plan_folders(inputs, output=output, overwrite=overwrite)
     model: Model | None = None
+
+    def loaded() -> Model:
+        nonlocal model
+        model = model or load()
+        return model
+
     for name, folder in folders.items():
         try:
             source = open_source(name, frame_rate=frame_rate)
@@ -112,43 +125,74 @@ def segment_to_folders(
             yield Outcome(name=name, error=error)
             continue
         with source:
-            # Outside the try: a model that cannot be loaded is no fault of this input, and ends the batch.
-            model = model or load()
             try:
-                with folder.locked():
-                    saved = _segment(
-                        source,
-                        folder=folder,
-                        model=model,
-                        formats=chosen,
-                        references=references,
-                        fusion=fusion,
-                        reference_seed=reference_seed,
-                        refine=refine,
-                        track=track,
+                session = None if follow is None else follow.open(source, load=loaded)
+            except CovosError as error:
+                yield Outcome(name=name, error=error)
+                continue
+            # Outside the try: a model that cannot be loaded is no fault of this input, and ends the batch.
+            ready = loaded()
+            try:
+                if session is None or follow is None:
+                    work = _finding(
+                        source, model=ready, references=references, fusion=fusion, seed=reference_seed, refine=refine
                     )
+                else:
+                    work = _following(session, direction=follow.direction)
+                with folder.locked():
+                    saved = _segment(source, work, folder=folder, model=ready, formats=chosen, track=track)
             except CovosError as error:
                 yield Outcome(name=name, error=error)
                 continue
         yield Outcome(name=name, saved=saved)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Work:
+    """What is to be done with a source.
+
+    Attributes:
+        origin: With all settings that the masks depend on.
+        run: Gives the results, the first of them by the records of an earlier run.
+    """
+
+    origin: Origin
+    run: Callable[[Journal], Iterator[FrameResult]]
+
+
+def _finding(
+    source: Source, *, model: Model, references: int, fusion: Fusion | None, seed: int | None, refine: Refinement
+) -> _Work:
+    def run(journal: Journal) -> Iterator[FrameResult]:
+        return model.stream(
+            source,
+            references=references,
+            fusion=fusion,
+            reference_seed=seed,
+            refine=refine,
+            known=(record.restore for record in journal.replay()),
+        )
+
+    origin = model.origin(references=references, fusion=fusion, reference_seed=seed, refine=refine)
+    return _Work(origin=origin, run=run)
+
+
+def _following(session: Session, *, direction: Direction) -> _Work:
+    def run(journal: Journal) -> Iterator[FrameResult]:
+        # What was followed before is followed again: that is how the memory comes to hold what it held.
+        results, records = session.stream(direction), journal.replay()
+        for result in results:
+            record = next(records, None)
+            yield result if record is None else record.restore(result.frame)
+
+    return _Work(origin=session.origin(direction), run=run)
+
+
 def _segment(
-    source: Source,
-    *,
-    folder: OutputFolder,
-    model: Model,
-    formats: Sequence[str],
-    references: int,
-    fusion: Fusion | None,
-    reference_seed: int | None,
-    refine: Refinement,
-    track: Tracker,
+    source: Source, work: _Work, *, folder: OutputFolder, model: Model, formats: Sequence[str], track: Tracker
 ) -> Saved:
     """Begin, go on with, or find done."""
-    origin = model.origin(
-        references=references, fusion=fusion, reference_seed=reference_seed, refine=refine, formats=list(formats)
-    )
+    origin = replace(work.origin, settings={**work.origin.settings, "formats": list(formats)})
     project = Project(
         inputs=_inputs(source),
         model=origin.model,
@@ -161,15 +205,7 @@ def _segment(
         remove_journal(folder)
         return load_saved(folder.path)
     journal = project.begin(folder)
-    results = model.stream(
-        source,
-        references=references,
-        fusion=fusion,
-        reference_seed=reference_seed,
-        refine=refine,
-        known=(record.restore for record in journal.replay()),
-    )
-    tracked = track(source.info, results)
+    tracked = track(source.info, work.run(journal))
     try:
         saved = write_results(
             tracked,

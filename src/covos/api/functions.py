@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+from covos.api.following import Following, Masks, refuse_refinement, show_masks
 from covos.api.model import Model, load_model
 from covos.api.segmentation import Segmentation
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.masks.refine import Refinement
 from covos.media import Source, open_source
 from covos.models.fusion import Fusion
-from covos.models.registry import DEFAULT_MODEL
+from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 from covos.outputs import FrameMask
 from covos.runtime.precision import Precision
 from covos.types import FrameResult
@@ -27,11 +28,14 @@ def segment(
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
     refine: Refinement = "none",
+    masks: Masks | None = None,
+    resize_masks: bool = False,
+    follower: str | Path = DEFAULT_FOLLOWER,
     device: str = "auto",
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
 ) -> Segmentation:
-    """Cut the moving subject out of a video.
+    """Cut the moving subject out of a video, or follow the objects of given masks.
 
     Only the masks are kept, run-length encoded: the memory needed grows with the length of the clip by some hundred
     bytes a frame. Use `stream` for what must not grow at all.
@@ -43,17 +47,33 @@ def segment(
         fusion: See `Model.stream`.
         reference_seed: See `Model.stream`.
         refine: See `Model.stream`.
+        masks: Follow these objects, rather than find the subject (see `covos.api.following.Masks`); references and
+            fusion are then of no account. For more control, see `Model.session`.
+        resize_masks: Whether masks of another size than their frame are resized (nearest neighbour).
+        follower: What follows; see `Model.session`.
         device: See `load_model`.
         precision: See `load_model`.
         frame_rate: Of a folder of frames or a glob, in frames a second; 25 if not given.
 
     Raises:
         SourceError: The source cannot be read.
+        AnnotationError: A mask cannot be read or does not fit.
         UsageError: A name or value is wrong.
         EnvironmentProblem: The device is not there.
     """
     with open_source(source, frame_rate=frame_rate) as opened:
-        loaded = _loaded(model, device=device, precision=precision)
+
+        def load() -> Model:
+            return _loaded(model, device=device, precision=precision)
+
+        if masks is not None:
+            refuse_refinement(refine)
+            return (
+                Following(show=show_masks(masks, resize=resize_masks), follower=follower)
+                .open(opened, load=load)
+                .propagate()
+            )
+        loaded = load()
         results = loaded.stream(
             opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine
         )
@@ -70,6 +90,9 @@ def stream(
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
     refine: Refinement = "none",
+    masks: Masks | None = None,
+    resize_masks: bool = False,
+    follower: str | Path = DEFAULT_FOLLOWER,
     device: str = "auto",
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
@@ -83,8 +106,15 @@ def stream(
         An iterator over one result for each decoded frame, with its picture and its probabilities.
     """
     opened = open_source(source, frame_rate=frame_rate)
-    loaded = _loaded(model, device=device, precision=precision)
-    results = loaded.stream(opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
+
+    def load() -> Model:
+        return _loaded(model, device=device, precision=precision)
+
+    if masks is not None:
+        refuse_refinement(refine)
+        session = Following(show=show_masks(masks, resize=resize_masks), follower=follower).open(opened, load=load)
+        return _closing(opened, session.stream())
+    results = load().stream(opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
     return _closing(opened, results)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -12,18 +14,27 @@ import torch
 from covos.api.output import Origin
 from covos.engines import UnsupervisedEngine
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.engines.memory import DEFAULT_BETWEEN
 from covos.engines.motion import Observed
 from covos.engines.references import random_references, uniform_references
 from covos.errors import SourceError, UsageError
 from covos.masks.refine import Refinement, check_refinement
-from covos.media import Source, prefetch
+from covos.media import Source, open_source, prefetch
 from covos.models.fusion import Fusion
-from covos.models.registry import DEFAULT_MODEL, ModelEntry, build_network, find_model
+from covos.models.registry import (
+    DEFAULT_FOLLOWER,
+    DEFAULT_MODEL,
+    ModelEntry,
+    build_network,
+    find_follower,
+    find_model,
+)
 from covos.runtime.device import resolve_device
 from covos.runtime.precision import Precision, choose_precision
 from covos.types import Frame, FrameResult
 
 if TYPE_CHECKING:
+    from covos.api.session import Session
     from covos.models.cosnet import Cosnet
     from covos.models.lite import CovosLite
 
@@ -76,6 +87,37 @@ class Model:
             settings={"precision": self.precision, **settings},
             card=asdict(self.entry.card),
         )
+
+    def session(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        follower: str | Path = DEFAULT_FOLLOWER,
+        memory: int = DEFAULT_BETWEEN,
+        frame_rate: Fraction | int | None = None,
+    ) -> Session:
+        """Open a video to follow objects in that the user shows.
+
+        Args:
+            source: A video, a folder of frames, a glob of images or one image.
+            follower: The covos-follow that was trained on this model's features: a name, or a ``.safetensors`` file.
+            memory: Frames that are remembered between the prompted ones and the latest.
+            frame_rate: Of a folder of frames or a glob, in frames a second; 25 if not given.
+
+        Returns:
+            The session; a context manager.
+
+        Raises:
+            SourceError: The source cannot be read.
+            UsageError: A value is wrong, or the follower is another kind of network.
+            CheckpointError: The follower was trained on the features of another model.
+            EnvironmentProblem: Its weights are not there.
+        """
+        from covos.api.session import Session, check_memory
+
+        find_follower(follower, encoder=self.entry)
+        check_memory(memory)
+        return Session(open_source(source, frame_rate=frame_rate), load=lambda: self, follower=follower, memory=memory)
 
     def stream(
         self,

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 from covos.api.archive import write_archive
 from covos.api.batch import Tracker, segment_to_folders
+from covos.api.following import Following, refuse_refinement
 from covos.api.manifest import MANIFEST, Made, Manifest
 from covos.api.model import Model, check_references
-from covos.data import Dataset, Video
+from covos.api.session import Session
+from covos.data import Dataset, Layout, Video, read_labels
 from covos.data.base import some
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.masks import objects_in
 from covos.masks.refine import Refinement, check_refinement
 from covos.models.fusion import Fusion
+from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
 from covos.outputs import load_report
 from covos.runtime.atomic import atomic_path
 
@@ -54,14 +60,16 @@ def predict(
     fusion: Fusion | None = None,
     refine: Refinement = "none",
     reference_seed: int | None = None,
+    follow: bool = False,
+    follower: str | Path = DEFAULT_FOLLOWER,
     archive: bool = False,
     track: Tracker = lambda _, results: results,
 ) -> Prediction:
     """Write the masks of every video of a data set.
 
     The masks of a video appear at once, when all of them are made: ``Annotations/<video>/<frame>.png``, palette PNGs
-    of the size and name of the frames, 0 = background, 1 = the subject. Stopped and started again, it goes on with
-    the frame that it was at. A video that fails does not stop the others.
+    of the size and name of the frames, 0 = background, 1 = the subject, or the ids of what is followed. Stopped and
+    started again, it goes on with the frame that it was at. A video that fails does not stop the others.
 
     Args:
         dataset: The videos; see `covos.api.subset.open_subset`.
@@ -71,6 +79,9 @@ def predict(
         fusion: See `Model.stream`.
         refine: See `Model.stream`.
         reference_seed: See `Model.stream`.
+        follow: Follow the objects of each video's first annotation, rather than find its subject; of a YouTube-VOS
+            tree each object from the first frame that shows it. References, fusion and refinement are then not used.
+        follower: See `Model.session`.
         archive: Whether to pack the masks into ``submission.zip``, as the challenge of the data set takes them.
         track: Passes the results of a video on, and may count them.
 
@@ -81,15 +92,20 @@ def predict(
         EnvironmentProblem: The disk is full or not writable.
     """
     check_references(references)
+    check_refinement(refine)
+    if follow:
+        refuse_refinement(refine)
     _refuse_without_pictures(dataset)
     chosen = model.engine.check_fusion(fusion)
     subsets = {video.subset for video in dataset}
     manifest = Manifest(
         model=model.name,
         sha256=model.entry.card.sha256,
-        settings=model.origin(
-            references=references, fusion=chosen, reference_seed=reference_seed, refine=check_refinement(refine)
-        ).settings,
+        settings=_settings(
+            model,
+            {"references": references, "fusion": chosen, "reference_seed": reference_seed, "refine": refine},
+            follower=find_follower(follower, encoder=model.entry) if follow else None,
+        ),
         root=str(dataset.root.resolve()),
         layout=dataset.layout,
         subset=subsets.pop() if len(subsets) == 1 else None,
@@ -114,6 +130,7 @@ def predict(
             fusion=chosen,
             refine=refine,
             reference_seed=reference_seed,
+            follow=follow_annotations(video, layout=dataset.layout, follower=follower) if follow else None,
             overwrite=False,  # what a stopped run left is gone on with
             track=track,
         )
@@ -128,6 +145,29 @@ def predict(
     manifest.save(output, made=made, failed=failed)
     _refuse_failures(failed, of=len(dataset), output=output)
     return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed)
+
+
+def follow_annotations(video: Video, *, layout: Layout, follower: str | Path = DEFAULT_FOLLOWER) -> Following:
+    """Follow what the first annotation of a video shows; of YouTube-VOS, each object from its first annotation on."""
+
+    def show(session: Session) -> None:
+        seen: set[int] = set()
+        for index, record in enumerate(video.frames):
+            if record.annotation is None or (seen and layout != "youtube-vos"):
+                continue
+            labels = read_labels(video, record)
+            labels[np.isin(labels, list(seen))] = 0
+            if objects_in(labels):
+                seen.update(session.add_labels(index, labels=labels))
+
+    return Following(show=show, direction="forward", follower=follower)
+
+
+def _settings(model: Model, finding: dict[str, Any], *, follower: ModelEntry | None) -> Mapping[str, Any]:
+    """What the masks depend on beside model and data."""
+    if follower is None:
+        return model.origin(**finding).settings
+    return model.origin(follower={"name": follower.name, "sha256": follower.card.sha256}).settings
 
 
 def _refuse_without_pictures(dataset: Dataset) -> None:

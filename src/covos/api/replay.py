@@ -115,7 +115,11 @@ def _join(result: Segmentation, pictures: Iterator[Frame]) -> Iterator[FrameResu
             raise _changed(result, f"frame {kept.index} is no longer what it was")
         labels = kept.labels
         yield FrameResult(
-            frame=frame, probability=(labels > 0).astype(np.float32), labels=labels, confidence=kept.confidence
+            frame=frame,
+            probability=(labels > 0).astype(np.float32),
+            labels=labels,
+            confidence=kept.confidence,
+            objects=kept.states,
         )
 
 

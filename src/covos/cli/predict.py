@@ -34,14 +34,25 @@ def predict(
     refine: Annotated[
         Literal["none", "guided", "crf"], typer.Option(help="Fit the masks to the picture's edges.")
     ] = "none",
+    follow: Annotated[
+        bool | None,
+        typer.Option(
+            "--follow/--no-follow",
+            help="Follow the objects of each video's first annotation, or find one subject without looking at it. By "
+            "itself it follows where the videos come with first annotations only.",
+        ),
+    ] = None,
+    follower: Annotated[
+        str, typer.Option(help="What follows: a name, or a .safetensors file that belongs to the model.")
+    ] = "covos-follow",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
 ) -> None:
     """Segment every video of a data set: OUT/Annotations/<video>/<frame>.png; goes on where it stopped.
 
-    One subject is found in each video, without its first mask, and written as 1. Objects are neither told apart nor
-    followed from a first mask, as the semi-supervised challenges want it.
+    Videos that come with their first masks alone are those of a semi-supervised challenge, such as TIANCHI's: their
+    objects are followed, and keep their ids. In others one subject is found, and written as 1.
     """
     from covos.api import load_model
     from covos.api.predict import predict as run
@@ -50,17 +61,19 @@ def predict(
     from covos.runtime.threads import configure_threads
 
     videos = open_subset(dataset, subset=subset)
-    if gives_objects(videos):
-        typer.echo(
-            "note: these videos come with the first masks of objects to follow (semi-supervised); they are not used, "
-            "and one subject is written as 1",
-            err=True,
-        )
     configure_threads()
+    loaded = load_model(model, device=device, precision=precision)
+    given = gives_objects(videos)
+    # Of itself, only where it can be done: a COSNet has no follower.
+    chosen = given and loaded.entry.card.architecture == "lite" if follow is None else follow
+    if not quiet and (given or chosen):
+        typer.echo(f"note: {_said_of(chosen)}", err=True)
     done = run(
         videos,
         output=output,
-        model=load_model(model, device=device, precision=precision),
+        model=loaded,
+        follow=chosen,
+        follower=follower,
         references=references,
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,
@@ -71,6 +84,12 @@ def predict(
     if not quiet:
         typer.echo(_summary(done), err=True)
     typer.echo(str(done.archive or done.folder))
+
+
+def _said_of(follow: bool) -> str:
+    if follow:
+        return "the objects of each video's first annotation are followed (--no-follow finds one subject instead)"
+    return "the first masks that these videos come with are not used: one subject is written as 1"
 
 
 def _summary(done: Prediction) -> str:

@@ -47,6 +47,26 @@ def segment(
         Literal["none", "guided", "crf"],
         typer.Option(help="Fit the masks to the picture's edges: guided filter (fast) or dense CRF (slow)."),
     ] = "none",
+    mask: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mask",
+            metavar="FILE[@FRAME][:OBJECT]",
+            help="Follow the objects of this mask, of the first frame or of frame FRAME (from 0); repeatable. Its "
+            "values are the ids; a 0/255 mask gets the next free id, or OBJECT.",
+        ),
+    ] = None,
+    resize_masks: Annotated[
+        bool, typer.Option("--resize-masks", help="Resize masks of another size than their frame.")
+    ] = False,
+    direction: Annotated[
+        Literal["auto", "forward", "backward", "both"],
+        typer.Option(help="Which way to follow; auto goes both ways if a mask is of a later frame than the first."),
+    ] = "auto",
+    memory: Annotated[int, typer.Option(help="Frames that following remembers beside the given ones.")] = 5,
+    follower: Annotated[
+        str, typer.Option(help="What follows: a name, or a .safetensors file that belongs to the model.")
+    ] = "covos-follow",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
     frame_rate: Annotated[
@@ -58,15 +78,22 @@ def segment(
     ] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")] = False,
 ) -> int:
-    """Cut the moving subject out of videos: masks, an overlay video with the sound, a report."""
+    """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
+
+    With --mask, follow the objects of masks instead: references, fusion and refinement are then not used.
+    """
     rate = _rate(frame_rate)
     from covos.api import load_model
     from covos.api.batch import segment_to_folders
+    from covos.cli.prompting import following
     from covos.cli.tracking import frame_tracker
     from covos.runtime.threads import configure_threads
 
     configure_threads()
 
+    follow = following(
+        mask or (), inputs=inputs, resize=resize_masks, direction=direction, memory=memory, follower=follower
+    )
     outcomes = []
     results = segment_to_folders(
         inputs,
@@ -77,6 +104,7 @@ def segment(
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,
         refine=refine,
+        follow=follow,
         frame_rate=rate,
         overwrite=overwrite,
         track=_announcing(frame_tracker(quiet=quiet), formats or (), output=output, quiet=quiet),

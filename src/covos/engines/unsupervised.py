@@ -92,7 +92,7 @@ class UnsupervisedEngine(Generic[FeaturesT]):
             wanted: Indices of the frames to yield; None yields all. See `needed`.
         """
         if self.network.uses_motion:
-            yield from observe(frames, size_of=self._size, wanted=wanted)
+            yield from observe(frames, size_of=self.size_of, wanted=wanted)
         else:
             for frame in frames:
                 if wanted is None or frame.index in wanted:
@@ -105,9 +105,9 @@ class UnsupervisedEngine(Generic[FeaturesT]):
     def remember(self, frames: Iterable[Observed]) -> References[FeaturesT]:
         """First pass: encode the references, one at a time."""
         indices, encoded, memories = [], [], []
-        with self._computing():
+        with self.computing():
             for observed in frames:
-                features = self._encode([observed])
+                features = self.encode([observed])
                 indices.append(observed.frame.index)
                 encoded.append(features)
                 memories.append(self.network.memorise(features))
@@ -147,9 +147,9 @@ class UnsupervisedEngine(Generic[FeaturesT]):
         known = {index: k for k, index in enumerate(references.indices)}
         fresh = [k for k, frame in enumerate(frames) if frame.index not in known]
         logits: dict[int, Tensor] = {}
-        with self._computing():
+        with self.computing():
             if fresh:
-                features = self._encode([observed[k] for k in fresh])
+                features = self.encode([observed[k] for k in fresh])
                 if references.memories:
                     decoded = self.network.segment(features, references.memories, fusion=fusion)[:, 0]
                     logits |= dict(zip(fresh, decoded, strict=True))
@@ -175,16 +175,19 @@ class UnsupervisedEngine(Generic[FeaturesT]):
         """One frame by these references; by itself if there are none."""
         return self.network.segment(own, others or (self.network.memorise(own),), fusion=fusion)[0, 0]
 
-    def _encode(self, observed: Sequence[Observed]) -> FeaturesT:
-        size = self._size(observed[0].frame)
+    def encode(self, observed: Sequence[Observed]) -> FeaturesT:
+        """Encode frames of one size as a batch; to be called while `computing`."""
+        size = self.size_of(observed[0].frame)
         image = to_batch([each.frame.image for each in observed], size=size, device=self.device)
         return self.network.encode(image, motion_batch([each.motion for each in observed], device=self.device))
 
-    def _size(self, frame: Frame) -> tuple[int, int]:
+    def size_of(self, frame: Frame) -> tuple[int, int]:
+        """(height, width) at which a frame is encoded."""
         return self.network.fixed_size or working_size(frame.size, area=self.area, stride=self.network.stride)
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
+    def computing(self) -> Iterator[None]:
+        """Where the network may be run: without gradients, in its precision."""
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32),

@@ -3,21 +3,26 @@
 from covos.masks.draw import draw_overlay
 from covos.masks.fit import fit_labels
 from covos.masks.label_png import read_binary_mask, read_label_map, write_label_map
+from covos.masks.objects import NAMELESS, VOID, objects_in, read_objects
 from covos.masks.palette import davis_palette
 from covos.masks.rle import RLE, decode, encode
 from covos.masks.sheet import contact_sheet
 from covos.masks.soft import read_soft_mask
 
 __all__ = [
+    "NAMELESS",
     "RLE",
+    "VOID",
     "contact_sheet",
     "davis_palette",
     "decode",
     "draw_overlay",
     "encode",
     "fit_labels",
+    "objects_in",
     "read_binary_mask",
     "read_label_map",
+    "read_objects",
     "read_soft_mask",
     "write_label_map",
 ]

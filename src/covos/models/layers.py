@@ -5,6 +5,8 @@ Shape legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -25,6 +27,6 @@ def pointwise_conv(c_in: int, c_out: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU(inplace=True))
 
 
-def upsample_to(x_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+def upsample_to(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
     """Bilinear, half-pixel centres (align_corners=False)."""
-    return F.interpolate(x_BCHW, size=size, mode="bilinear", align_corners=False)
+    return F.interpolate(x_BCHW, size=list(size), mode="bilinear", align_corners=False)

@@ -51,6 +51,8 @@ class Features(NamedTuple):
     """Logit of the still-image head at stride 16."""
     s8_BCHW: Tensor
     s4_BCHW: Tensor
+    s16_BCHW: Tensor
+    """The encoder's own at stride 16: it tells apart what the context holds for one subject."""
 
 
 class Decoded(NamedTuple):
@@ -108,7 +110,7 @@ class CovosLite(nn.Module):
             s4, s8, s16 = s4 + moving.s4, s8 + moving.s8, s16 + moving.s16
         deep = upsample_to(self.deep(s32), s16.shape[2:])
         v = self.context(torch.cat([deep, s16], dim=1))
-        return Features(v, self.still(v), s8, s4)
+        return Features(v, self.still(v), s8, s4, s16)
 
     def memorise(self, features: Features, *, extra_BEHW: Tensor | None = None) -> Memory:
         """Turn encoded references into a memory of M = H/16 * W/16 positions each.

@@ -7,16 +7,18 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covos.errors import CheckpointError, UsageError
+from covos.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.models.card import Card, read_card, sha256_of
 
 if TYPE_CHECKING:
     from covos.models.cosnet import Cosnet
+    from covos.models.follow import CovosFollow
     from covos.models.lite import CovosLite
 
 DEFAULT_MODEL = "covos-lite"
+DEFAULT_FOLLOWER = "covos-follow"
 
-ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50")
+ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow")
 """Networks that a weights file can be for."""
 
 
@@ -120,7 +122,69 @@ def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
     return network.eval()
 
 
+def find_follower(name_or_file: str | Path = DEFAULT_FOLLOWER, *, encoder: ModelEntry) -> ModelEntry:
+    """Find a network that follows objects, and see that it belongs to the encoder; nothing is loaded.
+
+    Raises:
+        UsageError: It is another kind of network, or unknown.
+        CheckpointError: It was trained on the features of another encoder, or its file is damaged.
+        EnvironmentProblem: It is the package's own, and the package came without it.
+    """
+    if str(name_or_file) == DEFAULT_FOLLOWER and not any(entry.name == DEFAULT_FOLLOWER for entry in list_models()):
+        raise EnvironmentProblem(
+            f"the weights of {DEFAULT_FOLLOWER} are not there",
+            why=f"{_embedded_folder() / DEFAULT_FOLLOWER}.safetensors does not exist",
+            fix="install covos again, or train them with `covos train follow` and give the file",
+        )
+    entry = find_model(name_or_file)
+    _check_pair(entry, encoder=encoder)
+    return entry
+
+
+def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
+    """The network that follows objects with its weights, in evaluation mode, on the CPU.
+
+    Args:
+        entry: Of a covos-follow.
+        encoder: The covos-lite whose features it will be given.
+
+    Raises:
+        UsageError: It is another kind of network.
+        CheckpointError: It was trained on the features of another encoder.
+    """
+    from covos.models.follow import CovosFollow
+    from covos.models.weights_file import load_weights
+
+    _check_pair(entry, encoder=encoder)
+    verify(entry)
+    network = CovosFollow()
+    load_weights(entry.path, network)
+    return network.eval()
+
+
+def _check_pair(entry: ModelEntry, *, encoder: ModelEntry) -> None:
+    if entry.card.architecture != "follow":
+        raise UsageError(
+            f"{entry.name} cannot follow objects",
+            why=f"it is a network of the kind {entry.card.architecture}",
+            fix="name a covos-follow: the package's, or one that `covos train follow` made",
+        )
+    trained_on = str(entry.card.recipe.get("encoder_sha256", ""))
+    if trained_on != encoder.card.sha256:
+        raise CheckpointError(
+            f"{entry.path} does not belong to {encoder.name}",
+            why=f"it was trained on the features of weights {trained_on[:12]}, these are {encoder.card.sha256[:12]}",
+            fix="use it with the model that it was trained on, or train it anew: covos train follow",
+        )
+
+
 def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
+    if entry.card.architecture == "follow":
+        raise UsageError(
+            f"{entry.name} finds nothing by itself",
+            why="it follows objects that it is shown, on the features of a covos-lite",
+            fix="name a covos-lite or a cosnet as the model",
+        )
     if entry.card.architecture == "lite":
         from covos.models.lite import CovosLite
 

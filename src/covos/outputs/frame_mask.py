@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from covos.masks import RLE, decode, encode
-from covos.types import FrameResult, FrameStatus, LabelArray, MaskArray
+from covos.types import FrameResult, FrameStatus, LabelArray, MaskArray, ObjectStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +25,7 @@ class FrameMask:
         confidence: In [0, 1] (see `covos.engines.confidence`); NaN where it is not known.
         size: (height, width) in pixels.
         objects: Mask of each object id that is present.
+        states: Of each object that is followed, present or not.
     """
 
     index: int
@@ -35,6 +36,7 @@ class FrameMask:
     confidence: float
     size: tuple[int, int]
     objects: Mapping[int, RLE]
+    states: tuple[ObjectStatus, ...] = ()
 
     @property
     def time(self) -> float:
@@ -67,6 +69,7 @@ class FrameMask:
             confidence=result.confidence,
             size=frame.size,
             objects=objects_of(result.labels),
+            states=result.objects,
         )
 
 

@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import zlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import cv2
@@ -14,7 +14,7 @@ import numpy as np
 
 from covos.errors import InputError, SourceError
 from covos.masks import RLE, decode, encode
-from covos.types import FrameResult
+from covos.types import FrameResult, ObjectStatus
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +40,7 @@ class FrameRecord:
         seconds: That computing it took.
         labels: H x W uint8; 0 = background, 1.. = object ids.
         matte: H x W uint8 or uint16, the probability times 255 or 65535, rounded; None where no output needs it.
+        objects: The state of each object that is followed.
     """
 
     index: int
@@ -50,6 +51,7 @@ class FrameRecord:
     seconds: float
     labels: LabelArray
     matte: NDArray[np.uint8] | NDArray[np.uint16] | None
+    objects: tuple[ObjectStatus, ...] = ()
 
     @classmethod
     def of(cls, result: FrameResult, *, seconds: float, bits: Bits) -> Self:
@@ -69,6 +71,7 @@ class FrameRecord:
             seconds=seconds,
             labels=result.labels,
             matte=matte,
+            objects=result.objects,
         )
 
     def restore(self, frame: Frame) -> FrameResult:
@@ -88,7 +91,9 @@ class FrameRecord:
             soft = (self.labels > 0).astype(np.float32)
         else:
             soft = self.matte * np.float32(1 / np.iinfo(self.matte.dtype).max)
-        return FrameResult(frame=frame, probability=soft, labels=self.labels, confidence=self.confidence)
+        return FrameResult(
+            frame=frame, probability=soft, labels=self.labels, confidence=self.confidence, objects=self.objects
+        )
 
     def to_json(self) -> str:
         """As one line, without its end."""
@@ -103,6 +108,8 @@ class FrameRecord:
             "size": list(self.labels.shape),
             "objects": {str(identity): encode(self.labels == identity).to_coco()["counts"] for identity in ids},
         }
+        if self.objects:
+            content["states"] = [asdict(status) for status in self.objects]
         if self.matte is not None:
             content["bits"] = 8 * self.matte.itemsize
             content["matte"] = base64.b64encode(zlib.compress(self.matte.data, _LEVEL)).decode("ascii")
@@ -137,6 +144,7 @@ class FrameRecord:
                 seconds=content["seconds"],
                 labels=labels,
                 matte=matte,
+                objects=tuple(ObjectStatus(**status) for status in content.get("states", ())),
             )
         except (ValueError, KeyError, TypeError, AttributeError, InputError, zlib.error) as error:
             raise InputError(

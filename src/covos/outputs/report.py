@@ -174,6 +174,10 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
         "centre": {},
         "overlap": {},
     }
+    if result.objects:
+        row["states"] = {
+            str(each.id): {"state": each.state, "confidence": round(each.confidence, 4)} for each in result.objects
+        }
     for identity in objects:
         mask = np.equal(labels, identity).view(np.uint8)
         key, area = str(identity), cv2.countNonZero(mask)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NotRequired, TypedDict
 
+from covos.types import Presence
+
 SCHEMA = 1
 """Raised when a field changes its meaning or goes; new fields do not raise it."""
 
@@ -75,6 +77,13 @@ class ProblemRecord(TypedDict):
     fix: str
 
 
+class StateRecord(TypedDict):
+    """Whether a followed object is to be seen: see `covos.types.ObjectStatus`."""
+
+    state: Presence
+    confidence: float
+
+
 class FrameRow(TypedDict):
     """One frame.
 
@@ -82,8 +91,8 @@ class FrameRow(TypedDict):
     object id (as text, as JSON demands), its share of the frame's pixels. ``seconds`` is the time that computing
     the frame took. ``confidence`` is null where it is not a number. ``box`` is the smallest around an object, [left,
     top, width, height] in pixels, ``centre`` the mean place [x, y] of its pixels, ``overlap`` its intersection over
-    union with itself in the frame before (0 if it was not there; none for the first frame). ``flags`` and ``suspicion``
-    are those of `covos.outputs.quality`.
+    union with itself in the frame before (0 if it was not there; none for the first frame). ``states`` are those of
+    the objects that are followed, seen or not. ``flags`` and ``suspicion`` are those of `covos.outputs.quality`.
     """
 
     index: int
@@ -98,6 +107,7 @@ class FrameRow(TypedDict):
     box: NotRequired[dict[str, list[int]]]
     centre: NotRequired[dict[str, list[float]]]
     overlap: NotRequired[dict[str, float]]
+    states: NotRequired[dict[str, StateRecord]]
     flags: NotRequired[list[str]]
     suspicion: NotRequired[float]
 

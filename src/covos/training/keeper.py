@@ -6,13 +6,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from covos.data import Dataset
-from covos.engines.network import VideoNetwork
 from covos.models.card import Card
 from covos.models.weights_file import save_weights
 from covos.runtime.atomic import atomic_path
@@ -22,7 +21,7 @@ from covos.training.history import History
 from covos.training.provenance import make_card
 from covos.training.summary import write_summary
 from covos.training.task import Task
-from covos.training.validate import Validation, validate
+from covos.training.validate import Validation
 
 LOG_EVERY = 20
 VALIDATION_STRIDE = 5
@@ -124,8 +123,8 @@ class Keeper:
         self.board.add_image("train/predictions", pictures, state.step)
         measured = None
         if self.validation is not None:
-            measured = validate(
-                cast("VideoNetwork[Any]", state.average),
+            measured = self.task.measure(
+                state.average,
                 self.validation,
                 device=self.device,
                 precision=self.precision,

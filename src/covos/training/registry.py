@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from covos.errors import UsageError
 from covos.training.cosnet.recipe import CosnetRecipe
+from covos.training.follow.recipe import FollowRecipe
 from covos.training.lite.recipe import LiteRecipe
 
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
     from covos.training.base import Recipe
     from covos.training.task import Task
 
-RECIPES: dict[str, type[LiteRecipe | CosnetRecipe]] = {
+AnyRecipe: TypeAlias = LiteRecipe | CosnetRecipe | FollowRecipe
+
+RECIPES: dict[str, type[AnyRecipe]] = {
     "lite": LiteRecipe,
+    "follow": FollowRecipe,
     "cosnet_resnet50": CosnetRecipe,
     "cosnet_resnet101": CosnetRecipe,
 }
@@ -38,6 +42,10 @@ def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task:
         from covos.training.cosnet.task import CosnetTask
 
         return CosnetTask(recipe, datasets)
+    if isinstance(recipe, FollowRecipe):
+        from covos.training.follow.task import FollowTask
+
+        return FollowTask(recipe, datasets)
     from covos.training.lite.task import LiteTask
 
     assert isinstance(recipe, LiteRecipe)
@@ -50,7 +58,7 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
 
 
-def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) -> LiteRecipe | CosnetRecipe:
+def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) -> AnyRecipe:
     """Read a recipe.
 
     Args:
@@ -88,7 +96,7 @@ def _parse(text: str, *, origin: str) -> dict[str, Any]:
         raise UsageError(f"{origin} cannot be read", why=str(error), fix="write it in TOML's notation") from error
 
 
-def _build(values: dict[str, Any], *, origin: str) -> LiteRecipe | CosnetRecipe:
+def _build(values: dict[str, Any], *, origin: str) -> AnyRecipe:
     model = values.setdefault("model", DEFAULT)
     if model not in RECIPES:
         raise UsageError(

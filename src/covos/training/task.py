@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 
+from covos.data import Dataset
 from covos.training.distributed import ALONE, Team
+from covos.training.validate import Validation
 
 
 class TrainingBatch(Protocol):
@@ -57,6 +59,11 @@ class Task(Protocol):
 
     def pictures(self, network: nn.Module, batch: Any) -> Tensor:
         """What a network in evaluation mode makes of a batch: 3 x H x W uint8 RGB."""
+
+    def measure(
+        self, network: nn.Module, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
+    ) -> Validation:
+        """How good a network in evaluation mode is on annotated videos, by every so many of their frames."""
 
     def epoch_after(self, step: int) -> int | None:
         """The number of the epoch that ends when so many steps are done; None if none does."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from covos.data import Dataset
+from covos.engines.network import VideoNetwork
 from covos.models.convert import HEADS
 from covos.models.cosnet import COSNETS, Cosnet, as_trained
 from covos.training.cosnet.batches import PairBatch, PairBatches
@@ -16,6 +18,7 @@ from covos.training.cosnet.pictures import prediction_grid
 from covos.training.cosnet.recipe import CosnetRecipe
 from covos.training.cosnet.step import batch_losses
 from covos.training.distributed import ALONE, Team
+from covos.training.validate import Validation, validate
 
 
 class CosnetTask:
@@ -82,6 +85,12 @@ class CosnetTask:
         """Frames, targets and predictions."""
         assert isinstance(network, Cosnet)
         return prediction_grid(network, batch)
+
+    def measure(
+        self, network: nn.Module, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
+    ) -> Validation:
+        """Through the engine that users run."""
+        return validate(cast("VideoNetwork[Any]", network), dataset, device=device, precision=precision, every=every)
 
     def epoch_after(self, step: int) -> int | None:
         """The epoch whose last pair is in the step before, if the recipe counts epochs."""

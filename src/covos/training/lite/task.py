@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from covos.data import Dataset
+from covos.engines.network import VideoNetwork
 from covos.models.encoders.efficientnet_lite import load_imagenet_weights
 from covos.models.lite import CovosLite
 from covos.training.distributed import ALONE, Team
@@ -16,6 +18,7 @@ from covos.training.lite.optimizer import make_optimizer
 from covos.training.lite.pictures import prediction_grid
 from covos.training.lite.recipe import LiteRecipe
 from covos.training.lite.step import batch_losses
+from covos.training.validate import Validation, validate
 
 
 class LiteTask:
@@ -62,6 +65,12 @@ class LiteTask:
     def pictures(self, network: nn.Module, batch: Batch) -> Tensor:
         """Frames, targets and predictions."""
         return prediction_grid(network, batch)
+
+    def measure(
+        self, network: nn.Module, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
+    ) -> Validation:
+        """Through the engine that users run."""
+        return validate(cast("VideoNetwork[Any]", network), dataset, device=device, precision=precision, every=every)
 
     def epoch_after(self, step: int) -> int | None:
         """Never: the recipe counts steps."""

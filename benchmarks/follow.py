@@ -1,0 +1,155 @@
+"""Following the first frame's mask, measured: accuracy beside two baselines, speed by objects, memory by length.
+
+    python benchmarks/follow.py --data DAVIS [--subset val_open] [--sequences camel dog] [--follower FILE]
+    python benchmarks/follow.py --objects 1 3 10 --lengths 100 2000
+
+With --data: J&F of every sequence by the protocol davis2017-semi of covos.evaluation, on the foreground of each
+annotation as one object, of
+
+    covos   the first mask, followed;
+    copy    the first mask, copied to all frames;
+    warp    the first mask, warped from frame to frame along DIS optical flow (Kroeger et al., ECCV 2016; medium
+            preset).
+
+With --objects: frames a second of the whole run, decoding too, with so many objects in the example clip. With
+--lengths: peak memory of `covos segment --mask` on clips of so many frames, each in a fresh process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from covos.api import Model, load_model
+from covos.api.following import Following, show_masks
+from covos.data import Video, open_dataset, read_foreground, read_image
+from covos.evaluation import evaluate
+from covos.masks import write_label_map
+from covos.media import open_source
+from covos.runtime.threads import configure_threads
+from covos.types import ImageArray, LabelArray
+from segment import COVOS, EXAMPLE, make_clip, run
+
+
+def main() -> None:
+    """Measure and print what is asked for."""
+    options = _options()
+    threads = configure_threads()
+    model = load_model(options.model, device=options.device)
+    print(f"{model.name} and {options.follower}, {model.device}, {model.precision}, {threads} threads")
+    with tempfile.TemporaryDirectory() as name:
+        if options.data is not None:
+            _score(model, options, Path(name))
+        for count in options.objects:
+            _time(model, count, follower=options.follower)
+        for length in options.lengths:
+            _weigh(length, options, Path(name))
+
+
+def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
+    dataset = open_dataset(options.data, layout="davis")
+    videos = dataset.subset(options.sequences or dataset.splits[options.subset])
+    for video in videos:
+        truth = _truth(video)
+        _write(folder / "truth" / video.name, video, truth)
+        _write(folder / "copy" / video.name, video, [truth[0]] * len(truth))
+        _write(folder / "warp" / video.name, video, list(warped(truth[0], [read_image(each) for each in video.frames])))
+        image = video.frames[0].image
+        assert image is not None, "DAVIS has pictures"
+        follow = Following(show=show_masks(truth[0]), direction="forward", follower=options.follower)
+        with open_source(image.parent) as source:
+            session = follow.open(source, load=lambda: model)
+            _write(folder / "covos" / video.name, video, [result.labels for result in session.stream()])
+    scores = {
+        name: evaluate(folder / name, folder / "truth", protocol="davis2017-semi") for name in ("covos", "copy", "warp")
+    }
+    print(f"{'davis2017-semi':20}" + "".join(f"{name:>8}: J     F   J&F" for name in scores))
+    for row in zip(*(evaluation.sequences for evaluation in scores.values()), strict=True):
+        print(_line(row[0].name, [(each.scores.j.mean, each.scores.f.mean) for each in row]))
+    print(_line("mean", [(each.scores.j.mean, each.scores.f.mean) for each in scores.values()]))
+
+
+def warped(first: LabelArray, images: list[ImageArray]) -> Iterator[LabelArray]:
+    """The first mask, carried on by the flow from each frame back to the one before it."""
+    flow_of = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    grey = [cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in images]
+    y, x = np.indices(first.shape, dtype=np.float32)
+    # As a matte: resampling a mask of 0 and 1 in each frame would wear its contour away.
+    matte = first.astype(np.float32)
+    yield first
+    for before, now in pairwise(grey):
+        flow = flow_of.calc(now, before, None)
+        matte = cv2.remap(matte, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR)
+        yield (matte > 0.5).astype(np.uint8)
+
+
+def _truth(video: Video) -> list[LabelArray]:
+    return [(read_foreground(video, record)[0] > 0.5).astype(np.uint8) for record in video.frames]
+
+
+def _write(folder: Path, video: Video, masks: list[LabelArray]) -> None:
+    folder.mkdir(parents=True)
+    for record, mask in zip(video.frames, masks, strict=True):
+        write_label_map(folder / f"{record.stem}.png", mask)
+
+
+def _line(name: str, scores: list[tuple[float, float]]) -> str:
+    return f"{name:20}" + "".join(f"{'':6}{j:6.3f}{f:6.3f}{(j + f) / 2:6.3f}" for j, f in scores)
+
+
+def _time(model: Model, count: int, *, follower: str) -> None:
+    with open_source(EXAMPLE) as source:
+        labels = blocks(count, height=source.info.height, width=source.info.width)
+        follow = Following(show=show_masks(labels), direction="forward", follower=follower)
+        results = follow.open(source, load=lambda: model).stream()
+        next(results)  # the networks are loaded, and the first batch is done
+        began = time.perf_counter()
+        rest = sum(1 for _ in results)
+        seconds = time.perf_counter() - began
+        size = f"{source.info.width}x{source.info.height}"
+    print(f"{count:3} objects: {(rest - model.engine.batch + 1) / seconds:5.1f} frames a second of {size}")
+
+
+def _weigh(length: int, options: argparse.Namespace, folder: Path) -> None:
+    clip, mask = folder / f"{length}.mp4", folder / "first.png"
+    make_clip(clip, length)
+    write_label_map(mask, blocks(1, height=480, width=854))
+    command = [*COVOS, "segment", str(clip), "-o", str(folder / f"out-{length}"), "-f", "palette"]
+    command += ["--mask", str(mask), "--follower", options.follower, "-m", options.model, "--device", options.device]
+    seconds, peak = run(command)
+    print(f"{length:5} frames of 854x480, 1 object: peak {peak:5.0f} MiB, {length / seconds:.1f} frames a second")
+
+
+def blocks(count: int, *, height: int, width: int) -> LabelArray:
+    """So many squares in a row across the middle, ids from 1."""
+    labels = np.zeros((height, width), np.uint8)
+    side = min(height // 3, int(0.8 * width / count))
+    for index in range(count):
+        left = int((index + 0.5) * width / count) - side // 2
+        top = (height - side) // 2
+        labels[top : top + side, left : left + side] = index + 1
+    return labels
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="root of a DAVIS tree")
+    parser.add_argument("--subset", default="val_open")
+    parser.add_argument("--sequences", nargs="+", help="these only")
+    parser.add_argument("--objects", nargs="+", type=int, default=[], help="numbers of objects to time")
+    parser.add_argument("--lengths", nargs="+", type=int, default=[], help="numbers of frames to take the memory of")
+    parser.add_argument("--model", default="covos-lite")
+    parser.add_argument("--follower", default="covos-follow")
+    parser.add_argument("--device", default="auto")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""What a run that follows objects needs beside a source and a model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from covos.api.model import Model
+from covos.api.session import Direction, Session
+from covos.engines.memory import DEFAULT_BETWEEN
+from covos.errors import UsageError
+from covos.media import Source
+from covos.models.registry import DEFAULT_FOLLOWER
+
+OneFrame: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any]
+Masks: TypeAlias = OneFrame | Sequence[str | os.PathLike[str]] | Mapping[int, OneFrame]
+"""A mask file or an H x W array of object ids, of the first frame; or several files, one an object; or either by the
+index of the frame that it belongs to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskFile:
+    """A file of masks.
+
+    Attributes:
+        path: See `Session.add_file`.
+        frame: Index of the frame that it belongs to.
+        object: Of a file of one object, its id; None takes the file's.
+    """
+
+    path: Path
+    frame: int = 0
+    object: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Following:
+    """How to follow objects through a source.
+
+    Attributes:
+        show: Gives a session its prompts.
+        direction: See `covos.api.session.Direction`.
+        memory: See `Session`.
+        follower: See `Session`.
+    """
+
+    show: Callable[[Session], None]
+    direction: Direction = "auto"
+    memory: int = DEFAULT_BETWEEN
+    follower: str | Path = DEFAULT_FOLLOWER
+
+    def open(self, source: Source, *, load: Callable[[], Model]) -> Session:
+        """A session with all prompts in it; the model is not loaded yet.
+
+        Raises:
+            AnnotationError: A mask cannot be read or does not fit.
+            UsageError: A prompt or value makes no sense.
+        """
+        session = Session(source, load=load, follower=self.follower, memory=self.memory)
+        self.show(session)
+        session.direction(self.direction)
+        return session
+
+
+def show_files(files: Iterable[MaskFile], *, resize: bool = False) -> Callable[[Session], None]:
+    """For `Following.show`: the objects of these files."""
+    kept = tuple(files)
+
+    def show(session: Session) -> None:
+        for file in kept:
+            session.add_file(file.path, frame=file.frame, object_id=file.object, resize=resize)
+
+    return show
+
+
+def show_masks(masks: Masks, *, resize: bool = False) -> Callable[[Session], None]:
+    """For `Following.show`: files and arrays of object ids."""
+    by_frame: Iterable[tuple[int, OneFrame]]
+    if isinstance(masks, Mapping):
+        by_frame = masks.items()
+    elif isinstance(masks, str | os.PathLike | np.ndarray):
+        by_frame = [(0, masks)]
+    else:
+        by_frame = [(0, each) for each in masks]
+    kept = tuple(by_frame)
+
+    def show(session: Session) -> None:
+        for frame, mask in kept:
+            if isinstance(mask, np.ndarray):
+                session.add_labels(frame, labels=mask, resize=resize)
+            else:
+                session.add_file(mask, frame=frame, resize=resize)
+
+    return show
+
+
+def refuse_refinement(refine: str) -> None:
+    """Masks that are followed are not refined.
+
+    Raises:
+        UsageError: A refinement is asked for.
+    """
+    if refine != "none":
+        raise UsageError(
+            f"refine = {refine!r} where objects are followed",
+            why="it fits the probabilities of one subject to the picture, and here are several objects",
+            fix="leave it out",
+        )

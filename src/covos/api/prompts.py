@@ -1,0 +1,302 @@
+"""What the user has shown of a video: masks of objects on some of its frames, checked as they come."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from covos.engines.memory import MAX_GIVEN
+from covos.errors import UsageError
+from covos.masks import NAMELESS, RLE, VOID, decode, encode, objects_in, read_objects
+from covos.types import MaskArray, SourceInfo
+
+MAX_ID = 254
+"""Of an object: 0 is the background, 255 void."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskPrompt:
+    """One object on one frame.
+
+    Attributes:
+        frame: Index.
+        object: Id.
+        mask: At the frame's size.
+        given_as: In words: ``"mask"``, ``"points"``, ``"box"``, ``"confirmed"``, or a file's name.
+    """
+
+    frame: int
+    object: int
+    mask: RLE
+    given_as: str
+
+
+Key = tuple[int, int]
+"""Frame index and object id."""
+
+
+class Prompts:
+    """The prompts of one video, with the way back from each step.
+
+    Args:
+        info: Of the video.
+    """
+
+    def __init__(self, info: SourceInfo) -> None:
+        self.info = info
+        self._states: list[dict[Key, MaskPrompt]] = [{}]
+
+    @property
+    def current(self) -> tuple[MaskPrompt, ...]:
+        """All prompts, by frame, then in the order in which objects were given."""
+        return tuple(sorted(self._states[-1].values(), key=lambda prompt: prompt.frame))
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids, ascending."""
+        return tuple(sorted({identity for _, identity in self._states[-1]}))
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Indices of frames with a prompt, ascending."""
+        return tuple(sorted({frame for frame, _ in self._states[-1]}))
+
+    def get(self, frame: int, identity: int) -> MaskPrompt | None:
+        """The prompt of an object on a frame, if there is one."""
+        return self._states[-1].get((frame, identity))
+
+    def check_place(self, frame: int, identity: int | None) -> int:
+        """Refuse a frame or an id that cannot be; the next free id in place of None.
+
+        Raises:
+            UsageError: See above, or there would be more frames or objects than can be.
+        """
+        if not 0 <= frame < self.info.frame_count:
+            raise UsageError(
+                f"frame {frame} does not exist",
+                why=f"{self.info.path} has {self.info.frame_count} frames, numbered from 0",
+                fix=f"give one of 0 to {self.info.frame_count - 1}",
+            )
+        chosen = max(self.objects, default=0) + 1 if identity is None else identity
+        if not 1 <= chosen <= MAX_ID:
+            raise UsageError(
+                f"object {chosen}",
+                why=f"ids are 1 to {MAX_ID}: 0 is the background, 255 void",
+                fix="give the objects other ids" if identity is not None else "follow some of them in another run",
+            )
+        if frame not in self.frames and len(self.frames) >= MAX_GIVEN:
+            raise UsageError(
+                f"frame {frame} would be the {MAX_GIVEN + 1}th with a prompt",
+                why=f"each stays in the memory; {MAX_GIVEN} is the bound",
+                fix="remove prompts of other frames, or cut the clip",
+            )
+        return chosen
+
+    def add(self, frame: int, masks: Mapping[int, MaskArray], *, given_as: str, replacing: bool = True) -> None:
+        """Show objects on a frame: one step, which `undo` takes back as a whole.
+
+        Where a mask covers what another object was given on the same frame, the new one has the pixels.
+
+        Args:
+            frame: Index.
+            masks: Object id to H x W bool.
+            given_as: See `MaskPrompt`.
+            replacing: Whether an object may be shown on this frame again, which replaces what was there.
+
+        Raises:
+            UsageError: A mask is empty or of another size, an id is refused, an object would be covered wholly, or is
+                there already and ``replacing`` is off.
+        """
+        after = dict(self._states[-1])
+        for identity, mask in masks.items():
+            self.check_place(frame, identity)
+            self._check_mask(frame, identity, mask)
+            if not replacing and (frame, identity) in after:
+                raise UsageError(
+                    f"object {identity} is given twice on frame {frame}",
+                    why=f"by {after[frame, identity].given_as} and by {given_as}",
+                    fix=f"give each its own id, as in FILE@{frame}:{max(self.objects) + 1}",
+                )
+            for other in [key for key in after if key[0] == frame and key[1] != identity]:
+                after[other] = _without(after[other], mask, by=identity)
+            after.pop((frame, identity), None)
+            after[frame, identity] = MaskPrompt(frame=frame, object=identity, mask=encode(mask), given_as=given_as)
+        self._states.append(after)
+
+    def add_file(
+        self, path: str | os.PathLike[str], *, frame: int, identity: int | None = None, resize: bool = False
+    ) -> tuple[int, ...]:
+        """Show the objects of a mask file on a frame.
+
+        Args:
+            path: See `covos.masks.read_label_map`. Its values are the ids; a 0/255 mask has none and gets the next
+                free one.
+            frame: Index.
+            identity: What a file of one object shows, whatever its value is.
+            resize: See `covos.masks.read_objects`.
+
+        Returns:
+            The ids.
+
+        Raises:
+            AnnotationError: The file cannot be read, shows nothing, has another size, or looks interpolated.
+            UsageError: See `add`; or ``identity`` is given for a file of several objects.
+        """
+        self.check_place(frame, identity)
+        file = Path(path)
+        masks = read_objects(file, size=(self.info.height, self.info.width), resize=resize)
+        if identity is not None and len(masks) > 1:
+            raise UsageError(
+                f"{file} cannot be object {identity}",
+                why=f"it shows {len(masks)} objects: {', '.join(map(str, list(masks)[:8]))}",
+                fix="leave the id out: the file's values are the ids",
+            )
+        if identity is not None:
+            masks = dict.fromkeys([identity], *masks.values())
+        return self._add_named(frame, masks, given_as=file.name, replacing=False)
+
+    def add_labels(self, frame: int, labels: np.ndarray[Any, Any], *, resize: bool = False) -> tuple[int, ...]:
+        """Show the objects of a label map on a frame; see `covos.api.Session.add_labels`."""
+        self.check_place(frame, None if not self.objects else self.objects[0])
+        size = (self.info.height, self.info.width)
+        ids = np.asarray(labels)
+        if ids.dtype == np.bool_:
+            ids = ids.astype(np.uint8) * np.uint8(VOID)
+        if (
+            ids.ndim != 2
+            or not np.issubdtype(ids.dtype, np.integer)
+            or ids.min(initial=0) < 0
+            or ids.max(initial=0) > 255
+        ):
+            raise UsageError(
+                f"the label map for frame {frame} cannot be read",
+                why=f"it is {' x '.join(map(str, ids.shape))} {ids.dtype}",
+                fix="give H x W whole numbers from 0 to 255, or bool",
+            )
+        small = ids.astype(np.uint8)
+        if resize and small.size and small.shape != size:
+            small = cv2.resize(small, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
+        if small.shape != size:
+            raise _other_size(f"the label map for frame {frame}", small, size)
+        masks = objects_in(small)
+        if not masks:
+            raise UsageError(
+                f"the label map for frame {frame} shows no object",
+                why="every pixel is background",
+                fix="show the objects on a frame where they are to be seen",
+            )
+        return self._add_named(frame, masks, given_as="labels", replacing=True)
+
+    def _add_named(
+        self, frame: int, masks: Mapping[int, MaskArray], *, given_as: str, replacing: bool
+    ) -> tuple[int, ...]:
+        named = {self.check_place(frame, None if own == NAMELESS else own): mask for own, mask in masks.items()}
+        self.add(frame, named, given_as=given_as, replacing=replacing)
+        return tuple(named)
+
+    def remove(self, identity: int) -> None:
+        """Forget an object.
+
+        Raises:
+            UsageError: There is none of this id.
+        """
+        if identity not in self.objects:
+            raise UsageError(
+                f"there is no object {identity}",
+                why=f"the objects are {', '.join(map(str, self.objects)) or 'none'}",
+                fix="name one of these",
+            )
+        self._states.append({key: prompt for key, prompt in self._states[-1].items() if key[1] != identity})
+
+    def undo(self) -> None:
+        """Take the latest step back.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if len(self._states) == 1:
+            raise UsageError("there is nothing to undo", why="no prompt was given", fix="give one")
+        self._states.pop()
+
+    def given(self) -> dict[int, Mapping[int, MaskArray]]:
+        """For the engine: frame index to object id to mask, decoded when it is asked for."""
+        by_frame: dict[int, dict[int, RLE]] = {}
+        for prompt in self.current:
+            by_frame.setdefault(prompt.frame, {})[prompt.object] = prompt.mask
+        return {frame: _Decoded(masks) for frame, masks in by_frame.items()}
+
+    def describe(self) -> list[dict[str, Any]]:
+        """For the report: each prompt, with the hash of its mask."""
+        return [
+            {
+                "frame": prompt.frame,
+                "object": prompt.object,
+                "given_as": prompt.given_as,
+                "sha256": hashlib.sha256(prompt.mask.counts.tobytes()).hexdigest(),
+            }
+            for prompt in self.current
+        ]
+
+    def _check_mask(self, frame: int, identity: int, mask: MaskArray) -> None:
+        size = (self.info.height, self.info.width)
+        if mask.shape != size:
+            raise _other_size(f"the mask of object {identity} on frame {frame}", mask, size)
+        if not mask.any():
+            raise UsageError(
+                f"the mask of object {identity} on frame {frame} is empty",
+                why="there is nothing in it to follow",
+                fix="show the object on a frame where it is to be seen",
+            )
+
+
+def as_mask(mask: np.ndarray[Any, Any], *, size: tuple[int, int], resize: bool) -> MaskArray:
+    """A caller's array as H x W bool: what is not 0 is the object; resized (nearest neighbour) if asked to."""
+    solid: MaskArray = np.asarray(mask) != 0
+    if resize and solid.ndim == 2 and solid.size and solid.shape != size:
+        return cv2.resize(solid.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.bool_)
+    return solid
+
+
+def _other_size(what: str, array: np.ndarray[Any, Any], size: tuple[int, int]) -> UsageError:
+    return UsageError(
+        f"{what} does not have the frame's size",
+        why=f"it is {' x '.join(map(str, array.shape))} (height x width), the frame {size[0]} x {size[1]}",
+        fix="give it at that size, or let it be resized: resize=True",
+    )
+
+
+def _without(prompt: MaskPrompt, mask: MaskArray, *, by: int) -> MaskPrompt:
+    own = decode(prompt.mask)
+    if not (own & mask).any():
+        return prompt
+    rest = own & ~mask
+    if not rest.any():
+        raise UsageError(
+            f"object {by} covers all of object {prompt.object} on frame {prompt.frame}",
+            why="a pixel belongs to one object",
+            fix="give the mask of the one in front last, without the other's pixels",
+        )
+    return replace(prompt, mask=encode(rest))
+
+
+class _Decoded(Mapping[int, MaskArray]):
+    """Masks that are kept as run lengths: dozens of prompted frames of many objects must not fill the memory."""
+
+    def __init__(self, masks: Mapping[int, RLE]) -> None:
+        self._masks = masks
+
+    def __getitem__(self, identity: int) -> MaskArray:
+        return decode(self._masks[identity])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._masks)
+
+    def __len__(self) -> int:
+        return len(self._masks)

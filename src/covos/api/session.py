@@ -1,0 +1,306 @@
+"""A video whose objects the user points at, looks at where they went, and corrects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
+
+from covos.api.output import Origin
+from covos.api.prompts import MaskPrompt, Prompts, as_mask
+from covos.api.segmentation import Segmentation
+from covos.engines.follow import FollowEngine
+from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
+from covos.engines.motion import Observed
+from covos.engines.spool import Spool
+from covos.errors import UsageError
+from covos.masks import decode
+from covos.media import Source, prefetch
+from covos.models.registry import DEFAULT_FOLLOWER, build_follower, find_follower
+from covos.outputs import FrameMask
+from covos.types import FrameResult
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from covos.api.model import Model
+
+Direction: TypeAlias = Literal["auto", "forward", "backward", "both"]
+"""Which way objects are followed from where they are shown; auto goes both ways if one is shown after the first frame
+only, or on several frames."""
+
+BLOCK = 24
+"""Frames that the backward pass decodes and encodes at a time. A block starts at a key frame of the video, which may
+lie far before it: larger blocks decode less, and hold more."""
+
+
+class Session:
+    """Objects of one video, shown on some of its frames and followed to the others. Made by `Model.session`.
+
+        >>> with covos.load_model().session("clip.mp4") as session:
+        ...     session.add_file("00000.png")
+        ...     result = session.propagate()
+
+    A prompt is checked when it is given. Nothing is computed before `propagate` or `stream`, which start from all
+    prompts: an object that is shown on further frames is held to each of them, and those that are not corrected keep
+    their prompts. The masks that were given come out as they are.
+
+    Args:
+        source: Open; closed with the session.
+        load: Gives the model, when it is first needed.
+        follower: A covos-follow: a name, or a ``.safetensors`` file.
+        memory: Frames that are remembered between the prompted ones and the latest.
+
+    Raises:
+        UsageError: ``memory`` is out of range.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        load: Callable[[], Model],
+        follower: str | Path = DEFAULT_FOLLOWER,
+        memory: int = DEFAULT_BETWEEN,
+    ) -> None:
+        check_memory(memory)
+        self.source = source
+        self.prompts = Prompts(source.info)
+        self._load = load
+        self._follower = follower
+        self._memory = memory
+        self._model: Model | None = None
+        self._engine: FollowEngine | None = None
+        self._latest: Segmentation | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the source."""
+        self.source.close()
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects, ascending."""
+        return self.prompts.objects
+
+    @property
+    def shown(self) -> tuple[MaskPrompt, ...]:
+        """What was given, by frame."""
+        return self.prompts.current
+
+    def add_mask(
+        self, frame: int, object_id: int | None = None, *, mask: np.ndarray[Any, Any], resize: bool = False
+    ) -> int:
+        """Show an object on a frame, or correct it there.
+
+        Args:
+            frame: 0-based index.
+            object_id: 1 to 254; the next free one if None.
+            mask: H x W of the frame's size, bool or numbers: what is not 0 is the object.
+            resize: Whether a mask of another size is resized (nearest neighbour).
+
+        Returns:
+            The id.
+
+        Raises:
+            UsageError: The frame does not exist, the id cannot be, the mask is empty or of another size.
+        """
+        identity = self.prompts.check_place(frame, object_id)
+        solid = as_mask(mask, size=(self.source.info.height, self.source.info.width), resize=resize)
+        self.prompts.add(frame, {identity: solid}, given_as="mask")
+        return identity
+
+    def add_labels(self, frame: int, *, labels: np.ndarray[Any, Any], resize: bool = False) -> tuple[int, ...]:
+        """Show the objects of a label map on a frame.
+
+        Args:
+            frame: 0-based index.
+            labels: H x W of the frame's size, whole numbers: 0 = background, 1 to 254 = object ids, 255 = void. A map
+                of 0 and 255 alone, or of bool, shows one object, which gets the next free id.
+            resize: Whether a map of another size is resized (nearest neighbour).
+
+        Returns:
+            The ids.
+
+        Raises:
+            UsageError: The frame does not exist, an id cannot be, the map is empty or of another size.
+        """
+        return self.prompts.add_labels(frame, labels, resize=resize)
+
+    def add_file(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        frame: int = 0,
+        object_id: int | None = None,
+        resize: bool = False,
+    ) -> tuple[int, ...]:
+        """Show the objects of a mask file on a frame: its values are the ids, a 0/255 mask gets the next free one.
+
+        Args:
+            path: A palette or grey picture, or one in the colours of the DAVIS palette.
+            frame: 0-based index.
+            object_id: For a file of one object, whatever its value is.
+            resize: Whether a mask of another size is resized (nearest neighbour).
+
+        Returns:
+            The ids.
+
+        Raises:
+            AnnotationError: The file cannot be read, shows nothing, has another size, or looks interpolated.
+            UsageError: The frame does not exist, an id cannot be or is there on this frame already.
+        """
+        return self.prompts.add_file(path, frame=frame, identity=object_id, resize=resize)
+
+    def confirm(self, frame: int) -> tuple[int, ...]:
+        """Take the masks that the latest `propagate` found on a frame as given; returns the ids.
+
+        Raises:
+            UsageError: Nothing was propagated yet, or the frame shows no object that is still there.
+        """
+        if self._latest is None:
+            raise UsageError(f"frame {frame} cannot be confirmed", why="nothing was followed", fix="propagate first")
+        self.prompts.check_place(frame, 1)
+        kept = next((each for each in self._latest if each.index == frame), None)
+        found = {} if kept is None else {i: decode(rle) for i, rle in kept.objects.items() if i in self.objects}
+        if not found:
+            raise UsageError(f"frame {frame} cannot be confirmed", why="it shows no object", fix="give a mask instead")
+        self.prompts.add(frame, found, given_as="confirmed")
+        return tuple(found)
+
+    def remove(self, object_id: int) -> None:
+        """Forget an object, with all its prompts.
+
+        Raises:
+            UsageError: There is none of this id.
+        """
+        self.prompts.remove(object_id)
+
+    def undo(self) -> None:
+        """Take back the latest prompt, confirmation or removal.
+
+        Raises:
+            UsageError: There is none.
+        """
+        self.prompts.undo()
+
+    def propagate(self, direction: Direction = "auto") -> Segmentation:
+        """Follow the objects to all other frames.
+
+        Args:
+            direction: See `Direction`.
+
+        Returns:
+            The masks of all frames, run-length encoded.
+
+        Raises:
+            UsageError: No object was shown, or there is no such direction.
+            CheckpointError: The weights do not fit.
+            EnvironmentProblem: The weights are not there.
+        """
+        frames = tuple(FrameMask.of(result) for result in self.stream(direction))
+        self._latest = Segmentation(
+            info=self.source.info, health=self.source.health, origin=self.origin(direction), frames=frames
+        )
+        return self._latest
+
+    def stream(self, direction: Direction = "auto") -> Iterator[FrameResult]:
+        """As `propagate`, a frame at a time, at constant memory.
+
+        The backward pass, if there is one, comes before the first frame. Its answers wait in a temporary file.
+        """
+        chosen = self.direction(direction)
+        engine = self._loaded()
+        return self._run(engine, chosen)
+
+    def origin(self, direction: Direction = "auto", **settings: object) -> Origin:
+        """What a report says of the results: model, prompts by their hashes, and the settings.
+
+        Args:
+            direction: See `Direction`.
+            **settings: What else the user chose; anything that JSON can express.
+        """
+        model = self._model_now()
+        follower = find_follower(self._follower, encoder=model.entry)
+        return model.origin(
+            follower={"name": follower.name, "sha256": follower.card.sha256},
+            direction=self.direction(direction),
+            memory=self._memory,
+            prompts=self.prompts.describe(),
+            **settings,
+        )
+
+    def direction(self, asked: Direction) -> Direction:
+        """The direction that is taken.
+
+        Raises:
+            UsageError: There is no such direction, or no object was shown.
+        """
+        if asked not in get_args(Direction):
+            raise UsageError(
+                f"direction {asked!r}", why="there is none of this name", fix=f"use {', '.join(get_args(Direction))}"
+            )
+        frames = self.prompts.frames
+        if not frames:
+            raise UsageError(
+                "there is nothing to follow", why="no object was shown", fix="give a mask on one of the frames"
+            )
+        if asked != "auto":
+            return asked
+        return "forward" if frames == (0,) else "both"
+
+    def _run(self, engine: FollowEngine, direction: Direction) -> Iterator[FrameResult]:
+        given, eyes = self.prompts.given(), engine.eyes
+        if direction == "forward":
+            yield from engine.forward(prefetch(eyes.observe(self.source)), given, between=self._memory)
+            return
+        with Spool() as spool:
+            engine.backward(self._blocks(engine), given, between=self._memory, spool=spool)
+            if direction == "backward":
+                yield from engine.told(prefetch(self.source), given, spool=spool)
+            else:
+                frames = prefetch(eyes.observe(self.source))
+                yield from engine.forward(frames, given, between=self._memory, spool=spool)
+
+    def _blocks(self, engine: FollowEngine) -> Iterator[Sequence[Observed]]:
+        """The frames up to the last that was given, the last block first."""
+        count, last = self.source.info.frame_count, self.prompts.frames[-1]
+        for start in range(last // BLOCK * BLOCK, -1, -BLOCK):
+            wanted = range(start, min(start + BLOCK, last + 1))
+            pictures = self.source.select(engine.eyes.needed(wanted, frame_count=count))
+            yield list(engine.eyes.observe(pictures, wanted=wanted))
+
+    def _model_now(self) -> Model:
+        self._model = self._model or self._load()
+        return self._model
+
+    def _loaded(self) -> FollowEngine:
+        if self._engine is None:
+            model = self._model_now()
+            entry = find_follower(self._follower, encoder=model.entry)
+            network = build_follower(entry, encoder=model.entry).to(model.device)
+            self._engine = FollowEngine(model.engine, network)
+        return self._engine
+
+
+def check_memory(count: int) -> None:
+    """Refuse a size of the memory that makes no sense.
+
+    Raises:
+        UsageError: It is negative or above `MAX_BETWEEN`.
+    """
+    if not 0 <= count <= MAX_BETWEEN:
+        raise UsageError(
+            f"memory = {count}",
+            why="time and room grow with the remembered frames",
+            fix=f"use 0 to {MAX_BETWEEN}; {DEFAULT_BETWEEN} is the default",
+        )

@@ -1,0 +1,130 @@
+"""One pass over a video, forward or backward, with the objects that it follows.
+
+The machine holds a bounded memory and, for each object, a state; a step takes one frame and gives one answer. It does
+not know which way time runs.
+
+Shape legend: O objects, h x w cells at stride 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from covos.engines.memory import MemoryBank
+from covos.engines.presence import PresenceTracker
+from covos.models.follow import CovosFollow, View, aggregate, beside
+from covos.types import ObjectStatus
+
+SURE = 12.0
+"""Logit of what the user said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a pass says of one frame.
+
+    Attributes:
+        index: Of the frame.
+        log_odds: O x h x w float32: log-probability of each object over that of the background, at stride 4.
+        objects: In the same order.
+    """
+
+    index: int
+    log_odds: Tensor
+    objects: tuple[ObjectStatus, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Of the objects."""
+        return tuple(each.id for each in self.objects)
+
+
+class Follower:
+    """Follows objects from frame to frame.
+
+    Args:
+        network: In evaluation mode.
+        between: See `MemoryBank`.
+    """
+
+    def __init__(self, network: CovosFollow, *, between: int) -> None:
+        self.network = network
+        self.bank = MemoryBank(between=between)
+        self._trackers: dict[int, PresenceTracker] = {}
+        self._mask_P1HW: Tensor | None = None
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Objects that are followed, in the order in which they were first given."""
+        return tuple(self._trackers)
+
+    def step(self, index: int, view: View, *, given: Mapping[int, Tensor] | None = None) -> Answer:
+        """Follow everything into the next frame.
+
+        Args:
+            index: Of the frame.
+            view: Of it alone.
+            given: Masks from the user, by id: h x w float32 in [0, 1] at stride 4. An id that was not followed yet is
+                from here on.
+        """
+        given = given or {}
+        known = self.ids
+        logits: dict[int, Tensor] = {}
+        statuses: dict[int, ObjectStatus] = {}
+        if known and not set(known) <= set(given):
+            logits, statuses = self._found(view, known)
+        for identity, mask in given.items():
+            if identity in self._trackers:
+                # What was made of it since is what the user has just corrected.
+                self.bank.forget(identity)
+            tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
+            statuses[identity] = tracker.given(empty=not bool((mask > 0.5).any()))
+            logits[identity] = (mask.float() * 2 - 1) * SURE
+        if not logits:
+            height, width = view.s4_BCHW.shape[2:]
+            return Answer(index=index, log_odds=torch.zeros(0, height, width), objects=())
+        ids = self.ids
+        stacked = torch.stack([logits[identity] for identity in ids]).unsqueeze(1)
+        owner = torch.zeros(len(ids), dtype=torch.long, device=stacked.device)
+        log_probability = aggregate(stacked, owner, frames=1)[0]
+        self._remember(index, view, log_probability, owner, statuses, given=bool(given))
+        return Answer(
+            index=index,
+            log_odds=log_probability[1:] - log_probability[:1],
+            objects=tuple(statuses[identity] for identity in ids),
+        )
+
+    def _found(self, view: View, known: tuple[int, ...]) -> tuple[dict[int, Tensor], dict[int, ObjectStatus]]:
+        memory, latest = self.bank.recall(known)
+        assert self._mask_P1HW is not None
+        owner = torch.zeros(len(known), dtype=torch.long, device=self._mask_P1HW.device)
+        decoded = self.network.find(view, memory, latest, beside(self._mask_P1HW, owner), owner)
+        self.bank.note_reading(decoded.affinity_BNM)
+        logits, statuses = {}, {}
+        judged = zip(known, decoded.present_P.sigmoid().tolist(), decoded.quality_P.sigmoid().tolist(), strict=True)
+        for row, (identity, presence, quality) in enumerate(judged):
+            status = self._trackers[identity].judge(presence=presence, quality=quality)
+            statuses[identity] = status
+            logit = decoded.logit_P1HW[row, 0]
+            logits[identity] = logit if status.state == "present" else logit.clamp(max=-SURE)
+        return logits, statuses
+
+    def _remember(
+        self,
+        index: int,
+        view: View,
+        log_probability: Tensor,
+        owner: Tensor,
+        statuses: Mapping[int, ObjectStatus],
+        *,
+        given: bool,
+    ) -> None:
+        self._mask_P1HW = log_probability[1:].exp().unsqueeze(1)
+        both = beside(self._mask_P1HW, owner)
+        recall = self.network.memorise(view, both[:, :1], both[:, 1:], owner)
+        confidence = sum(each.confidence for each in statuses.values()) / len(statuses)
+        self.bank.keep(index, objects=self.ids, recall=recall, given=given, confidence=confidence)

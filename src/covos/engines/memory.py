@@ -1,0 +1,139 @@
+"""What is remembered of a video while objects are followed: a few frames, whatever its length.
+
+Three kinds of frames are kept. *Given* ones, whose masks come from the user, stay for ever; there may be `MAX_GIVEN` of
+them. The *latest* frame is replaced by the next. Of those *between*, at most N are kept: a frame that follows the last
+such one by `APART` frames joins them if its masks are trusted, and when there are too many, the least useful goes: the
+one that the frames since have read least, as in the working memory of XMem (Cheng & Schwing, ECCV 2022, section 3.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from covos.models.follow import Recall
+
+MAX_GIVEN = 64
+"""Frames with masks from the user that one video may have."""
+DEFAULT_BETWEEN = 5
+MAX_BETWEEN = 32
+APART = 5
+"""Frames from one that is kept to the next."""
+TRUSTED = 0.6
+"""A frame whose objects are less sure than this on average is not kept."""
+
+
+@dataclass(slots=True)
+class Kept:
+    """A remembered frame.
+
+    Attributes:
+        index: Of the frame.
+        objects: Ids, in the order of the values.
+        recall: Keys, and values of these objects.
+        read: Sum over later frames of the share of their reading that was in this one.
+        asked: Number of these frames.
+    """
+
+    index: int
+    objects: tuple[int, ...]
+    recall: Recall
+    read: float = 0.0
+    asked: int = 0
+
+    @property
+    def usefulness(self) -> float:
+        """Mean share of the reading; 1 for a frame that was not asked yet."""
+        return self.read / self.asked if self.asked else 1.0
+
+
+@dataclass(slots=True)
+class MemoryBank:
+    """The memory of one pass over a video.
+
+    Attributes:
+        between: Most frames between the given ones and the latest.
+        given: Frames with masks from the user, by index.
+        middle: Frames between.
+        latest: The frame before the current one.
+    """
+
+    between: int
+    given: dict[int, Kept] = field(default_factory=dict)
+    middle: list[Kept] = field(default_factory=list)
+    latest: Kept | None = None
+
+    def __len__(self) -> int:
+        return len(self._frames())
+
+    def keep(self, index: int, *, objects: Sequence[int], recall: Recall, given: bool, confidence: float) -> None:
+        """Remember a frame as the latest, and longer if it is worth it.
+
+        Args:
+            index: Of the frame.
+            objects: Ids, in the order of the values.
+            recall: From `CovosFollow.memorise`.
+            given: Whether a mask of it comes from the user.
+            confidence: Of its masks, in [0, 1].
+        """
+        kept = Kept(index, tuple(objects), recall)
+        self.latest = kept
+        if given:
+            self.given[index] = kept
+            return
+        apart = min((abs(index - other.index) for other in (*self.given.values(), *self.middle)), default=APART)
+        if self.between and confidence >= TRUSTED and apart >= APART:
+            self.middle.append(kept)
+            if len(self.middle) > self.between:
+                # The newest has not been asked yet: it stays.
+                self.middle.remove(min(self.middle, key=lambda each: each.usefulness))
+
+    def forget(self, identity: int) -> None:
+        """Drop what is known of an object outside the given frames: it was corrected."""
+        for kept in [*self.middle, *([self.latest] if self.latest else [])]:
+            if identity in kept.objects:
+                row = kept.objects.index(identity)
+                kept.recall.value_PMC[row, :, -1] = 0
+
+    def recall(self, objects: Sequence[int]) -> tuple[Recall, Recall]:
+        """The whole memory for some objects, and that of the latest frame alone.
+
+        An object that a frame knows nothing of is marked so in its values.
+        """
+        frames = self._frames()
+        assert self.latest is not None, "something is kept before anything is recalled"
+        return Recall.join([_rows(kept, objects) for kept in frames]), _rows(self.latest, objects)
+
+    def note_reading(self, affinity_BNM: Tensor) -> None:
+        """Note which frames the current one has read.
+
+        Args:
+            affinity_BNM: Of one frame to the positions that `recall` gave.
+        """
+        share = (affinity_BNM / affinity_BNM.sum(dim=2, keepdim=True).clamp(min=1e-30)).mean(dim=(0, 1))
+        start = 0
+        for kept in self._frames():
+            stop = start + kept.recall.key_BMK.shape[1]
+            kept.read += float(share[start:stop].sum())
+            kept.asked += 1
+            start = stop
+
+    def _frames(self) -> list[Kept]:
+        frames = [*self.given.values(), *self.middle]
+        if self.latest is not None and not any(self.latest is each for each in frames):
+            frames.append(self.latest)
+        return frames
+
+
+def _rows(kept: Kept, objects: Sequence[int]) -> Recall:
+    if tuple(objects) == kept.objects:
+        return kept.recall
+    value = kept.recall.value_PMC
+    rows = [
+        value[kept.objects.index(identity)] if identity in kept.objects else torch.zeros_like(value[0])
+        for identity in objects
+    ]
+    return Recall(kept.recall.key_BMK, torch.stack(rows))

@@ -1,0 +1,298 @@
+"""covos-follow: given masks of some frames, the masks of the others.
+
+    features of covos-lite -> shared by all objects: keys, context, skips  (`view`)
+    view + an object's mask -> values, a frame of memory                   (`memorise`)
+    view + memory + latest frame -> logits of each object, by themselves   (`find`)
+    logits of all objects of a frame -> one label map                      (`aggregate`)
+
+The plan is that of STCN (Cheng et al., *Rethinking Space-Time Networks with Improved Memory Coverage*, NeurIPS 2021):
+keys belong to frames, are made without any mask and serve queries and memory alike, so an affinity is found once for
+all objects. The encoder is that of covos-lite, and stays as it is: a frame is encoded once for both networks.
+
+The memory is read twice. The long-term reading compares a position with all positions of all remembered frames; the
+short-term one with the neighbourhood of the same position in the latest frame alone (AOT, Yang et al., NeurIPS 2021,
+section 4.2, has a window there; here it is a Gaussian of learned width).
+
+Shape legend: B frames, P pairs of a frame and one of its objects, C channels, K key channels, h x w cells at stride
+16, N = h w positions, M positions of a memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from covos.models.encoders import EfficientNetLite
+from covos.models.layers import pointwise_conv, separable_conv, upsample_to
+from covos.models.lite import Features, LiteConfig
+
+MAX_SCALE = 40.0
+"""Of the affinity: exp(-2 * 40) is still a number in float32, so no position of a memory is ever divided away."""
+EPS = 1e-6
+TINY = 1e-30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowConfig:
+    """Widths of covos-follow, in channels."""
+
+    keys: int = 64
+    context: int = 64
+    mask: tuple[int, int, int] = (16, 32, 64)
+    value: int = 96
+    widths: tuple[int, int, int] = (128, 64, 32)
+    skips: tuple[int, int] = (32, 16)
+
+
+class View(NamedTuple):
+    """What all objects of B frames share."""
+
+    key_BNK: Tensor
+    """Of length 1, float32."""
+    context_BChw: Tensor
+    s8_BCHW: Tensor
+    s4_BCHW: Tensor
+
+
+class Recall(NamedTuple):
+    """What a frame remembers, or several frames one after the other."""
+
+    key_BMK: Tensor
+    value_PMC: Tensor
+    """The last two channels are the mask that the values were made of, and 1 where they are to be believed."""
+
+    @staticmethod
+    def join(recalls: list[Recall]) -> Recall:
+        """One memory that holds the positions of all."""
+        return Recall(
+            torch.cat([recall.key_BMK for recall in recalls], dim=1),
+            torch.cat([recall.value_PMC for recall in recalls], dim=1),
+        )
+
+
+class Decoded(NamedTuple):
+    """What is found of P objects, each by itself."""
+
+    logit_P1HW: Tensor
+    """At stride 4."""
+    present_P: Tensor
+    """Logit: is any of the object to be seen?"""
+    quality_P: Tensor
+    """Logit of the Jaccard index that the mask is expected to have."""
+    read_P2hw: Tensor
+    """The remembered masks as read by the long-term and the short-term affinity, in [0, 1]."""
+    affinity_BNM: Tensor
+    """See `CovosFollow.affinity`."""
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around which the input passes (He et al., CVPR 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(_conv(channels, channels), _conv(channels, channels, active=False))
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """B x channels x H x W -> the same."""
+        return F.relu(x_BCHW + self.body(x_BCHW))
+
+
+class MaskEncoder(nn.Module):
+    """Values of an object: where it is, where the others are, and what is there."""
+
+    def __init__(self, config: FollowConfig) -> None:
+        super().__init__()
+        a, b, c = config.mask
+        self.mask = nn.Sequential(_conv(2, a), _conv(a, b, stride=2), _conv(b, c, stride=2))
+        self.join = pointwise_conv(c + config.context, config.value)
+        self.body = Residual(config.value)
+        self.out = nn.Conv2d(config.value, config.value, 1)
+
+    def forward(self, mask_P1HW: Tensor, others_P1HW: Tensor, context_PChw: Tensor) -> Tensor:
+        """Masks at stride 4 and context at stride 16 -> P x value x h x w."""
+        seen = self.mask(torch.cat([mask_P1HW, others_P1HW], dim=1))
+        value: Tensor = self.out(self.body(self.join(torch.cat([seen, context_PChw], dim=1))))
+        return value
+
+
+class ObjectDecoder(nn.Module):
+    """From what was read for an object at stride 16 to its logit at stride 4."""
+
+    def __init__(self, c_in: int, config: FollowConfig) -> None:
+        super().__init__()
+        a, b, c = config.widths
+        self.s16 = nn.Sequential(pointwise_conv(c_in, a), Residual(a))
+        self.s8 = nn.Sequential(separable_conv(a + config.skips[0], b), separable_conv(b, b))
+        self.s4 = nn.Sequential(separable_conv(b + config.skips[1], c), separable_conv(c, c))
+        self.logit = nn.Conv2d(c, 1, 1)
+        self.judge = nn.Sequential(nn.Linear(2 * a, 64), nn.ReLU(inplace=True), nn.Linear(64, 2))
+
+    def forward(self, x_PChw: Tensor, s8_PCHW: Tensor, s4_PCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns P x 1 x H/4 x W/4 logits, and P x 2 logits of presence and quality."""
+        x = self.s16(x_PChw)
+        judged: Tensor = self.judge(torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1))
+        x = self.s8(torch.cat([upsample_to(x, s8_PCHW.shape[2:]), s8_PCHW], dim=1))
+        x = self.s4(torch.cat([upsample_to(x, s4_PCHW.shape[2:]), s4_PCHW], dim=1))
+        return self.logit(x), judged
+
+
+class CovosFollow(nn.Module):
+    """The network of `covos-follow`. It takes features of covos-lite, and has no encoder of frames of its own.
+
+    Objects are pairs: ``owner_P`` says for each object which of the B frames it belongs to.
+    """
+
+    def __init__(self, config: FollowConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or FollowConfig()
+        c_s4, c_s8, c_s16, _ = EfficientNetLite.channels
+        width = LiteConfig().context + c_s16
+        self.key = nn.Sequential(pointwise_conv(width, 128), nn.Conv2d(128, config.keys, 3, padding=1))
+        self.context = pointwise_conv(width, config.context)
+        self.skip8 = pointwise_conv(c_s8, config.skips[0])
+        self.skip4 = pointwise_conv(c_s4, config.skips[1])
+        self.value = MaskEncoder(config)
+        # Readings of two kinds with their masks and affinities, the context, the latest mask and the others'.
+        self.decoder = ObjectDecoder(2 * config.value + 2 + 2 + config.context + 2, config)
+        # exp(2.3) = 10, as in `covos.models.coattention`.
+        self.log_scale = nn.Parameter(torch.tensor(2.3))
+        # The reach of the short-term reading, in cells of stride 16: e^1.1 = 3 cells, 48 pixels.
+        self.log_reach = nn.Parameter(torch.tensor(1.1))
+
+    @property
+    def scale(self) -> Tensor:
+        """What cosines are multiplied by before the softmax."""
+        return self.log_scale.exp().clamp(max=MAX_SCALE)
+
+    def view(self, features: Features) -> View:
+        """What all objects of a frame share; made once for each frame."""
+        x = torch.cat([features.v_BCHW, features.s16_BCHW], dim=1)
+        # In float32: the norm of a bf16 vector has three digits, and the temperature multiplies its error.
+        key = F.normalize(self.key(x).flatten(2).transpose(1, 2).float(), dim=2)
+        return View(key, self.context(x), self.skip8(features.s8_BCHW), self.skip4(features.s4_BCHW))
+
+    def memorise(self, view: View, mask_P1HW: Tensor, others_P1HW: Tensor, owner_P: Tensor) -> Recall:
+        """Turn frames whose objects are known into memory.
+
+        Args:
+            view: Of B frames.
+            mask_P1HW: At stride 4, in [0, 1]: the share of the cell that the object covers.
+            others_P1HW: The same of all other objects of its frame together.
+            owner_P: Frame of each object.
+        """
+        context = view.context_BChw[owner_P]
+        value = self.value(mask_P1HW.to(context.dtype), others_P1HW.to(context.dtype), context)
+        carried = F.interpolate(mask_P1HW.float(), size=value.shape[2:], mode="area")
+        value_PCM = torch.cat([value.float(), carried, torch.ones_like(carried)], dim=1).flatten(2)
+        return Recall(view.key_BNK, value_PCM.transpose(1, 2))
+
+    def affinity(self, view: View, key_BMK: Tensor) -> Tensor:
+        """How much each position has in common with each position of a memory: B x N x M float32, in (0, 1].
+
+        Not normalised, so that objects that part of the memory knows nothing of can share it (see `read`).
+        """
+        cosine = view.key_BNK @ key_BMK.transpose(1, 2)
+        return torch.exp(self.scale * (cosine - 1))
+
+    def nearby(self, view: View, key_BMK: Tensor) -> Tensor:
+        """The same with the latest frame, N = M, less with distance."""
+        height, width = view.context_BChw.shape[2:]
+        device = view.key_BNK.device
+        y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+        place = torch.stack([y, x], dim=2).flatten(0, 1).float()
+        distance = torch.cdist(place, place) / self.log_reach.exp()
+        return self.affinity(view, key_BMK) * torch.exp(-distance.square().clamp(max=60) / 2)
+
+    def find(self, view: View, memory: Recall, latest: Recall, latest_P2HW: Tensor, owner_P: Tensor) -> Decoded:
+        """Find objects that are remembered.
+
+        Args:
+            view: Of B frames.
+            memory: For the long-term reading; M >= 1 positions.
+            latest: Of the latest frame alone, for the short-term one.
+            latest_P2HW: Each object's mask in the latest frame and that of all others (see `beside`), at stride 4.
+            owner_P: Frame of each object.
+        """
+        # Affinities span many powers of ten, so they are float32 whatever the rest is.
+        with torch.autocast(view.key_BNK.device.type, enabled=False):
+            affinity = self.affinity(view, memory.key_BMK)
+            long = read(affinity, memory.value_PMC, owner_P, scale=self.scale)
+            short = read(self.nearby(view, latest.key_BMK), latest.value_PMC, owner_P, scale=self.scale)
+        context = view.context_BChw[owner_P]
+        cells = context.shape[2:]
+        readings = [reading.transpose(1, 2).reshape(len(reading), -1, *cells) for reading in (long, short)]
+        before = F.interpolate(latest_P2HW.float(), size=cells, mode="area")
+        x = torch.cat([*readings, before, context.float()], dim=1).to(context.dtype)
+        logit, judged = self.decoder(x, view.s8_BCHW[owner_P], view.s4_BCHW[owner_P])
+        judged = judged.float()
+        masks = torch.cat([reading[:, -2:-1] for reading in readings], dim=1)
+        return Decoded(logit.float(), judged[:, 0], judged[:, 1], masks, affinity)
+
+
+def beside(mask_P1HW: Tensor, owner_P: Tensor) -> Tensor:
+    """Each object's mask, and that of all other objects of its frame together: P x 2 x H x W in [0, 1]."""
+    frames = int(owner_P.max()) + 1
+    total = mask_P1HW.new_zeros(frames, *mask_P1HW.shape[1:]).index_add(0, owner_P, mask_P1HW)
+    return torch.cat([mask_P1HW, (total[owner_P] - mask_P1HW).clamp(0, 1)], dim=1)
+
+
+def read(affinity_BNM: Tensor, value_PMC: Tensor, owner_P: Tensor, *, scale: Tensor) -> Tensor:
+    """What each position finds in a memory.
+
+    Args:
+        affinity_BNM: From `CovosFollow.affinity` or `CovosFollow.nearby`.
+        value_PMC: See `Recall`; where the last channel is 0, the object is not looked for.
+        owner_P: Frame of each object.
+        scale: Of the affinity.
+
+    Returns:
+        P x N x C: the mean of the values under the affinity, and in the last channel, in place of the knowledge, the
+        match in [-1, 1]: the log of the mean affinity over the scale, as a cosine.
+    """
+    value, known = value_PMC[..., :-1], value_PMC[..., -1:]
+    summed = affinity_BNM[owner_P] @ torch.cat([value * known, known], dim=2)
+    total = summed[..., -1:]
+    count = known.sum(dim=1, keepdim=True).clamp(min=1)
+    # The tiny constant lets an object of which nothing is known read zeros.
+    match = 1 + torch.log(total / count + TINY) / scale
+    return torch.cat([summed[..., :-1] / (total + TINY), match.clamp(min=-1)], dim=2)
+
+
+def aggregate(logit_P1HW: Tensor, owner_P: Tensor, *, frames: int) -> Tensor:
+    """Soft aggregation: what several objects say of themselves becomes one distribution.
+
+    Oh et al., *Video Object Segmentation using Space-Time Memory Networks*, ICCV 2019, section 3.4: the background's
+    probability is the product of 1 - p_i, and the odds p / (1 - p) of all, background too, are normalised.
+
+    Args:
+        logit_P1HW: Of each object by itself.
+        owner_P: Frame of each object; objects of a frame are neighbours.
+        frames: B.
+
+    Returns:
+        B x (1 + O) x H x W float32 log-probabilities of the background and the O objects of the frame with the most;
+        of objects that a frame does not have, minus a lot.
+    """
+    owners = owner_P.tolist()
+    places = [sum(owner == other for other in owners[:index]) for index, owner in enumerate(owners)]
+    most = max(places, default=-1) + 1
+    height, width = logit_P1HW.shape[2:]
+    logit = logit_P1HW[:, 0].float().clamp(-15, 15)
+    log_absent = F.logsigmoid(-logit)
+    background = logit.new_zeros(frames, height, width).index_add(0, owner_P, log_absent).clamp(min=-30, max=-EPS)
+    odds = logit.new_full((frames, 1 + most, height, width), -60.0)
+    odds[:, 0] = background - torch.log(-torch.expm1(background))
+    odds[owner_P, torch.tensor(places, device=logit.device, dtype=torch.long) + 1] = logit
+    return F.log_softmax(odds, dim=1)
+
+
+def _conv(c_in: int, c_out: int, *, stride: int = 1, active: bool = True) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1, bias=False),
+        nn.BatchNorm2d(c_out),
+        nn.ReLU(inplace=True) if active else nn.Identity(),
+    )

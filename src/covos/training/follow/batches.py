@@ -1,0 +1,89 @@
+"""Batches of clips made on the fly: the batch of a step depends on the seed, the step and the process alone.
+
+Shape legend: B clips, K frames of a clip, O objects of the clip with the most, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from covos.data import Dataset
+from covos.errors import InputError
+from covos.training.distributed import ALONE, Team
+from covos.training.follow.clips import draw_clip
+from covos.training.follow.recipe import FollowRecipe
+from covos.training.lite.batches import make_pool
+
+
+class ClipBatch(NamedTuple):
+    """The clips of one step."""
+
+    image: Tensor
+    """B x K x 3 x H x W uint8 RGB."""
+    target: Tensor
+    """B x O x K x H/4 x W/4 float32 in [0, 1]; all zero for objects that a clip does not have."""
+    weight: Tensor
+    """B x K x H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void."""
+    motion: Tensor
+    """B x K x 4 x H/4 x W/4 float32; all zero for clips whose motion is not known."""
+    exists: Tensor
+    """B x O bool: whether the clip has the object."""
+
+    def to(self, device: torch.device) -> ClipBatch:
+        """The batch on a device."""
+        return ClipBatch(*(part.to(device) for part in self))
+
+
+class ClipBatches(TorchDataset[ClipBatch]):
+    """Item s is the batch of step s.
+
+    Args:
+        datasets: What to train on.
+        recipe: Sizes, shares and the seed.
+        team: Of processes that share each step; each draws its own clips.
+
+    Raises:
+        InputError: There is nothing to train on.
+    """
+
+    def __init__(self, datasets: Sequence[Dataset], recipe: FollowRecipe, *, team: Team = ALONE) -> None:
+        self.recipe = recipe
+        self.team = team
+        self.moving = make_pool(datasets, kind="video")
+        self.still = make_pool(datasets, kind="image")
+        if self.moving is None and self.still is None:
+            raise InputError(
+                "nothing to train on",
+                why="the data sets have no annotated frame",
+                fix="look at them with: covos data inspect ROOT",
+            )
+
+    def __len__(self) -> int:
+        return self.recipe.steps
+
+    def __getitem__(self, step: int) -> ClipBatch:
+        recipe = self.recipe
+        rng = np.random.default_rng((recipe.seed, step, self.team.rank))
+        frames = int(rng.choice(recipe.clip_sizes))
+        clips = [
+            draw_clip(self.moving, self.still, frames=frames, recipe=recipe, rng=rng)
+            for _ in range(recipe.clips_per_step // self.team.size)
+        ]
+        most = max(1, *(len(clip.masks) for clip in clips))
+        cells = clips[0].valid.shape[1:]
+        target = np.zeros((len(clips), most, frames, *cells), np.float32)
+        for row, clip in enumerate(clips):
+            target[row, : len(clip.masks)] = clip.masks
+        return ClipBatch(
+            torch.from_numpy(np.stack([clip.images for clip in clips])).permute(0, 1, 4, 2, 3),
+            torch.from_numpy(target),
+            torch.from_numpy(np.stack([clip.valid for clip in clips])),
+            torch.from_numpy(np.stack([clip.motion for clip in clips])).permute(0, 1, 4, 2, 3),
+            torch.tensor([[k < len(clip.masks) for k in range(most)] for clip in clips]),
+        )

@@ -1,0 +1,66 @@
+"""What a training of covos-follow does, as one frozen value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from covos.training.base import Recipe, check_division
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowRecipe(Recipe):
+    """Settings of a training of covos-follow, beside those of `Recipe`. All sizes in pixels.
+
+    The optimiser is AdamW; norms, biases and the temperature are not decayed. The encoder is not trained.
+
+    Attributes:
+        encoder: The covos-lite whose features it works on: a name, or a .safetensors file.
+        encoder_sha256: Of the encoder's weights. Left empty, it is filled in; the card then says which it was.
+        clips_per_step: Clips in a batch.
+        clip_sizes: Each step draws the number of frames in its clips from these.
+        most_objects: That are followed in a clip.
+        video_share: Share of the clips whose scene is a video; the scene of the others is a still picture that a
+            camera moves over.
+        crowd_share: Share of the video clips over which further objects, cut out of still pictures, are moved. Over
+            still pictures they always are.
+        motion_share: Share of the clips whose motion is known (see `covos.engines.motion`).
+        max_gap: Most annotated frames from one frame of a video clip to the next.
+        crop: (height, width) of the training frames.
+        zoom: Range of the window's width over that of the largest window that fits the picture.
+        read_weight: Weight of the loss on the masks as read from the memory.
+        judge_weight: Weight of the loss on presence and expected quality.
+    """
+
+    model: Literal["follow"] = "follow"
+    encoder: str = "covos-lite"
+    encoder_sha256: str = ""
+    clips_per_step: int
+    clip_sizes: tuple[int, ...]
+    most_objects: int
+    video_share: float
+    crowd_share: float
+    motion_share: float
+    max_gap: int
+    crop: tuple[int, int]
+    zoom: tuple[float, float]
+    read_weight: float
+    judge_weight: float
+
+    def __post_init__(self) -> None:
+        # Not super(): a dataclass with slots is another class than the one that its methods were defined in.
+        Recipe.__post_init__(self)
+        for name in ("steps", "clips_per_step", "most_objects", "max_gap"):
+            self.require(name, at_least=1)
+        for name in ("video_share", "crowd_share", "motion_share"):
+            self.require_share(name)
+        if any(side < 32 or side % 32 for side in self.crop):
+            self.refuse("crop", "the encoder halves the frame five times", "use multiples of 32")
+        if not 0 < self.zoom[0] <= self.zoom[1]:
+            self.refuse("zoom", "it is a range of positive numbers", "write [least, most]")
+        if not self.clip_sizes or min(self.clip_sizes) < 2:
+            self.refuse("clip_sizes", "the first frame is given and at least one is to be found", "use 2 or more")
+
+    def check_division(self, *, processes: int) -> None:
+        """Refuse a number of processes that a step's clips cannot be divided among."""
+        check_division("clips", self.clips_per_step, processes=processes, accumulate=self.accumulate)

@@ -1,0 +1,153 @@
+"""``covos segment --mask``: from a mask file to the outputs, and what is refused before anything is loaded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covos import api
+from covos.api import load_model
+from covos.api.batch import segment_to_folders
+from covos.api.following import Following, MaskFile, show_files
+from covos.cli import main
+from covos.cli.prompting import mask_file
+from covos.masks import read_label_map, write_label_map
+from covos.outputs.journal import Journal
+
+SIZE = (48, 64)
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def follower(random_follower: Path) -> Path:
+    return random_follower
+
+
+@pytest.fixture
+def mask(tmp_path: Path) -> Path:
+    """Objects 2 and 5."""
+    labels = np.zeros(SIZE, np.uint8)
+    labels[12:28, :16], labels[30:44, 40:60] = 2, 5
+    write_label_map(tmp_path / "first.png", labels)
+    return tmp_path / "first.png"
+
+
+def run(clip: Path, out: Path, *more: str) -> int:
+    return main(["segment", str(clip), "-o", str(out), "--device", "cpu", "--precision", "fp32", "-q", *more])
+
+
+def test_a_mask_is_followed_into_every_frame(clip: Path, mask: Path, follower: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run(clip, out, "--mask", str(mask), "--follower", str(follower)) == 0
+    written = sorted((out / "masks").glob("*.png"))
+    assert len(written) == 8
+    np.testing.assert_array_equal(read_label_map(written[0]), read_label_map(mask))
+    report = json.loads((out / "report.json").read_text())
+    assert report["settings"]["follower"]["name"] == "covos-follow"
+    assert report["settings"]["direction"] == "forward"
+    prompts = [(each["frame"], each["object"], each["given_as"]) for each in report["settings"]["prompts"]]
+    assert prompts == [(0, 2, "first.png"), (0, 5, "first.png")]
+    for row in report["frames"]:
+        assert set(row["states"]) == {"2", "5"}
+        for identity, said in row["states"].items():
+            assert said["state"] in {"present", "occluded", "lost"}
+            assert 0 <= said["confidence"] <= 1
+            assert said["state"] == "present" or int(identity) not in row["objects"]
+    assert report["frames"][0]["states"]["2"] == {"state": "present", "confidence": 1.0}
+
+
+def test_a_stopped_run_goes_on_and_ends_the_same(
+    clip: Path, mask: Path, follower: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ["--mask", str(mask), "--mask", f"{mask}@6", "--follower", str(follower), "-f", "palette"]
+    assert run(clip, tmp_path / "whole", *options) == 0
+    append, count = Journal.append, 0
+
+    def stopping(journal: Journal, record: object) -> None:
+        nonlocal count
+        count += 1
+        if count == 6:
+            raise KeyboardInterrupt
+        append(journal, record)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "append", stopping)
+        assert run(clip, tmp_path / "out", *options) == 130
+    assert run(clip, tmp_path / "out", *options) == 0
+    whole, out = (json.loads((tmp_path / name / "report.json").read_text()) for name in ("whole", "out"))
+    assert out["totals"]["resumed"] == 4
+    assert [row["states"] for row in out["frames"]] == [row["states"] for row in whole["frames"]]
+    for path in sorted((tmp_path / "whole" / "masks").iterdir()):
+        assert path.read_bytes() == (tmp_path / "out" / "masks" / path.name).read_bytes()
+
+
+def test_other_prompts_are_another_run(clip: Path, mask: Path, follower: Path, tmp_path: Path, capsys: Capture) -> None:
+    out = tmp_path / "out"
+    options = ["--follower", str(follower), "-f", "palette"]
+    assert run(clip, out, "--mask", str(mask), *options) == 0
+    labels = read_label_map(mask)
+    labels[0, 0] = 2
+    write_label_map(mask, labels)
+    assert run(clip, out, "--mask", str(mask), *options) == 2
+    assert "prompts" in capsys.readouterr().err
+
+
+def test_what_is_wrong_is_said_before_the_model_loads(
+    clip: Path, mask: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unloaded(*_: object, **__: object) -> None:
+        raise AssertionError("the model was loaded")
+
+    monkeypatch.setattr(api, "load_model", unloaded)
+    out = tmp_path / "out"
+    write_label_map(tmp_path / "small.png", np.ones((24, 32), np.uint8))
+    write_label_map(tmp_path / "empty.png", np.zeros(SIZE, np.uint8))
+    for options, code, said in [
+        (["--mask", f"{mask}@99"], 2, "frame 99 does not exist"),
+        (["--mask", str(tmp_path / "small.png")], 3, "the mask is 32x24, the frame 64x48"),
+        (["--mask", str(tmp_path / "empty.png")], 3, "shows no object"),
+        (["--mask", str(tmp_path / "none.png")], 3, "none.png"),
+        (["--mask", str(mask), "--mask", str(mask)], 2, "object 2 is given twice on frame 0"),
+        (["--mask", f"{mask}:3"], 2, "cannot be object 3"),
+        (["--mask", str(mask), "--memory", "99"], 2, "memory = 99"),
+        (["--mask", str(mask), "--refine", "guided"], 2, "where objects are followed"),
+        ([str(clip), "--mask", str(mask)], 2, "masks for 2 inputs"),
+        (["--resize-masks"], 2, "--resize-masks without --mask"),
+        (["--direction", "both"], 2, "--direction both without --mask"),
+    ]:
+        assert run(clip, out, *options) == code, options
+        assert said in capsys.readouterr().err, options
+    assert not out.exists()
+
+
+def test_the_ways_to_name_a_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert mask_file("a.png") == MaskFile(path=Path("a.png"))
+    assert mask_file("a.png@12") == MaskFile(path=Path("a.png"), frame=12)
+    assert mask_file("a.png:3") == MaskFile(path=Path("a.png"), object=3)
+    assert mask_file("b/a@home.png@12:3") == MaskFile(path=Path("b/a@home.png"), frame=12, object=3)
+    Path("odd@1:2").touch()
+    assert mask_file("odd@1:2") == MaskFile(path=Path("odd@1:2"))
+
+
+def test_a_batch_with_a_mask_that_fits_one_of_its_inputs(
+    make_clip: Callable[..., Path], mask: Path, follower: Path, tmp_path: Path
+) -> None:
+    clips = [make_clip("a.mp4", frames=3), make_clip("b.mp4", frames=3, height=64)]
+    outcomes = list(
+        segment_to_folders(
+            [str(clip) for clip in clips],
+            output=tmp_path / "out",
+            load=lambda: load_model(device="cpu", precision="fp32"),
+            formats=("palette",),
+            follow=Following(show=show_files([MaskFile(path=mask)]), follower=follower),
+        )
+    )
+    assert outcomes[0].saved is not None
+    assert outcomes[0].saved.frames == 3
+    assert outcomes[1].error is not None
+    assert "the frame 64x64" in str(outcomes[1].error)

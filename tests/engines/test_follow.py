@@ -1,0 +1,236 @@
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from covos.engines.follow import FollowEngine, given_frames, result_of
+from covos.engines.follower import SURE, Answer, Follower
+from covos.engines.fusion import FADING, fuse
+from covos.engines.memory import MemoryBank
+from covos.engines.motion import Observed
+from covos.engines.spool import STEP, Spool
+from covos.engines.unsupervised import UnsupervisedEngine
+from covos.models.follow import CovosFollow, FollowConfig
+from covos.models.lite import CovosLite
+from covos.types import Frame, ObjectStatus
+
+SIZE = (64, 96)
+
+
+@pytest.fixture(scope="module")
+def engine() -> FollowEngine:
+    torch.manual_seed(0)
+    eyes = UnsupervisedEngine(
+        CovosLite().eval(), device=torch.device("cpu"), precision=torch.float32, area=SIZE[0] * SIZE[1], batch=3
+    )
+    network = CovosFollow(FollowConfig(mask=(4, 4, 4), value=8, widths=(8, 8, 8), context=8)).eval()
+    # Random weights judge at random; these always see the object.
+    torch.nn.init.constant_(network.decoder.judge[2].bias, 5.0)
+    return FollowEngine(eyes, network)
+
+
+def frames(count: int) -> Iterator[Frame]:
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    for index in range(count):
+        yield Frame(
+            index=index, stem=f"{index:05}", image=np.roll(noise, index, axis=1), pts=index, time_base=Fraction(1, 25)
+        )
+
+
+def observed(count: int) -> list[Observed]:
+    return [Observed(frame=frame, motion=None) for frame in frames(count)]
+
+
+def box(top: int, left: int, height: int = 20, width: int = 20) -> np.ndarray:
+    mask = np.zeros(SIZE, bool)
+    mask[top : top + height, left : left + width] = True
+    return mask
+
+
+def status(identity: int = 1, state: str = "present", confidence: float = 0.5) -> ObjectStatus:
+    return ObjectStatus(id=identity, state=state, confidence=confidence)  # type: ignore[arg-type]
+
+
+def test_masks_of_the_user_come_out_as_they_went_in(engine: FollowEngine) -> None:
+    given = {0: {4: box(3, 5), 9: box(30, 50)}, 3: {4: box(10, 10)}}
+    results = list(engine.forward(observed(6), given, between=2))
+    assert [result.frame.index for result in results] == list(range(6))
+    np.testing.assert_array_equal(results[0].labels == 4, given[0][4])
+    np.testing.assert_array_equal(results[0].labels == 9, given[0][9])
+    np.testing.assert_array_equal(results[3].labels == 4, given[3][4])
+    assert {int(i) for result in results for i in np.unique(result.labels)} <= {0, 4, 9}
+    for result in results:
+        assert result.labels.shape == result.probability.shape == SIZE
+        assert [each.id for each in result.objects] == [4, 9]
+
+
+def test_before_the_first_mask_there_is_nothing(engine: FollowEngine) -> None:
+    results = list(engine.forward(observed(5), {3: {1: box(5, 5)}}, between=2))
+    for result in results[:3]:
+        assert not result.labels.any()
+        assert not result.probability.any()
+        assert result.objects == ()
+    assert results[3].labels.any()
+
+
+def test_an_object_may_appear_late(engine: FollowEngine) -> None:
+    results = list(engine.forward(observed(6), {0: {1: box(5, 5)}, 4: {2: box(30, 60)}}, between=2))
+    assert [len(result.objects) for result in results] == [1, 1, 1, 1, 2, 2]
+    np.testing.assert_array_equal(results[4].labels == 2, box(30, 60))
+
+
+def test_the_size_of_a_batch_changes_nothing(engine: FollowEngine) -> None:
+    given = {1: {1: box(5, 5)}}
+    whole = list(engine.forward(observed(7), given, between=2))
+    engine.eyes.batch, before = 1, engine.eyes.batch
+    single = list(engine.forward(observed(7), given, between=2))
+    engine.eyes.batch = before
+    for one, other in zip(whole, single, strict=True):
+        np.testing.assert_allclose(one.probability, other.probability, atol=1e-3)
+
+
+def test_memory_is_bounded_whatever_the_length(engine: FollowEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    original = MemoryBank.recall
+
+    def recall(self: MemoryBank, objects: tuple[int, ...]) -> object:
+        found = original(self, objects)
+        seen.append(found[0].value_PMC.shape[1])
+        return found
+
+    monkeypatch.setattr(MemoryBank, "recall", recall)
+    monkeypatch.setattr("covos.engines.memory.TRUSTED", 0.0)
+    list(engine.forward(observed(60), {0: {1: box(5, 5)}, 20: {2: box(30, 40)}}, between=3))
+    positions = SIZE[0] // 16 * SIZE[1] // 16
+    assert max(seen) == (2 + 3 + 1) * positions
+    assert set(seen[40:]) <= {(2 + 3 + 1) * positions, (2 + 3) * positions}
+
+
+def test_a_lost_object_leaves_an_empty_mask_and_a_flag(engine: FollowEngine) -> None:
+    network = engine.network
+    with torch.no_grad():
+        network.decoder.judge[2].bias.fill_(-5.0)
+    try:
+        results = list(engine.forward(observed(32), {0: {1: box(5, 5)}}, between=2))
+    finally:
+        with torch.no_grad():
+            network.decoder.judge[2].bias.fill_(5.0)
+    assert results[0].labels.any()
+    for result in results[1:]:
+        assert not result.labels.any()
+        assert result.probability.max() < 0.01
+    assert [results[k].objects[0].state for k in (0, 1, 25, 26, 31)] == [
+        "present", "occluded", "occluded", "lost", "lost",
+    ]  # fmt: skip
+
+
+def test_backward_answers_reach_the_frames_before_the_first_mask(engine: FollowEngine) -> None:
+    given = {5: {1: box(5, 5), 2: box(30, 50)}}
+    every = observed(8)
+    with Spool() as spool:
+        engine.backward([every[3:6], every[:3]], given, between=2, spool=spool)
+        assert len(spool) == 6
+        results = list(engine.forward(every, given, between=2, spool=spool))
+    assert all([each.id for each in result.objects] == [1, 2] for result in results)
+    assert results[0].probability.any()
+    np.testing.assert_array_equal(results[5].labels == 1, box(5, 5))
+
+
+def test_backward_is_forward_on_the_reversed_clip(engine: FollowEngine) -> None:
+    every = observed(5)
+    reversed_ = [
+        Observed(frame=replace(each.frame, index=4 - each.frame.index), motion=None) for each in reversed(every)
+    ]
+    with Spool() as spool:
+        engine.backward([every[2:], every[:2]], {4: {1: box(5, 5)}}, between=2, spool=spool)
+        back = [spool.get(index) for index in range(5)]
+    with engine.eyes.computing():
+        follower = Follower(engine.network, between=2)
+        answers = [engine._step(follower, o.frame, view, {0: {1: box(5, 5)}}) for o, view in engine._views(reversed_)]
+    for index, answer in enumerate(answers):
+        kept = back[4 - index]
+        assert kept is not None
+        torch.testing.assert_close(kept.log_odds, answer.log_odds.clamp(-127 * STEP, 127 * STEP), atol=STEP, rtol=0)
+
+
+def test_a_spool_gives_back_what_it_was_given() -> None:
+    with Spool() as spool:
+        odds = torch.linspace(-15, 15, 24).view(2, 3, 4)
+        spool.put(Answer(index=7, log_odds=odds, objects=(status(1), status(5, "lost", 0.25))))
+        spool.put(Answer(index=8, log_odds=torch.zeros(0, 3, 4), objects=()))
+        back, none = spool.get(7), spool.get(8)
+        assert back is not None
+        assert none is not None
+        torch.testing.assert_close(back.log_odds, odds, atol=STEP / 2, rtol=0)
+        assert back.objects[1] == status(5, "lost", 0.25)
+        assert none.log_odds.shape == (0, 3, 4)
+        assert spool.get(9) is None
+
+
+def test_a_spool_lives_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    original = tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **kw: opened.append(original(**kw)) or opened[-1])
+    with Spool() as spool:
+        spool.put(Answer(index=0, log_odds=torch.zeros(1, 64, 112), objects=(status(),)))
+    assert opened[0].closed
+
+
+def test_fusion_weighs_by_confidence_and_distance() -> None:
+    forward = Answer(index=10, log_odds=torch.full((1, 2, 2), 4.0), objects=(status(confidence=0.5),))
+    backward = Answer(index=10, log_odds=torch.full((1, 2, 2), -4.0), objects=(status(confidence=0.5),))
+    middle = fuse(forward, backward, given={1: (0, 20)})
+    torch.testing.assert_close(middle.log_odds, torch.zeros(1, 2, 2))
+    near = fuse(forward, backward, given={1: (8, 20)})
+    first, second = np.exp(-2 / FADING), np.exp(-10 / FADING)
+    assert float(near.log_odds[0, 0, 0]) == pytest.approx(4 * (first - second) / (first + second), rel=1e-5)
+    sure = fuse(
+        Answer(index=10, log_odds=forward.log_odds, objects=(status(confidence=1.0),)), backward, given={1: (0, 20)}
+    )
+    assert float(sure.log_odds[0, 0, 0]) == pytest.approx(4 / 3, rel=1e-5)
+    assert sure.objects[0].confidence == pytest.approx((1 + 0.25) / 1.5)
+
+
+def test_fusion_takes_an_object_that_one_pass_alone_has() -> None:
+    forward = Answer(index=3, log_odds=torch.full((1, 2, 2), 4.0), objects=(status(1),))
+    backward = Answer(
+        index=3,
+        log_odds=torch.stack([torch.full((2, 2), 2.0), torch.full((2, 2), 1.0)]),
+        objects=(status(2), status(1)),
+    )
+    found = fuse(forward, backward, given={1: (0, 9), 2: (8,)})
+    assert found.ids == (1, 2)
+    assert float(found.log_odds[1, 0, 0]) == pytest.approx(2.0)
+
+
+def test_fusion_lets_the_weightier_pass_say_that_an_object_is_gone() -> None:
+    forward = Answer(
+        index=10, log_odds=torch.full((1, 2, 2), -SURE), objects=(status(state="occluded", confidence=0.9),)
+    )
+    backward = Answer(index=10, log_odds=torch.full((1, 2, 2), 12.0), objects=(status(confidence=0.1),))
+    found = fuse(forward, backward, given={1: (9, 40)})
+    assert found.objects[0].state == "occluded"
+    assert float(found.log_odds.max()) <= -SURE
+
+
+def test_objects_that_compete_for_a_pixel_are_compared() -> None:
+    (frame,) = frames(1)
+    odds = torch.full((2, 16, 24), -8.0)
+    odds[0, 2:8, 2:8], odds[1, 5:12, 5:12] = 3.0, 5.0
+    result = result_of(frame, Answer(index=0, log_odds=odds, objects=(status(3), status(200))), {})
+    assert result.labels[14, 14] == 3
+    assert result.labels[24, 24] == 200
+    assert result.labels[60, 90] == 0
+    assert result.probability[24, 24] > 0.99
+    assert result.probability[60, 90] < 0.01
+
+
+def test_where_each_object_was_given() -> None:
+    mask = box(0, 0)
+    assert given_frames({9: {1: mask}, 0: {1: mask, 2: mask}}) == {1: (0, 9), 2: (0,)}

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from covos.data import open_collection
+from covos.errors import CheckpointError, InputError, UsageError
+from covos.models.card import read_card
+from covos.models.registry import build_follower, find_model
+from covos.training.follow.batches import ClipBatches
+from covos.training.follow.clips import MIN_CELLS
+from covos.training.follow.recipe import FollowRecipe
+from covos.training.follow.scenes import Picture, Sprite, draw_sprite, lay_over, recoloured
+from covos.training.follow.task import FollowTask
+from covos.training.registry import load_recipe
+
+CROP = (64, 96)
+SMALL = (
+    "steps=2", "clips_per_step=2", "clip_sizes=[3]", "crop=[64, 96]", "validate_every=2", "checkpoint_every=2",
+    "warmup=0",
+)  # fmt: skip
+
+
+def recipe(**changes: object) -> FollowRecipe:
+    loaded = load_recipe("follow", overrides=SMALL)
+    assert isinstance(loaded, FollowRecipe)
+    return replace(loaded, **changes)
+
+
+def batches(*roots: Path, **changes: object) -> ClipBatches:
+    return ClipBatches([dataset for root in roots for dataset in open_collection(root)], recipe(**changes))
+
+
+@pytest.mark.parametrize("video_share", [0.0, 1.0])
+def test_the_objects_of_a_clip_hide_one_another_and_are_there_from_the_start(
+    tianchi: Path, stills: Path, video_share: float
+) -> None:
+    made = batches(tianchi, stills, video_share=video_share, crowd_share=1.0, clips_per_step=4)
+    for step in range(3):
+        batch = made[step]
+        clips, objects, frames = batch.target.shape[:3]
+        assert (clips, frames) == (4, 3)
+        assert batch.image.shape == (4, 3, 3, *CROP)
+        assert batch.target.shape[3:] == batch.weight.shape[2:] == (16, 24)
+        assert batch.motion.shape == (4, 3, 4, 16, 24)
+        assert bool(batch.exists.any(dim=1).all())
+        assert float(batch.target.sum(dim=1).max()) <= 1 + 1e-5, "no cell belongs to more than it has"
+        first = batch.target[:, :, 0].sum(dim=(2, 3))
+        assert bool((first[batch.exists] >= MIN_CELLS).all())
+        assert not batch.target[~batch.exists].any()
+        assert objects <= 3
+
+
+def test_each_person_of_a_video_is_an_object(tianchi: Path) -> None:
+    made = batches(tianchi, video_share=1.0, crowd_share=0.0, zoom=(1.0, 1.0))
+    most = max(int(made[step].exists.sum(dim=1).max()) for step in range(6))
+    assert most >= 2
+
+
+def test_a_step_is_the_same_whenever_it_is_made(tianchi: Path, stills: Path) -> None:
+    one, other = batches(tianchi, stills)[1], batches(tianchi, stills)[1]
+    for a, b in zip(one, other, strict=True):
+        assert torch.equal(a, b)
+    assert not torch.equal(one.image, batches(tianchi, stills)[0].image[:, : one.image.shape[1]])
+
+
+def test_motion_is_known_or_all_zero(tianchi: Path, stills: Path) -> None:
+    assert not batches(tianchi, stills, motion_share=0.0)[0].motion.any()
+    assert bool(batches(tianchi, stills, motion_share=1.0)[0].motion.flatten(1).any(dim=1).all())
+
+
+def sprite(left: float, *, followed: bool = True) -> Sprite:
+    picture = Picture(np.full((10, 10, 3), 200, np.uint8), np.ones((10, 10), np.float32))
+    return Sprite(picture=picture, matrices=(np.array([[1.0, 0, left], [0, 1, 4]]),), bends=None, followed=followed)
+
+
+def test_a_later_sprite_hides_what_lies_below() -> None:
+    ground = np.zeros((20, 40, 3), np.uint8)
+    image, _, first = lay_over(ground, [], sprite(5), frame=0)
+    image, (first,), second = lay_over(image, [first], sprite(10), frame=0)
+    assert first[8, 6] == 1
+    assert first[8, 12] == 0
+    assert second[8, 12] == 1
+    assert image[8, 6, 0] == 200
+    assert image[8, 30, 0] == 0
+    assert not ground.any(), "the picture below is left as it was"
+
+
+def test_a_sprite_beyond_the_border_leaves_no_mask() -> None:
+    ground = np.zeros((20, 40, 3), np.uint8)
+    image, _, mask = lay_over(ground, [], sprite(400), frame=0)
+    assert not mask.any()
+    assert image is ground
+
+
+def test_objects_leave_and_some_return() -> None:
+    picture = Picture(np.full((40, 40, 3), 200, np.uint8), np.ones((40, 40), np.float32))
+    rng = np.random.default_rng(0)
+    patterns = set()
+    for _ in range(200):
+        drawn = draw_sprite(picture, frames=5, size=CROP, followed=True, bend=False, rng=rng)
+        seen = [lay_over(np.zeros((*CROP, 3), np.uint8), [], drawn, frame=k)[2].any() for k in range(5)]
+        patterns.add("".join("x" if each else "." for each in seen))
+    assert "xxxxx" in patterns
+    assert any(pattern.startswith("x") and ".x" in pattern for pattern in patterns), "gone and back"
+    assert any(pattern.endswith("..") for pattern in patterns), "gone for good"
+
+
+def test_a_look_alike_has_the_same_form_mirrored() -> None:
+    alpha = np.zeros((4, 6), np.float32)
+    alpha[:, :2] = 1
+    twin = recoloured(Picture(np.full((4, 6, 3), 90, np.uint8), alpha), rng=np.random.default_rng(1))
+    np.testing.assert_array_equal(twin.alpha, alpha[:, ::-1])
+    assert (twin.image != 90).any()
+
+
+def test_a_short_run_leaves_weights_that_belong_to_their_encoder(
+    tmp_path: Path, tianchi: Path, stills: Path, run: Callable[..., list[object]]
+) -> None:
+    seen = run("follow", tmp_path / "run", *SMALL, "ratio=0.5", data=(tianchi, stills))
+    assert [each.step for each in seen] == [1, 2]  # type: ignore[attr-defined]
+    measured = seen[-1].validation  # type: ignore[attr-defined]
+    assert measured is not None
+    assert 0 <= measured.j <= 1
+    card = read_card(tmp_path / "run" / "last.safetensors")
+    assert card is not None
+    assert (card.name, card.architecture) == ("covos-follow", "follow")
+    eyes = find_model("covos-lite")
+    assert card.recipe["encoder_sha256"] == eyes.card.sha256
+    build_follower(find_model(tmp_path / "run" / "last.safetensors"), encoder=eyes)
+
+
+def test_a_run_of_another_encoder_is_not_continued(
+    tmp_path: Path, tianchi: Path, run: Callable[..., list[object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("follow", tmp_path / "run", *SMALL, data=(tianchi,))
+    original = find_model
+
+    def other(name: str | Path) -> object:
+        entry = original(name)
+        return replace(entry, card=replace(entry.card, sha256="f" * 64))
+
+    monkeypatch.setattr("covos.training.follow.task.find_model", other)
+    monkeypatch.setattr("covos.training.follow.task.verify", lambda entry: None)
+    monkeypatch.setattr("covos.models.registry.verify", lambda entry: None)
+    with pytest.raises(CheckpointError, match="another recipe"):
+        run("follow", tmp_path / "run", *SMALL, data=(tianchi,))
+
+
+def test_losses_are_numbers_and_reach_every_weight(tianchi: Path, stills: Path) -> None:
+    datasets = [dataset for root in (tianchi, stills) for dataset in open_collection(root)]
+    task = FollowTask(recipe(), datasets)
+    network = task.make_network().train()
+    losses = task.losses(network, task.batches()[0], precision=torch.float32)
+    assert set(losses) == {"total", "mask", "read", "judge"}
+    assert all(math.isfinite(float(value.detach())) for value in losses.values())
+    losses["total"].backward()
+    idle = [name for name, parameter in network.named_parameters() if parameter.grad is None]
+    assert idle == []
+    assert all(parameter.grad is None for parameter in task.eyes.parameters())
+
+
+def test_pictures_show_each_clip_in_a_row(tianchi: Path, stills: Path) -> None:
+    datasets = [dataset for root in (tianchi, stills) for dataset in open_collection(root)]
+    task = FollowTask(recipe(), datasets)
+    shown = task.pictures(task.make_network().eval(), task.batches()[0])
+    assert shown.shape == (3, 2 * CROP[0], 3 * CROP[1])
+    assert shown.dtype == torch.uint8
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("crop", (60, 96)), ("clip_sizes", (1,)), ("zoom", (1.0, 0.5)), ("video_share", 2.0)]
+)
+def test_settings_that_make_no_sense_are_refused(field: str, value: object) -> None:
+    with pytest.raises(UsageError, match=field):
+        recipe(**{field: value})
+
+
+def test_an_encoder_of_another_hash_is_refused(tianchi: Path) -> None:
+    with pytest.raises(UsageError, match="not the encoder that the recipe names"):
+        FollowTask(recipe(encoder_sha256="0" * 64), list(open_collection(tianchi)))
+
+
+def test_data_without_objects_is_refused(tianchi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("covos.training.follow.clips.MIN_CELLS", 1e9)
+    with pytest.raises(InputError, match="nothing to follow"):
+        batches(tianchi)[0]
