@@ -63,9 +63,14 @@ def _measure(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """J and F of each frame with each refinement: frames x choices x 2."""
     records = video.frames
-    references = model.engine.remember(_frames(records, uniform_references(len(records), references=REFERENCES)))
+    engine, count = model.engine, len(records)
+    chosen, wanted = uniform_references(count, references=REFERENCES), range(1, count - 1, every)
+    references = engine.remember(
+        engine.observe(_frames(records, engine.needed(chosen, frame_count=count)), wanted=chosen)
+    )
+    observed = engine.observe(_frames(records, engine.needed(wanted, frame_count=count)), wanted=wanted)
     scores = []
-    for result in model.engine.stream(_frames(records, range(1, len(records) - 1, every)), references):
+    for result in engine.stream(observed, references):
         foreground, valid = read_foreground(video, records[result.frame.index])
         row = []
         for choice in CHOICES:

@@ -62,6 +62,13 @@ def test_layouts(tmp_path: Path, masks, expected, layout: str) -> None:
     assert numbers(evaluate(root, tmp_path / "truth", protocol="davis2017-semi")) == expected
 
 
+def test_another_sequence_does_not_stand_for_the_only_one(tmp_path: Path, masks, expected) -> None:
+    masks.write(tmp_path / "pred" / "b", masks.moving(speed=3))
+    with pytest.raises(AnnotationError, match="lacks 1 of 1 sequences: a"):
+        evaluate(tmp_path / "pred", tmp_path / "truth", protocol="davis2017-semi")
+    assert numbers(evaluate(tmp_path / "pred" / "b", tmp_path / "truth", protocol="davis2017-semi")) == expected
+
+
 def test_extra_sequences_are_named(tmp_path: Path, masks, expected) -> None:
     masks.write(tmp_path / "pred" / "a", masks.moving(speed=3))
     masks.write(tmp_path / "pred" / "b", masks.moving(speed=3))

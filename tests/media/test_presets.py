@@ -39,7 +39,10 @@ def pictures(path: Path) -> Iterator[tuple[Fraction, NDArray[np.uint8]]]:
         for packet in container.demux(stream):
             for frame in decoder.decode(packet if packet.size else None):
                 matrix = {"src_colorspace": Colorspace.ITU709} if "yuv" in frame.format.name else {}
-                yield frame.pts * stream.time_base, reformatter.reformat(frame, format="rgba", **matrix).to_ndarray()
+                yield (
+                    frame.pts * stream.time_base,
+                    reformatter.reformat(frame, format="rgba", threads=1, **matrix).to_ndarray(),
+                )
 
 
 def frame_of(preset: Preset, image: NDArray[np.uint8]) -> NDArray[np.uint8]:

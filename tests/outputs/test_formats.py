@@ -103,7 +103,7 @@ def video(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         for packet in container.demux(stream):
             for frame in decoder.decode(packet if packet.size else None):
                 matrix = {"src_colorspace": Colorspace.ITU709} if "yuv" in frame.format.name else {}
-                image = reformatter.reformat(frame, format="rgba", **matrix).to_ndarray()
+                image = reformatter.reformat(frame, format="rgba", threads=1, **matrix).to_ndarray()
                 yield float(frame.pts * stream.time_base), image
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from covos.errors import AnnotationError
-from covos.evaluation.discovery import find_sequences, object_folders, unwrapped
+from covos.evaluation.discovery import find_sequences, mask_files, object_folders, unwrapped
 from covos.evaluation.mask_video import MaskVideo
 from covos.evaluation.refusals import listed, no_frames_left
 from covos.evaluation.sequence import Pair, scored_stems
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def pair_up(predictions: Path, truth: Truth, *, root: Path, protocol: ScoringProtocol) -> tuple[list[Pair], list[str]]:
     """Find the prediction of each sequence of the ground truth.
 
-    Sequences go by name; where there is one on each side, names do not matter. Frames go by name, too. What is
-    predicted beyond the ground truth is not scored, and is said.
+    Sequences go by name; a path that is itself one sequence stands for the only true one, whatever it is called.
+    Frames go by name, too. What is predicted beyond the ground truth is not scored, and is said.
 
     Args:
         predictions: Where the predictions lie.
@@ -63,7 +63,7 @@ def _named_as(found: dict[str, MaskSequence], root: Path, truth: Truth) -> dict[
     if len(truth.sequences) != 1 or set(truth.sequences) <= set(found):
         return found
     (name,) = truth.sequences
-    if len(found) == 1:
+    if root.is_file() or mask_files(unwrapped(root)) is not None:
         return {name: next(iter(found.values()))}
     objects = object_folders(unwrapped(root), name=name) if root.is_dir() else None
     return found if objects is None else {name: objects}

@@ -74,6 +74,7 @@ class PictureReader:
                 src_colorspace=(matrix := self._matrix(picture)),
                 dst_colorspace=matrix,
                 interpolation=_ACCURATE,
+                threads=1,  # as in the writer
             )
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(

@@ -245,6 +245,7 @@ class VideoWriter:
             height=self._stream.codec_context.height,
             dst_colorspace=matrix,
             dst_color_range=limited,
+            threads=1,  # with more, swscale now and then gives a piece of the alpha of another frame
         )
 
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
