@@ -18,7 +18,7 @@ from covos.models.card import card_path, read_card, sha256_of
 from covos.models.convert import convert, map_tensors
 from covos.models.cosnet import COSNETS
 from covos.models.published import our_name
-from covos.models.registry import build_network, find_model
+from covos.models.registry import build_network, find_model, refuse_untrained
 
 State = dict[str, Tensor]
 
@@ -128,6 +128,8 @@ def test_deeplab_round_trip(published: State, tmp_path: Path) -> None:
     card = read_card(output)
     assert card is not None
     assert card.recipe["converted_from"]["random"] == ["coattention", "head_a", "head_b"]
+    with pytest.raises(CheckpointError, match="is a start for training, not a model"):
+        refuse_untrained(find_model(output))
     torch.manual_seed(1)
     before = torch.get_rng_state()
     convert(source, output=output, overwrite=True)

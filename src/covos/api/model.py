@@ -28,6 +28,7 @@ from covos.models.registry import (
     build_network,
     find_follower,
     find_model,
+    refuse_untrained,
 )
 from covos.runtime.device import resolve_device
 from covos.runtime.precision import Precision, choose_precision
@@ -229,6 +230,7 @@ def load_model(name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precis
     target = resolve_device(device)
     dtype = choose_precision(target, precision)
     entry = find_model(name)
+    refuse_untrained(entry)
     network = build_network(entry)
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     engine: UnsupervisedEngine[Any] = UnsupervisedEngine(

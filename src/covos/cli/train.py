@@ -122,7 +122,7 @@ class _Console:
         self.note(f"{total} videos and pictures: {names}; {measured}")
         if team.size > 1:
             self.note(f"{team.size} processes share each step")
-        self.note(f"stopped, it goes on from its last checkpoint in {output}")
+        self.note(f"if you stop it, the same command goes on from its last checkpoint in {output}")
 
     def show(self, progress: Progress) -> None:
         """Say how far it is, now and then."""

@@ -122,6 +122,21 @@ def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
     return network.eval()
 
 
+def refuse_untrained(entry: ModelEntry) -> None:
+    """Refuse to segment with a network of which essential parts are random: a DeepLabV3 file has no co-attention.
+
+    Raises:
+        CheckpointError: It was converted from such a file and not trained since.
+    """
+    origin = entry.card.recipe.get("converted_from", {})
+    if origin.get("layout") == "deeplab":
+        raise CheckpointError(
+            f"{entry.name} is a start for training, not a model",
+            why=f"it was converted from {origin.get('file')}, which lacks {', '.join(origin.get('random', ()))}",
+            fix="train it: covos train cosnet-resnet50 (or -resnet101) -w FILE --data ROOT -o RUN",
+        )
+
+
 def find_follower(name_or_file: str | Path = DEFAULT_FOLLOWER, *, encoder: ModelEntry) -> ModelEntry:
     """Find a network that follows objects, and see that it belongs to the encoder; nothing is loaded.
 

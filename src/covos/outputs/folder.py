@@ -160,7 +160,7 @@ def _check(path: Path, *, overwrite: bool, resumable: bool) -> None:
             raise UsageError(
                 f"{path} is not empty",
                 why=f"it holds {held!r}, and nothing is overwritten unless asked",
-                fix="choose another folder, or give -y (overwrite=True) to replace an earlier result",
+                fix="choose another folder" + ", or give -y (overwrite=True) to replace the earlier result" * is_ours,
             )
         if held is not None and not is_ours:
             raise UsageError(
