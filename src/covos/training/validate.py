@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -28,6 +28,12 @@ class Validation:
     j: float
     f: float
     sequences: dict[str, tuple[float, float]]
+
+    @classmethod
+    def over(cls, sequences: dict[str, tuple[float, float]]) -> Self:
+        """The means over sequences, each counting the same."""
+        j, f = np.mean(list(sequences.values()), axis=0)
+        return cls(j=float(j), f=float(f), sequences=sequences)
 
 
 def validate(
@@ -79,11 +85,7 @@ def measure(engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: in
             why="none of its videos has an annotated frame between its first and its last",
             fix="give videos of three annotated frames or more",
         )
-    return Validation(
-        j=float(np.mean([j for j, _ in scores.values()])),
-        f=float(np.mean([f for _, f in scores.values()])),
-        sequences=scores,
-    )
+    return Validation.over(scores)
 
 
 def _observe(

@@ -14,11 +14,10 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from covos.data import Dataset
-from covos.errors import InputError
 from covos.training.distributed import ALONE, Team
 from covos.training.follow.clips import draw_clip
 from covos.training.follow.recipe import FollowRecipe
-from covos.training.lite.batches import make_pool
+from covos.training.lite.batches import make_pools
 
 
 class ClipBatch(NamedTuple):
@@ -55,14 +54,7 @@ class ClipBatches(TorchDataset[ClipBatch]):
     def __init__(self, datasets: Sequence[Dataset], recipe: FollowRecipe, *, team: Team = ALONE) -> None:
         self.recipe = recipe
         self.team = team
-        self.moving = make_pool(datasets, kind="video")
-        self.still = make_pool(datasets, kind="image")
-        if self.moving is None and self.still is None:
-            raise InputError(
-                "nothing to train on",
-                why="the data sets have no annotated frame",
-                fix="look at them with: covos data inspect ROOT",
-            )
+        self.moving, self.still = make_pools(datasets)
 
     def __len__(self) -> int:
         return self.recipe.steps

@@ -62,11 +62,7 @@ def validate_following(
             why="none of its videos has an object in its first annotation and annotated frames after it",
             fix="give videos of three annotated frames or more",
         )
-    return Validation(
-        j=float(np.mean([j for j, _ in scores.values()])),
-        f=float(np.mean([f for _, f in scores.values()])),
-        sequences=scores,
-    )
+    return Validation.over(scores)
 
 
 def _scored(

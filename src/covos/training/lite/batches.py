@@ -95,6 +95,22 @@ def make_pool(datasets: Sequence[Dataset], *, kind: str) -> Pool | None:
     return Pool(tuple(videos), tuple(chance / total for chance in chances)) if videos else None
 
 
+def make_pools(datasets: Sequence[Dataset]) -> tuple[Pool | None, Pool | None]:
+    """The videos and the still pictures, see `make_pool`.
+
+    Raises:
+        InputError: There is neither.
+    """
+    moving, still = make_pool(datasets, kind="video"), make_pool(datasets, kind="image")
+    if moving is None and still is None:
+        raise InputError(
+            "nothing to train on",
+            why="the data sets have no annotated frame",
+            fix="look at them with: covos data inspect ROOT",
+        )
+    return moving, still
+
+
 class StepBatches(TorchDataset[Batch]):
     """Item s is the batch of step s.
 
@@ -110,14 +126,7 @@ class StepBatches(TorchDataset[Batch]):
     def __init__(self, datasets: Sequence[Dataset], recipe: LiteRecipe, *, team: Team = ALONE) -> None:
         self.recipe = recipe
         self.team = team
-        self.moving = make_pool(datasets, kind="video")
-        self.still = make_pool(datasets, kind="image")
-        if self.moving is None and self.still is None:
-            raise InputError(
-                "nothing to train on",
-                why="the data sets have no annotated frame",
-                fix="look at them with: covos data inspect ROOT",
-            )
+        self.moving, self.still = make_pools(datasets)
 
     def __len__(self) -> int:
         return self.recipe.steps
