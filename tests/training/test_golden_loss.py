@@ -66,3 +66,8 @@ def test_cosnet(target: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["lite", "lite-video"])
 def test_covos_lite(name: str, tmp_path: Path) -> None:
     check(name, losses(name, LITE, tmp_path, weights=find_model("covos-lite").path))
+
+
+def test_covos_prompt(tmp_path: Path) -> None:
+    overrides = ("steps=6", "frames_per_step=4", "crop=[64, 96]", "warmup=2", "validate_every=6", "checkpoint_every=6")
+    check("prompt", losses("prompt", overrides, tmp_path, weights=None))

@@ -17,7 +17,7 @@ REACH = 24
 def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tensor, draw_B2: Tensor) -> Tensor:
     """Click where a prediction is most wrong: deep within the region of error that is the deepest.
 
-    That depth decides, not area, and that the click falls on any cell beyond a share of the largest depth, is as in
+    That depth decides, not area, and that the click falls on any of its cells beyond a share of that depth, is as in
     RITM (Sofiiuk et al., ICIP 2022); thin errors along a contour draw no clicks.
 
     Args:
@@ -34,17 +34,24 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
     # A cell of which all four pixels are wrong.
     depth = depth_of(-F.max_pool2d(-wrong, 2))
     batch, _, height, width = depth.shape
-    flat = depth.flatten(1)
-    deepest = flat.amax(dim=1, keepdim=True)
-    enough = flat >= deepest * (0.5 + 0.5 * draw_B2[:, :1])
-    count = enough.float().cumsum(dim=1)
+    deepest, seed = depth.flatten(1).max(dim=1, keepdim=True)
+    enough = depth >= (deepest * (0.5 + 0.5 * draw_B2[:, :1]))[..., None, None]
+    region = torch.zeros_like(depth).flatten(1).scatter(1, seed, 1.0).view_as(depth)
+    count = _grown(region, within=enough.float()).flatten(1).cumsum(dim=1)
     # The first cell at which the count exceeds a random share of it.
-    place = (count <= draw_B2[:, 1:] * count[:, -1:]).sum(dim=1).clamp(max=flat.shape[1] - 1)
+    place = (count <= draw_B2[:, 1:] * count[:, -1:]).sum(dim=1).clamp(max=count.shape[1] - 1)
     excess = place >= height * width
     cell = place % (height * width)
     kind = torch.where(excess, -1.0, 1.0) * (deepest[:, 0] > 0)
     x, y = (cell % width + 0.5) / width, (torch.div(cell, width, rounding_mode="floor") + 0.5) / height
     return torch.stack([x, y, kind], dim=1)[:, None].view(batch, 1, 3)
+
+
+def _grown(region_BRHW: Tensor, *, within: Tensor) -> Tensor:
+    """What a region of zeros and ones is connected to, up to `REACH` cells away."""
+    for _ in range(REACH):
+        region_BRHW = F.max_pool2d(region_BRHW, 3, stride=1, padding=1) * within
+    return region_BRHW
 
 
 def depth_of(region_BRHW: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ def ask(network: CovosPrompt, eyes: CovosLite, batch: PromptBatch, *, precision:
             if logits:
                 last = logits[-1].detach()
                 click = corrective_click(last, batch.target, batch.weight, batch.draw[:, index])
-                point, previous = torch.cat([point, click], dim=1), last.sigmoid()
+                # As in use: what is handed back is a mask, not a probability.
+                point, previous = torch.cat([point, click], dim=1), (last > 0).float()
             logits.append(network.find(view, Prompt(point, batch.box, previous)))
     return Asked(logits, point)
 
