@@ -69,5 +69,9 @@ def test_covos_lite(name: str, tmp_path: Path) -> None:
 
 
 def test_covos_prompt(tmp_path: Path) -> None:
-    overrides = ("steps=6", "frames_per_step=4", "crop=[64, 96]", "warmup=2", "validate_every=6", "checkpoint_every=6")
+    # One round: a rounding error may move the click of a second one by a cell, and the loss by more than the tolerance.
+    overrides = (
+        "steps=6", "frames_per_step=4", "crop=[64, 96]", "rounds=[1]", "warmup=2", "validate_every=6",
+        "checkpoint_every=6",
+    )  # fmt: skip
     check("prompt", losses("prompt", overrides, tmp_path, weights=None))

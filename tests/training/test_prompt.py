@@ -94,7 +94,9 @@ def test_clicks_keep_away_from_the_edge() -> None:
         depths.append(depth_of(target)[click])
         beside = click_beside(target, np.zeros_like(target), EVERYWHERE, rng=rng)
         assert beside is not None
-        gap = np.hypot(*(max(low - at, at - high + 1, 0) for at, low, high in zip(beside, (10, 20), (41, 61))))
+        gap = np.hypot(
+            *(max(low - at, at - high + 1, 0) for at, low, high in zip(beside, (10, 20), (41, 61), strict=True))
+        )
         assert gap > MARGIN - 0.5
     assert min(depths) > 1.5
     assert max(depths) == depth_of(target).max(), "some are in the very middle"
