@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from covos.engines.motion import Observed
-from covos.engines.prompt_network import NetworkPrompter, as_prompt
+from covos.engines.prompt_network import NetworkPrompter, as_prompt, with_points
 from covos.engines.unsupervised import UnsupervisedEngine
 from covos.errors import UsageError
 from covos.models.lite import CovosLite, Features
@@ -51,9 +51,9 @@ def test_a_frame_is_encoded_once_however_often_it_is_clicked_on(
     encoded: list[int] = []
     original = CovosPrompt.view
 
-    def view(self: CovosPrompt, features: Features, image: torch.Tensor) -> PromptView:
-        encoded.append(len(image))
-        return original(self, features, image)
+    def view(self: CovosPrompt, features: Features) -> PromptView:
+        encoded.append(len(features.v_BCHW))
+        return original(self, features)
 
     monkeypatch.setattr(CovosPrompt, "view", view)
     first, second = observed(0), observed(1)
@@ -66,6 +66,21 @@ def test_a_frame_is_encoded_once_however_often_it_is_clicked_on(
     back = prompter.mask(first, points=clicks, box=None, previous=None)
     np.testing.assert_array_equal(once, back)
     assert len(encoded) == 3
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_mask_agrees_with_all_points(prompter: NetworkPrompter, full: bool) -> None:
+    mask = np.full(SIZE, full)
+    points = [
+        Point(x=0, y=0), Point(x=2, y=0, positive=False), Point(x=69.4, y=47), Point(x=30, y=20, positive=False)
+    ]  # fmt: skip
+    changed = with_points(mask, points)
+    for point in points:
+        assert changed[int(point.y), int(point.x)] == point.positive
+    assert changed[30, 50] == full, "far from all points nothing changes"
+    assert 2 < int((changed != mask).sum()) < 100
+    asked = prompter.mask(observed(), points=points, box=None, previous=mask)
+    assert all(asked[int(point.y), int(point.x)] == point.positive for point in points)
 
 
 def test_positions_become_shares_of_the_frame() -> None:

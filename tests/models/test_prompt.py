@@ -22,7 +22,7 @@ NO_MASK = torch.zeros(1, 1, 32, 48)
 
 @pytest.fixture
 def network() -> CovosPrompt:
-    config = PromptConfig(context=16, keys=(8, 8, 8), guide=(8, 8, 8), heads=2, widths=(8, 8, 8), skips=(8, 8), edges=4)
+    config = PromptConfig(context=16, keys=(8, 8, 8), guide=(8, 8, 8), heads=2, widths=(8, 8, 8), skips=(8, 8, 8))
     return CovosPrompt(config).eval()
 
 
@@ -35,8 +35,9 @@ def view(network: CovosPrompt, frames: int = 1) -> PromptView:
             torch.randn(frames, 40, 2 * height, 2 * width),
             torch.randn(frames, 24, 4 * height, 4 * width),
             torch.randn(frames, 112, height, width),
+            torch.randn(frames, 16, 8 * height, 8 * width),
         )
-        return network.view(features, torch.rand(frames, 3, 16 * height, 16 * width))
+        return network.view(features)
 
 
 def points(*rows: tuple[float, float, float]) -> torch.Tensor:
@@ -47,7 +48,7 @@ def test_the_features_of_covos_lite_are_what_it_takes() -> None:
     network = CovosPrompt().eval()
     image = torch.rand(2, 3, 64, 96)
     with torch.inference_mode():
-        seen = network.view(CovosLite().eval().encode(image), image)
+        seen = network.view(CovosLite().eval().encode(image))
         prompt = Prompt(points((0.5, 0.5, 1.0)).expand(2, -1, -1), NO_BOX.expand(2, -1), NO_MASK.expand(2, -1, -1, -1))
         logit = network.find(seen, prompt)
     assert logit.shape == (2, 1, 32, 48)

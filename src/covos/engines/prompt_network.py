@@ -9,13 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covos.engines.geometry import to_batch, to_probability
+from covos.engines.geometry import to_probability
 from covos.engines.motion import Observed
 from covos.engines.unsupervised import THRESHOLD, UnsupervisedEngine
 from covos.errors import UsageError
 from covos.models.lite import Features
 from covos.models.prompt import OUTPUT_STRIDE, CovosPrompt, Prompt, PromptView
 from covos.types import Box, MaskArray, Point
+
+SPOT = 3
+"""Radius in pixels of what a point says for sure."""
 
 
 class NetworkPrompter:
@@ -29,6 +32,8 @@ class NetworkPrompter:
         network: In evaluation mode, on the same device.
     """
 
+    name = "covos-prompt"
+
     def __init__(self, eyes: UnsupervisedEngine[Features], network: CovosPrompt) -> None:
         self.eyes = eyes
         self.network = network
@@ -37,7 +42,7 @@ class NetworkPrompter:
     def mask(
         self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
     ) -> MaskArray:
-        """The object that is meant.
+        """See `covos.engines.prompter.Prompter.mask`.
 
         Args:
             observed: The frame, from `UnsupervisedEngine.observe`.
@@ -65,13 +70,26 @@ class NetworkPrompter:
         prompt = as_prompt(points, box, previous, size=(height, width), encoded=encoded, device=self.eyes.device)
         with self.eyes.computing():
             logit = self.network.find(self._view(observed), prompt)[0, 0]
-        return to_probability(logit, size=(height, width)) > THRESHOLD
+        found = to_probability(logit, size=(height, width)) > THRESHOLD
+        return with_points(found, points)
 
     def _view(self, observed: Observed) -> PromptView:
         if self._latest is None or self._latest[0] is not observed:
-            image = to_batch([observed.frame.image], size=self.eyes.size_of(observed.frame), device=self.eyes.device)
-            self._latest = observed, self.network.view(self.eyes.encode([observed]), image)
+            self._latest = observed, self.network.view(self.eyes.encode([observed]))
         return self._latest[1]
+
+
+def with_points(mask: MaskArray, points: Sequence[Point]) -> MaskArray:
+    """A mask that agrees with all points: round those that it contradicts, a spot is changed."""
+    changed = mask.astype(np.uint8)
+    for point in points:
+        column, row = int(point.x), int(point.y)
+        if mask[row, column] != point.positive:
+            cv2.circle(changed, (column, row), SPOT, int(point.positive), thickness=cv2.FILLED)
+    # Spots of two points may overlap.
+    for point in points:
+        changed[int(point.y), int(point.x)] = point.positive
+    return changed.astype(np.bool_)
 
 
 def as_prompt(

@@ -1,7 +1,7 @@
 """covos-prompt: given clicks, a box or an earlier mask on a frame, the mask of the object that they mean.
 
-    frame, features of covos-lite -> context, keys at three scales, skips, edges   (`view`: once for each frame)
-    view + clicks, box, mask      -> logits at stride 2                            (`find`: at every click)
+    features of covos-lite   -> context, keys at three scales, skips   (`view`: once for each frame)
+    view + clicks, box, mask -> logits at stride 2                     (`find`: at every click)
 
 As in RITM (Sofiiuk et al., *Reviving Iterative Training with Mask Guidance for Interactive Segmentation*, ICIP 2022)
 clicks are maps, and the mask that the network found before the latest click is one of its inputs. Two things are added
@@ -50,8 +50,7 @@ class PromptConfig:
     heads: int = 4
     blocks: int = 2
     widths: tuple[int, int, int] = (64, 32, 16)
-    skips: tuple[int, int] = (32, 16)
-    edges: int = 16
+    skips: tuple[int, int, int] = (32, 16, 16)
 
 
 class PromptView(NamedTuple):
@@ -131,7 +130,7 @@ class GuidePyramid(nn.Module):
 
 
 class CovosPrompt(nn.Module):
-    """The network of `covos-prompt`. It takes features of covos-lite, and of the frame itself its edges."""
+    """The network of `covos-prompt`. It takes features of covos-lite, and has no encoder of frames of its own."""
 
     def __init__(self, config: PromptConfig | None = None) -> None:
         super().__init__()
@@ -143,9 +142,10 @@ class CovosPrompt(nn.Module):
         )
         # exp(2.3) = 10, as in `covos.models.coattention`; one for each scale.
         self.log_scale = nn.Parameter(torch.full((len(config.keys),), 2.3))
-        self.skip8 = pointwise_conv(c_s8, config.skips[0])
-        self.skip4 = pointwise_conv(c_s4, config.skips[1])
-        self.edges = nn.Sequential(conv(3, config.edges, stride=2), conv(config.edges, config.edges))
+        k8, k4, k2 = config.skips
+        self.skip8 = pointwise_conv(c_s8, k8)
+        self.skip4 = pointwise_conv(c_s4, k4)
+        self.skip2 = pointwise_conv(EfficientNetLite.fine_channels, k2)
         self.guide = GuidePyramid(config.guide)
         g16, g8, g4 = config.guide
         a, b, c = config.widths
@@ -153,25 +153,20 @@ class CovosPrompt(nn.Module):
         self.blocks = nn.Sequential(
             *(Attention(config.context, heads=config.heads) for _ in range(config.blocks)),
         )
-        self.s8 = nn.Sequential(pointwise_conv(config.context + config.skips[0] + g8 + LIKENESSES, a), Residual(a))
-        self.s4 = nn.Sequential(pointwise_conv(a + config.skips[1] + g4 + LIKENESSES, b), Residual(b))
-        self.s2 = nn.Sequential(conv(b + config.edges + 1, c), conv(c, c))
+        self.s8 = nn.Sequential(pointwise_conv(config.context + k8 + g8 + LIKENESSES, a), Residual(a))
+        self.s4 = nn.Sequential(pointwise_conv(a + k4 + g4 + LIKENESSES, b), Residual(b))
+        self.s2 = nn.Sequential(conv(b + k2 + 1, c), conv(c, c))
         self.logit = nn.Conv2d(c, 1, 1)
 
-    def view(self, features: Features, image_BCHW: Tensor) -> PromptView:
-        """What all prompts on a frame share; made once for each frame.
-
-        Args:
-            features: Of the frames, from `CovosLite.encode`.
-            image_BCHW: The frames themselves, as `CovosLite.encode` takes them.
-        """
+    def view(self, features: Features) -> PromptView:
+        """What all prompts on a frame share; made once for each frame."""
         context = self.context(torch.cat([features.v_BCHW, features.s16_BCHW], dim=1))
         s8, s4 = features.s8_BCHW, features.s4_BCHW
         # In float32: the norm of a bf16 vector has three digits, and the scale multiplies its error.
         key16, key8, key4 = (
             F.normalize(key(level).float(), dim=1) for key, level in zip(self.keys, (context, s8, s4), strict=True)
         )
-        return PromptView(context, key16, key8, key4, self.skip8(s8), self.skip4(s4), self.edges(image_BCHW))
+        return PromptView(context, key16, key8, key4, self.skip8(s8), self.skip4(s4), self.skip2(features.s2_BCHW))
 
     def find(self, view: PromptView, prompt: Prompt) -> Tensor:
         """Segment what is meant.

@@ -26,10 +26,13 @@ class PromptRecipe(Recipe):
         video_share: Share of the frames that come from videos; the others are still pictures.
         crowd_share: Share of the frames over which further objects, cut out of still pictures, are laid.
         most_objects: That are laid over a frame.
+        twin_share: Share of the frames that show another instance of one of the objects near it.
         component_share: Share of the masks in several pieces of which one piece is asked for.
         motion_share: Share of the frames whose motion is known (see `covos.engines.motion`).
         crop: (height, width) of the training frames.
         zoom: Range of the window's width over that of the largest window that fits the picture.
+        edge_weight: What a cell of the contour weighs more than one of the inside, at most; see
+            `covos.training.lite.losses.contour_weight`.
     """
 
     model: Literal["prompt"] = "prompt"
@@ -43,10 +46,12 @@ class PromptRecipe(Recipe):
     video_share: float
     crowd_share: float
     most_objects: int
+    twin_share: float
     component_share: float
     motion_share: float
     crop: tuple[int, int]
     zoom: tuple[float, float]
+    edge_weight: float
 
     def __post_init__(self) -> None:
         # Not super(): a dataclass with slots is another class than the one that its methods were defined in.
@@ -54,9 +59,11 @@ class PromptRecipe(Recipe):
         for name in ("steps", "frames_per_step", "most_clicks", "most_objects"):
             self.require(name, at_least=1)
         for name in (
-            "box_share", "previous_share", "video_share", "crowd_share", "component_share", "motion_share",
+            "box_share", "previous_share", "video_share", "crowd_share", "twin_share", "component_share",
+            "motion_share",
         ):  # fmt: skip
             self.require_share(name)
+        self.require("edge_weight", at_least=0)
         if self.box_share + self.previous_share > 1:
             self.refuse("box_share", "with previous_share it is more than all frames", "lower one of them")
         if any(side < 32 or side % 32 for side in self.crop):

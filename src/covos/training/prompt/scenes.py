@@ -22,6 +22,7 @@ from covos.training.follow.scenes import (
     Sprite,
     draw_camera,
     draw_sprite,
+    draw_twin,
     lay_over,
     recoloured,
     seen_through,
@@ -77,8 +78,14 @@ def draw_scene(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe,
     camera = draw_camera(image.shape, frames=FRAMES, size=recipe.crop, zoom=recipe.zoom, calm=from_video, rng=rng)
     crowded = still is not None and rng.random() < recipe.crowd_share
     sprites = _sprites(still, recipe=recipe, rng=rng) if still is not None and crowded else []
-    grade = Grade.draw(rng)
     view, masks = _rendered(image, alphas, camera[0], sprites, frame=0, size=recipe.crop)
+    if masks and rng.random() < recipe.twin_share:
+        twin = draw_twin(view, masks[int(rng.integers(len(masks)))], frames=FRAMES, rng=rng)
+        if twin is not None:
+            sprites.append(twin)
+            view, masks, own = lay_over(view, masks, twin, frame=0)
+            masks.append(own)
+    grade = Grade.draw(rng)
     view = grade.apply(view, rng=rng)
     cells = recipe.crop[0] // MOTION_STRIDE, recipe.crop[1] // MOTION_STRIDE
     motion: MotionArray = np.zeros((*cells, MOTION_CHANNELS), np.float32)

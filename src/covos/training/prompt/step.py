@@ -13,9 +13,10 @@ from torch import Tensor
 
 from covos.models.lite import CovosLite
 from covos.models.prompt import CovosPrompt, Prompt
-from covos.training.lite.losses import soft_iou
+from covos.training.lite.losses import contour_weight, soft_iou
 from covos.training.prompt.batches import PromptBatch
 from covos.training.prompt.correct import corrective_click
+from covos.training.prompt.recipe import PromptRecipe
 
 FOCUS = 2.0
 """Exponent of the focal loss."""
@@ -46,7 +47,7 @@ def ask(network: CovosPrompt, eyes: CovosLite, batch: PromptBatch, *, precision:
     with torch.autocast(image.device.type, precision, enabled=precision != torch.float32):
         with torch.no_grad():
             features = eyes.encode(image, batch.motion)
-        view = network.view(features, image)
+        view = network.view(features)
         point, previous = batch.point, batch.previous
         logits: list[Tensor] = []
         for index in range(batch.rounds):
@@ -59,10 +60,13 @@ def ask(network: CovosPrompt, eyes: CovosLite, batch: PromptBatch, *, precision:
     return Asked(logits, point)
 
 
-def batch_losses(network: CovosPrompt, eyes: CovosLite, batch: PromptBatch, *, precision: torch.dtype) -> Losses:
+def batch_losses(
+    network: CovosPrompt, eyes: CovosLite, batch: PromptBatch, recipe: PromptRecipe, *, precision: torch.dtype
+) -> Losses:
     """Ask and compare."""
     logits = ask(network, eyes, batch, precision=precision).logits
-    focal = torch.stack([normalised_focal(logit, batch.target, batch.weight) for logit in logits]).mean()
+    weight = batch.weight * contour_weight(batch.target, strength=recipe.edge_weight)
+    focal = torch.stack([normalised_focal(logit, batch.target, weight) for logit in logits]).mean()
     overlap = torch.stack([soft_iou(logit, batch.target, batch.weight) for logit in logits]).mean()
     return Losses(focal + overlap, focal, overlap)
 
@@ -76,7 +80,7 @@ def normalised_focal(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     Args:
         logit: B x 1 x H x W.
         target: Of the same shape, in [0, 1].
-        weight: Of the same shape, in [0, 1].
+        weight: Of the same shape; what each pixel counts.
     """
     logit = logit.float()
     entropy = F.binary_cross_entropy_with_logits(logit, target, reduction="none")

@@ -34,7 +34,8 @@ class PromptTask(OnFrozenEyes[PromptRecipe]):
     def losses(self, network: nn.Module, batch: PromptBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """See `covos.training.prompt.step.Losses`."""
         assert isinstance(network, CovosPrompt)
-        return batch_losses(network, self.eyes_on(batch.image.device), batch, precision=precision)._asdict()
+        eyes = self.eyes_on(batch.image.device)
+        return batch_losses(network, eyes, batch, self.recipe, precision=precision)._asdict()
 
     def pictures(self, network: nn.Module, batch: PromptBatch) -> Tensor:
         """Frames, what was shown of them and what was found."""
