@@ -54,18 +54,13 @@ class PromptBatch(NamedTuple):
 
     def to(self, device: torch.device) -> PromptBatch:
         """The batch on a device."""
-        image, motion, target, weight, point, box, previous, draw, rounds = self
-        return PromptBatch(
-            image.to(device),
-            motion.to(device),
-            target.to(device),
-            weight.to(device),
-            point.to(device),
-            box.to(device),
-            previous.to(device),
-            draw.to(device),
-            rounds,
+        parts = (
+            self.image, self.motion, self.target, self.weight, self.point, self.box, self.previous, self.draw,
+        )  # fmt: skip
+        image, motion, target, weight, point, box, previous, draw = (
+            part.to(device, non_blocking=True) for part in parts
         )
+        return PromptBatch(image, motion, target, weight, point, box, previous, draw, self.rounds)
 
 
 class PromptBatches(TorchDataset[PromptBatch]):

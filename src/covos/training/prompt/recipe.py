@@ -28,6 +28,7 @@ class PromptRecipe(Recipe):
         most_objects: That are laid over a frame.
         twin_share: Share of the frames that show another instance of one of the objects near it.
         component_share: Share of the masks in several pieces of which one piece is asked for.
+        spoil_share: Share of the frames that are blurred, coarse, dim or noisy.
         motion_share: Share of the frames whose motion is known (see `covos.engines.motion`).
         crop: (height, width) of the training frames.
         zoom: Range of the window's width over that of the largest window that fits the picture.
@@ -48,6 +49,7 @@ class PromptRecipe(Recipe):
     most_objects: int
     twin_share: float
     component_share: float
+    spoil_share: float
     motion_share: float
     crop: tuple[int, int]
     zoom: tuple[float, float]
@@ -60,7 +62,7 @@ class PromptRecipe(Recipe):
             self.require(name, at_least=1)
         for name in (
             "box_share", "previous_share", "video_share", "crowd_share", "twin_share", "component_share",
-            "motion_share",
+            "spoil_share", "motion_share",
         ):  # fmt: skip
             self.require_share(name)
         self.require("edge_weight", at_least=0)

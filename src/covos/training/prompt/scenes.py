@@ -27,6 +27,7 @@ from covos.training.follow.scenes import (
     recoloured,
     seen_through,
 )
+from covos.training.lite.augment import spoil
 from covos.training.lite.batches import Pool
 from covos.training.lite.compose import cut_out
 from covos.training.prompt.recipe import PromptRecipe
@@ -97,6 +98,8 @@ def draw_scene(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe,
         beside = read_image(every[index - 1 if index else min(1, len(every) - 1)])
         other, _ = _rendered(beside, [], camera[1], sprites, frame=1, size=recipe.crop)
         motion = residual_motion(view, grade.apply(other, rng=rng), size=recipe.crop)
+    if rng.random() < recipe.spoil_share:
+        view = spoil(view, rng=rng)
     return Scene(image=view, masks=masks, valid=seen_through(valid, camera[0], size=recipe.crop), motion=motion)
 
 
