@@ -33,7 +33,7 @@ ALIKE = (0.05, 0.3, 0.65)
 """Cosines of features at which the belief that a pixel is of the same thing is 0, 1/2 and 1."""
 REACH = 0.5
 """Of likeness, in sides of a square of the frame's area: it falls off as a Gaussian of this deviation."""
-CORRECTING = 0.15
+CORRECTING = 0.08
 """The same, of a point that corrects an earlier mask: what is far from it was right."""
 ROUNDS = 2
 """Of GrabCut: colours are fitted to the mask, and the mask to the colours, so many times."""
@@ -127,7 +127,8 @@ class _Seen:
         row, column = int(point.y * rows / height), int(point.x * columns / width)
         cosine = (self.features * self.features[:, row, column, None, None]).sum(dim=0).numpy()
         full = cv2.resize(cosine, (width, height), interpolation=cv2.INTER_CUBIC)
-        return np.interp(full * _near(point, (height, width), reach), ALIKE, (0.0, 0.5, 1.0)).astype(np.float32)
+        belief = np.interp(full * _near(point, (height, width), reach), ALIKE, (0.0, 0.5, 1.0))
+        return np.asarray(belief, np.float32)
 
 
 def _belief(seen: _Seen, points: Sequence[Point], previous: ProbabilityArray | None) -> ProbabilityArray:
@@ -178,7 +179,7 @@ def _cut(image: NDArray[np.uint8], belief: ProbabilityArray, points: Sequence[Po
         trimap[disc] = cv2.GC_FGD if point.positive else cv2.GC_BGD
     solid = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
     if solid.all() or not solid.any():
-        return solid  # no colours to tell from others
+        return np.asarray(solid)  # no colours to tell from others
     # Its k-means draws at random: the same click shall give the same mask.
     cv2.setRNGSeed(0)
     models = np.zeros((1, 65)), np.zeros((1, 65))
@@ -209,13 +210,13 @@ def _unit(features_CHW: Tensor) -> Tensor:
 
 def _distance(point: Point, size: Sequence[int]) -> NDArray[np.float32]:
     rows, columns = np.arange(size[0], dtype=np.float32), np.arange(size[1], dtype=np.float32)
-    return np.hypot(rows[:, None] - np.float32(point.y), columns[None] - np.float32(point.x))
+    return np.asarray(np.hypot(rows[:, None] - np.float32(point.y), columns[None] - np.float32(point.x)), np.float32)
 
 
 def _near(point: Point, size: Sequence[int], reach: float) -> NDArray[np.float32]:
     """1 at the point, falling off as a Gaussian; see `REACH`."""
     deviation = np.float32(reach * (size[0] * size[1]) ** 0.5)
-    return np.exp(-0.5 * (_distance(point, size) / deviation) ** 2)
+    return np.asarray(np.exp(-0.5 * (_distance(point, size) / deviation) ** 2), np.float32)
 
 
 def _at(mask: ProbabilityArray, point: Point) -> bool:
