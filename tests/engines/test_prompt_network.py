@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -59,13 +60,17 @@ def test_a_frame_is_encoded_once_however_often_it_is_clicked_on(
     first, second = observed(0), observed(1)
     clicks = [Point(x=10, y=20)]
     once = prompter.mask(first, points=clicks, box=None, previous=None)
-    again = prompter.mask(first, points=clicks, box=None, previous=None)
-    np.testing.assert_array_equal(once, again)
+    for frame in (first, observed(0)):
+        again = prompter.mask(frame, points=clicks, box=None, previous=None)
+        np.testing.assert_array_equal(once, again)
     assert len(encoded) == 1
+    moving = replace(first, motion=np.ones((16, 24, 4), np.float32))
+    prompter.mask(moving, points=clicks, box=None, previous=None)
+    assert len(encoded) == 2, "what moves in a frame changes its features"
     prompter.mask(second, points=clicks, box=None, previous=None)
     back = prompter.mask(first, points=clicks, box=None, previous=None)
     np.testing.assert_array_equal(once, back)
-    assert len(encoded) == 3
+    assert len(encoded) == 4
 
 
 @pytest.mark.parametrize("full", [True, False])

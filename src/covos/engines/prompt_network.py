@@ -74,9 +74,18 @@ class NetworkPrompter:
         return with_points(found, points)
 
     def _view(self, observed: Observed) -> PromptView:
-        if self._latest is None or self._latest[0] is not observed:
+        if self._latest is None or not _same(self._latest[0], observed):
             self._latest = observed, self.network.view(self.eyes.encode([observed]))
         return self._latest[1]
+
+
+def _same(one: Observed, other: Observed) -> bool:
+    """Whether two frames look the same and move the same; a frame may be read anew for each click."""
+    if one is other:
+        return True
+    if (one.motion is None) != (other.motion is None) or not np.array_equal(one.frame.image, other.frame.image):
+        return False
+    return one.motion is None or other.motion is None or np.array_equal(one.motion, other.motion)
 
 
 def with_points(mask: MaskArray, points: Sequence[Point]) -> MaskArray:

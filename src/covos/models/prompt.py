@@ -36,6 +36,8 @@ SPREADS = (1.5, 12.0)
 """Standard deviations of a click's two Gaussians, in cells of the guide: a dot, and a neighbourhood of 48 pixels."""
 GUIDE_CHANNELS = 2 * len(SPREADS) + 3
 """Gaussians of the positive and of the negative clicks, within the box, outside the box, the earlier mask."""
+LIKENESSES = 3
+"""Channels of `likeness`."""
 MAX_SCALE = 40.0
 """Of the affinity of keys, as in `covos.models.follow`."""
 
@@ -194,10 +196,6 @@ class CovosPrompt(nn.Module):
         x = self.s2(torch.cat([upsample_to(x, size), view.s2_BCHW, before], dim=1))
         logit: Tensor = self.logit(x)
         return logit.float()
-
-
-LIKENESSES = 3
-"""Channels of `likeness`."""
 
 
 def likeness(key_BCHW: Tensor, point_BK3: Tensor, *, scale: Tensor) -> Tensor:

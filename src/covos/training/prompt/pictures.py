@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from covos.models.lite import CovosLite
-from covos.models.prompt import CovosPrompt, Prompt, draw_guide
+from covos.models.prompt import GUIDE_STRIDE, CovosPrompt, Prompt, draw_guide
 from covos.training.prompt.batches import PromptBatch
 from covos.training.prompt.step import ask
 from covos.training.task import split
@@ -50,7 +50,9 @@ def _tinted(image: Tensor, mask: Tensor) -> Tensor:
 
 
 def _dots(image: Tensor, prompt: Prompt) -> Tensor:
-    guide = F.interpolate(draw_guide(prompt, size=[side // 4 for side in image.shape[2:]]), size=image.shape[2:])
+    guide = F.interpolate(
+        draw_guide(prompt, size=[side // GUIDE_STRIDE for side in image.shape[2:]]), size=image.shape[2:]
+    )
     for channel, colour in ((0, (0.0, 1.0, 0.0)), (2, (1.0, 0.0, 0.0))):
         alpha = (guide[:, channel : channel + 1] > 0.5).float()
         image = image * (1 - alpha) + alpha * image.new_tensor(colour).view(1, 3, 1, 1)
