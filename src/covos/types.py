@@ -93,6 +93,38 @@ class SourceInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A place in a frame that a user points at.
+
+    Attributes:
+        x: Column of the pixel, from 0 at the left, below the frame's width; fractions lie between pixels' centres.
+        y: Row, from 0 at the top, below its height.
+        positive: Whether it is on the object; if not, it is on something that the object is not.
+    """
+
+    x: float
+    y: float
+    positive: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle around an object, its pixels (x, y) those with x0 <= x < x1 and y0 <= y < y1.
+
+    Attributes:
+        x0: Left.
+        y0: Top.
+        x1: Right, at most the frame's width.
+        y1: Bottom, at most its height.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectStatus:
     """What is known of one followed object in one frame.
 

@@ -12,7 +12,8 @@ import pytest
 from covos import api
 from covos.api import load_model
 from covos.api.batch import segment_to_folders
-from covos.api.following import Following, MaskFile, show_files
+from covos.api.following import Following, show_files
+from covos.api.prompt_file import MaskFile
 from covos.cli import main
 from covos.cli.prompting import mask_file
 from covos.masks import read_label_map, write_label_map
@@ -115,7 +116,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--mask", f"{mask}:3"], 2, "cannot be object 3"),
         (["--mask", str(mask), "--memory", "99"], 2, "memory = 99"),
         (["--mask", str(mask), "--refine", "guided"], 2, "where objects are followed"),
-        ([str(clip), "--mask", str(mask)], 2, "masks for 2 inputs"),
+        ([str(clip), "--mask", str(mask)], 2, "objects are shown for 2 inputs"),
         (["--resize-masks"], 2, "--resize-masks without --mask"),
         (["--direction", "both"], 2, "--direction both without --mask"),
     ]:

@@ -192,8 +192,8 @@ def test_a_run_of_another_encoder_is_not_continued(
         entry = original(name)
         return replace(entry, card=replace(entry.card, sha256="f" * 64))
 
-    monkeypatch.setattr("covos.training.follow.task.find_model", other)
-    monkeypatch.setattr("covos.training.follow.task.verify", lambda entry: None)
+    monkeypatch.setattr("covos.training.frozen.find_model", other)
+    monkeypatch.setattr("covos.training.frozen.verify", lambda entry: None)
     monkeypatch.setattr("covos.models.registry.verify", lambda entry: None)
     with pytest.raises(CheckpointError, match="another recipe"):
         run("follow", tmp_path / "run", *SMALL, data=(tianchi,))

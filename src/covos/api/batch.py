@@ -10,7 +10,8 @@ from pathlib import Path
 from covos.api.following import Following, refuse_refinement
 from covos.api.model import Model, check_references
 from covos.api.output import DEFAULT_FORMATS, Origin, Saved, load_saved, write_results
-from covos.api.session import Direction, Session
+from covos.api.passes import Direction
+from covos.api.session import Session
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.errors import CovosError, SourceError, UsageError
 from covos.masks.refine import Refinement, check_refinement

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from covos.api.model import Model
-from covos.api.session import Direction, Session
+from covos.api.passes import Direction
+from covos.api.pointing import Pointing, point_name, together
+from covos.api.prompt_file import MaskFile
+from covos.api.session import Session
 from covos.engines.memory import DEFAULT_BETWEEN
 from covos.errors import UsageError
 from covos.media import Source
@@ -21,21 +24,6 @@ OneFrame: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any]
 Masks: TypeAlias = OneFrame | Sequence[str | os.PathLike[str]] | Mapping[int, OneFrame]
 """A mask file or an H x W array of object ids, of the first frame; or several files, one an object; or either by the
 index of the frame that it belongs to."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskFile:
-    """A file of masks.
-
-    Attributes:
-        path: See `Session.add_file`.
-        frame: Index of the frame that it belongs to.
-        object: Of a file of one object, its id; None takes the file's.
-    """
-
-    path: Path
-    frame: int = 0
-    object: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +55,48 @@ class Following:
         return session
 
 
-def show_files(files: Iterable[MaskFile], *, resize: bool = False) -> Callable[[Session], None]:
-    """For `Following.show`: the objects of these files."""
-    kept = tuple(files)
+def show_files(
+    files: Iterable[MaskFile], *, pointings: Iterable[Pointing] = (), resize: bool = False
+) -> Callable[[Session], None]:
+    """For `Following.show`: the objects of these files, then what is pointed at (see `show_pointings`)."""
+    kept, shown = tuple(files), tuple(pointings)
 
     def show(session: Session) -> None:
         for file in kept:
             session.add_file(file.path, frame=file.frame, object_id=file.object, resize=resize)
+        show_pointings(session, shown)
 
     return show
+
+
+def show_pointings(session: Session, pointings: Iterable[Pointing]) -> None:
+    """Show a session what is pointed at, beside the masks that it has.
+
+    A box without a number is a new object, which gets the next free one. Points without a number belong to the one
+    object that masks and boxes show; to object 1 if they show none.
+
+    Raises:
+        UsageError: A prompt makes no sense, or several objects could be meant.
+    """
+    every = tuple(pointings)
+    boxes = [each for each in every if each.box is not None]
+    numbers = {*session.objects, *(each.object for each in boxes if each.object is not None)}
+    named = []
+    for each in boxes:
+        identity = max(numbers, default=0) + 1 if each.object is None else each.object
+        numbers.add(identity)
+        named.append(replace(each, object=identity))
+    for each in (each for each in every if each.box is None):
+        if each.object is None and len(numbers) > 1:
+            raise UsageError(
+                f"{point_name(each.points[0])} on frame {each.frame} has no object",
+                why=f"it could be any of {', '.join(map(str, sorted(numbers)))}",
+                fix="add the object's number, as in X,Y:2",
+            )
+        identity = min(numbers, default=1) if each.object is None else each.object
+        named.append(replace(each, object=identity))
+    for pointing in together(named):
+        session.ask(pointing)
 
 
 def show_masks(masks: Masks, *, resize: bool = False) -> Callable[[Session], None]:

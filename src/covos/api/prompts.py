@@ -1,41 +1,28 @@
-"""What the user has shown of a video: masks of objects on some of its frames, checked as they come."""
+"""What the user has shown of a video: masks of objects on some of its frames, checked as they come.
+
+What is pointed at may wait as it is: to make a mask of it takes the frame and a model (see `covos.api.session`).
+"""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from covos.api.mask_prompt import MaskPrompt, Pointed
+from covos.api.pointing import Pointing, check_pointing, point_name
 from covos.engines.memory import MAX_GIVEN
 from covos.errors import UsageError
 from covos.masks import NAMELESS, RLE, VOID, decode, encode, objects_in, read_objects
-from covos.types import MaskArray, SourceInfo
+from covos.types import MaskArray, Point, SourceInfo
 
 MAX_ID = 254
 """Of an object: 0 is the background, 255 void."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MaskPrompt:
-    """One object on one frame.
-
-    Attributes:
-        frame: Index.
-        object: Id.
-        mask: At the frame's size.
-        given_as: In words: ``"mask"``, ``"points"``, ``"box"``, ``"confirmed"``, or a file's name.
-    """
-
-    frame: int
-    object: int
-    mask: RLE
-    given_as: str
 
 
 Key = tuple[int, int]
@@ -52,6 +39,7 @@ class Prompts:
     def __init__(self, info: SourceInfo) -> None:
         self.info = info
         self._states: list[dict[Key, MaskPrompt]] = [{}]
+        self._waiting: dict[Key, Pointing] = {}
 
     @property
     def current(self) -> tuple[MaskPrompt, ...]:
@@ -61,12 +49,21 @@ class Prompts:
     @property
     def objects(self) -> tuple[int, ...]:
         """Ids, ascending."""
-        return tuple(sorted({identity for _, identity in self._states[-1]}))
+        return tuple(sorted({identity for _, identity in self._keys}))
 
     @property
     def frames(self) -> tuple[int, ...]:
         """Indices of frames with a prompt, ascending."""
-        return tuple(sorted({frame for frame, _ in self._states[-1]}))
+        return tuple(sorted({frame for frame, _ in self._keys}))
+
+    @property
+    def waiting(self) -> tuple[tuple[int, Pointing], ...]:
+        """What no mask was made of yet, by frame: the object and what was pointed at."""
+        return tuple((key[1], self._waiting[key]) for key in sorted(self._waiting, key=lambda key: key[0]))
+
+    @property
+    def _keys(self) -> set[Key]:
+        return {*self._states[-1], *self._waiting}
 
     def get(self, frame: int, identity: int) -> MaskPrompt | None:
         """The prompt of an object on a frame, if there is one."""
@@ -99,7 +96,76 @@ class Prompts:
             )
         return chosen
 
-    def add(self, frame: int, masks: Mapping[int, MaskArray], *, given_as: str, replacing: bool = True) -> None:
+    def check_pointing(self, pointing: Pointing, *, followed: bool = False) -> int:
+        """Refuse what cannot be pointed at; the object's id.
+
+        Args:
+            pointing: For one object on one frame.
+            followed: Whether there is a mask of the object on this frame that was followed.
+
+        Raises:
+            UsageError: See `covos.api.pointing.check_pointing` and `check_place`; a point was given before, or is
+                another object's; or the points say only what the object is not, and there is no mask to take from.
+        """
+        frame, identity = pointing.frame, self.check_place(pointing.frame, pointing.object)
+        check_pointing(pointing, info=self.info)
+        for other, there in self._pointings(frame):
+            for point in _shared(there, pointing):
+                raise UsageError(
+                    f"{point_name(point)} is given for object {identity} on frame {frame}",
+                    why=f"it was given for object {other} before",
+                    fix="drop one of them",
+                )
+        if pointing.negative_only and not followed and self.get(frame, identity) is None:
+            raise UsageError(
+                f"object {identity} has negative points only on frame {frame}",
+                why="they take away from a mask, and there is none of it yet",
+                fix="give a point on the object as well, or a box around it",
+            )
+        return identity
+
+    def wait(self, pointing: Pointing) -> int:
+        """Keep what is pointed at until a mask can be made of it; returns the object's id.
+
+        Raises:
+            UsageError: See `check_pointing`. Following from earlier frames will give a mask to take from.
+        """
+        earlier = any(frame <= pointing.frame and identity == pointing.object for frame, identity in self._keys)
+        identity = self.check_pointing(pointing, followed=earlier)
+        self._waiting[pointing.frame, identity] = replace(pointing, object=identity)
+        return identity
+
+    def done(self, frame: int, identity: int) -> None:
+        """A mask was made of what waited."""
+        del self._waiting[frame, identity]
+
+    def others_points(self, frame: int, identity: int) -> tuple[Point, ...]:
+        """Where other objects are on a frame, as negative points: no object is where another was pointed at."""
+        return tuple(
+            replace(point, positive=False)
+            for other, pointing in self._pointings(frame)
+            if other != identity
+            for point in pointing.points
+            if point.positive
+        )
+
+    def _pointings(self, frame: int) -> Iterator[tuple[int, Pointing]]:
+        for prompt in self.current:
+            if prompt.frame == frame and prompt.pointed is not None:
+                yield prompt.object, prompt.pointed.at
+        for identity, pointing in self.waiting:
+            if pointing.frame == frame:
+                yield identity, pointing
+
+    def add(
+        self,
+        frame: int,
+        masks: Mapping[int, MaskArray],
+        *,
+        given_as: str,
+        replacing: bool = True,
+        pointed: Pointed | None = None,
+    ) -> None:
         """Show objects on a frame: one step, which `undo` takes back as a whole.
 
         Where a mask covers what another object was given on the same frame, the new one has the pixels.
@@ -109,6 +175,7 @@ class Prompts:
             masks: Object id to H x W bool.
             given_as: See `MaskPrompt`.
             replacing: Whether an object may be shown on this frame again, which replaces what was there.
+            pointed: How the mask came of points or a box.
 
         Raises:
             UsageError: A mask is empty or of another size, an id is refused, an object would be covered wholly, or is
@@ -125,9 +192,11 @@ class Prompts:
                     fix=f"give each its own id, as in FILE@{frame}:{max(self.objects) + 1}",
                 )
             for other in [key for key in after if key[0] == frame and key[1] != identity]:
-                after[other] = _without(after[other], mask, by=identity)
+                after[other] = after[other].without(mask, by=identity)
             after.pop((frame, identity), None)
-            after[frame, identity] = MaskPrompt(frame=frame, object=identity, mask=encode(mask), given_as=given_as)
+            after[frame, identity] = MaskPrompt(
+                frame=frame, object=identity, mask=encode(mask), given_as=given_as, pointed=pointed
+            )
         self._states.append(after)
 
     def add_file(
@@ -214,6 +283,7 @@ class Prompts:
                 fix="name one of these",
             )
         self._states.append({key: prompt for key, prompt in self._states[-1].items() if key[1] != identity})
+        self._waiting = {key: pointing for key, pointing in self._waiting.items() if key[1] != identity}
 
     def undo(self) -> None:
         """Take the latest step back.
@@ -233,16 +303,8 @@ class Prompts:
         return {frame: _Decoded(masks) for frame, masks in by_frame.items()}
 
     def describe(self) -> list[dict[str, Any]]:
-        """For the report: each prompt, with the hash of its mask."""
-        return [
-            {
-                "frame": prompt.frame,
-                "object": prompt.object,
-                "given_as": prompt.given_as,
-                "sha256": hashlib.sha256(prompt.mask.counts.tobytes()).hexdigest(),
-            }
-            for prompt in self.current
-        ]
+        """For the report: each prompt, by the hash of its mask, or by what was pointed at."""
+        return [prompt.describe() for prompt in self.current]
 
     def _check_mask(self, frame: int, identity: int, mask: MaskArray) -> None:
         size = (self.info.height, self.info.width)
@@ -272,18 +334,9 @@ def _other_size(what: str, array: np.ndarray[Any, Any], size: tuple[int, int]) -
     )
 
 
-def _without(prompt: MaskPrompt, mask: MaskArray, *, by: int) -> MaskPrompt:
-    own = decode(prompt.mask)
-    if not (own & mask).any():
-        return prompt
-    rest = own & ~mask
-    if not rest.any():
-        raise UsageError(
-            f"object {by} covers all of object {prompt.object} on frame {prompt.frame}",
-            why="a pixel belongs to one object",
-            fix="give the mask of the one in front last, without the other's pixels",
-        )
-    return replace(prompt, mask=encode(rest))
+def _shared(one: Pointing, other: Pointing) -> list[Point]:
+    places = {(int(point.x), int(point.y)) for point in one.points}
+    return [point for point in other.points if (int(point.x), int(point.y)) in places]
 
 
 class _Decoded(Mapping[int, MaskArray]):

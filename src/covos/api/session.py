@@ -6,34 +6,29 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Self, get_args
 
+import numpy as np
+
+from covos.api.answering import ObjectMask, make_mask, observe_frame
+from covos.api.mask_prompt import MaskPrompt
 from covos.api.output import Origin
-from covos.api.prompts import MaskPrompt, Prompts, as_mask
+from covos.api.passes import Direction, follow, follow_to
+from covos.api.pointing import Pointing, as_boxes, as_points
+from covos.api.prompts import Prompts, as_mask
 from covos.api.segmentation import Segmentation
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
-from covos.engines.motion import Observed
-from covos.engines.spool import Spool
+from covos.engines.prompter import GrabCutPrompter, Prompter
 from covos.errors import UsageError
 from covos.masks import decode
-from covos.media import Source, prefetch
+from covos.media import Source
 from covos.models.registry import DEFAULT_FOLLOWER, build_follower, find_follower
 from covos.outputs import FrameMask
-from covos.types import FrameResult
+from covos.types import FrameResult, LabelArray, MaskArray
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from covos.api.model import Model
-
-Direction: TypeAlias = Literal["auto", "forward", "backward", "both"]
-"""Which way objects are followed from where they are shown; auto goes both ways if one is shown after the first frame
-only, or on several frames."""
-
-BLOCK = 24
-"""Frames that the backward pass decodes and encodes at a time. A block starts at a key frame of the video, which may
-lie far before it: larger blocks decode less, and hold more."""
 
 
 class Session:
@@ -73,6 +68,7 @@ class Session:
         self._memory = memory
         self._model: Model | None = None
         self._engine: FollowEngine | None = None
+        self._prompter: Prompter | None = None
         self._latest: Segmentation | None = None
 
     def __enter__(self) -> Self:
@@ -161,6 +157,84 @@ class Session:
         """
         return self.prompts.add_file(path, frame=frame, identity=object_id, resize=resize)
 
+    def add_points(
+        self, frame: int, object_id: int | None = None, *, points: object, labels: object = None
+    ) -> ObjectMask:
+        """Show an object by points on it, or correct it by points on it and on what it is not.
+
+        The mask is made at once, of this frame alone; `propagate` then follows it. Points on a frame where there is a
+        mask of the object (given, made of points before, or found by the latest `propagate`) correct that mask.
+
+        Args:
+            frame: 0-based index.
+            object_id: 1 to 254; the next free one if None.
+            points: N x 2: columns and rows of pixels from the top left corner, as in ``[(320, 200)]``.
+            labels: For each point 1 if it is on the object, 0 if not; None takes all as on it.
+
+        Returns:
+            The id and the mask.
+
+        Raises:
+            UsageError: The frame or the id cannot be, a point is outside the frame or was given before, there are
+                negative points only and no mask to take from, or they leave nothing of it.
+            SourceError: The frame cannot be read.
+        """
+        return self._point(Pointing(frame=frame, object=object_id, points=as_points(points, labels=labels)))
+
+    def add_box(self, frame: int, object_id: int | None = None, *, box: Sequence[float]) -> ObjectMask:
+        """Show an object by a box around it; the mask is made at once, of this frame alone.
+
+        Args:
+            frame: 0-based index.
+            object_id: 1 to 254; the next free one if None.
+            box: Left, top, right and bottom in pixels; right and bottom are the first column and row outside.
+
+        Returns:
+            The id and the mask, which takes the place of one that was there.
+
+        Raises:
+            UsageError: The frame or the id cannot be, or the box has no area or reaches out of the frame.
+            SourceError: The frame cannot be read.
+        """
+        (one, *more) = as_boxes(box)
+        if more:
+            raise UsageError(
+                f"{1 + len(more)} boxes for one object", why="a box holds one object", fix="add them one at a time"
+            )
+        return self._point(Pointing(frame=frame, object=object_id, box=one))
+
+    def ask(self, pointing: Pointing) -> int:
+        """As `add_points` and `add_box`, but the mask is made when following begins: nothing is loaded before.
+
+        Where the object was shown on earlier frames, it is first followed from these to this frame, and what was
+        found is corrected.
+
+        Returns:
+            The id.
+
+        Raises:
+            UsageError: As for `add_points`.
+        """
+        return self.prompts.wait(pointing)
+
+    def preview(self, frame: int) -> LabelArray:
+        """What is known of a frame, without following anything: what was given, beside what `propagate` found last.
+
+        Returns:
+            H x W uint8 object ids; 0 = background.
+
+        Raises:
+            UsageError: The frame does not exist.
+        """
+        self.prompts.check_place(frame, self.objects[0] if self.objects else 1)
+        labels = np.zeros((self.source.info.height, self.source.info.width), np.uint8)
+        for identity in self.objects:
+            if self.prompts.get(frame, identity) is None and (found := self._found(frame, identity)) is not None:
+                labels[found] = identity
+        for identity, mask in self.prompts.given().get(frame, {}).items():
+            labels[mask] = identity
+        return labels
+
     def confirm(self, frame: int) -> tuple[int, ...]:
         """Take the masks that the latest `propagate` found on a frame as given; returns the ids.
 
@@ -219,8 +293,9 @@ class Session:
         The backward pass, if there is one, comes before the first frame. Its answers wait in a temporary file.
         """
         chosen = self.direction(direction)
-        engine = self._loaded()
-        return self._run(engine, chosen)
+        self._make_masks()
+        given = self.prompts.given()
+        return follow(self.source, given, engine=self._loaded(), memory=self._memory, direction=chosen)
 
     def origin(self, direction: Direction = "auto", **settings: object) -> Origin:
         """What a report says of the results: model, prompts by their hashes, and the settings.
@@ -229,6 +304,7 @@ class Session:
             direction: See `Direction`.
             **settings: What else the user chose; anything that JSON can express.
         """
+        self._make_masks()
         model = self._model_now()
         follower = find_follower(self._follower, encoder=model.entry)
         return model.origin(
@@ -252,32 +328,45 @@ class Session:
         frames = self.prompts.frames
         if not frames:
             raise UsageError(
-                "there is nothing to follow", why="no object was shown", fix="give a mask on one of the frames"
+                "there is nothing to follow",
+                why="no object was shown",
+                fix="give a mask, a point or a box on one of the frames",
             )
         if asked != "auto":
             return asked
         return "forward" if frames == (0,) else "both"
 
-    def _run(self, engine: FollowEngine, direction: Direction) -> Iterator[FrameResult]:
-        given, eyes = self.prompts.given(), engine.eyes
-        if direction == "forward":
-            yield from engine.forward(prefetch(eyes.observe(self.source)), given, between=self._memory)
-            return
-        with Spool() as spool:
-            engine.backward(self._blocks(engine), given, between=self._memory, spool=spool)
-            if direction == "backward":
-                yield from engine.told(prefetch(self.source), given, spool=spool)
-            else:
-                frames = prefetch(eyes.observe(self.source))
-                yield from engine.forward(frames, given, between=self._memory, spool=spool)
+    def _point(self, pointing: Pointing) -> ObjectMask:
+        followed = None if pointing.object is None else self._found(pointing.frame, pointing.object)
+        identity = self.prompts.check_pointing(pointing, followed=followed is not None)
+        return self._make_mask(identity, pointing, followed=followed)
 
-    def _blocks(self, engine: FollowEngine) -> Iterator[Sequence[Observed]]:
-        """The frames up to the last that was given, the last block first."""
-        count, last = self.source.info.frame_count, self.prompts.frames[-1]
-        for start in range(last // BLOCK * BLOCK, -1, -BLOCK):
-            wanted = range(start, min(start + BLOCK, last + 1))
-            pictures = self.source.select(engine.eyes.needed(wanted, frame_count=count))
-            yield list(engine.eyes.observe(pictures, wanted=wanted))
+    def _make_masks(self) -> None:
+        """Of all that waits, in the order of the frames: what is followed to one of them depends on those before."""
+        for identity, pointing in self.prompts.waiting:
+            frame, followed = pointing.frame, None
+            if pointing.box is None and self.prompts.get(frame, identity) is None:
+                followed = follow_to(
+                    self.source, frame, identity, self.prompts.given(), engine=self._loaded(), memory=self._memory
+                )
+            self._make_mask(identity, pointing, followed=followed)
+            self.prompts.done(frame, identity)
+
+    def _make_mask(self, identity: int, pointing: Pointing, *, followed: MaskArray | None) -> ObjectMask:
+        engine = self._model_now().engine
+        if self._prompter is None:
+            self._prompter = GrabCutPrompter(engine)
+        observed = observe_frame(self.source, pointing.frame, engine=engine)
+        return make_mask(
+            self.prompts, identity, pointing, observed=observed, prompter=self._prompter, followed=followed
+        )
+
+    def _found(self, frame: int, identity: int) -> MaskArray | None:
+        """The mask that the latest `propagate` found."""
+        if self._latest is None or identity not in self.objects:
+            return None
+        found = next((each.objects for each in self._latest if each.index == frame), {})
+        return decode(found[identity]) if identity in found else None
 
     def _model_now(self) -> Model:
         self._model = self._model or self._load()

@@ -78,6 +78,30 @@ Masks: TypeAlias = Annotated[
         "values are the ids; a 0/255 mask gets the next free id, or OBJECT.",
     ),
 ]
+Points: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--point",
+        metavar="X,Y[@FRAME][:OBJECT]",
+        help="Follow the object at this pixel (column, row) of the first frame or of frame FRAME; repeatable. Points "
+        "without a number are of one object; on a frame where it has a mask, they correct that.",
+    ),
+]
+NotPoints: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--not-point", metavar="X,Y[@FRAME][:OBJECT]", help="What is at this pixel is not the object."),
+]
+Boxes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--box",
+        metavar="X0,Y0,X1,Y1[@FRAME][:OBJECT]",
+        help="Follow the object in this box: left, top, right, bottom; repeatable. Without OBJECT a new one.",
+    ),
+]
+PromptFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--prompts", metavar="FILE", help="Masks, points and boxes in a JSON or TOML file.")
+]
 ResizeMasks: TypeAlias = Annotated[
     bool, typer.Option("--resize-masks", help="Resize masks of another size than their frame.")
 ]

@@ -10,14 +10,22 @@ from typing import TYPE_CHECKING, Literal
 from covos.errors import UsageError
 
 if TYPE_CHECKING:
-    from covos.api.following import Following, MaskFile
+    from covos.api.following import Following
+    from covos.api.pointing import Pointing
+    from covos.api.prompt_file import MaskFile
 
 _MASK = re.compile(r"(?P<path>.+?)(?:@(?P<frame>\d+))?(?::(?P<object>\d+))?", re.DOTALL)
+_NUMBER = r"[+-]?\d+(?:\.\d*)?"
+_PLACE = re.compile(rf"(?P<numbers>{_NUMBER}(?:,{_NUMBER})*)(?:@(?P<frame>\d+))?(?::(?P<object>\d+))?", re.ASCII)
 
 
 def following(
     masks: Sequence[str],
     *,
+    points: Sequence[str] = (),
+    not_points: Sequence[str] = (),
+    boxes: Sequence[str] = (),
+    prompts: Path | None = None,
     inputs: Sequence[str],
     resize: bool,
     direction: Literal["auto", "forward", "backward", "both"],
@@ -27,26 +35,44 @@ def following(
     """What to follow; None if nothing is shown.
 
     Raises:
-        UsageError: Masks are given for several inputs, or an option of following without masks.
+        UsageError: Prompts are given for several inputs or cannot be read, or an option of following without prompts.
+        AnnotationError: The prompt file cannot be read.
     """
     from covos.api.following import Following, show_files
+    from covos.api.prompt_file import read_prompt_file
+    from covos.engines.memory import DEFAULT_BETWEEN
+    from covos.models.registry import DEFAULT_FOLLOWER
 
-    if not masks:
-        _refuse_idle({"--resize-masks": resize, f"--direction {direction}": direction != "auto"})
+    if not (masks or points or not_points or boxes or prompts):
+        _refuse_idle(
+            {
+                "--resize-masks": resize,
+                f"--direction {direction}": direction != "auto",
+                f"--memory {memory}": memory != DEFAULT_BETWEEN,
+                f"--follower {follower}": follower != DEFAULT_FOLLOWER,
+            }
+        )
         return None
     if len(inputs) > 1:
         raise UsageError(
-            f"masks for {len(inputs)} inputs",
-            why="a mask belongs to a frame of one video",
-            fix="segment the videos one at a time, each with its own masks",
+            f"objects are shown for {len(inputs)} inputs",
+            why="a mask, a point or a box belongs to a frame of one video",
+            fix="segment the videos one at a time, each with its own",
         )
     files = [mask_file(text) for text in masks]
-    return Following(show=show_files(files, resize=resize), direction=direction, memory=memory, follower=follower)
+    pointings = [box(text) for text in boxes]
+    pointings += [point(text) for text in points] + [point(text, positive=False) for text in not_points]
+    if prompts is not None:
+        listed = read_prompt_file(prompts)
+        files += listed.masks
+        pointings += listed.pointings
+    show = show_files(files, pointings=pointings, resize=resize)
+    return Following(show=show, direction=direction, memory=memory, follower=follower)
 
 
 def mask_file(text: str) -> MaskFile:
     """Read ``FILE[@FRAME][:OBJECT]``; a file of just that name goes before."""
-    from covos.api.following import MaskFile
+    from covos.api.prompt_file import MaskFile
 
     if Path(text).is_file():
         return MaskFile(path=Path(text))
@@ -59,7 +85,43 @@ def mask_file(text: str) -> MaskFile:
     )
 
 
+def point(text: str, *, positive: bool = True) -> Pointing:
+    """Read ``X,Y[@FRAME][:OBJECT]``."""
+    from covos.api.pointing import Pointing
+    from covos.types import Point
+
+    option = "--point" if positive else "--not-point"
+    (x, y), frame, identity = _place(option, text, form="X,Y")
+    return Pointing(frame=frame, object=identity, points=(Point(x=x, y=y, positive=positive),))
+
+
+def box(text: str) -> Pointing:
+    """Read ``X0,Y0,X1,Y1[@FRAME][:OBJECT]``."""
+    from covos.api.pointing import Pointing
+    from covos.types import Box
+
+    (x0, y0, x1, y1), frame, identity = _place("--box", text, form="X0,Y0,X1,Y1")
+    return Pointing(frame=frame, object=identity, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
+
+
+def _place(option: str, text: str, *, form: str) -> tuple[list[float], int, int | None]:
+    found = _PLACE.fullmatch(text)
+    numbers = [float(each) for each in found["numbers"].split(",")] if found is not None else []
+    expected = form.count(",") + 1
+    if found is None or len(numbers) != expected:
+        why = f"it has {len(numbers)} numbers before the frame, not {expected}" if numbers else "it is not of this form"
+        raise UsageError(
+            f"{option} {text!r} cannot be read", why=why, fix=f"write {form}, {form}@FRAME or {form}@FRAME:OBJECT"
+        )
+    identity = found["object"]
+    return numbers, int(found["frame"] or 0), None if identity is None else int(identity)
+
+
 def _refuse_idle(options: dict[str, bool]) -> None:
     for name, given in options.items():
         if given:
-            raise UsageError(f"{name} without --mask", why="there is nothing to follow", fix="give a mask, or leave it")
+            raise UsageError(
+                f"{name} without --mask, --point, --box or --prompts",
+                why="there is nothing to follow",
+                fix="show an object, or leave it out",
+            )

@@ -30,6 +30,10 @@ def segment(
     reference_seed: options.ReferenceSeed = None,
     refine: options.Refine = "none",
     mask: options.Masks = None,
+    point: options.Points = None,
+    not_point: options.NotPoints = None,
+    box: options.Boxes = None,
+    prompts: options.PromptFile = None,
     resize_masks: options.ResizeMasks = False,
     direction: options.Direction = "auto",
     memory: options.Memory = 5,
@@ -43,7 +47,8 @@ def segment(
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
-    With --mask, follow the objects of masks instead: references, fusion and refinement are then not used.
+    With --mask, --point, --box or --prompts, follow the objects that they show instead: references, fusion and
+    refinement are then not used.
     """
     rate = _rate(frame_rate)
     from covos.api import load_model
@@ -55,7 +60,16 @@ def segment(
     configure_threads()
 
     follow = following(
-        mask or (), inputs=inputs, resize=resize_masks, direction=direction, memory=memory, follower=follower
+        mask or (),
+        points=point or (),
+        not_points=not_point or (),
+        boxes=box or (),
+        prompts=prompts,
+        inputs=inputs,
+        resize=resize_masks,
+        direction=direction,
+        memory=memory,
+        follower=follower,
     )
     outcomes = []
     results = segment_to_folders(

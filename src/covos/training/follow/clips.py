@@ -98,7 +98,7 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
         shown = [mask for mask, wanted in zip(masks, followed, strict=True) if wanted]
         twin = draw_twin(image, shown[int(rng.integers(len(shown)))], frames=frames, rng=rng) if shown else None
         sprites += [] if twin is None else [twin]
-    grade = _Grade.draw(rng)
+    grade = Grade.draw(rng)
     images, visible, known = [], [], []
     for index, (below, window) in enumerate(zip(scene, windows, strict=True)):
         image, masks, followed = _composed(below, window, sprites, frame=index, size=recipe.crop)
@@ -180,7 +180,7 @@ def _sprites(still: Pool, *, frames: int, recipe: FollowRecipe, rng: Generator) 
 
 
 @dataclass(frozen=True, slots=True)
-class _Grade:
+class Grade:
     """Light and colour of a clip, from which its frames depart a little."""
 
     gain: float
@@ -189,11 +189,13 @@ class _Grade:
     blur: float
 
     @classmethod
-    def draw(cls, rng: Generator) -> _Grade:
+    def draw(cls, rng: Generator) -> Grade:
+        """Draw one."""
         blur = float(rng.uniform(0.4, 1.2)) if rng.random() < 0.2 else 0.0
         return cls(float(rng.uniform(0.75, 1.25)), float(rng.uniform(-20, 20)), rng.uniform(0.92, 1.08, size=3), blur)
 
     def apply(self, image: ImageArray, *, rng: Generator) -> ImageArray:
+        """A frame in this light."""
         gain = self.gain * self.tint * rng.uniform(0.95, 1.05)
         levels = np.arange(256, dtype=np.float64)[:, None]
         table = np.clip((levels - 128) * gain + 128 + self.bias + rng.uniform(-4, 4), 0, 255).astype(np.uint8)

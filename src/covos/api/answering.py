@@ -1,0 +1,110 @@
+"""From what a user points at to a prompt: the mask that is there is corrected, or a new one made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from covos.api.mask_prompt import MaskPrompt, Pointed
+from covos.api.pointing import Pointing
+from covos.api.prompts import Prompts
+from covos.engines.motion import Observed
+from covos.engines.prompter import Prompter
+from covos.engines.unsupervised import UnsupervisedEngine
+from covos.errors import SourceError, UsageError
+from covos.masks import decode
+from covos.media import Source
+from covos.models.lite import Features
+from covos.types import MaskArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ObjectMask:
+    """The mask that came of points or a box.
+
+    Attributes:
+        frame: Index.
+        object: Id.
+        mask: H x W bool of the frame's size.
+        prompter: Who made it: `covos.engines.prompter.Prompter.name`.
+    """
+
+    frame: int
+    object: int
+    mask: MaskArray
+    prompter: str
+
+
+def make_mask(
+    prompts: Prompts,
+    identity: int,
+    pointing: Pointing,
+    *,
+    observed: Observed,
+    prompter: Prompter,
+    followed: MaskArray | None,
+) -> ObjectMask:
+    """Make a mask of what is pointed at, and a prompt of the mask.
+
+    Points correct the mask that was given on this frame, else the followed one. A box shows the object anew.
+
+    Args:
+        prompts: Of the video; one is added.
+        identity: Of the object.
+        pointing: Checked.
+        observed: The frame.
+        prompter: Makes the mask.
+        followed: What following found of the object on this frame.
+
+    Raises:
+        UsageError: Nothing is left of the object.
+    """
+    frame = pointing.frame
+    given = prompts.get(frame, identity)
+    said, previous, corrects = pointing, None, ""
+    if pointing.box is None:
+        said, previous, corrects = _before(given, pointing, followed)
+    mask = prompter.mask(
+        observed,
+        points=(*said.points, *prompts.others_points(frame, identity)),
+        box=pointing.box,
+        previous=previous,
+    )
+    if not mask.any():
+        raise UsageError(
+            f"nothing is left of object {identity} on frame {frame}",
+            why="the points rule out all that was there" if previous is not None else "there is no mask to take from",
+            fix="give a point on the object as well",
+        )
+    pointed = Pointed(at=replace(said, object=identity), prompter=prompter.name, corrects=corrects)
+    prompts.add(frame, {identity: mask}, given_as=said.given_as, pointed=pointed)
+    return ObjectMask(frame=frame, object=identity, mask=mask, prompter=prompter.name)
+
+
+def _before(
+    given: MaskPrompt | None, pointing: Pointing, followed: MaskArray | None
+) -> tuple[Pointing, MaskArray | None, str]:
+    """All that was pointed at, the mask that was there, and what that was."""
+    if given is None:
+        return pointing, followed, "followed" if followed is not None else ""
+    if given.pointed is None:
+        return pointing, decode(given.mask), given.sha256
+    at = given.pointed.at
+    every = replace(pointing, points=at.points + pointing.points, box=at.box)
+    return every, decode(given.mask), given.pointed.corrects
+
+
+def observe_frame(source: Source, frame: int, *, engine: UnsupervisedEngine[Features]) -> Observed:
+    """One frame, beside its neighbour.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
+    pictures = source.select(engine.needed([frame], frame_count=source.info.frame_count))
+    observed = next(engine.observe(pictures, wanted=[frame]), None)
+    if observed is None:
+        raise SourceError(
+            f"{source.info.path}: frame {frame} cannot be read",
+            why="the file is damaged or cut there",
+            fix="point at the object on another frame",
+        )
+    return observed
