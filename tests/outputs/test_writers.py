@@ -96,8 +96,9 @@ def test_overlay_keeps_size_and_times(tmp_path: Path, info, result, size: tuple[
             inside = result(index).labels > 0
             assert abs(frame.image[inside].mean() - drawn[inside].mean()) < 8
             assert (
+                # Half of so small an object is its white rim.
                 frame.image[inside][:, 0].mean() > frame.image[inside][:, 2].mean() + 10
-            )  # half of so small an object is its white rim
+            )
 
 
 def test_overlay_keeps_pixel_aspect(tmp_path: Path, info, result) -> None:
