@@ -30,6 +30,17 @@ def test_the_outline_shows_on_any_background(grey: int, identity: int) -> None:
     assert across.max() - across.min() > 100
 
 
+@pytest.mark.parametrize("identity", [1, 2, 4, 7, 8, 255])
+def test_an_object_of_its_own_colour_is_told_from_it_and_from_its_surroundings(identity: int) -> None:
+    """A red car under a red tint."""
+    labels = np.where(two_objects() == 1, np.uint8(identity), np.uint8(0))
+    for brightness in (0.5, 1.0, 2.0):
+        colour = (davis_palette()[identity] * brightness).clip(0, 255).astype(np.uint8)
+        drawn = draw_overlay(np.broadcast_to(colour, (90, 120, 3)).copy(), labels)
+        across, subject = drawn[45, :40].astype(int), drawn[45, 40].astype(int)
+        assert np.abs(across - subject).max() > 100
+
+
 def test_what_is_far_from_objects_is_untouched() -> None:
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
     labels = two_objects()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from covos.models import coattention
 from covos.models.coattention import Affinity, CoAttention, Memory
 
 
@@ -94,11 +95,31 @@ def test_no_matrix_of_all_pairs_is_built(affinity: Affinity, extra: int, layout:
     module = CoAttention(16, affinity=affinity, key_channels=16 if affinity == "bilinear" else 8)
     query, reference = (torch.randn(2, 16, 5, 7).to(memory_format=layout) for _ in range(2))
     memory = module.memorise(reference, torch.rand(2, extra, 5, 7))
-    with torch.inference_mode(), sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         assert module(query, memory).extra_BEHW.shape == (2, extra, 5, 7)
         if affinity == "bilinear":
             assert module.between(query, reference)[1].shape == query.shape
             assert module.summarise(query, module.memorise(reference, query[:, :0])).shape == query.shape
+
+
+@pytest.mark.parametrize("block", [1, 100, 2**20])
+def test_blocks_of_any_size_give_what_the_fused_kernel_gives(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without gradients a CPU attends block by block; three queries share a memory of two references."""
+    monkeypatch.setattr(coattention, "BLOCK", block)
+    torch.manual_seed(0)
+    module = CoAttention(16, affinity="cosine", key_channels=8)
+    query = torch.randn(3, 16, 5, 7)
+    with torch.no_grad():
+        memories = [module.memorise(torch.randn(1, 16, 5, 7), torch.rand(1, 2, 5, 7)) for _ in range(2)]
+    memory = Memory(*(part.expand(3, -1, -1) for part in Memory.join(memories)))
+    fused = module(query, memory)
+    with torch.inference_mode():
+        in_blocks = module(query, memory)
+        with torch.autocast("cpu", torch.bfloat16):
+            narrow = module(query, memory)
+    for got, rounded, want in zip(in_blocks, narrow, fused, strict=True):
+        torch.testing.assert_close(got, want)
+        torch.testing.assert_close(rounded.float(), want, atol=0.05, rtol=0.05)
 
 
 def test_bilinear_affinity_refuses_other_key_channels() -> None:

@@ -48,3 +48,12 @@ def test_omp_num_threads_goes_before(
     monkeypatch.setenv("OMP_NUM_THREADS", told)
     assert threads.configure_threads() == expected
     assert set_to == {"torch": expected, "cv2": expected}
+
+
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    threads.wait_without_spinning()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    threads.wait_without_spinning()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"

@@ -20,6 +20,7 @@ from covos.engines.references import random_references, uniform_references
 from covos.errors import SourceError, UsageError
 from covos.masks.refine import Refinement, check_refinement
 from covos.media import Source, open_source, prefetch
+from covos.models.folding import fold_batch_norms
 from covos.models.fusion import Fusion
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
@@ -232,6 +233,7 @@ def load_model(name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precis
     entry = find_model(name)
     refuse_untrained(entry)
     network = build_network(entry)
+    fold_batch_norms(network)
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
     engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
         network, device=target, precision=dtype, area=DEFAULT_AREA, batch=BATCH.get(target.type, 8)

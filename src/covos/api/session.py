@@ -23,6 +23,7 @@ from covos.engines.prompter import GrabCutPrompter, Prompter
 from covos.errors import UsageError
 from covos.masks import decode
 from covos.media import Source
+from covos.models.folding import fold_batch_norms
 from covos.models.registry import DEFAULT_FOLLOWER, build_follower, find_follower
 from covos.outputs import FrameMask
 from covos.types import FrameResult, LabelArray, MaskArray
@@ -377,6 +378,7 @@ class Session:
             model = self._model_now()
             entry = find_follower(self._follower, encoder=model.entry)
             network = build_follower(entry, encoder=model.entry).to(model.device)
+            fold_batch_norms(network)
             self._engine = FollowEngine(model.engine, network)
         return self._engine
 

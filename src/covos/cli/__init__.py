@@ -21,6 +21,7 @@ from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
 from covos.cli.train import train
 from covos.runtime.signals import SIGINT_EXIT, unwinding_signals
+from covos.runtime.threads import wait_without_spinning
 
 app = typer.Typer(
     name="covos",
@@ -56,6 +57,7 @@ def _options(
 def run() -> NoReturn:
     """The program ``covos``."""
     _open_missing_streams()
+    wait_without_spinning()
     sys.exit(main(sys.argv[1:]))
 
 

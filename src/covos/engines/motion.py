@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -24,6 +25,9 @@ from covos.types import Frame, ImageArray
 
 MotionArray = NDArray[np.float32]
 """H/4 x W/4 x 4 float32 of the encoded frame's size; see `residual_motion`."""
+
+GreyArray = NDArray[np.uint8]
+"""H/2 x W/2 of the encoded frame's size."""
 
 FLOW_STRIDE = 2
 """Flow is found at half the encoded size: a quarter of the time, and the network reads it at a quarter."""
@@ -60,8 +64,11 @@ def residual_motion(image: ImageArray, neighbour: ImageArray, *, size: tuple[int
         `QUIET`), in [-2, 2]; its length; and how strong it is at all, the 95th percentile p as p / (p + 1), in
         [0, 1). All zero between two shots: there is nothing to know.
     """
+    return _motion(_grey(image, size), _grey(neighbour, size), size)
+
+
+def _motion(here: GreyArray, there: GreyArray, size: tuple[int, int]) -> MotionArray:
     rows, columns = size[0] // MOTION_STRIDE, size[1] // MOTION_STRIDE
-    here, there = (_grey(picture, size) for picture in (image, neighbour))
     if cv2.norm(here, there, cv2.NORM_L1) > CUT * 255 * here.size:
         return np.zeros((rows, columns, MOTION_CHANNELS), np.float32)
     # From here to there is defined on this frame's grid; seen forward in time it is the other way round.
@@ -92,23 +99,22 @@ def observe(
     Yields:
         The wanted frames, in order, at most one frame late.
     """
-    before: Frame | None = None
-    waiting: Frame | None = None
+    before: _Seen | None = None
+    waiting: _Seen | None = None
     for frame in frames:
-        follows = before is not None and before.index == frame.index - 1
+        # Each frame is looked at twice, as a frame and as the next one's predecessor.
+        seen = _Seen(frame, _grey(frame.image, size_of(frame)))
         if waiting is not None:
-            yield _to_successor(waiting, frame, size_of)
+            yield _to_successor(waiting, seen, size=size_of(waiting.frame))
             waiting = None
         if wanted is None or frame.index in wanted:
-            if follows:
-                assert before is not None
-                motion = residual_motion(frame.image, before.image, size=size_of(frame))
-                yield Observed(frame=frame, motion=motion)
+            if before is not None and before.frame.index == frame.index - 1:
+                yield Observed(frame=frame, motion=_motion(seen.grey, before.grey, size_of(frame)))
             else:
-                waiting = frame
-        before = frame
+                waiting = seen
+        before = seen
     if waiting is not None:
-        yield Observed(frame=waiting, motion=None)
+        yield Observed(frame=waiting.frame, motion=None)
 
 
 def with_neighbours(indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
@@ -128,15 +134,22 @@ def motion_batch(motions: Sequence[MotionArray | None], *, device: torch.device)
     return torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2)
 
 
-def _to_successor(frame: Frame, after: Frame, size_of: Callable[[Frame], tuple[int, int]]) -> Observed:
-    if after.index != frame.index + 1:
-        return Observed(frame=frame, motion=None)
-    motion = residual_motion(frame.image, after.image, size=size_of(frame))
+class _Seen(NamedTuple):
+    """A frame, and what the flow looks at."""
+
+    frame: Frame
+    grey: GreyArray
+
+
+def _to_successor(seen: _Seen, after: _Seen, *, size: tuple[int, int]) -> Observed:
+    if after.frame.index != seen.frame.index + 1:
+        return Observed(frame=seen.frame, motion=None)
+    motion = _motion(seen.grey, after.grey, size)
     motion[..., :2] *= -1  # from this frame to the next, not back
-    return Observed(frame=frame, motion=motion)
+    return Observed(frame=seen.frame, motion=motion)
 
 
-def _grey(image: ImageArray, size: tuple[int, int]) -> NDArray[np.uint8]:
+def _grey(image: ImageArray, size: tuple[int, int]) -> GreyArray:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     half = size[1] // FLOW_STRIDE, size[0] // FLOW_STRIDE
     return np.asarray(cv2.resize(grey, half, interpolation=cv2.INTER_AREA), np.uint8)

@@ -2,6 +2,7 @@
 
 from covos.masks.draw import draw_overlay
 from covos.masks.fit import fit_labels
+from covos.masks.ids import present_ids
 from covos.masks.label_png import read_binary_mask, read_label_map, write_label_map
 from covos.masks.objects import NAMELESS, VOID, objects_in, read_objects
 from covos.masks.palette import davis_palette
@@ -20,6 +21,7 @@ __all__ = [
     "encode",
     "fit_labels",
     "objects_in",
+    "present_ids",
     "read_binary_mask",
     "read_label_map",
     "read_objects",

@@ -12,14 +12,14 @@ from covos.masks.palette import davis_palette
 from covos.types import ImageArray, LabelArray
 
 _OUTLINE_PER_DIAGONAL = 1 / 450
-_DARK = 16
+_DARK, _WHITE = 16, 255
 
 
 def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5, outline: bool = True) -> ImageArray:
     """Tint each object with its palette colour and draw its outline.
 
-    The outline is a bright line of the object's hue on the object's own rim, and a thinner dark line around it, so
-    that one of the two shows on any background.
+    The outline is a white line on the object's own rim, and a thinner dark line around it: neither is a colour that a
+    subject may have itself, and one of the two shows against any picture.
 
     Args:
         image: H x W x 3 uint8 RGB; it is not changed.
@@ -47,11 +47,13 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
     window = np.s_[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
     part, ids = result[window], labels[window]
     inside = (ids != 0).view(np.uint8)
-    cv2.copyTo(cv2.addWeighted(davis_palette()[ids], opacity, part, 1 - opacity, 0), inside, part)
+    # A look-up table of OpenCV's is several times as fast as numpy's indexing.
+    tint = cv2.LUT(cv2.merge([ids, ids, ids]), davis_palette()[None])
+    cv2.copyTo(cv2.addWeighted(tint, opacity, part, 1 - opacity, 0), inside, part)
     if outline:
         border = _border(ids)
         part[_thicken(border, (thickness + 1) // 2) > inside] = _DARK
-        cv2.copyTo(_bright_palette()[ids], _thicken(border, thickness) & inside, part)
+        part[(_thicken(border, thickness) & inside).view(np.bool_)] = _WHITE
     return result
 
 
@@ -71,10 +73,3 @@ def _thicken(border: NDArray[np.uint8], thickness: int) -> NDArray[np.uint8]:
     """The border, ``thickness`` pixels to each side."""
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thickness - 1, 2 * thickness - 1))
     return np.asarray(cv2.dilate(border, disk), np.uint8)
-
-
-def _bright_palette() -> ImageArray:
-    """The palette's hues at full brightness, mixed with white so that dark blue shows on black."""
-    palette = davis_palette().astype(np.float32)
-    full = palette * (255 / np.maximum(palette.max(axis=1, keepdims=True), 1))
-    return np.asarray(0.65 * full + 0.35 * 255, np.uint8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from covos.errors import AnnotationError
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
 
 _MANY_COLOURS = 16
 _LISTED = 4
+
+
+def present_ids(labels: LabelArray) -> list[int]:
+    """The ids that have a pixel, ascending, without the background's 0; with 255 where it is.
+
+    Args:
+        labels: H x W uint8, at least one pixel.
+    """
+    # OpenCV's counting is several times as fast as numpy's, which sorts, or sums bytes in eight.
+    counts = cv2.calcHist([np.ascontiguousarray(labels)], [0], None, [256], [0, 256])
+    return [int(identity) for identity in np.flatnonzero(counts) if identity]
 
 
 def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:

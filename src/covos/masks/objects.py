@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from covos.errors import AnnotationError
 from covos.masks.fit import fit_labels
+from covos.masks.ids import present_ids
 from covos.masks.label_png import read_label_map
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def read_objects(path: Path, *, size: tuple[int, int], resize: bool = False) -> 
 
 def objects_in(labels: LabelArray) -> dict[int, MaskArray]:
     """Object id to mask; see `read_objects`."""
-    ids = [int(identity) for identity in np.unique(labels) if identity]
+    ids = present_ids(labels)
     if ids == [VOID]:
         return {NAMELESS: labels == VOID}
     return {identity: labels == identity for identity in ids if identity != VOID}

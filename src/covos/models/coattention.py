@@ -23,6 +23,7 @@ K key channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -30,6 +31,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Affinity = Literal["bilinear", "cosine"]
+
+BLOCK = 2**20
+"""Cells of the matrix of affinities that `_attend_in_blocks` has in memory: 4 MiB, about what a cache holds."""
 
 
 class Memory(NamedTuple):
@@ -120,10 +124,14 @@ class CoAttention(nn.Module):
             # The scale must be a number for the fused kernels, so the learned one multiplies the query.
             temperature = self.log_scale.exp().clamp(max=100.0)
             query = self._keys(v_BCHW) * temperature
-        read = _attend(query, keys, values)
-        # <q, sum_j a_j k_j> is the expected affinity, without an N x M matrix. A pass of its own: keys beside the
-        # values would widen the padding of both (see `_attend`), which is slower and takes more memory.
-        match = (query * _attend(query, keys, keys)).sum(dim=2, keepdim=True) / temperature
+        if self.affinity == "cosine" and v_BCHW.device.type == "cpu" and not torch.is_grad_enabled():
+            read, mean_key = _attend_in_blocks(query, keys, (values, keys), precision=v_BCHW.dtype)
+        else:
+            # A pass for each: keys beside the values would widen the padding of both (see `_attend`), which is slower
+            # and takes more memory.
+            read, mean_key = _attend(query, keys, values), _attend(query, keys, keys)
+        # <q, sum_j a_j k_j> is the expected affinity, without an N x M matrix.
+        match = (query * mean_key).sum(dim=2, keepdim=True) / temperature
         summary, extra = read[..., : self.channels], read[..., self.channels :]
         return Readout(self._gated(summary, v_BCHW), _as_map(match, v_BCHW), _as_map(extra, v_BCHW))
 
@@ -174,6 +182,33 @@ def _attend(query_BNK: Tensor, keys_BMK: Tensor, values_BMC: Tensor) -> Tensor:
     width = max(keys_BMK.shape[2], values_BMC.shape[2])
     query, keys, values = (_laid_out(part, width).unsqueeze(1) for part in (query_BNK, keys_BMK, values_BMC))
     return F.scaled_dot_product_attention(query, keys, values, scale=1.0).squeeze(1)[..., : values_BMC.shape[2]]
+
+
+def _attend_in_blocks(
+    query_BNK: Tensor, keys_BMK: Tensor, values: Sequence[Tensor], *, precision: torch.dtype
+) -> tuple[Tensor, ...]:
+    """Several B x M x C values, averaged by one softmax(query keys') of `BLOCK` cells at a time.
+
+    Faster on CPUs than `_attend`: one softmax serves all values, nothing is filled up with zeros, a memory that a batch
+    shares is not copied, and the products with the values use the processor's instructions for narrow numbers.
+    Affinities stay float32, so with bfloat16 it is the more exact of the two.
+
+    Args:
+        query_BNK: float32.
+        keys_BMK: float32.
+        values: float32, each of its own width.
+        precision: Of the products with the values.
+    """
+    rows = max(BLOCK // keys_BMK.shape[1], 1)
+    with torch.autocast("cpu", enabled=False):
+        read: list[tuple[Tensor, ...]] = []
+        for b, query in enumerate(query_BNK):
+            keys = keys_BMK[b].T
+            narrow = [value[b].to(precision) for value in values]
+            attention = (torch.softmax(part @ keys, dim=1).to(precision) for part in query.split(rows))
+            blocks = [[weights @ value for value in narrow] for weights in attention]
+            read.append(tuple(torch.cat(parts).float() for parts in zip(*blocks, strict=True)))
+        return tuple(torch.stack(frames) for frames in zip(*read, strict=True))
 
 
 def _laid_out(x_BNC: Tensor, width: int) -> Tensor:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from covos.outputs.base import Writer
+from covos.outputs.compose import ComposedResult
 from covos.types import FrameResult
 
 
@@ -90,8 +91,9 @@ class BackgroundWriters:
     def _run(self) -> None:
         try:
             while (result := self._queue.get()) is not None and not self._stop.is_set():
+                composed = ComposedResult.of(result)
                 for writer in self._writers:
-                    writer.write(result)
+                    writer.write(composed)
             if not self._stop.is_set():
                 self._paths = tuple(path for writer in self._writers for path in writer.close())
                 return

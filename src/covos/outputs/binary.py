@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from covos.masks import present_ids
 from covos.outputs.folder import OutputFolder
 from covos.outputs.png import write_png
 from covos.types import FrameResult, SourceInfo
@@ -32,7 +33,7 @@ class BinaryWriter:
 
     def write(self, result: FrameResult) -> None:
         """Write the frame's mask of each object known so far."""
-        for identity in (int(each) for each in np.unique(result.labels) if each):
+        for identity in present_ids(result.labels):
             if identity not in self._ids:
                 self._begin(identity)
         stem = result.frame.stem

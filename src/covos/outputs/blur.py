@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from covos.outputs.compose import blurred_background, lay_over, opacity_of
+from covos.outputs.compose import ComposedResult, blurred_background, lay_over
 from covos.outputs.video import VideoOutput
 from covos.types import FrameResult, ImageArray
 
@@ -19,4 +19,5 @@ class BlurWriter(VideoOutput):
     def picture(self, result: FrameResult) -> ImageArray:
         """The subject, sharp, over the blurred background."""
         sigma = math.hypot(*result.frame.size) * _SIGMA_PER_DIAGONAL
-        return lay_over(result, blurred_background(result.frame.image, opacity_of(result), sigma=sigma))
+        composed = ComposedResult.of(result)
+        return lay_over(composed, blurred_background(result.frame.image, composed.opacity, sigma=sigma))

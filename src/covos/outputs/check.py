@@ -6,10 +6,8 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from covos.errors import CovosError
-from covos.masks import read_label_map
+from covos.masks import present_ids, read_label_map
 from covos.media import open_source
 from covos.outputs.folder import PARTIAL
 from covos.outputs.loading import load_report
@@ -87,7 +85,7 @@ def _check_masks(folder: Path, report: ReportContent) -> Iterator[str]:
             continue
         if labels.shape != size:
             yield f"{files[stem]} is {labels.shape[1]}x{labels.shape[0]}, the source {size[1]}x{size[0]}"
-        ids = [int(identity) for identity in np.unique(labels) if identity]
+        ids = present_ids(labels)
         if ids != rows[stem]["objects"]:
             yield f"{files[stem]} holds the objects {ids}, its row {rows[stem]['objects']}"
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TypeVar
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -9,58 +13,68 @@ from numpy.typing import NDArray
 from covos.masks.refine import foreground_colours
 from covos.types import FrameResult, ImageArray, ProbabilityArray
 
+Scalar = TypeVar("Scalar", bound=np.generic)
+
 SURE = 0.1
 """A probability this near to 0 or 1 is taken for it."""
 
 
-def opacity_of(result: FrameResult) -> ProbabilityArray:
-    """How opaque each pixel is.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ComposedResult(FrameResult):
+    """A result with what its formats share, each worked out when a format first asks for it and then kept.
 
-    The probability that it belongs to the subject, with what is nearly sure made sure: a network is never quite
-    certain, and an interior of 0.98 lets the background through, while one of 0.02 leaves ghosts of other things.
-
-    Every soft format takes its alpha from here.
-
-    Returns:
-        H x W float32 in [0, 1].
+    Where several formats with alpha are written, the colours of the subject are most of the work of each.
     """
-    stretched = (result.probability - SURE) / (1 - 2 * SURE)
-    return np.asarray(np.clip(stretched, 0, 1, out=stretched), np.float32)
 
+    @classmethod
+    def of(cls, result: FrameResult) -> ComposedResult:
+        """The result itself if it is one already."""
+        if isinstance(result, cls):
+            return result
+        return cls(**{field.name: getattr(result, field.name) for field in fields(FrameResult)})
 
-def alpha_of(result: FrameResult) -> NDArray[np.uint8]:
-    """The same in whole numbers.
+    @cached_property
+    def opacity(self) -> ProbabilityArray:
+        """How opaque each pixel is.
 
-    Returns:
-        H x W uint8; 255 is opaque.
-    """
-    return np.asarray(cv2.convertScaleAbs(opacity_of(result), alpha=255), np.uint8)
+        The probability that it belongs to the subject, with what is nearly sure made sure: a network is never quite
+        certain, and an interior of 0.98 lets the background through, while one of 0.02 leaves ghosts of other things.
 
+        H x W float32 in [0, 1]. Every soft format takes its alpha from here.
+        """
+        stretched = (self.probability - SURE) / (1 - 2 * SURE)
+        return _shared(np.asarray(np.clip(stretched, 0, 1, out=stretched), np.float32))
 
-def subject_colours(result: FrameResult) -> ImageArray:
-    """The colours of the subject, also where the background shines through.
+    @cached_property
+    def alpha(self) -> NDArray[np.uint8]:
+        """The same in whole numbers: H x W uint8; 255 is opaque."""
+        return _shared(np.asarray(cv2.convertScaleAbs(self.opacity, alpha=255), np.uint8))
 
-    Every format with alpha, and every one that lays the subject over something else, takes its colours from here.
+    @cached_property
+    def colours(self) -> ImageArray:
+        """The colours of the subject, also where the background shines through.
 
-    Returns:
         H x W x 3 uint8 RGB: the source's own where a pixel is all subject or all background; in between, what the
-        subject adds to the mix, so that a cut-out has no fringe of its old background.
-    """
-    alpha = opacity_of(result)
-    mixed = (alpha > 0) & (alpha < 1)
-    image = result.frame.image
-    if not mixed.any():
-        return image
-    return np.asarray(np.where(mixed[..., None], foreground_colours(image, alpha), image), np.uint8)
+        subject adds to the mix, so that a cut-out has no fringe of its old background. Every format with alpha, and
+        every one that lays the subject over something else, takes its colours from here.
+        """
+        image = self.frame.image
+        mixed = (self.opacity > 0) & (self.opacity < 1)
+        if not mixed.any():
+            return image
+        return _shared(np.where(mixed[..., None], foreground_colours(image, self.opacity), image))
+
+    @cached_property
+    def rgba(self) -> NDArray[np.uint8]:
+        """The subject with straight alpha, H x W x 4 uint8; the source's colours kept where nothing is seen of them."""
+        rgba = np.asarray(cv2.cvtColor(self.colours, cv2.COLOR_RGB2RGBA), np.uint8)
+        rgba[..., 3] = self.alpha
+        return _shared(rgba)
 
 
-def subject_rgba(result: FrameResult) -> NDArray[np.uint8]:
-    """The subject with straight alpha, the source's colours kept even where nothing is seen of them.
-
-    Returns:
-        H x W x 4 uint8 RGBA.
-    """
-    return np.dstack([subject_colours(result), alpha_of(result)])
+def _shared(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    array.setflags(write=False)  # what one format changed, the next would show
+    return array
 
 
 def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
@@ -73,8 +87,9 @@ def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
     Returns:
         H x W x 3 uint8 RGB, a new array.
     """
-    alpha = opacity_of(result)
-    return np.asarray(cv2.blendLinear(subject_colours(result), background, alpha, 1 - alpha), np.uint8)
+    composed = ComposedResult.of(result)
+    alpha = composed.opacity
+    return np.asarray(cv2.blendLinear(composed.colours, background, alpha, 1 - alpha), np.uint8)
 
 
 def blurred_background(image: ImageArray, opacity: ProbabilityArray, *, sigma: float) -> ImageArray:

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.outputs.compose import subject_rgba
+from covos.outputs.compose import ComposedResult
 from covos.outputs.folder import OutputFolder
 from covos.outputs.png import write_png
 from covos.outputs.spool import Spool
@@ -48,7 +48,7 @@ class CutoutWriter:
         box = subject_box(result.labels)
         if box is not None:
             left, top, right, bottom = box
-            self._spool.append(subject_rgba(result)[top:bottom, left:right])
+            self._spool.append(ComposedResult.of(result).rgba[top:bottom, left:right])
         self._frames.append((result.frame.stem, box))
 
     def close(self) -> tuple[Path, ...]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.media.presets import FFV1
-from covos.outputs.compose import subject_rgba
+from covos.outputs.compose import ComposedResult
 from covos.outputs.video import VideoOutput
 from covos.types import FrameResult
 
@@ -19,4 +19,4 @@ class Ffv1Writer(VideoOutput):
 
     def picture(self, result: FrameResult) -> NDArray[np.uint8]:
         """The subject with straight alpha."""
-        return subject_rgba(result)
+        return ComposedResult.of(result).rgba

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from covos.masks import RLE, decode, encode
+from covos.masks import RLE, decode, encode, present_ids
 from covos.types import FrameResult, FrameStatus, LabelArray, MaskArray, ObjectStatus
 
 
@@ -46,10 +46,7 @@ class FrameMask:
     @property
     def labels(self) -> LabelArray:
         """H x W uint8; 0 = background, 1.. = object ids. Where two masks overlap, the higher id."""
-        labels = np.zeros(self.size, np.uint8)
-        for identity in sorted(self.objects):
-            labels[decode(self.objects[identity])] = identity
-        return labels
+        return labels_of(self.objects, size=self.size)
 
     @property
     def mask(self) -> MaskArray:
@@ -75,5 +72,17 @@ class FrameMask:
 
 def objects_of(labels: LabelArray) -> dict[int, RLE]:
     """The run-length code of each object of a label map, by id, ascending."""
-    counts = np.bincount(labels.ravel(), minlength=1)
-    return {int(identity): encode(labels == identity) for identity in np.flatnonzero(counts) if identity}
+    return {identity: encode(labels == identity) for identity in present_ids(labels)}
+
+
+def labels_of(objects: Mapping[int, RLE], *, size: tuple[int, int]) -> LabelArray:
+    """The label map of run-length coded objects: `objects_of` the other way round.
+
+    Args:
+        objects: Mask of each id. Where two overlap, the higher id stays.
+        size: (height, width) in pixels.
+    """
+    labels = np.zeros(size, np.uint8)
+    for identity in sorted(objects):
+        labels[decode(objects[identity])] = identity
+    return labels

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.outputs.compose import alpha_of
+from covos.outputs.compose import ComposedResult
 from covos.outputs.video import VideoOutput
 from covos.types import FrameResult
 
@@ -21,4 +21,4 @@ class MatteVideoWriter(VideoOutput):
 
     def picture(self, result: FrameResult) -> NDArray[np.uint8]:
         """The matte in three equal channels."""
-        return np.repeat(alpha_of(result)[..., None], 3, axis=2)
+        return np.repeat(ComposedResult.of(result).alpha[..., None], 3, axis=2)

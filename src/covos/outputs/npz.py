@@ -9,6 +9,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from covos.masks import present_ids
 from covos.outputs.folder import OutputFolder
 from covos.outputs.spool import Spool
 from covos.runtime.atomic import atomic_path
@@ -42,7 +43,7 @@ class NpzWriter:
             self._target = self._folder.file(FILE)
             self._spool = Spool(self._folder.path)
         self._spool.append(result.labels)
-        self._ids |= {int(identity) for identity in np.unique(result.labels) if identity}
+        self._ids.update(present_ids(result.labels))
         self._times.append(result.frame.time)
         self._stems.append(result.frame.stem)
 

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 
 from covos.errors import InputError, SourceError
-from covos.masks import RLE, decode, encode
+from covos.masks import RLE
+from covos.outputs.frame_mask import labels_of, objects_of
 from covos.types import FrameResult, ObjectStatus
 
 if TYPE_CHECKING:
@@ -97,7 +98,6 @@ class FrameRecord:
 
     def to_json(self) -> str:
         """As one line, without its end."""
-        ids = np.flatnonzero(np.bincount(self.labels.ravel(), minlength=1)[1:]) + 1
         content: dict[str, Any] = {
             "index": self.index,
             "stem": self.stem,
@@ -106,7 +106,7 @@ class FrameRecord:
             "confidence": self.confidence if math.isfinite(self.confidence) else None,
             "seconds": round(self.seconds, 4),
             "size": list(self.labels.shape),
-            "objects": {str(identity): encode(self.labels == identity).to_coco()["counts"] for identity in ids},
+            "objects": {str(identity): rle.to_coco()["counts"] for identity, rle in objects_of(self.labels).items()},
         }
         if self.objects:
             content["states"] = [asdict(status) for status in self.objects]
@@ -125,9 +125,10 @@ class FrameRecord:
         try:
             content = json.loads(text)
             height, width = content["size"]
-            labels = np.zeros((height, width), np.uint8)
-            for identity, counts in content["objects"].items():
-                labels[decode(RLE.from_coco({"size": [height, width], "counts": counts}))] = int(identity)
+            objects = {
+                int(identity): RLE.from_coco({"size": [height, width], "counts": counts})
+                for identity, counts in content["objects"].items()
+            }
             matte: NDArray[np.uint8] | NDArray[np.uint16] | None = None
             if "matte" in content:
                 packed = zlib.decompress(base64.b64decode(content["matte"]))
@@ -142,7 +143,7 @@ class FrameRecord:
                 status=content["status"],
                 confidence=math.nan if content["confidence"] is None else content["confidence"],
                 seconds=content["seconds"],
-                labels=labels,
+                labels=labels_of(objects, size=(height, width)),
                 matte=matte,
                 objects=tuple(ObjectStatus(**status) for status in content.get("states", ())),
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.outputs.compose import subject_rgba
+from covos.outputs.compose import ComposedResult
 from covos.outputs.pictures import PictureOutput
 from covos.types import FrameResult
 
@@ -17,4 +17,4 @@ class RgbaWriter(PictureOutput):
 
     def picture(self, result: FrameResult) -> NDArray[np.uint8]:
         """H x W x 4 uint8."""
-        return subject_rgba(result)
+        return ComposedResult.of(result).rgba

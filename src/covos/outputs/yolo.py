@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from covos.masks import present_ids
 from covos.outputs.annotation_file import CATEGORY
 from covos.outputs.folder import OutputFolder
 from covos.runtime.atomic import atomic_path
@@ -42,13 +43,12 @@ class YoloWriter:
     def write(self, result: FrameResult) -> None:
         """Write the frame's polygons."""
         lines = []
-        for identity in np.flatnonzero(np.bincount(result.labels.ravel(), minlength=1)):
-            if identity:
-                mask = (result.labels == identity).view(np.uint8)
-                outlines = outlines_of(mask)
-                self._holes += filled_area(outlines, size=mask.shape) != cv2.countNonZero(mask)
-                lines += [_line(int(identity), outline, size=mask.shape) for outline in outlines]
-                self._highest = max(self._highest, int(identity))
+        for identity in present_ids(result.labels):
+            mask = (result.labels == identity).view(np.uint8)
+            outlines = outlines_of(mask)
+            self._holes += filled_area(outlines, size=mask.shape) != cv2.countNonZero(mask)
+            lines += [_line(identity, outline, size=mask.shape) for outline in outlines]
+            self._highest = max(self._highest, identity)
         self._save(f"labels/{result.frame.stem}.txt", lines)
         self._written = True
 

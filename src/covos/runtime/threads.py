@@ -21,6 +21,17 @@ def usable_cpus() -> int:
     return count if quota is None else max(1, min(count, math.ceil(quota)))
 
 
+def wait_without_spinning() -> None:
+    """Let torch's threads sleep while they wait for one another; ``OMP_WAIT_POLICY``, if set, goes before.
+
+    By default they spin for a while, which takes the processor from the threads that decode and write, and from other
+    programs: on a machine with more to do than it has processors, the threads then mostly wait for each other.
+
+    For programs at their start (the command line calls it): it has no effect once torch is imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def configure_threads() -> int:
     """Let torch and OpenCV compute on `usable_cpus` threads; ``OMP_NUM_THREADS``, if set, goes before.
 
