@@ -13,7 +13,7 @@ import numpy as np
 from covos.api.answering import ObjectMask, make_mask, observe_frame
 from covos.api.mask_prompt import MaskPrompt
 from covos.api.output import Origin
-from covos.api.passes import Direction, follow, follow_to
+from covos.api.passes import Direction, ForwardPass, follow, follow_to
 from covos.api.pointing import Pointing, as_boxes, as_points
 from covos.api.prompts import Prompts, as_mask
 from covos.api.segmentation import Segmentation
@@ -69,6 +69,7 @@ class Session:
         self._model: Model | None = None
         self._engine: FollowEngine | None = None
         self._prompter: Prompter | None = None
+        self._forward = ForwardPass(source)
         self._latest: Segmentation | None = None
 
     def __enter__(self) -> Self:
@@ -270,6 +271,9 @@ class Session:
     def propagate(self, direction: Direction = "auto") -> Segmentation:
         """Follow the objects to all other frames.
 
+        Forward, the frames before the first prompt that has changed since the last time are not followed again: nothing
+        would change there. Both ways all are, as each answer is weighed with one from the other side.
+
         Args:
             direction: See `Direction`.
 
@@ -281,7 +285,11 @@ class Session:
             CheckpointError: The weights do not fit.
             EnvironmentProblem: The weights are not there.
         """
-        frames = tuple(FrameMask.of(result) for result in self.stream(direction))
+        if self.direction(direction) == "forward":
+            self._make_masks()
+            frames = self._forward.run(self.prompts, engine=self._loaded(), memory=self._memory)
+        else:
+            frames = tuple(FrameMask.of(result) for result in self.stream(direction))
         self._latest = Segmentation(
             info=self.source.info, health=self.source.health, origin=self.origin(direction), frames=frames
         )
