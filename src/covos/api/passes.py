@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from covos.api.prompts import Prompts
 from covos.engines.follow import FollowEngine, Given
 from covos.engines.motion import Observed
 from covos.engines.spool import Spool
 from covos.engines.trail import Trail
+from covos.errors import UsageError
 from covos.media import Source, prefetch
 from covos.outputs import FrameMask
 from covos.types import FrameResult, MaskArray
@@ -21,6 +22,31 @@ only, or on several frames."""
 BLOCK = 24
 """Frames that the backward pass decodes and encodes at a time. A block starts at a key frame of the video, which may
 lie far before it: larger blocks decode less, and hold more."""
+
+
+def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
+    """The direction that is taken: never ``"auto"``.
+
+    Args:
+        asked: By the user.
+        frames: Indices of those with prompts.
+
+    Raises:
+        UsageError: There is no such direction, or no object was shown.
+    """
+    if asked not in get_args(Direction):
+        raise UsageError(
+            f"direction {asked!r}", why="there is none of this name", fix=f"use {', '.join(get_args(Direction))}"
+        )
+    if not frames:
+        raise UsageError(
+            "there is nothing to follow",
+            why="no object was shown",
+            fix="give a mask, a point or a box on one of the frames",
+        )
+    if asked != "auto":
+        return asked
+    return "forward" if tuple(frames) == (0,) else "both"
 
 
 def follow(

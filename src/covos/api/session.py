@@ -6,20 +6,20 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from covos.api.answering import ObjectMask, make_mask, observe_frame
+from covos.api.answering import Desk, ObjectMask
 from covos.api.mask_prompt import MaskPrompt
 from covos.api.output import Origin
-from covos.api.passes import Direction, ForwardPass, follow, follow_to
+from covos.api.passes import Direction, ForwardPass, choose_direction, follow, follow_to
 from covos.api.pointing import Pointing, as_boxes, as_points
 from covos.api.prompts import Prompts, as_mask
 from covos.api.segmentation import Segmentation
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
-from covos.engines.prompter import GrabCutPrompter, Prompter
+from covos.engines.prompter import GrabCutPrompter
 from covos.errors import UsageError
 from covos.masks import decode
 from covos.media import Source
@@ -38,9 +38,10 @@ class Session:
         ...     session.add_file("00000.png")
         ...     result = session.propagate()
 
-    A prompt is checked when it is given. Nothing is computed before `propagate` or `stream`, which start from all
-    prompts: an object that is shown on further frames is held to each of them, and those that are not corrected keep
-    their prompts. The masks that were given come out as they are.
+    A prompt is checked when it is given; of points and boxes a mask is made at once, of their frame alone. Nothing is
+    followed before `propagate` or `stream`, which start from all prompts: an object that is shown on further frames is
+    held to each of them, and those that are not corrected keep their prompts. The masks that were given come out as
+    they are.
 
     Args:
         source: Open; closed with the session.
@@ -68,7 +69,7 @@ class Session:
         self._memory = memory
         self._model: Model | None = None
         self._engine: FollowEngine | None = None
-        self._prompter: Prompter | None = None
+        self._desk: Desk | None = None
         self._forward = ForwardPass(source)
         self._latest: Segmentation | None = None
 
@@ -329,20 +330,7 @@ class Session:
         Raises:
             UsageError: There is no such direction, or no object was shown.
         """
-        if asked not in get_args(Direction):
-            raise UsageError(
-                f"direction {asked!r}", why="there is none of this name", fix=f"use {', '.join(get_args(Direction))}"
-            )
-        frames = self.prompts.frames
-        if not frames:
-            raise UsageError(
-                "there is nothing to follow",
-                why="no object was shown",
-                fix="give a mask, a point or a box on one of the frames",
-            )
-        if asked != "auto":
-            return asked
-        return "forward" if frames == (0,) else "both"
+        return choose_direction(asked, frames=self.prompts.frames)
 
     def _point(self, pointing: Pointing) -> ObjectMask:
         followed = None if pointing.object is None else self._found(pointing.frame, pointing.object)
@@ -361,13 +349,10 @@ class Session:
             self.prompts.done(frame, identity)
 
     def _make_mask(self, identity: int, pointing: Pointing, *, followed: MaskArray | None) -> ObjectMask:
-        engine = self._model_now().engine
-        if self._prompter is None:
-            self._prompter = GrabCutPrompter(engine)
-        observed = observe_frame(self.source, pointing.frame, engine=engine)
-        return make_mask(
-            self.prompts, identity, pointing, observed=observed, prompter=self._prompter, followed=followed
-        )
+        if self._desk is None:
+            engine = self._model_now().engine
+            self._desk = Desk(self.source, engine=engine, prompter=GrabCutPrompter(engine))
+        return self._desk.answer(self.prompts, identity, pointing, followed=followed)
 
     def _found(self, frame: int, identity: int) -> MaskArray | None:
         """The mask that the latest `propagate` found."""

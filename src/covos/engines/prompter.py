@@ -88,7 +88,7 @@ class GrabCutPrompter:
         frame = observed.frame
         height, width = size = self.eyes.size_of(frame)
         scale_x, scale_y = width / frame.size[1], height / frame.size[0]
-        small_points = [_scaled(point, scale_x, scale_y) for point in points]
+        small_points = [_scaled(point, size, scale_x, scale_y) for point in points]
         seen = self._see(observed, size)
         belief = _belief(seen, small_points, None if previous is None else _shrunk(previous, size))
         if box is not None:
@@ -223,8 +223,10 @@ def _at(mask: ProbabilityArray, point: Point) -> bool:
     return bool(mask[int(point.y), int(point.x)] > 0.5)
 
 
-def _scaled(point: Point, scale_x: float, scale_y: float) -> Point:
-    return Point(x=point.x * scale_x, y=point.y * scale_y, positive=point.positive)
+def _scaled(point: Point, size: tuple[int, int], scale_x: float, scale_y: float) -> Point:
+    # Within the last pixel, whatever the rounding.
+    x, y = min(point.x * scale_x, size[1] - 0.5), min(point.y * scale_y, size[0] - 0.5)
+    return Point(x=x, y=y, positive=point.positive)
 
 
 def _inside(box: Box, size: tuple[int, int], scale_x: float, scale_y: float) -> MaskArray:
