@@ -67,6 +67,13 @@ def test_a_negative_click_removes_the_second_disc_and_leaves_the_first(prompter:
     assert jaccard(alone, disc(LEFT)) > 0.9
 
 
+def test_a_negative_click_at_the_edge_of_a_mask_does_not_take_it_all(prompter: Prompter) -> None:
+    spilled = disc(LEFT) | disc((60, 85), 12)
+    click = Point(x=90, y=60, positive=False)
+    found = prompter.mask(picture(disc(LEFT)), points=[click], box=None, previous=spilled)
+    assert jaccard(found, disc(LEFT)) > max(0.9, jaccard(spilled, disc(LEFT)))
+
+
 def test_a_positive_click_adds_the_second_disc(prompter: Prompter) -> None:
     both = disc(LEFT) | disc(RIGHT)
     found = prompter.mask(picture(both), points=[at(LEFT), at(RIGHT)], box=None, previous=disc(LEFT))
@@ -98,6 +105,10 @@ def test_a_picture_of_one_colour_is_answered(prompter: Prompter) -> None:
     frame = Frame(index=0, stem="0", image=np.zeros((*SIZE, 3), np.uint8), pts=0, time_base=Fraction(1, 25))
     found = prompter.mask(Observed(frame=frame, motion=None), points=[at(LEFT)], box=None, previous=None)
     assert found[LEFT]
+    box = Box(x0=20, y0=20, x1=60, y1=60)
+    boxed = prompter.mask(Observed(frame=frame, motion=None), points=[], box=box, previous=None)
+    assert boxed.any()
+    assert not boxed[:, 64:].any()
 
 
 point = st.builds(

@@ -77,7 +77,9 @@ class Desk:
         if not mask.any():
             raise UsageError(
                 f"nothing is left of object {identity} on frame {frame}",
-                why="the points rule out all that was there" if previous is not None else "nothing was there",
+                why="the points rule out all that was there"
+                if previous is not None
+                else "following finds none of it there",
                 fix="give a point on the object as well",
             )
         pointed = Pointed(at=replace(said, object=identity), prompter=self.prompter.name, corrects=corrects)
