@@ -11,7 +11,7 @@ from torch import nn
 
 from covos.errors import CheckpointError, UsageError
 from covos.models.card import Card, card_path, read_card, sha256_of
-from covos.models.registry import build_follower, build_network, find_model, list_models
+from covos.models.registry import build_follower, build_network, build_prompter, find_model, list_models
 from covos.models.weights_file import load_weights, save_weights
 
 CARD = Card(name="tiny", architecture="lite", version="0", commit="", recipe={}, data=(), scores={}, licence="none")
@@ -88,9 +88,14 @@ def test_every_embedded_model_loads_and_matches_its_card() -> None:
     assert "covos-lite" in [entry.name for entry in models]
     for entry in models:
         assert sha256_of(entry.path) == entry.card.sha256
-        follows = entry.card.architecture == "follow"
         eyes = find_model("covos-lite")
-        network: nn.Module = build_follower(entry, encoder=eyes) if follows else build_network(entry)
+        network: nn.Module
+        if entry.card.architecture == "follow":
+            network = build_follower(entry, encoder=eyes)
+        elif entry.card.architecture == "prompt":
+            network = build_prompter(entry, encoder=eyes)
+        else:
+            network = build_network(entry)
         assert not network.training
         assert sum(parameter.numel() for parameter in network.parameters()) == entry.card.parameters
         assert entry.card.data

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 def train(
     recipe: Annotated[
         str,
-        typer.Argument(help="A recipe (lite, lite-video, follow, cosnet-resnet50, cosnet-resnet101), or a .toml file."),
+        typer.Argument(
+            help="A recipe (lite, lite-video, follow, prompt, cosnet-resnet50, cosnet-resnet101), or a .toml file."
+        ),
     ],
     data: Annotated[
         list[Path], typer.Option("--data", help="A data set, or a folder of data sets; may be given several times.")

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.models.encoders import EfficientNetLite
-from covos.models.layers import pointwise_conv, separable_conv, upsample_to
+from covos.models.layers import Residual, conv, pointwise_conv, separable_conv, upsample_to
 from covos.models.lite import Features, LiteConfig
 
 MAX_SCALE = 40.0
@@ -89,25 +89,13 @@ class Decoded(NamedTuple):
     """See `CovosFollow.affinity`."""
 
 
-class Residual(nn.Module):
-    """Two 3x3 convolutions around which the input passes (He et al., CVPR 2016)."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(_conv(channels, channels), _conv(channels, channels, active=False))
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """B x channels x H x W -> the same."""
-        return F.relu(x_BCHW + self.body(x_BCHW))
-
-
 class MaskEncoder(nn.Module):
     """Values of an object: where it is, where the others are, and what is there."""
 
     def __init__(self, config: FollowConfig) -> None:
         super().__init__()
         a, b, c = config.mask
-        self.mask = nn.Sequential(_conv(2, a), _conv(a, b, stride=2), _conv(b, c, stride=2))
+        self.mask = nn.Sequential(conv(2, a), conv(a, b, stride=2), conv(b, c, stride=2))
         self.join = pointwise_conv(c + config.context, config.value)
         self.body = Residual(config.value)
         self.out = nn.Conv2d(config.value, config.value, 1)
@@ -288,11 +276,3 @@ def aggregate(logit_P1HW: Tensor, owner_P: Tensor, *, frames: int) -> Tensor:
     odds[:, 0] = background - torch.log(-torch.expm1(background))
     odds[owner_P, torch.tensor(places, device=logit.device, dtype=torch.long) + 1] = logit
     return F.log_softmax(odds, dim=1)
-
-
-def _conv(c_in: int, c_out: int, *, stride: int = 1, active: bool = True) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(c_out),
-        nn.ReLU(inplace=True) if active else nn.Identity(),
-    )

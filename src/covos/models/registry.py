@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from covos.models.cosnet import Cosnet
     from covos.models.follow import CovosFollow
     from covos.models.lite import CovosLite
+    from covos.models.prompt import CovosPrompt
 
 DEFAULT_MODEL = "covos-lite"
 DEFAULT_FOLLOWER = "covos-follow"
+DEFAULT_PROMPTER = "covos-prompt"
 
-ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow")
+ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow", "prompt")
 """Networks that a weights file can be for."""
 
 
@@ -145,15 +147,12 @@ def find_follower(name_or_file: str | Path = DEFAULT_FOLLOWER, *, encoder: Model
         CheckpointError: It was trained on the features of another encoder, or its file is damaged.
         EnvironmentProblem: It is the package's own, and the package came without it.
     """
-    if str(name_or_file) == DEFAULT_FOLLOWER and not any(entry.name == DEFAULT_FOLLOWER for entry in list_models()):
-        raise EnvironmentProblem(
-            f"the weights of {DEFAULT_FOLLOWER} are not there",
-            why=f"{_embedded_folder() / DEFAULT_FOLLOWER}.safetensors does not exist",
-            fix="install covos again, or train them with `covos train follow` and give the file",
-        )
-    entry = find_model(name_or_file)
-    _check_pair(entry, encoder=encoder)
-    return entry
+    return _find_companion(name_or_file, "follow", encoder=encoder)
+
+
+def find_prompter(name_or_file: str | Path = DEFAULT_PROMPTER, *, encoder: ModelEntry) -> ModelEntry:
+    """Find a network that understands clicks, and see that it belongs to the encoder; see `find_follower`."""
+    return _find_companion(name_or_file, "prompt", encoder=encoder)
 
 
 def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
@@ -170,26 +169,55 @@ def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
     from covos.models.follow import CovosFollow
     from covos.models.weights_file import load_weights
 
-    _check_pair(entry, encoder=encoder)
+    _check_pair(entry, "follow", encoder=encoder)
     verify(entry)
     network = CovosFollow()
     load_weights(entry.path, network)
     return network.eval()
 
 
-def _check_pair(entry: ModelEntry, *, encoder: ModelEntry) -> None:
-    if entry.card.architecture != "follow":
+def build_prompter(entry: ModelEntry, *, encoder: ModelEntry) -> CovosPrompt:
+    """The network that understands clicks with its weights, in evaluation mode, on the CPU; see `build_follower`."""
+    from covos.models.prompt import CovosPrompt
+    from covos.models.weights_file import load_weights
+
+    _check_pair(entry, "prompt", encoder=encoder)
+    verify(entry)
+    network = CovosPrompt()
+    load_weights(entry.path, network)
+    return network.eval()
+
+
+_DOES = {"follow": "follow objects", "prompt": "understand clicks"}
+"""What the networks do that work on another's features, by architecture."""
+
+
+def _find_companion(name_or_file: str | Path, architecture: str, *, encoder: ModelEntry) -> ModelEntry:
+    own = f"covos-{architecture}"
+    if str(name_or_file) == own and not any(entry.name == own for entry in list_models()):
+        raise EnvironmentProblem(
+            f"the weights of {own} are not there",
+            why=f"{_embedded_folder() / own}.safetensors does not exist",
+            fix=f"install covos again, or train them with `covos train {architecture}` and give the file",
+        )
+    entry = find_model(name_or_file)
+    _check_pair(entry, architecture, encoder=encoder)
+    return entry
+
+
+def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) -> None:
+    if entry.card.architecture != architecture:
         raise UsageError(
-            f"{entry.name} cannot follow objects",
+            f"{entry.name} cannot {_DOES[architecture]}",
             why=f"it is a network of the kind {entry.card.architecture}",
-            fix="name a covos-follow: the package's, or one that `covos train follow` made",
+            fix=f"name a covos-{architecture}: the package's, or one that `covos train {architecture}` made",
         )
     trained_on = str(entry.card.recipe.get("encoder_sha256", ""))
     if trained_on != encoder.card.sha256:
         raise CheckpointError(
             f"{entry.path} does not belong to {encoder.name}",
             why=f"it was trained on the features of weights {trained_on[:12]}, these are {encoder.card.sha256[:12]}",
-            fix="use it with the model that it was trained on, or train it anew: covos train follow",
+            fix=f"use it with the model that it was trained on, or train it anew: covos train {architecture}",
         )
 
 
@@ -198,6 +226,12 @@ def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
         raise UsageError(
             f"{entry.name} finds nothing by itself",
             why="it follows objects that it is shown, on the features of a covos-lite",
+            fix="name a covos-lite or a cosnet as the model",
+        )
+    if entry.card.architecture == "prompt":
+        raise UsageError(
+            f"{entry.name} finds nothing by itself",
+            why="it turns clicks into masks, on the features of a covos-lite",
             fix="name a covos-lite or a cosnet as the model",
         )
     if entry.card.architecture == "lite":

@@ -13,17 +13,19 @@ from covos.errors import UsageError
 from covos.training.cosnet.recipe import CosnetRecipe
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.lite.recipe import LiteRecipe
+from covos.training.prompt.recipe import PromptRecipe
 
 if TYPE_CHECKING:
     from covos.data import Dataset
     from covos.training.base import Recipe
     from covos.training.task import Task
 
-AnyRecipe: TypeAlias = LiteRecipe | CosnetRecipe | FollowRecipe
+AnyRecipe: TypeAlias = LiteRecipe | CosnetRecipe | FollowRecipe | PromptRecipe
 
 RECIPES: dict[str, type[AnyRecipe]] = {
     "lite": LiteRecipe,
     "follow": FollowRecipe,
+    "prompt": PromptRecipe,
     "cosnet_resnet50": CosnetRecipe,
     "cosnet_resnet101": CosnetRecipe,
 }
@@ -46,6 +48,10 @@ def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task:
         from covos.training.follow.task import FollowTask
 
         return FollowTask(recipe, datasets)
+    if isinstance(recipe, PromptRecipe):
+        from covos.training.prompt.task import PromptTask
+
+        return PromptTask(recipe, datasets)
     from covos.training.lite.task import LiteTask
 
     assert isinstance(recipe, LiteRecipe)
@@ -130,10 +136,8 @@ def _typed(name: str, value: Any, kind: Any, *, said: Any, origin: str) -> Any:
             return value
     elif get_origin(kind) is tuple:
         items = get_args(kind)
-        numbers = (int, float) if items[0] is float else (int,)
-        fits = isinstance(value, list) and all(type(item) in numbers for item in value)
-        if fits and (items[-1] is Ellipsis or len(value) == len(items)):
-            return tuple(items[0](item) for item in value)
+        if isinstance(value, list) and (items[-1] is Ellipsis or len(value) == len(items)):
+            return tuple(_typed(name, item, items[0], said=said, origin=origin) for item in value)
     elif type(value) is kind:
         return value
     raise UsageError(f"recipe {origin}: {name} = {value!r}", why=f"it should be {said}", fix="change the value")

@@ -22,6 +22,7 @@ from covos.training.follow.scenes import (
     at_stride,
     draw_camera,
     draw_sprite,
+    draw_twin,
     lay_over,
     recoloured,
     seen_through,
@@ -92,16 +93,15 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
     sprites: list[Sprite] = []
     if still is not None and (not from_video or rng.random() < recipe.crowd_share):
         sprites = _sprites(still, frames=frames, recipe=recipe, rng=rng)
-    grade = _Grade.draw(rng)
+    if rng.random() < recipe.twin_share:
+        image, masks, followed = _composed(scene[0], windows[0], sprites, frame=0, size=recipe.crop)
+        shown = [mask for mask, wanted in zip(masks, followed, strict=True) if wanted]
+        twin = draw_twin(image, shown[int(rng.integers(len(shown)))], frames=frames, rng=rng) if shown else None
+        sprites += [] if twin is None else [twin]
+    grade = Grade.draw(rng)
     images, visible, known = [], [], []
     for index, (below, window) in enumerate(zip(scene, windows, strict=True)):
-        image = seen_through(below.image, window, size=recipe.crop)
-        masks = [seen_through(alpha, window, size=recipe.crop) for alpha in below.alphas]
-        followed = [True] * len(masks)
-        for sprite in sprites:
-            image, masks, own = lay_over(image, masks, sprite, frame=index)
-            masks.append(own)
-            followed.append(sprite.followed)
+        image, masks, followed = _composed(below, window, sprites, frame=index, size=recipe.crop)
         images.append(grade.apply(image, rng=rng))
         visible.append([at_stride(mask) for mask, wanted in zip(masks, followed, strict=True) if wanted])
         known.append(at_stride(seen_through(below.valid, window, size=recipe.crop)))
@@ -115,6 +115,20 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
         valid=np.stack(known),
         motion=_motion(images, size=recipe.crop, known=rng.random() < recipe.motion_share),
     )
+
+
+def _composed(
+    below: _Ground, window: NDArray[np.float64], sprites: list[Sprite], *, frame: int, size: tuple[int, int]
+) -> tuple[ImageArray, list[ProbabilityArray], list[bool]]:
+    """The view, what is visible of each thing in it, and whether that is followed."""
+    image = seen_through(below.image, window, size=size)
+    masks = [seen_through(alpha, window, size=size) for alpha in below.alphas]
+    followed = [True] * len(masks)
+    for sprite in sprites:
+        image, masks, own = lay_over(image, masks, sprite, frame=frame)
+        masks.append(own)
+        followed.append(sprite.followed)
+    return image, masks, followed
 
 
 class _Ground(NamedTuple):
@@ -166,7 +180,7 @@ def _sprites(still: Pool, *, frames: int, recipe: FollowRecipe, rng: Generator) 
 
 
 @dataclass(frozen=True, slots=True)
-class _Grade:
+class Grade:
     """Light and colour of a clip, from which its frames depart a little."""
 
     gain: float
@@ -175,11 +189,13 @@ class _Grade:
     blur: float
 
     @classmethod
-    def draw(cls, rng: Generator) -> _Grade:
+    def draw(cls, rng: Generator) -> Grade:
+        """Draw one."""
         blur = float(rng.uniform(0.4, 1.2)) if rng.random() < 0.2 else 0.0
         return cls(float(rng.uniform(0.75, 1.25)), float(rng.uniform(-20, 20)), rng.uniform(0.92, 1.08, size=3), blur)
 
     def apply(self, image: ImageArray, *, rng: Generator) -> ImageArray:
+        """A frame in this light."""
         gain = self.gain * self.tint * rng.uniform(0.95, 1.05)
         levels = np.arange(256, dtype=np.float64)[:, None]
         table = np.clip((levels - 128) * gain + 128 + self.bias + rng.uniform(-4, 4), 0, 255).astype(np.uint8)

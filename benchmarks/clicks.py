@@ -1,0 +1,185 @@
+"""What clicks are worth: J and F by the number of clicks, of each way to make a mask of them, side by side.
+
+    python benchmarks/clicks.py --data DAVIS [--subset val_open] [--every 10] [--methods grabcut covos-prompt]
+
+Clicks come from a user simulated from the truth (`covos.evaluation.clicks`): the first in the middle of the object's
+largest piece, each next one in the middle of the largest region of error, positive or negative. The object is the
+non-zero part of an annotation; every so many annotated frames of each sequence count, each by itself. For every method:
+
+    box       J, F and J&F of the smallest box that holds the object, without clicks;
+    N clicks  the same after so many;
+    NoC@85    the number of clicks until J is 0.85, the most where it never is; and the share of such frames;
+    seconds   of the first mask of a frame and of each further one (median), encoding in the first.
+
+Means are over the frames of a sequence, then over sequences. A method is `grabcut`, `covos-prompt`, or a file of
+weights of a covos-prompt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from covos.api import load_model
+from covos.data import Video, open_dataset, read_foreground
+from covos.engines import UnsupervisedEngine
+from covos.engines.motion import Observed
+from covos.engines.prompt_network import NetworkPrompter
+from covos.engines.prompter import GrabCutPrompter, Prompter
+from covos.evaluation import boundary_f, jaccard
+from covos.evaluation.clicks import box_around, next_click
+from covos.models.registry import DEFAULT_PROMPTER, build_prompter, find_prompter
+from covos.runtime.threads import configure_threads
+from covos.training.validate import frames_of
+from covos.types import Box, MaskArray, Point
+
+WANTED = 0.85
+"""Jaccard index at which a user is content, for NoC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A frame, and what is to be cut out of it."""
+
+    sequence: str
+    observed: Observed
+    truth: MaskArray
+    void: MaskArray
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """What a method did, by sequence."""
+
+    scores: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
+    clicks: dict[str, list[int]] = field(default_factory=dict)
+    failures: int = 0
+    first: list[float] = field(default_factory=list)
+    further: list[float] = field(default_factory=list)
+
+    def mean(self, row: str) -> tuple[float, float]:
+        """J and F."""
+        j, f = np.mean([np.mean(each[row], axis=0) for each in self.scores.values()], axis=0)
+        return float(j), float(f)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    threads = configure_threads()
+    model = load_model(options.model, device=options.device)
+    prompters: list[tuple[str, Prompter]] = []
+    for method in options.methods:
+        if method == "grabcut":
+            prompters.append((method, GrabCutPrompter(model.engine)))
+            continue
+        entry = find_prompter(method, encoder=model.entry)
+        network = build_prompter(entry, encoder=model.entry).to(model.device)
+        prompters.append((method, NetworkPrompter(model.engine, network)))
+    dataset = open_dataset(options.data, layout="davis")
+    tallies = {method: Tally() for method, _ in prompters}
+    for video in dataset.subset(options.sequences or dataset.splits[options.subset]):
+        for task in tasks_of(video, model.engine, every=options.every):
+            for method, prompter in prompters:
+                _measure(prompter, task, tallies[method], counts=options.clicks, most=options.most)
+    frames = sum(map(len, tallies[options.methods[0]].clicks.values()))
+    print(f"{model.name}, {model.device}, {model.precision}, {threads} threads; {frames} frames")
+    print(f"{'':10}" + "".join(f"{method[-26:]:>27}" for method in tallies))
+    print(f"{'':10}" + f"{'J':>13}{'F':>7}{'J&F':>7}" * len(tallies))
+    for row in ("box", *map(_clicks, options.clicks)):
+        means = [tally.mean(row) for tally in tallies.values()]
+        print(f"{row:10}" + "".join(f"{j:13.3f}{f:7.3f}{(j + f) / 2:7.3f}" for j, f in means))
+    for method, tally in tallies.items():
+        mean = np.mean([np.mean(counts) for counts in tally.clicks.values()])
+        print(
+            f"{method}: NoC@{100 * WANTED:.0f} {mean:.2f}, not reached in {options.most} clicks on {tally.failures} "
+            f"frames; {statistics.median(tally.first):.3f} s the first mask of a frame, "
+            f"{statistics.median(tally.further):.3f} s each further one"
+        )
+
+
+def tasks_of(video: Video, engine: UnsupervisedEngine[Any], *, every: int) -> Iterator[Task]:
+    """Every so many annotated frames of a video that show the object."""
+    records = video.frames
+    wanted = [index for index, record in enumerate(records) if record.annotation is not None][::every]
+    needed = engine.needed(wanted, frame_count=len(records))
+    for observed in engine.observe(frames_of(records, needed), wanted=wanted):
+        foreground, valid = read_foreground(video, records[observed.frame.index])
+        truth = foreground > 0.5
+        if truth.any():
+            yield Task(sequence=video.name, observed=observed, truth=truth, void=~valid)
+
+
+def _measure(prompter: Prompter, task: Task, tally: Tally, *, counts: list[int], most: int) -> None:
+    scores = tally.scores.setdefault(task.sequence, {row: [] for row in ("box", *map(_clicks, counts))})
+    mask = _ask(prompter, task, tally.first, points=[], box=box_around(task.truth), previous=None)
+    scores["box"].append(_score(mask, task))
+    mask = np.zeros_like(mask)
+    points: list[Point] = []
+    reached = None
+    for count in range(1, most + 1):
+        point = next_click(mask, task.truth, void=task.void)
+        if point is not None:
+            points.append(point)
+            previous = mask if count > 1 else None
+            mask = _ask(prompter, task, tally.further, points=points, box=None, previous=previous)
+        if reached is None and jaccard(mask, task.truth, void=task.void) >= WANTED:
+            reached = count
+        if count in counts:
+            scores[_clicks(count)].append(_score(mask, task))
+        if reached is not None and count >= max(counts):
+            break
+    tally.failures += reached is None
+    tally.clicks.setdefault(task.sequence, []).append(reached or most)
+
+
+def _ask(
+    prompter: Prompter,
+    task: Task,
+    seconds: list[float],
+    *,
+    points: list[Point],
+    box: Box | None,
+    previous: MaskArray | None,
+) -> MaskArray:
+    began = time.perf_counter()
+    mask = prompter.mask(task.observed, points=points, box=box, previous=previous)
+    seconds.append(time.perf_counter() - began)
+    return mask
+
+
+def _score(mask: MaskArray, task: Task) -> tuple[float, float]:
+    return jaccard(mask, task.truth, void=task.void), boundary_f(mask, task.truth, void=task.void)
+
+
+def _clicks(count: int) -> str:
+    return f"{count} click" + "s" * (count > 1)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="root of a DAVIS tree")
+    parser.add_argument("--subset", default="val_open")
+    parser.add_argument("--sequences", nargs="+", help="these only")
+    parser.add_argument("--every", type=int, default=10, help="take every so many annotated frames")
+    parser.add_argument("--clicks", nargs="+", type=int, default=[1, 3, 5], help="score after so many")
+    parser.add_argument(
+        "--most", type=int, default=10, help="clicks on a frame, at most; no fewer than any of --clicks"
+    )
+    parser.add_argument("--methods", nargs="+", default=["grabcut", DEFAULT_PROMPTER])
+    parser.add_argument("--model", default="covos-lite")
+    parser.add_argument("--device", default="auto")
+    options = parser.parse_args()
+    options.most = max(options.most, *options.clicks)
+    return options
+
+
+if __name__ == "__main__":
+    main()

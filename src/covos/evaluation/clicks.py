@@ -1,0 +1,57 @@
+"""A user who clicks, simulated from the truth, as interactive segmentation is measured.
+
+Each click goes into the middle of the largest region of error: the connected region of missing or of excess pixels
+with the largest area, at the pixel that is furthest from its edge (Xu et al., *Deep Interactive Object Selection*,
+CVPR 2016, section 5.1). Before the first click everything is missing, so that is in the middle of the object.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from covos.types import Box, MaskArray, Point
+
+
+def next_click(found: MaskArray | None, truth: MaskArray, *, void: MaskArray | None = None) -> Point | None:
+    """Where the user clicks next.
+
+    Args:
+        found: H x W bool; None before the first click.
+        truth: Of the same shape.
+        void: Of the same shape; True where nothing counts as wrong.
+
+    Returns:
+        Positive where something is missing, negative where there is too much; None if nothing is wrong.
+    """
+    known = np.ones(truth.shape, np.bool_) if void is None else ~void
+    there = np.zeros(truth.shape, np.bool_) if found is None else found
+    missing, excess = largest_region(truth & ~there & known), largest_region(there & ~truth & known)
+    positive = int(missing.sum()) >= int(excess.sum())
+    region = missing if positive else excess
+    if not region.any():
+        return None
+    row, column = middle_of(region)
+    return Point(x=column, y=row, positive=positive)
+
+
+def box_around(truth: MaskArray) -> Box:
+    """The smallest box that holds a mask, which is not empty."""
+    left, top, width, height = cv2.boundingRect(truth.view(np.uint8))
+    return Box(x0=left, y0=top, x1=left + width, y1=top + height)
+
+
+def largest_region(mask: MaskArray) -> MaskArray:
+    """The connected part with the most pixels; the mask itself if it is empty."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    if count < 2:
+        return mask
+    return np.asarray(labels == 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA])), np.bool_)
+
+
+def middle_of(region: MaskArray) -> tuple[int, int]:
+    """(row, column) of the pixel that is furthest from what is not in a region; beyond the picture nothing is."""
+    padded = cv2.copyMakeBorder(region.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(np.argmax(depth)), region.shape)
+    return int(row), int(column)

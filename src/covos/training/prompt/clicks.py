@@ -1,0 +1,156 @@
+"""What a user might show of an object at first: clicks, a box, or a mask that is not right.
+
+All masks are H x W at the stride of the network's output, and positions are shares of width and height, as in
+`covos.models.prompt.Prompt`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from covos.training.prompt.recipe import PromptRecipe
+from covos.types import MaskArray, ProbabilityArray
+
+MARGIN = 2.0
+"""Negative clicks keep this distance from the object, in cells: nobody means the contour itself."""
+NEAR = 0.12
+"""A negative click near the object is no further from it than this share of the picture's diagonal."""
+MIDDLE = 0.3
+"""Share of the positive clicks that are put in the very middle."""
+JITTER = 0.08
+"""Standard deviation of a box's sides from the object's, in shares of the object's size."""
+WITHOUT_CLICKS = 0.5
+"""Share of the boxes that come alone."""
+
+
+class Shown(NamedTuple):
+    """What is shown of one object; see `covos.models.prompt.Prompt`."""
+
+    point: NDArray[np.float32]
+    """K x 3."""
+    box: NDArray[np.float32]
+    """5."""
+    previous: ProbabilityArray
+    """H x W float32 in [0, 1]."""
+
+
+def draw_shown(
+    target: MaskArray, others: MaskArray, valid: MaskArray, *, recipe: PromptRecipe, rng: Generator
+) -> Shown:
+    """Draw what is shown first.
+
+    Args:
+        target: The object that is meant; not empty.
+        others: Other objects.
+        valid: Where the annotation is not void; clicks go nowhere else.
+        recipe: Shares.
+        rng: Source of everything drawn.
+    """
+    points: list[tuple[float, float, int]] = []
+    box, previous = np.zeros(5, np.float32), np.zeros(target.shape, np.float32)
+    kind = rng.random()
+    if kind < recipe.previous_share:
+        wrong = damaged(target, others, rng=rng)
+        previous = wrong.astype(np.float32)
+        missing, excess = target & ~wrong & valid, wrong & ~target & valid
+        sign = 1 if missing.sum() >= excess.sum() else -1
+        points += _point(click_within(missing if sign > 0 else excess, rng=rng), sign, target.shape)
+    elif kind < recipe.previous_share + recipe.box_share:
+        box = jittered_box(target, rng=rng)
+        if rng.random() >= WITHOUT_CLICKS:
+            points += _draw_clicks(target, others, valid, most=recipe.most_clicks, rng=rng)
+    else:
+        points += _draw_clicks(target, others, valid, most=recipe.most_clicks, rng=rng)
+    padded = np.zeros((recipe.most_clicks, 3), np.float32)
+    if points:
+        padded[: len(points)] = points
+    return Shown(padded, box, previous)
+
+
+def click_within(region: MaskArray, *, rng: Generator) -> tuple[int, int] | None:
+    """(row, column) away from the region's edge, now and then in its very middle; None if it is empty."""
+    depth = depth_of(region)
+    deepest = float(depth.max())
+    if deepest <= 0:
+        return None
+    least = deepest * (1.0 if rng.random() < MIDDLE else float(rng.uniform(0.1, 0.9)))
+    return _one_of(depth >= least, rng=rng)
+
+
+def click_beside(target: MaskArray, others: MaskArray, valid: MaskArray, *, rng: Generator) -> tuple[int, int] | None:
+    """(row, column) outside the object: near it, on another object, or anywhere; None if there is no such place."""
+    kind = rng.random()
+    if kind < 0.35 and (click := click_within(others & ~target & valid, rng=rng)) is not None:
+        return click
+    away = cv2.distanceTransform((~target).view(np.uint8), cv2.DIST_L2, 3)
+    outside = (away > MARGIN) & valid
+    near = outside & (away <= NEAR * float(np.hypot(*target.shape)))
+    return _one_of(near if kind < 0.85 and near.any() else outside, rng=rng)
+
+
+def jittered_box(target: MaskArray, *, rng: Generator) -> NDArray[np.float32]:
+    """A box round the object as a hurried user draws it: 5 numbers, see `covos.models.prompt.Prompt`."""
+    left, top, width, height = cv2.boundingRect(target.view(np.uint8))
+    sides = np.array([left, top, left + width, top + height], np.float64)
+    sides += rng.normal(0, JITTER, size=4).clip(-2 * JITTER, 2 * JITTER) * (width, height, width, height)
+    rows, columns = target.shape
+    shares = np.clip(sides / (columns, rows, columns, rows), 0, 1)
+    return np.array([*shares, 1], np.float32)
+
+
+def damaged(target: MaskArray, others: MaskArray, *, rng: Generator) -> MaskArray:
+    """A mask that takes in too much or leaves something out."""
+    kind = rng.random()
+    if kind < 0.3 and others.any():
+        return target | others
+    left, top, width, height = cv2.boundingRect(target.view(np.uint8))
+    if kind < 0.6:
+        reach = max(3, int(rng.uniform(0.05, 0.2) * max(width, height))) | 1
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+        change = cv2.dilate if rng.random() < 0.5 else cv2.erode
+        return np.asarray(change(target.view(np.uint8), kernel), np.uint8).astype(np.bool_)
+    # One side of a line through the box is lost, or a patch beside the object is taken in.
+    angle, y, x = rng.uniform(0, 2 * np.pi), *np.indices(target.shape)
+    middle = left + width * rng.uniform(0.3, 0.7), top + height * rng.uniform(0.3, 0.7)
+    side = (x - middle[0]) * np.cos(angle) + (y - middle[1]) * np.sin(angle)
+    if kind < 0.8:
+        return np.asarray(target & (side > 0), np.bool_)
+    patch = (np.abs(x - middle[0]) < width * 0.8) & (np.abs(y - middle[1]) < height * 0.5) & (side > 0)
+    return np.asarray(target | patch, np.bool_)
+
+
+def depth_of(region: MaskArray) -> NDArray[np.float32]:
+    """Distance of each cell of a region from what is not in it; what lies beyond the picture is not."""
+    padded = cv2.copyMakeBorder(region.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1], np.float32)
+
+
+def _draw_clicks(
+    target: MaskArray, others: MaskArray, valid: MaskArray, *, most: int, rng: Generator
+) -> list[tuple[float, float, int]]:
+    points = _point(click_within(target & valid, rng=rng), 1, target.shape)
+    for _ in range(int(rng.integers(0, most))):
+        if rng.random() < 0.5:
+            points += _point(click_within(target & valid, rng=rng), 1, target.shape)
+        else:
+            points += _point(click_beside(target, others, valid, rng=rng), -1, target.shape)
+    return points
+
+
+def _point(place: tuple[int, int] | None, sign: int, shape: tuple[int, ...]) -> list[tuple[float, float, int]]:
+    if place is None:
+        return []
+    return [((place[1] + 0.5) / shape[1], (place[0] + 0.5) / shape[0], sign)]
+
+
+def _one_of(region: MaskArray, *, rng: Generator) -> tuple[int, int] | None:
+    places = np.flatnonzero(region)
+    if not len(places):
+        return None
+    row, column = divmod(int(places[rng.integers(len(places))]), region.shape[1])
+    return row, column
