@@ -34,50 +34,70 @@ class ObjectMask:
     prompter: str
 
 
-def make_mask(
-    prompts: Prompts,
-    identity: int,
-    pointing: Pointing,
-    *,
-    observed: Observed,
-    prompter: Prompter,
-    followed: MaskArray | None,
-) -> ObjectMask:
-    """Make a mask of what is pointed at, and a prompt of the mask.
-
-    Points correct the mask that was given on this frame, else the followed one. A box shows the object anew.
+class Desk:
+    """Where what is pointed at in one video is answered.
 
     Args:
-        prompts: Of the video; one is added.
-        identity: Of the object.
-        pointing: Checked.
-        observed: The frame.
-        prompter: Makes the mask.
-        followed: What following found of the object on this frame.
-
-    Raises:
-        UsageError: Nothing is left of the object.
+        source: The video.
+        engine: Encodes its frames.
+        prompter: Makes the masks.
     """
-    frame = pointing.frame
-    given = prompts.get(frame, identity)
-    said, previous, corrects = pointing, None, ""
-    if pointing.box is None:
-        said, previous, corrects = _before(given, pointing, followed)
-    mask = prompter.mask(
-        observed,
-        points=(*said.points, *prompts.others_points(frame, identity)),
-        box=pointing.box,
-        previous=previous,
-    )
-    if not mask.any():
-        raise UsageError(
-            f"nothing is left of object {identity} on frame {frame}",
-            why="the points rule out all that was there" if previous is not None else "there is no mask to take from",
-            fix="give a point on the object as well",
+
+    def __init__(self, source: Source, *, engine: UnsupervisedEngine[Features], prompter: Prompter) -> None:
+        self.source = source
+        self.engine = engine
+        self.prompter = prompter
+        self._latest: Observed | None = None
+
+    def answer(self, prompts: Prompts, identity: int, pointing: Pointing, *, followed: MaskArray | None) -> ObjectMask:
+        """Make a mask of what is pointed at, and a prompt of the mask.
+
+        Points correct the mask that was given on this frame, else the followed one. A box shows the object anew.
+
+        Args:
+            prompts: Of the video; one is added.
+            identity: Of the object.
+            pointing: Checked.
+            followed: What following found of the object on this frame.
+
+        Raises:
+            UsageError: Nothing is left of the object.
+            SourceError: The frame cannot be read.
+        """
+        frame = pointing.frame
+        said, previous, corrects = pointing, None, ""
+        if pointing.box is None:
+            said, previous, corrects = _before(prompts.get(frame, identity), pointing, followed)
+        mask = self.prompter.mask(
+            self._observe(frame),
+            points=(*said.points, *prompts.others_points(frame, identity)),
+            box=pointing.box,
+            previous=previous,
         )
-    pointed = Pointed(at=replace(said, object=identity), prompter=prompter.name, corrects=corrects)
-    prompts.add(frame, {identity: mask}, given_as=said.given_as, pointed=pointed)
-    return ObjectMask(frame=frame, object=identity, mask=mask, prompter=prompter.name)
+        if not mask.any():
+            raise UsageError(
+                f"nothing is left of object {identity} on frame {frame}",
+                why="the points rule out all that was there"
+                if previous is not None
+                else "following finds none of it there",
+                fix="give a point on the object as well",
+            )
+        pointed = Pointed(at=replace(said, object=identity), prompter=self.prompter.name, corrects=corrects)
+        prompts.add(frame, {identity: mask}, given_as=said.given_as, pointed=pointed)
+        return ObjectMask(frame=frame, object=identity, mask=mask, prompter=self.prompter.name)
+
+    def _observe(self, frame: int) -> Observed:
+        """The frame, beside its neighbour; several clicks in a row are mostly on one."""
+        if self._latest is None or self._latest.frame.index != frame:
+            pictures = self.source.select(self.engine.needed([frame], frame_count=self.source.info.frame_count))
+            self._latest = next(self.engine.observe(pictures, wanted=[frame]), None)
+        if self._latest is None:
+            raise SourceError(
+                f"{self.source.info.path}: frame {frame} cannot be read",
+                why="the file is damaged or cut there",
+                fix="point at the object on another frame",
+            )
+        return self._latest
 
 
 def _before(
@@ -91,20 +111,3 @@ def _before(
     at = given.pointed.at
     every = replace(pointing, points=at.points + pointing.points, box=at.box)
     return every, decode(given.mask), given.pointed.corrects
-
-
-def observe_frame(source: Source, frame: int, *, engine: UnsupervisedEngine[Features]) -> Observed:
-    """One frame, beside its neighbour.
-
-    Raises:
-        SourceError: It cannot be read.
-    """
-    pictures = source.select(engine.needed([frame], frame_count=source.info.frame_count))
-    observed = next(engine.observe(pictures, wanted=[frame]), None)
-    if observed is None:
-        raise SourceError(
-            f"{source.info.path}: frame {frame} cannot be read",
-            why="the file is damaged or cut there",
-            fix="point at the object on another frame",
-        )
-    return observed

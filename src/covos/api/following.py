@@ -12,8 +12,8 @@ import numpy as np
 
 from covos.api.model import Model
 from covos.api.passes import Direction
-from covos.api.pointing import Pointing, point_name, together
-from covos.api.prompt_file import MaskFile
+from covos.api.pointing import Pointing, as_boxes, as_points, point_name, together
+from covos.api.prompt_file import MaskFile, read_prompt_file
 from covos.api.session import Session
 from covos.engines.memory import DEFAULT_BETWEEN
 from covos.errors import UsageError
@@ -24,6 +24,12 @@ OneFrame: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any]
 Masks: TypeAlias = OneFrame | Sequence[str | os.PathLike[str]] | Mapping[int, OneFrame]
 """A mask file or an H x W array of object ids, of the first frame; or several files, one an object; or either by the
 index of the frame that it belongs to."""
+
+OneFile: TypeAlias = str | os.PathLike[str]
+Rows: TypeAlias = Sequence[Any] | np.ndarray[Any, Any] | Mapping[int, Sequence[Any] | np.ndarray[Any, Any]]
+"""Points or boxes of the first frame, or by the index of the frame that they belong to. Points are rows of (x, y), or
+(x, y, 1) on the object and (x, y, 0) off it, all of one object. Boxes are rows of (x0, y0, x1, y1), each a new object;
+with one box, points are of the object in it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,16 +105,28 @@ def show_pointings(session: Session, pointings: Iterable[Pointing]) -> None:
         session.ask(pointing)
 
 
-def show_masks(masks: Masks, *, resize: bool = False) -> Callable[[Session], None]:
-    """For `Following.show`: files and arrays of object ids."""
+def show_all(
+    *, masks: Masks | None, points: Rows | None, boxes: Rows | None, prompts: OneFile | None, resize: bool = False
+) -> Callable[[Session], None] | None:
+    """For `Following.show`: files and arrays of object ids, points, boxes and a prompt file; None if none is given.
+
+    Raises:
+        UsageError: Points or boxes are no such rows.
+        AnnotationError: The prompt file cannot be read.
+    """
+    if masks is None and points is None and boxes is None and prompts is None:
+        return None
     by_frame: Iterable[tuple[int, OneFrame]]
     if isinstance(masks, Mapping):
         by_frame = masks.items()
     elif isinstance(masks, str | os.PathLike | np.ndarray):
         by_frame = [(0, masks)]
     else:
-        by_frame = [(0, each) for each in masks]
+        by_frame = [(0, each) for each in masks or ()]
     kept = tuple(by_frame)
+    pointings = [Pointing(frame=frame, points=as_points(rows)) for frame, rows in _by_frame(points)]
+    pointings += [Pointing(frame=frame, box=box) for frame, rows in _by_frame(boxes) for box in as_boxes(rows)]
+    listed = None if prompts is None else read_prompt_file(Path(prompts))
 
     def show(session: Session) -> None:
         for frame, mask in kept:
@@ -116,8 +134,16 @@ def show_masks(masks: Masks, *, resize: bool = False) -> Callable[[Session], Non
                 session.add_labels(frame, labels=mask, resize=resize)
             else:
                 session.add_file(mask, frame=frame, resize=resize)
+        files, listed_pointings = ((), ()) if listed is None else (listed.masks, listed.pointings)
+        show_files(files, pointings=(*pointings, *listed_pointings), resize=resize)(session)
 
     return show
+
+
+def _by_frame(rows: Rows | None) -> Iterable[tuple[int, object]]:
+    if rows is None:
+        return ()
+    return rows.items() if isinstance(rows, Mapping) else [(0, rows)]
 
 
 def refuse_refinement(refine: str) -> None:

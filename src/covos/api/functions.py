@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
-from covos.api.following import Following, Masks, refuse_refinement, show_masks
+from covos.api.following import Following, Masks, Rows, refuse_refinement, show_all
 from covos.api.model import Model, load_model
 from covos.api.segmentation import Segmentation
 from covos.engines.defaults import DEFAULT_REFERENCES
@@ -29,13 +29,16 @@ def segment(
     reference_seed: int | None = None,
     refine: Refinement = "none",
     masks: Masks | None = None,
+    points: Rows | None = None,
+    boxes: Rows | None = None,
+    prompts: str | os.PathLike[str] | None = None,
     resize_masks: bool = False,
     follower: str | Path = DEFAULT_FOLLOWER,
     device: str = "auto",
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
 ) -> Segmentation:
-    """Cut the moving subject out of a video, or follow the objects of given masks.
+    """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
 
     Only the masks are kept, run-length encoded: the memory needed grows with the length of the clip by some hundred
     bytes a frame. Use `stream` for what must not grow at all.
@@ -49,6 +52,9 @@ def segment(
         refine: See `Model.stream`.
         masks: Follow these objects, rather than find the subject (see `covos.api.following.Masks`); references and
             fusion are then of no account. For more control, see `Model.session`.
+        points: Likewise, of the object at these pixels (see `covos.api.following.Rows`).
+        boxes: Likewise, of the objects in these boxes.
+        prompts: Likewise, by what a prompt file lists (see `covos.api.prompt_file`).
         resize_masks: Whether masks of another size than their frame are resized (nearest neighbour).
         follower: What follows; see `Model.session`.
         device: See `load_model`.
@@ -57,22 +63,19 @@ def segment(
 
     Raises:
         SourceError: The source cannot be read.
-        AnnotationError: A mask cannot be read or does not fit.
+        AnnotationError: A mask or the prompt file cannot be read, or a mask does not fit.
         UsageError: A name or value is wrong.
         EnvironmentProblem: The device is not there.
     """
+    show = show_all(masks=masks, points=points, boxes=boxes, prompts=prompts, resize=resize_masks)
     with open_source(source, frame_rate=frame_rate) as opened:
 
         def load() -> Model:
             return _loaded(model, device=device, precision=precision)
 
-        if masks is not None:
+        if show is not None:
             refuse_refinement(refine)
-            return (
-                Following(show=show_masks(masks, resize=resize_masks), follower=follower)
-                .open(opened, load=load)
-                .propagate()
-            )
+            return Following(show=show, follower=follower).open(opened, load=load).propagate()
         loaded = load()
         results = loaded.stream(
             opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine
@@ -91,6 +94,9 @@ def stream(
     reference_seed: int | None = None,
     refine: Refinement = "none",
     masks: Masks | None = None,
+    points: Rows | None = None,
+    boxes: Rows | None = None,
+    prompts: str | os.PathLike[str] | None = None,
     resize_masks: bool = False,
     follower: str | Path = DEFAULT_FOLLOWER,
     device: str = "auto",
@@ -105,14 +111,15 @@ def stream(
     Returns:
         An iterator over one result for each decoded frame, with its picture and its probabilities.
     """
+    show = show_all(masks=masks, points=points, boxes=boxes, prompts=prompts, resize=resize_masks)
     opened = open_source(source, frame_rate=frame_rate)
 
     def load() -> Model:
         return _loaded(model, device=device, precision=precision)
 
-    if masks is not None:
+    if show is not None:
         refuse_refinement(refine)
-        session = Following(show=show_masks(masks, resize=resize_masks), follower=follower).open(opened, load=load)
+        session = Following(show=show, follower=follower).open(opened, load=load)
         return _closing(opened, session.stream())
     results = load().stream(opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
     return _closing(opened, results)

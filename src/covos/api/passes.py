@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
+from covos.api.prompts import Prompts
 from covos.engines.follow import FollowEngine, Given
 from covos.engines.motion import Observed
 from covos.engines.spool import Spool
+from covos.engines.trail import Trail
+from covos.errors import UsageError
 from covos.media import Source, prefetch
+from covos.outputs import FrameMask
 from covos.types import FrameResult, MaskArray
 
 Direction: TypeAlias = Literal["auto", "forward", "backward", "both"]
@@ -18,6 +22,31 @@ only, or on several frames."""
 BLOCK = 24
 """Frames that the backward pass decodes and encodes at a time. A block starts at a key frame of the video, which may
 lie far before it: larger blocks decode less, and hold more."""
+
+
+def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
+    """The direction that is taken: never ``"auto"``.
+
+    Args:
+        asked: By the user.
+        frames: Indices of those with prompts.
+
+    Raises:
+        UsageError: There is no such direction, or no object was shown.
+    """
+    if asked not in get_args(Direction):
+        raise UsageError(
+            f"direction {asked!r}", why="there is none of this name", fix=f"use {', '.join(get_args(Direction))}"
+        )
+    if not frames:
+        raise UsageError(
+            "there is nothing to follow",
+            why="no object was shown",
+            fix="give a mask, a point or a box on one of the frames",
+        )
+    if asked != "auto":
+        return asked
+    return "forward" if tuple(frames) == (0,) else "both"
 
 
 def follow(
@@ -44,6 +73,52 @@ def follow(
             yield from engine.told(prefetch(source), given, spool=spool)
         else:
             yield from engine.forward(prefetch(eyes.observe(source)), given, between=memory, spool=spool)
+
+
+class ForwardPass:
+    """Following forward, again and again: what comes before the first prompt that has changed is not done again.
+
+    Args:
+        source: Of the video.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._frames: tuple[FrameMask, ...] = ()
+        self._trail = Trail()
+        self._shown: dict[int, tuple[tuple[int, str], ...]] = {}
+
+    def run(self, prompts: Prompts, *, engine: FollowEngine, memory: int) -> tuple[FrameMask, ...]:
+        """The masks of all frames, as one pass from the first frame would give them.
+
+        Args:
+            prompts: All have their masks.
+            engine: The same each time.
+            memory: The same each time.
+        """
+        shown: dict[int, tuple[tuple[int, str], ...]] = {}
+        for prompt in prompts.current:
+            # With their order: it is that of the objects in the memory.
+            shown[prompt.frame] = (*shown.get(prompt.frame, ()), (prompt.object, prompt.sha256))
+        count = self.source.info.frame_count
+        both = self._shown.keys() | shown.keys()
+        changed = min((frame for frame in both if self._shown.get(frame) != shown.get(frame)), default=count)
+        # A damaged source gives other frames when it is read from the middle.
+        whole = self.source.health.complete and len(self._frames) == count
+        start, resumed = (whole and self._trail.back_to(changed)) or (0, None)
+        if resumed is None:
+            frames, self._trail = engine.eyes.observe(self.source), Trail()
+        else:
+            wanted = range(start, count)
+            pictures = self.source.select(engine.eyes.needed(wanted, frame_count=count))
+            frames = engine.eyes.observe(pictures, wanted=wanted)
+        results = engine.forward(prefetch(frames), prompts.given(), between=memory, trail=self._trail, resumed=resumed)
+        kept = self._frames[:start]
+        # Should this be interrupted, nothing is known.
+        self._frames, self._shown = (), {}
+        self._frames = (*kept, *map(FrameMask.of, results))
+        self._shown = shown
+        return self._frames
 
 
 def follow_to(

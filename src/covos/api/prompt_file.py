@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import tomllib
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -26,6 +25,8 @@ from covos.errors import AnnotationError
 from covos.types import Box, Point
 
 SUFFIXES = (".json", ".toml")
+LARGEST = 2**31
+"""Of a number in a file; frames are far smaller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +185,8 @@ def _known(key: str, known: Collection[str]) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # A whole number may be too large for a float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and -LARGEST <= value <= LARGEST
 
 
 def _kind(value: object) -> str:

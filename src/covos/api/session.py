@@ -6,20 +6,20 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, get_args
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from covos.api.answering import ObjectMask, make_mask, observe_frame
+from covos.api.answering import Desk, ObjectMask
 from covos.api.mask_prompt import MaskPrompt
 from covos.api.output import Origin
-from covos.api.passes import Direction, follow, follow_to
+from covos.api.passes import Direction, ForwardPass, choose_direction, follow, follow_to
 from covos.api.pointing import Pointing, as_boxes, as_points
 from covos.api.prompts import Prompts, as_mask
 from covos.api.segmentation import Segmentation
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
-from covos.engines.prompter import GrabCutPrompter, Prompter
+from covos.engines.prompter import GrabCutPrompter
 from covos.errors import UsageError
 from covos.masks import decode
 from covos.media import Source
@@ -39,9 +39,10 @@ class Session:
         ...     session.add_file("00000.png")
         ...     result = session.propagate()
 
-    A prompt is checked when it is given. Nothing is computed before `propagate` or `stream`, which start from all
-    prompts: an object that is shown on further frames is held to each of them, and those that are not corrected keep
-    their prompts. The masks that were given come out as they are.
+    A prompt is checked when it is given; of points and boxes a mask is made at once, of their frame alone. Nothing is
+    followed before `propagate` or `stream`, which start from all prompts: an object that is shown on further frames is
+    held to each of them, and those that are not corrected keep their prompts. The masks that were given come out as
+    they are.
 
     Args:
         source: Open; closed with the session.
@@ -69,7 +70,8 @@ class Session:
         self._memory = memory
         self._model: Model | None = None
         self._engine: FollowEngine | None = None
-        self._prompter: Prompter | None = None
+        self._desk: Desk | None = None
+        self._forward = ForwardPass(source)
         self._latest: Segmentation | None = None
 
     def __enter__(self) -> Self:
@@ -271,6 +273,9 @@ class Session:
     def propagate(self, direction: Direction = "auto") -> Segmentation:
         """Follow the objects to all other frames.
 
+        Forward, the frames before the first prompt that has changed since the last time are not followed again: nothing
+        would change there. Both ways all are, as each answer is weighed with one from the other side.
+
         Args:
             direction: See `Direction`.
 
@@ -282,7 +287,11 @@ class Session:
             CheckpointError: The weights do not fit.
             EnvironmentProblem: The weights are not there.
         """
-        frames = tuple(FrameMask.of(result) for result in self.stream(direction))
+        if self.direction(direction) == "forward":
+            self._make_masks()
+            frames = self._forward.run(self.prompts, engine=self._loaded(), memory=self._memory)
+        else:
+            frames = tuple(FrameMask.of(result) for result in self.stream(direction))
         self._latest = Segmentation(
             info=self.source.info, health=self.source.health, origin=self.origin(direction), frames=frames
         )
@@ -322,20 +331,7 @@ class Session:
         Raises:
             UsageError: There is no such direction, or no object was shown.
         """
-        if asked not in get_args(Direction):
-            raise UsageError(
-                f"direction {asked!r}", why="there is none of this name", fix=f"use {', '.join(get_args(Direction))}"
-            )
-        frames = self.prompts.frames
-        if not frames:
-            raise UsageError(
-                "there is nothing to follow",
-                why="no object was shown",
-                fix="give a mask, a point or a box on one of the frames",
-            )
-        if asked != "auto":
-            return asked
-        return "forward" if frames == (0,) else "both"
+        return choose_direction(asked, frames=self.prompts.frames)
 
     def _point(self, pointing: Pointing) -> ObjectMask:
         followed = None if pointing.object is None else self._found(pointing.frame, pointing.object)
@@ -354,13 +350,10 @@ class Session:
             self.prompts.done(frame, identity)
 
     def _make_mask(self, identity: int, pointing: Pointing, *, followed: MaskArray | None) -> ObjectMask:
-        engine = self._model_now().engine
-        if self._prompter is None:
-            self._prompter = GrabCutPrompter(engine)
-        observed = observe_frame(self.source, pointing.frame, engine=engine)
-        return make_mask(
-            self.prompts, identity, pointing, observed=observed, prompter=self._prompter, followed=followed
-        )
+        if self._desk is None:
+            engine = self._model_now().engine
+            self._desk = Desk(self.source, engine=engine, prompter=GrabCutPrompter(engine))
+        return self._desk.answer(self.prompts, identity, pointing, followed=followed)
 
     def _found(self, frame: int, identity: int) -> MaskArray | None:
         """The mask that the latest `propagate` found."""

@@ -20,6 +20,7 @@ from covos.engines.fusion import fuse
 from covos.engines.geometry import to_probability
 from covos.engines.motion import Observed
 from covos.engines.spool import Spool
+from covos.engines.trail import Trail
 from covos.engines.unsupervised import UnsupervisedEngine
 from covos.models.follow import CovosFollow, View
 from covos.models.lite import Features
@@ -58,7 +59,14 @@ class FollowEngine:
                     spool.put(self._step(follower, observed.frame, view, given))
 
     def forward(
-        self, frames: Iterable[Observed], given: Given, *, between: int, spool: Spool | None = None
+        self,
+        frames: Iterable[Observed],
+        given: Given,
+        *,
+        between: int,
+        spool: Spool | None = None,
+        trail: Trail | None = None,
+        resumed: Follower | None = None,
     ) -> Iterator[FrameResult]:
         """Follow towards the last frame.
 
@@ -67,16 +75,20 @@ class FollowEngine:
             given: What the user gave.
             between: See `covos.engines.memory`.
             spool: Answers of the backward pass, to be fused in.
+            trail: Is left on the way.
+            resumed: From a trail; ``frames`` then begin with the one that it is to take next.
 
         Yields:
             One result for each frame, in order. On frames with masks from the user these are in it as they are.
         """
-        follower = Follower(self.network, between=between)
+        follower = resumed or Follower(self.network, between=between)
         appearances = given_frames(given)
         source = iter(frames)
         while batch := list(islice(source, self.eyes.batch)):
             # A batch is done before it is told: the settings must not last while the caller runs.
             answers = []
+            if trail is not None:
+                trail.mark(batch[0].frame.index, follower)
             with self.eyes.computing():
                 for observed, view in self._views(batch):
                     answer = self._step(follower, observed.frame, view, given)

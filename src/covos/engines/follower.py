@@ -9,7 +9,7 @@ Shape legend: O objects, h x w cells at stride 4.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -61,6 +61,14 @@ class Follower:
     def ids(self) -> tuple[int, ...]:
         """Objects that are followed, in the order in which they were first given."""
         return tuple(self._trackers)
+
+    def copy(self) -> Follower:
+        """One that goes on from here by itself; what is remembered is shared, not copied."""
+        other = Follower(self.network, between=self.bank.between)
+        other.bank = self.bank.copy()
+        other._trackers = {identity: replace(tracker) for identity, tracker in self._trackers.items()}
+        other._mask_P1HW = self._mask_P1HW
+        return other
 
     def step(self, index: int, view: View, *, given: Mapping[int, Tensor] | None = None) -> Answer:
         """Follow everything into the next frame.

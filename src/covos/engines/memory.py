@@ -9,7 +9,7 @@ one that the frames since have read least, as in the working memory of XMem (Che
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -69,6 +69,16 @@ class MemoryBank:
     def __len__(self) -> int:
         return len(self._frames())
 
+    def copy(self) -> MemoryBank:
+        """One that goes on from here by itself; the tensors are shared, and never changed in place."""
+        copies = {id(kept): replace(kept) for kept in self._frames()}
+        return MemoryBank(
+            between=self.between,
+            given={index: copies[id(kept)] for index, kept in self.given.items()},
+            middle=[copies[id(kept)] for kept in self.middle],
+            latest=None if self.latest is None else copies[id(self.latest)],
+        )
+
     def keep(self, index: int, *, objects: Sequence[int], recall: Recall, given: bool, confidence: float) -> None:
         """Remember a frame as the latest, and longer if it is worth it.
 
@@ -95,8 +105,9 @@ class MemoryBank:
         """Drop what is known of an object outside the given frames: it was corrected."""
         for kept in [*self.middle, *([self.latest] if self.latest else [])]:
             if identity in kept.objects:
-                row = kept.objects.index(identity)
-                kept.recall.value_PMC[row, :, -1] = 0
+                value = kept.recall.value_PMC.clone()
+                value[kept.objects.index(identity), :, -1] = 0
+                kept.recall = kept.recall._replace(value_PMC=value)
 
     def recall(self, objects: Sequence[int]) -> tuple[Recall, Recall]:
         """The whole memory for some objects, and that of the latest frame alone.

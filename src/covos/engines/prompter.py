@@ -88,7 +88,7 @@ class GrabCutPrompter:
         frame = observed.frame
         height, width = size = self.eyes.size_of(frame)
         scale_x, scale_y = width / frame.size[1], height / frame.size[0]
-        small_points = [_scaled(point, scale_x, scale_y) for point in points]
+        small_points = [_scaled(point, size, scale_x, scale_y) for point in points]
         seen = self._see(observed, size)
         belief = _belief(seen, small_points, None if previous is None else _shrunk(previous, size))
         if box is not None:
@@ -98,6 +98,9 @@ class GrabCutPrompter:
             belief[~inside] = 0
         image = cv2.resize(frame.image, (width, height), interpolation=cv2.INTER_AREA)
         found = _cut(np.asarray(image, np.uint8), belief, small_points)
+        if box is not None and not found.any():
+            # All that is in the box looks like what is around it: then it is what was meant.
+            found = belief > 0.5
         mask = _grown(found, frame.size)
         for point in points:
             mask[int(point.y), int(point.x)] = point.positive
@@ -138,7 +141,6 @@ def _belief(seen: _Seen, points: Sequence[Point], previous: ProbabilityArray | N
     """
     subject_parts = _parts(seen.subject > 0.5)
     positive = [point for point in points if point.positive]
-    held = {subject_parts[int(point.y), int(point.x)] for point in positive}
     wrong = points if previous is None else [point for point in points if point.positive != _at(previous, point)]
     belief = np.zeros_like(seen.subject) if previous is None else _doubted(previous, wrong)
     reach = REACH if previous is None else CORRECTING
@@ -146,12 +148,17 @@ def _belief(seen: _Seen, points: Sequence[Point], previous: ProbabilityArray | N
         part = subject_parts[int(point.y), int(point.x)]
         meant = np.where(subject_parts == part, seen.subject, 0) if part else seen.alike(point, reach=reach)
         np.maximum(belief, meant, out=belief)
-    likest = np.max([seen.alike(point) for point in positive], axis=0) if positive else np.zeros_like(belief)
-    for point in (point for point in wrong if not point.positive):
-        part = subject_parts[int(point.y), int(point.x)]
-        if part and part not in held:
-            belief[subject_parts == part] = 0
-        # Between what a point is on and what another is off, the likeness decides; what is in doubt, the colours.
+    # Of two things that lie apart, a point takes one away, if something is left.
+    whole = subject_parts if previous is None else _parts(previous > 0.5)
+    held = {int(whole[int(point.y), int(point.x)]) for point in positive}
+    negative = [point for point in wrong if not point.positive]
+    off = {int(whole[int(point.y), int(point.x)]) for point in negative} - held - {0}
+    if held or len(off) < whole.max():
+        belief[np.isin(whole, list(off))] = 0
+    # Between what a point is on and what another is off, the likeness decides; what is in doubt, the colours.
+    sure = positive or ([] if previous is None else [_deepest(belief > 0.5)])
+    likest = np.max([seen.alike(point) for point in sure], axis=0) if sure else np.zeros_like(belief)
+    for point in negative:
         against = seen.alike(point, reach=reach)
         belief[(against > likest) & (against > 0.5)] *= 0.5
     return belief
@@ -203,6 +210,13 @@ def _parts(mask: MaskArray) -> NDArray[np.int32]:
     return np.asarray(cv2.connectedComponents(mask.astype(np.uint8))[1], np.int32)
 
 
+def _deepest(mask: MaskArray) -> Point:
+    """The point that is farthest from the contour; somewhere, if the mask is empty."""
+    depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = divmod(int(depth.argmax()), mask.shape[1])
+    return Point(x=column, y=row)
+
+
 def _unit(features_CHW: Tensor) -> Tensor:
     """Of unit length at each position, about their mean: what a place has that others do not."""
     return F.normalize(features_CHW - features_CHW.mean(dim=(1, 2), keepdim=True), dim=0)
@@ -223,8 +237,10 @@ def _at(mask: ProbabilityArray, point: Point) -> bool:
     return bool(mask[int(point.y), int(point.x)] > 0.5)
 
 
-def _scaled(point: Point, scale_x: float, scale_y: float) -> Point:
-    return Point(x=point.x * scale_x, y=point.y * scale_y, positive=point.positive)
+def _scaled(point: Point, size: tuple[int, int], scale_x: float, scale_y: float) -> Point:
+    # Within the last pixel, whatever the rounding.
+    x, y = min(point.x * scale_x, size[1] - 0.5), min(point.y * scale_y, size[0] - 0.5)
+    return Point(x=x, y=y, positive=point.positive)
 
 
 def _inside(box: Box, size: tuple[int, int], scale_x: float, scale_y: float) -> MaskArray:

@@ -1,0 +1,125 @@
+"""What is pointed at is found, on pictures whose truth is known."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from covos.api import load_model
+from covos.engines.motion import Observed
+from covos.engines.prompter import GrabCutPrompter, Prompter
+from covos.types import Box, Frame, Point
+
+SIZE = (120, 200)
+LEFT, RIGHT = (60, 55), (60, 150)
+"""Centres (row, column) of two discs of one colour."""
+
+
+@pytest.fixture(scope="module")
+def prompter() -> Prompter:
+    return GrabCutPrompter(load_model(device="cpu", precision="fp32").engine)
+
+
+def disc(centre: tuple[int, int], radius: int = 25) -> np.ndarray:
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    return np.hypot(rows - centre[0], columns - centre[1]) <= radius
+
+
+def picture(*objects: np.ndarray) -> Observed:
+    """Yellow things on a textured blue-grey ground."""
+    draw = np.random.default_rng(0)
+    ground = cv2.resize(draw.integers(30, 110, (15, 25, 3), dtype=np.uint8), SIZE[::-1]) + np.array(
+        [0, 20, 60], np.uint8
+    )
+    for mask in objects:
+        ground[mask] = (220, 190, 30)
+    image = np.clip(ground + draw.normal(0, 6, (*SIZE, 3)), 0, 255).astype(np.uint8)
+    frame = Frame(index=0, stem="00000", image=image, pts=0, time_base=Fraction(1, 25))
+    return Observed(frame=frame, motion=None)
+
+
+def at(centre: tuple[int, int], *, positive: bool = True) -> Point:
+    return Point(x=centre[1], y=centre[0], positive=positive)
+
+
+def jaccard(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+def test_one_click_finds_a_disc(prompter: Prompter) -> None:
+    found = prompter.mask(picture(disc(LEFT)), points=[at(LEFT)], box=None, previous=None)
+    assert found.dtype == bool
+    assert jaccard(found, disc(LEFT)) > 0.9
+
+
+def test_a_negative_click_removes_the_second_disc_and_leaves_the_first(prompter: Prompter) -> None:
+    both = disc(LEFT) | disc(RIGHT)
+    seen = picture(both)
+    found = prompter.mask(seen, points=[at(LEFT), at(RIGHT, positive=False)], box=None, previous=both)
+    assert not (found & disc(RIGHT)).any()
+    assert jaccard(found, disc(LEFT)) > 0.9
+    alone = prompter.mask(seen, points=[at(RIGHT, positive=False)], box=None, previous=both)
+    assert jaccard(alone, disc(LEFT)) > 0.9
+
+
+def test_a_negative_click_at_the_edge_of_a_mask_does_not_take_it_all(prompter: Prompter) -> None:
+    spilled = disc(LEFT) | disc((60, 85), 12)
+    click = Point(x=90, y=60, positive=False)
+    found = prompter.mask(picture(disc(LEFT)), points=[click], box=None, previous=spilled)
+    assert jaccard(found, disc(LEFT)) > max(0.9, jaccard(spilled, disc(LEFT)))
+
+
+def test_a_positive_click_adds_the_second_disc(prompter: Prompter) -> None:
+    both = disc(LEFT) | disc(RIGHT)
+    found = prompter.mask(picture(both), points=[at(LEFT), at(RIGHT)], box=None, previous=disc(LEFT))
+    assert jaccard(found, both) > 0.9
+
+
+def test_points_that_a_mask_agrees_with_leave_it_as_it_is(prompter: Prompter) -> None:
+    # Not the disc: what is not pointed at is not touched.
+    own = disc((60, 60), 30)
+    points = [at(LEFT), at((5, 190), positive=False)]
+    assert jaccard(prompter.mask(picture(disc(LEFT)), points=points, box=None, previous=own), own) > 0.95
+
+
+def test_a_box_finds_what_is_in_it_and_nothing_else(prompter: Prompter) -> None:
+    box = Box(x0=25, y0=30, x1=86, y1=91)
+    found = prompter.mask(picture(disc(LEFT), disc(RIGHT)), points=[], box=box, previous=None)
+    assert jaccard(found, disc(LEFT)) > 0.9
+    assert not found[:, 90:].any()
+
+
+def test_the_same_click_gives_the_same_mask(prompter: Prompter) -> None:
+    seen = picture(disc(LEFT), disc(RIGHT))
+    first = prompter.mask(seen, points=[at(LEFT)], box=None, previous=None)
+    cv2.setRNGSeed(7)
+    np.testing.assert_array_equal(prompter.mask(seen, points=[at(LEFT)], box=None, previous=None), first)
+
+
+def test_a_picture_of_one_colour_is_answered(prompter: Prompter) -> None:
+    frame = Frame(index=0, stem="0", image=np.zeros((*SIZE, 3), np.uint8), pts=0, time_base=Fraction(1, 25))
+    found = prompter.mask(Observed(frame=frame, motion=None), points=[at(LEFT)], box=None, previous=None)
+    assert found[LEFT]
+    box = Box(x0=20, y0=20, x1=60, y1=60)
+    boxed = prompter.mask(Observed(frame=frame, motion=None), points=[], box=box, previous=None)
+    assert boxed.any()
+    assert not boxed[:, 64:].any()
+
+
+point = st.builds(
+    Point, x=st.floats(0, SIZE[1], exclude_max=True), y=st.floats(0, SIZE[0], exclude_max=True), positive=st.booleans()
+)
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(points=st.lists(point, min_size=1, max_size=5, unique_by=lambda each: (int(each.x), int(each.y))))
+def test_every_point_is_obeyed_wherever_it_is(prompter: Prompter, points: list[Point]) -> None:
+    found = prompter.mask(picture(disc(LEFT), disc(RIGHT)), points=points, box=None, previous=disc(RIGHT))
+    assert found.shape == SIZE
+    for each in points:
+        assert found[int(each.y), int(each.x)] == each.positive
