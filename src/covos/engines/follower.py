@@ -98,6 +98,37 @@ class Follower:
             objects=tuple(statuses[identity] for identity in ids),
         )
 
+    def add(self, index: int, view: View, masks: Mapping[int, Tensor]) -> None:
+        """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.
+
+        Args:
+            index: Of that frame.
+            view: Of it.
+            masks: By id: h x w float32 in [0, 1] at stride 4.
+        """
+        height, width = view.s4_BCHW.shape[2:]
+        device = view.key_BNK.device
+        fresh = {identity: mask.to(device, torch.float32) for identity, mask in masks.items()}
+        left = 1 - torch.stack(list(fresh.values())).sum(dim=0).clamp(max=1)
+        known = self._mask_P1HW if self._mask_P1HW is not None else torch.zeros(0, 1, height, width, device=device)
+        rows = {identity: known[row, 0] * left for row, identity in enumerate(self.ids)} | fresh
+        for identity, mask in fresh.items():
+            tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
+            tracker.given(empty=not bool((mask > 0.5).any()))
+        self._mask_P1HW = torch.stack([rows[identity] for identity in self.ids]).unsqueeze(1)
+        owner = torch.zeros(len(rows), dtype=torch.long, device=device)
+        both = beside(self._mask_P1HW, owner)
+        recall = self.network.memorise(view, both[:, :1], both[:, 1:], owner)
+        self.bank.keep(index, objects=self.ids, recall=recall, given=True, confidence=1.0)
+
+    def drop(self, identity: int) -> None:
+        """Follow an object no longer."""
+        assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
+        kept = [row for row, other in enumerate(self.ids) if other != identity]
+        self._mask_P1HW = self._mask_P1HW[kept]
+        del self._trackers[identity]
+        self.bank.keep_only(self.ids)
+
     def _found(self, view: View, known: tuple[int, ...]) -> tuple[dict[int, Tensor], dict[int, ObjectStatus]]:
         memory, latest = self.bank.recall(known)
         assert self._mask_P1HW is not None

@@ -98,6 +98,10 @@ class MemoryBank:
                 row = kept.objects.index(identity)
                 kept.recall.value_PMC[row, :, -1] = 0
 
+    def keep_only(self, objects: Sequence[int]) -> None:
+        """Drop the given frames that show none of these objects."""
+        self.given = {index: kept for index, kept in self.given.items() if set(kept.objects) & set(objects)}
+
     def recall(self, objects: Sequence[int]) -> tuple[Recall, Recall]:
         """The whole memory for some objects, and that of the latest frame alone.
 
