@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 from covos.api.output import Origin
 from covos.api.prompts import MaskPrompt, Prompts, as_mask
 from covos.api.segmentation import Segmentation
+from covos.engines.defaults import DEFAULT_REFERENCES
+from covos.engines.discover import DEFAULT_MOST
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
 from covos.engines.motion import Observed
@@ -88,6 +90,11 @@ class Session:
         self.source.close()
 
     @property
+    def model(self) -> Model:
+        """What finds and encodes; loaded now if it was not."""
+        return self._model_now()
+
+    @property
     def objects(self) -> tuple[int, ...]:
         """Ids of the objects, ascending."""
         return self.prompts.objects
@@ -160,6 +167,38 @@ class Session:
             UsageError: The frame does not exist, an id cannot be or is there on this frame already.
         """
         return self.prompts.add_file(path, frame=frame, identity=object_id, resize=resize)
+
+    def discover(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> tuple[int, ...]:
+        """Find objects and show them to the session, each on the frames that show it best: prompts as any other.
+
+        A few frames a second are looked at (see `covos.engines.discover`). The ids follow on those that are there,
+        by first appearance and size.
+
+        Args:
+            most: Objects, at most.
+            references: Frames, spread over the video, that every looked-at frame is compared with.
+
+        Returns:
+            The ids; none if nothing is found.
+
+        Raises:
+            CheckpointError: The weights do not fit.
+            EnvironmentProblem: The weights are not there.
+        """
+        from covos.api.discovering import find_objects
+
+        engine, info = self._loaded(), self.source.info
+        found = find_objects(self.source, engine, most=most, references=references, between=self._memory)
+        start = max(self.objects, default=0) + 1
+        shown: dict[int, dict[int, np.ndarray[Any, Any]]] = {}
+        for identity, thing in enumerate(found, start):
+            for frame in thing.masks:
+                mask = thing.at(frame, size=(info.height, info.width))
+                if mask.any():
+                    shown.setdefault(frame, {})[identity] = mask
+        for frame, masks in sorted(shown.items()):
+            self.prompts.add(frame, masks, given_as="found")
+        return tuple(range(start, start + len(found)))
 
     def confirm(self, frame: int) -> tuple[int, ...]:
         """Take the masks that the latest `propagate` found on a frame as given; returns the ids.
@@ -257,6 +296,11 @@ class Session:
         if asked != "auto":
             return asked
         return "forward" if frames == (0,) else "both"
+
+    def found(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[FrameResult]:
+        """`discover`, then `stream` both ways; where nothing is found, frames without objects."""
+        self.discover(most, references=references)
+        return self._run(self._loaded(), "both" if self.prompts.frames else "forward")
 
     def _run(self, engine: FollowEngine, direction: Direction) -> Iterator[FrameResult]:
         given, eyes = self.prompts.given(), engine.eyes

@@ -25,7 +25,7 @@ class Anchor:
 
     Attributes:
         frame: Index.
-        logit: h x w float32 at stride 4, low outside the thing.
+        logit: h x w float32 at the network's stride, low outside the thing.
         worth: In [0, 1]: how sure its mask is.
         look: Of the thing there.
     """

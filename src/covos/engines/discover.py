@@ -16,8 +16,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
+import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from covos.engines.candidates import CONFIRMED, LIKE, Anchor, Candidate, same_thing, worthy
@@ -71,7 +73,7 @@ class Found:
     """A thing that is worth following.
 
     Attributes:
-        masks: Frame index to its logit there, h x w float32 at stride 4; at most `ANCHORS` frames.
+        masks: Frame index to its logit there, h x w float32 at the network's stride; at most `ANCHORS` frames.
         first: Index of the first frame that was seen to show it.
         size: Mean share of the frames that it is in.
     """
@@ -117,6 +119,16 @@ def masks_of(answer: Answer) -> dict[int, MaskArray]:
         status.id: ((odds[row] > 0) & (best == row)).numpy() & (status.state == "present")
         for row, status in enumerate(answer.objects)
     }
+
+
+def _alone(logit: Tensor, mask: MaskArray, *, others: MaskArray) -> Tensor:
+    """The logit of one thing: that of the subject, low where it is nearer to the subject's other parts."""
+    size = logit.shape[1], logit.shape[0]
+    if not others.any():
+        return logit
+    own, other = (cv2.distanceTransform((~part).astype(np.uint8), cv2.DIST_L2, 3) for part in (mask, others))
+    nearer = cv2.resize((own <= other).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    return torch.where(torch.from_numpy(nearer > 0), logit, logit.clamp(max=OUTSIDE))
 
 
 class Discovery:
@@ -196,9 +208,9 @@ class Discovery:
 
     def _parts(self, index: int, view: View, logit: Tensor) -> list[_Part]:
         """The separate things in a frame; none if it is not sure of its subject."""
-        solid = (logit > 0).numpy()
-        sure = expected_jaccard(torch.sigmoid(logit).numpy(), solid)
-        if not solid.any() or sure < SURE:
+        coarse = F.interpolate(logit[None, None], size=view.s4_BCHW.shape[2:], mode="area")[0, 0]
+        solid, probability = (coarse > 0).numpy(), torch.sigmoid(coarse).numpy()
+        if not solid.any() or expected_jaccard(probability, solid) < SURE:
             return []
         keys = view.key_BNK[0].float().cpu().numpy()
         cells = int(view.context_BChw.shape[2]), int(view.context_BChw.shape[3])
@@ -208,8 +220,8 @@ class Discovery:
                 mask=mask,
                 anchor=Anchor(
                     frame=index,
-                    logit=torch.where(torch.from_numpy(mask), logit, logit.clamp(max=OUTSIDE)),
-                    worth=expected_jaccard(np.where(mask | ~solid, torch.sigmoid(logit).numpy(), 0), mask),
+                    logit=_alone(logit, mask, others=solid & ~mask),
+                    worth=expected_jaccard(np.where(solid & ~mask, 0, probability), mask),
                     look=look_of(keys, mask, cells=cells),
                 ),
             )
@@ -280,7 +292,7 @@ class Discovery:
         if not looks or looks[0].index != anchor.frame:
             return
         follower = Follower(self.engine.network, between=self.between)
-        follower.add(anchor.frame, looks[0].view, {key: (anchor.logit > 0).float()})
+        follower.add(anchor.frame, looks[0].view, {key: torch.from_numpy(looks[0].tracks[key]).float()})
         beside: dict[int, list[float]] = {}
         for look in looks[1:]:
             mask = masks_of(follower.step(look.index, look.view))[key]
