@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 from covos.api.output import Origin
 from covos.api.prompts import MaskPrompt, Prompts, as_mask
 from covos.api.segmentation import Segmentation
+from covos.engines.calibration import Calibration
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.follow import FollowEngine
@@ -332,7 +333,8 @@ class Session:
             model = self._model_now()
             entry = find_follower(self._follower, encoder=model.entry)
             network = build_follower(entry, encoder=model.entry).to(model.device)
-            self._engine = FollowEngine(model.engine, network)
+            calibration = Calibration.from_card(entry.card.calibration)
+            self._engine = FollowEngine(model.engine, network, calibration=calibration)
         return self._engine
 
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from covos.engines.candidates import CONFIRMED, LIKE, Anchor, Candidate, same_thing, worthy
 from covos.engines.confidence import expected_jaccard
 from covos.engines.follow import FollowEngine
-from covos.engines.follower import Answer, Follower
+from covos.engines.follower import Answer
 from covos.engines.geometry import to_probability
 from covos.engines.instances import look_of, overlap, share_inside, split
 from covos.engines.motion import Observed
@@ -149,7 +149,7 @@ class Discovery:
         self.most = most
         self.between = between
         self.candidates: dict[int, Candidate] = {}
-        self._follower = Follower(engine.network, between=between)
+        self._follower = engine.follower(between=between)
         self._recent: deque[_Look] = deque(maxlen=TRACED)
         self._looks = 0
         self._next = 1
@@ -291,7 +291,7 @@ class Discovery:
         looks = [look for look in reversed(self._recent) if look.index <= anchor.frame]
         if not looks or looks[0].index != anchor.frame:
             return
-        follower = Follower(self.engine.network, between=self.between)
+        follower = self.engine.follower(between=self.between)
         follower.add(anchor.frame, looks[0].view, {key: torch.from_numpy(looks[0].tracks[key]).float()})
         beside: dict[int, list[float]] = {}
         for look in looks[1:]:
