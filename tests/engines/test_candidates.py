@@ -35,6 +35,13 @@ def test_of_too_many_views_the_least_sure_goes() -> None:
     assert frames(thing) == [0, 60, 80]
 
 
+def test_of_views_that_are_as_sure_those_far_apart_stay() -> None:
+    thing = candidate(1)
+    for frame in (10, 20, 90):
+        thing.show(anchor(frame, 0.9), spacing=8)
+    assert frames(thing) == [0, 20, 90]
+
+
 def test_a_view_that_looks_otherwise_is_not_taken() -> None:
     thing = candidate(1)
     thing.show(anchor(50, 1.0, look=(0, 1)), spacing=8)

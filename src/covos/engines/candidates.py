@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -89,8 +90,16 @@ class Candidate:
             return
         self.anchors.append(anchor)
         if len(self.anchors) > ANCHORS:
-            worst = min(self.anchors, key=lambda each: each.worth)
+            # Of those that are about as sure, the one that is between others: views of other times tell more.
+            worst = min(self.anchors, key=lambda each: (round(each.worth, 1), self._room(each)))
             self.anchors = [each for each in self.anchors if each is not worst]
+
+    def _room(self, anchor: Anchor) -> float:
+        """Frames from the view before to the view after; without end for the first and the last."""
+        frames = [each.frame for each in self.anchors]
+        before = [frame for frame in frames if frame < anchor.frame]
+        after = [frame for frame in frames if frame > anchor.frame]
+        return min(after) - max(before) if before and after else math.inf
 
     def take_over(self, other: Candidate, *, spacing: int) -> None:
         """The other one is the same thing."""

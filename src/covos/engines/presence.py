@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from covos.engines.calibration import Estimate
 from covos.types import ObjectStatus, Presence
 
-DOUBT = 0.15
+DOUBT = 0.25
 """Expected J below which a mask is rather not shown: what is shown would mostly be something else."""
 FOUND = 0.4
 """Expected J from which a lost object is there again: garbage is worse than a gap."""

@@ -153,11 +153,10 @@ Way: TypeAlias = NDArray[np.float64]
 
 def _ways(scene: Scene, objects: int, *, frames: int, rng: Generator) -> list[Way]:
     time = np.linspace(0, 1, frames)
-    rows = rng.permutation(np.linspace(0.32, 0.72, max(objects, 2)))
     if scene in ("crossing", "twins"):
         ends = [((0.2, 0.45), (0.8, 0.55)), ((0.8, 0.58), (0.2, 0.42))]
     elif scene == "hiding":
-        ends = [((0.2, 0.5), (0.82, 0.5)), ((0.78, rows[0]), (0.7, rows[1]))]
+        ends = [((0.2, 0.42), (0.82, 0.42)), ((0.78, 0.75), (0.7, 0.72))]
     else:
         ends = [((0.25, 0.45), (0.25, 0.5)), ((0.65, 0.6), (0.5, 0.4))]
     for k in range(2, objects):
