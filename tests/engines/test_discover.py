@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 class ColourFollower:
     """Follows each thing by its mean colour; a thing whose colour is not to be seen is hidden."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, between: int) -> None:
         self.colours: dict[int, Tensor] = {}
 
     def add(self, index: int, view: View, masks: Mapping[int, Tensor]) -> None:
@@ -83,9 +83,7 @@ def view(features: Seen) -> View:
 
 
 def discover(stage: Callable[[int], Spots], *, count: int, most: int = 10) -> Discovery:
-    engine = SimpleNamespace(
-        eyes=Eyes(), network=SimpleNamespace(view=view), follower=lambda *, between: ColourFollower()
-    )
+    engine = SimpleNamespace(eyes=Eyes(), network=SimpleNamespace(view=view), follower=ColourFollower)
     references: References[Seen] = References(indices=(), features=(), memories=())
     found = Discovery(engine, references, most=most, between=5)  # type: ignore[arg-type]
     found.things = found.run(frames(stage, count))  # type: ignore[attr-defined]
