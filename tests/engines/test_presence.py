@@ -2,34 +2,57 @@ from __future__ import annotations
 
 import pytest
 
-from covos.engines.presence import PATIENCE, PresenceTracker
+from covos.engines.calibration import Estimate
+from covos.engines.presence import DOUBT, FOUND, PATIENCE, PresenceTracker
+from covos.types import ObjectStatus
+
+SEEN, GONE = Estimate(0.8, 0.1), Estimate(0.05, 0.9)
+
+
+def judge(tracker: PresenceTracker, estimated: Estimate, *, area: float = 0.1) -> ObjectStatus:
+    return tracker.judge(estimated, area=area)
 
 
 def test_an_object_goes_from_present_by_hidden_to_lost() -> None:
     tracker = PresenceTracker(3)
-    assert tracker.judge(presence=0.9, quality=0.8).state == "present"
-    states = [tracker.judge(presence=0.1, quality=0.8).state for _ in range(PATIENCE + 1)]
+    assert judge(tracker, SEEN).state == "present"
+    states = [judge(tracker, GONE).state for _ in range(PATIENCE + 1)]
     assert states == ["occluded"] * PATIENCE + ["lost"]
 
 
 def test_a_hidden_object_returns_at_once_and_a_lost_one_only_when_it_is_sure() -> None:
+    between = Estimate((DOUBT + FOUND) / 2, 0.1)
     hidden = PresenceTracker(3, state="occluded", absent=4)
-    assert hidden.judge(presence=0.55, quality=0.2).state == "present"
+    assert judge(hidden, between).state == "present"
     lost = PresenceTracker(3, state="lost", absent=99)
-    assert lost.judge(presence=0.6, quality=0.9).state == "lost"
-    assert lost.judge(presence=0.9, quality=0.1).state == "lost"
-    assert lost.judge(presence=0.9, quality=0.8).state == "present"
+    assert judge(lost, between).state == "lost"
+    assert judge(lost, SEEN).state == "present"
     assert lost.absent == 0
+
+
+def test_an_empty_mask_is_shown_where_it_is_expected_to_score_more() -> None:
+    assert judge(PresenceTracker(3), Estimate(0.4, 0.5)).state == "occluded"
+    assert judge(PresenceTracker(3), Estimate(0.5, 0.4)).state == "present"
+    assert judge(PresenceTracker(3), Estimate(DOUBT / 2, 0.0)).state == "occluded", "hardly anything of it is right"
 
 
 def test_confidence_is_that_of_the_answer_given() -> None:
     tracker = PresenceTracker(3)
-    assert tracker.judge(presence=0.8, quality=0.5).confidence == pytest.approx(0.4)
-    assert tracker.judge(presence=0.1, quality=0.5).confidence == pytest.approx(0.9)
+    assert judge(tracker, SEEN).confidence == pytest.approx(0.8)
+    assert judge(tracker, GONE).confidence == pytest.approx(0.9)
+
+
+def test_the_usual_area_follows_the_masks_that_are_shown() -> None:
+    tracker = PresenceTracker(3)
+    tracker.given(area=0.2)
+    judge(tracker, SEEN, area=0.3)
+    assert tracker.usual == pytest.approx(0.21)
+    judge(tracker, GONE, area=0.9)
+    assert tracker.usual == pytest.approx(0.21)
 
 
 def test_the_user_is_right() -> None:
     tracker = PresenceTracker(3, state="lost", absent=99)
-    assert tracker.given(empty=False).state == "present"
-    status = tracker.given(empty=True)
-    assert (status.state, status.confidence) == ("occluded", 1.0)
+    assert tracker.given(area=0.1).state == "present"
+    status = tracker.given(area=0.0)
+    assert (status.state, status.confidence, tracker.usual) == ("occluded", 1.0, 0.1)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from covos.api.discovering import Discovering
 from covos.api.following import Following, refuse_refinement
 from covos.api.model import Model, check_references
 from covos.api.output import DEFAULT_FORMATS, Origin, Saved, load_saved, write_results
@@ -68,7 +69,7 @@ def segment_to_folders(
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
     refine: Refinement = "none",
-    follow: Following | None = None,
+    follow: Following | Discovering | None = None,
     frame_rate: Fraction | None = None,
     overwrite: bool = False,
     track: Tracker = lambda _, results: results,
@@ -91,8 +92,8 @@ def segment_to_folders(
         fusion: See `Model.stream`.
         reference_seed: See `Model.stream`.
         refine: See `Model.stream`.
-        follow: Follow what it shows of each input, rather than find the subject; references and fusion are then of no
-            account.
+        follow: Follow what it shows or finds of each input, rather than find the subject; references and fusion are
+            then of no account.
         frame_rate: Of folders of frames and patterns.
         overwrite: Whether an earlier result may be replaced.
         track: See `Tracker`.
@@ -134,11 +135,14 @@ def segment_to_folders(
             # Outside the try: a model that cannot be loaded is no fault of this input, and ends the batch.
             ready = loaded()
             try:
-                if session is None or follow is None:
+                if session is not None and isinstance(follow, Discovering):
+                    work = _discovering(session, follow, model=ready)
+                elif session is None or follow is None:
                     work = _finding(
                         source, model=ready, references=references, fusion=fusion, seed=reference_seed, refine=refine
                     )
                 else:
+                    assert isinstance(follow, Following)
                     work = _following(session, direction=follow.direction)
                 with folder.locked():
                     saved = _segment(source, work, folder=folder, model=ready, formats=chosen, track=track)
@@ -179,14 +183,24 @@ def _finding(
 
 
 def _following(session: Session, *, direction: Direction) -> _Work:
-    def run(journal: Journal) -> Iterator[FrameResult]:
-        # What was followed before is followed again: that is how the memory comes to hold what it held.
-        results, records = session.stream(direction), journal.replay()
-        for result in results:
-            record = next(records, None)
-            yield result if record is None else record.restore(result.frame)
+    return _Work(
+        origin=session.origin(direction), run=lambda journal: _again(session.stream(direction), journal=journal)
+    )
 
-    return _Work(origin=session.origin(direction), run=run)
+
+def _discovering(session: Session, how: Discovering, *, model: Model) -> _Work:
+    def run(journal: Journal) -> Iterator[FrameResult]:
+        return _again(session.found(how.most, references=how.references), journal=journal)
+
+    return _Work(origin=how.origin(model), run=run)
+
+
+def _again(results: Iterator[FrameResult], *, journal: Journal) -> Iterator[FrameResult]:
+    # What was followed before is followed again: that is how the memory comes to hold what it held.
+    records = journal.replay()
+    for result in results:
+        record = next(records, None)
+        yield result if record is None else record.restore(result.frame)
 
 
 def _segment(

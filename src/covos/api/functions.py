@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
+from covos.api.discovering import Discovering, Objects, check_objects
 from covos.api.following import Following, Masks, Rows, refuse_refinement, show_all
 from covos.api.model import Model, load_model
 from covos.api.segmentation import Segmentation
 from covos.engines.defaults import DEFAULT_REFERENCES
+from covos.errors import UsageError
 from covos.masks.refine import Refinement
 from covos.media import Source, open_source
 from covos.models.fusion import Fusion
@@ -28,6 +30,7 @@ def segment(
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
     refine: Refinement = "none",
+    objects: Objects = 1,
     masks: Masks | None = None,
     points: Rows | None = None,
     boxes: Rows | None = None,
@@ -50,6 +53,8 @@ def segment(
         fusion: See `Model.stream`.
         reference_seed: See `Model.stream`.
         refine: See `Model.stream`.
+        objects: 1 finds one subject. ``"auto"`` finds objects, at most 10, and follows each under its id, in both
+            directions; a number above 1 does so with at most so many. Fusion and seed are then of no account.
         masks: Follow these objects, rather than find the subject (see `covos.api.following.Masks`); references and
             fusion are then of no account. For more control, see `Model.session`.
         points: Likewise, of the object at these pixels (see `covos.api.following.Rows`).
@@ -73,6 +78,14 @@ def segment(
         def load() -> Model:
             return _loaded(model, device=device, precision=precision)
 
+        if (
+            discovering := _discovering(objects, shown=show is not None, references=references, follower=follower)
+        ) is not None:
+            refuse_refinement(refine)
+            session = discovering.open(opened, load=load)
+            kept = tuple(FrameMask.of(result) for result in session.found(discovering.most, references=references))
+            origin = discovering.origin(session.model)
+            return Segmentation(info=opened.info, health=opened.health, origin=origin, frames=kept)
         if show is not None:
             refuse_refinement(refine)
             return Following(show=show, follower=follower).open(opened, load=load).propagate()
@@ -93,6 +106,7 @@ def stream(
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
     refine: Refinement = "none",
+    objects: Objects = 1,
     masks: Masks | None = None,
     points: Rows | None = None,
     boxes: Rows | None = None,
@@ -117,12 +131,31 @@ def stream(
     def load() -> Model:
         return _loaded(model, device=device, precision=precision)
 
+    if (
+        discovering := _discovering(objects, shown=show is not None, references=references, follower=follower)
+    ) is not None:
+        refuse_refinement(refine)
+        finding = discovering.open(opened, load=load)
+        return _closing(opened, finding.found(discovering.most, references=references))
     if show is not None:
         refuse_refinement(refine)
         session = Following(show=show, follower=follower).open(opened, load=load)
         return _closing(opened, session.stream())
     results = load().stream(opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
     return _closing(opened, results)
+
+
+def _discovering(objects: Objects, *, shown: bool, references: int, follower: str | Path) -> Discovering | None:
+    most = check_objects(objects)
+    if most is None:
+        return None
+    if shown:
+        raise UsageError(
+            f"objects = {objects} beside masks, points, boxes or prompts",
+            why="objects are either found or shown",
+            fix="leave one of them out, or find them in a session and show more there",
+        )
+    return Discovering(most=most, references=references, follower=follower)
 
 
 def _closing(opened: Source, results: Iterator[FrameResult]) -> Iterator[FrameResult]:

@@ -17,6 +17,9 @@ from covos.api.passes import Direction, ForwardPass, choose_direction, follow, f
 from covos.api.pointing import Pointing, as_boxes, as_points
 from covos.api.prompts import Prompts, as_mask
 from covos.api.segmentation import Segmentation
+from covos.engines.calibration import Calibration
+from covos.engines.defaults import DEFAULT_REFERENCES
+from covos.engines.discover import DEFAULT_MOST
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
 from covos.engines.prompter import GrabCutPrompter
@@ -85,6 +88,11 @@ class Session:
     def close(self) -> None:
         """Close the source."""
         self.source.close()
+
+    @property
+    def model(self) -> Model:
+        """What finds and encodes; loaded now if it was not."""
+        return self._model_now()
 
     @property
     def objects(self) -> tuple[int, ...]:
@@ -238,6 +246,38 @@ class Session:
             labels[mask] = identity
         return labels
 
+    def discover(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> tuple[int, ...]:
+        """Find objects and show them to the session, each on the frames that show it best: prompts as any other.
+
+        A few frames a second are looked at (see `covos.engines.discover`). The ids follow on those that are there,
+        by first appearance and size.
+
+        Args:
+            most: Objects, at most.
+            references: Frames, spread over the video, that every looked-at frame is compared with.
+
+        Returns:
+            The ids; none if nothing is found.
+
+        Raises:
+            CheckpointError: The weights do not fit.
+            EnvironmentProblem: The weights are not there.
+        """
+        from covos.api.discovering import find_objects
+
+        engine, info = self._loaded(), self.source.info
+        found = find_objects(self.source, engine, most=most, references=references, between=self._memory)
+        start = max(self.objects, default=0) + 1
+        shown: dict[int, dict[int, np.ndarray[Any, Any]]] = {}
+        for identity, thing in enumerate(found, start):
+            for frame in thing.masks:
+                mask = thing.at(frame, size=(info.height, info.width))
+                if mask.any():
+                    shown.setdefault(frame, {})[identity] = mask
+        for frame, masks in sorted(shown.items()):
+            self.prompts.add(frame, masks, given_as="found")
+        return tuple(range(start, start + len(found)))
+
     def confirm(self, frame: int) -> tuple[int, ...]:
         """Take the masks that the latest `propagate` found on a frame as given; returns the ids.
 
@@ -333,6 +373,14 @@ class Session:
         """
         return choose_direction(asked, frames=self.prompts.frames)
 
+    def found(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[FrameResult]:
+        """`discover`, then `stream` both ways; where nothing is found, frames without objects."""
+        self.discover(most, references=references)
+        direction: Direction = "both" if self.prompts.frames else "forward"
+        return follow(
+            self.source, self.prompts.given(), engine=self._loaded(), memory=self._memory, direction=direction
+        )
+
     def _point(self, pointing: Pointing) -> ObjectMask:
         followed = None if pointing.object is None else self._found(pointing.frame, pointing.object)
         identity = self.prompts.check_pointing(pointing, followed=followed is not None)
@@ -372,7 +420,8 @@ class Session:
             entry = find_follower(self._follower, encoder=model.entry)
             network = build_follower(entry, encoder=model.entry).to(model.device)
             fold_batch_norms(network)
-            self._engine = FollowEngine(model.engine, network)
+            calibration = Calibration.from_card(entry.card.calibration)
+            self._engine = FollowEngine(model.engine, network, calibration=calibration)
         return self._engine
 
 

@@ -67,7 +67,15 @@ Refine: TypeAlias = Annotated[
     typer.Option(help="Fit the masks to the picture's edges: guided filter (fast) or dense CRF (slow)."),
 ]
 
-# How given objects are followed.
+# How objects are found, or given, and followed.
+
+Objects: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        metavar="auto|N",
+        help="1: one subject. auto: find objects, 10 at most, and follow each under its own id. N: at most N.",
+    ),
+]
 
 Masks: TypeAlias = Annotated[
     list[str] | None,

@@ -29,6 +29,7 @@ def segment(
     fusion: options.Fusion = "auto",
     reference_seed: options.ReferenceSeed = None,
     refine: options.Refine = "none",
+    objects: options.Objects = "1",
     mask: options.Masks = None,
     point: options.Points = None,
     not_point: options.NotPoints = None,
@@ -53,6 +54,7 @@ def segment(
     rate = _rate(frame_rate)
     from covos.api import load_model
     from covos.api.batch import segment_to_folders
+    from covos.cli.discovering import discovering
     from covos.cli.prompting import following
     from covos.cli.tracking import frame_tracker
     from covos.runtime.threads import configure_threads
@@ -71,6 +73,7 @@ def segment(
         memory=memory,
         follower=follower,
     )
+    find = discovering(objects, shown=follow is not None, references=references, memory=memory, follower=follower)
     outcomes = []
     results = segment_to_folders(
         inputs,
@@ -81,7 +84,7 @@ def segment(
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,
         refine=refine,
-        follow=follow,
+        follow=find or follow,
         frame_rate=rate,
         overwrite=overwrite,
         track=_announcing(frame_tracker(quiet=quiet), formats or (), output=output, quiet=quiet),

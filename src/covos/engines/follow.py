@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from covos.engines.calibration import Calibration
 from covos.engines.follower import Answer, Follower
 from covos.engines.fusion import fuse
 from covos.engines.geometry import to_probability
@@ -37,11 +38,23 @@ class FollowEngine:
     Args:
         eyes: Encodes the frames; its network is a covos-lite.
         network: In evaluation mode, on the same device.
+        calibration: Of the network's weights; None takes the network at its word.
     """
 
-    def __init__(self, eyes: UnsupervisedEngine[Features], network: CovosFollow) -> None:
+    def __init__(
+        self, eyes: UnsupervisedEngine[Features], network: CovosFollow, *, calibration: Calibration | None = None
+    ) -> None:
         self.eyes = eyes
         self.network = network
+        self.calibration = calibration
+
+    def follower(self, *, between: int) -> Follower:
+        """What follows along one pass.
+
+        Args:
+            between: See `covos.engines.memory`.
+        """
+        return Follower(self.network, between=between, calibration=self.calibration)
 
     def backward(self, blocks: Iterable[Sequence[Observed]], given: Given, *, between: int, spool: Spool) -> None:
         """Follow towards the first frame.
@@ -52,7 +65,7 @@ class FollowEngine:
             between: See `covos.engines.memory`.
             spool: Where the answers go.
         """
-        follower = Follower(self.network, between=between)
+        follower = self.follower(between=between)
         for block in blocks:
             with self.eyes.computing():
                 for observed, view in reversed(list(self._views(block))):
@@ -81,7 +94,7 @@ class FollowEngine:
         Yields:
             One result for each frame, in order. On frames with masks from the user these are in it as they are.
         """
-        follower = resumed or Follower(self.network, between=between)
+        follower = resumed or self.follower(between=between)
         appearances = given_frames(given)
         source = iter(frames)
         while batch := list(islice(source, self.eyes.batch)):
@@ -122,7 +135,7 @@ class FollowEngine:
     def _step(self, follower: Follower, frame: Frame, view: View, given: Given) -> Answer:
         cells = view.s4_BCHW.shape[2:]
         device = view.key_BNK.device
-        masks = {identity: _at_stride(mask, cells, device) for identity, mask in given.get(frame.index, {}).items()}
+        masks = {identity: at_stride(mask, cells, device) for identity, mask in given.get(frame.index, {}).items()}
         return follower.step(frame.index, view, given=masks)
 
 
@@ -173,7 +186,7 @@ def _labels(answer: Answer, size: tuple[int, int]) -> LabelArray:
     return labels
 
 
-def _at_stride(mask: MaskArray, cells: Sequence[int], device: torch.device) -> Tensor:
+def at_stride(mask: MaskArray, cells: Sequence[int], device: torch.device) -> Tensor:
     """The share of each cell that a mask covers; whatever it covers, a little, so that thin things are not lost."""
     height, width = int(cells[0]), int(cells[1])
     small = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from covos.engines.calibration import Calibration, Signals, estimate, signals_of
 from covos.engines.memory import MemoryBank
 from covos.engines.presence import PresenceTracker
 from covos.models.follow import CovosFollow, View, aggregate, beside
@@ -43,19 +45,31 @@ class Answer:
         return tuple(each.id for each in self.objects)
 
 
+class Finding(NamedTuple):
+    """What was found of an object, before it was decided whether that is shown."""
+
+    signals: Signals
+    logit_HW: Tensor
+    """At stride 4, of the object by itself."""
+
+
 class Follower:
     """Follows objects from frame to frame.
 
     Args:
         network: In evaluation mode.
         between: See `MemoryBank`.
+        calibration: Of the network's weights; None takes the network at its word.
     """
 
-    def __init__(self, network: CovosFollow, *, between: int) -> None:
+    def __init__(self, network: CovosFollow, *, between: int, calibration: Calibration | None = None) -> None:
         self.network = network
+        self.calibration = calibration
         self.bank = MemoryBank(between=between)
         self._trackers: dict[int, PresenceTracker] = {}
         self._mask_P1HW: Tensor | None = None
+        self.found: dict[int, Finding] = {}
+        """What the latest step found of the objects that it looked for, shown or not."""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -64,7 +78,7 @@ class Follower:
 
     def copy(self) -> Follower:
         """One that goes on from here by itself; what is remembered is shared, not copied."""
-        other = Follower(self.network, between=self.bank.between)
+        other = Follower(self.network, between=self.bank.between, calibration=self.calibration)
         other.bank = self.bank.copy()
         other._trackers = {identity: replace(tracker) for identity, tracker in self._trackers.items()}
         other._mask_P1HW = self._mask_P1HW
@@ -90,8 +104,12 @@ class Follower:
                 # What was made of it since is what the user has just corrected.
                 self.bank.forget(identity)
             tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
-            statuses[identity] = tracker.given(empty=not bool((mask > 0.5).any()))
+            statuses[identity] = tracker.given(area=_area(mask))
             logits[identity] = (mask.float() * 2 - 1) * SURE
+        if given:
+            # What the user gave to one object is no other's: else a rim of another would lie around it.
+            taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
+            logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
         if not logits:
             height, width = view.s4_BCHW.shape[2:]
             return Answer(index=index, log_odds=torch.zeros(0, height, width), objects=())
@@ -106,6 +124,37 @@ class Follower:
             objects=tuple(statuses[identity] for identity in ids),
         )
 
+    def add(self, index: int, view: View, masks: Mapping[int, Tensor]) -> None:
+        """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.
+
+        Args:
+            index: Of that frame.
+            view: Of it.
+            masks: By id: h x w float32 in [0, 1] at stride 4.
+        """
+        height, width = view.s4_BCHW.shape[2:]
+        device = view.key_BNK.device
+        fresh = {identity: mask.to(device, torch.float32) for identity, mask in masks.items()}
+        left = 1 - torch.stack(list(fresh.values())).sum(dim=0).clamp(max=1)
+        known = self._mask_P1HW if self._mask_P1HW is not None else torch.zeros(0, 1, height, width, device=device)
+        rows = {identity: known[row, 0] * left for row, identity in enumerate(self.ids)} | fresh
+        for identity, mask in fresh.items():
+            tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
+            tracker.given(area=_area(mask))
+        self._mask_P1HW = torch.stack([rows[identity] for identity in self.ids]).unsqueeze(1)
+        owner = torch.zeros(len(rows), dtype=torch.long, device=device)
+        both = beside(self._mask_P1HW, owner)
+        recall = self.network.memorise(view, both[:, :1], both[:, 1:], owner)
+        self.bank.keep(index, objects=self.ids, recall=recall, given=True, confidence=1.0)
+
+    def drop(self, identity: int) -> None:
+        """Follow an object no longer."""
+        assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
+        kept = [row for row, other in enumerate(self.ids) if other != identity]
+        self._mask_P1HW = self._mask_P1HW[kept]
+        del self._trackers[identity]
+        self.bank.keep_only(self.ids)
+
     def _found(self, view: View, known: tuple[int, ...]) -> tuple[dict[int, Tensor], dict[int, ObjectStatus]]:
         memory, latest = self.bank.recall(known)
         assert self._mask_P1HW is not None
@@ -113,11 +162,14 @@ class Follower:
         decoded = self.network.find(view, memory, latest, beside(self._mask_P1HW, owner), owner)
         self.bank.note_reading(decoded.affinity_BNM)
         logits, statuses = {}, {}
-        judged = zip(known, decoded.present_P.sigmoid().tolist(), decoded.quality_P.sigmoid().tolist(), strict=True)
-        for row, (identity, presence, quality) in enumerate(judged):
-            status = self._trackers[identity].judge(presence=presence, quality=quality)
-            statuses[identity] = status
+        trackers = [self._trackers[identity] for identity in known]
+        signals = signals_of(decoded, usual=[each.usual for each in trackers])
+        self.found = {}
+        for row, (identity, tracker) in enumerate(zip(known, trackers, strict=True)):
             logit = decoded.logit_P1HW[row, 0]
+            self.found[identity] = Finding(signals[row], logit)
+            estimated = estimate(signals[row], self.calibration)
+            statuses[identity] = status = tracker.judge(estimated, area=_area(logit.sigmoid()))
             logits[identity] = logit if status.state == "present" else logit.clamp(max=-SURE)
         return logits, statuses
 
@@ -136,3 +188,7 @@ class Follower:
         recall = self.network.memorise(view, both[:, :1], both[:, 1:], owner)
         confidence = sum(each.confidence for each in statuses.values()) / len(statuses)
         self.bank.keep(index, objects=self.ids, recall=recall, given=given, confidence=confidence)
+
+
+def _area(mask: Tensor) -> float:
+    return float((mask > 0.5).float().mean())

@@ -109,6 +109,10 @@ class MemoryBank:
                 value[kept.objects.index(identity), :, -1] = 0
                 kept.recall = kept.recall._replace(value_PMC=value)
 
+    def keep_only(self, objects: Sequence[int]) -> None:
+        """Drop the given frames that show none of these objects."""
+        self.given = {index: kept for index, kept in self.given.items() if set(kept.objects) & set(objects)}
+
     def recall(self, objects: Sequence[int]) -> tuple[Recall, Recall]:
         """The whole memory for some objects, and that of the latest frame alone.
 

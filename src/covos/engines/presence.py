@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from covos.engines.calibration import Estimate
 from covos.types import ObjectStatus, Presence
 
-SEEN = 0.5
-"""Presence from which an object that was there, or just hidden, is there."""
-FOUND = 0.7
-"""Presence and expected quality from which a lost object is there again: garbage is worse than a gap."""
-FOUND_QUALITY = 0.4
+DOUBT = 0.25
+"""Expected J below which a mask is rather not shown: what is shown would mostly be something else."""
+FOUND = 0.4
+"""Expected J from which a lost object is there again: garbage is worse than a gap."""
 PATIENCE = 25
 """Frames of absence after which an object is lost rather than hidden."""
+MEMORY = 0.1
+"""Weight of a frame in the usual area."""
 
 
 @dataclass(slots=True)
@@ -23,34 +25,42 @@ class PresenceTracker:
         identity: Of the object.
         state: As of the latest frame.
         absent: Frames since it was last seen.
+        usual: Its area as it has been, as a share of the frame: a moving mean over the frames that showed it.
     """
 
     identity: int
     state: Presence = "present"
     absent: int = 0
+    usual: float | None = None
 
-    def given(self, *, empty: bool) -> ObjectStatus:
+    def given(self, *, area: float) -> ObjectStatus:
         """Take note of a mask from the user, which is right by definition."""
-        self.state, self.absent = ("occluded", 1) if empty else ("present", 0)
+        self.state, self.absent = ("present", 0) if area else ("occluded", 1)
+        self.usual = area or self.usual
         return ObjectStatus(id=self.identity, state=self.state, confidence=1.0)
 
-    def judge(self, *, presence: float, quality: float) -> ObjectStatus:
-        """Take note of what the network says.
+    def judge(self, estimated: Estimate, *, area: float) -> ObjectStatus:
+        """Take note of what was found.
+
+        A mask is shown if its expected J is no less than that of an empty one, which is the probability that the
+        object is out of sight: J is 1 where neither truth nor mask shows anything.
 
         Args:
-            presence: Probability that any of the object is to be seen.
-            quality: The Jaccard index that its mask is expected to have.
+            estimated: Of its mask.
+            area: Of its mask, as a share of the frame.
 
         Returns:
-            The state. The confidence is that of the answer given: of a mask, that it is the object's and how good it
-            is; of an empty one, that there is nothing.
+            The state. The confidence is that of the answer given: of a mask, its expected J; of an empty one, that
+            there is nothing.
         """
-        returns = presence >= FOUND and quality >= FOUND_QUALITY
-        there = returns if self.state == "lost" else presence >= SEEN
+        least = FOUND if self.state == "lost" else DOUBT
+        there = estimated.jaccard >= max(least, estimated.absent)
         if there:
             self.state, self.absent = "present", 0
+            self.usual = area if self.usual is None else self.usual + MEMORY * (area - self.usual)
         else:
             self.absent += 1
             self.state = "lost" if self.absent > PATIENCE else "occluded"
-        confidence = presence * quality if there else 1 - presence
-        return ObjectStatus(id=self.identity, state=self.state, confidence=confidence)
+        return ObjectStatus(
+            id=self.identity, state=self.state, confidence=estimated.jaccard if there else estimated.absent
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ class Card:
         licence: Of the weights, and what restricts their use.
         parameters: Number of weights.
         sha256: Of the safetensors file.
+        calibration: Of a network that follows: what turns its judgement into an expected J (see
+            `covos.engines.calibration`); empty if that was not measured.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Card:
     licence: str
     parameters: int = 0
     sha256: str = ""
+    calibration: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """As the file beside the weights."""

@@ -85,6 +85,8 @@ class Decoded(NamedTuple):
     """Logit of the Jaccard index that the mask is expected to have."""
     read_P2hw: Tensor
     """The remembered masks as read by the long-term and the short-term affinity, in [0, 1]."""
+    match_Phw: Tensor
+    """How much each position has in common with what is remembered, in [-1, 1] (see `read`)."""
     affinity_BNM: Tensor
     """See `CovosFollow.affinity`."""
 
@@ -218,7 +220,7 @@ class CovosFollow(nn.Module):
         logit, judged = self.decoder(x, view.s8_BCHW[owner_P], view.s4_BCHW[owner_P])
         judged = judged.float()
         masks = torch.cat([reading[:, -2:-1] for reading in readings], dim=1)
-        return Decoded(logit.float(), judged[:, 0], judged[:, 1], masks, affinity)
+        return Decoded(logit.float(), judged[:, 0], judged[:, 1], masks, readings[0][:, -1], affinity)
 
 
 def beside(mask_P1HW: Tensor, owner_P: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ def draw_sprite(
         rng: Source of everything drawn.
     """
     height, width = size
-    picture = _shrunk(picture)
+    picture = shrunk(picture)
     rows, columns = picture.alpha.shape
     share = float(np.exp(rng.uniform(*np.log(HEIGHT_SHARE))))
     # Wide things are not let fill the view.
@@ -92,7 +92,7 @@ def draw_sprite(
     bent = np.zeros((3, 3, 2), np.float32)
     for index in range(frames):
         spot = center + (np.array([np.sign(step[0]) or 1.0, 0.0]) * 3 if index in away else 0)
-        matrices.append(_placed(picture.alpha.shape, scale * growth, turn, mirror, spot * (width, height)))
+        matrices.append(placed(picture.alpha.shape, scale * growth, turn, mirror, spot * (width, height)))
         bends.append(bent.copy())
         center = center + step * rng.uniform(0.3, 1.7)
         step = step + rng.normal(0, 0.4 * speed, size=2)
@@ -135,7 +135,7 @@ def draw_twin(image: ImageArray, mask: ProbabilityArray, *, frames: int, rng: Ge
     matrices = []
     for index in range(frames):
         place = spot if index >= enters else spot - 3 * np.array(image.shape[1::-1])
-        matrices.append(_placed((height, width), scale, turn, mirror, place))
+        matrices.append(placed((height, width), scale, turn, mirror, place))
         spot = spot + step * rng.uniform(0.5, 1.5)
         turn += rng.normal(0, 3)
         scale *= float(np.exp(rng.normal(0, 0.03)))
@@ -234,7 +234,8 @@ def at_stride(mask: ProbabilityArray) -> ProbabilityArray:
     return np.asarray(np.clip(cv2.resize(mask, small, interpolation=cv2.INTER_AREA), 0, 1), np.float32)
 
 
-def _shrunk(picture: Picture) -> Picture:
+def shrunk(picture: Picture) -> Picture:
+    """A cut-out at most `SIDE` pixels long."""
     height, width = picture.alpha.shape
     scale = SIDE / max(height, width)
     if scale >= 1:
@@ -253,9 +254,18 @@ def _absence(frames: int, *, rng: Generator) -> frozenset[int]:
     return frozenset(range(first, last))
 
 
-def _placed(
+def placed(
     shape: tuple[int, ...], scale: float, turn: float, mirror: bool, spot: NDArray[np.float64]
 ) -> NDArray[np.float64]:
+    """2 x 3 from a picture's pixels to the view's.
+
+    Args:
+        shape: (height, width) of the picture.
+        scale: Pixels of the view for one of the picture.
+        turn: Degrees.
+        mirror: Whether left and right are exchanged.
+        spot: (x, y) of the picture's middle in the view.
+    """
     cos, sin = scale * np.cos(np.deg2rad(turn)), scale * np.sin(np.deg2rad(turn))
     linear = np.array([[-cos if mirror else cos, -sin], [-sin if mirror else sin, cos]])
     offset = spot - linear @ np.array([shape[1], shape[0]]) / 2

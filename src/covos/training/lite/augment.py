@@ -197,7 +197,7 @@ def spoil(image: ImageArray, *, rng: Generator) -> ImageArray:
     # A quarter as many numbers as pixels, drawn once for all channels: noise of a dark picture is coarse.
     noise = rng.normal(0, rng.uniform(8, 30), size=(height // 2, width // 2)).astype(np.float32)
     grain = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.clip(image + grain[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image + grain[..., None], 0, 255), np.uint8)
 
 
 def _motion_blur(length: int, *, rng: Generator) -> NDArray[np.float32]:

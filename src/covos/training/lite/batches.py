@@ -204,7 +204,6 @@ class StepBatches(TorchDataset[Batch]):
             views.append(view)
         return views
 
-
     def _scattered(self, group_size: int, crop: tuple[int, int], rng: Generator) -> list[View] | None:
         """A subject in as many places as there are frames, each with a subject of its own."""
         assert self.still is not None

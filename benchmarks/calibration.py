@@ -1,0 +1,188 @@
+"""Whether the confidence of followed objects is what it says, measured; and the fit that makes it so.
+
+    python benchmarks/calibration.py [--data PICTURES]           how confidence, J and lost objects go together
+    python benchmarks/calibration.py --fit [--data PICTURES]     first fit the calibration, and write it to the card
+    python benchmarks/calibration.py --davis DAVIS               the same measures on the val_open sequences
+
+Objects are followed from the masks of the first frame through staged clips (`covos.training.follow.staged`) of things
+cut out of the pictures that are held back from training, or of textured shapes without --data. The fit takes clips of
+one seed, and the measures are of another. In the video of one object of --davis it is the foreground.
+
+Printed: the expected calibration error, in ten bins, of the confidence in a mask against its J, and the bins; the
+precision and recall of empty masks (state occluded or lost) for objects that are out of sight, or whose mask before
+the decision had a J below 0.1; and floods (see benchmarks/objects.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from covos.api import load_model
+from covos.data import open_collection, open_dataset, read_foreground, read_image
+from covos.engines.calibration import Calibration, Signals, fit
+from covos.engines.discover import masks_of
+from covos.engines.follow import FollowEngine, at_stride
+from covos.engines.follower import Finding
+from covos.engines.memory import DEFAULT_BETWEEN
+from covos.evaluation import jaccard
+from covos.models.card import card_path
+from covos.models.registry import build_follower, find_follower
+from covos.runtime.atomic import atomic_path
+from covos.runtime.threads import configure_threads
+from covos.training.follow.staged import cast_and_ground, staged_clip
+from covos.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
+
+Clip = tuple[ImageArray, LabelArray]
+FIT_SEED, TEST_SEED = 11, 12
+CLIPS = 16
+BINS = 10
+WRONG = 0.1
+"""A mask whose J is less is taken for that of another thing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """An object in a frame, at stride 4 of the encoded size; `own` is of what was found, `jaccard` of what is shown."""
+
+    signals: Signals
+    own: float
+    visible: bool
+    shown: bool
+    confidence: float
+    jaccard: float
+    flooded: bool
+
+
+def main() -> None:
+    """Fit if asked to, then measure and print."""
+    options = _options()
+    configure_threads()
+    model = load_model(options.model, device=options.device)
+    entry = find_follower(options.follower, encoder=model.entry)
+    network = build_follower(entry, encoder=model.entry).to(model.device)
+    calibration = Calibration.from_card(entry.card.calibration)
+    if options.fit:
+        cases = list(_followed(_staged(options, seed=FIT_SEED), FollowEngine(model.engine, network)))
+        calibration = _fitted(cases)
+        card = replace(entry.card, calibration=asdict(calibration))
+        with atomic_path(card_path(entry.path)) as temporary:
+            temporary.write_text(card.to_json())
+        print(f"fitted on {len(cases)} masks, written to {card_path(entry.path)}")
+        print(json.dumps({"signals": Signals._fields, **asdict(calibration)}))
+    for name, chosen in {"the network's word": None, "calibrated": calibration}.items():
+        if name == "calibrated" and chosen is None:
+            print("the card holds no calibration: --fit makes one")
+            continue
+        clips = _davis(options.davis) if options.davis is not None else _staged(options, seed=TEST_SEED)
+        _report(name, list(_followed(clips, FollowEngine(model.engine, network, calibration=chosen))))
+
+
+def _fitted(cases: list[Case]) -> Calibration:
+    signals = np.array([case.signals for case in cases], np.float64)
+    quality = np.array([case.own if case.visible else 0.0 for case in cases])
+    absent = np.array([not case.visible for case in cases], np.float64)
+    return Calibration(jaccard=fit(signals, quality, rising=True), absent=fit(signals, absent, rising=False))
+
+
+def _followed(clips: Iterable[Clip], engine: FollowEngine) -> Iterator[Case]:
+    for images, labels in clips:
+        follower = engine.follower(between=DEFAULT_BETWEEN)
+        for observed in engine.eyes.observe(_frames(images)):
+            index = observed.frame.index
+            with engine.eyes.computing():
+                view = engine.network.view(engine.eyes.encode([observed]))
+                cells = view.s4_BCHW.shape[2:]
+                truth = {
+                    int(each): at_stride(labels[index] == each, cells, engine.eyes.device) for each in _ids(labels)
+                }
+                answer = follower.step(index, view, given={} if index else truth)
+            if index:
+                yield from _cases(masks_of(answer), answer.objects, follower.found, truth)
+
+
+def _cases(
+    shown: dict[int, MaskArray],
+    objects: Iterable[ObjectStatus],
+    found: Mapping[int, Finding],
+    truth: Mapping[int, Tensor],
+) -> Iterator[Case]:
+    for status in objects:
+        true, mask = (truth[status.id] > 0.5).cpu().numpy(), shown[status.id]
+        finding = found[status.id]
+        yield Case(
+            signals=finding.signals,
+            own=jaccard((finding.logit_HW > 0).cpu().numpy(), true),
+            visible=bool(true.any()),
+            shown=status.state == "present",
+            confidence=status.confidence,
+            jaccard=jaccard(mask, true),
+            flooded=int(mask.sum()) > max(2 * int(true.sum()), true.size // 1000),
+        )
+
+
+def _report(name: str, cases: list[Case]) -> None:
+    masks = [case for case in cases if case.shown]
+    confidence, reached = np.array([case.confidence for case in masks]), np.array([case.jaccard for case in masks])
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    error = sum(abs((confidence - reached)[bins == k].sum()) for k in range(BINS)) / max(len(masks), 1)
+    print(
+        f"\n{name}: {len(cases)} object frames, {len(masks)} masks shown, J {np.mean([c.jaccard for c in cases]):.3f}"
+    )
+    print(f"expected calibration error {error:.3f}")
+    for k in range(BINS):
+        part = bins == k
+        if part.any():
+            print(f"  {k / BINS:.1f}-{(k + 1) / BINS:.1f}: {part.sum():5} masks, mean J {reached[part].mean():.3f}")
+    wrong = [not case.visible or case.own < WRONG for case in cases]
+    empty = [not case.shown for case in cases]
+    right = sum(a and b for a, b in zip(wrong, empty, strict=True))
+    print(f"empty masks: precision {right / max(sum(empty), 1):.3f}, recall {right / max(sum(wrong), 1):.3f}", end="; ")
+    print(f"{sum(wrong)} object frames are out of sight or wrongly found")
+    print(f"floods: {sum(case.flooded for case in cases)}")
+
+
+def _staged(options: argparse.Namespace, *, seed: int) -> Iterator[Clip]:
+    cast, ground = (None, None) if options.data is None else cast_and_ground(open_collection(options.data))
+    for number in range(options.clips):
+        clip = staged_clip(number, cast=cast, ground=ground, seed=seed)
+        yield clip.images, clip.labels
+
+
+def _davis(root: Path) -> Iterator[Clip]:
+    dataset = open_dataset(root, layout="davis")
+    for video in dataset.subset(dataset.splits["val_open"]):
+        masks = [(read_foreground(video, record)[0] > 0.5).astype(np.uint8) for record in video.frames]
+        yield np.stack([read_image(record) for record in video.frames]), np.stack(masks)
+
+
+def _frames(images: ImageArray) -> Iterator[Frame]:
+    for index, image in enumerate(images):
+        yield Frame(index=index, stem=f"{index:05}", image=image, pts=index, time_base=Fraction(1, 25))
+
+
+def _ids(labels: LabelArray) -> list[int]:
+    return [int(each) for each in np.unique(labels[0]) if each]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--fit", action="store_true", help="fit the calibration, and write it to the follower's card")
+    parser.add_argument("--data", type=Path, help="a set of pictures with masks, or a folder of sets")
+    parser.add_argument("--davis", type=Path, help="measure on the val_open sequences of this DAVIS tree")
+    parser.add_argument("--clips", type=int, default=CLIPS)
+    parser.add_argument("--model", default="covos-lite")
+    parser.add_argument("--follower", default="covos-follow")
+    parser.add_argument("--device", default="auto")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,162 @@
+"""How good the mask of a followed object is, estimated from all that is known of it.
+
+The network judges itself (`Decoded.present_P`, `Decoded.quality_P`), and is too sure: it is trained on clips of a few
+frames, in which little goes wrong. Its judgement is corrected by what shows when following has slipped: undecided
+pixels, a mask where the long-term reading finds nothing, a jump in area. Two logistic regressions on these signals
+(Platt, *Probabilistic outputs for support vector machines*, 1999, with several inputs) estimate the Jaccard index of
+the mask, and the probability that the object is out of sight. Their weights belong to the weights of a covos-follow and
+are kept in its card; `benchmarks/calibration.py --fit` finds them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Self, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+
+from covos.models.follow import Decoded
+
+LIMIT = 8.0
+"""Of logits among the signals."""
+
+Weights: TypeAlias = tuple[float, ...]
+"""One for each signal, and a constant."""
+
+
+class Signals(NamedTuple):
+    """What is known of an object in a frame. All but the last speak for the mask."""
+
+    quality: float
+    """Logit, by the network, of the mask's Jaccard index."""
+    presence: float
+    """Logit, by the network, that any of the object is to be seen."""
+    decided: float
+    """Logit of the Jaccard index that the mask is expected to have by its own probabilities."""
+    agreement: float
+    """In [0, 1]: overlap of the mask with what the long-term reading finds of the object."""
+    match: float
+    """In [-1, 1]: how much the mask's positions have in common with what is remembered."""
+    jump: float
+    """In [0, 2]: the log of the mask's area over the usual one, or of its inverse."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """Weights of the two regressions.
+
+    Attributes:
+        jaccard: Of the Jaccard index.
+        absent: Of being out of sight.
+    """
+
+    jaccard: Weights
+    absent: Weights
+
+    @classmethod
+    def from_card(cls, content: Mapping[str, Any]) -> Self | None:
+        """From a card's ``calibration``; None where there is none, or one of other signals."""
+        weights = [tuple(float(each) for each in content.get(name, ())) for name in ("jaccard", "absent")]
+        if any(len(each) != len(Signals._fields) + 1 for each in weights):
+            return None
+        return cls(jaccard=weights[0], absent=weights[1])
+
+
+class Estimate(NamedTuple):
+    """Of a mask."""
+
+    jaccard: float
+    """That it is expected to have; 0 where the object is out of sight."""
+    absent: float
+    """Probability that the object is out of sight."""
+
+
+def estimate(signals: Signals, calibration: Calibration | None) -> Estimate:
+    """What to think of a mask; by the network's word alone if there is no calibration."""
+    if calibration is None:
+        presence = _sigmoid(signals.presence)
+        return Estimate(presence * _sigmoid(signals.quality), 1 - presence)
+    return Estimate(_applied(signals, calibration.jaccard), _applied(signals, calibration.absent))
+
+
+def signals_of(decoded: Decoded, *, usual: Sequence[float | None]) -> list[Signals]:
+    """The signals of each object.
+
+    Args:
+        decoded: Of one frame.
+        usual: Area of each object as it has been, as a share of the frame; None where it has not been seen.
+    """
+    probability = decoded.logit_P1HW.sigmoid()[:, 0]
+    solid = probability > 0.5
+    inside = (probability * solid).sum(dim=(1, 2))
+    decided = inside / (probability.sum(dim=(1, 2)) - inside + solid.sum(dim=(1, 2))).clamp(min=1e-6)
+    long = decoded.read_P2hw[:, 0]
+    small = F.interpolate(probability.unsqueeze(1), size=long.shape[1:], mode="area")[:, 0]
+    either = torch.maximum(small, long).sum(dim=(1, 2)).clamp(min=1e-6)
+    agreement = torch.minimum(small, long).sum(dim=(1, 2)) / either
+    match = (decoded.match_Phw * small).sum(dim=(1, 2)) / small.sum(dim=(1, 2)).clamp(min=1e-6)
+    area = solid.float().mean(dim=(1, 2))
+    columns = torch.stack(
+        [
+            decoded.quality_P.clamp(-LIMIT, LIMIT),
+            decoded.present_P.clamp(-LIMIT, LIMIT),
+            torch.logit(decided, eps=1e-3),
+            agreement,
+            match,
+            area,
+        ],
+        dim=1,
+    ).tolist()
+    return [Signals._make([*row[:-1], _jump(row[-1], before)]) for row, before in zip(columns, usual, strict=True)]
+
+
+def fit(signals: NDArray[np.float64], targets: NDArray[np.float64], *, rising: bool) -> Weights:
+    """Find the weights of a logistic regression.
+
+    Args:
+        signals: N x S, in the order of `Signals`.
+        targets: N, in [0, 1].
+        rising: Whether what speaks for the mask raises the target. A weight that would say otherwise is 0: beyond the
+            data that it was fitted on, it would mislead.
+
+    Returns:
+        S + 1 numbers.
+    """
+    from scipy.optimize import minimize
+
+    x = np.column_stack([signals, np.ones(len(signals))])
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = x @ weights
+        entropy = np.logaddexp(0, z) - targets * z
+        slope = x.T @ (1 / (1 + np.exp(-z)) - targets) / len(x)
+        return float(entropy.mean() + RIDGE * (weights[:-1] ** 2).sum()), slope + 2 * RIDGE * np.append(weights[:-1], 0)
+
+    speaks_for = np.ones(signals.shape[1])
+    speaks_for[Signals._fields.index("jump")] = -1
+    bounds = [(0.0, None) if each == (1 if rising else -1) else (None, 0.0) for each in speaks_for]
+    found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)])
+    return tuple(round(float(each), 4) for each in found.x)
+
+
+RIDGE = 1e-3
+"""Weight decay of the fit."""
+
+
+def _applied(signals: Signals, weights: Weights) -> float:
+    return _sigmoid(math.fsum(a * b for a, b in zip((*signals, 1.0), weights, strict=True)))
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-min(max(logit, -30.0), 30.0)))
+
+
+def _jump(area: float, usual: float | None) -> float:
+    if usual is None or area == 0:
+        return 0.0
+    return min(abs(math.log(area / usual)), 2.0)

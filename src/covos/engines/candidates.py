@@ -1,0 +1,135 @@
+"""What is known of things that were found in a video, and which of them are worth following."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from covos.engines.instances import Look
+
+ANCHORS = 3
+"""Frames, at most, on which a thing is shown to the engine that follows it."""
+CONFIRMED = 3
+"""Looked-at frames in which a thing must be found anew, by itself, to be believed."""
+BELIEVED = 0.35
+"""Of the looked-at frames that a thing is followed into, the share in which it must be found anew."""
+LIKE = 0.8
+"""Cosine of looks from which a later view of a thing is taken for the same thing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Anchor:
+    """A frame in which a thing was found by itself.
+
+    Attributes:
+        frame: Index.
+        logit: h x w float32 at the network's stride, low outside the thing.
+        worth: In [0, 1]: how sure its mask is.
+        look: Of the thing there.
+    """
+
+    frame: int
+    logit: Tensor
+    worth: float
+    look: Look
+
+
+@dataclass(slots=True, kw_only=True)
+class Candidate:
+    """A thing that was found, and has been followed since.
+
+    Attributes:
+        id: While it is a candidate.
+        first: Index of the first frame that shows it.
+        anchors: At most `ANCHORS`, in no order.
+        seen: Looked-at frames that it is in.
+        met: Those in which it was found anew by itself.
+        area: Sum over the frames that it is in, in shares of the frame.
+        apart: Looked-at frames in a row in which it was in several parts.
+        traced: Whether it was followed back to where it came from.
+    """
+
+    id: int
+    first: int
+    anchors: list[Anchor] = field(default_factory=list)
+    seen: int = 0
+    met: int = 0
+    area: float = 0.0
+    apart: int = 0
+    traced: bool = False
+
+    @property
+    def size(self) -> float:
+        """Mean share of the frames that it is in."""
+        return self.area / self.seen if self.seen else 0.0
+
+    @property
+    def weight(self) -> float:
+        """How much of the video it fills: what is ranked by."""
+        return self.area * min(self.met, CONFIRMED)
+
+    def likeness(self, look: Look) -> float:
+        """Cosine of a look with the nearest of its own."""
+        return max(float(each.look @ look) for each in self.anchors)
+
+    def show(self, anchor: Anchor, *, spacing: int) -> None:
+        """Take note of another view of it, if that is better than what there is.
+
+        Of views nearer than ``spacing`` frames the surest stays. Views that look otherwise are not taken: the
+        following may have slipped.
+        """
+        if self.anchors and self.likeness(anchor.look) < LIKE:
+            return
+        near = [each for each in self.anchors if abs(each.frame - anchor.frame) < spacing]
+        if near:
+            if all(each.worth < anchor.worth for each in near):
+                self.anchors = [each for each in self.anchors if not any(each is one for one in near)] + [anchor]
+            return
+        self.anchors.append(anchor)
+        if len(self.anchors) > ANCHORS:
+            # Of those that are about as sure, the one that is between others: views of other times tell more.
+            worst = min(self.anchors, key=lambda each: (round(each.worth, 1), self._room(each)))
+            self.anchors = [each for each in self.anchors if each is not worst]
+
+    def _room(self, anchor: Anchor) -> float:
+        """Frames from the view before to the view after; without end for the first and the last."""
+        frames = [each.frame for each in self.anchors]
+        before = [frame for frame in frames if frame < anchor.frame]
+        after = [frame for frame in frames if frame > anchor.frame]
+        return min(after) - max(before) if before and after else math.inf
+
+    def take_over(self, other: Candidate, *, spacing: int) -> None:
+        """The other one is the same thing."""
+        self.first = min(self.first, other.first)
+        self.seen, self.met, self.area = self.seen + other.seen, self.met + other.met, self.area + other.area
+        for anchor in other.anchors:
+            near = [each for each in self.anchors if abs(each.frame - anchor.frame) < spacing]
+            if not near and len(self.anchors) < ANCHORS:
+                self.anchors.append(anchor)
+            elif (worst := min(near or self.anchors, key=lambda each: each.worth)).worth < anchor.worth:
+                self.anchors = [each for each in self.anchors if each is not worst] + [anchor]
+
+
+def worthy(candidates: Iterable[Candidate], *, looks: int, most: int) -> tuple[Candidate, ...]:
+    """Those that are to be followed: found again and again, and the largest of them.
+
+    Args:
+        candidates: All.
+        looks: Frames that were looked at; of a video of a few frames not all confirmation is to be had.
+        most: How many may stay.
+
+    Returns:
+        By first appearance, the larger first.
+    """
+    needed = min(CONFIRMED, max(looks // 2, 1))
+    kept = [each for each in candidates if each.met >= needed and each.met >= BELIEVED * each.seen]
+    kept = sorted(kept, key=lambda each: -each.weight)[:most]
+    return tuple(sorted(kept, key=lambda each: (each.first, -each.size)))
+
+
+def same_thing(overlaps: Sequence[float]) -> bool:
+    """Whether two tracks are of one thing: in most of the frames that show both they cover the same."""
+    return len(overlaps) >= 2 and sum(each >= 0.5 for each in overlaps) > len(overlaps) / 2

@@ -1,0 +1,163 @@
+"""Discovery over stand-ins: the subject is what is not black, and things are followed by their colour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from covos.engines.discover import GAP, LOOKS, OUTSIDE, Discovery, looked_at
+from covos.engines.follower import Answer
+from covos.engines.motion import Observed
+from covos.engines.unsupervised import References
+from covos.models.follow import View
+from covos.types import Frame, ObjectStatus
+
+SIZE = (128, 192)
+RED, GREEN, BLUE = (250, 20, 20), (20, 250, 20), (20, 20, 250)
+Spots = Sequence[tuple[tuple[int, int, int], int, int]]
+"""Colour, left and top of squares of 32 pixels; later ones hide earlier ones."""
+
+
+class Seen(NamedTuple):
+    image: Tensor
+
+
+class ColourFollower:
+    """Follows each thing by its mean colour; a thing whose colour is not to be seen is hidden."""
+
+    def __init__(self, *, between: int) -> None:
+        self.colours: dict[int, Tensor] = {}
+
+    def add(self, index: int, view: View, masks: Mapping[int, Tensor]) -> None:
+        for key, mask in masks.items():
+            self.colours[key] = view.s4_BCHW[0][:, mask > 0.5].mean(dim=1)
+
+    def drop(self, key: int) -> None:
+        del self.colours[key]
+
+    def step(self, index: int, view: View) -> Answer:
+        image = view.s4_BCHW[0]
+        found = {key: (image - colour[:, None, None]).abs().amax(dim=0) < 60 for key, colour in self.colours.items()}
+        return Answer(
+            index=index,
+            log_odds=torch.stack([torch.where(mask, 6.0, -6.0) for mask in found.values()])
+            if found
+            else torch.zeros(0),
+            objects=tuple(
+                ObjectStatus(id=key, state="present" if mask.any() else "occluded", confidence=0.9)
+                for key, mask in found.items()
+            ),
+        )
+
+
+class Eyes:
+    batch = 3
+    network = SimpleNamespace(fusions=("group",), memorise=lambda features: (features,))
+
+    def __init__(self) -> None:
+        self.network.segment = self.segment
+
+    computing = staticmethod(nullcontext)
+
+    def encode(self, observed: Sequence[Observed]) -> Seen:
+        images = np.stack([each.frame.image for each in observed]).astype(np.float32)
+        return Seen(torch.from_numpy(images).permute(0, 3, 1, 2))
+
+    def segment(self, features: Seen, memories: object, *, fusion: str) -> Tensor:
+        solid = features.image.amax(dim=1, keepdim=True)[..., ::2, ::2] > 100
+        return torch.where(solid, 6.0, -6.0)
+
+
+def view(features: Seen) -> View:
+    small = features.image[..., ::16, ::16]
+    keys = torch.nn.functional.normalize(small.flatten(2).transpose(1, 2) + 1e-3, dim=2)
+    return View(keys, small, features.image[..., ::8, ::8], features.image[..., ::4, ::4])
+
+
+def discover(stage: Callable[[int], Spots], *, count: int, most: int = 10) -> Discovery:
+    engine = SimpleNamespace(eyes=Eyes(), network=SimpleNamespace(view=view), follower=ColourFollower)
+    references: References[Seen] = References(indices=(), features=(), memories=())
+    found = Discovery(engine, references, most=most, between=5)  # type: ignore[arg-type]
+    found.things = found.run(frames(stage, count))  # type: ignore[attr-defined]
+    return found
+
+
+def frames(stage: Callable[[int], Spots], count: int) -> Iterator[Observed]:
+    for index in looked_at(count):
+        image = np.zeros((*SIZE, 3), np.uint8)
+        for colour, left, top in stage(index):
+            image[max(top, 0) : top + 32, max(left, 0) : max(left + 32, 0)] = colour
+        frame = Frame(index=index, stem=f"{index:05}", image=image, pts=index, time_base=Fraction(1, 25))
+        yield Observed(frame=frame, motion=None)
+
+
+def test_a_few_frames_a_second_are_looked_at_and_all_of_a_short_video() -> None:
+    assert looked_at(1) == (0,)
+    assert looked_at(8) == tuple(range(8))
+    assert len(looked_at(LOOKS * 2)) == LOOKS
+    assert looked_at(1000)[:3] == (0, GAP, 2 * GAP)
+
+
+def test_things_that_are_apart_are_found_in_the_order_in_which_they_appear() -> None:
+    def stage(index: int) -> Spots:
+        late = [(BLUE, 10, 80)] if index >= 40 else []
+        return [(RED, 10 + index, 10), (GREEN, 140 - index, 60), *late]
+
+    found = discover(stage, count=90).things  # type: ignore[attr-defined]
+    assert [thing.first for thing in found] == [0, 0, 40]
+    index, logit = next(iter(found[2].masks.items()))
+    assert index >= 40
+    mask = found[2].at(index, size=SIZE)
+    assert mask[90, 20]
+    assert mask.sum() == pytest.approx(32 * 32, rel=0.1), "the other things are not in it"
+    assert float(logit.min()) <= OUTSIDE
+
+
+def test_a_thing_that_was_hidden_is_the_same_when_it_comes_back() -> None:
+    def stage(index: int) -> Spots:
+        return [] if 30 <= index < 60 else [(RED, 8 if index < 30 else 120, 40)]
+
+    (thing,) = discover(stage, count=100).things  # type: ignore[attr-defined]
+    assert thing.first == 0
+    assert {frame < 30 for frame in thing.masks} == {True, False}, "it is shown before and after"
+
+
+def test_a_thing_that_passes_for_a_moment_is_none() -> None:
+    def stage(index: int) -> Spots:
+        return [(RED, 10, 10), *([(GREEN, 120, 60)] if index in (20, 25) else [])]
+
+    assert len(discover(stage, count=100).things) == 1  # type: ignore[attr-defined]
+
+
+def test_two_that_were_one_are_told_apart_when_they_stay_apart() -> None:
+    def stage(index: int) -> Spots:
+        gap = 32 + (max(index - 40, 0) if index < 90 else 50)
+        return [(RED, 40, 40), (RED, 40 + gap, 40)]
+
+    (both,) = (thing for thing in discover(stage, count=45).things)  # type: ignore[attr-defined]
+    assert both.size == pytest.approx(2 * 32 * 32 / (SIZE[0] * SIZE[1]), rel=0.1)
+    candidates = discover(stage, count=120).candidates
+    assert len(candidates) >= 2
+    for candidate in candidates.values():
+        assert all(each.frame > 40 for each in candidate.anchors), "no view shows both as one"
+
+
+def test_no_more_than_so_many_are_found_the_largest() -> None:
+    def stage(index: int) -> Spots:
+        return [(RED, 10, 10), (GREEN, 80, 10), (BLUE, 150, 80 if index > 20 else 200)]
+
+    found = discover(stage, count=60, most=2)
+    assert [thing.first for thing in found.things] == [0, 0]  # type: ignore[attr-defined]
+    assert len(found.candidates) <= 4
+
+
+def test_where_there_is_nothing_nothing_is_found() -> None:
+    assert discover(lambda index: [], count=50).things == ()  # type: ignore[attr-defined]
