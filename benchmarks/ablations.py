@@ -41,6 +41,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from covos.errors import CovosError
+
 COLUMNS = {
     "J": "validation J",
     "F": "validation F",
@@ -301,6 +303,11 @@ def main() -> None:
         (run,) = (run for run in runs if run.name == options.run)
         write(options.output / run.name / "result.json", carry_out(run, options))
         return
+    try:
+        for run in runs:
+            asked(run, options)
+    except CovosError as error:
+        raise SystemExit(str(error)) from error
     missing = [run for run in runs if result_of(run, options) is None]
     print(f"{len(runs)} runs, {len(runs) - len(missing)} done, {options.jobs} at a time", flush=True)
     failed = carry_out_all(missing, options)
