@@ -4,13 +4,13 @@
 
 VARIANTS.toml:
 
-    recipe = "lite-video"       # a name of the package's, or a .toml file
+    recipe = "lite-finetune"    # a name of the package's, or a .toml file
     weights = "covos-lite"      # what all start from; left out: what the recipe starts from
     steps = 600
     seeds = [0, 1, 2]
 
     [set]                       # fields of the recipe for all variants
-    large_share = 0.0
+    frames_per_step = 16
 
     [variants.as-it-is]         # a variant and the fields that make it; `recipe` and `weights` may stand here, too
     [variants.still]

@@ -32,17 +32,17 @@ def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
 def test_a_plan_gives_each_variant_each_seed(module: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "variants.toml"
     path.write_text(
-        'recipe = "lite-video"\nweights = "covos-lite"\nsteps = 7\nseeds = [3, 4]\n'
-        "[set]\ncrop = [64, 96]\n[variants.base]\n[variants.still]\nmotion_share = 0.0\n"
+        'recipe = "lite-finetune"\nweights = "covos-lite"\nsteps = 7\nseeds = [3, 4]\n'
+        "[set]\ncrops = [[64, 96]]\ncrop_chances = [1.0]\n[variants.base]\n[variants.still]\nmotion_share = 0.0\n"
         '[variants.fresh]\nrecipe = "lite"\nweights = ""\nsteps = 9\n'
     )
     runs = module.plan(path)
     assert [run.name for run in runs] == [f"{name}-seed{k}" for k in (3, 4) for name in ("base", "still", "fresh")]
     recipes = {run.name: load_recipe(run.recipe, overrides=run.overrides) for run in runs}
     still = recipes["still-seed4"]
-    assert (still.steps, still.seed, still.crop, still.motion_share) == (7, 4, (64, 96), 0.0)
+    assert (still.steps, still.seed, still.crops, still.motion_share) == (7, 4, ((64, 96),), 0.0)
     assert still.validate_every == 0
-    assert recipes["base-seed3"].motion_share == load_recipe("lite-video").motion_share
+    assert recipes["base-seed3"].motion_share == load_recipe("lite-finetune").motion_share
     assert recipes["fresh-seed3"].steps == 9
     assert [run.weights for run in runs[:3]] == ["covos-lite", "covos-lite", ""]
     path.write_text("steps = 7\nvariant = 1\n")

@@ -2,18 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from covos.cli import main
-from covos.training.estimate import Estimate, by_size, estimate, spoken
-from covos.training.registry import load_recipe, make_task
+from covos.cli.train_console import Console
+from covos.training.estimate import Estimate, estimate, spoken
+from covos.training.loop import Progress
+from covos.training.registry import load_recipe
 from covos.training.sources import gather
 
 SMALL = (
-    "steps=10", "frames_per_step=2", "group_sizes=[2]", "crop=[32, 64]", "large_crop=[64, 96]", "large_share=0.3",
-    "validate_every=4",
+    "steps=10", "frames_per_step=2", "group_sizes=[2]", "crops=[[32, 64], [64, 96], [96, 96]]",
+    "crop_chances=[0.7, 0.3, 0]", "validate_every=4",
 )  # fmt: skip
 
 
@@ -25,25 +26,36 @@ def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert spoken(seconds) == said
 
 
-def test_what_is_left_knows_that_large_steps_take_longer() -> None:
+def test_an_estimate_is_the_steps_and_the_measurings() -> None:
     whole = Estimate(
-        steps=np.array([1.0] * 6 + [3.0] * 4), sizes={(32, 64): (6, 1.0), (64, 96): (4, 3.0)},
-        measuring=5.0, measured_after=(4, 8, 10),
-    )  # fmt: skip
-    assert whole.seconds == 6 + 12 + 15
-    assert str(whole) == (
-        "about 33 s on this machine: 6 steps of 1 s at 32 x 64, 4 steps of 3 s at 64 x 96, 5 s of measuring, 3 times"
+        steps=10, sizes={(32, 64): (0.75, 1.0), (64, 96): (0.25, 3.0)}, measuring=5.0, measured_after=(4, 8, 10)
     )
-    assert whole.left(4, seconds_per_step=1.0) == 2 + 12 + 10
-    # Steps turn out to take twice as long.
-    assert whole.left(4, seconds_per_step=2.0) == 2 * (2 + 12) + 10
-    assert whole.left(10, seconds_per_step=1.8) == 0
+    assert whole.seconds_per_step == 1.5
+    assert whole.seconds == 15 + 15
+    assert str(whole) == (
+        "about 30 s on this machine: 10 steps of 1 s at 32 x 64 (75% of them), 3 s at 64 x 96 (25% of them); "
+        "measuring 5 s, 3 times"
+    )
+    # What the steps took corrects it.
+    assert whole.left(4, seconds_per_step=2.0) == 6 * 2 + 2 * 5
+    assert whole.left(10, seconds_per_step=2.0) == 0
+    assert (
+        str(Estimate(steps=1200, sizes={(0, 0): (1.0, 3.0)})) == "about 1 h 0 min on this machine: 1,200 steps of 3 s"
+    )
 
 
-def test_without_timing_a_step_counts_by_its_pixels() -> None:
-    recipe = load_recipe("lite", overrides=SMALL)
-    assert by_size(recipe, steps=10).left(5, seconds_per_step=1.0) == pytest.approx(2 + 3 * 3)
-    assert by_size(load_recipe("cosnet-resnet50"), steps=10).left(5, seconds_per_step=2.0) == 10
+def test_the_progress_says_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(quiet=False)
+    for step, pace in ((10, 9.0), (20, 1.0), (40, 3.0), (60, 2.0)):
+        console.show(Progress(step=step, steps=60, loss=0.5, seconds_per_step=pace))
+    # The mean pace so far, and nothing is known of measuring in a run that goes on.
+    assert [line.partition("step  ")[2] for line in capsys.readouterr().err.splitlines()] == [
+        "about 40 s left", "about 40 s left", "",
+    ]  # fmt: skip
+    console = Console(quiet=False)
+    console.estimate = Estimate(steps=60, sizes={}, measuring=7.0, measured_after=(30, 60))
+    console.show(Progress(step=40, steps=60, loss=0.5, seconds_per_step=1.0))
+    assert "about 27 s left" in capsys.readouterr().err
 
 
 def test_a_few_steps_of_each_size_are_timed(tianchi: Path) -> None:
@@ -52,15 +64,15 @@ def test_a_few_steps_of_each_size_are_timed(tianchi: Path) -> None:
     torch.manual_seed(3)
     before = torch.get_rng_state()
     found = estimate(
-        make_task(recipe, data.train), validation=data.validation, device=torch.device("cpu"),
-        precision=torch.float32, workers=0,
-    )  # fmt: skip
+        recipe, data.train, validation=data.validation, device=torch.device("cpu"), precision=torch.float32, workers=0
+    )
     assert torch.equal(torch.get_rng_state(), before)
-    assert {size: count for size, (count, _) in found.sizes.items()} == {(32, 64): 7, (64, 96): 3}
+    # What is never drawn is not timed.
+    assert {size: share for size, (share, _) in found.sizes.items()} == {(32, 64): 0.7, (64, 96): 0.3}
     assert all(seconds > 0 for _, seconds in found.sizes.values())
     assert found.measuring > 0
     assert found.measured_after == (4, 8, 10)
-    assert found.seconds > found.steps.sum()
+    assert found.seconds > 10 * found.seconds_per_step
 
 
 @pytest.fixture
@@ -78,8 +90,7 @@ def test_a_check_says_what_there_is_and_how_long_it_takes(
     out, _ = capsys.readouterr()
     assert "2 videos to train on, 11 frames: 11 with a mask, 0 without; 11 were read" in out
     assert "the rate rises for 20 of 6 steps" in out
-    assert "on this machine: 5 steps of" in out
-    assert "1 step of" in out
+    assert "on this machine: 6 steps of" in out
     assert list(tmp_path.iterdir()) == []
     assert main([*command, "--check", "--steps", "0"]) == 2
     assert main(command) == 2

@@ -16,7 +16,7 @@ from covos.models.registry import build_follower, find_model
 from covos.training.follow.batches import ClipBatches
 from covos.training.follow.clips import MIN_CELLS
 from covos.training.follow.recipe import FollowRecipe
-from covos.training.follow.scenes import Picture, Sprite, draw_sprite, lay_over, recoloured
+from covos.training.follow.scenes import Picture, Sprite, draw_sprite, draw_twin, lay_over, recoloured
 from covos.training.follow.task import FollowTask
 from covos.training.registry import load_recipe
 
@@ -118,6 +118,52 @@ def test_a_look_alike_has_the_same_form_mirrored() -> None:
     twin = recoloured(Picture(np.full((4, 6, 3), 90, np.uint8), alpha), rng=np.random.default_rng(1))
     np.testing.assert_array_equal(twin.alpha, alpha[:, ::-1])
     assert (twin.image != 90).any()
+
+
+def seen_with_a_disc(*, frames: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray, Sprite]:
+    """A view with one red disc of 20 pixels, its mask, and a twin of it."""
+    y, x = np.indices((96, 160))
+    mask = ((y - 48) ** 2 + (x - 80) ** 2 < 100).astype(np.float32)
+    image = np.where(mask[..., None] > 0, np.uint8([200, 30, 30]), np.uint8([30, 90, 30])).astype(np.uint8)
+    twin = draw_twin(image, mask, frames=frames, rng=np.random.default_rng(seed))
+    assert twin is not None
+    return image, mask, twin
+
+
+def test_a_twin_looks_like_its_object_is_near_it_and_is_not_followed() -> None:
+    seen, before = 0, 0
+    for seed in range(40):
+        image, mask, twin = seen_with_a_disc(seed=seed)
+        assert not twin.followed
+        for frame in range(4):
+            shown, (left,), own = lay_over(image, [mask.copy()], twin, frame=frame)
+            if twin.behind:
+                np.testing.assert_array_equal(left, mask)
+                assert not (own * mask).any(), "what is behind hides nothing and is hidden"
+            solid = own > 0.9
+            if solid.sum() > 100:
+                seen += 1
+                before += frame == 0
+                red, green, _ = shown[solid].mean(axis=0)
+                assert red > 4 * green
+                assert solid.sum() < 3 * mask.sum()
+    assert seen > 60
+    assert 10 < before < 40, "some are there from the first frame, some come later"
+
+
+def test_there_is_no_twin_of_nothing() -> None:
+    image, nothing = np.zeros((*CROP, 3), np.uint8), np.zeros(CROP, np.float32)
+    assert draw_twin(image, nothing, frames=3, rng=np.random.default_rng(0)) is None
+
+
+def test_a_twin_changes_the_picture_and_adds_no_object(tianchi: Path) -> None:
+    alone, beside = (
+        batches(tianchi, video_share=1.0, crowd_share=0.0, twin_share=share, clips_per_step=4) for share in (0.0, 1.0)
+    )
+    people = {len(ids) for ids in alone[0].exists}
+    assert people == {len(ids) for ids in beside[0].exists}
+    assert beside[0].target.sum() > 0
+    assert not torch.equal(alone[0].image, beside[0].image)
 
 
 def test_a_short_run_leaves_weights_that_belong_to_their_encoder(

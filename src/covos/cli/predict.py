@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
+
+from covos.cli import options
 
 if TYPE_CHECKING:
     from covos.api.predict import Prediction
 
 
 def predict(
-    dataset: Annotated[
-        Path, typer.Argument(metavar="DATASET", help="Root of a TIANCHI, YouTube-VOS or DAVIS tree, or images + masks.")
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder; continued if it holds a part of the work.")],
-    model: Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")] = "covos-lite",
-    subset: Annotated[
-        str | None, typer.Option(help="List or folder of videos; the test videos if there are any, else val's.")
-    ] = None,
-    archive: Annotated[
-        bool, typer.Option("--zip", help="Also make submission.zip, laid out as the data set's challenge takes it.")
-    ] = False,
-    references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
-    fusion: Annotated[
-        Literal["auto", "summary", "prediction", "group"],
-        typer.Option(help="How several references become one answer; auto takes what suits the model."),
-    ] = "auto",
-    reference_seed: Annotated[
-        int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
-    ] = None,
-    refine: Annotated[
-        Literal["none", "guided", "crf"], typer.Option(help="Fit the masks to the picture's edges.")
-    ] = "none",
-    follow: Annotated[
-        bool | None,
-        typer.Option(
-            "--follow/--no-follow",
-            help="Follow the objects of each video's first annotation, or find one subject without looking at it. By "
-            "itself it follows where the videos come with first annotations only.",
-        ),
-    ] = None,
-    follower: Annotated[
-        str, typer.Option(help="What follows: a name, or a .safetensors file that belongs to the model.")
-    ] = "covos-follow",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
+    dataset: options.DatasetRoot,
+    output: options.ContinuedFolder,
+    model: options.Model = "covos-lite",
+    subset: options.TestVideos = None,
+    archive: options.Archive = False,
+    references: options.References = 5,
+    fusion: options.Fusion = "auto",
+    reference_seed: options.ReferenceSeed = None,
+    refine: options.Refine = "none",
+    follow: options.Follow = None,
+    follower: options.Follower = "covos-follow",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    quiet: options.Quiet = False,
 ) -> None:
     """Segment every video of a data set: OUT/Annotations/<video>/<frame>.png; goes on where it stopped.
 

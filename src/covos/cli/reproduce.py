@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
+
+from covos.cli import options
 
 if TYPE_CHECKING:
     from covos.evaluation import Evaluation
 
 
 def reproduce(
-    benchmark: Annotated[Literal["davis2016"], typer.Argument(help="Which benchmark.")],
-    data: Annotated[Path, typer.Option("--data", help="Root of the data set.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder; continued if it holds a part of the work.")],
-    model: Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")] = "covos-lite",
-    subset: Annotated[str | None, typer.Option(help="List of sequences; val or else val_open if not given.")] = None,
-    references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
-    refine: Annotated[
-        Literal["none", "guided", "crf"], typer.Option(help="Fit the masks to the picture's edges.")
-    ] = "none",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
+    benchmark: options.Benchmark,
+    data: options.BenchmarkData,
+    output: options.ContinuedFolder,
+    model: options.Model = "covos-lite",
+    subset: options.BenchmarkVideos = None,
+    references: options.References = 5,
+    refine: options.Refine = "none",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    quiet: options.Quiet = False,
 ) -> None:
     """Segment and score a whole benchmark, and print the row beside published ones; goes on where it stopped."""
     from covos.api import load_model

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 import typer
 
+from covos.cli import options
 from covos.cli.failures import show
-from covos.outputs.registry import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,62 +21,25 @@ if TYPE_CHECKING:
 
 
 def segment(
-    inputs: Annotated[
-        list[str], typer.Argument(metavar="INPUT...", help="Videos, folders of frames, quoted globs, images.")
-    ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder; with several inputs, a subfolder each.")],
-    model: Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")] = "covos-lite",
-    formats: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-f",
-            "--format",
-            metavar="NAME[=VALUE]",
-            help=f"One of {', '.join(FORMATS)}; repeatable. By default palette and overlay.",
-        ),
-    ] = None,
-    references: Annotated[int, typer.Option(help="Frames that every frame is compared with.")] = 5,
-    fusion: Annotated[
-        Literal["auto", "summary", "prediction", "group"],
-        typer.Option(help="How several references become one answer; auto takes what suits the model."),
-    ] = "auto",
-    reference_seed: Annotated[
-        int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
-    ] = None,
-    refine: Annotated[
-        Literal["none", "guided", "crf"],
-        typer.Option(help="Fit the masks to the picture's edges: guided filter (fast) or dense CRF (slow)."),
-    ] = "none",
-    mask: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--mask",
-            metavar="FILE[@FRAME][:OBJECT]",
-            help="Follow the objects of this mask, of the first frame or of frame FRAME (from 0); repeatable. Its "
-            "values are the ids; a 0/255 mask gets the next free id, or OBJECT.",
-        ),
-    ] = None,
-    resize_masks: Annotated[
-        bool, typer.Option("--resize-masks", help="Resize masks of another size than their frame.")
-    ] = False,
-    direction: Annotated[
-        Literal["auto", "forward", "backward", "both"],
-        typer.Option(help="Which way to follow; auto goes both ways if a mask is of a later frame than the first."),
-    ] = "auto",
-    memory: Annotated[int, typer.Option(help="Frames that following remembers beside the given ones.")] = 5,
-    follower: Annotated[
-        str, typer.Option(help="What follows: a name, or a .safetensors file that belongs to the model.")
-    ] = "covos-follow",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
-    precision: Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")] = "auto",
-    frame_rate: Annotated[
-        str | None, typer.Option(help="Of folders of frames and globs, such as 25 or 30000/1001.")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")] = False,
-    allow_errors: Annotated[
-        bool, typer.Option("--allow-errors", help="End with 0 even if frames of a source could not be read.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")] = False,
+    inputs: options.Inputs,
+    output: options.FolderPerInput,
+    model: options.Model = "covos-lite",
+    formats: options.Formats = None,
+    references: options.References = 5,
+    fusion: options.Fusion = "auto",
+    reference_seed: options.ReferenceSeed = None,
+    refine: options.Refine = "none",
+    mask: options.Masks = None,
+    resize_masks: options.ResizeMasks = False,
+    direction: options.Direction = "auto",
+    memory: options.Memory = 5,
+    follower: options.Follower = "covos-follow",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    frame_rate: options.FrameRate = None,
+    overwrite: options.Overwrite = False,
+    allow_errors: options.AllowErrors = False,
+    quiet: options.Quiet = False,
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 

@@ -20,8 +20,7 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A recipe (lite, lite-video, lite-finetune, follow, cosnet-resnet50, cosnet-resnet101), "
-            "or a .toml file."
+            help="A recipe (lite, lite-finetune, follow, cosnet-resnet50, cosnet-resnet101), or a .toml file."
         ),
     ],
     data: Annotated[
@@ -88,7 +87,7 @@ def train(
             "training needs optional packages", why=str(error), fix="pip install 'covos[train]'"
         ) from error
     configure_threads()
-    console = Console(chosen, quiet=quiet or not team.leads)
+    console = Console(quiet=quiet or not team.leads)
     if team.leads and (check or (check is None and not _goes_on(output))):
         _look(gathered, chosen, console, device=target, precision=dtype, workers=workers, team=team, only=bool(check))
     if output is None or check:
@@ -137,7 +136,6 @@ def _look(
     from covos.runtime.progress import Progress
     from covos.training.check import check_data
     from covos.training.estimate import estimate
-    from covos.training.registry import make_task
 
     with Progress("look at the data", quiet=console.quiet) as progress:
         found = check_data(gathered, on_frames=progress.advance)
@@ -145,15 +143,20 @@ def _look(
     for line in lines_of(found):
         say(line)
     found.refuse()
-    task = make_task(recipe, gathered.train)
-    if recipe.warmup >= task.steps:
-        say(f"warning: the rate rises for {recipe.warmup} of {task.steps} steps and is never full: --set warmup=0")
     if team.size > 1:  # the others wait, and what one process takes alone is not what they take together
         return
     console.note("timing a few steps")
     console.estimate = estimate(
-        task, validation=gathered.validation, device=device, precision=precision, workers=workers
+        recipe,
+        gathered.train,
+        validation=gathered.validation,
+        device=device,
+        precision=precision,
+        workers=workers,
     )
+    steps = console.estimate.steps
+    if recipe.warmup >= steps:
+        say(f"warning: the rate rises for {recipe.warmup} of {steps} steps and is never full: --set warmup=0")
     say(f"time: {console.estimate}")
 
 

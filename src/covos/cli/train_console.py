@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from covos.training.base import Recipe
     from covos.training.check import DataCheck
     from covos.training.distributed import Team
     from covos.training.estimate import Estimate
@@ -25,14 +24,13 @@ class Console:
     """Says on stderr how a training goes.
 
     Args:
-        recipe: What is trained.
         quiet: Say nothing.
     """
 
-    def __init__(self, recipe: Recipe, *, quiet: bool) -> None:
-        self.recipe = recipe
+    def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
         self.estimate: Estimate | None = None
+        self.paces: list[float] = []
 
     def note(self, line: str) -> None:
         """Say a line."""
@@ -60,13 +58,14 @@ class Console:
             self.note(f"validation  J {progress.validation.j:.3f}  F {progress.validation.f:.3f}")
 
     def _left(self, progress: Progress) -> str:
-        from covos.training.estimate import by_size, spoken
+        from covos.training.estimate import Estimate, spoken
 
         if progress.step == progress.steps:
             return ""
-        if self.estimate is None:
-            self.estimate = by_size(self.recipe, steps=progress.steps)
-        seconds = self.estimate.left(progress.step, seconds_per_step=progress.seconds_per_step)
+        # The mean of all that was shown: steps of other sizes take other times, and 20 are few.
+        self.paces.append(progress.seconds_per_step)
+        estimate = self.estimate or Estimate(steps=progress.steps, sizes={})
+        seconds = estimate.left(progress.step, seconds_per_step=sum(self.paces) / len(self.paces))
         return f"  about {spoken(seconds)} left"
 
     @contextmanager

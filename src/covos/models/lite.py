@@ -39,6 +39,7 @@ class LiteConfig:
     keys: int = 64
     widths: tuple[int, int, int] = (128, 96, 64)
     skips: tuple[int, int] = (48, 24)
+    detail: int = 16
     motion: tuple[int, int, int] = (16, 32, 64)
 
 
@@ -53,13 +54,14 @@ class Features(NamedTuple):
     s4_BCHW: Tensor
     s16_BCHW: Tensor
     """The encoder's own at stride 16: it tells apart what the context holds for one subject."""
+    s2_BCHW: Tensor
 
 
 class Decoded(NamedTuple):
     """Predictions for a batch of queries."""
 
     logit_B1HW: Tensor
-    """At stride 4."""
+    """At stride 2."""
     extra_BEHW: Tensor
     """What was read, at stride 16, from the extra channels given to `CovosLite.memorise`."""
 
@@ -93,7 +95,11 @@ class CovosLite(nn.Module):
         self.still = nn.Conv2d(config.context, 1, 1)
         self.coattention = CoAttention(config.context, affinity="cosine", key_channels=config.keys)
         self.decoder = SkipDecoder(
-            2 * config.context + 3, c_s8=c_s8, c_s4=c_s4, widths=config.widths, skips=config.skips
+            2 * config.context + 3,
+            skip_channels=(c_s8, c_s4, EfficientNetLite.fine_channels),
+            widths=config.widths,
+            skips=config.skips,
+            detail=config.detail,
         )
 
     def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> Features:
@@ -104,13 +110,13 @@ class CovosLite(nn.Module):
             motion_B4HW: At a quarter of the frames' size (see `covos.models.motion`), all zero for a frame whose
                 motion is not known; None if that holds for all.
         """
-        s4, s8, s16, s32 = self.encoder(image_BCHW)
+        s2, s4, s8, s16, s32 = self.encoder(image_BCHW)
         if motion_B4HW is not None:
             moving = self.motion(motion_B4HW)
             s4, s8, s16 = s4 + moving.s4, s8 + moving.s8, s16 + moving.s16
         deep = upsample_to(self.deep(s32), s16.shape[2:])
         v = self.context(torch.cat([deep, s16], dim=1))
-        return Features(v, self.still(v), s8, s4, s16)
+        return Features(v, self.still(v), s8, s4, s16, s2)
 
     def memorise(self, features: Features, *, extra_BEHW: Tensor | None = None) -> Memory:
         """Turn encoded references into a memory of M = H/16 * W/16 positions each.
@@ -130,7 +136,7 @@ class CovosLite(nn.Module):
         v = features.v_BCHW
         own = torch.sigmoid(features.still_B1HW.float())
         x = torch.cat([read.summary_BCHW, v, read.match_B1HW, read.extra_BEHW[:, :1], own], dim=1)
-        logit = self.decoder(x.to(v.dtype), features.s8_BCHW, features.s4_BCHW)
+        logit = self.decoder(x.to(v.dtype), features.s8_BCHW, features.s4_BCHW, features.s2_BCHW)
         return Decoded(logit, read.extra_BEHW[:, 1:])
 
     def segment(self, features: Features, memories: Sequence[Memory], *, fusion: Fusion) -> Tensor:
@@ -142,7 +148,7 @@ class CovosLite(nn.Module):
             fusion: ``"group"``.
 
         Returns:
-            B x 1 x H/4 x W/4 float32 logits.
+            B x 1 x H/2 x W/2 float32 logits.
         """
         assert fusion in self.fusions
         batch = features.v_BCHW.shape[0]

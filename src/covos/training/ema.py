@@ -28,8 +28,12 @@ def update_average(average: nn.Module, network: nn.Module, *, decay: float, step
         step: 0-based.
     """
     rate = 1 - min(decay, (1 + step) / (10 + step))
+    moving, towards = [], []
     for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
         if kept.dtype.is_floating_point:
-            kept.lerp_(new, rate)
+            moving.append(kept)
+            towards.append(new)
         else:
             kept.copy_(new)
+    # One kernel for all, as `torch.optim.swa_utils` does it: hundreds of small ones take a GPU longer than the step.
+    torch._foreach_lerp_(moving, towards, rate)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from covos.data import Dataset
 from covos.engines.defaults import DEFAULT_REFERENCES
@@ -18,9 +17,10 @@ from covos.training.base import Recipe
 from covos.training.checkpoint import State
 from covos.training.distributed import ALONE
 from covos.training.ema import make_average
-from covos.training.keeper import LOG_EVERY, VALIDATION_STRIDE
+from covos.training.keeper import VALIDATION_STRIDE
 from covos.training.lite.recipe import LiteRecipe
 from covos.training.loop import Objective, take_step
+from covos.training.registry import make_task
 from covos.training.task import Task
 
 LEAST, MOST = 2, 10
@@ -34,59 +34,57 @@ Size = tuple[int, int]
 """(height, width) of the frames of a step; (0, 0) if they are the same for all."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """What a training takes.
 
     Attributes:
-        steps: Seconds of each step; before anything was timed, anything that is in proportion to them.
-        sizes: Of each size of frames, the number of steps and the seconds of one.
-        measuring: Seconds that measuring takes.
+        steps: In all.
+        sizes: Of each size of frames, the share of the steps that have it and the seconds of one.
+        measuring: Seconds that measuring takes once.
         measured_after: Numbers of the steps that are measured after.
     """
 
-    steps: NDArray[np.float64]
-    sizes: dict[Size, tuple[int, float]]
+    steps: int
+    sizes: dict[Size, tuple[float, float]]
     measuring: float = 0.0
     measured_after: tuple[int, ...] = ()
 
     @property
+    def seconds_per_step(self) -> float:
+        """Mean over the sizes."""
+        return sum(share * seconds for share, seconds in self.sizes.values())
+
+    @property
     def seconds(self) -> float:
         """In all."""
-        return float(self.steps.sum()) + self.measuring * len(self.measured_after)
+        return self.left(0, seconds_per_step=self.seconds_per_step)
 
     def left(self, step: int, *, seconds_per_step: float) -> float:
-        """Seconds that are left.
-
-        Args:
-            step: Steps done, at least 1.
-            seconds_per_step: Mean of the last `LOG_EVERY` steps: what was estimated is corrected by what they took.
-        """
-        recent = float(self.steps[max(step - LOG_EVERY, 0) : step].mean())
+        """Seconds that are left when so many steps are done, by what they took."""
         measurings = sum(number > step for number in self.measured_after)
-        return float(self.steps[step:].sum()) * seconds_per_step / recent + measurings * self.measuring
+        return (self.steps - step) * seconds_per_step + measurings * self.measuring
 
     def __str__(self) -> str:
-        parts = [
-            f"{count:,} step{'s' if count > 1 else ''} of {seconds:.2g} s"
-            + (f" at {size[0]} x {size[1]}" if size != (0, 0) else "")
-            for size, (count, seconds) in self.sizes.items()
-        ]
-        if self.measured_after:
-            times = len(self.measured_after)
-            parts.append(f"{spoken(self.measuring)} of measuring" + (f", {times} times" if times > 1 else ""))
-        return f"about {spoken(self.seconds)} on this machine: {', '.join(parts)}"
-
-
-def by_size(recipe: Recipe, *, steps: int) -> Estimate:
-    """An estimate without timing: each step in proportion to its pixels. Good for `Estimate.left`."""
-    sizes = _sizes(recipe, steps)
-    cost = np.array([max(height * width, 1) for height, width in sizes], np.float64)
-    return Estimate(steps=cost, sizes={})
+        each = ", ".join(
+            f"{seconds:.2g} s" + (f" at {size[0]} x {size[1]} ({share:.0%} of them)" if size != (0, 0) else "")
+            for size, (share, seconds) in self.sizes.items()
+        )
+        times = len(self.measured_after)
+        said = f"about {spoken(self.seconds)} on this machine: {self.steps:,} steps of {each}"
+        if times:
+            said += f"; measuring {spoken(self.measuring)}" + (f", {times} times" if times > 1 else "")
+        return said
 
 
 def estimate(
-    task: Task, *, validation: Dataset | None, device: torch.device, precision: torch.dtype, workers: int
+    recipe: Recipe,
+    datasets: Sequence[Dataset],
+    *,
+    validation: Dataset | None,
+    device: torch.device,
+    precision: torch.dtype,
+    workers: int,
 ) -> Estimate:
     """Time a few steps of each size, and a little measuring.
 
@@ -94,27 +92,30 @@ def estimate(
     it would have drawn.
 
     Args:
-        task: What is trained, by one process.
+        recipe: What is trained, by one process.
+        datasets: What on.
         validation: What is measured on.
         device: Where to compute.
         precision: Of the arithmetic.
         workers: Loader processes.
+
+    Raises:
+        InputError: The data sets lack what the recipe trains on.
     """
+    task = make_task(recipe, datasets)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         network = task.make_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         state = State(network, make_average(network), task.make_optimizer(network), started_from=None)
         objective = Objective(task, network, precision=precision)
-        sizes = _sizes(task.recipe, task.steps)
-        timed = {}
-        for size in dict.fromkeys(sizes):
-            numbers = (step for step, own in enumerate(sizes) if own == size)
-            timed[size] = _time_steps(numbers, task, state, objective, device=device, workers=workers)
+        sizes = {}
+        for size, share, part in _parts(task, datasets):
+            sizes[size] = share, _time_steps(part, state, objective, device=device, workers=workers)
         measuring = 0.0
         if validation is not None:
             measuring = _time_measuring(task, state, validation, device=device, precision=precision)
     return Estimate(
-        steps=np.array([timed[size] for size in sizes], np.float64),
-        sizes={size: (sizes.count(size), seconds) for size, seconds in timed.items()},
+        steps=task.steps,
+        sizes=sizes,
         measuring=measuring,
         measured_after=tuple(_measured_after(task)) if measuring else (),
     )
@@ -133,19 +134,22 @@ def spoken(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
-def _sizes(recipe: Recipe, steps: int) -> list[Size]:
+def _parts(task: Task, datasets: Sequence[Dataset]) -> Iterator[tuple[Size, float, Task]]:
+    """Each size of frames, its share of the steps, and a task of that size alone."""
+    recipe = task.recipe
     if isinstance(recipe, LiteRecipe):
-        return [recipe.framing_at(step)[0] for step in range(steps)]
-    return [(0, 0)] * steps
+        for crop, chance in zip(recipe.crops, recipe.crop_chances, strict=True):
+            if chance:
+                yield crop, chance, make_task(replace(recipe, crops=(crop,), crop_chances=(1.0,)), datasets)
+    else:
+        yield (0, 0), 1.0, task
 
 
-def _time_steps(
-    numbers: Iterator[int], task: Task, state: State, objective: Objective, *, device: torch.device, workers: int
-) -> float:
-    """Seconds of a step of one size, the first left out: it brings memory and kernels up."""
+def _time_steps(task: Task, state: State, objective: Objective, *, device: torch.device, workers: int) -> float:
+    """Seconds of a step, the first left out: it brings memory and kernels up."""
     batches = task.batches()
     loading, computing = [], []
-    for number in numbers:
+    for number in range(task.steps):
         state.step = number
         began = time.perf_counter()
         batch = batches[number]

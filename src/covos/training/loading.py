@@ -37,5 +37,7 @@ def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, worker
         prefetch_factor=4 if workers else None,
         worker_init_fn=_start_worker,
         multiprocessing_context="spawn" if workers else None,
+        # Pinned memory is copied to a GPU while it computes.
+        pin_memory=torch.cuda.is_available(),
     )
     yield from loader

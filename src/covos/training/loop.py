@@ -226,15 +226,17 @@ def take_step(
         group["lr"] = group["peak"] * rate
     state.network.train()
     state.optimizer.zero_grad(set_to_none=True)
-    sums: dict[str, float] = {}
+    sums: dict[str, Tensor] = {}
     for index, part in enumerate(split(batch, recipe.accumulate), start=1):
         with team.averaging(objective, wanted=index == recipe.accumulate):
             losses = objective(part)
             (losses["total"] / recipe.accumulate).backward()
         for name, value in losses.items():
-            sums[name] = sums.get(name, 0.0) + float(value.detach()) / recipe.accumulate
-    device = losses["total"].device
-    *means, stop = team.mean([*sums.values(), float(stopping())], device=device)
+            part_of_step = value.detach() / recipe.accumulate
+            sums[name] = sums[name] + part_of_step if name in sums else part_of_step
+    # Asked for once a step: each question makes the processor wait for a GPU.
+    found = torch.stack(list(sums.values())).tolist()
+    *means, stop = team.mean([*found, float(stopping())], device=losses["total"].device)
     values = dict(zip(sums, means, strict=True))
     if not values["total"] < float("inf"):
         raise CovosError(

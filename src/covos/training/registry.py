@@ -132,10 +132,8 @@ def _typed(name: str, value: Any, kind: Any, *, said: Any, origin: str) -> Any:
             return value
     elif get_origin(kind) is tuple:
         items = get_args(kind)
-        numbers = (int, float) if items[0] is float else (int,)
-        fits = isinstance(value, list) and all(type(item) in numbers for item in value)
-        if fits and (items[-1] is Ellipsis or len(value) == len(items)):
-            return tuple(items[0](item) for item in value)
+        if isinstance(value, list) and (items[-1] is Ellipsis or len(value) == len(items)):
+            return tuple(_typed(name, item, items[0], said=said, origin=origin) for item in value)
     elif type(value) is kind:
         return value
     raise UsageError(f"recipe {origin}: {name} = {value!r}", why=f"it should be {said}", fix="change the value")

@@ -51,6 +51,8 @@ STEM_CHANNELS = 32
 class Pyramid(NamedTuple):
     """Features of one batch of frames, named by their stride."""
 
+    s2: Tensor
+    """B x 16 x H/2 x W/2."""
     s4: Tensor
     """B x 24 x H/4 x W/4."""
     s8: Tensor
@@ -120,6 +122,8 @@ class EfficientNetLite(nn.Module):
 
     channels = (24, 40, 112, 320)
     """Channels at strides 4, 8, 16 and 32."""
+    fine_channels = 16
+    """Channels at stride 2."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -151,7 +155,7 @@ class EfficientNetLite(nn.Module):
         for stage in self.stages:
             x = stage(x)
             outputs.append(x)
-        return Pyramid(s4=outputs[1], s8=outputs[2], s16=outputs[4], s32=outputs[6])
+        return Pyramid(s2=outputs[0], s4=outputs[1], s8=outputs[2], s16=outputs[4], s32=outputs[6])
 
 
 def convert_imagenet_weights(published: dict[str, Tensor]) -> dict[str, Tensor]:

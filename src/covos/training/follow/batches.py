@@ -36,7 +36,7 @@ class ClipBatch(NamedTuple):
 
     def to(self, device: torch.device) -> ClipBatch:
         """The batch on a device."""
-        return ClipBatch(*(part.to(device) for part in self))
+        return ClipBatch(*(part.to(device, non_blocking=True) for part in self))
 
 
 class ClipBatches(TorchDataset[ClipBatch]):

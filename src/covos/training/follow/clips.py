@@ -22,6 +22,7 @@ from covos.training.follow.scenes import (
     at_stride,
     draw_camera,
     draw_sprite,
+    draw_twin,
     lay_over,
     recoloured,
     seen_through,
@@ -92,16 +93,15 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
     sprites: list[Sprite] = []
     if still is not None and (not from_video or rng.random() < recipe.crowd_share):
         sprites = _sprites(still, frames=frames, recipe=recipe, rng=rng)
+    if rng.random() < recipe.twin_share:
+        image, masks, followed = _composed(scene[0], windows[0], sprites, frame=0, size=recipe.crop)
+        shown = [mask for mask, wanted in zip(masks, followed, strict=True) if wanted]
+        twin = draw_twin(image, shown[int(rng.integers(len(shown)))], frames=frames, rng=rng) if shown else None
+        sprites += [] if twin is None else [twin]
     grade = _Grade.draw(rng)
     images, visible, known = [], [], []
     for index, (below, window) in enumerate(zip(scene, windows, strict=True)):
-        image = seen_through(below.image, window, size=recipe.crop)
-        masks = [seen_through(alpha, window, size=recipe.crop) for alpha in below.alphas]
-        followed = [True] * len(masks)
-        for sprite in sprites:
-            image, masks, own = lay_over(image, masks, sprite, frame=index)
-            masks.append(own)
-            followed.append(sprite.followed)
+        image, masks, followed = _composed(below, window, sprites, frame=index, size=recipe.crop)
         images.append(grade.apply(image, rng=rng))
         visible.append([at_stride(mask) for mask, wanted in zip(masks, followed, strict=True) if wanted])
         known.append(at_stride(seen_through(below.valid, window, size=recipe.crop)))
@@ -115,6 +115,20 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
         valid=np.stack(known),
         motion=_motion(images, size=recipe.crop, known=rng.random() < recipe.motion_share),
     )
+
+
+def _composed(
+    below: _Ground, window: NDArray[np.float64], sprites: list[Sprite], *, frame: int, size: tuple[int, int]
+) -> tuple[ImageArray, list[ProbabilityArray], list[bool]]:
+    """The view, what is visible of each thing in it, and whether that is followed."""
+    image = seen_through(below.image, window, size=size)
+    masks = [seen_through(alpha, window, size=size) for alpha in below.alphas]
+    followed = [True] * len(masks)
+    for sprite in sprites:
+        image, masks, own = lay_over(image, masks, sprite, frame=frame)
+        masks.append(own)
+        followed.append(sprite.followed)
+    return image, masks, followed
 
 
 class _Ground(NamedTuple):

@@ -24,6 +24,8 @@ class FollowRecipe(Recipe):
             camera moves over.
         crowd_share: Share of the video clips over which further objects, cut out of still pictures, are moved. Over
             still pictures they always are.
+        twin_share: Share of the clips in which another instance of one of the objects moves about near it, in front of
+            everything or behind, and is not to be followed.
         motion_share: Share of the clips whose motion is known (see `covos.engines.motion`).
         max_gap: Most annotated frames from one frame of a video clip to the next.
         crop: (height, width) of the training frames.
@@ -40,6 +42,7 @@ class FollowRecipe(Recipe):
     most_objects: int
     video_share: float
     crowd_share: float
+    twin_share: float
     motion_share: float
     max_gap: int
     crop: tuple[int, int]
@@ -52,7 +55,7 @@ class FollowRecipe(Recipe):
         Recipe.__post_init__(self)
         for name in ("steps", "clips_per_step", "most_objects", "max_gap"):
             self.require(name, at_least=1)
-        for name in ("video_share", "crowd_share", "motion_share"):
+        for name in ("video_share", "crowd_share", "twin_share", "motion_share"):
             self.require_share(name)
         if any(side < 32 or side % 32 for side in self.crop):
             self.refuse("crop", "the encoder halves the frame five times", "use multiples of 32")

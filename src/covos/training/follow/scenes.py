@@ -30,6 +30,10 @@ AWAY = 0.15
 """Share of the objects that are out of the view for a while, or from some frame on."""
 BEND = 0.025
 """Standard deviation of the bending of an object from frame to frame, in shares of its size."""
+BESIDE = (0.5, 2.0)
+"""Way from an object to its twin in the first frame, in lengths of the object."""
+TWIN_SPEED = (0.01, 0.06)
+"""Way of a twin from one frame to the next, in shares of the view."""
 
 
 class Picture(NamedTuple):
@@ -50,12 +54,14 @@ class Sprite:
         matrices: For each frame, 2 x 3 from the picture's pixels to the view's.
         bends: For each frame, 3 x 3 x 2 float32, by how much of its size the picture is bent there; None for stiff.
         followed: Whether it is an object to be followed.
+        behind: Whether it passes behind the objects rather than in front of them.
     """
 
     picture: Picture
     matrices: tuple[NDArray[np.float64], ...]
     bends: tuple[NDArray[np.float32], ...] | None
     followed: bool
+    behind: bool = False
 
 
 def draw_sprite(
@@ -94,6 +100,52 @@ def draw_sprite(
         growth *= float(np.exp(rng.normal(0, 0.06)))
         bent = (bent + rng.normal(0, BEND, size=bent.shape)).astype(np.float32)
     return Sprite(picture=picture, matrices=tuple(matrices), bends=tuple(bends) if bend else None, followed=followed)
+
+
+def draw_twin(image: ImageArray, mask: ProbabilityArray, *, frames: int, rng: Generator) -> Sprite | None:
+    """Another instance of an object: cut out of the view, about as large, near it, in nearly the same colours.
+
+    It comes into the view in the first frame or in a later one, walks past the object or away from it, and is not
+    followed. A network that has seen no such thing takes likeness for identity.
+
+    Args:
+        image: The first view, H x W x 3 uint8 RGB.
+        mask: What is visible of the object in it, H x W float32 in [0, 1].
+        frames: How many.
+        rng: Source of everything drawn.
+
+    Returns:
+        None if nothing of the object is to be seen.
+    """
+    x, y, width, height = cv2.boundingRect((mask > 0.5).astype(np.uint8))
+    if not width:
+        return None
+    box = slice(y, y + height), slice(x, x + width)
+    tint = rng.uniform(0.9, 1.1) * rng.uniform(0.95, 1.05, size=3)
+    likeness = np.clip(image[box] * tint, 0, 255).astype(np.uint8)
+    length = max(width, height)
+    angle, speed = rng.uniform(0, 2 * np.pi), float(np.exp(rng.uniform(*np.log(TWIN_SPEED)))) * image.shape[1]
+    # Ground is flat more often than not: beside it rather than above.
+    direction = np.array([np.cos(angle), 0.4 * np.sin(angle)])
+    own = np.array([x + width / 2, y + height / 2])
+    spot = own + direction * rng.uniform(*BESIDE) * length
+    step = -direction * speed if rng.random() < 0.7 else rng.normal(0, speed, size=2)
+    mirror, scale, turn = rng.random() < 0.5, float(np.exp(rng.normal(0, 0.15))), 0.0
+    enters = int(rng.integers(frames)) if rng.random() < 0.5 else 0
+    matrices = []
+    for index in range(frames):
+        place = spot if index >= enters else spot - 3 * np.array(image.shape[1::-1])
+        matrices.append(_placed((height, width), scale, turn, mirror, place))
+        spot = spot + step * rng.uniform(0.5, 1.5)
+        turn += rng.normal(0, 3)
+        scale *= float(np.exp(rng.normal(0, 0.03)))
+    return Sprite(
+        picture=Picture(likeness, np.ascontiguousarray(mask[box])),
+        matrices=tuple(matrices),
+        bends=None,
+        followed=False,
+        behind=rng.random() < 0.5,
+    )
 
 
 def draw_camera(
@@ -143,11 +195,11 @@ def seen_through(picture: PictureT, window: NDArray[np.float64], *, size: tuple[
 def lay_over(
     image: ImageArray, masks: list[ProbabilityArray], sprite: Sprite, *, frame: int
 ) -> tuple[ImageArray, list[ProbabilityArray], ProbabilityArray]:
-    """Put a sprite over a view.
+    """Put a sprite over a view, or behind the objects that are in it.
 
     Args:
         image: H x W x 3 uint8 RGB.
-        masks: Visible parts of what lies below, H x W float32 each.
+        masks: Visible parts of what lies below, H x W float32 each; a sprite that is behind goes below them.
         sprite: To be put over it.
         frame: Which of the sprite's frames.
 
@@ -160,6 +212,8 @@ def lay_over(
         picture, alpha = _bent(sprite.picture, sprite.bends[frame])
     over = cv2.warpAffine(picture, sprite.matrices[frame], size, borderMode=cv2.BORDER_REPLICATE)
     mask = np.asarray(cv2.warpAffine(alpha, sprite.matrices[frame], size), np.float32)
+    if sprite.behind:
+        mask *= np.prod([1 - before for before in masks], axis=0, dtype=np.float32) if masks else np.float32(1)
     if not mask.any():
         return image, masks, mask
     mixed = image + (np.asarray(over, np.float32) - image) * mask[..., None]

@@ -17,7 +17,7 @@ from covos.engines.motion import MotionArray, residual_motion
 from covos.models.motion import MOTION_CHANNELS, MOTION_STRIDE
 from covos.types import ImageArray, ProbabilityArray
 
-TARGET_STRIDE = 4
+TARGET_STRIDE = 2
 """Targets are area averages at the stride of the network's output, so that thin parts weigh what they cover."""
 
 
@@ -27,8 +27,8 @@ class View:
 
     Attributes:
         image: H x W x 3 uint8 RGB.
-        target: H/4 x W/4 float32 in [0, 1], the share of the cell that the subject covers.
-        weight: H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void.
+        target: H/2 x W/2 float32 in [0, 1], the share of the cell that the subject covers.
+        weight: H/2 x W/2 float32 in [0, 1]; 0 where the annotation is void.
         motion: H/4 x W/4 x 4 float32 as from `residual_motion`; all zero if it is not known.
     """
 
@@ -91,6 +91,7 @@ def draw_view(
     neighbour: Neighbour | None,
     framing: Framing,
     size: tuple[int, int],
+    spoiled: bool = False,
     rng: Generator,
 ) -> View:
     """Draw one view.
@@ -102,6 +103,7 @@ def draw_view(
         neighbour: To see the motion by, through the same window; None leaves it unknown.
         framing: Shared by the group.
         size: (height, width) of the view, multiples of 4.
+        spoiled: Whether the picture is to be made bad, see `spoil`.
         rng: Source of everything drawn.
     """
     matrix = _window(image.shape[:2], framing=framing, size=size, rng=rng)
@@ -119,9 +121,11 @@ def draw_view(
             valid.astype(np.float32), matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101
         )
         weight = cv2.resize(seen, small, interpolation=cv2.INTER_AREA)
+    seen_image = _colour(np.asarray(warped, np.uint8), rng=rng)
     return View(
+        # Of the good picture: what spoils a frame of a video spoils its neighbours, but the flow is of their match.
         motion=_motion(np.asarray(warped, np.uint8), neighbour, matrix, size=size),
-        image=_colour(np.asarray(warped, np.uint8), rng=rng),
+        image=spoil(seen_image, rng=rng) if spoiled else seen_image,
         # Area averages of ones come out a rounding error above one, which a cross-entropy refuses.
         target=np.clip(target, 0, 1, dtype=np.float32),
         weight=np.clip(weight, 0, 1, dtype=np.float32),
@@ -171,11 +175,48 @@ def _window(shape: tuple[int, ...], *, framing: Framing, size: tuple[int, int], 
     return np.concatenate([linear, offset[:, None]], axis=1)
 
 
+def spoil(image: ImageArray, *, rng: Generator) -> ImageArray:
+    """Blur a picture, by defocus or motion, make it coarse, dim or noisy, so that little is left to go by.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        rng: Source of everything drawn.
+    """
+    height, width = image.shape[:2]
+    kind = int(rng.integers(5))
+    if kind == 0:
+        return _bytes(cv2.GaussianBlur(image, (0, 0), float(rng.uniform(2.0, 5.0))))
+    if kind == 1:
+        return _bytes(cv2.filter2D(image, -1, _motion_blur(int(rng.integers(9, 25)), rng=rng)))
+    if kind == 2:
+        factor = float(rng.uniform(3, 7))
+        small = cv2.resize(image, (int(width / factor), int(height / factor)), interpolation=cv2.INTER_AREA)
+        return _bytes(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR))
+    if kind == 3:
+        image = _bytes(cv2.convertScaleAbs(image, alpha=float(rng.uniform(0.12, 0.4))))
+    # A quarter as many numbers as pixels, drawn once for all channels: noise of a dark picture is coarse.
+    noise = rng.normal(0, rng.uniform(8, 30), size=(height // 2, width // 2)).astype(np.float32)
+    grain = cv2.resize(noise, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.clip(image + grain[..., None], 0, 255).astype(np.uint8)
+
+
+def _motion_blur(length: int, *, rng: Generator) -> NDArray[np.float32]:
+    """A line through the middle of a square of this side, that sums to 1."""
+    angle = rng.uniform(0, np.pi)
+    half = (length - 1) / 2
+    end = np.array([np.cos(angle), np.sin(angle)]) * half
+    start = tuple(np.round(half - end).astype(int).tolist())
+    stop = tuple(np.round(half + end).astype(int).tolist())
+    kernel = np.zeros((length, length), np.float32)
+    cv2.line(kernel, start, stop, 1.0)
+    return np.asarray(kernel / kernel.sum(), np.float32)
+
+
 def _colour(image: ImageArray, *, rng: Generator) -> ImageArray:
     """Brightness, contrast, saturation and tint; now and then blur, grey or JPEG blocks."""
-    gain = rng.uniform(0.75, 1.25)
-    bias = rng.uniform(-20, 20)
-    tint = rng.uniform(0.92, 1.08, size=3)
+    gain = rng.uniform(0.7, 1.3)
+    bias = rng.uniform(-25, 25)
+    tint = rng.uniform(0.88, 1.12, size=3)
     saturation = rng.uniform(0.5, 1.4) if rng.random() < 0.6 else 1.0
     if rng.random() < 0.05:
         saturation = 0.0

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset as TorchDataset
 from covos.data import Dataset, Video, read_foreground, read_image, sample_group
 from covos.errors import InputError
 from covos.training.distributed import ALONE, Team
+from covos.training.held_back import without_held_back
 from covos.training.lite.augment import Neighbour, View, draw_framing, draw_view
 from covos.training.lite.compose import (
     DISTRACTED_HEIGHT_SHARE,
@@ -33,11 +34,13 @@ from covos.training.lite.compose import (
 )
 from covos.training.lite.moving import small_step, still_neighbour, video_neighbour, warp
 from covos.training.lite.recipe import LiteRecipe
-from covos.types import ImageArray
+from covos.types import ImageArray, ProbabilityArray
 
 MIN_SUBJECT = 0.01
 """Least share of a view that the subject of a still picture must cover; else the view is drawn again."""
 TRIES = 4
+WHOLE = (0.9, 1.2)
+"""A zoom at which most of a picture is seen."""
 
 
 class Batch(NamedTuple):
@@ -46,9 +49,9 @@ class Batch(NamedTuple):
     image: Tensor
     """(G K) x 3 x H x W uint8 RGB, channels-last in memory."""
     target: Tensor
-    """(G K) x 1 x H/4 x W/4 float32 in [0, 1]."""
+    """(G K) x 1 x H/2 x W/2 float32 in [0, 1]."""
     weight: Tensor
-    """(G K) x 1 x H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void."""
+    """(G K) x 1 x H/2 x W/2 float32 in [0, 1]; 0 where the annotation is void."""
     motion: Tensor
     """(G K) x 4 x H/4 x W/4 float32; all zero for frames whose motion is not known."""
     group_size: int
@@ -56,7 +59,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        image, target, weight, motion = (x.to(device) for x in (self.image, self.target, self.weight, self.motion))
+        parts = (self.image, self.target, self.weight, self.motion)
+        image, target, weight, motion = (part.to(device, non_blocking=True) for part in parts)
         return Batch(image, target, weight, motion, self.group_size)
 
 
@@ -96,11 +100,12 @@ def make_pool(datasets: Sequence[Dataset], *, kind: str) -> Pool | None:
 
 
 def make_pools(datasets: Sequence[Dataset]) -> tuple[Pool | None, Pool | None]:
-    """The videos and the still pictures, see `make_pool`.
+    """The videos and the still pictures, see `make_pool`; without what is held back for measuring.
 
     Raises:
         InputError: There is neither.
     """
+    datasets = without_held_back(datasets)
     moving, still = make_pool(datasets, kind="video"), make_pool(datasets, kind="image")
     if moving is None and still is None:
         raise InputError(
@@ -135,28 +140,35 @@ class StepBatches(TorchDataset[Batch]):
         recipe = self.recipe
         rng = np.random.default_rng((recipe.seed, step, self.team.rank) if self.team.rank else (recipe.seed, step))
         size = int(rng.choice(recipe.group_sizes))
+        crop = recipe.crops[int(rng.choice(len(recipe.crops), p=recipe.crop_chances))]
         views: list[View] = []
         for _ in range(recipe.frames_per_step // self.team.size // size):
-            views += self._group(size, step, rng)
+            views += self._group(size, crop, rng)
         image = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2)
         target = torch.from_numpy(np.stack([view.target for view in views]))[:, None]
         weight = torch.from_numpy(np.stack([view.weight for view in views]))[:, None]
         motion = torch.from_numpy(np.stack([view.motion for view in views])).permute(0, 3, 1, 2)
         return Batch(image, target, weight, motion, size)
 
-    def _group(self, group_size: int, step: int, rng: Generator) -> list[View]:
-        crop, zoom = self.recipe.framing_at(step)
+    def _group(self, group_size: int, crop: tuple[int, int], rng: Generator) -> list[View]:
+        zoom = self.recipe.zoom
         if self.still is not None and rng.random() < self.recipe.paste_share:
-            composed = self._composed(group_size, crop, zoom, rng)
+            scattered = rng.random() < self.recipe.scatter_share
+            compose = self._scattered if scattered else self._composed
+            composed = compose(group_size, crop, rng)
             if composed is not None:
                 return composed
         pool = self.moving if rng.random() < self.recipe.video_share else self.still
         pool = pool or self.moving or self.still
         assert pool is not None, "checked on construction"
-        video = pool.draw(rng)
-        records = sample_group(video, size=group_size, rng=rng)
-        # One reading for the views of one picture.
-        read = {record.stem: (read_image(record), *read_foreground(video, record)) for record in set(records)}
+        for _ in range(TRIES):
+            video = pool.draw(rng)
+            records = sample_group(video, size=group_size, rng=rng)
+            # One reading for the views of one picture.
+            read = {record.stem: (read_image(record), *read_foreground(video, record)) for record in set(records)}
+            # A soft label that is nowhere sure is no subject; a video may show none for a while.
+            if video.kind == "video" or any(foreground.max() > 0.5 for _, foreground, _ in read.values()):
+                break
         framing = draw_framing(rng, zoom=zoom)
         moving = rng.random() < self.recipe.motion_share
         views = []
@@ -164,24 +176,50 @@ class StepBatches(TorchDataset[Batch]):
             image, foreground, valid = read[record.stem]
             neighbour = None
             if moving and video.kind == "video":
-                neighbour = video_neighbour(video, record, rng=rng)
+                neighbour = video_neighbour(video, record, most=self.recipe.motion_gap, rng=rng)
             elif moving:
                 neighbour = still_neighbour(image, foreground, rng=rng)
+            spoiled = rng.random() < self.recipe.spoil_share
             for _ in range(TRIES):
-                view = draw_view(image, foreground, valid, neighbour=neighbour, framing=framing, size=crop, rng=rng)
+                view = draw_view(
+                    image, foreground, valid, neighbour=neighbour, framing=framing, size=crop, spoiled=spoiled, rng=rng
+                )
                 if video.kind == "video" or view.target.mean() >= MIN_SUBJECT:
                     break
                 framing = draw_framing(rng, zoom=zoom)
             views.append(view)
         return views
 
-    def _composed(
-        self, group_size: int, crop: tuple[int, int], zoom: tuple[float, float], rng: Generator
-    ) -> list[View] | None:
-        """A small subject of a still picture that moves over a background; None if one of them does not lend itself."""
+    def _subject(self, rng: Generator) -> tuple[ImageArray, ProbabilityArray] | None:
+        """The subject of a still picture, cut out."""
         assert self.still is not None
         picture = self.still.draw(rng)
-        subject = cut_out(read_image(picture.frames[0]), read_foreground(picture, picture.frames[0]).probability)
+        return cut_out(read_image(picture.frames[0]), read_foreground(picture, picture.frames[0]).probability)
+
+    def _scattered(self, group_size: int, crop: tuple[int, int], rng: Generator) -> list[View] | None:
+        """A subject in as many places as there are frames, each with a subject of its own."""
+        assert self.still is not None
+        subject = self._subject(rng)
+        if subject is None:
+            return None
+        share = float(np.exp(rng.uniform(*np.log(DISTRACTED_HEIGHT_SHARE))))
+        # Nearly all of the picture: in a part of it the subject might not be.
+        framing = draw_framing(rng, zoom=WHOLE)
+        views = []
+        for _ in range(group_size):
+            ground = self.still.draw(rng)
+            (record,) = sample_group(ground, size=1, rng=rng)
+            height = share * float(np.exp(rng.uniform(-0.2, 0.2)))
+            center = rng.uniform(0.3, 0.7, size=2)
+            pasted, mask = paste(read_image(record), *subject, height_share=height, center=center)
+            valid = np.ones(mask.shape, bool)
+            views.append(draw_view(pasted, mask, valid, neighbour=None, framing=framing, size=crop, rng=rng))
+        return views
+
+    def _composed(self, group_size: int, crop: tuple[int, int], rng: Generator) -> list[View] | None:
+        """A small subject of a still picture that moves over a background; None if one of them does not lend itself."""
+        assert self.still is not None
+        subject = self._subject(rng)
         ground = (self.moving or self.still).draw(rng)
         (record,) = sample_group(ground, size=1, rng=rng)
         image, foreground = read_image(record), read_foreground(ground, record).probability
@@ -195,7 +233,7 @@ class StepBatches(TorchDataset[Batch]):
             return None
         # Without the motion nobody could tell the pasted subject from the one that was there.
         moving = distracting or rng.random() < self.recipe.motion_share
-        framing = draw_framing(rng, zoom=zoom)
+        framing = draw_framing(rng, zoom=self.recipe.zoom)
         share = float(np.exp(rng.uniform(*np.log(DISTRACTED_HEIGHT_SHARE if distracting else HEIGHT_SHARE))))
         middle = rng.uniform(0.15, 0.85, size=2)
         views = []
@@ -210,5 +248,10 @@ class StepBatches(TorchDataset[Batch]):
                 beside, _ = paste(warp(scene, camera), *subject, height_share=height, center=before)
                 neighbour = Neighbour(image=beside, after=False)
             valid = np.ones(mask.shape, bool)
-            views.append(draw_view(pasted, mask, valid, neighbour=neighbour, framing=framing, size=crop, rng=rng))
+            spoiled = rng.random() < self.recipe.spoil_share
+            views.append(
+                draw_view(
+                    pasted, mask, valid, neighbour=neighbour, framing=framing, size=crop, spoiled=spoiled, rng=rng
+                )
+            )
         return views

@@ -11,6 +11,19 @@ from torch import Tensor
 EPS = 1e-4
 
 
+CONTOUR_REACH = 15
+"""Side of the square whose mean a cell is compared with, at stride 2: a thirtieth of the frame at the size in use."""
+
+
+def contour_weight(target: Tensor, *, strength: float) -> Tensor:
+    """1 + strength * |mean of the target around a cell - target| (Wei et al., F3Net, AAAI 2020, equation 5).
+
+    It is high along contours and in thin parts, where the surroundings are unlike the cell.
+    """
+    around = F.avg_pool2d(target, CONTOUR_REACH, stride=1, padding=CONTOUR_REACH // 2, count_include_pad=False)
+    return 1 + strength * (around - target).abs()
+
+
 def weighted_bce(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Binary cross-entropy with soft targets, averaged over the weights."""
     loss = F.binary_cross_entropy_with_logits(logit.float(), target, reduction="none")

@@ -29,14 +29,23 @@ RESTING = 0.25
 """Share of the still pictures whose subject does not move against the scene."""
 
 
-def video_neighbour(video: Video, record: FrameRecord, *, rng: Generator) -> Neighbour | None:
-    """The frame before or after one of a video; None if it is alone."""
+def video_neighbour(video: Video, record: FrameRecord, *, most: int, rng: Generator) -> Neighbour | None:
+    """A frame before or after one of a video; None if it is alone.
+
+    Args:
+        video: Of several frames.
+        record: One of them.
+        most: Frames to the neighbour, at most; the next one is as likely as all others together.
+        rng: Source of everything drawn.
+    """
     index = video.frames.index(record)
     after = bool(rng.random() < 0.5)
-    for candidate in (after, not after):
-        other = index + 1 if candidate else index - 1
-        if 0 <= other < len(video.frames):
-            return Neighbour(image=read_image(video.frames[other]), after=candidate)
+    gap = 1 if most == 1 or rng.random() < 0.5 else int(rng.integers(2, most + 1))
+    for distance in (gap, 1):
+        for candidate in (after, not after):
+            other = index + (distance if candidate else -distance)
+            if 0 <= other < len(video.frames):
+                return Neighbour(image=read_image(video.frames[other]), after=candidate)
     return None
 
 

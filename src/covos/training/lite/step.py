@@ -14,7 +14,7 @@ from torch import Tensor
 from covos.models.coattention import Memory
 from covos.models.lite import CovosLite
 from covos.training.lite.batches import Batch
-from covos.training.lite.losses import read_mask_bce, soft_iou, weighted_bce
+from covos.training.lite.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
 from covos.training.lite.recipe import LiteRecipe
 
 
@@ -64,7 +64,8 @@ def batch_losses(network: CovosLite, batch: Batch, recipe: LiteRecipe, *, precis
         features = network.encode(image, batch.motion)
         memory = siblings(network.memorise(features, extra_BEHW=target16), group_size=batch.group_size)
         decoded = network.decode(features, memory)
-    mask = weighted_bce(decoded.logit_B1HW, batch.target, batch.weight) + soft_iou(
+    weight = batch.weight * contour_weight(batch.target, strength=recipe.edge_weight)
+    mask = weighted_bce(decoded.logit_B1HW, batch.target, weight) + soft_iou(
         decoded.logit_B1HW, batch.target, batch.weight
     )
     still = weighted_bce(features.still_B1HW, target16, weight16)

@@ -1,0 +1,105 @@
+"""The options that verbs share: a verb's signature lists names and defaults, what they mean is said here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+from covos.outputs.registry import FORMATS
+
+# What goes in and what comes out.
+
+Inputs: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="Videos, folders of frames, quoted globs, images.")
+]
+DatasetRoot: TypeAlias = Annotated[
+    Path, typer.Argument(metavar="DATASET", help="Root of a TIANCHI, YouTube-VOS or DAVIS tree, or images + masks.")
+]
+Benchmark: TypeAlias = Annotated[Literal["davis2016"], typer.Argument(help="Which benchmark.")]
+BenchmarkData: TypeAlias = Annotated[Path, typer.Option("--data", help="Root of the data set.")]
+FolderPerInput: TypeAlias = Annotated[
+    Path, typer.Option("-o", "--output", help="Folder; with several inputs, a subfolder each.")
+]
+ContinuedFolder: TypeAlias = Annotated[
+    Path, typer.Option("-o", "--output", help="Folder; continued if it holds a part of the work.")
+]
+Formats: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "-f",
+        "--format",
+        metavar="NAME[=VALUE]",
+        help=f"One of {', '.join(FORMATS)}; repeatable. By default palette and overlay.",
+    ),
+]
+TestVideos: TypeAlias = Annotated[
+    str | None, typer.Option(help="List or folder of videos; the test videos if there are any, else val's.")
+]
+BenchmarkVideos: TypeAlias = Annotated[
+    str | None, typer.Option(help="List of sequences; val or else val_open if not given.")
+]
+Archive: TypeAlias = Annotated[
+    bool, typer.Option("--zip", help="Also make submission.zip, laid out as the data set's challenge takes it.")
+]
+FrameRate: TypeAlias = Annotated[
+    str | None, typer.Option(help="Of folders of frames and globs, such as 25 or 30000/1001.")
+]
+Overwrite: TypeAlias = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")]
+AllowErrors: TypeAlias = Annotated[
+    bool, typer.Option("--allow-errors", help="End with 0 even if frames of a source could not be read.")
+]
+
+# How the subject is found.
+
+Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
+References: TypeAlias = Annotated[int, typer.Option(help="Frames that every frame is compared with.")]
+Fusion: TypeAlias = Annotated[
+    Literal["auto", "summary", "prediction", "group"],
+    typer.Option(help="How several references become one answer; auto takes what suits the model."),
+]
+ReferenceSeed: TypeAlias = Annotated[
+    int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
+]
+Refine: TypeAlias = Annotated[
+    Literal["none", "guided", "crf"],
+    typer.Option(help="Fit the masks to the picture's edges: guided filter (fast) or dense CRF (slow)."),
+]
+
+# How given objects are followed.
+
+Masks: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mask",
+        metavar="FILE[@FRAME][:OBJECT]",
+        help="Follow the objects of this mask, of the first frame or of frame FRAME (from 0); repeatable. Its "
+        "values are the ids; a 0/255 mask gets the next free id, or OBJECT.",
+    ),
+]
+ResizeMasks: TypeAlias = Annotated[
+    bool, typer.Option("--resize-masks", help="Resize masks of another size than their frame.")
+]
+Direction: TypeAlias = Annotated[
+    Literal["auto", "forward", "backward", "both"],
+    typer.Option(help="Which way to follow; auto goes both ways if a mask is of a later frame than the first."),
+]
+Memory: TypeAlias = Annotated[int, typer.Option(help="Frames that following remembers beside the given ones.")]
+Follower: TypeAlias = Annotated[
+    str, typer.Option(help="What follows: a name, or a .safetensors file that belongs to the model.")
+]
+Follow: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--follow/--no-follow",
+        help="Follow the objects of each video's first annotation, or find one subject without looking at it. By "
+        "itself it follows where the videos come with first annotations only.",
+    ),
+]
+
+# The machine and the terminal.
+
+Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
+Precision: TypeAlias = Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")]
+Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")]
