@@ -5,7 +5,7 @@
 VARIANTS.toml:
 
     recipe = "lite-finetune"    # a name of the package's, or a .toml file
-    weights = "covos-lite"      # what all start from; left out: what the recipe starts from
+    weights = "covos-lite"      # what all start from; left out: the recipe's own, ImageNet for lite
     steps = 600
     seeds = [0, 1, 2]
 
@@ -81,6 +81,8 @@ class Run:
 
 def plan(path: Path) -> list[Run]:
     """The runs that a file of variants asks for, seed by seed, so that early numbers compare all variants."""
+    from covos.training.registry import STARTS
+
     content = tomllib.loads(path.read_text())
     unknown = set(content) - {"recipe", "weights", "steps", "seeds", "set", "variants"}
     if unknown or not content.get("variants"):
@@ -90,7 +92,7 @@ def plan(path: Path) -> list[Run]:
         for variant, own in content["variants"].items():
             fields = content.get("set", {}) | own
             recipe = fields.pop("recipe", content.get("recipe", "lite"))
-            weights = fields.pop("weights", content.get("weights", ""))
+            weights = fields.pop("weights", content.get("weights", STARTS.get(recipe, "")))
             # Measured once, at the end, and on more than the loop measures.
             fields = {"steps": content["steps"]} | fields | {"seed": seed, "validate_every": 0}
             overrides = tuple(f"{name}={json.dumps(value)}" for name, value in fields.items())

@@ -27,6 +27,8 @@ LEAST, MOST = 2, 10
 """Steps of each size that are timed."""
 ENOUGH = 2.0
 """Seconds of steps of one size after which no further one is timed."""
+PATIENCE = 10.0
+"""Seconds after which two steps of a size will do, the first among them."""
 MEASURED = 5
 """Frames that are scored to time the measuring."""
 
@@ -146,7 +148,7 @@ def _parts(task: Task, datasets: Sequence[Dataset]) -> Iterator[tuple[Size, floa
 
 
 def _time_steps(task: Task, state: State, objective: Objective, *, device: torch.device, workers: int) -> float:
-    """Seconds of a step, the first left out: it brings memory and kernels up."""
+    """Seconds of a step; where time allows, the first is left out: it brings memory and kernels up."""
     batches = task.batches()
     loading, computing = [], []
     for number in range(task.steps):
@@ -160,9 +162,11 @@ def _time_steps(task: Task, state: State, objective: Objective, *, device: torch
         loading.append(loaded - began)
         computing.append(time.perf_counter() - loaded)
         count = len(computing) - 1
-        if count >= MOST or (count >= LEAST and sum(computing[1:]) > ENOUGH):
+        enough = count >= MOST or (count >= LEAST and sum(computing[1:]) > ENOUGH)
+        if enough or (count and sum(computing) > PATIENCE):
             break
-    load, compute = (float(np.mean(part[1:] or part)) for part in (loading, computing))
+    first = 1 if len(computing) > LEAST else 0
+    load, compute = (float(np.mean(part[first:])) for part in (loading, computing))
     if not workers:
         return load + compute
     # Beside a GPU loading is hidden; on the processor it takes its share of the cores.
