@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covos.errors import InputError
+from covos.errors import InputError, SourceError
 from covos.training import check
 from covos.training.check import DataCheck, check_data
 from covos.training.sources import gather
@@ -124,3 +124,16 @@ def test_large_sets_are_sampled(root: Path, monkeypatch: pytest.MonkeyPatch) -> 
     found = check_data(gather([root], seed=0), on_frames=read.append)
     assert found.counts[0].looked_at == 3
     assert sum(read) == 3
+
+
+def test_folders_that_are_no_data_set_yet_are_explained(root: Path, tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    (clips / "holiday.MP4").touch()
+    with pytest.raises(SourceError, match=r"it holds videos[\s\S]*JPEGImages/holiday/%05d\.jpg"):
+        gather([clips], seed=0)
+    shutil.rmtree(root / "masks")
+    with pytest.raises(SourceError, match=r"no masks that belong to them[\s\S]*images/good0\.png"):
+        gather([root], seed=0)
+    with pytest.raises(SourceError, match="no such folder"):
+        gather([tmp_path / "missing"], seed=0)

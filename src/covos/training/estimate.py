@@ -108,6 +108,8 @@ def estimate(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         network = task.make_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         state = State(network, make_average(network), task.make_optimizer(network), started_from=None)
+        for group in state.optimizer.param_groups:
+            group["peak"] = 0.0  # random weights must not diverge while they are timed
         objective = Objective(task, network, precision=precision)
         sizes = {}
         for size, share, part in _parts(task, datasets):
