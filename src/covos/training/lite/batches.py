@@ -31,6 +31,7 @@ from covos.training.lite.compose import (
     cut_out,
     own_step,
     paste,
+    stand_in,
 )
 from covos.training.lite.moving import small_step, still_neighbour, video_neighbour, warp
 from covos.training.lite.recipe import LiteRecipe
@@ -70,10 +71,21 @@ class Pool:
 
     videos: tuple[Video, ...]
     chances: tuple[float, ...]
+    sets: tuple[range, ...]
+    """Places in ``videos`` of each data set."""
 
     def draw(self, rng: Generator) -> Video:
         """Draw one."""
-        return self.videos[int(rng.choice(len(self.videos), p=self.chances))]
+        return self.videos[self.place(rng)]
+
+    def place(self, rng: Generator) -> int:
+        """Draw the place of one."""
+        return int(rng.choice(len(self.videos), p=self.chances))
+
+    def beside(self, place: int, rng: Generator) -> Video:
+        """Draw another of the data set that has this place: of the same kind, as far as data sets are of one."""
+        (mates,) = (part for part in self.sets if place in part)
+        return self.videos[int(rng.choice(mates))]
 
 
 def make_pool(datasets: Sequence[Dataset], *, kind: str) -> Pool | None:
@@ -91,12 +103,14 @@ def make_pool(datasets: Sequence[Dataset], *, kind: str) -> Pool | None:
     """
     videos: list[Video] = []
     chances: list[float] = []
+    sets: list[range] = []
     for dataset in datasets:
         usable = [video for video in dataset if video.kind == kind and video.annotated]
+        sets += [range(len(videos), len(videos) + len(usable))] if usable else []
         videos += usable
         chances += [1 / math.sqrt(len(usable))] * len(usable) if usable else []
     total = sum(chances)
-    return Pool(tuple(videos), tuple(chance / total for chance in chances)) if videos else None
+    return Pool(tuple(videos), tuple(chance / total for chance in chances), tuple(sets)) if videos else None
 
 
 def make_pools(datasets: Sequence[Dataset]) -> tuple[Pool | None, Pool | None]:
@@ -190,16 +204,11 @@ class StepBatches(TorchDataset[Batch]):
             views.append(view)
         return views
 
-    def _subject(self, rng: Generator) -> tuple[ImageArray, ProbabilityArray] | None:
-        """The subject of a still picture, cut out."""
-        assert self.still is not None
-        picture = self.still.draw(rng)
-        return cut_out(read_image(picture.frames[0]), read_foreground(picture, picture.frames[0]).probability)
 
     def _scattered(self, group_size: int, crop: tuple[int, int], rng: Generator) -> list[View] | None:
         """A subject in as many places as there are frames, each with a subject of its own."""
         assert self.still is not None
-        subject = self._subject(rng)
+        subject = _subject(self.still.draw(rng))
         if subject is None:
             return None
         share = float(np.exp(rng.uniform(*np.log(DISTRACTED_HEIGHT_SHARE))))
@@ -219,7 +228,8 @@ class StepBatches(TorchDataset[Batch]):
     def _composed(self, group_size: int, crop: tuple[int, int], rng: Generator) -> list[View] | None:
         """A small subject of a still picture that moves over a background; None if one of them does not lend itself."""
         assert self.still is not None
-        subject = self._subject(rng)
+        place = self.still.place(rng)
+        subject = _subject(self.still.videos[place])
         ground = (self.moving or self.still).draw(rng)
         (record,) = sample_group(ground, size=1, rng=rng)
         image, foreground = read_image(record), read_foreground(ground, record).probability
@@ -235,6 +245,9 @@ class StepBatches(TorchDataset[Batch]):
         moving = distracting or rng.random() < self.recipe.motion_share
         framing = draw_framing(rng, zoom=self.recipe.zoom)
         share = float(np.exp(rng.uniform(*np.log(DISTRACTED_HEIGHT_SHARE if distracting else HEIGHT_SHARE))))
+        if distracting:
+            crowd = [_subject(self.still.beside(place, rng)) for _ in range(rng.integers(self.recipe.bystanders + 1))]
+            scene = stand_in(scene, [cut for cut in crowd if cut is not None], height_share=share, rng=rng)
         middle = rng.uniform(0.15, 0.85, size=2)
         views = []
         for _ in range(group_size):
@@ -255,3 +268,8 @@ class StepBatches(TorchDataset[Batch]):
                 )
             )
         return views
+
+
+def _subject(picture: Video) -> tuple[ImageArray, ProbabilityArray] | None:
+    """The subject of a still picture, cut out."""
+    return cut_out(read_image(picture.frames[0]), read_foreground(picture, picture.frames[0]).probability)

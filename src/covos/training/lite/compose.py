@@ -6,6 +6,8 @@ learns that subjects are large and misses a car at the far end of a track.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.random import Generator
@@ -98,3 +100,24 @@ def paste(
     mask = np.asarray(cv2.warpAffine(alpha.astype(np.float32), matrix, (width, height)), np.float32)
     mixed = background + (np.asarray(over, np.float32) - background) * mask[..., None]
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8), mask
+
+
+def stand_in(
+    scene: ImageArray,
+    subjects: Sequence[tuple[ImageArray, ProbabilityArray]],
+    *,
+    height_share: float,
+    rng: Generator,
+) -> ImageArray:
+    """A scene in which others like the subject stand about: a dancer before a crowd is told by motion alone.
+
+    Args:
+        scene: H x W x 3 uint8 RGB.
+        subjects: From `cut_out`.
+        height_share: As that of the subject; theirs are up to a third more or less.
+        rng: Source of everything drawn.
+    """
+    for image, alpha in subjects:
+        share = height_share * float(np.exp(rng.uniform(-0.3, 0.3)))
+        scene, _ = paste(scene, image, alpha, height_share=share, center=rng.uniform(0.1, 0.9, size=2))
+    return scene

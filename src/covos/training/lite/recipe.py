@@ -24,6 +24,7 @@ class LiteRecipe(Recipe):
         motion_gap: Frames to the neighbour that the motion is found by, at most: videos have 15 to 60 a second.
         distractor_share: Share of the pasted groups whose background keeps its own subject: it moves with the scene,
             and only the motion tells that the pasted one is meant.
+        bystanders: Up to so many others of the subject's kind stand in such a background.
         scatter_share: Share of the pasted groups each of whose frames has another background, with its own subject:
             what the frames share is meant, and only the references tell it.
         spoil_share: Share of the frames that are blurred, dim, noisy or coarse beyond what they tell by themselves.
@@ -45,6 +46,7 @@ class LiteRecipe(Recipe):
     motion_share: float
     motion_gap: int
     distractor_share: float
+    bystanders: int
     scatter_share: float
     spoil_share: float
     crops: tuple[tuple[int, int], ...]
@@ -64,7 +66,8 @@ class LiteRecipe(Recipe):
             "video_share", "paste_share", "motion_share", "distractor_share", "scatter_share", "spoil_share",
         ):  # fmt: skip
             self.require_share(name)
-        self.require("edge_weight", at_least=0)
+        for name in ("edge_weight", "bystanders"):
+            self.require(name, at_least=0)
         if any(side < 32 or side % 32 for crop in self.crops for side in crop):
             self.refuse("crops", "the encoder halves the frame five times", "use multiples of 32")
         if len(self.crop_chances) != len(self.crops) or abs(sum(self.crop_chances) - 1) > 1e-6 or not self.crops:
