@@ -27,7 +27,7 @@ from covos.training.sources import TrainingData
 MOST = 300
 """Frames of a data set that are read, evenly over it."""
 TINY = 0.001
-"""A smaller share of the frame is seven cells of the network's output, or fewer."""
+"""A smaller share of a frame of 256 x 448, the size in use, is 114 pixels or fewer."""
 FULL = 0.95
 """A mask that covers more than this is more often a mask of the background."""
 WIDE = 3.0
@@ -114,7 +114,9 @@ class DataCheck:
         if errors:
             raise InputError(
                 "the data cannot be trained on",
-                why="; ".join(f"{error.what} ({some(error.examples, shown=1)})" for error in errors),
+                why="; ".join(
+                    error.what + (f" ({some(error.examples, shown=1)})" if error.examples else "") for error in errors
+                ),
                 fix="mend or remove these files; covos data inspect ROOT lists all of them",
             )
 
