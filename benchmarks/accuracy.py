@@ -1,69 +1,164 @@
-"""What each part of covos-lite's inference is worth: J and F with a part changed at a time, on annotated videos.
+"""How good covos is and how fast, setting by setting: J and F beside frames a second, on annotated videos.
 
-    python benchmarks/accuracy.py --data DAVIS_ROOT [--subset val_open] [--model covos-lite] [--every 5]
+    python benchmarks/accuracy.py --data DAVIS_ROOT [--model NAME_OR_FILE ...] [--grid] [--plot FILE.svg] [--json FILE]
+    python benchmarks/accuracy.py --data DAVIS_ROOT --worst 12 --sheet FILE.png
 
-For each row: J and F (means over the frames of a sequence, then over sequences; every so many frames) and the
-milliseconds a frame in the engine, without decoding and scoring. The first row is what `covos segment` does. Other
-rows change the number of references, leave the motion out, or change the area at which frames are encoded.
+The first row is what `covos segment` does. The others differ from it in one thing: the size at which frames are
+encoded, the number of references, or the motion, which is left out; `--grid` measures every combination. J and F are
+means over the frames of a sequence, then over sequences, by every so many frames (`--frames`). Speed is that of the
+engine from frame to mask, motion and interpolation to the frame's size included, decoding and scoring not: the best
+of three rounds over the first frames of the first video, in the same run. The plot joins the sizes of each model.
+
+The sheet shows the worst frames of the first row of one model: picture, truth and prediction with its J.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
-from covos.data import Dataset, open_dataset
+from accuracy_plot import Point, draw_plot
+from covos.data import Dataset, open_dataset, read_labels
 from covos.engines import UnsupervisedEngine
 from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
-from covos.models.lite import CovosLite, Features
+from covos.masks import contact_sheet, draw_overlay
+from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
 from covos.runtime.device import resolve_device
 from covos.runtime.precision import choose_precision
 from covos.runtime.threads import configure_threads
-from covos.training.validate import frames_of, measure
-from covos.types import Frame
+from covos.training.validate import ScoredFrame, Validation, frames_of, score_frames
 
-AREAS = (192 * 320, 320 * 576, 384 * 672)
+SIZES = ((192, 320), (256, 448), (320, 576), (384, 672))
+REFERENCES = (0, 1, 2, 5, 8)
 SPEED_FRAMES = 24
+ROUNDS = 3
+SHOWN = 480
+"""Width of a picture on the sheet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One setting."""
+class Setting:
+    """How the engine is run.
 
-    name: str
+    Attributes:
+        model: A name or a file.
+        size: (height, width) whose area frames are encoded at, in their own aspect; None for a network that has a
+            size of its own.
+        references: Frames that every frame is compared with.
+        motion: Whether the network is told what moves.
+    """
+
+    model: str
+    size: tuple[int, int] | None
     references: int = DEFAULT_REFERENCES
     motion: bool = True
-    area: int = DEFAULT_AREA
+
+    def __str__(self) -> str:
+        size = "own size" if self.size is None else f"{self.size[0]} x {self.size[1]}"
+        return f"{self.model}, {size}, {self.references} references" + ("" if self.motion else ", no motion")
 
 
-def rows() -> Iterator[Row]:
-    """The default, and what differs from it in one thing."""
-    yield Row(name="as shipped")
-    for references in (0, 1, 2, 10):
-        yield Row(name=f"references {references}", references=references)
-    yield Row(name="without motion", motion=False)
-    yield Row(name="without motion, references 0", motion=False, references=0)
-    for area in AREAS:
-        yield Row(name=f"area {area // 1000}k pixels", area=area)
+def settings(model: str, network: Any, *, grid: bool) -> Iterator[Setting]:
+    """What to measure, the default first."""
+    fixed = network.fixed_size is not None
+    default = Setting(model=model, size=None if fixed else (256, 448), motion=network.uses_motion)
+    assert fixed or default.size[0] * default.size[1] == DEFAULT_AREA
+    seen = [default]
+    sizes = (None,) if fixed else SIZES
+    motions = (True, False) if isinstance(network, CovosLite) else (network.uses_motion,)
+    for size in sizes:
+        for references in REFERENCES:
+            for motion in motions:
+                one = Setting(model=model, size=size, references=references, motion=motion)
+                changed = (size != default.size) + (references != default.references) + (motion != default.motion)
+                if grid or changed == 1:
+                    seen.append(one)
+    yield from dict.fromkeys(seen)
 
 
-def milliseconds(engine: UnsupervisedEngine[Features], dataset: Dataset, references: int) -> float:
-    """Of one frame, over a few frames of the first video, decoded beforehand."""
-    frames: list[Frame] = list(frames_of(dataset.videos[0].frames[:SPEED_FRAMES]))
-    known = engine.remember(engine.observe(frames[: references + 1], wanted=range(references)))
-    best = float("inf")
-    for _ in range(2):
-        began = time.perf_counter()
-        for _ in engine.stream(engine.observe(frames), known):
-            pass
-        best = min(best, time.perf_counter() - began)
-    return 1000 * best / len(frames)
+def arranged(engine: UnsupervisedEngine[Any], setting: Setting) -> UnsupervisedEngine[Any]:
+    """The engine with the motion as it is set; settings of one model share its network."""
+    if isinstance(engine.network, CovosLite):
+        engine.network.uses_motion = setting.motion
+    return engine
+
+
+@dataclass(slots=True, kw_only=True)
+class Row:
+    """A setting, how it is run, and what was measured."""
+
+    setting: Setting
+    engine: UnsupervisedEngine[Any]
+    found: Validation
+    ms: float = float("inf")
+
+    def __str__(self) -> str:
+        found, ms = self.found, self.ms
+        numbers = f"{(found.j + found.f) / 2:6.3f} {found.j:6.3f} {found.f:6.3f} {ms:6.1f} {1000 / ms:6.1f}"
+        each = "  ".join(f"{name} {j:.3f}" for name, (j, _) in found.sequences.items())
+        return f"{self.setting!s:52} {numbers}  {each}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; the sequences have J and F."""
+        return {**asdict(self.setting), **asdict(self.found), "ms": self.ms, "fps": 1000 / self.ms}
+
+    def point(self) -> Point:
+        """On the plot."""
+        setting = self.setting
+        return Point(
+            series=f"{setting.model}, {setting.references} references" + ("" if setting.motion else ", no motion"),
+            label="own size" if setting.size is None else f"{setting.size[0]} x {setting.size[1]}",
+            speed=1000 / self.ms,
+            score=(self.found.j + self.found.f) / 2,
+        )
+
+
+def time_all(rows: Sequence[Row], dataset: Dataset) -> None:
+    """Milliseconds of a frame in each row: the best of several rounds over all rows.
+
+    Whatever else the machine does then slows neighbours of the table alike.
+    """
+    frames = list(frames_of(dataset.videos[0].frames[:SPEED_FRAMES]))
+    for _ in range(ROUNDS):
+        for row in rows:
+            engine, references = arranged(row.engine, row.setting), row.setting.references
+            known = engine.remember(engine.observe(frames[: references + 1], wanted=range(references)))
+            began = time.perf_counter()
+            for _ in engine.stream(engine.observe(frames), known):
+                pass
+            row.ms = min(row.ms, 1000 * (time.perf_counter() - began) / len(frames))
+
+
+def write_sheet(path: Path, worst: Sequence[ScoredFrame]) -> None:
+    """A row a frame: picture, truth, prediction."""
+    cells, captions = [], []
+    for scored in worst:
+        frame, video = scored.result.frame, scored.video
+        truth = read_labels(video, video.frames[frame.index])
+        truth = ((truth != 0) & (truth != 255)).astype(np.uint8)
+        cells += [frame.image, draw_overlay(frame.image, truth), draw_overlay(frame.image, scored.result.labels)]
+        captions += [f"{video.name} {frame.stem}", "truth", f"J {scored.j:.3f}  F {scored.f:.3f}"]
+    Image.fromarray(contact_sheet(cells, columns=3, cell_width=SHOWN, captions=captions)).save(path)
+
+
+def means(frames: Sequence[tuple[str, float, float]]) -> Validation:
+    """Over the frames of each sequence, then over sequences."""
+    sequences = {}
+    for name in dict.fromkeys(name for name, _, _ in frames):
+        own = np.array([(j, f) for other, j, f in frames if other == name])
+        sequences[name] = (float(own[:, 0].mean()), float(own[:, 1].mean()))
+    return Validation.over(sequences)
 
 
 def main() -> None:
@@ -71,28 +166,51 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--subset", default="val_open")
-    parser.add_argument("--model", default="covos-lite")
-    parser.add_argument("--every", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=100, help="only the first so many")
+    parser.add_argument("--model", action="append", help="a name or a .safetensors file; several are compared")
+    parser.add_argument("--frames", type=int, default=5, help="score every so many frames")
+    parser.add_argument("--grid", action="store_true", help="every combination, not one change at a time")
+    parser.add_argument("--rows", type=int, default=1000, help="only the first so many of each model")
+    parser.add_argument("--plot", type=Path, help="write the curve here, an .svg file")
+    parser.add_argument("--json", type=Path, help="write the numbers here")
+    parser.add_argument("--worst", type=int, default=12, help="frames on the sheet")
+    parser.add_argument("--sheet", type=Path, help="write the worst frames here, and measure no other row")
     options = parser.parse_args()
+    if options.sheet and len(options.model or ()) > 1:
+        parser.error("a sheet is of one model")
 
     configure_threads()
     device = resolve_device("auto")
     precision = choose_precision(device, "auto")
-    network = build_network(find_model(options.model))
-    if not isinstance(network, CovosLite):
-        raise SystemExit(f"{options.model} is not a covos-lite")
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     dataset = open_dataset(options.data, subset=options.subset)
-    print(f"{options.model}, {device}, {precision}, {options.subset}, every {options.every}th frame")
-    print(f"{'':30} {'J':>6} {'F':>6} {'ms':>6}  J by sequence")
-    for row in list(rows())[: options.rows]:
-        network.uses_motion = row.motion
-        engine = UnsupervisedEngine(network, device=device, precision=precision, area=row.area, batch=4)
-        score = measure(engine, dataset, references=row.references, every=options.every)
-        speed = milliseconds(engine, dataset, row.references)
-        each = "  ".join(f"{name} {j:.3f}" for name, (j, _) in score.sequences.items())
-        print(f"{row.name:30} {score.j:6.3f} {score.f:6.3f} {speed:6.1f}  {each}", flush=True)
+    rows: list[Row] = []
+    for model in options.model or ["covos-lite"]:
+        network = build_network(find_model(model))
+        network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for setting in list(settings(model, network, grid=options.grid))[: 1 if options.sheet else options.rows]:
+            area = setting.size[0] * setting.size[1] if setting.size else DEFAULT_AREA
+            engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
+                network, device=device, precision=precision, area=area, batch=4
+            )
+            scores: list[tuple[str, float, float]] = []
+            worst: list[ScoredFrame] = []
+            chosen = arranged(engine, setting)
+            for scored in score_frames(chosen, dataset, references=setting.references, every=options.frames):
+                scores.append((scored.video.name, scored.j, scored.f))
+                if options.sheet:
+                    worst = sorted([*worst, scored], key=lambda each: each.j)[: options.worst]
+            rows.append(Row(setting=setting, engine=engine, found=means(scores)))
+            print(f"scored: {setting}", file=sys.stderr, flush=True)
+            if options.sheet:
+                write_sheet(options.sheet, worst)
+    time_all(rows, dataset)
+    print(f"{device}, {precision}, {options.subset}, every {options.frames}th frame")
+    print(f"{'':52} {'J&F':>6} {'J':>6} {'F':>6} {'ms':>6} {'1/s':>6}  J by sequence")
+    print(*rows, sep="\n")
+    if options.json:
+        content = {"device": str(device), "precision": str(precision), "every": options.frames}
+        options.json.write_text(json.dumps({**content, "rows": [row.to_dict() for row in rows]}, indent=2) + "\n")
+    if options.plot:
+        options.plot.write_text(draw_plot([row.point() for row in rows], title=f"{options.subset} on {device}"))
 
 
 if __name__ == "__main__":

@@ -122,6 +122,18 @@ def test_blocks_of_any_size_give_what_the_fused_kernel_gives(block: int, monkeyp
         torch.testing.assert_close(rounded.float(), want, atol=0.05, rtol=0.05)
 
 
+@pytest.mark.parametrize("affinity", ["bilinear", "cosine"])
+def test_the_attention_that_is_shown_is_the_one_that_reads(affinity: Affinity) -> None:
+    torch.manual_seed(1)
+    module = CoAttention(16, affinity=affinity, key_channels=16 if affinity == "bilinear" else 8)
+    query, reference, extra = torch.randn(2, 16, 3, 5), torch.randn(2, 16, 4, 5), torch.rand(2, 2, 4, 5)
+    memory = module.memorise(reference, extra)
+    shown = module.attention(query, memory)
+    assert shown.shape == (2, 15, 20)
+    read = (shown @ extra.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(2, 2, 3, 5)
+    torch.testing.assert_close(module(query, memory).extra_BEHW, read)
+
+
 def test_bilinear_affinity_refuses_other_key_channels() -> None:
     with pytest.raises(ValueError, match="16"):
         CoAttention(16, affinity="bilinear", key_channels=8)

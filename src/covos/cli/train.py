@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,8 +10,9 @@ import typer
 if TYPE_CHECKING:
     import torch
 
+    from covos.cli.train_console import Console
+    from covos.training.base import Recipe
     from covos.training.distributed import Team
-    from covos.training.loop import Progress
     from covos.training.sources import TrainingData
 
 
@@ -21,18 +20,27 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A recipe (lite, lite-video, follow, prompt, cosnet-resnet50, cosnet-resnet101), or a .toml file."
+            help="A recipe (lite, lite-finetune, follow, prompt, cosnet-resnet50, cosnet-resnet101), or a .toml file."
         ),
     ],
     data: Annotated[
         list[Path], typer.Option("--data", help="A data set, or a folder of data sets; may be given several times.")
     ],
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder of the run; continued if it holds one.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the run; continued if it holds one.")
+    ] = None,
+    steps: Annotated[int | None, typer.Option(help="How long: the recipe's steps.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Replace a field of the recipe, such as steps=500.")
     ] = None,
     weights: Annotated[
         str | None, typer.Option("-w", "--weights", help="Fine-tune this model: a name, or a .safetensors file.")
+    ] = None,
+    check: Annotated[
+        bool | None,
+        typer.Option(
+            "--check/--no-check", help="Only look at the data and time a few steps; or begin without. Otherwise both."
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
@@ -41,12 +49,16 @@ def train(
 ) -> None:
     """Train a network; stopped and started again, it goes on where its last checkpoint is.
 
+    Before a new run, the data are looked at, and a few steps tell how long it will take.
+
     On several GPUs: torchrun --nproc-per-node N -m covos train ...
     """
     from covos.errors import EnvironmentProblem, UsageError
-    from covos.training.registry import load_recipe
+    from covos.training.registry import STARTS, load_recipe
 
-    chosen = load_recipe(recipe, overrides=tuple(settings or ()))
+    overrides = [*(settings or ()), *([f"steps={steps}"] if steps is not None else ())]
+    chosen = load_recipe(recipe, overrides=tuple(overrides))
+    from covos.cli.train_console import Console
     from covos.models.registry import find_model
     from covos.runtime.threads import configure_threads
     from covos.training.distributed import joined, team_of_environment
@@ -58,9 +70,14 @@ def train(
             why="fp16 gradients underflow without scaling",
             fix="use fp32 or bf16",
         )
+    if output is None and not check:
+        raise UsageError(
+            "no folder for the run", why="weights and checkpoints must go somewhere", fix="give one: -o runs/mine"
+        )
     team = team_of_environment()
     chosen.check_division(processes=team.size)
     target, dtype = _machine(device, precision, team)
+    weights = weights or STARTS.get(recipe)
     start = find_model(weights).path if weights is not None else None
     gathered = gather(data, seed=chosen.seed, ratio=chosen.ratio, videos=chosen.videos)
     try:
@@ -70,7 +87,11 @@ def train(
             "training needs optional packages", why=str(error), fix="pip install 'covos[train]'"
         ) from error
     configure_threads()
-    console = _Console(quiet=quiet or not team.leads)
+    console = Console(quiet=quiet or not team.leads)
+    if team.leads and (check or (check is None and not _goes_on(output))):
+        _look(gathered, chosen, console, device=target, precision=dtype, workers=workers, team=team, only=bool(check))
+    if output is None or check:
+        return
     console.begin(gathered, team=team, output=output)
     with joined(team, target), console.explaining_stops(output / "checkpoint.pt"):
         run(
@@ -90,6 +111,55 @@ def train(
         typer.echo(str(output / "last.safetensors"))
 
 
+def _goes_on(output: Path | None) -> bool:
+    """Whether the folder holds a run: its data were looked at when it began."""
+    return output is not None and (output / "checkpoint.pt").exists()
+
+
+def _look(
+    gathered: TrainingData,
+    recipe: Recipe,
+    console: Console,
+    *,
+    device: torch.device,
+    precision: torch.dtype,
+    workers: int,
+    team: Team,
+    only: bool,
+) -> None:
+    """Say what the data hold and how long it will take; on stdout if that is all that is asked for.
+
+    Raises:
+        InputError: The data cannot be trained on.
+    """
+    from covos.cli.train_console import lines_of
+    from covos.runtime.progress import Progress
+    from covos.training.check import check_data
+    from covos.training.estimate import estimate
+
+    with Progress("look at the data", quiet=console.quiet) as progress:
+        found = check_data(gathered, on_frames=progress.advance)
+    say = typer.echo if only else console.note
+    for line in lines_of(found):
+        say(line)
+    found.refuse()
+    if team.size > 1:  # the others wait, and what one process takes alone is not what they take together
+        return
+    console.note("timing a few steps")
+    console.estimate = estimate(
+        recipe,
+        gathered.train,
+        validation=gathered.validation,
+        device=device,
+        precision=precision,
+        workers=workers,
+    )
+    steps = console.estimate.steps
+    if recipe.warmup >= steps:
+        say(f"warning: the rate rises for {recipe.warmup} of {steps} steps and is never full: --set warmup=0")
+    say(f"time: {console.estimate}")
+
+
 def _machine(device: str, precision: str, team: Team) -> tuple[torch.device, torch.dtype]:
     """Where this process computes, and how exactly."""
     import torch
@@ -103,46 +173,3 @@ def _machine(device: str, precision: str, team: Team) -> tuple[torch.device, tor
     dtype = choose_precision(target, precision)  # type: ignore[arg-type]
     # What auto takes on GPUs without bfloat16: good for running a network, not for gradients.
     return target, torch.float32 if dtype == torch.float16 else dtype
-
-
-class _Console:
-    """What a training says on stderr."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet = quiet
-
-    def note(self, line: str) -> None:
-        """Say a line."""
-        if not self.quiet:
-            typer.echo(line, err=True)
-
-    def begin(self, gathered: TrainingData, *, team: Team, output: Path) -> None:
-        """Say what is trained on."""
-        total = sum(len(dataset) for dataset in gathered.train)
-        measured = f"measured on {gathered.validation.name}" if gathered.validation else "nothing to measure on"
-        names = ", ".join(f"{dataset.name} ({len(dataset)})" for dataset in gathered.train)
-        self.note(f"{total} videos and pictures: {names}; {measured}")
-        if team.size > 1:
-            self.note(f"{team.size} processes share each step")
-        self.note(f"if you stop it, the same command goes on from its last checkpoint in {output}")
-
-    def show(self, progress: Progress) -> None:
-        """Say how far it is, now and then."""
-        if progress.step % 20 == 0 or progress.step == progress.steps:
-            left = (progress.steps - progress.step) * progress.seconds_per_step / 60
-            self.note(
-                f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  "
-                f"{progress.seconds_per_step:.2f} s a step  {left:.0f} min left"
-            )
-        if progress.validation is not None:
-            self.note(f"validation  J {progress.validation.j:.3f}  F {progress.validation.f:.3f}")
-
-    @contextmanager
-    def explaining_stops(self, checkpoint: Path) -> Iterator[None]:
-        """Say what a signal that stops the training leaves."""
-        try:
-            yield
-        except (KeyboardInterrupt, SystemExit):
-            if checkpoint.exists():
-                self.note(f"stopped; {checkpoint} is written: the same command goes on from there")
-            raise

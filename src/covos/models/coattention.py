@@ -96,6 +96,14 @@ class CoAttention(nn.Module):
         # In float32: the norm of a bf16 vector has three digits, and the temperature multiplies its error.
         return F.normalize(flatten_positions(self.key(v_BCHW)).float(), dim=2)
 
+    def _queries(self, v_BCHW: Tensor) -> tuple[Tensor, Tensor | float]:
+        """The queries, scaled, and their scale."""
+        if self.affinity == "bilinear":
+            return self.weight(flatten_positions(v_BCHW)), 1.0
+        # The scale must be a number for the fused kernels, so the learned one multiplies the query.
+        temperature = self.log_scale.exp().clamp(max=100.0)
+        return self._keys(v_BCHW) * temperature, temperature
+
     def memorise(self, v_BCHW: Tensor, extra_BEHW: Tensor) -> Memory:
         """Turn a reference's features into keys and values.
 
@@ -117,13 +125,7 @@ class CoAttention(nn.Module):
             memory: From `memorise`, with M >= 1 positions.
         """
         keys, values = memory
-        temperature: Tensor | float = 1.0
-        if self.affinity == "bilinear":
-            query = self.weight(flatten_positions(v_BCHW))
-        else:
-            # The scale must be a number for the fused kernels, so the learned one multiplies the query.
-            temperature = self.log_scale.exp().clamp(max=100.0)
-            query = self._keys(v_BCHW) * temperature
+        query, temperature = self._queries(v_BCHW)
         if self.affinity == "cosine" and v_BCHW.device.type == "cpu" and not torch.is_grad_enabled():
             read, mean_key = _attend_in_blocks(query, keys, (values, keys), precision=v_BCHW.dtype)
         else:
@@ -134,6 +136,20 @@ class CoAttention(nn.Module):
         match = (query * mean_key).sum(dim=2, keepdim=True) / temperature
         summary, extra = read[..., : self.channels], read[..., self.channels :]
         return Readout(self._gated(summary, v_BCHW), _as_map(match, v_BCHW), _as_map(extra, v_BCHW))
+
+    def attention(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
+        """Where `forward` looks, to be looked at: the matrix that it never builds, of size N x M.
+
+        Args:
+            v_BCHW: Features of the query.
+            memory: From `memorise`.
+
+        Returns:
+            B x N x M float32; each row sums to 1.
+        """
+        query, _ = self._queries(v_BCHW)
+        with torch.autocast(v_BCHW.device.type, enabled=False):
+            return (query.float() @ memory.keys_BMK.float().transpose(1, 2)).softmax(dim=2)
 
     def summarise(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
         """The gated summary alone, by the published affinity; nothing of size N x M is kept.

@@ -133,7 +133,9 @@ def train(
             keeper.settle(state, signals)
         clock = time.perf_counter()
         for batch in iterate_batches(batches, start=state.step, stop=task.steps, workers=workers):
-            losses, stop = _step(state, objective, batch.to(device), task, team=team, signals=signals)
+            losses, stop = take_step(
+                state, objective, batch.to(device), task, team=team, stopping=lambda: signals.number is not None
+            )
             now = time.perf_counter()
             recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], now - clock)]
             measured = None
@@ -199,10 +201,25 @@ def _origin(weights: Path, task: Task) -> dict[str, Any]:
     return {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
 
 
-def _step(
-    state: State, objective: nn.Module, batch: Any, task: Task, *, team: Team, signals: DeferredSignals
+def take_step(
+    state: State, objective: nn.Module, batch: Any, task: Task, *, team: Team, stopping: Callable[[], bool]
 ) -> tuple[dict[str, float], bool]:
-    """One change of the weights; returns the losses by name, and whether a process was asked to stop."""
+    """One change of the weights.
+
+    Args:
+        state: Is changed.
+        objective: An `Objective`, as the team shares it.
+        batch: This process's share of the step, on its device.
+        task: What is trained.
+        team: The processes that share the step.
+        stopping: Whether this process was asked to stop, when the step is computed.
+
+    Returns:
+        The losses by name, and whether a process was asked to stop.
+
+    Raises:
+        CovosError: The loss is not a number.
+    """
     recipe = task.recipe
     rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
     for group in state.optimizer.param_groups:
@@ -219,7 +236,7 @@ def _step(
             sums[name] = sums[name] + part_of_step if name in sums else part_of_step
     # Asked for once a step: each question makes the processor wait for a GPU.
     found = torch.stack(list(sums.values())).tolist()
-    *means, stop = team.mean([*found, float(signals.number is not None)], device=losses["total"].device)
+    *means, stop = team.mean([*found, float(stopping())], device=losses["total"].device)
     values = dict(zip(sums, means, strict=True))
     if not values["total"] < float("inf"):
         raise CovosError(

@@ -32,6 +32,8 @@ RECIPES: dict[str, type[AnyRecipe]] = {
 """Network to the kind of recipe that trains it."""
 DEFAULT = "lite"
 """What a recipe trains that does not name its network."""
+STARTS = {"lite-finetune": "covos-lite"}
+"""Recipe of the package to the model that it goes on from, unless other weights are given."""
 
 
 def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from covos.data import Dataset, open_collection, random_subset, split_ratio
-from covos.errors import InputError
+from covos.data import Collection, Dataset, open_collection, random_subset, split_ratio
+from covos.errors import InputError, SourceError
+from covos.evaluation.mask_video import VIDEO_SUFFIXES
+from covos.media.images import IMAGE_SUFFIXES
 
 TRAIN_SUBSETS = ("train",)
 VALIDATION_SUBSETS = ("val_open", "val", "valid", "validation")
@@ -48,7 +50,7 @@ def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int 
     train: list[Dataset] = []
     validation: list[Dataset] = []
     for root in roots:
-        for dataset in open_collection(root):
+        for dataset in _open(root):
             kept, measured = _divide(dataset, seed=seed, ratio=ratio, videos=videos)
             train += [kept] if len(kept) else []
             validation += [measured] if measured is not None and len(measured) else []
@@ -59,6 +61,31 @@ def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int 
             fix="look at the folder with: covos data inspect ROOT",
         )
     return TrainingData(train=tuple(train), validation=validation[0] if validation else None)
+
+
+def _open(root: Path) -> Collection:
+    try:
+        return open_collection(root)
+    except SourceError as error:
+        inside = sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern))
+        videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES]
+        pictures = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES]
+        if videos:
+            first = videos[0]
+            raise SourceError(
+                f"{root}: it holds videos, and training reads frames with masks",
+                why=f"such as {first.name}; no data set was found",
+                fix=f"write frames with: ffmpeg -i {first.name} -start_number 0 JPEGImages/{first.stem}/%05d.jpg, and "
+                f"masks of the same names to Annotations/{first.stem}/00000.png ...; see docs/training.md",
+            ) from error
+        if pictures:
+            raise SourceError(
+                f"{root}: it holds pictures, but no masks that belong to them",
+                why=f"such as {pictures[0].relative_to(root)}; no data set was found",
+                fix="name them alike: images/a.jpg with masks/a.png, or of a video JPEGImages/clip/00000.jpg "
+                "with Annotations/clip/00000.png",
+            ) from error
+        raise
 
 
 def _divide(dataset: Dataset, *, seed: int, ratio: float, videos: int) -> tuple[Dataset, Dataset | None]:

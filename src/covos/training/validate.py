@@ -18,7 +18,7 @@ from covos.engines.network import VideoNetwork
 from covos.engines.references import uniform_references
 from covos.errors import InputError
 from covos.evaluation import boundary_f, jaccard
-from covos.types import Frame
+from covos.types import Frame, FrameResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,23 @@ class Validation:
         """The means over sequences, each counting the same."""
         j, f = np.mean(list(sequences.values()), axis=0)
         return cls(j=float(j), f=float(f), sequences=sequences)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoredFrame:
+    """One frame as it was segmented, and how well.
+
+    Attributes:
+        video: It belongs to.
+        result: Of the engine; ``result.frame.index`` is its place in ``video.frames``.
+        j: In [0, 1].
+        f: In [0, 1].
+    """
+
+    video: Video
+    result: FrameResult
+    j: float
+    f: float
 
 
 def validate(
@@ -66,19 +83,12 @@ def measure(engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: in
     Raises:
         InputError: No video has three annotated frames.
     """
-    scores = {}
-    for video in dataset:
-        if video.kind != "video":
-            continue
-        records = video.frames
-        chosen = uniform_references(len(records), references=references) if references else ()
-        known = engine.remember(_observe(engine, records, chosen))
-        measured = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
-        pairs = []
-        for result in engine.stream(_observe(engine, records, measured), known):
-            pairs.append(_score(video, records[result.frame.index], result.labels > 0))
-        if pairs:
-            scores[video.name] = (float(np.mean([j for j, _ in pairs])), float(np.mean([f for _, f in pairs])))
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for scored in score_frames(engine, dataset, references=references, every=every):
+        pairs.setdefault(scored.video.name, []).append((scored.j, scored.f))
+    scores = {
+        name: (float(np.mean([j for j, _ in own])), float(np.mean([f for _, f in own]))) for name, own in pairs.items()
+    }
     if not scores:
         raise InputError(
             f"nothing to measure on in {dataset.root}",
@@ -86,6 +96,22 @@ def measure(engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: in
             fix="give videos of three annotated frames or more",
         )
     return Validation.over(scores)
+
+
+def score_frames(
+    engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: int, every: int
+) -> Iterator[ScoredFrame]:
+    """Segment and score frames, video by video; see `measure` for what is asked for and left out."""
+    for video in dataset:
+        if video.kind != "video":
+            continue
+        records = video.frames
+        chosen = uniform_references(len(records), references=references) if references else ()
+        known = engine.remember(_observe(engine, records, chosen))
+        measured = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
+        for result in engine.stream(_observe(engine, records, measured), known):
+            j, f = _score(video, records[result.frame.index], result.labels > 0)
+            yield ScoredFrame(video=video, result=result, j=j, f=f)
 
 
 def _observe(

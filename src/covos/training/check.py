@@ -1,0 +1,277 @@
+"""A look at the data before a training: what there is, what stops it, what spoils it.
+
+`covos.data.inspect` reads everything; this reads a sample of every data set, so that it takes seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.data import Dataset, FrameRecord, Problem, Video, read_image
+from covos.data.base import some
+from covos.data.reading import decode_labels
+from covos.errors import InputError
+from covos.masks import VOID, read_soft_mask
+from covos.runtime.threads import usable_cpus
+from covos.training.sources import TrainingData
+
+MOST = 300
+"""Frames of a data set that are read, evenly over it."""
+TINY = 0.001
+"""A smaller share of a frame of 256 x 448, the size in use, is 114 pixels or fewer."""
+FULL = 0.95
+"""A mask that covers more than this is more often a mask of the background."""
+WIDE = 3.0
+"""Pixels between subject and background, over the length of the contour: 1 to 2 where an edge is smoothed."""
+STAIRS = 0.3
+"""Share of neighbouring rows that differ in the small mask that an enlarged one would come from: not a rectangle."""
+MOST_COMPARED = 5000
+"""Pictures that are measured on and looked for among those that are trained on."""
+MOST_THREADS = 8
+
+ERRORS = {
+    "unreadable": "files cannot be read",
+    "mismatched": "masks do not have the size of their picture",
+}
+WARNINGS = {
+    "empty": "masks are empty: these frames teach that there is no subject",
+    "tiny": f"masks cover less than {TINY:.1%} of the frame: too little to be learnt at the network's size",
+    "full": f"masks cover more than {FULL:.0%} of the frame: are subject and background exchanged?",
+    "soft": "masks have wide soft edges, as from enlarging or from JPEG: a grey value counts as a share of the pixel",
+    "blocky": "masks look enlarged: their contours are stairs of 2 pixels or more",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a data set holds; found without opening a file.
+
+    Attributes:
+        name: Of the data set.
+        measured: It is measured on, not trained on.
+        videos: That have a mask; pictures are counted apart.
+        pictures: Still pictures that have a mask.
+        frames: Of all these.
+        annotated: Frames with a mask.
+        looked_at: Frames with a mask that were read.
+    """
+
+    name: str
+    measured: bool
+    videos: int
+    pictures: int
+    frames: int
+    annotated: int
+    looked_at: int
+
+    def __str__(self) -> str:
+        things = [
+            f"{count:,} {what}" + ("s" if count > 1 else "")
+            for count, what in ((self.videos, "video"), (self.pictures, "picture"))
+            if count
+        ]
+        use = "to measure on" if self.measured else "to train on"
+        without = self.frames - self.annotated
+        return (
+            f"{self.name}: {' and '.join(things)} {use}, {self.frames:,} frames: {self.annotated:,} with a mask, "
+            f"{without:,} without; {self.looked_at:,} were read"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataCheck:
+    """What was found.
+
+    Attributes:
+        counts: Of each data set, those to train on first.
+        problems: Errors first.
+    """
+
+    counts: tuple[Counts, ...]
+    problems: tuple[Problem, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether no problem is an error."""
+        return all(problem.severity != "error" for problem in self.problems)
+
+    def refuse(self) -> None:
+        """Stop if the data cannot be trained on.
+
+        Raises:
+            InputError: A problem is an error.
+        """
+        errors = [problem for problem in self.problems if problem.severity == "error"]
+        if errors:
+            raise InputError(
+                "the data cannot be trained on",
+                why="; ".join(
+                    error.what + (f" ({some(error.examples, shown=1)})" if error.examples else "") for error in errors
+                ),
+                fix="mend or remove these files; covos data inspect ROOT lists all of them",
+            )
+
+
+Found: TypeAlias = dict[str, list[str]]
+"""Kind of problem to the cases of it."""
+
+
+def check_data(data: TrainingData, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
+    """Look at what a run would train and measure on.
+
+    Args:
+        data: From `covos.training.sources.gather`.
+        on_frames: Called with the number of frames that were read since the last call.
+    """
+    sets = [*data.train, *([data.validation] if data.validation is not None else [])]
+    counts, problems, filled = [], [], 0
+    for dataset in sets:
+        measured = dataset is data.validation
+        chosen = _sample(dataset)
+        found = _look_at_all(chosen, on_frames=on_frames)
+        counts.append(_count(dataset, measured=measured, looked_at=len(chosen)))
+        problems += _problems(dataset.name, found, looked_at=len(chosen))
+        filled += 0 if measured else len(chosen) - len(found.get("empty", ()))
+    if not filled:
+        problems.append(Problem(severity="error", what="every mask that was read is empty: there is nothing to learn"))
+    twice = _in_both(data)
+    if twice:
+        what = f"{len(twice)} of the pictures to measure on are trained on, too: the scores will be too good"
+        problems.append(Problem(severity="warning", what=what, examples=tuple(twice[:4])))
+    return DataCheck(counts=tuple(counts), problems=tuple(sorted(problems, key=lambda each: each.severity)))
+
+
+def _count(dataset: Dataset, *, measured: bool, looked_at: int) -> Counts:
+    usable = [video for video in dataset if video.annotated]
+    videos = sum(video.kind == "video" for video in usable)
+    return Counts(
+        name=dataset.name,
+        measured=measured,
+        videos=videos,
+        pictures=len(usable) - videos,
+        frames=sum(len(video.frames) for video in usable),
+        annotated=sum(len(video.annotated) for video in usable),
+        looked_at=looked_at,
+    )
+
+
+def _sample(dataset: Dataset) -> list[tuple[Video, FrameRecord]]:
+    frames = [(video, record) for video in dataset for record in video.annotated]
+    if len(frames) <= MOST:
+        return frames
+    return [frames[k * len(frames) // MOST] for k in range(MOST)]
+
+
+def _look_at_all(chosen: Sequence[tuple[Video, FrameRecord]], *, on_frames: Callable[[int], object]) -> Found:
+    found: Found = {}
+    with ThreadPoolExecutor(min(usable_cpus(), MOST_THREADS)) as pool:
+        for (video, record), kinds in zip(chosen, pool.map(lambda each: look_at(*each), chosen), strict=True):
+            for kind, detail in kinds.items():
+                name = record.stem if video.kind == "image" else f"{video.name}/{record.stem}"
+                found.setdefault(kind, []).append(detail or name)
+            on_frames(1)
+    return found
+
+
+def look_at(video: Video, record: FrameRecord) -> dict[str, str]:
+    """What is wrong with a frame and its mask: keys of `ERRORS` and `WARNINGS`, each with more to say, or "".
+
+    Args:
+        video: The frame's.
+        record: An annotated frame.
+    """
+    assert record.annotation is not None
+    kinds = {}
+    size: tuple[int, ...] | None = None
+    try:
+        size = read_image(record).shape[:2]
+    except InputError as error:
+        kinds["unreadable"] = f"{error.what}: {error.why}"
+    try:
+        share = _share(record.annotation, video)
+    except InputError as error:
+        return kinds | {"unreadable": f"{error.what}: {error.why}"}
+    if size is not None and share.shape != size:
+        kinds["mismatched"] = ""
+    subject = share > 0.5
+    covered = float(subject.mean())
+    if not covered:
+        return kinds | {"empty": ""}
+    if covered < TINY:
+        kinds["tiny"] = ""
+    if covered > FULL:
+        kinds["full"] = ""
+    if _wide_edges(share, subject):
+        kinds["soft"] = ""
+    elif _enlarged(subject):
+        kinds["blocky"] = ""
+    return kinds
+
+
+def _share(path: Path, video: Video) -> NDArray[np.float32]:
+    """What of each pixel belongs to a subject, in [0, 1]; void belongs to none."""
+    if video.encoding == "soft":
+        return read_soft_mask(path)
+    labels = decode_labels(path, encoding=video.encoding)
+    return np.asarray((labels != 0) & (labels != VOID), np.float32)
+
+
+def _wide_edges(share: NDArray[np.float32], subject: NDArray[np.bool_]) -> bool:
+    between = np.count_nonzero((share > 0.05) & (share < 0.95))
+    mask = subject.view(np.uint8)
+    contour = cv2.countNonZero(mask - cv2.erode(mask, np.ones((3, 3), np.uint8)))
+    return bool(between > WIDE * max(contour, 1))
+
+
+def _enlarged(subject: NDArray[np.bool_]) -> bool:
+    for factor in (4, 3, 2):  # what was enlarged by 4 is made of blocks of 2, too, in rows that repeat
+        small = subject[::factor, ::factor]
+        large = small.repeat(factor, axis=0).repeat(factor, axis=1)[: subject.shape[0], : subject.shape[1]]
+        if np.array_equal(large, subject):
+            rows = small[small.any(axis=1)]
+            return len(rows) > 4 and float((rows[1:] != rows[:-1]).any(axis=1).mean()) > STAIRS
+    return False
+
+
+def _problems(name: str, found: Found, *, looked_at: int) -> list[Problem]:
+    problems = []
+    for kind, what in (ERRORS | WARNINGS).items():
+        cases = found.get(kind, [])
+        if cases:
+            problems.append(
+                Problem(
+                    severity="error" if kind in ERRORS else "warning",
+                    what=f"{name}: {len(cases)} of {looked_at} {what}",
+                    examples=tuple(cases[:4]),
+                )
+            )
+    return problems
+
+
+def _in_both(data: TrainingData) -> list[str]:
+    """Pictures to measure on whose file has the same bytes as one that is trained on."""
+    if data.validation is None:
+        return []
+    measured = list(_images([data.validation]))
+    measured = measured[:: -(-len(measured) // MOST_COMPARED) or 1]
+    sizes = {path.stat().st_size for path in measured}
+    # Only files of equal length are read: of other ones a look at the folder tells that they differ.
+    trained = {_digest(path) for path in _images(data.train) if path.stat().st_size in sizes}
+    return [str(path) for path in measured if trained and _digest(path) in trained]
+
+
+def _images(datasets: Iterable[Dataset]) -> Iterable[Path]:
+    return (record.image for each in datasets for video in each for record in video.annotated if record.image)
+
+
+def _digest(path: Path) -> bytes:
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()

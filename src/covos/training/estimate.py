@@ -1,0 +1,206 @@
+"""How long a training will take on this machine, from a few of its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from covos.data import Dataset
+from covos.engines.defaults import DEFAULT_REFERENCES
+from covos.errors import InputError
+from covos.runtime.threads import usable_cpus
+from covos.training.base import Recipe
+from covos.training.checkpoint import State
+from covos.training.distributed import ALONE
+from covos.training.ema import make_average
+from covos.training.keeper import VALIDATION_STRIDE
+from covos.training.lite.recipe import LiteRecipe
+from covos.training.loop import Objective, take_step
+from covos.training.registry import make_task
+from covos.training.task import Task
+
+LEAST, MOST = 2, 10
+"""Steps of each size that are timed."""
+ENOUGH = 2.0
+"""Seconds of steps of one size after which no further one is timed."""
+PATIENCE = 10.0
+"""Seconds after which two steps of a size will do, the first among them."""
+MEASURED = 5
+"""Frames that are scored to time the measuring."""
+
+Size = tuple[int, int]
+"""(height, width) of the frames of a step; (0, 0) if they are the same for all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a training takes.
+
+    Attributes:
+        steps: In all.
+        sizes: Of each size of frames, the share of the steps that have it and the seconds of one.
+        measuring: Seconds that measuring takes once.
+        measured_after: Numbers of the steps that are measured after.
+    """
+
+    steps: int
+    sizes: dict[Size, tuple[float, float]]
+    measuring: float = 0.0
+    measured_after: tuple[int, ...] = ()
+
+    @property
+    def seconds_per_step(self) -> float:
+        """Mean over the sizes."""
+        return sum(share * seconds for share, seconds in self.sizes.values())
+
+    @property
+    def seconds(self) -> float:
+        """In all."""
+        return self.left(0, seconds_per_step=self.seconds_per_step)
+
+    def left(self, step: int, *, seconds_per_step: float) -> float:
+        """Seconds that are left when so many steps are done, by what they took."""
+        measurings = sum(number > step for number in self.measured_after)
+        return (self.steps - step) * seconds_per_step + measurings * self.measuring
+
+    def __str__(self) -> str:
+        each = ", ".join(
+            f"{seconds:.2g} s" + (f" at {size[0]} x {size[1]} ({share:.0%} of them)" if size != (0, 0) else "")
+            for size, (share, seconds) in self.sizes.items()
+        )
+        times = len(self.measured_after)
+        said = f"about {spoken(self.seconds)} on this machine: {self.steps:,} steps of {each}"
+        if times:
+            said += f"; measuring {spoken(self.measuring)}" + (f", {times} times" if times > 1 else "")
+        return said
+
+
+def estimate(
+    recipe: Recipe,
+    datasets: Sequence[Dataset],
+    *,
+    validation: Dataset | None,
+    device: torch.device,
+    precision: torch.dtype,
+    workers: int,
+) -> Estimate:
+    """Time a few steps of each size, and a little measuring.
+
+    The network has random weights and is thrown away. torch's generator is put back, so a run that follows draws what
+    it would have drawn.
+
+    Args:
+        recipe: What is trained, by one process.
+        datasets: What on.
+        validation: What is measured on.
+        device: Where to compute.
+        precision: Of the arithmetic.
+        workers: Loader processes.
+
+    Raises:
+        InputError: The data sets lack what the recipe trains on.
+    """
+    task = make_task(recipe, datasets)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        network = task.make_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        state = State(network, make_average(network), task.make_optimizer(network), started_from=None)
+        for group in state.optimizer.param_groups:
+            group["peak"] = 0.0  # random weights must not diverge while they are timed
+        objective = Objective(task, network, precision=precision)
+        sizes = {}
+        for size, share, part in _parts(task, datasets):
+            sizes[size] = share, _time_steps(part, state, objective, device=device, workers=workers)
+        measuring = 0.0
+        if validation is not None:
+            measuring = _time_measuring(task, state, validation, device=device, precision=precision)
+    return Estimate(
+        steps=task.steps,
+        sizes=sizes,
+        measuring=measuring,
+        measured_after=tuple(_measured_after(task)) if measuring else (),
+    )
+
+
+def spoken(seconds: float) -> str:
+    """As people say it: ``40 s``, ``5 min``, ``2 h 10 min``, ``3 d 4 h``."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _parts(task: Task, datasets: Sequence[Dataset]) -> Iterator[tuple[Size, float, Task]]:
+    """Each size of frames, its share of the steps, and a task of that size alone."""
+    recipe = task.recipe
+    if isinstance(recipe, LiteRecipe):
+        for crop, chance in zip(recipe.crops, recipe.crop_chances, strict=True):
+            if chance:
+                yield crop, chance, make_task(replace(recipe, crops=(crop,), crop_chances=(1.0,)), datasets)
+    else:
+        yield (0, 0), 1.0, task
+
+
+def _time_steps(task: Task, state: State, objective: Objective, *, device: torch.device, workers: int) -> float:
+    """Seconds of a step; where time allows, the first is left out: it brings memory and kernels up."""
+    batches = task.batches()
+    loading, computing = [], []
+    for number in range(task.steps):
+        state.step = number
+        began = time.perf_counter()
+        batch = batches[number]
+        loaded = time.perf_counter()
+        take_step(state, objective, batch.to(device), task, team=ALONE, stopping=lambda: False)
+        if device.type != "cpu":
+            torch.accelerator.synchronize()
+        loading.append(loaded - began)
+        computing.append(time.perf_counter() - loaded)
+        count = len(computing) - 1
+        enough = count >= MOST or (count >= LEAST and sum(computing[1:]) > ENOUGH)
+        if enough or (count and sum(computing) > PATIENCE):
+            break
+    first = 1 if len(computing) > LEAST else 0
+    load, compute = (float(np.mean(part[first:])) for part in (loading, computing))
+    if not workers:
+        return load + compute
+    # Beside a GPU loading is hidden; on the processor it takes its share of the cores.
+    return max(compute, load / workers) if device.type != "cpu" else compute + load / usable_cpus()
+
+
+def _time_measuring(
+    task: Task, state: State, validation: Dataset, *, device: torch.device, precision: torch.dtype
+) -> float:
+    """Seconds of one measuring, from the beginning of the first video that can be scored."""
+    videos = [video for video in validation if video.kind == "video" and len(video.frames) > 2]
+    if not videos:
+        return 0.0
+    count = MEASURED * VALIDATION_STRIDE + 1
+    first = replace(videos[0], frames=videos[0].frames[:count])
+    part = replace(validation, videos=(first,))
+    began = time.perf_counter()
+    try:
+        task.measure(state.average, part, device=device, precision=precision, every=VALIDATION_STRIDE)
+    except InputError:  # none of these frames is annotated; the whole video may be
+        return 0.0
+    seconds = time.perf_counter() - began
+    return seconds * sum(_encoded(len(video.frames)) for video in videos) / _encoded(len(first.frames))
+
+
+def _encoded(frames: int) -> int:
+    """Frames of a video that are encoded to measure on it."""
+    return -(-(frames - 2) // VALIDATION_STRIDE) + min(DEFAULT_REFERENCES, frames)
+
+
+def _measured_after(task: Task) -> Iterator[int]:
+    every = task.recipe.validate_every
+    for step in range(1, task.steps + 1):
+        if step == task.steps or (every and step % every == 0) or task.epoch_after(step) is not None:
+            yield step

@@ -1,0 +1,78 @@
+"""The parts of the benchmarks that can be wrong without anyone noticing."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from covos.training.registry import load_recipe
+from covos.types import Frame
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = util.spec_from_file_location(f"benchmark_{request.param}", FOLDER / f"{request.param}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    found = util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, found)
+    spec.loader.exec_module(found)
+    return found
+
+
+@pytest.mark.parametrize("module", ["ablations"], indirect=True)
+def test_a_plan_gives_each_variant_each_seed(module: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "variants.toml"
+    path.write_text(
+        'recipe = "lite-finetune"\nweights = "covos-lite"\nsteps = 7\nseeds = [3, 4]\n'
+        "[set]\ncrops = [[64, 96]]\ncrop_chances = [1.0]\n[variants.base]\n[variants.still]\nmotion_share = 0.0\n"
+        '[variants.fresh]\nrecipe = "lite"\nweights = ""\nsteps = 9\n'
+    )
+    runs = module.plan(path)
+    assert [run.name for run in runs] == [f"{name}-seed{k}" for k in (3, 4) for name in ("base", "still", "fresh")]
+    recipes = {run.name: load_recipe(run.recipe, overrides=run.overrides) for run in runs}
+    still = recipes["still-seed4"]
+    assert (still.steps, still.seed, still.crops, still.motion_share) == (7, 4, ((64, 96),), 0.0)
+    assert still.validate_every == 0
+    assert recipes["base-seed3"].motion_share == load_recipe("lite-finetune").motion_share
+    assert recipes["fresh-seed3"].steps == 9
+    assert [run.weights for run in runs[:3]] == ["covos-lite", "covos-lite", ""]
+    path.write_text("steps = 7\nvariant = 1\n")
+    with pytest.raises(SystemExit, match="unknown: variant"):
+        module.plan(path)
+
+
+@pytest.mark.parametrize("module", ["ablations"], indirect=True)
+def test_the_table_has_means_and_deviations(module: ModuleType) -> None:
+    def result(variant: str, seed: int, j: float) -> dict[str, object]:
+        return {"variant": variant, "seed": seed, "scores": dict.fromkeys(module.COLUMNS, 0.5) | {"J": j}}
+
+    lines = list(module.table([result("a", 0, 0.6), result("b", 0, 0.9), result("a", 1, 0.8)]))
+    assert lines[2].startswith("| a | 2 | 0.700 ± 0.141 | 0.500 ± 0.000 |")
+    assert lines[3].startswith("| b | 1 | 0.900 | 0.500 |")
+
+
+@pytest.mark.parametrize("module", ["attention"], indirect=True)
+def test_attention_that_looks_everywhere_and_at_one_cell(module: ModuleType) -> None:
+    subject = np.zeros((3, 4), np.float32)
+    subject[1, 1:4] = 1
+    subjects = np.zeros((2, 3, 4), np.float32)
+    subjects[0, 0, 0] = subjects[1, 2, 2] = 1
+    maps = np.full((3, 4, 2, 3, 4), 1 / 24, np.float32)
+    frame = Frame(index=0, stem="0", image=np.zeros((48, 64, 3), np.uint8), pts=0, time_base=Fraction(1))
+    look = module.Look(frame=frame, subject=subject, references=(), subjects=subjects, maps=maps)
+    assert look.center() == (1, 2)
+    assert look.entropy() == pytest.approx(1)
+    assert look.on_subject() == pytest.approx(2 / 24)
+    maps[:] = 0
+    maps[..., 1, 2, 2] = 1
+    assert look.entropy() == pytest.approx(0)
+    assert look.on_subject() == pytest.approx(1)
