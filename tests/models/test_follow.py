@@ -28,6 +28,7 @@ def view(network: CovosFollow, frames: int = 1) -> View:
                 torch.randn(frames, 40, 2 * height, 2 * width),
                 torch.randn(frames, 24, 4 * height, 4 * width),
                 torch.randn(frames, 112, height, width),
+                torch.randn(frames, 16, 8 * height, 8 * width),
             )
         )
 

@@ -26,8 +26,8 @@ TOLERANCE = 2e-3
 """Relative, of each value."""
 
 LITE = (
-    "steps=6", "frames_per_step=4", "crop=[64, 96]", "large_crop=[96, 128]", "warmup=2", "validate_every=6",
-    "checkpoint_every=6", "large_share=0.3", "group_sizes=[2, 4]",
+    "steps=6", "frames_per_step=4", "crops=[[64, 96], [96, 128]]", "crop_chances=[0.7, 0.3]", "warmup=2",
+    "validate_every=6", "checkpoint_every=6", "group_sizes=[2, 4]",
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_cosnet(target: str, tmp_path: Path) -> None:
     check(f"cosnet-resnet50 {target}", losses("cosnet-resnet50", overrides, tmp_path, weights=None))
 
 
-@pytest.mark.parametrize("name", ["lite", "lite-video"])
+@pytest.mark.parametrize("name", ["lite", "lite-crowd"])
 def test_covos_lite(name: str, tmp_path: Path) -> None:
     check(name, losses(name, LITE, tmp_path, weights=find_model("covos-lite").path))
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covos.training.lite.compose import EMPTY, OWN_STEP, background_window, cut_out, own_step, paste
+from covos.training.lite.compose import EMPTY, OWN_STEP, background_window, cut_out, own_step, paste, stand_in
 
 
 def test_a_background_window_shows_nothing_of_the_subject() -> None:
@@ -52,6 +52,19 @@ def test_a_subject_may_leave_the_picture() -> None:
     whole = paste(background, subject, alpha, height_share=0.5, center=np.array([0.5, 0.5]))[1].sum()
     half = paste(background, subject, alpha, height_share=0.5, center=np.array([0.0, 0.5]))[1].sum()
     assert half == pytest.approx(whole / 2, rel=0.1)
+
+
+def test_others_stand_in_the_scene() -> None:
+    scene = np.zeros((80, 120, 3), np.uint8)
+    cut = np.full((40, 20, 3), 200, np.uint8), np.ones((40, 20), np.float32)
+    rng = np.random.default_rng(1)
+    assert (stand_in(scene, [], height_share=0.3, rng=rng) == scene).all()
+    one, three = (
+        (stand_in(scene, [cut] * count, height_share=0.3, rng=np.random.default_rng(1)) > 100).mean()
+        for count in (1, 3)
+    )
+    assert 0.01 < one < three
+    assert not scene.any()
 
 
 def test_a_subject_never_rests() -> None:

@@ -25,7 +25,7 @@ def test_a_neighbour_stands_beside_its_frame(tmp_path: Path) -> None:
     seen = set()
     for seed in range(20):
         for index, record in enumerate(video.frames):
-            neighbour = video_neighbour(video, record, rng=np.random.default_rng(seed))
+            neighbour = video_neighbour(video, record, most=1, rng=np.random.default_rng(seed))
             assert neighbour is not None
             other = index + 1 if neighbour.after else index - 1
             np.testing.assert_array_equal(neighbour.image, read_image(video.frames[other]))
@@ -33,9 +33,23 @@ def test_a_neighbour_stands_beside_its_frame(tmp_path: Path) -> None:
     assert seen == {(0, True), (1, False), (1, True), (2, False), (2, True), (3, False)}
 
 
+def test_a_neighbour_may_stand_further_away_where_the_video_goes_on(tmp_path: Path) -> None:
+    (video,) = open_dataset(write_video(tmp_path, 5))
+    pictures = [read_image(record) for record in video.frames]
+    gaps: list[int] = []
+    for seed in range(60):
+        neighbour = video_neighbour(video, video.frames[1], most=3, rng=np.random.default_rng(seed))
+        assert neighbour is not None
+        (other,) = (index for index, picture in enumerate(pictures) if np.array_equal(picture, neighbour.image))
+        assert (other > 1) == neighbour.after
+        gaps.append(abs(other - 1))
+    assert set(gaps) == {1, 2, 3}
+    assert 0.3 < np.mean(np.equal(gaps, 1)) < 0.7
+
+
 def test_a_frame_alone_has_no_neighbour(tmp_path: Path) -> None:
     (video,) = open_dataset(write_video(tmp_path, 1))
-    assert video_neighbour(video, video.frames[0], rng=np.random.default_rng(0)) is None
+    assert video_neighbour(video, video.frames[0], most=3, rng=np.random.default_rng(0)) is None
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from covos.training.registry import load_recipe
 from covos.training.sources import gather
 
 SMALL = (
-    "steps=4", "frames_per_step=2", "group_sizes=[2]", "crop=[64, 96]", "large_crop=[64, 96]", "warmup=1",
+    "steps=4", "frames_per_step=2", "group_sizes=[2]", "crops=[[64, 96]]", "crop_chances=[1.0]", "warmup=1",
     "validate_every=2", "checkpoint_every=2", "paste_share=0.3",
 )  # fmt: skip
 

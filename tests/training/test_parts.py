@@ -10,8 +10,8 @@ from torch import nn
 
 from covos.models.coattention import Memory
 from covos.training.ema import make_average, update_average
-from covos.training.lite.augment import Framing, Neighbour, draw_framing, draw_view
-from covos.training.lite.losses import read_mask_bce, soft_iou, weighted_bce
+from covos.training.lite.augment import Framing, Neighbour, draw_framing, draw_view, spoil
+from covos.training.lite.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
 from covos.training.lite.step import siblings
 from covos.training.schedule import rate_at
 
@@ -106,14 +106,46 @@ def test_views_keep_picture_and_mask_together(seed: int) -> None:
         rng=rng,
     )
     assert view.image.shape == (64, 96, 3)
-    assert view.target.shape == view.weight.shape == (16, 24)
+    assert view.target.shape == view.weight.shape == (32, 48)
     assert 0 <= view.target.min() <= view.target.max() <= 1
-    cells = view.image.mean(axis=2).reshape(16, 4, 24, 4).mean(axis=(1, 3))
+    cells = view.image.mean(axis=2).reshape(32, 2, 48, 2).mean(axis=(1, 3))
     sure = (view.target < 0.01) | (view.target > 0.99)
     bright, dark = cells[sure & (view.target > 0.5)], cells[sure & (view.target < 0.5)]
     if len(bright) and len(dark):
         assert np.median(bright) > np.median(dark) + 60
     assert (view.weight == 1).all()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_spoiled_picture_tells_less(seed: int) -> None:
+    """Blurred and coarse pictures lose their detail, dim ones their light, others drown in noise; no mask moves."""
+    image = np.random.default_rng(0).integers(0, 255, (64, 96, 3), dtype=np.uint8)
+    bad = spoil(image, rng=np.random.default_rng(seed))
+    assert bad.shape == image.shape
+    assert bad.dtype == np.uint8
+    detail = bad.astype(float).std() < 0.6 * image.astype(float).std()
+    noise = np.abs(bad.astype(float) - image).mean() > 3
+    assert detail or noise
+    plain, mask = disk()
+    views = []
+    for spoiled in (False, True):
+        rng = np.random.default_rng(seed)
+        framing = draw_framing(rng, zoom=(0.9, 1.0))
+        valid = np.ones(mask.shape, bool)
+        views.append(
+            draw_view(plain, mask, valid, neighbour=None, framing=framing, size=(64, 96), spoiled=spoiled, rng=rng)
+        )
+    np.testing.assert_array_equal(views[0].target, views[1].target)
+    assert (views[0].image != views[1].image).any()
+
+
+def test_a_contour_weighs_more_than_the_inside() -> None:
+    target = torch.zeros(1, 1, 64, 64)
+    target[..., :32] = 1
+    weight = contour_weight(target, strength=3.0)[0, 0]
+    assert weight[32, 31] == pytest.approx(1 + 3 * 7 / 15, abs=1e-4)
+    assert weight[32, 8] == weight[32, 56] == 1
+    assert (contour_weight(target, strength=0.0) == 1).all()
 
 
 def test_void_has_no_weight() -> None:
@@ -166,7 +198,7 @@ def test_a_view_sees_the_motion_through_its_own_window() -> None:
             rng=np.random.default_rng(5),
         )
         assert view.motion.shape == (32, 48, 4)
-        return float(view.motion[..., 0][view.target > 0.9].mean())
+        return float(view.motion[..., 0][view.target[::2, ::2] > 0.9].mean())
 
     assert speed(moved, image, after=False, flip=False) > 0.5
     assert speed(moved, image, after=False, flip=True) < -0.5

@@ -16,17 +16,13 @@ def test_every_packaged_recipe_loads() -> None:
 
 
 def test_overrides_replace_fields() -> None:
-    recipe = load_recipe("lite", overrides=("steps=10", "crop=[64, 96]", "learning_rate=1", "group_sizes=[2]"))
+    overrides = ("steps=10", "crops=[[64, 96]]", "crop_chances=[1]", "learning_rate=1", "group_sizes=[2]")
+    recipe = load_recipe("lite", overrides=overrides)
     assert recipe.steps == 10
-    assert recipe.crop == (64, 96)
+    assert recipe.crops == ((64, 96),)
+    assert recipe.crop_chances == (1.0,)
     assert recipe.learning_rate == 1.0
     assert recipe.group_sizes == (2,)
-
-
-def test_the_large_crop_comes_last() -> None:
-    recipe = load_recipe("lite", overrides=("steps=10", "large_share=0.3"))
-    framings = [recipe.framing_at(step) for step in range(10)]
-    assert framings == [(recipe.crop, recipe.zoom)] * 7 + [(recipe.large_crop, recipe.large_zoom)] * 3
 
 
 @pytest.mark.parametrize(
@@ -38,8 +34,13 @@ def test_the_large_crop_comes_last() -> None:
         ("steps=true", "should be int"),
         ("steps=0", "1 or more"),
         ("stepps=3", "unknown fields: stepps"),
-        ("crop=[190, 320]", "multiples of 32"),
-        ("crop=[192]", "should be"),
+        ("crops=[[190, 320]]", "multiples of 32"),
+        ("crops=[[192]]", "should be"),
+        ("crops=[192, 320]", "should be"),
+        ("crop_chances=[0.5, 0.5]", "3 crops"),
+        ("crop_chances=[0.5, 0.5, 0.5]", "1 in all"),
+        ("bystanders=-1", "0 or more"),
+        ("motion_gap=0", "1 or more"),
         ("zoom=[1.2, 0.5]", "range"),
         ("zoom=['a', 'b']", "should be"),
         ("group_sizes=[3]", "whole groups"),
