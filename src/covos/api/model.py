@@ -95,6 +95,7 @@ class Model:
         *,
         follower: str | Path = DEFAULT_FOLLOWER,
         memory: int = DEFAULT_BETWEEN,
+        prompter: str | Path = "auto",
         frame_rate: Fraction | int | None = None,
     ) -> Session:
         """Open a video to follow objects in that the user shows.
@@ -103,6 +104,8 @@ class Model:
             source: A video, a folder of frames, a glob of images or one image.
             follower: The covos-follow that was trained on this model's features: a name, or a ``.safetensors`` file.
             memory: Frames that are remembered between the prompted ones and the latest.
+            prompter: What makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a
+                ``.safetensors`` file; or ``"auto"`` (see `covos.api.prompters.choose_prompter`).
             frame_rate: Of a folder of frames or a glob, in frames a second; 25 if not given.
 
         Returns:
@@ -118,7 +121,8 @@ class Model:
 
         find_follower(follower, encoder=self.entry)
         check_memory(memory)
-        return Session(open_source(source, frame_rate=frame_rate), load=lambda: self, follower=follower, memory=memory)
+        opened = open_source(source, frame_rate=frame_rate)
+        return Session(opened, load=lambda: self, follower=follower, memory=memory, prompter=prompter)
 
     def stream(
         self,

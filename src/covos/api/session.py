@@ -15,11 +15,11 @@ from covos.api.mask_prompt import MaskPrompt
 from covos.api.output import Origin
 from covos.api.passes import Direction, ForwardPass, choose_direction, follow, follow_to
 from covos.api.pointing import Pointing, as_boxes, as_points
+from covos.api.prompters import AUTO, ChosenPrompter, choose_prompter
 from covos.api.prompts import Prompts, as_mask
 from covos.api.segmentation import Segmentation
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
-from covos.engines.prompter import GrabCutPrompter
 from covos.errors import UsageError
 from covos.masks import decode
 from covos.media import Source
@@ -48,6 +48,7 @@ class Session:
         load: Gives the model, when it is first needed.
         follower: A covos-follow: a name, or a ``.safetensors`` file.
         memory: Frames that are remembered between the prompted ones and the latest.
+        prompter: What makes masks of points and boxes; see `covos.api.prompters.choose_prompter`.
 
     Raises:
         UsageError: ``memory`` is out of range.
@@ -60,6 +61,7 @@ class Session:
         load: Callable[[], Model],
         follower: str | Path = DEFAULT_FOLLOWER,
         memory: int = DEFAULT_BETWEEN,
+        prompter: str | Path = AUTO,
     ) -> None:
         check_memory(memory)
         self.source = source
@@ -69,6 +71,8 @@ class Session:
         self._memory = memory
         self._model: Model | None = None
         self._engine: FollowEngine | None = None
+        self._prompter = prompter
+        self._chosen: ChosenPrompter | None = None
         self._desk: Desk | None = None
         self._forward = ForwardPass(source)
         self._latest: Segmentation | None = None
@@ -321,6 +325,7 @@ class Session:
             direction=self.direction(direction),
             memory=self._memory,
             prompts=self.prompts.describe(),
+            **({} if self._chosen is None else {"prompter": dict(self._chosen.described)}),
             **settings,
         )
 
@@ -350,8 +355,11 @@ class Session:
 
     def _make_mask(self, identity: int, pointing: Pointing, *, followed: MaskArray | None) -> ObjectMask:
         if self._desk is None:
-            engine = self._model_now().engine
-            self._desk = Desk(self.source, engine=engine, prompter=GrabCutPrompter(engine))
+            model = self._model_now()
+            # Another kind of model has not the features that are asked for.
+            find_follower(self._follower, encoder=model.entry)
+            self._chosen = choose_prompter(self._prompter, model=model)
+            self._desk = Desk(self.source, engine=model.engine, prompter=self._chosen.prompter)
         return self._desk.answer(self.prompts, identity, pointing, followed=followed)
 
     def _found(self, frame: int, identity: int) -> MaskArray | None:

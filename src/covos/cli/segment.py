@@ -38,6 +38,7 @@ def segment(
     direction: options.Direction = "auto",
     memory: options.Memory = 5,
     follower: options.Follower = "covos-follow",
+    prompter: options.Prompter = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     frame_rate: options.FrameRate = None,
@@ -70,6 +71,7 @@ def segment(
         direction=direction,
         memory=memory,
         follower=follower,
+        prompter=prompter,
     )
     outcomes = []
     results = segment_to_folders(
