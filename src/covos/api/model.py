@@ -117,7 +117,8 @@ class Model:
             CheckpointError: The follower was trained on the features of another model.
             EnvironmentProblem: Its weights are not there.
         """
-        from covos.api.session import Session, check_memory
+        from covos.api.passes import check_memory
+        from covos.api.session import Session
 
         find_follower(follower, encoder=self.entry)
         check_memory(memory)

@@ -13,13 +13,13 @@ import numpy as np
 from covos.api.answering import Desk, ObjectMask
 from covos.api.mask_prompt import MaskPrompt
 from covos.api.output import Origin
-from covos.api.passes import Direction, ForwardPass, choose_direction, follow, follow_to
+from covos.api.passes import Direction, ForwardPass, check_memory, choose_direction, follow, follow_to
 from covos.api.pointing import Pointing, as_boxes, as_points
 from covos.api.prompters import AUTO, ChosenPrompter, choose_prompter
 from covos.api.prompts import Prompts, as_mask
 from covos.api.segmentation import Segmentation
 from covos.engines.follow import FollowEngine
-from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
+from covos.engines.memory import DEFAULT_BETWEEN
 from covos.errors import UsageError
 from covos.masks import decode
 from covos.media import Source
@@ -76,6 +76,7 @@ class Session:
         self._desk: Desk | None = None
         self._forward = ForwardPass(source)
         self._latest: Segmentation | None = None
+        self._removed: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -232,7 +233,7 @@ class Session:
         Raises:
             UsageError: The frame does not exist.
         """
-        self.prompts.check_place(frame, self.objects[0] if self.objects else 1)
+        self.prompts.check_frame(frame)
         labels = np.zeros((self.source.info.height, self.source.info.width), np.uint8)
         for identity in self.objects:
             if self.prompts.get(frame, identity) is None and (found := self._found(frame, identity)) is not None:
@@ -264,6 +265,7 @@ class Session:
             UsageError: There is none of this id.
         """
         self.prompts.remove(object_id)
+        self._removed.add(object_id)
 
     def undo(self) -> None:
         """Take back the latest prompt, confirmation or removal.
@@ -298,6 +300,7 @@ class Session:
         self._latest = Segmentation(
             info=self.source.info, health=self.source.health, origin=self.origin(direction), frames=frames
         )
+        self._removed.clear()
         return self._latest
 
     def stream(self, direction: Direction = "auto") -> Iterator[FrameResult]:
@@ -364,7 +367,8 @@ class Session:
 
     def _found(self, frame: int, identity: int) -> MaskArray | None:
         """The mask that the latest `propagate` found."""
-        if self._latest is None or identity not in self.objects:
+        # An id may have become another object's since.
+        if self._latest is None or identity not in self.objects or identity in self._removed:
             return None
         found = next((each.objects for each in self._latest if each.index == frame), {})
         return decode(found[identity]) if identity in found else None
@@ -380,17 +384,3 @@ class Session:
             network = build_follower(entry, encoder=model.entry).to(model.device)
             self._engine = FollowEngine(model.engine, network)
         return self._engine
-
-
-def check_memory(count: int) -> None:
-    """Refuse a size of the memory that makes no sense.
-
-    Raises:
-        UsageError: It is negative or above `MAX_BETWEEN`.
-    """
-    if not 0 <= count <= MAX_BETWEEN:
-        raise UsageError(
-            f"memory = {count}",
-            why="time and room grow with the remembered frames",
-            fix=f"use 0 to {MAX_BETWEEN}; {DEFAULT_BETWEEN} is the default",
-        )
