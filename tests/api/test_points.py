@@ -206,6 +206,20 @@ def test_refusals_come_before_the_model(clip: Path) -> None:
         assert len(session.shown) == 2
 
 
+def test_an_id_that_was_freed_brings_nothing_of_the_old_object(model: Model, random_follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=random_follower) as session:
+        session.add_mask(0, 1, mask=far())
+        assert session.propagate("forward")[1].objects
+        assert session.preview(1).any()
+        session.remove(1)
+        assert not session.preview(1).any()
+        assert session.add_points(0, points=ON).object == 1
+        assert not session.preview(1).any()
+        session.add_points(1, 1, points=[(10, 20)])
+        assert session.shown[1].pointed is not None
+        assert session.shown[1].pointed.corrects == ""
+
+
 def test_the_same_point_again(model: Model, random_follower: Path, clip: Path) -> None:
     with model.session(clip, follower=random_follower) as session:
         session.add_points(0, points=ON)

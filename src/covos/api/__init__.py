@@ -1,5 +1,6 @@
 """The public functions: load a model, segment a source, keep and save the result."""
 
+from covos.api.answering import ObjectMask
 from covos.api.convert import convert
 from covos.api.functions import segment, stream
 from covos.api.loading import load_result
@@ -12,6 +13,7 @@ from covos.outputs import FrameMask
 __all__ = [
     "FrameMask",
     "Model",
+    "ObjectMask",
     "Saved",
     "Segmentation",
     "Session",

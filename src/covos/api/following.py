@@ -14,6 +14,7 @@ from covos.api.model import Model
 from covos.api.passes import Direction
 from covos.api.pointing import Pointing, as_boxes, as_points, point_name, together
 from covos.api.prompt_file import MaskFile, read_prompt_file
+from covos.api.prompters import AUTO
 from covos.api.session import Session
 from covos.engines.memory import DEFAULT_BETWEEN
 from covos.errors import UsageError
@@ -41,12 +42,14 @@ class Following:
         direction: See `covos.api.session.Direction`.
         memory: See `Session`.
         follower: See `Session`.
+        prompter: See `Session`.
     """
 
     show: Callable[[Session], None]
     direction: Direction = "auto"
     memory: int = DEFAULT_BETWEEN
     follower: str | Path = DEFAULT_FOLLOWER
+    prompter: str | Path = AUTO
 
     def open(self, source: Source, *, load: Callable[[], Model]) -> Session:
         """A session with all prompts in it; the model is not loaded yet.
@@ -55,7 +58,7 @@ class Following:
             AnnotationError: A mask cannot be read or does not fit.
             UsageError: A prompt or value makes no sense.
         """
-        session = Session(source, load=load, follower=self.follower, memory=self.memory)
+        session = Session(source, load=load, follower=self.follower, memory=self.memory, prompter=self.prompter)
         self.show(session)
         session.direction(self.direction)
         return session

@@ -10,6 +10,7 @@ from pathlib import Path
 from covos.api.discovering import Discovering, Objects, check_objects
 from covos.api.following import Following, Masks, Rows, refuse_refinement, show_all
 from covos.api.model import Model, load_model
+from covos.api.prompters import AUTO
 from covos.api.segmentation import Segmentation
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.errors import UsageError
@@ -37,6 +38,7 @@ def segment(
     prompts: str | os.PathLike[str] | None = None,
     resize_masks: bool = False,
     follower: str | Path = DEFAULT_FOLLOWER,
+    prompter: str | Path = AUTO,
     device: str = "auto",
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
@@ -62,6 +64,7 @@ def segment(
         prompts: Likewise, by what a prompt file lists (see `covos.api.prompt_file`).
         resize_masks: Whether masks of another size than their frame are resized (nearest neighbour).
         follower: What follows; see `Model.session`.
+        prompter: What makes masks of points and boxes; see `Model.session`.
         device: See `load_model`.
         precision: See `load_model`.
         frame_rate: Of a folder of frames or a glob, in frames a second; 25 if not given.
@@ -88,7 +91,7 @@ def segment(
             return Segmentation(info=opened.info, health=opened.health, origin=origin, frames=kept)
         if show is not None:
             refuse_refinement(refine)
-            return Following(show=show, follower=follower).open(opened, load=load).propagate()
+            return Following(show=show, follower=follower, prompter=prompter).open(opened, load=load).propagate()
         loaded = load()
         results = loaded.stream(
             opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine
@@ -113,6 +116,7 @@ def stream(
     prompts: str | os.PathLike[str] | None = None,
     resize_masks: bool = False,
     follower: str | Path = DEFAULT_FOLLOWER,
+    prompter: str | Path = AUTO,
     device: str = "auto",
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
@@ -139,7 +143,7 @@ def stream(
         return _closing(opened, finding.found(discovering.most, references=references))
     if show is not None:
         refuse_refinement(refine)
-        session = Following(show=show, follower=follower).open(opened, load=load)
+        session = Following(show=show, follower=follower, prompter=prompter).open(opened, load=load)
         return _closing(opened, session.stream())
     results = load().stream(opened, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
     return _closing(opened, results)

@@ -96,6 +96,7 @@ class Model:
         *,
         follower: str | Path = DEFAULT_FOLLOWER,
         memory: int = DEFAULT_BETWEEN,
+        prompter: str | Path = "auto",
         frame_rate: Fraction | int | None = None,
     ) -> Session:
         """Open a video to follow objects in that the user shows.
@@ -104,6 +105,8 @@ class Model:
             source: A video, a folder of frames, a glob of images or one image.
             follower: The covos-follow that was trained on this model's features: a name, or a ``.safetensors`` file.
             memory: Frames that are remembered between the prompted ones and the latest.
+            prompter: What makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a
+                ``.safetensors`` file; or ``"auto"`` (see `covos.api.prompters.choose_prompter`).
             frame_rate: Of a folder of frames or a glob, in frames a second; 25 if not given.
 
         Returns:
@@ -115,11 +118,13 @@ class Model:
             CheckpointError: The follower was trained on the features of another model.
             EnvironmentProblem: Its weights are not there.
         """
-        from covos.api.session import Session, check_memory
+        from covos.api.passes import check_memory
+        from covos.api.session import Session
 
         find_follower(follower, encoder=self.entry)
         check_memory(memory)
-        return Session(open_source(source, frame_rate=frame_rate), load=lambda: self, follower=follower, memory=memory)
+        opened = open_source(source, frame_rate=frame_rate)
+        return Session(opened, load=lambda: self, follower=follower, memory=memory, prompter=prompter)
 
     def stream(
         self,

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias, get_args
 
 from covos.api.prompts import Prompts
 from covos.engines.follow import FollowEngine, Given
+from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
 from covos.engines.motion import Observed
 from covos.engines.spool import Spool
 from covos.engines.trail import Trail
@@ -146,3 +147,17 @@ def _blocks(source: Source, engine: FollowEngine, *, last: int) -> Iterator[Sequ
         wanted = range(start, min(start + BLOCK, last + 1))
         pictures = source.select(engine.eyes.needed(wanted, frame_count=source.info.frame_count))
         yield list(engine.eyes.observe(pictures, wanted=wanted))
+
+
+def check_memory(count: int) -> None:
+    """Refuse a size of the memory that makes no sense.
+
+    Raises:
+        UsageError: It is negative or above `MAX_BETWEEN`.
+    """
+    if not 0 <= count <= MAX_BETWEEN:
+        raise UsageError(
+            f"memory = {count}",
+            why="time and room grow with the remembered frames",
+            fix=f"use 0 to {MAX_BETWEEN}; {DEFAULT_BETWEEN} is the default",
+        )

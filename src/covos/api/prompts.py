@@ -69,11 +69,11 @@ class Prompts:
         """The prompt of an object on a frame, if there is one."""
         return self._states[-1].get((frame, identity))
 
-    def check_place(self, frame: int, identity: int | None) -> int:
-        """Refuse a frame or an id that cannot be; the next free id in place of None.
+    def check_frame(self, frame: int) -> None:
+        """Refuse a frame that does not exist.
 
         Raises:
-            UsageError: See above, or there would be more frames or objects than can be.
+            UsageError: See above.
         """
         if not 0 <= frame < self.info.frame_count:
             raise UsageError(
@@ -81,6 +81,14 @@ class Prompts:
                 why=f"{self.info.path} has {self.info.frame_count} frames, numbered from 0",
                 fix=f"give one of 0 to {self.info.frame_count - 1}",
             )
+
+    def check_place(self, frame: int, identity: int | None) -> int:
+        """Refuse a frame or an id that cannot be; the next free id in place of None.
+
+        Raises:
+            UsageError: See above, or there would be more frames or objects than can be.
+        """
+        self.check_frame(frame)
         chosen = max(self.objects, default=0) + 1 if identity is None else identity
         if not 1 <= chosen <= MAX_ID:
             raise UsageError(

@@ -13,16 +13,16 @@ import numpy as np
 from covos.api.answering import Desk, ObjectMask
 from covos.api.mask_prompt import MaskPrompt
 from covos.api.output import Origin
-from covos.api.passes import Direction, ForwardPass, choose_direction, follow, follow_to
+from covos.api.passes import Direction, ForwardPass, check_memory, choose_direction, follow, follow_to
 from covos.api.pointing import Pointing, as_boxes, as_points
+from covos.api.prompters import AUTO, ChosenPrompter, choose_prompter
 from covos.api.prompts import Prompts, as_mask
 from covos.api.segmentation import Segmentation
 from covos.engines.calibration import Calibration
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.follow import FollowEngine
-from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
-from covos.engines.prompter import GrabCutPrompter
+from covos.engines.memory import DEFAULT_BETWEEN
 from covos.errors import UsageError
 from covos.masks import decode
 from covos.media import Source
@@ -52,6 +52,7 @@ class Session:
         load: Gives the model, when it is first needed.
         follower: A covos-follow: a name, or a ``.safetensors`` file.
         memory: Frames that are remembered between the prompted ones and the latest.
+        prompter: What makes masks of points and boxes; see `covos.api.prompters.choose_prompter`.
 
     Raises:
         UsageError: ``memory`` is out of range.
@@ -64,6 +65,7 @@ class Session:
         load: Callable[[], Model],
         follower: str | Path = DEFAULT_FOLLOWER,
         memory: int = DEFAULT_BETWEEN,
+        prompter: str | Path = AUTO,
     ) -> None:
         check_memory(memory)
         self.source = source
@@ -73,9 +75,12 @@ class Session:
         self._memory = memory
         self._model: Model | None = None
         self._engine: FollowEngine | None = None
+        self._prompter = prompter
+        self._chosen: ChosenPrompter | None = None
         self._desk: Desk | None = None
         self._forward = ForwardPass(source)
         self._latest: Segmentation | None = None
+        self._removed: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
@@ -237,7 +242,7 @@ class Session:
         Raises:
             UsageError: The frame does not exist.
         """
-        self.prompts.check_place(frame, self.objects[0] if self.objects else 1)
+        self.prompts.check_frame(frame)
         labels = np.zeros((self.source.info.height, self.source.info.width), np.uint8)
         for identity in self.objects:
             if self.prompts.get(frame, identity) is None and (found := self._found(frame, identity)) is not None:
@@ -301,6 +306,7 @@ class Session:
             UsageError: There is none of this id.
         """
         self.prompts.remove(object_id)
+        self._removed.add(object_id)
 
     def undo(self) -> None:
         """Take back the latest prompt, confirmation or removal.
@@ -335,6 +341,7 @@ class Session:
         self._latest = Segmentation(
             info=self.source.info, health=self.source.health, origin=self.origin(direction), frames=frames
         )
+        self._removed.clear()
         return self._latest
 
     def stream(self, direction: Direction = "auto") -> Iterator[FrameResult]:
@@ -362,6 +369,7 @@ class Session:
             direction=self.direction(direction),
             memory=self._memory,
             prompts=self.prompts.describe(),
+            **({} if self._chosen is None else {"prompter": dict(self._chosen.described)}),
             **settings,
         )
 
@@ -399,13 +407,17 @@ class Session:
 
     def _make_mask(self, identity: int, pointing: Pointing, *, followed: MaskArray | None) -> ObjectMask:
         if self._desk is None:
-            engine = self._model_now().engine
-            self._desk = Desk(self.source, engine=engine, prompter=GrabCutPrompter(engine))
+            model = self._model_now()
+            # Another kind of model has not the features that are asked for.
+            find_follower(self._follower, encoder=model.entry)
+            self._chosen = choose_prompter(self._prompter, model=model)
+            self._desk = Desk(self.source, engine=model.engine, prompter=self._chosen.prompter)
         return self._desk.answer(self.prompts, identity, pointing, followed=followed)
 
     def _found(self, frame: int, identity: int) -> MaskArray | None:
         """The mask that the latest `propagate` found."""
-        if self._latest is None or identity not in self.objects:
+        # An id may have become another object's since.
+        if self._latest is None or identity not in self.objects or identity in self._removed:
             return None
         found = next((each.objects for each in self._latest if each.index == frame), {})
         return decode(found[identity]) if identity in found else None
@@ -423,17 +435,3 @@ class Session:
             calibration = Calibration.from_card(entry.card.calibration)
             self._engine = FollowEngine(model.engine, network, calibration=calibration)
         return self._engine
-
-
-def check_memory(count: int) -> None:
-    """Refuse a size of the memory that makes no sense.
-
-    Raises:
-        UsageError: It is negative or above `MAX_BETWEEN`.
-    """
-    if not 0 <= count <= MAX_BETWEEN:
-        raise UsageError(
-            f"memory = {count}",
-            why="time and room grow with the remembered frames",
-            fix=f"use 0 to {MAX_BETWEEN}; {DEFAULT_BETWEEN} is the default",
-        )

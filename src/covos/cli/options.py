@@ -121,6 +121,13 @@ Memory: TypeAlias = Annotated[int, typer.Option(help="Frames that following reme
 Follower: TypeAlias = Annotated[
     str, typer.Option(help="What follows: a name, or a .safetensors file that belongs to the model.")
 ]
+Prompter: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        help="What makes masks of points and boxes: grabcut, covos-prompt, or a .safetensors file of one; auto takes "
+        "what is preferred, and grabcut where that is not there."
+    ),
+]
 Follow: TypeAlias = Annotated[
     bool | None,
     typer.Option(

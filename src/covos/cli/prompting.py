@@ -31,6 +31,7 @@ def following(
     direction: Literal["auto", "forward", "backward", "both"],
     memory: int,
     follower: str,
+    prompter: str = "auto",
 ) -> Following | None:
     """What to follow; None if nothing is shown.
 
@@ -40,6 +41,7 @@ def following(
     """
     from covos.api.following import Following, show_files
     from covos.api.prompt_file import read_prompt_file
+    from covos.api.prompters import AUTO
     from covos.engines.memory import DEFAULT_BETWEEN
     from covos.models.registry import DEFAULT_FOLLOWER
 
@@ -50,9 +52,14 @@ def following(
                 f"--direction {direction}": direction != "auto",
                 f"--memory {memory}": memory != DEFAULT_BETWEEN,
                 f"--follower {follower}": follower != DEFAULT_FOLLOWER,
+                f"--prompter {prompter}": prompter != AUTO,
             }
         )
         return None
+    if prompter != AUTO and not (points or not_points or boxes or prompts):
+        raise UsageError(
+            f"--prompter {prompter} without a point or a box", why="it would have nothing to do", fix="leave it out"
+        )
     if len(inputs) > 1:
         raise UsageError(
             f"objects are shown for {len(inputs)} inputs",
@@ -67,7 +74,7 @@ def following(
         files += listed.masks
         pointings += listed.pointings
     show = show_files(files, pointings=pointings, resize=resize)
-    return Following(show=show, direction=direction, memory=memory, follower=follower)
+    return Following(show=show, direction=direction, memory=memory, follower=follower, prompter=prompter)
 
 
 def mask_file(text: str) -> MaskFile:

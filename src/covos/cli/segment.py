@@ -39,6 +39,7 @@ def segment(
     direction: options.Direction = "auto",
     memory: options.Memory = 5,
     follower: options.Follower = "covos-follow",
+    prompter: options.Prompter = "auto",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     frame_rate: options.FrameRate = None,
@@ -72,6 +73,7 @@ def segment(
         direction=direction,
         memory=memory,
         follower=follower,
+        prompter=prompter,
     )
     find = discovering(objects, shown=follow is not None, references=references, memory=memory, follower=follower)
     outcomes = []

@@ -1,0 +1,61 @@
+"""Who answers when a user points."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from covos.api.model import Model
+from covos.engines.defaults import PREFERRED_PROMPTER
+from covos.engines.prompt_network import NetworkPrompter
+from covos.engines.prompter import GrabCutPrompter, Prompter
+from covos.errors import CheckpointError, EnvironmentProblem
+from covos.models.registry import build_prompter, find_prompter
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenPrompter:
+    """A prompter, and what a report says of it.
+
+    Attributes:
+        prompter: Makes the masks.
+        described: Its name; the hash of its weights, if it has any; and, where it answers in place of another, of
+            which and why.
+    """
+
+    prompter: Prompter
+    described: Mapping[str, str]
+
+
+def choose_prompter(name: str | Path, *, model: Model) -> ChosenPrompter:
+    """Find and load a prompter.
+
+    Args:
+        name: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors`` file; or ``"auto"``: the one that
+            `covos.engines.defaults` prefers, and GrabCut if its weights are not there or belong to another model.
+        model: A covos-lite, whose features it works on.
+
+    Raises:
+        UsageError: It is another kind of network, or unknown.
+        CheckpointError: It was trained on the features of another model, or its file is damaged.
+        EnvironmentProblem: Its weights are not there.
+    """
+    grabcut = GrabCutPrompter(model.engine)
+    wanted = PREFERRED_PROMPTER if str(name) == AUTO else name
+    if str(wanted) == grabcut.name:
+        return ChosenPrompter(prompter=grabcut, described={"name": grabcut.name})
+    try:
+        entry = find_prompter(wanted, encoder=model.entry)
+    except (CheckpointError, EnvironmentProblem) as missing:
+        if str(name) != AUTO:
+            raise
+        why = {"name": grabcut.name, "instead_of": str(wanted), "why": f"{missing.what}: {missing.why}"}
+        return ChosenPrompter(prompter=grabcut, described=why)
+    network = build_prompter(entry, encoder=model.entry).to(model.device)
+    return ChosenPrompter(
+        prompter=NetworkPrompter(model.engine, network),
+        described={"name": entry.name, "sha256": entry.card.sha256},
+    )

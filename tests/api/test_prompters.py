@@ -1,0 +1,86 @@
+"""Which prompter answers, and that a report says so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from covos.api import Model, load_model
+from covos.api.prompters import choose_prompter
+from covos.engines.prompt_network import NetworkPrompter
+from covos.engines.prompter import GrabCutPrompter
+from covos.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.models import registry
+from covos.models.card import Card
+from covos.models.prompt import CovosPrompt
+from covos.models.weights_file import save_weights
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model(device="cpu", precision="fp32")
+
+
+@pytest.fixture
+def without_network(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that came without covos-prompt, and would prefer it."""
+    monkeypatch.setattr(registry, "list_models", lambda: (model.entry,))
+    monkeypatch.setattr("covos.api.prompters.PREFERRED_PROMPTER", "covos-prompt")
+
+
+def random_prompter(path: Path, *, encoder: str) -> Path:
+    torch.manual_seed(0)
+    card = Card(
+        name="covos-prompt",
+        architecture="prompt",
+        version="0",
+        commit="",
+        recipe={"encoder_sha256": encoder},
+        data=(),
+        scores={},
+        licence="none",
+    )
+    save_weights(path, CovosPrompt(), card=card)
+    return path
+
+
+def test_grabcut_needs_no_weights(model: Model) -> None:
+    chosen = choose_prompter("grabcut", model=model)
+    assert isinstance(chosen.prompter, GrabCutPrompter)
+    assert chosen.described == {"name": "grabcut"}
+
+
+@pytest.mark.usefixtures("without_network")
+def test_grabcut_stands_in_for_what_is_not_there_and_says_so(model: Model) -> None:
+    chosen = choose_prompter("auto", model=model)
+    assert isinstance(chosen.prompter, GrabCutPrompter)
+    assert chosen.described["name"] == "grabcut"
+    assert chosen.described["instead_of"] == "covos-prompt"
+    assert "the weights of covos-prompt are not there" in chosen.described["why"]
+
+
+@pytest.mark.usefixtures("without_network")
+def test_what_is_asked_for_by_name_is_not_replaced(model: Model, tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentProblem, match="the weights of covos-prompt are not there"):
+        choose_prompter("covos-prompt", model=model)
+    with pytest.raises(UsageError, match="covos-lite cannot understand clicks"):
+        choose_prompter("covos-lite", model=model)
+    with pytest.raises(CheckpointError, match="does not belong to covos-lite"):
+        choose_prompter(random_prompter(tmp_path / "other.safetensors", encoder="0" * 64), model=model)
+
+
+def test_a_network_answers_in_a_session_and_in_its_report(
+    model: Model, random_follower: Path, clip: Path, tmp_path: Path
+) -> None:
+    weights = random_prompter(tmp_path / "prompt.safetensors", encoder=model.entry.card.sha256)
+    assert isinstance(choose_prompter(weights, model=model).prompter, NetworkPrompter)
+    with model.session(clip, follower=random_follower, prompter=weights) as session:
+        answer = session.add_points(0, points=[(8, 20)])
+        assert answer.prompter == "covos-prompt"
+        assert answer.mask[20, 8]
+        settings = session.origin().settings
+    assert settings["prompts"][0]["prompter"] == "covos-prompt"
+    assert settings["prompter"]["name"] == "covos-prompt"
+    assert len(settings["prompter"]["sha256"]) == 64
