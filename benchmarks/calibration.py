@@ -27,7 +27,7 @@ from torch import Tensor
 
 from covos.api import load_model
 from covos.data import open_collection, open_dataset, read_foreground, read_image
-from covos.engines.calibration import Calibration, Signals, fit
+from covos.engines.calibration import Calibration, Signals, fitted
 from covos.engines.discover import masks_of
 from covos.engines.follow import FollowEngine, at_stride
 from covos.engines.follower import Finding
@@ -86,10 +86,11 @@ def main() -> None:
 
 
 def _fitted(cases: list[Case]) -> Calibration:
-    signals = np.array([case.signals for case in cases], np.float64)
-    quality = np.array([case.own if case.visible else 0.0 for case in cases])
-    absent = np.array([not case.visible for case in cases], np.float64)
-    return Calibration(jaccard=fit(signals, quality, rising=True), absent=fit(signals, absent, rising=False))
+    return fitted(
+        np.array([case.signals for case in cases], np.float64),
+        np.array([case.own for case in cases]),
+        np.array([case.visible for case in cases]),
+    )
 
 
 def _followed(clips: Iterable[Clip], engine: FollowEngine) -> Iterator[Case]:
