@@ -87,6 +87,27 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path, capsys: Capture, attack
     assert not marker.exists()
 
 
+def test_a_text_file_is_told_by_how_it_begins(tmp_path: Path, capsys: Capture) -> None:
+    source = tmp_path / "notes.pth"
+    source.write_text("hello")
+    assert convert(source, capsys) == (
+        3,
+        [
+            f"error: {source} is no PyTorch checkpoint",
+            "  why: it begins with b'hello', neither a zip file nor a pickle",
+            "  fix: give a file that torch.save wrote, usually a .pth",
+        ],
+    )
+
+
+def test_a_download_that_broke_off_is_told_to_be_cut_short(tmp_path: Path, capsys: Capture) -> None:
+    source = tmp_path / "cut.pth"
+    torch.save({"w": torch.zeros(3000)}, source)
+    source.write_bytes(source.read_bytes()[:5000])
+    _, lines = convert(source, capsys)
+    assert lines[1] == "  why: it ends before its table of contents: it was cut short"
+
+
 @pytest.mark.parametrize("verb", ["convert", "segment"])
 def test_the_program_does_not_run_it_either(tmp_path: Path, clip: Path, verb: str) -> None:
     """As a process of its own; in weights that call themselves safetensors, with a card that fits, too."""

@@ -149,3 +149,12 @@ def test_nothing_to_do_shows_the_help(capsys: pytest.CaptureFixture[str], line: 
     captured = capsys.readouterr()
     assert "Usage: covos" in captured.out
     assert captured.err == ""
+
+
+def test_a_word_that_is_no_choice_is_answered_with_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["segment", "clip.mp4", "-o", "out", "--refine", "foo"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "error: --refine foo",
+        "  why: it is none of the choices",
+        "  fix: use one of: none, guided, crf",
+    ]

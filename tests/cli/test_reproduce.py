@@ -43,7 +43,7 @@ def run(davis: Path, out: Path, *more: str) -> int:
 def test_a_benchmark_in_one_command_beside_published_rows(davis: Path, tmp_path: Path, capsys: Capture) -> None:
     assert run(davis, tmp_path / "out") == 0
     first = capsys.readouterr().out
-    row = re.search(r"^covos-lite +([\d.]+) +([\d.]+) +([\d.]+)  this run, 1 sequences of val$", first, re.MULTILINE)
+    row = re.search(r"^covos-lite +([\d.]+) +([\d.]+) +([\d.]+)  this run, 1 sequence of val$", first, re.MULTILINE)
     assert row is not None, first
     jf, j, f = map(float, row.groups())
     assert jf == pytest.approx((j + f) / 2, abs=0.11)
@@ -98,7 +98,7 @@ def test_of_two_lists_of_one_name_that_of_2016_is_meant(davis: Path, tmp_path: P
     for options in ([], ["--subset", "val"]):
         out = tmp_path / f"out{len(options)}"
         assert run(davis, out, *options) == 0
-        assert "this run, 1 sequences of val" in capsys.readouterr().out
+        assert "this run, 1 sequence of val" in capsys.readouterr().out
         assert [path.name for path in (out / "Annotations").iterdir()] == ["held"]
 
 

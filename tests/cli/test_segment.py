@@ -211,11 +211,14 @@ def test_an_existing_output_is_kept_unless_asked(clip: Path, tmp_path: Path, cap
     assert run(clip, "-o", out, "-q") == 0
     before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert run(clip, "-o", out) == 0
-    assert "8 frames are done already, -y does them again" in capsys.readouterr().err
+    assert "8 frames done already, -y starts anew" in capsys.readouterr().err
     code, lines = refused(capsys, clip, "-o", out, "--references", "3")
     assert code == 2
     assert "of other terms" in lines[0]
     assert "references was 5, is 3" in lines[1]
+    assert "covos convert" not in lines[2]
+    code, lines = refused(capsys, clip, "-o", out, "-f", "palette", "-f", "sheet=4")
+    assert lines[2].startswith(f"  fix: make the others of its masks: covos convert {out} -f sheet=4; or ")
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     (out / "mine.txt").write_text("keep me")
     assert run(clip, "-o", out, "-y", "-f", "palette", "-q") == 0

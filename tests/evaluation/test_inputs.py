@@ -176,3 +176,15 @@ def test_frames_go_by_number_not_by_letters(tmp_path: Path, masks) -> None:
     found = evaluate(tmp_path / "pred", tmp_path / "gt", protocol="davis2017-semi")
     assert found.objects[0].frames == tuple(str(number) for number in range(2, 12))
     assert found.objects[0].j[1] < found.objects[0].j[0]
+
+
+@pytest.mark.parametrize("within", [".", "a"])
+def test_pictures_beside_the_masks_of_a_result_are_no_masks(tmp_path: Path, masks, within: str) -> None:
+    """A contact sheet and a preview lie beside the masks that `covos segment` writes."""
+    result = tmp_path / "out" / within
+    masks.write(result / "masks", masks.moving())
+    (result / "report.json").write_text("{}")
+    (result / "sheet.png").write_bytes(b"")
+    (result / "preview.webp").write_bytes(b"")
+    (sequence,) = find_sequences(tmp_path / "out").values()
+    assert list(sequence.stems) == sorted(path.stem for path in (result / "masks").iterdir())

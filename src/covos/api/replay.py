@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 from covos.api.output import Saved, write_results
 from covos.errors import SourceError, UsageError
 from covos.media import Health, Source, open_source
-from covos.outputs import OutputFolder, check_formats
+from covos.outputs import OutputFolder, check_formats, probability_bits
 from covos.types import Frame, FrameResult, ImageArray, SourceInfo
 
 if TYPE_CHECKING:
@@ -59,11 +60,18 @@ def write_frames(
             origin=result.origin,
         )
 
+    def hard(saved: Saved) -> Saved:
+        soft = ", ".join(name for name in chosen if probability_bits([name]))
+        if not soft:
+            return saved
+        note = f"{soft}: hard edges, for masks hold no probabilities; segment with these formats for soft ones"
+        return replace(saved, warnings=(*saved.warnings, note))
+
     hungry = [name for name in chosen if name.partition("=")[0] not in MASKS_ALONE]
     if not hungry:
-        return write(_join(result, (_blank(mask) for mask in _ascending(result))))
+        return hard(write(_join(result, (_blank(mask) for mask in _ascending(result)))))
     with _source(result, what=f"the format {hungry[0]}") as source:
-        return write(_join(result, iter(source)))
+        return hard(write(_join(result, iter(source))))
 
 
 def pictures_of(result: Segmentation, masks: Sequence[FrameMask]) -> list[ImageArray]:

@@ -13,6 +13,7 @@ from covos.api.subset import open_subset
 from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.evaluation import Evaluation, evaluate
 from covos.masks.refine import Refinement
+from covos.models.fusion import Fusion
 
 PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("2016/val", "val", "val_open")
@@ -39,6 +40,8 @@ def reproduce_davis2016(
     output: Path,
     model: Model,
     references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
     refine: Refinement = "none",
     subset: str | None = None,
     workers: int = 1,
@@ -51,6 +54,8 @@ def reproduce_davis2016(
         output: Folder; see `covos.api.predict.predict`.
         model: To segment with.
         references: See `Model.stream`.
+        fusion: See `Model.stream`.
+        reference_seed: See `Model.stream`.
         refine: See `Model.stream`.
         subset: Of the data set's lists; ``val``, or else ``val_open``, if not given; of 2016's lists first.
         workers: Processes that score.
@@ -63,7 +68,16 @@ def reproduce_davis2016(
     """
     dataset = open_subset(root, subset=_list_name(root, subset), otherwise=VALIDATION_SUBSETS, layout="davis")
     name = dataset.videos[0].subset
-    done = predict(dataset, output=output, model=model, references=references, refine=refine, track=track)
+    done = predict(
+        dataset,
+        output=output,
+        model=model,
+        references=references,
+        fusion=fusion,
+        reference_seed=reference_seed,
+        refine=refine,
+        track=track,
+    )
     evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
     return Reproduction(subset=name, reused=done.reused, evaluation=evaluation)
 

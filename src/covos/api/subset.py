@@ -43,7 +43,7 @@ def open_subset(
     raise SourceError(
         f"{root} has no list of videos {' or '.join(otherwise) if subset is None else subset}",
         why=f"its lists are: {', '.join(sorted(whole.splits)) or 'none'}",
-        fix="name one of them with --subset",
+        fix="name one of them: --subset (subset=...)",
     )
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from covos.runtime.words import counted
+
 
 def convert(
     result: Annotated[
@@ -33,6 +35,5 @@ def convert(
     for warning in saved.warnings:
         typer.echo(f"warning: {result}: {warning}", err=True)
     if not quiet:
-        typer.echo(
-            f"{saved.frames} frames: {', '.join(str(path) for path in (*saved.outputs, saved.report))}", err=True
-        )
+        written = ", ".join(str(path) for path in (*saved.outputs, saved.report))
+        typer.echo(f"{counted(saved.frames, 'frame')}: {written}", err=True)

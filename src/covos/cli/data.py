@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from covos.runtime.words import counted
+
 if TYPE_CHECKING:
     from covos.data import Dataset, Inspection, VideoReport
 
@@ -146,8 +148,9 @@ def _show(inspection: Inspection, *, every_video: bool) -> None:
     if len(shown) < len(videos):
         stdout.print(f"... and {len(videos) - len(shown)} more (--all)")
     stdout.print(
-        f"total: {len(videos)} videos or pictures, {inspection.frames} frames, {inspection.annotated} annotated, "
-        f"{inspection.objects} objects, {inspection.empty} empty annotations",
+        f"total: {len(videos)} videos or pictures, {counted(inspection.frames, 'frame')}, "
+        f"{inspection.annotated} annotated, {counted(inspection.objects, 'object')}, "
+        f"{counted(inspection.empty, 'empty annotation')}",
         soft_wrap=True,
     )
     for problem in inspection.problems:

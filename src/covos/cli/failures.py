@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 import traceback
 
@@ -17,6 +18,12 @@ USAGE_EXIT = 2
 ENVIRONMENT_EXIT = 5
 SIGPIPE_EXIT = 141
 """As a shell reports a program that SIGPIPE ended."""
+
+_NO_CHOICE = re.compile(
+    r"Invalid value for (?P<quote>['\"]?)(?P<option>[^:]+?)(?P=quote): (Value error, )?'(?P<value>.*)' is not one of "
+    r"(?P<choices>.+)"
+)
+"""How typer says that an option takes certain words only."""
 
 _MACHINE = {
     errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC,
@@ -109,6 +116,9 @@ def _is_usage(error: BaseException) -> bool:
 
 def _usage_lines(error: BaseException) -> tuple[str, str, str]:
     message: str = getattr(error, "format_message")()  # noqa: B009 - see `_is_usage`
+    if refused := _NO_CHOICE.match(message):
+        listed = refused["choices"].replace("'", "").rstrip(".")
+        return f"{refused['option']} {refused['value']}", "it is none of the choices", f"use one of: {listed}"
     context: typer.Context | None = getattr(error, "ctx", None)
     if context is None:
         return message, "covos does not understand the command line", "see covos --help"

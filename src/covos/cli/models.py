@@ -32,7 +32,7 @@ def list_(
     if as_json:
         typer.echo(json.dumps([_as_dict(entry, default=entry.name == DEFAULT_MODEL) for entry in entries], indent=2))
         return
-    table = Table("model", "network", "weights", "file", "scores", "licence", box=None, pad_edge=False)
+    table = Table("model", "network", "weights", "file", "scores", "trained on", "licence", box=None, pad_edge=False)
     for entry in entries:
         table.add_row(
             entry.name + (" (default)" if entry.name == DEFAULT_MODEL else ""),
@@ -40,6 +40,7 @@ def list_(
             f"{entry.card.parameters / 1e6:.1f} M",
             f"{entry.path.stat().st_size / 1e6:.1f} MB",
             "\n".join(_score(protocol, values) for protocol, values in entry.card.scores.items()),
+            ", ".join(_source(data) for data in entry.card.data),
             entry.card.licence,
         )
     Console().print(table)
@@ -83,6 +84,10 @@ def _account(report: Mapping) -> Iterator[str]:
 
 def _as_dict(entry: ModelEntry, *, default: bool) -> dict[str, Any]:
     return {"name": entry.name, "default": default, "path": str(entry.path), "card": asdict(entry.card)}
+
+
+def _source(data: dict[str, Any]) -> str:
+    return f"{data['name']} ({data['items']})" if "items" in data else str(data["name"])
 
 
 def _score(protocol: str, values: dict[str, Any]) -> str:

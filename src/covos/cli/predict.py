@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from covos.cli import options
+from covos.runtime.words import counted
 
 if TYPE_CHECKING:
     from covos.api.predict import Prediction
@@ -76,4 +77,4 @@ def _summary(done: Prediction) -> str:
     frames, seconds = sum(video.frames for video in fresh), sum(video.seconds for video in fresh)
     speed = f" in {seconds:.1f} s ({frames / seconds:.1f} a second)" if seconds else ""
     before = f"; {len(done.reused)} were there already" if done.reused else ""
-    return f"{len(fresh)} of {len(done.made)} videos, {frames} frames{speed}{before}"
+    return f"{len(fresh)} of {len(done.made)} videos, {counted(frames, 'frame')}{speed}{before}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from covos.cli import options
+from covos.runtime.words import counted
 
 if TYPE_CHECKING:
     from covos.evaluation import Evaluation
@@ -19,6 +20,8 @@ def reproduce(
     model: options.Model = "covos-lite",
     subset: options.BenchmarkVideos = None,
     references: options.References = 5,
+    fusion: options.Fusion = "auto",
+    reference_seed: options.ReferenceSeed = None,
     refine: options.Refine = "none",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -38,13 +41,17 @@ def reproduce(
         output=output,
         model=loaded,
         references=references,
+        fusion=None if fusion == "auto" else fusion,
+        reference_seed=reference_seed,
         refine=refine,
         subset=subset,
         workers=threads,
         track=frame_tracker(quiet=quiet),
     )
     if done.reused and not quiet:
-        typer.echo(f"{len(done.reused)} sequences were there already: {', '.join(done.reused)}", err=True)
+        typer.echo(
+            f"{counted(len(done.reused), 'sequence')} done by an earlier run: {', '.join(done.reused)}", err=True
+        )
     typer.echo(done.evaluation.table())
     typer.echo(_rows(done.evaluation, model=loaded.name, subset=done.subset), nl=False)
 
@@ -57,7 +64,9 @@ def _rows(evaluation: Evaluation, *, model: str, subset: str | None) -> str:
     ours = (scores.jf * 100, scores.j.mean * 100, scores.f.mean * 100)
     count = len(evaluation.sequences)
     lines: list[tuple[str, ...]] = [("method", "J&F", "J", "F", "source")]
-    lines.append((model, *(f"{value:.1f}" for value in ours), f"this run, {count} sequences of {subset or 'no list'}"))
+    lines.append(
+        (model, *(f"{value:.1f}" for value in ours), f"this run, {counted(count, 'sequence')} of {subset or 'no list'}")
+    )
     for row in DAVIS2016_VAL:
         shown = ("-" if value is None else f"{value:.1f}" for value in (row.jf, row.j, row.f))
         lines.append((row.method, *shown, row.source))

@@ -9,6 +9,7 @@ import typer
 
 from covos.cli import options
 from covos.cli.failures import show
+from covos.runtime.words import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -141,12 +142,13 @@ def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
 
 def _closing_line(saved: Saved) -> str:
     parts = ", ".join(str(path) for path in (*saved.outputs, saved.report, saved.page))
+    frames = counted(saved.frames, "frame")
     if saved.was_done:
-        return f"{saved.frames} frames are done already, -y does them again: {parts}"
+        return f"{frames} done already, -y starts anew: {parts}"
     if saved.resumed:
-        return f"{saved.frames} frames, {saved.resumed} of them by an earlier run, in {saved.seconds:.1f} s: {parts}"
+        return f"{frames}, {saved.resumed} of them by an earlier run, in {saved.seconds:.1f} s: {parts}"
     speed = saved.frames / saved.seconds if saved.seconds else 0.0
-    return f"{saved.frames} frames in {saved.seconds:.1f} s ({speed:.1f} a second): {parts}"
+    return f"{frames} in {saved.seconds:.1f} s ({speed:.1f} a second): {parts}"
 
 
 def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:

@@ -46,7 +46,7 @@ def detect_encoding(annotations: Sequence[Path], *, root: Path) -> Encoding:
     raise AnnotationError(
         f"{root}: its annotations are of different kinds",
         why=f"{first} looks like {one}, {second} like {other}",
-        fix="say which holds for all of them (--encoding ids, binary or soft), or split the data set",
+        fix="say which holds for all of them (--encoding, or encoding=: ids, binary or soft), or split the data set",
     )
 
 

@@ -9,6 +9,8 @@ from covos.evaluation.mask_sequence import MaskFolder, ObjectFolders
 from covos.evaluation.mask_video import VIDEO_SUFFIXES, MaskVideo
 from covos.evaluation.refusals import listed
 from covos.media.images import natural_key
+from covos.outputs.palette import MASKS
+from covos.outputs.report import REPORT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +105,7 @@ def unwrapped(folder: Path) -> Path:
     Raises:
         AnnotationError: There are several of these, such as two resolutions.
     """
-    while mask_files(folder) is None:
+    while mask_files(folder) is None or _is_result(folder):
         wrappers = [folder / name for name in _WRAPPERS if (folder / name).is_dir()]
         if len(wrappers) > 1:
             raise AnnotationError(
@@ -117,11 +119,17 @@ def unwrapped(folder: Path) -> Path:
     return folder
 
 
+def _is_result(folder: Path) -> bool:
+    """Whether covos wrote it: pictures beside the masks, such as a contact sheet, are none then."""
+    return (folder / REPORT).is_file() and (folder / MASKS).is_dir()
+
+
 def _sequence(entry: Path) -> MaskSequence | None:
     if entry.is_file():
         is_video = entry.suffix.lower() in VIDEO_SUFFIXES
         return MaskVideo.open(entry, name=entry.stem) if is_video else None
-    home = entry if mask_files(entry) is not None or not (entry / "masks").is_dir() else entry / "masks"
+    within = (entry / MASKS).is_dir() and (mask_files(entry) is None or _is_result(entry))
+    home = entry / MASKS if within else entry
     if (files := mask_files(home)) is not None:
         return MaskFolder(name=entry.name, folder=home, files=files)
     return object_folders(home, name=entry.name)

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from covos.evaluation.results import SequenceScores, mean_of, mean_of_groups
+from covos.runtime.words import counted
 
 if TYPE_CHECKING:
     from covos.evaluation.protocols import ScoringProtocol
@@ -37,7 +38,13 @@ class Evaluation:
     pairs: tuple[Pair, ...] = ()
 
     def __repr__(self) -> str:
-        counts = f"{len(self.sequences)} sequences, {len(self.objects)} objects, {self.frames} frames"
+        counts = ", ".join(
+            [
+                counted(len(self.sequences), "sequence"),
+                counted(len(self.objects), "object"),
+                counted(self.frames, "frame"),
+            ]
+        )
         scores = f"J&F {self.scores.jf:.3f}, J {self.scores.j.mean:.3f}, F {self.scores.f.mean:.3f}"
         return f"<Evaluation of {self.predictions} by {self.protocol.name}: {counts}; {scores}>"
 

@@ -103,7 +103,7 @@ def _score(pairs: list[Pair], *, protocol: ScoringProtocol, workers: int) -> Ite
         raise EnvironmentProblem(
             "a worker was ended from outside before it had scored its sequence",
             why="most often the system ran out of memory",
-            fix="use fewer workers (--workers 1)",
+            fix="use fewer workers: --workers 1 (workers=1)",
         ) from error
     finally:
         executor.shutdown(cancel_futures=True)

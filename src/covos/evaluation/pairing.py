@@ -105,9 +105,9 @@ def _missing_sequences(
     subsets = subsets_of(root)
     fitting = [name for name, members in subsets.items() if set(members) <= set(found)]
     if fitting:
-        fix = f"the subset {fitting[0]} is predicted whole: ask for it alone (--subset {fitting[0]})"
+        fix = f"the subset {fitting[0]} is predicted whole: ask for it alone (--subset, subset=)"
     elif subsets:
-        fix = f"predict these too, or ask for one of the subsets {listed(subsets)} (--subset)"
+        fix = f"predict these too, or ask for one of the subsets {listed(subsets)} (--subset, subset=)"
     else:
         fix = "predict these too, or give a ground truth that holds only the sequences to score"
     return AnnotationError(

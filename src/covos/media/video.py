@@ -15,6 +15,7 @@ from covos.media.packets import read_packet_table
 from covos.media.picture import PictureReader, orientation_of, rotation_degrees
 from covos.media.source import Health, Source, check_indices, check_open
 from covos.media.timeline import Timeline
+from covos.runtime.words import counted
 from covos.types import Frame, SourceInfo
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class VideoSource(Source):
                 f"expected about {expected} frames by its {basis}, got {latest.decoded}: the file is damaged or cut"
             )
         if latest.concealed:
-            warnings.append(f"{len(latest.concealed)} frames are damaged and were painted over by the decoder")
+            warnings.append(f"{counted(len(latest.concealed), 'frame')} damaged and painted over by the decoder")
         return Health(
             decoded=latest.decoded,
             expected=expected,

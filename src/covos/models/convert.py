@@ -159,7 +159,11 @@ def _check(output: Path, *, architecture: str | None, overwrite: bool) -> None:
         raise UsageError(f"{output} cannot be made", why=f"there is no folder {output.parent}", fix="make the folder")
     for path in (output, card_path(output)):
         if path.exists() and not overwrite:
-            raise UsageError(f"{path} exists", why="nothing is replaced unasked", fix="use -y, or another name")
+            raise UsageError(
+                f"{path} exists",
+                why="nothing is replaced unasked",
+                fix="give another name, or replace it: -y (overwrite=True)",
+            )
 
 
 def _choose(tensors: dict[str, Tensor], *, layout: Layout, architecture: str | None, path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import textwrap
 import warnings
 import zipfile
 from collections.abc import Mapping
@@ -22,6 +23,9 @@ _CODE = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupporte
 """Torch's words for what a pickle wants to call."""
 _ADVICE = ("Weights only load failed", "Please", "Check the documentation")
 """How lines begin that advise to run the code."""
+
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+"""How checkpoints begin: since 2020, and before."""
 
 _NUMBERS = {
     torch.float16, torch.bfloat16, torch.float32, torch.float64,
@@ -155,10 +159,22 @@ def _too_large(path: Path, why: str) -> CheckpointError:
 
 
 def _damaged(path: Path, error: Exception) -> CheckpointError:
-    lines = (line.strip() for line in str(error).splitlines())
-    telling = next((line for line in lines if line and not line.startswith(_ADVICE)), type(error).__name__)
+    with path.open("rb") as handle:
+        start = handle.read(16)
+    if start and not start.startswith((_ZIP, _PICKLE)):
+        return CheckpointError(
+            f"{path} is no PyTorch checkpoint",
+            why=f"it begins with {start!r}, neither a zip file nor a pickle",
+            fix="give a file that torch.save wrote, usually a .pth",
+        )
+    if not start:
+        why = "the file is empty"
+    elif start.startswith(_ZIP) and not zipfile.is_zipfile(path):
+        why = "it ends before its table of contents: it was cut short"
+    else:
+        lines = (line.strip() for line in str(error).splitlines())
+        telling = next((line for line in lines if line and not line.startswith(_ADVICE)), type(error).__name__)
+        why = textwrap.shorten(telling, 200, placeholder=" ...")
     return CheckpointError(
-        f"{path} is no PyTorch checkpoint, or is damaged",
-        why=telling[:200],
-        fix="download or copy the file again",
+        f"{path} is no PyTorch checkpoint, or is damaged", why=why, fix="download or copy the file again"
     )

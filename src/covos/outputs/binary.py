@@ -22,6 +22,7 @@ class BinaryWriter:
     """
 
     name = "binary"
+    labels_only = True
     warnings: tuple[str, ...] = ()
 
     def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> None:

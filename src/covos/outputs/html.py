@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from covos.outputs.quality import KINDS
 from covos.outputs.watch import Seen, Watch
 from covos.runtime.page import COLOURS, Line, document, line_plot, picture_uri
+from covos.runtime.words import counted
 
 HTML: Final = "report.html"
 
@@ -57,7 +58,11 @@ def _tiles(content: Mapping[str, Any], watch: Watch) -> str:
     tiles = [
         ("frames to look at", str(watch.suspicious), f"of {watch.count}"),
         ("confidence", f"{sure.mean():.2f}" if sure.size else "–", f"lowest {sure.min():.2f}" if sure.size else "none"),
-        ("objects", str(len(watch.objects)), f"{empty} frames without any" if empty else "one in every frame at least"),
+        (
+            "objects",
+            str(len(watch.objects)),
+            f"{counted(empty, 'frame')} without any" if empty else "one in every frame at least",
+        ),
         ("speed", "–" if speed is None else f"{speed:.1f}", "frames a second, all of it"),
     ]
     return '<div class="tiles">' + "".join(_tile(*tile) for tile in tiles) + "</div>"

@@ -25,6 +25,7 @@ class NpzWriter:
     """
 
     name = "npz"
+    labels_only = True
     warnings: tuple[str, ...] = ()
 
     def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> None:

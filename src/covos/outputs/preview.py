@@ -20,6 +20,7 @@ class PreviewWriter:
     """At most 48 evenly spaced frames, 320 pixels wide, with the objects drawn in, at the speed of the clip."""
 
     name = "preview"
+    labels_only = True
     warnings: tuple[str, ...] = ()
 
     def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:

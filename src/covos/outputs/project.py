@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -73,9 +73,20 @@ class Project:
             raise UsageError(
                 f"{folder.path} holds {'the result' if complete else 'an unfinished run'} of other terms",
                 why="; ".join(differences),
-                fix="go back to those, choose another folder, or start anew with -y (overwrite=True)",
+                fix=self._ways_on(found, folder, complete=complete),
             )
         return complete
+
+    def _ways_on(self, found: Project, folder: OutputFolder, *, complete: bool) -> str:
+        fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
+        wanted = [name for name in self.settings.get("formats", ()) if name not in found.settings.get("formats", ())]
+        same = replace(self, settings={**self.settings, "formats": found.settings.get("formats")})
+        if not complete or found._differences(same):
+            return fix
+        if not wanted:
+            return f"what is asked for is there already; else {fix}"
+        named = " ".join(f"-f {name}" for name in wanted)
+        return f"make the others of its masks: covos convert {folder.path} {named}; or {fix}"
 
     def begin(self, folder: OutputFolder) -> Journal:
         """Start the run in its folder, or go on with it: all but the journal is then cleared away.
@@ -154,5 +165,5 @@ def _read(file: Path) -> tuple[Project, bool]:
         raise UsageError(
             f"{file} cannot be read",
             why=f"{type(error).__name__}: {' '.join(str(error).split())}",
-            fix="update covos if a newer one wrote it; else choose another folder, or start anew with -y",
+            fix="update covos if a newer one wrote it; else another folder, or start anew with -y (overwrite=True)",
         ) from error

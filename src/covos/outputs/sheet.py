@@ -21,6 +21,7 @@ class SheetWriter:
     """The frames with their objects drawn in, and name and time under each."""
 
     name = "sheet"
+    labels_only = True
     warnings: tuple[str, ...] = ()
 
     def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
