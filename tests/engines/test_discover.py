@@ -21,7 +21,9 @@ from covos.models.follow import View
 from covos.types import Frame, ObjectStatus
 
 SIZE = (128, 192)
-RED, GREEN, BLUE = (250, 20, 20), (20, 250, 20), (20, 20, 250)
+REACH = 160
+"""Of the stand-in: red and orange are one to it, though they look otherwise to the keys."""
+RED, GREEN, BLUE, ORANGE = (250, 20, 20), (20, 250, 20), (20, 20, 250), (170, 175, 20)
 Spots = Sequence[tuple[tuple[int, int, int], int, int]]
 """Colour, left and top of squares of 32 pixels; later ones hide earlier ones."""
 
@@ -45,7 +47,7 @@ class ColourFollower:
 
     def step(self, index: int, view: View) -> Answer:
         image = view.s4_BCHW[0]
-        found = {key: (image - colour[:, None, None]).abs().amax(dim=0) < 60 for key, colour in self.colours.items()}
+        found = {key: (image - colour[:, None, None]).abs().amax(dim=0) < REACH for key, colour in self.colours.items()}
         return Answer(
             index=index,
             log_odds=torch.stack([torch.where(mask, 6.0, -6.0) for mask in found.values()])
@@ -78,7 +80,7 @@ class Eyes:
 
 def view(features: Seen) -> View:
     small = features.image[..., ::16, ::16]
-    keys = torch.nn.functional.normalize(small.flatten(2).transpose(1, 2) + 1e-3, dim=2)
+    keys = torch.nn.functional.normalize(small.flatten(2).transpose(1, 2), dim=2)
     return View(keys, small, features.image[..., ::8, ::8], features.image[..., ::4, ::4])
 
 
@@ -128,6 +130,25 @@ def test_a_thing_that_was_hidden_is_the_same_when_it_comes_back() -> None:
     (thing,) = discover(stage, count=100).things  # type: ignore[attr-defined]
     assert thing.first == 0
     assert {frame < 30 for frame in thing.masks} == {True, False}, "it is shown before and after"
+
+
+def test_another_thing_that_is_taken_for_one_that_was_long_away_is_another_thing() -> None:
+    def stage(index: int) -> Spots:
+        return [(RED, 8, 40)] if index < 40 else [(ORANGE, 120, 40)] if index >= 90 else []
+
+    found = discover(stage, count=150).things  # type: ignore[attr-defined]
+    assert [thing.first for thing in found] == [0, 90]
+    assert all(frame < 40 for frame in found[0].masks)
+
+
+def test_two_things_that_are_taken_for_one_that_was_long_away_are_two_more() -> None:
+    def stage(index: int) -> Spots:
+        return [(RED, 8, 40)] if index < 40 else [(RED, 8, 40), (RED, 120, 40)] if index >= 90 else []
+
+    found = discover(stage, count=150).things  # type: ignore[attr-defined]
+    assert next(thing.first for thing in found) == 0
+    assert all(frame < 40 for frame in found[0].masks)
+    assert len(found) >= 2
 
 
 def test_a_thing_that_passes_for_a_moment_is_none() -> None:

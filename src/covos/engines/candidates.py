@@ -50,6 +50,8 @@ class Candidate:
         area: Sum over the frames that it is in, in shares of the frame.
         apart: Looked-at frames in a row in which it was in several parts.
         traced: Whether it was followed back to where it came from.
+        since: Index of the frame since which it has been there, but for short gaps.
+        away: Looked-at frames in a row that it was not in.
     """
 
     id: int
@@ -60,6 +62,8 @@ class Candidate:
     area: float = 0.0
     apart: int = 0
     traced: bool = False
+    since: int = 0
+    away: int = 0
 
     @property
     def size(self) -> float:

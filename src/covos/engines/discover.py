@@ -60,6 +60,8 @@ PIECE = 0.2
 """Share of a thing that each of two parts must have for it to be two."""
 APART = 4
 """Looked-at frames in a row in which a thing must be in two parts to become two."""
+AWAY = 5
+"""Looked-at frames after whose absence a thing that is there again must look as it did."""
 PROBATION = 12
 """Looked-at frames after which a thing that was not confirmed is dropped."""
 SPACING = 8
@@ -151,6 +153,7 @@ class Discovery:
         self.candidates: dict[int, Candidate] = {}
         self._follower = engine.follower(between=between)
         self._recent: deque[_Look] = deque(maxlen=TRACED)
+        self._retired: list[Candidate] = []
         self._looks = 0
         self._next = 1
 
@@ -171,7 +174,7 @@ class Discovery:
                 for row, observed in enumerate(batch):
                     logit = self._subject(take(features, [row]), observed.frame.index)
                     self._look(observed.frame.index, View(*(part[row : row + 1] for part in views)), logit)
-        kept = worthy(self.candidates.values(), looks=self._looks, most=self.most)
+        kept = worthy([*self._retired, *self.candidates.values()], looks=self._looks, most=self.most)
         return tuple(
             Found(masks={a.frame: a.logit for a in each.anchors}, first=each.first, size=each.size) for each in kept
         )
@@ -185,18 +188,24 @@ class Discovery:
         self._looks += 1
         tracks = self._followed(index, view)
         parts = self._parts(index, view, logit)
+        fresh = self._mistaken(index, parts, tracks)
+        tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
         for part in parts:
             self._recognise(part, tracks)
-        fresh = self._divided(parts, tracks) | self._new(parts, tracks)
+        fresh |= self._divided(parts, tracks)
+        fresh |= self._new(parts, tracks | fresh)
+        tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
         if fresh:
             given = {key: torch.from_numpy(mask.astype(np.float32)) for key, mask in fresh.items()}
             self._follower.add(index, view, given)
             taken = np.any(list(fresh.values()), axis=0)
             tracks = {key: mask & ~taken for key, mask in tracks.items()} | fresh
         for key, mask in tracks.items():
+            candidate = self.candidates[key]
+            candidate.away = 0 if mask.any() else candidate.away + 1
             if mask.any():
-                self.candidates[key].seen += 1
-                self.candidates[key].area += float(mask.mean())
+                candidate.seen += 1
+                candidate.area += float(mask.mean())
         self._recent.append(_Look(index=index, view=view, tracks=tracks))
         for key in [key for key, each in self.candidates.items() if each.met >= CONFIRMED and not each.traced]:
             self._trace(key)
@@ -235,6 +244,22 @@ class Discovery:
                 self.candidates[key].met += 1
                 self.candidates[key].show(part.anchor, spacing=SPACING)
 
+    def _mistaken(self, index: int, parts: Sequence[_Part], tracks: Mapping[int, MaskArray]) -> dict[int, MaskArray]:
+        """Things that were long away and look otherwise now are other things."""
+        fresh: dict[int, MaskArray] = {}
+        for key, mask in tracks.items():
+            candidate = self.candidates[key]
+            if not mask.any() or candidate.away < AWAY:
+                continue
+            candidate.since = index
+            for part in parts:
+                if overlap(part.mask, mask) >= FOUND and candidate.likeness(part.anchor.look) < LIKE:
+                    self._retire(key)
+                    # Not traced: that would lead to what it was taken for.
+                    fresh[self._begin(part, traced=True)] = part.mask
+                    break
+        return fresh
+
     def _divided(self, parts: Sequence[_Part], tracks: Mapping[int, MaskArray]) -> dict[int, MaskArray]:
         """Things that have been in two parts for a while become two; the larger part stays what it was."""
         fresh: dict[int, MaskArray] = {}
@@ -244,6 +269,11 @@ class Discovery:
             candidate = self.candidates[key]
             candidate.apart = candidate.apart + 1 if len(own) > 1 else 0
             if candidate.apart < APART:
+                continue
+            if any(each.frame < candidate.since for each in candidate.anchors):
+                # It was something by itself before it went away; what is here now is two other things.
+                self._retire(key)
+                fresh |= {self._begin(part, traced=True): part.mask for part in own}
                 continue
             larger, *others = own
             # Earlier views show both as one.
@@ -279,7 +309,7 @@ class Discovery:
         first = part.anchor.frame
         # What is there from the start has no past to be followed into.
         self.candidates[key] = Candidate(
-            id=key, first=first, met=1, anchors=[part.anchor], traced=traced or not self._recent
+            id=key, first=first, since=first, met=1, anchors=[part.anchor], traced=traced or not self._recent
         )
         return key
 
@@ -323,6 +353,13 @@ class Discovery:
                 self._drop(each.id)
         while len(self.candidates) > 2 * self.most:
             self._drop(min(self.candidates.values(), key=lambda each: each.weight).id)
+
+    def _retire(self, key: int) -> None:
+        """It is followed no longer, and stays what it was while it was itself."""
+        candidate = self.candidates[key]
+        candidate.anchors = [each for each in candidate.anchors if each.frame < candidate.since] or candidate.anchors
+        self._drop(key)
+        self._retired = sorted([*self._retired, candidate], key=lambda each: -each.weight)[: self.most]
 
     def _drop(self, key: int) -> None:
         del self.candidates[key]
