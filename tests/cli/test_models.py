@@ -22,7 +22,7 @@ def two_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
             version="0.1.0",
             commit="",
             recipe={},
-            data=(),
+            data=({"name": "davis2016", "items": 30, "licence": "CC BY-NC"},),
             scores={"val_open": {"J": 0.75, "F": 0.5, "sequences": {"dog": [0.75, 0.5]}}},
             licence="CC BY-NC",
             parameters=3_300_000,
@@ -37,8 +37,10 @@ def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.main(["models", "list"]) == 0
     header, first, second = capsys.readouterr().out.splitlines()
-    assert header.split() == ["model", "network", "weights", "file", "scores", "licence"]
-    assert " ".join(first.split()) == ("covos-lite (default) lite 3.3 M 1.5 MB J 0.750, F 0.500 (val_open) CC BY-NC")
+    assert header.split() == ["model", "network", "weights", "file", "scores", "trained", "on", "licence"]
+    assert " ".join(first.split()) == (
+        "covos-lite (default) lite 3.3 M 1.5 MB J 0.750, F 0.500 (val_open) davis2016 (30) CC BY-NC"
+    )
     assert second.startswith("covos-other ")
     assert "(default)" not in second
 

@@ -49,9 +49,7 @@ def reproduce(
         track=frame_tracker(quiet=quiet),
     )
     if done.reused and not quiet:
-        typer.echo(
-            f"{counted(len(done.reused), 'sequence')} done by an earlier run: {', '.join(done.reused)}", err=True
-        )
+        typer.echo(f"{counted(len(done.reused), 'sequence')} already done: {', '.join(done.reused)}", err=True)
     typer.echo(done.evaluation.table())
     typer.echo(_rows(done.evaluation, model=loaded.name, subset=done.subset), nl=False)
 
