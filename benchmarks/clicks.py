@@ -1,6 +1,6 @@
 """What clicks are worth: J and F by the number of clicks, of each way to make a mask of them, side by side.
 
-    python benchmarks/clicks.py --data DAVIS [--subset val_open] [--every 10] [--methods grabcut covos-prompt]
+    python benchmarks/clicks.py --data DAVIS [--subset val_open] [--every 10] [--methods grabcut covos-prompt auto]
 
 Clicks come from a user simulated from the truth (`covos.evaluation.clicks`): the first in the middle of the object's
 largest piece, each next one in the middle of the largest region of error, positive or negative. The object is the
@@ -11,8 +11,8 @@ non-zero part of an annotation; every so many annotated frames of each sequence 
     NoC@85    the number of clicks until J is 0.85, the most where it never is; and the share of such frames;
     seconds   of the first mask of a frame and of each further one (median), encoding in the first.
 
-Means are over the frames of a sequence, then over sequences. A method is `grabcut`, `covos-prompt`, or a file of
-weights of a covos-prompt.
+Means are over the frames of a sequence, then over sequences. A method is one of
+`--prompter` of `covos segment`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from typing import Any
 import numpy as np
 
 from covos.api import load_model
+from covos.api.prompters import AUTO, choose_prompter
 from covos.data import Video, open_dataset, read_foreground
 from covos.engines import UnsupervisedEngine
 from covos.engines.motion import Observed
-from covos.engines.prompt_network import NetworkPrompter
-from covos.engines.prompter import GrabCutPrompter, Prompter
+from covos.engines.prompter import Prompter
 from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import box_around, next_click
-from covos.models.registry import DEFAULT_PROMPTER, build_prompter, find_prompter
+from covos.models.registry import DEFAULT_PROMPTER
 from covos.runtime.threads import configure_threads
 from covos.training.validate import frames_of
 from covos.types import Box, MaskArray, Point
@@ -77,12 +77,7 @@ def main() -> None:
     model = load_model(options.model, device=options.device)
     prompters: list[tuple[str, Prompter]] = []
     for method in options.methods:
-        if method == "grabcut":
-            prompters.append((method, GrabCutPrompter(model.engine)))
-            continue
-        entry = find_prompter(method, encoder=model.entry)
-        network = build_prompter(entry, encoder=model.entry).to(model.device)
-        prompters.append((method, NetworkPrompter(model.engine, network)))
+        prompters.append((method, choose_prompter(method, model=model).prompter))
     dataset = open_dataset(options.data, layout="davis")
     tallies = {method: Tally() for method, _ in prompters}
     for video in dataset.subset(options.sequences or dataset.splits[options.subset]):
@@ -173,7 +168,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--most", type=int, default=10, help="clicks on a frame, at most; no fewer than any of --clicks"
     )
-    parser.add_argument("--methods", nargs="+", default=["grabcut", DEFAULT_PROMPTER])
+    parser.add_argument("--methods", nargs="+", default=["grabcut", DEFAULT_PROMPTER, AUTO])
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()

@@ -11,6 +11,7 @@ from covos.api import Model, load_model
 from covos.api.prompters import choose_prompter
 from covos.engines.prompt_network import NetworkPrompter
 from covos.engines.prompter import GrabCutPrompter
+from covos.engines.relay import RelayPrompter
 from covos.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.models import registry
 from covos.models.card import Card
@@ -27,7 +28,6 @@ def model() -> Model:
 def without_network(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """A package that came without covos-prompt, and would prefer it."""
     monkeypatch.setattr(registry, "list_models", lambda: (model.entry,))
-    monkeypatch.setattr("covos.api.prompters.PREFERRED_PROMPTER", "covos-prompt")
 
 
 def random_prompter(path: Path, *, encoder: str) -> Path:
@@ -50,6 +50,13 @@ def test_grabcut_needs_no_weights(model: Model) -> None:
     chosen = choose_prompter("grabcut", model=model)
     assert isinstance(chosen.prompter, GrabCutPrompter)
     assert chosen.described == {"name": "grabcut"}
+
+
+def test_both_answer_in_turn_unless_one_is_chosen(model: Model) -> None:
+    chosen = choose_prompter("auto", model=model)
+    assert isinstance(chosen.prompter, RelayPrompter)
+    assert chosen.described["name"] == "grabcut+covos-prompt"
+    assert isinstance(choose_prompter("covos-prompt", model=model).prompter, NetworkPrompter)
 
 
 @pytest.mark.usefixtures("without_network")

@@ -10,6 +10,7 @@ from covos.api.model import Model
 from covos.engines.defaults import PREFERRED_PROMPTER
 from covos.engines.prompt_network import NetworkPrompter
 from covos.engines.prompter import GrabCutPrompter, Prompter
+from covos.engines.relay import RelayPrompter
 from covos.errors import CheckpointError, EnvironmentProblem
 from covos.models.registry import build_prompter, find_prompter
 
@@ -34,8 +35,9 @@ def choose_prompter(name: str | Path, *, model: Model) -> ChosenPrompter:
     """Find and load a prompter.
 
     Args:
-        name: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors`` file; or ``"auto"``: the one that
-            `covos.engines.defaults` prefers, and GrabCut if its weights are not there or belong to another model.
+        name: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors`` file; or ``"auto"``: both in turn (see
+            `covos.engines.relay`), and GrabCut alone if the weights of covos-prompt are not there or belong to
+            another model.
         model: A covos-lite, whose features it works on.
 
     Raises:
@@ -55,7 +57,7 @@ def choose_prompter(name: str | Path, *, model: Model) -> ChosenPrompter:
         why = {"name": grabcut.name, "instead_of": str(wanted), "why": f"{missing.what}: {missing.why}"}
         return ChosenPrompter(prompter=grabcut, described=why)
     network = build_prompter(entry, encoder=model.entry).to(model.device)
-    return ChosenPrompter(
-        prompter=NetworkPrompter(model.engine, network),
-        described={"name": entry.name, "sha256": entry.card.sha256},
-    )
+    prompter: Prompter = NetworkPrompter(model.engine, network)
+    if str(name) == AUTO:
+        prompter = RelayPrompter(grabcut, prompter)
+    return ChosenPrompter(prompter=prompter, described={"name": prompter.name, "sha256": entry.card.sha256})
