@@ -124,8 +124,8 @@ Follower: TypeAlias = Annotated[
 Prompter: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="What makes masks of points and boxes: grabcut, covos-prompt, or a .safetensors file of one; auto takes "
-        "what is preferred, and grabcut where that is not there."
+        help="What makes masks of points and boxes: grabcut, covos-prompt, or a .safetensors file of one; auto begins "
+        "with grabcut and goes on with covos-prompt, where that is there."
     ),
 ]
 Follow: TypeAlias = Annotated[
