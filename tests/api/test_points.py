@@ -55,7 +55,7 @@ def test_a_click_is_answered_without_following(
     monkeypatch.setattr(FollowEngine, "forward", never)
     with model.session(clip, follower=random_follower) as session:
         answer = session.add_points(3, points=[(14, 20)])
-        assert (answer.frame, answer.object, answer.prompter) == (3, 1, "grabcut")
+        assert (answer.frame, answer.object, answer.prompter) == (3, 1, "grabcut+covos-prompt")
         assert jaccard(answer.mask, square(3)) > 0.8
         np.testing.assert_array_equal(session.preview(3) == 1, answer.mask)
         assert not session.preview(2).any()
@@ -77,7 +77,7 @@ def test_points_are_in_the_report_and_no_hash_of_what_came_of_them(
         "object": 4,
         "given_as": "points",
         "points": [[8, 20, 1], [50, 40, 0]],
-        "prompter": "grabcut",
+        "prompter": "grabcut+covos-prompt",
     }
 
 

@@ -57,7 +57,7 @@ def test_a_click_is_followed(clip: Path, random_follower: Path, tmp_path: Path, 
             "object": 1,
             "given_as": "points",
             "points": [[8, 20, 1], [10, 15, 1]],
-            "prompter": "grabcut",
+            "prompter": "grabcut+covos-prompt",
         }
     ]
     assert run(clip, out, *options) == 0, "it is done"

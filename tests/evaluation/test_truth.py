@@ -49,7 +49,8 @@ def test_a_whole_set_names_the_subset_that_was_meant(tmp_path: Path, davis: Path
     predictions = predict(tmp_path / "pred", masks, ["camel", "dog"])
     with pytest.raises(AnnotationError, match="1 of 3 sequences: bear") as caught:
         evaluate(predictions, davis, protocol="davis2017-semi")
-    assert "--subset val" in caught.value.fix
+    assert "the subset val is predicted whole" in caught.value.fix
+    assert "--subset" in caught.value.fix
     with pytest.raises(SourceError, match="'test'"):
         evaluate(predictions, davis, protocol="davis2017-semi", subset="test")
 
@@ -61,7 +62,8 @@ def test_the_annotations_alone_know_the_subsets(tmp_path: Path, davis: Path, mas
     assert [each.name for each in found.sequences] == ["camel", "dog"]
     with pytest.raises(AnnotationError, match="1 of 3 sequences: bear") as caught:
         evaluate(predictions, davis / part, protocol="davis2017-semi")
-    assert "--subset val" in caught.value.fix
+    assert "the subset val is predicted whole" in caught.value.fix
+    assert "--subset" in caught.value.fix
 
 
 def test_unsupervised_annotations_of_davis(tmp_path: Path, davis: Path, masks) -> None:

@@ -16,7 +16,8 @@ def test_pyramid_has_the_named_strides_and_channels(height: int, width: int) -> 
     encoder = EfficientNetLite().eval()
     with torch.inference_mode():
         pyramid = encoder(torch.rand(2, 3, height, width))
-    for level, stride, channels in zip(pyramid, (4, 8, 16, 32), encoder.channels, strict=True):
+    widths = (encoder.fine_channels, *encoder.channels)
+    for level, stride, channels in zip(pyramid, (2, 4, 8, 16, 32), widths, strict=True):
         assert level.shape == (2, channels, height // stride, width // stride)
 
 

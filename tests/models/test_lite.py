@@ -29,7 +29,7 @@ def test_shapes() -> None:
     assert features.v_BCHW.shape == (2, 128, 4, 6)
     assert features.still_B1HW.shape == (2, 1, 4, 6)
     assert memory.keys_BMK.shape == (2, 24, 64)
-    assert decoded.logit_B1HW.shape == (2, 1, 16, 24)
+    assert decoded.logit_B1HW.shape == (2, 1, 32, 48)
     assert decoded.extra_BEHW.shape == (2, 3, 4, 6)
 
 

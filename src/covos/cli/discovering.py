@@ -30,7 +30,7 @@ def discovering(objects: str, *, shown: bool, references: int, memory: int, foll
         return None
     if shown:
         raise UsageError(
-            f"--objects {objects} beside --mask",
+            f"--objects {objects} beside --mask, --point, --box or --prompts",
             why="objects are either found or shown",
             fix="leave one of them out",
         )

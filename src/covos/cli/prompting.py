@@ -32,8 +32,11 @@ def following(
     memory: int,
     follower: str,
     prompter: str = "auto",
+    finding: bool = False,
 ) -> Following | None:
     """What to follow; None if nothing is shown.
+
+    Options are as written; with ``finding``, objects are found where none are shown, and followed then.
 
     Raises:
         UsageError: Prompts are given for several inputs or cannot be read, or an option of following without prompts.
@@ -50,8 +53,8 @@ def following(
             {
                 "--resize-masks": resize,
                 f"--direction {direction}": direction != "auto",
-                f"--memory {memory}": memory != DEFAULT_BETWEEN,
-                f"--follower {follower}": follower != DEFAULT_FOLLOWER,
+                f"--memory {memory}": memory != DEFAULT_BETWEEN and not finding,
+                f"--follower {follower}": follower != DEFAULT_FOLLOWER and not finding,
                 f"--prompter {prompter}": prompter != AUTO,
             }
         )

@@ -75,6 +75,7 @@ def segment(
         memory=memory,
         follower=follower,
         prompter=prompter,
+        finding=objects != "1",
     )
     find = discovering(objects, shown=follow is not None, references=references, memory=memory, follower=follower)
     outcomes = []
