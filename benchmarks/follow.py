@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 
 from covos.api import Model, load_model
-from covos.api.following import Following, show_masks
+from covos.api.following import Following, show_all
 from covos.data import Video, open_dataset, read_foreground, read_image
 from covos.evaluation import evaluate
 from covos.masks import write_label_map
@@ -63,7 +63,7 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
         _write(folder / "warp" / video.name, video, list(warped(truth[0], [read_image(each) for each in video.frames])))
         image = video.frames[0].image
         assert image is not None, "DAVIS has pictures"
-        follow = Following(show=show_masks(truth[0]), direction="forward", follower=options.follower)
+        follow = Following(show=show_all(masks=truth[0]), direction="forward", follower=options.follower)
         with open_source(image.parent) as source:
             session = follow.open(source, load=lambda: model)
             _write(folder / "covos" / video.name, video, [result.labels for result in session.stream()])
@@ -107,7 +107,7 @@ def _line(name: str, scores: list[tuple[float, float]]) -> str:
 def _time(model: Model, count: int, *, follower: str) -> None:
     with open_source(EXAMPLE) as source:
         labels = blocks(count, height=source.info.height, width=source.info.width)
-        follow = Following(show=show_masks(labels), direction="forward", follower=follower)
+        follow = Following(show=show_all(masks=labels), direction="forward", follower=follower)
         results = follow.open(source, load=lambda: model).stream()
         next(results)  # the networks are loaded, and the first batch is done
         began = time.perf_counter()

@@ -28,7 +28,7 @@ import numpy as np
 
 from covos.api import Model, load_model
 from covos.api.discovering import Discovering
-from covos.api.following import Following, show_masks
+from covos.api.following import Following, show_all
 from covos.data import open_collection
 from covos.evaluation import evaluate
 from covos.evaluation.identity import identity_switches
@@ -110,7 +110,7 @@ def floods(predictions: list[LabelArray], truths: LabelArray) -> int:
 
 
 def _followed(clip: StagedClip, frames: Path, model: Model, follower: str) -> Iterator[LabelArray]:
-    follow = Following(show=show_masks(clip.labels[0]), direction="forward", follower=follower)
+    follow = Following(show=show_all(masks=clip.labels[0]), direction="forward", follower=follower)
     with open_source(frames) as source:
         yield from (result.labels for result in follow.open(source, load=lambda: model).stream())
 

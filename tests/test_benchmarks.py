@@ -24,6 +24,7 @@ def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> M
     assert spec.loader is not None
     found = util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, spec.name, found)
+    monkeypatch.syspath_prepend(FOLDER)
     spec.loader.exec_module(found)
     return found
 
@@ -76,3 +77,9 @@ def test_attention_that_looks_everywhere_and_at_one_cell(module: ModuleType) -> 
     maps[..., 1, 2, 2] = 1
     assert look.entropy() == pytest.approx(0)
     assert look.on_subject() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("module", sorted(path.stem for path in FOLDER.glob("*.py")), indirect=True)
+def test_what_a_benchmark_imports_is_there(module: ModuleType) -> None:
+    assert module.__doc__
+    assert callable(getattr(module, "main", None)) or module.__name__ == "benchmark_accuracy_plot"

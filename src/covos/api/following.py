@@ -109,7 +109,12 @@ def show_pointings(session: Session, pointings: Iterable[Pointing]) -> None:
 
 
 def show_all(
-    *, masks: Masks | None, points: Rows | None, boxes: Rows | None, prompts: OneFile | None, resize: bool = False
+    *,
+    masks: Masks | None = None,
+    points: Rows | None = None,
+    boxes: Rows | None = None,
+    prompts: OneFile | None = None,
+    resize: bool = False,
 ) -> Callable[[Session], None] | None:
     """For `Following.show`: files and arrays of object ids, points, boxes and a prompt file; None if none is given.
 
