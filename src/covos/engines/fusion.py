@@ -5,14 +5,26 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from covos.engines.follower import SURE, Answer
-from covos.types import ObjectStatus
+from covos.types import ObjectStatus, Presence
 
 FADING = 40.0
 """Frames from a mask of the user's over which the trust in what followed from it falls to 1/e."""
+UNSEEN: dict[Presence, float] = {"present": 1.0, "occluded": 0.6, "lost": 0.3}
+"""What a pass's word is worth: one that no longer sees the object may have lost it, where the other still has it."""
+AGREEING = 0.5
+"""J of two masks from which their mean is taken; of two places the mean would be neither."""
+
+
+class _Pass(NamedTuple):
+    odds_HW: Tensor
+    status: ObjectStatus
+    weight: float
 
 
 def fuse(forward: Answer, backward: Answer | None, *, given: Mapping[int, Sequence[int]]) -> Answer:
@@ -24,8 +36,8 @@ def fuse(forward: Answer, backward: Answer | None, *, given: Mapping[int, Sequen
         given: For each object the ascending indices of the frames with a mask from the user.
 
     Returns:
-        The weighted mean of the log-odds of each object. An object is in the state that the weightier pass says; if
-        it is not present, it is nowhere.
+        For each object the weightier pass, and where both show it in the same place the weighted mean of the
+        log-odds. An object that is not present is nowhere.
     """
     if backward is None or not backward.objects:
         return forward
@@ -33,25 +45,36 @@ def fuse(forward: Answer, backward: Answer | None, *, given: Mapping[int, Sequen
         return backward
     odds, statuses = [], []
     for identity in (*forward.ids, *(other for other in backward.ids if other not in forward.ids)):
-        passes = [
-            (answer.log_odds[answer.ids.index(identity)], answer.objects[answer.ids.index(identity)], gap)
-            for answer, gap in (
-                (forward, _since(given[identity], forward.index)),
-                (backward, _until(given[identity], forward.index)),
-            )
-            if identity in answer.ids
-        ]
-        weights = [max(status.confidence, 1e-3) * math.exp(-gap / FADING) for _, status, gap in passes]
-        best = max(range(len(passes)), key=lambda k: weights[k])
-        mean = sum(
-            (part[0].float().cpu() * weight for part, weight in zip(passes, weights, strict=True)), torch.zeros(())
-        )
-        mean = mean / sum(weights)
-        status = passes[best][1]
-        odds.append(mean if status.state == "present" else mean.clamp(max=-SURE))
-        confidence = sum(part[1].confidence * weight for part, weight in zip(passes, weights, strict=True))
-        statuses.append(ObjectStatus(id=identity, state=status.state, confidence=confidence / sum(weights)))
+        frames = given[identity]
+        sides = ((forward, _since(frames, forward.index)), (backward, _until(frames, forward.index)))
+        passes = [_pass(answer, identity, gap) for answer, gap in sides if identity in answer.ids]
+        best = max(passes, key=lambda each: each.weight)
+        agreeing = [each for each in passes if each is best or _agree(each, best)]
+        total = sum(each.weight for each in agreeing)
+        mean = torch.stack([each.odds_HW * (each.weight / total) for each in agreeing]).sum(dim=0)
+        state = best.status.state
+        if state == "present" and not (mean > 0).any():
+            state = "occluded"
+        odds.append(mean if state == "present" else mean.clamp(max=-SURE))
+        confidence = sum(each.status.confidence * each.weight for each in agreeing) / total
+        statuses.append(ObjectStatus(id=identity, state=state, confidence=confidence))
     return Answer(index=forward.index, log_odds=torch.stack(odds), objects=tuple(statuses))
+
+
+def _pass(answer: Answer, identity: int, gap: float) -> _Pass:
+    place = answer.ids.index(identity)
+    status = answer.objects[place]
+    weight = max(status.confidence, 1e-3) * UNSEEN[status.state] * math.exp(-gap / FADING)
+    # So far from anything given, nothing is left of the trust; what is there must do.
+    return _Pass(answer.log_odds[place].float().cpu(), status, max(weight, 1e-30))
+
+
+def _agree(one: _Pass, other: _Pass) -> bool:
+    """Whether both show the object, and in the same place, or neither does."""
+    if one.status.state != "present" or other.status.state != "present":
+        return one.status.state == other.status.state
+    a, b = one.odds_HW > 0, other.odds_HW > 0
+    return bool((a & b).sum() >= AGREEING * (a | b).sum())
 
 
 def _since(frames: Sequence[int], index: int) -> float:
