@@ -184,16 +184,16 @@ def test_a_spool_lives_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_fusion_weighs_by_confidence_and_distance() -> None:
     forward = Answer(index=10, log_odds=torch.full((1, 2, 2), 4.0), objects=(status(confidence=0.5),))
-    backward = Answer(index=10, log_odds=torch.full((1, 2, 2), -4.0), objects=(status(confidence=0.5),))
+    backward = Answer(index=10, log_odds=torch.full((1, 2, 2), 1.0), objects=(status(confidence=0.5),))
     middle = fuse(forward, backward, given={1: (0, 20)})
-    torch.testing.assert_close(middle.log_odds, torch.zeros(1, 2, 2))
+    torch.testing.assert_close(middle.log_odds, torch.full((1, 2, 2), 2.5))
     near = fuse(forward, backward, given={1: (8, 20)})
     first, second = np.exp(-2 / FADING), np.exp(-10 / FADING)
-    assert float(near.log_odds[0, 0, 0]) == pytest.approx(4 * (first - second) / (first + second), rel=1e-5)
+    assert float(near.log_odds[0, 0, 0]) == pytest.approx((4 * first + second) / (first + second), rel=1e-5)
     sure = fuse(
         Answer(index=10, log_odds=forward.log_odds, objects=(status(confidence=1.0),)), backward, given={1: (0, 20)}
     )
-    assert float(sure.log_odds[0, 0, 0]) == pytest.approx(4 / 3, rel=1e-5)
+    assert float(sure.log_odds[0, 0, 0]) == pytest.approx(3.0, rel=1e-5)
     assert sure.objects[0].confidence == pytest.approx((1 + 0.25) / 1.5)
 
 
