@@ -104,7 +104,7 @@ class Prompts:
             raise UsageError(
                 f"object {chosen}",
                 why=f"ids are 1 to {MAX_ID}: 0 is the background, 255 void",
-                fix="give the objects other ids" if identity is not None else "follow some of them in another run",
+                fix=f"give it a free one of these; what is more than {MAX_ID} objects takes another run",
             )
         if frame not in self.frames and len(self.frames) >= MAX_GIVEN:
             raise UsageError(
@@ -354,7 +354,7 @@ def _other_size(what: str, array: np.ndarray[Any, Any], size: tuple[int, int]) -
     return UsageError(
         f"{what} does not have the frame's size",
         why=f"it is {' x '.join(map(str, array.shape))} (height x width), the frame {size[0]} x {size[1]}",
-        fix="give it at that size, or let it be resized: resize=True",
+        fix="give it at that size, or let it be resized: --resize-masks (resize=True)",
     )
 
 

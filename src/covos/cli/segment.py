@@ -50,8 +50,8 @@ def segment(
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
-    With --mask, --point, --box or --prompts, follow the objects that they show instead: references, fusion and
-    refinement are then not used.
+    With --mask, --point, --box or --prompts, follow the objects that they show instead: references and fusion are
+    then not used, and --refine is refused.
     """
     rate = _rate(frame_rate)
     from covos.api import load_model
