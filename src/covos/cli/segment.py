@@ -132,11 +132,16 @@ def _rate(text: str | None) -> Fraction | None:
 
 
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
+    from covos.outputs.followed import followed_notes
+    from covos.outputs.loading import load_report
+
     if outcome.saved is not None:
         for warning in outcome.saved.warnings:
             typer.echo(f"warning: {outcome.name}: {warning}", err=True)
         if not quiet:
             typer.echo(_closing_line(outcome.saved), err=True)
+            for note in followed_notes(load_report(outcome.saved.folder)):
+                typer.echo(f"note: {outcome.name}: {note}", err=True)
     elif outcome.error is not None and not alone:
         show(outcome.error)
 
