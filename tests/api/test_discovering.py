@@ -106,6 +106,9 @@ def test_the_command_writes_ids_and_states_and_knows_when_it_is_done(
     two_things.clear()
     assert run(clip, out, *options) == 0
     assert two_things == [], "it is done: nothing is looked for again"
+    assert "found" not in capsys.readouterr().err, "quiet"
+    assert main(["segment", str(clip), "-o", str(out), *options, "--device", "cpu", "--precision", "fp32"]) == 0
+    assert f"note: {clip}: 2 objects found" in capsys.readouterr().err
     assert run(clip, out, "--objects", "3", *options[2:]) == 2
     assert "objects was 10, is 3" in capsys.readouterr().err
 

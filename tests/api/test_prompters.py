@@ -74,6 +74,8 @@ def test_what_is_asked_for_by_name_is_not_replaced(model: Model, tmp_path: Path)
         choose_prompter("covos-prompt", model=model)
     with pytest.raises(UsageError, match="covos-lite cannot understand clicks"):
         choose_prompter("covos-lite", model=model)
+    with pytest.raises(UsageError, match=r"unknown prompter 'magic'[\s\S]*auto, grabcut, covos-prompt; or the path"):
+        choose_prompter("magic", model=model)
     with pytest.raises(CheckpointError, match="does not belong to covos-lite"):
         choose_prompter(random_prompter(tmp_path / "other.safetensors", encoder="0" * 64), model=model)
 

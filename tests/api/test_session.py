@@ -112,6 +112,47 @@ def test_what_was_confirmed_stays(model: Model, follower: Path, clip: Path) -> N
     assert [(each.frame, each.given_as) for each in session.shown] == [(0, "mask"), (visible, "confirmed"), (7, "mask")]
 
 
+def test_what_was_found_of_an_object_comes_back_with_it(model: Model, follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=follower, prompter="grabcut") as session:
+        session.add_mask(0, mask=box(12, 0))
+        found = session.propagate()
+        frame = next(each.index for each in found[2:] if each.objects)
+        before = session.preview(frame)
+        session.remove(1)
+        assert not session.preview(frame).any()
+        session.undo()
+        np.testing.assert_array_equal(session.preview(frame), before)
+        column, row = np.argwhere(before == 1)[0][::-1]
+        assert session.add_points(frame, 1, points=[(column, row)], labels=[0]).object == 1, "it has a mask"
+        session.undo()
+        assert session.confirm(frame) == (1,)
+
+
+@pytest.mark.parametrize("leave", ["undo", "remove", "both"])
+def test_an_id_that_is_anothers_now_shows_nothing_of_the_one_before(
+    model: Model, follower: Path, clip: Path, leave: str
+) -> None:
+    with model.session(clip, follower=follower, prompter="grabcut") as session:
+        session.add_mask(0, mask=box(12, 0))
+        found = session.propagate()
+        frame, other = (each.index for each in found[2:4])
+        assert found[frame].objects
+        if leave == "remove":
+            session.remove(1)
+        else:
+            session.undo()
+        assert session.add_mask(other, mask=box(30, 40)) == 1
+        if leave == "both":
+            session.remove(1)
+            session.undo()
+        assert session.objects == (1,)
+        assert not session.preview(frame).any()
+        with pytest.raises(UsageError, match="negative points only"):
+            session.add_points(frame, 1, points=[(2, 14)], labels=[0])
+        with pytest.raises(UsageError, match="shows no object"):
+            session.confirm(frame)
+
+
 @pytest.mark.parametrize(("direction", "empty"), [("forward", {0, 1, 2}), ("backward", {4, 5, 6, 7}), ("both", set())])
 def test_directions(model: Model, follower: Path, clip: Path, direction: str, empty: set[int]) -> None:
     with model.session(clip, follower=follower) as session:

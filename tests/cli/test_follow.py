@@ -109,7 +109,11 @@ def test_what_is_wrong_is_said_before_the_model_loads(
     write_label_map(tmp_path / "empty.png", np.zeros(SIZE, np.uint8))
     for options, code, said in [
         (["--mask", f"{mask}@99"], 2, "frame 99 does not exist"),
+        (["--mask", f"{mask}@-1"], 2, "'-1' is no frame"),
+        (["--mask", f"{mask}@0:x"], 2, "'0:x' is no frame, or frame and object"),
+        (["--mask", f"{mask}:-1"], 2, "'-1' is no object"),
         (["--mask", str(tmp_path / "small.png")], 3, "the mask is 32x24, the frame 64x48"),
+        (["--mask", str(tmp_path / "small.png")], 3, "--resize-masks (resize=True)"),
         (["--mask", str(tmp_path / "empty.png")], 3, "shows no object"),
         (["--mask", str(tmp_path / "none.png")], 3, "none.png"),
         (["--mask", str(mask), "--mask", str(mask)], 2, "object 2 is given twice on frame 0"),

@@ -61,3 +61,11 @@ def test_reading_refuses_them(tmp_path) -> None:
         with pytest.raises(AnnotationError, match="looks resized with interpolation") as caught:
             read(path)
         assert "nearest" in caught.value.fix
+        assert "split" not in caught.value.fix
+
+
+def test_a_map_of_every_value_may_be_one_of_objects(tmp_path) -> None:
+    write_label_map(tmp_path / "all.png", (np.arange(48 * 64).reshape(48, 64) // 12).astype(np.uint8))
+    with pytest.raises(AnnotationError, match="256 values") as caught:
+        read_label_map(tmp_path / "all.png")
+    assert "split the map: 254 are the most" in caught.value.fix

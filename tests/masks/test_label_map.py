@@ -157,6 +157,9 @@ def test_sixteen_bits(tmp_path: Path) -> None:
     save(tmp_path / "b.png", scene(1).astype(np.uint16) * 65535)
     with pytest.raises(AnnotationError, match="holds the value 65535"):
         read_label_map(tmp_path / "b.png")
+    save(tmp_path / "d.png", scene(1).astype(np.uint16) * 300)
+    with pytest.raises(AnnotationError, match="split a map of more than 254"):
+        read_label_map(tmp_path / "d.png")
     np.testing.assert_array_equal(read_binary_mask(tmp_path / "b.png"), scene(1) > 0)
     save(tmp_path / "c.tif", -scene(1).astype(np.int32))
     with pytest.raises(AnnotationError, match="holds the value -1"):

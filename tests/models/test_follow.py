@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,8 +11,10 @@ from covos.errors import CheckpointError, UsageError
 from covos.models.card import Card
 from covos.models.follow import CovosFollow, FollowConfig, Recall, View, aggregate, beside, read
 from covos.models.lite import CovosLite, Features
-from covos.models.registry import build_follower, find_model
+from covos.models.registry import build_follower, find_follower, find_model
 from covos.models.weights_file import save_weights
+from covos.training.follow.recipe import FollowRecipe
+from covos.training.registry import load_recipe
 
 CELLS = (4, 6)
 
@@ -158,6 +164,19 @@ def test_weights_are_refused_beside_another_encoder(tmp_path: object) -> None:
     assert not follower.training
     with pytest.raises(CheckpointError, match="does not belong to covos-lite"):
         build_follower(_saved(tmp_path, encoder_sha256="0" * 64), encoder=eyes)  # type: ignore[arg-type]
+
+
+def test_beside_a_fine_tuned_encoder_its_file_is_named_and_what_trains_a_follower_on_it(tmp_path: Path) -> None:
+    packaged = find_model("covos-lite")
+    tuned = replace(packaged, path=tmp_path / "best.safetensors", card=replace(packaged.card, sha256="1" * 64))
+    with pytest.raises(CheckpointError) as refused:
+        find_follower("covos-follow", encoder=tuned)
+    assert refused.value.what.endswith(f"does not belong to {tuned.path}")
+    command = shlex.split(refused.value.fix.partition(": ")[2])
+    assert command[:3] == ["covos", "train", "follow"]
+    recipe = load_recipe("follow", overrides=(command[command.index("--set") + 1],))
+    assert isinstance(recipe, FollowRecipe)
+    assert recipe.encoder == tuned.path.as_posix()
 
 
 def test_a_network_that_finds_by_itself_cannot_follow() -> None:

@@ -163,6 +163,6 @@ def refuse_refinement(refine: str) -> None:
     if refine != "none":
         raise UsageError(
             f"refine = {refine!r} where objects are followed",
-            why="it fits the probabilities of one subject to the picture, and here are several objects",
+            why="it works on the probabilities that find one subject, and no followed mask is made of these",
             fix="leave it out",
         )

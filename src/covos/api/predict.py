@@ -80,7 +80,8 @@ def predict(
         refine: See `Model.stream`.
         reference_seed: See `Model.stream`.
         follow: Follow the objects of each video's first annotation, rather than find its subject; of a YouTube-VOS
-            tree each object from the first frame that shows it. References, fusion and refinement are then not used.
+            tree each object from the first frame that shows it. References and fusion are then not used, and a
+            refinement is refused.
         follower: See `Model.session`.
         archive: Whether to pack the masks into ``submission.zip``, as the challenge of the data set takes them.
         track: Passes the results of a video on, and may count them.

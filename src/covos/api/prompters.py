@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from covos.api.model import Model
-from covos.engines.defaults import PREFERRED_PROMPTER
 from covos.engines.prompt_network import NetworkPrompter
 from covos.engines.prompter import GrabCutPrompter, Prompter
 from covos.engines.relay import RelayPrompter
-from covos.errors import CheckpointError, EnvironmentProblem
-from covos.models.registry import build_prompter, find_prompter
+from covos.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.models.registry import DEFAULT_PROMPTER, build_prompter, find_prompter, list_models
 
 AUTO = "auto"
 
@@ -46,9 +45,15 @@ def choose_prompter(name: str | Path, *, model: Model) -> ChosenPrompter:
         EnvironmentProblem: Its weights are not there.
     """
     grabcut = GrabCutPrompter(model.engine)
-    wanted = PREFERRED_PROMPTER if str(name) == AUTO else name
+    wanted = DEFAULT_PROMPTER if str(name) == AUTO else name
     if str(wanted) == grabcut.name:
         return ChosenPrompter(prompter=grabcut, described={"name": grabcut.name})
+    if str(wanted) not in {DEFAULT_PROMPTER, *(entry.name for entry in list_models())} and not Path(wanted).is_file():
+        raise UsageError(
+            f"unknown prompter {str(wanted)!r}",
+            why="neither one of covos nor a file",
+            fix=f"use one of: {AUTO}, {grabcut.name}, {DEFAULT_PROMPTER}; or the path of a .safetensors file",
+        )
     try:
         entry = find_prompter(wanted, encoder=model.entry)
     except (CheckpointError, EnvironmentProblem) as missing:

@@ -39,6 +39,8 @@ class Prompts:
     def __init__(self, info: SourceInfo) -> None:
         self.info = info
         self._states: list[dict[Key, MaskPrompt]] = [{}]
+        self._births: list[dict[int, int]] = [{}]
+        self._steps = 0
         self._waiting: dict[Key, Pointing] = {}
 
     @property
@@ -50,6 +52,14 @@ class Prompts:
     def objects(self) -> tuple[int, ...]:
         """Ids, ascending."""
         return tuple(sorted({identity for _, identity in self._keys}))
+
+    @property
+    def births(self) -> dict[int, int]:
+        """For each object of which there is a mask the step that it came with.
+
+        An id may be given to another object, which then has another step; what is undone gets its own back.
+        """
+        return self._births[-1]
 
     @property
     def frames(self) -> tuple[int, ...]:
@@ -94,7 +104,7 @@ class Prompts:
             raise UsageError(
                 f"object {chosen}",
                 why=f"ids are 1 to {MAX_ID}: 0 is the background, 255 void",
-                fix="give the objects other ids" if identity is not None else "follow some of them in another run",
+                fix=f"give it a free one of these; what is more than {MAX_ID} objects takes another run",
             )
         if frame not in self.frames and len(self.frames) >= MAX_GIVEN:
             raise UsageError(
@@ -205,7 +215,7 @@ class Prompts:
             after[frame, identity] = MaskPrompt(
                 frame=frame, object=identity, mask=encode(mask), given_as=given_as, pointed=pointed
             )
-        self._states.append(after)
+        self._step(after)
 
     def add_file(
         self, path: str | os.PathLike[str], *, frame: int, identity: int | None = None, resize: bool = False
@@ -290,7 +300,7 @@ class Prompts:
                 why=f"the objects are {', '.join(map(str, self.objects)) or 'none'}",
                 fix="name one of these",
             )
-        self._states.append({key: prompt for key, prompt in self._states[-1].items() if key[1] != identity})
+        self._step({key: prompt for key, prompt in self._states[-1].items() if key[1] != identity})
         self._waiting = {key: pointing for key, pointing in self._waiting.items() if key[1] != identity}
 
     def undo(self) -> None:
@@ -302,6 +312,12 @@ class Prompts:
         if len(self._states) == 1:
             raise UsageError("there is nothing to undo", why="no prompt was given", fix="give one")
         self._states.pop()
+        self._births.pop()
+
+    def _step(self, after: dict[Key, MaskPrompt]) -> None:
+        self._steps += 1
+        self._states.append(after)
+        self._births.append({identity: self.births.get(identity, self._steps) for _, identity in after})
 
     def given(self) -> dict[int, Mapping[int, MaskArray]]:
         """For the engine: frame index to object id to mask, decoded when it is asked for."""
@@ -338,7 +354,7 @@ def _other_size(what: str, array: np.ndarray[Any, Any], size: tuple[int, int]) -
     return UsageError(
         f"{what} does not have the frame's size",
         why=f"it is {' x '.join(map(str, array.shape))} (height x width), the frame {size[0]} x {size[1]}",
-        fix="give it at that size, or let it be resized: resize=True",
+        fix="give it at that size, or let it be resized: --resize-masks (resize=True)",
     )
 
 

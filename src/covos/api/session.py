@@ -80,7 +80,8 @@ class Session:
         self._desk: Desk | None = None
         self._forward = ForwardPass(source)
         self._latest: Segmentation | None = None
-        self._removed: set[int] = set()
+        # Of the objects that `_latest` shows: an id may become another object's later.
+        self._births: dict[int, int] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -293,7 +294,7 @@ class Session:
             raise UsageError(f"frame {frame} cannot be confirmed", why="nothing was followed", fix="propagate first")
         self.prompts.check_place(frame, 1)
         kept = next((each for each in self._latest if each.index == frame), None)
-        found = {} if kept is None else {i: decode(rle) for i, rle in kept.objects.items() if i in self.objects}
+        found = {} if kept is None else {i: decode(rle) for i, rle in kept.objects.items() if self._still(i)}
         if not found:
             raise UsageError(f"frame {frame} cannot be confirmed", why="it shows no object", fix="give a mask instead")
         self.prompts.add(frame, found, given_as="confirmed")
@@ -306,7 +307,6 @@ class Session:
             UsageError: There is none of this id.
         """
         self.prompts.remove(object_id)
-        self._removed.add(object_id)
 
     def undo(self) -> None:
         """Take back the latest prompt, confirmation or removal.
@@ -341,7 +341,7 @@ class Session:
         self._latest = Segmentation(
             info=self.source.info, health=self.source.health, origin=self.origin(direction), frames=frames
         )
-        self._removed.clear()
+        self._births = self.prompts.births
         return self._latest
 
     def stream(self, direction: Direction = "auto") -> Iterator[FrameResult]:
@@ -416,11 +416,15 @@ class Session:
 
     def _found(self, frame: int, identity: int) -> MaskArray | None:
         """The mask that the latest `propagate` found."""
-        # An id may have become another object's since.
-        if self._latest is None or identity not in self.objects or identity in self._removed:
+        if self._latest is None or not self._still(identity):
             return None
         found = next((each.objects for each in self._latest if each.index == frame), {})
         return decode(found[identity]) if identity in found else None
+
+    def _still(self, identity: int) -> bool:
+        """Whether an id is that of the object which the latest `propagate` followed by it."""
+        born = self._births.get(identity)
+        return born is not None and self.prompts.births.get(identity) == born
 
     def _model_now(self) -> Model:
         self._model = self._model or self._load()

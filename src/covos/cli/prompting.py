@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from covos.errors import UsageError
+from covos.runtime.words import counted
 
 if TYPE_CHECKING:
     from covos.api.following import Following
@@ -87,8 +88,13 @@ def mask_file(text: str) -> MaskFile:
     if Path(text).is_file():
         return MaskFile(path=Path(text))
     found = _MASK.fullmatch(text)
+    form = "write FILE, FILE@FRAME or FILE@FRAME:OBJECT"
     if found is None:
-        raise UsageError(f"--mask {text!r}", why="it names no file", fix="write FILE, FILE@FRAME or FILE@FRAME:OBJECT")
+        raise UsageError(f"--mask {text!r}", why="it names no file", fix=form)
+    for mark, what in (("@", "frame, or frame and object"), (":", "object")):
+        file, _, rest = found["path"].rpartition(mark)
+        if Path(file).is_file():
+            raise UsageError(f"--mask {text!r}", why=f"{rest!r} is no {what}", fix=f"{form}: whole numbers")
     identity = found["object"]
     return MaskFile(
         path=Path(found["path"]), frame=int(found["frame"] or 0), object=None if identity is None else int(identity)
@@ -119,7 +125,11 @@ def _place(option: str, text: str, *, form: str) -> tuple[list[float], int, int 
     numbers = [float(each) for each in found["numbers"].split(",")] if found is not None else []
     expected = form.count(",") + 1
     if found is None or len(numbers) != expected:
-        why = f"it has {len(numbers)} numbers before the frame, not {expected}" if numbers else "it is not of this form"
+        why = (
+            f"it has {counted(len(numbers), 'number')} before the frame, not {expected}"
+            if numbers
+            else "it is not of this form"
+        )
         raise UsageError(
             f"{option} {text!r} cannot be read", why=why, fix=f"write {form}, {form}@FRAME or {form}@FRAME:OBJECT"
         )

@@ -50,8 +50,8 @@ def segment(
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
-    With --mask, --point, --box or --prompts, follow the objects that they show instead: references, fusion and
-    refinement are then not used.
+    With --mask, --point, --box or --prompts, follow the objects that they show instead: references and fusion are
+    then not used, and --refine is refused.
     """
     rate = _rate(frame_rate)
     from covos.api import load_model
@@ -132,11 +132,16 @@ def _rate(text: str | None) -> Fraction | None:
 
 
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
+    from covos.outputs.followed import followed_notes
+    from covos.outputs.loading import load_report
+
     if outcome.saved is not None:
         for warning in outcome.saved.warnings:
             typer.echo(f"warning: {outcome.name}: {warning}", err=True)
         if not quiet:
             typer.echo(_closing_line(outcome.saved), err=True)
+            for note in followed_notes(load_report(outcome.saved.folder)):
+                typer.echo(f"note: {outcome.name}: {note}", err=True)
     elif outcome.error is not None and not alone:
         show(outcome.error)
 

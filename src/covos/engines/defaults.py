@@ -6,5 +6,3 @@ DEFAULT_REFERENCES = 5
 """As in the paper: J no longer grows beyond (COSNet, table 4)."""
 DEFAULT_AREA = 256 * 448
 """Pixels of the encoded frame: the size that covos-lite's training ends with."""
-PREFERRED_PROMPTER = "covos-prompt"
-"""The network that goes on from GrabCut's first answer; see `covos.engines.relay`."""

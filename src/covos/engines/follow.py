@@ -29,7 +29,6 @@ from covos.types import Frame, FrameResult, LabelArray, MaskArray
 
 Given = Mapping[int, Mapping[int, MaskArray]]
 """Frame index to object id to its mask, H x W bool of the frame's size; empty says that the object is not there."""
-MASK_STRIDE = 4
 
 
 class FollowEngine:

@@ -38,5 +38,7 @@ def fit_labels(labels: LabelArray, *, size: tuple[int, int], path: Path, resize:
     raise AnnotationError(
         f"{path} does not have the size of its frame",
         why=f"the mask is {width}x{height}, the frame {size[1]}x{size[0]}" + (" (rotated?)" if rotated else ""),
-        fix="rotate the mask as the frame is displayed" if rotated else "export it at that size, or let it be resized",
+        fix="rotate the mask as the frame is displayed"
+        if rotated
+        else "export it at that size; beside --mask, --resize-masks (resize=True) resizes it",
     )

@@ -98,7 +98,7 @@ def _ids_of_integers(values: NDArray[np.integer[Any]], *, path: Path) -> LabelAr
         raise AnnotationError(
             f"{path} holds the value {low if low < 0 else high}",
             why="object ids are 0 to 254, and 255 for void",
-            fix="save a 0/65535 mask with 8 bits, and split a map of more objects",
+            fix="save a 0/65535 mask with 8 bits; number objects from 1, and split a map of more than 254 into several",
         )
     return values.astype(np.uint8)
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from covos.types import LabelArray, MaskArray
 
+_MOST_OBJECTS = 254
+
 
 def write_label_map(path: Path, labels: LabelArray, *, palette: NDArray[np.uint8] | None = None) -> None:
     """Write ids as a palette PNG (mode P, 8 bits, index = object id). An existing file is replaced.
@@ -110,4 +112,7 @@ def _open_lossless(path: Path) -> Image.Image:
 def _refuse_interpolated(labels: LabelArray, path: Path) -> None:
     if looks_interpolated(labels):
         count = len(np.unique(labels))
-        raise interpolated(path, why=f"{count} values, many only along contours: it looks resized with interpolation")
+        error = interpolated(path, why=f"{count} values, many only along contours: it looks resized with interpolation")
+        if count > _MOST_OBJECTS:
+            error.fix += f"; if each is an object, split the map: {_MOST_OBJECTS} are the most, as 255 is void"
+        raise error

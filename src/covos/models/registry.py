@@ -214,10 +214,14 @@ def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) ->
         )
     trained_on = str(entry.card.recipe.get("encoder_sha256", ""))
     if trained_on != encoder.card.sha256:
+        packaged = encoder.path.parent == _embedded_folder()
+        # A fine-tuned model has the name of the one that it began as: only its file tells them apart.
+        setting = "" if packaged else f" --set 'encoder=\"{encoder.path.as_posix()}\"'"
         raise CheckpointError(
-            f"{entry.path} does not belong to {encoder.name}",
+            f"{entry.path} does not belong to {encoder.name if packaged else encoder.path}",
             why=f"it was trained on the features of weights {trained_on[:12]}, these are {encoder.card.sha256[:12]}",
-            fix=f"use it with the model that it was trained on, or train it anew: covos train {architecture}",
+            fix="use it with the model that it was trained on, or train one on this model and give its file: "
+            f"covos train {architecture} --data ROOT -o RUN{setting}",
         )
 
 
