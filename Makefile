@@ -3,16 +3,19 @@
 #   make demo        cut the cars out of the example clip
 #   make test        all tests                    make test-fast   those that take no longer than a few seconds
 #   make check       style, types, import rule
-#   make bench       time and memory on this machine
+#   make bench       time and memory on this machine; with DATA and PICTURES, accuracy too
 #   make clean       remove what the targets made, except for .venv
 #
-# Variables: PYTHON (which interpreter), WORKERS (processes that test), and TORCH_INDEX (where torch comes from):
+# Variables: PYTHON (which interpreter), WORKERS (processes that test), DATA (a DAVIS tree) and PICTURES (a folder of
+# data sets of pictures with masks) for what needs data among the benchmarks, and TORCH_INDEX (where torch comes from):
 # on Linux the default index has the CUDA build, some gigabytes; for the small CPU build
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 WORKERS ?= 2
+DATA ?=
+PICTURES ?=
 TORCH_INDEX ?=
 
 BIN := .venv/bin
@@ -20,7 +23,9 @@ READY := .venv/ready
 # Twice quiet: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test test-fast check bench clean
+.PHONY: demo test test-fast check bench bench-alone bench-davis bench-pictures clean
+# Side by side, the benchmarks would time one another.
+.NOTPARALLEL:
 
 demo: $(READY)
 	@$(BIN)/covos segment examples/car.mp4 -o out/demo -y
@@ -37,8 +42,33 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python "$$file" || exit 1; done
+# Not among them: ablations.py, which trains for hours.
+bench: bench-alone $(if $(DATA),bench-davis) $(if $(PICTURES),bench-pictures)
+
+bench-alone: $(READY)
+	$(BIN)/python benchmarks/segment.py
+	$(BIN)/python benchmarks/formats.py
+	$(BIN)/python benchmarks/records.py
+	$(BIN)/python benchmarks/evaluation.py
+	$(BIN)/python benchmarks/cosnet.py
+	$(BIN)/python benchmarks/refine.py
+	$(BIN)/python benchmarks/follow.py --objects 1 3 10
+	$(BIN)/python benchmarks/objects.py
+	$(BIN)/python benchmarks/calibration.py
+
+bench-davis: $(READY)
+	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"
+	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
+	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
+	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
+	$(BIN)/python benchmarks/refine.py --data "$(DATA)"
+	$(BIN)/python benchmarks/follow.py --data "$(DATA)"
+	$(BIN)/python benchmarks/calibration.py --davis "$(DATA)"
+
+bench-pictures: $(READY)
+	$(BIN)/python benchmarks/composed.py --data "$(PICTURES)"
+	$(BIN)/python benchmarks/objects.py --data "$(PICTURES)"
+	$(BIN)/python benchmarks/calibration.py --data "$(PICTURES)"
 
 clean:
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

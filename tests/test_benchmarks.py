@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from fractions import Fraction
 from importlib import util
@@ -83,3 +84,13 @@ def test_attention_that_looks_everywhere_and_at_one_cell(module: ModuleType) -> 
 def test_what_a_benchmark_imports_is_there(module: ModuleType) -> None:
     assert module.__doc__
     assert callable(getattr(module, "main", None)) or module.__name__ == "benchmark_accuracy_plot"
+
+
+def test_make_bench_runs_every_benchmark_and_gives_data_to_those_that_need_it() -> None:
+    lines = (FOLDER.parent / "Makefile").read_text().splitlines()
+    calls = [line.partition("benchmarks/")[2] for line in lines if line.startswith("\t$(BIN)/python benchmarks/")]
+    there = {path.name for path in FOLDER.glob("*.py")} - {"ablations.py", "accuracy_plot.py"}
+    assert {call.split()[0] for call in calls} == there
+    needing = {name for name in there if re.search(r'"--data", .*required=True', (FOLDER / name).read_text())}
+    assert needing >= {"accuracy.py", "composed.py"}
+    assert not [call for call in calls if call.split()[0] in needing and "--data" not in call]

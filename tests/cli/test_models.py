@@ -33,16 +33,32 @@ def two_models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("two_models")
-def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+def test_a_block_for_each_model(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert cli.main(["models", "list"]) == 0
-    header, first, second = capsys.readouterr().out.splitlines()
-    assert header.split() == ["model", "network", "weights", "file", "scores", "trained", "on", "licence"]
-    assert " ".join(first.split()) == (
-        "covos-lite (default) lite 3.3 M 1.5 MB J 0.750, F 0.500 (val_open) davis2016 (30) CC BY-NC"
-    )
-    assert second.startswith("covos-other ")
-    assert "(default)" not in second
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert [line.rstrip() for line in first.splitlines()] == [
+        "covos-lite (default)",
+        "  network     lite, 3.3 M weights",
+        "  file        1.5 MB",
+        "  score       J 0.750, F 0.500 (val_open)",
+        "  trained on  davis2016 (30)",
+        "  licence     CC BY-NC",
+    ]
+    assert second.splitlines()[0] == "covos-other"
+
+
+def test_embedded_models_are_readable_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert cli.main(["models", "list"]) == 0
+    out = capsys.readouterr().out
+    assert all(len(line) <= 60 for line in out.splitlines())
+    words = " ".join(out.split())
+    for entry in registry.list_models():
+        assert entry.card.licence in words, "nothing is cut off"
+        assert ", ".join(f"{data['name']} ({data['items']})" for data in entry.card.data) in words
 
 
 @pytest.mark.usefixtures("two_models")

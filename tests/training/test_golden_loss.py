@@ -63,7 +63,7 @@ def test_cosnet(target: str, tmp_path: Path) -> None:
     check(f"cosnet-resnet50 {target}", losses("cosnet-resnet50", overrides, tmp_path, weights=None))
 
 
-@pytest.mark.parametrize("name", ["lite", "lite-crowd"])
+@pytest.mark.parametrize("name", ["lite", "lite-crowd", "lite-finetune"])
 def test_covos_lite(name: str, tmp_path: Path) -> None:
     check(name, losses(name, LITE, tmp_path, weights=find_model("covos-lite").path))
 
@@ -75,3 +75,11 @@ def test_covos_prompt(tmp_path: Path) -> None:
         "checkpoint_every=6",
     )  # fmt: skip
     check("prompt", losses("prompt", overrides, tmp_path, weights=None))
+
+
+def test_covos_follow(tmp_path: Path) -> None:
+    overrides = (
+        "steps=6", "clips_per_step=2", "clip_sizes=[3]", "crop=[64, 96]", "warmup=2", "validate_every=6",
+        "checkpoint_every=6",
+    )  # fmt: skip
+    check("follow", losses("follow", overrides, tmp_path, weights=None))

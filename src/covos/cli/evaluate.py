@@ -30,7 +30,9 @@ def evaluate(
     truth: Annotated[
         Path | None, typer.Option("--gt", help="Ground truth; needed to compare several predictions.")
     ] = None,
-    subset: Annotated[str | None, typer.Option(help="Subset of the data set to score, such as val.")] = None,
+    subset: Annotated[
+        str | None, typer.Option(help="Name, not path, of a list in the data set's ImageSets, such as val.")
+    ] = None,
     json: Annotated[Path | None, typer.Option("--json", help="Write everything, frame by frame, to this file.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the official CSV files to this folder.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a report with plots and pictures.")] = None,

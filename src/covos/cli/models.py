@@ -24,7 +24,8 @@ def list_(
 ) -> None:
     """List the models by name, with their size, scores and licence."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
     from covos.models.registry import DEFAULT_MODEL, list_models
 
@@ -32,18 +33,15 @@ def list_(
     if as_json:
         typer.echo(json.dumps([_as_dict(entry, default=entry.name == DEFAULT_MODEL) for entry in entries], indent=2))
         return
-    table = Table("model", "network", "weights", "file", "scores", "trained on", "licence", box=None, pad_edge=False)
-    for entry in entries:
-        table.add_row(
-            entry.name + (" (default)" if entry.name == DEFAULT_MODEL else ""),
-            entry.card.architecture,
-            f"{entry.card.parameters / 1e6:.1f} M",
-            f"{entry.path.stat().st_size / 1e6:.1f} MB",
-            "\n".join(_score(protocol, values) for protocol, values in entry.card.scores.items()),
-            ", ".join(_source(data) for data in entry.card.data),
-            entry.card.licence,
-        )
-    Console().print(table)
+    console = Console()
+    for index, entry in enumerate(entries):
+        if index:
+            console.print()
+        console.print(entry.name + (" (default)" if entry.name == DEFAULT_MODEL else ""), style="bold", highlight=False)
+        block = Table.grid(Column(no_wrap=True), Column(overflow="fold"), padding=(0, 2))
+        for label, value in _described(entry):
+            block.add_row(Text(f"  {label}"), Text(value))
+        console.print(block)
 
 
 @app.command()
@@ -67,6 +65,16 @@ def convert(
         for line in _account(report):
             typer.echo(line)
         typer.echo(str(output))
+
+
+def _described(entry: ModelEntry) -> Iterator[tuple[str, str]]:
+    card = entry.card
+    yield "network", f"{card.architecture}, {card.parameters / 1e6:.1f} M weights"
+    yield "file", f"{entry.path.stat().st_size / 1e6:.1f} MB"
+    for protocol, values in card.scores.items():
+        yield "score", _score(protocol, values)
+    yield "trained on", ", ".join(_source(data) for data in card.data)
+    yield "licence", card.licence
 
 
 def _account(report: Mapping) -> Iterator[str]:

@@ -85,7 +85,7 @@ def _listed(lists: Mapping[str, tuple[str, ...]], *, subset: str, root: Path) ->
         raise NoSubsetError(
             f"{root}: the subset {subset!r} does not exist",
             why=f"the lists in ImageSets are: {some(lists, shown=12)}",
-            fix="name one of them, or leave the subset out to open all videos",
+            fix="name one of them, not a path (a list of your own goes into ImageSets), or leave the subset out",
         )
     if not lists[subset]:
         raise SourceError(
