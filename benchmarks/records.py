@@ -3,9 +3,9 @@
     python benchmarks/records.py [--folder DIR]
 
 Segments the example once, scales each result to 854 x 480, and appends it to a journal in DIR (a temporary folder if
-not given): with labels only, as masks and overlay need, and with the probability, as mattes do. Then one flush to the
-disk, of which a run makes one a second, and reading the journal back. Last, the report's share: measuring the masks,
-flagging frames, and the pages at the end. Times are the processor's, but for the flush.
+not given): with labels only, as masks and overlay need, and with the probability in 8 or 16 bits, as mattes do. Then
+one flush to the disk, of which a run makes one a second, and reading the journal back. Last, the report's share:
+measuring the masks, flagging frames, and the pages at the end. Times are the processor's, but for the flush.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import get_args
 
 import cv2
 
 import covos
 from covos.media import Health, open_source
 from covos.outputs import FrameRecord, Journal, OutputFolder, Report
+from covos.outputs.record import Bits
 from covos.types import FrameResult
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
@@ -46,13 +48,13 @@ def main() -> None:
     arguments = parser.parse_args()
     kept = results()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        for soft in (False, True):
-            path = Path(name) / f"{soft}.jsonl"
+        for bits in get_args(Bits):
+            path = Path(name) / f"{bits}.jsonl"
             took, flushes = [], []
             with Journal(path, batch=1) as journal:
                 for result in kept:
                     started = time.process_time()
-                    record = FrameRecord.of(result, seconds=0, soft=soft)
+                    record = FrameRecord.of(result, seconds=0, bits=bits)
                     journal.append(record)
                     record.restore(result.frame)
                     took.append(time.process_time() - started)
@@ -64,8 +66,9 @@ def main() -> None:
                 for record, result in zip(journal.replay(), kept, strict=True):
                     record.restore(result.frame)
             back = (time.process_time() - started) / len(kept)
+            kind = f"probability in {bits} bits" if bits else "labels only"
             print(
-                f"{'with' if soft else 'without'} probability: {1e3 * statistics.median(took):.2f} ms and "
+                f"{kind:22}: {1e3 * statistics.median(took):.2f} ms and "
                 f"{path.stat().st_size / len(kept) / 1024:.1f} KiB a frame, "
                 f"a flush {1e3 * statistics.median(flushes):.2f} ms, back {1e3 * back:.2f} ms a frame"
             )
