@@ -50,6 +50,18 @@ def test_omp_num_threads_goes_before(
     assert set_to == {"torch": expected, "cv2": expected}
 
 
+@pytest.mark.parametrize(("leave", "expected"), [(0, 8), (1, 7), (20, 1)])
+def test_processors_are_left_to_others_while_there_are_more(
+    eight_cpus: Path, monkeypatch: pytest.MonkeyPatch, leave: int, expected: int
+) -> None:
+    set_to: dict[str, int] = {}
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: set_to.update(torch=count))
+    monkeypatch.setattr(cv2, "setNumThreads", lambda count: set_to.update(cv2=count))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert threads.configure_threads(leave=leave) == expected
+    assert set_to == {"torch": expected, "cv2": expected}
+
+
 def test_threads_that_wait_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     threads.wait_without_spinning()

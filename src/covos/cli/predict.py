@@ -41,7 +41,7 @@ def predict(
     from covos.runtime.threads import configure_threads
 
     videos = open_subset(dataset, subset=subset)
-    configure_threads()
+    configure_threads(leave=1)
     loaded = load_model(model, device=device, precision=precision)
     given = gives_objects(videos)
     # Of itself, only where it can be done: a COSNet has no follower.

@@ -61,7 +61,7 @@ def segment(
     from covos.cli.tracking import frame_tracker
     from covos.runtime.threads import configure_threads
 
-    configure_threads()
+    configure_threads(leave=1)
 
     follow = following(
         mask or (),

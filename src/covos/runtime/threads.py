@@ -32,11 +32,15 @@ def wait_without_spinning() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
-def configure_threads() -> int:
+def configure_threads(*, leave: int = 0) -> int:
     """Let torch and OpenCV compute on `usable_cpus` threads; ``OMP_NUM_THREADS``, if set, goes before.
 
     For programs at their start (the command line calls it): the counts hold for the whole process, so a library
     should leave them alone.
+
+    Args:
+        leave: Processors that are left to other threads, if there are more: those that decode and write beside the
+            network. On two processors the network alone gains little by the second, and these need it.
 
     Returns:
         The number of threads.
@@ -45,7 +49,7 @@ def configure_threads() -> int:
     import torch
 
     told = os.environ.get("OMP_NUM_THREADS", "")
-    count = int(told) if told.isdecimal() and int(told) > 0 else usable_cpus()
+    count = int(told) if told.isdecimal() and int(told) > 0 else max(1, usable_cpus() - leave)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     return count
