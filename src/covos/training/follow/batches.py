@@ -5,19 +5,15 @@ Shape legend: B clips, K frames of a clip, O objects of the clip with the most, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset as TorchDataset
 
-from covos.data import Dataset
-from covos.training.distributed import ALONE, Team
 from covos.training.follow.clips import draw_clip
 from covos.training.follow.recipe import FollowRecipe
-from covos.training.lite.batches import make_pools
+from covos.training.pools import DrawnBatches
 
 
 class ClipBatch(NamedTuple):
@@ -39,25 +35,8 @@ class ClipBatch(NamedTuple):
         return ClipBatch(*(part.to(device, non_blocking=True) for part in self))
 
 
-class ClipBatches(TorchDataset[ClipBatch]):
-    """Item s is the batch of step s.
-
-    Args:
-        datasets: What to train on.
-        recipe: Sizes, shares and the seed.
-        team: Of processes that share each step; each draws its own clips.
-
-    Raises:
-        InputError: There is nothing to train on.
-    """
-
-    def __init__(self, datasets: Sequence[Dataset], recipe: FollowRecipe, *, team: Team = ALONE) -> None:
-        self.recipe = recipe
-        self.team = team
-        self.moving, self.still = make_pools(datasets)
-
-    def __len__(self) -> int:
-        return self.recipe.steps
+class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):
+    """Item s is the batch of step s, see `DrawnBatches`; each process draws its own clips."""
 
     def __getitem__(self, step: int) -> ClipBatch:
         recipe = self.recipe

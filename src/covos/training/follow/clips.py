@@ -27,8 +27,8 @@ from covos.training.follow.scenes import (
     recoloured,
     seen_through,
 )
-from covos.training.lite.batches import Pool
 from covos.training.lite.compose import cut_out
+from covos.training.pools import Pool
 from covos.types import ImageArray, ProbabilityArray
 
 VOID = 255

@@ -5,7 +5,6 @@ Shape legend: B frames, K points, R rounds, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -13,13 +12,10 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from torch import Tensor
-from torch.utils.data import Dataset as TorchDataset
 
-from covos.data import Dataset
 from covos.errors import InputError
 from covos.models.prompt import OUTPUT_STRIDE
-from covos.training.distributed import ALONE, Team
-from covos.training.lite.batches import make_pools
+from covos.training.pools import DrawnBatches
 from covos.training.prompt.clicks import Shown, draw_shown
 from covos.training.prompt.recipe import PromptRecipe
 from covos.training.prompt.scenes import Scene, draw_scene
@@ -63,25 +59,8 @@ class PromptBatch(NamedTuple):
         return PromptBatch(image, motion, target, weight, point, box, previous, draw, self.rounds)
 
 
-class PromptBatches(TorchDataset[PromptBatch]):
-    """Item s is the batch of step s.
-
-    Args:
-        datasets: What to train on.
-        recipe: Sizes, shares and the seed.
-        team: Of processes that share each step; each draws its own frames.
-
-    Raises:
-        InputError: There is nothing to train on.
-    """
-
-    def __init__(self, datasets: Sequence[Dataset], recipe: PromptRecipe, *, team: Team = ALONE) -> None:
-        self.recipe = recipe
-        self.team = team
-        self.moving, self.still = make_pools(datasets)
-
-    def __len__(self) -> int:
-        return self.recipe.steps
+class PromptBatches(DrawnBatches[PromptBatch, PromptRecipe]):
+    """Item s is the batch of step s, see `DrawnBatches`; each process draws its own frames."""
 
     def __getitem__(self, step: int) -> PromptBatch:
         recipe = self.recipe

@@ -28,8 +28,8 @@ from covos.training.follow.scenes import (
     seen_through,
 )
 from covos.training.lite.augment import spoil
-from covos.training.lite.batches import Pool
 from covos.training.lite.compose import cut_out
+from covos.training.pools import Pool
 from covos.training.prompt.recipe import PromptRecipe
 from covos.types import ImageArray, ProbabilityArray
 
