@@ -55,6 +55,8 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/follow.py --objects 1 3 10
 	$(BIN)/python benchmarks/objects.py
 	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/house.py
+	$(BIN)/python benchmarks/trace.py
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"

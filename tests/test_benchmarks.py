@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from importlib import util
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from covos.training.registry import load_recipe
-from covos.types import Frame
+from covos.types import Frame, Point
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -78,6 +79,45 @@ def test_attention_that_looks_everywhere_and_at_one_cell(module: ModuleType) -> 
     maps[..., 1, 2, 2] = 1
     assert look.entropy() == pytest.approx(0)
     assert look.on_subject() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("module", ["house"], indirect=True)
+def test_circles_and_imports_that_go_up_are_found(module: ModuleType, tmp_path: Path) -> None:
+    files = {
+        "__init__": "",
+        "api": "from covos import low",
+        "low/__init__": "",
+        "low/one": "from covos.low import two\ndef f():\n    from ..low import three",
+        "low/two": "def f():\n    import covos.api",
+        "low/three": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .one import f",
+    }
+    for name, text in files.items():
+        path = tmp_path / "src" / "covos" / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    contract = 'type = "layers"\ncontainers = ["covos"]\nlayers = ["api", "low"]'
+    (tmp_path / "pyproject.toml").write_text(f"[[tool.importlinter.contracts]]\n{contract}\n")
+    modules = module.modules_of(tmp_path / "src" / "covos")
+    edges = module.edges_of(modules, {name: module.ast.parse(path.read_text()) for name, path in modules.items()})
+    assert edges == {
+        ("covos.api", "covos.low"): {"load"},
+        ("covos.low.one", "covos.low.two"): {"load"},
+        ("covos.low.one", "covos.low.three"): {"function"},
+        ("covos.low.two", "covos.api"): {"function"},
+        ("covos.low.three", "covos.low.one"): {"types"},
+    }
+    assert module.circles(list(edges)) == [["covos.low.one", "covos.low.three"]]
+    assert module.circles([edge for edge, kinds in edges.items() if "types" not in kinds]) == []
+    assert module.upward(list(edges), tmp_path) == [("covos.low.two", "covos.api")]
+
+
+@pytest.mark.parametrize("module", ["trace"], indirect=True)
+def test_a_point_is_found_in_what_holds_it(module: ModuleType) -> None:
+    point = Point(x=module.X, y=module.Y)
+    for value in (point, (module.X, module.Y, 1), f"{module.X},{module.Y}@3:1", {"a": [[(point,)]]}):
+        assert module.holds(value, depth=4)
+    for value in (replace(point, x=1.0), [module.X], f"{module.X}", [[[[[point]]]]], None):
+        assert not module.holds(value, depth=4)
 
 
 @pytest.mark.parametrize("module", sorted(path.stem for path in FOLDER.glob("*.py")), indirect=True)
