@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from covos.engines.follow import FollowEngine, given_frames, result_of
+from covos.engines.follow import FollowEngine, at_stride, given_frames, result_of
 from covos.engines.follower import SURE, Answer, Follower
 from covos.engines.fusion import FADING, fuse
 from covos.engines.memory import MemoryBank
@@ -229,6 +229,35 @@ def test_objects_that_compete_for_a_pixel_are_compared() -> None:
     assert result.labels[60, 90] == 0
     assert result.probability[24, 24] > 0.99
     assert result.probability[60, 90] < 0.01
+
+
+def test_the_contour_of_an_object_is_smooth_at_the_size_of_the_frame() -> None:
+    (frame,) = frames(1)
+    rows, columns = np.mgrid[:16, :24]
+    odds = torch.from_numpy((columns - 8.0 - 0.3 * rows).astype(np.float32))[None]
+    result = result_of(frame, Answer(index=0, log_odds=odds, objects=(status(7),)), {})
+    y, x = np.mgrid[: SIZE[0], : SIZE[1]]
+    plane = (x + 0.5) / 4 - 0.5 - 8 - 0.3 * ((y + 0.5) / 4 - 0.5)
+    clear = np.abs(plane) > 1e-3
+    clear[[0, 1, -2, -1]] = False  # beyond the centres of the outermost cells there is nothing to go by
+    np.testing.assert_array_equal(result.labels[clear], 7 * (plane > 0)[clear])
+    np.testing.assert_allclose(result.probability[2:-2, 2:-2], (1 / (1 + np.exp(-plane)))[2:-2, 2:-2], atol=1e-3)
+
+
+def test_of_objects_that_are_as_likely_the_first_stays_and_of_background_and_object_the_background() -> None:
+    (frame,) = frames(1)
+    odds = torch.full((2, 16, 24), 3.0)
+    odds[:, :8] = 0.0
+    result = result_of(frame, Answer(index=0, log_odds=odds, objects=(status(9), status(2))), {})
+    assert not result.labels[:28].any()
+    assert (result.labels[36:] == 9).all()
+
+
+def test_a_thin_mask_is_remembered_by_its_share_of_the_cells() -> None:
+    mask = np.zeros(SIZE, bool)
+    mask[:, 5::8] = True
+    share = at_stride(mask, (16, 24), torch.device("cpu"))
+    torch.testing.assert_close(share, torch.tensor([0.0, 0.25]).repeat(16, 12))
 
 
 def test_where_each_object_was_given() -> None:

@@ -43,6 +43,35 @@ def test_probability_is_the_sigmoid_of_the_interpolated_logit() -> None:
     np.testing.assert_allclose(probability + probability[:, ::-1], 1, rtol=1e-5)  # the contour lies in the middle
 
 
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_a_fine_checkerboard_becomes_grey(factor: int) -> None:
+    size = (32 * factor, 64 * factor)
+    board = (np.indices(size).sum(axis=0) % 2 * 255).astype(np.uint8)
+    batch = to_batch([np.dstack([board] * 3)], size=(32, 64), device=torch.device("cpu"))
+    torch.testing.assert_close(batch, torch.full_like(batch, 0.5), atol=1 / 255, rtol=0)
+
+
+def test_wherever_a_dot_lies_in_a_shrunk_cell_it_counts_by_its_share() -> None:
+    image = np.zeros((32 * 4, 64 * 4, 3), np.uint8)
+    rows, columns = np.indices((32, 64))
+    image[4 * rows + (rows + columns) % 4, 4 * columns + columns % 4] = 255
+    batch = to_batch([image], size=(32, 64), device=torch.device("cpu"))
+    torch.testing.assert_close(batch, torch.full_like(batch, 1 / 16), atol=1 / 255, rtol=0)
+
+
+def test_a_slanted_edge_is_smooth_at_the_size_of_the_frame() -> None:
+    # Cells of 4 pixels whose logits lie on a plane: its zero is a straight line, and so must the contour be.
+    rows, columns = np.mgrid[:24, :32]
+    logit = torch.from_numpy((columns - 10.0 - 0.3 * rows).astype(np.float32))
+    probability = to_probability(logit, size=(96, 128))
+    y, x = np.mgrid[:96, :128]
+    plane = (x + 0.5) / 4 - 0.5 - 10 - 0.3 * ((y + 0.5) / 4 - 0.5)
+    inner = np.s_[2:-2, 2:-2]  # beyond the centres of the outermost cells there is nothing to go by
+    np.testing.assert_allclose(probability[inner], (1 / (1 + np.exp(-plane)))[inner], atol=1e-3)
+    starts = (probability > 0.5).argmax(axis=1)[2:-2]
+    assert np.abs(np.diff(starts)).max() == 1, "no stairs of whole cells"
+
+
 def test_extreme_logits_give_finite_probabilities() -> None:
     probability = to_probability(torch.tensor([[-1e4, 1e4]]), size=(1, 2))
     np.testing.assert_allclose(probability, [[0, 1]], atol=1e-6)

@@ -60,6 +60,20 @@ def test_two_shots_share_no_motion() -> None:
     assert not residual_motion(scene(0, 0), 255 - np.zeros_like(scene(0, 0)), size=SIZE).any()
 
 
+def test_flicker_finer_than_the_flow_sees_changes_nothing() -> None:
+    board = np.indices((2 * SIZE[0], 2 * SIZE[1])).sum(axis=0) % 2 * 2 - 1
+
+    def large(own: float, flicker: int) -> np.ndarray:
+        calm = cv2.resize(scene(0, own), board.shape[::-1], interpolation=cv2.INTER_NEAREST) * 0.5 + 64
+        return np.round(calm + flicker * board[..., None]).astype(np.uint8)
+
+    calm = residual_motion(large(4.0, 0), large(0.0, 0), size=SIZE)
+    found = residual_motion(large(4.0, 40), large(0.0, -40), size=SIZE)
+    assert calm[..., 0][INSIDE].mean() > 0.7
+    assert found[..., 0][INSIDE].mean() > 0.7
+    assert np.abs(found - calm).mean() < 0.05
+
+
 def test_values_stay_in_their_range() -> None:
     for seed in range(10):
         motion = residual_motion(texture(seed), texture(seed + 1), size=SIZE)

@@ -106,6 +106,13 @@ def test_positions_become_shares_of_the_frame() -> None:
     assert not prompt.previous_B1HW[0, 0, :, 20:].any()
 
 
+def test_a_thin_mask_is_shown_by_its_share_of_the_cells() -> None:
+    previous = np.zeros((128, 192), np.bool_)
+    previous[:, 3::4] = True
+    prompt = as_prompt([], None, previous, size=(128, 192), encoded=(64, 96), device=torch.device("cpu"))
+    torch.testing.assert_close(prompt.previous_B1HW, torch.full((1, 1, 32, 48), 0.25))
+
+
 def test_nothing_shown_and_masks_of_another_size_are_refused(prompter: NetworkPrompter) -> None:
     with pytest.raises(UsageError, match="nothing is shown on frame 3"):
         prompter.mask(observed(3), points=[], box=None, previous=None)

@@ -87,6 +87,18 @@ def test_a_match_is_found_where_it_is() -> None:
     assert read.match_B1HW[0, 0].argmax() == 5 * 6 + 0
 
 
+def test_beyond_its_limit_a_larger_scale_sharpens_nothing() -> None:
+    module = CoAttention(16, affinity="cosine", key_channels=16)
+    query, reference = torch.randn(1, 16, 6, 6), torch.randn(1, 16, 6, 6)
+    memory = module.memorise(reference, torch.rand(1, 1, 6, 6))
+    with torch.inference_mode():
+        module.log_scale.fill_(5.0)
+        capped = module(query, memory)
+        module.log_scale.fill_(12.0)
+        for got, want in zip(module(query, memory), capped, strict=True):
+            torch.testing.assert_close(got, want)
+
+
 @pytest.mark.parametrize("affinity", ["bilinear", "cosine"])
 @pytest.mark.parametrize("extra", [0, 1])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -108,6 +108,23 @@ def test_the_short_reading_prefers_what_is_near(network: CovosFollow) -> None:
     assert float(near[0, 1]) > float(near[0, 2]) > float(near[0, 23])
 
 
+def test_however_large_its_scale_grows_a_reading_tells_how_alike_things_are(network: CovosFollow) -> None:
+    cosine = torch.tensor([1.0, 0.99, 0.9, 0.5, 0.0, -0.5])
+    keys = torch.zeros(1, len(cosine), 8)
+    keys[0, :, 0], keys[0, :, 1] = cosine, (1 - cosine.square()).sqrt()
+    seen = View(keys, *view(network)[1:])
+    remembered = torch.zeros(1, 1, 8)
+    remembered[..., 0] = 1
+    with torch.no_grad():
+        network.log_scale.fill_(8.0)
+        affinity = network.affinity(seen, remembered)
+        found = read(affinity, torch.tensor([[[0.25, 1.0]]]), torch.tensor([0]), scale=network.scale)
+        opposite = network.affinity(seen, -remembered)
+    torch.testing.assert_close(found[0, :, 1], cosine, atol=1e-3, rtol=0)
+    torch.testing.assert_close(found[0, :5, 0], torch.full((5,), 0.25), atol=1e-3, rtol=0)
+    assert bool((opposite > 0).all()), "no position of a memory is divided away"
+
+
 def test_objects_do_not_depend_on_those_of_another_frame(network: CovosFollow) -> None:
     seen, mask = view(network, 2), masks(3)
     owner = torch.tensor([0, 1, 1])

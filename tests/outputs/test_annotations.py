@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
+from itertools import permutations
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -24,7 +26,7 @@ from covos.outputs import OutputFolder, make_writer
 from covos.outputs.brush_rle import pack, unpack
 from covos.outputs.coco import coco_content
 from covos.outputs.cvat import rows_of
-from covos.outputs.frame_mask import FrameMask
+from covos.outputs.frame_mask import FrameMask, labels_of
 from covos.types import Frame, FrameResult, SourceInfo
 
 Labels = NDArray[np.uint8]
@@ -139,6 +141,20 @@ class TestCoco:
     def test_no_object_at_all(self, tmp_path: Path) -> None:
         (path,), _ = write("coco", tmp_path, [np.zeros(SIZE, np.uint8)])
         assert json.loads(path.read_text())["annotations"] == []
+
+
+def test_where_masks_overlap_the_higher_id_stays_whatever_their_order() -> None:
+    masks = np.zeros((3, *SIZE), np.bool_)
+    masks[0, :4], masks[1, 2:6], masks[2, :, :5] = True, True, True
+    objects = {identity: encode(mask) for identity, mask in zip((200, 3, 7), masks, strict=True)}
+    expected = np.zeros(SIZE, np.uint8)
+    for identity, mask in ((3, masks[1]), (7, masks[2]), (200, masks[0])):
+        expected[mask] = identity
+    for order in permutations(objects):
+        listed = {identity: objects[identity] for identity in order}
+        np.testing.assert_array_equal(labels_of(listed, size=SIZE), expected)
+        frame = replace(FrameMask.of(result_of(0, expected)), objects=listed)
+        np.testing.assert_array_equal(frame.labels, expected)
 
 
 def test_pictures_keep_their_names(tmp_path: Path) -> None:
