@@ -12,8 +12,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from covos.core.types import Frame
 from covos.training.registry import load_recipe
-from covos.types import Frame
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from covos.cli import main
-from covos.errors import InputError
-from covos.models.cosnet import COSNETS
+from covos.core.errors import InputError
+from covos.models.cosnet.network import COSNETS
 from covos.training import loop
 from covos.training.cosnet import task
 
