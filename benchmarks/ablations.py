@@ -41,7 +41,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from covos.errors import CovosError
+from covos.core.errors import CovosError
 
 COLUMNS = {
     "J": "validation J",
@@ -118,17 +118,15 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from composed import Setting, by_kind, measure_clips
+    from covos.core.device import configure_threads
     from covos.data import Dataset
-    from covos.engines import UnsupervisedEngine
-    from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
+    from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine
     from covos.models.lite import CovosLite
     from covos.models.registry import build_network, find_model
-    from covos.runtime.threads import configure_threads
     from covos.training import loop
-    from covos.training.composed import compose_clips, fingerprint
-    from covos.training.held_back import only_held_back, without_held_back
+    from covos.training.pools import gather, only_held_back, without_held_back
     from covos.training.registry import load_recipe
-    from covos.training.sources import gather
+    from covos.training.scenes.composed import compose_clips, fingerprint
     from covos.training.validate import measure
 
     device, precision = machine(options)
@@ -200,8 +198,7 @@ def machine(options: argparse.Namespace) -> tuple[Any, Any]:
     """Where to compute, and how exactly; never in float16, whose gradients underflow."""
     import torch
 
-    from covos.runtime.device import resolve_device
-    from covos.runtime.precision import choose_precision
+    from covos.core.device import choose_precision, resolve_device
 
     device = resolve_device(options.device)
     precision = choose_precision(device, options.precision)
@@ -279,7 +276,7 @@ def summary(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def write(path: Path, content: dict[str, Any]) -> None:
     """Write JSON under its name only when it is whole."""
-    from covos.runtime.atomic import atomic_path
+    from covos.core.files import atomic_path
 
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")

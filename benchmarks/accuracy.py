@@ -28,15 +28,12 @@ import torch
 from PIL import Image
 
 from accuracy_plot import Point, draw_plot
+from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.data import Dataset, open_dataset, read_labels
-from covos.engines import UnsupervisedEngine
-from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
-from covos.runtime.device import resolve_device
-from covos.runtime.precision import choose_precision
-from covos.runtime.threads import configure_threads
 from covos.training.validate import ScoredFrame, Validation, frames_of, score_frames
 
 SIZES = ((192, 320), (256, 448), (320, 576), (384, 672))

@@ -29,19 +29,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from covos.core.device import choose_precision, configure_threads, resolve_device
+from covos.core.types import Frame, ImageArray
 from covos.data import Video, open_dataset, read_foreground
-from covos.engines import UnsupervisedEngine
-from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
-from covos.engines.references import uniform_references
+from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine, uniform_references
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.coattention import Memory
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
-from covos.runtime.device import resolve_device
-from covos.runtime.precision import choose_precision
-from covos.runtime.threads import configure_threads
 from covos.training.validate import frames_of
-from covos.types import Frame, ImageArray
 
 STRIDE = 16
 COVERED = 0.5

@@ -4,7 +4,7 @@
     python benchmarks/calibration.py --fit [--data PICTURES]     first fit the calibration, and write it to the card
     python benchmarks/calibration.py --davis DAVIS               the same measures on the val_open sequences
 
-Objects are followed from the masks of the first frame through staged clips (`covos.training.follow.staged`) of things
+Objects are followed from the masks of the first frame through staged clips (`covos.training.scenes.staged`) of things
 cut out of the pictures that are held back from training, or of textured shapes without --data. The fit takes clips of
 one seed, and the measures are of another. In the video of one object of --davis it is the foreground.
 
@@ -26,6 +26,9 @@ import numpy as np
 from torch import Tensor
 
 from covos.api import load_model
+from covos.core.device import configure_threads
+from covos.core.files import atomic_path
+from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
 from covos.data import open_collection, open_dataset, read_foreground, read_image
 from covos.engines.calibration import Calibration, Signals, fitted
 from covos.engines.discover import masks_of
@@ -33,12 +36,9 @@ from covos.engines.follow import FollowEngine, at_stride
 from covos.engines.follower import Finding
 from covos.engines.memory import DEFAULT_BETWEEN
 from covos.evaluation import jaccard
-from covos.models.card import card_path
+from covos.models.checkpoints import card_path
 from covos.models.registry import build_follower, find_follower
-from covos.runtime.atomic import atomic_path
-from covos.runtime.threads import configure_threads
-from covos.training.follow.staged import cast_and_ground, staged_clip
-from covos.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
+from covos.training.scenes.staged import cast_and_ground, staged_clip
 
 Clip = tuple[ImageArray, LabelArray]
 FIT_SEED, TEST_SEED = 11, 12

@@ -29,16 +29,16 @@ import numpy as np
 
 from covos.api import load_model
 from covos.api.prompters import AUTO, choose_prompter
+from covos.core.device import configure_threads
+from covos.core.types import Box, MaskArray, Point
 from covos.data import Video, open_dataset, read_foreground
-from covos.engines import UnsupervisedEngine
+from covos.engines.find import UnsupervisedEngine
 from covos.engines.motion import Observed
-from covos.engines.prompter import Prompter
+from covos.engines.prompt import Prompter
 from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import box_around, next_click
 from covos.models.registry import DEFAULT_PROMPTER
-from covos.runtime.threads import configure_threads
 from covos.training.validate import frames_of
-from covos.types import Box, MaskArray, Point
 
 WANTED = 0.85
 """Jaccard index at which a user is content, for NoC."""

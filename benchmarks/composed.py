@@ -3,7 +3,7 @@
     python benchmarks/composed.py --data ROOT [--data ROOT ...] [--model covos-lite] [--sheet FILE.png]
 
 ROOT holds still pictures with masks, a data set or a folder of data sets; the clips are composed of those that no
-training draws (`covos.training.held_back`), and are described in `covos.training.composed`. In ``shared`` clips only
+training draws (`covos.training.pools`), and are described in `covos.training.scenes.composed`. In ``shared`` clips only
 the references tell the subject from what stands beside it, in ``moving`` ones only the motion. J is the mean over the
 frames of a clip, then over clips. A sheet shows the first clips with the subject tinted.
 """
@@ -21,19 +21,15 @@ import numpy as np
 import torch
 from PIL import Image
 
+from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.data import open_collection
-from covos.engines import UnsupervisedEngine
-from covos.engines.defaults import DEFAULT_AREA
-from covos.engines.references import uniform_references
+from covos.engines.find import DEFAULT_AREA, UnsupervisedEngine, uniform_references
 from covos.evaluation import jaccard
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
-from covos.runtime.device import resolve_device
-from covos.runtime.precision import choose_precision
-from covos.runtime.threads import configure_threads
-from covos.training.composed import KINDS, ComposedClip, compose_clips, fingerprint
-from covos.training.held_back import only_held_back
+from covos.training.pools import only_held_back
+from covos.training.scenes.composed import KINDS, ComposedClip, compose_clips, fingerprint
 
 REFERENCES = (0, 1, 2, 5)
 

@@ -40,11 +40,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from covos.engines.geometry import to_batch
+from covos.core.device import configure_threads
+from covos.core.types import ImageArray
+from covos.engines.motion import to_batch
 from covos.models.coattention import Memory
-from covos.models.cosnet import COSNETS, Cosnet
-from covos.runtime.threads import configure_threads
-from covos.types import ImageArray
+from covos.models.cosnet.network import COSNETS, Cosnet
 
 FRAME = (480, 854)
 SPREAD = 4.0

@@ -29,12 +29,12 @@ import numpy as np
 
 from covos.api import Model, load_model
 from covos.api.following import Following, show_all
+from covos.core.device import configure_threads
+from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image
 from covos.evaluation import evaluate
 from covos.masks import write_label_map
-from covos.media import open_source
-from covos.runtime.threads import configure_threads
-from covos.types import ImageArray, LabelArray
+from covos.media.opening import open_source
 from segment import COVOS, EXAMPLE, make_clip, run
 
 

@@ -5,7 +5,7 @@
 Takes frames of the example clip with the masks that the default model finds, scales both to each size, and gives the
 same results to the writer of every format, one after the other, on the calling thread. Prints, for 100 frames and as
 the best of the rounds, milliseconds by the clock, milliseconds of processor time (which a busy machine changes less,
-and which encoders spread over their threads), megabytes, and bytes a pixel, from which `covos.outputs.estimate` says
+and which encoders spread over their threads), megabytes, and bytes a pixel, from which `covos.formats.table` says
 how large a result will be.
 """
 
@@ -22,9 +22,10 @@ import cv2
 import numpy as np
 
 import covos
-from covos.media import open_source
-from covos.outputs import FORMATS, OutputFolder, make_writer
-from covos.types import FrameResult, SourceInfo
+from covos.core.types import FrameResult, SourceInfo
+from covos.formats.table import FORMATS, make_writer
+from covos.media.opening import open_source
+from covos.runs.folder import OutputFolder
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920)}

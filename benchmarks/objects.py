@@ -4,7 +4,7 @@
     python benchmarks/objects.py --data PICTURES [--clips 10]        things cut out of the pictures held back there
     python benchmarks/objects.py --show OVERLAYS                     also write a strip of frames for each clip
 
-In the clips of `covos.training.follow.staged` 2 to 4 objects cross, are hidden for a while, leave and come back, or
+In the clips of `covos.training.scenes.staged` 2 to 4 objects cross, are hidden for a while, leave and come back, or
 pass a double of themselves. Measured by the protocols of covos.evaluation, per object:
 
     covos   the masks of the first frame, followed                                         davis2017-semi
@@ -29,15 +29,15 @@ import numpy as np
 from covos.api import Model, load_model
 from covos.api.discovering import Discovering
 from covos.api.following import Following, show_all
+from covos.core.device import configure_threads
+from covos.core.types import LabelArray
 from covos.data import open_collection
 from covos.evaluation import evaluate
 from covos.evaluation.identity import identity_switches
 from covos.masks import write_label_map
-from covos.masks.palette import davis_palette
-from covos.media import open_source
-from covos.runtime.threads import configure_threads
-from covos.training.follow.staged import CLIPS, StagedClip, cast_and_ground, staged_clip
-from covos.types import LabelArray
+from covos.masks.object_ids import davis_palette
+from covos.media.opening import open_source
+from covos.training.scenes.staged import CLIPS, StagedClip, cast_and_ground, staged_clip
 from follow import warped
 
 SHOWN = 8

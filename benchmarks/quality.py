@@ -22,10 +22,10 @@ import numpy as np
 
 import covos
 from covos.data import open_dataset
-from covos.evaluation.region import jaccard
+from covos.evaluation.measures import jaccard
 from covos.masks import read_binary_mask
-from covos.outputs.quality import KINDS, find_flags, suspicion
-from covos.outputs.report import frame_row
+from covos.runs.quality import KINDS, find_flags, suspicion
+from covos.runs.report import frame_row
 
 BAD = 0.5
 

@@ -21,10 +21,12 @@ from typing import get_args
 import cv2
 
 import covos
-from covos.media import Health, open_source
-from covos.outputs import FrameRecord, Journal, OutputFolder, Report
-from covos.outputs.record import Bits
-from covos.types import FrameResult
+from covos.core.types import FrameResult
+from covos.media.opening import open_source
+from covos.media.source import Health
+from covos.runs.folder import OutputFolder
+from covos.runs.journal import Bits, FrameRecord, Journal
+from covos.runs.report import Report
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZE = 854, 480

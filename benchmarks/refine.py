@@ -21,13 +21,13 @@ from typing import get_args
 import numpy as np
 
 from covos.api import Model, load_model
+from covos.core.device import configure_threads
+from covos.core.types import Frame, FrameResult, ProbabilityArray
 from covos.data import FrameRecord, Video, open_dataset, read_foreground, read_image
-from covos.engines.references import uniform_references
+from covos.engines.find import uniform_references
 from covos.evaluation import boundary_f, jaccard
-from covos.masks.refine import Refinement, refine_probability
-from covos.media import open_source
-from covos.runtime.threads import configure_threads
-from covos.types import Frame, FrameResult, ProbabilityArray
+from covos.media.opening import open_source
+from covos.models.cosnet.refine import Refinement, refine_probability
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 REFERENCES = 5

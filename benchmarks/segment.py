@@ -23,8 +23,9 @@ from pathlib import Path
 
 import cv2
 
-from covos.media import VideoWriter, open_source
-from covos.types import ImageArray
+from covos.core.types import ImageArray
+from covos.media.opening import open_source
+from covos.media.writer import VideoWriter
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 COVOS = [sys.executable, "-m", "covos"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from covos.masks import contact_sheet
-from covos.media import open_source
+from covos.media.opening import open_source
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 import torch
 
+from covos.core.types import Frame, FrameResult, SourceInfo
+
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
 
@@ -74,10 +76,9 @@ def literal() -> ModuleType:
 @pytest.fixture(scope="session")
 def random_follower(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights of a covos-follow for the package's covos-lite: random, but they always see the object."""
-    from covos.models.card import Card
+    from covos.models.checkpoints import Card, save_weights
     from covos.models.follow import CovosFollow
     from covos.models.registry import find_model
-    from covos.models.weights_file import save_weights
 
     torch.manual_seed(0)
     network = CovosFollow()
@@ -95,3 +96,68 @@ def random_follower(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     save_weights(path, network, card=card)
     return path
+
+
+MakeInfo = Callable[..., SourceInfo]
+MakeResult = Callable[..., FrameResult]
+
+
+@pytest.fixture
+def info() -> MakeInfo:
+    def make(**changes: object) -> SourceInfo:
+        values: dict[str, object] = {
+            "path": "clip.mp4",
+            "kind": "video",
+            "height": 48,
+            "width": 64,
+            "frame_count": 5,
+            "frame_rate": Fraction(25),
+            "duration": 0.2,
+            "time_base": Fraction(1, 25),
+        }
+        return SourceInfo(**{**values, **changes})
+
+    return make
+
+
+@pytest.fixture
+def result() -> MakeResult:
+    def make(
+        index: int = 0,
+        *,
+        stem: str | None = None,
+        pts: int | None = None,
+        size: tuple[int, int] = (48, 64),
+        ids: tuple[int, ...] = (1,),
+        confidence: float = 0.9,
+        time_base: Fraction = Fraction(1, 25),
+    ) -> FrameResult:
+        labels = np.zeros(size, np.uint8)
+        for place, identity in enumerate(ids):
+            labels[size[0] // 4 : size[0] // 2, 4 + 12 * place + index % 4 : 12 + 12 * place + index % 4] = identity
+        image = np.random.default_rng(index).integers(0, 90, (*size, 3), dtype=np.uint8)
+        frame = Frame(
+            index=index,
+            stem=f"{index:05d}" if stem is None else stem,
+            image=image,
+            pts=index if pts is None else pts,
+            time_base=time_base,
+        )
+        probability = (labels > 0).astype(np.float32)
+        return FrameResult(frame=frame, probability=probability, labels=labels, confidence=confidence)
+
+    return make
+
+
+def tree(folder: Path) -> list[str]:
+    """Every file below a folder, except covos's own list."""
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != ".covos-files"
+    )
+
+
+@pytest.fixture(name="tree")
+def _tree() -> Callable[[Path], list[str]]:
+    return tree

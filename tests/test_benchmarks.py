@@ -13,8 +13,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from covos.core.types import Frame, Point
 from covos.training.registry import load_recipe
-from covos.types import Frame, Point
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 

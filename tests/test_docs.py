@@ -10,8 +10,8 @@ import pytest
 import typer
 
 from covos import cli
-from covos.evaluation.published import DAVIS2016_VAL
-from covos.models.published import our_name, recognise
+from covos.evaluation.protocols import DAVIS2016_VAL
+from covos.models.cosnet.convert import our_name, recognise
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 import covos
-from covos import errors
+from covos.core import errors
 
 
 def test_all_is_exactly_the_public_names() -> None:
     # In a fresh process: a test that imported covos.media has made `media` an attribute of the package.
     code = "import covos; print(*[name for name in vars(covos) if not name.startswith('_')], *covos.__all__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    helpers = {"annotations", "import_module", "TYPE_CHECKING", "errors"}
+    helpers = {"annotations", "import_module", "TYPE_CHECKING", "core"}
     assert set(done.stdout.split()) - helpers == set(covos.__all__)
     assert dir(covos) == covos.__all__
 

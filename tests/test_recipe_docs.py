@@ -11,8 +11,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from covos.training.base import Recipe
 from covos.training.registry import RECIPES, load_recipe, recipe_names
+from covos.training.task import Recipe
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 HEAD = """# Recipes, field by field

@@ -12,7 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from covos.errors import (
+from covos._version import __version__
+from covos.core.errors import (
     AnnotationError,
     CheckpointError,
     CovosError,
@@ -26,8 +27,6 @@ from covos.errors import (
 if TYPE_CHECKING:
     from covos.api import Segmentation, load_model, load_result, segment, stream
     from covos.evaluation import evaluate
-
-__version__ = "0.1.0"
 
 __all__ = [
     "AnnotationError",

@@ -22,11 +22,12 @@ import numpy as np
 
 from covos.api import Model, load_model
 from covos.api.batch import segment_to_folders
-from covos.errors import CovosError
-from covos.outputs import OutputFolder, registry
-from covos.outputs.journal import Journal
-from covos.runtime import atomic
-from covos.types import FrameResult, SourceInfo
+from covos.core import files as atomic
+from covos.core.errors import CovosError
+from covos.core.types import FrameResult, SourceInfo
+from covos.formats import table as registry
+from covos.runs.folder import OutputFolder
+from covos.runs.journal import Journal
 
 
 class Raw:

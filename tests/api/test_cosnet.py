@@ -13,9 +13,9 @@ import torch
 
 import covos
 from covos import cli
-from covos.errors import UsageError
-from covos.models.convert import convert
-from covos.models.cosnet import COSNETS
+from covos.core.errors import UsageError
+from covos.models.cosnet.convert import convert
+from covos.models.cosnet.network import COSNETS
 
 SIZE = (48, 64)
 

@@ -12,8 +12,8 @@ import pytest
 from covos.api import Model, load_model, segment, stream
 from covos.api.discovering import Discovering, check_objects
 from covos.cli import main
+from covos.core.errors import UsageError
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST, Discovery, Found
-from covos.errors import UsageError
 
 SIZE = (48, 64)
 

@@ -15,10 +15,13 @@ from PIL import Image
 import covos
 from covos.api import convert
 from covos.api.output import Origin
-from covos.errors import AnnotationError, InputError, SourceError, UsageError
+from covos.core.errors import AnnotationError, InputError, SourceError, UsageError
 from covos.masks import encode, write_label_map
-from covos.media import Health, open_source
-from covos.outputs import FrameMask, check_output, load_report
+from covos.masks.frame_mask import FrameMask
+from covos.media.opening import open_source
+from covos.media.source import Health
+from covos.runs.check import check_output
+from covos.runs.schema import load_report
 
 READABLE = ("palette", "coco", "cvat", "labelstudio", "ytvis", "npz", "binary")
 MakeClip = Callable[..., Path]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covos.api.pointing import Pointing, as_boxes, as_points, check_pointing, together
-from covos.errors import UsageError
-from covos.types import Box, Point, SourceInfo
+from covos.core.errors import UsageError
+from covos.core.types import Box, Point, SourceInfo
 
 INFO = SourceInfo(
     path="clip.mp4",

@@ -12,9 +12,9 @@ import pytest
 from covos.api import Model, Session, load_model, segment, stream
 from covos.api.pointing import Pointing, as_points
 from covos.api.prompts import MAX_ID
+from covos.core.errors import UsageError
 from covos.engines.follow import FollowEngine
-from covos.errors import UsageError
-from covos.media import open_source
+from covos.media.opening import open_source
 
 SIZE = (48, 64)
 ON = [(8, 20)]

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from covos.api.pointing import Pointing
 from covos.api.prompt_file import MaskFile, read_prompt_file
-from covos.errors import AnnotationError
-from covos.types import Box, Point
+from covos.core.errors import AnnotationError
+from covos.core.types import Box, Point
 
 TOML = """
 [[masks]]

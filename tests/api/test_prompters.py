@@ -9,14 +9,11 @@ import torch
 
 from covos.api import Model, load_model
 from covos.api.prompters import choose_prompter
-from covos.engines.prompt_network import NetworkPrompter
-from covos.engines.prompter import GrabCutPrompter
-from covos.engines.relay import RelayPrompter
-from covos.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.engines.prompt import GrabCutPrompter, NetworkPrompter, RelayPrompter
 from covos.models import registry
-from covos.models.card import Card
+from covos.models.checkpoints import Card, save_weights
 from covos.models.prompt import CovosPrompt
-from covos.models.weights_file import save_weights
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from PIL import Image
 import covos
 from covos.api import Model
 from covos.cli import main
-from covos.engines.confidence import expected_jaccard
-from covos.errors import UsageError
-from covos.masks.refine import Refinement, refine_probability
-from covos.media import open_source
+from covos.core.errors import UsageError
+from covos.engines.find import expected_jaccard
+from covos.media.opening import open_source
+from covos.models.cosnet.refine import Refinement, refine_probability
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 CPU = ["--device", "cpu", "--precision", "fp32"]

@@ -19,9 +19,9 @@ from PIL import Image
 import covos
 from covos.api import FrameMask
 from covos.api.output import Origin
-from covos.errors import EnvironmentProblem, SourceError, UsageError
+from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.masks import draw_overlay, encode
-from covos.media import open_source
+from covos.media.opening import open_source
 
 COUNT = 8
 

@@ -16,11 +16,12 @@ import pytest
 import covos
 from covos.api import Model
 from covos.api.batch import Outcome, segment_to_folders
-from covos.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.core.lock import exclusive
 from covos.models.registry import find_model
-from covos.outputs import check_output, load_report
-from covos.outputs.folder import LOCK
-from covos.runtime.lock import exclusive
+from covos.runs.check import check_output
+from covos.runs.folder import LOCK
+from covos.runs.schema import load_report
 
 FORMATS = ("palette", "overlay", "raw")
 FRAMES = 10  # two batches and a half
@@ -282,8 +283,7 @@ def test_frames_that_changed_are_refused(run: Run, long_clip: Path, tmp_path: Pa
 def test_a_source_that_gives_other_frames_than_before_is_noticed(run: Run, long_clip: Path, tmp_path: Path) -> None:
     stopped(run, long_clip, after=6)
     journal = tmp_path / "out" / "journal.jsonl"
-    from covos.outputs.journal import _line
-    from covos.outputs.record import FrameRecord
+    from covos.runs.journal import FrameRecord, _line
 
     first, *rest = journal.read_bytes().splitlines(keepends=True)
     record = FrameRecord.from_json(first)

@@ -8,10 +8,10 @@ from PIL import Image
 
 import covos
 from covos.api import Model
-from covos.errors import SourceError, UsageError
+from covos.core.errors import SourceError, UsageError
 from covos.masks import read_label_map
-from covos.media import open_source
-from covos.outputs import check_output
+from covos.media.opening import open_source
+from covos.runs.check import check_output
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 

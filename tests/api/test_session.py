@@ -13,14 +13,13 @@ from PIL import Image
 
 from covos.api import Model, Segmentation, Session, load_model, segment, stream
 from covos.api.prompts import MAX_ID, Prompts
+from covos.core.errors import AnnotationError, CheckpointError, EnvironmentProblem, UsageError
 from covos.engines.memory import MAX_GIVEN
-from covos.errors import AnnotationError, CheckpointError, EnvironmentProblem, UsageError
 from covos.masks import decode, write_label_map
-from covos.media import open_source
+from covos.media.opening import open_source
 from covos.models import registry
-from covos.models.card import Card
+from covos.models.checkpoints import Card, save_weights
 from covos.models.follow import CovosFollow
-from covos.models.weights_file import save_weights
 
 SIZE = (48, 64)
 

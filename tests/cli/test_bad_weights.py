@@ -19,9 +19,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from covos import cli
-from covos.models import pickled, weights_file
-from covos.models.card import Card, card_path, sha256_of
-from covos.models.cosnet import COSNETS
+from covos.models import checkpoints as pickled
+from covos.models import checkpoints as weights_file
+from covos.models.checkpoints import Card, card_path, sha256_of
+from covos.models.cosnet.network import COSNETS
 from covos.models.registry import find_model
 
 State = dict[str, Tensor]

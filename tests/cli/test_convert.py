@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from covos import cli
-from covos.models.cosnet import COSNETS
+from covos.models.cosnet.network import COSNETS
 
 
 @pytest.fixture

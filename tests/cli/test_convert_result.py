@@ -11,7 +11,7 @@ import pytest
 import covos
 from covos.cli import main
 from covos.masks import write_label_map
-from covos.outputs import check_output
+from covos.runs.check import check_output
 
 
 @pytest.fixture

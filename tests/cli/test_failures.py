@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from covos import cli
-from covos.errors import (
+from covos.core.errors import (
     AnnotationError,
     CheckpointError,
     CovosError,

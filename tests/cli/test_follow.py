@@ -17,7 +17,7 @@ from covos.api.prompt_file import MaskFile
 from covos.cli import main
 from covos.cli.prompting import mask_file
 from covos.masks import read_label_map, write_label_map
-from covos.outputs.journal import Journal
+from covos.runs.journal import Journal
 
 SIZE = (48, 64)
 Capture = pytest.CaptureFixture[str]

@@ -7,7 +7,7 @@ import pytest
 
 from covos import cli
 from covos.models import registry
-from covos.models.card import Card
+from covos.models.checkpoints import Card
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from covos import api
 from covos.api.pointing import Pointing
 from covos.cli import main
 from covos.cli.prompting import box, point
-from covos.errors import UsageError
+from covos.core.errors import UsageError
+from covos.core.types import Box, Point
 from covos.masks import read_label_map, write_label_map
-from covos.types import Box, Point
 
 SIZE = (48, 64)
 Capture = pytest.CaptureFixture[str]

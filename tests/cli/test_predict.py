@@ -17,11 +17,11 @@ from covos.api import Model, load_model
 from covos.api.predict import follow_annotations, predict
 from covos.api.subset import open_subset
 from covos.cli import main
+from covos.core import files as atomic
 from covos.data import FrameRecord, Video
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
-from covos.media import open_source
-from covos.outputs import load_report
-from covos.runtime import atomic
+from covos.media.opening import open_source
+from covos.runs.schema import load_report
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
 Capture = pytest.CaptureFixture[str]

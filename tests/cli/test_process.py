@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from covos import __version__
+from covos._version import __version__
 
 COVOS = [sys.executable, "-m", "covos"]
 
@@ -18,7 +18,7 @@ _SLOW_VERB = """
 import sys, time
 from pathlib import Path
 from covos import cli
-from covos.runtime.atomic import atomic_path
+from covos.core.files import atomic_path
 
 @cli.app.command()
 def slow(path: Path) -> None:

@@ -18,7 +18,9 @@ import pytest
 from PIL import Image
 
 from covos.cli import main
-from covos.outputs import FORMATS, check_output, load_report
+from covos.formats.table import FORMATS
+from covos.runs.check import check_output
+from covos.runs.schema import load_report
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 Capture = pytest.CaptureFixture[str]
@@ -300,7 +302,7 @@ def test_an_interrupted_run_leaves_whole_files_and_says_so(tmp_path: Path, numbe
 def test_formats_with_values_and_a_word_on_large_ones(
     clip: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("covos.outputs.estimate._WORTH_SAYING", 1)
+    monkeypatch.setattr("covos.formats.table._WORTH_SAYING", 1)
     out = tmp_path / "out"
     assert run(clip, "-o", out, "-f", "prores", "-f", "matte=16", "-f", "background=#ff0000") == 0
     err = capsys.readouterr().err

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from covos.masks.label_png import write_label_map
+from covos.masks.label_files import write_label_map
 
 HEIGHT, WIDTH = 12, 16
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"

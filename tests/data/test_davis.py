@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from covos.core.errors import SourceError
 from covos.data import NoSubsetError, open_dataset
-from covos.errors import SourceError
 
 
 def test_2017_pairs_frames_with_ids_by_stem(tree):

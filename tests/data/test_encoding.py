@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covos.core.errors import AnnotationError
 from covos.data.encoding import detect_encoding
-from covos.errors import AnnotationError
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from covos.core.errors import SourceError
 from covos.data import NoSubsetError, open_dataset
-from covos.errors import SourceError
 
 
 def test_each_picture_is_a_video_of_one_frame(tree):

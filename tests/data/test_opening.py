@@ -4,8 +4,8 @@ import pickle
 
 import pytest
 
+from covos.core.errors import SourceError, UsageError
 from covos.data import open_collection, open_dataset
-from covos.errors import SourceError, UsageError
 
 from .conftest import Tree
 

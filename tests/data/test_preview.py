@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from covos.core.errors import UsageError
 from covos.data import open_dataset, preview
-from covos.errors import UsageError
-from covos.masks.palette import davis_palette
+from covos.masks.object_ids import davis_palette
 
 
 def colours(sheet):

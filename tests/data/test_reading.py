@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from covos.core.errors import AnnotationError, SourceError
 from covos.data import FrameRecord, Video, read_foreground, read_image, read_labels
-from covos.errors import AnnotationError, SourceError
 
 
 def video_of(path, encoding):

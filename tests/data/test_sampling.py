@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from covos.core.errors import AnnotationError
 from covos.data import FrameRecord, Video, guided_clip, pairs, sample_group
-from covos.errors import AnnotationError
 
 
 def video_of(annotated: list[bool]) -> Video:

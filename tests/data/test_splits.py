@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from covos.core.errors import UsageError
 from covos.data import Dataset, Video, random_subset, split_ratio
-from covos.errors import UsageError
 
 
 def dataset_of(names) -> Dataset:

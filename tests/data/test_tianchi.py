@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from covos.core.errors import SourceError
 from covos.data import guided_clip, open_dataset, read_image, read_labels
-from covos.errors import SourceError
 
 
 def test_real_frames_are_opened_by_list(tianchi):

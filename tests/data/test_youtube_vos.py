@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from covos.core.errors import AnnotationError, SourceError
 from covos.data import NoSubsetError, ObjectInfo, guided_clip, open_dataset, read_labels
-from covos.errors import AnnotationError, SourceError
 
 
 def test_subsets_are_folders_and_objects_carry_categories(tree):

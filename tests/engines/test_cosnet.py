@@ -13,12 +13,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from covos.engines import UnsupervisedEngine
-from covos.engines.references import random_references, uniform_references
-from covos.models.convert import map_tensors
-from covos.models.cosnet import COSNETS, PALETTE_LEVEL, Cosnet, CosnetFeatures
-from covos.models.fusion import Fusion
-from covos.types import Frame, FrameResult
+from covos.core.types import Frame, FrameResult
+from covos.engines.find import UnsupervisedEngine, random_references, uniform_references
+from covos.models.coattention import Fusion
+from covos.models.cosnet.convert import map_tensors
+from covos.models.cosnet.network import COSNETS, PALETTE_LEVEL, Cosnet, CosnetFeatures
 
 SIZE = (58, 74)
 """Of the frames and of the network's input, so that nothing is resized."""

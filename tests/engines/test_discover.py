@@ -13,12 +13,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from covos.core.types import Frame, ObjectStatus
 from covos.engines.discover import GAP, LOOKS, OUTSIDE, Discovery, looked_at
+from covos.engines.find import References
 from covos.engines.follower import Answer
 from covos.engines.motion import Observed
-from covos.engines.unsupervised import References
 from covos.models.follow import View
-from covos.types import Frame, ObjectStatus
 
 SIZE = (128, 192)
 REACH = 160

@@ -9,16 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from covos.core.types import Frame, ObjectStatus
+from covos.engines.backward import FADING, STEP, Spool, fuse
+from covos.engines.find import UnsupervisedEngine
 from covos.engines.follow import FollowEngine, at_stride, given_frames, result_of
 from covos.engines.follower import SURE, Answer, Follower
-from covos.engines.fusion import FADING, fuse
 from covos.engines.memory import MemoryBank
 from covos.engines.motion import Observed
-from covos.engines.spool import STEP, Spool
-from covos.engines.unsupervised import UnsupervisedEngine
 from covos.models.follow import CovosFollow, FollowConfig
 from covos.models.lite import CovosLite
-from covos.types import Frame, ObjectStatus
 
 SIZE = (64, 96)
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from covos.core.types import ObjectStatus, Presence
+from covos.engines.backward import fuse
 from covos.engines.follower import SURE, Answer
-from covos.engines.fusion import fuse
-from covos.types import ObjectStatus, Presence
 
 GIVEN = {1: (0, 100)}
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covos.engines.instances import look_of, overlap, share_inside, split
+from covos.engines.candidates import look_of, overlap, share_inside, split
 
 SIZE = (40, 64)
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from covos.core.types import Frame
 from covos.engines.motion import motion_batch, observe, residual_motion, with_neighbours
-from covos.types import Frame
 
 SIZE = (128, 224)
 

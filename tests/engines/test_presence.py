@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from covos.core.types import ObjectStatus
 from covos.engines.calibration import Estimate
-from covos.engines.presence import DOUBT, FOUND, PATIENCE, PresenceTracker
-from covos.types import ObjectStatus
+from covos.engines.follower import DOUBT, FOUND, PATIENCE, PresenceTracker
 
 SEEN, GONE = Estimate(0.8, 0.1), Estimate(0.05, 0.9)
 

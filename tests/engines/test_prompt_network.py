@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
+from covos.core.errors import UsageError
+from covos.core.types import Box, Frame, Point
+from covos.engines.find import UnsupervisedEngine
 from covos.engines.motion import Observed
-from covos.engines.prompt_network import NetworkPrompter, as_prompt, with_points
-from covos.engines.unsupervised import UnsupervisedEngine
-from covos.errors import UsageError
+from covos.engines.prompt import NetworkPrompter, as_prompt, with_points
 from covos.models.lite import CovosLite, Features
 from covos.models.prompt import CovosPrompt, PromptView
-from covos.types import Box, Frame, Point
 
 SIZE = (48, 70)
 

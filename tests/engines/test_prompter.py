@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from covos.api import load_model
+from covos.core.types import Box, Frame, Point
 from covos.engines.motion import Observed
-from covos.engines.prompter import GrabCutPrompter, Prompter
-from covos.types import Box, Frame, Point
+from covos.engines.prompt import GrabCutPrompter, Prompter
 
 SIZE = (120, 200)
 LEFT, RIGHT = (60, 55), (60, 150)

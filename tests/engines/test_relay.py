@@ -6,9 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from covos.core.types import Box, Frame, MaskArray, Point
 from covos.engines.motion import Observed
-from covos.engines.relay import RelayPrompter
-from covos.types import Box, Frame, MaskArray, Point
+from covos.engines.prompt import RelayPrompter
 
 
 class Marker:

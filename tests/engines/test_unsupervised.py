@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from covos.engines import UnsupervisedEngine
-from covos.engines.unsupervised import References
-from covos.errors import UsageError
+from covos.core.errors import UsageError
+from covos.core.types import Frame, FrameResult
+from covos.engines.find import References, UnsupervisedEngine
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_network, find_model
-from covos.types import Frame, FrameResult
 
 AREA = 96 * 160
 

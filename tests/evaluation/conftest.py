@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covos.evaluation.frame_masks import LabelMasks
-from covos.evaluation.mask_sequence import ReadMasks
+from covos.evaluation.mask_trees import ReadMasks
+from covos.evaluation.objects import LabelMasks
 from covos.masks import davis_palette, write_label_map
 
 

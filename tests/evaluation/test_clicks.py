@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from covos.core.types import Box, MaskArray, Point
 from covos.evaluation.clicks import box_around, largest_region, middle_of, next_click
-from covos.types import Box, MaskArray, Point
 
 
 def mask(*boxes: tuple[int, int, int, int]) -> MaskArray:

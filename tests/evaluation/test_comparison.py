@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from covos.errors import UsageError
+from covos.core.errors import UsageError
 from covos.evaluation import confidence, difference, get_protocol
 from covos.evaluation.comparison import Difference, Interval
-from covos.evaluation.evaluation import Evaluation
-from covos.evaluation.results import ObjectScore, SequenceScores
+from covos.evaluation.results import Evaluation, ObjectScore, SequenceScores
 
 
 def evaluation(scores, *, protocol="davis2016", names=None, seen=None) -> Evaluation:

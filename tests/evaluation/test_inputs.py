@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from covos.errors import AnnotationError
+from covos.core.errors import AnnotationError
 from covos.evaluation import evaluate
-from covos.evaluation.discovery import find_sequences
+from covos.evaluation.mask_trees import find_sequences
 from covos.masks import davis_palette
 
 FORMS = ["palette", "grey", "colours", "objects"]

@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covos.core.pages import kept_points
 from covos.evaluation import evaluate
-from covos.evaluation.as_csv import csv_files, csv_names, write_csv
-from covos.evaluation.as_json import comparison_to_json
-from covos.evaluation.as_text import columns, comparison_table
-from covos.evaluation.naming import result_names
-from covos.evaluation.report import html_page, write_html
-from covos.runtime.page.plots import kept_points
+from covos.evaluation.comparison import result_names
+from covos.evaluation.page import html_page, write_html
+from covos.evaluation.tables import columns, comparison_table, comparison_to_json, csv_files, csv_names, write_csv
 
 ODD = 'a, "b" <i>'
 

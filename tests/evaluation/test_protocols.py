@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from covos.errors import AnnotationError
+from covos.core.errors import AnnotationError
 from covos.evaluation.protocols import PROTOCOL_NAMES, get_protocol
-from covos.evaluation.sequence import Pair, score_sequence
+from covos.evaluation.scoring import Pair, score_sequence
 
 from .conftest import InMemory
 from .reference import slow_boundary_f, slow_jaccard, slow_matching

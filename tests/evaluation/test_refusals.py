@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covos.errors import AnnotationError, UsageError
+from covos.core.errors import AnnotationError, UsageError
 from covos.evaluation import evaluate
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from covos.evaluation import evaluate, evaluator, get_protocol
-from covos.evaluation import object_mask as object_mask_module
-from covos.evaluation.frame_masks import LabelMasks
-from covos.evaluation.mask_sequence import ReadMasks
-from covos.evaluation.sequence import Pair, score_sequence
+from covos.evaluation import objects as object_mask_module
+from covos.evaluation.mask_trees import ReadMasks
+from covos.evaluation.objects import LabelMasks
+from covos.evaluation.scoring import Pair, score_sequence
 
 
 @pytest.fixture

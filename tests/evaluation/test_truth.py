@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from covos.errors import AnnotationError, SourceError
+from covos.core.errors import AnnotationError, SourceError
 from covos.evaluation import evaluate
 
 

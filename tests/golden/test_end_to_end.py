@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from covos.evaluation import evaluate
-from covos.evaluation.as_csv import csv_files
+from covos.evaluation.tables import csv_files
 
 RECORDED = 5.1e-7
 SIZE = (120, 160)

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.errors import AnnotationError
+from covos.core.errors import AnnotationError
 from covos.masks import fit_labels
 
 LABELS = np.array([[1, 2, 2], [0, 7, 255]], np.uint8)

@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from covos.errors import AnnotationError
+from covos.core.errors import AnnotationError
 from covos.masks import read_binary_mask, read_label_map, write_label_map
-from covos.masks.interpolation import looks_interpolated
+from covos.masks.object_ids import looks_interpolated
 
 SMOOTH = (cv2.INTER_LINEAR, cv2.INTER_AREA, cv2.INTER_CUBIC)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
 
-from covos.errors import AnnotationError, EnvironmentProblem
+from covos.core.errors import AnnotationError, EnvironmentProblem
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
 
 LABELS = hnp.arrays(
@@ -88,7 +88,7 @@ _LIMITED = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from covos.errors import EnvironmentProblem
+from covos.core.errors import EnvironmentProblem
 from covos.masks import write_label_map
 labels = np.random.default_rng(0).integers(0, 255, (100, 100), dtype=np.uint8)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))

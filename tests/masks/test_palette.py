@@ -1,7 +1,7 @@
 import numpy as np
 
 from covos.masks import davis_palette
-from covos.masks.palette import colour_ids
+from covos.masks.object_ids import colour_ids
 
 
 def test_the_first_colours_are_those_of_davis() -> None:

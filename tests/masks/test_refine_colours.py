@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from covos.masks.refine import foreground_colours
+from covos.masks.matte import foreground_colours
 
 
 def composite(background: tuple[int, int, int] = (40, 200, 70)) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

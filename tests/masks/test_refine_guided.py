@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from covos.masks.refine.guided import guided_filter
+from covos.models.cosnet.refine import guided_filter
 
 SIZE = (120, 160)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco
 
-from covos.errors import AnnotationError
+from covos.core.errors import AnnotationError
 from covos.masks import RLE, decode, encode
 
 MASKS = hnp.array_shapes(min_dims=2, max_dims=2, max_side=24).flatmap(

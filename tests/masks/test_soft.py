@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covos.errors import AnnotationError
+from covos.core.errors import AnnotationError
 from covos.masks import davis_palette, read_soft_mask
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)

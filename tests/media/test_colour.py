@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covos.media import open_source
+from covos.media.opening import open_source
 
 COLOURS = np.array(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [20, 130, 240], [128, 128, 128], [255, 255, 255], [0, 0, 0]]

@@ -9,9 +9,10 @@ from pathlib import Path
 import av
 import pytest
 
-from covos.errors import SourceError
-from covos.media import decoding, open_source
-from covos.media.integrity import is_cut
+from covos.core.errors import SourceError
+from covos.media import decoding
+from covos.media.container import is_cut
+from covos.media.opening import open_source
 
 Film = Callable[..., Path]
 

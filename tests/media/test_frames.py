@@ -9,9 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from covos.errors import SourceError, UsageError
-from covos.media import open_source
+from covos.core.errors import SourceError, UsageError
 from covos.media.images import image_header, natural_key, read_image
+from covos.media.opening import open_source
 
 Draw = Callable[..., NDArray[np.uint8]]
 

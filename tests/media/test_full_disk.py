@@ -18,8 +18,8 @@ import json, resource, sys
 from fractions import Fraction
 from pathlib import Path
 import numpy as np
-from covos.errors import EnvironmentProblem
-from covos.media import VideoWriter
+from covos.core.errors import EnvironmentProblem
+from covos.media.writer import VideoWriter
 
 folder, sound = Path(sys.argv[1]), Path(sys.argv[2])
 noise = np.random.default_rng(0).integers(0, 255, (30, 48, 64, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.media import fingerprint, open_source
+from covos.media.opening import fingerprint, open_source
 
 BLOCK = 1 << 16
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from covos.errors import UsageError
-from covos.media import open_source, prefetch
+from covos.core.errors import UsageError
+from covos.media.opening import open_source
+from covos.media.source import prefetch
 
 
 def workers() -> int:

@@ -13,9 +13,10 @@ import pytest
 from av.video.reformatter import Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
-from covos.errors import UsageError
-from covos.media import VideoWriter, open_source
+from covos.core.errors import UsageError
+from covos.media.opening import open_source
 from covos.media.presets import FFV1, H264, PRORES_4444, QTRLE, VP9_ALPHA, Preset
+from covos.media.writer import VideoWriter
 
 Film = Callable[..., Path]
 Draw = Callable[..., NDArray[np.uint8]]

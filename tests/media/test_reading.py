@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from covos.errors import UsageError
-from covos.media import open_source
+from covos.core.errors import UsageError
+from covos.media.opening import open_source
 
 Film = Callable[..., Path]
 Draw = Callable[..., NDArray[np.uint8]]

@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from covos.errors import SourceError, UsageError
-from covos.media import limits, open_source
+from covos.core.errors import SourceError, UsageError
+from covos.media import source as limits
+from covos.media.opening import open_source
 
 Film = Callable[..., Path]
 Draw = Callable[..., NDArray[np.uint8]]

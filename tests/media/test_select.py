@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.errors import UsageError
-from covos.media import Source, open_source
-from covos.media.cursor import Cursor
-from covos.types import Frame
+from covos.core.errors import UsageError
+from covos.core.types import Frame
+from covos.media.opening import open_source
+from covos.media.source import Source
+from covos.media.video import Cursor
 
 Film = Callable[..., Path]
 Kind = tuple[str, str, str, dict[str, str]]

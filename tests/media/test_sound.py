@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from covos.errors import SourceError
-from covos.media import VideoWriter, open_source
+from covos.core.errors import SourceError
+from covos.media.opening import open_source
+from covos.media.writer import VideoWriter
 
 Film = Callable[..., Path]
 Packets = Callable[[Path], dict[str, list[Any]]]

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covos.errors import EnvironmentProblem, UsageError
-from covos.media import VideoWriter, open_source
+from covos.core.errors import EnvironmentProblem, UsageError
+from covos.media.opening import open_source
+from covos.media.writer import VideoWriter
 
 Film = Callable[..., Path]
 Draw = Callable[..., NDArray[np.uint8]]

@@ -1,4 +1,4 @@
-"""COSNet written out from its published tensors, with nothing of covos: the referee of `covos.models.cosnet`.
+"""COSNet written out from its published tensors, with nothing of covos: the referee of `covos.models.cosnet.network`.
 
 Everything is explicit and slow: the affinity is an N x N matrix, both of its softmaxes are taken, one pair at a time.
 """

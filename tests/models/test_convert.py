@@ -13,11 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from covos.errors import CheckpointError, UsageError
-from covos.models.card import card_path, read_card, sha256_of
-from covos.models.convert import convert, map_tensors
-from covos.models.cosnet import COSNETS
-from covos.models.published import our_name
+from covos.core.errors import CheckpointError, UsageError
+from covos.models.checkpoints import card_path, read_card, sha256_of
+from covos.models.cosnet.convert import convert, map_tensors, our_name
+from covos.models.cosnet.network import COSNETS
 from covos.models.registry import build_network, find_model, refuse_untrained
 
 State = dict[str, Tensor]

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from covos.models.convert import map_tensors
-from covos.models.cosnet import COSNET_RESNET50, COSNET_RESNET101, PALETTE_LEVEL, Cosnet
+from covos.models.cosnet.convert import map_tensors
+from covos.models.cosnet.network import COSNET_RESNET50, COSNET_RESNET101, PALETTE_LEVEL, Cosnet
 
 PUBLISHED = {
     # published tensors, align_corners: what the two originals are

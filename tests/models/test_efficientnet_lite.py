@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from covos.models.encoders.efficientnet_lite import (
+from covos.models.efficientnet_lite import (
     EfficientNetLite,
     SameConv2d,
     convert_imagenet_weights,

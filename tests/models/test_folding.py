@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from covos.models.folding import fold_batch_norms
 from covos.models.follow import CovosFollow
-from covos.models.layers import separable_conv
+from covos.models.layers import fold_batch_norms, separable_conv
 from covos.models.lite import CovosLite
 
 

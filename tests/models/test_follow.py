@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from covos.errors import CheckpointError, UsageError
-from covos.models.card import Card
+from covos.core.errors import CheckpointError, UsageError
+from covos.models.checkpoints import Card, save_weights
 from covos.models.follow import CovosFollow, FollowConfig, Recall, View, aggregate, beside, read
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_follower, find_follower, find_model
-from covos.models.weights_file import save_weights
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.registry import load_recipe
 

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from covos.models.lite import CovosLite
-from covos.models.motion import MotionBranch
+from covos.models.lite import CovosLite, MotionBranch
 
 
 def test_a_new_branch_changes_nothing() -> None:

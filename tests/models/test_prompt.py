@@ -7,13 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from covos.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.models import registry
-from covos.models.card import Card
+from covos.models.checkpoints import Card, save_weights
 from covos.models.lite import CovosLite, Features
 from covos.models.prompt import CovosPrompt, Prompt, PromptConfig, PromptView, draw_guide, likeness
 from covos.models.registry import build_network, build_prompter, find_model, find_prompter
-from covos.models.weights_file import save_weights
 
 CELLS = (4, 6)
 NO_BOX = torch.zeros(1, 5)

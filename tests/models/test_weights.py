@@ -9,10 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from covos.errors import CheckpointError, UsageError
-from covos.models.card import Card, card_path, read_card, sha256_of
+from covos.core.errors import CheckpointError, UsageError
+from covos.models.checkpoints import Card, card_path, load_weights, read_card, save_weights, sha256_of
 from covos.models.registry import build_follower, build_network, build_prompter, find_model, list_models
-from covos.models.weights_file import load_weights, save_weights
 
 CARD = Card(name="tiny", architecture="lite", version="0", commit="", recipe={}, data=(), scores={}, licence="none")
 

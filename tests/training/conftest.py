@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from covos.masks.label_png import read_label_map
-from covos.models.cosnet import COSNETS
+from covos.masks.label_files import read_label_map
+from covos.models.cosnet.network import COSNETS
 from covos.training import loop
+from covos.training.pools import gather
 from covos.training.registry import load_recipe
-from covos.training.sources import gather
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
 

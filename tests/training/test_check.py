@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from covos.errors import InputError, SourceError
+from covos.core.errors import InputError, SourceError
 from covos.training import check
 from covos.training.check import DataCheck, check_data
-from covos.training.sources import gather
+from covos.training.pools import gather
 
 SIZE = (96, 160)
 Spoil = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]

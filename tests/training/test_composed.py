@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from covos.core.errors import InputError
 from covos.data import Dataset, open_dataset
-from covos.errors import InputError
-from covos.training import held_back
-from covos.training.composed import FRAMES, SIZE, compose_clips, fingerprint
-from covos.training.held_back import LEAST, only_held_back, without_held_back
+from covos.training import pools as held_back
+from covos.training.pools import LEAST, only_held_back, without_held_back
+from covos.training.scenes.composed import FRAMES, SIZE, compose_clips, fingerprint
 
 
 def make_pictures(root: Path, *, count: int) -> Dataset:

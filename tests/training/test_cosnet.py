@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 
 import covos
-from covos.errors import CheckpointError, InputError
-from covos.models.cosnet import Cosnet
+from covos.core.errors import CheckpointError, InputError
+from covos.models.cosnet.network import Cosnet
 from covos.models.registry import build_network, find_model
 from covos.training import loop
-from covos.training.history import read_history
+from covos.training.summary import read_history
 
 pytestmark = pytest.mark.usefixtures("narrow")
 

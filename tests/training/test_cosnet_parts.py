@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from covos.core.errors import UsageError
 from covos.data import Dataset, open_dataset, read_labels
-from covos.errors import UsageError
 from covos.masks import davis_palette
-from covos.masks.label_png import write_label_map
-from covos.training.cosnet.batches import PairBatches
-from covos.training.cosnet.pairs import PairIndex, nth_pair, shuffled
+from covos.masks.label_files import write_label_map
+from covos.training.cosnet.batches import PairBatches, PairIndex, nth_pair, shuffled
 from covos.training.cosnet.recipe import CosnetRecipe
-from covos.training.cosnet.step import class_loss, colour_loss, orthogonality
-from covos.training.cosnet.task import CosnetTask
+from covos.training.cosnet.task import CosnetTask, class_loss, colour_loss, orthogonality
 from covos.training.distributed import Team
 from covos.training.registry import load_recipe
 from covos.training.task import split

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from covos.training.curves import curve_plot, thinned
+from covos.training.summary import curve_plot, thinned
 
 
 def test_a_curve_spans_its_axes() -> None:

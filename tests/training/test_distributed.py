@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from covos.errors import UsageError
+from covos.core.errors import UsageError
 from covos.training.distributed import Team, team_of_environment
 
 WORKER = Path(__file__).with_name("worker.py")

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from covos.cli import main
-from covos.cli.train_console import Console
+from covos.cli.train import Console
 from covos.training.estimate import Estimate, estimate, spoken
 from covos.training.loop import Progress
+from covos.training.pools import gather
 from covos.training.registry import load_recipe
-from covos.training.sources import gather
 
 SMALL = (
     "steps=10", "frames_per_step=2", "group_sizes=[2]", "crops=[[32, 64], [64, 96], [96, 96]]",

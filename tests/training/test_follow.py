@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from covos.core.errors import CheckpointError, InputError, UsageError
 from covos.data import open_collection
-from covos.errors import CheckpointError, InputError, UsageError
-from covos.models.card import read_card
+from covos.models.checkpoints import read_card
 from covos.models.registry import build_follower, find_model
 from covos.training.follow.batches import ClipBatches
-from covos.training.follow.clips import MIN_CELLS
 from covos.training.follow.recipe import FollowRecipe
-from covos.training.follow.scenes import Picture, Sprite, draw_sprite, draw_twin, lay_over, recoloured
 from covos.training.follow.task import FollowTask
 from covos.training.registry import load_recipe
+from covos.training.scenes.clips import MIN_CELLS
+from covos.training.scenes.layers import Picture, Sprite, draw_sprite, draw_twin, lay_over, recoloured
 
 CROP = (64, 96)
 SMALL = (
@@ -234,6 +234,6 @@ def test_an_encoder_of_another_hash_is_refused(tianchi: Path) -> None:
 
 
 def test_data_without_objects_is_refused(tianchi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("covos.training.follow.clips.MIN_CELLS", 1e9)
+    monkeypatch.setattr("covos.training.scenes.clips.MIN_CELLS", 1e9)
     with pytest.raises(InputError, match="nothing to follow"):
         batches(tianchi)[0]

@@ -17,8 +17,8 @@ import torch
 
 from covos.models.registry import find_model
 from covos.training import loop
+from covos.training.pools import gather
 from covos.training.registry import load_recipe
-from covos.training.sources import gather
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
 GOLDEN = Path(__file__).with_name("golden_loss.json")

@@ -10,9 +10,8 @@ import pytest
 import torch
 
 from covos.data import open_dataset
-from covos.training.held_back import LEAST, held_back
 from covos.training.lite.batches import StepBatches
-from covos.training.pools import make_pool, make_pools
+from covos.training.pools import LEAST, held_back, make_pool, make_pools
 from covos.training.registry import load_recipe
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covos.training.lite.compose import EMPTY, OWN_STEP, background_window, cut_out, own_step, paste, stand_in
+from covos.training.scenes.subjects import EMPTY, OWN_STEP, background_window, cut_out, own_step, paste, stand_in
 
 
 def test_a_background_window_shows_nothing_of_the_subject() -> None:

@@ -12,15 +12,15 @@ import torch
 from safetensors.torch import load_file
 
 from covos.cli import main
-from covos.errors import CheckpointError, CovosError, InputError, UsageError
+from covos.core.errors import CheckpointError, CovosError, InputError, UsageError
 from covos.models.registry import build_network, find_model
 from covos.training import loop
-from covos.training.base import Recipe
+from covos.training.distributed import iterate_batches
 from covos.training.lite import task as lite_task
 from covos.training.lite.batches import StepBatches
-from covos.training.loading import iterate_batches
+from covos.training.pools import gather
 from covos.training.registry import load_recipe
-from covos.training.sources import gather
+from covos.training.task import Recipe
 
 SMALL = (
     "steps=4", "frames_per_step=2", "group_sizes=[2]", "crops=[[64, 96]]", "crop_chances=[1.0]", "warmup=1",
@@ -226,7 +226,7 @@ def test_a_damaged_history_is_said(root: Path, tmp_path: Path) -> None:
 def test_divergence_stops_the_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object, **named: object) -> object:
         nothing = torch.tensor(float("nan"), requires_grad=True)
-        from covos.training.lite.step import Losses
+        from covos.training.lite.task import Losses
 
         return Losses(nothing, nothing, nothing, nothing)
 

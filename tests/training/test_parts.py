@@ -9,11 +9,9 @@ import torch
 from torch import nn
 
 from covos.models.coattention import Memory
-from covos.training.ema import make_average, update_average
-from covos.training.lite.augment import Framing, Neighbour, draw_framing, draw_view, spoil
-from covos.training.lite.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
-from covos.training.lite.step import siblings
-from covos.training.schedule import rate_at
+from covos.training.lite.task import contour_weight, read_mask_bce, siblings, soft_iou, weighted_bce
+from covos.training.loop import make_average, rate_at, update_average
+from covos.training.scenes.augment import Framing, Neighbour, draw_framing, draw_view, spoil
 
 
 def test_rate_warms_up_then_falls_to_nearly_nothing() -> None:

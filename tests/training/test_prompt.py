@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from covos.core.errors import InputError, UsageError
+from covos.core.types import MaskArray
 from covos.data import open_collection
-from covos.errors import InputError, UsageError
-from covos.models.card import read_card
+from covos.models.checkpoints import read_card
 from covos.models.registry import build_prompter, find_model
 from covos.training.prompt.batches import MIN_CELLS, PromptBatches
 from covos.training.prompt.clicks import (
@@ -19,19 +20,17 @@ from covos.training.prompt.clicks import (
     Shown,
     click_beside,
     click_within,
+    corrective_click,
     damaged,
     depth_of,
     draw_shown,
     jittered_box,
 )
-from covos.training.prompt.correct import corrective_click
-from covos.training.prompt.correct import depth_of as cells_deep
+from covos.training.prompt.clicks import correct_depth_of as cells_deep
 from covos.training.prompt.recipe import PromptRecipe
-from covos.training.prompt.scenes import pieces_of
-from covos.training.prompt.step import ask, normalised_focal
-from covos.training.prompt.task import PromptTask
+from covos.training.prompt.task import PromptTask, ask, normalised_focal
 from covos.training.registry import load_recipe
-from covos.types import MaskArray
+from covos.training.scenes.prompted import pieces_of
 
 CROP = (64, 96)
 SMALL = (

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from covos.errors import UsageError
+from covos.core.errors import UsageError
 from covos.training.registry import load_recipe, recipe_names
 
 

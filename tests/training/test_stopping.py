@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from covos.cli import main
-from covos.runtime.signals import DeferredSignals
+from covos.core.signals import DeferredSignals
 from covos.training import loop
 from covos.training.cosnet import task
 

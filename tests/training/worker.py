@@ -17,8 +17,8 @@ from pathlib import Path
 import torch
 
 from covos.cli import main
-from covos.errors import InputError
-from covos.models.cosnet import COSNETS
+from covos.core.errors import InputError
+from covos.models.cosnet.network import COSNETS
 from covos.training import loop
 from covos.training.cosnet import task
 
@@ -43,8 +43,8 @@ def work() -> int:
 
     task.batch_losses = eventful
     code = main(sys.argv[3:])
-    if networks:
-        torch.save(networks[0].state_dict(), folder / f"rank{rank}.pt")
+    if networks:  # the last: those before were timed only
+        torch.save(networks[-1].state_dict(), folder / f"rank{rank}.pt")
     return code
 
 

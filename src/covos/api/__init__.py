@@ -8,7 +8,7 @@ from covos.api.model import Model, load_model
 from covos.api.output import Saved
 from covos.api.segmentation import Segmentation
 from covos.api.session import Session
-from covos.outputs import FrameMask
+from covos.masks.frame_mask import FrameMask
 
 __all__ = [
     "FrameMask",

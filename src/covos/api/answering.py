@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from covos.api.mask_prompt import MaskPrompt, Pointed
 from covos.api.pointing import Pointing
 from covos.api.prompts import Prompts
+from covos.core.errors import SourceError, UsageError
+from covos.core.types import MaskArray
+from covos.engines.find import UnsupervisedEngine
 from covos.engines.motion import Observed
-from covos.engines.prompter import Prompter
-from covos.engines.unsupervised import UnsupervisedEngine
-from covos.errors import SourceError, UsageError
+from covos.engines.prompt import Prompter
 from covos.masks import decode
-from covos.media import Source
+from covos.media.source import Source
 from covos.models.lite import Features
-from covos.types import MaskArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -25,7 +25,7 @@ class ObjectMask:
         frame: Index.
         object: Id.
         mask: H x W bool of the frame's size.
-        prompter: Who made it: `covos.engines.prompter.Prompter.name`.
+        prompter: Who made it: `covos.engines.prompt.Prompter.name`.
     """
 
     frame: int

@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from covos.runtime.atomic import atomic_path
+from covos.core.files import atomic_path
 
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip file can express
 _UNIX = 3

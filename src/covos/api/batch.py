@@ -13,13 +13,17 @@ from covos.api.model import Model, check_references
 from covos.api.output import DEFAULT_FORMATS, Origin, Saved, load_saved, write_results
 from covos.api.passes import Direction
 from covos.api.session import Session
-from covos.engines.defaults import DEFAULT_REFERENCES
-from covos.errors import CovosError, SourceError, UsageError
-from covos.masks.refine import Refinement, check_refinement
-from covos.media import Source, fingerprint, open_source
-from covos.models.fusion import Fusion
-from covos.outputs import Inputs, Journal, OutputFolder, Project, check_formats, remove_journal
-from covos.types import FrameResult, SourceInfo
+from covos.core.errors import CovosError, SourceError, UsageError
+from covos.core.types import FrameResult, SourceInfo
+from covos.engines.find import DEFAULT_REFERENCES
+from covos.formats.table import check_formats
+from covos.media.opening import fingerprint, open_source
+from covos.media.source import Source
+from covos.models.coattention import Fusion
+from covos.models.cosnet.refine import Refinement, check_refinement
+from covos.runs.folder import OutputFolder
+from covos.runs.journal import Journal
+from covos.runs.terms import Inputs, Project, remove_journal
 
 Tracker = Callable[[SourceInfo, Iterable[FrameResult]], Iterable[FrameResult]]
 """Passes the results of a source on, and may count them."""
@@ -87,7 +91,7 @@ def segment_to_folders(
         inputs: As for `covos.media.open_source`.
         output: Folder; with several inputs, of a subfolder each.
         load: Loads the model.
-        formats: Names of `covos.outputs.FORMATS`.
+        formats: Names of `covos.formats.table.FORMATS`.
         references: Frames, spread over the video, that every frame is compared with.
         fusion: See `Model.stream`.
         reference_seed: See `Model.stream`.

@@ -10,8 +10,9 @@ from pathlib import Path
 from covos.api.loading import load_result
 from covos.api.output import Saved
 from covos.api.replay import Track, write_frames
-from covos.errors import UsageError
-from covos.outputs import OutputFolder, check_formats
+from covos.core.errors import UsageError
+from covos.formats.table import check_formats
+from covos.runs.folder import OutputFolder
 
 
 def convert(
@@ -27,7 +28,7 @@ def convert(
 
     Args:
         path: As for `load_result`.
-        formats: Names of `covos.outputs.FORMATS`, at least one.
+        formats: Names of `covos.formats.table.FORMATS`, at least one.
         output: Folder; beside the result and named after it and the formats if not given.
         source: As for `load_result`.
         overwrite: Whether an earlier result in the folder may be replaced.

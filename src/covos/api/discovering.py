@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from covos.api.model import Model, check_references
 from covos.api.output import Origin
-from covos.engines.defaults import DEFAULT_REFERENCES
+from covos.core.errors import UsageError
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST, Discovery, Found, looked_at
+from covos.engines.find import DEFAULT_REFERENCES, uniform_references
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN
-from covos.engines.references import uniform_references
-from covos.errors import UsageError
-from covos.media import Source, prefetch
+from covos.media.source import Source, prefetch
 from covos.models.registry import DEFAULT_FOLLOWER, find_follower
 
 if TYPE_CHECKING:

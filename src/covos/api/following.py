@@ -16,9 +16,9 @@ from covos.api.pointing import Pointing, as_boxes, as_points, point_name, togeth
 from covos.api.prompt_file import MaskFile, read_prompt_file
 from covos.api.prompters import AUTO
 from covos.api.session import Session
+from covos.core.errors import UsageError
 from covos.engines.memory import DEFAULT_BETWEEN
-from covos.errors import UsageError
-from covos.media import Source
+from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
 
 OneFrame: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any]

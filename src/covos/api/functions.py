@@ -12,15 +12,16 @@ from covos.api.following import Following, Masks, Rows, refuse_refinement, show_
 from covos.api.model import Model, load_model
 from covos.api.prompters import AUTO
 from covos.api.segmentation import Segmentation
-from covos.engines.defaults import DEFAULT_REFERENCES
-from covos.errors import UsageError
-from covos.masks.refine import Refinement
-from covos.media import Source, open_source
-from covos.models.fusion import Fusion
+from covos.core.device import Precision
+from covos.core.errors import UsageError
+from covos.core.types import FrameResult
+from covos.engines.find import DEFAULT_REFERENCES
+from covos.masks.frame_mask import FrameMask
+from covos.media.opening import open_source
+from covos.media.source import Source
+from covos.models.coattention import Fusion
+from covos.models.cosnet.refine import Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
-from covos.outputs import FrameMask
-from covos.runtime.precision import Precision
-from covos.types import FrameResult
 
 
 def segment(

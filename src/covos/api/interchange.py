@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covos.errors import EnvironmentProblem
+from covos.core.errors import EnvironmentProblem
 from covos.masks import decode
 
 if TYPE_CHECKING:
-    from covos.outputs import FrameMask
+    from covos.masks.frame_mask import FrameMask
 
 
 def detections(frames: Iterable[FrameMask]) -> list[Any]:

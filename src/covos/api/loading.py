@@ -12,14 +12,16 @@ from typing import cast
 
 from covos.api.output import Origin
 from covos.api.segmentation import Segmentation
-from covos.errors import AnnotationError, InputError
+from covos.core.errors import AnnotationError, InputError
+from covos.core.types import FrameStatus, SourceInfo, SourceKind
+from covos.formats.annotations import PictureNames
+from covos.formats.reading import MasksRead, is_file_name
 from covos.masks import RLE
-from covos.media import Health, open_source
-from covos.outputs import FrameMask, FrameRow, MasksRead, ReportContent, load_report, read_masks
-from covos.outputs.picture_names import PictureNames
-from covos.outputs.readers.base import is_file_name
-from covos.outputs.report import REPORT
-from covos.types import FrameStatus, SourceInfo, SourceKind
+from covos.masks.frame_mask import FrameMask
+from covos.media.opening import open_source
+from covos.media.source import Health
+from covos.runs.reading import read_masks
+from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
 
 FRAME_RATE = Fraction(25)
 """Frames a second of masks of which no times are known, as `covos.media.open_source` has it of pictures."""

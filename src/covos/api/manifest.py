@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from covos import __version__
-from covos.errors import CovosError, InputError, UsageError
-from covos.runtime.atomic import atomic_path
+from covos._version import __version__
+from covos.core.errors import CovosError, InputError, UsageError
+from covos.core.files import atomic_path
 
 MANIFEST = "predict.json"
 SCHEMA = 1

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from covos.api.pointing import Pointing
-from covos.errors import UsageError
+from covos.core.errors import UsageError
+from covos.core.types import MaskArray
 from covos.masks import RLE, decode, encode
-from covos.types import MaskArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +18,7 @@ class Pointed:
 
     Attributes:
         at: All that was pointed at, for this object on this frame.
-        prompter: Who made the mask of it: `covos.engines.prompter.Prompter.name`.
+        prompter: Who made the mask of it: `covos.engines.prompt.Prompter.name`.
         corrects: The mask that was there before: ``"followed"``, or the hash of a given one; empty if there was none.
     """
 

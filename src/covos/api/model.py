@@ -12,16 +12,23 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 
 from covos.api.output import Origin
-from covos.engines import UnsupervisedEngine
-from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.core.device import Precision, choose_precision, resolve_device
+from covos.core.errors import SourceError, UsageError
+from covos.core.types import Frame, FrameResult
+from covos.engines.find import (
+    DEFAULT_AREA,
+    DEFAULT_REFERENCES,
+    UnsupervisedEngine,
+    random_references,
+    uniform_references,
+)
 from covos.engines.memory import DEFAULT_BETWEEN
 from covos.engines.motion import Observed
-from covos.engines.references import random_references, uniform_references
-from covos.errors import SourceError, UsageError
-from covos.masks.refine import Refinement, check_refinement
-from covos.media import Source, open_source, prefetch
-from covos.models.folding import fold_batch_norms
-from covos.models.fusion import Fusion
+from covos.media.opening import open_source
+from covos.media.source import Source, prefetch
+from covos.models.coattention import Fusion
+from covos.models.cosnet.refine import Refinement, check_refinement
+from covos.models.layers import fold_batch_norms
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
     DEFAULT_MODEL,
@@ -31,13 +38,10 @@ from covos.models.registry import (
     find_model,
     refuse_untrained,
 )
-from covos.runtime.device import resolve_device
-from covos.runtime.precision import Precision, choose_precision
-from covos.types import Frame, FrameResult
 
 if TYPE_CHECKING:
     from covos.api.session import Session
-    from covos.models.cosnet import Cosnet
+    from covos.models.cosnet.network import Cosnet
     from covos.models.lite import CovosLite
 
 MAX_REFERENCES = 64
@@ -142,7 +146,7 @@ class Model:
             source: From `covos.media.open_source`; read in two passes.
             references: Frames of the video that every frame is compared with; 0 takes each for itself.
             fusion: How to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
-                `covos.models.fusion.Fusion`); None takes what suits the network.
+                `covos.models.coattention.Fusion`); None takes what suits the network.
             reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
             refine: How to fit the probabilities to the picture: ``"none"``, ``"guided"`` or ``"crf"`` (see
                 `covos.masks.refine.Refinement`).

@@ -12,13 +12,13 @@ import numpy as np
 from PIL import Image
 
 from covos.api.replay import pictures_of
-from covos.errors import CovosError
+from covos.core.errors import CovosError
+from covos.core.types import ImageArray
 from covos.masks import contact_sheet, draw_overlay
-from covos.types import ImageArray
 
 if TYPE_CHECKING:
     from covos.api.segmentation import Segmentation
-    from covos.outputs import FrameMask
+    from covos.masks.frame_mask import FrameMask
 
 FRAMES = 6
 SIDE = 160

@@ -9,23 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from covos.errors import CovosError, EnvironmentProblem, IncompleteError
-from covos.media import Health
-from covos.outputs import (
-    HTML,
-    REPORT,
-    BackgroundWriters,
-    FrameRecord,
-    Journal,
-    OutputFolder,
-    Report,
-    check_formats,
-    load_report,
-    make_writer,
-    probability_bits,
-)
-from covos.outputs.record import Bits
-from covos.types import FrameResult, SourceInfo
+from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError
+from covos.core.types import FrameResult, SourceInfo
+from covos.formats.base import Bits
+from covos.formats.table import check_formats, make_writer, probability_bits
+from covos.media.source import Health
+from covos.runs.folder import OutputFolder
+from covos.runs.journal import FrameRecord, Journal
+from covos.runs.page import HTML
+from covos.runs.report import Report
+from covos.runs.schema import REPORT, load_report
+from covos.runs.writers import BackgroundWriters
 
 DEFAULT_FORMATS = ("palette", "overlay")
 QUEUE = 4
@@ -41,7 +35,7 @@ class Origin:
         sha256: Of its weights.
         device: What computed, in words.
         settings: What the user chose; anything that JSON can express.
-        card: Of the model (see `covos.models.card.Card`), for the page.
+        card: Of the model (see `covos.models.checkpoints.Card`), for the page.
     """
 
     model: str
@@ -103,7 +97,7 @@ def write_results(
         info: Of the source.
         health: How reading the source went, asked for after the last result.
         folder: Where to.
-        formats: Names of `covos.outputs.FORMATS`.
+        formats: Names of `covos.formats.table.FORMATS`.
         origin: For the report.
         journal: Of the run; its frames come first among the results. It is closed here.
 

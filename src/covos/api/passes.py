@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias, get_args
 
 from covos.api.prompts import Prompts
-from covos.engines.follow import FollowEngine, Given
+from covos.core.errors import UsageError
+from covos.core.types import FrameResult, MaskArray
+from covos.engines.backward import Spool
+from covos.engines.follow import FollowEngine, Given, Trail
 from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
 from covos.engines.motion import Observed
-from covos.engines.spool import Spool
-from covos.engines.trail import Trail
-from covos.errors import UsageError
-from covos.media import Source, prefetch
-from covos.outputs import FrameMask
-from covos.types import FrameResult, MaskArray
+from covos.masks.frame_mask import FrameMask
+from covos.media.source import Source, prefetch
 
 Direction: TypeAlias = Literal["auto", "forward", "backward", "both"]
 """Which way objects are followed from where they are shown; auto goes both ways if one is shown after the first frame

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from covos.errors import UsageError
-from covos.types import Box, Point, SourceInfo
+from covos.core.errors import UsageError
+from covos.core.types import Box, Point, SourceInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

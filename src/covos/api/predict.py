@@ -17,16 +17,16 @@ from covos.api.following import Following, refuse_refinement
 from covos.api.manifest import MANIFEST, Made, Manifest
 from covos.api.model import Model, check_references
 from covos.api.session import Session
+from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.core.files import atomic_path
 from covos.data import Dataset, Layout, Video, read_labels
 from covos.data.base import some
-from covos.engines.defaults import DEFAULT_REFERENCES
-from covos.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.engines.find import DEFAULT_REFERENCES
 from covos.masks import objects_in
-from covos.masks.refine import Refinement, check_refinement
-from covos.models.fusion import Fusion
+from covos.models.coattention import Fusion
+from covos.models.cosnet.refine import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
-from covos.outputs import load_report
-from covos.runtime.atomic import atomic_path
+from covos.runs.schema import load_report
 
 MASKS: Final = "Annotations"
 REPORTS: Final = "reports"

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from covos.api.pointing import Pointing
-from covos.errors import AnnotationError
-from covos.types import Box, Point
+from covos.core.errors import AnnotationError
+from covos.core.types import Box, Point
 
 SUFFIXES = (".json", ".toml")
 LARGEST = 2**31

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from covos.api.model import Model
-from covos.engines.prompt_network import NetworkPrompter
-from covos.engines.prompter import GrabCutPrompter, Prompter
-from covos.engines.relay import RelayPrompter
-from covos.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.engines.prompt import GrabCutPrompter, NetworkPrompter, Prompter, RelayPrompter
 from covos.models.registry import DEFAULT_PROMPTER, build_prompter, find_prompter, list_models
 
 AUTO = "auto"
@@ -35,7 +33,7 @@ def choose_prompter(name: str | Path, *, model: Model) -> ChosenPrompter:
 
     Args:
         name: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors`` file; or ``"auto"``: both in turn (see
-            `covos.engines.relay`), and GrabCut alone if the weights of covos-prompt are not there or belong to
+            `covos.engines.prompt`), and GrabCut alone if the weights of covos-prompt are not there or belong to
             another model.
         model: A covos-lite, whose features it works on.
 

@@ -16,10 +16,10 @@ import numpy as np
 
 from covos.api.mask_prompt import MaskPrompt, Pointed
 from covos.api.pointing import Pointing, check_pointing, point_name
+from covos.core.errors import UsageError
+from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.memory import MAX_GIVEN
-from covos.errors import UsageError
 from covos.masks import NAMELESS, RLE, VOID, decode, encode, objects_in, read_objects
-from covos.types import MaskArray, Point, SourceInfo
 
 MAX_ID = 254
 """Of an object: 0 is the background, 255 void."""

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covos.api.output import Saved, write_results
-from covos.errors import SourceError, UsageError
-from covos.media import Health, Source, open_source
-from covos.outputs import OutputFolder, check_formats, probability_bits
-from covos.types import Frame, FrameResult, ImageArray, SourceInfo
+from covos.core.errors import SourceError, UsageError
+from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
+from covos.formats.table import check_formats, probability_bits
+from covos.media.opening import open_source
+from covos.media.source import Health, Source
+from covos.runs.folder import OutputFolder
 
 if TYPE_CHECKING:
     from covos.api.segmentation import Segmentation
-    from covos.outputs import FrameMask
+    from covos.masks.frame_mask import FrameMask
 
 MASKS_ALONE = frozenset({"binary", "coco", "cvat", "labelstudio", "npz", "palette", "yolo", "ytvis"})
 """Formats that are made from the masks; every other one needs the pictures."""
@@ -37,7 +39,7 @@ def write_frames(
     Args:
         result: The masks.
         folder: Where to.
-        formats: Names of `covos.outputs.FORMATS`.
+        formats: Names of `covos.formats.table.FORMATS`.
         track: Passes the frames on, and may count them.
 
     Raises:

@@ -10,10 +10,10 @@ from covos.api.batch import Tracker
 from covos.api.model import Model
 from covos.api.predict import predict
 from covos.api.subset import open_subset
-from covos.engines.defaults import DEFAULT_REFERENCES
+from covos.engines.find import DEFAULT_REFERENCES
 from covos.evaluation import Evaluation, evaluate
-from covos.masks.refine import Refinement
-from covos.models.fusion import Fusion
+from covos.models.coattention import Fusion
+from covos.models.cosnet.refine import Refinement
 
 PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("2016/val", "val", "val_open")

@@ -13,11 +13,13 @@ import numpy as np
 
 from covos.api.output import DEFAULT_FORMATS, Origin, Saved
 from covos.api.replay import pictures_of, write_frames
+from covos.core.types import ImageArray, SourceInfo
+from covos.formats.coco import coco_content
+from covos.formats.table import check_formats
 from covos.masks import draw_overlay
-from covos.media import Health
-from covos.outputs import FrameMask, OutputFolder, check_formats
-from covos.outputs.coco import coco_content
-from covos.types import ImageArray, SourceInfo
+from covos.masks.frame_mask import FrameMask
+from covos.media.source import Health
+from covos.runs.folder import OutputFolder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,7 +144,7 @@ class Segmentation:
 
         Args:
             folder: Where to; made if it is not there.
-            formats: Names of `covos.outputs.FORMATS`.
+            formats: Names of `covos.formats.table.FORMATS`.
             overwrite: Whether an earlier result in the folder may be replaced. Other files never are.
 
         Raises:
@@ -154,7 +156,7 @@ class Segmentation:
         return write_frames(self, folder=OutputFolder(Path(folder), overwrite=overwrite), formats=formats)
 
     def to_coco(self) -> dict[str, Any]:
-        """The content of a COCO file (see `covos.outputs.coco`), for ``json.dump`` or `pycocotools`."""
+        """The content of a COCO file (see `covos.formats.coco`), for ``json.dump`` or `pycocotools`."""
         return coco_content(self.frames, info=self.info)
 
     def to_numpy(self) -> NDArray[np.uint8]:

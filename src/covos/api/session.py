@@ -18,18 +18,18 @@ from covos.api.pointing import Pointing, as_boxes, as_points
 from covos.api.prompters import AUTO, ChosenPrompter, choose_prompter
 from covos.api.prompts import Prompts, as_mask
 from covos.api.segmentation import Segmentation
+from covos.core.errors import UsageError
+from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.calibration import Calibration
-from covos.engines.defaults import DEFAULT_REFERENCES
 from covos.engines.discover import DEFAULT_MOST
+from covos.engines.find import DEFAULT_REFERENCES
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN
-from covos.errors import UsageError
 from covos.masks import decode
-from covos.media import Source
-from covos.models.folding import fold_batch_norms
+from covos.masks.frame_mask import FrameMask
+from covos.media.source import Source
+from covos.models.layers import fold_batch_norms
 from covos.models.registry import DEFAULT_FOLLOWER, build_follower, find_follower
-from covos.outputs import FrameMask
-from covos.types import FrameResult, LabelArray, MaskArray
 
 if TYPE_CHECKING:
     from covos.api.model import Model

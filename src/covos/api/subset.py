@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from covos.core.errors import SourceError
 from covos.data import Dataset, Layout, NoSubsetError, open_dataset
-from covos.errors import SourceError
 
 DEFAULT_SUBSETS = ("test", "test-dev", "val", "valid", "val_open")
 """What is predicted if nothing is said: the first of these that the data set has."""

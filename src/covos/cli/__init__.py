@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from covos import __version__
+from covos._version import __version__
 from covos.cli import data, models
 from covos.cli.convert import convert
 from covos.cli.doctor import doctor
@@ -20,8 +20,8 @@ from covos.cli.predict import predict
 from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
 from covos.cli.train import train
-from covos.runtime.signals import SIGINT_EXIT, unwinding_signals
-from covos.runtime.threads import wait_without_spinning
+from covos.core.device import wait_without_spinning
+from covos.core.signals import SIGINT_EXIT, unwinding_signals
 
 app = typer.Typer(
     name="covos",

@@ -11,7 +11,7 @@ from fractions import Fraction
 from importlib import import_module
 from pathlib import Path
 
-from covos import __version__
+from covos._version import __version__
 
 ENCODERS = ("libx264", "libvpx-vp9", "prores_ks", "qtrle", "ffv1", "aac", "libopus", "flac")
 """Of FFmpeg, which covos writes with."""
@@ -75,8 +75,7 @@ def _encoders() -> str:
 
 
 def _device() -> str:
-    from covos.runtime.device import available_devices, resolve_device
-    from covos.runtime.precision import choose_precision
+    from covos.core.device import available_devices, choose_precision, resolve_device
 
     device = resolve_device("auto")
     precision = str(choose_precision(device)).removeprefix("torch.")
@@ -84,7 +83,7 @@ def _device() -> str:
 
 
 def _threads() -> str:
-    from covos.runtime.threads import configure_threads, usable_cpus
+    from covos.core.device import configure_threads, usable_cpus
 
     return f"{configure_threads()} on {usable_cpus()} usable processors"
 
@@ -103,7 +102,8 @@ def _weights() -> str:
 def _video_round_trip() -> str:
     import numpy as np
 
-    from covos.media import VideoWriter, open_source
+    from covos.media.opening import open_source
+    from covos.media.writer import VideoWriter
 
     count, height, width = 10, 48, 64
     with tempfile.TemporaryDirectory(prefix="covos-doctor-") as folder:
@@ -123,7 +123,7 @@ def _video_round_trip() -> str:
 def _mask_round_trip() -> str:
     import numpy as np
 
-    from covos.masks.label_png import read_label_map, write_label_map
+    from covos.masks.label_files import read_label_map, write_label_map
 
     labels = np.zeros((16, 16), np.uint8)
     labels[4:12, 2:8], labels[4:12, 8:14] = 1, 254

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from covos.runtime.words import counted
+from covos.core.progress import counted
 
 
 def convert(
@@ -27,7 +27,7 @@ def convert(
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos."""
     from covos.api import convert as run
-    from covos.cli.tracking import frame_tracker
+    from covos.cli.segment import frame_tracker
 
     saved = run(
         result, formats=formats, output=output, source=source, overwrite=overwrite, track=frame_tracker(quiet=quiet)

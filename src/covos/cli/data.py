@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from covos.runtime.words import counted
+from covos.core.progress import counted
 
 if TYPE_CHECKING:
     from covos.data import Dataset, Inspection, VideoReport
@@ -50,9 +50,9 @@ def inspect(
     """
     import json
 
+    from covos.core.files import atomic_path
+    from covos.core.progress import Progress
     from covos.data import inspect as look_through
-    from covos.runtime.atomic import atomic_path
-    from covos.runtime.progress import Progress
 
     if json_file is not None:
         _refuse_existing(json_file, overwrite=overwrite)
@@ -89,9 +89,9 @@ def preview(
     """
     from PIL import Image
 
+    from covos.core.files import atomic_path
     from covos.data import preview as draw
     from covos.data import random_subset
-    from covos.runtime.atomic import atomic_path
 
     datasets = _open(root, layout=layout, subset=subset, encoding=encoding)
     paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
@@ -118,7 +118,7 @@ def _open(root: Path, *, layout: Layouts, subset: str | None, encoding: Encoding
 
 
 def _refuse_existing(path: Path, *, overwrite: bool) -> None:
-    from covos.errors import UsageError
+    from covos.core.errors import UsageError
 
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists", why="nothing is overwritten unless asked", fix="-y replaces it")

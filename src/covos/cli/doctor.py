@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from covos.errors import EnvironmentProblem
+from covos.core.errors import EnvironmentProblem
 
 
 def doctor(

@@ -43,9 +43,9 @@ def evaluate(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
 ) -> None:
     """Score predicted masks against ground truth, with the numbers of the official code."""
+    from covos.core.device import usable_cpus
     from covos.evaluation import get_protocol
-    from covos.evaluation.naming import result_names
-    from covos.runtime.threads import usable_cpus
+    from covos.evaluation.comparison import result_names
 
     rules = get_protocol(protocol)
     predictions, annotated = _roles(paths, truth)
@@ -61,7 +61,7 @@ def evaluate(
 
 
 def _roles(paths: Sequence[Path], truth: Path | None) -> tuple[list[Path], Path]:
-    from covos.errors import UsageError
+    from covos.core.errors import UsageError
 
     if truth is not None:
         return list(paths), truth
@@ -79,14 +79,14 @@ def _csv_folders(csv: Path, names: Sequence[str]) -> dict[str, Path]:
 
 
 def _outputs(json: Path | None, html: Path | None, folders: Iterable[Path], subset: str | None) -> list[Path]:
-    from covos.evaluation.as_csv import csv_names
+    from covos.evaluation.tables import csv_names
 
     files = [path for path in (json, html) if path is not None]
     return files + [folder / name for folder in folders for name in csv_names(subset)]
 
 
 def _refuse_existing(files: Sequence[Path], *, overwrite: bool) -> None:
-    from covos.errors import UsageError
+    from covos.core.errors import UsageError
 
     existing = [path for path in files if path.exists()]
     if existing and not overwrite:
@@ -100,8 +100,8 @@ def _refuse_existing(files: Sequence[Path], *, overwrite: bool) -> None:
 def _scored(
     path: Path, truth: Path, *, protocol: ProtocolName, subset: str | None, workers: int, quiet: bool
 ) -> Evaluation:
+    from covos.core.progress import Progress
     from covos.evaluation import evaluate as score
-    from covos.runtime.progress import Progress
 
     with ExitStack() as stack:
         shown: list[Progress] = []
@@ -116,7 +116,7 @@ def _scored(
 
 
 def _print(evaluations: Sequence[Evaluation], names: Sequence[str]) -> None:
-    from covos.evaluation.as_text import comparison_table
+    from covos.evaluation.tables import comparison_table
 
     typer.echo(evaluations[0].table() if len(names) == 1 else comparison_table(evaluations, names=names), nl=False)
 
@@ -129,10 +129,9 @@ def _write(
     html: Path | None,
     folders: dict[str, Path],
 ) -> None:
-    from covos.evaluation.as_csv import write_csv
-    from covos.evaluation.as_json import comparison_to_json
-    from covos.evaluation.report import write_html
-    from covos.runtime.atomic import atomic_path
+    from covos.core.files import atomic_path
+    from covos.evaluation.page import write_html
+    from covos.evaluation.tables import comparison_to_json, write_csv
 
     for path in (json, html):
         if path is not None:

@@ -10,8 +10,8 @@ import traceback
 
 import typer
 
-from covos.errors import CovosError
-from covos.runtime.signals import SIGINT_EXIT, SIGTERM_EXIT
+from covos.core.errors import CovosError
+from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT
 
 BUG_EXIT = 1
 USAGE_EXIT = 2

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covos.models.convert import Mapping
+    from covos.models.cosnet.convert import Mapping
     from covos.models.registry import ModelEntry
 
 app = typer.Typer(help="The models that covos knows, and those of others.", no_args_is_help=True)
@@ -56,7 +56,7 @@ def convert(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
 ) -> None:
     """Convert a published checkpoint; no code in it is run, and every tensor is accounted for."""
-    from covos.models.convert import convert as run
+    from covos.models.cosnet.convert import convert as run
 
     report = run(source, output=output, architecture=network, overwrite=overwrite)
     if as_json:

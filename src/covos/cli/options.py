@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-from covos.outputs.registry import FORMATS
+from covos.formats.table import FORMATS
 
 # What goes in and what comes out.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from covos.cli import options
-from covos.runtime.words import counted
+from covos.core.progress import counted
 
 if TYPE_CHECKING:
     from covos.api.predict import Prediction
@@ -37,8 +37,8 @@ def predict(
     from covos.api import load_model
     from covos.api.predict import predict as run
     from covos.api.subset import gives_objects, open_subset
-    from covos.cli.tracking import frame_tracker
-    from covos.runtime.threads import configure_threads
+    from covos.cli.segment import frame_tracker
+    from covos.core.device import configure_threads
 
     videos = open_subset(dataset, subset=subset)
     configure_threads(leave=1)

@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from covos.errors import UsageError
-from covos.runtime.words import counted
+from covos.core.errors import UsageError
+from covos.core.progress import counted
 
 if TYPE_CHECKING:
+    from covos.api.discovering import Discovering
     from covos.api.following import Following
     from covos.api.pointing import Pointing
     from covos.api.prompt_file import MaskFile
+
 
 _MASK = re.compile(r"(?P<path>.+?)(?:@(?P<frame>\d+))?(?::(?P<object>\d+))?", re.DOTALL)
 _NUMBER = r"[+-]?\d+(?:\.\d*)?"
@@ -104,7 +106,7 @@ def mask_file(text: str) -> MaskFile:
 def point(text: str, *, positive: bool = True) -> Pointing:
     """Read ``X,Y[@FRAME][:OBJECT]``."""
     from covos.api.pointing import Pointing
-    from covos.types import Point
+    from covos.core.types import Point
 
     option = "--point" if positive else "--not-point"
     (x, y), frame, identity = _place(option, text, form="X,Y")
@@ -114,7 +116,7 @@ def point(text: str, *, positive: bool = True) -> Pointing:
 def box(text: str) -> Pointing:
     """Read ``X0,Y0,X1,Y1[@FRAME][:OBJECT]``."""
     from covos.api.pointing import Pointing
-    from covos.types import Box
+    from covos.core.types import Box
 
     (x0, y0, x1, y1), frame, identity = _place("--box", text, form="X0,Y0,X1,Y1")
     return Pointing(frame=frame, object=identity, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
@@ -145,3 +147,33 @@ def _refuse_idle(options: dict[str, bool]) -> None:
                 why="there is nothing to follow",
                 fix="show an object, or leave it out",
             )
+
+
+# From ``--objects`` to what is to be found.
+
+
+def discovering(objects: str, *, shown: bool, references: int, memory: int, follower: str) -> Discovering | None:
+    """What to find; None where it is one subject, or where objects are shown.
+
+    Args:
+        objects: As written.
+        shown: Whether an option shows objects.
+        references: See `Discovering`.
+        memory: See `Discovering`.
+        follower: See `Discovering`.
+
+    Raises:
+        UsageError: It is no number of objects, or objects are shown too.
+    """
+    from covos.api.discovering import Discovering, check_objects
+
+    most = check_objects(int(objects) if objects.isdecimal() else objects)
+    if most is None:
+        return None
+    if shown:
+        raise UsageError(
+            f"--objects {objects} beside --mask, --point, --box or --prompts",
+            why="objects are either found or shown",
+            fix="leave one of them out",
+        )
+    return Discovering(most=most, references=references, memory=memory, follower=follower)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from covos.cli import options
-from covos.runtime.words import counted
+from covos.core.progress import counted
 
 if TYPE_CHECKING:
     from covos.evaluation import Evaluation
@@ -30,8 +30,8 @@ def reproduce(
     """Segment and score a whole benchmark, and print the row beside published ones; goes on where it stopped."""
     from covos.api import load_model
     from covos.api.reproduce import reproduce_davis2016
-    from covos.cli.tracking import frame_tracker
-    from covos.runtime.threads import configure_threads
+    from covos.cli.segment import frame_tracker
+    from covos.core.device import configure_threads
 
     threads = configure_threads()
 
@@ -56,7 +56,7 @@ def reproduce(
 
 def _rows(evaluation: Evaluation, *, model: str, subset: str | None) -> str:
     """Our row above the published ones, in percent; a dash where a paper does not say."""
-    from covos.evaluation.published import DAVIS2016_VAL
+    from covos.evaluation.protocols import DAVIS2016_VAL
 
     scores = evaluation.scores
     ours = (scores.jf * 100, scores.j.mean * 100, scores.f.mean * 100)

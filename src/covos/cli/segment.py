@@ -9,7 +9,7 @@ import typer
 
 from covos.cli import options
 from covos.cli.failures import show
-from covos.runtime.words import counted
+from covos.core.progress import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from covos.api import Saved
     from covos.api.batch import Outcome, Tracker
-    from covos.errors import CovosError
-    from covos.types import FrameResult, SourceInfo
+    from covos.core.errors import CovosError
+    from covos.core.types import FrameResult, SourceInfo
 
 
 def segment(
@@ -56,10 +56,8 @@ def segment(
     rate = _rate(frame_rate)
     from covos.api import load_model
     from covos.api.batch import segment_to_folders
-    from covos.cli.discovering import discovering
-    from covos.cli.prompting import following
-    from covos.cli.tracking import frame_tracker
-    from covos.runtime.threads import configure_threads
+    from covos.cli.prompting import discovering, following
+    from covos.core.device import configure_threads
 
     configure_threads(leave=1)
 
@@ -106,7 +104,7 @@ def segment(
 
 def _announcing(track: Tracker, formats: Sequence[str], *, output: Path, quiet: bool) -> Tracker:
     """A tracker that first says how large the results will be."""
-    from covos.outputs.estimate import size_notes
+    from covos.formats.table import size_notes
 
     def announce(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
         for note in () if quiet else size_notes(formats, info=info, folder=output):
@@ -121,7 +119,7 @@ def _rate(text: str | None) -> Fraction | None:
         return None
     from fractions import Fraction
 
-    from covos.errors import UsageError
+    from covos.core.errors import UsageError
 
     try:
         return Fraction(text)
@@ -132,8 +130,8 @@ def _rate(text: str | None) -> Fraction | None:
 
 
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
-    from covos.outputs.followed import followed_notes
-    from covos.outputs.loading import load_report
+    from covos.runs.page import followed_notes
+    from covos.runs.schema import load_report
 
     if outcome.saved is not None:
         for warning in outcome.saved.warnings:
@@ -158,7 +156,7 @@ def _closing_line(saved: Saved) -> str:
 
 
 def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
-    from covos.errors import IncompleteError
+    from covos.core.errors import IncompleteError
 
     failed: list[CovosError] = [outcome.error for outcome in outcomes if outcome.error is not None]
     if failed and len(failed) == len(outcomes):
@@ -177,3 +175,17 @@ def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
             fix="what could be read is done; --allow-errors takes that for success",
         )
     return 0
+
+
+# Progress over the frames of a source, for the verbs that segment.
+
+
+def frame_tracker(*, quiet: bool) -> Tracker:
+    """A tracker that shows how many of a source's frames are done."""
+    from covos.core.progress import Progress
+
+    def track(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
+        with Progress(Path(info.path).name, total=info.frame_count, quiet=quiet) as progress:
+            yield from progress.track(results)
+
+    return track

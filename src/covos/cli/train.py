@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,10 +12,12 @@ import typer
 if TYPE_CHECKING:
     import torch
 
-    from covos.cli.train_console import Console
-    from covos.training.base import Recipe
+    from covos.training.check import DataCheck
     from covos.training.distributed import Team
-    from covos.training.sources import TrainingData
+    from covos.training.estimate import Estimate
+    from covos.training.loop import Progress
+    from covos.training.pools import TrainingData
+    from covos.training.task import Recipe
 
 
 def train(
@@ -54,16 +58,15 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node N -m covos train ...
     """
-    from covos.errors import EnvironmentProblem, UsageError
+    from covos.core.errors import EnvironmentProblem, UsageError
     from covos.training.registry import STARTS, load_recipe
 
     overrides = [*(settings or ()), *([f"steps={steps}"] if steps is not None else ())]
     chosen = load_recipe(recipe, overrides=tuple(overrides))
-    from covos.cli.train_console import Console
+    from covos.core.device import configure_threads
     from covos.models.registry import find_model
-    from covos.runtime.threads import configure_threads
     from covos.training.distributed import joined, team_of_environment
-    from covos.training.sources import gather
+    from covos.training.pools import gather
 
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(
@@ -133,8 +136,7 @@ def _look(
     Raises:
         InputError: The data cannot be trained on.
     """
-    from covos.cli.train_console import lines_of
-    from covos.runtime.progress import Progress
+    from covos.core.progress import Progress
     from covos.training.check import check_data
     from covos.training.estimate import estimate
 
@@ -165,8 +167,7 @@ def _machine(device: str, precision: str, team: Team) -> tuple[torch.device, tor
     """Where this process computes, and how exactly."""
     import torch
 
-    from covos.runtime.device import resolve_device
-    from covos.runtime.precision import choose_precision
+    from covos.core.device import choose_precision, resolve_device
 
     target = resolve_device(device)
     if team.size > 1 and target.type == "cuda":
@@ -174,3 +175,77 @@ def _machine(device: str, precision: str, team: Team) -> tuple[torch.device, tor
     dtype = choose_precision(target, precision)  # type: ignore[arg-type]
     # What auto takes on GPUs without bfloat16: good for running a network, not for gradients.
     return target, torch.float32 if dtype == torch.float16 else dtype
+
+
+# What `covos train` says.
+
+EVERY = 20
+"""Steps between two lines of progress."""
+
+
+class Console:
+    """Says on stderr how a training goes.
+
+    Args:
+        quiet: Say nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.estimate: Estimate | None = None
+        self.paces: list[float] = []
+
+    def note(self, line: str) -> None:
+        """Say a line."""
+        if not self.quiet:
+            typer.echo(line, err=True)
+
+    def begin(self, gathered: TrainingData, *, team: Team, output: Path) -> None:
+        """Say what is trained on."""
+        total = sum(len(dataset) for dataset in gathered.train)
+        measured = f"measured on {gathered.validation.name}" if gathered.validation else "nothing to measure on"
+        names = ", ".join(f"{dataset.name} ({len(dataset)})" for dataset in gathered.train)
+        self.note(f"{total} videos and pictures: {names}; {measured}")
+        if team.size > 1:
+            self.note(f"{team.size} processes share each step")
+        self.note(f"if you stop it, the same command goes on from its last checkpoint in {output}")
+
+    def show(self, progress: Progress) -> None:
+        """Say how far it is, now and then."""
+        if progress.step % EVERY == 0 or progress.step == progress.steps:
+            self.note(
+                f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  "
+                f"{progress.seconds_per_step:.2f} s a step" + self._left(progress)
+            )
+        if progress.validation is not None:
+            self.note(f"validation  J {progress.validation.j:.3f}  F {progress.validation.f:.3f}")
+
+    def _left(self, progress: Progress) -> str:
+        from covos.training.estimate import Estimate, spoken
+
+        if progress.step == progress.steps:
+            return ""
+        # The mean of all that was shown: steps of other sizes take other times, and 20 are few.
+        self.paces.append(progress.seconds_per_step)
+        estimate = self.estimate or Estimate(steps=progress.steps, sizes={})
+        seconds = estimate.left(progress.step, seconds_per_step=sum(self.paces) / len(self.paces))
+        return f"  about {spoken(seconds)} left"
+
+    @contextmanager
+    def explaining_stops(self, checkpoint: Path) -> Iterator[None]:
+        """Say what a signal that stops the training leaves."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            if checkpoint.exists():
+                self.note(f"stopped; {checkpoint} is written: the same command goes on from there")
+            raise
+
+
+def lines_of(found: DataCheck) -> Iterator[str]:
+    """A check of the data, a line for each data set and each problem."""
+    for counts in found.counts:
+        yield str(counts)
+    for problem in found.problems:
+        cases = f": {', '.join(problem.examples)}" if problem.examples else ""
+        yield f"{problem.severity}: {problem.what}{cases}"

@@ -12,13 +12,11 @@ For example:
 from __future__ import annotations
 
 from covos.data.base import Coverage, Dataset, Encoding, FrameRecord, Layout, NoSubsetError, ObjectInfo, Video
-from covos.data.checks import inspect
-from covos.data.inspection import Inspection, Problem, VideoReport
+from covos.data.checks import Inspection, Problem, VideoReport, inspect
 from covos.data.opening import Collection, open_collection, open_dataset
 from covos.data.preview import preview
 from covos.data.reading import Foreground, read_foreground, read_image, read_labels
-from covos.data.sampling import GuidedClip, guided_clip, pairs, sample_group
-from covos.data.splits import random_subset, split_ratio
+from covos.data.sampling import GuidedClip, guided_clip, pairs, random_subset, sample_group, split_ratio
 
 __all__ = [
     "Collection",

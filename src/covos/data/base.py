@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from covos.errors import SourceError, UsageError
+from covos.core.errors import SourceError, UsageError
 
 Layout: TypeAlias = Literal["davis", "youtube-vos", "tianchi", "image-mask"]
 Encoding: TypeAlias = Literal["ids", "binary", "soft"]

@@ -13,16 +13,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from covos.core.errors import SourceError
 from covos.data.base import Dataset, some
-from covos.data.image_sets import choose, read_lists
-from covos.data.scan import subfolders
-from covos.data.sequences import present, read_sequences
-from covos.errors import SourceError
+from covos.data.scan import choose, present, read_lists, read_sequences, subfolders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from covos.data.layouts import Options
+    from covos.data.opening import Options
 
 LOOKS_LIKE = "JPEGImages/480p/<video>/<frame>.jpg with Annotations/480p/<video>/<frame>.png"
 RESOLUTIONS = ("480p", "1080p", "Full-Resolution")

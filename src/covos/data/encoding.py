@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covos.core.errors import AnnotationError
 from covos.data.base import Encoding
-from covos.errors import AnnotationError
-from covos.masks.picture import open_mask
+from covos.masks.label_files import open_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from covos.core.errors import SourceError
 from covos.data.base import Dataset, NoSubsetError, Video
 from covos.data.encoding import detect_encoding
 from covos.data.scan import has_pictures, pair, pictures, subfolders
-from covos.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from covos.data.layouts import Options
+    from covos.data.opening import Options
 
 LOOKS_LIKE = "images/<name>.jpg with masks/<name>.png"
 _IMAGES = ("images", "image", "imgs")  # JPEGImages ends so, too

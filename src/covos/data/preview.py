@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covos.core.errors import UsageError
 from covos.data.reading import read_foreground, read_image, read_labels
-from covos.errors import UsageError
 from covos.masks import contact_sheet, davis_palette
 
 if TYPE_CHECKING:
+    from covos.core.types import ImageArray
     from covos.data.base import Dataset, FrameRecord, Video
-    from covos.types import ImageArray
 
 _PAIRS_A_ROW = 4
 _BLANK = 60

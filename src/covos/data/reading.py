@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from covos.core.errors import AnnotationError, SourceError
 from covos.data.base import Encoding, FrameRecord, Video
-from covos.errors import AnnotationError, SourceError
 from covos.masks import fit_labels, read_binary_mask, read_label_map, read_soft_mask
 from covos.media import images
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from covos.types import ImageArray, LabelArray, MaskArray, ProbabilityArray
+    from covos.core.types import ImageArray, LabelArray, MaskArray, ProbabilityArray
 
 VOID = 255
 _Scalar = TypeVar("_Scalar", np.uint8, np.float32)

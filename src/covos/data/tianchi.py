@@ -13,14 +13,12 @@ from typing import TYPE_CHECKING
 
 from covos.data.base import Dataset
 from covos.data.davis import RESOLUTIONS
-from covos.data.image_sets import choose, read_lists
-from covos.data.scan import has_pictures, subfolders
-from covos.data.sequences import present, read_sequences
+from covos.data.scan import choose, has_pictures, present, read_lists, read_sequences, subfolders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from covos.data.layouts import Options
+    from covos.data.opening import Options
 
 LOOKS_LIKE = "JPEGImages/<video>/<frame>.jpg with Annotations/<video>/<frame>.png"
 _OLD_TEST_LIST = "text"

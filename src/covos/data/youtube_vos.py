@@ -13,15 +13,14 @@ import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from covos.core.errors import AnnotationError, SourceError
 from covos.data.base import Dataset, NoSubsetError, ObjectInfo, Video, some
-from covos.data.scan import natural, subfolders
-from covos.data.sequences import present, read_sequences
-from covos.errors import AnnotationError, SourceError
+from covos.data.scan import natural, present, read_sequences, subfolders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from covos.data.layouts import Options
+    from covos.data.opening import Options
 
 LOOKS_LIKE = "train/JPEGImages/<video>/<frame>.jpg with train/Annotations and train/meta.json (likewise valid, test)"
 _ALL_FRAMES = "_all_frames"

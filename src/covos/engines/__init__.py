@@ -1,5 +1,1 @@
 """Engines: a network and a source of frames in, results a frame at a time out, at constant memory."""
-
-from covos.engines.unsupervised import UnsupervisedEngine
-
-__all__ = ["UnsupervisedEngine"]

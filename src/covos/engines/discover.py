@@ -22,18 +22,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from covos.engines.candidates import CONFIRMED, LIKE, Anchor, Candidate, same_thing, worthy
-from covos.engines.confidence import expected_jaccard
+from covos.core.types import MaskArray
+from covos.engines.candidates import (
+    CONFIRMED,
+    LIKE,
+    Anchor,
+    Candidate,
+    look_of,
+    overlap,
+    same_thing,
+    share_inside,
+    split,
+    worthy,
+)
+from covos.engines.find import References, expected_jaccard, take
 from covos.engines.follow import FollowEngine
 from covos.engines.follower import Answer
-from covos.engines.geometry import to_probability
-from covos.engines.instances import look_of, overlap, share_inside, split
-from covos.engines.motion import Observed
-from covos.engines.network import take
-from covos.engines.unsupervised import References
+from covos.engines.motion import Observed, to_probability
 from covos.models.follow import View
 from covos.models.lite import Features
-from covos.types import MaskArray
 
 DEFAULT_MOST = 10
 MAX_MOST = 20

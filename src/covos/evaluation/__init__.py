@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from covos.evaluation.comparison import Difference, Interval, confidence, difference
-    from covos.evaluation.contour import boundary_f, boundary_map
-    from covos.evaluation.evaluation import Evaluation
     from covos.evaluation.evaluator import evaluate
+    from covos.evaluation.measures import Statistics, boundary_f, boundary_map, jaccard, statistics
     from covos.evaluation.protocols import PROTOCOL_NAMES, ProtocolName, ScoringProtocol, get_protocol
-    from covos.evaluation.region import jaccard
-    from covos.evaluation.results import ObjectScore, Scores, SequenceScores
-    from covos.evaluation.summary import Statistics, statistics
+    from covos.evaluation.results import Evaluation, ObjectScore, Scores, SequenceScores
     from covos.evaluation.temporal import flicker
 
 __all__ = [
@@ -46,23 +43,23 @@ __all__ = [
 _HOMES = {
     "PROTOCOL_NAMES": "protocols",
     "Difference": "comparison",
-    "Evaluation": "evaluation",
+    "Evaluation": "results",
     "Interval": "comparison",
     "ObjectScore": "results",
     "ProtocolName": "protocols",
     "Scores": "results",
     "ScoringProtocol": "protocols",
     "SequenceScores": "results",
-    "Statistics": "summary",
-    "boundary_f": "contour",
-    "boundary_map": "contour",
+    "Statistics": "measures",
+    "boundary_f": "measures",
+    "boundary_map": "measures",
     "confidence": "comparison",
     "difference": "comparison",
     "evaluate": "evaluator",
     "flicker": "temporal",
     "get_protocol": "protocols",
-    "jaccard": "region",
-    "statistics": "summary",
+    "jaccard": "measures",
+    "statistics": "measures",
 }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from covos.types import Box, MaskArray, Point
+from covos.core.types import Box, MaskArray, Point
 
 
 def next_click(found: MaskArray | None, truth: MaskArray, *, void: MaskArray | None = None) -> Point | None:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
-from covos.errors import UsageError
+from covos.core.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from covos.evaluation.evaluation import Evaluation
+    from covos.evaluation.results import Evaluation
+
 
 Measure: TypeAlias = Literal["J&F", "J", "F"]
 
@@ -121,3 +123,21 @@ def _group_means(
     totals[totals == 0] = np.nan
     means: NDArray[np.float64] = draws @ np.array(sums) / totals
     return means
+
+
+# Short names for results that are compared.
+
+
+def result_names(paths: Sequence[Path]) -> list[str]:
+    """The last folders of each path, as many as it takes to tell the paths apart.
+
+    Raises:
+        UsageError: A path is given twice.
+    """
+    parts = [path.absolute().parts for path in paths]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(each[-depth:]).removeprefix("//") for each in parts]
+        if len(set(names)) == len(names):
+            return names
+    twice = next(path for path in paths if list(paths).count(path) > 1)
+    raise UsageError(f"{twice} is given twice", why="a result is compared with others", fix="name each result once")

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from covos.evaluation.region import jaccard
-from covos.types import LabelArray
+from covos.core.types import LabelArray
+from covos.evaluation.measures import jaccard
 
 MATCHED = 0.5
 """J from which a predicted object is the true one."""

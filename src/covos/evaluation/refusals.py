@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covos.errors import AnnotationError
+from covos.core.errors import AnnotationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from covos.evaluation.mask_sequence import MaskSequence, ReadMasks
+    from covos.evaluation.mask_trees import MaskSequence, ReadMasks
     from covos.evaluation.protocols import ScoringProtocol
 
 LISTED = 3

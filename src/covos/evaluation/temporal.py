@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from covos.evaluation.binary import as_binary
-from covos.evaluation.object_mask import Crop, ObjectMask
+from covos.evaluation.measures import as_binary
+from covos.evaluation.objects import Crop, ObjectMask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from covos.evaluation.binary import BinaryArray
+    from covos.evaluation.measures import BinaryArray
 
 
 _NOTHING = Crop(pixels=np.zeros((0, 0), np.uint8), top=0, left=0)

@@ -6,11 +6,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from covos.data.layouts import detect
-from covos.data.opening import open_dataset
-from covos.errors import AnnotationError, UsageError
-from covos.evaluation.discovery import find_sequences
-from covos.evaluation.mask_sequence import MaskFolder, MaskSequence
+from covos.core.errors import AnnotationError, UsageError
+from covos.data.opening import detect, open_dataset
+from covos.evaluation.mask_trees import MaskFolder, MaskSequence, find_sequences
 from covos.evaluation.refusals import listed
 
 if TYPE_CHECKING:

@@ -1,14 +1,19 @@
 """Masks as arrays, as run lengths and as files; drawing them. Knows nothing of videos or models."""
 
-from covos.masks.draw import draw_overlay
-from covos.masks.fit import fit_labels
-from covos.masks.ids import present_ids
-from covos.masks.label_png import read_binary_mask, read_label_map, write_label_map
-from covos.masks.objects import NAMELESS, VOID, objects_in, read_objects
-from covos.masks.palette import davis_palette
+from covos.masks.draw import contact_sheet, draw_overlay
+from covos.masks.label_files import (
+    NAMELESS,
+    VOID,
+    fit_labels,
+    objects_in,
+    read_binary_mask,
+    read_label_map,
+    read_objects,
+    write_label_map,
+)
+from covos.masks.matte import read_soft_mask
+from covos.masks.object_ids import davis_palette, present_ids
 from covos.masks.rle import RLE, decode, encode
-from covos.masks.sheet import contact_sheet
-from covos.masks.soft import read_soft_mask
 
 __all__ = [
     "NAMELESS",

@@ -8,14 +8,14 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
-from covos.errors import SourceError
+from covos.core.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from av.video.frame import VideoFrame
 
-    from covos.types import ImageArray
+    from covos.core.types import ImageArray
 
 # swscale's default repeats chroma samples, which shows as steps along coloured edges; exact rounding and
 # bit-exactness make two machines give the same pixels, and so the same masks.

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Self
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from covos.errors import UsageError
+from covos.core.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
     from types import TracebackType
 
-    from covos.types import Frame, SourceInfo
+    from covos.core.types import Frame, SourceInfo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,4 +146,111 @@ def check_open(closed: bool, *, name: str) -> None:
             f"{name}: the source is closed",
             why="it was read after close() or outside its with block",
             fix="open it again with open_source",
+        )
+
+
+# Decode ahead in a background thread, never further than asked.
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _End(Generic[T]):
+    """The last thing in the queue: how the producer ended."""
+
+    error: BaseException | None
+
+
+def prefetch(frames: Iterable[T], *, depth: int = 8) -> Iterator[T]:
+    """Iterate ``frames`` in a background thread, a bounded number ahead of the consumer.
+
+    Decoding and colour conversion release the interpreter lock, so they overlap with the consumer's work.
+    The thread starts with the first item asked for and has ended when the iterator is exhausted, closed or
+    has raised. A generator given as ``frames`` is closed in the thread that ran it.
+
+    Args:
+        frames: What to iterate; from then on it belongs to the background thread.
+        depth: Most items that are ready and not yet consumed, at least 1.
+
+    Yields:
+        The items, in order.
+
+    Raises:
+        UsageError: ``depth`` is below 1.
+        BaseException: Whatever ``frames`` raises, after the items that came before it.
+    """
+    if depth < 1:
+        raise UsageError(f"prefetch depth {depth} is too small", why="at least one item must fit", fix="use 1 or more")
+    return _prefetched(frames, depth)
+
+
+def _prefetched(frames: Iterable[T], depth: int) -> Iterator[T]:
+    ready: SimpleQueue[T | _End[T]] = SimpleQueue()
+    room = threading.Semaphore(depth)
+    stop = threading.Event()
+    thread = threading.Thread(target=_produce, args=(frames, ready, room, stop), name="covos-prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item = ready.get()
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            room.release()
+            yield item
+    finally:
+        stop.set()
+        room.release()  # wakes a producer that waits for room
+        thread.join()
+
+
+def _produce(
+    frames: Iterable[T], ready: SimpleQueue[T | _End[T]], room: threading.Semaphore, stop: threading.Event
+) -> None:
+    error: BaseException | None = None
+    try:
+        source = iter(frames)
+        try:
+            while True:
+                # Room is taken before the item is made: a decoded 4K frame in hand counts as waiting too.
+                room.acquire()
+                if stop.is_set():
+                    break
+                try:
+                    item = next(source)
+                except StopIteration:
+                    break
+                ready.put(item)
+        finally:
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+    except BaseException as raised:  # it travels to the consumer, whatever it is
+        error = raised
+    ready.put(_End(error))
+
+
+# Caps that protect the reader from files that are small on disk and huge in memory.
+
+MAX_PIXELS = 8192 * 8192
+"""Pixels in one frame above which a source is refused, before anything is decoded."""
+
+
+def check_pixels(name: str, *, height: int, width: int) -> None:
+    """Refuse frames that would not fit in memory.
+
+    Args:
+        name: The file, for the message.
+        height: Height in pixels that the header states.
+        width: Width in pixels that the header states.
+
+    Raises:
+        SourceError: The frame has more than ``MAX_PIXELS`` pixels.
+    """
+    if height * width > MAX_PIXELS:
+        raise SourceError(
+            f"{name}: its frames are {width}x{height} pixels",
+            why=f"frames above {MAX_PIXELS} pixels are refused, so that a small file cannot fill the memory",
+            fix="scale it down first, for example to 3840x2160",
         )

@@ -11,10 +11,10 @@ import av
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
-from covos.errors import EnvironmentProblem, UsageError
+from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.files import atomic_path
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
-from covos.runtime.atomic import atomic_path
 
 if TYPE_CHECKING:
     import os

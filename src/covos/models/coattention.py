@@ -232,3 +232,14 @@ def _laid_out(x_BNC: Tensor, width: int) -> Tensor:
     missing = width - x_BNC.shape[2]
     padded = F.pad(x_BNC, (0, missing)) if missing else x_BNC
     return padded if padded.stride(2) == 1 else padded.contiguous()
+
+
+# How the answers of several references become one.
+
+Fusion = Literal["summary", "prediction", "group"]
+"""How a query is compared with several references.
+
+- ``summary``: the mean of the attention summaries, then the head once (COSNet, section 3.3).
+- ``prediction``: the head for each reference, then the mean of the probabilities (COSNet's released code).
+- ``group``: one attention over the positions of all references (the journal version, Lu et al., PAMI 2020).
+"""

@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covos.models.encoders import EfficientNetLite
+from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.layers import Residual, conv, pointwise_conv, upsample_to
 from covos.models.lite import Features, LiteConfig
 

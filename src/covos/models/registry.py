@@ -7,11 +7,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from covos.errors import CheckpointError, EnvironmentProblem, UsageError
-from covos.models.card import Card, read_card, sha256_of
+from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.models.checkpoints import Card, read_card, sha256_of
 
 if TYPE_CHECKING:
-    from covos.models.cosnet import Cosnet
+    from covos.models.cosnet.network import Cosnet
     from covos.models.follow import CovosFollow
     from covos.models.lite import CovosLite
     from covos.models.prompt import CovosPrompt
@@ -116,7 +116,7 @@ def verify(entry: ModelEntry) -> None:
 
 def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
     """The network of a model with its weights, in evaluation mode, on the CPU."""
-    from covos.models.weights_file import load_weights
+    from covos.models.checkpoints import load_weights
 
     verify(entry)
     network = _new_network(entry)
@@ -166,8 +166,8 @@ def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
         UsageError: It is another kind of network.
         CheckpointError: It was trained on the features of another encoder.
     """
+    from covos.models.checkpoints import load_weights
     from covos.models.follow import CovosFollow
-    from covos.models.weights_file import load_weights
 
     _check_pair(entry, "follow", encoder=encoder)
     verify(entry)
@@ -178,8 +178,8 @@ def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
 
 def build_prompter(entry: ModelEntry, *, encoder: ModelEntry) -> CovosPrompt:
     """The network that understands clicks with its weights, in evaluation mode, on the CPU; see `build_follower`."""
+    from covos.models.checkpoints import load_weights
     from covos.models.prompt import CovosPrompt
-    from covos.models.weights_file import load_weights
 
     _check_pair(entry, "prompt", encoder=encoder)
     verify(entry)
@@ -242,8 +242,8 @@ def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
         from covos.models.lite import CovosLite
 
         return CovosLite()
-    from covos.models.cosnet import COSNETS, Cosnet, as_trained
-    from covos.models.weights_file import stored_shapes
+    from covos.models.checkpoints import stored_shapes
+    from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
 
     # Variants of one network differ in their heads only, and the file shows which it holds.
     shapes = stored_shapes(entry.path)

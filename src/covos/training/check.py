@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from covos.core.device import usable_cpus
+from covos.core.errors import InputError
 from covos.data import Dataset, FrameRecord, Problem, Video, read_image
 from covos.data.base import some
 from covos.data.reading import decode_labels
-from covos.errors import InputError
 from covos.masks import VOID, read_soft_mask
-from covos.runtime.threads import usable_cpus
-from covos.training.sources import TrainingData
+from covos.training.pools import TrainingData
 
 MOST = 300
 """Frames of a data set that are read, evenly over it."""
@@ -129,7 +129,7 @@ def check_data(data: TrainingData, *, on_frames: Callable[[int], object] = lambd
     """Look at what a run would train and measure on.
 
     Args:
-        data: From `covos.training.sources.gather`.
+        data: From `covos.training.pools.gather`.
         on_frames: Called with the number of frames that were read since the last call.
     """
     sets = [*data.train, *([data.validation] if data.validation is not None else [])]

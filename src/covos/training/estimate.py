@@ -9,19 +9,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
+from covos.core.device import usable_cpus
+from covos.core.errors import InputError
 from covos.data import Dataset
-from covos.engines.defaults import DEFAULT_REFERENCES
-from covos.errors import InputError
-from covos.runtime.threads import usable_cpus
-from covos.training.base import Recipe
-from covos.training.checkpoint import State
+from covos.engines.find import DEFAULT_REFERENCES
 from covos.training.distributed import ALONE
-from covos.training.ema import make_average
-from covos.training.keeper import VALIDATION_STRIDE
 from covos.training.lite.recipe import LiteRecipe
-from covos.training.loop import Objective, take_step
+from covos.training.loop import Objective, make_average, take_step
 from covos.training.registry import make_task
-from covos.training.task import Task
+from covos.training.run_folder import VALIDATION_STRIDE, State
+from covos.training.task import Recipe, Task
 
 LEAST, MOST = 2, 10
 """Steps of each size that are timed."""

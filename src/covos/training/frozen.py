@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 import torch
 from torch import nn
 
+from covos.core.errors import UsageError
 from covos.data import Dataset
-from covos.errors import UsageError
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model, verify
 from covos.training.follow.recipe import FollowRecipe

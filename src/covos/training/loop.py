@@ -2,32 +2,78 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from covos.core.errors import CheckpointError, CovosError, UsageError
+from covos.core.signals import DeferredSignals
 from covos.data import Dataset
-from covos.errors import CheckpointError, CovosError, UsageError
-from covos.models.card import Card, read_card, sha256_of
-from covos.models.weights_file import load_weights
-from covos.runtime.signals import DeferredSignals
-from covos.training.base import Recipe
-from covos.training.checkpoint import State, restore_checkpoint
-from covos.training.distributed import ALONE, Team
-from covos.training.ema import make_average, update_average
-from covos.training.keeper import LOG_EVERY, Keeper
-from covos.training.loading import iterate_batches
-from covos.training.provenance import make_card
+from covos.models.checkpoints import Card, load_weights, read_card, sha256_of
+from covos.training.distributed import ALONE, Team, iterate_batches
 from covos.training.registry import make_task
-from covos.training.schedule import rate_at
-from covos.training.task import Task, split
+from covos.training.run_folder import LOG_EVERY, Keeper, State, make_card, restore_checkpoint
+from covos.training.task import Recipe, Task, split
 from covos.training.validate import Validation
+
+# Learning rate over the steps.
+
+
+def rate_at(step: int, *, steps: int, warmup: int, power: float) -> float:
+    """Factor on the peak learning rate: linear warm-up, then (1 - progress) ** power (DeepLab, section 4.1).
+
+    Args:
+        step: 0-based.
+        steps: In all.
+        warmup: Steps until the peak.
+        power: Exponent of the decay.
+
+    Returns:
+        In (0, 1].
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return float((1 - (step - warmup) / max(steps - warmup, 1)) ** power)
+
+
+# Exponential moving average of a network's weights (Polyak & Juditsky, 1992).
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def make_average(network: Network) -> Network:
+    """A copy that holds the average: in evaluation mode, without gradients."""
+    average = copy.deepcopy(network).eval()
+    return average.requires_grad_(False)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+    """Move the average towards the network, buffers (batch-norm statistics) too.
+
+    Args:
+        average: From `make_average`.
+        network: As it is after this step.
+        decay: In the long run; at the start (1 + step) / (10 + step) if less, so that the first weights are forgotten.
+        step: 0-based.
+    """
+    rate = 1 - min(decay, (1 + step) / (10 + step))
+    moving, towards = [], []
+    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.dtype.is_floating_point:
+            moving.append(kept)
+            towards.append(new)
+        else:
+            kept.copy_(new)
+    # One kernel for all, as `torch.optim.swa_utils` does it: hundreds of small ones take a GPU longer than the step.
+    torch._foreach_lerp_(moving, towards, rate)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

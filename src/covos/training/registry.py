@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
-from covos.errors import UsageError
+from covos.core.errors import UsageError
 from covos.training.cosnet.recipe import CosnetRecipe
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.lite.recipe import LiteRecipe
@@ -17,8 +17,7 @@ from covos.training.prompt.recipe import PromptRecipe
 
 if TYPE_CHECKING:
     from covos.data import Dataset
-    from covos.training.base import Recipe
-    from covos.training.task import Task
+    from covos.training.task import Recipe, Task
 
 AnyRecipe: TypeAlias = LiteRecipe | CosnetRecipe | FollowRecipe | PromptRecipe
 

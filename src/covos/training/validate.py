@@ -10,15 +10,12 @@ from typing import Any, Self
 import numpy as np
 import torch
 
+from covos.core.errors import InputError
+from covos.core.types import Frame, FrameResult
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
-from covos.engines import UnsupervisedEngine
-from covos.engines.defaults import DEFAULT_AREA, DEFAULT_REFERENCES
+from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine, VideoNetwork, uniform_references
 from covos.engines.motion import Observed
-from covos.engines.network import VideoNetwork
-from covos.engines.references import uniform_references
-from covos.errors import InputError
 from covos.evaluation import boundary_f, jaccard
-from covos.types import Frame, FrameResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

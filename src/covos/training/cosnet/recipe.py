@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from covos.training.base import Recipe, check_division
+from covos.training.task import Recipe, check_division
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covos.training.follow.clips import draw_clip
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.pools import DrawnBatches
+from covos.training.scenes.clips import draw_clip
 
 
 class ClipBatch(NamedTuple):

@@ -14,9 +14,12 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
+from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import Video, read_foreground, read_image, sample_group
-from covos.training.lite.augment import Neighbour, View, draw_framing, draw_view
-from covos.training.lite.compose import (
+from covos.training.lite.recipe import LiteRecipe
+from covos.training.pools import DrawnBatches
+from covos.training.scenes.augment import Neighbour, View, draw_framing, draw_view
+from covos.training.scenes.subjects import (
     DISTRACTED_HEIGHT_SHARE,
     HEIGHT_SHARE,
     STEP,
@@ -24,12 +27,12 @@ from covos.training.lite.compose import (
     cut_out,
     own_step,
     paste,
+    small_step,
     stand_in,
+    still_neighbour,
+    video_neighbour,
+    warp,
 )
-from covos.training.lite.moving import small_step, still_neighbour, video_neighbour, warp
-from covos.training.lite.recipe import LiteRecipe
-from covos.training.pools import DrawnBatches
-from covos.types import ImageArray, ProbabilityArray
 
 MIN_SUBJECT = 0.01
 """Least share of a view that the subject of a still picture must cover; else the view is drawn again."""

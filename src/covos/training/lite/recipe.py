@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from covos.training.base import Recipe, check_division
+from covos.training.task import Recipe, check_division
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class LiteRecipe(Recipe):
         crop_chances: Of each; they sum to 1.
         zoom: Range of the window's width over that of the largest window that fits the picture.
         edge_weight: What a cell of the contour weighs more than one of the inside, at most; see
-            `covos.training.lite.losses.contour_weight`.
+            `covos.training.lite.task.contour_weight`.
         encoder_learning_rate: Peak rate for the encoder, which starts from ImageNet weights.
         still_weight: Weight of the still-image head's loss.
         match_weight: Weight of the loss on the subject mask as read from the references through the attention.

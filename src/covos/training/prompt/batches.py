@@ -13,13 +13,13 @@ import torch
 from numpy.random import Generator
 from torch import Tensor
 
-from covos.errors import InputError
+from covos.core.errors import InputError
+from covos.core.types import ProbabilityArray
 from covos.models.prompt import OUTPUT_STRIDE
 from covos.training.pools import DrawnBatches
 from covos.training.prompt.clicks import Shown, draw_shown
 from covos.training.prompt.recipe import PromptRecipe
-from covos.training.prompt.scenes import Scene, draw_scene
-from covos.types import ProbabilityArray
+from covos.training.scenes.prompted import Scene, draw_scene
 
 MIN_CELLS = 60
 """An object must cover so many cells of the output to be asked for: a disc of 18 pixels."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from covos.training.base import Recipe, check_division
+from covos.training.task import Recipe, check_division
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class PromptRecipe(Recipe):
         crop: (height, width) of the training frames.
         zoom: Range of the window's width over that of the largest window that fits the picture.
         edge_weight: What a cell of the contour weighs more than one of the inside, at most; see
-            `covos.training.lite.losses.contour_weight`.
+            `covos.training.lite.task.contour_weight`.
     """
 
     model: Literal["prompt"] = "prompt"

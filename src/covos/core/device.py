@@ -1,0 +1,181 @@
+"""Choose the device to compute on, by name."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from covos.core.errors import EnvironmentProblem, UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+
+_NAME = re.compile(r"auto|cpu|mps|cuda(:(?P<index>\d+))?")
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name, checked to be there.
+
+    Args:
+        name: ``"auto"`` (the first CUDA device, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
+            Apple's ``mps`` has to be asked for.
+
+    Raises:
+        UsageError: Not such a name.
+        EnvironmentProblem: This machine, or this build of torch, has no such device.
+    """
+    import torch
+
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise UsageError(
+            f"unknown device {name!r}",
+            why="a device is auto, cpu, cuda, cuda:N or mps",
+            fix=f"here are: {', '.join(available_devices())}",
+        )
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    wanted = f"cuda:{int(match['index'] or 0)}" if name.startswith("cuda") else name
+    if wanted not in available_devices():
+        raise EnvironmentProblem(
+            f"there is no device {name!r}",
+            why=_why_missing(wanted),
+            fix=f"use auto, or one of: {', '.join(available_devices())}",
+        )
+    return torch.device(name)
+
+
+def available_devices() -> tuple[str, ...]:
+    """Names of the devices that this machine and this build of torch offer, the CPU first."""
+    import torch
+
+    cuda = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
+    return ("cpu", *cuda, *(("mps",) if torch.backends.mps.is_available() else ()))
+
+
+def _why_missing(name: str) -> str:
+    import torch
+
+    if name == "mps":
+        return "Apple's Metal is not available to this build of torch on this machine"
+    if torch.version.cuda is None and torch.version.hip is None:
+        return f"this build of torch ({torch.__version__}) is without CUDA"
+    return f"torch sees {torch.cuda.device_count()} CUDA devices"
+
+
+# Choose the precision of the arithmetic by what the processor computes natively.
+
+Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
+
+
+def choose_precision(device: torch.device, requested: Precision = "auto") -> torch.dtype:
+    """The dtype to compute in.
+
+    With ``"auto"``: on a CPU bfloat16 if it has instructions for it (AVX512-BF16 or AMX), else float32, because
+    emulated bfloat16 is slower than float32; on CUDA bfloat16 if native, else float16; elsewhere float32.
+
+    Args:
+        device: Where it will be computed.
+        requested: The user's word; anything but ``"auto"`` is taken as it is.
+
+    Raises:
+        UsageError: float16 on a CPU, where torch has no fast kernels for it, or an unknown name.
+    """
+    import torch
+
+    named = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    if requested == "fp16" and device.type == "cpu":
+        raise UsageError(
+            "precision fp16 on the CPU", why="torch computes float16 on GPUs", fix="use auto, bf16 or fp32 here"
+        )
+    if requested in named:
+        return named[requested]
+    if requested != "auto":
+        raise UsageError(
+            f"unknown precision {requested!r}", why="it names no dtype", fix=f"use auto, {', '.join(named)}"
+        )
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    if device.type == "cpu" and cpu_has_bf16():
+        return torch.bfloat16
+    return torch.float32
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU has instructions for bfloat16.
+
+    torch keeps its questions about the CPU private, and asks them under names that come and go: a name that is not
+    there counts as a no.
+    """
+    import torch
+
+    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, question, bool)()) for question in questions)
+
+
+# Use the processors that this process may use, and no more.
+
+_QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
+_QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+
+
+def usable_cpus() -> int:
+    """Processors that this process may use: its affinity and the quota of its container, whichever is smaller.
+
+    torch knows the affinity, but not the quota: in a container that is given 2 of 64 processors it would start 64
+    threads that wait for one another.
+    """
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota()
+    return count if quota is None else max(1, min(count, math.ceil(quota)))
+
+
+def wait_without_spinning() -> None:
+    """Let torch's threads sleep while they wait for one another; ``OMP_WAIT_POLICY``, if set, goes before.
+
+    By default they spin for a while, which takes the processor from the threads that decode and write, and from other
+    programs: on a machine with more to do than it has processors, the threads then mostly wait for each other.
+
+    For programs at their start (the command line calls it): it has no effect once torch is imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def configure_threads(*, leave: int = 0) -> int:
+    """Let torch and OpenCV compute on `usable_cpus` threads; ``OMP_NUM_THREADS``, if set, goes before.
+
+    For programs at their start (the command line calls it): the counts hold for the whole process, so a library
+    should leave them alone.
+
+    Args:
+        leave: Processors that are left to other threads, if there are more: those that decode and write beside the
+            network. On two processors the network alone gains little by the second, and these need it.
+
+    Returns:
+        The number of threads.
+    """
+    import cv2
+    import torch
+
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    count = int(told) if told.isdecimal() and int(told) > 0 else max(1, usable_cpus() - leave)
+    torch.set_num_threads(count)
+    cv2.setNumThreads(count)
+    return count
+
+
+def _quota() -> float | None:
+    """Processors that the control group grants (Linux, versions 2 and 1); None if it sets no limit."""
+    try:
+        if _QUOTA_V2.exists():
+            granted, period = _QUOTA_V2.read_text().split()
+        else:
+            granted, period = _QUOTA_V1.read_text(), _QUOTA_V1.with_name("cpu.cfs_period_us").read_text()
+        return int(granted) / int(period) if int(granted) > 0 else None
+    except (OSError, ValueError):  # no control groups, or the word "max"
+        return None

@@ -1,0 +1,117 @@
+"""The subject as an editor wants it: its colours, its alpha, and both laid over something else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TypeVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.core.types import FrameResult, ImageArray, ProbabilityArray
+from covos.masks.matte import foreground_colours
+
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+SURE = 0.1
+"""A probability this near to 0 or 1 is taken for it."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ComposedResult(FrameResult):
+    """A result with what its formats share, each worked out when a format first asks for it and then kept.
+
+    Where several formats with alpha are written, the colours of the subject are most of the work of each.
+    """
+
+    @classmethod
+    def of(cls, result: FrameResult) -> ComposedResult:
+        """The result itself if it is one already."""
+        if isinstance(result, cls):
+            return result
+        return cls(**{field.name: getattr(result, field.name) for field in fields(FrameResult)})
+
+    @cached_property
+    def opacity(self) -> ProbabilityArray:
+        """How opaque each pixel is.
+
+        The probability that it belongs to the subject, with what is nearly sure made sure: a network is never quite
+        certain, and an interior of 0.98 lets the background through, while one of 0.02 leaves ghosts of other things.
+
+        H x W float32 in [0, 1]. Every soft format takes its alpha from here.
+        """
+        stretched = (self.probability - SURE) / (1 - 2 * SURE)
+        return _shared(np.asarray(np.clip(stretched, 0, 1, out=stretched), np.float32))
+
+    @cached_property
+    def alpha(self) -> NDArray[np.uint8]:
+        """The same in whole numbers: H x W uint8; 255 is opaque."""
+        return _shared(np.asarray(cv2.convertScaleAbs(self.opacity, alpha=255), np.uint8))
+
+    @cached_property
+    def colours(self) -> ImageArray:
+        """The colours of the subject, also where the background shines through.
+
+        H x W x 3 uint8 RGB: the source's own where a pixel is all subject or all background; in between, what the
+        subject adds to the mix, so that a cut-out has no fringe of its old background. Every format with alpha, and
+        every one that lays the subject over something else, takes its colours from here.
+        """
+        image = self.frame.image
+        mixed = (self.opacity > 0) & (self.opacity < 1)
+        if not mixed.any():
+            return image
+        return _shared(np.where(mixed[..., None], foreground_colours(image, self.opacity), image))
+
+    @cached_property
+    def rgba(self) -> NDArray[np.uint8]:
+        """The subject with straight alpha, H x W x 4 uint8; the source's colours kept where nothing is seen of them."""
+        rgba = np.asarray(cv2.cvtColor(self.colours, cv2.COLOR_RGB2RGBA), np.uint8)
+        rgba[..., 3] = self.alpha
+        return _shared(rgba)
+
+
+def _shared(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    array.setflags(write=False)  # what one format changed, the next would show
+    return array
+
+
+def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
+    """The subject over another picture of the same size, mixed as players and browsers mix.
+
+    Args:
+        result: Of the frame.
+        background: H x W x 3 uint8 RGB.
+
+    Returns:
+        H x W x 3 uint8 RGB, a new array.
+    """
+    composed = ComposedResult.of(result)
+    alpha = composed.opacity
+    return np.asarray(cv2.blendLinear(composed.colours, background, alpha, 1 - alpha), np.uint8)
+
+
+def blurred_background(image: ImageArray, opacity: ProbabilityArray, *, sigma: float) -> ImageArray:
+    """The picture out of focus, as if the subject were not there: its colours do not bleed into what is around it.
+
+    A normalised convolution: colours are weighted by how much they are background, and divided by the blurred weight.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        opacity: H x W float32, of the subject.
+        sigma: Of the Gaussian, in pixels.
+
+    Returns:
+        H x W x 3 uint8 RGB.
+    """
+    height, width = opacity.shape
+    # A blurred picture has no detail to lose: a smaller one gives the same at a fraction of the time.
+    step = max(1, int(sigma / 4))
+    size = max(1, width // step), max(1, height // step)
+    # Never quite zero, so that a picture that is all subject keeps its colours.
+    weight = cv2.resize(1 - opacity, size, interpolation=cv2.INTER_AREA).clip(1e-3, 1)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) * weight[..., None]
+    spread = [cv2.GaussianBlur(each, (0, 0), sigma / step) for each in (small, weight)]
+    blurred = (spread[0] / spread[1][..., None]).clip(0, 255)
+    return np.rint(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)).astype(np.uint8)

@@ -1,0 +1,202 @@
+"""What every reader gives, and how it says that a file is no good."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from covos.core.errors import AnnotationError
+from covos.masks import RLE, decode, encode
+from covos.media.source import MAX_PIXELS
+
+MAX_OBJECTS = 254
+_Value = TypeVar("_Value")
+
+
+class DamagedError(Exception):
+    """A file cannot be read; the message says why, in one line. It is turned into an error that names the file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFrame:
+    """The masks of a frame, and what its file says of it.
+
+    Attributes:
+        index: Position among the frames of the source, as far as the file tells.
+        stem: Name of the frame, of which a file name can be made; None where the file has no such name for each frame.
+        pts: Presentation time in units of the file's time base; None where it has none.
+        size: (height, width) in pixels.
+        objects: Mask of each object that is present, by object id.
+    """
+
+    index: int
+    stem: str | None
+    pts: int | None
+    size: tuple[int, int]
+    objects: Mapping[int, RLE]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasksRead:
+    """The masks of one file or folder.
+
+    Attributes:
+        format: Its name, as in the registry of the writers.
+        path: Of the file or folder itself.
+        frames: In order, at least one, all of one size.
+        time_base: Seconds per unit of ``pts``; None where the file tells no times.
+    """
+
+    format: str
+    path: Path
+    frames: tuple[ReadFrame, ...]
+    time_base: Fraction | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Gathered:
+    """A frame while its file is read: objects by whatever the file tells them apart by."""
+
+    index: int
+    size: tuple[int, int]
+    stem: str | None = None
+    pts: int | None = None
+    objects: dict[Hashable, RLE]
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+
+    def add(self, key: Hashable, rle: RLE) -> None:
+        """Add a mask; one of the same object is joined with it, an empty one left out."""
+        if rle.size != self.size:
+            raise DamagedError(f"a mask of frame {self.index} is {_shown(rle.size)}, the frame {_shown(self.size)}")
+        if rle.area:
+            known = self.objects.get(key)
+            self.objects[key] = rle if known is None else encode(decode(known) | decode(rle))
+
+
+def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
+    """Give every object its id.
+
+    A key that is a number from 1 to 254 stays what it is; other keys get the lowest numbers that are free, in the
+    order in which they appear.
+
+    Raises:
+        DamagedError: There is no frame, too many objects, or frames of different sizes.
+    """
+    gathered = list(frames)
+    if not gathered:
+        raise DamagedError("it has no frames")
+    for each in gathered:
+        if each.size != gathered[0].size:
+            raise DamagedError(
+                f"frame {each.index} is {_shown(each.size)}, frame {gathered[0].index} {_shown(gathered[0].size)}"
+            )
+    keys = dict.fromkeys(key for each in gathered for key in each.objects)
+    if len(keys) > MAX_OBJECTS:
+        raise DamagedError(f"it has {len(keys)} objects; a label map holds {MAX_OBJECTS}")
+    ids: dict[Hashable, int] = {key: key for key in keys if type(key) is int and 1 <= key <= MAX_OBJECTS}
+    free = (number for number in range(1, MAX_OBJECTS + 1) if number not in ids)
+    ids.update({key: next(free) for key in keys if key not in ids})
+    stems = [each.stem for each in gathered]
+    named = all(stem is not None and is_file_name(stem) for stem in stems) and len(set(stems)) == len(stems)
+    return tuple(
+        ReadFrame(
+            index=each.index,
+            stem=each.stem if named else None,
+            pts=each.pts,
+            size=each.size,
+            objects=dict(sorted((ids[key], rle) for key, rle in each.objects.items())),
+        )
+        for each in gathered
+    )
+
+
+def is_file_name(stem: str) -> bool:
+    """Whether a frame's name may become part of a path: a file must not lead its reader out of the output folder."""
+    return stem.strip(". ") != "" and not set(stem) & {"/", "\\", "\0"}
+
+
+def in_order(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
+    """The frames by position.
+
+    Raises:
+        DamagedError: Two have the same.
+    """
+    ordered = tuple(sorted(frames, key=lambda each: each.index))
+    if len({each.index for each in ordered}) != len(ordered):
+        raise DamagedError("two of its frames have the same number")
+    return ordered
+
+
+def renumbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
+    """The frames with their position in this sequence as index."""
+    return tuple(replace(each, index=place) for place, each in enumerate(frames))
+
+
+def field(record: Any, name: str, kind: type[_Value], *, of: str) -> _Value:
+    """A field of a JSON object.
+
+    Raises:
+        DamagedError: It is missing, or of another type.
+    """
+    value = record.get(name) if isinstance(record, Mapping) else None
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise DamagedError(f"{of} has no proper {name!r}: {_short(value)}")
+    return value
+
+
+def rle_of(value: Any, *, of: str) -> RLE:
+    """A mask in COCO's form.
+
+    Raises:
+        DamagedError: It is none.
+    """
+    if not isinstance(value, Mapping):
+        kind = "polygons" if isinstance(value, list) else _short(value)
+        raise DamagedError(f"{of} has {kind} where a run-length code is read")
+    size = value.get("size")
+    if isinstance(size, list) and all(isinstance(side, int) for side in size) and len(size) == 2:
+        check_size((size[0], size[1]))
+    try:
+        return RLE.from_coco(value)
+    except AnnotationError as error:
+        raise DamagedError(f"{of}: {error.what}: {error.why}") from error
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Refuse what would not fit in memory, and what is no picture.
+
+    Raises:
+        DamagedError: A side is below 1, or there are more pixels than `MAX_PIXELS`.
+    """
+    if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
+        raise DamagedError(f"its frames are {_shown(size)} pixels; 1 to {MAX_PIXELS} are read")
+
+
+def time_base_of(value: object) -> Fraction | None:
+    """A time base that stands in a file as text such as ``1/25``; None if it does not."""
+    try:
+        base = Fraction(value) if isinstance(value, str) else None
+    except (ValueError, ZeroDivisionError):
+        return None
+    return base if base is not None and base > 0 else None
+
+
+def empty_mask(size: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
+    """H x W bool, all background."""
+    return np.zeros(size, np.bool_)
+
+
+def _shown(size: tuple[int, int]) -> str:
+    return f"{size[1]}x{size[0]}"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,88 @@
+"""The masks of one frame as run lengths: what annotation formats write and read, and what a result is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from covos.core.types import FrameResult, FrameStatus, LabelArray, MaskArray, ObjectStatus
+from covos.masks import RLE, decode, encode, present_ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameMask:
+    """The masks of one frame, run-length encoded; decoded each time they are asked for.
+
+    Attributes:
+        index: 0-based position among the decoded frames of the source.
+        stem: Name for this frame's outputs.
+        pts: Presentation time in units of ``time_base``.
+        time_base: Seconds per unit.
+        status: Whether the decoder painted over damage.
+        confidence: In [0, 1] (see `covos.engines.find`); NaN where it is not known.
+        size: (height, width) in pixels.
+        objects: Mask of each object id that is present.
+        states: Of each object that is followed, present or not.
+    """
+
+    index: int
+    stem: str
+    pts: int
+    time_base: Fraction
+    status: FrameStatus
+    confidence: float
+    size: tuple[int, int]
+    objects: Mapping[int, RLE]
+    states: tuple[ObjectStatus, ...] = ()
+
+    @property
+    def time(self) -> float:
+        """Presentation time in seconds."""
+        return float(self.pts * self.time_base)
+
+    @property
+    def labels(self) -> LabelArray:
+        """H x W uint8; 0 = background, 1.. = object ids. Where two masks overlap, the higher id."""
+        return labels_of(self.objects, size=self.size)
+
+    @property
+    def mask(self) -> MaskArray:
+        """H x W bool: any object."""
+        return self.labels > 0
+
+    @classmethod
+    def of(cls, result: FrameResult) -> FrameMask:
+        """Keep a result's masks and drop its pictures."""
+        frame = result.frame
+        return cls(
+            index=frame.index,
+            stem=frame.stem,
+            pts=frame.pts,
+            time_base=frame.time_base,
+            status=frame.status,
+            confidence=result.confidence,
+            size=frame.size,
+            objects=objects_of(result.labels),
+            states=result.objects,
+        )
+
+
+def objects_of(labels: LabelArray) -> dict[int, RLE]:
+    """The run-length code of each object of a label map, by id, ascending."""
+    return {identity: encode(labels == identity) for identity in present_ids(labels)}
+
+
+def labels_of(objects: Mapping[int, RLE], *, size: tuple[int, int]) -> LabelArray:
+    """The label map of run-length coded objects: `objects_of` the other way round.
+
+    Args:
+        objects: Mask of each id. Where two overlap, the higher id stays.
+        size: (height, width) in pixels.
+    """
+    labels = np.zeros(size, np.uint8)
+    for identity in sorted(objects):
+        labels[decode(objects[identity])] = identity
+    return labels

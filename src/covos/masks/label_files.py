@@ -1,0 +1,276 @@
+"""Label maps as files: written as DAVIS palette PNG, read from what people have."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from covos.core.errors import AnnotationError
+from covos.core.files import atomic_path
+from covos.masks.object_ids import (
+    davis_palette,
+    ids_of_picture,
+    interpolated,
+    looks_interpolated,
+    present_ids,
+    split_alpha,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from covos.core.types import LabelArray, MaskArray
+
+
+# Open a mask file with Pillow, or say in one line why it cannot be read.
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG")
+_PALETTE_COLOUR = 3
+
+
+def open_mask(path: Path) -> Image.Image:
+    """Decode a picture file whole, with its own mode kept (palette indices stay indices).
+
+    PNG files are checked chunk by chunk first: Pillow does not verify every checksum, and gives a picture for a
+    palette file without a palette.
+
+    Args:
+        path: A PNG, BMP, GIF (its first frame), TIFF, WebP or JPEG file, told by content.
+
+    Raises:
+        AnnotationError: The file is missing, is no picture, is damaged or is too large.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
+        raise _unreadable(path, reason, fix="check the path") from error
+    if content.startswith(_SIGNATURE) and (fault := png_fault(content)):
+        raise _unreadable(path, fault)
+    try:
+        image = Image.open(io.BytesIO(content), formats=_FORMATS)
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:  # on damaged bytes Pillow's decoders raise errors of many kinds
+        reason = "not a picture" if isinstance(error, UnidentifiedImageError) else one_line(error)
+        raise _unreadable(path, reason) from error
+    return image
+
+
+def png_fault(content: bytes) -> str | None:
+    """What is wrong with the chunks of a PNG file: its structure and checksums, not its pixels.
+
+    Args:
+        content: The whole file, signature included.
+
+    Returns:
+        One line, or None for a sound file.
+    """
+    position, seen, colour_type = len(_SIGNATURE), set[bytes](), None
+    while position + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        end = position + 12 + length
+        if end > len(content):
+            break
+        name = kind.decode("latin-1")
+        (checksum,) = struct.unpack_from(">I", content, end - 4)
+        if zlib.crc32(content[position + 4 : end - 4]) != checksum:
+            return f"damaged: wrong checksum in the PNG chunk {name!r} at byte {position}"
+        if kind == b"IHDR" and length == 13:
+            colour_type = content[position + 8 + 9]
+        if kind == b"IDAT" and colour_type == _PALETTE_COLOUR and b"PLTE" not in seen:
+            return "damaged: a palette PNG without its palette (no PLTE chunk)"
+        seen.add(kind)
+        if kind == b"IEND":
+            return None
+        position = end
+    return "damaged: the PNG file ends early"
+
+
+def one_line(error: Exception) -> str:
+    """An error of a library as one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _unreadable(path: Path, why: str, *, fix: str = "export the mask again, as PNG") -> AnnotationError:
+    return AnnotationError(f"cannot read the mask {path}", why=why, fix=fix)
+
+
+_MOST_OBJECTS = 254
+
+
+def write_label_map(path: Path, labels: LabelArray, *, palette: NDArray[np.uint8] | None = None) -> None:
+    """Write ids as a palette PNG (mode P, 8 bits, index = object id). An existing file is replaced.
+
+    Args:
+        path: The file, in an existing folder; whatever its suffix, the content is PNG.
+        labels: H x W uint8 ids.
+        palette: 256 x 3 uint8 colours; the DAVIS palette if not given.
+
+    Raises:
+        ValueError: ``labels`` is not H x W uint8 with at least one pixel.
+        EnvironmentProblem: The disk is full or not writable; no half-written file is left.
+    """
+    if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
+        raise ValueError(f"labels must be H x W uint8, not {labels.shape} {labels.dtype}")
+    image = Image.fromarray(np.ascontiguousarray(labels))
+    image.putpalette((davis_palette() if palette is None else palette).tobytes())
+    with atomic_path(path) as temporary:
+        # A label map is runs of equal bytes: looking for nothing else is faster and gives smaller files.
+        image.save(temporary, format="PNG", compress_type=zlib.Z_RLE)
+
+
+def read_label_map(path: Path) -> LabelArray:
+    """Read object ids as they are stored.
+
+    The values are *raw*: a grey 0/255 mask gives the ids 0 and 255. In the annotations of several objects 255 means
+    void, in the masks of one object it means the object, and the file does not say which: a caller that expects one
+    object calls :func:`read_binary_mask`.
+
+    Args:
+        path: A PNG, BMP, TIFF or WebP file of mode P, L, LA, 1, 16-bit grey, RGB or RGBA
+            (see :func:`covos.masks.object_ids.ids_of_picture` for what each gives); a GIF counts as RGB.
+
+    Returns:
+        H x W uint8, 0 = background.
+
+    Raises:
+        AnnotationError: The file is missing or damaged, holds foreign colours or values, is a JPEG, or looks as if
+            it was resized with interpolation.
+    """
+    image = _open_lossless(path)
+    labels = ids_of_picture(image, path=path)
+    _refuse_interpolated(labels, path)
+    return labels
+
+
+def read_binary_mask(path: Path) -> MaskArray:
+    """Read the mask of one object: what is not zero (not black, not transparent) is the object.
+
+    This is the convention of DAVIS 2016. Several ids become one object, 255 too; colours need not be of a palette.
+
+    Args:
+        path: As for :func:`read_label_map`.
+
+    Returns:
+        H x W bool.
+
+    Raises:
+        AnnotationError: The file is missing, damaged or a JPEG, or is soft: then where the object ends is the
+            user's to say, and the half-transparent rim must not become object in silence.
+    """
+    image, alpha = split_alpha(_open_lossless(path))
+    values: NDArray[np.integer[Any]] = np.asarray(image)
+    if alpha is not None:
+        values = alpha
+    elif values.ndim == 3:
+        values = values.max(axis=2)
+    eight_bits = values if values.max() <= 255 else values // 256
+    _refuse_interpolated(eight_bits.astype(np.uint8), path)
+    mask: MaskArray = values != 0
+    return mask
+
+
+def _open_lossless(path: Path) -> Image.Image:
+    image = open_mask(path)
+    if image.format in {"JPEG", "MPO"}:
+        raise AnnotationError(
+            f"cannot read object ids from {path}",
+            why="it is a JPEG, which changes the values along every contour",
+            fix="export the mask as PNG",
+        )
+    # Programs that write GIF renumber its palette freely: there only the colours mean something.
+    return image.convert("RGB") if image.format == "GIF" else image
+
+
+def _refuse_interpolated(labels: LabelArray, path: Path) -> None:
+    if looks_interpolated(labels):
+        count = len(np.unique(labels))
+        error = interpolated(path, why=f"{count} values, many only along contours: it looks resized with interpolation")
+        if count > _MOST_OBJECTS:
+            error.fix += f"; if each is an object, split the map: {_MOST_OBJECTS} are the most, as 255 is void"
+        raise error
+
+
+# A mask must have the size of its frame; if not, say so, and resize only when asked.
+
+
+def fit_labels(labels: LabelArray, *, size: tuple[int, int], path: Path, resize: bool = False) -> LabelArray:
+    """The label map at the frame's size.
+
+    Args:
+        labels: H x W uint8 ids.
+        size: (height, width) of the frame.
+        path: Where the labels come from, for the message.
+        resize: Resize a map of another size (nearest neighbour: ids are never mixed).
+
+    Returns:
+        The map itself where it fits, or a resized copy.
+
+    Raises:
+        AnnotationError: The sizes differ and ``resize`` is off.
+    """
+    height, width = labels.shape
+    if (height, width) == size:
+        return labels
+    if resize:
+        return cv2.resize(labels, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT).astype(labels.dtype)
+    rotated = (width, height) == size
+    raise AnnotationError(
+        f"{path} does not have the size of its frame",
+        why=f"the mask is {width}x{height}, the frame {size[1]}x{size[0]}" + (" (rotated?)" if rotated else ""),
+        fix="rotate the mask as the frame is displayed"
+        if rotated
+        else "export it at that size; beside --mask, --resize-masks (resize=True) resizes it",
+    )
+
+
+# From a mask file to the objects that it shows, whatever way people have stored them.
+
+VOID = 255
+NAMELESS = 0
+"""Stands for the id of an object whose file gives it none: a 0/255 mask."""
+
+
+def read_objects(path: Path, *, size: tuple[int, int], resize: bool = False) -> dict[int, MaskArray]:
+    """The mask of each object in a file.
+
+    Args:
+        path: See `covos.masks.read_label_map`.
+        size: (height, width) of the frame.
+        resize: Whether a file of another size may be resized (nearest neighbour).
+
+    Returns:
+        Object id to H x W bool, ascending. A mask of the values 0 and 255 alone is one object, with the key
+        `NAMELESS`; beside other ids, 255 is void and no object.
+
+    Raises:
+        AnnotationError: The file cannot be read, has another size, or shows no object.
+    """
+    labels = read_label_map(path)
+    objects = objects_in(fit_labels(labels, size=size, path=path, resize=resize))
+    if objects:
+        return objects
+    raise AnnotationError(
+        f"{path} shows no object",
+        why="its objects are too small to be left after resizing" if labels.any() else "every pixel is background",
+        fix="export it at the frame's size" if labels.any() else "give a mask with an object in it, or leave it out",
+    )
+
+
+def objects_in(labels: LabelArray) -> dict[int, MaskArray]:
+    """Object id to mask; see `read_objects`."""
+    ids = present_ids(labels)
+    if ids == [VOID]:
+        return {NAMELESS: labels == VOID}
+    return {identity: labels == identity for identity in ids if identity != VOID}

@@ -1,0 +1,211 @@
+"""From a decoded mask picture to object ids, whatever way the ids were stored."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from covos.core.errors import AnnotationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from PIL import Image
+
+    from covos.core.types import LabelArray
+
+
+# The palette that DAVIS, YouTube-VOS and PASCAL VOC annotations are drawn with.
+
+
+@cache
+def davis_palette() -> NDArray[np.uint8]:
+    """The 256 colours, one a row; the index is the object id.
+
+    Bits 0, 1 and 2 of the index are the highest bits of red, green and blue, bits 3, 4 and 5 the next, and so on
+    (the VOC colormap): 0 is black, 1 (128, 0, 0), 2 (0, 128, 0), 3 (128, 128, 0), 4 (0, 0, 128).
+
+    Returns:
+        256 x 3, uint8, RGB, read-only.
+    """
+    index = np.arange(256, dtype=np.uint8)
+    bits = np.unpackbits(index[:, None], axis=1, bitorder="little")  # 256 x 8, lowest bit first
+    channels = np.zeros((256, 3, 8), np.uint8)
+    for channel in range(3):
+        own = bits[:, channel::3]
+        channels[:, channel, : own.shape[1]] = own
+    palette = np.packbits(channels, axis=2)[..., 0]
+    palette.flags.writeable = False
+    return palette
+
+
+def colour_ids() -> dict[int, int]:
+    """Packed RGB (``red << 16 | green << 8 | blue``) to object id, for masks that were saved in colour.
+
+    Many tools write 191 where the colormap has 192; both are known here.
+    """
+    palette = davis_palette().astype(np.int64)
+    both = np.concatenate((palette, np.where(palette == 192, 191, palette)))
+    packed = both[:, 0] << 16 | both[:, 1] << 8 | both[:, 2]
+    return {colour: index % 256 for index, colour in enumerate(packed.tolist())}
+
+
+_MANY_COLOURS = 16
+_LISTED = 4
+
+
+def present_ids(labels: LabelArray) -> list[int]:
+    """The ids that have a pixel, ascending, without the background's 0; with 255 where it is.
+
+    Args:
+        labels: H x W uint8, at least one pixel.
+    """
+    # OpenCV's counting is several times as fast as numpy's, which sorts, or sums bytes in eight.
+    counts = cv2.calcHist([np.ascontiguousarray(labels)], [0], None, [256], [0, 256])
+    return [int(identity) for identity in np.flatnonzero(counts) if identity]
+
+
+def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
+    """Object ids, by the picture's mode.
+
+    ========== ==========================================================================
+    mode       ids
+    ========== ==========================================================================
+    P          the palette index (colours are not looked at)
+    L, LA      the grey value: a 0/255 mask gives the ids 0 and 255
+    1          0 and 1
+    I, I;16    the value, if none is above 255
+    RGB, RGBA  the colour's index in the DAVIS palette; black and white alone give 0 and 255
+    ========== ==========================================================================
+
+    With alpha, fully transparent pixels are background.
+
+    Raises:
+        AnnotationError: Half-transparent pixels, a colour that is not in the palette, a value above 255, or a mode
+            that holds no ids.
+    """
+    image, opaque = split_alpha(image)
+    if opaque is not None and ((opaque != 0) & (opaque != 255)).any():
+        raise interpolated(path, why="it has half-transparent pixels: it looks anti-aliased")
+    if image.mode == "RGB":
+        colours = np.asarray(image)
+        if opaque is not None:
+            colours = np.where(opaque[..., None] == 0, np.uint8(0), colours)
+        labels = _ids_of_colours(colours, path=path)
+    elif image.mode in {"P", "L", "1"}:
+        labels = np.asarray(image).astype(np.uint8)
+    elif image.mode.startswith("I"):
+        labels = _ids_of_integers(np.asarray(image), path=path)
+    else:
+        raise AnnotationError(
+            f"{path} holds no object ids",
+            why=f"its picture mode is {image.mode}",
+            fix="save the mask as a palette or grey PNG whose values are the object ids",
+        )
+    if opaque is not None:
+        labels[opaque == 0] = 0
+    return labels
+
+
+def split_alpha(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
+    """The picture without its alpha channel, and that channel (None where there is none or it is fully opaque)."""
+    if image.mode not in {"LA", "RGBA"}:
+        return image, None
+    alpha = np.asarray(image.getchannel("A"))
+    return image.convert("L" if image.mode == "LA" else "RGB"), None if alpha.min() == 255 else alpha
+
+
+def interpolated(path: Path, *, why: str) -> AnnotationError:
+    """The error for a mask whose contours were smoothed."""
+    return AnnotationError(
+        f"{path} is not a clean label map",
+        why=why,
+        fix="export it again without smoothing (nearest neighbour), one value an object",
+    )
+
+
+def _ids_of_integers(values: NDArray[np.integer[Any]], *, path: Path) -> LabelArray:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 255:
+        raise AnnotationError(
+            f"{path} holds the value {low if low < 0 else high}",
+            why="object ids are 0 to 254, and 255 for void",
+            fix="save a 0/65535 mask with 8 bits; number objects from 1, and split a map of more than 254 into several",
+        )
+    return values.astype(np.uint8)
+
+
+def _ids_of_colours(image: NDArray[np.uint8], *, path: Path) -> LabelArray:
+    packed = image[..., 0].astype(np.int32) << 16 | image[..., 1].astype(np.int32) << 8 | image[..., 2]
+    colours, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
+    known = {0: 0, 0xFFFFFF: 255} if set(colours.tolist()) <= {0, 0xFFFFFF} else colour_ids()
+    foreign = [(int(count), int(colour)) for colour, count in zip(colours, counts, strict=True) if colour not in known]
+    if foreign:
+        raise _foreign_colours(foreign, path=path)
+    ids = np.array([known[colour] for colour in colours.tolist()], np.uint8)
+    labels: LabelArray = ids[inverse.reshape(packed.shape)]
+    return labels
+
+
+def _foreign_colours(foreign: list[tuple[int, int]], *, path: Path) -> AnnotationError:
+    foreign.sort(reverse=True)
+    listed = ", ".join(f"({c >> 16}, {c >> 8 & 255}, {c & 255}) x {n}" for n, c in foreign[:_LISTED])
+    rest = f" and {len(foreign) - _LISTED} more" if len(foreign) > _LISTED else ""
+    if len(foreign) > _MANY_COLOURS:
+        return interpolated(
+            path, why=f"{len(foreign)} colours are not of the DAVIS palette ({listed}{rest}): it looks interpolated"
+        )
+    return AnnotationError(
+        f"{path} has colours that are not of the DAVIS palette",
+        why=f"{listed}{rest}",
+        fix="save a palette or grey PNG whose values are the object ids, or use the palette's colours",
+    )
+
+
+# Tell a label map that was resized with interpolation, which invents objects along every contour.
+#
+# Between object 3 and the background, bilinear resizing leaves a thin line of pixels 1 and 2: ids that nobody drew.
+# Anti-aliased drawing and soft mattes do the same between 0 and 255.
+
+_SHARE = 0.05
+_SHARE_OF_SMALL_MAPS = 0.12  # below 128 pixels, thin limbs between two objects are common
+_SMALL = 128
+_FEW_PIXELS = 30  # two touching objects of a few pixels each must not be an alarm ...
+_MANY_IDS = 5  # ... unless they come with many ids
+
+
+def looks_interpolated(labels: LabelArray) -> bool:
+    """Whether many contour pixels lie *between* the ids on their two sides.
+
+    A pixel is suspect if no 3 x 3 block of its own id covers it (it is part of a thin line) and its id is strictly
+    between the lowest and the highest id around it. A clean map has few of these: slivers of one object between two
+    others. The answer is a judgement: it catches soft binary masks and most interpolated maps of several objects,
+    and cannot see interpolation between neighbouring ids, which leaves nothing in between.
+
+    Args:
+        labels: H x W uint8 object ids.
+    """
+    # One id and the background have nothing in between. Most maps of one object are done here.
+    if cv2.countNonZero(labels) == np.count_nonzero(labels == labels.max()):
+        return False
+    small = min(labels.shape) < _SMALL
+    # Background two pixels away from any object has no part in the judgement.
+    x, y, w, h = cv2.boundingRect(labels)
+    labels = labels[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2]
+    window = np.ones((3, 3), np.uint8)
+    lowest, highest = cv2.erode(labels, window), cv2.dilate(labels, window)
+    edge = lowest != highest
+    contour = int(np.count_nonzero(edge))
+    if not contour:
+        return False
+    in_a_block = cv2.dilate((~edge).view(np.uint8), window).view(np.bool_)
+    suspect: NDArray[np.bool_] = edge & ~in_a_block & (lowest < labels) & (labels < highest)
+    count = int(np.count_nonzero(suspect))
+    allowed = _SHARE_OF_SMALL_MAPS if small else _SHARE
+    if count <= allowed * contour:
+        return False
+    return count >= _FEW_PIXELS or len(np.unique(labels[suspect])) >= _MANY_IDS

@@ -1,0 +1,354 @@
+"""Weights as safetensors: written whole with a card beside them, read only if everything fits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import re
+import textwrap
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from covos.core.errors import CheckpointError
+from covos.core.files import atomic_path
+
+# The card beside a weights file: where the weights come from and what they are worth.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Where weights come from and what they are worth.
+
+    Attributes:
+        name: Of the model, such as ``covos-lite``.
+        architecture: Name of the network in the registry.
+        version: Of the covos that trained it.
+        commit: Of the covos that trained it; empty outside a repository.
+        recipe: The training's settings.
+        data: One entry a data set: name, number of videos or pictures, licence.
+        scores: Measurements, with the command or protocol that made them.
+        licence: Of the weights, and what restricts their use.
+        parameters: Number of weights.
+        sha256: Of the safetensors file.
+        calibration: Of a network that follows: what turns its judgement into an expected J (see
+            `covos.engines.calibration`); empty if that was not measured.
+    """
+
+    name: str
+    architecture: str
+    version: str
+    commit: str
+    recipe: dict[str, Any]
+    data: tuple[dict[str, Any], ...]
+    scores: dict[str, Any]
+    licence: str
+    parameters: int = 0
+    sha256: str = ""
+    calibration: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """As the file beside the weights."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+
+def card_path(weights: Path) -> Path:
+    """The card's file of a weights file."""
+    return weights.with_suffix(".json")
+
+
+def sha256_of(path: Path) -> str:
+    """Hex digest of a file."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read_card(weights: Path) -> Card | None:
+    """The card beside a weights file; None if there is none.
+
+    Raises:
+        CheckpointError: There is one, but it cannot be read.
+    """
+    path = card_path(weights)
+    if not path.is_file():
+        return None
+    try:
+        content = json.loads(path.read_text())
+        content["data"] = tuple(content["data"])
+        return Card(**content)
+    except (ValueError, TypeError, KeyError) as error:
+        raise CheckpointError(f"{path} is not a model card", why=str(error), fix="remove or restore it") from error
+
+
+MAX_BYTES = 2**31
+"""Larger files are refused unread: no model of covos has that many weights."""
+
+
+def _stored(tensor: Tensor, precision: torch.dtype) -> Tensor:
+    # Vectors (norms, biases, running variances) stay float32: they are few, and a small variance would underflow.
+    if tensor.is_floating_point():
+        return tensor.detach().cpu().to(precision if tensor.ndim > 1 else torch.float32).contiguous()
+    return tensor.detach().cpu().contiguous()
+
+
+def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch.dtype = torch.float16) -> Card:
+    """Write weights and card.
+
+    Args:
+        path: The ``.safetensors`` file.
+        network: Whose weights.
+        card: To be completed and written beside it.
+        precision: Of matrices. Half by default: 11 bits are more than a trained weight means.
+
+    Returns:
+        The card, with the file's hash and the number of parameters.
+    """
+    tensors = {
+        name: _stored(tensor, precision)
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    with atomic_path(path) as temporary:
+        # Not `save_file`: it leaves a file that only its owner may read.
+        temporary.write_bytes(save(tensors, metadata={"architecture": card.architecture, "name": card.name}))
+    complete = replace(
+        card, sha256=sha256_of(path), parameters=sum(parameter.numel() for parameter in network.parameters())
+    )
+    with atomic_path(card_path(path)) as temporary:
+        temporary.write_text(complete.to_json())
+    return complete
+
+
+def stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors in a weights file, without reading them.
+
+    Raises:
+        CheckpointError: Not a safetensors file, or damaged.
+    """
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"{path} cannot be read as weights",
+        why=str(error).splitlines()[0],
+        fix="use a .safetensors file; `covos models convert` makes one of a published .pth file",
+    )
+
+
+def load_weights(path: Path, network: nn.Module) -> None:
+    """Fill a network with weights; names and shapes must fit exactly, and every number must be finite.
+
+    Raises:
+        CheckpointError: Not a safetensors file, damaged, of another architecture, or with NaN or infinity.
+    """
+    wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise CheckpointError(f"{path} is too large", why="it exceeds 2 GiB", fix="check the file")
+        with safe_open(str(path), framework="pt") as opened:
+            names = set(opened.keys())
+            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in names}
+            differences = [
+                *(f"{name} is missing" for name in sorted(set(wanted) - names)),
+                *(f"{name} is unexpected" for name in sorted(names - set(wanted))),
+                *(
+                    f"{name} is {shapes[name]} instead of {tuple(wanted[name].shape)}"
+                    for name in sorted(names & set(wanted))
+                    if shapes[name] != tuple(wanted[name].shape)
+                ),
+            ]
+            if differences:
+                raise CheckpointError(
+                    f"{path} does not fit {type(network).__name__}",
+                    why=f"{'; '.join(differences[:3])} ({len(differences)} differences)",
+                    fix="use a file that was made for this model",
+                )
+            tensors = {name: opened.get_tensor(name).to(wanted[name].dtype) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from error
+    broken = sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor).all())
+    if broken:
+        raise CheckpointError(
+            f"{path} holds numbers that are none", why=f"NaN or infinity in {broken[0]}", fix="retrain"
+        )
+    network.load_state_dict(tensors, strict=False)
+
+
+# Read the tensors of a PyTorch checkpoint without running anything in it.
+
+WRAPPERS = ("model", "state_dict")
+"""Keys under which checkpoints keep their state dict, beside epochs and optimisers."""
+
+_CODE = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
+"""Torch's words for what a pickle wants to call."""
+_ADVICE = ("Weights only load failed", "Please", "Check the documentation")
+"""How lines begin that advise to run the code."""
+
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
+"""How checkpoints begin: since 2020, and before."""
+
+_NUMBERS = {
+    torch.float16, torch.bfloat16, torch.float32, torch.float64,
+    torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
+}  # fmt: skip
+"""What batch norms count with, too."""
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a ``.pth`` file.
+
+    Args:
+        path: A state dict saved by ``torch.save``, or a dictionary that holds one under one of `WRAPPERS`.
+
+    Returns:
+        By name, on the CPU, without the prefix ``module.`` that training on several GPUs leaves; everything else in
+        the file is ignored.
+
+    Raises:
+        CheckpointError: Not such a file, cut short, with code in it, without tensors, with tensors that are no plain
+            numbers, with NaN or infinity, or far larger in memory than on the disk.
+    """
+    content = _load(path)
+    for key in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    tensors = (
+        {name: value.detach() for name, value in content.items() if isinstance(name, str) and torch.is_tensor(value)}
+        if isinstance(content, Mapping)
+        else {}
+    )
+    if not tensors:
+        raise CheckpointError(
+            f"{path} holds no weights",
+            why=f"it is a {type(content).__name__} without named tensors",
+            fix="use a state dict, or a dictionary with one under 'model'",
+        )
+    _check(tensors, path)
+    bare = {name.removeprefix("module."): tensor for name, tensor in tensors.items()}
+    if len(bare) < len(tensors):
+        twice = next(name for name in tensors if f"module.{name}" in tensors)
+        raise CheckpointError(
+            f"{path} holds two tensors of one name",
+            why=f"{twice} and module.{twice} are the same name",
+            fix="use a checkpoint of one training",
+        )
+    return bare
+
+
+def _check(tensors: Mapping[str, Tensor], path: Path) -> None:
+    if odd := [name for name, tensor in tensors.items() if not _is_plain(tensor)]:
+        raise CheckpointError(
+            f"{path} holds tensors that are no weights",
+            why=f"{odd[0]} is {_kind(tensors[odd[0]])} ({len(odd)} of {len(tensors)} tensors)",
+            fix="save them as ordinary tensors of real numbers",
+        )
+    # A few bytes can be stretched to any shape.
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > MAX_BYTES:
+        raise _too_large(path, "its tensors exceed 2 GiB in memory")
+    if broken := sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()):
+        raise CheckpointError(
+            f"{path} holds numbers that are none",
+            why=f"NaN or infinity in {broken[0]} ({len(broken)} of {len(tensors)} tensors)",
+            fix="use a checkpoint from before the training diverged",
+        )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    on_cpu = tensor.device.type == "cpu"  # a "meta" tensor has a shape and no numbers
+    return on_cpu and tensor.layout == torch.strided and not tensor.is_nested and tensor.dtype in _NUMBERS
+
+
+def _kind(tensor: Tensor) -> str:
+    kind = "nested" if tensor.is_nested else str(tensor.layout).removeprefix("torch.")
+    return f"{kind}, {str(tensor.dtype).removeprefix('torch.')}, on {tensor.device.type}"
+
+
+def _load(path: Path) -> object:
+    try:
+        with path.open("rb") as handle:
+            size = handle.seek(0, 2)
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read", why=error.strerror or str(error), fix="check the path"
+        ) from error
+    if size > MAX_BYTES:
+        raise _too_large(path, "it exceeds 2 GiB")
+    if _unpacked_size(path) > MAX_BYTES:
+        raise _too_large(path, "it exceeds 2 GiB when it is unpacked")
+    try:
+        with warnings.catch_warnings():
+            # Of old formats; what they warn of does not touch the numbers.
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        code = _CODE.search(str(error))
+        if code is None:
+            raise _damaged(path, error) from error
+        raise CheckpointError(
+            f"{path} holds code",
+            why=f"it asks for {code[1]}, which tensors do not need; nothing was run",
+            fix="use a file of tensors only, from someone you trust",
+        ) from error
+    except MemoryError:
+        raise
+    except Exception as error:
+        if "TorchScript" in str(error):
+            raise CheckpointError(
+                f"{path} holds code",
+                why="it is a TorchScript program, not only its tensors; nothing was run",
+                fix="save its state dict instead, if you trust it",
+            ) from error
+        # A damaged pickle or zip file raises whatever it likes.
+        raise _damaged(path, error) from error
+
+
+def _unpacked_size(path: Path) -> int:
+    """Of the parts of a zip file, as checkpoints are since 2020, in bytes; 0 for other files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(part.file_size for part in archive.infolist())
+    except Exception:  # no zip file, or a damaged one: whoever reads it will say so
+        return 0
+
+
+def _too_large(path: Path, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path} is too large", why=why, fix="check the file: no network of covos has that many weights"
+    )
+
+
+def _damaged(path: Path, error: Exception) -> CheckpointError:
+    with path.open("rb") as handle:
+        start = handle.read(16)
+    if start and not start.startswith((_ZIP, _PICKLE)):
+        return CheckpointError(
+            f"{path} is no PyTorch checkpoint",
+            why=f"it begins with {start!r}, neither a zip file nor a pickle",
+            fix="give a file that torch.save wrote, usually a .pth",
+        )
+    if not start:
+        why = "the file is empty"
+    elif start.startswith(_ZIP) and not zipfile.is_zipfile(path):
+        why = "it ends before its table of contents: it was cut short"
+    else:
+        lines = (line.strip() for line in str(error).splitlines())
+        telling = next((line for line in lines if line and not line.startswith(_ADVICE)), type(error).__name__)
+        why = textwrap.shorten(telling, 200, placeholder=" ...")
+    return CheckpointError(
+        f"{path} is no PyTorch checkpoint, or is damaged", why=why, fix="download or copy the file again"
+    )

@@ -1,0 +1,1 @@
+"""COSNet: the network, the conversion of its published checkpoints, and its dense CRF."""

@@ -1,0 +1,266 @@
+"""Turn a published COSNet checkpoint into a safetensors file with a card.
+
+The numbers are kept as they are, in float32: the converted network gives what the original gave.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from covos._version import __version__
+from covos.core.errors import CheckpointError, UsageError
+from covos.models.checkpoints import Card, card_path, read_tensors, save_weights, sha256_of
+from covos.models.cosnet.network import COSNETS, Cosnet, CosnetConfig
+
+# The names that published COSNet checkpoints give their tensors, and ours for the same tensors.
+#
+# Three layouts are known:
+#
+# - ``cosnet``: the paper's release. ``encoder.*``, ``linear_e``, ``gate``, and a head of three parts for each branch.
+# - ``split``: the same network in parts, ``encoder.*``, ``co_att.*`` and ``seg.*``, with two generations of names.
+# - ``deeplab``: the DeepLabV3 that both are started from: the encoder alone, with or without the prefix ``encoder.``.
+
+Layout = Literal["cosnet", "split", "deeplab"]
+
+_ENCODER = {"encoder.layer5.": "context.", "encoder.main_classifier.": "still.", "encoder.": "encoder."}
+
+
+def _heads(prefix: str, *classifiers: str) -> dict[str, str]:
+    return {
+        f"{prefix}{theirs}{branch}.": f"head_{letter}.{ours}."
+        for branch, letter in ((1, "a"), (2, "b"))
+        for theirs, ours in (("conv", "conv"), ("bn", "bn"), *((name, "classifier") for name in classifiers))
+    }
+
+
+_PREFIXES: dict[Layout, dict[str, str]] = {
+    "cosnet": {
+        **_ENCODER,
+        "linear_e.": "coattention.weight.",
+        "gate.": "coattention.gate.",
+        **_heads("", "main_classifier"),
+    },
+    "split": {
+        **_ENCODER,
+        "co_att.linear.": "coattention.weight.",
+        "co_att.linear_e.": "coattention.weight.",
+        "co_att.gate.": "coattention.gate.",
+        **_heads("seg.", "classifier", "main_classifier"),
+    },
+    "deeplab": _ENCODER,
+}
+
+
+def recognise(names: Iterable[str]) -> Layout | None:
+    """The layout of a checkpoint, by its names without ``module.``; None if it is none of them."""
+    known = set(names)
+    if any(name.startswith(("co_att.", "seg.")) for name in known):
+        return "split"
+    if "linear_e.weight" in known:
+        return "cosnet"
+    encoder = {name.removeprefix("encoder.") for name in known}
+    return "deeplab" if {"layer3.0.conv1.weight", "layer5.conv2d_0.weight"} <= encoder else None
+
+
+def our_name(name: str, *, layout: Layout) -> str | None:
+    """Our name of a published tensor; None if our networks have nothing like it."""
+    if layout == "deeplab" and not name.startswith("encoder."):
+        name = f"encoder.{name}"
+    # The order of the table matters: `encoder.layer5.` stands before `encoder.`.
+    for theirs, ours in _PREFIXES[layout].items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return None
+
+
+def layer3_blocks(names: Iterable[str]) -> int:
+    """How many blocks the encoder's third layer has: 23 in a ResNet-101, 6 in a ResNet-50."""
+    found = (re.fullmatch(r"(?:encoder\.)?layer3\.(\d+)\.conv1\.weight", name) for name in names)
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
+HEADS = ("still.", "coattention.", "head_a.", "head_b.")
+"""What a DeepLabV3 file lacks, and training begins at random."""
+SEED = 0
+"""Of what a checkpoint lacks."""
+COUNTER = "num_batches_tracked"
+"""Batch norm's counter of training steps, which no computation uses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """What became of each tensor of a checkpoint.
+
+    Attributes:
+        layout: Of the checkpoint, see `covos.models.cosnet.convert`.
+        architecture: Name of the network in the registry.
+        mapped: (their name, our name) of each tensor that was taken.
+        missing: Our names of tensors that the checkpoint lacks; they are random, from a fixed seed.
+        unexpected: Their names of tensors that the network has no place for.
+        counters: Their names of batch norm's step counters, which are not kept.
+    """
+
+    layout: Layout
+    architecture: str
+    mapped: tuple[tuple[str, str], ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    counters: tuple[str, ...]
+
+
+def map_tensors(tensors: dict[str, Tensor], *, path: Path, architecture: str | None = None) -> tuple[Cosnet, Mapping]:
+    """Fill a network with the tensors of a published checkpoint.
+
+    Args:
+        tensors: By published name, from `read_tensors`.
+        path: Of the checkpoint, for errors.
+        architecture: Of the network; None takes the one with as many blocks as the checkpoint. A DeepLabV3 of more
+            blocks may start a smaller network: what is too much is reported as unexpected.
+
+    Raises:
+        CheckpointError: No known layout, of another network, or incomplete.
+    """
+    layout = recognise(tensors)
+    if layout is None:
+        raise CheckpointError(
+            f"{path} is no checkpoint of COSNet",
+            why=f"names such as {', '.join(sorted(tensors)[:2])} belong to no layout that is known",
+            fix="known are COSNet's release, its variant in parts (co_att, seg), and DeepLabV3's (layer5)",
+        )
+    chosen = _choose(tensors, layout=layout, architecture=architecture, path=path)
+    ours: dict[str, Tensor] = {}
+    mapped, unexpected = [], []
+    config = _config(tensors, layout=layout, base=COSNETS[chosen], path=path)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        network = Cosnet(config)
+    wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
+    counters = tuple(sorted(name for name in tensors if name.endswith(COUNTER)))
+    wrong = []
+    for theirs in sorted(set(tensors) - set(counters)):
+        name = our_name(theirs, layout=layout)
+        if name not in wanted:
+            unexpected.append(theirs)
+        elif name in ours:
+            wrong.append(f"{theirs} and another tensor are both {name}")
+        elif tensors[theirs].shape == wanted[name].shape:
+            ours[name] = tensors[theirs].to(torch.float32)
+            mapped.append((theirs, name))
+        elif layout == "deeplab" and name.startswith(HEADS):
+            unexpected.append(theirs)
+        else:
+            wrong.append(f"{theirs} is {tuple(tensors[theirs].shape)} instead of {tuple(wanted[name].shape)}")
+    missing = tuple(sorted(set(wanted) - set(ours)))
+    wrong += [f"{name} is missing" for name in missing if layout != "deeplab" or not name.startswith(HEADS)]
+    if wrong:
+        raise CheckpointError(
+            f"{path} does not fit {chosen}",
+            why=f"{'; '.join(wrong[:3])} ({len(wrong)} differences)",
+            fix="use a complete checkpoint of this network",
+        )
+    network.load_state_dict(ours, strict=False)
+    report = Mapping(
+        layout=layout,
+        architecture=chosen,
+        mapped=tuple(mapped),
+        missing=missing,
+        unexpected=tuple(unexpected),
+        counters=counters,
+    )
+    return network.eval(), report
+
+
+def convert(source: Path, *, output: Path, architecture: str | None = None, overwrite: bool = False) -> Mapping:
+    """Convert a checkpoint file.
+
+    Args:
+        source: A ``.pth`` file in one of the layouts of `covos.models.cosnet.convert`.
+        output: The ``.safetensors`` file; its card is written beside it.
+        architecture: See `map_tensors`.
+        overwrite: Whether an existing ``output`` may be replaced.
+
+    Raises:
+        UsageError: ``output`` exists, or has another suffix; an unknown ``architecture``.
+        CheckpointError: ``source`` cannot be converted; nothing is written.
+        EnvironmentProblem: The disk is full or not writable.
+    """
+    _check(output, architecture=architecture, overwrite=overwrite)
+    network, report = map_tensors(read_tensors(source), path=source, architecture=architecture)
+    origin = {
+        "file": source.name,
+        "sha256": sha256_of(source),
+        "layout": report.layout,
+        "random": sorted({name.split(".")[0] for name in report.missing}),
+    }
+    card = Card(
+        name=output.stem,
+        architecture=report.architecture,
+        version=__version__,
+        commit="",
+        recipe={"converted_from": origin},
+        data=(),
+        scores={},
+        licence="that of the checkpoint it was converted from",
+    )
+    save_weights(output, network, card=card, precision=torch.float32)
+    return report
+
+
+def _check(output: Path, *, architecture: str | None, overwrite: bool) -> None:
+    if architecture is not None and architecture not in COSNETS:
+        raise UsageError(
+            f"unknown network {architecture!r}",
+            why="checkpoints can be converted for COSNet only",
+            fix=f"use one of: {', '.join(COSNETS)}",
+        )
+    if output.suffix != ".safetensors":
+        raise UsageError(f"{output} is no name for weights", why="only safetensors are written", fix="end it so")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output} cannot be made", why=f"there is no folder {output.parent}", fix="make the folder")
+    for path in (output, card_path(output)):
+        if path.exists() and not overwrite:
+            raise UsageError(
+                f"{path} exists",
+                why="nothing is replaced unasked",
+                fix="give another name, or replace it: -y (overwrite=True)",
+            )
+
+
+def _choose(tensors: dict[str, Tensor], *, layout: Layout, architecture: str | None, path: Path) -> str:
+    found = layer3_blocks(tensors)
+    fitting = [name for name, config in COSNETS.items() if config.blocks[2] == found]
+    if not fitting:
+        raise CheckpointError(
+            f"{path} is of another network",
+            why=f"its third layer has {found} blocks; those of a ResNet-101 and a ResNet-50 have 23 and 6",
+            fix=f"known are: {', '.join(COSNETS)}",
+        )
+    if architecture is None or architecture == fitting[0]:
+        return fitting[0]
+    if layout != "deeplab" or COSNETS[architecture].blocks[2] > found:
+        raise CheckpointError(
+            f"{path} does not fit {architecture}",
+            why=f"its third layer has {found} blocks, as {fitting[0]} has",
+            fix="leave the network out",
+        )
+    return architecture
+
+
+def _config(tensors: dict[str, Tensor], *, layout: Layout, base: CosnetConfig, path: Path) -> CosnetConfig:
+    """The variant that a checkpoint holds: with or without a still-image head, of one output or three."""
+    if layout == "deeplab":
+        return base
+    shapes = {our_name(name, layout=layout): tuple(tensor.shape) for name, tensor in tensors.items()}
+    outputs = shapes.get("head_a.classifier.weight", (base.outputs,))[0]
+    if outputs not in (1, 3):
+        raise CheckpointError(
+            f"{path} is of another network", why=f"it has {outputs} outputs instead of 1 or 3", fix="use another file"
+        )
+    return replace(base, outputs=outputs, still="still.weight" in shapes)

@@ -1,0 +1,406 @@
+"""COSNet: a siamese DeepLabV3 whose two frames attend to one another.
+
+    a, b -> dilated ResNet -> context (ASPP) at stride 8 = Va, Vb -> gated co-attention -> a head for each -> masks
+
+Lu et al., *See More, Know More: Unsupervised Video Object Segmentation with Co-Attention Siamese Networks*, CVPR 2019.
+Called with a pair, `Cosnet` is the published network, both branches and all. To segment a video it is taken apart:
+each frame is encoded once, and only the branch of the query is computed.
+
+Shape legend: B batch, C channels, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from covos.models.coattention import CoAttention, Fusion, Memory, flatten_positions
+from covos.models.layers import Preprocessing, pointwise_conv, separable_conv
+
+# Atrous spatial pyramid pooling: context at several scales at one resolution.
+#
+# Chen et al., *Rethinking Atrous Convolution for Semantic Image Segmentation* (DeepLabV3), 2017, section 3.3.
+#
+# Shape legend: B batch, C channels, H height, W width.
+
+
+class SeparableASPP(nn.Module):
+    """ASPP of separable branches: 1x1, one 3x3 for each dilation, and the global mean.
+
+    Args:
+        c_in: Channels in.
+        c_out: Channels out.
+        branch: Channels of each branch.
+        dilations: One separable branch each, in cells of the input map.
+    """
+
+    def __init__(self, c_in: int, c_out: int, *, branch: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        self.point = pointwise_conv(c_in, branch)
+        self.dilated = nn.ModuleList(separable_conv(c_in, branch, dilation=d) for d in dilations)
+        # No batch norm here: its statistics over 1x1 maps of a small batch are noise.
+        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c_in, branch, 1), nn.ReLU(inplace=True))
+        self.project = pointwise_conv(branch * (2 + len(dilations)), c_out)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """B x c_in x H x W -> B x c_out x H x W."""
+        pooled = self.pooled(x_BCHW).expand(-1, -1, *x_BCHW.shape[2:])
+        maps = [self.point(x_BCHW), *(branch(x_BCHW) for branch in self.dilated), pooled]
+        out: Tensor = self.project(torch.cat(maps, dim=1))
+        return out
+
+
+class DenseASPP(nn.Module):
+    """ASPP of full convolutions, as in COSNet: the global mean, 1x1, one 3x3 for each of three dilations.
+
+    Its convolutions have biases before their batch norms, and its output a PReLU with one slope for all channels:
+    needless, but part of the published weights, whose names these are.
+
+    Args:
+        c_in: Channels in.
+        c_out: Channels out.
+        branch: Channels of each branch.
+        dilations: Of the 3x3 convolutions, in cells of the input map.
+    """
+
+    def __init__(self, c_in: int, c_out: int, *, branch: int, dilations: tuple[int, int, int] = (6, 12, 18)) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(c_in, branch, 1)
+        self.bn_x = nn.BatchNorm2d(branch)
+        self.conv2d_0 = nn.Conv2d(c_in, branch, 1)
+        self.bn_0 = nn.BatchNorm2d(branch)
+        self.conv2d_1, self.conv2d_2, self.conv2d_3 = (
+            nn.Conv2d(c_in, branch, 3, padding=dilation, dilation=dilation) for dilation in dilations
+        )
+        self.bn_1, self.bn_2, self.bn_3 = (nn.BatchNorm2d(branch) for _ in dilations)
+        self.relu = nn.ReLU(inplace=True)
+        self.bottleneck = nn.Conv2d(5 * branch, c_out, 3, padding=1)
+        self.bn = nn.BatchNorm2d(c_out)
+        self.prelu = nn.PReLU()
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """B x c_in x H x W -> B x c_out x H x W."""
+        pooled = self.relu(self.bn_x(self.conv(x_BCHW.mean(dim=(2, 3), keepdim=True))))
+        maps = [
+            # One value up-sampled bilinearly is that value everywhere.
+            pooled.expand(-1, -1, *x_BCHW.shape[2:]),
+            self.relu(self.bn_0(self.conv2d_0(x_BCHW))),
+            self.relu(self.bn_1(self.conv2d_1(x_BCHW))),
+            self.relu(self.bn_2(self.conv2d_2(x_BCHW))),
+            self.relu(self.bn_3(self.conv2d_3(x_BCHW))),
+        ]
+        out: Tensor = self.prelu(self.bn(self.bottleneck(torch.cat(maps, dim=1))))
+        return out
+
+
+PALETTE_LEVEL = 128 / 255
+"""The brightest channel of the first seven colours of the DAVIS palette, which the colour networks regress."""
+LOGIT_EPS = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CosnetConfig:
+    """What tells the published variants apart.
+
+    Attributes:
+        blocks: Of the ResNet, see `DilatedResNet`.
+        outputs: 1 for the probability of the subject; 3 for the colours of a palette annotation, in [0, 1].
+        align_corners: How logits are up-sampled.
+        still: Whether there is a head for single images, which the paper's training on saliency data uses.
+        level: What an output of three is where a channel of the annotation's colour is set: `PALETTE_LEVEL` if the
+            network regresses colours, 1 if each channel is a class of its own.
+        preprocessing: Of the frames.
+        width: Of the ResNet's first layer, from which all others follow; the published networks have 64.
+    """
+
+    blocks: tuple[int, int, int, int]
+    outputs: int
+    align_corners: bool
+    still: bool
+    preprocessing: Preprocessing
+    level: float = PALETTE_LEVEL
+    width: int = 64
+
+    @property
+    def channels(self) -> int:
+        """Of the features V: 256 in the published networks."""
+        return 4 * self.width
+
+
+COSNET_RESNET101 = CosnetConfig(
+    blocks=(3, 4, 23, 3),
+    outputs=1,
+    align_corners=False,
+    still=True,
+    preprocessing=Preprocessing(
+        size=(473, 473), order="bgr", scale=255.0, mean=(104.00698793, 116.66876762, 122.67891434)
+    ),
+)
+"""COSNet as published."""
+
+COSNET_RESNET50 = CosnetConfig(
+    blocks=(3, 4, 6, 3),
+    outputs=3,
+    align_corners=True,
+    still=False,
+    preprocessing=Preprocessing(size=(180, 320), order="rgb", scale=1.0),
+)
+"""The smaller variant, which paints objects in the colours of their annotation."""
+
+COSNETS = {"cosnet_resnet101": COSNET_RESNET101, "cosnet_resnet50": COSNET_RESNET50}
+"""By name in the registry."""
+
+
+def as_trained(config: CosnetConfig, *, size: tuple[int, int], classes: bool) -> CosnetConfig:
+    """The configuration of a network that was trained here.
+
+    Args:
+        config: Of the published one.
+        size: (height, width) of the training frames, to which all frames are then resized.
+        classes: Whether each output is a class; else three outputs are a colour.
+    """
+    return replace(
+        config,
+        preprocessing=replace(config.preprocessing, size=size),
+        level=1.0 if classes else PALETTE_LEVEL,
+    )
+
+
+class CosnetFeatures(NamedTuple):
+    """A batch of encoded frames."""
+
+    v_BCHW: Tensor
+    """At stride 8, after the context."""
+
+
+class Head(nn.Module):
+    """From a summary beside the features to logits, at stride 8."""
+
+    def __init__(self, channels: int, *, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2 * channels, channels, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.classifier = nn.Conv2d(channels, outputs, 1)
+
+    def forward(self, z_BCHW: Tensor, v_BCHW: Tensor) -> Tensor:
+        """The gated summary Z and the features V, B x C x H x W each -> B x outputs x H x W."""
+        x = torch.cat([z_BCHW, v_BCHW], dim=1)
+        logit: Tensor = self.classifier(self.relu(self.bn(self.conv(x))))
+        return logit
+
+
+class Cosnet(nn.Module):
+    """The network of `cosnet_resnet101` and `cosnet_resnet50`.
+
+    Args:
+        config: Which of them.
+    """
+
+    stride = 8
+    fusions: tuple[Fusion, ...] = ("summary", "prediction", "group")
+    uses_motion = False
+
+    def __init__(self, config: CosnetConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.channels
+        self.encoder = DilatedResNet(config.blocks, width=config.width)
+        self.context = DenseASPP(32 * config.width, channels, branch=8 * config.width)
+        self.still = nn.Conv2d(channels, 1, 1) if config.still else None
+        self.coattention = CoAttention(channels, affinity="bilinear", key_channels=channels)
+        self.head_a = Head(channels, outputs=config.outputs)
+        self.head_b = Head(channels, outputs=config.outputs)
+
+    @property
+    def fixed_size(self) -> tuple[int, int]:
+        """(height, width) that frames are resized to."""
+        return self.config.preprocessing.size
+
+    def forward(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """The published network: segment a pair of frames of one video.
+
+        Args:
+            a_BCHW: B x 3 x H x W float, preprocessed (see `Preprocessing.apply`), of any size.
+            b_BCHW: Its partners, of the same shape.
+
+        Returns:
+            What the two branches say of a and of b: B x outputs x H x W in [0, 1] each.
+        """
+        logit_a, logit_b = self.pair_logits(a_BCHW, b_BCHW)
+        return torch.sigmoid(logit_a), torch.sigmoid(logit_b)
+
+    def pair_logits(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """As `forward`, before the sigmoid: B x outputs x H x W float32 each."""
+        size = (int(a_BCHW.shape[2]), int(a_BCHW.shape[3]))
+        a, b = self._features(a_BCHW), self._features(b_BCHW)
+        with torch.autocast(a.device.type, enabled=False):
+            z_a, z_b = self.coattention.between(a, b)
+        return self._full(self.head_a(z_a, a), size), self._full(self.head_b(z_b, b), size)
+
+    def still_logits(self, image_BCHW: Tensor) -> Tensor:
+        """What the still-image head says of single frames, which the paper's training on saliency data asks for.
+
+        Args:
+            image_BCHW: B x 3 x H x W float, preprocessed.
+
+        Returns:
+            B x 1 x H x W float32 logits of the subject.
+        """
+        if self.still is None:
+            raise ValueError("this COSNet has no head for still images")
+        size = (int(image_BCHW.shape[2]), int(image_BCHW.shape[3]))
+        return self._full(self.still(self._features(image_BCHW)), size)
+
+    def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> CosnetFeatures:
+        """Encode frames, each by itself.
+
+        Args:
+            image_BCHW: B x 3 x H x W float RGB in [0, 1], of `fixed_size`.
+            motion_B4HW: Not used: what the published network sees is pictures.
+        """
+        return CosnetFeatures(self._features(self.config.preprocessing.apply(image_BCHW)))
+
+    def memorise(self, features: CosnetFeatures) -> Memory:
+        """Turn encoded references into a memory; keys and values are the features themselves."""
+        v = flatten_positions(features.v_BCHW)
+        return Memory(v, v)
+
+    def segment(self, features: CosnetFeatures, memories: Sequence[Memory], *, fusion: Fusion) -> Tensor:
+        """Segment encoded queries by what they have in common with references.
+
+        Args:
+            features: Of B queries.
+            memories: Of at least one reference, of batch size 1 each.
+            fusion: See `Fusion`.
+
+        Returns:
+            B x 1 x H x W float32 logits at `fixed_size`: that a pixel belongs to the subject.
+        """
+        v = features.v_BCHW
+        if fusion == "group":
+            memories = [Memory.join(list(memories))]
+        parts = (self._summary(v, memory) for memory in memories)
+        if fusion == "prediction":
+            probability = _mean(self._subject(z, v) for z in parts)
+        else:
+            probability = self._subject(_mean(parts), v)
+        return torch.logit(probability, eps=LOGIT_EPS)
+
+    def _features(self, x_BCHW: Tensor) -> Tensor:
+        # The affinity has no scale, so its softmax turns the rounding of half precision into other matches: after
+        # the encoder everything is computed in float32.
+        context: Tensor = self.context(self.encoder(x_BCHW))
+        return context.float()
+
+    def _summary(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
+        batch = v_BCHW.shape[0]
+        with torch.autocast(v_BCHW.device.type, enabled=False):
+            return self.coattention.summarise(v_BCHW, Memory(*(part.expand(batch, -1, -1) for part in memory)))
+
+    def _subject(self, z_BCHW: Tensor, v_BCHW: Tensor) -> Tensor:
+        probability = torch.sigmoid(self._full(self.head_a(z_BCHW, v_BCHW), self.fixed_size))
+        if self.config.outputs == 1:
+            return probability
+        return (probability.amax(dim=1, keepdim=True) / self.config.level).clamp(max=1)
+
+    def _full(self, logit_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
+        return F.interpolate(logit_BCHW.float(), size=size, mode="bilinear", align_corners=self.config.align_corners)
+
+
+def _mean(parts: Iterable[Tensor]) -> Tensor:
+    # A running sum: the parts of many references need not live side by side.
+    total, count = torch.zeros(()), 0
+    for part in parts:
+        total, count = part if count == 0 else total + part, count + 1
+    return total / count
+
+
+# The dilated ResNet of COSNet: features at stride 8 from a network that would end at stride 32.
+#
+# He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, as DeepLabV3 dilates it (Chen et al., 2017,
+# section 3.2). Two details differ from the ResNets of today's libraries, and weights trained with one do not work with
+# the other: the stride lies on a block's first 1x1 convolution (as in Caffe's ResNet), and the max-pooling rounds sizes
+# up. So 473 x 473 pixels give 60 x 60 positions.
+#
+# Shape legend: B batch, C channels, H height, W width.
+
+EXPANSION = 4
+"""Channels out of a block, in multiples of its width."""
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 (dilated), 1x1, each with batch norm, around a shortcut.
+
+    Args:
+        c_in: Channels in.
+        width: Channels of the 3x3 convolution; `EXPANSION` times as many come out.
+        stride: Of the first 1x1 convolution.
+        dilation: Of the 3x3 convolution.
+        projected: Whether the shortcut is a 1x1 convolution, as it must be where shapes change.
+    """
+
+    def __init__(self, c_in: int, width: int, *, stride: int, dilation: int, projected: bool) -> None:
+        super().__init__()
+        c_out = width * EXPANSION
+        self.conv1 = nn.Conv2d(c_in, width, 1, stride=stride, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, c_out, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(c_out)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = (
+            nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride=stride, bias=False), nn.BatchNorm2d(c_out))
+            if projected
+            else None
+        )
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """B x c_in x H x W -> B x 4 width x ceil(H / stride) x ceil(W / stride)."""
+        y = self.relu(self.bn1(self.conv1(x_BCHW)))
+        y = self.relu(self.bn2(self.conv2(y)))
+        y = self.bn3(self.conv3(y))
+        y += x_BCHW if self.downsample is None else self.downsample(x_BCHW)
+        out: Tensor = self.relu(y)
+        return out
+
+
+class DilatedResNet(nn.Module):
+    """ResNet without its classifier, at output stride 8.
+
+    Args:
+        blocks: Number of blocks in each of the four layers: (3, 4, 23, 3) is ResNet-101, (3, 4, 6, 3) ResNet-50.
+        width: Of the first layer's blocks; each further layer doubles it, so 32 times as many channels come out.
+    """
+
+    def __init__(self, blocks: tuple[int, int, int, int], *, width: int = 64) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True)
+        self.layer1 = _layer(width, width, blocks=blocks[0], stride=1, dilation=1)
+        self.layer2 = _layer(4 * width, 2 * width, blocks=blocks[1], stride=2, dilation=1)
+        self.layer3 = _layer(8 * width, 4 * width, blocks=blocks[2], stride=1, dilation=2)
+        self.layer4 = _layer(16 * width, 8 * width, blocks=blocks[3], stride=1, dilation=4)
+
+    def forward(self, image_BCHW: Tensor) -> Tensor:
+        """B x 3 x H x W preprocessed -> B x 32 width x H' x W', at stride 8."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(image_BCHW))))
+        out: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
+        return out
+
+
+def _layer(c_in: int, width: int, *, blocks: int, stride: int, dilation: int) -> nn.Sequential:
+    # Every layer changes the width, so its first block has a projection, and only that one.
+    first = Bottleneck(c_in, width, stride=stride, dilation=dilation, projected=True)
+    rest = (
+        Bottleneck(width * EXPANSION, width, stride=1, dilation=dilation, projected=False) for _ in range(1, blocks)
+    )
+    return nn.Sequential(first, *rest)

@@ -1,0 +1,231 @@
+"""The folder of one run: nothing in it is overwritten unasked, and nothing that covos did not write is ever touched.
+
+What is whose is told by a list of the written files, ``.covos-files``, that grows ahead of them: it is right even if
+the run is killed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.files import atomic_path
+from covos.core.lock import exclusive
+
+LIST = ".covos-files"
+LOCK = ".covos-lock"
+PROJECT = "covos.json"
+PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.\w+)?")  # the temporary names of covos.core.files
+
+
+class OutputFolder:
+    """Where the writers of one run put their files.
+
+    The folder is made with the first file, so that a run which fails before leaves nothing behind. With
+    ``overwrite``, the first file also clears away what an earlier run of covos wrote here.
+
+    Args:
+        path: The folder; its parents are made too.
+        overwrite: Whether the results of an earlier run may be replaced. Other files stay in any case.
+        resumable: Whether the folder may hold a run that was begun with a ``covos.json``: see
+            `covos.runs.terms.Project`, which decides whether it can go on.
+
+    Attributes:
+        path: As given.
+        overwrites: As given.
+
+    Raises:
+        UsageError: The folder holds something and ``overwrite`` is off, or it holds files but no result of covos;
+            or the path is a file.
+        EnvironmentProblem: It cannot be written to.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False, resumable: bool = False) -> None:
+        self.path = path
+        self.overwrites = overwrite
+        self._begun = False
+        self._files: dict[str, None] = {}  # as a set that keeps the order
+        self._folders: list[Path] = []
+        try:
+            _check(path, overwrite=overwrite, resumable=resumable)
+        except OSError as error:
+            raise _problem(path, error) from error
+
+    def file(self, name: str) -> Path:
+        """Claim a file: make its folder and note that it is ours.
+
+        Args:
+            name: Relative, with forward slashes: ``masks/00000.png``.
+
+        Returns:
+            The path to write to. There is no file yet.
+
+        Raises:
+            UsageError: The name is taken: by an earlier call, or by a file that covos did not write.
+            EnvironmentProblem: The folder cannot be made, or the disk is full.
+        """
+        target = self.path / name
+        try:
+            if not self._begun:
+                self._begin()
+            if name in self._files or os.path.lexists(target):
+                raise UsageError(
+                    f"{target} would be written over",
+                    why="two frames have this name" if name in self._files else "covos did not write this file",
+                    fix="give the frames different names" if name in self._files else "move it, or write elsewhere",
+                )
+            self._make(target.parent)
+            with (self.path / LIST).open("a", encoding="utf-8") as listing:
+                listing.write(json.dumps(name) + "\n")
+            self._files[name] = None
+        except OSError as error:
+            raise _problem(target, error) from error
+        return target
+
+    def resume(self, *, keep: Sequence[str]) -> None:
+        """Go on in a folder that a stopped run has begun: clear away all that it wrote but these files.
+
+        Raises:
+            EnvironmentProblem: The disk is full or failed.
+        """
+        try:
+            _clear(self.path, keep=keep)
+        except OSError as error:
+            raise _problem(self.path, error) from error
+        self._files = dict.fromkeys(keep)
+        self._begun = True
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder for the time of a block; make it, and remove it if it stays empty.
+
+        Raises:
+            EnvironmentProblem: Another run is at work in it, or it cannot be made.
+        """
+        try:
+            self._make(self.path)
+        except OSError as error:
+            raise _problem(self.path, error) from error
+        try:
+            with exclusive(self.path / LOCK):
+                yield
+        finally:
+            if not self._files:
+                for folder in reversed(self._folders):
+                    _remove_if_empty(folder)
+
+    def discard(self) -> None:
+        """Remove all that this run made. For a run that wrote nothing of value."""
+        for name in self._files:
+            (self.path / name).unlink(missing_ok=True)
+        if self._begun:
+            for folder in reversed(self._folders):
+                if folder != self.path and folder.is_relative_to(self.path):
+                    _remove_if_empty(folder)
+            if {entry.name for entry in self.path.iterdir()} <= {LIST, LOCK}:
+                (self.path / LIST).unlink()
+        for folder in reversed(self._folders):
+            _remove_if_empty(folder)
+        self._files.clear()
+        self._folders = [folder for folder in self._folders if folder.is_dir()]  # one is still locked
+        self._begun = False
+
+    def _begin(self) -> None:
+        if (self.path / LIST).is_file():
+            _clear(self.path)
+        self._make(self.path)
+        self._begun = True
+
+    def _make(self, folder: Path) -> None:
+        missing = []
+        while not folder.is_dir():
+            missing.append(folder)
+            folder = folder.parent
+        for each in reversed(missing):
+            each.mkdir(exist_ok=True)  # another run may have made it in between: a batch makes subfolders of one
+            self._folders.append(each)
+
+
+def _check(path: Path, *, overwrite: bool, resumable: bool) -> None:
+    if path.is_dir():
+        here = path
+        is_ours = (path / LIST).is_file()
+        held = next((entry.name for entry in path.iterdir() if not _is_unseen(entry.name, is_ours)), None)
+        if held is not None and not overwrite and not (resumable and is_ours and (path / PROJECT).is_file()):
+            raise UsageError(
+                f"{path} is not empty",
+                why=f"it holds {held!r}, and nothing is overwritten unless asked",
+                fix="choose another folder" + ", or give -y (overwrite=True) to replace the earlier result" * is_ours,
+            )
+        if held is not None and not is_ours:
+            raise UsageError(
+                f"{path} is not a result of covos",
+                why=f"it holds {held!r} but no list of files that covos wrote, so nothing here may be replaced",
+                fix="choose another folder",
+            )
+    else:
+        here = path
+        while not os.path.lexists(here):
+            here = here.parent
+        if not here.is_dir():
+            raise UsageError(f"{path} cannot be a folder", why=f"{here} is a file", fix="choose another name")
+    if not os.access(here, os.W_OK | os.X_OK):
+        raise EnvironmentProblem(
+            f"{path} cannot be written", why=f"no permission to write in {here}", fix="choose another folder"
+        )
+
+
+def _is_unseen(name: str, is_ours: bool) -> bool:
+    """Whether a folder with this entry still counts as empty: a run that was killed at once may leave such."""
+    return name in (LIST, LOCK) or (is_ours and PARTIAL.fullmatch(name) is not None)
+
+
+def _clear(root: Path, *, keep: Sequence[str] = ()) -> None:
+    """Remove what the list names, except for some files, and what a killed run left of unfinished files."""
+    folders = {root}
+    kept = {root / name for name in keep}
+    for line in (root / LIST).read_text(encoding="utf-8", errors="replace").splitlines():
+        if (target := _listed(root, line)) is not None and target not in kept:
+            folders.add(target.parent)
+            target.unlink(missing_ok=True)
+    for folder in sorted(folders, key=lambda each: -len(each.parts)):
+        for entry in list(folder.iterdir()) if folder.is_dir() else ():
+            if PARTIAL.fullmatch(entry.name):
+                entry.unlink(missing_ok=True)
+        if folder != root:
+            _remove_if_empty(folder)
+    # Last, and not before: if this run is killed in between, the next one still knows what is ours.
+    with atomic_path(root / LIST) as temporary:
+        temporary.write_text("".join(json.dumps(name) + "\n" for name in keep), encoding="utf-8")
+
+
+def _listed(root: Path, line: str) -> Path | None:
+    """The file that a line of the list names; None if it is torn, or leads out of the folder."""
+    try:
+        name = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(name, str) or ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+        return None
+    target = root / name
+    # A folder in between may have become a link to elsewhere.
+    inside = target.parent.resolve().is_relative_to(root.resolve()) and not target.is_dir()
+    return target if inside else None
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and next(folder.iterdir(), None) is None:
+        folder.rmdir()
+
+
+def _problem(path: Path, error: OSError) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"{path} could not be written",
+        why=error.strerror or str(error),
+        fix="free some space, or choose a folder that you may write to",
+    )

@@ -1,0 +1,265 @@
+"""Which frames to look at first: what is unusual about one beside its neighbours, told from the rows of a report.
+
+No ground truth is needed, and none of this proves a mask wrong: ``docs/report.md`` has how often it was. The thresholds
+were set so that at least three in ten frames that one flags in the DAVIS 2016 training sequences have J below 0.5
+(``benchmarks/quality.py``). ``empty`` and ``border`` state a fact.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from array import array
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+import cv2
+import numpy as np
+
+from covos.core.types import FrameResult, ImageArray, LabelArray
+from covos.masks import draw_overlay
+from covos.runs.schema import FrameRow
+
+Kind: TypeAlias = Literal["uncertain", "area jump", "position jump", "flicker", "lost", "empty", "border"]
+
+KINDS: Final[dict[Kind, str]] = {
+    "uncertain": "the probabilities are undecided: confidence below 0.85",
+    "area jump": "an object is more than 1.5 times as large, or as small, as around this frame",
+    "position jump": "an object is more than half its size away from where it is around this frame",
+    "flicker": "an object overlaps both neighbours less than 0.7 times as much as is usual around this frame",
+    "lost": "an object of the last four frames is gone",
+    "empty": "no object is in the frame",
+    "border": "an object touches the edge of the picture: not counted as suspicious",
+}
+"""What each flag means."""
+
+SPAN: Final = 4
+"""Frames on each side that a frame is compared with."""
+
+_CONFIDENCE = 0.85
+_AREA = 1.5
+_MOVE = 0.5
+_FLICKER = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """Something unusual about a frame.
+
+    Attributes:
+        kind: One of `KINDS`.
+        text: In words, with the value.
+        suspicion: In [0, 1]: how far beyond the threshold; 0 for what is only stated.
+    """
+
+    kind: Kind
+    text: str
+    suspicion: float
+
+
+def find_flags(rows: Sequence[FrameRow], at: int, *, size: tuple[int, int]) -> tuple[Flag, ...]:
+    """The flags of one frame.
+
+    Args:
+        rows: Of consecutive frames; those further than `SPAN` away are not looked at.
+        at: Which of them.
+        size: (height, width) of the frames.
+    """
+    row = rows[at]
+    near = [*rows[max(0, at - SPAN) : at], *rows[at + 1 : at + 1 + SPAN]]
+    flags = []
+    confidence = row["confidence"]
+    if confidence is None or confidence < _CONFIDENCE:
+        text = "no confidence" if confidence is None else f"confidence {confidence:.2f}"
+        flags.append(_flag("uncertain", text, 1 - (confidence or 0.0) / _CONFIDENCE))
+    if not row["objects"]:
+        flags.append(_flag("empty", "no object", 0.0))
+    after = rows[at + 1] if at + 1 < len(rows) else None
+    for identity in row["objects"]:
+        flags += _of_object(str(identity), row, near, after, size=size)
+    before = {identity for other in rows[max(0, at - SPAN) : at] for identity in other["objects"]}
+    flags += [_flag("lost", f"object {identity} is gone", 0.25) for identity in sorted(before - {*row["objects"]})]
+    return tuple(flags)
+
+
+def suspicion(flags: Sequence[Flag]) -> float:
+    """How suspicious a frame is, in [0, 1]: the chance that one of its flags is right, were they chances."""
+    return 1 - math.prod(1 - flag.suspicion for flag in flags)
+
+
+def _of_object(
+    key: str, row: FrameRow, near: Sequence[FrameRow], after: FrameRow | None, *, size: tuple[int, int]
+) -> list[Flag]:
+    flags = []
+    others = [other for other in near if key in other["area"]]
+    pixels = row["area"][key] * size[0] * size[1]
+    if len(others) > 1:
+        usual = statistics.median(other["area"][key] for other in others)
+        ratio = row["area"][key] / usual if usual else 1.0
+        if not 1 / _AREA <= ratio <= _AREA:
+            excess = 1 - _AREA / max(ratio, 1 / ratio)
+            flags.append(_flag("area jump", f"object {key} has {ratio:.2g} times its usual area", excess))
+        x, y = (statistics.median(other["centre"][key][axis] for other in others) for axis in (0, 1))
+        moved = math.hypot(row["centre"][key][0] - x, row["centre"][key][1] - y) / math.sqrt(pixels)
+        if moved > _MOVE:
+            flags.append(_flag("position jump", f"object {key} is {moved:.1f} of its size away", 1 - _MOVE / moved))
+        flags += _flicker(key, row, after, others)
+    if _touches(row["box"][key], size):
+        flags.append(Flag(kind="border", text=f"object {key} touches the edge", suspicion=0.0))
+    return flags
+
+
+def _flicker(key: str, row: FrameRow, after: FrameRow | None, others: Sequence[FrameRow]) -> list[Flag]:
+    overlaps = [other["overlap"][key] for other in others if key in other["overlap"]]
+    usual = statistics.median(overlaps) if overlaps else 0.0
+    own = [row["overlap"].get(key, 1.0), *([] if after is None else [after["overlap"].get(key, 0.0)])]
+    share = max(own) / usual if usual else 1.0
+    if share >= _FLICKER:
+        return []
+    return [_flag("flicker", f"object {key} is there in part for one frame only", 1 - share / _FLICKER)]
+
+
+def _flag(kind: Kind, text: str, excess: float) -> Flag:
+    # Each flag weighs something: a frame with several is more suspicious than one that is far beyond one threshold.
+    return Flag(kind=kind, text=text, suspicion=0.2 + 0.8 * excess)
+
+
+def _touches(box: Sequence[int], size: tuple[int, int]) -> bool:
+    left, top, width, height = box
+    return left == 0 or top == 0 or left + width == size[1] or top + height == size[0]
+
+
+# Watch a run's rows go by: flag the unusual ones, and keep small pictures of those to look at first.
+
+MOST_SHOWN = 24
+APART = 12
+"""Frames between two that are shown: neighbours of a bad frame are bad too, and mending one may mend them."""
+_WIDTH = 320
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A frame to look at.
+
+    Attributes:
+        row: Of the report.
+        flags: Why.
+        suspicion: See `covos.runs.quality.suspicion`.
+        picture: Small, the objects drawn over it.
+    """
+
+    row: FrameRow
+    flags: tuple[Flag, ...]
+    suspicion: float
+    picture: ImageArray
+
+
+@dataclass(slots=True)
+class Series:
+    """An object over time: positions of the frames that have it, and its share of their pixels."""
+
+    at: array[int] = field(default_factory=lambda: array("q"))
+    area: array[float] = field(default_factory=lambda: array("d"))
+
+
+class Watch:
+    """Takes rows in order and gives each back with its flags, `SPAN` rows later.
+
+    Memory: `MOST_SHOWN` small pictures, some more for frames not judged yet, 16 bytes a frame and 16 an object in it.
+
+    Args:
+        size: (height, width) of the frames.
+
+    Attributes:
+        count: Rows judged.
+        suspicious: How many of them have a flag that counts.
+        kinds: How many have each kind of flag.
+        times: Of each frame, in seconds.
+        confidence: Of each frame; NaN where there is none.
+        objects: Over time.
+        marks: Positions of the suspicious frames.
+    """
+
+    def __init__(self, *, size: tuple[int, int]) -> None:
+        self._size = size
+        self._shrink = max(1, min(-(-size[1] // _WIDTH), *size))
+        self._rows: deque[FrameRow] = deque()
+        self._pictures: deque[tuple[ImageArray, LabelArray]] = deque()
+        self._judged = 0  # of those in the window, from its left
+        self._shown: list[Seen] = []
+        self.count = 0
+        self.kinds: Counter[str] = Counter()
+        self.times = array("d")
+        self.confidence = array("d")
+        self.objects: dict[int, Series] = {}
+        self.marks = array("q")
+
+    @property
+    def suspicious(self) -> int:
+        """How many of the rows have a flag that counts."""
+        return len(self.marks)
+
+    def add(self, row: FrameRow, result: FrameResult) -> Iterator[FrameRow]:
+        """Take the next row; give the one that can be judged now, if any."""
+        by = self._shrink
+        height, width = (side // by for side in self._size)
+        # By a whole number: averaging areas that share pixels takes several times as long.
+        whole = result.frame.image[: height * by, : width * by]
+        image = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+        labels = result.labels[by // 2 : height * by : by, by // 2 : width * by : by].copy()
+        self._rows.append(row)
+        self._pictures.append((np.asarray(image, np.uint8), labels))
+        if len(self._rows) - self._judged > SPAN:
+            yield self._judge()
+
+    def rest(self) -> Iterator[FrameRow]:
+        """Judge the last rows, after which there is nothing."""
+        while self._judged < len(self._rows):
+            yield self._judge()
+
+    def first(self) -> list[Seen]:
+        """The frames to look at first, the most suspicious first."""
+        return sorted(self._shown, key=lambda seen: -seen.suspicion)
+
+    def _judge(self) -> FrameRow:
+        at = self._judged
+        row = self._rows[at]
+        flags = find_flags(list(self._rows), at, size=self._size)
+        worth = suspicion(flags)
+        row["flags"] = list(dict.fromkeys(flag.kind for flag in flags))
+        row["suspicion"] = round(worth, 3)
+        self._note(row, worth)
+        if worth > 0:
+            self._show(row, flags, worth, *self._pictures[at])
+        self._judged += 1
+        if self._judged > SPAN:
+            self._rows.popleft()
+            self._pictures.popleft()
+            self._judged -= 1
+        return row
+
+    def _note(self, row: FrameRow, worth: float) -> None:
+        if worth > 0:
+            self.marks.append(self.count)
+        self.kinds.update(row["flags"])
+        self.times.append(row["time"])
+        self.confidence.append(float("nan") if row["confidence"] is None else row["confidence"])
+        for identity in row["objects"]:
+            series = self.objects.setdefault(identity, Series())
+            series.at.append(self.count)
+            series.area.append(row["area"][str(identity)])
+        self.count += 1
+
+    def _show(
+        self, row: FrameRow, flags: tuple[Flag, ...], worth: float, image: ImageArray, labels: LabelArray
+    ) -> None:
+        rival = next((seen for seen in self._shown if row["index"] - seen.row["index"] < APART), None)
+        if rival is None and len(self._shown) == MOST_SHOWN:
+            rival = min(self._shown, key=lambda seen: seen.suspicion)
+        if rival is not None:
+            if rival.suspicion >= worth:
+                return
+            self._shown.remove(rival)
+        self._shown.append(Seen(row=row, flags=flags, suspicion=worth, picture=draw_overlay(image, labels)))

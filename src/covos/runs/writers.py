@@ -1,0 +1,115 @@
+"""Write on a thread of its own, so that the model does not wait for encoders and disks."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from covos.core.types import FrameResult
+from covos.formats.base import Writer
+from covos.formats.compose import ComposedResult
+
+
+class BackgroundWriters:
+    """All writers as one: each frame goes to every writer in order, on one thread, through a bounded queue.
+
+    When a writer fails, the others are aborted, and the error is raised by the next `write`, or by `close`. All
+    calls to the writers are made on the one thread. Use it in a ``with`` block, which aborts on an error and
+    does *not* close by itself: `close` returns what was written, and may fail.
+
+    Args:
+        writers: At least zero; closed and aborted here from now on.
+        depth: Frames that may wait. Each holds its picture, probabilities and labels: 8 bytes a pixel.
+    """
+
+    name = "background"
+
+    def __init__(self, writers: Sequence[Writer], *, depth: int = 8) -> None:
+        self._writers = tuple(writers)
+        self._queue: queue.Queue[FrameResult | None] = queue.Queue(maxsize=depth)
+        self._error: BaseException | None = None
+        self._stop = threading.Event()
+        self._paths: tuple[Path, ...] = ()
+        # A daemon: if its owner dies without a word, the program must still be able to end.
+        self._thread = threading.Thread(target=self._run, name="covos-writers", daemon=True)
+        self._thread.start()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of all writers."""
+        return tuple(text for writer in self._writers for text in writer.warnings)
+
+    def write(self, result: FrameResult) -> None:
+        """Hand over a frame; wait while ``depth`` frames are waiting.
+
+        Raises:
+            CovosError: What a writer failed with, on this or an earlier frame.
+            RuntimeError: After `close` or `abort`.
+        """
+        if self._error is not None:
+            raise self._error
+        if not self._thread.is_alive():
+            raise RuntimeError("the writers are closed")
+        self._queue.put(result)
+
+    def close(self) -> tuple[Path, ...]:
+        """Write what waits, close all writers, end the thread.
+
+        Returns:
+            The paths that the writers give, in their order.
+
+        Raises:
+            CovosError: What a writer failed with. All of them are aborted then.
+        """
+        self._end()
+        if self._error is not None:
+            raise self._error
+        return self._paths
+
+    def abort(self) -> None:
+        """Drop what waits, abort all writers, end the thread."""
+        self._stop.set()
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def _end(self) -> None:
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while (result := self._queue.get()) is not None and not self._stop.is_set():
+                composed = ComposedResult.of(result)
+                for writer in self._writers:
+                    writer.write(composed)
+            if not self._stop.is_set():
+                self._paths = tuple(path for writer in self._writers for path in writer.close())
+                return
+        except BaseException as error:  # whatever it is, it belongs to the producer
+            self._error = error
+        self._abort_all()
+        while result is not None:  # a producer may be waiting for room
+            result = self._queue.get()
+
+    def _abort_all(self) -> None:
+        for writer in self._writers:
+            try:
+                writer.abort()
+            except Exception as error:
+                # The first error is the one to report; this one must not keep the other writers from stopping.
+                if self._error is None:
+                    self._error = error
+                else:
+                    self._error.add_note(f"and stopping the {writer.name!r} writer failed: {error}")

@@ -1,0 +1,1 @@
+"""Scenes: training clips composed of still pictures and of frames of videos."""

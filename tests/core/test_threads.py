@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+from covos.core import device as threads
+
+
+@pytest.fixture
+def eight_cpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A machine of eight processors without a quota; the folder where one can be put."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    monkeypatch.setattr(threads, "_QUOTA_V2", tmp_path / "cpu.max")
+    monkeypatch.setattr(threads, "_QUOTA_V1", tmp_path / "cpu.cfs_quota_us")
+    return tmp_path
+
+
+def test_without_a_quota_the_affinity_counts(eight_cpus: Path) -> None:
+    assert threads.usable_cpus() == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("200000 100000", 2), ("150000 100000", 2), ("1000 100000", 1), ("max 100000", 8), ("", 8)]
+)
+def test_the_quota_of_a_container(eight_cpus: Path, text: str, expected: int) -> None:
+    (eight_cpus / "cpu.max").write_text(text + "\n")
+    assert threads.usable_cpus() == expected
+
+
+@pytest.mark.parametrize(("granted", "expected"), [("300000", 3), ("-1", 8)])
+def test_the_quota_of_an_old_container(eight_cpus: Path, granted: str, expected: int) -> None:
+    (eight_cpus / "cpu.cfs_quota_us").write_text(granted)
+    (eight_cpus / "cpu.cfs_period_us").write_text("100000")
+    assert threads.usable_cpus() == expected
+
+
+@pytest.mark.parametrize(("told", "expected"), [("3", 3), ("", 8), ("0", 8), ("many", 8)])
+def test_omp_num_threads_goes_before(
+    eight_cpus: Path, monkeypatch: pytest.MonkeyPatch, told: str, expected: int
+) -> None:
+    set_to: dict[str, int] = {}
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: set_to.update(torch=count))
+    monkeypatch.setattr(cv2, "setNumThreads", lambda count: set_to.update(cv2=count))
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    assert threads.configure_threads() == expected
+    assert set_to == {"torch": expected, "cv2": expected}
+
+
+@pytest.mark.parametrize(("leave", "expected"), [(0, 8), (1, 7), (20, 1)])
+def test_processors_are_left_to_others_while_there_are_more(
+    eight_cpus: Path, monkeypatch: pytest.MonkeyPatch, leave: int, expected: int
+) -> None:
+    set_to: dict[str, int] = {}
+    monkeypatch.setattr(torch, "set_num_threads", lambda count: set_to.update(torch=count))
+    monkeypatch.setattr(cv2, "setNumThreads", lambda count: set_to.update(cv2=count))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert threads.configure_threads(leave=leave) == expected
+    assert set_to == {"torch": expected, "cv2": expected}
+
+
+def test_threads_that_wait_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    threads.wait_without_spinning()
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    threads.wait_without_spinning()
+    assert os.environ["OMP_WAIT_POLICY"] == "passive"

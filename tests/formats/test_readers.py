@@ -1,0 +1,522 @@
+"""Masks come back as they were written; files of other tools are read; damaged ones are refused with a reason."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
+
+from covos.core.errors import AnnotationError
+from covos.core.types import Frame, FrameResult, SourceInfo
+from covos.formats.reading import MasksRead
+from covos.formats.table import make_writer
+from covos.masks import decode, encode, write_label_map
+from covos.masks.object_ids import looks_interpolated
+from covos.runs.folder import OutputFolder
+from covos.runs.reading import read_masks
+
+Labels = NDArray[np.uint8]
+FILES = {
+    "palette": "masks",
+    "coco": "coco.json",
+    "ytvis": "ytvis.json",
+    "cvat": "cvat.xml",
+    "labelstudio": "labelstudio.json",
+}
+BASE = Fraction(1, 30_000)
+
+
+def write(name: str, folder: Path, maps: Sequence[Labels], *, first: int = 0) -> Path:
+    height, width = maps[0].shape
+    info = SourceInfo(
+        path="clip.mp4",
+        kind="video",
+        height=height,
+        width=width,
+        frame_count=len(maps),
+        frame_rate=Fraction(30_000, 1001),
+        duration=None,
+        time_base=BASE,
+    )
+    writer = make_writer(name, OutputFolder(folder), info=info, source_path=Path("clip.mp4"))
+    for index, labels in enumerate(maps, start=first):
+        image = np.zeros((*labels.shape, 3), np.uint8)
+        frame = Frame(index=index, stem=f"{index:05d}", image=image, pts=1001 * index, time_base=BASE)
+        result = FrameResult(frame=frame, probability=(labels > 0).astype(np.float32), labels=labels, confidence=0.5)
+        writer.write(result)
+    writer.close()
+    return folder / FILES[name]
+
+
+def maps_of(read: MasksRead) -> list[Labels]:
+    maps = []
+    for frame in read.frames:
+        labels = np.zeros(frame.size, np.uint8)
+        for identity, rle in frame.objects.items():
+            mask = decode(rle)
+            assert not labels[mask].any()
+            labels[mask] = identity
+        maps.append(labels)
+    return maps
+
+
+def hard_cases() -> list[Labels]:
+    maps = [np.zeros((24, 33), np.uint8) for _ in range(5)]
+    maps[1][3:20, 5:25], maps[1][8:12, 10:14] = 1, 0
+    maps[1][9, 11] = 7
+    maps[2][0, 0] = maps[2][-1, -1] = 254
+    maps[4][:] = 2
+    return maps
+
+
+def reason(path: Path) -> str:
+    with pytest.raises(AnnotationError) as caught:
+        read_masks(path)
+    assert str(path) in caught.value.what
+    assert caught.value.fix
+    return caught.value.why
+
+
+def read_or_refused(path: Path) -> bool:
+    """Whether a file that may be damaged is read; anything but an error of ours goes through."""
+    try:
+        read_masks(path)
+    except AnnotationError:
+        return False
+    return True
+
+
+class TestRoundTrips:
+    @pytest.mark.parametrize("name", FILES)
+    def test_masks_names_and_times(self, tmp_path: Path, name: str) -> None:
+        read = read_masks(write(name, tmp_path, hard_cases()))
+        assert read.format == name
+        np.testing.assert_array_equal(maps_of(read), hard_cases())
+        assert [frame.index for frame in read.frames] == list(range(5))
+        assert [frame.stem for frame in read.frames] == (
+            [None] * 5 if name == "cvat" else [f"{index:05d}" for index in range(5)]
+        )
+        if name in {"coco", "ytvis"}:
+            assert read.time_base == BASE
+            assert [frame.pts for frame in read.frames] == [1001 * index for index in range(5)]
+        else:
+            assert read.time_base is None
+
+    @pytest.mark.parametrize("name", FILES)
+    @given(
+        maps=st.tuples(st.integers(1, 9), st.integers(1, 9)).flatmap(
+            lambda size: st.lists(
+                hnp.arrays(np.uint8, size, elements=st.sampled_from([0, 0, 0, 1, 2, 254]), fill=st.just(0)),
+                min_size=1,
+                max_size=4,
+            )
+        )
+    )
+    @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_any_masks(self, tmp_path_factory: pytest.TempPathFactory, name: str, maps: list[Labels]) -> None:
+        if name == "palette" and any(looks_interpolated(labels) for labels in maps):
+            return  # refused, because noise may look so
+        read = read_masks(write(name, tmp_path_factory.mktemp("any"), maps))
+        np.testing.assert_array_equal(maps_of(read), maps)
+
+    @pytest.mark.parametrize("name", ["coco", "ytvis", "cvat", "labelstudio"])
+    def test_a_part_of_a_clip_keeps_its_numbers(self, tmp_path: Path, name: str) -> None:
+        read = read_masks(write(name, tmp_path, hard_cases(), first=40))
+        found = {frame.index: frame for frame in read.frames}
+        assert set(found) >= set(range(40, 45))
+        assert all(not found[index].objects for index in found if index < 40)
+        assert decode(found[44].objects[2]).all()
+
+
+class TestPictures:
+    def test_black_and_white_is_one_object(self, tmp_path: Path) -> None:
+        for name, value in (("b10.png", 255), ("b2.png", 0)):
+            cv2.imwrite(str(tmp_path / name), np.full((8, 9), value, np.uint8))
+        (tmp_path / ".b3.png").write_text("hidden")
+        read = read_masks(tmp_path)
+        assert read.format == "binary"
+        assert [frame.stem for frame in read.frames] == ["b2", "b10"]
+        assert [sorted(frame.objects) for frame in read.frames] == [[], [1]]
+
+    def test_void_is_background(self, tmp_path: Path) -> None:
+        labels = np.zeros((20, 20), np.uint8)
+        labels[3:9, 3:9], labels[12:18, 12:18] = 5, 255
+        write_label_map(tmp_path / "0.png", labels)
+        read = read_masks(tmp_path)
+        assert read.format == "palette"
+        assert [sorted(frame.objects) for frame in read.frames] == [[5]]
+
+    def test_a_folder_for_each_object(self, tmp_path: Path) -> None:
+        for identity, stems in ((1, "ab"), (12, "bc")):
+            (tmp_path / str(identity)).mkdir()
+            for stem in stems:
+                mask = np.zeros((9, 9), np.uint8)
+                mask[identity % 5] = 255
+                cv2.imwrite(str(tmp_path / str(identity) / f"{stem}.png"), mask)
+        (tmp_path / "notes").mkdir()
+        read = read_masks(tmp_path)
+        assert [frame.stem for frame in read.frames] == ["a", "b", "c"]
+        assert [frame.index for frame in read.frames] == [0, 1, 2]
+        assert [sorted(frame.objects) for frame in read.frames] == [[1], [1, 12], [12]]
+        assert read.frames[1].objects[12].bbox == (0, 2, 9, 1)
+
+    def test_sizes_must_agree(self, tmp_path: Path) -> None:
+        write_label_map(tmp_path / "0.png", np.zeros((8, 9), np.uint8))
+        write_label_map(tmp_path / "1.png", np.zeros((9, 8), np.uint8))
+        assert reason(tmp_path) == "frame 1 is 8x9, frame 0 9x8"
+
+    def test_a_torn_mask_is_named(self, tmp_path: Path) -> None:
+        write_label_map(tmp_path / "0.png", np.ones((8, 9), np.uint8))
+        (tmp_path / "0.png").write_bytes((tmp_path / "0.png").read_bytes()[:50])
+        with pytest.raises(AnnotationError, match=r"0\.png"):
+            read_masks(tmp_path)
+
+
+def archive(path: Path, **arrays: NDArray[np.generic]) -> Path:
+    np.savez_compressed(path, **arrays)
+    return path
+
+
+class TestNpz:
+    def test_masks_times_and_names(self, tmp_path: Path) -> None:
+        maps = np.stack(hard_cases())
+        path = archive(
+            tmp_path / "m.npz", masks=maps, times=np.arange(5) * 0.04, stems=np.array(list("abcde")), ids=np.arange(3)
+        )
+        read = read_masks(path)
+        np.testing.assert_array_equal(maps_of(read), maps)
+        assert [frame.stem for frame in read.frames] == list("abcde")
+        assert read.time_base is not None
+        assert [float(frame.pts * read.time_base) for frame in read.frames if frame.pts is not None] == [
+            0.0, 0.04, 0.08, 0.12, 0.16,
+        ]  # fmt: skip
+
+    def test_masks_alone(self, tmp_path: Path) -> None:
+        read = read_masks(archive(tmp_path / "m.npz", masks=np.stack(hard_cases()) > 0))
+        np.testing.assert_array_equal(maps_of(read), np.stack(hard_cases()) > 0)
+        assert read.time_base is None
+        assert read.frames[0].stem is None
+
+    @pytest.mark.parametrize(
+        ("arrays", "why"),
+        [
+            ({"labels": np.zeros((1, 2, 2), np.uint8)}, "no array 'masks'"),
+            ({"masks": np.zeros((2, 2), np.uint8)}, "(2, 2) uint8"),
+            ({"masks": np.zeros((1, 2, 2), np.int64)}, "int64"),
+            ({"masks": np.zeros((1, 2, 2), object)}, "object"),
+            ({"masks": np.zeros((0, 2, 2), np.uint8)}, "no frames"),
+            ({"masks": np.zeros((1, 0, 2), np.uint8)}, "2x0 pixels"),
+            ({"masks": np.zeros((2, 2, 2), np.uint8), "times": np.zeros(1)}, "1 times for 2 masks"),
+            ({"masks": np.zeros((1, 2, 2), np.uint8), "times": np.array([np.nan])}, "not all numbers"),
+            ({"masks": np.zeros((1, 2, 2), np.uint8), "stems": np.zeros(1)}, "its stems"),
+        ],
+    )
+    def test_other_arrays_are_refused(self, tmp_path: Path, arrays, why: str) -> None:
+        assert why in reason(archive(tmp_path / "m.npz", **arrays))
+
+    def test_damage_is_refused(self, tmp_path: Path) -> None:
+        whole = archive(tmp_path / "m.npz", masks=np.random.default_rng(0).integers(0, 3, (4, 50, 50), np.uint8))
+        content = whole.read_bytes()
+        for number in range(60):
+            torn = bytearray(content)
+            place = 4 + number * (len(content) - 8) // 60  # not its first bytes, which say that it is an archive
+            torn[place] ^= 0xFF
+            (tmp_path / f"{number}.npz").write_bytes(torn)
+            read_or_refused(tmp_path / f"{number}.npz")
+        (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
+        assert reason(tmp_path / "cut.npz")
+
+    def test_a_bomb_is_refused_before_it_is_unpacked(self, tmp_path: Path) -> None:
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(
+            header, {"descr": "|u1", "fortran_order": False, "shape": (1, 1 << 20, 1 << 20)}
+        )
+        with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as bomb:
+            bomb.writestr("masks.npy", header.getvalue() + bytes(100))
+        assert "1048576x1048576" in reason(tmp_path / "bomb.npz")
+
+
+def coco_file(path: Path, change: Callable[[dict], object] = lambda _: None) -> Path:
+    """As another tool might write it: no times, no frame numbers, two objects."""
+    square = np.zeros((6, 8), bool)
+    square[1:3, 1:4] = True
+    content = {
+        "images": [{"id": number, "file_name": f"a/{number}.png", "height": 6, "width": 8} for number in (12, 5)],
+        "annotations": [
+            {"id": 1, "image_id": 5, "category_id": 3, "segmentation": encode(square).to_coco()},
+            {"id": 2, "image_id": 12, "category_id": 4, "segmentation": encode(square[::-1].copy()).to_coco()},
+            {"id": 3, "image_id": 5, "category_id": 3, "segmentation": {"size": [6, 8], "counts": [46, 2]}},
+        ],
+        "categories": [{"id": 3, "name": "cat"}, {"id": 4, "name": "dog"}],
+    }
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+class TestCoco:
+    def test_without_tracks_a_category_is_an_object(self, tmp_path: Path) -> None:
+        read = read_masks(coco_file(tmp_path / "c.json"))
+        assert [frame.stem for frame in read.frames] == ["12", "5"]
+        assert [frame.index for frame in read.frames] == [0, 1]
+        assert [sorted(frame.objects) for frame in read.frames] == [[1], [2]]
+        assert read.frames[1].objects[2].area == 8
+
+    def test_tracks_in_attributes(self, tmp_path: Path) -> None:
+        def change(content: dict) -> None:
+            for row, track in zip(content["annotations"], (9, 300, 300), strict=True):
+                row["attributes"] = {"track_id": track}
+
+        read = read_masks(coco_file(tmp_path / "c.json", change))
+        assert [sorted(frame.objects) for frame in read.frames] == [[1], [1, 9]]
+
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            (lambda c: c.pop("images"), "the file has no proper 'images'"),
+            (lambda c: c.update(images=[]), "belongs to image 5"),
+            (lambda c: c.update(images=[], annotations=[]), "no frames"),
+            (lambda c: c["images"][0].pop("height"), "image 12 has no proper 'height'"),
+            (lambda c: c["images"][0].update(id=5), "the same id"),
+            (lambda c: c["images"][0].update(height=-6), "8x-6 pixels"),
+            (lambda c: c["images"][0].update(video_id=2), "several videos"),
+            (lambda c: c["images"][0].update(width=9), "frame 0 is 8x6"),
+            (lambda c: c["annotations"][0].update(image_id=7), "annotation 1 belongs to image 7"),
+            (lambda c: c["annotations"][0].update(segmentation=[[1, 1, 2, 2, 3, 1]]), "annotation 1 has polygons"),
+            (lambda c: c["annotations"][0]["segmentation"].update(counts="11"), "do not add up"),
+            (lambda c: c["annotations"][0]["segmentation"].update(size=[1 << 20, 1 << 20]), "1048576x1048576"),
+            (lambda c: c["annotations"].append(7), "annotation 7 has no proper 'image_id'"),
+            (
+                lambda c: c["annotations"].extend({**c["annotations"][0], "track_id": -n} for n in range(300)),
+                "a label map holds 254",
+            ),
+        ],
+    )
+    def test_damage_is_refused(self, tmp_path: Path, change, why: str) -> None:
+        assert why in reason(coco_file(tmp_path / "c.json", change))
+
+    def test_names_cannot_lead_elsewhere(self, tmp_path: Path) -> None:
+        for name in ("..\\..\\evil.png", "..", "5.png"):
+            path = coco_file(tmp_path / "c.json", lambda c, name=name: c["images"][0].update(file_name=name))
+            assert [frame.stem for frame in read_masks(path).frames] == [None, None], name
+
+    def test_no_json(self, tmp_path: Path) -> None:
+        for text, why in (
+            ("{", "not whole JSON"),
+            ("[" * 100_000, "not whole JSON"),
+            ("[]", "size"),
+            ("hello", "no COCO"),
+        ):
+            (tmp_path / "c.json").write_text(text)
+            assert why in reason(tmp_path / "c.json")
+        assert reason(tmp_path / "none.json") == "there is no such file"
+        (tmp_path / "empty").mkdir()
+        assert "neither a report" in reason(tmp_path / "empty")
+
+
+def ytvis_file(path: Path, change: Callable[[dict], object]) -> Path:
+    content = json.loads(write("ytvis", path, hard_cases()).read_text())
+    change(content)
+    (path / "changed.json").write_text(json.dumps(content))
+    return path / "changed.json"
+
+
+class TestYtvis:
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            (lambda c: c["videos"].append(c["videos"][0]), "2 videos"),
+            (lambda c: c["annotations"][0].update(video_id=3), "video 3"),
+            (lambda c: c["annotations"][0]["segmentations"].pop(), "4 masks for 5 frames"),
+            (lambda c: c["annotations"][0]["segmentations"].__setitem__(0, "x"), "annotation 1, frame 0"),
+            (lambda c: c["videos"][0].update(frame_indices=[0, 0, 1, 2, 3]), "the same number"),
+        ],
+    )
+    def test_damage_is_refused(self, tmp_path: Path, change, why: str) -> None:
+        assert why in reason(ytvis_file(tmp_path, change))
+
+    def test_files_of_others_have_no_times(self, tmp_path: Path) -> None:
+        def change(content: dict) -> None:
+            del content["info"], content["videos"][0]["pts"], content["videos"][0]["frame_indices"]
+
+        read = read_masks(ytvis_file(tmp_path, change))
+        np.testing.assert_array_equal(maps_of(read), hard_cases())
+        assert [frame.index for frame in read.frames] == list(range(5))
+        assert read.time_base is None
+
+
+HEAD = """<annotations><version>1.1</version><meta><{job}><size>4</size><original_size><width>6</width>
+<height>5</height></original_size></{job}></meta>"""
+MASK = '<mask frame="{frame}" outside="{outside}" rle="{rle}" left="1" top="1" width="3" height="2">{inner}</mask>'
+
+
+def cvat_file(path: Path, body: str, *, head: str = HEAD, job: str = "task") -> Path:
+    path.write_text(head.format(job=job) + body + "</annotations>")
+    return path
+
+
+def mask(frame: int, *, rle: str = "0, 2, 4", outside: int = 0, inner: str = "") -> str:
+    return MASK.format(frame=frame, rle=rle, outside=outside, inner=inner)
+
+
+class TestCvat:
+    @pytest.mark.parametrize("job", ["task", "job"])
+    def test_a_label_is_an_object(self, tmp_path: Path, job: str) -> None:
+        """As CVAT exports masks: a track each, which ends outside in the next frame."""
+        body = "".join(
+            f'<track id="{number}" label="{label}">{mask(frame)}{mask(frame + 1, outside=1)}</track>'
+            for number, (label, frame) in enumerate([("dog", 0), ("cat", 1), ("dog", 2)])
+        )
+        read = read_masks(cvat_file(tmp_path / "a.xml", body, job=job))
+        assert [sorted(frame.objects) for frame in read.frames] == [[1], [2], [1], []]
+        expected = np.zeros((5, 6), bool)
+        expected[1, 1:3] = True
+        np.testing.assert_array_equal(decode(read.frames[0].objects[1]), expected)
+
+    def test_groups_and_long_tracks(self, tmp_path: Path) -> None:
+        body = (
+            f'<track id="0" label="dog" group_id="3">{mask(0)}</track>'
+            f'<track id="1" label="dog" group_id="3">{mask(1)}</track>'
+            f'<track id="2" label="dog">{mask(0, rle="5,1")}{mask(1, rle="5,1")}</track>'
+        )
+        read = read_masks(cvat_file(tmp_path / "a.xml", body))
+        assert [sorted(frame.objects) for frame in read.frames] == [[1, 2], [1, 2], [], []]
+
+    def test_two_masks_of_one_object_are_joined(self, tmp_path: Path) -> None:
+        inner = '<attribute name="colour">red</attribute><attribute name="track_id"> 9 </attribute>'
+        body = "".join(f"<track>{mask(7, rle=rle, inner=inner)}</track>" for rle in ("0,1", "5,1,0"))
+        (*_, last) = read_masks(cvat_file(tmp_path / "a.xml", body)).frames
+        assert (last.index, sorted(last.objects), last.objects[9].area) == (7, [9], 2)
+
+    @pytest.mark.parametrize(
+        ("body", "why"),
+        [
+            ("<track>" + mask(0, rle="0,7") + "</track>", "more pixels than its box"),
+            ("<track>" + mask(0, rle="a") + "</track>", "'a' stands where rle"),
+            ("<track>" + mask(0).replace('left="1"', 'left="4"') + "</track>", "reaches out"),
+            ("<track>" + mask(0).replace('left="1"', 'left="-1"') + "</track>", "'-1' stands where left"),
+            ("<track>" + mask(0).replace('frame="0"', "") + "</track>", "'' stands where frame"),
+            ('<track><polygon frame="2" points="1,1"/></track>', "a polygon in frame 2"),
+            ('<image id="0"/>', "CVAT for images"),
+            ("<track>", "not whole XML"),
+            ("<meta><task><size>3</size></task></meta>", "several tasks"),
+        ],
+    )
+    def test_damage_is_refused(self, tmp_path: Path, body: str, why: str) -> None:
+        assert why in reason(cvat_file(tmp_path / "a.xml", body))
+
+    def test_other_xml_is_refused(self, tmp_path: Path) -> None:
+        path = tmp_path / "a.xml"
+        path.write_text("<html></html>")
+        assert "'html'" in reason(path)
+        assert "original_size" in reason(cvat_file(path, f"<track>{mask(0)}</track>", head="<annotations>"))
+        path.write_text('<!DOCTYPE x [<!ENTITY a "aaaa">]><annotations>&a;</annotations>')
+        assert "document type" in reason(path)
+
+
+def studio_file(path: Path, change: Callable[[list], object]) -> Path:
+    content = json.loads(write("labelstudio", path, hard_cases()).read_text())
+    change(content)
+    (path / "changed.json").write_text(json.dumps(content))
+    return path / "changed.json"
+
+
+class TestLabelStudio:
+    def test_an_export_of_people_s_work(self, tmp_path: Path) -> None:
+        """Uploaded names, labels of words, annotations above predictions, cancelled ones not, in another order."""
+
+        def change(tasks: list) -> None:
+            for number, task in enumerate(tasks):
+                task["data"] = {"image": f"/data/upload/1/0a1b2c3d-shot{number + 8}.jpg?x=1"}
+                for region in task["predictions"][0]["result"]:
+                    region["value"]["brushlabels"] = ["cat"]
+            tasks[1]["annotations"] = [
+                {"result": []},
+                {"was_cancelled": True, "result": tasks[1]["predictions"][0]["result"]},
+            ]
+            tasks.reverse()
+
+        read = read_masks(studio_file(tmp_path, change))
+        assert [frame.stem for frame in read.frames] == [f"shot{number}" for number in range(8, 13)]
+        assert [sorted(frame.objects) for frame in read.frames] == [[], [], [1], [], [1]]
+
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            (lambda t: t[1].pop("data"), "task 1 has no proper 'data'"),
+            (lambda t: t[1]["data"].pop("image"), "task 1 has no proper 'image'"),
+            (lambda t: t[1]["predictions"][0]["result"][0].update(image_rotation=90), "rotated by 90"),
+            (lambda t: t[1]["predictions"][0]["result"][0]["value"].update(rle=[1, 2]), "ends early"),
+            (lambda t: t[1]["predictions"][0]["result"][0].update(original_width=34), "a picture of 34x24 has 3264"),
+            (
+                lambda t: t[1]["predictions"][0]["result"].append({"type": "polygonlabels", "value": {"points": []}}),
+                "'polygonlabels'",
+            ),
+            (lambda t: t[1]["data"].update(frame=0), "the same number"),
+        ],
+    )
+    def test_damage_is_refused(self, tmp_path: Path, change, why: str) -> None:
+        assert why in reason(studio_file(tmp_path, change))
+
+    def test_choices_are_no_masks(self, tmp_path: Path) -> None:
+        path = studio_file(
+            tmp_path,
+            lambda t: t[0]["predictions"][0]["result"].append({"type": "choices", "value": {"choices": ["a"]}}),
+        )
+        np.testing.assert_array_equal(maps_of(read_masks(path)), hard_cases())
+
+
+@pytest.mark.parametrize("name", ["coco", "ytvis", "labelstudio", "cvat"])
+def test_any_damage_is_refused_or_read(tmp_path: Path, name: str) -> None:
+    """Bytes changed, and whole values exchanged: an error of ours, never another."""
+    content = write(name, tmp_path / "whole", hard_cases()).read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for number in range(200):
+        torn = bytearray(content)
+        for place in rng.integers(0, len(content), 1 + number % 3):
+            torn[place] = rng.choice(list(b'0-9,"{}[]<>/=ae \x00\xff'))
+        path = tmp_path / f"{number}{FILES[name][-5:]}"
+        path.write_bytes(torn)
+        refused += not read_or_refused(path)
+    assert refused > 20
+
+
+@pytest.mark.parametrize("name", ["coco", "ytvis", "labelstudio"])
+def test_any_json_is_refused_or_read(tmp_path: Path, name: str) -> None:
+    content = json.loads(write(name, tmp_path / "whole", hard_cases()).read_text())
+    for number, (path, value) in enumerate(_exchanged(content)):
+        assert path
+        file = tmp_path / f"{number}.json"
+        file.write_text(json.dumps(value))
+        read_or_refused(file)
+
+
+def _exchanged(content: object) -> list[tuple[str, object]]:
+    """The content with each of its values, one at a time, replaced by ones of other types."""
+    made = []
+
+    def places(value: object, path: tuple) -> list[tuple]:
+        inner = value.items() if isinstance(value, dict) else enumerate(value[:3]) if isinstance(value, list) else ()
+        return [path, *(found for key, each in inner for found in places(each, (*path, key)))]
+
+    for path in places(content, ())[1:]:
+        for other in (None, -1, "x", [], {}, 1.5, True, [None]):
+            copy = json.loads(json.dumps(content))
+            parent = copy
+            for key in path[:-1]:
+                parent = parent[key]
+            parent[path[-1]] = other
+            made.append((str(path), copy))
+    return made

@@ -1,0 +1,193 @@
+"""Records come back as they were; a journal that was torn anywhere goes on from its last whole batch."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covos.core.errors import EnvironmentProblem, InputError, SourceError
+from covos.core.types import Frame, FrameResult
+from covos.runs.journal import Bits, FrameRecord, Journal
+
+COUNT = 7
+
+
+def soft(result: FrameResult) -> FrameResult:
+    """The result with a probability of many values."""
+    values = np.random.default_rng(result.frame.index).random(result.labels.shape, np.float32)
+    return FrameResult(frame=result.frame, probability=values, labels=result.labels, confidence=result.confidence)
+
+
+def record(result, index: int, *, bits: Bits = 8, **changes: object) -> FrameRecord:
+    return FrameRecord.of(soft(result(index, **changes)), seconds=0.25, bits=bits)
+
+
+def fill(path: Path, result, *, batch: int = 1, until: int = COUNT) -> list[FrameResult]:
+    """Write the rest of a journal; give what all its frames become."""
+    with Journal(path, batch=batch) as journal:
+        replayed = [each.restore(result(each.index).frame) for each in journal.replay()]
+        made = [record(result, index) for index in range(journal.resumed, until)]
+        for each in made:
+            journal.append(each)
+        assert journal.count == until
+    return [*replayed, *(each.restore(result(each.index).frame) for each in made)]
+
+
+def assert_equal(one: FrameResult, other: FrameResult) -> None:
+    np.testing.assert_array_equal(one.labels, other.labels)
+    np.testing.assert_array_equal(one.probability, other.probability)
+    assert (one.confidence, one.frame.index) == (other.confidence, other.frame.index)
+    assert one.probability.dtype == np.float32
+    assert one.labels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("ids", [(), (1,), (1, 200), (3, 7, 254)])
+@pytest.mark.parametrize("bits", [0, 8, 16])
+def test_a_record_read_back_restores_the_same(result, ids: tuple[int, ...], bits: Bits) -> None:
+    kept = record(result, 3, ids=ids, bits=bits)
+    line = kept.to_json()
+    assert "\n" not in line
+    read = FrameRecord.from_json(line)
+    frame = result(3).frame
+    assert_equal(kept.restore(frame), read.restore(frame))
+    assert read.seconds == 0.25
+    original = soft(result(3, ids=ids))
+    np.testing.assert_array_equal(read.labels, original.labels)
+    if bits:
+        assert np.abs(read.restore(frame).probability - original.probability).max() <= 0.5 / (2**bits - 1) + 1e-6
+        np.testing.assert_array_equal(read.restore(frame).probability > 0.5, original.probability > 0.5)
+    else:
+        np.testing.assert_array_equal(read.restore(frame).probability, original.labels > 0)
+
+
+def test_probabilities_of_nought_and_one_are_exact(result) -> None:
+    hard = result(0)
+    np.testing.assert_array_equal(
+        FrameRecord.of(hard, seconds=0, bits=8).restore(hard.frame).probability, hard.probability
+    )
+
+
+@pytest.mark.parametrize("stem", ["日本 😀", 'quo"te\nline', os.fsdecode(b"caf\xe9")])
+def test_any_name(tmp_path: Path, result, stem: str) -> None:
+    with Journal(tmp_path / "j", batch=1) as journal:
+        journal.append(record(result, 0, stem=stem, confidence=math.nan))
+    with Journal(tmp_path / "j", batch=1) as journal:
+        (read,) = journal.replay()
+    assert read.stem == stem
+    assert math.isnan(read.confidence)
+
+
+def test_another_frame_is_refused(result) -> None:
+    kept = record(result, 3)
+    frame = result(3).frame
+    others = [result(4).frame, result(3, stem="x").frame, result(3, pts=9).frame, result(3, size=(49, 64)).frame]
+    assert kept.restore(frame).frame is frame
+    for other in others:
+        assert isinstance(other, Frame)
+        with pytest.raises(SourceError, match="no longer what it was"):
+            kept.restore(other)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"size": [1, 1], "objects": {"1": "x"}, "index": 0}'])
+def test_what_is_no_record(text: str) -> None:
+    with pytest.raises(InputError, match="record"):
+        FrameRecord.from_json(text)
+
+
+def test_each_line_is_json_and_says_which_frame(tmp_path: Path, result) -> None:
+    fill(tmp_path / "j", result)
+    lines = (tmp_path / "j").read_bytes().splitlines()
+    assert [json.loads(line)["index"] for line in lines] == list(range(COUNT))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_cut_at_any_byte_it_goes_on_from_the_last_whole_batch(tmp_path: Path, result, batch: int) -> None:
+    whole = fill(tmp_path / "whole", result)
+    content = (tmp_path / "whole").read_bytes()
+    ends = [0]
+    while ends[-1] < len(content):
+        ends.append(content.index(b"\n", ends[-1]) + 1)
+    near = {min(max(0, end + step), len(content)) for end in ends for step in (-40, -2, -1, 0, 1, 40)}
+    for cut in sorted(near):
+        path = tmp_path / f"cut{cut}"
+        path.write_bytes(content[:cut])
+        safe = sum(end <= cut for end in ends[1:])
+        with Journal(path, batch=batch) as journal:
+            assert journal.resumed == journal.count == safe // batch * batch
+        assert path.read_bytes() == content[: ends[safe // batch * batch]]
+        for one, other in zip(fill(path, result, batch=batch), whole, strict=True):
+            assert_equal(one, other)
+        assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("at", [0, 30, 500, 2000])
+def test_a_changed_byte_ends_what_is_safe(tmp_path: Path, result, at: int) -> None:
+    fill(tmp_path / "j", result)
+    content = bytearray((tmp_path / "j").read_bytes())
+    content[at] ^= 4
+    (tmp_path / "j").write_bytes(content)
+    with Journal(tmp_path / "j", batch=1) as journal:
+        assert journal.resumed == content[:at].count(b"\n")
+
+
+def test_zeros_and_repeated_lines_after_a_power_cut_are_cut_off(tmp_path: Path, result) -> None:
+    fill(tmp_path / "j", result, until=2)
+    content = (tmp_path / "j").read_bytes()
+    for rubbish in (bytes(4096), b"\n", content):
+        (tmp_path / "j").write_bytes(content + rubbish)
+        with Journal(tmp_path / "j", batch=1) as journal:
+            assert journal.resumed == 2
+        assert (tmp_path / "j").read_bytes() == content
+
+
+def test_the_times_of_the_earlier_run_are_kept(tmp_path: Path, result) -> None:
+    fill(tmp_path / "j", result, until=2)
+    with Journal(tmp_path / "j", batch=1) as journal:
+        assert [each.seconds for each in journal.replay()] == [0.25, 0.25]
+        assert journal.seconds(1) == 0.25
+
+
+def test_frames_come_in_order(tmp_path: Path, result) -> None:
+    with Journal(tmp_path / "j", batch=1) as journal, pytest.raises(ValueError, match="cannot follow"):
+        journal.append(record(result, 1))
+
+
+_LIMITED = """
+import resource, sys
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+from covos.core.errors import EnvironmentProblem
+from covos.runs.journal import FrameRecord, Journal
+journal = Journal(Path(sys.argv[1]), batch=1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+labels = np.zeros((48, 64), np.uint8)
+try:
+    for index in range(20):
+        journal.append(FrameRecord(index=index, stem=f"{index:05d}", pts=index, status="ok", confidence=1.0,
+                                   seconds=0.0, labels=labels, matte=None))
+except EnvironmentProblem as error:
+    print(journal.count, error)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits")
+@pytest.mark.parametrize("limit", [0, 100, 1000, 2000])
+def test_a_full_disk_leaves_whole_records_only(tmp_path: Path, limit: int) -> None:
+    path = tmp_path / "j"
+    command = [sys.executable, "-c", _LIMITED, str(path), str(limit)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == EnvironmentProblem.exit_code, done.stderr
+    assert "could not be written" in done.stdout
+    content = path.read_bytes()
+    assert content.endswith(b"\n") or not content
+    assert len(content) <= limit
+    with Journal(path, batch=1) as journal:
+        assert journal.count == content.count(b"\n") == int(done.stdout.split()[0])
+    assert path.read_bytes() == content

@@ -1,0 +1,175 @@
+"""Flags of frames that stand out; none of frames that do not; what is shown is bounded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from covos.core.types import Frame, FrameResult
+from covos.runs.page import html_report
+from covos.runs.quality import APART, KINDS, MOST_SHOWN, SPAN, Watch, find_flags, suspicion
+from covos.runs.report import frame_row
+from covos.runs.schema import FrameRow
+
+SIZE = 60, 100
+Box = tuple[int, int, int, int]
+Clip = Sequence[tuple[dict[int, Box], float]]
+
+
+def results(result: Callable[..., FrameResult], clip: Clip) -> list[FrameResult]:
+    """Frames with these boxes (left, top, width, height) of each object, and this confidence."""
+    made = []
+    for index, (boxes, confidence) in enumerate(clip):
+        labels = np.zeros(SIZE, np.uint8)
+        for identity, (left, top, width, height) in boxes.items():
+            labels[top : top + height, left : left + width] = identity
+        frame: Frame = result(index, size=SIZE).frame
+        made.append(FrameResult(frame=frame, probability=labels > 0, labels=labels, confidence=confidence))
+    return made
+
+
+def rows_of(made: Sequence[FrameResult]) -> list[FrameRow]:
+    before = [None, *(each.labels for each in made)]
+    return [frame_row(each, seconds=0, before=last) for each, last in zip(made, before, strict=False)]
+
+
+def flagged(result, clip: Clip) -> list[list[str]]:
+    rows = rows_of(results(result, clip))
+    return [[flag.kind for flag in find_flags(rows, at, size=SIZE)] for at in range(len(rows))]
+
+
+def steady(count: int = 9) -> list[tuple[dict[int, Box], float]]:
+    return [({1: (20 + 2 * index, 20, 20, 20)}, 0.95) for index in range(count)]
+
+
+def changed(at: int, boxes: dict[int, Box], confidence: float = 0.95, count: int = 9) -> Clip:
+    clip = steady(count)
+    clip[at] = boxes, confidence
+    return clip
+
+
+def test_what_moves_steadily_has_no_flag(result) -> None:
+    assert flagged(result, steady(20)) == [[]] * 20
+
+
+def test_each_kind(result) -> None:
+    assert flagged(result, changed(4, {1: (28, 20, 20, 20)}, 0.5))[4] == ["uncertain"]
+    assert flagged(result, changed(4, {1: (28, 20, 20, 20)}, float("nan")))[4] == ["uncertain"]
+    assert flagged(result, changed(4, {1: (26, 18, 25, 25)}))[4] == ["area jump"]
+    assert "area jump" in flagged(result, changed(4, {1: (28, 20, 12, 20)}))[4]
+    assert flagged(result, changed(4, {1: (28, 35, 20, 20)}))[4] == ["position jump", "flicker"]
+    assert flagged(result, changed(4, {1: (28, 40, 20, 20)}))[4] == ["position jump", "flicker", "border"]
+    assert flagged(result, changed(4, {}))[4] == ["empty", "lost"]
+    assert flagged(result, changed(0, {}))[0] == ["empty"]
+    assert flagged(result, changed(8, {1: (80, 20, 20, 20)}))[8][-1] == "border"
+    assert set(KINDS) >= {"uncertain", "area jump", "position jump", "flicker", "lost", "empty", "border"}
+
+
+def test_a_lost_object_is_flagged_until_it_is_forgotten(result) -> None:
+    two = [({1: (20, 20, 20, 20), 2: (60, 20, 20, 20)}, 0.95)] * 3
+    kinds = flagged(result, [*two, *[({1: (20, 20, 20, 20)}, 0.95)] * 9])
+    assert kinds == [[]] * 3 + [["lost"]] * SPAN + [[]] * (9 - SPAN)
+
+
+def test_a_change_that_lasts_is_flagged_at_most_around_its_start(result) -> None:
+    small, large = {1: (20, 20, 10, 10)}, {1: (20, 20, 20, 20)}
+    kinds = flagged(result, [*[(small, 0.95)] * 10, *[(large, 0.95)] * 10])
+    assert all(kinds[at] == [] for at in range(20) if abs(at - 9.5) > SPAN + 0.5)
+
+
+def test_more_is_more_suspicious(result) -> None:
+    def worth(clip: Clip) -> float:
+        return suspicion(find_flags(rows_of(results(result, clip)), 4, size=SIZE))
+
+    place = {1: (28, 20, 20, 20)}
+    assert worth(steady()) == 0
+    assert worth(changed(4, {1: (28, 0, 20, 60)}, 0.95)) > 0
+    assert 0 < worth(changed(4, place, 0.8)) < worth(changed(4, place, 0.3)) < worth(changed(4, {1: (0, 0, 4, 4)}, 0.3))
+    assert worth(changed(4, {1: (0, 0, 4, 4)}, 0.0)) <= 1
+
+
+def test_a_single_frame_and_two(result) -> None:
+    for count in (1, 2):
+        assert flagged(result, steady(count)) == [[]] * count
+
+
+def watched(result, clip: Clip) -> tuple[Watch, list[FrameRow]]:
+    made = results(result, clip)
+    watch = Watch(size=SIZE)
+    judged = [row for row, each in zip(rows_of(made), made, strict=True) for row in watch.add(row, each)]
+    return watch, [*judged, *watch.rest()]
+
+
+@pytest.mark.parametrize("count", [1, 3, SPAN, SPAN + 1, 2 * SPAN + 1, 40])
+def test_rows_gone_by_have_the_flags_that_all_rows_together_have(result, count: int) -> None:
+    clip = [({} if index % 7 == 3 else {1: (20, 20, 20, 20)}, 0.5 if index % 5 == 2 else 0.9) for index in range(count)]
+    watch, judged = watched(result, clip)
+    assert [row["flags"] for row in judged] == flagged(result, clip)
+    assert [row["index"] for row in judged] == list(range(count))
+    assert watch.count == count
+    assert list(watch.marks) == [row["index"] for row in judged if row["suspicion"] > 0]
+    assert watch.suspicious == len(watch.marks)
+    assert list(watch.times) == [row["time"] for row in judged]
+
+
+def test_what_is_shown_is_bounded_apart_and_the_worst(result) -> None:
+    place = {1: (20, 20, 20, 20)}
+    clip = [(place, 0.8 - 0.001 * (index % 97)) for index in range(700)]
+    watch, _ = watched(result, clip)
+    first = watch.first()
+    assert watch.suspicious == 700
+    assert len(first) <= MOST_SHOWN
+    indices = sorted(seen.row["index"] for seen in first)
+    assert min(np.diff(indices)) >= APART
+    assert [seen.suspicion for seen in first] == sorted((seen.suspicion for seen in first), reverse=True)
+    assert first[0].row["confidence"] == pytest.approx(0.704)
+    assert all(seen.picture.shape == (60, 100, 3) for seen in first)
+
+
+def page(result, clip: Clip, **changes: object) -> str:
+    watch, _ = watched(result, clip)
+    content = {
+        "source": {"path": "in/<b>.mp4", "width": 100, "height": 60, "duration": 1.0, "kind": "video", "codec": "h264",
+                   "has_audio": True, "sha256": None},
+        "totals": {"frames": len(clip), "seconds": 2.0, "fps": None, "resumed": 3},
+        "model": {"name": "m"}, "settings": {"references": 5, "formats": ["palette"], "fusion": None},
+        "health": {"missing": 2, "expected": 9, "warnings": ["cut <short>"]}, "warnings": ["padded"],
+        "device": "cpu", "outputs": ["masks"], "tool": {"version": "1"},
+    }  # fmt: skip
+    card = {
+        "name": "m", "parameters": 12, "architecture": "lite", "sha256": "ab", "licence": "none",
+        "data": [{"name": "d", "items": 3, "licence": "l"}], "scores": {"val": {"J": 0.5, "each": [1, 2]}},
+    }  # fmt: skip
+    return html_report({**content, **changes}, watch=watch, card=card)
+
+
+def test_the_page_holds_all_and_loads_nothing(result) -> None:
+    text = page(result, changed(4, {1: (2, 2, 8, 8), 3: (50, 20, 20, 20)}, 0.3))
+    assert "<b>.mp4" not in text.replace("<b>frame", "")
+    assert "&lt;b&gt;.mp4" in text
+    for said in ("cut &lt;short&gt;", "padded", "2 of 9 frames could not be read", "3 frames by an earlier run",
+                 "frame 00004, 0.16 s", "confidence 0.30", "J 0.500: val", "d, 3 items: l", "object 3"):  # fmt: skip
+        assert said in text, said
+    assert re.findall(r'(?:src|href)="(?!data:image/webp;base64,)', text) == []
+    assert "url(" not in text
+    assert "<script" not in text
+    assert "@import" not in text
+    pictures = re.findall(r"<img [^>]*>", text)
+    assert pictures
+    assert all(re.search(r'alt="frame \d+, [^"]{10,}"', each) for each in pictures)
+    assert all('role="img" aria-label="' in each for each in re.findall(r"<svg [^>]*>", text))
+    assert "prefers-color-scheme: dark" in text
+    assert "nan" not in text
+
+
+def test_a_page_with_nothing_to_say(result) -> None:
+    text = page(result, [({1: (20, 20, 20, 20)}, 0.95)])
+    assert "Nothing stands out" in text
+    assert "<img" not in text
+    empty = page(result, [])
+    assert "Over time" not in empty
+    none = page(result, [({}, float("nan"))] * 3)
+    assert "nan" not in none
