@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import io
 from dataclasses import dataclass
+from functools import cache
 from html import escape
 from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
-import covos
+from covos._version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,18 +25,36 @@ if TYPE_CHECKING:
     from covos.core.types import ImageArray
 
 
-def document(body: Iterable[str], *, title: str) -> str:
-    """A whole page, which loads nothing from anywhere.
+def render_page(template: str, **values: object) -> str:
+    """Return a whole page, which loads nothing from anywhere.
 
     Args:
-        body: Its parts, as HTML; empty ones are left out.
-        title: Plain text.
+        template: Name of a file in ``core/templates`` that extends ``base.html``. Values are escaped, unless they are
+            `markupsafe.Markup`, as plots are.
+        **values: What the template uses; ``title`` at least. A value that is used and not given raises an error.
     """
-    style = files("covos.core").joinpath("page.css").read_text(encoding="utf-8")
+    return _environment().get_template(template).render(version=__version__, **values)
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("covos.core"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def document(body: Iterable[str], *, title: str) -> str:
+    """Return a whole page of HTML parts; empty ones are left out. Goes when every page has a template."""
+    style = files("covos.core").joinpath("templates/page.css").read_text(encoding="utf-8")
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="generator" content="covos {covos.__version__}">\n'
+        f'<meta name="generator" content="covos {__version__}">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
         "<body>\n<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n</body>\n</html>\n"
     )
