@@ -9,13 +9,13 @@ from pathlib import Path
 
 from covos.api.discovering import Discovering
 from covos.api.following import Following, refuse_refinement
-from covos.api.model import Model, check_references
+from covos.api.model import Model
 from covos.api.output import DEFAULT_FORMATS, Origin, Saved, load_saved, write_results
-from covos.api.passes import Direction
 from covos.api.session import Session
 from covos.core.errors import CovosError, SourceError, UsageError
 from covos.core.types import FrameResult, SourceInfo
-from covos.engines.find import DEFAULT_REFERENCES
+from covos.engines.find import DEFAULT_REFERENCES, check_references
+from covos.engines.passes import Direction
 from covos.formats.table import check_formats
 from covos.media.opening import fingerprint, open_source
 from covos.media.source import Source

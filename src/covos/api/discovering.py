@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from covos.api.model import Model, check_references
+from covos.api.model import Model
 from covos.api.output import Origin
 from covos.core.errors import UsageError
-from covos.engines.discover import DEFAULT_MOST, MAX_MOST, Discovery, Found, looked_at
-from covos.engines.find import DEFAULT_REFERENCES, uniform_references
-from covos.engines.follow import FollowEngine
+from covos.engines.discover import DEFAULT_MOST, MAX_MOST
+from covos.engines.find import DEFAULT_REFERENCES, check_references
 from covos.engines.memory import DEFAULT_BETWEEN
-from covos.media.source import Source, prefetch
+from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER, find_follower
 
 if TYPE_CHECKING:
@@ -79,27 +78,3 @@ def check_objects(objects: int | str) -> int | None:
             fix=f"use 1 for one subject, auto for up to {DEFAULT_MOST} objects, or 2 to {MAX_MOST}",
         )
     return None if objects == 1 else objects
-
-
-def find_objects(
-    source: Source, engine: FollowEngine, *, most: int, references: int, between: int
-) -> tuple[Found, ...]:
-    """Look through a source for things that are worth following.
-
-    Args:
-        source: Read twice, a few frames a second of it.
-        engine: What will follow.
-        most: Objects, at most.
-        references: See `Discovering`.
-        between: See `covos.engines.memory`.
-
-    Returns:
-        By first appearance, the larger first.
-    """
-    eyes, count = engine.eyes, source.info.frame_count
-    chosen = uniform_references(count, references=references)
-    beside = source.select(eyes.needed(chosen, frame_count=count))
-    remembered = eyes.remember(eyes.observe(beside, wanted=chosen))
-    looks = looked_at(count)
-    frames = prefetch(eyes.observe(source.select(eyes.needed(looks, frame_count=count)), wanted=looks))
-    return Discovery(engine, remembered, most=most, between=between).run(frames)

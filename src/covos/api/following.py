@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from covos.api.model import Model
-from covos.api.passes import Direction
 from covos.api.pointing import Pointing, as_boxes, as_points, point_name, together
 from covos.api.prompt_file import MaskFile, read_prompt_file
 from covos.api.prompters import AUTO
 from covos.api.session import Session
 from covos.core.errors import UsageError
 from covos.engines.memory import DEFAULT_BETWEEN
+from covos.engines.passes import Direction
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
 

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from covos.api.output import Origin
 from covos.core.device import Precision, choose_precision, resolve_device
-from covos.core.errors import SourceError, UsageError
-from covos.core.types import Frame, FrameResult
-from covos.engines.find import (
-    DEFAULT_AREA,
-    DEFAULT_REFERENCES,
-    UnsupervisedEngine,
-    random_references,
-    uniform_references,
-)
-from covos.engines.memory import DEFAULT_BETWEEN
-from covos.engines.motion import Observed
+from covos.core.types import FrameResult
+from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine
+from covos.engines.memory import DEFAULT_BETWEEN, check_memory
+from covos.engines.passes import Known, find_subject
 from covos.media.opening import open_source
-from covos.media.source import Source, prefetch
+from covos.media.source import Source
 from covos.models.coattention import Fusion
-from covos.models.cosnet.refine import Refinement, check_refinement
+from covos.models.cosnet.refine import Refinement
 from covos.models.layers import fold_batch_norms
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
@@ -44,11 +37,7 @@ if TYPE_CHECKING:
     from covos.models.cosnet.network import Cosnet
     from covos.models.lite import CovosLite
 
-MAX_REFERENCES = 64
 BATCH = {"cpu": 4, "cuda": 16}
-
-Known: TypeAlias = Callable[[Frame], FrameResult]
-"""Makes the result of a frame that an earlier run has computed."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,7 +111,6 @@ class Model:
             CheckpointError: The follower was trained on the features of another model.
             EnvironmentProblem: Its weights are not there.
         """
-        from covos.api.passes import check_memory
         from covos.api.session import Session
 
         find_follower(follower, encoder=self.entry)
@@ -160,65 +148,14 @@ class Model:
             UsageError: ``references`` is out of range, the network cannot do this ``fusion``, or there is no such
                 refinement.
         """
-        check_references(references)
-        return self._run(
+        return find_subject(
             source,
-            count=references,
-            fusion=self.engine.check_fusion(fusion),
-            seed=reference_seed,
-            refine=check_refinement(refine),
+            self.engine,
+            references=references,
+            fusion=fusion,
+            reference_seed=reference_seed,
+            refine=refine,
             known=known,
-        )
-
-    def _run(
-        self,
-        source: Source,
-        *,
-        count: int,
-        fusion: Fusion,
-        seed: int | None,
-        refine: Refinement,
-        known: Iterable[Known],
-    ) -> Iterator[FrameResult]:
-        length = source.info.frame_count
-        chosen = (
-            uniform_references(length, references=count)
-            if seed is None
-            else random_references(length, references=count, seed=seed)
-        )
-        engine = self.engine
-        # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
-        beside = source.select(engine.needed(chosen, frame_count=length))
-        references = engine.remember(engine.observe(beside, wanted=chosen))
-        # The motion is found in the thread that decodes, while the network works on earlier frames.
-        frames = prefetch(engine.observe(source))
-        for restore in known:
-            yield restore(_next(frames, source).frame)
-        yield from engine.stream(frames, references, fusion=fusion, refine=refine)
-
-
-def _next(frames: Iterator[Observed], source: Source) -> Observed:
-    observed = next(frames, None)
-    if observed is None:
-        raise SourceError(
-            f"{source.info.path} gives fewer frames than in the run before",
-            why="it was changed, or the disk or network that it is on failed",
-            fix="put it back as it was, or start anew with -y (overwrite=True)",
-        )
-    return observed
-
-
-def check_references(count: int) -> None:
-    """Refuse a number of references that makes no sense.
-
-    Raises:
-        UsageError: It is negative or above `MAX_REFERENCES`.
-    """
-    if not 0 <= count <= MAX_REFERENCES:
-        raise UsageError(
-            f"references = {count}",
-            why="memory and time grow with them and accuracy does not",
-            fix=f"use 0 to {MAX_REFERENCES}; {DEFAULT_REFERENCES} is the default",
         )
 
 

@@ -15,13 +15,13 @@ from covos.api.archive import write_archive
 from covos.api.batch import Tracker, segment_to_folders
 from covos.api.following import Following, refuse_refinement
 from covos.api.manifest import MANIFEST, Made, Manifest
-from covos.api.model import Model, check_references
+from covos.api.model import Model
 from covos.api.session import Session
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
 from covos.core.files import atomic_path
 from covos.data import Dataset, Layout, Video, read_labels
 from covos.data.base import some
-from covos.engines.find import DEFAULT_REFERENCES
+from covos.engines.find import DEFAULT_REFERENCES, check_references
 from covos.masks import objects_in
 from covos.models.coattention import Fusion
 from covos.models.cosnet.refine import Refinement, check_refinement

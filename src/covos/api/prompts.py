@@ -326,6 +326,13 @@ class Prompts:
             by_frame.setdefault(prompt.frame, {})[prompt.object] = prompt.mask
         return {frame: _Decoded(masks) for frame, masks in by_frame.items()}
 
+    def fingerprints(self) -> dict[int, tuple[tuple[int, str], ...]]:
+        """The ids and hashes of the masks on each frame, in the order in which objects were given."""
+        found: dict[int, tuple[tuple[int, str], ...]] = {}
+        for prompt in self.current:
+            found[prompt.frame] = (*found.get(prompt.frame, ()), (prompt.object, prompt.sha256))
+        return found
+
     def describe(self) -> list[dict[str, Any]]:
         """For the report: each prompt, by the hash of its mask, or by what was pointed at."""
         return [prompt.describe() for prompt in self.current]

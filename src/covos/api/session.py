@@ -13,7 +13,6 @@ import numpy as np
 from covos.api.answering import Desk, ObjectMask
 from covos.api.mask_prompt import MaskPrompt
 from covos.api.output import Origin
-from covos.api.passes import Direction, ForwardPass, check_memory, choose_direction, follow, follow_to
 from covos.api.pointing import Pointing, as_boxes, as_points
 from covos.api.prompters import AUTO, ChosenPrompter, choose_prompter
 from covos.api.prompts import Prompts, as_mask
@@ -24,7 +23,15 @@ from covos.engines.calibration import Calibration
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.engines.follow import FollowEngine
-from covos.engines.memory import DEFAULT_BETWEEN
+from covos.engines.memory import DEFAULT_BETWEEN, check_memory
+from covos.engines.passes import (
+    Direction,
+    IncrementalPass,
+    choose_direction,
+    discover_objects,
+    follow_objects,
+    follow_to,
+)
 from covos.masks import decode
 from covos.masks.frame_mask import FrameMask
 from covos.media.source import Source
@@ -78,7 +85,7 @@ class Session:
         self._prompter = prompter
         self._chosen: ChosenPrompter | None = None
         self._desk: Desk | None = None
-        self._forward = ForwardPass(source)
+        self._forward = IncrementalPass(source)
         self._latest: Segmentation | None = None
         # Of the objects that `_latest` shows: an id may become another object's later.
         self._births: dict[int, int] = {}
@@ -269,10 +276,8 @@ class Session:
             CheckpointError: The weights do not fit.
             EnvironmentProblem: The weights are not there.
         """
-        from covos.api.discovering import find_objects
-
         engine, info = self._loaded(), self.source.info
-        found = find_objects(self.source, engine, most=most, references=references, between=self._memory)
+        found = discover_objects(self.source, engine, most=most, references=references, memory=self._memory)
         start = max(self.objects, default=0) + 1
         shown: dict[int, dict[int, np.ndarray[Any, Any]]] = {}
         for identity, thing in enumerate(found, start):
@@ -335,7 +340,9 @@ class Session:
         """
         if self.direction(direction) == "forward":
             self._make_masks()
-            frames = self._forward.run(self.prompts, engine=self._loaded(), memory=self._memory)
+            frames = self._forward.run(
+                self._loaded(), self.prompts.given(), fingerprints=self.prompts.fingerprints(), memory=self._memory
+            )
         else:
             frames = tuple(FrameMask.of(result) for result in self.stream(direction))
         self._latest = Segmentation(
@@ -352,7 +359,7 @@ class Session:
         chosen = self.direction(direction)
         self._make_masks()
         given = self.prompts.given()
-        return follow(self.source, given, engine=self._loaded(), memory=self._memory, direction=chosen)
+        return follow_objects(self.source, self._loaded(), given, memory=self._memory, direction=chosen)
 
     def origin(self, direction: Direction = "auto", **settings: object) -> Origin:
         """What a report says of the results: model, prompts by their hashes, and the settings.
@@ -385,8 +392,8 @@ class Session:
         """`discover`, then `stream` both ways; where nothing is found, frames without objects."""
         self.discover(most, references=references)
         direction: Direction = "both" if self.prompts.frames else "forward"
-        return follow(
-            self.source, self.prompts.given(), engine=self._loaded(), memory=self._memory, direction=direction
+        return follow_objects(
+            self.source, self._loaded(), self.prompts.given(), memory=self._memory, direction=direction
         )
 
     def _point(self, pointing: Pointing) -> ObjectMask:
@@ -400,7 +407,12 @@ class Session:
             frame, followed = pointing.frame, None
             if pointing.box is None and self.prompts.get(frame, identity) is None:
                 followed = follow_to(
-                    self.source, frame, identity, self.prompts.given(), engine=self._loaded(), memory=self._memory
+                    self.source,
+                    self._loaded(),
+                    self.prompts.given(),
+                    frame=frame,
+                    object_id=identity,
+                    memory=self._memory,
                 )
             self._make_mask(identity, pointing, followed=followed)
             self.prompts.done(frame, identity)

@@ -310,9 +310,22 @@ def random_references(frame_count: int, *, references: int, seed: int) -> tuple[
     return tuple(sorted(random.Random(seed).sample(range(frame_count), min(references, frame_count))))
 
 
-# What is used unless a user says otherwise, and measured while training.
-
 DEFAULT_REFERENCES = 5
 """As in the paper: J no longer grows beyond (COSNet, table 4)."""
+MAX_REFERENCES = 64
 DEFAULT_AREA = 256 * 448
 """Pixels of the encoded frame: the size that covos-lite's training ends with."""
+
+
+def check_references(count: int) -> None:
+    """Refuse a number of references that makes no sense.
+
+    Raises:
+        UsageError: It is negative or above `MAX_REFERENCES`.
+    """
+    if not 0 <= count <= MAX_REFERENCES:
+        raise UsageError(
+            f"references = {count}",
+            why="memory and time grow with them and accuracy does not",
+            fix=f"use 0 to {MAX_REFERENCES}; {DEFAULT_REFERENCES} is the default",
+        )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from covos.core.errors import UsageError
 from covos.models.follow import Recall
 
 MAX_GIVEN = 64
@@ -24,6 +25,20 @@ APART = 5
 """Frames from one that is kept to the next."""
 TRUSTED = 0.6
 """A frame whose objects are less sure than this on average is not kept."""
+
+
+def check_memory(count: int) -> None:
+    """Refuse a size of the memory that makes no sense.
+
+    Raises:
+        UsageError: It is negative or above `MAX_BETWEEN`.
+    """
+    if not 0 <= count <= MAX_BETWEEN:
+        raise UsageError(
+            f"memory = {count}",
+            why="time and room grow with the remembered frames",
+            fix=f"use 0 to {MAX_BETWEEN}; {DEFAULT_BETWEEN} is the default",
+        )
 
 
 @dataclass(slots=True)
