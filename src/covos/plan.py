@@ -21,19 +21,18 @@ from covos.core.device import Precision
 from covos.core.errors import UsageError
 from covos.core.records import Record, faults
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
-from covos.engines.find import DEFAULT_REFERENCES
-from covos.engines.memory import DEFAULT_BETWEEN, MAX_BETWEEN
-from covos.engines.passes import Direction
+from covos.engines.find import DEFAULT_REFERENCES, check_references
+from covos.engines.memory import DEFAULT_MEMORY, check_memory
+from covos.engines.passes import Direction, choose_direction
 from covos.formats.table import check_formats
-from covos.media.memory import FramesInMemory, as_source
+from covos.media.memory import InMemory, as_source
 from covos.models.coattention import Fusion
-from covos.models.cosnet.crf import Refinement
+from covos.models.cosnet.crf import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 from covos.prompts.file import read_prompt_file
 from covos.prompts.values import Masks, Prompt, Rows, as_prompts
 
 DEFAULT_FORMATS = ("palette", "overlay")
-MAX_REFERENCES = 64
 AUTO = "auto"
 
 Objects: TypeAlias = int | Literal["auto"]
@@ -75,8 +74,14 @@ class Find(_Value):
 
     @field_validator("references")
     @classmethod
-    def _check_references(cls, count: int) -> int:
-        return check_references(count)
+    def _references(cls, count: int) -> int:
+        check_references(count)
+        return count
+
+    @field_validator("refine", mode="before")
+    @classmethod
+    def _refinement(cls, name: str) -> str:
+        return check_refinement(name)
 
 
 class Follow(_Value):
@@ -96,14 +101,21 @@ class Follow(_Value):
     prompts: tuple[Prompt, ...]
     resize_masks: bool = False
     direction: Direction = AUTO
-    memory: int = DEFAULT_BETWEEN
+    memory: int = DEFAULT_MEMORY
     follower: str = DEFAULT_FOLLOWER
     prompter: str = AUTO
 
     @field_validator("memory")
     @classmethod
-    def _check_memory(cls, count: int) -> int:
-        return check_memory(count)
+    def _memory(cls, count: int) -> int:
+        check_memory(count)
+        return count
+
+    @field_validator("direction", mode="before")
+    @classmethod
+    def _direction(cls, name: str) -> str:
+        choose_direction(name, frames=(0,))  # type: ignore[arg-type]
+        return name
 
 
 class Discover(_Value):
@@ -119,11 +131,14 @@ class Discover(_Value):
     kind: Literal["discover"] = "discover"
     most: int = Field(DEFAULT_MOST, ge=1, le=MAX_MOST)
     references: int = DEFAULT_REFERENCES
-    memory: int = DEFAULT_BETWEEN
+    memory: int = DEFAULT_MEMORY
     follower: str = DEFAULT_FOLLOWER
 
-    _check_references = field_validator("references")(lambda count: check_references(count))
-    _check_memory = field_validator("memory")(lambda count: check_memory(count))
+    @model_validator(mode="after")
+    def _values(self) -> Discover:
+        check_references(self.references)
+        check_memory(self.memory)
+        return self
 
 
 Task: TypeAlias = Annotated[Find | Follow | Discover, Field(discriminator="kind")]
@@ -146,7 +161,7 @@ class Plan(_Value):
         stop: Index of the first frame not to take; None goes to the end.
     """
 
-    source: Annotated[str | FramesInMemory, PlainSerializer(str, return_type=str)]
+    source: Annotated[str | InMemory, PlainSerializer(str, return_type=str)]
     task: Task = Find()
     model: str = DEFAULT_MODEL
     device: str = AUTO
@@ -158,7 +173,7 @@ class Plan(_Value):
 
     @field_validator("source", mode="before")
     @classmethod
-    def _source(cls, source: object) -> str | FramesInMemory:
+    def _source(cls, source: object) -> str | InMemory:
         return as_source(source)
 
     @field_validator("formats")
@@ -192,7 +207,7 @@ def choose_task(
     prompts: tuple[Prompt, ...] = (),
     resize_masks: bool = False,
     direction: Direction = AUTO,
-    memory: int = DEFAULT_BETWEEN,
+    memory: int = DEFAULT_MEMORY,
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
     prompter: str | os.PathLike[str] = AUTO,
 ) -> Find | Follow | Discover:
@@ -212,13 +227,7 @@ def choose_task(
         )
     if most is None and not prompts:
         return Find(references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
-    if refine != "none":
-        check_refinement_name(refine)
-        raise UsageError(
-            f"refine = {refine!r} where objects are followed",
-            why="it works on the probabilities that find one subject, and no followed mask is made of these",
-            fix="leave it out",
-        )
+    refuse_refinement(refine)
     follower, prompter = os.fspath(follower), os.fspath(prompter)
     if most is not None:
         return Discover(most=most, references=references, memory=memory, follower=follower)
@@ -266,31 +275,15 @@ def check_objects(objects: int | str) -> int | None:
     return None if objects == 1 else objects
 
 
-def check_references(count: int) -> int:
-    """Refuse a number of references that is negative or above `MAX_REFERENCES`; return it.
+def refuse_refinement(refine: str) -> None:
+    """Refuse a refinement where objects are followed.
 
     Raises:
-        UsageError: See above.
+        UsageError: One is asked for.
     """
-    if not 0 <= count <= MAX_REFERENCES:
+    if check_refinement(refine) != "none":
         raise UsageError(
-            f"references = {count}",
-            why="memory and time grow with them and accuracy does not",
-            fix=f"use 0 to {MAX_REFERENCES}; {DEFAULT_REFERENCES} is the default",
+            f"refine = {refine!r} where objects are followed",
+            why="it works on the probabilities that find one subject, and no followed mask is made of these",
+            fix="leave it out",
         )
-    return count
-
-
-def check_memory(count: int) -> int:
-    """Refuse a size of the memory that is negative or above `MAX_BETWEEN`; return it.
-
-    Raises:
-        UsageError: See above.
-    """
-    if not 0 <= count <= MAX_BETWEEN:
-        raise UsageError(
-            f"memory = {count}",
-            why="time and room grow with the remembered frames",
-            fix=f"use 0 to {MAX_BETWEEN}; {DEFAULT_BETWEEN} is the default",
-        )
-    return count

@@ -26,12 +26,18 @@ def convert(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos."""
-    from covos.api import convert as run
-    from covos.cli.segment import frame_tracker
+    from covos.core.progress import Progress
+    from covos.results.loading import convert as run
 
-    saved = run(
-        result, formats=formats, output=output, source=source, overwrite=overwrite, track=frame_tracker(quiet=quiet)
-    )
+    with Progress(result.name, quiet=quiet) as progress:
+        saved = run(
+            result,
+            formats=formats,
+            output=output,
+            source=source,
+            overwrite=overwrite,
+            listen=lambda _done, _total: progress.advance(),
+        )
     for warning in saved.warnings:
         typer.echo(f"warning: {result}: {warning}", err=True)
     if not quiet:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from covos.api.batch import Tracker
-from covos.api.model import Model
-from covos.api.predict import predict
-from covos.api.subset import open_subset
 from covos.engines.find import DEFAULT_REFERENCES
+from covos.job import Event, Job
+from covos.model import Model
+from covos.predict import open_subset, predict
 from covos.evaluation import Evaluation, evaluate
 from covos.models.coattention import Fusion
 from covos.models.cosnet.refine import Refinement
@@ -45,13 +45,13 @@ def reproduce_davis2016(
     refine: Refinement = "none",
     subset: str | None = None,
     workers: int = 1,
-    track: Tracker = lambda _, results: results,
+    listen: Callable[[Job, Event], None] | None = None,
 ) -> Reproduction:
-    """Segment and score DAVIS 2016: `covos.api.predict.predict`, which goes on where it stopped, and then the scores.
+    """Segment and score DAVIS 2016: `covos.predict.predict`, which goes on where it stopped, and then the scores.
 
     Args:
         root: Of the DAVIS tree.
-        output: Folder; see `covos.api.predict.predict`.
+        output: Folder; see `covos.predict.predict`.
         model: To segment with.
         references: See `Model.stream`.
         fusion: See `Model.stream`.
@@ -59,7 +59,7 @@ def reproduce_davis2016(
         refine: See `Model.stream`.
         subset: Of the data set's lists; ``val``, or else ``val_open``, if not given; of 2016's lists first.
         workers: Processes that score.
-        track: Passes the results of a sequence on, and may count them.
+        listen: Called with each event of each sequence.
 
     Raises:
         UsageError: ``output`` holds masks of another model, other settings or other data, or something else.
@@ -76,7 +76,7 @@ def reproduce_davis2016(
         fusion=fusion,
         reference_seed=reference_seed,
         refine=refine,
-        track=track,
+        listen=listen,
     )
     evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
     return Reproduction(subset=name, reused=done.reused, evaluation=evaluation)

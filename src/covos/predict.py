@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from covos.api.archive import write_archive
-from covos.api.batch import Tracker, segment_to_folders
-from covos.api.following import Following, refuse_refinement
-from covos.api.manifest import MANIFEST, Made, Manifest
-from covos.api.model import Model
-from covos.api.session import Session
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
 from covos.core.files import atomic_path
-from covos.data import Dataset, Layout, Video, read_labels
+from covos.job import Event, Job, run_jobs
+from covos.model import Model
+from covos.plan import Follow, Plan, choose_task, refuse_refinement
+from covos.prompts.values import MaskPrompt
+from covos.api_manifest_placeholder import MANIFEST, Made, Manifest
+from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
 from covos.data.base import some
 from covos.engines.find import DEFAULT_REFERENCES, check_references
-from covos.masks import objects_in
+from covos.masks import NAMELESS, objects_in
 from covos.models.coattention import Fusion
 from covos.models.cosnet.refine import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
@@ -61,9 +62,9 @@ def predict(
     refine: Refinement = "none",
     reference_seed: int | None = None,
     follow: bool = False,
-    follower: str | Path = DEFAULT_FOLLOWER,
+    follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
     archive: bool = False,
-    track: Tracker = lambda _, results: results,
+    listen: Callable[[Job, Event], None] | None = None,
 ) -> Prediction:
     """Write the masks of every video of a data set.
 
@@ -72,7 +73,7 @@ def predict(
     started again, it goes on with the frame that it was at. A video that fails does not stop the others.
 
     Args:
-        dataset: The videos; see `covos.api.subset.open_subset`.
+        dataset: The videos; see `open_subset`.
         output: Folder. Beside the masks it gets a report for each video, and ``predict.json``: model and settings.
         model: To segment with.
         references: See `Model.stream`.
@@ -84,7 +85,7 @@ def predict(
             refinement is refused.
         follower: See `Model.session`.
         archive: Whether to pack the masks into ``submission.zip``, as the challenge of the data set takes them.
-        track: Passes the results of a video on, and may count them.
+        listen: Called with each event of each video.
 
     Raises:
         UsageError: A setting is wrong, or ``output`` holds something else.
@@ -92,12 +93,11 @@ def predict(
         IncompleteError: Some videos could not be read.
         EnvironmentProblem: The disk is full or not writable.
     """
-    check_references(references)
-    check_refinement(refine)
-    if follow:
-        refuse_refinement(refine)
     _refuse_without_pictures(dataset)
     chosen = model.engine.check_fusion(fusion)
+    finding = choose_task(references=references, fusion=chosen, reference_seed=reference_seed, refine=refine)
+    if follow:
+        refuse_refinement(refine)
     subsets = {video.subset for video in dataset}
     manifest = Manifest(
         model=model.name,
@@ -122,19 +122,10 @@ def predict(
             reused.append(video.name)
             continue
         work = output / UNFINISHED / video.name
-        (outcome,) = segment_to_folders(
-            [str(_source(video))],
-            output=work,
-            load=lambda: model,
-            formats=("palette",),
-            references=references,
-            fusion=chosen,
-            refine=refine,
-            reference_seed=reference_seed,
-            follow=follow_annotations(video, layout=dataset.layout, follower=follower) if follow else None,
-            overwrite=False,  # what a stopped run left is gone on with
-            track=track,
-        )
+        task = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else finding
+        plan = Plan(source=_source(video), task=task, model=model.name, formats=("palette",))
+        # Not overwriting: a stopped run is gone on with.
+        (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)
         if isinstance(outcome.error, EnvironmentProblem):  # the next video would meet it, too
             raise outcome.error
         if outcome.error is not None:
@@ -148,20 +139,20 @@ def predict(
     return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed)
 
 
-def follow_annotations(video: Video, *, layout: Layout, follower: str | Path = DEFAULT_FOLLOWER) -> Following:
+def follow_annotations(video: Video, *, layout: Layout, follower: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> Follow:
     """Follow what the first annotation of a video shows; of YouTube-VOS, each object from its first annotation on."""
-
-    def show(session: Session) -> None:
-        seen: set[int] = set()
-        for index, record in enumerate(video.frames):
-            if record.annotation is None or (seen and layout != "youtube-vos"):
-                continue
-            labels = read_labels(video, record)
-            labels[np.isin(labels, list(seen))] = 0
-            if objects_in(labels):
-                seen.update(session.add_labels(index, labels=labels))
-
-    return Following(show=show, direction="forward", follower=follower)
+    prompts: list[MaskPrompt] = []
+    seen: set[int] = set()
+    for index, record in enumerate(video.frames):
+        if record.annotation is None or (seen and layout != "youtube-vos"):
+            continue
+        labels = read_labels(video, record)
+        labels[np.isin(labels, list(seen))] = 0
+        if objects := objects_in(labels):
+            prompts.append(MaskPrompt(labels=labels, frame=index))
+            # A 0/255 mask has no id: it gets the next free one.
+            seen |= {max(seen, default=0) + 1 if identity == NAMELESS else identity for identity in objects}
+    return Follow(prompts=tuple(prompts), direction="forward", follower=os.fspath(follower))
 
 
 def _settings(model: Model, finding: dict[str, Any], *, follower: ModelEntry | None) -> Mapping[str, Any]:
@@ -263,3 +254,76 @@ def _refuse_failures(failed: dict[str, CovosError], *, of: int, output: Path) ->
         why=f"the first: {first.what}: {first.why}",
         fix=f"the others are done; mend these and run it again ({output / MANIFEST} lists them)",
     )
+
+
+DEFAULT_SUBSETS = ("test", "test-dev", "val", "valid", "val_open")
+"""What is predicted if nothing is said: the first of these that the data set has."""
+
+
+def open_subset(
+    root: Path,
+    *,
+    subset: str | None = None,
+    otherwise: Sequence[str] = DEFAULT_SUBSETS,
+    layout: Layout | Literal["auto"] = "auto",
+) -> Dataset:
+    """Open the videos to predict.
+
+    Args:
+        root: Of the data set.
+        subset: Of the data set.
+        otherwise: The first of these that there is, if ``subset`` is None; of a data set without subsets, all videos.
+        layout: See `covos.data.open_dataset`.
+
+    Raises:
+        SourceError: There is no such data set or subset.
+    """
+    for name in otherwise if subset is None else [subset]:
+        try:
+            # Whatever the annotations mean, they are not looked at.
+            return open_dataset(root, layout=layout, subset=name, encoding="ids")
+        except NoSubsetError:
+            continue
+    whole = open_dataset(root, layout=layout, encoding="ids")
+    if subset is None and not whole.splits:
+        return whole
+    raise SourceError(
+        f"{root} has no list of videos {' or '.join(otherwise) if subset is None else subset}",
+        why=f"its lists are: {', '.join(sorted(whole.splits)) or 'none'}",
+        fix="name one of them: --subset (subset=...)",
+    )
+
+
+def gives_objects(dataset: Dataset) -> bool:
+    """Whether the videos come with the first mask of objects to follow: the semi-supervised task.
+
+    A model that finds the subject by itself takes no notice of these masks.
+    """
+    first = {"first", "some"} if dataset.layout == "youtube-vos" else {"first"}
+    return any(video.coverage in first for video in dataset)
+
+
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip file can express
+_UNIX = 3
+_READABLE_FILE = 0o100644 << 16
+
+
+def write_archive(path: Path, members: Mapping[str, Path]) -> None:
+    """Write a zip file; one that exists is replaced.
+
+    Members are sorted by name and have one fixed time. They are stored, not compressed: masks are PNG files, which
+    are compressed already, and what a compressor makes of them depends on its version.
+
+    Args:
+        path: The ``.zip`` file.
+        members: Name in the archive, with forward slashes, to file.
+
+    Raises:
+        EnvironmentProblem: The disk is full or not writable; no half-written archive is left.
+    """
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            entry = zipfile.ZipInfo(name, date_time=_EARLIEST)
+            entry.create_system = _UNIX  # else the system that writes it
+            entry.external_attr = _READABLE_FILE
+            archive.writestr(entry, members[name].read_bytes())

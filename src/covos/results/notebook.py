@@ -1,24 +1,21 @@
-"""What a notebook shows of a result: a few frames on one small sheet."""
+"""Show a result in a notebook: a few frames on one small sheet."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from covos.api.replay import pictures_of
 from covos.core.errors import CovosError
 from covos.core.types import ImageArray
 from covos.masks import contact_sheet, draw_overlay
+from covos.masks.frame_mask import FrameMask
+from covos.results.replay import Replay
 
-if TYPE_CHECKING:
-    from covos.api.segmentation import Segmentation
-    from covos.masks.frame_mask import FrameMask
 
 FRAMES = 6
 SIDE = 160
@@ -27,19 +24,20 @@ _PAPER = 48
 _QUALITY = 80
 
 
-def as_html(result: Segmentation) -> str:
-    """A picture of up to six frames, evenly spread, and the result's description; nothing is loaded from elsewhere.
+def as_html(replay: Replay, *, text: str) -> str:
+    """Show up to six frames, evenly spread, above a text; nothing is loaded from elsewhere.
 
     If the source cannot be read, the masks are shown alone.
 
     Args:
-        result: To show.
+        replay: The masks and their source.
+        text: Plain text below the pictures.
     """
-    text = f"<div><code>{html.escape(repr(result))}</code></div>"
-    chosen = [result.frames[place] for place in _spread(len(result))]
+    text = f"<div><code>{html.escape(text)}</code></div>"
+    chosen = [replay.frames[place] for place in _spread(len(replay.frames))]
     if not chosen:
         return text
-    cells = [_cell(image, mask) for image, mask in zip(_pictures(result, chosen), chosen, strict=True)]
+    cells = [_cell(image, mask) for image, mask in zip(_pictures(replay, chosen), chosen, strict=True)]
     captions = [f"{mask.index}: {mask.time:.2f} s" for mask in chosen]
     sheet = contact_sheet(cells, columns=3, cell_width=cells[0].shape[1], captions=captions)
     data = io.BytesIO()
@@ -52,9 +50,9 @@ def _spread(count: int) -> list[int]:
     return sorted({round(place) for place in np.linspace(0, count - 1, min(count, FRAMES))}) if count else []
 
 
-def _pictures(result: Segmentation, masks: list[FrameMask]) -> list[ImageArray]:
+def _pictures(replay: Replay, masks: list[FrameMask]) -> list[ImageArray]:
     try:
-        return pictures_of(result, masks)
+        return replay.pictures(masks)
     except CovosError:  # a notebook must show a result whose video was moved
         return [np.full((*mask.size, 3), _PAPER, np.uint8) for mask in masks]
 

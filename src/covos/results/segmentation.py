@@ -6,17 +6,23 @@ import operator
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
-from covos.api.output import DEFAULT_FORMATS, Origin, Saved
-from covos.api.replay import pictures_of, write_frames
+from covos.runs.writing import Origin, Saved
+from covos.results.replay import Replay
 from covos.core.types import ImageArray, SourceInfo
 from covos.formats.coco import coco_content
 from covos.formats.table import check_formats
-from covos.masks import draw_overlay
+from covos.core.errors import EnvironmentProblem
+from covos.masks import decode, draw_overlay
+from covos.media.memory import InMemory
+from covos.plan import DEFAULT_FORMATS
+from covos.results.notebook import as_html
+from covos.results.replay import Listener
 from covos.masks.frame_mask import FrameMask
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
@@ -40,12 +46,14 @@ class Segmentation:
         health: How reading it went.
         origin: Model, weights, device and settings.
         frames: One entry for each decoded frame.
+        held: The source, where it is in memory.
     """
 
     info: SourceInfo
     health: Health
     origin: Origin
     frames: tuple[FrameMask, ...]
+    held: str | InMemory = ""
 
     @property
     def model(self) -> str:
@@ -107,9 +115,7 @@ class Segmentation:
 
     def _repr_html_(self) -> str:
         """A small picture of a few frames, for notebooks."""
-        from covos.api.notebook import as_html
-
-        return as_html(self)
+        return as_html(self._replay, text=repr(self))
 
     def overlay(self, position: SupportsIndex = 0, *, opacity: float = 0.5, outline: bool = True) -> ImageArray:
         """A frame with its objects tinted and outlined.
@@ -128,7 +134,7 @@ class Segmentation:
             SourceError: The source is gone or has changed.
         """
         mask = self[position]
-        (image,) = pictures_of(self, [mask])
+        (image,) = self._replay.pictures([mask])
         return draw_overlay(image, mask.labels, opacity=opacity, outline=outline)
 
     def save(
@@ -153,7 +159,21 @@ class Segmentation:
             EnvironmentProblem: The disk is full or not writable.
         """
         check_formats(formats)
-        return write_frames(self, folder=OutputFolder(Path(folder), overwrite=overwrite), formats=formats)
+        return self.write(OutputFolder(Path(folder), overwrite=overwrite), formats=formats)
+
+    def write(self, folder: OutputFolder, *, formats: Sequence[str], listen: Listener | None = None) -> Saved:
+        """Write as `save` does, to a folder that is taken already; ``listen`` hears of each frame."""
+        return self._replay.write(
+            health=self.health,
+            origin=self.origin,
+            folder=folder,
+            formats=formats,
+            listen=listen or (lambda _done, _total: None),
+        )
+
+    @property
+    def _replay(self) -> Replay:
+        return Replay(info=self.info, frames=self.frames, held=self.held)
 
     def to_coco(self) -> dict[str, Any]:
         """The content of a COCO file (see `covos.formats.coco`), for ``json.dump`` or `pycocotools`."""
@@ -172,6 +192,26 @@ class Segmentation:
         Raises:
             EnvironmentProblem: The package `supervision` is not installed.
         """
-        from covos.api.interchange import detections
+        return [_detections(_supervision(), frame) for frame in self.frames]
 
-        return detections(self.frames)
+
+def _supervision() -> Any:
+    try:
+        return import_module("supervision")
+    except ImportError as error:
+        raise EnvironmentProblem(
+            "the package supervision cannot be imported", why=str(error), fix="pip install supervision"
+        ) from error
+
+
+def _detections(supervision: Any, frame: FrameMask) -> Any:
+    if not frame.objects:
+        return supervision.Detections.empty()
+    boxes = np.array([rle.bbox for rle in frame.objects.values()], np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    return supervision.Detections(
+        xyxy=boxes,
+        mask=np.stack([decode(rle) for rle in frame.objects.values()]),
+        class_id=np.zeros(len(boxes), np.int64),
+        tracker_id=np.array(list(frame.objects), np.int64),
+    )

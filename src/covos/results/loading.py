@@ -1,4 +1,4 @@
-"""Bring masks back from disk as a result."""
+"""Bring masks back from disk as a result, and turn them into other formats."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from fractions import Fraction
 from pathlib import Path
 from typing import cast
 
-from covos.api.output import Origin
-from covos.api.segmentation import Segmentation
+from covos.runs.writing import Origin, Saved
+from covos.results.segmentation import Segmentation
 from covos.core.errors import AnnotationError, InputError
 from covos.core.types import FrameStatus, SourceInfo, SourceKind
-from covos.formats.annotations import PictureNames
 from covos.formats.reading import MasksRead, is_file_name
 from covos.masks import RLE
 from covos.masks.frame_mask import FrameMask
@@ -174,7 +173,7 @@ def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named:
             sizes = f"the masks are {result.info.width}x{result.info.height}, its frames {info.width}x{info.height}"
             raise _misfit(path, info.path, sizes)
         frames = {frame.index: (frame.stem, frame.pts, frame.time_base) for frame in opened}
-    places = _places(result, info, named=named)
+    places = _places(result, info, {stem: index for index, (stem, _, _) in frames.items()}, named=named)
     if beyond := [place for place in places if place not in frames]:
         raise _misfit(path, info.path, f"there is a mask for frame {beyond[0]}, it has {len(frames)} frames")
     matched = []
@@ -184,9 +183,8 @@ def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named:
     return replace(result, info=info, frames=tuple(matched))
 
 
-def _places(result: Segmentation, info: SourceInfo, *, named: bool) -> list[int]:
+def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], *, named: bool) -> list[int]:
     """Which frame of the source each mask belongs to."""
-    numbers = {stem: index for index, stem in enumerate(PictureNames(info).stems())}
     if named and all(frame.stem in numbers for frame in result.frames):
         return [numbers[frame.stem] for frame in result.frames]
     if named and len(result) != info.frame_count:
@@ -203,3 +201,55 @@ def _misfit(path: str | Path, other: str, why: str) -> AnnotationError:
     return AnnotationError(
         f"{path} does not belong to {other}", why=why, fix="name the source that the masks were made from"
     )
+
+
+def convert(
+    path: str | os.PathLike[str],
+    *,
+    formats: Sequence[str],
+    output: str | os.PathLike[str] | None = None,
+    source: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    listen: Listener | None = None,
+) -> Saved:
+    """Write the masks of a result in other formats.
+
+    Args:
+        path: As for `load_result`.
+        formats: Names of `covos.formats.table.FORMATS`, at least one.
+        output: Folder; beside the result and named after it and the formats if not given.
+        source: As for `load_result`.
+        overwrite: Whether an earlier result in the folder may be replaced.
+        listen: Called with the number of frames that are done, and of all.
+
+    Raises:
+        UsageError: A format is unknown, or needs pictures and no source is known; or the folder is not empty.
+        AnnotationError: The masks cannot be read, or do not belong to the source.
+        SourceError: The source cannot be read, or has changed.
+        EnvironmentProblem: The disk is full or not writable.
+    """
+    chosen = check_formats(formats)
+    if not chosen:
+        raise UsageError("no format to convert to", why="none is named", fix="name one, such as coco")
+    target = Path(output) if output is not None else _beside(Path(path), chosen)
+    _refuse_itself(Path(path), target)
+    folder = OutputFolder(target, overwrite=overwrite)
+    result = load_result(path, source=source)
+    settings = {**result.origin.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
+    result = replace(result, origin=replace(result.origin, settings=settings))
+    return result.write(folder, formats=chosen, listen=listen)
+
+
+def _beside(path: Path, formats: Sequence[str]) -> Path:
+    named = path if path.name not in {"", ".."} else path.resolve()
+    name = named.name if named.is_dir() else named.stem
+    return named.with_name("-".join([name, *(each.partition("=")[0] for each in formats)]))
+
+
+def _refuse_itself(path: Path, folder: Path) -> None:
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"{folder} holds the masks that are to be converted",
+            why="they would be replaced while they are needed",
+            fix="write to another folder",
+        )
