@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from covos.api import load_model
+from covos.model import load_model
 from covos.core.device import configure_threads
 from covos.core.files import atomic_path
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus

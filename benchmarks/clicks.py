@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from covos.api import load_model
-from covos.api.prompters import AUTO, choose_prompter
+from covos.model import load_model
+from covos.model import AUTO, choose_prompter
 from covos.core.device import configure_threads
 from covos.core.types import Box, MaskArray, Point
 from covos.data import Video, open_dataset, read_foreground

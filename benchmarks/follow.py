@@ -27,8 +27,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from covos.api import Model, load_model
-from covos.api.following import Following, show_all
+from covos.model import Model, load_model
+from covos.plan import Following, show_all
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image

@@ -26,9 +26,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from covos.api import Model, load_model
-from covos.api.discovering import Discovering
-from covos.api.following import Following, show_all
+from covos.model import Model, load_model
+from covos.plan import Discovering
+from covos.plan import Following, show_all
 from covos.core.device import configure_threads
 from covos.core.types import LabelArray
 from covos.data import open_collection

@@ -20,7 +20,7 @@ from typing import get_args
 
 import numpy as np
 
-from covos.api import Model, load_model
+from covos.model import Model, load_model
 from covos.core.device import configure_threads
 from covos.core.types import Frame, FrameResult, ProbabilityArray
 from covos.data import FrameRecord, Video, open_dataset, read_foreground, read_image

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from covos.core.errors import CovosError, IncompleteError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
 from covos.engines.passes import Known, StageProgress, find_subject
-from covos.formats.table import check_formats
+from covos.formats.table import check_formats, size_notes
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import FramesInMemory, open_input
 from covos.media.opening import fingerprint
@@ -36,6 +36,8 @@ from covos.prompts.seeds import place_prompts
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
+from covos.runs.page import followed_notes
+from covos.runs.schema import load_report
 from covos.runs.terms import Inputs, Project, remove_journal
 from covos.runs.writing import Origin, RunWriter, Saved, load_saved
 from covos.session import Session
@@ -310,8 +312,10 @@ class Job:
         if terms.is_done(folder):
             remove_journal(folder)
             yield Started(stage="done already", info=source.info)
-            yield Finished(saved=load_saved(folder.path))
+            yield from _ending(load_saved(folder.path))
             return
+        for text in size_notes(formats, info=source.info, folder=folder.path):
+            yield Noted(text=text)
         journal = terms.begin(folder)
         self._frames = journal.resumed
         with RunWriter(
@@ -327,9 +331,7 @@ class Job:
                 writer.restart_clock()
             saved = writer.finish()
         terms.finish(folder)
-        for text in saved.warnings:
-            yield Warned(text=text)
-        yield Finished(saved=saved)
+        yield from _ending(saved)
 
     def _events(
         self,
@@ -574,6 +576,14 @@ def plan_folders(inputs: Sequence[str], *, output: Path, overwrite: bool) -> dic
             )
         names[name] = each
     return {each: OutputFolder(output / name, overwrite=overwrite, resumable=True) for name, each in names.items()}
+
+
+def _ending(saved: Saved) -> Iterator[Event]:
+    for text in saved.warnings:
+        yield Warned(text=text)
+    for text in followed_notes(load_report(saved.folder)):
+        yield Noted(text=text)
+    yield Finished(saved=saved)
 
 
 def _inputs(source: Source) -> Inputs:

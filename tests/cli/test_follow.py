@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from covos import api
-from covos.api import load_model
-from covos.api.batch import segment_to_folders
-from covos.api.following import Following, show_files
-from covos.api.prompt_file import MaskFile
+from covos.model import load_model
+from covos.job import segment_to_folders
+from covos.plan import Following, show_files
+from covos.prompts.file import MaskPrompt
 from covos.cli import main
 from covos.cli.prompting import mask_file
 from covos.masks import read_label_map, write_label_map
@@ -131,12 +131,12 @@ def test_what_is_wrong_is_said_before_the_model_loads(
 
 def test_the_ways_to_name_a_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert mask_file("a.png") == MaskFile(path=Path("a.png"))
-    assert mask_file("a.png@12") == MaskFile(path=Path("a.png"), frame=12)
-    assert mask_file("a.png:3") == MaskFile(path=Path("a.png"), object=3)
-    assert mask_file("b/a@home.png@12:3") == MaskFile(path=Path("b/a@home.png"), frame=12, object=3)
+    assert mask_file("a.png") == MaskPrompt(file=Path("a.png"))
+    assert mask_file("a.png@12") == MaskPrompt(file=Path("a.png"), frame=12)
+    assert mask_file("a.png:3") == MaskPrompt(file=Path("a.png"), object=3)
+    assert mask_file("b/a@home.png@12:3") == MaskPrompt(file=Path("b/a@home.png"), frame=12, object=3)
     Path("odd@1:2").touch()
-    assert mask_file("odd@1:2") == MaskFile(path=Path("odd@1:2"))
+    assert mask_file("odd@1:2") == MaskPrompt(file=Path("odd@1:2"))
 
 
 def test_a_batch_with_a_mask_that_fits_one_of_its_inputs(
@@ -149,7 +149,7 @@ def test_a_batch_with_a_mask_that_fits_one_of_its_inputs(
             output=tmp_path / "out",
             load=lambda: load_model(device="cpu", precision="fp32"),
             formats=("palette",),
-            follow=Following(show=show_files([MaskFile(path=mask)]), follower=follower),
+            follow=Following(show=show_files([MaskPrompt(file=mask)]), follower=follower),
         )
     )
     assert outcomes[0].saved is not None

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covos.api import Model, load_model
-from covos.api.predict import follow_annotations, predict
-from covos.api.subset import open_subset
+from covos.model import Model, load_model
+from covos.predict import follow_annotations, predict
+from covos.predict import open_subset
 from covos.cli import main
 from covos.core import files as atomic
 from covos.data import FrameRecord, Video

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covos.api import load_model
+from covos.model import load_model
 from covos.core.types import Box, Frame, Point
 from covos.engines.motion import Observed
 from covos.engines.prompt import GrabCutPrompter, Prompter

@@ -26,17 +26,17 @@ def convert(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos."""
-    from covos.core.progress import Progress
+    from covos.cli.progress import JobDisplay
     from covos.results.loading import convert as run
 
-    with Progress(result.name, quiet=quiet) as progress:
+    with JobDisplay(quiet=quiet) as display:
         saved = run(
             result,
             formats=formats,
             output=output,
             source=source,
             overwrite=overwrite,
-            listen=lambda _done, _total: progress.advance(),
+            listen=display.frames(result.name),
         )
     for warning in saved.warnings:
         typer.echo(f"warning: {result}: {warning}", err=True)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from covos.core.progress import Progress
-    from covos.core.types import SourceInfo
     from covos.job import Event, Job
 
 
@@ -31,35 +32,47 @@ class JobDisplay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end(kind, error)
+        self.end(failed=error is not None)
 
     def __call__(self, job: Job, event: Event) -> None:
         """Show an event of a job."""
-        from covos.job import Advanced, FrameDone, Started
+        from covos.job import Advanced, Cancelled, FrameDone, Finished, Noted, Started, Warned
 
-        if isinstance(event, Started):
-            self._end()
-            if event.info is not None and event.total is not None:
-                self._begin(event.info, stage=event.stage, total=event.total)
-            if event.stage == "ready" and event.info is not None:
-                self.ready(job, event.info)
-        elif isinstance(event, FrameDone | Advanced) and self._bar is not None:
+        name = Path(job.plan.name).name
+        match event:
+            case Started(stage=stage, total=int(total)):
+                self._begin(name if stage == "frames" else f"{name}, {stage}", total=total)
+            case FrameDone() | Advanced():
+                assert self._bar is not None, "a counted stage has begun"
+                self._bar.advance()
+            case Finished() | Cancelled() | Started():
+                self.end(failed=isinstance(event, Cancelled))
+            case Warned(text=text):
+                self.end()
+                typer.echo(f"warning: {job.plan.name}: {text}", err=True)
+            case Noted(text=text) if not self.quiet:
+                self.end()
+                typer.echo(f"note: {name}: {text}", err=True)
+
+    def frames(self, name: str) -> Callable[[int, int], None]:
+        """Return a listener for work that counts its frames itself: it is told how many are done, and of how many."""
+
+        def listen(_done: int, total: int) -> None:
+            if self._bar is None:
+                self._begin(name, total=total)
+            assert self._bar is not None, "it has begun"
             self._bar.advance()
 
-    def ready(self, job: Job, info: SourceInfo) -> None:
-        """Do what is to be done when a job's source is open and its model loaded; nothing here."""
+        return listen
 
-    def end(self, *, failed: bool) -> None:
-        """End the bar, if there is one: the job is over."""
-        self._end(Exception if failed else None)
+    def end(self, *, failed: bool = False) -> None:
+        """End the bar, if there is one: its stage is over."""
+        if self._bar is not None:
+            self._bar.__exit__(Exception if failed else None, None, None)
+            self._bar = None
 
-    def _begin(self, info: SourceInfo, *, stage: str, total: int) -> None:
+    def _begin(self, what: str, *, total: int) -> None:
         from covos.core.progress import Progress
 
-        what = Path(info.path).name if stage == "frames" else f"{Path(info.path).name}, {stage}"
+        self.end()
         self._bar = Progress(what, total=total, quiet=self.quiet).__enter__()
-
-    def _end(self, kind: type[BaseException] | None = None, error: BaseException | None = None) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(kind, error, None)
-            self._bar = None

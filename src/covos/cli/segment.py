@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from covos.core.errors import CovosError
-    from covos.core.types import SourceInfo
-    from covos.job import Job, Outcome
+    from covos.job import Outcome
     from covos.runs.writing import Saved
 
 
@@ -96,7 +95,7 @@ def segment(
     jobs = (Job(plans[name], folder, load=models) for name, folder in folders.items())
     outcomes = []
     try:
-        with _Display(quiet=quiet) as display:
+        with JobDisplay(quiet=quiet) as display:
             for outcome in run_jobs(jobs, listen=display):
                 display.end(failed=outcome.error is not None)
                 outcomes.append(outcome)
@@ -106,19 +105,6 @@ def segment(
             typer.echo(note, err=True)
         raise
     return _verdict(outcomes, allow_errors=allow_errors)
-
-
-class _Display(JobDisplay):
-    """Says how large the results will be before the frames begin."""
-
-    def ready(self, job: Job, info: SourceInfo) -> None:
-        from covos.formats.table import size_notes
-
-        folder = job.folder
-        if self.quiet or folder is None:
-            return
-        for note in size_notes(job.plan.formats, info=info, folder=folder):
-            typer.echo(f"note: {Path(info.path).name}: {note}", err=True)
 
 
 def _rate(text: str | None) -> Fraction | None:
@@ -137,16 +123,8 @@ def _rate(text: str | None) -> Fraction | None:
 
 
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
-    from covos.runs.page import followed_notes
-    from covos.runs.schema import load_report
-
-    if outcome.saved is not None:
-        for warning in outcome.saved.warnings:
-            typer.echo(f"warning: {outcome.name}: {warning}", err=True)
-        if not quiet:
-            typer.echo(_closing_line(outcome.saved), err=True)
-            for note in followed_notes(load_report(outcome.saved.folder)):
-                typer.echo(f"note: {outcome.name}: {note}", err=True)
+    if outcome.saved is not None and not quiet:
+        typer.echo(_closing_line(outcome.saved), err=True)
     elif outcome.error is not None and not alone:
         show(outcome.error)
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 import covos
-from covos.api import convert
-from covos.api.output import Origin
+from covos.results.loading import convert
+from covos.runs.writing import Origin
 from covos.core.errors import AnnotationError, InputError, SourceError, UsageError
 from covos.masks import encode, write_label_map
 from covos.masks.frame_mask import FrameMask

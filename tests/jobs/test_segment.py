@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import covos
-from covos.api import Model
+from covos.model import Model
 from covos.core.errors import SourceError, UsageError
 from covos.masks import read_label_map
 from covos.media.opening import open_source

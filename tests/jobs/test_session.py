@@ -11,8 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
-from covos.api import Model, Segmentation, Session, load_model, segment, stream
-from covos.api.prompts import MAX_ID, Prompts
+from covos.model import Model, load_model
+from covos.results.segmentation import Segmentation
+from covos.session import Session
+from covos.api import segment, stream
+from covos.prompts.seeds import MAX_ID, Prompts
 from covos.core.errors import AnnotationError, CheckpointError, EnvironmentProblem, UsageError
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import decode, write_label_map

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image
 
 import covos
-from covos.api import FrameMask
-from covos.api.output import Origin
+from covos.masks.frame_mask import FrameMask
+from covos.runs.writing import Origin
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.masks import draw_overlay, encode
 from covos.media.opening import open_source

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.api import Model, Session, load_model, segment, stream
-from covos.api.pointing import Pointing, as_points
-from covos.api.prompts import MAX_ID
+from covos.model import Model, load_model
+from covos.session import Session
+from covos.api import segment, stream
+from covos.prompts.values import PointPrompt, as_points
+from covos.prompts.seeds import MAX_ID
 from covos.core.errors import UsageError
 from covos.engines.follow import FollowEngine
 from covos.media.opening import open_source
@@ -166,7 +168,7 @@ def test_what_is_asked_for_later_frames_is_followed_there_first(
     row, column = (int(axis[-1]) for axis in np.nonzero(found))
     with Session(open_source(clip), load=lambda: model, follower=random_follower) as session:
         session.add_mask(0, 1, mask=square())
-        session.ask(Pointing(frame=4, object=1, points=as_points([(column, row, 0)])))
+        session.ask(PointPrompt(frame=4, object=1, points=as_points([(column, row, 0)])))
         assert session.direction("auto") == "both"
         result = session.propagate("forward")
         assert session.prompts.describe()[1]["corrects"] == "followed"

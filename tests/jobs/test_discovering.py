@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.api import Model, load_model, segment, stream
-from covos.api.discovering import Discovering, check_objects
+from covos.model import Model, load_model
+from covos.api import segment, stream
+from covos.plan import Discovering, check_objects
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST, Discovery, Found

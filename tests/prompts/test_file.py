@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covos.api.pointing import Pointing
-from covos.api.prompt_file import MaskFile, read_prompt_file
+from covos.prompts.values import PointPrompt
+from covos.prompts.file import MaskPrompt, read_prompt_file
 from covos.core.errors import AnnotationError
 from covos.core.types import Box, Point
 
@@ -49,21 +49,21 @@ def test_json_and_toml_say_the_same(tmp_path: Path) -> None:
     }
     found = read_prompt_file(tmp_path / "prompts.toml")
     assert found == read_prompt_file(written(tmp_path, as_json))
-    assert found.masks == (MaskFile(path=tmp_path / "dog.png", frame=0, object=1),)
+    assert found.masks == (MaskPrompt(file=tmp_path / "dog.png", frame=0, object=1),)
     assert found.pointings == (
-        Pointing(
+        PointPrompt(
             frame=4,
             object=2,
             points=(Point(x=320, y=200), Point(x=330.5, y=210), Point(x=100, y=50, positive=False)),
         ),
-        Pointing(frame=40, box=Box(x0=10, y0=20, x1=300, y1=400)),
+        PointPrompt(frame=40, box=Box(x0=10, y0=20, x1=300, y1=400)),
     )
 
 
 def test_a_mark_at_its_beginning_is_no_content(tmp_path: Path) -> None:
     path = tmp_path / "prompts.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"points": [{"positive": [[1, 2]]}]}).encode())
-    assert read_prompt_file(path).pointings == (Pointing(frame=0, points=(Point(x=1, y=2),)),)
+    assert read_prompt_file(path).pointings == (PointPrompt(frame=0, points=(Point(x=1, y=2),)),)
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import covos
-from covos.api import Model
-from covos.api.batch import Outcome, segment_to_folders
+from covos.model import Model
+from covos.job import Outcome, segment_to_folders
 from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
 from covos.core.lock import exclusive
 from covos.models.registry import find_model

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from covos.api import Model, load_model
-from covos.api.prompters import choose_prompter
+from covos.model import Model, load_model
+from covos.model import choose_prompter
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.engines.prompt import GrabCutPrompter, NetworkPrompter, RelayPrompter
 from covos.models import registry

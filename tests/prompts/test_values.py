@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covos.api.pointing import Pointing, as_boxes, as_points, check_pointing, together
+from covos.prompts.values import PointPrompt, as_boxes, as_points, check_pointing, together
 from covos.core.errors import UsageError
 from covos.core.types import Box, Point, SourceInfo
 
@@ -25,13 +25,13 @@ INFO = SourceInfo(
 )
 
 
-def pointing(*points: tuple[float, ...], box: tuple[float, float, float, float] | None = None) -> Pointing:
-    return Pointing(
+def pointing(*points: tuple[float, ...], box: tuple[float, float, float, float] | None = None) -> PointPrompt:
+    return PointPrompt(
         frame=3, object=1, points=as_points(points) if points else (), box=None if box is None else as_boxes(box)[0]
     )
 
 
-def refusal(asked: Pointing) -> tuple[str, str, str]:
+def refusal(asked: PointPrompt) -> tuple[str, str, str]:
     with pytest.raises(UsageError) as caught:
         check_pointing(asked, info=INFO)
     return caught.value.what, caught.value.why, caught.value.fix
@@ -113,16 +113,16 @@ def test_what_belongs_together() -> None:
     box = Box(x0=0, y0=0, x1=9, y1=9)
     joined = together(
         [
-            Pointing(frame=5, object=1, points=(one,)),
-            Pointing(frame=0, object=2, points=(one,)),
-            Pointing(frame=5, object=1, box=box),
-            Pointing(frame=5, object=1, points=(other,)),
+            PointPrompt(frame=5, object=1, points=(one,)),
+            PointPrompt(frame=0, object=2, points=(one,)),
+            PointPrompt(frame=5, object=1, box=box),
+            PointPrompt(frame=5, object=1, points=(other,)),
         ]
     )
     assert joined == (
-        Pointing(frame=0, object=2, points=(one,)),
-        Pointing(frame=5, object=1, points=(one, other), box=box),
+        PointPrompt(frame=0, object=2, points=(one,)),
+        PointPrompt(frame=5, object=1, points=(one, other), box=box),
     )
     assert [each.given_as for each in joined] == ["points", "box and points"]
     with pytest.raises(UsageError, match="object 1 has two boxes on frame 5"):
-        together([joined[1], Pointing(frame=5, object=1, box=box)])
+        together([joined[1], PointPrompt(frame=5, object=1, box=box)])

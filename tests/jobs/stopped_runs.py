@@ -20,8 +20,8 @@ from types import MappingProxyType
 
 import numpy as np
 
-from covos.api import Model, load_model
-from covos.api.batch import segment_to_folders
+from covos.model import Model, load_model
+from covos.job import segment_to_folders
 from covos.core import files as atomic
 from covos.core.errors import CovosError
 from covos.core.types import FrameResult, SourceInfo

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import covos
-from covos.api import Model
+from covos.model import Model
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.find import expected_jaccard
