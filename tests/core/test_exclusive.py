@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from covos.core.errors import EnvironmentProblem
-from covos.core.lock import exclusive
+from covos.core.files import exclusive
 
 _HOLD = """
 import sys, time
 from pathlib import Path
-from covos.core.lock import exclusive
+from covos.core.files import exclusive
 with exclusive(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -59,5 +59,5 @@ def test_a_killed_holder_leaves_no_lock(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(EnvironmentProblem, match="cannot be made"), exclusive(tmp_path / "none" / "lock"):
+    with pytest.raises(EnvironmentProblem, match="cannot be made or locked"), exclusive(tmp_path / "none" / "lock"):
         pass
