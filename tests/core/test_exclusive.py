@@ -34,9 +34,10 @@ def test_the_file_goes_with_the_lock(tmp_path: Path) -> None:
 
 def test_a_second_holder_is_refused_and_told_of_the_first(tmp_path: Path) -> None:
     with exclusive(tmp_path / "lock"):
-        with pytest.raises(EnvironmentProblem, match="in use") as caught, exclusive(tmp_path / "lock"):
-            pass
-        assert f"process {os.getpid()} on " in caught.value.why
+        for _ in range(2):  # a refusal leaves the holder's name in the file
+            with pytest.raises(EnvironmentProblem, match="in use") as caught, exclusive(tmp_path / "lock"):
+                pass
+            assert f"process {os.getpid()} on " in caught.value.why
         assert (tmp_path / "lock").exists()
     with exclusive(tmp_path / "other"), exclusive(tmp_path / "lock"):
         pass
