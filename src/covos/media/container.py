@@ -11,7 +11,7 @@ from av.container.core import Flags as ContainerFlags
 from av.stream import Disposition
 
 from covos.core.errors import SourceError
-from covos.media import source as limits
+from covos.media import source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,7 +125,7 @@ def open_container(path: Path) -> InputContainer:
             options={
                 "format_whitelist": _FORMATS,
                 "protocol_whitelist": "file",
-                "max_pixels": str(limits.MAX_PIXELS),
+                "max_pixels": str(source.MAX_PIXELS),
             },
             metadata_errors="replace",
         )
@@ -160,15 +160,15 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
             fix="convert it to H.264 mp4 first",
         )
     context = stream.codec_context
-    limits.check_pixels(str(path), height=context.height, width=context.width)
+    source.check_pixels(str(path), height=context.height, width=context.width)
     # FFmpeg leaves the size at zero where the codec refused it as above max_pixels while probing.
     if context.width <= 0 or context.height <= 0:
         raise SourceError(
             f"{path}: the size of its frames is unknown",
-            why=f"the header is damaged, or a frame has more than {limits.MAX_PIXELS} pixels",
+            why=f"the header is damaged, or a frame has more than {source.MAX_PIXELS} pixels",
             fix="convert it again from the original, at most 8192x8192",
         )
-    context.options = {"max_pixels": str(limits.MAX_PIXELS)}
+    context.options = {"max_pixels": str(source.MAX_PIXELS)}
     context.thread_type = ThreadType.AUTO
     # Damaged pictures come out, marked, instead of vanishing.
     context.flags |= Flags.output_corrupt.value
