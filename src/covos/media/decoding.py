@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    from covos.media.packets import PacketTable
+    from covos.media.packets import SeekTable
 
 
 @dataclass(slots=True)
@@ -94,16 +94,14 @@ def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None, *, ta
 
 
 class Cursor:
-    """Walks forward through a video's pictures, skipping ahead to key packets of the packet table.
+    """Walks forward through a video's pictures, skipping ahead to the key packets of a table.
 
     A step checks that the packet seeked to and each picture's time are those of the table. At the first
     difference, decoding error or damaged picture it gives up, since only a full pass can then tell which
     picture has which index.
     """
 
-    def __init__(self, path: Path, *, table: PacketTable) -> None:
-        if table.pts is None or table.is_key is None or table.seek_to is None:
-            raise ValueError("a cursor needs a table with trusted presentation times")
+    def __init__(self, path: Path, *, table: SeekTable) -> None:
         self._path = path
         self._pts = table.pts
         self._keys = table.is_key.nonzero()[0]

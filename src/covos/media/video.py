@@ -16,7 +16,7 @@ from covos.media.picture import PictureReader, orientation_of, rotation_degrees
 from covos.media.source import Health, Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
     from pathlib import Path
 
     from av.container import InputContainer
@@ -91,7 +91,7 @@ class VideoSource(Source):
 
     def _read_all(self) -> Iterator[Frame]:
         latest = self._pass = _Pass()
-        for frame in self._frames(tally=latest.tally):
+        for frame in self._frames(enumerate(decode_file(self._path, tally=latest.tally))):
             latest.decoded += 1
             if frame.status == "concealed":
                 latest.concealed.append(frame.index)
@@ -99,74 +99,70 @@ class VideoSource(Source):
             yield frame
         latest.finished = True
 
-    def _frames(self, *, tally: Tally, wanted: Container[int] | None = None) -> Iterator[Frame]:
-        reader = self._reader()
-        timeline = self._timeline()
-        for index, picture in enumerate(decode_file(self._path, tally=tally)):
-            pts = timeline.at(picture)
-            if wanted is None or index in wanted:
-                yield self._frame(reader, picture, index=index, pts=pts)
-
-    def _frame(self, reader: PictureReader, picture: VideoFrame, *, index: int, pts: int) -> Frame:
-        return Frame(
-            index=index,
-            stem=f"{index:05d}",
-            image=reader.rgb(picture),
-            pts=pts,
-            time_base=self._time_base,
-            status="concealed" if picture.is_corrupt else "ok",
-        )
-
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         """Seek where that saves decoding and the file's times can be trusted; decode from the start for the rest."""
         done = 0
         if self._can_seek():
-            for frame in self._by_seeking(indices):
+            for frame in self._frames(self._sought(indices)):
                 yield frame
                 done += 1
         rest = indices[done:]
         if not rest:
             return
-        for frame in self._frames(tally=Tally(), wanted=frozenset(rest)):
+        for frame in self._frames(enumerate(decode_file(self._path, tally=Tally())), wanted=frozenset(rest)):
             yield frame
             if frame.index == rest[-1]:
                 return
 
-    def _is_in_table(self, frame: Frame) -> bool:
-        pts = self._table.pts
-        return pts is not None and frame.index < len(pts) and bool(pts[frame.index] == frame.pts)
-
-    def _can_seek(self) -> bool:
-        latest = self._pass
-        damaged = latest.concealed or latest.tally.undecodable or not latest.keeps_table
-        short = latest.finished and latest.decoded != self._table.count
-        return not damaged and not short and self._table.pts is not None and self.info.codec in _SEEKABLE
-
-    def _by_seeking(self, wanted: tuple[int, ...]) -> Iterator[Frame]:
-        """Yield the wanted frames, up to the first at which the file differs from the packet table."""
+    def _frames(
+        self, pictures: Iterable[tuple[int, VideoFrame]], *, wanted: Container[int] | None = None
+    ) -> Iterator[Frame]:
+        """Make frames of the pictures with their indices; of the wanted ones alone, though all count for the times."""
         reader = self._reader()
-        timeline = self._timeline()
-        with Cursor(self._path, table=self._table) as cursor:
-            for index in wanted:
-                picture = cursor.move_to(index)
-                if picture is None:
-                    return
-                yield self._frame(reader, picture, index=index, pts=timeline.at(picture))
-
-    def _warn(self, text: str) -> None:
-        self._warnings[text] = None
-
-    def _reader(self) -> PictureReader:
-        return PictureReader(self._name, size=self._coded_size, warn=self._warn)
-
-    def _timeline(self) -> Timeline:
-        return Timeline(
+        timeline = Timeline(
             time_base=self._time_base,
             frame_rate=self._table.frame_rate,
             first_dts=self._table.first_dts,
             has_pts=self._table.has_pts,
             warn=self._warn,
         )
+        for index, picture in pictures:
+            pts = timeline.at(picture)
+            if wanted is None or index in wanted:
+                yield Frame(
+                    index=index,
+                    stem=f"{index:05d}",
+                    image=reader.rgb(picture),
+                    pts=pts,
+                    time_base=self._time_base,
+                    status="concealed" if picture.is_corrupt else "ok",
+                )
+
+    def _can_seek(self) -> bool:
+        latest = self._pass
+        damaged = latest.concealed or latest.tally.undecodable or not latest.keeps_table
+        short = latest.finished and latest.decoded != self._table.count
+        return not damaged and not short and self._table.seeking is not None and self.info.codec in _SEEKABLE
+
+    def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield the wanted pictures, up to the first at which the file differs from the packet table."""
+        assert self._table.seeking is not None  # asked in _can_seek
+        with Cursor(self._path, table=self._table.seeking) as cursor:
+            for index in indices:
+                picture = cursor.move_to(index)
+                if picture is None:
+                    return
+                yield index, picture
+
+    def _is_in_table(self, frame: Frame) -> bool:
+        table = self._table.seeking
+        return table is not None and frame.index < len(table.pts) and bool(table.pts[frame.index] == frame.pts)
+
+    def _warn(self, text: str) -> None:
+        self._warnings[text] = None
+
+    def _reader(self) -> PictureReader:
+        return PictureReader(self._name, size=self._coded_size, warn=self._warn)
 
     def _first_picture(self) -> VideoFrame:
         if self._table.count == 0:
