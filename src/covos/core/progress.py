@@ -37,7 +37,7 @@ class Progress:
         total: Turns expected; None if unknown: then no time left is given.
         unit: Name of what is counted.
         quiet: Show nothing.
-        stream: Where to show it; stderr if not given.
+        stream: Stream that shows it; stderr if not given.
         clock: Gives the time in seconds.
 
     Attributes:

@@ -63,7 +63,7 @@ class SourceInfo:
     """The facts of a source that are known before its frames are decoded.
 
     Attributes:
-        path: As given by the user.
+        path: The path or pattern as the user gave it.
         kind: ``"video"``, ``"frames"`` (a folder or glob) or ``"image"``; ``"masks"`` where all there is are masks
             that were read back, without pictures.
         height: Displayed height in pixels (rotation applied), of the first frame.

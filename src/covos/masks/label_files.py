@@ -146,7 +146,7 @@ def read_binary_mask(path: Path) -> MaskArray:
     This is the convention of DAVIS 2016. Several ids become one object, 255 too; colours need not be of a palette.
 
     Args:
-        path: As for :func:`read_label_map`.
+        path: The file; see :func:`read_label_map`.
 
     Returns:
         H x W bool.
