@@ -42,21 +42,21 @@ class VideoWriter:
     manager it is closed at the end of the block, or removed if the block raises.
 
     Args:
-        path: Where the video goes; its suffix should be the preset's.
+        path: The file to write; its suffix should be the preset's.
         height: Height in pixels of every frame.
         width: Width in pixels.
         time_base: Seconds per unit of ``pts``.
         frame_rate: Frames a second, about; for the last frame's length and the header. None for 25.
-        preset: What to write, of `covos.media.presets`.
+        preset: Kind of video, of `covos.media.presets`.
         audio_from: Media file whose sound is copied; None for silence. A file without sound is fine.
         crf: Constant rate factor in place of the preset's, from 0, the best, to 51.
         pixel_aspect: Displayed width of a pixel over its height.
-        overwrite: Whether ``path`` may exist.
+        overwrite: Replace ``path`` if it exists.
 
     Attributes:
         padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
         offset: Seconds added to every time; zero unless the start had to be moved. Known after the first frame.
-        warnings: What could not be kept, in plain words.
+        warnings: Notes on what could not be kept, in plain words.
 
     Raises:
         UsageError: ``path`` exists, or a setting is out of range.
@@ -122,7 +122,7 @@ class VideoWriter:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What could not be kept, in plain words."""
+        """Notes on what could not be kept, in plain words."""
         return tuple(self._warnings)
 
     def write(self, image: NDArray[np.uint8], *, pts: int) -> None:
@@ -191,9 +191,8 @@ class VideoWriter:
             self._partial.unlink()
         with suppress(av.FFmpegError, OSError):
             self._container.close()
-        given_up = _GivenUpError()
-        with suppress(_GivenUpError, OSError):
-            self._place.__exit__(_GivenUpError, given_up, None)
+        with suppress(_AbandonedError, OSError):
+            self._place.__exit__(_AbandonedError, _AbandonedError(), None)
 
     def __enter__(self) -> Self:
         return self
@@ -309,12 +308,12 @@ class VideoWriter:
             raise
 
 
-class _GivenUpError(Exception):
+class _AbandonedError(Exception):
     """Makes ``atomic_path`` remove its file."""
 
 
 def _time_scale(time_base: Fraction) -> int:
-    """Units a second that FFmpeg gives a video track of this time base: its denominator, doubled to 10000 or more."""
+    """Return FFmpeg's units a second for a video track of this time base: the denominator, doubled to 10000 or more."""
     scale = time_base.denominator
     while scale < 10_000:
         scale *= 2
