@@ -26,7 +26,7 @@ from covos.masks import objects_in
 from covos.models.coattention import Fusion
 from covos.models.cosnet.refine import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
-from covos.runs.schema import load_report
+from covos.runs.schema import as_json, load_report
 
 MASKS: Final = "Annotations"
 REPORTS: Final = "reports"
@@ -201,10 +201,10 @@ def _finished(output: Path, video: Video) -> Made | None:
         report = load_report(_report(output, video))
     except CovosError:
         return None
-    whole = [row["stem"] for row in report["frames"]] == [frame.stem for frame in video.frames]
+    whole = [row.stem for row in report.frames] == [frame.stem for frame in video.frames]
     if not whole or not all(mask.is_file() for mask in _masks(output, video)):
         return None
-    return Made(name=video.name, frames=len(video.frames), seconds=report["totals"]["seconds"])
+    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
 
 
 def _publish(work: Path, output: Path, video: Video) -> Made:
@@ -213,14 +213,14 @@ def _publish(work: Path, output: Path, video: Video) -> Made:
     target = output / MASKS / video.name
     _clear(target, _masks(output, video))
     target.parent.mkdir(exist_ok=True)
-    (work / report["outputs"][0]).replace(target)
-    content: dict[str, Any] = {**report, "outputs": [f"../{MASKS}/{video.name}"]}
+    (work / report.outputs[0]).replace(target)
+    content = as_json(report.model_copy(update={"outputs": (f"../{MASKS}/{video.name}",)}))
     file = _report(output, video)
     file.parent.mkdir(exist_ok=True)
     with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
     shutil.rmtree(work)
-    return Made(name=video.name, frames=len(video.frames), seconds=report["totals"]["seconds"])
+    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
 
 
 def _clear(folder: Path, masks: Sequence[Path]) -> None:
