@@ -34,7 +34,9 @@ class Versioned(Record):
     @classmethod
     def _known(cls, found: int) -> int:
         if found > SCHEMA:
-            raise PydanticCustomError("newer", f"it is {found}, this covos knows {SCHEMA}: update covos")
+            raise PydanticCustomError(
+                "newer", f"{found} is that of a newer covos, this one knows {SCHEMA}: update covos"
+            )
         return found
 
 
