@@ -36,9 +36,8 @@ from covos.prompts.seeds import place_prompts
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
-from covos.runs.page import followed_notes
-from covos.runs.schema import load_report
-from covos.runs.terms import Inputs, Project, remove_journal
+from covos.runs.schema import followed_notes, load_report
+from covos.runs.terms import Inputs, RunTerms, remove_journal
 from covos.runs.writing import Origin, RunWriter, Saved, load_saved
 from covos.session import Session
 
@@ -301,7 +300,7 @@ class Job:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
         origin = replace(origin, settings={**origin.settings, "formats": list(formats)})
-        terms = Project(
+        terms = RunTerms(
             inputs=_inputs(source),
             model=origin.model,
             weights_sha256=origin.sha256,

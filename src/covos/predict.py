@@ -19,7 +19,6 @@ from covos.job import Event, Job, run_jobs
 from covos.model import Model
 from covos.plan import Follow, Plan, choose_task, refuse_refinement
 from covos.prompts.values import MaskPrompt
-from covos.api_manifest_placeholder import MANIFEST, Made, Manifest
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
 from covos.data.base import some
 from covos.engines.find import DEFAULT_REFERENCES, check_references
@@ -27,7 +26,8 @@ from covos.masks import NAMELESS, objects_in
 from covos.models.coattention import Fusion
 from covos.models.cosnet.refine import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
-from covos.runs.schema import load_report
+from covos.runs.schema import ModelRecord, as_json, load_report
+from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms
 
 MASKS: Final = "Annotations"
 REPORTS: Final = "reports"
@@ -99,19 +99,21 @@ def predict(
     if follow:
         refuse_refinement(refine)
     subsets = {video.subset for video in dataset}
-    manifest = Manifest(
-        model=model.name,
-        sha256=model.entry.card.sha256,
-        settings=_settings(
-            model,
-            {"references": references, "fusion": chosen, "reference_seed": reference_seed, "refine": refine},
-            follower=find_follower(follower, encoder=model.entry) if follow else None,
-        ),
-        root=str(dataset.root.resolve()),
-        layout=dataset.layout,
-        subset=subsets.pop() if len(subsets) == 1 else None,
+    settings = _settings(
+        model,
+        {"references": references, "fusion": chosen, "reference_seed": reference_seed, "refine": refine},
+        follower=find_follower(follower, encoder=model.entry) if follow else None,
     )
-    manifest.begin(output)
+    terms = PredictTerms(
+        model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
+        settings=dict(settings),
+        dataset=DatasetRecord(
+            root=str(dataset.root.resolve()),
+            layout=dataset.layout,
+            subset=subsets.pop() if len(subsets) == 1 else None,
+        ),
+    )
+    terms.begin(output)
     made: list[Made] = []
     reused: list[str] = []
     failed: dict[str, CovosError] = {}
@@ -134,7 +136,7 @@ def predict(
         made.append(_publish(work, output, video))
     _remove_if_empty(output / UNFINISHED)
     packed = _pack(dataset, output) if archive and not failed else None
-    manifest.save(output, made=made, failed=failed)
+    terms.save(output, made=made, failed=failed)
     _refuse_failures(failed, of=len(dataset), output=output)
     return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed)
 
@@ -192,10 +194,10 @@ def _finished(output: Path, video: Video) -> Made | None:
         report = load_report(_report(output, video))
     except CovosError:
         return None
-    whole = [row["stem"] for row in report["frames"]] == [frame.stem for frame in video.frames]
+    whole = [row.stem for row in report.frames] == [frame.stem for frame in video.frames]
     if not whole or not all(mask.is_file() for mask in _masks(output, video)):
         return None
-    return Made(name=video.name, frames=len(video.frames), seconds=report["totals"]["seconds"])
+    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
 
 
 def _publish(work: Path, output: Path, video: Video) -> Made:
@@ -204,14 +206,14 @@ def _publish(work: Path, output: Path, video: Video) -> Made:
     target = output / MASKS / video.name
     _clear(target, _masks(output, video))
     target.parent.mkdir(exist_ok=True)
-    (work / report["outputs"][0]).replace(target)
-    content: dict[str, Any] = {**report, "outputs": [f"../{MASKS}/{video.name}"]}
+    (work / report.outputs[0]).replace(target)
+    content = as_json(report.model_copy(update={"outputs": (f"../{MASKS}/{video.name}",)}))
     file = _report(output, video)
     file.parent.mkdir(exist_ok=True)
     with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
     shutil.rmtree(work)
-    return Made(name=video.name, frames=len(video.frames), seconds=report["totals"]["seconds"])
+    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
 
 
 def _clear(folder: Path, masks: Sequence[Path]) -> None:

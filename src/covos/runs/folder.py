@@ -32,7 +32,7 @@ class OutputFolder:
         path: The folder; its parents are made too.
         overwrite: Whether the results of an earlier run may be replaced. Other files stay in any case.
         resumable: Whether the folder may hold a run that was begun with a ``covos.json``: see
-            `covos.runs.terms.Project`, which decides whether it can go on.
+            `covos.runs.terms.RunTerms`, which decides whether it can go on.
 
     Attributes:
         path: As given.

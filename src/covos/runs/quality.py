@@ -70,17 +70,17 @@ def find_flags(rows: Sequence[FrameRow], at: int, *, size: tuple[int, int]) -> t
     row = rows[at]
     near = [*rows[max(0, at - SPAN) : at], *rows[at + 1 : at + 1 + SPAN]]
     flags = []
-    confidence = row["confidence"]
+    confidence = row.confidence
     if confidence is None or confidence < _CONFIDENCE:
         text = "no confidence" if confidence is None else f"confidence {confidence:.2f}"
         flags.append(_flag("uncertain", text, 1 - (confidence or 0.0) / _CONFIDENCE))
-    if not row["objects"]:
+    if not row.objects:
         flags.append(_flag("empty", "no object", 0.0))
     after = rows[at + 1] if at + 1 < len(rows) else None
-    for identity in row["objects"]:
-        flags += _of_object(str(identity), row, near, after, size=size)
-    before = {identity for other in rows[max(0, at - SPAN) : at] for identity in other["objects"]}
-    flags += [_flag("lost", f"object {identity} is gone", 0.25) for identity in sorted(before - {*row["objects"]})]
+    for identity in row.objects:
+        flags += _of_object(identity, row, near, after, size=size)
+    before = {identity for other in rows[max(0, at - SPAN) : at] for identity in other.objects}
+    flags += [_flag("lost", f"object {identity} is gone", 0.25) for identity in sorted(before - {*row.objects})]
     return tuple(flags)
 
 
@@ -90,31 +90,31 @@ def suspicion(flags: Sequence[Flag]) -> float:
 
 
 def _of_object(
-    key: str, row: FrameRow, near: Sequence[FrameRow], after: FrameRow | None, *, size: tuple[int, int]
+    key: int, row: FrameRow, near: Sequence[FrameRow], after: FrameRow | None, *, size: tuple[int, int]
 ) -> list[Flag]:
     flags = []
-    others = [other for other in near if key in other["area"]]
-    pixels = row["area"][key] * size[0] * size[1]
+    others = [other for other in near if key in other.area]
+    pixels = row.area[key] * size[0] * size[1]
     if len(others) > 1:
-        usual = statistics.median(other["area"][key] for other in others)
-        ratio = row["area"][key] / usual if usual else 1.0
+        usual = statistics.median(other.area[key] for other in others)
+        ratio = row.area[key] / usual if usual else 1.0
         if not 1 / _AREA <= ratio <= _AREA:
             excess = 1 - _AREA / max(ratio, 1 / ratio)
             flags.append(_flag("area jump", f"object {key} has {ratio:.2g} times its usual area", excess))
-        x, y = (statistics.median(other["centre"][key][axis] for other in others) for axis in (0, 1))
-        moved = math.hypot(row["centre"][key][0] - x, row["centre"][key][1] - y) / math.sqrt(pixels)
+        x, y = (statistics.median(other.centre[key][axis] for other in others) for axis in (0, 1))
+        moved = math.hypot(row.centre[key][0] - x, row.centre[key][1] - y) / math.sqrt(pixels)
         if moved > _MOVE:
             flags.append(_flag("position jump", f"object {key} is {moved:.1f} of its size away", 1 - _MOVE / moved))
         flags += _flicker(key, row, after, others)
-    if _touches(row["box"][key], size):
+    if _touches(row.box[key], size):
         flags.append(Flag(kind="border", text=f"object {key} touches the edge", suspicion=0.0))
     return flags
 
 
-def _flicker(key: str, row: FrameRow, after: FrameRow | None, others: Sequence[FrameRow]) -> list[Flag]:
-    overlaps = [other["overlap"][key] for other in others if key in other["overlap"]]
+def _flicker(key: int, row: FrameRow, after: FrameRow | None, others: Sequence[FrameRow]) -> list[Flag]:
+    overlaps = [other.overlap[key] for other in others if key in other.overlap]
     usual = statistics.median(overlaps) if overlaps else 0.0
-    own = [row["overlap"].get(key, 1.0), *([] if after is None else [after["overlap"].get(key, 0.0)])]
+    own = [row.overlap.get(key, 1.0), *([] if after is None else [after.overlap.get(key, 0.0)])]
     share = max(own) / usual if usual else 1.0
     if share >= _FLICKER:
         return []
@@ -224,12 +224,11 @@ class Watch:
         return sorted(self._shown, key=lambda seen: -seen.suspicion)
 
     def _judge(self) -> FrameRow:
-        at = self._judged
-        row = self._rows[at]
+        at, row = self._judged, self._rows[self._judged]
         flags = find_flags(list(self._rows), at, size=self._size)
         worth = suspicion(flags)
-        row["flags"] = list(dict.fromkeys(flag.kind for flag in flags))
-        row["suspicion"] = round(worth, 3)
+        kinds = tuple(dict.fromkeys(flag.kind for flag in flags))
+        row = row.model_copy(update={"flags": kinds, "suspicion": round(worth, 3)})
         self._note(row, worth)
         if worth > 0:
             self._show(row, flags, worth, *self._pictures[at])
@@ -243,19 +242,19 @@ class Watch:
     def _note(self, row: FrameRow, worth: float) -> None:
         if worth > 0:
             self.marks.append(self.count)
-        self.kinds.update(row["flags"])
-        self.times.append(row["time"])
-        self.confidence.append(float("nan") if row["confidence"] is None else row["confidence"])
-        for identity in row["objects"]:
+        self.kinds.update(row.flags)
+        self.times.append(row.time)
+        self.confidence.append(float("nan") if row.confidence is None else row.confidence)
+        for identity in row.objects:
             series = self.objects.setdefault(identity, Series())
             series.at.append(self.count)
-            series.area.append(row["area"][str(identity)])
+            series.area.append(row.area[identity])
         self.count += 1
 
     def _show(
         self, row: FrameRow, flags: tuple[Flag, ...], worth: float, image: ImageArray, labels: LabelArray
     ) -> None:
-        rival = next((seen for seen in self._shown if row["index"] - seen.row["index"] < APART), None)
+        rival = next((seen for seen in self._shown if row.index - seen.row.index < APART), None)
         if rival is None and len(self._shown) == MOST_SHOWN:
             rival = min(self._shown, key=lambda seen: seen.suspicion)
         if rival is not None:

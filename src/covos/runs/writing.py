@@ -218,30 +218,22 @@ def load_saved(folder: Path) -> Saved:
         IncompleteError: An output that it lists is gone.
     """
     report = load_report(folder)
-    outputs = tuple(folder / name for name in report["outputs"])
+    outputs = tuple(folder / name for name in report.outputs)
     if gone := [path.name for path in outputs if not path.exists()]:
         raise IncompleteError(
             f"{folder} holds a finished run that lacks {', '.join(gone)}",
             why="it was removed since",
             fix="put it back, or make all of it again with -y (overwrite=True)",
         )
-    health = report["health"]
     return Saved(
         folder=folder,
-        frames=report["totals"]["frames"],
-        seconds=report["totals"]["seconds"],
+        frames=report.totals.frames,
+        seconds=report.totals.seconds,
         outputs=outputs,
         report=folder / REPORT,
         page=folder / HTML,
-        health=Health(
-            decoded=health["decoded"],
-            expected=health["expected"],
-            concealed=tuple(row["index"] for row in report["frames"] if row["status"] == "concealed"),
-            undecodable=health["undecodable"],
-            cut=health["cut"],
-            warnings=tuple(health["warnings"]),
-        ),
-        warnings=(*health["warnings"], *report["warnings"]),
+        health=report.full_health(),
+        warnings=(*report.health.warnings, *report.warnings),
         was_done=True,
     )
 
