@@ -30,7 +30,7 @@ SMALL = (
 def recipe(**changes: object) -> FollowRecipe:
     loaded = load_recipe("follow", overrides=SMALL)
     assert isinstance(loaded, FollowRecipe)
-    return replace(loaded, **changes)
+    return loaded.model_copy(update=changes)
 
 
 def batches(*roots: Path, **changes: object) -> ClipBatches:

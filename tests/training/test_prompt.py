@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +40,7 @@ SMALL = (
 def recipe(**changes: object) -> PromptRecipe:
     loaded = load_recipe("prompt", overrides=SMALL)
     assert isinstance(loaded, PromptRecipe)
-    return replace(loaded, **changes)
+    return loaded.model_copy(update=changes)
 
 
 def task(*roots: Path, **changes: object) -> PromptTask:

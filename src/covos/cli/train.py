@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from covos.training.estimate import Estimate
     from covos.training.loop import Progress
     from covos.training.pools import TrainingData
-    from covos.training.task import Recipe
+    from covos.training.recipe import Recipe
 
 
 def train(

@@ -16,9 +16,10 @@ from covos.engines.find import DEFAULT_REFERENCES
 from covos.training.distributed import ALONE
 from covos.training.lite.recipe import LiteRecipe
 from covos.training.loop import Objective, make_average, take_step
+from covos.training.recipe import Recipe
 from covos.training.registry import make_task
 from covos.training.run_folder import VALIDATION_STRIDE, State
-from covos.training.task import Recipe, Task
+from covos.training.task import Task
 
 LEAST, MOST = 2, 10
 """Steps of each size that are timed."""
@@ -141,7 +142,11 @@ def _parts(task: Task, datasets: Sequence[Dataset]) -> Iterator[tuple[Size, floa
     if isinstance(recipe, LiteRecipe):
         for crop, chance in zip(recipe.crops, recipe.crop_chances, strict=True):
             if chance:
-                yield crop, chance, make_task(replace(recipe, crops=(crop,), crop_chances=(1.0,)), datasets)
+                yield (
+                    crop,
+                    chance,
+                    make_task(recipe.model_copy(update={"crops": (crop,), "crop_chances": (1.0,)}), datasets),
+                )
     else:
         yield (0, 0), 1.0, task
 

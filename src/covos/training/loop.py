@@ -18,9 +18,10 @@ from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.models.checkpoints import Card, load_weights, read_card, sha256_of
 from covos.training.distributed import ALONE, Team, iterate_batches
+from covos.training.recipe import Recipe
 from covos.training.registry import make_task
 from covos.training.run_folder import LOG_EVERY, Keeper, State, make_card, restore_checkpoint
-from covos.training.task import Recipe, Task, split
+from covos.training.task import Task, split
 from covos.training.validate import Validation
 
 # Learning rate over the steps.

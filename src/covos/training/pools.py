@@ -21,7 +21,7 @@ from covos.data import Collection, Dataset, Video, open_collection, random_subse
 from covos.evaluation.mask_trees import VIDEO_SUFFIXES
 from covos.media.images import IMAGE_SUFFIXES
 from covos.training.distributed import ALONE, Team
-from covos.training.task import Recipe
+from covos.training.recipe import Recipe
 
 # Pictures that no training draws, so that test clips can be composed of them.
 #

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,11 +17,13 @@ from torch.utils.tensorboard import SummaryWriter
 import covos
 from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
+from covos.core.records import write_record
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.models.checkpoints import Card, save_weights
+from covos.training.recipe import Recipe
 from covos.training.summary import History, write_summary
-from covos.training.task import Recipe, Task
+from covos.training.task import Task
 from covos.training.validate import Validation
 
 # Checkpoints of a run: everything that the next step depends on, written whole or not at all.
@@ -64,7 +66,7 @@ def save_checkpoint(path: Path, state: State, *, recipe: Recipe) -> None:
         "network": state.network.state_dict(),
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),
-        "recipe": json.dumps(recipe.to_dict()),
+        "recipe": json.dumps(recipe.model_dump(mode="json")),
         **{name: getattr(state, name) for name in _PLAIN},
     }
     with atomic_path(path) as temporary:
@@ -84,9 +86,10 @@ def restore_checkpoint(path: Path, state: State, *, recipe: Recipe) -> None:
         raise CheckpointError(
             f"{path} cannot be read", why=str(error).splitlines()[0], fix="start anew in another folder"
         ) from error
-    current = json.loads(json.dumps(recipe.to_dict()))
+    current = recipe.model_dump(mode="json")
     # A field that is newer than the checkpoint had its default's effect.
-    before = {each.name: each.default for each in fields(recipe) if each.default is not MISSING} | kept
+    defaults = {name: each.default for name, each in type(recipe).model_fields.items() if not each.is_required()}
+    before = defaults | kept
     changed = sorted(name for name in current if before.get(name) != current[name])
     if changed:
         raise CheckpointError(
@@ -157,7 +160,7 @@ def make_card(
         architecture=task.architecture,
         version=covos.__version__,
         commit=current_commit(),
-        recipe={**task.recipe.to_dict(), "step": state.step}
+        recipe={**task.recipe.model_dump(mode="json"), "step": state.step}
         | ({} if state.started_from is None else {"started_from": state.started_from}),
         data=tuple(
             {"name": d.name, "items": len(d), "licence": LICENCES.get(d.name, "as its owner says")} for d in datasets
@@ -206,8 +209,7 @@ class Keeper:
         self.batches = task.batches()
         self.card = make_card(task, datasets, measured=None, state=state)
         self.recent: dict[str, list[float]] = {}
-        with atomic_path(folder / "recipe.json") as temporary:
-            temporary.write_text(json.dumps(task.recipe.to_dict(), indent=2) + "\n")
+        write_record(task.recipe, folder / "recipe.json")
         self.history = History(folder / "history.jsonl", step=state.step)
         # Curves beyond the checkpoint belong to steps that will be done again.
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
