@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -38,9 +39,10 @@ SMALL = (
 
 
 def recipe(**changes: object) -> PromptRecipe:
-    loaded = load_recipe("prompt", overrides=SMALL)
+    overrides = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+    loaded = load_recipe("prompt", overrides=(*SMALL, *overrides))
     assert isinstance(loaded, PromptRecipe)
-    return loaded.model_copy(update=changes)
+    return loaded
 
 
 def task(*roots: Path, **changes: object) -> PromptTask:
