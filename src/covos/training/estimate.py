@@ -13,7 +13,7 @@ from covos.core.device import usable_cpus
 from covos.core.errors import InputError
 from covos.data import Dataset
 from covos.engines.find import DEFAULT_REFERENCES
-from covos.training.distributed import ALONE
+from covos.training.distributed import SINGLE_PROCESS
 from covos.training.lite.recipe import LiteRecipe
 from covos.training.loop import Objective, make_average, take_step
 from covos.training.recipe import Recipe
@@ -160,7 +160,7 @@ def _time_steps(task: Task, state: State, objective: Objective, *, device: torch
         began = time.perf_counter()
         batch = batches[number]
         loaded = time.perf_counter()
-        take_step(state, objective, batch.to(device), task, team=ALONE, stopping=lambda: False)
+        take_step(state, objective, batch.to(device), task, group=SINGLE_PROCESS, stopping=lambda: False)
         if device.type != "cpu":
             torch.accelerator.synchronize()
         loading.append(loaded - began)

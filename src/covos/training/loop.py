@@ -17,7 +17,7 @@ from covos.core.errors import CheckpointError, CovosError, UsageError
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.models.checkpoints import Card, load_weights, read_card, sha256_of
-from covos.training.distributed import ALONE, Team, iterate_batches
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup, iterate_batches
 from covos.training.recipe import Recipe
 from covos.training.registry import make_task
 from covos.training.run_folder import LOG_EVERY, Keeper, State, make_card, restore_checkpoint
@@ -120,7 +120,7 @@ def train(
     precision: torch.dtype,
     weights: Path | None = None,
     workers: int = 1,
-    team: Team = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     on_step: Callable[[Progress], None] = lambda progress: None,
     on_start: Callable[[str], None] = lambda line: None,
 ) -> Card:
@@ -141,7 +141,7 @@ def train(
         precision: float32, or bfloat16 by autocast.
         weights: Start from these, to fine-tune them. A run that is continued has its own.
         workers: Loader processes; their number changes nothing but the speed.
-        team: The processes that share each step; every one of them calls this, after they have joined.
+        group: The processes that share each step; every one of them calls this, after they have joined.
         on_step: Called after each step.
         on_start: Called once, before the first step, with what the network starts from in words.
 
@@ -156,9 +156,9 @@ def train(
         CovosError: The loss is not a number.
         KeyboardInterrupt, SystemExit: A signal came.
     """
-    recipe.check_division(processes=team.size)
+    recipe.check_division(processes=group.size)
     task = make_task(recipe, datasets)
-    batches = task.batches(team)
+    batches = task.batches(group)
     state, start = _start(task, folder=folder, device=device, weights=weights)
     if state.step >= task.steps and not state.due:
         raise UsageError(
@@ -167,9 +167,9 @@ def train(
             fix="choose another folder, or take its last.safetensors",
         )
     on_start(f"starts from {start}")
-    objective = team.parallel(Objective(task, state.network, precision=precision), partial=task.partial)
+    objective = group.parallel(Objective(task, state.network, precision=precision), partial=task.partial)
     keeper = None
-    if team.leads:
+    if group.leads:
         folder.mkdir(parents=True, exist_ok=True)
         keeper = Keeper(
             folder, task=task, datasets=datasets, validation=validation, state=state, device=device, precision=precision
@@ -181,7 +181,7 @@ def train(
         clock = time.perf_counter()
         for batch in iterate_batches(batches, start=state.step, stop=task.steps, workers=workers):
             losses, stop = take_step(
-                state, objective, batch.to(device), task, team=team, stopping=lambda: signals.number is not None
+                state, objective, batch.to(device), task, group=group, stopping=lambda: signals.number is not None
             )
             now = time.perf_counter()
             recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], now - clock)]
@@ -249,16 +249,16 @@ def _origin(weights: Path, task: Task) -> dict[str, Any]:
 
 
 def take_step(
-    state: State, objective: nn.Module, batch: Any, task: Task, *, team: Team, stopping: Callable[[], bool]
+    state: State, objective: nn.Module, batch: Any, task: Task, *, group: ProcessGroup, stopping: Callable[[], bool]
 ) -> tuple[dict[str, float], bool]:
     """One change of the weights.
 
     Args:
         state: Is changed.
-        objective: An `Objective`, as the team shares it.
+        objective: An `Objective`, as the processes share it.
         batch: This process's share of the step, on its device.
         task: What is trained.
-        team: The processes that share the step.
+        group: The processes that share the step.
         stopping: Whether this process was asked to stop, when the step is computed.
 
     Returns:
@@ -269,13 +269,13 @@ def take_step(
     """
     recipe = task.recipe
     rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
-    for group in state.optimizer.param_groups:
-        group["lr"] = group["peak"] * rate
+    for parameters in state.optimizer.param_groups:
+        parameters["lr"] = parameters["peak"] * rate
     state.network.train()
     state.optimizer.zero_grad(set_to_none=True)
     sums: dict[str, Tensor] = {}
     for index, part in enumerate(split(batch, recipe.accumulate), start=1):
-        with team.averaging(objective, wanted=index == recipe.accumulate):
+        with group.averaging(objective, wanted=index == recipe.accumulate):
             losses = objective(part)
             (losses["total"] / recipe.accumulate).backward()
         for name, value in losses.items():
@@ -283,7 +283,7 @@ def take_step(
             sums[name] = sums[name] + part_of_step if name in sums else part_of_step
     # Asked for once a step: each question makes the processor wait for a GPU.
     found = torch.stack(list(sums.values())).tolist()
-    *means, stop = team.mean([*found, float(stopping())], device=losses["total"].device)
+    *means, stop = group.mean([*found, float(stopping())], device=losses["total"].device)
     values = dict(zip(sums, means, strict=True))
     if not values["total"] < float("inf"):
         raise CovosError(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset as TorchDataset
 
 from covos.data import Dataset
-from covos.training.distributed import ALONE, Team
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.validate import Validation
 
 
@@ -51,7 +51,7 @@ class Task(Protocol):
     def make_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """An optimiser; each group's peak rate is kept as ``peak``, and the loop sets ``lr`` from it."""
 
-    def batches(self, team: Team = ALONE) -> TorchDataset[Any]:
+    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> TorchDataset[Any]:
         """This process's share of every step: item s depends on the seed, s and the process alone."""
 
     def losses(self, network: nn.Module, batch: Any, *, precision: torch.dtype) -> dict[str, Tensor]:
