@@ -71,9 +71,9 @@ def recipe(*more: str) -> Recipe:
     return load_recipe("lite", overrides=(*SMALL, *more))
 
 
-def run(root: Path, folder: Path, *more: str) -> list[loop.Progress]:
+def run(root: Path, folder: Path, *more: str) -> list[loop.StepReport]:
     data = gather([root], seed=0)
-    seen: list[loop.Progress] = []
+    seen: list[loop.StepReport] = []
     loop.train(
         data.train,
         validation=data.validation,

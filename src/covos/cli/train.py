@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from covos.training.check import DataCheck
     from covos.training.distributed import ProcessGroup
-    from covos.training.estimate import Estimate
-    from covos.training.loop import Progress
+    from covos.training.estimate import TimeEstimate
+    from covos.training.loop import StepReport
     from covos.training.pools import TrainingData
     from covos.training.recipe import Recipe
 
@@ -112,6 +112,10 @@ def train(
             on_start=console.note,
         )
     if group.leads:
+        from covos.training.run_folder import describe_outcome
+
+        if outcome := describe_outcome(output):
+            console.note(outcome)
         typer.echo(str(output / "last.safetensors"))
 
 
@@ -138,7 +142,7 @@ def _look(
     """
     from covos.core.progress import Progress
     from covos.training.check import check_data
-    from covos.training.estimate import estimate
+    from covos.training.estimate import estimate_time
 
     with Progress("look at the data", quiet=console.quiet) as progress:
         found = check_data(gathered, on_frames=progress.advance)
@@ -149,7 +153,7 @@ def _look(
     if group.size > 1:  # the others wait, and what one process takes alone is not what they take together
         return
     console.note("timing a few steps")
-    console.estimate = estimate(
+    console.estimate = estimate_time(
         recipe,
         gathered.train,
         validation=gathered.validation,
@@ -192,7 +196,7 @@ class Console:
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
-        self.estimate: Estimate | None = None
+        self.estimate: TimeEstimate | None = None
         self.paces: list[float] = []
 
     def note(self, line: str) -> None:
@@ -210,25 +214,25 @@ class Console:
             self.note(f"{group.size} processes share each step")
         self.note(f"if you stop it, the same command goes on from its last checkpoint in {output}")
 
-    def show(self, progress: Progress) -> None:
+    def show(self, report: StepReport) -> None:
         """Say how far it is, now and then."""
-        if progress.step % EVERY == 0 or progress.step == progress.steps:
+        if report.step % EVERY == 0 or report.step == report.steps:
             self.note(
-                f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  "
-                f"{progress.seconds_per_step:.2f} s a step" + self._left(progress)
+                f"step {report.step}/{report.steps}  loss {report.loss:.3f}  "
+                f"{report.seconds_per_step:.2f} s a step" + self._left(report)
             )
-        if progress.validation is not None:
-            self.note(f"validation  J {progress.validation.j:.3f}  F {progress.validation.f:.3f}")
+        if report.validation is not None:
+            self.note(f"validation  J {report.validation.j:.3f}  F {report.validation.f:.3f}")
 
-    def _left(self, progress: Progress) -> str:
-        from covos.training.estimate import Estimate, spoken
+    def _left(self, report: StepReport) -> str:
+        from covos.training.estimate import TimeEstimate, spoken
 
-        if progress.step == progress.steps:
+        if report.step == report.steps:
             return ""
         # The mean of all that was shown: steps of other sizes take other times, and 20 are few.
-        self.paces.append(progress.seconds_per_step)
-        estimate = self.estimate or Estimate(steps=progress.steps, sizes={})
-        seconds = estimate.left(progress.step, seconds_per_step=sum(self.paces) / len(self.paces))
+        self.paces.append(report.seconds_per_step)
+        estimate = self.estimate or TimeEstimate(steps=report.steps, sizes={})
+        seconds = estimate.left(report.step, seconds_per_step=sum(self.paces) / len(self.paces))
         return f"  about {spoken(seconds)} left"
 
     @contextmanager
