@@ -33,7 +33,7 @@ PATIENCE = timedelta(hours=6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Team:
+class ProcessGroup:
     """The processes of a training, as one of them sees it.
 
     Attributes:
@@ -85,20 +85,20 @@ class Team:
         return context
 
 
-ALONE = Team()
+SINGLE_PROCESS = ProcessGroup()
 """One process."""
 
 
-def team_of_environment() -> Team:
-    """What ``torchrun`` says of this process; a team of one if it did not start it.
+def process_group_from_environment() -> ProcessGroup:
+    """Return the group that ``torchrun`` started this process in; a group of one if it did not start it.
 
     Raises:
         UsageError: The variables contradict one another.
     """
     if "WORLD_SIZE" not in os.environ:
-        return ALONE
+        return SINGLE_PROCESS
     try:
-        team = Team(
+        group = ProcessGroup(
             rank=int(os.environ["RANK"]), size=int(os.environ["WORLD_SIZE"]), local_rank=int(os.environ["LOCAL_RANK"])
         )
     except (KeyError, ValueError) as error:
@@ -107,25 +107,27 @@ def team_of_environment() -> Team:
             why=f"{type(error).__name__}: {error}",
             fix="start several processes with: torchrun --nproc-per-node N -m covos train ..., or unset them",
         ) from error
-    if not 0 <= team.rank < team.size:
+    if not 0 <= group.rank < group.size:
         raise UsageError(
-            f"RANK = {team.rank} of WORLD_SIZE = {team.size}", why="ranks count from 0", fix="start them with torchrun"
+            f"RANK = {group.rank} of WORLD_SIZE = {group.size}",
+            why="ranks count from 0",
+            fix="start them with torchrun",
         )
-    return team
+    return group
 
 
 @contextmanager
-def joined(team: Team, device: torch.device) -> Iterator[None]:
-    """Connect the processes of a team; nothing for a team of one.
+def joined(group: ProcessGroup, device: torch.device) -> Iterator[None]:
+    """Connect the processes of a group in the block; do nothing for a group of one.
 
     Args:
-        team: From `team_of_environment`.
-        device: That this process computes on.
+        group: From `process_group_from_environment`.
+        device: The one that this process computes on.
 
     Raises:
         EnvironmentProblem: The processes do not find one another, or lose one another in the block.
     """
-    if team.size == 1:
+    if group.size == 1:
         yield
         return
     import torch
@@ -141,7 +143,7 @@ def joined(team: Team, device: torch.device) -> Iterator[None]:
         if not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
             raise
         raise EnvironmentProblem(
-            f"process {team.rank} of {team.size} lost the others",
+            f"process {group.rank} of {group.size} lost the others",
             why=str(error).splitlines()[0],
             fix="see what the process that ended first says; the last checkpoint is intact",
         ) from error

@@ -20,8 +20,8 @@ from covos.core.errors import InputError, SourceError
 from covos.data import Collection, Dataset, Video, open_collection, random_subset, split_ratio
 from covos.evaluation.mask_trees import VIDEO_SUFFIXES
 from covos.media.images import IMAGE_SUFFIXES
-from covos.training.distributed import ALONE, Team
-from covos.training.task import Recipe
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
+from covos.training.recipe import Recipe
 
 # Pictures that no training draws, so that test clips can be composed of them.
 #
@@ -139,15 +139,15 @@ class DrawnBatches(TorchDataset[BatchT], Generic[BatchT, RecipeT]):
     Args:
         datasets: What to train on.
         recipe: Sizes, shares and the seed.
-        team: Of processes that share each step; each draws its own frames.
+        group: Processes that share each step; each draws its own frames.
 
     Raises:
         InputError: There is nothing to train on.
     """
 
-    def __init__(self, datasets: Sequence[Dataset], recipe: RecipeT, *, team: Team = ALONE) -> None:
+    def __init__(self, datasets: Sequence[Dataset], recipe: RecipeT, *, group: ProcessGroup = SINGLE_PROCESS) -> None:
         self.recipe = recipe
-        self.team = team
+        self.group = group
         self.moving, self.still = make_pools(datasets)
 
     def __len__(self) -> int:
