@@ -20,7 +20,7 @@ from covos.formats.table import check_formats
 from covos.media.opening import fingerprint, open_source
 from covos.media.source import Source
 from covos.models.coattention import Fusion
-from covos.models.cosnet.refine import Refinement, check_refinement
+from covos.models.cosnet.crf import Refinement, check_refinement
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
 from covos.runs.terms import Inputs, Project, remove_journal

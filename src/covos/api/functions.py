@@ -20,7 +20,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
 from covos.media.source import Source
 from covos.models.coattention import Fusion
-from covos.models.cosnet.refine import Refinement
+from covos.models.cosnet.crf import Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 
 

@@ -20,7 +20,7 @@ from covos.engines.passes import Known, find_subject
 from covos.media.opening import open_source
 from covos.media.source import Source
 from covos.models.coattention import Fusion
-from covos.models.cosnet.refine import Refinement
+from covos.models.cosnet.crf import Refinement
 from covos.models.layers import fold_batch_norms
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
@@ -136,8 +136,8 @@ class Model:
             fusion: How to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
                 `covos.models.coattention.Fusion`); None takes what suits the network.
             reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
-            refine: How to fit the probabilities to the picture: ``"none"``, ``"guided"`` or ``"crf"`` (see
-                `covos.masks.refine.Refinement`).
+            refine: How to fit the probabilities to the picture: ``"none"`` or ``"crf"`` (see
+                `covos.models.cosnet.crf.Refinement`).
             known: Results of the first frames, which are not computed again. Their number must be a multiple of the
                 engine's batch for the others to come out as in one run.
 

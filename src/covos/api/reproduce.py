@@ -13,7 +13,7 @@ from covos.api.subset import open_subset
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.evaluation import Evaluation, evaluate
 from covos.models.coattention import Fusion
-from covos.models.cosnet.refine import Refinement
+from covos.models.cosnet.crf import Refinement
 
 PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("2016/val", "val", "val_open")
