@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,7 +80,7 @@ class Model:
             sha256=self.entry.card.sha256,
             device=f"{self.device}, {self.precision}",
             settings={"precision": self.precision, **settings},
-            card=asdict(self.entry.card),
+            card=self.entry.card.model_dump(),
         )
 
     def session(
