@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from covos.model import load_model
 from covos.core.device import configure_threads
-from covos.core.files import atomic_path
+from covos.core.records import write_record
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
 from covos.data import open_collection, open_dataset, read_foreground, read_image
 from covos.engines.calibration import Calibration, Signals, fitted
@@ -72,9 +72,7 @@ def main() -> None:
     if options.fit:
         cases = list(_followed(_staged(options, seed=FIT_SEED), FollowEngine(model.engine, network)))
         calibration = _fitted(cases)
-        card = replace(entry.card, calibration=asdict(calibration))
-        with atomic_path(card_path(entry.path)) as temporary:
-            temporary.write_text(card.to_json())
+        write_record(entry.card.model_copy(update={"calibration": asdict(calibration)}), card_path(entry.path))
         print(f"fitted on {len(cases)} masks, written to {card_path(entry.path)}")
         print(json.dumps({"signals": Signals._fields, **asdict(calibration)}))
     for name, chosen in {"the network's word": None, "calibrated": calibration}.items():

@@ -1,8 +1,8 @@
-"""Score and time the refinements side by side: the same probabilities, the same frames, one run.
+"""Score and time the refinement beside none: the same probabilities, the same frames, one run.
 
     python benchmarks/refine.py --data DAVIS [--subset val_open --every 5] [--sequences camel dog]
 
-Prints J, F and J&F of every sequence, without refinement and what each refinement adds, and the milliseconds that it
+Prints J, F and J&F of every sequence, without refinement and what the CRF adds, and the milliseconds that it
 takes a frame (median). The first and the last frame are left out, as in the DAVIS-2016 protocol. Without --data there
 is nothing to score, and the example clip is timed.
 """
@@ -27,7 +27,7 @@ from covos.data import FrameRecord, Video, open_dataset, read_foreground, read_i
 from covos.engines.find import uniform_references
 from covos.evaluation import boundary_f, jaccard
 from covos.media.opening import open_source
-from covos.models.cosnet.refine import Refinement, refine_probability
+from covos.models.cosnet.crf import Refinement, refine_probability
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 REFERENCES = 5

@@ -24,7 +24,7 @@ from covos.data.base import some
 from covos.engines.find import DEFAULT_REFERENCES, check_references
 from covos.masks import NAMELESS, objects_in
 from covos.models.coattention import Fusion
-from covos.models.cosnet.refine import Refinement, check_refinement
+from covos.models.cosnet.crf import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
 from covos.runs.schema import ModelRecord, as_json, load_report
 from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms

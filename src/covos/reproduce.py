@@ -13,7 +13,7 @@ from covos.model import Model
 from covos.predict import open_subset, predict
 from covos.evaluation import Evaluation, evaluate
 from covos.models.coattention import Fusion
-from covos.models.cosnet.refine import Refinement
+from covos.models.cosnet.crf import Refinement
 
 PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("2016/val", "val", "val_open")

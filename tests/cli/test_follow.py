@@ -119,7 +119,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--mask", str(mask), "--mask", str(mask)], 2, "object 2 is given twice on frame 0"),
         (["--mask", f"{mask}:3"], 2, "cannot be object 3"),
         (["--mask", str(mask), "--memory", "99"], 2, "memory = 99"),
-        (["--mask", str(mask), "--refine", "guided"], 2, "where objects are followed"),
+        (["--mask", str(mask), "--refine", "crf"], 2, "where objects are followed"),
         ([str(clip), "--mask", str(mask)], 2, "objects are shown for 2 inputs"),
         (["--resize-masks"], 2, "--resize-masks without --mask"),
         (["--direction", "both"], 2, "--direction both without --mask"),

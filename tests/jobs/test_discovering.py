@@ -138,7 +138,7 @@ def test_objects_are_found_or_shown_not_both(clip: Path, tmp_path: Path, capsys:
 
 
 def test_found_objects_are_not_refined(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(clip, tmp_path / "out", "--objects", "auto", "--refine", "guided") == 2
+    assert run(clip, tmp_path / "out", "--objects", "auto", "--refine", "crf") == 2
     assert "refine" in capsys.readouterr().err
     with pytest.raises(UsageError, match="refine"):
         stream(clip, objects="auto", refine="crf")

@@ -184,7 +184,8 @@ def test_weights_are_refused_beside_another_encoder(tmp_path: object) -> None:
 
 def test_beside_a_fine_tuned_encoder_its_file_is_named_and_what_trains_a_follower_on_it(tmp_path: Path) -> None:
     packaged = find_model("covos-lite")
-    tuned = replace(packaged, path=tmp_path / "best.safetensors", card=replace(packaged.card, sha256="1" * 64))
+    card = packaged.card.model_copy(update={"sha256": "1" * 64})
+    tuned = replace(packaged, path=tmp_path / "best.safetensors", card=card)
     with pytest.raises(CheckpointError) as refused:
         find_follower("covos-follow", encoder=tuned)
     assert refused.value.what.endswith(f"does not belong to {tuned.path}")

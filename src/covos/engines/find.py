@@ -35,7 +35,7 @@ from covos.engines.motion import (
     working_size,
 )
 from covos.models.coattention import Fusion, Memory
-from covos.models.cosnet.refine import Refinement, refine_probability
+from covos.models.cosnet.crf import Refinement, refine_probability
 
 # What an engine asks of a network.
 

@@ -25,7 +25,7 @@ from covos.engines.motion import Observed
 from covos.masks.frame_mask import FrameMask
 from covos.media.source import Source, prefetch
 from covos.models.coattention import Fusion
-from covos.models.cosnet.refine import Refinement, check_refinement
+from covos.models.cosnet.crf import Refinement, check_refinement
 
 Known: TypeAlias = Callable[[Frame], FrameResult]
 """Makes the result of a frame that an earlier run has computed."""
