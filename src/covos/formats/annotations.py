@@ -1,26 +1,26 @@
-"""What the annotation formats that are one text file have in common."""
+"""The base of the annotation formats that are one text file, and the names by which they refer to pictures."""
 
 from __future__ import annotations
 
 import glob
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 from covos.core.errors import EnvironmentProblem
 from covos.core.files import atomic_path
 from covos.core.types import FrameResult, SourceInfo
-from covos.formats.base import Destination
+from covos.formats.base import Format
 from covos.masks.frame_mask import FrameMask
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 
-# A text file that is written bit by bit over a whole run, and takes its name at the end.
+CATEGORY = "object"
+"""The one category that annotations have: covos finds objects and does not name what they are."""
 
 
 class GrowingFile:
-    """A file under construction, UTF-8, under a temporary name until `finish`.
+    """A text file that is written bit by bit over a whole run, UTF-8, under a temporary name until `finish`.
 
     Memory does not grow with it. After an error, of the disk or of a caller that calls `abort`, nothing is left.
 
@@ -91,9 +91,6 @@ class _GivenUpError(Exception):
     """Makes `atomic_path` remove its file."""
 
 
-# The file names by which annotations refer to pictures.
-
-
 class PictureNames:
     """Names of the frames' picture files, without folders.
 
@@ -105,11 +102,11 @@ class PictureNames:
         self._info = info
 
     def of(self, stem: str) -> str:
-        """The name of the picture of a frame."""
+        """Return the name of the picture of a frame."""
         return self._files.get(stem, f"{stem}.jpg")
 
     def stems(self) -> list[str]:
-        """The frames' names in the order of the source, as reading it gives them."""
+        """Return the frames' names in the order of the source, as reading it gives them."""
         return list(self._files) or [f"{index:05d}" for index in range(self._info.frame_count)]
 
     @cached_property
@@ -128,57 +125,41 @@ class PictureNames:
         return {file.stem: file.name for file in sorted(images, key=lambda file: (natural_key(str(file)), str(file)))}
 
 
-CATEGORY = "object"
-"""The one category that annotations have: covos finds objects and does not name what they are."""
-
-
-class AnnotationFile(ABC):
-    """Writes a text file a frame at a time; a format says only what the text is.
+class AnnotationFormat(Format):
+    """One text file, written a frame at a time; a format says only what the text is.
 
     The content depends on the masks and the source alone: no clock, no random name.
     """
 
-    name: ClassVar[str]
-    file_name: ClassVar[str]
-    labels_only: ClassVar[bool] = True
-    warnings: tuple[str, ...] = ()
+    labels_only = True
+    needs_pictures = False
+    _file: GrowingFile | None = None
 
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path) -> None:
-        self._folder = folder
-        self._info = info
-        self._pictures = PictureNames(info)
-        self._file: GrowingFile | None = None
-        self._finished: tuple[Path, ...] = ()
-
-    def write(self, result: FrameResult) -> None:
-        """Add a frame."""
+    def _add(self, result: FrameResult) -> None:
         masks = FrameMask.of(result)
         if self._file is None:
-            self._file = GrowingFile(self._folder.file(self.file_name))
+            self._pictures = PictureNames(self._info)
+            self._file = GrowingFile(self._folder.file(self.output))
             self._file.write(self._opening(masks))
         self._file.write(self._frame(masks))
 
-    def close(self) -> tuple[Path, ...]:
-        """Finish the file."""
-        if self._file is not None and not self._finished:
-            self._end(self._file)
-            self._file.finish()
-            self._finished = (self._file.path,)
-        return self._finished
+    def _finish(self) -> Path:
+        assert self._file is not None
+        self._end(self._file)
+        self._file.finish()
+        return self._file.path
 
-    def abort(self) -> None:
-        """Remove the unfinished file."""
-        if self._file is not None and not self._finished:
+    def _abandon(self) -> None:
+        if self._file is not None:
             self._file.abort()
-            self._file = None
 
     @abstractmethod
     def _opening(self, first: FrameMask) -> str:
-        """The text before the first frame."""
+        """Return the text before the first frame."""
 
     @abstractmethod
     def _frame(self, masks: FrameMask) -> str:
-        """The text of a frame."""
+        """Return the text of a frame."""
 
     @abstractmethod
     def _end(self, file: GrowingFile) -> None:

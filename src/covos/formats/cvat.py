@@ -4,6 +4,9 @@ CVAT has no tracks of masks: of a track with masks in several frames its import 
 a track of one frame, as CVAT's own export has it, and the object is told by the attribute ``track_id``, which CVAT
 keeps if the task's label ``object`` has a number attribute of that name. A mask is cut to its box and coded in rows,
 background first.
+
+In files of CVAT an object is told by the attribute ``track_id``, else by the group of its track, else by the track if
+that has several masks, else by its label (CVAT's own export makes a track of every single mask).
 """
 
 from __future__ import annotations
@@ -15,10 +18,8 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from covos.core.types import SourceInfo
-from covos.formats.annotations import CATEGORY, AnnotationFile, GrowingFile
-from covos.formats.base import Destination
-from covos.formats.reading import DamagedError, Gathered, MasksRead, check_size, empty_mask, in_order, numbered
+from covos.formats.annotations import CATEGORY, AnnotationFormat, GrowingFile
+from covos.formats.reading import DamagedError, Gathered, MaskInput, MasksRead, check_size, in_order, numbered
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask
 
@@ -28,20 +29,21 @@ _DIGITS = 10
 """Room for the number of frames, which is known at the end only."""
 
 
-class CvatWriter(AnnotationFile):
+_SHAPES = {"box", "polygon", "polyline", "points", "ellipse", "cuboid", "skeleton"}
+_Attributes = dict[str, str]
+
+
+class CvatFormat(AnnotationFormat):
     """Writes each mask as it comes, and at the end the number of frames into the head."""
 
     name = "cvat"
-    file_name = "cvat.xml"
+    output = "cvat.xml"
+    read_as = "CVAT XML"
 
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path) -> None:
-        super().__init__(folder, info=info, source_path=source_path)
-        self._count_at = 0
+    def _opening(self, first: FrameMask) -> str:
         self._frames = 0
         self._tracks = 0
         self._pending: list[str] = []
-
-    def _opening(self, first: FrameMask) -> str:
         text = _HEAD.format(
             name=escape("".join(c if c.isprintable() else "?" for c in Path(self._info.path).name)),
             label=CATEGORY,
@@ -68,15 +70,37 @@ class CvatWriter(AnnotationFile):
         file.overwrite(self._count_at, f"{self._frames:<{_DIGITS}}")
 
     def _closed(self, *, ends_at: int | None) -> str:
-        """The tracks of the frame before, ended by a mask outside the picture if another frame follows."""
+        """Return the tracks of the frame before, ended by a mask outside the picture if another frame follows."""
         end = "" if ends_at is None else _OUTSIDE.format(frame=ends_at)
         text = "".join(f"{track}{end}  </track>\n" for track in self._pending)
         self._pending.clear()
         return text
 
+    @classmethod
+    def recognise(cls, masks: MaskInput) -> bool:
+        """Return True for XML."""
+        return masks.start.startswith(b"<")
+
+    @classmethod
+    def read(cls, masks: MaskInput) -> MasksRead:
+        """Read a file, a piece at a time: masks in tracks."""
+        content = _Content()
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.StartElementHandler = content.start
+        parser.EndElementHandler = content.end
+        parser.CharacterDataHandler = content.text
+        parser.StartDoctypeDeclHandler = content.doctype
+        try:
+            with masks.path.open("rb") as file:
+                parser.ParseFile(file)
+        except expat.ExpatError as error:
+            raise DamagedError(f"it is not whole XML: {error}") from error
+        return MasksRead(format=cls.name, path=masks.path, frames=in_order(numbered(content.frames())))
+
 
 def rows_of(rle: RLE) -> tuple[tuple[int, int, int, int], list[int]]:
-    """A mask as CVAT has it.
+    """Code a mask as CVAT does.
 
     Returns:
         Its box (left, top, width, height), and the lengths of the runs along the rows of that box, background first.
@@ -136,38 +160,8 @@ _HEAD = """<?xml version="1.0" encoding="utf-8"?>
 """
 
 
-# Read CVAT for video 1.1: masks in tracks.
-#
-# An object is told by the attribute ``track_id``, else by the group of its track, else by the track if that has several
-# masks, else by its label (CVAT's own export makes a track of every single mask).
-
-_SHAPES = {"box", "polygon", "polyline", "points", "ellipse", "cuboid", "skeleton"}
-_Attributes = dict[str, str]
-
-
-def read_cvat(path: Path) -> MasksRead:
-    """Read a file, a piece at a time.
-
-    Raises:
-        DamagedError: It is damaged, is no CVAT for video, or has other shapes than masks.
-    """
-    content = _Content()
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler = content.start
-    parser.EndElementHandler = content.end
-    parser.CharacterDataHandler = content.text
-    parser.StartDoctypeDeclHandler = content.doctype
-    try:
-        with path.open("rb") as file:
-            parser.ParseFile(file)
-    except expat.ExpatError as error:
-        raise DamagedError(f"it is not whole XML: {error}") from error
-    return MasksRead(format="cvat", path=path, frames=in_order(numbered(content.frames())))
-
-
 class _Content:
-    """What is kept of the file while it is read."""
+    """Collects the masks of a file while it is parsed."""
 
     def __init__(self) -> None:
         self._open: list[str] = []
@@ -266,7 +260,7 @@ class _Content:
         else:
             counts.append(rest)
         part = decode(RLE.from_coco({"size": [width, height], "counts": counts})).T
-        mask = empty_mask((rows, columns))
+        mask = np.zeros((rows, columns), np.bool_)
         mask[top : top + height, left : left + width] = part
         return encode(np.ascontiguousarray(mask))
 

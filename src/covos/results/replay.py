@@ -10,15 +10,12 @@ import numpy as np
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
-from covos.formats.table import check_formats, probability_bits
+from covos.formats.table import check_formats, parse_format, probability_bits
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory, open_input
 from covos.media.source import Health, Source
 from covos.runs.folder import OutputFolder
 from covos.runs.writing import Origin, Saved, write_results
-
-MASKS_ALONE = frozenset({"binary", "coco", "cvat", "labelstudio", "npz", "palette", "yolo", "ytvis"})
-"""Formats that are made from the masks; every other one needs the pictures."""
 
 Listener = Callable[[int, int], None]
 """Called with the number of frames that are done, and of all."""
@@ -81,7 +78,7 @@ class Replay:
             note = f"{soft}: hard edges, for masks hold no probabilities; segment with these formats for soft ones"
             return replace(saved, warnings=(*saved.warnings, note))
 
-        hungry = [name for name in chosen if name.partition("=")[0] not in MASKS_ALONE]
+        hungry = [name for name in chosen if parse_format(name)[0].needs_pictures]
         if not hungry:
             return write(_blank(mask) for mask in self._ascending())
         with self._open(what=f"the format {hungry[0]}") as source:
