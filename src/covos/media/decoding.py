@@ -15,7 +15,6 @@ from covos.media.packets import is_shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-    from types import TracebackType
 
     from av.packet import Packet
     from av.video.frame import VideoFrame
@@ -116,9 +115,7 @@ class Cursor:
         self._packets: Iterator[Packet[VideoStream] | None] = self._from_here()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._container.close()
 
     def move_to(self, index: int) -> VideoFrame | None:

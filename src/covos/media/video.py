@@ -32,10 +32,9 @@ _SEEKABLE = frozenset(
 
 
 @dataclass(slots=True)
-class _Pass:
-    """Counts of one full pass."""
+class _Pass(Tally):
+    """Counts and findings of one full pass."""
 
-    tally: Tally = field(default_factory=Tally)
     decoded: int = 0
     concealed: list[int] = field(default_factory=list)
     finished: bool = False
@@ -84,14 +83,14 @@ class VideoSource(Source):
             decoded=latest.decoded,
             expected=expected,
             concealed=tuple(latest.concealed),
-            undecodable=latest.tally.undecodable,
+            undecodable=latest.undecodable,
             cut=self._is_cut,
             warnings=tuple(warnings),
         )
 
     def _read_all(self) -> Iterator[Frame]:
         latest = self._pass = _Pass()
-        for frame in self._frames(enumerate(decode_file(self._path, tally=latest.tally))):
+        for frame in self._frames(enumerate(decode_file(self._path, tally=latest))):
             latest.decoded += 1
             if frame.status == "concealed":
                 latest.concealed.append(frame.index)
@@ -140,7 +139,7 @@ class VideoSource(Source):
 
     def _can_seek(self) -> bool:
         latest = self._pass
-        damaged = latest.concealed or latest.tally.undecodable or not latest.keeps_table
+        damaged = latest.concealed or latest.undecodable or not latest.keeps_table
         short = latest.finished and latest.decoded != self._table.count
         return not damaged and not short and self._table.seeking is not None and self.info.codec in _SEEKABLE
 
