@@ -11,7 +11,7 @@ from covos.core.device import Precision
 from covos.core.types import FrameResult
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.engines.passes import Direction
-from covos.job import FrameDone, Job
+from covos.job import Job
 from covos.media.memory import Input
 from covos.model import Model
 from covos.models.coattention import Fusion

@@ -17,18 +17,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from covos.core.errors import CovosError, IncompleteError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
+from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.engines.passes import Known, StageProgress, find_subject
 from covos.formats.table import check_formats, size_notes
 from covos.masks.frame_mask import FrameMask
-from covos.media.memory import FramesInMemory, open_input
-from covos.media.opening import fingerprint
+from covos.media.memory import open_input
 from covos.media.source import Health, Source
 from covos.model import Model, load_model
 from covos.plan import Discover, Find, Follow, Plan
@@ -45,111 +44,9 @@ if TYPE_CHECKING:
     from covos.core.types import SourceInfo
 
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
-Stage: TypeAlias = Literal["opening", "loading", "ready", "discovering", "following backward", "frames", "done already"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
-    """A stage begins.
-
-    Attributes:
-        stage: Name of the stage.
-        total: Frames that it takes; None if that is not known yet.
-        info: Description of the source; None before it is open.
-    """
-
-    stage: Stage
-    total: int | None = None
-    info: SourceInfo | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Advanced:
-    """A stage that gives no masks yet has got on: discovery, or the pass backward.
-
-    Attributes:
-        stage: Name of the stage.
-        done: Frames that are done.
-        total: Frames in all.
-    """
-
-    stage: Stage
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FrameDone:
-    """A frame has its masks.
-
-    Attributes:
-        index: Index of the frame.
-        total: Frames that the source promises.
-        result: Picture, probabilities and labels.
-        resumed: True if an earlier run had computed it.
-    """
-
-    index: int
-    total: int
-    result: FrameResult
-    resumed: bool = False
-
-    @property
-    def masks(self) -> FrameMask:
-        """The masks, run-length encoded: small, and without the picture."""
-        return FrameMask.of(self.result)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Warned:
-    """Something could not be kept or read.
-
-    Attributes:
-        text: In plain words.
-    """
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Noted:
-    """Something that a user may want to know.
-
-    Attributes:
-        text: In plain words.
-    """
-
-    text: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Finished:
-    """All is done; the last event.
-
-    Attributes:
-        saved: The files that were written; None without a folder.
-        result: The masks of all frames; None with a folder, where they are on disk.
-    """
-
-    saved: Saved | None = None
-    result: Segmentation | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cancelled:
-    """The job was cancelled; the last event.
-
-    Attributes:
-        frames: Frames that are kept, and from which the same plan goes on in the same folder.
-    """
-
-    frames: int
-
-
-Event: TypeAlias = Started | Advanced | FrameDone | Warned | Noted | Finished | Cancelled
-
-
-class _Stop(IncompleteError):
+class _CancelledError(IncompleteError):
     """Ends a run that was cancelled."""
 
     def __init__(self) -> None:
@@ -222,7 +119,7 @@ class Job:
             outcome = last.saved or last.result
             assert outcome is not None, "a finished job has an outcome"
             return outcome
-        raise _Stop
+        raise _CancelledError
 
     def stream(self) -> Iterator[FrameResult]:
         """Run without keeping the masks; bad input is refused by this call, before a frame is computed.
@@ -253,7 +150,7 @@ class Job:
         try:
             yield from self._run()
             self.state = "done"
-        except _Stop:
+        except _CancelledError:
             self.state = "cancelled"
             yield Cancelled(frames=self._frames)
         except BaseException:
@@ -304,7 +201,7 @@ class Job:
             inputs=_inputs(source),
             model=origin.model,
             weights_sha256=origin.sha256,
-            # Another kind of device, or another batch, rounds otherwise: its masks would differ by a pixel here or there.
+            # Another kind of device, or another batch, rounds otherwise: its masks would differ by a pixel.
             settings={**origin.settings, "device": model.device.type, "frame_rate": str(source.info.frame_rate)},
             batch=model.engine.encoder.batch,
         )
@@ -359,7 +256,7 @@ class Job:
 
     def _check(self) -> None:
         if self._cancel.is_set():
-            raise _Stop
+            raise _CancelledError
 
 
 _STAGES: dict[str, Stage] = {"discover": "discovering", "backward": "following backward"}
@@ -455,9 +352,7 @@ def _records(journal: Journal) -> Iterator[Known]:
     return (record.restore for record in journal.replay())
 
 
-def _again(
-    results: Iterator[FrameResult | StageProgress], journal: Journal
-) -> Iterator[FrameResult | StageProgress]:
+def _again(results: Iterator[FrameResult | StageProgress], journal: Journal) -> Iterator[FrameResult | StageProgress]:
     # What was followed before is followed again: that is how the memory comes to hold what it held.
     records = journal.replay()
     for result in results:
@@ -472,29 +367,26 @@ class _Watched(Source):
     """A source that asks, before each frame, whether to go on: so every pass over it can be stopped."""
 
     def __init__(self, source: Source, check: Callable[[], None]) -> None:
-        self._source, self._check, self.info = source, check, source.info
+        self._source, self._check = source, check
+        self.info, self.files = source.info, source.files
 
     @property
     def health(self) -> Health:
         return self._source.health
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return self._source.files
+    def content(self) -> tuple[int, str]:
+        return self._source.content()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def _read_all(self) -> Iterator[Frame]:
         return self._checked(iter(self._source))
 
-    def select(self, indices: Sequence[int]) -> Iterator[Frame]:
+    def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         return self._checked(self._source.select(indices))
 
     def _checked(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         for frame in frames:
             self._check()
             yield frame
-
-    def close(self) -> None:
-        self._source.close()
 
 
 def _load(plan: Plan) -> Model:
@@ -587,10 +479,11 @@ def _ending(saved: Saved) -> Iterator[Event]:
 
 def _inputs(source: Source) -> Inputs:
     try:
-        return Inputs(path=source.info.path, **source.identity())
+        size, digest = source.content()
     except OSError as error:
         raise SourceError(
             f"{source.info.path} cannot be read",
             why=f"{error.filename}: {error.strerror}",
             fix="check the disk or network that it is on",
         ) from error
+    return Inputs(path=source.info.path, files=len(source.files), size=size, fingerprint=digest)

@@ -1,4 +1,4 @@
-"""Model: a network on its device, loaded once and used for many videos, with what follows and prompts on its features."""
+"""Model: a network on its device, loaded once and used for many videos; and the networks that build on its features."""
 
 from __future__ import annotations
 

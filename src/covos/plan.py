@@ -13,9 +13,9 @@ import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias, get_args
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, PlainSerializer, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, field_validator, model_validator
 
 from covos.core.device import Precision
 from covos.core.errors import UsageError
@@ -33,7 +33,7 @@ from covos.prompts.file import read_prompt_file
 from covos.prompts.values import Masks, Prompt, Rows, as_prompts
 
 DEFAULT_FORMATS = ("palette", "overlay")
-AUTO = "auto"
+AUTO: Final = "auto"
 
 Objects: TypeAlias = int | Literal["auto"]
 """1 is one subject, taken as a whole; ``"auto"`` tells its parts and further things apart, each under an id, and a
@@ -90,7 +90,8 @@ class Follow(_Value):
     Attributes:
         prompts: Masks, points and boxes.
         resize_masks: If true, masks of another size than their frame are resized (nearest neighbour).
-        direction: The way in time; ``"auto"`` goes both ways if an object is shown after the first frame, or on several.
+        direction: The way in time; ``"auto"`` goes both ways if an object is shown after the first frame, or on
+            several frames.
         memory: Frames that are remembered between the seed frames and the latest.
         follower: The covos-follow that was trained on the model's features: a name, or a ``.safetensors`` file.
         prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
@@ -129,7 +130,7 @@ class Discover(_Value):
     """
 
     kind: Literal["discover"] = "discover"
-    most: int = Field(DEFAULT_MOST, ge=1, le=MAX_MOST)
+    most: int = Field(default=DEFAULT_MOST, ge=1, le=MAX_MOST)
     references: int = DEFAULT_REFERENCES
     memory: int = DEFAULT_MEMORY
     follower: str = DEFAULT_FOLLOWER
@@ -161,20 +162,15 @@ class Plan(_Value):
         stop: Index of the first frame not to take; None goes to the end.
     """
 
-    source: Annotated[str | InMemory, PlainSerializer(str, return_type=str)]
+    source: Annotated[Any, BeforeValidator(as_source), PlainSerializer(str, return_type=str)]
     task: Task = Find()
     model: str = DEFAULT_MODEL
     device: str = AUTO
     precision: Precision = AUTO
     formats: tuple[str, ...] = DEFAULT_FORMATS
     frame_rate: Annotated[Fraction, PlainSerializer(str, return_type=str)] | None = None
-    start: int = Field(0, ge=0)
-    stop: int | None = Field(None, ge=1)
-
-    @field_validator("source", mode="before")
-    @classmethod
-    def _source(cls, source: object) -> str | InMemory:
-        return as_source(source)
+    start: int = Field(default=0, ge=0)
+    stop: int | None = Field(default=None, ge=1)
 
     @field_validator("formats")
     @classmethod

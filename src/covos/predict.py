@@ -15,17 +15,18 @@ import numpy as np
 
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
 from covos.core.files import atomic_path
-from covos.job import Event, Job, run_jobs
-from covos.model import Model
-from covos.plan import Follow, Plan, choose_task, refuse_refinement
-from covos.prompts.values import MaskPrompt
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
 from covos.data.base import some
-from covos.engines.find import DEFAULT_REFERENCES, check_references
+from covos.engines.find import DEFAULT_REFERENCES
+from covos.events import Event
+from covos.job import Job, run_jobs
 from covos.masks import NAMELESS, objects_in
+from covos.model import Model
 from covos.models.coattention import Fusion
-from covos.models.cosnet.crf import Refinement, check_refinement
+from covos.models.cosnet.crf import Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
+from covos.plan import Follow, Plan, choose_task, refuse_refinement
+from covos.prompts.values import MaskPrompt
 from covos.runs.schema import ModelRecord, as_json, load_report
 from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from covos.engines.find import DEFAULT_REFERENCES
-from covos.job import Event, Job
-from covos.model import Model
-from covos.predict import open_subset, predict
 from covos.evaluation import Evaluation, evaluate
+from covos.events import Event
+from covos.job import Job
+from covos.model import Model
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement
+from covos.predict import open_subset, predict
 
 PROTOCOL: Final = "davis2016"
 VALIDATION_SUBSETS = ("2016/val", "val", "val_open")

@@ -396,9 +396,7 @@ class Session:
         self._make_masks()
         # Where nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
-        return follow_objects(
-            self.source, self._follower, self.seeds.given(), memory=self._memory, direction=chosen
-        )
+        return follow_objects(self.source, self._follower, self.seeds.given(), memory=self._memory, direction=chosen)
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order of the frames.

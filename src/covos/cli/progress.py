@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from covos.core.progress import Progress
-    from covos.job import Event, Job
+    from covos.events import Event
+    from covos.job import Job
 
 
 class JobDisplay:
@@ -36,7 +37,7 @@ class JobDisplay:
 
     def __call__(self, job: Job, event: Event) -> None:
         """Show an event of a job."""
-        from covos.job import Advanced, Cancelled, FrameDone, Finished, Noted, Started, Warned
+        from covos.events import Advanced, Cancelled, Finished, FrameDone, Noted, Started, Warned
 
         name = Path(job.plan.name).name
         match event:

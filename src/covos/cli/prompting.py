@@ -137,7 +137,7 @@ def _place(option: str, text: str, *, form: str) -> tuple[list[float], int, int 
 
 
 def _refuse_idle(settings: dict[str, Any], *, finding: bool) -> None:
-    """Refuse options of following where nothing is shown; ``finding`` where objects are looked for and then followed."""
+    """Refuse options of following where nothing is shown, and with ``finding`` those that discovery does not take."""
     from covos.engines.memory import DEFAULT_MEMORY
     from covos.models.registry import DEFAULT_FOLLOWER
 

@@ -24,7 +24,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, ImageArray, SourceInfo
 from covos.media.images import DEFAULT_FRAME_RATE
 from covos.media.opening import open_source
-from covos.media.source import Health, Source, check_indices, check_open
+from covos.media.source import Health, Source
 
 Picture: TypeAlias = np.ndarray[Any, Any] | Image.Image
 """H x W x 3 uint8 RGB, or a Pillow picture."""
@@ -97,7 +97,7 @@ def _again(content: bytes, name: str) -> FileInMemory:
     return FileInMemory(content, name=name)
 
 
-def as_source(source: object) -> str | InMemory:
+def as_source(source: Any) -> str | InMemory:
     """Return a path as text, and anything else as a source in memory.
 
     Args:
@@ -110,7 +110,7 @@ def as_source(source: object) -> str | InMemory:
     if isinstance(source, InMemory):
         return source
     if isinstance(source, str | os.PathLike):
-        return os.fspath(source)  # type: ignore[return-value]
+        return str(os.fspath(source))
     if isinstance(source, bytes | bytearray | memoryview):
         return FileInMemory(bytes(source), name="input")
     if hasattr(source, "read"):
@@ -143,7 +143,9 @@ def open_input(
         UsageError: The frame rate or the range makes no sense.
     """
     known = as_source(source)
-    opened = known.open(frame_rate=frame_rate) if isinstance(known, InMemory) else open_source(known, frame_rate=frame_rate)
+    opened = (
+        known.open(frame_rate=frame_rate) if isinstance(known, InMemory) else open_source(known, frame_rate=frame_rate)
+    )
     if start == 0 and stop is None:
         return opened
     end = opened.info.frame_count if stop is None else min(stop, opened.info.frame_count)
@@ -215,7 +217,7 @@ class _FramesSource(Source):
     """Frames in memory as a source."""
 
     def __init__(self, held: FramesInMemory, rate: Fraction) -> None:
-        self._held, self._closed, self._decoded = held, False, 0
+        self._held, self._decoded = held, 0
         height, width, _ = held.frames[0].shape
         count = len(held.frames)
         self.info = SourceInfo(
@@ -234,32 +236,23 @@ class _FramesSource(Source):
     def health(self) -> Health:
         return Health(decoded=self._decoded, expected=self.info.frame_count)
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return ()
-
-    def digest(self) -> tuple[int, str]:
-        """Return the bytes in all, and their hash (sha256, hex)."""
+    def content(self) -> tuple[int, str]:
         hashed, size = hashlib.sha256(), 0
         for frame in self._held.frames:
             hashed.update(np.ascontiguousarray(frame).data)
             size += frame.nbytes
         return size, hashed.hexdigest()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def _read_all(self) -> Iterator[Frame]:
         self._decoded = 0
-        for frame in self.select(range(self.info.frame_count)):
+        for frame in self._read_some(tuple(range(self.info.frame_count))):
             self._decoded += 1
             yield frame
 
-    def select(self, indices: Sequence[int]) -> Iterator[Frame]:
-        check_open(self._closed, name=self.info.path)
-        for index in check_indices(indices, count=self.info.frame_count):
+    def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
+        for index in indices:
             image = self._held.frames[index]
             yield Frame(index=index, stem=f"{index:05d}", image=image, pts=index, time_base=self.info.time_base)
-
-    def close(self) -> None:
-        self._closed = True
 
 
 class _Part(Source):
@@ -268,37 +261,30 @@ class _Part(Source):
     def __init__(self, whole: Source, start: int, stop: int) -> None:
         self._whole, self._start = whole, start
         rate = whole.info.frame_rate
-        self.info = replace(
-            whole.info,
-            frame_count=stop - start,
-            start=start,
-            duration=None if rate is None else float((stop - start) / rate),
-        )
-        self._decoded: list[Frame] = []
+        seconds = None if rate is None else float((stop - start) / rate)
+        self.info = replace(whole.info, frame_count=stop - start, start=start, duration=seconds)
+        self.files = whole.files
         self._health = Health(decoded=0, expected=stop - start)
 
     @property
     def health(self) -> Health:
         return self._health
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        return self._whole.files
+    def content(self) -> tuple[int, str]:
+        return self._whole.content()
 
-    def __iter__(self) -> Iterator[Frame]:
+    def _read_all(self) -> Iterator[Frame]:
         self._health = Health(decoded=0, expected=self.info.frame_count)
-        for frame in self.select(range(self.info.frame_count)):
-            concealed = (frame.index,) if frame.status == "concealed" else ()
-            self._health = replace(
-                self._health, decoded=self._health.decoded + 1, concealed=self._health.concealed + concealed
-            )
+        for frame in self._read_some(tuple(range(self.info.frame_count))):
+            concealed = self._health.concealed + ((frame.index,) if frame.status == "concealed" else ())
+            self._health = replace(self._health, decoded=self._health.decoded + 1, concealed=concealed)
             yield frame
         self._health = replace(self._health, warnings=self._whole.health.warnings)
 
-    def select(self, indices: Sequence[int]) -> Iterator[Frame]:
-        wanted = check_indices(indices, count=self.info.frame_count)
-        for frame in self._whole.select([index + self._start for index in wanted]):
+    def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
+        for frame in self._whole.select([index + self._start for index in indices]):
             yield replace(frame, index=frame.index - self._start)
 
     def close(self) -> None:
+        super().close()
         self._whole.close()

@@ -83,7 +83,9 @@ def read_prompt_file(path: Path) -> tuple[Prompt, ...]:
         points += [Point(x=x, y=y, positive=False) for x, y in each.negative]
         if not points:
             raise AnnotationError(
-                f"{path}: points[{number}] has no points", why="neither positive nor negative lists any", fix="give it one"
+                f"{path}: points[{number}] has no points",
+                why="neither positive nor negative lists any",
+                fix="give it one",
             )
         prompts.append(PointPrompt(frame=each.frame, object=each.object, points=tuple(points)))
     for box in content.boxes:

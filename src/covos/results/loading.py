@@ -9,8 +9,6 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from covos.runs.writing import Origin, Saved
-from covos.results.segmentation import Segmentation
 from covos.core.errors import AnnotationError
 from covos.core.types import SourceInfo
 from covos.formats.reading import MasksRead, is_file_name
@@ -18,8 +16,10 @@ from covos.masks import RLE
 from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
 from covos.media.source import Health
+from covos.results.segmentation import Segmentation
 from covos.runs.reading import read_masks
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
+from covos.runs.writing import Origin, Saved
 
 FRAME_RATE = Fraction(25)
 """Frames a second of masks of which no times are known, as `covos.media.open_source` has it of pictures."""

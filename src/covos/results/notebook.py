@@ -16,7 +16,6 @@ from covos.masks import contact_sheet, draw_overlay
 from covos.masks.frame_mask import FrameMask
 from covos.results.replay import Replay
 
-
 FRAMES = 6
 SIDE = 160
 """The most pixels that a frame is wide or high."""

@@ -12,20 +12,19 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
-from covos.runs.writing import Origin, Saved
-from covos.results.replay import Replay
+from covos.core.errors import EnvironmentProblem
 from covos.core.types import ImageArray, SourceInfo
 from covos.formats.coco import coco_content
 from covos.formats.table import check_formats
-from covos.core.errors import EnvironmentProblem
 from covos.masks import decode, draw_overlay
+from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory
+from covos.media.source import Health
 from covos.plan import DEFAULT_FORMATS
 from covos.results.notebook import as_html
-from covos.results.replay import Listener
-from covos.masks.frame_mask import FrameMask
-from covos.media.source import Health
+from covos.results.replay import Listener, Replay
 from covos.runs.folder import OutputFolder
+from covos.runs.writing import Origin, Saved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
