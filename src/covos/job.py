@@ -23,10 +23,9 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from covos.core.errors import CovosError, IncompleteError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
-from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.engines.passes import Known, StageProgress, find_subject
+from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.formats.table import check_formats, size_notes
-from covos.masks.frame_mask import FrameMask
 from covos.media.memory import open_input
 from covos.media.source import Health, Source
 from covos.model import Model, load_model
@@ -41,7 +40,7 @@ from covos.runs.writing import Origin, RunWriter, Saved, load_saved
 from covos.session import Session
 
 if TYPE_CHECKING:
-    from covos.core.types import SourceInfo
+    pass
 
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 

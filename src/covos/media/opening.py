@@ -14,7 +14,7 @@ from covos.media.images import DEFAULT_FRAME_RATE, IMAGE_SUFFIXES, FramesSource,
 from covos.media.video import VideoSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from covos.media.source import Source
 
