@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,6 @@ from covos.plan import AUTO
 from covos.runs.writing import Origin
 
 if TYPE_CHECKING:
-    import os
     from fractions import Fraction
 
     from covos.media.memory import Input
@@ -119,7 +119,7 @@ class Model:
             CheckpointError: It was trained on the features of another model, or its file is damaged.
             EnvironmentProblem: Its weights are not there.
         """
-        entry = find_follower(Path(name) if not isinstance(name, str) else name, encoder=self.entry)
+        entry = find_follower(os.fspath(name), encoder=self.entry)
         with self._lock:
             if entry.card.sha256 not in self._followers:
                 network = build_follower(entry, encoder=self.entry).to(self.device)
@@ -130,7 +130,7 @@ class Model:
 
     def describe_follower(self, name: str | os.PathLike[str]) -> dict[str, str]:
         """Return what a report says of a follower."""
-        entry = find_follower(Path(name) if not isinstance(name, str) else name, encoder=self.entry)
+        entry = find_follower(os.fspath(name), encoder=self.entry)
         return {"name": entry.name, "sha256": entry.card.sha256}
 
     def prompter(self, name: str | os.PathLike[str] = AUTO) -> ChosenPrompter:
@@ -199,7 +199,7 @@ class Model:
         from covos.media.memory import as_source, open_input
         from covos.session import Session
 
-        find_follower(Path(follower) if not isinstance(follower, str) else follower, encoder=self.entry)
+        find_follower(os.fspath(follower), encoder=self.entry)
         held = as_source(source)
         opened = open_input(held, frame_rate=frame_rate)
         return Session(opened, load=lambda: self, follower=follower, memory=memory, prompter=prompter, held=held)
@@ -224,7 +224,7 @@ def load_model(
     # Both before the weights are read: a wrong option should cost nothing.
     target = resolve_device(device)
     dtype = choose_precision(target, precision)
-    entry = find_model(Path(name) if not isinstance(name, str) else name)
+    entry = find_model(os.fspath(name))
     refuse_untrained(entry)
     network = build_network(entry)
     return as_model(entry, network, device=target, precision=dtype)

@@ -103,7 +103,7 @@ def predict(
     settings = _settings(
         model,
         {"references": references, "fusion": chosen, "reference_seed": reference_seed, "refine": refine},
-        follower=find_follower(follower, encoder=model.entry) if follow else None,
+        follower=find_follower(os.fspath(follower), encoder=model.entry) if follow else None,
     )
     terms = PredictTerms(
         model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),

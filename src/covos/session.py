@@ -367,8 +367,8 @@ class Session:
         """Follow the objects, a frame at a time, at constant memory; the masks of what was yielded are kept.
 
         Without ``start`` and ``limit``, all frames come in their order; the backward pass, if there is one, comes
-        before the first, and its answers wait in a temporary file. With them, frames come in the order in which they are
-        followed: onward from ``start``, backward from it, or first onward and then backward.
+        before the first, and its answers wait in a temporary file. With them, frames come in the order in which they
+        are followed: onward from ``start``, backward from it, or first onward and then backward.
 
         Args:
             direction: The way in time; ``"auto"`` goes both ways where ``start`` or ``limit`` is given.

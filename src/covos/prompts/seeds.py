@@ -389,6 +389,13 @@ class Seeds:
             by_frame.setdefault(seed.frame, {})[seed.object] = seed.mask
         return {frame: _Decoded(masks) for frame, masks in by_frame.items()}
 
+    def fingerprints(self) -> dict[int, tuple[tuple[int, str], ...]]:
+        """Return for each seed frame its objects and the hashes of their masks, in the order of the memory."""
+        found: dict[int, tuple[tuple[int, str], ...]] = {}
+        for seed in self.current:
+            found[seed.frame] = (*found.get(seed.frame, ()), (seed.object, seed.sha256))
+        return found
+
     def describe(self) -> list[dict[str, Any]]:
         """Return what the report says of each seed."""
         return [seed.describe() for seed in self.current]

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import SourceInfo
 from covos.formats.reading import MasksRead, is_file_name
+from covos.formats.table import check_formats
 from covos.masks import RLE
 from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
 from covos.media.source import Health
+from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
+from covos.runs.folder import OutputFolder
 from covos.runs.reading import read_masks
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
 from covos.runs.writing import Origin, Saved
