@@ -28,7 +28,6 @@ from typing import Any
 import numpy as np
 
 from covos.model import load_model
-from covos.model import AUTO, choose_prompter
 from covos.core.device import configure_threads
 from covos.core.types import Box, MaskArray, Point
 from covos.data import Video, open_dataset, read_foreground
@@ -77,7 +76,7 @@ def main() -> None:
     model = load_model(options.model, device=options.device)
     prompters: list[tuple[str, Prompter]] = []
     for method in options.methods:
-        prompters.append((method, choose_prompter(method, model=model).prompter))
+        prompters.append((method, model.prompter(method).prompter))
     dataset = open_dataset(options.data, layout="davis")
     tallies = {method: Tally() for method, _ in prompters}
     for video in dataset.subset(options.sequences or dataset.splits[options.subset]):

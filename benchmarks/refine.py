@@ -26,6 +26,7 @@ from covos.core.types import Frame, FrameResult, ProbabilityArray
 from covos.data import FrameRecord, Video, open_dataset, read_foreground, read_image
 from covos.engines.find import uniform_references
 from covos.evaluation import boundary_f, jaccard
+from covos.engines.passes import find_subject
 from covos.media.opening import open_source
 from covos.models.cosnet.crf import Refinement, refine_probability
 
@@ -94,7 +95,7 @@ def _time_example(model: Model, *, every: int) -> None:
     milliseconds: dict[Refinement, list[float]] = {choice: [] for choice in CHOICES}
     with open_source(EXAMPLE) as source:
         print(f"{EXAMPLE.name}, {source.info.width} x {source.info.height}, every {every}th frame, {model.device}")
-        for result in islice(model.stream(source), 0, None, every):
+        for result in islice(find_subject(source, model.engine), 0, None, every):
             for choice in CHOICES:
                 _timed(result, choice, model, milliseconds)
     _print_times(milliseconds)

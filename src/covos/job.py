@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -111,9 +111,15 @@ class Job:
             IncompleteError: It was cancelled.
         """
         last: Event | None = None
-        for last in self:
+        events = self._events_of_run()
+        for last in events:
             if listen is not None:
-                listen(last)
+                try:
+                    listen(last)
+                except BaseException as error:
+                    # The run ends as if it had met the error itself: what is whole stays.
+                    events.throw(error)
+                    raise
         if isinstance(last, Finished):
             outcome = last.saved or last.result
             assert outcome is not None, "a finished job has an outcome"
@@ -137,12 +143,15 @@ class Job:
         return (event.result for event in events if isinstance(event, FrameDone))
 
     def __iter__(self) -> Iterator[Event]:
-        """Run, and yield the events.
+        """Return the events; the job runs as they are asked for.
 
         Raises:
             UsageError: The job was run before.
             CovosError: The job failed.
         """
+        return self._events_of_run()
+
+    def _events_of_run(self) -> Generator[Event, None, None]:
         if self.state != "queued":
             raise UsageError("a job runs once", why=f"this one is {self.state}", fix="make another of the same plan")
         self.state = "running"

@@ -11,11 +11,11 @@ import pytest
 
 from covos import api
 from covos.model import load_model
-from covos.job import segment_to_folders
-from covos.plan import Following, show_files
+from covos.job import Job, plan_folders, run_jobs
+from covos.plan import Follow, Plan
 from covos.prompts.file import MaskPrompt
 from covos.cli import main
-from covos.cli.prompting import mask_file
+from covos.cli.prompting import mask_prompt
 from covos.masks import read_label_map, write_label_map
 from covos.runs.journal import Journal
 
@@ -131,27 +131,22 @@ def test_what_is_wrong_is_said_before_the_model_loads(
 
 def test_the_ways_to_name_a_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert mask_file("a.png") == MaskPrompt(file=Path("a.png"))
-    assert mask_file("a.png@12") == MaskPrompt(file=Path("a.png"), frame=12)
-    assert mask_file("a.png:3") == MaskPrompt(file=Path("a.png"), object=3)
-    assert mask_file("b/a@home.png@12:3") == MaskPrompt(file=Path("b/a@home.png"), frame=12, object=3)
+    assert mask_prompt("a.png") == MaskPrompt(file=Path("a.png"))
+    assert mask_prompt("a.png@12") == MaskPrompt(file=Path("a.png"), frame=12)
+    assert mask_prompt("a.png:3") == MaskPrompt(file=Path("a.png"), object=3)
+    assert mask_prompt("b/a@home.png@12:3") == MaskPrompt(file=Path("b/a@home.png"), frame=12, object=3)
     Path("odd@1:2").touch()
-    assert mask_file("odd@1:2") == MaskPrompt(file=Path("odd@1:2"))
+    assert mask_prompt("odd@1:2") == MaskPrompt(file=Path("odd@1:2"))
 
 
 def test_a_batch_with_a_mask_that_fits_one_of_its_inputs(
     make_clip: Callable[..., Path], mask: Path, follower: Path, tmp_path: Path
 ) -> None:
     clips = [make_clip("a.mp4", frames=3), make_clip("b.mp4", frames=3, height=64)]
-    outcomes = list(
-        segment_to_folders(
-            [str(clip) for clip in clips],
-            output=tmp_path / "out",
-            load=lambda: load_model(device="cpu", precision="fp32"),
-            formats=("palette",),
-            follow=Following(show=show_files([MaskPrompt(file=mask)]), follower=follower),
-        )
-    )
+    task = Follow(prompts=(MaskPrompt(file=mask),), follower=str(follower))
+    folders = plan_folders([str(clip) for clip in clips], output=tmp_path / "out", overwrite=False)
+    plans = {name: Plan(source=name, task=task, formats=("palette",), device="cpu", precision="fp32") for name in folders}
+    outcomes = list(run_jobs(Job(plans[name], folder) for name, folder in folders.items()))
     assert outcomes[0].saved is not None
     assert outcomes[0].saved.frames == 3
     assert outcomes[1].error is not None

@@ -294,9 +294,9 @@ def test_from_python(davis: Path, tmp_path: Path) -> None:
         model=load_model(device="cpu", precision="fp32"),
         references=2,
         reference_seed=3,
-        track=lambda info, results: seen.append(info.frame_count) or results,
+        listen=lambda job, event: seen.append(event.index) if isinstance(event, FrameDone) else None,
     )
-    assert seen == [3]
+    assert seen == [0, 1, 2]
     assert [(video.name, video.frames) for video in done.made] == [("other", 3)]
     assert (done.folder, done.reused, done.archive) == (tmp_path / "out" / "Annotations", (), None)
 

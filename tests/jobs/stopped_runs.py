@@ -1,4 +1,4 @@
-"""Runs of `segment_to_folders` that are killed, or meet a full disk: a program, so that each can be a process.
+"""Jobs that are killed, or meet a full disk: a program, so that each can be a process.
 
 It reads the model once and then runs each order of its standard input, one JSON object a line, in a fork:
 ``{"clip": path, "output": path, "formats": [...], "kill_at": n or 0, "disk": bytes or null}``; it answers each with a
@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from covos.model import Model, load_model
-from covos.job import segment_to_folders
+from covos.job import Job
+from covos.plan import Plan
 from covos.core import files as atomic
 from covos.core.errors import CovosError
 from covos.core.types import FrameResult
@@ -74,13 +75,9 @@ def run(order: Mapping[str, object], model: Model, answer: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     error: CovosError | None
     try:
-        (outcome,) = segment_to_folders(
-            [str(order["clip"])],
-            output=Path(str(order["output"])),
-            load=lambda: model,
-            formats=order["formats"],  # type: ignore[arg-type]
-        )
-        error = outcome.error
+        plan = Plan(source=str(order["clip"]), formats=tuple(order["formats"]))  # type: ignore[arg-type]
+        Job(plan, str(order["output"]), load=lambda _: model).run()
+        error = None
     except CovosError as raised:
         error = raised
     os.write(answer, json.dumps({"moments": moments.count, "error": error and str(error)}).encode())
@@ -91,7 +88,7 @@ def main() -> None:
     sys.modules["covos.formats.raw"] = sys.modules[__name__]
     TABLE["raw"] = "raw:Raw"
     model = load_model(device="cpu", precision="fp32")
-    model.engine.area = 96 * 128  # small: what is computed does not matter here
+    model.engine.encoder.area = 96 * 128  # small: what is computed does not matter here
     for line in sys.stdin:
         reader, writer = os.pipe()
         if not (child := os.fork()):

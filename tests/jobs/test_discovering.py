@@ -11,7 +11,7 @@ import pytest
 
 from covos.model import Model, load_model
 from covos.api import segment, stream
-from covos.plan import Discovering, check_objects
+from covos.plan import Discover, check_objects
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST, Discovery, Found
@@ -148,4 +148,4 @@ def test_how_many() -> None:
     assert check_objects(1) is None
     assert check_objects("auto") == DEFAULT_MOST
     assert check_objects(MAX_MOST) == MAX_MOST
-    assert Discovering().most == DEFAULT_MOST
+    assert Discover().most == DEFAULT_MOST

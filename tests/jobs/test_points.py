@@ -90,11 +90,11 @@ def test_points_correct_a_given_mask_and_undo_takes_them_back(model: Model, rand
         less = session.add_points(0, 1, points=[(49, 39)], labels=[0])
         assert not less.mask[39, 49]
         assert (less.mask & square()).sum() > 0.9 * square().sum()
-        described = session.prompts.describe()[0]
+        described = session.seeds.describe()[0]
         assert described["corrects"] == given
         more = session.add_points(0, 1, points=[(12, 15)])
-        assert session.prompts.describe()[0]["points"] == [[49, 39, 0], [12, 15, 1]]
-        assert session.prompts.describe()[0]["corrects"] == given
+        assert session.seeds.describe()[0]["points"] == [[49, 39, 0], [12, 15, 1]]
+        assert session.seeds.describe()[0]["corrects"] == given
         assert not more.mask[39, 49]
         session.undo()
         np.testing.assert_array_equal(session.preview(0) == 1, less.mask)
@@ -168,10 +168,10 @@ def test_what_is_asked_for_later_frames_is_followed_there_first(
     row, column = (int(axis[-1]) for axis in np.nonzero(found))
     with Session(open_source(clip), load=lambda: model, follower=random_follower) as session:
         session.add_mask(0, 1, mask=square())
-        session.ask(PointPrompt(frame=4, object=1, points=as_points([(column, row, 0)])))
+        session.seeds.wait(PointPrompt(frame=4, object=1, points=as_points([(column, row, 0)])))
         assert session.direction("auto") == "both"
         result = session.propagate("forward")
-        assert session.prompts.describe()[1]["corrects"] == "followed"
+        assert session.seeds.describe()[1]["corrects"] == "followed"
     assert not result[4].labels[row, column]
     assert result[4].labels.any()
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from covos.model import Model, load_model
-from covos.model import choose_prompter
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.engines.prompt import GrabCutPrompter, NetworkPrompter, RelayPrompter
 from covos.models import registry
@@ -44,21 +43,21 @@ def random_prompter(path: Path, *, encoder: str) -> Path:
 
 
 def test_grabcut_needs_no_weights(model: Model) -> None:
-    chosen = choose_prompter("grabcut", model=model)
+    chosen = model.prompter("grabcut")
     assert isinstance(chosen.prompter, GrabCutPrompter)
     assert chosen.described == {"name": "grabcut"}
 
 
 def test_both_answer_in_turn_unless_one_is_chosen(model: Model) -> None:
-    chosen = choose_prompter("auto", model=model)
+    chosen = model.prompter("auto")
     assert isinstance(chosen.prompter, RelayPrompter)
     assert chosen.described["name"] == "grabcut+covos-prompt"
-    assert isinstance(choose_prompter("covos-prompt", model=model).prompter, NetworkPrompter)
+    assert isinstance(model.prompter("covos-prompt").prompter, NetworkPrompter)
 
 
 @pytest.mark.usefixtures("without_network")
 def test_grabcut_stands_in_for_what_is_not_there_and_says_so(model: Model) -> None:
-    chosen = choose_prompter("auto", model=model)
+    chosen = model.prompter("auto")
     assert isinstance(chosen.prompter, GrabCutPrompter)
     assert chosen.described["name"] == "grabcut"
     assert chosen.described["instead_of"] == "covos-prompt"
@@ -68,20 +67,20 @@ def test_grabcut_stands_in_for_what_is_not_there_and_says_so(model: Model) -> No
 @pytest.mark.usefixtures("without_network")
 def test_what_is_asked_for_by_name_is_not_replaced(model: Model, tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="the weights of covos-prompt are not there"):
-        choose_prompter("covos-prompt", model=model)
+        model.prompter("covos-prompt")
     with pytest.raises(UsageError, match="covos-lite cannot understand clicks"):
-        choose_prompter("covos-lite", model=model)
+        model.prompter("covos-lite")
     with pytest.raises(UsageError, match=r"unknown prompter 'magic'[\s\S]*auto, grabcut, covos-prompt; or the path"):
-        choose_prompter("magic", model=model)
+        model.prompter("magic")
     with pytest.raises(CheckpointError, match="does not belong to covos-lite"):
-        choose_prompter(random_prompter(tmp_path / "other.safetensors", encoder="0" * 64), model=model)
+        model.prompter(random_prompter(tmp_path / "other.safetensors", encoder="0" * 64))
 
 
 def test_a_network_answers_in_a_session_and_in_its_report(
     model: Model, random_follower: Path, clip: Path, tmp_path: Path
 ) -> None:
     weights = random_prompter(tmp_path / "prompt.safetensors", encoder=model.entry.card.sha256)
-    assert isinstance(choose_prompter(weights, model=model).prompter, NetworkPrompter)
+    assert isinstance(model.prompter(weights).prompter, NetworkPrompter)
     with model.session(clip, follower=random_follower, prompter=weights) as session:
         answer = session.add_points(0, points=[(8, 20)])
         assert answer.prompter == "covos-prompt"

@@ -15,7 +15,9 @@ import pytest
 
 import covos
 from covos.model import Model
-from covos.job import Outcome, segment_to_folders
+from covos.events import FrameDone, Started
+from covos.job import Job, Outcome, plan_folders, run_jobs
+from covos.plan import Plan, choose_task
 from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
 from covos.core.files import exclusive
 from covos.models.registry import find_model
@@ -133,7 +135,7 @@ def test_a_full_disk(orders: Order, long_clip: Path, tmp_path: Path, formats: Se
 @pytest.fixture(scope="module")
 def model() -> Model:
     loaded = covos.load_model(device="cpu", precision="fp32")
-    loaded.engine.area = 96 * 128
+    loaded.engine.encoder.area = 96 * 128
     return loaded
 
 
@@ -142,14 +144,16 @@ def run(model: Model, tmp_path: Path) -> Run:
     """One input to ``out``; stopped after some frames if asked."""
 
     def start(source: Path | str, *, stop_after: int | None = None, **settings: Any) -> Outcome:
-        def track(info, results):
-            for count, result in enumerate(results):
-                if count == stop_after:
-                    raise KeyboardInterrupt
-                yield result
+        def listen(job, event):
+            done = event.index + 1 if isinstance(event, FrameDone) else 0
+            begun = isinstance(event, Started) and event.stage == "frames"
+            if (isinstance(event, FrameDone) or begun) and done == stop_after:
+                raise KeyboardInterrupt
 
-        settings = {"output": tmp_path / "out", "load": lambda: model, **settings}
-        (outcome,) = segment_to_folders([str(source)], track=track, **settings)
+        output, overwrite = settings.pop("output", tmp_path / "out"), settings.pop("overwrite", False)
+        chosen = {"formats": tuple(settings.pop("formats"))} if "formats" in settings else {}
+        plan = Plan(source=str(source), task=choose_task(**settings), **chosen)
+        (outcome,) = run_jobs([Job(plan, output, overwrite=overwrite, load=lambda _: model)], listen=listen)
         return outcome
 
     return start
@@ -323,15 +327,16 @@ def test_several_inputs_each_go_on_by_themselves(model: Model, make_clip, tmp_pa
     clips = [str(make_clip(f"{name}.mp4", frames=frames)) for name, frames in (("a", 5), ("b", 9), ("c", 3))]
     seen = []
 
-    def track(info, results):
-        for result in results:
-            seen.append(result)
-            if len(seen) == 11:
+    def listen(job, event):
+        if isinstance(event, FrameDone):
+            seen.append(event)
+            if len(seen) == 10:
                 raise KeyboardInterrupt
-            yield result
 
     def start():
-        return segment_to_folders(clips, output=tmp_path / "out", load=lambda: model, track=track)
+        folders = plan_folders(clips, output=tmp_path / "out", overwrite=False)
+        jobs = [Job(Plan(source=name), folder, load=lambda _: model) for name, folder in folders.items()]
+        return run_jobs(jobs, listen=listen)
 
     with pytest.raises(KeyboardInterrupt):
         list(start())
