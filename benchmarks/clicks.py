@@ -167,7 +167,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--most", type=int, default=10, help="clicks on a frame, at most; no fewer than any of --clicks"
     )
-    parser.add_argument("--methods", nargs="+", default=["grabcut", DEFAULT_PROMPTER, AUTO])
+    parser.add_argument("--methods", nargs="+", default=["grabcut", DEFAULT_PROMPTER, "auto"])
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()

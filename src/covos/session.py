@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from covos.core.errors import SourceError, UsageError
+from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
-from covos.engines.motion import Observed
 from covos.engines.passes import (
     Direction,
     IncrementalPass,
@@ -34,7 +32,8 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import AUTO
-from covos.prompts.seeds import Pointed, SeedMask, Seeds
+from covos.prompts.masker import PromptedMask, PromptMasker
+from covos.prompts.seeds import SeedMask, Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points
 from covos.results.segmentation import Segmentation
 
@@ -42,23 +41,6 @@ if TYPE_CHECKING:
     from covos.media.memory import InMemory
     from covos.model import ChosenPrompter, Model
     from covos.runs.writing import Origin
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PromptedMask:
-    """The mask that came of points or a box.
-
-    Attributes:
-        frame: Index.
-        object: Id.
-        mask: H x W bool of the frame's size.
-        prompter: Name of the prompter that made it.
-    """
-
-    frame: int
-    object: int
-    mask: MaskArray
-    prompter: str
 
 
 class Session:
@@ -103,7 +85,7 @@ class Session:
         self._memory = memory
         self._model: Model | None = None
         self._prompter: ChosenPrompter | None = None
-        self._observed: Observed | None = None
+        self._masker: PromptMasker | None = None
         self._forward = IncrementalPass(source)
         # The latest masks of each frame, with the births of the objects then: an id may become another object's later.
         self._found: dict[int, tuple[FrameMask, dict[int, int]]] = {}
@@ -493,48 +475,12 @@ class Session:
             self.seeds.done(frame, identity)
 
     def _make_mask(self, identity: int, prompt: PointPrompt, *, followed: MaskArray | None) -> PromptedMask:
-        """Make a mask of points or a box, and a seed of the mask.
-
-        Points correct the mask that was given on this frame, else the followed one. A box shows the object anew.
-        """
-        if self._prompter is None:
+        if self._masker is None:
             # Another kind of model has not the features that are asked for.
             self.model.describe_follower(self._follower_name)
             self._prompter = self.model.prompter(self._prompter_name)
-        prompter, frame = self._prompter.prompter, prompt.frame
-        every, previous, corrects = prompt, None, ""
-        if prompt.box is None:
-            every, previous, corrects = _before(self.seeds.get(frame, identity), prompt, followed)
-        mask = prompter.mask(
-            self._observe(frame),
-            points=(*every.points, *self.seeds.others_points(frame, identity)),
-            box=prompt.box,
-            previous=previous,
-        )
-        if not mask.any():
-            raise UsageError(
-                f"nothing is left of object {identity} on frame {frame}",
-                why="the points rule out all that was there"
-                if previous is not None
-                else "following finds none of it there",
-                fix="give a point on the object as well",
-            )
-        at = every.model_copy(update={"object": identity})
-        pointed = Pointed(at=at, prompter=prompter.name, corrects=corrects)
-        self.seeds.add(frame, {identity: mask}, given_as=every.given_as, pointed=pointed)
-        return PromptedMask(frame=frame, object=identity, mask=mask, prompter=prompter.name)
-
-    def _observe(self, frame: int) -> Observed:
-        """Return a frame with its motion; several clicks in a row are mostly on one."""
-        if self._observed is None or self._observed.frame.index != frame:
-            self._observed = next(self.model.engine.encoder.select(self.source, [frame]), None)
-        if self._observed is None:
-            raise SourceError(
-                f"{self.source.info.path}: frame {frame} cannot be read",
-                why="the file is damaged or cut there",
-                fix="point at the object on another frame",
-            )
-        return self._observed
+            self._masker = PromptMasker(self.source, self.model.engine.encoder, self._prompter.prompter)
+        return self._masker.mask(self.seeds, identity, prompt, followed=followed)
 
     def _followed(self, frame: int, identity: int) -> MaskArray | None:
         """Return the mask that following has found, if the id is still that of the same object."""
@@ -547,19 +493,6 @@ class Session:
     @property
     def _follower(self) -> FollowEngine:
         return self.model.follower(self._follower_name)
-
-
-def _before(
-    seed: SeedMask | None, prompt: PointPrompt, followed: MaskArray | None
-) -> tuple[PointPrompt, MaskArray | None, str]:
-    """Return all points of the object there, the mask that was there, and its origin."""
-    if seed is None:
-        return prompt, followed, "followed" if followed is not None else ""
-    if seed.pointed is None:
-        return prompt, decode(seed.mask), seed.sha256
-    at = seed.pointed.at
-    every = prompt.model_copy(update={"points": at.points + prompt.points, "box": at.box})
-    return every, decode(seed.mask), seed.pointed.corrects
 
 
 def _unknown(start: int, where: str, seed: int) -> UsageError:
