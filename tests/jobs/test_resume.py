@@ -287,11 +287,11 @@ def test_frames_that_changed_are_refused(run: Run, long_clip: Path, tmp_path: Pa
 def test_a_source_that_gives_other_frames_than_before_is_noticed(run: Run, long_clip: Path, tmp_path: Path) -> None:
     stopped(run, long_clip, after=6)
     journal = tmp_path / "out" / "journal.jsonl"
-    from covos.runs.journal import FrameRecord, _line
+    from covos.runs.journal import JournalEntry, _line
 
     first, *rest = journal.read_bytes().splitlines(keepends=True)
-    record = FrameRecord.from_json(first)
-    moved = FrameRecord(
+    record = JournalEntry.from_json(first)
+    moved = JournalEntry(
         index=0, stem=record.stem, pts=7, status="ok", confidence=1.0, seconds=0, labels=record.labels, matte=None
     )
     journal.write_bytes(b"".join([_line(moved), *rest]))

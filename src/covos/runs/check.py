@@ -1,4 +1,4 @@
-"""Check the promise that every output makes: each decoded frame is there exactly once, everywhere."""
+"""Check that each decoded frame is exactly once in every output of a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LATEST = 1.5e-3
 
 
 def check_output(folder: Path) -> list[str]:
-    """Compare a run's report with what lies beside it.
+    """Compare a run's report with the outputs beside it.
 
     Decoded frames = report rows = files of each format with a file a frame = frames of each video, at the same
     times; the ids of each mask are those of its row; nothing unfinished is left.
@@ -28,7 +28,7 @@ def check_output(folder: Path) -> list[str]:
         folder: The output folder of a run.
 
     Returns:
-        What is wrong, one line each; empty if all is well.
+        The problems, one line each; empty if all is well.
     """
     problems = [f"an unfinished file is left: {path}" for path in sorted(folder.rglob("*")) if _is_partial(path)]
     try:
