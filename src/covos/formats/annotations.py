@@ -38,33 +38,23 @@ class GrowingFile:
         # Names that are not UTF-8 hold lone surrogates, which JSON and XML can only show escaped.
         self._file = self._place.enter_context(partial.open("w", encoding="utf-8", errors="backslashreplace"))
 
-    def write(self, text: str) -> None:
-        """Add text.
+    def write(self, text: str, *, position: int | None = None) -> None:
+        """Add text, or replace text that was written before.
+
+        Args:
+            text: What to write.
+            position: In bytes from the start; there, ``text`` replaces as many bytes.
 
         Raises:
             EnvironmentProblem: The disk is full or failed; the file is gone then.
         """
         try:
+            if position is not None:
+                end = self._file.tell()
+                self._file.seek(position)
             self._file.write(text)
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def overwrite(self, position: int, text: str) -> None:
-        """Replace text that was written before, byte for byte.
-
-        Args:
-            position: In bytes from the start.
-            text: As long, in bytes, as what it replaces.
-
-        Raises:
-            EnvironmentProblem: The disk failed; the file is gone then.
-        """
-        try:
-            end = self._file.tell()
-            self._file.seek(position)
-            self._file.write(text)
-            self._file.seek(end)
+            if position is not None:
+                self._file.seek(end)
         except BaseException as error:
             self._leave(error)
             raise

@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 import numpy as np
 
 from covos.formats.annotations import CATEGORY, AnnotationFormat, GrowingFile
-from covos.formats.reading import DamagedError, Gathered, MaskInput, MasksRead, check_size, in_order, numbered
+from covos.formats.reading import DamagedError, Gathered, MaskInput, MasksRead, check_size, numbered
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask
 
@@ -67,7 +67,7 @@ class CvatFormat(AnnotationFormat):
 
     def _end(self, file: GrowingFile) -> None:
         file.write(self._closed(ends_at=None) + "</annotations>\n")
-        file.overwrite(self._count_at, f"{self._frames:<{_DIGITS}}")
+        file.write(f"{self._frames:<{_DIGITS}}", position=self._count_at)
 
     def _closed(self, *, ends_at: int | None) -> str:
         """Return the tracks of the frame before, ended by a mask outside the picture if another frame follows."""
@@ -96,7 +96,7 @@ class CvatFormat(AnnotationFormat):
                 parser.ParseFile(file)
         except expat.ExpatError as error:
             raise DamagedError(f"it is not whole XML: {error}") from error
-        return MasksRead(format=cls.name, path=masks.path, frames=in_order(numbered(content.frames())))
+        return MasksRead(format=cls.name, path=masks.path, frames=numbered(content.frames()))
 
 
 def rows_of(rle: RLE) -> tuple[tuple[int, int, int, int], list[int]]:

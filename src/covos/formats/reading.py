@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -116,15 +116,15 @@ class Gathered:
 
 
 def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
-    """Give every object its id.
+    """Put frames in order, and give every object its id.
 
     A key that is a number from 1 to 254 stays what it is; other keys get the lowest numbers that are free, in the
     order in which they appear.
 
     Raises:
-        DamagedError: There is no frame, too many objects, or frames of different sizes.
+        DamagedError: There is no frame, two have one number, there are too many objects, or frames of different sizes.
     """
-    gathered = list(frames)
+    gathered = sorted(frames, key=lambda each: each.index)
     if not gathered:
         raise DamagedError("it has no frames")
     for each in gathered:
@@ -132,6 +132,8 @@ def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
             raise DamagedError(
                 f"frame {each.index} is {_shown(each.size)}, frame {gathered[0].index} {_shown(gathered[0].size)}"
             )
+    if len({each.index for each in gathered}) != len(gathered):
+        raise DamagedError("two of its frames have the same number")
     keys = dict.fromkeys(key for each in gathered for key in each.objects)
     if len(keys) > MAX_OBJECTS:
         raise DamagedError(f"it has {len(keys)} objects; a label map holds {MAX_OBJECTS}")
@@ -155,23 +157,6 @@ def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
 def is_file_name(stem: str) -> bool:
     """Return True if a frame's name may be part of a path: a file must not lead its reader out of the output folder."""
     return stem.strip(". ") != "" and not set(stem) & {"/", "\\", "\0"}
-
-
-def in_order(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
-    """Return the frames by position.
-
-    Raises:
-        DamagedError: Two have the same.
-    """
-    ordered = tuple(sorted(frames, key=lambda each: each.index))
-    if len({each.index for each in ordered}) != len(ordered):
-        raise DamagedError("two of its frames have the same number")
-    return ordered
-
-
-def renumbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
-    """Return the frames with their position in this sequence as index."""
-    return tuple(replace(each, index=place) for place, each in enumerate(frames))
 
 
 def parsed(kind: type[RecordT], content: object, *, of: str = "") -> RecordT:

@@ -13,17 +13,7 @@ from typing import Any
 from covos.core.records import Record
 from covos.formats.annotations import AnnotationFormat, GrowingFile
 from covos.formats.coco import coco_head
-from covos.formats.reading import (
-    DamagedError,
-    Gathered,
-    MaskInput,
-    MasksRead,
-    in_order,
-    numbered,
-    parsed,
-    rle_of,
-    time_base_of,
-)
+from covos.formats.reading import DamagedError, Gathered, MaskInput, MasksRead, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
 
 _Track = dict[int, tuple[str, str, str]]
@@ -106,7 +96,7 @@ class YtvisFormat(AnnotationFormat):
                 if mask is not None:
                     frame.add(row.id, rle_of(mask, of=f"{of}, frame {frame.index}"))
         time_base = time_base_of(content.info)
-        return MasksRead(format=cls.name, path=masks.path, frames=in_order(numbered(frames)), time_base=time_base)
+        return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames), time_base=time_base)
 
 
 class YtvisVideo(Record, strict=True):
