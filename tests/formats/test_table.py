@@ -16,7 +16,7 @@ from covos.api.loading import load_result
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import FrameResult
 from covos.formats.base import Format
-from covos.formats.reading import Gathered, MaskInput, MasksRead, numbered
+from covos.formats.reading import MaskInput, MasksRead, ReadFrame, numbered
 from covos.formats.table import TABLE, check_formats, make_writer, probability_bits, size_notes
 from covos.masks import encode
 from covos.media.opening import open_source
@@ -66,7 +66,7 @@ class ToyFormat(Format):
             rows, width = json.loads(line)
             labels = np.repeat(np.array(rows, np.uint8)[:, None], width, axis=1)
             objects = {1: encode(labels > 0)} if labels.any() else {}
-            frames.append(Gathered(index=index, size=labels.shape, objects=objects))
+            frames.append(ReadFrame(index=index, size=labels.shape, objects=objects))
         return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames))
 
 

@@ -17,8 +17,8 @@ from typing import Any
 from covos._version import __version__
 from covos.core.records import Record
 from covos.core.types import SourceInfo
-from covos.formats.annotations import CATEGORY, AnnotationFormat, GrowingFile, PictureNames
-from covos.formats.reading import DamagedError, Gathered, MaskInput, MasksRead, numbered, parsed, rle_of, time_base_of
+from covos.formats.annotations import CATEGORY, AnnotationFormat, PictureNames
+from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
 
 
@@ -42,10 +42,10 @@ class CocoFormat(AnnotationFormat):
         self._rows += len(rows)
         return text
 
-    def _end(self, file: GrowingFile) -> None:
-        file.write('\n],\n"images": [\n')
-        file.write(",\n".join(self._images))
-        file.write("\n]}\n")
+    def _end(self) -> None:
+        self._put('\n],\n"images": [\n')
+        self._put(",\n".join(self._images))
+        self._put("\n]}\n")
 
     @classmethod
     def recognise(cls, masks: MaskInput) -> bool:
@@ -60,12 +60,11 @@ class CocoFormat(AnnotationFormat):
             raise DamagedError("its images are of several videos")
         told = all(row.frame_index is not None for row in content.images)
         frames = {
-            row.id: Gathered(
+            row.id: ReadFrame(
                 index=place if row.frame_index is None or not told else row.frame_index,
                 stem=Path(row.file_name).stem,
                 pts=row.pts if isinstance(row.pts, int) else None,
                 size=(row.height, row.width),
-                objects={},
             )
             for place, row in enumerate(content.images)
         }

@@ -17,9 +17,9 @@ from urllib.parse import unquote
 
 from covos.core.errors import AnnotationError
 from covos.core.records import Record
-from covos.formats.annotations import CATEGORY, AnnotationFormat, GrowingFile
+from covos.formats.annotations import CATEGORY, AnnotationFormat
 from covos.formats.brush import pack, unpack
-from covos.formats.reading import DamagedError, Gathered, MaskInput, MasksRead, check_size, numbered, parsed
+from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered, parsed
 from covos.masks.frame_mask import FrameMask
 from covos.media.images import natural_key
 
@@ -62,8 +62,8 @@ class LabelStudioFormat(AnnotationFormat):
         self._separator = ",\n"
         return text
 
-    def _end(self, file: GrowingFile) -> None:
-        file.write("\n]\n")
+    def _end(self) -> None:
+        self._put("\n]\n")
 
     @classmethod
     def recognise(cls, masks: MaskInput) -> bool:
@@ -81,7 +81,7 @@ class LabelStudioFormat(AnnotationFormat):
             raise DamagedError("it does not tell the size of its pictures: no task has a region, or a width and height")
         frames = []
         for place, (task, brushes, size) in enumerate(zip(tasks, regions, sizes, strict=True)):
-            frame = Gathered(index=place, stem=_stem(task.data.image), size=size or known, objects={})
+            frame = ReadFrame(index=place, stem=_stem(task.data.image), size=size or known)
             for brush in brushes:
                 _add(frame, brush, of=f"task {place}")
             frames.append(frame)
@@ -143,7 +143,7 @@ def _brushes(task: LabelStudioTask, *, of: str) -> list[LabelStudioRegion]:
     return brushes
 
 
-def _add(frame: Gathered, brush: LabelStudioRegion, *, of: str) -> None:
+def _add(frame: ReadFrame, brush: LabelStudioRegion, *, of: str) -> None:
     if brush.image_rotation:
         raise DamagedError(f"{of}: its picture is rotated by {brush.image_rotation} degrees")
     value = brush.value or {}
