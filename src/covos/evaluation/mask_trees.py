@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -44,36 +44,6 @@ class ReadMasks:
     stem: str
     where: str
     masks: FrameMasks
-
-
-class MaskSequence(Protocol):
-    """Masks of one sequence, in order."""
-
-    @property
-    def name(self) -> str:
-        """Name of the sequence."""
-        ...
-
-    @property
-    def where(self) -> str:
-        """Place on disk, for messages."""
-        ...
-
-    @property
-    def stems(self) -> tuple[str, ...]:
-        """Names of the frames that have a mask, in order."""
-        ...
-
-    def read(self, stems: Sequence[str]) -> Iterator[ReadMasks]:
-        """Read the masks of these frames one by one.
-
-        Args:
-            stems: Names out of ``self.stems``, in order.
-
-        Raises:
-            AnnotationError: A mask cannot be read.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +189,10 @@ class MaskVideo:
             return ids_of_picture(Image.fromarray(image), path=Path(where))
         between = grey[(grey >= _GREY_IDS) & (grey != 255)]
         return ids_of_picture(Image.fromarray(image), path=Path(where)) if between.size else grey
+
+
+MaskSequence: TypeAlias = MaskFolder | ObjectFolders | MaskVideo
+"""Masks of one sequence, in order. ``read`` takes names out of ``stems``, in order, and reads a frame at a time."""
 
 
 def _thresholded(image: ImageArray, where: str) -> LabelArray:

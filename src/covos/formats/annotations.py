@@ -7,6 +7,7 @@ from abc import abstractmethod
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
+from typing import TextIO
 
 from covos.core.errors import EnvironmentProblem
 from covos.core.files import atomic_path
@@ -17,78 +18,6 @@ from covos.media.images import IMAGE_SUFFIXES, natural_key
 
 CATEGORY = "object"
 """The one category that annotations have: covos finds objects and does not name what they are."""
-
-
-class GrowingFile:
-    """A text file that is written bit by bit over a whole run, UTF-8, under a temporary name until `finish`.
-
-    Memory does not grow with it. After an error, of the disk or of a caller that calls `abort`, nothing is left.
-
-    Args:
-        path: Its final name, in an existing folder.
-
-    Raises:
-        EnvironmentProblem: The folder is not writable.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._place = ExitStack()
-        partial = self._place.enter_context(atomic_path(path))
-        # Names that are not UTF-8 hold lone surrogates, which JSON and XML can only show escaped.
-        self._file = self._place.enter_context(partial.open("w", encoding="utf-8", errors="backslashreplace"))
-
-    def write(self, text: str) -> None:
-        """Add text.
-
-        Raises:
-            EnvironmentProblem: The disk is full or failed; the file is gone then.
-        """
-        try:
-            self._file.write(text)
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def overwrite(self, position: int, text: str) -> None:
-        """Replace text that was written before, byte for byte.
-
-        Args:
-            position: In bytes from the start.
-            text: As long, in bytes, as what it replaces.
-
-        Raises:
-            EnvironmentProblem: The disk failed; the file is gone then.
-        """
-        try:
-            end = self._file.tell()
-            self._file.seek(position)
-            self._file.write(text)
-            self._file.seek(end)
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def finish(self) -> None:
-        """Give the file its name.
-
-        Raises:
-            EnvironmentProblem: The disk is full or failed; the file is gone then.
-        """
-        self._place.close()
-
-    def abort(self) -> None:
-        """Remove what was written. Does nothing after `finish`."""
-        # What is thrown away may fail to be flushed: whatever led here is the problem to report.
-        with suppress(_GivenUpError, EnvironmentProblem):
-            self._leave(_GivenUpError())
-
-    def _leave(self, error: BaseException) -> None:
-        self._place.__exit__(type(error), error, error.__traceback__)
-
-
-class _GivenUpError(Exception):
-    """Makes `atomic_path` remove its file."""
 
 
 class PictureNames:
@@ -126,32 +55,51 @@ class PictureNames:
 
 
 class AnnotationFormat(Format):
-    """One text file, written a frame at a time; a format says only what the text is.
+    """One text file, UTF-8, written frame by frame under a temporary name; a format says only what the text is.
 
-    The content depends on the masks and the source alone: no clock, no random name.
+    The content depends on the masks and the source alone: no clock, no random name. After an error nothing is left.
     """
 
     labels_only = True
     needs_pictures = False
-    _file: GrowingFile | None = None
+    _file: TextIO | None = None
 
     def _add(self, result: FrameResult) -> None:
         masks = FrameMask.of(result)
         if self._file is None:
             self._pictures = PictureNames(self._info)
-            self._file = GrowingFile(self._folder.file(self.output))
-            self._file.write(self._opening(masks))
-        self._file.write(self._frame(masks))
+            self._target = self._folder.file(self.output)
+            self._place = ExitStack()
+            partial = self._place.enter_context(atomic_path(self._target))
+            # Names that are not UTF-8 hold lone surrogates, which JSON and XML can only show escaped.
+            self._file = self._place.enter_context(partial.open("w", encoding="utf-8", errors="backslashreplace"))
+            self._put(self._opening(masks))
+        self._put(self._frame(masks))
 
     def _finish(self) -> Path:
-        assert self._file is not None
-        self._end(self._file)
-        self._file.finish()
-        return self._file.path
+        self._end()
+        self._place.close()
+        return self._target
 
     def _abandon(self) -> None:
         if self._file is not None:
-            self._file.abort()
+            # What is thrown away may fail to be flushed: whatever led here is the problem to report.
+            with suppress(_GivenUpError, EnvironmentProblem):
+                self._leave(_GivenUpError())
+
+    def _put(self, text: str, *, position: int | None = None) -> None:
+        """Add text; or at a position, in bytes from the start, replace text of the same length."""
+        assert self._file is not None
+        try:
+            if position is not None:
+                self._file.seek(position)
+            self._file.write(text)
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def _leave(self, error: BaseException) -> None:
+        self._place.__exit__(type(error), error, error.__traceback__)
 
     @abstractmethod
     def _opening(self, first: FrameMask) -> str:
@@ -162,5 +110,9 @@ class AnnotationFormat(Format):
         """Return the text of a frame."""
 
     @abstractmethod
-    def _end(self, file: GrowingFile) -> None:
-        """Write what follows the last frame."""
+    def _end(self) -> None:
+        """Put what follows the last frame."""
+
+
+class _GivenUpError(Exception):
+    """Makes `atomic_path` remove its file."""

@@ -17,19 +17,8 @@ from typing import Any
 from covos._version import __version__
 from covos.core.records import Record
 from covos.core.types import SourceInfo
-from covos.formats.annotations import CATEGORY, AnnotationFormat, GrowingFile, PictureNames
-from covos.formats.reading import (
-    DamagedError,
-    Gathered,
-    MaskInput,
-    MasksRead,
-    in_order,
-    numbered,
-    parsed,
-    renumbered,
-    rle_of,
-    time_base_of,
-)
+from covos.formats.annotations import CATEGORY, AnnotationFormat, PictureNames
+from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
 
 
@@ -53,10 +42,10 @@ class CocoFormat(AnnotationFormat):
         self._rows += len(rows)
         return text
 
-    def _end(self, file: GrowingFile) -> None:
-        file.write('\n],\n"images": [\n')
-        file.write(",\n".join(self._images))
-        file.write("\n]}\n")
+    def _end(self) -> None:
+        self._put('\n],\n"images": [\n')
+        self._put(",\n".join(self._images))
+        self._put("\n]}\n")
 
     @classmethod
     def recognise(cls, masks: MaskInput) -> bool:
@@ -70,7 +59,15 @@ class CocoFormat(AnnotationFormat):
         if len({row.video_id for row in content.images}) > 1:
             raise DamagedError("its images are of several videos")
         told = all(row.frame_index is not None for row in content.images)
-        frames = {row.id: _gathered(row, place) for place, row in enumerate(content.images)}
+        frames = {
+            row.id: ReadFrame(
+                index=place if row.frame_index is None or not told else row.frame_index,
+                stem=Path(row.file_name).stem,
+                pts=row.pts if isinstance(row.pts, int) else None,
+                size=(row.height, row.width),
+            )
+            for place, row in enumerate(content.images)
+        }
         if len(frames) != len(content.images):
             raise DamagedError("two of its images have the same id")
         for annotation in content.annotations:
@@ -79,13 +76,8 @@ class CocoFormat(AnnotationFormat):
                 raise DamagedError(f"{of} belongs to image {annotation.image_id}, which is not listed")
             rle = rle_of(annotation.segmentation, of=of)
             frames[annotation.image_id].add(_identity(annotation, of=of), rle)
-        ordered = numbered(frames.values())
-        return MasksRead(
-            format=cls.name,
-            path=masks.path,
-            frames=in_order(ordered) if told else renumbered(ordered),
-            time_base=time_base_of(content.info),
-        )
+        ordered, time_base = numbered(frames.values()), time_base_of(content.info)
+        return MasksRead(format=cls.name, path=masks.path, frames=ordered, time_base=time_base)
 
 
 class CocoImage(Record, strict=True):
@@ -117,16 +109,6 @@ class CocoFile(Record, strict=True):
     images: list[CocoImage]
     annotations: list[CocoAnnotation]
     info: Any = None
-
-
-def _gathered(row: CocoImage, place: int) -> Gathered:
-    return Gathered(
-        index=place if row.frame_index is None else row.frame_index,
-        stem=Path(row.file_name).stem,
-        pts=row.pts if isinstance(row.pts, int) else None,
-        size=(row.height, row.width),
-        objects={},
-    )
 
 
 def _identity(row: CocoAnnotation, *, of: str) -> int | str:

@@ -17,19 +17,9 @@ from urllib.parse import unquote
 
 from covos.core.errors import AnnotationError
 from covos.core.records import Record
-from covos.formats.annotations import CATEGORY, AnnotationFormat, GrowingFile
+from covos.formats.annotations import CATEGORY, AnnotationFormat
 from covos.formats.brush import pack, unpack
-from covos.formats.reading import (
-    DamagedError,
-    Gathered,
-    MaskInput,
-    MasksRead,
-    check_size,
-    in_order,
-    numbered,
-    parsed,
-    renumbered,
-)
+from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered, parsed
 from covos.masks.frame_mask import FrameMask
 from covos.media.images import natural_key
 
@@ -72,8 +62,8 @@ class LabelStudioFormat(AnnotationFormat):
         self._separator = ",\n"
         return text
 
-    def _end(self, file: GrowingFile) -> None:
-        file.write("\n]\n")
+    def _end(self) -> None:
+        self._put("\n]\n")
 
     @classmethod
     def recognise(cls, masks: MaskInput) -> bool:
@@ -91,16 +81,17 @@ class LabelStudioFormat(AnnotationFormat):
             raise DamagedError("it does not tell the size of its pictures: no task has a region, or a width and height")
         frames = []
         for place, (task, brushes, size) in enumerate(zip(tasks, regions, sizes, strict=True)):
-            number = task.data.frame
-            index = number if isinstance(number, int) else place
-            frame = Gathered(index=index, stem=_stem(task.data.image), size=size or known, objects={})
+            frame = ReadFrame(index=place, stem=_stem(task.data.image), size=size or known)
             for brush in brushes:
                 _add(frame, brush, of=f"task {place}")
             frames.append(frame)
-        if all(isinstance(task.data.frame, int) for task in tasks):
-            return MasksRead(format=cls.name, path=masks.path, frames=in_order(numbered(frames)))
-        by_name = sorted(frames, key=lambda frame: natural_key(frame.stem or ""))
-        return MasksRead(format=cls.name, path=masks.path, frames=renumbered(numbered(by_name)))
+        numbers = [task.data.frame for task in tasks]
+        if not all(isinstance(number, int) for number in numbers):
+            frames.sort(key=lambda frame: natural_key(frame.stem or ""))
+            numbers = list(range(len(frames)))
+        for frame, number in zip(frames, numbers, strict=True):
+            frame.index = number
+        return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames))
 
 
 class LabelStudioData(Record, strict=True):
@@ -120,12 +111,6 @@ class LabelStudioTask(Record, strict=True):
     annotations: list[Any] | None = None
 
 
-class LabelStudioAnswer(Record, strict=True):
-    """The regions that a model or a person has given."""
-
-    result: list[Any]
-
-
 class LabelStudioRegion(Record, strict=True):
     """A part of an answer: a mask, another shape, or a word on the picture."""
 
@@ -136,6 +121,12 @@ class LabelStudioRegion(Record, strict=True):
     original_width: int | None = None
 
 
+class LabelStudioAnswer(Record, strict=True):
+    """The regions that a model or a person has given."""
+
+    result: list[LabelStudioRegion]
+
+
 def _brushes(task: LabelStudioTask, *, of: str) -> list[LabelStudioRegion]:
     """Return the brush masks of the task's last answer."""
     latest: list[Any] = []
@@ -143,8 +134,7 @@ def _brushes(task: LabelStudioTask, *, of: str) -> list[LabelStudioRegion]:
         answers = [each for each in given or () if isinstance(each, dict) and not each.get("was_cancelled")]
         latest = answers or latest
     brushes = []
-    for content in parsed(LabelStudioAnswer, latest[-1], of=of).result if latest else ():
-        region = parsed(LabelStudioRegion, content, of=f"a region of {of}")
+    for region in parsed(LabelStudioAnswer, latest[-1], of=of).result if latest else ():
         value = region.value or {}
         if value.get("format") == "rle":
             brushes.append(region)
@@ -153,7 +143,7 @@ def _brushes(task: LabelStudioTask, *, of: str) -> list[LabelStudioRegion]:
     return brushes
 
 
-def _add(frame: Gathered, brush: LabelStudioRegion, *, of: str) -> None:
+def _add(frame: ReadFrame, brush: LabelStudioRegion, *, of: str) -> None:
     if brush.image_rotation:
         raise DamagedError(f"{of}: its picture is rotated by {brush.image_rotation} degrees")
     value = brush.value or {}

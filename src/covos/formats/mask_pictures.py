@@ -11,7 +11,7 @@ from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.formats.base import Format
 from covos.formats.mask_tree import MASKS, frames_of, mask_files, masks_home, object_files, read_objects_of
 from covos.formats.pictures import write_png
-from covos.formats.reading import Gathered, MaskInput, MasksRead, numbered
+from covos.formats.reading import MaskInput, MasksRead, ReadFrame, numbered
 from covos.masks import RLE, VOID, encode, present_ids, read_label_map, write_label_map
 from covos.masks.frame_mask import objects_of
 
@@ -51,7 +51,7 @@ class PaletteFormat(Format):
         for index, (stem, path) in enumerate(mask_files(folder).items()):
             labels = read_label_map(path)
             objects: dict[Hashable, RLE] = dict(objects_of(labels).items())
-            frames.append(Gathered(index=index, stem=stem, size=_size(labels), objects=objects))
+            frames.append(ReadFrame(index=index, stem=stem, size=_size(labels), objects=objects))
         is_binary = {key for frame in frames for key in frame.objects} == {VOID}
         for frame in frames:
             void = frame.objects.pop(VOID, None)
@@ -110,7 +110,7 @@ class BinaryFormat(Format):
         frames = []
         for index, stem in enumerate(frames_of(objects)):
             found = read_objects_of(objects, stem)
-            frame = Gathered(index=index, stem=stem, size=_size(next(iter(found.values()))), objects={})
+            frame = ReadFrame(index=index, stem=stem, size=_size(next(iter(found.values()))))
             for identity, mask in found.items():
                 frame.add(identity, encode(mask))
             frames.append(frame)

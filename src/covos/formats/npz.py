@@ -22,7 +22,7 @@ from covos.core.files import atomic_path
 from covos.core.types import FrameResult
 from covos.formats.arrays_on_disk import ArraysOnDisk
 from covos.formats.base import Format
-from covos.formats.reading import DamagedError, Gathered, MaskInput, MasksRead, check_size, numbered
+from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered
 from covos.masks import present_ids
 from covos.masks.frame_mask import objects_of
 
@@ -108,7 +108,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     return archive.open(entry, "w", force_zip64=True)
 
 
-def _frames(file: IO[bytes], *, times: list[Any] | None, stems: list[Any] | None) -> list[Gathered]:
+def _frames(file: IO[bytes], *, times: list[Any] | None, stems: list[Any] | None) -> list[ReadFrame]:
     shape, fortran, dtype = _header(file)
     if len(shape) != 3 or dtype not in {np.dtype(np.uint8), np.dtype(np.bool_)} or fortran:
         raise DamagedError(f"its masks are {shape} {dtype}; N x H x W uint8 is read")
@@ -122,12 +122,11 @@ def _frames(file: IO[bytes], *, times: list[Any] | None, stems: list[Any] | None
         data = file.read(height * width)
         if len(data) != height * width:
             raise DamagedError(f"it ends in mask {index} of {count}")
-        frame = Gathered(
+        frame = ReadFrame(
             index=index,
             stem=None if stems is None else str(stems[index]),
             pts=None if times is None else round(times[index] / _MICROSECOND),
             size=(height, width),
-            objects={},
         )
         for identity, rle in objects_of(np.frombuffer(data, np.uint8).reshape(height, width)).items():
             frame.add(identity, rle)

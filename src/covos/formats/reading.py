@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -57,23 +57,35 @@ class MaskInput:
             raise DamagedError(f"it is not whole JSON: {' '.join(str(error).split())}") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ReadFrame:
     """Masks of a frame, and what its file says of it.
 
     Attributes:
         index: Position among the frames of the source, as far as the file tells.
+        size: (height, width) in pixels.
         stem: Name of the frame, of which a file name can be made; None where the file has no such name for each frame.
         pts: Presentation time in units of the file's time base; None where it has none.
-        size: (height, width) in pixels.
-        objects: Mask of each object that is present, by object id.
+        objects: Mask of each object that is present, by object id; until `numbered`, by whatever the file tells
+            objects apart by.
     """
 
     index: int
-    stem: str | None
-    pts: int | None
     size: tuple[int, int]
-    objects: Mapping[int, RLE]
+    stem: str | None = None
+    pts: int | None = None
+    objects: dict[Any, RLE] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_size(self.size)
+
+    def add(self, key: Hashable, rle: RLE) -> None:
+        """Add a mask; one of the same object is joined with it, an empty one left out."""
+        if rle.size != self.size:
+            raise DamagedError(f"a mask of frame {self.index} is {_shown(rle.size)}, the frame {_shown(self.size)}")
+        if rle.area:
+            known = self.objects.get(key)
+            self.objects[key] = rle if known is None else encode(decode(known) | decode(rle))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,38 +105,16 @@ class MasksRead:
     time_base: Fraction | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Gathered:
-    """A frame while its file is read: objects by whatever the file tells them apart by."""
-
-    index: int
-    size: tuple[int, int]
-    stem: str | None = None
-    pts: int | None = None
-    objects: dict[Hashable, RLE]
-
-    def __post_init__(self) -> None:
-        check_size(self.size)
-
-    def add(self, key: Hashable, rle: RLE) -> None:
-        """Add a mask; one of the same object is joined with it, an empty one left out."""
-        if rle.size != self.size:
-            raise DamagedError(f"a mask of frame {self.index} is {_shown(rle.size)}, the frame {_shown(self.size)}")
-        if rle.area:
-            known = self.objects.get(key)
-            self.objects[key] = rle if known is None else encode(decode(known) | decode(rle))
-
-
-def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
-    """Give every object its id.
+def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
+    """Put frames in order, and give every object its id.
 
     A key that is a number from 1 to 254 stays what it is; other keys get the lowest numbers that are free, in the
     order in which they appear.
 
     Raises:
-        DamagedError: There is no frame, too many objects, or frames of different sizes.
+        DamagedError: There is no frame, two have one number, there are too many objects, or frames of different sizes.
     """
-    gathered = list(frames)
+    gathered = sorted(frames, key=lambda each: each.index)
     if not gathered:
         raise DamagedError("it has no frames")
     for each in gathered:
@@ -132,6 +122,8 @@ def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
             raise DamagedError(
                 f"frame {each.index} is {_shown(each.size)}, frame {gathered[0].index} {_shown(gathered[0].size)}"
             )
+    if len({each.index for each in gathered}) != len(gathered):
+        raise DamagedError("two of its frames have the same number")
     keys = dict.fromkeys(key for each in gathered for key in each.objects)
     if len(keys) > MAX_OBJECTS:
         raise DamagedError(f"it has {len(keys)} objects; a label map holds {MAX_OBJECTS}")
@@ -140,38 +132,15 @@ def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
     ids.update({key: next(free) for key in keys if key not in ids})
     stems = [each.stem for each in gathered]
     named = all(stem is not None and is_file_name(stem) for stem in stems) and len(set(stems)) == len(stems)
-    return tuple(
-        ReadFrame(
-            index=each.index,
-            stem=each.stem if named else None,
-            pts=each.pts,
-            size=each.size,
-            objects=dict(sorted((ids[key], rle) for key, rle in each.objects.items())),
-        )
-        for each in gathered
-    )
+    for each in gathered:
+        each.stem = each.stem if named else None
+        each.objects = dict(sorted((ids[key], rle) for key, rle in each.objects.items()))
+    return tuple(gathered)
 
 
 def is_file_name(stem: str) -> bool:
     """Return True if a frame's name may be part of a path: a file must not lead its reader out of the output folder."""
     return stem.strip(". ") != "" and not set(stem) & {"/", "\\", "\0"}
-
-
-def in_order(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
-    """Return the frames by position.
-
-    Raises:
-        DamagedError: Two have the same.
-    """
-    ordered = tuple(sorted(frames, key=lambda each: each.index))
-    if len({each.index for each in ordered}) != len(ordered):
-        raise DamagedError("two of its frames have the same number")
-    return ordered
-
-
-def renumbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
-    """Return the frames with their position in this sequence as index."""
-    return tuple(replace(each, index=place) for place, each in enumerate(frames))
 
 
 def parsed(kind: type[RecordT], content: object, *, of: str = "") -> RecordT:

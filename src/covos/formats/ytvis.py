@@ -11,19 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from covos.core.records import Record
-from covos.formats.annotations import AnnotationFormat, GrowingFile
+from covos.formats.annotations import AnnotationFormat
 from covos.formats.coco import coco_head
-from covos.formats.reading import (
-    DamagedError,
-    Gathered,
-    MaskInput,
-    MasksRead,
-    in_order,
-    numbered,
-    parsed,
-    rle_of,
-    time_base_of,
-)
+from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
 
 _Track = dict[int, tuple[str, str, str]]
@@ -54,7 +44,7 @@ class YtvisFormat(AnnotationFormat):
             self._tracks.setdefault(identity, {})[place] = row
         return ""
 
-    def _end(self, file: GrowingFile) -> None:
+    def _end(self) -> None:
         size = {"height": self._size[0], "width": self._size[1]}
         video = {
             "id": 1,
@@ -64,14 +54,14 @@ class YtvisFormat(AnnotationFormat):
             "frame_indices": [frame["index"] for frame in self._frames],
             "pts": [frame["pts"] for frame in self._frames],
         }
-        file.write(f',\n"videos": [{json.dumps(video, ensure_ascii=False)}],\n"annotations": [')
+        self._put(f',\n"videos": [{json.dumps(video, ensure_ascii=False)}],\n"annotations": [')
         for number, identity in enumerate(sorted(self._tracks)):
             head = {"id": identity, "video_id": 1, "category_id": 1, "iscrowd": 0, **size}
-            file.write((",\n" if number else "\n") + json.dumps(head).removesuffix("}"))
+            self._put((",\n" if number else "\n") + json.dumps(head).removesuffix("}"))
             for column, key in enumerate(("segmentations", "bboxes", "areas")):
-                file.write(f', "{key}": [' + ", ".join(self._column(identity, column)) + "]")
-            file.write("}")
-        file.write("\n]}\n")
+                self._put(f', "{key}": [' + ", ".join(self._column(identity, column)) + "]")
+            self._put("}")
+        self._put("\n]}\n")
 
     def _column(self, identity: int, column: int) -> list[str]:
         track = self._tracks[identity]
@@ -93,7 +83,7 @@ class YtvisFormat(AnnotationFormat):
         indices = _column(video.frame_indices, count) or range(count)
         times: Sequence[int | None] = _column(video.pts, count) or [None] * count
         frames = [
-            Gathered(index=index, stem=Path(str(name)).stem, pts=pts, size=(video.height, video.width), objects={})
+            ReadFrame(index=index, stem=Path(str(name)).stem, pts=pts, size=(video.height, video.width))
             for name, index, pts in zip(video.file_names, indices, times, strict=True)
         ]
         for row in content.annotations:
@@ -106,7 +96,7 @@ class YtvisFormat(AnnotationFormat):
                 if mask is not None:
                     frame.add(row.id, rle_of(mask, of=f"{of}, frame {frame.index}"))
         time_base = time_base_of(content.info)
-        return MasksRead(format=cls.name, path=masks.path, frames=in_order(numbered(frames)), time_base=time_base)
+        return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames), time_base=time_base)
 
 
 class YtvisVideo(Record, strict=True):

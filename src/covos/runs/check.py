@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from covos.core.errors import CovosError
-from covos.formats.table import FORMATS, load_format
+from covos.formats.table import TABLE, load_format
 from covos.masks import present_ids, read_label_map
 from covos.media.opening import open_source
 from covos.runs.folder import PARTIAL
@@ -36,7 +36,7 @@ def check_output(folder: Path) -> list[str]:
     except CovosError as error:
         return [*problems, f"{error.what}: {error.why}"]
     problems += _check_rows(report)
-    shapes = {kind.output: kind.shape for kind in map(load_format, FORMATS)}
+    shapes = {kind.output: kind.shape for kind in map(load_format, TABLE)}
     for name in report.outputs:
         shape = shapes.get(name, "file")
         if not (folder / name).exists():

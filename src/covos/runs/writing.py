@@ -15,7 +15,7 @@ from covos.core.types import FrameResult, SourceInfo
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
-from covos.runs.journal import FrameRecord, Journal
+from covos.runs.journal import JournalEntry, Journal
 from covos.runs.page import HTML
 from covos.runs.report import Report
 from covos.runs.schema import REPORT, load_report
@@ -242,7 +242,7 @@ def _journaled(result: FrameResult, journal: Journal, *, seconds: float, bits: A
     """Return the result as the journal keeps it, and the time that computing it took, in this run or an earlier one."""
     if result.frame.index < journal.resumed:
         return result, journal.seconds(result.frame.index)
-    record = FrameRecord.of(result, seconds=seconds, bits=bits)
+    record = JournalEntry.of(result, seconds=seconds, bits=bits)
     journal.append(record)
     return record.restore(result.frame), seconds
 
