@@ -96,13 +96,12 @@ def _unreadable(path: Path, why: str, *, fix: str = "export the mask again, as P
     return AnnotationError(f"cannot read the mask {path}", why=why, fix=fix)
 
 
-def write_label_map(path: Path, labels: LabelArray, *, palette: NDArray[np.uint8] | None = None) -> None:
-    """Write ids as a palette PNG (mode P, 8 bits, index = object id). An existing file is replaced.
+def write_label_map(path: Path, labels: LabelArray) -> None:
+    """Write ids as a PNG with the DAVIS palette (mode P, 8 bits, index = object id). An existing file is replaced.
 
     Args:
         path: The file, in an existing folder; whatever its suffix, the content is PNG.
         labels: H x W uint8 ids.
-        palette: 256 x 3 uint8 colours; the DAVIS palette if not given.
 
     Raises:
         ValueError: ``labels`` is not H x W uint8 with at least one pixel.
@@ -111,7 +110,7 @@ def write_label_map(path: Path, labels: LabelArray, *, palette: NDArray[np.uint8
     if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
         raise ValueError(f"labels must be H x W uint8, not {labels.shape} {labels.dtype}")
     image = Image.fromarray(np.ascontiguousarray(labels))
-    image.putpalette((davis_palette() if palette is None else palette).tobytes())
+    image.putpalette(davis_palette().tobytes())
     with atomic_path(path) as temporary:
         # A label map is runs of equal bytes: looking for nothing else is faster and gives smaller files.
         image.save(temporary, format="PNG", compress_type=zlib.Z_RLE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ DEFAULT_FRAME_RATE = Fraction(25)
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # JPEG brings multi-picture files (MPO) along
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, struct.error)
+_TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
 
@@ -43,7 +45,7 @@ def is_image(path: Path) -> bool:
     try:
         with Image.open(path, formats=_FORMATS) as image:
             return image.format != "PNG" or not getattr(image, "is_animated", False)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except _TOO_LARGE:
         return True
     except _DAMAGE:
         return False
@@ -57,25 +59,19 @@ def image_header(path: Path) -> tuple[int, int, str]:
     Raises:
         SourceError: Not a readable image, or one too large.
     """
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            width, height = image.size
-            kind = (image.format or "").lower()
-            source.check_pixels(str(path), height=height, width=width)
-            if kind in {"webp", "tiff"} and getattr(image, "n_frames", 1) > 1:
-                raise SourceError(
-                    f"{path}: it holds several pictures",
-                    why=f"animated or multi-page {image.format} files are not read",
-                    fix="convert it to mp4, or to a folder of PNG files",
-                )
-            # Pillow turns the size of a TIFF by itself; for a PNG it would have to decode the pixels first.
-            if kind not in {"png", "tiff"} and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
-                width, height = height, width
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, error) from error
-    except _DAMAGE as error:
-        raise _unreadable(path, error) from error
-    return height, width, kind
+    with _opened(path) as image:
+        width, height = image.size
+        kind = (image.format or "").lower()
+        if kind in {"webp", "tiff"} and getattr(image, "n_frames", 1) > 1:
+            raise SourceError(
+                f"{path}: it holds several pictures",
+                why=f"animated or multi-page {image.format} files are not read",
+                fix="convert it to mp4, or to a folder of PNG files",
+            )
+        # Pillow turns the size of a TIFF by itself; for a PNG it would have to decode the pixels first.
+        if kind not in {"png", "tiff"} and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
+            width, height = height, width
+        return height, width, kind
 
 
 def read_image(path: Path) -> ImageArray:
@@ -89,14 +85,29 @@ def read_image(path: Path) -> ImageArray:
     Raises:
         SourceError: The file is not an image, is damaged, too large, or holds floating-point pixels.
     """
+    with _opened(path) as image:
+        return _rgb(ImageOps.exif_transpose(image), path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image of a size that can be read; say why one cannot be read, also if that shows inside the block."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
             source.check_pixels(str(path), height=image.height, width=image.width)
-            return _rgb(ImageOps.exif_transpose(image), path)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, error) from error
+            yield image
+    except _TOO_LARGE as error:
+        raise SourceError(
+            f"{path}: the image is too large",
+            why=str(error),
+            fix=f"scale it down to at most {source.MAX_PIXELS} pixels",
+        ) from error
     except _DAMAGE as error:
-        raise _unreadable(path, error) from error
+        raise SourceError(
+            f"{path}: the image cannot be read",
+            why=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            fix="open it in a viewer; write it again, or remove it",
+        ) from error
 
 
 def _rgb(image: Image.Image, path: Path) -> ImageArray:
@@ -111,22 +122,6 @@ def _rgb(image: Image.Image, path: Path) -> ImageArray:
         grey = (np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     return np.array(image.convert("RGB"))
-
-
-def _too_large(path: Path, error: Exception) -> SourceError:
-    return SourceError(
-        f"{path}: the image is too large",
-        why=str(error),
-        fix=f"scale it down to at most {source.MAX_PIXELS} pixels",
-    )
-
-
-def _unreadable(path: Path, error: Exception) -> SourceError:
-    return SourceError(
-        f"{path}: the image cannot be read",
-        why=str(error).splitlines()[0] if str(error) else type(error).__name__,
-        fix="open it in a viewer; write it again, or remove it",
-    )
 
 
 class FramesSource(Source):

@@ -48,9 +48,7 @@ class VideoWriter:
         frame_rate: Frames a second, about; for the last frame's length and the header. None for 25.
         preset: Kind of video, of `covos.media.presets`.
         audio_from: Media file whose sound is copied; None for silence. A file without sound is fine.
-        crf: Constant rate factor in place of the preset's, from 0, the best, to 51.
         pixel_aspect: Displayed width of a pixel over its height.
-        overwrite: Replace ``path`` if it exists.
 
     Attributes:
         padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
@@ -73,9 +71,7 @@ class VideoWriter:
         frame_rate: Fraction | None,
         preset: Preset = H264,
         audio_from: Path | None = None,
-        crf: int | None = None,
         pixel_aspect: Fraction = Fraction(1),
-        overwrite: bool = False,
     ) -> None:
         self._path = Path(path)
         self._preset = preset
@@ -90,15 +86,15 @@ class VideoWriter:
         self._shift = 0
         self._done = False
         self._sound: SoundTrack | None = None
-        if height < 1 or width < 1 or (crf is not None and (preset.crf is None or not 0 <= crf <= 51)):
+        if height < 1 or width < 1:
             raise UsageError(
-                f"{self._path}: cannot write {width}x{height} pixels as {preset.label} with crf {crf}",
-                why="sizes start at 1; crf goes from 0 to 51, and not every codec has one",
+                f"{self._path}: cannot write {width}x{height} pixels as {preset.label}",
+                why="sizes start at 1",
                 fix="check the settings",
             )
-        if not overwrite and self._path.exists():
+        if self._path.exists():
             raise UsageError(
-                f"{self._path}: the file exists", why="nothing is overwritten unless asked", fix="remove it, or ask"
+                f"{self._path}: the file exists", why="nothing is overwritten", fix="remove it, or choose another name"
             )
         self._reformatter = VideoReformatter()
         self._place = ExitStack()
@@ -115,7 +111,7 @@ class VideoWriter:
         )
         with self._explained():
             self._partial.touch()  # an unwritable folder is noticed before the work, not after
-            self._stream = self._add_video(frame_rate, crf=crf, pixel_aspect=pixel_aspect)
+            self._stream = self._add_video(frame_rate, pixel_aspect=pixel_aspect)
             if audio_from is not None:
                 self._sound = SoundTrack(Path(audio_from), output=self._container, rules=preset.sound, warn=self._warn)
 
@@ -202,9 +198,8 @@ class VideoWriter:
         else:
             self.abort()
 
-    def _add_video(self, frame_rate: Fraction | None, *, crf: int | None, pixel_aspect: Fraction) -> VideoStream:
+    def _add_video(self, frame_rate: Fraction | None, *, pixel_aspect: Fraction) -> VideoStream:
         preset = self._preset
-        quality = preset.crf if crf is None else crf
         height, width = (size + more for size, more in zip(self._size, self.padding, strict=True))
         if pixel_aspect != 1 and preset.pixel_aspect == "scaled":
             # The longer side grows: nothing is thrown away.
@@ -215,7 +210,7 @@ class VideoWriter:
         stream: VideoStream = self._container.add_stream(
             preset.codec,
             rate=Fraction(frame_rate or 25).limit_denominator(1001),
-            options={**dict(preset.options), **({} if quality is None else {"crf": str(quality)})},
+            options={**dict(preset.options), **({} if preset.crf is None else {"crf": str(preset.crf)})},
             width=width,
             height=height,
             pix_fmt=preset.pixel_format,
