@@ -124,7 +124,8 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     from covos.models.lite import CovosLite
     from covos.models.registry import build_network, find_model
     from covos.training import loop
-    from covos.training.pools import gather, only_held_back, without_held_back
+    from covos.training.gather import gather
+    from covos.training.pools import only_held_back, without_held_back
     from covos.training.registry import load_recipe
     from covos.training.scenes.composed import compose_clips, fingerprint
     from covos.training.validate import measure

@@ -13,7 +13,7 @@ import torch
 from covos.masks.label_files import read_label_map
 from covos.models.cosnet.network import COSNETS
 from covos.training import loop
-from covos.training.pools import gather
+from covos.training.gather import gather
 from covos.training.registry import load_recipe
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"

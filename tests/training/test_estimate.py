@@ -8,8 +8,8 @@ import torch
 from covos.cli import main
 from covos.cli.train import Console
 from covos.training.estimate import TimeEstimate, estimate_time, spoken
+from covos.training.gather import gather
 from covos.training.loop import StepReport
-from covos.training.pools import gather
 from covos.training.registry import load_recipe
 
 SMALL = (

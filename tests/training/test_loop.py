@@ -15,10 +15,10 @@ from covos.cli import main
 from covos.core.errors import CheckpointError, CovosError, InputError, UsageError
 from covos.models.registry import build_network, find_model
 from covos.training import loop
-from covos.training.distributed import iterate_batches
+from covos.training.gather import gather
 from covos.training.lite import task as lite_task
 from covos.training.lite.batches import StepBatches
-from covos.training.pools import gather
+from covos.training.loading import iterate_batches
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from covos.training.check import DataCheck
     from covos.training.distributed import ProcessGroup
     from covos.training.estimate import TimeEstimate
+    from covos.training.gather import TrainingData
     from covos.training.loop import StepReport
-    from covos.training.pools import TrainingData
     from covos.training.recipe import Recipe
 
 
@@ -66,7 +66,7 @@ def train(
     from covos.core.device import configure_threads
     from covos.models.registry import find_model
     from covos.training.distributed import joined, process_group_from_environment
-    from covos.training.pools import gather
+    from covos.training.gather import gather
 
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(
@@ -248,8 +248,7 @@ class Console:
 
 def lines_of(found: DataCheck) -> Iterator[str]:
     """A check of the data, a line for each data set and each problem."""
-    for counts in found.counts:
-        yield str(counts)
+    yield from found.counts
     for problem in found.problems:
         cases = f": {', '.join(problem.examples)}" if problem.examples else ""
         yield f"{problem.severity}: {problem.what}{cases}"

@@ -15,7 +15,7 @@ from covos.core.types import FrameResult, SourceInfo
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
-from covos.runs.journal import JournalEntry, Journal
+from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
 from covos.runs.report import Report
 from covos.runs.schema import REPORT, load_report

@@ -1,4 +1,4 @@
-"""How long a training will take on this machine, from a few of its steps."""
+"""Estimate the time of a training on this machine, from a few of its steps."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeEstimate:
-    """What a training takes.
+    """The time that a training takes.
 
     Attributes:
-        steps: In all.
-        sizes: Of each size of frames, the share of the steps that have it and the seconds of one.
+        steps: Number of steps in all.
+        sizes: For each size of frames, the share of the steps that have it and the seconds of one.
         measuring: Seconds that measuring takes once.
         measured_after: Numbers of the steps that are measured after.
     """
@@ -58,11 +58,11 @@ class TimeEstimate:
 
     @property
     def seconds(self) -> float:
-        """In all."""
+        """Seconds of the whole training."""
         return self.left(0, seconds_per_step=self.seconds_per_step)
 
     def left(self, step: int, *, seconds_per_step: float) -> float:
-        """Seconds that are left when so many steps are done, by what they took."""
+        """Return the seconds that are left when so many steps are done, at their pace."""
         measurings = sum(number > step for number in self.measured_after)
         return (self.steps - step) * seconds_per_step + measurings * self.measuring
 
@@ -93,11 +93,11 @@ def estimate_time(
     it would have drawn.
 
     Args:
-        recipe: What is trained, by one process.
-        datasets: What on.
-        validation: What is measured on.
-        device: Where to compute.
-        precision: Of the arithmetic.
+        recipe: Recipe to train by, in one process.
+        datasets: Data sets to train on.
+        validation: Data set to measure on.
+        device: Device to compute on.
+        precision: Precision of the arithmetic.
         workers: Loader processes.
 
     Raises:
@@ -125,7 +125,7 @@ def estimate_time(
 
 
 def spoken(seconds: float) -> str:
-    """As people say it: ``40 s``, ``5 min``, ``2 h 10 min``, ``3 d 4 h``."""
+    """Return a time as people say it: ``40 s``, ``5 min``, ``2 h 10 min``, ``3 d 4 h``."""
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     minutes = round(seconds / 60)
@@ -138,7 +138,7 @@ def spoken(seconds: float) -> str:
 
 
 def _parts(task: Task, datasets: Sequence[Dataset]) -> Iterator[tuple[Size, float, Task]]:
-    """Each size of frames, its share of the steps, and a task of that size alone."""
+    """Yield each size of frames, its share of the steps, and a task of that size alone."""
     recipe = task.recipe
     if isinstance(recipe, LiteRecipe):
         for crop, chance in zip(recipe.crops, recipe.crop_chances, strict=True):
@@ -153,7 +153,7 @@ def _parts(task: Task, datasets: Sequence[Dataset]) -> Iterator[tuple[Size, floa
 
 
 def _time_steps(task: Task, state: TrainingState, objective: Objective, *, device: torch.device, workers: int) -> float:
-    """Seconds of a step; where time allows, the first is left out: it brings memory and kernels up."""
+    """Return the seconds of a step; where time allows, the first is left out: it brings memory and kernels up."""
     batches = task.batches()
     loading, computing = [], []
     for number in range(task.steps):
@@ -181,7 +181,7 @@ def _time_steps(task: Task, state: TrainingState, objective: Objective, *, devic
 def _time_measuring(
     task: Task, state: TrainingState, validation: Dataset, *, device: torch.device, precision: torch.dtype
 ) -> float:
-    """Seconds of one measuring, from the beginning of the first video that can be scored."""
+    """Return the seconds of one measuring, from the beginning of the first video that can be scored."""
     videos = [video for video in validation if video.kind == "video" and len(video.frames) > 2]
     if not videos:
         return 0.0
@@ -198,7 +198,7 @@ def _time_measuring(
 
 
 def _encoded(frames: int) -> int:
-    """Frames of a video that are encoded to measure on it."""
+    """Return the number of frames of a video that are encoded to measure on it."""
     return -(-(frames - 2) // VALIDATION_STRIDE) + min(DEFAULT_REFERENCES, frames)
 
 

@@ -16,7 +16,8 @@ from covos.core.errors import CovosError, UsageError
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.models.checkpoints import Card
-from covos.training.distributed import SINGLE_PROCESS, ProcessGroup, iterate_batches
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
+from covos.training.loading import iterate_batches
 from covos.training.recipe import Recipe
 from covos.training.registry import make_task
 from covos.training.run_folder import LOG_EVERY, RunFolder, make_card
@@ -44,7 +45,7 @@ def rate_at(step: int, *, steps: int, warmup: int, power: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """How far a training is, as its caller is told after each step.
+    """Progress of a training, as its caller is told after each step.
 
     Attributes:
         step: Number of steps done.
@@ -98,8 +99,8 @@ def train(
     SIGINT and SIGTERM let the step be finished; then a checkpoint is written before the signal takes its effect.
 
     Args:
-        datasets: To train on.
-        validation: To measure on; None measures nothing.
+        datasets: Data sets to train on.
+        validation: Data set to measure on; None measures nothing.
         recipe: Settings; they decide what is trained.
         folder: Folder of the run.
         device: Device to compute on.

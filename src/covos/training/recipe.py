@@ -44,7 +44,7 @@ Zoom: TypeAlias = Annotated[tuple[float, float], AfterValidator(_check_zoom)]
 
 
 class Recipe(Record, extra="forbid", strict=True):
-    """What every training run has; each kind of training adds its own. All rates are per step.
+    """Settings of every training run; each kind of training adds its own. All rates are per step.
 
     A step is one change of the weights. How many processes share it, and in how many parts each computes its share,
     changes what it costs; what it learns, only as far as batch norm takes its statistics from one part.

@@ -1,4 +1,4 @@
-"""The recipes and kinds of training that there are."""
+"""Find and read recipes, and make the task of each kind of training."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ RECIPES: dict[str, type[AnyRecipe]] = {
     "cosnet_resnet50": CosnetRecipe,
     "cosnet_resnet101": CosnetRecipe,
 }
-"""Network to the kind of recipe that trains it."""
+"""The kind of recipe that trains each network."""
 DEFAULT = "lite"
-"""What a recipe trains that does not name its network."""
+"""The network of a recipe that does not name one."""
 STARTS = {"lite-finetune": "covos-lite"}
-"""Recipe of the package to the model that it goes on from, unless other weights are given."""
+"""The model that a recipe of the package goes on from, unless other weights are given."""
 
 
 def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task:
-    """What a recipe makes of data.
+    """Make the task of a recipe on some data.
 
     Raises:
         InputError: There is nothing in the data that it could train on.
@@ -64,7 +64,7 @@ def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task:
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Recipes that the package carries."""
+    """Return the names of the recipes that the package carries."""
     folder = resources.files("covos.training") / "recipes"
     return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
 
