@@ -20,7 +20,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import InputError
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image, read_labels
-from covos.masks import davis_palette
+from covos.masks import VOID, davis_palette
 from covos.training.cosnet.recipe import CosnetRecipe
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 
@@ -86,7 +86,6 @@ def shuffled(index: int, *, count: int, key: tuple[int, ...]) -> int:
             return index
 
 
-VOID = 255
 CODED = 7
 """Objects that the three bits of the class targets tell apart."""
 STILL = 1

@@ -18,6 +18,7 @@ from covos.engines.find import DEFAULT_AREA, UnsupervisedEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN
 from covos.evaluation import boundary_f, jaccard
+from covos.masks import VOID
 from covos.models.follow import CovosFollow, Decoded, Recall, View, aggregate, beside
 from covos.models.lite import CovosLite, Features
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
@@ -180,8 +181,6 @@ def clip_grid(network: CovosFollow, eyes: CovosLite, batch: ClipBatch) -> Tensor
 
 
 # How well a network follows the first annotation of videos, measured through the engine that users run.
-
-VOID = 255
 
 
 def validate_following(
