@@ -43,7 +43,7 @@ def read_masks(path: Path) -> MasksRead:
 
 def _read_folder(path: Path) -> MasksRead:
     if (path / REPORT).is_file():
-        outputs = load_report(path)["outputs"]
+        outputs = load_report(path).outputs
         for name in READABLE:
             if name in outputs:
                 return read_masks(path / name)
