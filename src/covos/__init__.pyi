@@ -20,9 +20,10 @@ from .events import Noted as Noted
 from .events import Started as Started
 from .events import Warned as Warned
 from .job import Job as Job
+from .job import ModelCache as ModelCache
 from .masks.frame_mask import FrameMask as FrameMask
-from .model import Model as Model
 from .model import load_model as load_model
+from .model import Model as Model
 from .plan import Discover as Discover
 from .plan import Find as Find
 from .plan import Follow as Follow
