@@ -114,7 +114,7 @@ def _time(model: Model, count: int, *, follower: str) -> None:
         rest = sum(1 for _ in results)
         seconds = time.perf_counter() - began
         size = f"{source.info.width}x{source.info.height}"
-    print(f"{count:3} objects: {(rest - model.engine.batch + 1) / seconds:5.1f} frames a second of {size}")
+    print(f"{count:3} objects: {(rest - model.engine.encoder.batch + 1) / seconds:5.1f} frames a second of {size}")
 
 
 def _weigh(length: int, options: argparse.Namespace, folder: Path) -> None:

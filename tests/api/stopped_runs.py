@@ -101,7 +101,7 @@ def run(order: Mapping[str, object], model: Model, answer: int) -> None:
 def main() -> None:
     registry.WRITERS = MappingProxyType({**registry.WRITERS, "raw": Raw})
     model = load_model(device="cpu", precision="fp32")
-    model.engine.area = 96 * 128  # small: what is computed does not matter here
+    model.engine.encoder.area = 96 * 128  # small: what is computed does not matter here
     for line in sys.stdin:
         reader, writer = os.pipe()
         if not (child := os.fork()):

@@ -133,7 +133,7 @@ def test_a_full_disk(orders: Order, long_clip: Path, tmp_path: Path, formats: Se
 @pytest.fixture(scope="module")
 def model() -> Model:
     loaded = covos.load_model(device="cpu", precision="fp32")
-    loaded.engine.area = 96 * 128
+    loaded.engine.encoder.area = 96 * 128
     return loaded
 
 

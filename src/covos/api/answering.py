@@ -9,7 +9,7 @@ from covos.api.pointing import Pointing
 from covos.api.prompts import Prompts
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import MaskArray
-from covos.engines.find import UnsupervisedEngine
+from covos.engines.encoding import FrameEncoder
 from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter
 from covos.masks import decode
@@ -39,13 +39,13 @@ class Desk:
 
     Args:
         source: The video.
-        engine: Encodes its frames.
+        encoder: Encodes its frames.
         prompter: Makes the masks.
     """
 
-    def __init__(self, source: Source, *, engine: UnsupervisedEngine[Features], prompter: Prompter) -> None:
+    def __init__(self, source: Source, *, encoder: FrameEncoder[Features], prompter: Prompter) -> None:
         self.source = source
-        self.engine = engine
+        self.encoder = encoder
         self.prompter = prompter
         self._latest: Observed | None = None
 
@@ -89,8 +89,7 @@ class Desk:
     def _observe(self, frame: int) -> Observed:
         """The frame, beside its neighbour; several clicks in a row are mostly on one."""
         if self._latest is None or self._latest.frame.index != frame:
-            pictures = self.source.select(self.engine.needed([frame], frame_count=self.source.info.frame_count))
-            self._latest = next(self.engine.observe(pictures, wanted=[frame]), None)
+            self._latest = next(self.encoder.select(self.source, [frame]), None)
         if self._latest is None:
             raise SourceError(
                 f"{self.source.info.path}: frame {frame} cannot be read",

@@ -218,7 +218,7 @@ def _segment(
         weights_sha256=origin.sha256,
         # Another kind of device, or another batch, rounds otherwise: its masks would differ by a pixel here and there.
         settings={**origin.settings, "device": model.device.type, "frame_rate": str(source.info.frame_rate)},
-        batch=model.engine.batch,
+        batch=model.engine.encoder.batch,
     )
     if project.is_done(folder):
         remove_journal(folder)

@@ -12,7 +12,7 @@ from covos.api.output import Origin
 from covos.core.errors import UsageError
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
 from covos.engines.find import DEFAULT_REFERENCES, check_references
-from covos.engines.memory import DEFAULT_BETWEEN
+from covos.engines.memory import DEFAULT_MEMORY
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER, find_follower
 
@@ -37,7 +37,7 @@ class Discovering:
 
     most: int = DEFAULT_MOST
     references: int = DEFAULT_REFERENCES
-    memory: int = DEFAULT_BETWEEN
+    memory: int = DEFAULT_MEMORY
     follower: str | Path = DEFAULT_FOLLOWER
 
     def open(self, source: Source, *, load: Callable[[], Model]) -> Session:

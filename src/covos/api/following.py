@@ -16,7 +16,7 @@ from covos.api.prompt_file import MaskFile, read_prompt_file
 from covos.api.prompters import AUTO
 from covos.api.session import Session
 from covos.core.errors import UsageError
-from covos.engines.memory import DEFAULT_BETWEEN
+from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.passes import Direction
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
@@ -47,7 +47,7 @@ class Following:
 
     show: Callable[[Session], None]
     direction: Direction = "auto"
-    memory: int = DEFAULT_BETWEEN
+    memory: int = DEFAULT_MEMORY
     follower: str | Path = DEFAULT_FOLLOWER
     prompter: str | Path = AUTO
 

@@ -14,8 +14,9 @@ import torch
 from covos.api.output import Origin
 from covos.core.device import Precision, choose_precision, resolve_device
 from covos.core.types import FrameResult
-from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine
-from covos.engines.memory import DEFAULT_BETWEEN, check_memory
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine
+from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import Known, find_subject
 from covos.media.opening import open_source
 from covos.media.source import Source
@@ -51,7 +52,7 @@ class Model:
     """
 
     entry: ModelEntry
-    engine: UnsupervisedEngine[Any]
+    engine: FindEngine[Any]
     network: CovosLite | Cosnet
 
     @property
@@ -62,12 +63,12 @@ class Model:
     @property
     def device(self) -> torch.device:
         """Where it computes."""
-        return self.engine.device
+        return self.engine.encoder.device
 
     @property
     def precision(self) -> str:
         """Of its arithmetic: ``float32``, ``bfloat16`` or ``float16``."""
-        return str(self.engine.precision).removeprefix("torch.")
+        return str(self.engine.encoder.precision).removeprefix("torch.")
 
     def origin(self, **settings: object) -> Origin:
         """What a report says of results of this model.
@@ -88,7 +89,7 @@ class Model:
         source: str | os.PathLike[str],
         *,
         follower: str | Path = DEFAULT_FOLLOWER,
-        memory: int = DEFAULT_BETWEEN,
+        memory: int = DEFAULT_MEMORY,
         prompter: str | Path = "auto",
         frame_rate: Fraction | int | None = None,
     ) -> Session:
@@ -181,7 +182,7 @@ def load_model(name: str | Path = DEFAULT_MODEL, *, device: str = "auto", precis
     network = build_network(entry)
     fold_batch_norms(network)
     network.to(target, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
+    encoder: FrameEncoder[Any] = FrameEncoder(
         network, device=target, precision=dtype, area=DEFAULT_AREA, batch=BATCH.get(target.type, 8)
     )
-    return Model(entry=entry, engine=engine, network=network)
+    return Model(entry=entry, engine=FindEngine(encoder), network=network)

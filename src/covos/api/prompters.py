@@ -42,7 +42,7 @@ def choose_prompter(name: str | Path, *, model: Model) -> ChosenPrompter:
         CheckpointError: It was trained on the features of another model, or its file is damaged.
         EnvironmentProblem: Its weights are not there.
     """
-    grabcut = GrabCutPrompter(model.engine)
+    grabcut = GrabCutPrompter(model.engine.encoder)
     wanted = DEFAULT_PROMPTER if str(name) == AUTO else name
     if str(wanted) == grabcut.name:
         return ChosenPrompter(prompter=grabcut, described={"name": grabcut.name})
@@ -60,7 +60,7 @@ def choose_prompter(name: str | Path, *, model: Model) -> ChosenPrompter:
         why = {"name": grabcut.name, "instead_of": str(wanted), "why": f"{missing.what}: {missing.why}"}
         return ChosenPrompter(prompter=grabcut, described=why)
     network = build_prompter(entry, encoder=model.entry).to(model.device)
-    prompter: Prompter = NetworkPrompter(model.engine, network)
+    prompter: Prompter = NetworkPrompter(model.engine.encoder, network)
     if str(name) == AUTO:
         prompter = RelayPrompter(grabcut, prompter)
     return ChosenPrompter(prompter=prompter, described={"name": prompter.name, "sha256": entry.card.sha256})

@@ -23,7 +23,7 @@ from covos.engines.calibration import Calibration
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.engines.follow import FollowEngine
-from covos.engines.memory import DEFAULT_BETWEEN, check_memory
+from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import (
     Direction,
     IncrementalPass,
@@ -71,7 +71,7 @@ class Session:
         *,
         load: Callable[[], Model],
         follower: str | Path = DEFAULT_FOLLOWER,
-        memory: int = DEFAULT_BETWEEN,
+        memory: int = DEFAULT_MEMORY,
         prompter: str | Path = AUTO,
     ) -> None:
         check_memory(memory)
@@ -423,7 +423,7 @@ class Session:
             # Another kind of model has not the features that are asked for.
             find_follower(self._follower, encoder=model.entry)
             self._chosen = choose_prompter(self._prompter, model=model)
-            self._desk = Desk(self.source, engine=model.engine, prompter=self._chosen.prompter)
+            self._desk = Desk(self.source, encoder=model.engine.encoder, prompter=self._chosen.prompter)
         return self._desk.answer(self.prompts, identity, pointing, followed=followed)
 
     def _found(self, frame: int, identity: int) -> MaskArray | None:
@@ -449,5 +449,5 @@ class Session:
             network = build_follower(entry, encoder=model.entry).to(model.device)
             fold_batch_norms(network)
             calibration = Calibration.from_card(entry.card.calibration)
-            self._engine = FollowEngine(model.engine, network, calibration=calibration)
+            self._engine = FollowEngine(model.engine.encoder, network, calibration=calibration)
         return self._engine

@@ -48,7 +48,7 @@ def following(
     from covos.api.following import Following, show_files
     from covos.api.prompt_file import read_prompt_file
     from covos.api.prompters import AUTO
-    from covos.engines.memory import DEFAULT_BETWEEN
+    from covos.engines.memory import DEFAULT_MEMORY
     from covos.models.registry import DEFAULT_FOLLOWER
 
     if not (masks or points or not_points or boxes or prompts):
@@ -56,7 +56,7 @@ def following(
             {
                 "--resize-masks": resize,
                 f"--direction {direction}": direction != "auto",
-                f"--memory {memory}": memory != DEFAULT_BETWEEN and not finding,
+                f"--memory {memory}": memory != DEFAULT_MEMORY and not finding,
                 f"--follower {follower}": follower != DEFAULT_FOLLOWER and not finding,
                 f"--prompter {prompter}": prompter != AUTO,
             }

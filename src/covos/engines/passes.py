@@ -12,15 +12,15 @@ from typing import Any, Literal, TypeAlias, get_args
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool
-from covos.engines.discover import Discovery, Found, looked_at
+from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.find import (
     DEFAULT_REFERENCES,
-    UnsupervisedEngine,
+    FindEngine,
     check_references,
     random_references,
     uniform_references,
 )
-from covos.engines.follow import FollowEngine, Given, Trail
+from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results
 from covos.engines.motion import Observed
 from covos.masks.frame_mask import FrameMask
 from covos.media.source import Source, prefetch
@@ -41,7 +41,7 @@ lie far before it: larger blocks decode less, and hold more."""
 
 def find_subject(
     source: Source,
-    engine: UnsupervisedEngine[Any],
+    engine: FindEngine[Any],
     *,
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
@@ -79,10 +79,9 @@ def find_subject(
 
     def results() -> Iterator[FrameResult]:
         # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
-        selected = source.select(engine.needed(indices, frame_count=length))
-        remembered = engine.remember(engine.observe(selected, wanted=indices))
+        remembered = engine.remember(engine.encoder.select(source, indices))
         # The motion is found in the thread that decodes, while the network works on earlier frames.
-        frames = prefetch(engine.observe(source))
+        frames = prefetch(engine.encoder.observe(source))
         for restore in known:
             yield restore(_next(frames, source).frame)
         yield from engine.stream(frames, remembered, fusion=chosen, refine=refine)
@@ -103,26 +102,24 @@ def _next(frames: Iterator[Observed], source: Source) -> Observed:
 
 def discover_objects(
     source: Source, engine: FollowEngine, *, most: int, references: int, memory: int
-) -> tuple[Found, ...]:
+) -> tuple[DiscoveredObject, ...]:
     """Look through a video for objects that are worth following.
 
     Args:
         source: Read twice, a few frames a second of it.
         engine: Runs the networks.
         most: Objects, at most.
-        references: Frames, spread over the video, that every looked-at frame is compared with.
+        references: Frames, spread over the video, that every sampled frame is compared with.
         memory: See `covos.engines.memory`.
 
     Returns:
         By first appearance, the larger first.
     """
-    eyes, count = engine.eyes, source.info.frame_count
+    encoder, count = engine.encoder, source.info.frame_count
     chosen = uniform_references(count, references=references)
-    selected = source.select(eyes.needed(chosen, frame_count=count))
-    remembered = eyes.remember(eyes.observe(selected, wanted=chosen))
-    looks = looked_at(count)
-    frames = prefetch(eyes.observe(source.select(eyes.needed(looks, frame_count=count)), wanted=looks))
-    return Discovery(engine, remembered, most=most, between=memory).run(frames)
+    remembered = FindEngine(encoder).remember(encoder.select(source, chosen))
+    frames = prefetch(encoder.select(source, sampled_frames(count)))
+    return DiscoveryPass(engine, remembered, most=most, memory=memory).run(frames)
 
 
 def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
@@ -167,24 +164,23 @@ def follow_objects(
     Yields:
         One result for each decoded frame, in order.
     """
-    eyes = engine.eyes
+    encoder = engine.encoder
     if direction == "forward":
-        yield from engine.forward(prefetch(eyes.observe(source)), given, between=memory)
+        yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory)
         return
     with Spool() as spool:
-        engine.backward(_blocks(source, engine, last=max(given)), given, between=memory, spool=spool)
+        engine.backward(_blocks(source, engine, last=max(given)), given, memory=memory, spool=spool)
         if direction == "backward":
-            yield from engine.told(prefetch(source), given, spool=spool)
+            yield from backward_results(prefetch(source), given, spool=spool)
         else:
-            yield from engine.forward(prefetch(eyes.observe(source)), given, between=memory, spool=spool)
+            yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory, spool=spool)
 
 
 def _blocks(source: Source, engine: FollowEngine, *, last: int) -> Iterator[Sequence[Observed]]:
     """The frames up to the last that was given, the last block first."""
     for start in range(last // BACKWARD_BLOCK * BACKWARD_BLOCK, -1, -BACKWARD_BLOCK):
         wanted = range(start, min(start + BACKWARD_BLOCK, last + 1))
-        pictures = source.select(engine.eyes.needed(wanted, frame_count=source.info.frame_count))
-        yield list(engine.eyes.observe(pictures, wanted=wanted))
+        yield list(engine.encoder.select(source, wanted))
 
 
 def follow_to(
@@ -208,8 +204,7 @@ def follow_to(
         return None
     # What comes before the first mask is not looked at: nothing is followed there.
     frames = range(min(earlier), frame + 1)
-    pictures = source.select(engine.eyes.needed(frames, frame_count=source.info.frame_count))
-    results = engine.forward(prefetch(engine.eyes.observe(pictures, wanted=frames)), earlier, between=memory)
+    results = engine.forward(prefetch(engine.encoder.select(source, frames)), earlier, memory=memory)
     mask = next((result.labels == object_id for result in results if result.frame.index == frame), None)
     return mask if mask is not None and mask.any() else None
 
@@ -224,7 +219,7 @@ class IncrementalPass:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._frames: tuple[FrameMask, ...] = ()
-        self._trail = Trail()
+        self._checkpoints = PassCheckpoints()
         self._fingerprints: Mapping[int, Hashable] = {}
 
     def run(
@@ -244,14 +239,12 @@ class IncrementalPass:
         changed = min((at for at in both if self._fingerprints.get(at) != fingerprints.get(at)), default=count)
         # A damaged source gives other frames when it is read from the middle.
         whole = self.source.health.complete and len(self._frames) == count
-        start, resumed = (whole and self._trail.back_to(changed)) or (0, None)
+        start, resumed = (whole and self._checkpoints.rewind(changed)) or (0, None)
         if resumed is None:
-            frames, self._trail = engine.eyes.observe(self.source), Trail()
+            frames, self._checkpoints = engine.encoder.observe(self.source), PassCheckpoints()
         else:
-            wanted = range(start, count)
-            pictures = self.source.select(engine.eyes.needed(wanted, frame_count=count))
-            frames = engine.eyes.observe(pictures, wanted=wanted)
-        results = engine.forward(prefetch(frames), given, between=memory, trail=self._trail, resumed=resumed)
+            frames = engine.encoder.select(self.source, range(start, count))
+        results = engine.forward(prefetch(frames), given, memory=memory, checkpoints=self._checkpoints, resumed=resumed)
         kept = self._frames[:start]
         # Should this be interrupted, nothing is known.
         self._frames, self._fingerprints = (), {}
