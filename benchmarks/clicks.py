@@ -31,7 +31,7 @@ from covos.model import load_model
 from covos.core.device import configure_threads
 from covos.core.types import Box, MaskArray, Point
 from covos.data import Video, open_dataset, read_foreground
-from covos.engines.find import UnsupervisedEngine
+from covos.engines.encoding import FrameEncoder
 from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter
 from covos.evaluation import boundary_f, jaccard
@@ -80,7 +80,7 @@ def main() -> None:
     dataset = open_dataset(options.data, layout="davis")
     tallies = {method: Tally() for method, _ in prompters}
     for video in dataset.subset(options.sequences or dataset.splits[options.subset]):
-        for task in tasks_of(video, model.engine, every=options.every):
+        for task in tasks_of(video, model.engine.encoder, every=options.every):
             for method, prompter in prompters:
                 _measure(prompter, task, tallies[method], counts=options.clicks, most=options.most)
     frames = sum(map(len, tallies[options.methods[0]].clicks.values()))
@@ -99,12 +99,12 @@ def main() -> None:
         )
 
 
-def tasks_of(video: Video, engine: UnsupervisedEngine[Any], *, every: int) -> Iterator[Task]:
+def tasks_of(video: Video, encoder: FrameEncoder[Any], *, every: int) -> Iterator[Task]:
     """Every so many annotated frames of a video that show the object."""
     records = video.frames
     wanted = [index for index, record in enumerate(records) if record.annotation is not None][::every]
-    needed = engine.needed(wanted, frame_count=len(records))
-    for observed in engine.observe(frames_of(records, needed), wanted=wanted):
+    needed = encoder.needed(wanted, frame_count=len(records))
+    for observed in encoder.observe(frames_of(records, needed), wanted=wanted):
         foreground, valid = read_foreground(video, records[observed.frame.index])
         truth = foreground > 0.5
         if truth.any():

@@ -66,10 +66,11 @@ def _measure(
     records = video.frames
     engine, count = model.engine, len(records)
     chosen, wanted = uniform_references(count, references=REFERENCES), range(1, count - 1, every)
+    encoder = engine.encoder
     references = engine.remember(
-        engine.observe(_frames(records, engine.needed(chosen, frame_count=count)), wanted=chosen)
+        encoder.observe(_frames(records, encoder.needed(chosen, frame_count=count)), wanted=chosen)
     )
-    observed = engine.observe(_frames(records, engine.needed(wanted, frame_count=count)), wanted=wanted)
+    observed = encoder.observe(_frames(records, encoder.needed(wanted, frame_count=count)), wanted=wanted)
     scores = []
     for result in engine.stream(observed, references):
         foreground, valid = read_foreground(video, records[result.frame.index])

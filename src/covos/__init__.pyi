@@ -22,8 +22,8 @@ from .events import Warned as Warned
 from .job import Job as Job
 from .job import ModelCache as ModelCache
 from .masks.frame_mask import FrameMask as FrameMask
-from .model import load_model as load_model
 from .model import Model as Model
+from .model import load_model as load_model
 from .plan import Discover as Discover
 from .plan import Find as Find
 from .plan import Follow as Follow

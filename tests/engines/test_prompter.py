@@ -22,7 +22,7 @@ LEFT, RIGHT = (60, 55), (60, 150)
 
 @pytest.fixture(scope="module")
 def prompter() -> Prompter:
-    return GrabCutPrompter(load_model(device="cpu", precision="fp32").engine)
+    return GrabCutPrompter(load_model(device="cpu", precision="fp32").engine.encoder)
 
 
 def disc(centre: tuple[int, int], radius: int = 25) -> np.ndarray:

@@ -14,7 +14,7 @@ from covos.api import segment, stream
 from covos.plan import Discover, check_objects
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.engines.discover import DEFAULT_MOST, MAX_MOST, Discovery, Found
+from covos.engines.discover import DEFAULT_MOST, MAX_MOST, DiscoveredObject, DiscoveryPass
 
 SIZE = (48, 64)
 
@@ -35,12 +35,12 @@ def two_things(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         values[top : top + 8, left : left + 8] = 9.0
         return values
 
-    def run(self: Discovery, frames: object) -> tuple[Found, ...]:
+    def run(self: DiscoveryPass, frames: object) -> tuple[DiscoveredObject, ...]:
         looks.extend(each.frame.index for each in frames)  # type: ignore[attr-defined]
-        first = Found(masks={0: logit(2, 2), 5: logit(2, 6)}, first=0, size=0.1)
-        return (first, Found(masks={5: logit(12, 20)}, first=2, size=0.1))
+        first = DiscoveredObject(masks={0: logit(2, 2), 5: logit(2, 6)}, first=0, size=0.1)
+        return (first, DiscoveredObject(masks={5: logit(12, 20)}, first=2, size=0.1))
 
-    monkeypatch.setattr(Discovery, "run", run)
+    monkeypatch.setattr(DiscoveryPass, "run", run)
     return looks
 
 
@@ -89,7 +89,7 @@ def test_segment_and_stream_give_every_object_its_id(
 def test_where_nothing_is_found_every_mask_is_empty(
     model: Model, random_follower: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Discovery, "run", lambda self, frames: ())
+    monkeypatch.setattr(DiscoveryPass, "run", lambda self, frames: ())
     results = list(stream(clip, model=model, objects="auto", follower=random_follower))
     assert len(results) == 8
     assert not any(result.labels.any() for result in results)

@@ -127,9 +127,11 @@ def test_following_is_taken_up_again_where_prompts_changed(
 ) -> None:
     clip = make_clip(frames=26)
     encoded: list[int] = []
-    encode = model.engine.encode
+    encode = model.engine.encoder.encode
     monkeypatch.setattr(
-        model.engine, "encode", lambda batch: encoded.extend(each.frame.index for each in batch) or encode(batch)
+        model.engine.encoder,
+        "encode",
+        lambda batch: encoded.extend(each.frame.index for each in batch) or encode(batch),
     )
 
     def followed(*masks: tuple[int, int, np.ndarray]) -> list[np.ndarray]:

@@ -6,21 +6,24 @@ decided which frames are read, in which order, and in which direction time runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count as count_from
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool
-from covos.engines.discover import Discovery, Found, looked_at
+from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.find import (
     DEFAULT_REFERENCES,
-    UnsupervisedEngine,
+    FindEngine,
     check_references,
     random_references,
     uniform_references,
 )
-from covos.engines.follow import FollowEngine, Given, Trail
+from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
+from covos.engines.follow_pass import FollowPass
 from covos.engines.motion import Observed
 from covos.masks.frame_mask import FrameMask
 from covos.media.source import Source, prefetch
@@ -39,9 +42,29 @@ BACKWARD_BLOCK = 24
 lie far before it: larger blocks decode less, and hold more."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageProgress:
+    """The state of a pass that comes before the first result.
+
+    Attributes:
+        stage: ``"discover"`` looks for objects, ``"backward"`` follows towards the first frame.
+        done: Frames that are done.
+        total: Frames in all.
+    """
+
+    stage: Literal["discover", "backward"]
+    done: int
+    total: int
+
+
+def results_only(items: Iterable[FrameResult | StageProgress]) -> Iterator[FrameResult]:
+    """Leave out how far the passes are."""
+    return (item for item in items if not isinstance(item, StageProgress))
+
+
 def find_subject(
     source: Source,
-    engine: UnsupervisedEngine[Any],
+    engine: FindEngine[Any],
     *,
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
@@ -79,10 +102,9 @@ def find_subject(
 
     def results() -> Iterator[FrameResult]:
         # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
-        selected = source.select(engine.needed(indices, frame_count=length))
-        remembered = engine.remember(engine.observe(selected, wanted=indices))
+        remembered = engine.remember(engine.encoder.select(source, indices))
         # The motion is found in the thread that decodes, while the network works on earlier frames.
-        frames = prefetch(engine.observe(source))
+        frames = prefetch(engine.encoder.observe(source))
         for restore in known:
             yield restore(_next(frames, source).frame)
         yield from engine.stream(frames, remembered, fusion=chosen, refine=refine)
@@ -103,26 +125,35 @@ def _next(frames: Iterator[Observed], source: Source) -> Observed:
 
 def discover_objects(
     source: Source, engine: FollowEngine, *, most: int, references: int, memory: int
-) -> tuple[Found, ...]:
+) -> Generator[StageProgress, None, tuple[DiscoveredObject, ...]]:
     """Look through a video for objects that are worth following.
 
     Args:
         source: Read twice, a few frames a second of it.
         engine: Runs the networks.
         most: Objects, at most.
-        references: Frames, spread over the video, that every looked-at frame is compared with.
+        references: Frames, spread over the video, that every sampled frame is compared with.
         memory: See `covos.engines.memory`.
+
+    Yields:
+        Progress, frame by frame.
 
     Returns:
         By first appearance, the larger first.
     """
-    eyes, count = engine.eyes, source.info.frame_count
+    encoder, count = engine.encoder, source.info.frame_count
     chosen = uniform_references(count, references=references)
-    selected = source.select(eyes.needed(chosen, frame_count=count))
-    remembered = eyes.remember(eyes.observe(selected, wanted=chosen))
-    looks = looked_at(count)
-    frames = prefetch(eyes.observe(source.select(eyes.needed(looks, frame_count=count)), wanted=looks))
-    return Discovery(engine, remembered, most=most, between=memory).run(frames)
+    remembered = FindEngine(encoder).remember(encoder.select(source, chosen))
+    sampled = sampled_frames(count)
+    # A generator's value comes by `yield from`; here each step is told as progress instead.
+    steps = DiscoveryPass(engine, remembered, most=most, memory=memory).run(prefetch(encoder.select(source, sampled)))
+    for done in count_from(1):
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("tuple[DiscoveredObject, ...]", end.value)
+        yield StageProgress(stage="discover", done=done, total=len(sampled))
+    raise AssertionError("counting does not end")
 
 
 def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
@@ -152,7 +183,7 @@ def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
 
 def follow_objects(
     source: Source, engine: FollowEngine, given: Given, *, memory: int, direction: Direction
-) -> Iterator[FrameResult]:
+) -> Iterator[FrameResult | StageProgress]:
     """Follow objects from the frames that they are given on to all frames.
 
     The backward pass, if there is one, comes before the first result. Its predictions wait in a temporary file.
@@ -165,26 +196,52 @@ def follow_objects(
         direction: From `choose_direction`; not ``"auto"``.
 
     Yields:
-        One result for each decoded frame, in order.
+        Progress of the backward pass; then one result for each decoded frame, in order.
     """
-    eyes = engine.eyes
+    encoder = engine.encoder
     if direction == "forward":
-        yield from engine.forward(prefetch(eyes.observe(source)), given, between=memory)
+        yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory)
         return
     with Spool() as spool:
-        engine.backward(_blocks(source, engine, last=max(given)), given, between=memory, spool=spool)
+        last = max(given)
+        predicted = engine.backward(_blocks(source, engine, last=last), given, memory=memory)
+        for done, (_, prediction) in enumerate(predicted, 1):
+            spool.put(prediction)
+            yield StageProgress(stage="backward", done=done, total=last + 1)
         if direction == "backward":
-            yield from engine.told(prefetch(source), given, spool=spool)
+            yield from backward_results(prefetch(source), given, spool=spool)
         else:
-            yield from engine.forward(prefetch(eyes.observe(source)), given, between=memory, spool=spool)
+            yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory, spool=spool)
 
 
-def _blocks(source: Source, engine: FollowEngine, *, last: int) -> Iterator[Sequence[Observed]]:
-    """The frames up to the last that was given, the last block first."""
+def follow_backward(
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, stop: int = -1
+) -> Iterator[FrameResult]:
+    """Follow objects towards the first frame, and give the results as they come.
+
+    Args:
+        source: Read in blocks, the last first.
+        engine: Runs the networks.
+        given: Masks on at least one frame; the pass begins at the last of these.
+        memory: See `covos.engines.memory`.
+        stop: Index of the frame at which the pass ends, itself left out.
+
+    Yields:
+        One result for each frame, the last frame first.
+    """
+    for frame, prediction in engine.backward(_blocks(source, engine, last=max(given), stop=stop), given, memory=memory):
+        if frame.index <= stop:
+            return
+        yield result_of(frame, prediction, given.get(frame.index, {}))
+
+
+def _blocks(source: Source, engine: FollowEngine, *, last: int, stop: int = -1) -> Iterator[Sequence[Observed]]:
+    """Read the frames up to the last that was given, the last block first, down to the one that holds ``stop``."""
     for start in range(last // BACKWARD_BLOCK * BACKWARD_BLOCK, -1, -BACKWARD_BLOCK):
+        if start + BACKWARD_BLOCK <= stop + 1:
+            return
         wanted = range(start, min(start + BACKWARD_BLOCK, last + 1))
-        pictures = source.select(engine.eyes.needed(wanted, frame_count=source.info.frame_count))
-        yield list(engine.eyes.observe(pictures, wanted=wanted))
+        yield list(engine.encoder.select(source, wanted))
 
 
 def follow_to(
@@ -208,8 +265,7 @@ def follow_to(
         return None
     # What comes before the first mask is not looked at: nothing is followed there.
     frames = range(min(earlier), frame + 1)
-    pictures = source.select(engine.eyes.needed(frames, frame_count=source.info.frame_count))
-    results = engine.forward(prefetch(engine.eyes.observe(pictures, wanted=frames)), earlier, between=memory)
+    results = engine.forward(prefetch(engine.encoder.select(source, frames)), earlier, memory=memory)
     mask = next((result.labels == object_id for result in results if result.frame.index == frame), None)
     return mask if mask is not None and mask.any() else None
 
@@ -224,7 +280,7 @@ class IncrementalPass:
     def __init__(self, source: Source) -> None:
         self.source = source
         self._frames: tuple[FrameMask, ...] = ()
-        self._trail = Trail()
+        self._checkpoints = PassCheckpoints()
         self._fingerprints: Mapping[int, Hashable] = {}
 
     def run(
@@ -240,21 +296,55 @@ class IncrementalPass:
             memory: See `covos.engines.memory`; the same each time.
         """
         count = self.source.info.frame_count
-        both = self._fingerprints.keys() | fingerprints.keys()
-        changed = min((at for at in both if self._fingerprints.get(at) != fingerprints.get(at)), default=count)
+        changed = self._first_change(fingerprints)
         # A damaged source gives other frames when it is read from the middle.
         whole = self.source.health.complete and len(self._frames) == count
-        start, resumed = (whole and self._trail.back_to(changed)) or (0, None)
+        start, resumed = (whole and self._checkpoints.rewind(changed)) or (0, None)
         if resumed is None:
-            frames, self._trail = engine.eyes.observe(self.source), Trail()
+            frames, self._checkpoints = engine.encoder.observe(self.source), PassCheckpoints()
         else:
-            wanted = range(start, count)
-            pictures = self.source.select(engine.eyes.needed(wanted, frame_count=count))
-            frames = engine.eyes.observe(pictures, wanted=wanted)
-        results = engine.forward(prefetch(frames), given, between=memory, trail=self._trail, resumed=resumed)
+            frames = engine.encoder.select(self.source, range(start, count))
+        results = engine.forward(prefetch(frames), given, memory=memory, checkpoints=self._checkpoints, resumed=resumed)
         kept = self._frames[:start]
         # Should this be interrupted, nothing is known.
         self._frames, self._fingerprints = (), {}
         self._frames = (*kept, *map(FrameMask.of, results))
         self._fingerprints = dict(fingerprints)
         return self._frames
+
+    def part(
+        self,
+        engine: FollowEngine,
+        given: Given,
+        *,
+        fingerprints: Mapping[int, Hashable],
+        memory: int,
+        wanted: range,
+    ) -> Iterator[FrameResult]:
+        """Give the results of some frames, as one pass from the first seed frame gives them.
+
+        Args:
+            engine: See `run`.
+            given: Masks; on or before the first wanted frame there is one.
+            fingerprints: See `run`.
+            memory: See `run`.
+            wanted: Indices of the frames; what comes before is followed again only from the nearest checkpoint.
+
+        Yields:
+            One result for each wanted frame that can be decoded, in order.
+        """
+        start, resumed = self._resume_point(fingerprints, wanted.start) or (min(given), None)
+        frames = prefetch(engine.encoder.select(self.source, range(start, wanted.stop)))
+        for result in engine.forward(frames, given, memory=memory, resumed=resumed):
+            if result.frame.index in wanted:
+                yield result
+
+    def _resume_point(self, fingerprints: Mapping[int, Hashable], index: int) -> tuple[int, FollowPass] | None:
+        if not (self.source.health.complete and len(self._frames) == self.source.info.frame_count):
+            return None
+        return self._checkpoints.nearest(min(index, self._first_change(fingerprints)))
+
+    def _first_change(self, fingerprints: Mapping[int, Hashable]) -> int:
+        both = self._fingerprints.keys() | fingerprints.keys()
+        changed = (at for at in both if self._fingerprints.get(at) != fingerprints.get(at))
+        return min(changed, default=self.source.info.frame_count)

@@ -21,10 +21,11 @@ from torch import Tensor
 
 from covos.core.errors import UsageError
 from covos.core.types import Box, MaskArray, Point, ProbabilityArray
-from covos.engines.find import THRESHOLD, UnsupervisedEngine
-from covos.engines.motion import Observed, to_probability
+from covos.engines.encoding import FrameEncoder, to_probability
+from covos.engines.find import THRESHOLD
+from covos.engines.motion import Observed
 from covos.models.lite import Features
-from covos.models.prompt import OUTPUT_STRIDE, CovosPrompt, Prompt, PromptView
+from covos.models.prompt import OUTPUT_STRIDE, CovosPrompt, Prompt, PromptFeatures
 
 DISC = 3.0
 """Radius of what a point says for sure, in pixels of the encoded frame."""
@@ -59,7 +60,7 @@ class Prompter(Protocol):
         """Segment one object of one frame.
 
         Args:
-            observed: From `UnsupervisedEngine.observe`.
+            observed: From `FrameEncoder.observe`.
             points: Inside the frame; at least one positive, unless there is a box or an earlier mask.
             box: Inside the frame, around the object.
             previous: H x W bool: the mask that the points correct.
@@ -74,20 +75,20 @@ class GrabCutPrompter:
     """A prompter without weights of its own.
 
     Args:
-        eyes: Encodes the frame; its network is a covos-lite.
+        encoder: Encodes the frame; its network is a covos-lite.
     """
 
     name = "grabcut"
 
-    def __init__(self, eyes: UnsupervisedEngine[Features]) -> None:
-        self.eyes = eyes
+    def __init__(self, encoder: FrameEncoder[Features]) -> None:
+        self.encoder = encoder
 
     def mask(
         self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
     ) -> MaskArray:
         """See `Prompter.mask`."""
         frame = observed.frame
-        height, width = size = self.eyes.size_of(frame)
+        height, width = size = self.encoder.size_of(frame)
         scale_x, scale_y = width / frame.size[1], height / frame.size[0]
         small_points = [_scaled(point, size, scale_x, scale_y) for point in points]
         seen = self._see(observed, size)
@@ -108,9 +109,9 @@ class GrabCutPrompter:
         return _kept(mask, points=points, previous=previous)
 
     def _see(self, observed: Observed, size: tuple[int, int]) -> _Seen:
-        with self.eyes.computing():
-            features = self.eyes.encode([observed])
-            network = self.eyes.network
+        with self.encoder.computing():
+            features = self.encoder.encode([observed])
+            network = self.encoder.network
             logit = network.segment(features, [network.memorise(features)], fusion=network.fusions[0])[0, 0]
         # The context knows the subject, the encoder's own features tell other things apart: both, equally.
         parts = [_unit(part[0].float().cpu()) for part in (features.s16_BCHW, features.v_BCHW)]
@@ -275,16 +276,16 @@ class NetworkPrompter:
     fraction of the first.
 
     Args:
-        eyes: Encodes the frames; its network is the covos-lite that ``network`` was trained on.
+        encoder: Encodes the frames; its network is the covos-lite that ``network`` was trained on.
         network: In evaluation mode, on the same device.
     """
 
     name = "covos-prompt"
 
-    def __init__(self, eyes: UnsupervisedEngine[Features], network: CovosPrompt) -> None:
-        self.eyes = eyes
+    def __init__(self, encoder: FrameEncoder[Features], network: CovosPrompt) -> None:
+        self.encoder = encoder
         self.network = network
-        self._latest: tuple[Observed, PromptView] | None = None
+        self._latest: tuple[Observed, PromptFeatures] | None = None
 
     def mask(
         self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
@@ -292,7 +293,7 @@ class NetworkPrompter:
         """See `covos.engines.prompt.Prompter.mask`.
 
         Args:
-            observed: The frame, from `UnsupervisedEngine.observe`.
+            observed: The frame, from `FrameEncoder.observe`.
             points: All clicks so far, in pixels of the frame.
             box: Around the object, in pixels of the frame.
             previous: The mask that the latest click corrects, H x W bool of the frame's size.
@@ -313,16 +314,16 @@ class NetworkPrompter:
                 why=f"it is {previous.shape[0]} x {previous.shape[1]} (height x width), the frame {height} x {width}",
                 fix="give it at the frame's size",
             )
-        encoded = self.eyes.size_of(observed.frame)
-        prompt = as_prompt(points, box, previous, size=(height, width), encoded=encoded, device=self.eyes.device)
-        with self.eyes.computing():
+        encoded = self.encoder.size_of(observed.frame)
+        prompt = as_prompt(points, box, previous, size=(height, width), encoded=encoded, device=self.encoder.device)
+        with self.encoder.computing():
             logit = self.network.find(self._view(observed), prompt)[0, 0]
         found = to_probability(logit, size=(height, width)) > THRESHOLD
         return with_points(found, points)
 
-    def _view(self, observed: Observed) -> PromptView:
+    def _view(self, observed: Observed) -> PromptFeatures:
         if self._latest is None or not _same(self._latest[0], observed):
-            self._latest = observed, self.network.view(self.eyes.encode([observed]))
+            self._latest = observed, self.network.project(self.encoder.encode([observed]))
         return self._latest[1]
 
 

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from covos.core.errors import InputError
 from covos.core.types import Frame
 from covos.data import Dataset, FrameRecord, Video, read_image, read_labels
-from covos.engines.find import DEFAULT_AREA, UnsupervisedEngine
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.follow import FollowEngine
-from covos.engines.memory import DEFAULT_BETWEEN
+from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import boundary_f, jaccard
 from covos.masks import VOID
-from covos.models.follow import CovosFollow, Decoded, Recall, View, aggregate, beside
+from covos.models.follow import CovosFollow, DecodedObjects, FollowFeatures, ObjectMemory, aggregate, with_others
 from covos.models.lite import CovosLite, Features
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.follow.batches import ClipBatch, ClipBatches
@@ -51,7 +51,7 @@ class Losses(NamedTuple):
 class Followed(NamedTuple):
     """A clip followed from its first frame: one entry for each later frame."""
 
-    found: list[Decoded]
+    found: list[DecodedObjects]
     log_probability: list[Tensor]
     """B x (1 + O) x H/4 x W/4 each."""
     row: Tensor
@@ -73,21 +73,21 @@ def follow_clips(network: CovosFollow, eyes: CovosLite, batch: ClipBatch, *, pre
     clips, frames = batch.image.shape[:2]
     owner, row = batch.exists.nonzero(as_tuple=True)
     with torch.autocast(batch.image.device.type, precision, enabled=precision != torch.float32):
-        every = network.view(encode_clips(eyes, batch, precision=precision))
+        every = network.project(encode_clips(eyes, batch, precision=precision))
         parts = [part.reshape(clips, frames, *part.shape[1:]) for part in every]
         mask = batch.target[owner, row, 0].unsqueeze(1)
         found, logs = [], []
-        memory: list[Recall] = []
+        memory: list[ObjectMemory] = []
         for index in range(frames):
-            view = View(*(part[:, index] for part in parts))
+            view = FollowFeatures(*(part[:, index] for part in parts))
             if index:
-                decoded = network.find(view, Recall.join(memory), memory[-1], beside(mask, owner), owner)
+                decoded = network.find(view, ObjectMemory.join(memory), memory[-1], with_others(mask, owner), owner)
                 log_probability = aggregate(decoded.logit_P1HW, owner, frames=clips)
                 found.append(decoded)
                 logs.append(log_probability)
                 mask = log_probability.exp()[owner, row + 1].unsqueeze(1)
             if index < frames - 1:
-                both = beside(mask, owner)
+                both = with_others(mask, owner)
                 memory.append(network.memorise(view, both[:, :1], both[:, 1:], owner))
     return Followed(found, logs, row, owner)
 
@@ -134,7 +134,7 @@ def _binary_logit(log_probability: Tensor) -> Tensor:
     return sure - torch.log(-torch.expm1(sure))
 
 
-def _judgement(decoded: Decoded, logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def _judgement(decoded: DecodedObjects, logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     seen = ((target * weight).sum(dim=(1, 2, 3)) >= SEEN).float()
     presence = F.binary_cross_entropy_with_logits(decoded.present_P, seen)
     with torch.no_grad():
@@ -199,15 +199,13 @@ def validate_following(
         eyes: The encoder.
         dataset: Annotated videos.
         device: Where to compute.
-        precision: See `UnsupervisedEngine`.
+        precision: See `FrameEncoder`.
         every: Score every so many frames, first and last left out as in the DAVIS protocols.
 
     Returns:
         Means over frames and objects of each video, then over videos.
     """
-    engine = FollowEngine(
-        UnsupervisedEngine(eyes, device=device, precision=precision, area=DEFAULT_AREA, batch=4), network
-    )
+    engine = FollowEngine(FrameEncoder(eyes, device=device, precision=precision, area=DEFAULT_AREA, batch=4), network)
     scores: dict[str, tuple[float, float]] = {}
     for video in dataset:
         first = video.first_annotation
@@ -233,8 +231,8 @@ def _scored(
     if not given:
         return
     measured = range(1, len(records) - 1, every)
-    frames = engine.eyes.observe(_frames(records))
-    for result in engine.forward(frames, {0: given}, between=DEFAULT_BETWEEN):
+    frames = engine.encoder.observe(_frames(records))
+    for result in engine.forward(frames, {0: given}, memory=DEFAULT_MEMORY):
         index = result.frame.index
         if index not in measured or records[index].annotation is None:
             continue

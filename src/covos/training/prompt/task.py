@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from covos.core.errors import InputError
 from covos.core.types import MaskArray, Point
 from covos.data import Dataset, Video, read_foreground
-from covos.engines.find import DEFAULT_AREA, UnsupervisedEngine
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.prompt import NetworkPrompter
 from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import next_click
@@ -60,7 +60,7 @@ def ask(network: CovosPrompt, eyes: CovosLite, batch: PromptBatch, *, precision:
     with torch.autocast(image.device.type, precision, enabled=precision != torch.float32):
         with torch.no_grad():
             features = eyes.encode(image, batch.motion)
-        view = network.view(features)
+        view = network.project(features)
         point, previous = batch.point, batch.previous
         logits: list[Tensor] = []
         for index in range(batch.rounds):
@@ -170,14 +170,14 @@ def validate_prompts(
         eyes: The encoder.
         dataset: Annotated videos; an annotation's non-zero part is the object.
         device: Where to compute.
-        precision: See `UnsupervisedEngine`.
+        precision: See `FrameEncoder`.
         every: Take every so many frames, first and last left out.
 
     Returns:
         Means over the frames of each video and number of clicks, then over these.
     """
-    engine = UnsupervisedEngine(eyes, device=device, precision=precision, area=DEFAULT_AREA, batch=1)
-    prompter = NetworkPrompter(engine, network)
+    encoder = FrameEncoder(eyes, device=device, precision=precision, area=DEFAULT_AREA, batch=1)
+    prompter = NetworkPrompter(encoder, network)
     scores: dict[str, tuple[float, float]] = {}
     for video in dataset:
         if video.kind != "video":
@@ -198,9 +198,9 @@ def validate_prompts(
 def _scored(prompter: NetworkPrompter, video: Video, *, every: int) -> dict[int, list[tuple[float, float]]]:
     records = video.frames
     measured = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
-    needed = prompter.eyes.needed(measured, frame_count=len(records))
+    needed = prompter.encoder.needed(measured, frame_count=len(records))
     scores: dict[int, list[tuple[float, float]]] = {clicks: [] for clicks in CLICKS}
-    for observed in prompter.eyes.observe(frames_of(records, needed), wanted=measured):
+    for observed in prompter.encoder.observe(frames_of(records, needed), wanted=measured):
         foreground, valid = read_foreground(video, records[observed.frame.index])
         truth, void = foreground > 0.5, ~valid
         if not truth.any():

@@ -1,6 +1,6 @@
 """One pass over a video, forward or backward, with the objects that it follows.
 
-The machine holds a bounded memory and, for each object, a state; a step takes one frame and gives one answer. It does
+A pass holds a bounded memory and, for each object, a state; a step takes one frame and gives one prediction. It does
 not know which way time runs.
 
 Shape legend: O objects, h x w cells at stride 4.
@@ -16,28 +16,28 @@ import torch
 from torch import Tensor
 
 from covos.core.types import ObjectStatus, Presence
-from covos.engines.calibration import Calibration, Estimate, Signals, estimate, signals_of
+from covos.engines.calibration import Calibration, MaskEstimate, Signals, estimate_mask, signals_of
 from covos.engines.memory import MemoryBank
-from covos.models.follow import CovosFollow, View, aggregate, beside
+from covos.models.follow import CovosFollow, FollowFeatures, aggregate, with_others
 
-# Whether a followed object is there: a state with inertia, so that one doubtful frame changes nothing for long.
-
-DOUBT = 0.25
-"""Expected J below which a mask is rather not shown: what is shown would mostly be something else."""
-FOUND = 0.4
+GIVEN_LOGIT = 12.0
+"""Logit of what the user said."""
+SHOWN = 0.25
+"""Expected J from which a mask is shown; below, what is shown would mostly be something else."""
+FOUND_AGAIN = 0.4
 """Expected J from which a lost object is there again: garbage is worse than a gap."""
 PATIENCE = 25
 """Frames of absence after which an object is lost rather than hidden."""
-MEMORY = 0.1
+AREA_WEIGHT = 0.1
 """Weight of a frame in the usual area."""
 
 
 @dataclass(slots=True)
 class PresenceTracker:
-    """The state of one object along a pass.
+    """State of one object along a pass, with inertia, so that one doubtful frame changes nothing for long.
 
     Attributes:
-        identity: Of the object.
+        identity: Id of the object.
         state: As of the latest frame.
         absent: Frames since it was last seen.
         usual: Its area as it has been, as a share of the frame: a moving mean over the frames that showed it.
@@ -54,25 +54,25 @@ class PresenceTracker:
         self.usual = area or self.usual
         return ObjectStatus(id=self.identity, state=self.state, confidence=1.0)
 
-    def judge(self, estimated: Estimate, *, area: float) -> ObjectStatus:
+    def judge(self, estimated: MaskEstimate, *, area: float) -> ObjectStatus:
         """Take note of what was found.
 
         A mask is shown if its expected J is no less than that of an empty one, which is the probability that the
         object is out of sight: J is 1 where neither truth nor mask shows anything.
 
         Args:
-            estimated: Of its mask.
-            area: Of its mask, as a share of the frame.
+            estimated: Estimate of its mask.
+            area: Area of its mask, as a share of the frame.
 
         Returns:
             The state. The confidence is that of the answer given: of a mask, its expected J; of an empty one, that
             there is nothing.
         """
-        least = FOUND if self.state == "lost" else DOUBT
+        least = FOUND_AGAIN if self.state == "lost" else SHOWN
         there = estimated.jaccard >= max(least, estimated.absent)
         if there:
             self.state, self.absent = "present", 0
-            self.usual = area if self.usual is None else self.usual + MEMORY * (area - self.usual)
+            self.usual = area if self.usual is None else self.usual + AREA_WEIGHT * (area - self.usual)
         else:
             self.absent += 1
             self.state = "lost" if self.absent > PATIENCE else "occluded"
@@ -81,16 +81,12 @@ class PresenceTracker:
         )
 
 
-SURE = 12.0
-"""Logit of what the user said."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What a pass says of one frame.
+class FramePrediction:
+    """Prediction of a pass for one frame.
 
     Attributes:
-        index: Of the frame.
+        index: Index of the frame.
         log_odds: O x h x w float32: log-probability of each object over that of the background, at stride 4.
         objects: In the same order.
     """
@@ -101,34 +97,34 @@ class Answer:
 
     @property
     def ids(self) -> tuple[int, ...]:
-        """Of the objects."""
+        """Ids of the objects."""
         return tuple(each.id for each in self.objects)
 
 
-class Finding(NamedTuple):
-    """What was found of an object, before it was decided whether that is shown."""
+class ObjectReadout(NamedTuple):
+    """What was found of an object, before it was decided if that is shown."""
 
     signals: Signals
     logit_HW: Tensor
     """At stride 4, of the object by itself."""
 
 
-class Follower:
+class FollowPass:
     """Follows objects from frame to frame.
 
     Args:
         network: In evaluation mode.
-        between: See `MemoryBank`.
-        calibration: Of the network's weights; None takes the network at its word.
+        memory: See `covos.engines.memory`.
+        calibration: Calibration of the network's weights; None takes the network at its word.
     """
 
-    def __init__(self, network: CovosFollow, *, between: int, calibration: Calibration | None = None) -> None:
+    def __init__(self, network: CovosFollow, *, memory: int, calibration: Calibration | None = None) -> None:
         self.network = network
         self.calibration = calibration
-        self.bank = MemoryBank(between=between)
+        self.bank = MemoryBank(between=memory)
         self._trackers: dict[int, PresenceTracker] = {}
         self._mask_P1HW: Tensor | None = None
-        self.found: dict[int, Finding] = {}
+        self.found: dict[int, ObjectReadout] = {}
         """What the latest step found of the objects that it looked for, shown or not."""
 
     @property
@@ -136,20 +132,22 @@ class Follower:
         """Objects that are followed, in the order in which they were first given."""
         return tuple(self._trackers)
 
-    def copy(self) -> Follower:
-        """One that goes on from here by itself; what is remembered is shared, not copied."""
-        other = Follower(self.network, between=self.bank.between, calibration=self.calibration)
+    def copy(self) -> FollowPass:
+        """Return one that goes on from here by itself; what is remembered is shared, not copied."""
+        other = FollowPass(self.network, memory=self.bank.between, calibration=self.calibration)
         other.bank = self.bank.copy()
         other._trackers = {identity: replace(tracker) for identity, tracker in self._trackers.items()}
         other._mask_P1HW = self._mask_P1HW
         return other
 
-    def step(self, index: int, view: View, *, given: Mapping[int, Tensor] | None = None) -> Answer:
+    def step(
+        self, index: int, features: FollowFeatures, *, given: Mapping[int, Tensor] | None = None
+    ) -> FramePrediction:
         """Follow everything into the next frame.
 
         Args:
-            index: Of the frame.
-            view: Of it alone.
+            index: Index of the frame.
+            features: Features of it alone.
             given: Masks from the user, by id: h x w float32 in [0, 1] at stride 4. An id that was not followed yet is
                 from here on.
         """
@@ -158,42 +156,40 @@ class Follower:
         logits: dict[int, Tensor] = {}
         statuses: dict[int, ObjectStatus] = {}
         if known and not set(known) <= set(given):
-            logits, statuses = self._found(view, known)
+            logits, statuses = self._find(features, known)
         for identity, mask in given.items():
             if identity in self._trackers:
                 # What was made of it since is what the user has just corrected.
                 self.bank.forget(identity)
             tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
             statuses[identity] = tracker.given(area=_area(mask))
-            logits[identity] = (mask.float() * 2 - 1) * SURE
+            logits[identity] = (mask.float() * 2 - 1) * GIVEN_LOGIT
         if given:
             # What the user gave to one object is no other's: else a rim of another would lie around it.
             taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
             logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
         if not logits:
-            height, width = view.s4_BCHW.shape[2:]
-            return Answer(index=index, log_odds=torch.zeros(0, height, width), objects=())
-        ids = self.ids
-        stacked = torch.stack([logits[identity] for identity in ids]).unsqueeze(1)
-        owner = torch.zeros(len(ids), dtype=torch.long, device=stacked.device)
-        log_probability = aggregate(stacked, owner, frames=1)[0]
-        self._remember(index, view, log_probability, owner, statuses, given=bool(given))
-        return Answer(
-            index=index,
-            log_odds=log_probability[1:] - log_probability[:1],
-            objects=tuple(statuses[identity] for identity in ids),
-        )
+            height, width = features.s4_BCHW.shape[2:]
+            return FramePrediction(index=index, log_odds=torch.zeros(0, height, width), objects=())
+        stacked = torch.stack([logits[identity] for identity in self.ids]).unsqueeze(1)
+        log_probability = aggregate(stacked, _one_frame(stacked), frames=1)[0]
+        objects = tuple(statuses[identity] for identity in self.ids)
+        self._mask_P1HW = log_probability[1:].exp().unsqueeze(1)
+        # In the order in which they were found: it is part of the sum.
+        confidence = sum(each.confidence for each in statuses.values()) / len(statuses)
+        self._remember(index, features, given=bool(given), confidence=confidence)
+        return FramePrediction(index=index, log_odds=log_probability[1:] - log_probability[:1], objects=objects)
 
-    def add(self, index: int, view: View, masks: Mapping[int, Tensor]) -> None:
+    def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.
 
         Args:
-            index: Of that frame.
-            view: Of it.
+            index: Index of that frame.
+            features: Features of it.
             masks: By id: h x w float32 in [0, 1] at stride 4.
         """
-        height, width = view.s4_BCHW.shape[2:]
-        device = view.key_BNK.device
+        height, width = features.s4_BCHW.shape[2:]
+        device = features.key_BNK.device
         fresh = {identity: mask.to(device, torch.float32) for identity, mask in masks.items()}
         left = 1 - torch.stack(list(fresh.values())).sum(dim=0).clamp(max=1)
         known = self._mask_P1HW if self._mask_P1HW is not None else torch.zeros(0, 1, height, width, device=device)
@@ -202,10 +198,7 @@ class Follower:
             tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
             tracker.given(area=_area(mask))
         self._mask_P1HW = torch.stack([rows[identity] for identity in self.ids]).unsqueeze(1)
-        owner = torch.zeros(len(rows), dtype=torch.long, device=device)
-        both = beside(self._mask_P1HW, owner)
-        recall = self.network.memorise(view, both[:, :1], both[:, 1:], owner)
-        self.bank.keep(index, objects=self.ids, recall=recall, given=True, confidence=1.0)
+        self._remember(index, features, given=True, confidence=1.0)
 
     def drop(self, identity: int) -> None:
         """Follow an object no longer."""
@@ -215,11 +208,13 @@ class Follower:
         del self._trackers[identity]
         self.bank.keep_only(self.ids)
 
-    def _found(self, view: View, known: tuple[int, ...]) -> tuple[dict[int, Tensor], dict[int, ObjectStatus]]:
-        memory, latest = self.bank.recall(known)
-        assert self._mask_P1HW is not None
-        owner = torch.zeros(len(known), dtype=torch.long, device=self._mask_P1HW.device)
-        decoded = self.network.find(view, memory, latest, beside(self._mask_P1HW, owner), owner)
+    def _find(
+        self, features: FollowFeatures, known: tuple[int, ...]
+    ) -> tuple[dict[int, Tensor], dict[int, ObjectStatus]]:
+        memory, latest = self.bank.of(known)
+        assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
+        owner = _one_frame(self._mask_P1HW)
+        decoded = self.network.find(features, memory, latest, with_others(self._mask_P1HW, owner), owner)
         self.bank.note_reading(decoded.affinity_BNM)
         logits, statuses = {}, {}
         trackers = [self._trackers[identity] for identity in known]
@@ -227,27 +222,24 @@ class Follower:
         self.found = {}
         for row, (identity, tracker) in enumerate(zip(known, trackers, strict=True)):
             logit = decoded.logit_P1HW[row, 0]
-            self.found[identity] = Finding(signals[row], logit)
-            estimated = estimate(signals[row], self.calibration)
+            self.found[identity] = ObjectReadout(signals[row], logit)
+            estimated = estimate_mask(signals[row], self.calibration)
             statuses[identity] = status = tracker.judge(estimated, area=_area(logit.sigmoid()))
-            logits[identity] = logit if status.state == "present" else logit.clamp(max=-SURE)
+            logits[identity] = logit if status.state == "present" else logit.clamp(max=-GIVEN_LOGIT)
         return logits, statuses
 
-    def _remember(
-        self,
-        index: int,
-        view: View,
-        log_probability: Tensor,
-        owner: Tensor,
-        statuses: Mapping[int, ObjectStatus],
-        *,
-        given: bool,
-    ) -> None:
-        self._mask_P1HW = log_probability[1:].exp().unsqueeze(1)
-        both = beside(self._mask_P1HW, owner)
-        recall = self.network.memorise(view, both[:, :1], both[:, 1:], owner)
-        confidence = sum(each.confidence for each in statuses.values()) / len(statuses)
-        self.bank.keep(index, objects=self.ids, recall=recall, given=given, confidence=confidence)
+    def _remember(self, index: int, features: FollowFeatures, *, given: bool, confidence: float) -> None:
+        """Put the frame, with the masks that it has now, in the memory."""
+        assert self._mask_P1HW is not None
+        owner = _one_frame(self._mask_P1HW)
+        both = with_others(self._mask_P1HW, owner)
+        memory = self.network.memorise(features, both[:, :1], both[:, 1:], owner)
+        self.bank.keep(index, objects=self.ids, memory=memory, given=given, confidence=confidence)
+
+
+def _one_frame(objects: Tensor) -> Tensor:
+    """The owner of each object (see `CovosFollow`): a pass takes one frame at a time."""
+    return torch.zeros(len(objects), dtype=torch.long, device=objects.device)
 
 
 def _area(mask: Tensor) -> float:
