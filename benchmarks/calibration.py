@@ -25,7 +25,6 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from covos.model import load_model
 from covos.core.device import configure_threads
 from covos.core.records import write_record
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
@@ -36,6 +35,7 @@ from covos.engines.follow import FollowEngine, at_stride
 from covos.engines.follow_pass import ObjectReadout
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import jaccard
+from covos.model import load_model
 from covos.models.checkpoints import card_path
 from covos.models.registry import build_follower, find_follower
 from covos.training.scenes.staged import cast_and_ground, staged_clip

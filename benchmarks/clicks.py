@@ -27,7 +27,6 @@ from typing import Any
 
 import numpy as np
 
-from covos.model import load_model
 from covos.core.device import configure_threads
 from covos.core.types import Box, MaskArray, Point
 from covos.data import Video, open_dataset, read_foreground
@@ -36,6 +35,7 @@ from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter
 from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import box_around, next_click
+from covos.model import load_model
 from covos.models.registry import DEFAULT_PROMPTER
 from covos.training.validate import frames_of
 

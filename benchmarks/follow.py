@@ -27,7 +27,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from covos.model import Model, load_model
 from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
@@ -35,6 +34,7 @@ from covos.data import Video, open_dataset, read_foreground, read_image
 from covos.evaluation import evaluate
 from covos.masks import write_label_map
 from covos.media.opening import open_source
+from covos.model import Model, load_model
 from segment import COVOS, EXAMPLE, make_clip, run
 
 

@@ -26,7 +26,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from covos.model import Model, load_model
 from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import LabelArray
@@ -35,7 +34,7 @@ from covos.evaluation import evaluate
 from covos.evaluation.identity import identity_switches
 from covos.masks import write_label_map
 from covos.masks.object_ids import davis_palette
-from covos.media.opening import open_source
+from covos.model import Model, load_model
 from covos.training.scenes.staged import CLIPS, StagedClip, cast_and_ground, staged_clip
 from follow import warped
 

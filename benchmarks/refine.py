@@ -20,14 +20,14 @@ from typing import get_args
 
 import numpy as np
 
-from covos.model import Model, load_model
 from covos.core.device import configure_threads
 from covos.core.types import Frame, FrameResult, ProbabilityArray
 from covos.data import FrameRecord, Video, open_dataset, read_foreground, read_image
 from covos.engines.find import uniform_references
-from covos.evaluation import boundary_f, jaccard
 from covos.engines.passes import find_subject
+from covos.evaluation import boundary_f, jaccard
 from covos.media.opening import open_source
+from covos.model import Model, load_model
 from covos.models.cosnet.crf import Refinement, refine_probability
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from covos.model import load_model
-from covos.reproduce import reproduce_davis2016
 from covos.models.registry import find_model
+from covos.reproduce import reproduce_davis2016
 
 DAVIS = Path(__file__).parents[2] / "shared" / "data" / "davis2016"
 

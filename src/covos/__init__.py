@@ -8,9 +8,6 @@ Importing this package loads nothing heavy: a public name brings its module, and
 names are listed in ``__init__.pyi``.
 """
 
-import lazy_loader
+import lazy_loader as _lazy_loader
 
-from covos._version import __version__ as __version__
-
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
-__all__ += ["__version__"]
+__getattr__, __dir__, __all__ = _lazy_loader.attach_stub(__name__, __file__)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.prompt import GrabCutPrompter, NetworkPrompter, Prompter, RelayPrompter
+from covos.media.memory import Input, as_source, open_input
 from covos.models.layers import fold_batch_norms
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
@@ -35,32 +35,18 @@ from covos.models.registry import (
     refuse_untrained,
 )
 from covos.plan import AUTO
+from covos.prompts.masker import ChosenPrompter
 from covos.runs.writing import Origin
+from covos.session import Session
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from covos.media.memory import Input
     from covos.models.cosnet.network import Cosnet
     from covos.models.lite import CovosLite
-    from covos.session import Session
 
 BATCH = {"cpu": 4, "cuda": 16}
 """Frames encoded together, by type of device."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChosenPrompter:
-    """A prompter, and what a report says of it.
-
-    Attributes:
-        prompter: Makes the masks.
-        described: Its name; the hash of its weights, if it has any; and, where it answers in place of another, the
-            other's name and the reason.
-    """
-
-    prompter: Prompter
-    described: Mapping[str, str]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -196,9 +182,6 @@ class Model:
             CheckpointError: The follower was trained on the features of another model.
             EnvironmentProblem: Its weights are not there.
         """
-        from covos.media.memory import as_source, open_input
-        from covos.session import Session
-
         find_follower(os.fspath(follower), encoder=self.entry)
         held = as_source(source)
         opened = open_input(held, frame_rate=frame_rate)

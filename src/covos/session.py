@@ -6,14 +6,14 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
-from covos.engines.find import DEFAULT_REFERENCES
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import (
@@ -32,15 +32,44 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import AUTO
-from covos.prompts.masker import PromptedMask, PromptMasker
+from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
 from covos.prompts.seeds import SeedMask, Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points
 from covos.results.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from covos.media.memory import InMemory
-    from covos.model import ChosenPrompter, Model
     from covos.runs.writing import Origin
+
+
+class SessionModel(Protocol):
+    """The part of `covos.model.Model` that a session uses."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
+
+    @property
+    def engine(self) -> FindEngine[Any]:
+        """The engine that finds, with its encoder."""
+        ...
+
+    def follower(self, name: str) -> FollowEngine:
+        """Return the engine that follows."""
+        ...
+
+    def describe_follower(self, name: str) -> dict[str, str]:
+        """Return what a report says of a follower."""
+        ...
+
+    def prompter(self, name: str) -> ChosenPrompter:
+        """Return the maker of masks of points and boxes."""
+        ...
+
+    def origin(self, **settings: object) -> Origin:
+        """Return what a report says of the results."""
+        ...
 
 
 class Session:
@@ -60,7 +89,7 @@ class Session:
         load: Gives the model, when it is first needed.
         follower: A covos-follow: a name, or a ``.safetensors`` file.
         memory: Frames that are remembered between the seed frames and the latest.
-        prompter: The maker of masks of points and boxes; see `covos.model.Model.prompter`.
+        prompter: The maker of masks of points and boxes; see `covos.Model.prompter`.
         held: The source in memory that ``source`` was opened from, if it was.
 
     Raises:
@@ -71,7 +100,7 @@ class Session:
         self,
         source: Source,
         *,
-        load: Callable[[], Model],
+        load: Callable[[], SessionModel],
         follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
         memory: int = DEFAULT_MEMORY,
         prompter: str | os.PathLike[str] = AUTO,
@@ -83,7 +112,7 @@ class Session:
         self._load, self._held = load, held
         self._follower_name, self._prompter_name = os.fspath(follower), os.fspath(prompter)
         self._memory = memory
-        self._model: Model | None = None
+        self._model: SessionModel | None = None
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
         self._forward = IncrementalPass(source)
@@ -103,7 +132,7 @@ class Session:
         self.source.close()
 
     @property
-    def model(self) -> Model:
+    def model(self) -> SessionModel:
         """The model that finds and encodes; it is loaded now if it was not."""
         self._model = self._model or self._load()
         return self._model

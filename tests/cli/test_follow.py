@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from covos import api
-from covos.model import load_model
-from covos.job import Job, plan_folders, run_jobs
-from covos.plan import Follow, Plan
-from covos.prompts.file import MaskPrompt
 from covos.cli import main
 from covos.cli.prompting import mask_prompt
+from covos.job import Job, plan_folders, run_jobs
 from covos.masks import read_label_map, write_label_map
+from covos.plan import Follow, Plan
+from covos.prompts.file import MaskPrompt
 from covos.runs.journal import Journal
 
 SIZE = (48, 64)
@@ -145,7 +144,9 @@ def test_a_batch_with_a_mask_that_fits_one_of_its_inputs(
     clips = [make_clip("a.mp4", frames=3), make_clip("b.mp4", frames=3, height=64)]
     task = Follow(prompts=(MaskPrompt(file=mask),), follower=str(follower))
     folders = plan_folders([str(clip) for clip in clips], output=tmp_path / "out", overwrite=False)
-    plans = {name: Plan(source=name, task=task, formats=("palette",), device="cpu", precision="fp32") for name in folders}
+    plans = {
+        name: Plan(source=name, task=task, formats=("palette",), device="cpu", precision="fp32") for name in folders
+    }
     outcomes = list(run_jobs(Job(plans[name], folder) for name, folder in folders.items()))
     assert outcomes[0].saved is not None
     assert outcomes[0].saved.frames == 3

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covos import api
-from covos.prompts.values import PointPrompt
 from covos.cli import main
 from covos.cli.prompting import box, point
 from covos.core.errors import UsageError
 from covos.core.types import Box, Point
 from covos.masks import read_label_map, write_label_map
+from covos.prompts.values import PointPrompt
 
 SIZE = (48, 64)
 Capture = pytest.CaptureFixture[str]

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covos.model import Model, load_model
-from covos.predict import follow_annotations, predict
-from covos.predict import open_subset
 from covos.cli import main
 from covos.core import files as atomic
 from covos.data import FrameRecord, Video
+from covos.events import FrameDone
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
 from covos.media.opening import open_source
+from covos.model import Model, load_model
+from covos.predict import follow_annotations, open_subset, predict
 from covos.runs.schema import load_report
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covos.model import load_model
 from covos.core.types import Box, Frame, Point
 from covos.engines.motion import Observed
 from covos.engines.prompt import GrabCutPrompter, Prompter
+from covos.model import load_model
 
 SIZE = (120, 200)
 LEFT, RIGHT = (60, 55), (60, 150)

@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from covos.model import Model, load_model
-from covos.job import Job
-from covos.plan import Plan
 from covos.core import files as atomic
 from covos.core.errors import CovosError
 from covos.core.types import FrameResult
 from covos.formats.base import Format
 from covos.formats.table import TABLE
+from covos.job import Job
+from covos.model import Model, load_model
+from covos.plan import Plan
 from covos.runs.journal import Journal
 
 

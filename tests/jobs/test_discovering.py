@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.model import Model, load_model
 from covos.api import segment, stream
-from covos.plan import Discover, check_objects
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST, DiscoveredObject, DiscoveryPass
+from covos.model import Model, load_model
+from covos.plan import Discover, check_objects
 
 SIZE = (48, 64)
 

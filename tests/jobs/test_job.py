@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import sys
 import threading
@@ -54,9 +53,7 @@ def plans(clip: Path, follower: Path) -> dict[str, Plan]:
         ),
         "backward": Plan(
             source=str(clip),
-            task=Follow(
-                prompts=(MaskPrompt(labels=square(), frame=FRAMES - 1),), direction="backward", follower=name
-            ),
+            task=Follow(prompts=(MaskPrompt(labels=square(), frame=FRAMES - 1),), direction="backward", follower=name),
             formats=("palette",),
         ),
         "both": Plan(
@@ -76,7 +73,7 @@ def masks(folder: Path) -> dict[str, bytes]:
 
 
 def open_files() -> set[str]:
-    return {os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()}
+    return {str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()}
 
 
 def test_the_events_of_a_job(model: Model, clip: Path, tmp_path: Path) -> None:
@@ -145,7 +142,9 @@ def test_a_cancelled_job_stops_within_a_batch_and_goes_on(
 def test_passes_before_the_first_mask_say_how_far_they_are(
     model: Model, clip: Path, random_follower: Path, task: str
 ) -> None:
-    advanced = [each for each in Job(plans(clip, random_follower)[task], load=lambda _: model) if isinstance(each, Advanced)]
+    advanced = [
+        each for each in Job(plans(clip, random_follower)[task], load=lambda _: model) if isinstance(each, Advanced)
+    ]
     assert advanced
     stages = {each.stage for each in advanced}
     assert stages <= {"discovering", "following backward"}
@@ -171,9 +170,7 @@ def test_an_error_in_a_listener_ends_the_run_in_order(model: Model, clip: Path, 
     with pytest.raises(KeyboardInterrupt) as caught:
         job.run(listen)
     assert job.state == "failed"
-    assert caught.value.__notes__ == [
-        f"6 frames are safe in {tmp_path / 'out'}, the same command goes on from there"
-    ]
+    assert caught.value.__notes__ == [f"6 frames are safe in {tmp_path / 'out'}, the same command goes on from there"]
 
 
 def test_a_source_or_a_prompt_that_cannot_be_is_refused_before_the_model(tmp_path: Path, clip: Path) -> None:

@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.model import Model, load_model
-from covos.session import Session
 from covos.api import segment, stream
-from covos.prompts.values import PointPrompt, as_points
-from covos.prompts.seeds import MAX_ID
 from covos.core.errors import UsageError
 from covos.engines.follow import FollowEngine
 from covos.media.opening import open_source
+from covos.model import Model, load_model
+from covos.prompts.seeds import MAX_ID
+from covos.prompts.values import PointPrompt, as_points
+from covos.session import Session
 
 SIZE = (48, 64)
 ON = [(8, 20)]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from covos.model import Model, load_model
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.engines.prompt import GrabCutPrompter, NetworkPrompter, RelayPrompter
+from covos.model import Model, load_model
 from covos.models import registry
 from covos.models.checkpoints import Card, save_weights
 from covos.models.prompt import CovosPrompt

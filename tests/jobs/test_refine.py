@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 import covos
-from covos.model import Model
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.find import expected_jaccard
 from covos.media.opening import open_source
+from covos.model import Model
 from covos.models.cosnet.crf import Refinement, refine_probability
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"

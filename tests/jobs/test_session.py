@@ -11,18 +11,18 @@ import pytest
 import torch
 from PIL import Image
 
-from covos.model import Model, load_model
-from covos.results.segmentation import Segmentation
-from covos.session import Session
 from covos.api import segment, stream
-from covos.prompts.seeds import MAX_ID, Prompts
 from covos.core.errors import AnnotationError, CheckpointError, EnvironmentProblem, UsageError
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import decode, write_label_map
 from covos.media.opening import open_source
+from covos.model import Model, load_model
 from covos.models import registry
 from covos.models.checkpoints import Card, save_weights
 from covos.models.follow import CovosFollow
+from covos.prompts.seeds import MAX_ID, Prompts
+from covos.results.segmentation import Segmentation
+from covos.session import Session
 
 SIZE = (48, 64)
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covos.prompts.values import PointPrompt, as_boxes, as_points, check_pointing, together
 from covos.core.errors import UsageError
 from covos.core.types import Box, Point, SourceInfo
+from covos.prompts.seeds import join_points
+from covos.prompts.values import PointPrompt, as_boxes, as_points, check_points
 
 INFO = SourceInfo(
     path="clip.mp4",
@@ -33,7 +34,7 @@ def pointing(*points: tuple[float, ...], box: tuple[float, float, float, float] 
 
 def refusal(asked: PointPrompt) -> tuple[str, str, str]:
     with pytest.raises(UsageError) as caught:
-        check_pointing(asked, info=INFO)
+        check_points(asked, info=INFO)
     return caught.value.what, caught.value.why, caught.value.fix
 
 
@@ -47,7 +48,7 @@ def test_a_point_outside_the_frame(place: tuple[float, float]) -> None:
 
 @given(x=st.floats(0, 64, exclude_max=True), y=st.floats(0, 48, exclude_max=True))
 def test_any_point_inside_is_accepted(x: float, y: float) -> None:
-    check_pointing(pointing((x, y)), info=INFO)
+    check_points(pointing((x, y)), info=INFO)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_a_box_that_cannot_be(box: tuple[float, float, float, float], what: str,
 
 
 def test_the_whole_frame_is_a_box() -> None:
-    check_pointing(pointing((63.5, 47.5), box=(0, 0, 64, 48)), info=INFO)
+    check_points(pointing((63.5, 47.5), box=(0, 0, 64, 48)), info=INFO)
 
 
 def test_what_contradicts_itself() -> None:
@@ -77,7 +78,7 @@ def test_what_contradicts_itself() -> None:
     assert refusal(pointing((5, 5), (5.2, 5.9)))[:2] == ("point 5.2,5.9 is given twice on frame 3", "once is enough")
     assert refusal(pointing((5, 5, 1), (5, 5, 0)))[1] == "it cannot be both on the object and off it"
     assert refusal(pointing((5, 5), box=(10, 10, 20, 20)))[0] == "point 5,5 on frame 3 is not in box 10,10,20,20"
-    check_pointing(pointing((5, 5, 0), box=(10, 10, 20, 20)), info=INFO)
+    check_points(pointing((5, 5, 0), box=(10, 10, 20, 20)), info=INFO)
 
 
 def test_rows_of_points_and_boxes() -> None:
@@ -108,10 +109,10 @@ def test_what_is_no_row_of_boxes(boxes: object) -> None:
         as_boxes(boxes)
 
 
-def test_what_belongs_together() -> None:
+def test_what_belongs_join_points() -> None:
     one, other = Point(x=1, y=2), Point(x=3, y=4, positive=False)
     box = Box(x0=0, y0=0, x1=9, y1=9)
-    joined = together(
+    joined = join_points(
         [
             PointPrompt(frame=5, object=1, points=(one,)),
             PointPrompt(frame=0, object=2, points=(one,)),
@@ -125,4 +126,4 @@ def test_what_belongs_together() -> None:
     )
     assert [each.given_as for each in joined] == ["points", "box and points"]
     with pytest.raises(UsageError, match="object 1 has two boxes on frame 5"):
-        together([joined[1], PointPrompt(frame=5, object=1, box=box)])
+        join_points([joined[1], PointPrompt(frame=5, object=1, box=box)])

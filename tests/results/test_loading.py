@@ -13,15 +13,15 @@ import pytest
 from PIL import Image
 
 import covos
-from covos.results.loading import convert
-from covos.runs.writing import Origin
 from covos.core.errors import AnnotationError, InputError, SourceError, UsageError
 from covos.masks import encode, write_label_map
 from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
 from covos.media.source import Health
+from covos.results.loading import convert
 from covos.runs.check import check_output
 from covos.runs.schema import load_report
+from covos.runs.writing import Origin
 
 READABLE = ("palette", "coco", "cvat", "labelstudio", "ytvis", "npz", "binary")
 MakeClip = Callable[..., Path]

@@ -17,11 +17,11 @@ import pytest
 from PIL import Image
 
 import covos
-from covos.masks.frame_mask import FrameMask
-from covos.runs.writing import Origin
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.masks import draw_overlay, encode
+from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
+from covos.runs.writing import Origin
 
 COUNT = 8
 

@@ -90,7 +90,9 @@ class FileInMemory(InMemory):
 
     def open(self, *, frame_rate: Fraction | int | None) -> Source:
         """See `InMemory.open`."""
-        return open_source(self.path, frame_rate=frame_rate)
+        source = open_source(self.path, frame_rate=frame_rate)
+        source.held = self  # the file goes when nothing refers to this any more
+        return source
 
 
 def _again(content: bytes, name: str) -> FileInMemory:
@@ -192,6 +194,7 @@ class _Spooled(Sequence[ImageArray]):
 
     def __init__(self, frames: Iterable[ImageArray]) -> None:
         self._file = tempfile.TemporaryFile(prefix="covos-")  # noqa: SIM115 - open as long as this lives
+        weakref.finalize(self, self._file.close)
         self._shapes: list[tuple[int, ...]] = []
         self._starts: list[int] = []
         for frame in frames:

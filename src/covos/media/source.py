@@ -71,10 +71,12 @@ class Source(ABC):
     Attributes:
         info: Facts that are known without a full pass.
         files: Files that it reads, in order.
+        held: Owner of a temporary file that it reads; it must live as long.
     """
 
     info: SourceInfo
     files: tuple[Path, ...] = ()
+    held: object = None
     _closed = False
 
     @property

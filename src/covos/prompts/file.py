@@ -72,11 +72,12 @@ def read_prompt_file(path: Path) -> tuple[Prompt, ...]:
         AnnotationError: It is not there, is neither JSON nor TOML, has an unknown key or a value of another kind, or
             names a mask file that is not there.
     """
+    loaded = _load(path)
     try:
         # By way of JSON, where a strict reader still takes a list for a tuple.
-        content = _File.model_validate_json(json.dumps(_load(path), default=str))
+        content = _File.model_validate_json(json.dumps(loaded, default=str))
     except ValidationError as error:
-        raise _refusal(path, error) from None
+        raise _refusal(path, loaded, error) from None
     prompts: list[Prompt] = list(_masks(path, content.masks))
     for number, each in enumerate(content.points):
         points = [Point(x=x, y=y) for x, y in each.positive]
@@ -130,20 +131,40 @@ def _load(path: Path) -> object:
     return loaded
 
 
-def _refusal(path: Path, error: ValidationError) -> AnnotationError:
-    first: Any = error.errors(include_url=False)[0]
-    *place, last = first["loc"] or ("",)
-    where = "".join(f"[{part}]" if isinstance(part, int) else f": {part}" for part in place)
-    if first["type"] == "extra_forbidden":
+_EXPECTED = {
+    "file": "a file's name",
+    "frame": "a whole number",
+    "object": "a whole number",
+    "positive": "a list of points, each [x, y]",
+    "negative": "a list of points, each [x, y]",
+    "box": "[left, top, right, bottom]",
+}
+
+
+def _refusal(path: Path, content: Any, error: ValidationError) -> AnnotationError:
+    first = error.errors(include_url=False)[0]
+    place, extra = list(first["loc"]), first["type"] == "extra_forbidden"
+    # Of a point or a box all numbers are shown, not the one that is wrong.
+    keep = next((k + 2 for k, part in enumerate(place) if part in {"positive", "negative"}), len(place))
+    keep = next((k + 1 for k, part in enumerate(place) if part == "box"), keep)
+    place = place[:keep]
+    name = place.pop() if extra else place[-1] if place else ""
+    where = str(path)
+    for depth, part in enumerate(place):
+        where += f"[{part}]" if isinstance(part, int) else f": {part}"
+        content = content.get(part) if isinstance(content, dict) else content[part] if depth else content
+    if extra:
         names = tuple((_KINDS[str(place[0])] if place else _File).model_fields)
-        close = difflib.get_close_matches(str(last), names, n=1)
+        close = difflib.get_close_matches(str(name), names, n=1)
         nearest = f"the nearest name is {close[0]!r}; " if close else ""
         return AnnotationError(
-            f"{path}{where} has an unknown key {last!r}",
+            f"{where} has an unknown key {name!r}",
             why=f"{nearest}the names are {', '.join(names)}",
             fix="correct it or leave it out",
         )
-    where += f"[{last}]" if isinstance(last, int) else f": {last}" if last else ""
-    said = "is missing" if first["type"] == "missing" else f"is {json.dumps(first['input'], default=str)}"
-    reason = first["msg"][:1].lower() + first["msg"][1:]
-    return AnnotationError(f"{path}{where} {said}", why=reason, fix=_LAYOUT)
+    said = "is missing" if content is None else f"is {json.dumps(content, default=str)}"
+    if isinstance(name, int):
+        expected = "a table of names and values" if len(place) == 2 else "[x, y]"
+    else:
+        expected = _EXPECTED.get(str(name), "a list of tables" if name else "a table of lists")
+    return AnnotationError(f"{where} {said}", why=f"it should be {expected}", fix=_LAYOUT)

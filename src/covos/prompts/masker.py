@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from covos.core.errors import SourceError, UsageError
@@ -31,6 +32,20 @@ class PromptedMask:
     object: int
     mask: MaskArray
     prompter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenPrompter:
+    """A prompter, and what a report says of it.
+
+    Attributes:
+        prompter: Makes the masks.
+        described: Its name; the hash of its weights, if it has any; and, where it answers in place of another, the
+            other's name and the reason.
+    """
+
+    prompter: Prompter
+    described: Mapping[str, str]
 
 
 class PromptMasker:
