@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from PIL import Image
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, listed
 from covos.evaluation.objects import FrameMasks, LabelMasks, LayerMasks
-from covos.evaluation.refusals import listed
 from covos.formats.mask_pictures import MASKS
 from covos.masks import read_binary_mask, read_label_map
 from covos.masks.object_ids import ids_of_picture
