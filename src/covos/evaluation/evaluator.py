@@ -53,9 +53,9 @@ def evaluate(
         truth: Folder, data set or video of annotated masks.
         protocol: The rules; see :mod:`covos.evaluation.protocols`.
         subset: Of a data set that lists subsets, the one to score, such as ``"val"``; all that it has if not given.
-        workers: How many sequences are scored at a time: by threads up to four or for a small set, by processes
+        workers: Number of sequences that are scored at a time: by threads up to four or for a small set, by processes
             else. A script that asks for more than four needs the usual guard ``if __name__ == "__main__"``.
-        progress: Called with how many sequences are done, and of how many: first with 0, then after each.
+        progress: Called with the number of sequences that are done and of all: first with 0, then after each.
 
     Returns:
         The scores, down to each frame.
@@ -72,13 +72,12 @@ def evaluate(
         raise UsageError(f"{workers} workers", why="someone must do the work", fix="give 1 or more")
     annotated = find_truth(Path(truth), protocol=rules, subset=subset)
     pairs, notes = pair_up(Path(predictions), annotated, root=Path(truth), protocol=rules)
+    report = progress or (lambda done, total: None)
+    report(0, len(pairs))
     scored = []
-    if progress is not None:
-        progress(0, len(pairs))
-    for done, scores in enumerate(_score(pairs, protocol=rules, workers=workers), start=1):
+    for scores in _score(pairs, protocol=rules, workers=workers):
         scored.append(scores)
-        if progress is not None:
-            progress(done, len(pairs))
+        report(len(scored), len(pairs))
     return Evaluation(
         protocol=rules,
         predictions=str(predictions),

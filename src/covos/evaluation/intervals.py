@@ -51,15 +51,9 @@ def bounds(interval: Interval | None, *, sign: Literal["", "+"] = "") -> str:
 
 
 def resampled(sequences: Sequence[SequenceScores], measure: Measure, *, by_class: bool) -> NDArray[np.float64]:
-    """Return the overall score of each of the 10,000 draws.
+    """Return the overall score of each of the 10,000 draws; NaN where a draw has no object of one class.
 
-    Args:
-        sequences: The scored sequences.
-        measure: The measure.
-        by_class: If true, the score is the mean of seen and unseen classes.
-
-    Returns:
-        10,000 values; NaN where a draw has no object of one group.
+    With ``by_class`` the score is the mean of seen and unseen classes.
     """
     count = len(sequences)
     draws = np.random.default_rng(_SEED).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)

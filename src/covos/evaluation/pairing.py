@@ -39,16 +39,10 @@ class Pair:
 
 
 def pair_up(predictions: Path, truth: Truth, *, root: Path, protocol: ScoringProtocol) -> tuple[list[Pair], list[str]]:
-    """Find the prediction of each sequence of the ground truth.
+    """Find the prediction of each sequence of the ground truth, which lies at ``root``.
 
     Sequences go by name; a path that is itself one sequence stands for the only true one, whatever it is called.
-    Frames go by name, too. What is predicted beyond the ground truth is not scored, and is said.
-
-    Args:
-        predictions: A folder or video of predicted masks.
-        truth: The ground truth.
-        root: The path at which the ground truth lies.
-        protocol: The rules.
+    Frames go by name, too. Predictions beyond the ground truth are not scored, and a note says so.
 
     Returns:
         The pairs, in the order of the ground truth, and notes.
@@ -62,19 +56,13 @@ def pair_up(predictions: Path, truth: Truth, *, root: Path, protocol: ScoringPro
     missing = [name for name in truth.sequences if name not in found]
     if missing:
         raise _missing_sequences(missing, found, predictions=predictions, truth=truth, root=root)
-    pairs = [
-        Pair(
-            truth=sequence,
-            prediction=_fitted(found[name], sequence, protocol=protocol),
-            seen=truth.seen.get(name, {}),
-        )
-        for name, sequence in truth.sequences.items()
-    ]
-    notes = []
+    pairs = []
+    for name, sequence in truth.sequences.items():
+        prediction = _fitted(found[name], sequence, protocol=protocol)
+        pairs.append(Pair(truth=sequence, prediction=prediction, seen=truth.seen.get(name, {})))
     extra = [name for name in found if name not in truth.sequences]
-    if extra:
-        notes.append(f"not scored, as the ground truth has no such sequence: {listed(extra)}")
-    return pairs, notes
+    note = f"not scored, as the ground truth has no such sequence: {listed(extra)}"
+    return pairs, [note] if extra else []
 
 
 def _named_as(found: dict[str, MaskSequence], root: Path, truth: Truth) -> dict[str, MaskSequence]:
