@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from covos.core.device import configure_threads
@@ -34,7 +35,7 @@ from covos.engines.encoding import FrameEncoder
 from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter
 from covos.evaluation import boundary_f, jaccard
-from covos.evaluation.clicks import box_around, next_click
+from covos.evaluation.clicks import next_click
 from covos.model import load_model
 from covos.models.registry import DEFAULT_PROMPTER
 from covos.training.validate import frames_of
@@ -111,9 +112,15 @@ def tasks_of(video: Video, encoder: FrameEncoder[Any], *, every: int) -> Iterato
             yield Task(sequence=video.name, observed=observed, truth=truth, void=~valid)
 
 
+def _box_around(truth: MaskArray) -> Box:
+    """Return the smallest box that holds a mask, which is not empty."""
+    left, top, width, height = cv2.boundingRect(truth.view(np.uint8))
+    return Box(x0=left, y0=top, x1=left + width, y1=top + height)
+
+
 def _measure(prompter: Prompter, task: Task, tally: Tally, *, counts: list[int], most: int) -> None:
     scores = tally.scores.setdefault(task.sequence, {row: [] for row in ("box", *map(_clicks, counts))})
-    mask = _ask(prompter, task, tally.first, points=[], box=box_around(task.truth), previous=None)
+    mask = _ask(prompter, task, tally.first, points=[], box=_box_around(task.truth), previous=None)
     scores["box"].append(_score(mask, task))
     mask = np.zeros_like(mask)
     points: list[Point] = []
