@@ -21,7 +21,7 @@ from covos.evaluation import boundary_f, jaccard
 from covos.masks import VOID
 from covos.models.follow import CovosFollow, Decoded, Recall, View, aggregate, beside
 from covos.models.lite import CovosLite, Features
-from covos.training.distributed import ALONE, Team
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.follow.batches import ClipBatch, ClipBatches
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.frozen import OnFrozenEyes
@@ -259,9 +259,9 @@ class FollowTask(OnFrozenEyes[FollowRecipe]):
         """With random weights."""
         return CovosFollow()
 
-    def batches(self, team: Team = ALONE) -> ClipBatches:
+    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> ClipBatches:
         """Drawn on the fly."""
-        return ClipBatches(self.datasets, self.recipe, team=team)
+        return ClipBatches(self.datasets, self.recipe, group=group)
 
     def losses(self, network: nn.Module, batch: ClipBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """See `covos.training.follow.task.Losses`."""
