@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from covos.core.errors import CovosError
-from covos.formats.mask_pictures import MASKS
+from covos.formats.table import TABLE, load_format
 from covos.masks import present_ids, read_label_map
 from covos.media.opening import open_source
 from covos.runs.folder import PARTIAL
@@ -16,8 +16,6 @@ from covos.runs.schema import FrameRow, ReportContent, load_report
 _LISTED = 3
 # Matroska rounds times to thousandths of a second, the first one's and that of the frame that is looked at.
 _LATEST = 1.5e-3
-_VIDEOS = frozenset({".mkv", ".mov", ".mp4", ".webm"})
-_PICTURES = frozenset({"cutout", "matte", "rgba"})
 
 
 def check_output(folder: Path) -> list[str]:
@@ -38,17 +36,19 @@ def check_output(folder: Path) -> list[str]:
     except CovosError as error:
         return [*problems, f"{error.what}: {error.why}"]
     problems += _check_rows(report)
+    shapes = {kind.output: kind.shape for kind in map(load_format, TABLE)}
     for name in report.outputs:
+        shape = shapes.get(name, "file")
         if not (folder / name).exists():
             problems.append(f"the report lists {name}, which is not there")
-        elif name == MASKS:
+        elif shape == "a label map a frame":
             problems += _check_masks(folder / name, report)
-        elif name in _PICTURES:
+        elif shape == "a picture a frame":
             problems += _check_stems(folder / name, report.frames)
-        elif name == "binary":
+        elif shape == "a picture a frame and object":
             for each in sorted((folder / name).iterdir()):
                 problems += _check_stems(each, report.frames)
-        elif Path(name).suffix in _VIDEOS:
+        elif shape == "video":
             problems += _check_video(folder / name, report.frames)
     return problems
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from covos.core.types import FrameResult
-from covos.formats.base import Writer
+from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 
 
@@ -28,7 +28,7 @@ class BackgroundWriters:
 
     name = "background"
 
-    def __init__(self, writers: Sequence[Writer], *, depth: int = 8) -> None:
+    def __init__(self, writers: Sequence[Format], *, depth: int = 8) -> None:
         self._writers = tuple(writers)
         self._queue: queue.Queue[FrameResult | None] = queue.Queue(maxsize=depth)
         self._error: BaseException | None = None
