@@ -12,9 +12,8 @@ from covos.formats.base import Format
 from covos.formats.mask_tree import MASKS, frames_of, mask_files, masks_home, object_files, read_objects_of
 from covos.formats.pictures import write_png
 from covos.formats.reading import MaskInput, MasksRead, ReadFrame, numbered
-from covos.masks import RLE, encode, present_ids, read_label_map, write_label_map
+from covos.masks import RLE, VOID, encode, present_ids, read_label_map, write_label_map
 from covos.masks.frame_mask import objects_of
-from covos.masks.label_files import VOID
 
 _ONLY = 1  # the id that a subject without a name has
 

@@ -22,7 +22,7 @@ def read_masks(path: Path) -> MasksRead:
     """
     if not (path / REPORT).is_file():
         return read_recognised(path)
-    outputs = load_report(path)["outputs"]
+    outputs = load_report(path).outputs
     for kind in readable_formats():
         if kind.output in outputs:
             return read_recognised(path / kind.output)
