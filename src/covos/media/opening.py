@@ -87,10 +87,10 @@ def _folder_images(folder: Path) -> list[Path]:
         raise SourceError(
             f"{folder}: the folder may not be read", why="permission denied", fix="change its permissions"
         ) from error
-    images = _images(entries)
+    images = images_among(entries)
     if images:
         return images
-    within = sorted(e.name for e in entries if e.is_dir() and _images(e.iterdir()))
+    within = sorted(e.name for e in entries if e.is_dir() and images_among(e.iterdir()))
     fix = "give a folder with jpg, png, webp, tif or bmp files, or a video"
     if within:
         fix = f"give one of its folders that have images, such as {folder / within[0]}"
@@ -106,7 +106,7 @@ def _pattern_images(pattern: str) -> list[Path]:
             why="no file has such a name",
             fix="check the folder and the suffix; write the pattern in quotes",
         )
-    images = _images(matches)
+    images = images_among(matches)
     if not images:
         raise SourceError(
             f"{pattern}: the pattern matches no images",
@@ -116,7 +116,8 @@ def _pattern_images(pattern: str) -> list[Path]:
     return images
 
 
-def _images(paths: Iterable[Path]) -> list[Path]:
+def images_among(paths: Iterable[Path]) -> list[Path]:
+    """Return the image files among paths, by suffix, without hidden ones, in natural order."""
     chosen = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file()]
     return sorted(chosen, key=lambda p: (natural_key(str(p)), str(p)))
 
