@@ -10,7 +10,8 @@ import torch
 from covos.api import Model, load_model
 from covos.api.prompters import choose_prompter
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
-from covos.engines.prompt import GrabCutPrompter, NetworkPrompter, RelayPrompter
+from covos.engines.grabcut import GrabCutPrompter
+from covos.engines.prompt import NetworkPrompter, RelayPrompter
 from covos.models import registry
 from covos.models.checkpoints import Card, save_weights
 from covos.models.prompt import CovosPrompt

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from covos.api.model import Model
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
-from covos.engines.prompt import GrabCutPrompter, NetworkPrompter, Prompter, RelayPrompter
+from covos.engines.grabcut import GrabCutPrompter
+from covos.engines.prompt import NetworkPrompter, Prompter, RelayPrompter
 from covos.models.registry import DEFAULT_PROMPTER, build_prompter, find_prompter, list_models
 
 AUTO = "auto"
