@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
-from covos.engines.prompt import GrabCutPrompter, NetworkPrompter, RelayPrompter
+from covos.engines.grabcut import GrabCutPrompter
+from covos.engines.prompt import NetworkPrompter, RelayPrompter
 from covos.model import Model, load_model
 from covos.models import registry
 from covos.models.checkpoints import Card, save_weights
