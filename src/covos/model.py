@@ -16,8 +16,8 @@ from covos.engines.calibration import Calibration
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine
-from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.grabcut import GrabCutPrompter
+from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.prompt import NetworkPrompter, Prompter, RelayPrompter
 from covos.media.memory import Input, as_source, open_input
 from covos.models.layers import fold_batch_norms
