@@ -11,15 +11,7 @@ from PIL import Image
 
 from covos.core.errors import AnnotationError
 from covos.evaluation.objects import FrameMasks, LabelMasks, LayerMasks
-from covos.formats.mask_tree import (
-    MASKS,
-    frames_of,
-    is_run,
-    mask_files,
-    masks_home,
-    object_files,
-    read_objects_of,
-)
+from covos.formats.mask_tree import MASKS, frames_of, is_run, mask_files, masks_home, object_files, read_objects_of
 from covos.masks import read_label_map
 from covos.masks.object_ids import ids_of_picture
 from covos.media.images import natural_key
