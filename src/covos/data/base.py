@@ -88,7 +88,7 @@ class Video:
 
     @property
     def coverage(self) -> Coverage:
-        """Tells which frames are annotated; ``"first"`` is the first one alone, as in the test videos of several sets."""
+        """Tells which frames are annotated; ``"first"`` is the first alone, as in the test videos of several sets."""
         count = len(self.annotated)
         if count == 0:
             return "none"
