@@ -242,6 +242,8 @@ def test_the_command_trains(root: Path, tmp_path: Path, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     assert out.strip() == str(tmp_path / "run" / "last.safetensors")
     assert "davis (2), pictures (3); measured on davis" in err
+    (best,) = [line for line in err.splitlines() if line.startswith("best  J ")]
+    assert best.endswith(str(tmp_path / "run" / "best.safetensors"))
     assert main([*command, "--set", "steps=zero"]) == 2
     assert main(["train", "lite", "--data", str(tmp_path / "none"), "-o", str(tmp_path / "other")]) == 3
     assert not (tmp_path / "other").exists()

@@ -88,7 +88,7 @@ class Video:
 
     @property
     def coverage(self) -> Coverage:
-        """The frames that are annotated; ``"first"`` is the first one alone, as in the test videos of several sets."""
+        """Tells which frames are annotated; ``"first"`` is the first alone, as in the test videos of several sets."""
         count = len(self.annotated)
         if count == 0:
             return "none"
@@ -107,7 +107,7 @@ class Dataset:
         layout: Layout of the tree.
         root: The folder that was opened.
         videos: In natural order of their names, subset by subset where the layout has a folder for each.
-        notes: What was noticed on opening, one line each: listed videos that are missing, folders left out.
+        notes: Remarks from opening, one line each: listed videos that are missing, folders left out.
     """
 
     name: str

@@ -34,7 +34,7 @@ class VideoReport(Record):
         name: As in the data set.
         subset: As in the data set.
         encoding: Encoding by which its annotations were read.
-        coverage: Which of its frames are annotated.
+        coverage: Tells which of its frames are annotated.
         frames: Number of frames.
         annotated: Number of annotations.
         sizes: (height, width) of its images, each once; of its annotations where it has no images.
@@ -196,11 +196,7 @@ def check_frame(video: Video, record: FrameRecord, *, decode_image: bool) -> Che
 def map_in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield what a function that reads files returns for each item, in order; read ahead in several threads."""
     with ThreadPoolExecutor(min(usable_cpus(), _MOST_THREADS)) as pool:
-        try:
-            yield from pool.map(function, items)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        yield from pool.map(function, items)  # a caller that stops cancels what has not begun
 
 
 def inspect(

@@ -25,7 +25,7 @@ def preview(dataset: Dataset, *, frames: int = 8, cell_width: int = 200) -> Imag
     without annotation stands beside an empty cell. Four pairs make a row.
 
     Args:
-        dataset: What to show; take some videos of a large one first (``random_subset``).
+        dataset: The data set to show; take some videos of a large one first (``random_subset``).
         frames: The most frames of a video, at least 1.
         cell_width: Width of each picture, in pixels.
 

@@ -49,7 +49,7 @@ def random_subset(dataset: Dataset, *, count: int, seed: int) -> Dataset:
 
     Args:
         dataset: The data set.
-        count: How many; from 1 to all.
+        count: Number of videos, from 1 to all.
         seed: Another seed, other videos.
 
     Returns:

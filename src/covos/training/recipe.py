@@ -50,10 +50,10 @@ class Recipe(Record, extra="forbid", strict=True):
     changes what it costs; what it learns, only as far as batch norm takes its statistics from one part.
 
     Attributes:
-        model: Which network is trained.
-        steps: In all.
+        model: The network to train.
+        steps: Number of steps in all.
         learning_rate: Peak rate.
-        weight_decay: Of the optimiser.
+        weight_decay: Weight decay of the optimiser.
         warmup: Steps of linear warm-up.
         power: Exponent of the polynomial decay to zero (DeepLab, section 4.1); 0 keeps the rate.
         gradient_norm: The gradient is scaled down to this norm; 0 leaves it.
@@ -63,8 +63,8 @@ class Recipe(Record, extra="forbid", strict=True):
         checkpoint_every: Steps between checkpoints; 0 likewise.
         ratio: Share of the videos in a data set's training list that is trained on, where it has no validation list;
             the rest is measured on. 0 trains on the whole list.
-        videos: How many of each data set's training videos are used, at random; 0 uses all.
-        seed: Of the initial weights and of everything drawn.
+        videos: Number of each data set's training videos that are used, at random; 0 uses all.
+        seed: Seed of the initial weights and of everything drawn.
     """
 
     model: str
