@@ -41,11 +41,11 @@ class VideoNetwork(Protocol[FeaturesT]):
 
     @property
     def fusions(self) -> tuple[Fusion, ...]:
-        """How it can use several references, the best first."""
+        """Fusions of several references that it can do, the best first."""
 
     @property
     def uses_motion(self) -> bool:
-        """Whether `encode` makes anything of the motion."""
+        """True if `encode` makes anything of the motion."""
 
     def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> FeaturesT:
         """Encode B x 3 x H x W float RGB frames in [0, 1].

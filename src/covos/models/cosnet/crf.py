@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 Refinement = Literal["none", "crf"]
-"""How a probability is fitted to its picture: not at all, or by the dense CRF with published parameters of COSNet."""
+"""Refinement of a probability by its picture: not at all, or by the dense CRF with published parameters of COSNet."""
 
 
 def check_refinement(name: str) -> Refinement:
@@ -158,9 +158,9 @@ def dense_crf(
 
     Args:
         image_HWC: H x W x 3 uint8.
-        probability_HW: H x W float32 in [0, 1], of label 1; on the same device.
+        probability_HW: H x W float32 in [0, 1], for label 1; on the same device.
         kernels: See `PairwiseKernel`.
-        steps: Of mean-field inference.
+        steps: Number of steps of mean-field inference.
 
     Returns:
         H x W float32 in [0, 1].
@@ -302,7 +302,7 @@ class _Simplices:
 
     @staticmethod
     def _strides(cells: Tensor) -> Tensor:
-        """How much a step along each axis adds to a code; 0 for the last, which follows from the others."""
+        """Return what a step along each axis adds to a code; 0 for the last, which follows from the others."""
         d = cells.shape[1] - 1
         # A corner is up to d away from the origin of its cell, either way, and a neighbour d more.
         spans = ((cells.amax(0) - cells.amin(0)) * (d + 1) + 4 * d + 1).tolist()[:d]
