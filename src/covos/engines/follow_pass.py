@@ -238,7 +238,7 @@ class FollowPass:
 
 
 def _one_frame(objects: Tensor) -> Tensor:
-    """The owner of each object (see `CovosFollow`): a pass takes one frame at a time."""
+    """Return the owner of each object (see `CovosFollow`): a pass takes one frame at a time."""
     return torch.zeros(len(objects), dtype=torch.long, device=objects.device)
 
 

@@ -161,7 +161,7 @@ def _dis() -> cv2.DISOpticalFlow:
 
 
 def _camera(flow: MotionArray) -> MotionArray:
-    """The affine flow that fits most of the picture; zero if none does."""
+    """Find the affine flow that fits most of the picture; zero if none does."""
     height, width = flow.shape[:2]
     ys, xs = np.mgrid[GRID // 2 : height : GRID, GRID // 2 : width : GRID]
     start = np.stack([xs, ys], axis=-1).reshape(-1, 2).astype(np.float32)

@@ -105,7 +105,7 @@ class CoAttention(nn.Module):
         return F.normalize(flatten_positions(self.key(v_BCHW)).float(), dim=2)
 
     def _queries(self, v_BCHW: Tensor) -> tuple[Tensor, Tensor | float]:
-        """The queries, scaled, and their scale."""
+        """Return the queries, scaled, and their scale."""
         if self.affinity == "bilinear":
             return self.weight(flatten_positions(v_BCHW)), 1.0
         # The scale must be a number for the fused kernels, so the learned one multiplies the query.
@@ -198,7 +198,7 @@ def _as_map(x_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
 
 
 def _attend(query_BNK: Tensor, keys_BMK: Tensor, values_BMC: Tensor) -> Tensor:
-    """The values, averaged by softmax(query keys'): B x N x C, by a kernel that keeps no N x M matrix.
+    """Average the values by softmax(query keys'): B x N x C, by a kernel that keeps no N x M matrix.
 
     That kernel is taken only if there is a dimension for heads, if queries, keys and values are equally wide (the
     narrower ones are filled up with zeros, which changes no product), and if the channels of a position lie together.

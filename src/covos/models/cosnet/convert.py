@@ -256,7 +256,7 @@ def _choose(tensors: dict[str, Tensor], *, layout: Layout, architecture: str | N
 
 
 def _config(tensors: dict[str, Tensor], *, layout: Layout, base: CosnetConfig, path: Path) -> CosnetConfig:
-    """The variant that a checkpoint holds: with or without a still-image head, of one output or three."""
+    """Return the variant that a checkpoint holds: with or without a still-image head, of one output or three."""
     if layout == "deeplab":
         return base
     shapes = {our_name(name, layout=layout): tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -119,7 +119,7 @@ def crf_filter(
         image: H x W x 3 uint8 RGB. Above `MAX_PIXELS`, the CRF sees a reduced picture, and what it changes in the
             log-odds is up-sampled.
         probability: H x W float32 in [0, 1].
-        device: Where to compute: the CPU, or a CUDA device. Others lack an operation; the CPU stands in for them.
+        device: Device of the computation: the CPU, or a CUDA device. Others lack an operation; the CPU stands in.
 
     Returns:
         H x W float32 in [0, 1], a new array.
@@ -269,7 +269,7 @@ class _Simplices:
     Attributes:
         codes_NV: N x (d + 1) int64, a number for each of its corners.
         weights_NV: N x (d + 1) float32, the point's barycentric coordinates: its corners' weights, which sum to 1.
-        neighbour_steps: What separates the codes of two corners that are neighbours, for each of d + 1 directions.
+        neighbour_steps: Difference between the codes of two corners that are neighbours, for each of d + 1 directions.
     """
 
     def __init__(self, features_ND: Tensor) -> None:

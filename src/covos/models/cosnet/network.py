@@ -150,7 +150,7 @@ COSNETS = {"cosnet_resnet101": COSNET_RESNET101, "cosnet_resnet50": COSNET_RESNE
 
 
 def as_trained(config: CosnetConfig, *, size: tuple[int, int], classes: bool) -> CosnetConfig:
-    """The configuration of a network that was trained here.
+    """Return the configuration of a network that was trained here.
 
     Args:
         config: Configuration of the published one.
@@ -182,7 +182,7 @@ class Head(nn.Module):
         self.classifier = nn.Conv2d(channels, outputs, 1)
 
     def forward(self, z_BCHW: Tensor, v_BCHW: Tensor) -> Tensor:
-        """The gated summary Z and the features V, B x C x H x W each -> B x outputs x H x W."""
+        """Decode the gated summary Z and the features V, B x C x H x W each -> B x outputs x H x W."""
         x = torch.cat([z_BCHW, v_BCHW], dim=1)
         logit: Tensor = self.classifier(self.relu(self.bn(self.conv(x))))
         return logit
@@ -192,7 +192,7 @@ class Cosnet(nn.Module):
     """The network of `cosnet_resnet101` and `cosnet_resnet50`.
 
     Args:
-        config: Which of them.
+        config: Configuration of one of them.
     """
 
     stride = 8
@@ -216,7 +216,7 @@ class Cosnet(nn.Module):
         return self.config.preprocessing.size
 
     def forward(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """The published network: segment a pair of frames of one video.
+        """Run the published network: segment a pair of frames of one video.
 
         Args:
             a_BCHW: B x 3 x H x W float, preprocessed (see `Preprocessing.apply`), of any size.
