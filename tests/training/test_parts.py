@@ -10,8 +10,9 @@ from torch import nn
 
 from covos.models.coattention import Memory
 from covos.training.lite.task import contour_weight, read_mask_bce, siblings, soft_iou, weighted_bce
-from covos.training.loop import make_average, rate_at, update_average
+from covos.training.loop import rate_at
 from covos.training.scenes.augment import Framing, Neighbour, draw_framing, draw_view, spoil
+from covos.training.state import make_average, update_average
 
 
 def test_rate_warms_up_then_falls_to_nearly_nothing() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 import torch
@@ -52,7 +51,7 @@ class OnFrozenEyes(Generic[RecipeT]):
                 why=f"{self.name} works on the features of a covos-lite",
                 fix="name a covos-lite as encoder",
             )
-        self.recipe: RecipeT = replace(recipe, encoder_sha256=entry.card.sha256)
+        self.recipe: RecipeT = recipe.model_copy(update={"encoder_sha256": entry.card.sha256})
         self.datasets = datasets
         self.steps = recipe.steps
         self.eyes = eyes.requires_grad_(False)

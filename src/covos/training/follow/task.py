@@ -18,9 +18,10 @@ from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import boundary_f, jaccard
+from covos.masks import VOID
 from covos.models.follow import CovosFollow, DecodedObjects, FollowFeatures, ObjectMemory, aggregate, with_others
 from covos.models.lite import CovosLite, Features
-from covos.training.distributed import ALONE, Team
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.follow.batches import ClipBatch, ClipBatches
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.frozen import OnFrozenEyes
@@ -181,8 +182,6 @@ def clip_grid(network: CovosFollow, eyes: CovosLite, batch: ClipBatch) -> Tensor
 
 # How well a network follows the first annotation of videos, measured through the engine that users run.
 
-VOID = 255
-
 
 def validate_following(
     network: CovosFollow,
@@ -258,9 +257,9 @@ class FollowTask(OnFrozenEyes[FollowRecipe]):
         """With random weights."""
         return CovosFollow()
 
-    def batches(self, team: Team = ALONE) -> ClipBatches:
+    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> ClipBatches:
         """Drawn on the fly."""
-        return ClipBatches(self.datasets, self.recipe, team=team)
+        return ClipBatches(self.datasets, self.recipe, group=group)
 
     def losses(self, network: nn.Module, batch: ClipBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """See `covos.training.follow.task.Losses`."""

@@ -67,11 +67,11 @@ class StepBatches(DrawnBatches[Batch, LiteRecipe]):
 
     def __getitem__(self, step: int) -> Batch:
         recipe = self.recipe
-        rng = np.random.default_rng((recipe.seed, step, self.team.rank) if self.team.rank else (recipe.seed, step))
+        rng = np.random.default_rng((recipe.seed, step, self.group.rank) if self.group.rank else (recipe.seed, step))
         size = int(rng.choice(recipe.group_sizes))
         crop = recipe.crops[int(rng.choice(len(recipe.crops), p=recipe.crop_chances))]
         views: list[View] = []
-        for _ in range(recipe.frames_per_step // self.team.size // size):
+        for _ in range(recipe.frames_per_step // self.group.size // size):
             views += self._group(size, crop, rng)
         image = torch.from_numpy(np.stack([view.image for view in views])).permute(0, 3, 1, 2)
         target = torch.from_numpy(np.stack([view.target for view in views]))[:, None]

@@ -14,7 +14,7 @@ from covos.engines.encoding import VideoNetwork
 from covos.models.coattention import Memory
 from covos.models.efficientnet_lite import load_imagenet_weights
 from covos.models.lite import CovosLite
-from covos.training.distributed import ALONE, Team
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.lite.batches import Batch, StepBatches
 from covos.training.lite.recipe import LiteRecipe
 from covos.training.validate import Validation, validate
@@ -210,9 +210,9 @@ class LiteTask:
         """AdamW."""
         return make_optimizer(network, self.recipe)
 
-    def batches(self, team: Team = ALONE) -> StepBatches:
+    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> StepBatches:
         """Drawn on the fly."""
-        return StepBatches(self.datasets, self.recipe, team=team)
+        return StepBatches(self.datasets, self.recipe, group=group)
 
     def losses(self, network: nn.Module, batch: Batch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """See `covos.training.lite.task.Losses`."""

@@ -66,9 +66,9 @@ class PromptBatches(DrawnBatches[PromptBatch, PromptRecipe]):
         recipe = self.recipe
         # All processes ask as often, so that none waits for the others.
         rounds = int(np.random.default_rng((recipe.seed, step)).choice(recipe.rounds))
-        rng = np.random.default_rng((recipe.seed, step, self.team.rank))
+        rng = np.random.default_rng((recipe.seed, step, self.group.rank))
         images, motions, targets, weights, shown = [], [], [], [], []
-        for _ in range(recipe.frames_per_step // self.team.size):
+        for _ in range(recipe.frames_per_step // self.group.size):
             scene, target, weight, prompt = self._frame(rng)
             images.append(scene.image)
             motions.append(scene.motion)

@@ -18,7 +18,7 @@ from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import next_click
 from covos.models.lite import CovosLite
 from covos.models.prompt import GUIDE_STRIDE, CovosPrompt, Prompt, draw_guide
-from covos.training.distributed import ALONE, Team
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.frozen import OnFrozenEyes
 from covos.training.lite.task import contour_weight, soft_iou
 from covos.training.prompt.batches import PromptBatch, PromptBatches
@@ -228,9 +228,9 @@ class PromptTask(OnFrozenEyes[PromptRecipe]):
         """With random weights."""
         return CovosPrompt()
 
-    def batches(self, team: Team = ALONE) -> PromptBatches:
+    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> PromptBatches:
         """Drawn on the fly."""
-        return PromptBatches(self.datasets, self.recipe, team=team)
+        return PromptBatches(self.datasets, self.recipe, group=group)
 
     def losses(self, network: nn.Module, batch: PromptBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """See `covos.training.prompt.task.Losses`."""

@@ -15,6 +15,7 @@ from covos.core.errors import InputError
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import Video, read_foreground, read_image, read_labels, sample_group
 from covos.engines.motion import residual_motion
+from covos.masks import VOID
 from covos.models.lite import MOTION_CHANNELS, MOTION_STRIDE
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.pools import Pool
@@ -31,7 +32,6 @@ from covos.training.scenes.layers import (
 )
 from covos.training.scenes.subjects import cut_out
 
-VOID = 255
 MIN_CELLS = 6.0
 """An object must cover this many cells of the first frame's mask to be followed."""
 TWIN = 0.2

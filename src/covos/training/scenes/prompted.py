@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import Video, read_foreground, read_image, read_labels
 from covos.engines.motion import MotionArray, residual_motion
+from covos.masks import VOID
 from covos.models.lite import MOTION_CHANNELS, MOTION_STRIDE
 from covos.training.pools import Pool
 from covos.training.prompt.recipe import PromptRecipe
@@ -33,7 +34,6 @@ from covos.training.scenes.layers import (
 )
 from covos.training.scenes.subjects import cut_out
 
-VOID = 255
 FRAMES = 2
 """Paths of camera and objects are drawn for the frame and the one beside it, which shows the motion."""
 PIECE = 0.05
