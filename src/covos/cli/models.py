@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from covos.models.cosnet.convert import Mapping
+    from covos.models.cosnet.convert import ConversionReport
     from covos.models.registry import ModelEntry
 
 app = typer.Typer(help="The models that covos knows, and those of others.", no_args_is_help=True)
@@ -77,7 +77,7 @@ def _described(entry: ModelEntry) -> Iterator[tuple[str, str]]:
     yield "licence", card.licence
 
 
-def _account(report: Mapping) -> Iterator[str]:
+def _account(report: ConversionReport) -> Iterator[str]:
     for theirs, ours in report.mapped:
         yield f"mapped      {theirs} -> {ours}"
     for name in report.unexpected:

@@ -135,7 +135,7 @@ def masks_of(prediction: FramePrediction) -> dict[int, MaskArray]:
 
 
 def _parts(index: int, features: FollowFeatures, logit: Tensor) -> list[_Part]:
-    """The separate things in a frame; none if it is not sure of its subject."""
+    """Find the separate things in a frame; none if it is not sure of its subject."""
     coarse = F.interpolate(logit[None, None], size=features.s4_BCHW.shape[2:], mode="area")[0, 0]
     solid, probability = (coarse > 0).numpy(), torch.sigmoid(coarse).numpy()
     if not solid.any() or expected_jaccard(probability, solid) < SURE:
@@ -158,7 +158,7 @@ def _parts(index: int, features: FollowFeatures, logit: Tensor) -> list[_Part]:
 
 
 def _alone(logit: Tensor, mask: MaskArray, *, others: MaskArray) -> Tensor:
-    """The logit of one thing: that of the subject, low where it is nearer to the subject's other parts."""
+    """Return the logit of one thing: that of the subject, low where it is nearer to the subject's other parts."""
     size = logit.shape[1], logit.shape[0]
     if not others.any():
         return logit

@@ -41,11 +41,11 @@ class VideoNetwork(Protocol[FeaturesT]):
 
     @property
     def fusions(self) -> tuple[Fusion, ...]:
-        """How it can use several references, the best first."""
+        """Fusions of several references that it can do, the best first."""
 
     @property
     def uses_motion(self) -> bool:
-        """Whether `encode` makes anything of the motion."""
+        """True if `encode` makes anything of the motion."""
 
     def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> FeaturesT:
         """Encode B x 3 x H x W float RGB frames in [0, 1].
@@ -73,7 +73,7 @@ class FrameEncoder(Generic[FeaturesT]):
 
     Args:
         network: In evaluation mode, on ``device``.
-        device: Where to compute.
+        device: Device of the network.
         precision: Precision of the network's arithmetic: float32, or bfloat16 / float16 by autocast.
         area: Pixels of the encoded frame (see `working_size`), unless the network has a size of its own.
         batch: Frames encoded together.
@@ -161,7 +161,7 @@ def to_batch(images: Sequence[ImageArray], *, size: tuple[int, int], device: tor
     Args:
         images: H x W x 3 uint8 RGB each.
         size: (height, width) to resize to.
-        device: Where to put the batch.
+        device: Device of the batch.
 
     Returns:
         B x 3 x height x width float32 in [0, 1], channels-last in memory.

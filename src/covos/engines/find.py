@@ -98,8 +98,8 @@ class FindEngine(Generic[FeaturesT]):
         Args:
             frames: From `FrameEncoder.observe`.
             references: From `remember`; with none, each frame is compared with itself.
-            fusion: How to use several references; None takes the network's best.
-            refine: How to fit the probabilities to the picture.
+            fusion: Way to use several references; None takes the network's best.
+            refine: Way to fit the probabilities to the picture.
 
         Yields:
             One result for each frame, in order.

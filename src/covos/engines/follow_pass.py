@@ -102,7 +102,7 @@ class FramePrediction:
 
 
 class ObjectReadout(NamedTuple):
-    """What was found of an object, before it was decided if that is shown."""
+    """Readout of an object, before it was decided if that is shown."""
 
     signals: Signals
     logit_HW: Tensor
@@ -125,7 +125,7 @@ class FollowPass:
         self._trackers: dict[int, PresenceTracker] = {}
         self._mask_P1HW: Tensor | None = None
         self.found: dict[int, ObjectReadout] = {}
-        """What the latest step found of the objects that it looked for, shown or not."""
+        """Readouts of the objects that the latest step looked for, shown or not."""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -238,7 +238,7 @@ class FollowPass:
 
 
 def _one_frame(objects: Tensor) -> Tensor:
-    """The owner of each object (see `CovosFollow`): a pass takes one frame at a time."""
+    """Return the owner of each object (see `CovosFollow`): a pass takes one frame at a time."""
     return torch.zeros(len(objects), dtype=torch.long, device=objects.device)
 
 

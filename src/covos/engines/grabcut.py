@@ -112,7 +112,7 @@ class _FrameFeatures:
 
 
 def _belief(seen: _FrameFeatures, points: Sequence[Point], previous: ProbabilityArray | None) -> ProbabilityArray:
-    """The belief that a pixel is the object, before colours are looked at.
+    """Return the belief that a pixel is the object, before colours are looked at.
 
     Points that an earlier mask agrees with change nothing; those that it contradicts change what is like them and near.
     """
@@ -142,14 +142,14 @@ def _belief(seen: _FrameFeatures, points: Sequence[Point], previous: Probability
 
 
 def _doubted(previous: ProbabilityArray, wrong: Sequence[Point]) -> ProbabilityArray:
-    """An earlier mask, to be believed but for its contour near what it got wrong."""
+    """Return an earlier mask, to be believed but for its contour near what it got wrong."""
     soft = cv2.GaussianBlur(previous, (0, 0), SOFT)
     near = np.max([_near(point, previous.shape, CORRECTING) for point in wrong], axis=0, initial=0)
     return np.where(near > 0.1, soft, previous > 0.5).astype(np.float32)
 
 
 def _belief_in_box(seen: _FrameFeatures, inside: MaskArray) -> ProbabilityArray:
-    """The subject, if some of it is in the box; else all of the box, in doubt, as GrabCut was meant."""
+    """Return the subject, if some of it is in the box; else all of the box, in doubt, as GrabCut was meant."""
     if float((seen.subject[inside] > 0.5).mean()) >= BOX_SHARE:
         return seen.subject.copy()
     return np.where(inside, np.float32(0.6), np.float32(0))
@@ -195,7 +195,7 @@ def _parts(mask: MaskArray) -> NDArray[np.int32]:
 
 
 def _deepest(mask: MaskArray) -> Point:
-    """The point that is farthest from the contour; somewhere, if the mask is empty."""
+    """Return the point that is farthest from the contour; somewhere, if the mask is empty."""
     depth = cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 5)[1:-1, 1:-1]
     row, column = divmod(int(depth.argmax()), mask.shape[1])
     return Point(x=column, y=row)

@@ -1,4 +1,4 @@
-"""What moves by itself: dense optical flow between neighbouring frames, with the camera's motion taken out.
+"""Find what moves by itself: dense optical flow between neighbouring frames, with the camera's motion taken out.
 
 The flow is DIS (Kroeger et al., *Fast Optical Flow using Dense Inverse Search*, ECCV 2016). Most of a picture is
 scene, and a moving camera moves it by a smooth map; an affine map is fitted to the flow by RANSAC and subtracted.
@@ -32,7 +32,7 @@ GreyArray = NDArray[np.uint8]
 FLOW_STRIDE = 2
 """Flow is found at half the encoded size: a quarter of the time, and the network reads it at a quarter."""
 GRID = 8
-"""Every so many cells of the flow go into the fit of the camera's motion."""
+"""Step between the cells of the flow that go into the fit of the camera's motion."""
 INLIER = 0.5
 """Cells whose flow departs from the camera's by less, in pixels of the flow, belong to the scene."""
 QUIET = 0.5
@@ -52,11 +52,11 @@ class Observed:
 
 
 def residual_motion(image: ImageArray, neighbour: ImageArray, *, size: tuple[int, int]) -> MotionArray:
-    """Motion of things against the scene, from a neighbouring frame to this one.
+    """Find the motion of things against the scene, from a neighbouring frame to this one.
 
     Args:
         image: H x W x 3 uint8 RGB.
-        neighbour: Of the same shape.
+        neighbour: Picture of the same shape.
         size: (height, width) at which the frame is encoded, multiples of 4.
 
     Returns:
@@ -99,11 +99,11 @@ def observe(
     Yields:
         The wanted frames, in order, at most one frame late.
     """
-    before: _Seen | None = None
-    waiting: _Seen | None = None
+    before: _GreyFrame | None = None
+    waiting: _GreyFrame | None = None
     for frame in frames:
         # Each frame is looked at twice, as a frame and as the next one's predecessor.
-        seen = _Seen(frame, _grey(frame.image, size_of(frame)))
+        seen = _GreyFrame(frame, _grey(frame.image, size_of(frame)))
         if waiting is not None:
             yield _to_successor(waiting, seen, size=size_of(waiting.frame))
             waiting = None
@@ -118,10 +118,10 @@ def observe(
 
 
 def with_neighbours(indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
-    """The frames that `observe` needs to know the motion of these: they and their predecessors."""
+    """Return the frames that `observe` needs to know the motion of these: they and their predecessors."""
     wanted = set(indices)
-    beside = {index - 1 if index else min(1, frame_count - 1) for index in wanted}
-    return tuple(sorted(wanted | beside))
+    predecessors = {index - 1 if index else min(1, frame_count - 1) for index in wanted}
+    return tuple(sorted(wanted | predecessors))
 
 
 def motion_batch(motions: Sequence[MotionArray | None], *, device: torch.device) -> Tensor | None:
@@ -134,14 +134,14 @@ def motion_batch(motions: Sequence[MotionArray | None], *, device: torch.device)
     return torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2)
 
 
-class _Seen(NamedTuple):
-    """A frame, and what the flow looks at."""
+class _GreyFrame(NamedTuple):
+    """A frame, and its grey picture, which the flow is found on."""
 
     frame: Frame
     grey: GreyArray
 
 
-def _to_successor(seen: _Seen, after: _Seen, *, size: tuple[int, int]) -> Observed:
+def _to_successor(seen: _GreyFrame, after: _GreyFrame, *, size: tuple[int, int]) -> Observed:
     if after.frame.index != seen.frame.index + 1:
         return Observed(frame=seen.frame, motion=None)
     motion = _motion(seen.grey, after.grey, size)
@@ -161,7 +161,7 @@ def _dis() -> cv2.DISOpticalFlow:
 
 
 def _camera(flow: MotionArray) -> MotionArray:
-    """The affine flow that fits most of the picture; zero if none does."""
+    """Find the affine flow that fits most of the picture; zero if none does."""
     height, width = flow.shape[:2]
     ys, xs = np.mgrid[GRID // 2 : height : GRID, GRID // 2 : width : GRID]
     start = np.stack([xs, ys], axis=-1).reshape(-1, 2).astype(np.float32)

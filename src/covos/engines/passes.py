@@ -78,9 +78,9 @@ def find_subject(
         source: Read twice: the references, then all frames.
         engine: Runs the network.
         references: Frames of the video that every frame is compared with; 0 takes each for itself.
-        fusion: How several references are used; None takes the network's best.
+        fusion: Way to use several references; None takes the network's best.
         reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
-        refine: How the probabilities are fitted to the picture.
+        refine: Way to fit the probabilities to the picture.
         known: Results of the first frames, which are not computed again. Their number must be a multiple of the
             engine's batch for the others to come out as in one run.
 
@@ -274,7 +274,7 @@ class IncrementalPass:
     """Follows forward again and again: what comes before the first prompt that has changed is not done again.
 
     Args:
-        source: Of the video.
+        source: The video.
     """
 
     def __init__(self, source: Source) -> None:

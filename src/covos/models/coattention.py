@@ -32,8 +32,16 @@ from torch import Tensor, nn
 
 Affinity = Literal["bilinear", "cosine"]
 
+Fusion = Literal["summary", "prediction", "group"]
+"""Fusion of several references that a query is compared with.
+
+- ``summary``: the mean of the attention summaries, then the head once (COSNet, section 3.3).
+- ``prediction``: the head for each reference, then the mean of the probabilities (COSNet's released code).
+- ``group``: one attention over the positions of all references (the journal version, Lu et al., PAMI 2020).
+"""
+
 BLOCK = 2**20
-"""Cells of the matrix of affinities that `_attend_in_blocks` has in memory: 4 MiB, about what a cache holds."""
+"""Cells of the affinity matrix that `_attend_in_blocks` has in memory: 4 MiB, about what a cache holds."""
 
 
 class Memory(NamedTuple):
@@ -44,14 +52,14 @@ class Memory(NamedTuple):
 
     @staticmethod
     def join(memories: list[Memory]) -> Memory:
-        """One memory that holds the positions of all, in the given order."""
+        """Return one memory that holds the positions of all, in the given order."""
         return Memory(
             torch.cat([m.keys_BMK for m in memories], dim=1), torch.cat([m.values_BMC for m in memories], dim=1)
         )
 
 
 class Readout(NamedTuple):
-    """What a query found in the references."""
+    """Readout of a query from the references."""
 
     summary_BCHW: Tensor
     """The gated summary Z."""
@@ -97,7 +105,7 @@ class CoAttention(nn.Module):
         return F.normalize(flatten_positions(self.key(v_BCHW)).float(), dim=2)
 
     def _queries(self, v_BCHW: Tensor) -> tuple[Tensor, Tensor | float]:
-        """The queries, scaled, and their scale."""
+        """Return the queries, scaled, and their scale."""
         if self.affinity == "bilinear":
             return self.weight(flatten_positions(v_BCHW)), 1.0
         # The scale must be a number for the fused kernels, so the learned one multiplies the query.
@@ -138,7 +146,7 @@ class CoAttention(nn.Module):
         return Readout(self._gated(summary, v_BCHW), _as_map(match, v_BCHW), _as_map(extra, v_BCHW))
 
     def attention(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
-        """Where `forward` looks, to be looked at: the matrix that it never builds, of size N x M.
+        """Return the attention of `forward`, to be looked at: the matrix that it never builds, of size N x M.
 
         Args:
             v_BCHW: Features of the query.
@@ -152,7 +160,7 @@ class CoAttention(nn.Module):
             return (query.float() @ memory.keys_BMK.float().transpose(1, 2)).softmax(dim=2)
 
     def summarise(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
-        """The gated summary alone, by the published affinity; nothing of size N x M is kept.
+        """Return the gated summary alone, by the published affinity; nothing of size N x M is kept.
 
         Args:
             v_BCHW: Features of the query.
@@ -165,14 +173,14 @@ class CoAttention(nn.Module):
         return self._gated(_attend(query, memory.keys_BMK, memory.values_BMC), v_BCHW)
 
     def between(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """The gated summaries of both frames of a pair, from one affinity.
+        """Return the gated summaries of both frames of a pair, from one affinity.
 
         Args:
             a_BCHW: Features of the frame that W is applied to.
             b_BCHW: Features of the other, of the same size.
 
         Returns:
-            What a found in b, and what b found in a; B x C x H x W each.
+            The summary of a by b, and that of b by a; B x C x H x W each.
         """
         a, b = flatten_positions(a_BCHW), flatten_positions(b_BCHW)
         projected = self.weight(a)
@@ -190,7 +198,7 @@ def _as_map(x_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
 
 
 def _attend(query_BNK: Tensor, keys_BMK: Tensor, values_BMC: Tensor) -> Tensor:
-    """The values, averaged by softmax(query keys'): B x N x C, by a kernel that keeps no N x M matrix.
+    """Average the values by softmax(query keys'): B x N x C, by a kernel that keeps no N x M matrix.
 
     That kernel is taken only if there is a dimension for heads, if queries, keys and values are equally wide (the
     narrower ones are filled up with zeros, which changes no product), and if the channels of a position lie together.
@@ -213,7 +221,7 @@ def _attend_in_blocks(
         query_BNK: float32.
         keys_BMK: float32.
         values: float32, each of its own width.
-        precision: Of the products with the values.
+        precision: Precision of the products with the values.
     """
     rows = max(BLOCK // keys_BMK.shape[1], 1)
     with torch.autocast("cpu", enabled=False):
@@ -232,14 +240,3 @@ def _laid_out(x_BNC: Tensor, width: int) -> Tensor:
     missing = width - x_BNC.shape[2]
     padded = F.pad(x_BNC, (0, missing)) if missing else x_BNC
     return padded if padded.stride(2) == 1 else padded.contiguous()
-
-
-# How the answers of several references become one.
-
-Fusion = Literal["summary", "prediction", "group"]
-"""How a query is compared with several references.
-
-- ``summary``: the mean of the attention summaries, then the head once (COSNet, section 3.3).
-- ``prediction``: the head for each reference, then the mean of the probabilities (COSNet's released code).
-- ``group``: one attention over the positions of all references (the journal version, Lu et al., PAMI 2020).
-"""

@@ -6,9 +6,7 @@ Shape legend: B batch, C channels, H height, W width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -58,7 +56,33 @@ def upsample_to(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x_BCHW, size=list(size), mode="bilinear", align_corners=False)
 
 
-# Batch norms folded into the convolutions before them: the same function with fewer passes over memory.
+class SeparableASPP(nn.Module):
+    """Atrous spatial pyramid pooling of separable branches: 1x1, one 3x3 for each dilation, and the global mean.
+
+    Context at several scales at one resolution (Chen et al., *Rethinking Atrous Convolution for Semantic Image
+    Segmentation* (DeepLabV3), 2017, section 3.3).
+
+    Args:
+        c_in: Channels in.
+        c_out: Channels out.
+        branch: Channels of each branch.
+        dilations: One separable branch each, in cells of the input map.
+    """
+
+    def __init__(self, c_in: int, c_out: int, *, branch: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        self.point = pointwise_conv(c_in, branch)
+        self.dilated = nn.ModuleList(separable_conv(c_in, branch, dilation=d) for d in dilations)
+        # No batch norm here: its statistics over 1x1 maps of a small batch are noise.
+        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c_in, branch, 1), nn.ReLU(inplace=True))
+        self.project = pointwise_conv(branch * (2 + len(dilations)), c_out)
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        """B x c_in x H x W -> B x c_out x H x W."""
+        pooled = self.pooled(x_BCHW).expand(-1, -1, *x_BCHW.shape[2:])
+        maps = [self.point(x_BCHW), *(branch(x_BCHW) for branch in self.dilated), pooled]
+        out: Tensor = self.project(torch.cat(maps, dim=1))
+        return out
 
 
 def fold_batch_norms(network: nn.Module) -> None:
@@ -76,86 +100,3 @@ def fold_batch_norms(network: nn.Module) -> None:
         for index, (layer, norm) in enumerate(pairwise(list(part))):
             if isinstance(layer, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 part[index], part[index + 1] = fuse_conv_bn_eval(layer, norm), nn.Identity()
-
-
-# From features at stride 16 to one logit at stride 2, with skips from the encoder.
-#
-# The plan of DeepLabV3+ (Chen et al., ECCV 2018, section 3.2) with steps more: skips at strides 8 and 4, and at stride
-# 2 a narrow branch that corrects the up-sampled logit. Contours lie there: at stride 4 of a 256 x 448 frame a cell is
-# eight pixels of a 480p frame, as wide as an arm.
-#
-# Shape legend: B batch, C channels, H height, W width.
-
-
-class SkipDecoder(nn.Module):
-    """Two separable convolutions at each of the strides 16, 8 and 4, one at stride 2.
-
-    Args:
-        c_in: Channels at stride 16.
-        skip_channels: Channels of the encoder at strides 8, 4 and 2.
-        widths: Channels of the decoder at strides 16, 8 and 4.
-        skips: Channels that the skips at strides 8 and 4 are projected to.
-        detail: Channels at stride 2; few, for there are many positions.
-    """
-
-    def __init__(
-        self,
-        c_in: int,
-        *,
-        skip_channels: tuple[int, int, int],
-        widths: tuple[int, int, int],
-        skips: tuple[int, int],
-        detail: int,
-    ) -> None:
-        super().__init__()
-        c_s8, c_s4, c_s2 = skip_channels
-        self.s16 = nn.Sequential(separable_conv(c_in, widths[0]), separable_conv(widths[0], widths[0]))
-        self.skip8 = pointwise_conv(c_s8, skips[0])
-        self.s8 = nn.Sequential(separable_conv(widths[0] + skips[0], widths[1]), separable_conv(widths[1], widths[1]))
-        self.skip4 = pointwise_conv(c_s4, skips[1])
-        self.s4 = nn.Sequential(separable_conv(widths[1] + skips[1], widths[2]), separable_conv(widths[2], widths[2]))
-        self.logit = nn.Conv2d(widths[2], 1, 1)
-        self.narrow = pointwise_conv(widths[2], detail)
-        self.s2 = separable_conv(detail + c_s2, detail)
-        self.correction = nn.Conv2d(detail, 1, 1)
-        # A training begins with the interpolated logit.
-        nn.init.zeros_(self.correction.weight)
-        nn.init.zeros_(self.correction.bias)  # type: ignore[arg-type]
-
-    def forward(self, x_BCHW: Tensor, s8_BCHW: Tensor, s4_BCHW: Tensor, s2_BCHW: Tensor) -> Tensor:
-        """Returns B x 1 x H/2 x W/2 logits."""
-        x = self.s16(x_BCHW)
-        skip8 = self.skip8(s8_BCHW)
-        x = self.s8(torch.cat([upsample_to(x, skip8.shape[2:]), skip8], dim=1))
-        skip4 = self.skip4(s4_BCHW)
-        x = self.s4(torch.cat([upsample_to(x, skip4.shape[2:]), skip4], dim=1))
-        fine = s2_BCHW.shape[2:]
-        detail = self.s2(torch.cat([upsample_to(self.narrow(x), fine), s2_BCHW], dim=1))
-        logit: Tensor = upsample_to(self.logit(x), fine) + self.correction(detail)
-        return logit
-
-
-# What a network wants done to a picture before it sees it, as a value.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preprocessing:
-    """From RGB in [0, 1] to a network's input: reorder the channels, scale, subtract the mean.
-
-    Attributes:
-        size: (height, width) that frames are resized to.
-        order: Of the channels.
-        scale: What a value of 1 becomes.
-        mean: Of each channel in ``order``, after scaling.
-    """
-
-    size: tuple[int, int]
-    order: Literal["rgb", "bgr"]
-    scale: float
-    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-    def apply(self, image_BCHW: Tensor) -> Tensor:
-        """B x 3 x H x W float RGB in [0, 1] -> the same shape, as the network takes it; sizes are left alone."""
-        ordered = image_BCHW.flip(1) if self.order == "bgr" else image_BCHW
-        mean = ordered.new_tensor(self.mean)[:, None, None]
-        return ordered * self.scale - mean

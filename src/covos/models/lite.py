@@ -21,17 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from covos.models.coattention import CoAttention, Fusion, Memory
-from covos.models.cosnet.network import SeparableASPP
 from covos.models.efficientnet_lite import EfficientNetLite
-from covos.models.layers import SkipDecoder, pointwise_conv, upsample_to
-
-# The motion branch: what moves by itself joins what is seen.
-#
-# Motion is an optional input: it enters the encoder's features at strides 4, 8 and 16 as a residual, and a frame whose
-# motion is not known adds nothing. So one network serves videos and single pictures (compare MATNet, Zhou et al., AAAI
-# 2020, whose second stream is a whole network).
-#
-# Shape legend: B batch, C channels, H height, W width.
+from covos.models.layers import SeparableASPP, conv, pointwise_conv, separable_conv, upsample_to
 
 MOTION_CHANNELS = 4
 """Motion along x and y, its length, how strong it is in the frame at all."""
@@ -40,7 +31,7 @@ MOTION_STRIDE = 4
 
 
 class MotionPyramid(NamedTuple):
-    """What is to be added to the encoder's features, named by their stride."""
+    """Residuals to be added to the encoder's features, named by their stride."""
 
     s4: Tensor
     s8: Tensor
@@ -48,18 +39,22 @@ class MotionPyramid(NamedTuple):
 
 
 class MotionBranch(nn.Module):
-    """A small convolutional pyramid over the motion.
+    """Turns what moves into residuals of what is seen, by a small convolutional pyramid.
+
+    Motion is an optional input: it enters the encoder's features at strides 4, 8 and 16, and a frame whose motion is
+    not known adds nothing. So one network serves videos and single pictures (compare MATNet, Zhou et al., AAAI 2020,
+    whose second stream is a whole network).
 
     Args:
-        channels: Of the encoder at strides 4, 8 and 16.
-        widths: Of the branch at these strides.
+        channels: Channels of the encoder at strides 4, 8 and 16.
+        widths: Channels of the branch at these strides.
     """
 
     def __init__(self, channels: tuple[int, int, int], *, widths: tuple[int, int, int]) -> None:
         super().__init__()
-        self.s4 = nn.Sequential(_conv(MOTION_CHANNELS, widths[0], stride=1), _conv(widths[0], widths[0], stride=1))
-        self.s8 = nn.Sequential(_conv(widths[0], widths[1], stride=2), _conv(widths[1], widths[1], stride=1))
-        self.s16 = nn.Sequential(_conv(widths[1], widths[2], stride=2), _conv(widths[2], widths[2], stride=1))
+        self.s4 = nn.Sequential(conv(MOTION_CHANNELS, widths[0]), conv(widths[0], widths[0]))
+        self.s8 = nn.Sequential(conv(widths[0], widths[1], stride=2), conv(widths[1], widths[1]))
+        self.s16 = nn.Sequential(conv(widths[1], widths[2], stride=2), conv(widths[2], widths[2]))
         self.join = nn.ModuleList(nn.Conv2d(width, c, 1, bias=False) for width, c in zip(widths, channels, strict=True))
         for join in self.join:
             # A training starts from what the network makes of pictures alone.
@@ -76,12 +71,56 @@ class MotionBranch(nn.Module):
         return MotionPyramid(*(torch.where(known, x, torch.zeros((), dtype=x.dtype, device=x.device)) for x in joined))
 
 
-def _conv(c_in: int, c_out: int, *, stride: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1, bias=False),
-        nn.BatchNorm2d(c_out),
-        nn.ReLU(inplace=True),
-    )
+class SkipDecoder(nn.Module):
+    """Decodes features at stride 16 to one logit at stride 2, with skips from the encoder.
+
+    The plan of DeepLabV3+ (Chen et al., ECCV 2018, section 3.2) with steps more: two separable convolutions at each of
+    the strides 16, 8 and 4, and at stride 2 a narrow branch that corrects the up-sampled logit. Contours lie there: at
+    stride 4 of a 256 x 448 frame a cell is eight pixels of a 480p frame, as wide as an arm.
+
+    Args:
+        c_in: Channels at stride 16.
+        skip_channels: Channels of the encoder at strides 8, 4 and 2.
+        widths: Channels of the decoder at strides 16, 8 and 4.
+        skips: Channels that the skips at strides 8 and 4 are projected to.
+        detail: Channels at stride 2; few, for there are many positions.
+    """
+
+    def __init__(
+        self,
+        c_in: int,
+        *,
+        skip_channels: tuple[int, int, int],
+        widths: tuple[int, int, int],
+        skips: tuple[int, int],
+        detail: int,
+    ) -> None:
+        super().__init__()
+        c_s8, c_s4, c_s2 = skip_channels
+        self.s16 = nn.Sequential(separable_conv(c_in, widths[0]), separable_conv(widths[0], widths[0]))
+        self.skip8 = pointwise_conv(c_s8, skips[0])
+        self.s8 = nn.Sequential(separable_conv(widths[0] + skips[0], widths[1]), separable_conv(widths[1], widths[1]))
+        self.skip4 = pointwise_conv(c_s4, skips[1])
+        self.s4 = nn.Sequential(separable_conv(widths[1] + skips[1], widths[2]), separable_conv(widths[2], widths[2]))
+        self.logit = nn.Conv2d(widths[2], 1, 1)
+        self.narrow = pointwise_conv(widths[2], detail)
+        self.s2 = separable_conv(detail + c_s2, detail)
+        self.correction = nn.Conv2d(detail, 1, 1)
+        # A training begins with the interpolated logit.
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)  # type: ignore[arg-type]
+
+    def forward(self, x_BCHW: Tensor, s8_BCHW: Tensor, s4_BCHW: Tensor, s2_BCHW: Tensor) -> Tensor:
+        """Return B x 1 x H/2 x W/2 logits."""
+        x = self.s16(x_BCHW)
+        skip8 = self.skip8(s8_BCHW)
+        x = self.s8(torch.cat([upsample_to(x, skip8.shape[2:]), skip8], dim=1))
+        skip4 = self.skip4(s4_BCHW)
+        x = self.s4(torch.cat([upsample_to(x, skip4.shape[2:]), skip4], dim=1))
+        fine = s2_BCHW.shape[2:]
+        detail = self.s2(torch.cat([upsample_to(self.narrow(x), fine), s2_BCHW], dim=1))
+        logit: Tensor = upsample_to(self.logit(x), fine) + self.correction(detail)
+        return logit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +157,7 @@ class DecodedSubject(NamedTuple):
     logit_B1HW: Tensor
     """At stride 2."""
     extra_BEHW: Tensor
-    """What was read, at stride 16, from the extra channels given to `CovosLite.memorise`."""
+    """Readout, at stride 16, of the extra channels given to `CovosLite.memorise`."""
 
 
 class CovosLite(nn.Module):
@@ -177,7 +216,7 @@ class CovosLite(nn.Module):
         """Turn encoded references into a memory of M = H/16 * W/16 positions each.
 
         Args:
-            features: Of the references.
+            features: Features of the references.
             extra_BEHW: Channels at stride 16 to carry along; `DecodedSubject.extra_BEHW` holds the readout of them.
         """
         carried = torch.sigmoid(features.still_B1HW.float())
@@ -198,8 +237,8 @@ class CovosLite(nn.Module):
         """Segment encoded queries by references.
 
         Args:
-            features: Of B queries.
-            memories: Of at least one reference, of batch size 1 each.
+            features: Features of B queries.
+            memories: Memories of at least one reference, of batch size 1 each.
             fusion: ``"group"``.
 
         Returns:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
-from covos.models.checkpoints import Card, read_card, sha256_of
+from covos.models.checkpoints import Card, load_weights, read_card, sha256_of, stored_shapes
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from covos.models.cosnet.network import Cosnet
     from covos.models.follow import CovosFollow
     from covos.models.lite import CovosLite
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "covos-lite"
 DEFAULT_FOLLOWER = "covos-follow"
 DEFAULT_PROMPTER = "covos-prompt"
+
+NetworkT = TypeVar("NetworkT", bound="nn.Module")
 
 ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow", "prompt")
 """Networks that a weights file can be for."""
@@ -29,9 +33,9 @@ class ModelEntry:
     """A model of the registry.
 
     Attributes:
-        name: As users call it.
-        path: Of its weights.
-        card: Where the weights come from and what they are worth.
+        name: Name that users call it by.
+        path: Path of its weights.
+        card: Card of the weights.
     """
 
     name: str
@@ -44,7 +48,7 @@ def _embedded_folder() -> Path:
 
 
 def list_models() -> tuple[ModelEntry, ...]:
-    """The models whose weights are part of the package, by name."""
+    """List the models whose weights are part of the package, by name."""
     entries = []
     for path in sorted(_embedded_folder().glob("*.safetensors")):
         card = read_card(path)
@@ -115,9 +119,7 @@ def verify(entry: ModelEntry) -> None:
 
 
 def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
-    """The network of a model with its weights, in evaluation mode, on the CPU."""
-    from covos.models.checkpoints import load_weights
-
+    """Build the network of a model with its weights, in evaluation mode, on the CPU."""
     verify(entry)
     network = _new_network(entry)
     load_weights(entry.path, network)
@@ -156,40 +158,41 @@ def find_prompter(name_or_file: str | Path = DEFAULT_PROMPTER, *, encoder: Model
 
 
 def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
-    """The network that follows objects with its weights, in evaluation mode, on the CPU.
+    """Build the network that follows objects with its weights, in evaluation mode, on the CPU.
 
     Args:
-        entry: Of a covos-follow.
+        entry: A covos-follow.
         encoder: The covos-lite whose features it will be given.
 
     Raises:
         UsageError: It is another kind of network.
         CheckpointError: It was trained on the features of another encoder.
     """
-    from covos.models.checkpoints import load_weights
     from covos.models.follow import CovosFollow
 
     _check_pair(entry, "follow", encoder=encoder)
-    verify(entry)
-    network = CovosFollow()
-    load_weights(entry.path, network)
-    return network.eval()
+    return _filled(CovosFollow(), entry)
 
 
 def build_prompter(entry: ModelEntry, *, encoder: ModelEntry) -> CovosPrompt:
-    """The network that understands clicks with its weights, in evaluation mode, on the CPU; see `build_follower`."""
-    from covos.models.checkpoints import load_weights
+    """Build the network that understands clicks with its weights, in evaluation mode, on the CPU.
+
+    See `build_follower`.
+    """
     from covos.models.prompt import CovosPrompt
 
     _check_pair(entry, "prompt", encoder=encoder)
+    return _filled(CovosPrompt(), entry)
+
+
+def _filled(network: NetworkT, entry: ModelEntry) -> NetworkT:
     verify(entry)
-    network = CovosPrompt()
     load_weights(entry.path, network)
     return network.eval()
 
 
-_DOES = {"follow": "follow objects", "prompt": "understand clicks"}
-"""What the networks do that work on another's features, by architecture."""
+_ABILITY = {"follow": "follow objects", "prompt": "understand clicks"}
+"""Abilities of the networks that work on another's features, by architecture."""
 
 
 def _find_companion(name_or_file: str | Path, architecture: str, *, encoder: ModelEntry) -> ModelEntry:
@@ -208,7 +211,7 @@ def _find_companion(name_or_file: str | Path, architecture: str, *, encoder: Mod
 def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) -> None:
     if entry.card.architecture != architecture:
         raise UsageError(
-            f"{entry.name} cannot {_DOES[architecture]}",
+            f"{entry.name} cannot {_ABILITY[architecture]}",
             why=f"it is a network of the kind {entry.card.architecture}",
             fix=f"name a covos-{architecture}: the package's, or one that `covos train {architecture}` made",
         )
@@ -226,23 +229,17 @@ def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) ->
 
 
 def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
-    if entry.card.architecture == "follow":
+    if entry.card.architecture in _ABILITY:
+        does = "follows objects that it is shown" if entry.card.architecture == "follow" else "turns clicks into masks"
         raise UsageError(
             f"{entry.name} finds nothing by itself",
-            why="it follows objects that it is shown, on the features of a covos-lite",
-            fix="name a covos-lite or a cosnet as the model",
-        )
-    if entry.card.architecture == "prompt":
-        raise UsageError(
-            f"{entry.name} finds nothing by itself",
-            why="it turns clicks into masks, on the features of a covos-lite",
+            why=f"it {does}, on the features of a covos-lite",
             fix="name a covos-lite or a cosnet as the model",
         )
     if entry.card.architecture == "lite":
         from covos.models.lite import CovosLite
 
         return CovosLite()
-    from covos.models.checkpoints import stored_shapes
     from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
 
     # Variants of one network differ in their heads only, and the file shows which it holds.

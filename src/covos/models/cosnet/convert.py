@@ -1,6 +1,11 @@
 """Turn a published COSNet checkpoint into a safetensors file with a card.
 
-The numbers are kept as they are, in float32: the converted network gives what the original gave.
+The numbers are kept as they are, in float32: the converted network gives what the original gave. Three layouts of
+published checkpoints are known:
+
+- ``cosnet``: the paper's release. ``encoder.*``, ``linear_e``, ``gate``, and a head of three parts for each branch.
+- ``split``: the same network in parts, ``encoder.*``, ``co_att.*`` and ``seg.*``, with two generations of names.
+- ``deeplab``: the DeepLabV3 that both are started from: the encoder alone, with or without the prefix ``encoder.``.
 """
 
 from __future__ import annotations
@@ -18,14 +23,6 @@ from covos._version import __version__
 from covos.core.errors import CheckpointError, UsageError
 from covos.models.checkpoints import Card, card_path, read_tensors, save_weights, sha256_of
 from covos.models.cosnet.network import COSNETS, Cosnet, CosnetConfig
-
-# The names that published COSNet checkpoints give their tensors, and ours for the same tensors.
-#
-# Three layouts are known:
-#
-# - ``cosnet``: the paper's release. ``encoder.*``, ``linear_e``, ``gate``, and a head of three parts for each branch.
-# - ``split``: the same network in parts, ``encoder.*``, ``co_att.*`` and ``seg.*``, with two generations of names.
-# - ``deeplab``: the DeepLabV3 that both are started from: the encoder alone, with or without the prefix ``encoder.``.
 
 Layout = Literal["cosnet", "split", "deeplab"]
 
@@ -59,7 +56,7 @@ _PREFIXES: dict[Layout, dict[str, str]] = {
 
 
 def recognise(names: Iterable[str]) -> Layout | None:
-    """The layout of a checkpoint, by its names without ``module.``; None if it is none of them."""
+    """Return the layout of a checkpoint, by its names without ``module.``; None if it is none of them."""
     known = set(names)
     if any(name.startswith(("co_att.", "seg.")) for name in known):
         return "split"
@@ -70,7 +67,7 @@ def recognise(names: Iterable[str]) -> Layout | None:
 
 
 def our_name(name: str, *, layout: Layout) -> str | None:
-    """Our name of a published tensor; None if our networks have nothing like it."""
+    """Return our name of a published tensor; None if our networks have nothing like it."""
     if layout == "deeplab" and not name.startswith("encoder."):
         name = f"encoder.{name}"
     # The order of the table matters: `encoder.layer5.` stands before `encoder.`.
@@ -81,25 +78,25 @@ def our_name(name: str, *, layout: Layout) -> str | None:
 
 
 def layer3_blocks(names: Iterable[str]) -> int:
-    """How many blocks the encoder's third layer has: 23 in a ResNet-101, 6 in a ResNet-50."""
+    """Count the blocks of the encoder's third layer: 23 in a ResNet-101, 6 in a ResNet-50."""
     found = (re.fullmatch(r"(?:encoder\.)?layer3\.(\d+)\.conv1\.weight", name) for name in names)
     return max((int(match[1]) + 1 for match in found if match), default=0)
 
 
 HEADS = ("still.", "coattention.", "head_a.", "head_b.")
-"""What a DeepLabV3 file lacks, and training begins at random."""
+"""Parts that a DeepLabV3 file lacks, and training begins at random."""
 SEED = 0
-"""Of what a checkpoint lacks."""
+"""Seed of the parts that a checkpoint lacks."""
 COUNTER = "num_batches_tracked"
 """Batch norm's counter of training steps, which no computation uses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mapping:
-    """What became of each tensor of a checkpoint.
+class ConversionReport:
+    """Account of each tensor of a checkpoint.
 
     Attributes:
-        layout: Of the checkpoint, see `covos.models.cosnet.convert`.
+        layout: Layout of the checkpoint, see `covos.models.cosnet.convert`.
         architecture: Name of the network in the registry.
         mapped: (their name, our name) of each tensor that was taken.
         missing: Our names of tensors that the checkpoint lacks; they are random, from a fixed seed.
@@ -115,13 +112,15 @@ class Mapping:
     counters: tuple[str, ...]
 
 
-def map_tensors(tensors: dict[str, Tensor], *, path: Path, architecture: str | None = None) -> tuple[Cosnet, Mapping]:
+def map_tensors(
+    tensors: dict[str, Tensor], *, path: Path, architecture: str | None = None
+) -> tuple[Cosnet, ConversionReport]:
     """Fill a network with the tensors of a published checkpoint.
 
     Args:
         tensors: By published name, from `read_tensors`.
-        path: Of the checkpoint, for errors.
-        architecture: Of the network; None takes the one with as many blocks as the checkpoint. A DeepLabV3 of more
+        path: Path of the checkpoint, for errors.
+        architecture: Name of the network; None takes the one with as many blocks as the checkpoint. A DeepLabV3 of more
             blocks may start a smaller network: what is too much is reported as unexpected.
 
     Raises:
@@ -167,7 +166,7 @@ def map_tensors(tensors: dict[str, Tensor], *, path: Path, architecture: str | N
             fix="use a complete checkpoint of this network",
         )
     network.load_state_dict(ours, strict=False)
-    report = Mapping(
+    report = ConversionReport(
         layout=layout,
         architecture=chosen,
         mapped=tuple(mapped),
@@ -178,14 +177,16 @@ def map_tensors(tensors: dict[str, Tensor], *, path: Path, architecture: str | N
     return network.eval(), report
 
 
-def convert(source: Path, *, output: Path, architecture: str | None = None, overwrite: bool = False) -> Mapping:
+def convert(
+    source: Path, *, output: Path, architecture: str | None = None, overwrite: bool = False
+) -> ConversionReport:
     """Convert a checkpoint file.
 
     Args:
         source: A ``.pth`` file in one of the layouts of `covos.models.cosnet.convert`.
         output: The ``.safetensors`` file; its card is written beside it.
         architecture: See `map_tensors`.
-        overwrite: Whether an existing ``output`` may be replaced.
+        overwrite: If true, an existing ``output`` may be replaced.
 
     Raises:
         UsageError: ``output`` exists, or has another suffix; an unknown ``architecture``.
@@ -255,7 +256,7 @@ def _choose(tensors: dict[str, Tensor], *, layout: Layout, architecture: str | N
 
 
 def _config(tensors: dict[str, Tensor], *, layout: Layout, base: CosnetConfig, path: Path) -> CosnetConfig:
-    """The variant that a checkpoint holds: with or without a still-image head, of one output or three."""
+    """Return the variant that a checkpoint holds: with or without a still-image head, of one output or three."""
     if layout == "deeplab":
         return base
     shapes = {our_name(name, layout=layout): tuple(tensor.shape) for name, tensor in tensors.items()}

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 Refinement = Literal["none", "crf"]
-"""How a probability is fitted to its picture: not at all, or by the dense CRF with published parameters of COSNet."""
+"""Refinement of a probability by its picture: not at all, or by the dense CRF with published parameters of COSNet."""
 
 
 def check_refinement(name: str) -> Refinement:
@@ -119,7 +119,7 @@ def crf_filter(
         image: H x W x 3 uint8 RGB. Above `MAX_PIXELS`, the CRF sees a reduced picture, and what it changes in the
             log-odds is up-sampled.
         probability: H x W float32 in [0, 1].
-        device: Where to compute: the CPU, or a CUDA device. Others lack an operation; the CPU stands in for them.
+        device: Device of the computation: the CPU, or a CUDA device. Others lack an operation; the CPU stands in.
 
     Returns:
         H x W float32 in [0, 1], a new array.
@@ -158,9 +158,9 @@ def dense_crf(
 
     Args:
         image_HWC: H x W x 3 uint8.
-        probability_HW: H x W float32 in [0, 1], of label 1; on the same device.
+        probability_HW: H x W float32 in [0, 1], for label 1; on the same device.
         kernels: See `PairwiseKernel`.
-        steps: Of mean-field inference.
+        steps: Number of steps of mean-field inference.
 
     Returns:
         H x W float32 in [0, 1].
@@ -269,7 +269,7 @@ class _Simplices:
     Attributes:
         codes_NV: N x (d + 1) int64, a number for each of its corners.
         weights_NV: N x (d + 1) float32, the point's barycentric coordinates: its corners' weights, which sum to 1.
-        neighbour_steps: What separates the codes of two corners that are neighbours, for each of d + 1 directions.
+        neighbour_steps: Difference between the codes of two corners that are neighbours, for each of d + 1 directions.
     """
 
     def __init__(self, features_ND: Tensor) -> None:
@@ -302,7 +302,7 @@ class _Simplices:
 
     @staticmethod
     def _strides(cells: Tensor) -> Tensor:
-        """How much a step along each axis adds to a code; 0 for the last, which follows from the others."""
+        """Return what a step along each axis adds to a code; 0 for the last, which follows from the others."""
         d = cells.shape[1] - 1
         # A corner is up to d away from the origin of its cell, either way, and a neighbour d more.
         spans = ((cells.amax(0) - cells.amin(0)) * (d + 1) + 4 * d + 1).tolist()[:d]

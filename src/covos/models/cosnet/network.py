@@ -13,50 +13,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.models.coattention import CoAttention, Fusion, Memory, flatten_positions
-from covos.models.layers import Preprocessing, pointwise_conv, separable_conv
-
-# Atrous spatial pyramid pooling: context at several scales at one resolution.
-#
-# Chen et al., *Rethinking Atrous Convolution for Semantic Image Segmentation* (DeepLabV3), 2017, section 3.3.
-#
-# Shape legend: B batch, C channels, H height, W width.
-
-
-class SeparableASPP(nn.Module):
-    """ASPP of separable branches: 1x1, one 3x3 for each dilation, and the global mean.
-
-    Args:
-        c_in: Channels in.
-        c_out: Channels out.
-        branch: Channels of each branch.
-        dilations: One separable branch each, in cells of the input map.
-    """
-
-    def __init__(self, c_in: int, c_out: int, *, branch: int, dilations: Sequence[int]) -> None:
-        super().__init__()
-        self.point = pointwise_conv(c_in, branch)
-        self.dilated = nn.ModuleList(separable_conv(c_in, branch, dilation=d) for d in dilations)
-        # No batch norm here: its statistics over 1x1 maps of a small batch are noise.
-        self.pooled = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(c_in, branch, 1), nn.ReLU(inplace=True))
-        self.project = pointwise_conv(branch * (2 + len(dilations)), c_out)
-
-    def forward(self, x_BCHW: Tensor) -> Tensor:
-        """B x c_in x H x W -> B x c_out x H x W."""
-        pooled = self.pooled(x_BCHW).expand(-1, -1, *x_BCHW.shape[2:])
-        maps = [self.point(x_BCHW), *(branch(x_BCHW) for branch in self.dilated), pooled]
-        out: Tensor = self.project(torch.cat(maps, dim=1))
-        return out
 
 
 class DenseASPP(nn.Module):
-    """ASPP of full convolutions, as in COSNet: the global mean, 1x1, one 3x3 for each of three dilations.
+    """Atrous spatial pyramid pooling (ASPP) of full convolutions, as in COSNet.
+
+    The branches are the global mean, 1x1, and one 3x3 for each of three dilations (DeepLabV3, Chen et al., 2017,
+    section 3.3).
 
     Its convolutions have biases before their batch norms, and its output a PReLU with one slope for all channels:
     needless, but part of the published weights, whose names these are.
@@ -65,7 +35,7 @@ class DenseASPP(nn.Module):
         c_in: Channels in.
         c_out: Channels out.
         branch: Channels of each branch.
-        dilations: Of the 3x3 convolutions, in cells of the input map.
+        dilations: Dilations of the 3x3 convolutions, in cells of the input map.
     """
 
     def __init__(self, c_in: int, c_out: int, *, branch: int, dilations: tuple[int, int, int] = (6, 12, 18)) -> None:
@@ -98,6 +68,29 @@ class DenseASPP(nn.Module):
         return out
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preprocessing:
+    """Turns RGB in [0, 1] into a network's input: reorder the channels, scale, subtract the mean.
+
+    Attributes:
+        size: (height, width) that frames are resized to.
+        order: Order of the channels.
+        scale: Value that 1 becomes.
+        mean: Mean of each channel in ``order``, after scaling.
+    """
+
+    size: tuple[int, int]
+    order: Literal["rgb", "bgr"]
+    scale: float
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def apply(self, image_BCHW: Tensor) -> Tensor:
+        """B x 3 x H x W float RGB in [0, 1] -> the same shape, as the network takes it; sizes are left alone."""
+        ordered = image_BCHW.flip(1) if self.order == "bgr" else image_BCHW
+        mean = ordered.new_tensor(self.mean)[:, None, None]
+        return ordered * self.scale - mean
+
+
 PALETTE_LEVEL = 128 / 255
 """The brightest channel of the first seven colours of the DAVIS palette, which the colour networks regress."""
 LOGIT_EPS = 1e-6
@@ -105,17 +98,17 @@ LOGIT_EPS = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CosnetConfig:
-    """What tells the published variants apart.
+    """Configuration of a COSNet: the differences between the published variants.
 
     Attributes:
-        blocks: Of the ResNet, see `DilatedResNet`.
+        blocks: Blocks of the ResNet's layers, see `DilatedResNet`.
         outputs: 1 for the probability of the subject; 3 for the colours of a palette annotation, in [0, 1].
-        align_corners: How logits are up-sampled.
-        still: Whether there is a head for single images, which the paper's training on saliency data uses.
-        level: What an output of three is where a channel of the annotation's colour is set: `PALETTE_LEVEL` if the
+        align_corners: See `torch.nn.functional.interpolate`, which up-samples the logits.
+        still: True if there is a head for single images, which the paper's training on saliency data uses.
+        level: Value of an output of three where a channel of the annotation's colour is set: `PALETTE_LEVEL` if the
             network regresses colours, 1 if each channel is a class of its own.
-        preprocessing: Of the frames.
-        width: Of the ResNet's first layer, from which all others follow; the published networks have 64.
+        preprocessing: Preprocessing of the frames.
+        width: Width of the ResNet's first layer, from which all others follow; the published networks have 64.
     """
 
     blocks: tuple[int, int, int, int]
@@ -128,7 +121,7 @@ class CosnetConfig:
 
     @property
     def channels(self) -> int:
-        """Of the features V: 256 in the published networks."""
+        """Channels of the features V: 256 in the published networks."""
         return 4 * self.width
 
 
@@ -157,12 +150,12 @@ COSNETS = {"cosnet_resnet101": COSNET_RESNET101, "cosnet_resnet50": COSNET_RESNE
 
 
 def as_trained(config: CosnetConfig, *, size: tuple[int, int], classes: bool) -> CosnetConfig:
-    """The configuration of a network that was trained here.
+    """Return the configuration of a network that was trained here.
 
     Args:
-        config: Of the published one.
+        config: Configuration of the published one.
         size: (height, width) of the training frames, to which all frames are then resized.
-        classes: Whether each output is a class; else three outputs are a colour.
+        classes: True if each output is a class; else three outputs are a colour.
     """
     return replace(
         config,
@@ -179,7 +172,7 @@ class CosnetFeatures(NamedTuple):
 
 
 class Head(nn.Module):
-    """From a summary beside the features to logits, at stride 8."""
+    """Decodes a summary, stacked on the features, to logits at stride 8."""
 
     def __init__(self, channels: int, *, outputs: int) -> None:
         super().__init__()
@@ -189,7 +182,7 @@ class Head(nn.Module):
         self.classifier = nn.Conv2d(channels, outputs, 1)
 
     def forward(self, z_BCHW: Tensor, v_BCHW: Tensor) -> Tensor:
-        """The gated summary Z and the features V, B x C x H x W each -> B x outputs x H x W."""
+        """Decode the gated summary Z and the features V, B x C x H x W each -> B x outputs x H x W."""
         x = torch.cat([z_BCHW, v_BCHW], dim=1)
         logit: Tensor = self.classifier(self.relu(self.bn(self.conv(x))))
         return logit
@@ -199,7 +192,7 @@ class Cosnet(nn.Module):
     """The network of `cosnet_resnet101` and `cosnet_resnet50`.
 
     Args:
-        config: Which of them.
+        config: Configuration of one of them.
     """
 
     stride = 8
@@ -223,14 +216,14 @@ class Cosnet(nn.Module):
         return self.config.preprocessing.size
 
     def forward(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """The published network: segment a pair of frames of one video.
+        """Run the published network: segment a pair of frames of one video.
 
         Args:
             a_BCHW: B x 3 x H x W float, preprocessed (see `Preprocessing.apply`), of any size.
             b_BCHW: Its partners, of the same shape.
 
         Returns:
-            What the two branches say of a and of b: B x outputs x H x W in [0, 1] each.
+            The answers of the two branches, for a and for b: B x outputs x H x W in [0, 1] each.
         """
         logit_a, logit_b = self.pair_logits(a_BCHW, b_BCHW)
         return torch.sigmoid(logit_a), torch.sigmoid(logit_b)
@@ -244,7 +237,7 @@ class Cosnet(nn.Module):
         return self._full(self.head_a(z_a, a), size), self._full(self.head_b(z_b, b), size)
 
     def still_logits(self, image_BCHW: Tensor) -> Tensor:
-        """What the still-image head says of single frames, which the paper's training on saliency data asks for.
+        """Return the logits of the still-image head, for the paper's training on saliency data.
 
         Args:
             image_BCHW: B x 3 x H x W float, preprocessed.
@@ -275,8 +268,8 @@ class Cosnet(nn.Module):
         """Segment encoded queries by what they have in common with references.
 
         Args:
-            features: Of B queries.
-            memories: Of at least one reference, of batch size 1 each.
+            features: Features of B queries.
+            memories: Memories of at least one reference, of batch size 1 each.
             fusion: See `Fusion`.
 
         Returns:
@@ -321,15 +314,6 @@ def _mean(parts: Iterable[Tensor]) -> Tensor:
     return total / count
 
 
-# The dilated ResNet of COSNet: features at stride 8 from a network that would end at stride 32.
-#
-# He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, as DeepLabV3 dilates it (Chen et al., 2017,
-# section 3.2). Two details differ from the ResNets of today's libraries, and weights trained with one do not work with
-# the other: the stride lies on a block's first 1x1 convolution (as in Caffe's ResNet), and the max-pooling rounds sizes
-# up. So 473 x 473 pixels give 60 x 60 positions.
-#
-# Shape legend: B batch, C channels, H height, W width.
-
 EXPANSION = 4
 """Channels out of a block, in multiples of its width."""
 
@@ -340,9 +324,9 @@ class Bottleneck(nn.Module):
     Args:
         c_in: Channels in.
         width: Channels of the 3x3 convolution; `EXPANSION` times as many come out.
-        stride: Of the first 1x1 convolution.
-        dilation: Of the 3x3 convolution.
-        projected: Whether the shortcut is a 1x1 convolution, as it must be where shapes change.
+        stride: Stride of the first 1x1 convolution.
+        dilation: Dilation of the 3x3 convolution.
+        projected: If true, the shortcut is a 1x1 convolution, as it must be where shapes change.
     """
 
     def __init__(self, c_in: int, width: int, *, stride: int, dilation: int, projected: bool) -> None:
@@ -372,11 +356,16 @@ class Bottleneck(nn.Module):
 
 
 class DilatedResNet(nn.Module):
-    """ResNet without its classifier, at output stride 8.
+    """ResNet without its classifier, at output stride 8: features at stride 8 from a network that would end at 32.
+
+    He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, as DeepLabV3 dilates it (Chen et al., 2017,
+    section 3.2). Two details differ from the ResNets of today's libraries, and weights trained with one do not work
+    with the other: the stride lies on a block's first 1x1 convolution (as in Caffe's ResNet), and the max-pooling
+    rounds sizes up. So 473 x 473 pixels give 60 x 60 positions.
 
     Args:
         blocks: Number of blocks in each of the four layers: (3, 4, 23, 3) is ResNet-101, (3, 4, 6, 3) ResNet-50.
-        width: Of the first layer's blocks; each further layer doubles it, so 32 times as many channels come out.
+        width: Width of the first layer's blocks; each further layer doubles it, so 32 times as many channels come out.
     """
 
     def __init__(self, blocks: tuple[int, int, int, int], *, width: int = 64) -> None:
