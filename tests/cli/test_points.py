@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covos import api
 from covos.cli import main
 from covos.cli.prompting import box, point
 from covos.core.errors import UsageError
@@ -112,7 +111,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
     def unloaded(*_: object, **__: object) -> None:
         raise AssertionError("the model was loaded")
 
-    monkeypatch.setattr(api, "load_model", unloaded)
+    monkeypatch.setattr("covos.job.load_model", unloaded)
     out = tmp_path / "out"
     both = np.zeros(SIZE, np.uint8)
     both[:10], both[30:] = 1, 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from covos.api import segment, stream
 from covos.cli import main
 from covos.core.errors import UsageError
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST, DiscoveredObject, DiscoveryPass
+from covos.engines.motion import Observed
 from covos.model import Model, load_model
 from covos.plan import Discover, check_objects
 
@@ -35,8 +36,10 @@ def two_things(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         values[top : top + 8, left : left + 8] = 9.0
         return values
 
-    def run(self: DiscoveryPass, frames: object) -> tuple[DiscoveredObject, ...]:
-        looks.extend(each.frame.index for each in frames)  # type: ignore[attr-defined]
+    def run(self: DiscoveryPass, frames: Iterable[Observed]) -> Generator[int, None, tuple[DiscoveredObject, ...]]:
+        for each in frames:
+            looks.append(each.frame.index)
+            yield each.frame.index
         first = DiscoveredObject(masks={0: logit(2, 2), 5: logit(2, 6)}, first=0, size=0.1)
         return (first, DiscoveredObject(masks={5: logit(12, 20)}, first=2, size=0.1))
 
@@ -89,7 +92,12 @@ def test_segment_and_stream_give_every_object_its_id(
 def test_where_nothing_is_found_every_mask_is_empty(
     model: Model, random_follower: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(DiscoveryPass, "run", lambda self, frames: ())
+    def run(self: DiscoveryPass, frames: Iterable[Observed]) -> Generator[int, None, tuple[DiscoveredObject, ...]]:
+        for each in frames:
+            yield each.frame.index
+        return ()
+
+    monkeypatch.setattr(DiscoveryPass, "run", run)
     results = list(stream(clip, model=model, objects="auto", follower=random_follower))
     assert len(results) == 8
     assert not any(result.labels.any() for result in results)
@@ -109,7 +117,7 @@ def test_the_command_writes_ids_and_states_and_knows_when_it_is_done(
     assert two_things == [], "it is done: nothing is looked for again"
     assert "found" not in capsys.readouterr().err, "quiet"
     assert main(["segment", str(clip), "-o", str(out), *options, "--device", "cpu", "--precision", "fp32"]) == 0
-    assert f"note: {clip}: 2 objects found" in capsys.readouterr().err
+    assert f"note: {clip.name}: 2 objects found" in capsys.readouterr().err
     assert run(clip, out, "--objects", "3", *options[2:]) == 2
     assert "objects was 10, is 3" in capsys.readouterr().err
 

@@ -20,7 +20,7 @@ from covos.model import Model, load_model
 from covos.models import registry
 from covos.models.checkpoints import Card, save_weights
 from covos.models.follow import CovosFollow
-from covos.prompts.seeds import MAX_ID, Prompts
+from covos.prompts.seeds import MAX_ID, Seeds
 from covos.results.segmentation import Segmentation
 from covos.session import Session
 
@@ -67,8 +67,8 @@ def unloaded() -> Model:
 
 
 @pytest.fixture
-def prompts(clip: Path) -> Prompts:
-    return Prompts(open_source(clip).info)
+def prompts(clip: Path) -> Seeds:
+    return Seeds(open_source(clip).info)
 
 
 def test_a_session_follows_a_mask_and_keeps_it_as_it_is(model: Model, follower: Path, clip: Path) -> None:
@@ -189,7 +189,7 @@ def test_by_itself_it_goes_both_ways_where_that_is_of_use(clip: Path) -> None:
         assert session.direction("forward") == "forward"
 
 
-def test_files_of_every_kind(prompts: Prompts, tmp_path: Path) -> None:
+def test_files_of_every_kind(prompts: Seeds, tmp_path: Path) -> None:
     several = np.zeros(SIZE, np.uint8)
     several[:20, :20], several[30:, 30:], several[20:22] = 3, 9, 255
     write_label_map(tmp_path / "several.png", several)
@@ -206,7 +206,7 @@ def test_files_of_every_kind(prompts: Prompts, tmp_path: Path) -> None:
     np.testing.assert_array_equal(prompts.given()[1][9], several == 9)
 
 
-def test_the_same_id_twice(prompts: Prompts, tmp_path: Path) -> None:
+def test_the_same_id_twice(prompts: Seeds, tmp_path: Path) -> None:
     write_label_map(tmp_path / "a.png", box(0, 0).astype(np.uint8))
     write_label_map(tmp_path / "b.png", box(30, 30).astype(np.uint8))
     prompts.add_file(tmp_path / "a.png", frame=0)
@@ -216,7 +216,7 @@ def test_the_same_id_twice(prompts: Prompts, tmp_path: Path) -> None:
     assert prompts.objects == (1, 2)
 
 
-def test_bad_files(prompts: Prompts, tmp_path: Path) -> None:
+def test_bad_files(prompts: Seeds, tmp_path: Path) -> None:
     write_label_map(tmp_path / "small.png", np.ones((24, 32), np.uint8))
     with pytest.raises(AnnotationError, match="32x24, the frame 64x48"):
         prompts.add_file(tmp_path / "small.png", frame=0)
@@ -235,7 +235,7 @@ def test_bad_files(prompts: Prompts, tmp_path: Path) -> None:
     assert prompts.frames == (0,), "nothing that was refused is left"
 
 
-def test_bad_places_and_masks(prompts: Prompts) -> None:
+def test_bad_places_and_masks(prompts: Seeds) -> None:
     with pytest.raises(UsageError, match=r"frame 8 does not exist[\s\S]*8 frames"):
         prompts.add(8, {1: box(0, 0)}, given_as="mask")
     for identity in (0, MAX_ID + 1):
@@ -249,13 +249,13 @@ def test_bad_places_and_masks(prompts: Prompts) -> None:
     with pytest.raises(UsageError, match=f"object {MAX_ID + 1}"):
         prompts.check_place(0, None)
     with pytest.raises(UsageError, match="nothing to undo"):
-        Prompts(prompts.info).undo()
+        Seeds(prompts.info).undo()
     with pytest.raises(UsageError, match="no object 3"):
         prompts.remove(3)
 
 
 def test_more_frames_than_the_memory_holds(make_clip: Callable[..., Path]) -> None:
-    prompts = Prompts(open_source(make_clip(frames=MAX_GIVEN + 1)).info)
+    prompts = Seeds(open_source(make_clip(frames=MAX_GIVEN + 1)).info)
     for frame in range(MAX_GIVEN):
         prompts.add(frame, {1: box(0, 0)}, given_as="mask")
     with pytest.raises(UsageError, match=f"frame {MAX_GIVEN} would be the {MAX_GIVEN + 1}th"):
@@ -263,7 +263,7 @@ def test_more_frames_than_the_memory_holds(make_clip: Callable[..., Path]) -> No
     assert prompts.check_place(3, 2) == 2
 
 
-def test_where_masks_overlap_the_later_has_the_pixels(prompts: Prompts) -> None:
+def test_where_masks_overlap_the_later_has_the_pixels(prompts: Seeds) -> None:
     prompts.add(0, {1: box(0, 0, 20)}, given_as="mask")
     prompts.add(0, {2: box(10, 10, 20)}, given_as="mask")
     first = prompts.get(0, 1)
@@ -325,12 +325,12 @@ def test_one_call_with_masks(model: Model, follower: Path, clip: Path, tmp_path:
     [np.zeros((3, 3, 3), np.uint8), np.zeros(SIZE, np.float32), np.full(SIZE, 300), np.full(SIZE, -1)],
     ids=["three axes", "fractions", "above 255", "negative"],
 )
-def test_label_maps_that_are_none(prompts: Prompts, labels: np.ndarray) -> None:
+def test_label_maps_that_are_none(prompts: Seeds, labels: np.ndarray) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         prompts.add_labels(0, labels)
 
 
-def test_label_maps(prompts: Prompts) -> None:
+def test_label_maps(prompts: Seeds) -> None:
     assert prompts.add_labels(0, box(0, 0)) == (1,), "bool is one object"
     assert prompts.add_labels(0, box(30, 30).astype(np.uint8) * 255) == (2,)
     with pytest.raises(UsageError, match="shows no object"):
