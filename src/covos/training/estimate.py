@@ -18,7 +18,7 @@ from covos.training.lite.recipe import LiteRecipe
 from covos.training.loop import Objective, make_average, take_step
 from covos.training.registry import make_task
 from covos.training.run_folder import VALIDATION_STRIDE, State
-from covos.training.task import Recipe, Task
+from covos.training.task import Recipe, Task, to_device
 
 LEAST, MOST = 2, 10
 """Steps of each size that are timed."""
@@ -155,7 +155,7 @@ def _time_steps(task: Task, state: State, objective: Objective, *, device: torch
         began = time.perf_counter()
         batch = batches[number]
         loaded = time.perf_counter()
-        take_step(state, objective, batch.to(device), task, team=ALONE, stopping=lambda: False)
+        take_step(state, objective, to_device(batch, device), task, team=ALONE, stopping=lambda: False)
         if device.type != "cpu":
             torch.accelerator.synchronize()
         loading.append(loaded - began)

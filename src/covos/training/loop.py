@@ -20,7 +20,7 @@ from covos.models.checkpoints import Card, load_weights, read_card, sha256_of
 from covos.training.distributed import ALONE, Team, iterate_batches
 from covos.training.registry import make_task
 from covos.training.run_folder import LOG_EVERY, Keeper, State, make_card, restore_checkpoint
-from covos.training.task import Recipe, Task, split
+from covos.training.task import Recipe, Task, split, to_device
 from covos.training.validate import Validation
 
 # Learning rate over the steps.
@@ -180,7 +180,7 @@ def train(
         clock = time.perf_counter()
         for batch in iterate_batches(batches, start=state.step, stop=task.steps, workers=workers):
             losses, stop = take_step(
-                state, objective, batch.to(device), task, team=team, stopping=lambda: signals.number is not None
+                state, objective, to_device(batch, device), task, team=team, stopping=lambda: signals.number is not None
             )
             now = time.perf_counter()
             recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], now - clock)]

@@ -21,7 +21,7 @@ from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.models.checkpoints import Card, save_weights
 from covos.training.summary import History, write_summary
-from covos.training.task import Recipe, Task
+from covos.training.task import Recipe, Task, to_device
 from covos.training.validate import Validation
 
 # Checkpoints of a run: everything that the next step depends on, written whole or not at all.
@@ -263,7 +263,7 @@ class Keeper:
         return measured
 
     def _measure(self, state: State) -> Validation | None:
-        pictures = self.task.pictures(state.average, self.batches[state.step - 1].to(self.device))
+        pictures = self.task.pictures(state.average, to_device(self.batches[state.step - 1], self.device))
         self.board.add_image("train/predictions", pictures, state.step)
         measured = None
         if self.validation is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, NoReturn, Protocol, Self
+from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +14,6 @@ from covos.core.errors import UsageError
 from covos.data import Dataset
 from covos.training.distributed import ALONE, Team
 from covos.training.validate import Validation
-
-
-class TrainingBatch(Protocol):
-    """A named tuple whose tensors have what makes up the batch in their first dimension."""
-
-    def to(self, device: torch.device) -> Self:
-        """The batch on a device."""
 
 
 class Task(Protocol):
@@ -71,11 +64,16 @@ class Task(Protocol):
         """The number of the epoch that ends when so many steps are done; None if none does."""
 
 
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Move the tensors of a batch, which is a named tuple, to a device."""
+    return type(batch)(*(part.to(device, non_blocking=True) if isinstance(part, Tensor) else part for part in batch))
+
+
 def split(batch: Any, parts: int) -> Iterator[Any]:
     """Divide a batch into equal parts.
 
     Args:
-        batch: A named tuple, see `TrainingBatch`; what is no tensor is the same for all parts.
+        batch: A named tuple; what is no tensor is the same for all parts.
         parts: Of which the first dimension of each tensor is a multiple.
     """
     for index in range(parts):

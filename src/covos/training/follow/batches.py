@@ -30,10 +30,6 @@ class ClipBatch(NamedTuple):
     exists: Tensor
     """B x O bool: whether the clip has the object."""
 
-    def to(self, device: torch.device) -> ClipBatch:
-        """The batch on a device."""
-        return ClipBatch(*(part.to(device, non_blocking=True) for part in self))
-
 
 class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):
     """Item s is the batch of step s, see `DrawnBatches`; each process draws its own clips."""

@@ -49,7 +49,7 @@ OWN_AREA = (0.03, 0.35)
 EMPTY = 0.002
 """A ground of kind ``shared`` shows at most this share of its own subject."""
 LEAST_WIDTH = 140
-"""Of a ground, in its picture's pixels."""
+"""Least width of a ground, in its picture's pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -78,7 +78,7 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pools:
-    """What can be drawn: things to cut out, grounds without a subject, grounds that keep theirs."""
+    """Pictures to draw from: things to cut out, grounds without a subject, grounds that keep theirs."""
 
     things: list[_Picture]
     empty: list[_Picture]
