@@ -8,10 +8,11 @@ import numpy as np
 
 from covos.core.types import LabelArray
 from covos.evaluation.measures import jaccard
+from covos.masks import VOID
 
 MATCHED = 0.5
 """J from which a predicted object is the true one."""
-BACKGROUND_AND_VOID = (0, 255)
+BACKGROUND_AND_VOID = (0, VOID)
 
 
 def identity_switches(predictions: Iterable[LabelArray], truths: Iterable[LabelArray]) -> dict[int, int]:
@@ -31,7 +32,7 @@ def identity_switches(predictions: Iterable[LabelArray], truths: Iterable[LabelA
     last: dict[int, int] = {}
     switches: dict[int, int] = {}
     for predicted, truth in zip(predictions, truths, strict=True):
-        void = truth == BACKGROUND_AND_VOID[1]
+        void = truth == VOID
         for object_id in _ids(truth):
             switches.setdefault(object_id, 0)
             region = truth == object_id

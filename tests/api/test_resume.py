@@ -17,7 +17,7 @@ import covos
 from covos.api import Model
 from covos.api.batch import Outcome, segment_to_folders
 from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
-from covos.core.lock import exclusive
+from covos.core.files import exclusive
 from covos.models.registry import find_model
 from covos.runs.check import check_output
 from covos.runs.folder import LOCK

@@ -5,8 +5,8 @@ import sys
 
 _IMPORT_ALL = """
 import sys
-from covos.core import device, files, lock, progress, signals
-print(*sorted({"av", "cv2", "numpy", "rich", "torch"} & set(sys.modules)))
+from covos.core import device, errors, files, progress, signals
+print(*sorted({"av", "cv2", "filelock", "numpy", "pydantic", "rich", "torch"} & set(sys.modules)))
 """
 
 

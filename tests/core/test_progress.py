@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from covos.core.progress import LINE_EVERY, Progress
+from covos.core.progress import LINE_EVERY, Progress, counted
 
 
 class Clock:
@@ -100,3 +100,8 @@ def test_a_failure_claims_no_end() -> None:
     with pytest.raises(ValueError, match="x"):
         advance_and_fail(Progress("segment", total=4, stream=stream, clock=clock), clock)
     assert stream.getvalue() == "segment: 1/4 frames, 1.0 frames/s, 3 s left\n"
+
+
+@pytest.mark.parametrize(("count", "text"), [(0, "0 frames"), (1, "1 frame"), (2, "2 frames")])
+def test_one_has_no_s(count: int, text: str) -> None:
+    assert counted(count, "frame") == text

@@ -69,12 +69,10 @@ def test_all_ids_survive(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_label_map(tmp_path / "a.png"), labels)
 
 
-def test_a_view_with_strides_and_an_own_palette(tmp_path: Path) -> None:
+def test_a_view_with_strides(tmp_path: Path) -> None:
     labels = scene(1, 2)[::2, ::-1]
-    write_label_map(tmp_path / "a.png", labels, palette=davis_palette()[::-1])
+    write_label_map(tmp_path / "a.png", labels)
     np.testing.assert_array_equal(read_label_map(tmp_path / "a.png"), labels)
-    with Image.open(tmp_path / "a.png") as image:
-        assert image.convert("RGB").getpixel((0, 0)) == (224, 224, 192)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((2, 2), int), np.zeros((2, 2, 3), np.uint8), np.zeros((0, 2), np.uint8)])

@@ -15,10 +15,12 @@ pytest.importorskip("resource")
 # One process tries every limit: each write happens under a limit some bytes further on than the one before.
 PROGRAM = """
 import json, resource, sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from covos.core.errors import EnvironmentProblem
+from covos.media.presets import H264
 from covos.media.writer import VideoWriter
 
 folder, sound = Path(sys.argv[1]), Path(sys.argv[2])
@@ -29,7 +31,7 @@ for limit in [0, 1, 40, 1000, 4096, 20_000, 60_000, 90_000, 120_000, 140_000, 20
     stage = "open"
     try:
         with VideoWriter(folder / "out.mp4", height=48, width=64, time_base=Fraction(1, 25),
-                         frame_rate=Fraction(25), audio_from=sound, crf=10) as writer:
+                         frame_rate=Fraction(25), audio_from=sound, preset=replace(H264, crf=10)) as writer:
             for index, image in enumerate(noise):
                 stage = f"write {index}"
                 writer.write(image, pts=index)

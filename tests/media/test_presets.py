@@ -174,12 +174,6 @@ def test_frames_without_alpha_are_refused_where_alpha_is_written(tmp_path: Path)
         writer.write(np.zeros((4, 4, 4), np.uint8), pts=0)
 
 
-def test_a_codec_without_crf_refuses_one(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="ProRes 4444 with crf 20"):
-        VideoWriter(tmp_path / "a.mov", height=4, width=4, time_base=MS, frame_rate=None, preset=PRORES_4444, crf=20)
-    assert list(tmp_path.iterdir()) == []
-
-
 COPIED = {
     H264: [("film.mp4", "aac"), ("film.mkv", "libopus")],
     VP9_ALPHA: [("film.mkv", "libopus"), ("film.webm", "libopus")],

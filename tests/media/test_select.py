@@ -9,9 +9,9 @@ import pytest
 
 from covos.core.errors import UsageError
 from covos.core.types import Frame
+from covos.media.decoding import Cursor
 from covos.media.opening import open_source
 from covos.media.source import Source
-from covos.media.video import Cursor
 
 Film = Callable[..., Path]
 Kind = tuple[str, str, str, dict[str, str]]

@@ -9,8 +9,8 @@ from typing import Any
 import av
 import pytest
 
-from covos.media.decoding import Timeline
 from covos.media.opening import open_source
+from covos.media.video import Timeline
 
 Film = Callable[..., Path]
 MS = Fraction(1, 1000)

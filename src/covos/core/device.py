@@ -1,4 +1,4 @@
-"""Choose the device to compute on, by name."""
+"""Choose the device to compute on, the precision of the arithmetic and the number of threads."""
 
 from __future__ import annotations
 
@@ -13,12 +13,16 @@ from covos.core.errors import EnvironmentProblem, UsageError
 if TYPE_CHECKING:
     import torch
 
+Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
+"""Precision of the arithmetic; see `choose_precision`."""
 
 _NAME = re.compile(r"auto|cpu|mps|cuda(:(?P<index>\d+))?")
+_QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
+_QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device of a name, checked to be there.
+    """Return the device of a name, after checking that it is there.
 
     Args:
         name: ``"auto"`` (the first CUDA device, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
@@ -50,7 +54,7 @@ def resolve_device(name: str) -> torch.device:
 
 
 def available_devices() -> tuple[str, ...]:
-    """Names of the devices that this machine and this build of torch offer, the CPU first."""
+    """List the names of the devices that this machine and this build of torch offer, the CPU first."""
     import torch
 
     cuda = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
@@ -67,20 +71,15 @@ def _why_missing(name: str) -> str:
     return f"torch sees {torch.cuda.device_count()} CUDA devices"
 
 
-# Choose the precision of the arithmetic by what the processor computes natively.
-
-Precision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
-
-
 def choose_precision(device: torch.device, requested: Precision = "auto") -> torch.dtype:
-    """The dtype to compute in.
+    """Choose the dtype to compute in, by what the processor computes natively.
 
     With ``"auto"``: on a CPU bfloat16 if it has instructions for it (AVX512-BF16 or AMX), else float32, because
     emulated bfloat16 is slower than float32; on CUDA bfloat16 if native, else float16; elsewhere float32.
 
     Args:
-        device: Where it will be computed.
-        requested: The user's word; anything but ``"auto"`` is taken as it is.
+        device: The device that computes.
+        requested: The user's choice; anything but ``"auto"`` is taken as it is.
 
     Raises:
         UsageError: float16 on a CPU, where torch has no fast kernels for it, or an unknown name.
@@ -107,7 +106,7 @@ def choose_precision(device: torch.device, requested: Precision = "auto") -> tor
 
 
 def cpu_has_bf16() -> bool:
-    """Whether the CPU has instructions for bfloat16.
+    """Return True if the CPU has instructions for bfloat16.
 
     torch keeps its questions about the CPU private, and asks them under names that come and go: a name that is not
     there counts as a no.
@@ -118,14 +117,8 @@ def cpu_has_bf16() -> bool:
     return any(bool(getattr(torch.cpu, question, bool)()) for question in questions)
 
 
-# Use the processors that this process may use, and no more.
-
-_QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
-_QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-
-
 def usable_cpus() -> int:
-    """Processors that this process may use: its affinity and the quota of its container, whichever is smaller.
+    """Count the processors that this process may use: its affinity or the quota of its container, if smaller.
 
     torch knows the affinity, but not the quota: in a container that is given 2 of 64 processors it would start 64
     threads that wait for one another.
@@ -136,7 +129,7 @@ def usable_cpus() -> int:
 
 
 def wait_without_spinning() -> None:
-    """Let torch's threads sleep while they wait for one another; ``OMP_WAIT_POLICY``, if set, goes before.
+    """Let torch's threads sleep while they wait for one another; ``OMP_WAIT_POLICY``, if set, is kept.
 
     By default they spin for a while, which takes the processor from the threads that decode and write, and from other
     programs: on a machine with more to do than it has processors, the threads then mostly wait for each other.
@@ -147,14 +140,14 @@ def wait_without_spinning() -> None:
 
 
 def configure_threads(*, leave: int = 0) -> int:
-    """Let torch and OpenCV compute on `usable_cpus` threads; ``OMP_NUM_THREADS``, if set, goes before.
+    """Let torch and OpenCV compute on `usable_cpus` threads; ``OMP_NUM_THREADS``, if set, decides.
 
     For programs at their start (the command line calls it): the counts hold for the whole process, so a library
     should leave them alone.
 
     Args:
-        leave: Processors that are left to other threads, if there are more: those that decode and write beside the
-            network. On two processors the network alone gains little by the second, and these need it.
+        leave: Processors to leave, if there are more, to the threads that decode and write beside the network. On two
+            processors the network alone gains little by the second, and these need it.
 
     Returns:
         The number of threads.
@@ -162,15 +155,15 @@ def configure_threads(*, leave: int = 0) -> int:
     import cv2
     import torch
 
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    count = int(told) if told.isdecimal() and int(told) > 0 else max(1, usable_cpus() - leave)
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    count = int(asked) if asked.isdecimal() and int(asked) > 0 else max(1, usable_cpus() - leave)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     return count
 
 
 def _quota() -> float | None:
-    """Processors that the control group grants (Linux, versions 2 and 1); None if it sets no limit."""
+    """Return the processors that the control group grants (Linux, versions 2 and 1); None if it sets no limit."""
     try:
         if _QUOTA_V2.exists():
             granted, period = _QUOTA_V2.read_text().split()

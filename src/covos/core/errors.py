@@ -15,6 +15,7 @@ three lines and exits with ``exit_code``; 1 is left for bugs of ours, 130 for an
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 
@@ -22,9 +23,9 @@ class CovosError(Exception):
     """Base of all errors that are raised on purpose.
 
     Attributes:
-        what: What failed, one line, naming the file or value.
+        what: The failure, one line, naming the file or value.
         why: The reason, one line.
-        fix: What the user can do about it, one line.
+        fix: The remedy that the user has, one line.
         exit_code: The exit status that the command line ends with.
     """
 
@@ -37,15 +38,11 @@ class CovosError(Exception):
         self.fix = fix
 
     def __reduce__(self) -> tuple[object, ...]:
-        return _rebuild, (type(self), self.what, self.why, self.fix)
+        # The keyword-only arguments make the default pickling of exceptions fail; workers send errors home.
+        return partial(type(self), self.what, why=self.why, fix=self.fix), ()
 
     def __str__(self) -> str:
         return f"{self.what}\n  why: {self.why}\n  fix: {self.fix}"
-
-
-def _rebuild(kind: type[CovosError], what: str, why: str, fix: str) -> CovosError:
-    # The keyword-only arguments make the default pickling of exceptions fail; workers send errors home.
-    return kind(what, why=why, fix=fix)
 
 
 class UsageError(CovosError):

@@ -1,11 +1,12 @@
-"""Write a file under a temporary name, then rename it: a final name never holds half a file."""
+"""Write files so that a final name never holds half a file, and let one run at a time into a folder."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
-from contextlib import contextmanager
+import socket
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from covos.core.errors import EnvironmentProblem
@@ -78,3 +79,53 @@ def _explain(error: OSError, path: Path, temporary: Path) -> EnvironmentProblem 
             fix="choose a folder that you may write to",
         )
     return None
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock file for the time of a block.
+
+    The system holds the lock, on the open file: a killed holder leaves the file, but not the lock, so nothing is ever
+    stale. The file names its holder, for the error, and is removed with the lock.
+
+    Args:
+        path: The lock file; its folder must exist.
+
+    Raises:
+        EnvironmentProblem: Another process, or another holder in this one, has the lock; or the file cannot be made.
+    """
+    from filelock import FileLock, Timeout
+
+    # Existence of a file, the library's substitute where a disk has no locks, would outlive a killed holder.
+    lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
+    try:
+        path.parent.stat()  # the library would make the folder
+        lock.acquire()
+    except Timeout:
+        raise EnvironmentProblem(
+            f"{path.parent} is in use",
+            why=f"another covos works in it: {_holder(path) or 'see its lock file'}",
+            fix="wait until it is done, or choose another folder",
+        ) from None
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path} cannot be made or locked",
+            why=error.strerror or str(error),
+            fix="choose another folder, on a disk that has file locks",
+        ) from error
+    try:
+        with suppress(OSError):  # the name is only for the error; Windows lets nobody write to a locked file
+            path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        yield
+    finally:
+        # The file goes before the lock, or it could be the next holder's. Windows keeps what is open.
+        with suppress(PermissionError):
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,4 +1,7 @@
-"""The frame of a page: its head, with the style inside, and pictures inside it."""
+"""Render HTML pages that load nothing: templates, pictures inside the page, and plots as inline SVG.
+
+Plots need no script; their colours come from the page's style.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from covos.core.types import ImageArray
+
+COLOURS = 6
+"""Number of colours that the page's style has; further lines start over."""
+
+_WIDTH, _HEIGHT = 360, 116
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 8, 20
+_MOST_POINTS = 300
+_ROW = 20
 
 
 def render_page(template: str, **values: object) -> str:
@@ -61,7 +72,7 @@ def document(body: Iterable[str], *, title: str) -> str:
 
 
 def picture_uri(image: ImageArray) -> str:
-    """A picture as a data URI, lossy.
+    """Return a picture as a data URI, lossy.
 
     Args:
         image: H x W x 3 uint8 RGB.
@@ -71,24 +82,13 @@ def picture_uri(image: ImageArray) -> str:
     return "data:image/webp;base64," + base64.b64encode(content.getvalue()).decode("ascii")
 
 
-# Plots as inline SVG: no script, no files beside the page; colours come from the page's style.
-
-COLOURS = 6
-"""How many the page has; further lines start over."""
-
-_WIDTH, _HEIGHT = 360, 116
-_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 8, 20
-_MOST_POINTS = 300
-_ROW = 20
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One line of a plot.
 
     Attributes:
-        label: What it shows.
-        colour: Which of the page's colours, from 0.
+        label: Name of what it shows.
+        colour: Number of one of the page's colours, from 0.
         values: T values, from 0 up.
     """
 
@@ -106,15 +106,15 @@ def line_plot(
     marks: Sequence[int] = (),
     about: str = "",
 ) -> str:
-    """Values over the frames of a sequence, from 0 to ``top``, with a dot at each line's lowest.
+    """Plot values over the frames of a sequence, from 0 to ``top``, with a dot at each line's lowest.
 
     Args:
-        lines: What to draw, the first on top.
+        lines: The lines, the first on top.
         frames: Names of the T frames.
-        top: Of the scale.
+        top: Upper end of the scale.
         width: In the units of the plot; a wide one scrolls on a narrow screen.
         marks: Frames to mark below the lines.
-        about: What it shows, in words, for those who do not see it; the lines' labels if not given.
+        about: Description in words, for those who do not see it; the lines' labels if not given.
     """
     about = about or f"{', '.join(line.label for line in lines)} over time"
     kind = "plot" if width <= _WIDTH else "plot wide"
@@ -146,7 +146,7 @@ def line_plot(
 
 
 def kept_points(values: NDArray[np.float64]) -> list[int]:
-    """Which points to draw: all, or of a long line the lowest and highest of each stretch, so that no dip is lost."""
+    """Choose the points to draw: all, or of a long line the lowest and highest of each stretch: no dip is lost."""
     count = len(values)
     if count <= _MOST_POINTS:
         return list(range(count))
@@ -158,7 +158,7 @@ def kept_points(values: NDArray[np.float64]) -> list[int]:
 
 
 def dot_plot(rows: Sequence[tuple[str, Sequence[float]]], *, labels: Sequence[str]) -> str:
-    """One row a sequence, one dot a result, on a common scale of [0, 1].
+    """Plot one row a sequence and one dot a result, on a common scale of [0, 1].
 
     Args:
         rows: Name of each sequence and its score in each result.

@@ -1,4 +1,4 @@
-"""Show how far a loop over frames is: a bar on a terminal, a line every few seconds elsewhere, always on stderr."""
+"""Show the progress of a loop: a bar on a terminal, a line every few seconds elsewhere, always on stderr."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, Self, TextIO, TypeVar
+from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import Task
     from rich.text import Text
-
 
 T = TypeVar("T")
 
@@ -21,10 +19,9 @@ LINE_EVERY = 5.0
 """Seconds between two plain lines."""
 
 
-class _Display(Protocol):
-    def start(self) -> None: ...
-    def update(self, done: int) -> None: ...
-    def stop(self, done: int, *, finished: bool) -> None: ...
+def counted(count: int, noun: str) -> str:
+    """Return the number and the noun, which takes an s unless the number is 1."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 class Progress:
@@ -37,9 +34,9 @@ class Progress:
     Args:
         what: Name of the work, at the front of every line.
         total: Turns expected; None if unknown: then no time left is given.
-        unit: What is counted.
+        unit: Name of what is counted.
         quiet: Show nothing.
-        stream: Where to; stderr if not given.
+        stream: Stream that shows it; stderr if not given.
         clock: Gives the time in seconds.
 
     Attributes:
@@ -57,29 +54,37 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.done = 0
-        stream = sys.stderr if stream is None else stream
-        self._display: _Display | None
-        if quiet:
-            self._display = None
-        elif stream.isatty() and os.environ.get("TERM") != "dumb":
-            self._display = _Terminal(what, total, unit, stream)
-        else:
-            self._display = _Lines(what, total, unit, stream, clock)
+        self._what, self._total, self._unit, self._quiet = what, total, unit, quiet
+        self._stream = sys.stderr if stream is None else stream
+        self._clock = clock
+        self._bar: Bar | None = None
+        if not quiet and self._stream.isatty() and os.environ.get("TERM") != "dumb":
+            self._bar = _bar(unit, self._stream)
 
     def __enter__(self) -> Self:
-        if self._display:
-            self._display.start()
+        self._began = self._last_line = self._clock()
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task(self._what, total=self._total)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self._display:
-            self._display.stop(self.done, finished=kind is None)
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        finished = kind is None
+        if self._bar is not None:
+            # A header may promise more frames than come out; a bar that stops short would look like a failure.
+            self._bar.update(self._task, completed=self.done, total=self.done if finished else self._total)
+            self._bar.stop()
+        elif not self._quiet:
+            self._print_line(finished=finished)
 
     def advance(self, turns: int = 1) -> None:
         """Count turns."""
         self.done += turns
-        if self._display:
-            self._display.update(self.done)
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self.done)
+        elif not self._quiet and (now := self._clock()) - self._last_line >= LINE_EVERY:
+            self._last_line = now
+            self._print_line(finished=False)
 
     def track(self, turns: Iterable[T]) -> Iterator[T]:
         """Pass an iterable on, counting each item once its turn of the loop is over."""
@@ -87,57 +92,16 @@ class Progress:
             yield turn
             self.advance()
 
-
-class _Lines:
-    """Plain lines, for logs."""
-
-    def __init__(self, what: str, total: int | None, unit: str, stream: TextIO, clock: Callable[[], float]) -> None:
-        self._what, self._total, self._unit = what, total, unit
-        self._stream, self._clock = stream, clock
-        self._began = self._last = clock()
-
-    def start(self) -> None:
-        self._began = self._last = self._clock()
-
-    def update(self, done: int) -> None:
-        now = self._clock()
-        if now - self._last >= LINE_EVERY:
-            self._last = now
-            self._print(done, left=True)
-
-    def stop(self, done: int, *, finished: bool) -> None:
-        self._print(done, left=not finished)
-
-    def _print(self, done: int, *, left: bool) -> None:
+    def _print_line(self, *, finished: bool) -> None:
         seconds = self._clock() - self._began
-        speed = done / seconds if seconds > 0 else 0.0
+        speed = self.done / seconds if seconds > 0 else 0.0
         total = "" if self._total is None else f"/{self._total}"
-        line = f"{self._what}: {done}{total} {self._unit}, {speed:.1f} {self._unit}/s"
-        if left and speed > 0 and self._total is not None:
-            line += f", {max(0, self._total - done) / speed:.0f} s left"
-        elif not left:
+        line = f"{self._what}: {self.done}{total} {self._unit}, {speed:.1f} {self._unit}/s"
+        if finished:
             line += f", {seconds:.1f} s"
+        elif speed > 0 and self._total is not None:
+            line += f", {max(0, self._total - self.done) / speed:.0f} s left"
         print(line, file=self._stream, flush=True)
-
-
-class _Terminal:
-    """A bar, drawn by rich."""
-
-    def __init__(self, what: str, total: int | None, unit: str, stream: TextIO) -> None:
-        self._what, self._total, self._unit, self._stream = what, total, unit, stream
-
-    def start(self) -> None:
-        self._bar = _bar(self._unit, self._stream)
-        self._bar.start()
-        self._task = self._bar.add_task(self._what, total=self._total)
-
-    def update(self, done: int) -> None:
-        self._bar.update(self._task, completed=done)
-
-    def stop(self, done: int, *, finished: bool) -> None:
-        # A header may promise more frames than come out; a bar that stops short would look like a failure.
-        self._bar.update(self._task, completed=done, total=done if finished else self._total)
-        self._bar.stop()
 
 
 def _bar(unit: str, stream: TextIO) -> Bar:
@@ -152,11 +116,3 @@ def _bar(unit: str, stream: TextIO) -> Bar:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), Speed())
     return Bar(*columns, TimeRemainingColumn(elapsed_when_finished=True), console=Console(file=stream))
-
-
-# Words for numbers.
-
-
-def counted(count: int, noun: str) -> str:
-    """The number and the noun, which takes an s unless the number is 1."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

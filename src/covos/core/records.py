@@ -43,7 +43,7 @@ def parse_record(
         content: From JSON or TOML.
         what: The first line of the error, such as ``"cannot read the report out/report.json"``.
         fix: The third line.
-        error: What is raised.
+        error: Class of the error that is raised.
 
     Raises:
         InputError: A field is missing, unknown or of another type; the second line names the first faults.
@@ -83,8 +83,8 @@ def write_record(record: BaseModel, file: Path, *, indent: int | None = 2) -> No
     """Write a record as JSON, whole or not at all.
 
     Args:
-        record: What to write.
-        file: Where to; replaced if it is there.
+        record: The record to write.
+        file: The file; replaced if it is there.
         indent: Spaces a level; None writes one line.
 
     Raises:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import NoReturn, Self
 
 SIGINT_EXIT = 130
@@ -16,7 +16,7 @@ SIGTERM_EXIT = 143
 
 @contextmanager
 def unwinding_signals() -> Iterator[None]:
-    """Inside the block Ctrl-C raises KeyboardInterrupt and SIGTERM raises SystemExit(143), once.
+    """Let Ctrl-C raise KeyboardInterrupt and SIGTERM raise SystemExit(143) inside the block, once.
 
     The first of them restores the system's own handling: a second Ctrl-C, while the cleaning up takes long, ends the
     process at once. Only the main thread may enter.
@@ -40,7 +40,7 @@ def unwinding_signals() -> Iterator[None]:
 
 
 class DeferredSignals:
-    """Inside the block SIGINT and SIGTERM are noted, so that what must not be cut in two can be finished.
+    """Notes SIGINT and SIGTERM inside the block, so that what must not be cut in two can be finished.
 
     The first one restores the system's own handling: a second Ctrl-C ends the process at once. Outside the main
     thread, where Python delivers no signals, nothing is ever noted.
@@ -48,7 +48,7 @@ class DeferredSignals:
 
     def __init__(self) -> None:
         self.number: int | None = None
-        """Of the signal that came; None if none did."""
+        """Number of the signal that came; None if none did."""
         self._at_once = False
         self._before: dict[int, signal.Handlers | int | object] = {}
 
@@ -58,15 +58,13 @@ class DeferredSignals:
                 self._before[number] = signal.signal(number, self._note)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside this block a signal takes effect when it comes."""
+        """Let a signal inside this block take effect when it comes."""
         self._at_once = True
         try:
             yield

@@ -24,7 +24,7 @@ MaskArray: TypeAlias = NDArray[np.bool_]
 FrameStatus: TypeAlias = Literal["ok", "concealed"]
 SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
 Presence: TypeAlias = Literal["present", "occluded", "lost"]
-"""Of an object that is followed: seen; not seen for a while; not seen for so long that it may be gone."""
+"""State of a followed object: seen; not seen for a while; not seen for so long that it may be gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,10 +60,10 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceInfo:
-    """What is known of a source before its frames are decoded.
+    """The facts of a source that are known before its frames are decoded.
 
     Attributes:
-        path: As given by the user.
+        path: The path or pattern as the user gave it.
         kind: ``"video"``, ``"frames"`` (a folder or glob) or ``"image"``; ``"masks"`` where all there is are masks
             that were read back, without pictures.
         height: Displayed height in pixels (rotation applied), of the first frame.
@@ -73,7 +73,7 @@ class SourceInfo:
         duration: Seconds, from the container's header; None where it has none.
         time_base: Seconds per unit of the frames' ``pts``.
         rotation: Degrees, counter-clockwise, that the container asks for and that reading applies.
-        has_audio: Whether there is an audio stream.
+        has_audio: True if there is an audio stream.
         codec: Name of the video codec, or the image format.
         pixel_aspect: Displayed width of a pixel over its height; frames are not resampled to square pixels.
     """
@@ -99,7 +99,7 @@ class Point:
     Attributes:
         x: Column of the pixel, from 0 at the left, below the frame's width; fractions lie between pixels' centres.
         y: Row, from 0 at the top, below its height.
-        positive: Whether it is on the object; if not, it is on something that the object is not.
+        positive: True if it is on the object, False if it is on something else.
     """
 
     x: float
@@ -109,7 +109,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A rectangle around an object, its pixels (x, y) those with x0 <= x < x1 and y0 <= y < y1.
+    """A rectangle around an object: it holds the pixels (x, y) with x0 <= x < x1 and y0 <= y < y1.
 
     Attributes:
         x0: Left.
@@ -126,12 +126,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectStatus:
-    """What is known of one followed object in one frame.
+    """The state of one followed object in one frame.
 
     Attributes:
-        id: As in the label map.
-        state: Of an object that is not present the mask is empty.
-        confidence: In [0, 1]: of a mask, the Jaccard index that it is expected to have; of an empty one, the
+        id: Its id in the label map.
+        state: Present or not; the mask of an object that is not present is empty.
+        confidence: In [0, 1]. For a mask, the Jaccard index that it is expected to have; for an empty one, the
             probability that the object is not to be seen.
     """
 
@@ -142,14 +142,15 @@ class ObjectStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameResult:
-    """What an engine says of one frame.
+    """The masks that an engine makes of one frame.
 
     Attributes:
         frame: The frame, with its picture.
-        probability: H x W float32 in [0, 1], at the frame's own size: that the pixel belongs to the subject.
+        probability: H x W float32 in [0, 1], at the frame's own size: the probability that a pixel belongs to the
+            subject.
         labels: H x W uint8; 0 = background, 1.. = object ids.
         confidence: In [0, 1]: how far the probabilities are from undecided (see the engine that made it).
-        objects: Of each object that is followed; empty where nothing is.
+        objects: State of each followed object; empty where nothing is followed.
     """
 
     frame: Frame

@@ -12,7 +12,8 @@ import numpy as np
 from covos.core.device import usable_cpus
 from covos.core.errors import InputError
 from covos.data.base import Coverage, Encoding
-from covos.data.reading import VOID, decode_labels, read_image
+from covos.data.reading import decode_labels, read_image
+from covos.masks import VOID
 from covos.media.images import image_header
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from covos.core.errors import AnnotationError, SourceError
 from covos.data.base import Encoding, FrameRecord, Video
-from covos.masks import fit_labels, read_binary_mask, read_label_map, read_soft_mask
+from covos.masks import VOID, fit_labels, read_binary_mask, read_label_map, read_soft_mask
 from covos.media import images
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from covos.core.types import ImageArray, LabelArray, MaskArray, ProbabilityArray
 
-VOID = 255
 _Scalar = TypeVar("_Scalar", np.uint8, np.float32)
 Size = tuple[int, int]
 """(height, width) in pixels."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import cv2
 import numpy as np
 
+from covos.masks import VOID
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -150,8 +152,6 @@ def edges(binary: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 # The objects of one frame, however they were stored: as ids in one label map, or as one mask each.
-
-VOID = 255
 
 
 class FrameMasks(Protocol):

@@ -11,7 +11,7 @@ from covos.core.types import FrameResult, LabelArray, MaskArray, SourceInfo
 from covos.formats.base import Destination
 from covos.formats.pictures import write_png
 from covos.formats.reading import Gathered, MasksRead, numbered
-from covos.masks import RLE, encode, present_ids, read_binary_mask, read_label_map, write_label_map
+from covos.masks import RLE, VOID, encode, present_ids, read_binary_mask, read_label_map, write_label_map
 from covos.masks.frame_mask import objects_of
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 
@@ -100,8 +100,6 @@ class BinaryWriter:
 
 
 # Read folders of mask pictures: one a frame (palette, grey ids or 0/255), or a folder of them for each object.
-
-VOID = 255
 
 
 def mask_files(folder: Path) -> list[Path]:

@@ -2,17 +2,14 @@
 
 from covos.masks.draw import contact_sheet, draw_overlay
 from covos.masks.label_files import (
-    NAMELESS,
-    VOID,
     fit_labels,
-    objects_in,
     read_binary_mask,
     read_label_map,
     read_objects,
     write_label_map,
 )
 from covos.masks.matte import read_soft_mask
-from covos.masks.object_ids import davis_palette, present_ids
+from covos.masks.object_ids import NAMELESS, VOID, davis_palette, objects_in, present_ids
 from covos.masks.rle import RLE, decode, encode
 
 __all__ = [

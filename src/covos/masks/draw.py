@@ -1,4 +1,4 @@
-"""Draw label maps over pictures, for people to look at."""
+"""Draw label maps over pictures, and lay pictures out on a sheet, for people to look at."""
 
 from __future__ import annotations
 
@@ -14,6 +14,10 @@ from covos.masks.object_ids import davis_palette
 
 _OUTLINE_PER_DIAGONAL = 1 / 450
 _DARK, _WHITE = 16, 255
+_GAP = 6
+_PAPER = 24
+_INK = (235, 235, 235)
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5, outline: bool = True) -> ImageArray:
@@ -25,8 +29,8 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
     Args:
         image: H x W x 3 uint8 RGB; it is not changed.
         labels: H x W uint8 ids; 0 is left as it is.
-        opacity: Of the tint, in [0, 1].
-        outline: Whether to draw outlines.
+        opacity: Opacity of the tint, in [0, 1].
+        outline: Draw outlines.
 
     Returns:
         H x W x 3 uint8 RGB, a new array.
@@ -59,29 +63,21 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
 
 
 def outline_thickness(size: tuple[int, ...]) -> int:
-    """Thickness of the bright line, in pixels, for a picture of (height, width): 1 from small ones up to 6 for 4K."""
+    """Return the bright line's thickness in pixels for a picture of (height, width): 1 if small, up to 6 for 4K."""
     return max(1, round(math.hypot(*size) * _OUTLINE_PER_DIAGONAL))
 
 
 def _border(labels: LabelArray) -> NDArray[np.uint8]:
-    """1 for the pixels on both sides of a change of id."""
+    """Mark the pixels on both sides of a change of id with 1."""
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     changes: NDArray[np.uint8] = (cv2.erode(labels, cross) != cv2.dilate(labels, cross)).view(np.uint8)
     return changes
 
 
 def _thicken(border: NDArray[np.uint8], thickness: int) -> NDArray[np.uint8]:
-    """The border, ``thickness`` pixels to each side."""
+    """Widen the border by ``thickness`` pixels to each side."""
     disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * thickness - 1, 2 * thickness - 1))
     return np.asarray(cv2.dilate(border, disk), np.uint8)
-
-
-# Pictures side by side on one sheet, with captions.
-
-_GAP = 6
-_PAPER = 24
-_INK = (235, 235, 235)
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def contact_sheet(
@@ -93,7 +89,7 @@ def contact_sheet(
         cells: H x W x 3 uint8 RGB pictures of any sizes, at least one.
         columns: Pictures a row.
         cell_width: Width of each, in pixels.
-        captions: A line under each picture; letters outside ASCII are shown as ``?``, what is too long is cut.
+        captions: A line under each picture; letters outside ASCII are shown as ``?``, long lines are cut.
 
     Returns:
         H x W x 3 uint8 RGB.

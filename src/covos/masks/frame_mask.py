@@ -1,4 +1,4 @@
-"""The masks of one frame as run lengths: what annotation formats write and read, and what a result is made of."""
+"""The masks of one frame as run lengths, as results hold them and annotation formats write and read them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from fractions import Fraction
 import numpy as np
 
 from covos.core.types import FrameResult, FrameStatus, LabelArray, MaskArray, ObjectStatus
-from covos.masks import RLE, decode, encode, present_ids
+from covos.masks.object_ids import present_ids
+from covos.masks.rle import RLE, decode, encode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,11 +22,11 @@ class FrameMask:
         stem: Name for this frame's outputs.
         pts: Presentation time in units of ``time_base``.
         time_base: Seconds per unit.
-        status: Whether the decoder painted over damage.
+        status: ``"concealed"`` if the decoder painted over damage.
         confidence: In [0, 1] (see `covos.engines.find`); NaN where it is not known.
         size: (height, width) in pixels.
         objects: Mask of each object id that is present.
-        states: Of each object that is followed, present or not.
+        states: State of each object that is followed, present or not.
     """
 
     index: int
@@ -71,12 +72,12 @@ class FrameMask:
 
 
 def objects_of(labels: LabelArray) -> dict[int, RLE]:
-    """The run-length code of each object of a label map, by id, ascending."""
+    """Return the run-length code of each object of a label map, by id, ascending."""
     return {identity: encode(labels == identity) for identity in present_ids(labels)}
 
 
 def labels_of(objects: Mapping[int, RLE], *, size: tuple[int, int]) -> LabelArray:
-    """The label map of run-length coded objects: `objects_of` the other way round.
+    """Return the H x W uint8 label map of run-length coded objects: `objects_of` the other way round.
 
     Args:
         objects: Mask of each id. Where two overlap, the higher id stays.

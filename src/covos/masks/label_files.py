@@ -1,4 +1,4 @@
-"""Label maps as files: written as DAVIS palette PNG, read from what people have."""
+"""Read and write mask files: label maps as DAVIS palette PNG, and whatever people have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from covos.masks.object_ids import (
     ids_of_picture,
     interpolated,
     looks_interpolated,
-    present_ids,
+    objects_in,
     split_alpha,
 )
 
@@ -29,12 +29,10 @@ if TYPE_CHECKING:
 
     from covos.core.types import LabelArray, MaskArray
 
-
-# Open a mask file with Pillow, or say in one line why it cannot be read.
-
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG")
 _PALETTE_COLOUR = 3
+_MOST_OBJECTS = 254
 
 
 def open_mask(path: Path) -> Image.Image:
@@ -54,7 +52,7 @@ def open_mask(path: Path) -> Image.Image:
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         raise _unreadable(path, reason, fix="check the path") from error
-    if content.startswith(_SIGNATURE) and (fault := png_fault(content)):
+    if content.startswith(_SIGNATURE) and (fault := _png_fault(content)):
         raise _unreadable(path, fault)
     try:
         image = Image.open(io.BytesIO(content), formats=_FORMATS)
@@ -62,20 +60,13 @@ def open_mask(path: Path) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # on damaged bytes Pillow's decoders raise errors of many kinds
-        reason = "not a picture" if isinstance(error, UnidentifiedImageError) else one_line(error)
+        reason = "not a picture" if isinstance(error, UnidentifiedImageError) else _one_line(error)
         raise _unreadable(path, reason) from error
     return image
 
 
-def png_fault(content: bytes) -> str | None:
-    """What is wrong with the chunks of a PNG file: its structure and checksums, not its pixels.
-
-    Args:
-        content: The whole file, signature included.
-
-    Returns:
-        One line, or None for a sound file.
-    """
+def _png_fault(content: bytes) -> str | None:
+    """Find the fault in the chunks of a whole PNG file, its structure and checksums, not its pixels; None if sound."""
     position, seen, colour_type = len(_SIGNATURE), set[bytes](), None
     while position + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, position)
@@ -97,8 +88,7 @@ def png_fault(content: bytes) -> str | None:
     return "damaged: the PNG file ends early"
 
 
-def one_line(error: Exception) -> str:
-    """An error of a library as one line."""
+def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
@@ -106,16 +96,12 @@ def _unreadable(path: Path, why: str, *, fix: str = "export the mask again, as P
     return AnnotationError(f"cannot read the mask {path}", why=why, fix=fix)
 
 
-_MOST_OBJECTS = 254
-
-
-def write_label_map(path: Path, labels: LabelArray, *, palette: NDArray[np.uint8] | None = None) -> None:
-    """Write ids as a palette PNG (mode P, 8 bits, index = object id). An existing file is replaced.
+def write_label_map(path: Path, labels: LabelArray) -> None:
+    """Write ids as a PNG with the DAVIS palette (mode P, 8 bits, index = object id). An existing file is replaced.
 
     Args:
         path: The file, in an existing folder; whatever its suffix, the content is PNG.
         labels: H x W uint8 ids.
-        palette: 256 x 3 uint8 colours; the DAVIS palette if not given.
 
     Raises:
         ValueError: ``labels`` is not H x W uint8 with at least one pixel.
@@ -124,7 +110,7 @@ def write_label_map(path: Path, labels: LabelArray, *, palette: NDArray[np.uint8
     if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
         raise ValueError(f"labels must be H x W uint8, not {labels.shape} {labels.dtype}")
     image = Image.fromarray(np.ascontiguousarray(labels))
-    image.putpalette((davis_palette() if palette is None else palette).tobytes())
+    image.putpalette(davis_palette().tobytes())
     with atomic_path(path) as temporary:
         # A label map is runs of equal bytes: looking for nothing else is faster and gives smaller files.
         image.save(temporary, format="PNG", compress_type=zlib.Z_RLE)
@@ -133,9 +119,8 @@ def write_label_map(path: Path, labels: LabelArray, *, palette: NDArray[np.uint8
 def read_label_map(path: Path) -> LabelArray:
     """Read object ids as they are stored.
 
-    The values are *raw*: a grey 0/255 mask gives the ids 0 and 255. In the annotations of several objects 255 means
-    void, in the masks of one object it means the object, and the file does not say which: a caller that expects one
-    object calls :func:`read_binary_mask`.
+    The values are *raw*: a grey 0/255 mask gives the ids 0 and 255. The file does not say if 255 means void or the one
+    object: a caller that expects one object calls :func:`read_binary_mask`.
 
     Args:
         path: A PNG, BMP, TIFF or WebP file of mode P, L, LA, 1, 16-bit grey, RGB or RGBA
@@ -160,7 +145,7 @@ def read_binary_mask(path: Path) -> MaskArray:
     This is the convention of DAVIS 2016. Several ids become one object, 255 too; colours need not be of a palette.
 
     Args:
-        path: As for :func:`read_label_map`.
+        path: The file; see :func:`read_label_map`.
 
     Returns:
         H x W bool.
@@ -202,16 +187,13 @@ def _refuse_interpolated(labels: LabelArray, path: Path) -> None:
         raise error
 
 
-# A mask must have the size of its frame; if not, say so, and resize only when asked.
-
-
 def fit_labels(labels: LabelArray, *, size: tuple[int, int], path: Path, resize: bool = False) -> LabelArray:
-    """The label map at the frame's size.
+    """Return the label map at the frame's size; a map of another size is refused, or resized if asked.
 
     Args:
         labels: H x W uint8 ids.
         size: (height, width) of the frame.
-        path: Where the labels come from, for the message.
+        path: The file of the labels, for the message.
         resize: Resize a map of another size (nearest neighbour: ids are never mixed).
 
     Returns:
@@ -235,24 +217,16 @@ def fit_labels(labels: LabelArray, *, size: tuple[int, int], path: Path, resize:
     )
 
 
-# From a mask file to the objects that it shows, whatever way people have stored them.
-
-VOID = 255
-NAMELESS = 0
-"""Stands for the id of an object whose file gives it none: a 0/255 mask."""
-
-
 def read_objects(path: Path, *, size: tuple[int, int], resize: bool = False) -> dict[int, MaskArray]:
-    """The mask of each object in a file.
+    """Read the mask of each object in a file.
 
     Args:
         path: See `covos.masks.read_label_map`.
         size: (height, width) of the frame.
-        resize: Whether a file of another size may be resized (nearest neighbour).
+        resize: Resize a file of another size (nearest neighbour).
 
     Returns:
-        Object id to H x W bool, ascending. A mask of the values 0 and 255 alone is one object, with the key
-        `NAMELESS`; beside other ids, 255 is void and no object.
+        Object id to H x W bool, ascending; see `objects_in`.
 
     Raises:
         AnnotationError: The file cannot be read, has another size, or shows no object.
@@ -266,11 +240,3 @@ def read_objects(path: Path, *, size: tuple[int, int], resize: bool = False) -> 
         why="its objects are too small to be left after resizing" if labels.any() else "every pixel is background",
         fix="export it at the frame's size" if labels.any() else "give a mask with an object in it, or leave it out",
     )
-
-
-def objects_in(labels: LabelArray) -> dict[int, MaskArray]:
-    """Object id to mask; see `read_objects`."""
-    ids = present_ids(labels)
-    if ids == [VOID]:
-        return {NAMELESS: labels == VOID}
-    return {identity: labels == identity for identity in ids if identity != VOID}

@@ -1,4 +1,4 @@
-"""Soft masks (mattes): how much of each pixel belongs to the subject."""
+"""Soft masks (mattes), the share of each pixel that belongs to the subject; colours of pixels that are mixed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from covos.core.errors import AnnotationError
 from covos.masks.label_files import open_mask
@@ -20,6 +19,14 @@ if TYPE_CHECKING:
     from covos.core.types import ImageArray, ProbabilityArray
 
     Colours = NDArray[np.float32]
+
+_WIDE, _NARROW = 90 / 980, 6 / 980
+"""Sides of the windows, as shares of the picture's diagonal: 90 and 6 pixels, the author's, at 480 x 854."""
+_WIDE_PASSES = 2
+"""The author's is one. It starts from the mixed picture, and its means still hold some of the other side."""
+_WIDE_DIAGONAL = 245
+"""Pixels of the reduced picture that the wide passes are computed on: a quarter at 480 x 854."""
+_TINY = 1e-5
 
 
 def read_soft_mask(path: Path) -> ProbabilityArray:
@@ -58,9 +65,6 @@ def _scaled(values: NDArray[Any], *, white: int) -> ProbabilityArray:
     return values.astype(np.float32) / np.float32(white)
 
 
-# What all refinements ask of their input.
-
-
 def check_pair(image: NDArray[Any], soft: NDArray[Any]) -> None:
     """Refuse a picture and a soft mask that are not a pair.
 
@@ -89,19 +93,8 @@ def _text(array: NDArray[Any]) -> str:
     return f"{' x '.join(str(side) for side in array.shape)} {array.dtype}"
 
 
-# The colours of the foreground where it is mixed with the background, so that a cut-out has no fringe.
-
-_WIDE, _NARROW = 90 / 980, 6 / 980
-"""Of the windows, as shares of the picture's diagonal: 90 and 6 pixels, the author's, at 480 x 854."""
-_WIDE_PASSES = 2
-"""The author's is one. It starts from the mixed picture, and its means still hold some of the other side."""
-_WIDE_DIAGONAL = 245
-"""Pixels of the reduced picture that the wide passes are computed on: a quarter at 480 x 854."""
-_TINY = 1e-5
-
-
 def foreground_colours(image: ImageArray, alpha: ProbabilityArray) -> ImageArray:
-    """Estimate the foreground's own colours.
+    """Estimate the foreground's own colours where it is mixed with the background, so that a cut-out has no fringe.
 
     A pixel of a soft border shows alpha F + (1 - alpha) B. Blur fusion, Forte, "Approximate Fast Foreground Colour
     Estimation", ICIP 2021: F and B are first averaged over what surely is one or the other near by, then what the mix
@@ -137,14 +130,14 @@ def foreground_colours(image: ImageArray, alpha: ProbabilityArray) -> ImageArray
 def _fuse(
     mixed: Colours, foreground: Colours, background: Colours, share: Colours, *, side: int
 ) -> tuple[Colours, Colours]:
-    """One pass of blur fusion.
+    """Run one pass of blur fusion.
 
     Args:
         mixed: H x W x 3, the picture.
-        foreground: H x W x 3, what is known of F so far.
-        background: H x W x 3, what is known of B so far.
+        foreground: H x W x 3, the estimate of F so far.
+        background: H x W x 3, the estimate of B so far.
         share: H x W x 1, alpha.
-        side: Of the window, in pixels.
+        side: Side of the window, in pixels.
 
     Returns:
         Better F, and B averaged.
@@ -157,7 +150,7 @@ def _fuse(
 
 
 def _odd(side: float) -> int:
-    """A whole number of pixels from 3 up, odd: an even window would be the mean of what is to one side."""
+    """Round to an odd number of pixels from 3 up: an even window would be the mean of what is to one side."""
     return max(2 * round(side / 2) + 1, 3)
 
 

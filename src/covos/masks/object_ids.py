@@ -1,4 +1,8 @@
-"""From a decoded mask picture to object ids, whatever way the ids were stored."""
+"""Tell the object ids that the values of a decoded mask picture stand for, whatever way they were stored.
+
+Between object 3 and the background, resizing with interpolation leaves a thin line of pixels 1 and 2: ids that nobody
+drew. Anti-aliased drawing and soft mattes do the same between 0 and 255. Such maps are told and refused.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-    from covos.core.types import LabelArray
+    from covos.core.types import LabelArray, MaskArray
 
+VOID = 255
+"""The id of pixels that are not judged, in the annotations of several objects. In a 0/255 mask it is the object."""
+NAMELESS = 0
+"""Stands for the id of an object whose file gives it none: a 0/255 mask."""
 
-# The palette that DAVIS, YouTube-VOS and PASCAL VOC annotations are drawn with.
+_MANY_COLOURS = 16
+_LISTED = 4
+# Of the contour's pixels, the share that may lie between the ids on their two sides.
+_SHARE = 0.05
+_SHARE_OF_SMALL_MAPS = 0.12  # below 128 pixels, thin limbs between two objects are common
+_SMALL = 128
+_FEW_PIXELS = 30  # two touching objects of a few pixels each must not be an alarm ...
+_MANY_IDS = 5  # ... unless they come with many ids
 
 
 @cache
 def davis_palette() -> NDArray[np.uint8]:
-    """The 256 colours, one a row; the index is the object id.
+    """Return the 256 colours that DAVIS, YouTube-VOS and PASCAL VOC annotations are drawn with, indexed by object id.
 
     Bits 0, 1 and 2 of the index are the highest bits of red, green and blue, bits 3, 4 and 5 the next, and so on
     (the VOC colormap): 0 is black, 1 (128, 0, 0), 2 (0, 128, 0), 3 (128, 128, 0), 4 (0, 0, 128).
@@ -44,7 +59,7 @@ def davis_palette() -> NDArray[np.uint8]:
 
 
 def colour_ids() -> dict[int, int]:
-    """Packed RGB (``red << 16 | green << 8 | blue``) to object id, for masks that were saved in colour.
+    """Map packed RGB (``red << 16 | green << 8 | blue``) to object ids, for masks that were saved in colour.
 
     Many tools write 191 where the colormap has 192; both are known here.
     """
@@ -54,12 +69,8 @@ def colour_ids() -> dict[int, int]:
     return {colour: index % 256 for index, colour in enumerate(packed.tolist())}
 
 
-_MANY_COLOURS = 16
-_LISTED = 4
-
-
 def present_ids(labels: LabelArray) -> list[int]:
-    """The ids that have a pixel, ascending, without the background's 0; with 255 where it is.
+    """List the ids that have a pixel, ascending, without the background's 0; with 255 where it is.
 
     Args:
         labels: H x W uint8, at least one pixel.
@@ -69,8 +80,19 @@ def present_ids(labels: LabelArray) -> list[int]:
     return [int(identity) for identity in np.flatnonzero(counts) if identity]
 
 
+def objects_in(labels: LabelArray) -> dict[int, MaskArray]:
+    """Split a label map into one H x W bool mask for each object, by id, ascending.
+
+    A map of the values 0 and 255 alone is one object, `NAMELESS`; beside other ids, 255 is void and no object.
+    """
+    ids = present_ids(labels)
+    if ids == [VOID]:
+        return {NAMELESS: labels == VOID}
+    return {identity: labels == identity for identity in ids if identity != VOID}
+
+
 def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
-    """Object ids, by the picture's mode.
+    """Return the object ids of a picture, H x W uint8, by its mode.
 
     ========== ==========================================================================
     mode       ids
@@ -112,7 +134,7 @@ def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
 
 
 def split_alpha(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
-    """The picture without its alpha channel, and that channel (None where there is none or it is fully opaque)."""
+    """Return the picture without alpha, and its alpha channel (None where there is none or it is fully opaque)."""
     if image.mode not in {"LA", "RGBA"}:
         return image, None
     alpha = np.asarray(image.getchannel("A"))
@@ -120,7 +142,7 @@ def split_alpha(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | No
 
 
 def interpolated(path: Path, *, why: str) -> AnnotationError:
-    """The error for a mask whose contours were smoothed."""
+    """Make the error for a mask whose contours were smoothed."""
     return AnnotationError(
         f"{path} is not a clean label map",
         why=why,
@@ -142,7 +164,7 @@ def _ids_of_integers(values: NDArray[np.integer[Any]], *, path: Path) -> LabelAr
 def _ids_of_colours(image: NDArray[np.uint8], *, path: Path) -> LabelArray:
     packed = image[..., 0].astype(np.int32) << 16 | image[..., 1].astype(np.int32) << 8 | image[..., 2]
     colours, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
-    known = {0: 0, 0xFFFFFF: 255} if set(colours.tolist()) <= {0, 0xFFFFFF} else colour_ids()
+    known = {0: 0, 0xFFFFFF: VOID} if set(colours.tolist()) <= {0, 0xFFFFFF} else colour_ids()
     foreign = [(int(count), int(colour)) for colour, count in zip(colours, counts, strict=True) if colour not in known]
     if foreign:
         raise _foreign_colours(foreign, path=path)
@@ -166,20 +188,8 @@ def _foreign_colours(foreign: list[tuple[int, int]], *, path: Path) -> Annotatio
     )
 
 
-# Tell a label map that was resized with interpolation, which invents objects along every contour.
-#
-# Between object 3 and the background, bilinear resizing leaves a thin line of pixels 1 and 2: ids that nobody drew.
-# Anti-aliased drawing and soft mattes do the same between 0 and 255.
-
-_SHARE = 0.05
-_SHARE_OF_SMALL_MAPS = 0.12  # below 128 pixels, thin limbs between two objects are common
-_SMALL = 128
-_FEW_PIXELS = 30  # two touching objects of a few pixels each must not be an alarm ...
-_MANY_IDS = 5  # ... unless they come with many ids
-
-
 def looks_interpolated(labels: LabelArray) -> bool:
-    """Whether many contour pixels lie *between* the ids on their two sides.
+    """Return True if many contour pixels lie *between* the ids on their two sides.
 
     A pixel is suspect if no 3 x 3 block of its own id covers it (it is part of a thin line) and its id is strictly
     between the lowest and the highest id around it. A clean map has few of these: slivers of one object between two

@@ -1,7 +1,9 @@
 """Run-length code of binary masks, as in COCO: column by column, background first.
 
-The two forms of COCO are read and written: a list of counts, and the compressed string of
-``pycocotools`` (see :mod:`covos.masks.rle`).
+Both forms of COCO are read, and the second is written: a list of counts, and the compressed string of ``pycocotools``
+(``maskApi.c`` of the COCO API, ``rleToString``). From the third count on, the string holds the difference to the count
+two before: objects have edges of similar length in neighbouring columns. Each number is cut into groups of 5 bits,
+lowest first, in two's complement; a group is one character: 48 + group, + 32 if more groups follow.
 """
 
 from __future__ import annotations
@@ -18,26 +20,13 @@ from numpy.typing import NDArray
 from covos.core.errors import AnnotationError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from covos.core.types import MaskArray
-
-
-# The compressed string of COCO's run-length code.
-#
-# From the third count on, what is written is the difference to the count two before (objects have edges of similar
-# length in neighbouring columns). Each number is cut into groups of 5 bits, lowest first, in two's complement; a group
-# is one character: 48 + group, + 32 if more groups follow. (``maskApi.c`` of the COCO API, ``rleToString``.)
 
 _GROUPS = 8  # 40 bits: more than any difference of two 32-bit counts needs
 
 
 def compress(counts: NDArray[np.uint32]) -> str:
-    """The string of a list of run lengths.
-
-    Args:
-        counts: One run length each, uint32.
-    """
+    """Write run lengths, N uint32, as a compressed string."""
     numbers = counts.astype(np.int64)
     numbers[3:] -= counts[1:-2].astype(np.int64)
     rest = numbers[:, None] >> (5 * np.arange(_GROUPS + 1))  # column g: what is left before group g is written
@@ -51,7 +40,7 @@ def compress(counts: NDArray[np.uint32]) -> str:
 
 
 def decompress(text: str) -> NDArray[np.int64]:
-    """The run lengths of a string. They are not checked to fit any size.
+    """Read the run lengths of a string. They are not checked to fit any size.
 
     Raises:
         AnnotationError: A character is foreign, a number is too long, or the string ends inside a number.
@@ -133,7 +122,7 @@ class RLE:
         return left, top, right - left + 1, bottom - top + 1
 
     def to_coco(self) -> CocoRLE:
-        """The mask for a COCO file: ``{"size": [height, width], "counts": compressed string}``."""
+        """Return the mask for a COCO file: ``{"size": [height, width], "counts": compressed string}``."""
         return {"size": list(self.size), "counts": compress(self.counts)}
 
     @classmethod
@@ -181,7 +170,7 @@ def encode(mask: MaskArray) -> RLE:
 
 
 def decode(rle: RLE) -> MaskArray:
-    """The mask as H x W bool."""
+    """Decode a mask to H x W bool."""
     height, width = rle.size
     values = np.zeros(len(rle.counts), np.uint8)
     values[1::2] = 1

@@ -1,4 +1,7 @@
-"""Open a video file for reading, safely, and say what is wrong with one that cannot be."""
+"""Open a video file for reading, safely, and say what is wrong with one that cannot be.
+
+The outermost structure of a file tells if it is shorter than its own header says; nothing is decoded for that.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from av.container.core import Flags as ContainerFlags
 from av.stream import Disposition
 
 from covos.core.errors import SourceError
-from covos.media import source as limits
+from covos.media import source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,86 +25,6 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-
-# Is a file as long as its own header says? Read from the outermost structure, without decoding.
-
-_EBML = b"\x1a\x45\xdf\xa3"
-_MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
-_GIF_TRAILER = b";"
-_MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
-
-
-def is_cut(path: Path) -> bool:
-    """Whether the file ends before the size that its container states.
-
-    Knows MP4/MOV boxes, Matroska/WebM segments, RIFF (AVI) and the end mark of GIF; says False where it cannot
-    tell, as for streams without a size (MPEG-TS, live WebM).
-    """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(12)
-        if start[4:8] in _MP4_FIRST:
-            return any(end > size for _, end in _mp4_boxes(file, size))
-        if start[:4] == _EBML:
-            return _matroska_end(file) > size
-        if start[:4] == b"RIFF":
-            return int.from_bytes(start[4:8], "little") + 8 > size
-        if start[:4] == b"GIF8":
-            file.seek(max(0, size - 16))
-            return not file.read().rstrip(b"\x00").endswith(_GIF_TRAILER)
-    return False
-
-
-def lacks_moov(path: Path) -> bool:
-    """Whether this is an MP4/MOV without its index (``moov``), as left by a recording that was cut off."""
-    with path.open("rb") as file:
-        if file.read(12)[4:8] not in _MP4_FIRST:
-            return False
-        return all(kind != b"moov" for kind, _ in _mp4_boxes(file, path.stat().st_size))
-
-
-def _mp4_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """(type, end offset) of each top-level box (ISO/IEC 14496-12, 4.2)."""
-    at = 0
-    while at + 8 <= size:
-        file.seek(at)
-        header = file.read(16)
-        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        if not kind.isalnum():
-            return  # padding or rubbish after the last box
-        if length == 1:
-            length = int.from_bytes(header[8:16], "big")
-        elif length == 0:
-            length = size - at
-        if length < 8:
-            return
-        at += length
-        yield kind, at
-
-
-def _matroska_end(file: BinaryIO) -> int:
-    """Offset at which the segment ends, 0 where it has no stated size (RFC 8794, RFC 9559)."""
-    file.seek(4)
-    head_size = _variable_int(file)
-    if head_size is None:
-        return 0
-    file.seek(head_size, os.SEEK_CUR)
-    if file.read(4) != _MATROSKA_SEGMENT:
-        return 0
-    size = _variable_int(file)
-    return 0 if size is None else file.tell() + size
-
-
-def _variable_int(file: BinaryIO) -> int | None:
-    """An EBML element size; None for "unknown" (all ones) and at the end of the file."""
-    first = file.read(1)
-    if not first or first[0] == 0:
-        return None
-    length = 9 - first[0].bit_length()
-    value = int.from_bytes(first + file.read(length - 1), "big") & ((1 << 7 * length) - 1)
-    return None if value == (1 << 7 * length) - 1 else value
-
-
 # Only formats that carry their own pictures. A playlist (ffconcat, HLS, DASH, SDP) would open other files or hosts.
 _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,apng,mpegts,mpeg,mpegvideo,m4v,h264,hevc,obu,ivf,flv,asf,ogg,"
@@ -110,6 +33,11 @@ _FORMATS = (
 )
 _PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"RTSPtext")
 _READ_ERRORS_IN_A_ROW = 32
+
+_EBML = b"\x1a\x45\xdf\xa3"
+_MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
+_GIF_TRAILER = b";"
+_MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
 def open_container(path: Path) -> InputContainer:
@@ -125,7 +53,7 @@ def open_container(path: Path) -> InputContainer:
             options={
                 "format_whitelist": _FORMATS,
                 "protocol_whitelist": "file",
-                "max_pixels": str(limits.MAX_PIXELS),
+                "max_pixels": str(source.MAX_PIXELS),
             },
             metadata_errors="replace",
         )
@@ -138,7 +66,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The video stream to read, set up to decode all that it can.
+    """Choose the video stream to read, set up to decode all that it can.
 
     Raises:
         SourceError: There is none, its codec is unknown, or its frames are too large.
@@ -160,15 +88,15 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
             fix="convert it to H.264 mp4 first",
         )
     context = stream.codec_context
-    limits.check_pixels(str(path), height=context.height, width=context.width)
+    source.check_pixels(str(path), height=context.height, width=context.width)
     # FFmpeg leaves the size at zero where the codec refused it as above max_pixels while probing.
     if context.width <= 0 or context.height <= 0:
         raise SourceError(
             f"{path}: the size of its frames is unknown",
-            why=f"the header is damaged, or a frame has more than {limits.MAX_PIXELS} pixels",
+            why=f"the header is damaged, or a frame has more than {source.MAX_PIXELS} pixels",
             fix="convert it again from the original, at most 8192x8192",
         )
-    context.options = {"max_pixels": str(limits.MAX_PIXELS)}
+    context.options = {"max_pixels": str(source.MAX_PIXELS)}
     context.thread_type = ThreadType.AUTO
     # Damaged pictures come out, marked, instead of vanishing.
     context.flags |= Flags.output_corrupt.value
@@ -196,6 +124,77 @@ def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[A
             return
 
 
+def is_cut(path: Path) -> bool:
+    """Return True if the file ends before the size that its container states.
+
+    Knows MP4/MOV boxes, Matroska/WebM segments, RIFF (AVI) and the end mark of GIF; returns False where it
+    cannot tell, as for streams without a size (MPEG-TS, live WebM).
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        start = file.read(12)
+        if start[4:8] in _MP4_FIRST:
+            return any(end > size for _, end in _mp4_boxes(file, size))
+        if start[:4] == _EBML:
+            return _matroska_end(file) > size
+        if start[:4] == b"RIFF":
+            return int.from_bytes(start[4:8], "little") + 8 > size
+        if start[:4] == b"GIF8":
+            file.seek(max(0, size - 16))
+            return not file.read().rstrip(b"\x00").endswith(_GIF_TRAILER)
+    return False
+
+
+def _lacks_moov(path: Path) -> bool:
+    """Return True for an MP4/MOV without its index (``moov``), as left by a recording that was cut off."""
+    with path.open("rb") as file:
+        if file.read(12)[4:8] not in _MP4_FIRST:
+            return False
+        return all(kind != b"moov" for kind, _ in _mp4_boxes(file, path.stat().st_size))
+
+
+def _mp4_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
+    """Yield (type, end offset) of each top-level box (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    while at + 8 <= size:
+        file.seek(at)
+        header = file.read(16)
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if not kind.isalnum():
+            return  # padding or rubbish after the last box
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        elif length == 0:
+            length = size - at
+        if length < 8:
+            return
+        at += length
+        yield kind, at
+
+
+def _matroska_end(file: BinaryIO) -> int:
+    """Return the offset at which the segment ends, 0 where it has no stated size (RFC 8794, RFC 9559)."""
+    file.seek(4)
+    head_size = _variable_int(file)
+    if head_size is None:
+        return 0
+    file.seek(head_size, os.SEEK_CUR)
+    if file.read(4) != _MATROSKA_SEGMENT:
+        return 0
+    size = _variable_int(file)
+    return 0 if size is None else file.tell() + size
+
+
+def _variable_int(file: BinaryIO) -> int | None:
+    """Read an EBML element size; None for "unknown" (all ones) and at the end of the file."""
+    first = file.read(1)
+    if not first or first[0] == 0:
+        return None
+    length = 9 - first[0].bit_length()
+    value = int.from_bytes(first + file.read(length - 1), "big") & ((1 << 7 * length) - 1)
+    return None if value == (1 << 7 * length) - 1 else value
+
+
 def _unreadable(path: Path, error: Exception) -> SourceError:
     with path.open("rb") as file:
         head = file.read(512)
@@ -217,7 +216,7 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
             why="there is a header and nothing after it",
             fix="copy or record it again",
         )
-    if lacks_moov(path):
+    if _lacks_moov(path):
         return SourceError(
             f"{path}: it was cut short",
             why="the mp4 index (moov) is missing: the recording or copy did not finish",

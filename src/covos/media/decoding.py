@@ -1,10 +1,10 @@
-"""Decode all that can be decoded, and count what cannot."""
+"""Decode a video file: from its start, all that can be decoded, or by jumping to single frames."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import av
 from av.codec.context import ThreadType
@@ -13,17 +13,19 @@ from covos.media.container import open_container, packets_of, picture_stream
 from covos.media.packets import is_shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+    from covos.media.packets import SeekTable
+
 
 @dataclass(slots=True)
 class Tally:
-    """What one pass has seen so far."""
+    """Counts of one pass so far."""
 
     packets: int = 0
     pictures: int = 0
@@ -39,7 +41,7 @@ def decode_file(path: Path, *, tally: Tally) -> Iterator[VideoFrame]:
 
     Args:
         path: A video.
-        tally: Filled in as the pass goes.
+        tally: Counts, filled in as the pass goes.
 
     Raises:
         SourceError: The file cannot be opened.
@@ -90,71 +92,87 @@ def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None, *, ta
         return []
 
 
-# Strictly increasing presentation times, whatever the container states.
+class Cursor:
+    """Walks forward through a video's pictures, skipping ahead to the key packets of a table.
 
-
-class Timeline:
-    """Gives each picture of one pass its presentation time.
-
-    Stated times are kept as they are. Where a picture has none, its decoding time is used, and failing that
-    the frame rate. A time that does not advance becomes the previous one plus one unit; a jump back of more
-    than a second, as where two recordings were joined, moves all that follows.
+    A step checks that the packet seeked to and each picture's time are those of the table. At the first
+    difference, decoding error or damaged picture it gives up, since only a full pass can then tell which
+    picture has which index.
     """
 
-    def __init__(
-        self,
-        *,
-        time_base: Fraction,
-        frame_rate: Fraction,
-        first_dts: int | None,
-        has_pts: bool,
-        warn: Callable[[str], None],
-    ) -> None:
-        self._step = 1 / (frame_rate * time_base)
-        self._second = 1 / time_base
-        self._first_dts = first_dts
-        self._has_pts = has_pts
-        self._warn = warn
-        self._last: int | None = None
-        self._shift = 0
-        self._lead: int | None = None
-        self._anchor = Fraction(first_dts or 0)
-        self._since_anchor = 0
+    def __init__(self, path: Path, *, table: SeekTable) -> None:
+        self._path = path
+        self._pts = table.pts
+        self._keys = table.is_key.nonzero()[0]
+        self._seek_to = table.seek_to
+        self._next = 0  # index of the next picture to come out
+        self._ready: deque[VideoFrame] = deque()
+        self._tally = Tally()
 
-    def at(self, picture: VideoFrame) -> int:
-        """The presentation time of the next picture, above that of the one before."""
-        stated = self._stated(picture)
-        if stated is None:
-            # Counted from an anchor, so that a frame rate of 29.97 does not drift by rounding.
-            self._since_anchor += self._last is not None
-            time = round(self._anchor + self._since_anchor * self._step)
-        else:
-            time = stated + self._shift
-        if self._last is not None and time <= self._last:
-            self._warn("some frames do not advance in time: their presentation times are moved forward")
-            if stated is not None and self._last - time > self._second:
-                self._shift += self._last + max(1, round(self._step)) - time
-                time = stated + self._shift
-            else:
-                time = self._last + 1
-        if stated is not None:
-            self._anchor, self._since_anchor = Fraction(time), 0
-        self._last = time
-        return time
+    def __enter__(self) -> Self:
+        self._container = open_container(self._path)
+        self._stream = picture_stream(self._container, self._path)
+        self._packets: Iterator[Packet[VideoStream] | None] = self._from_here()
+        return self
 
-    def _stated(self, picture: VideoFrame) -> int | None:
-        if picture.pts is not None:
-            return picture.pts
-        if self._has_pts:
-            self._warn("some frames have no presentation time: it is filled in from the frame rate")
+    def __exit__(self, *exception: object) -> None:
+        self._container.close()
+
+    def move_to(self, index: int) -> VideoFrame | None:
+        """Decode on, or from a later key packet, to the picture with this index.
+
+        Args:
+            index: Above that of the previous call.
+
+        Returns:
+            The picture; None if the file differs from its table, after which the cursor is of no more use.
+        """
+        before = self._keys.searchsorted(index, side="right")
+        key = int(self._keys[before - 1]) if before else 0
+        if key > self._next and not self._jump(key):
             return None
-        if self._first_dts is None:
-            self._warn("the file states no times: they are made from the frame rate")
-            return None
-        # AVI states decoding times only. A picture comes out as many packets late as the codec reorders; the
-        # first one's delay tells how many.
-        if picture.dts is None:
-            return None
-        if self._lead is None:
-            self._lead = picture.dts - self._first_dts
-        return picture.dts - self._lead
+        while (picture := self._decode()) is not None:
+            # Pictures before the key's time refer to what came before it, and are broken after a jump.
+            if picture.pts is not None and picture.pts < self._pts[self._next]:
+                continue
+            if picture.pts != self._pts[self._next] or picture.is_corrupt:
+                return None
+            self._next += 1
+            if self._next > index:
+                return picture
+        return None
+
+    def _jump(self, key: int) -> bool:
+        depth = self._stream.codec_context.reorder_depth
+        try:
+            self._container.seek(int(self._seek_to[key]), stream=self._stream)
+        except av.FFmpegError:
+            return False
+        # Flushing resets the depth that the decoder has learnt, which would drop or misorder pictures.
+        self._stream.codec_context.reorder_depth = depth
+        self._ready.clear()
+        self._packets = self._from_here()
+        for packet in self._packets:
+            if packet is None or (packet.dts is not None and packet.dts > self._pts[key]):
+                return False
+            if packet.pts == self._pts[key] and packet.is_keyframe:
+                self._next = key
+                self._ready.extend(decode_packet(self._stream, packet, tally=self._tally))
+                return True
+        return False
+
+    def _decode(self) -> VideoFrame | None:
+        while not self._ready:
+            try:
+                packet = next(self._packets)
+            except StopIteration:
+                return None
+            self._ready.extend(decode_packet(self._stream, packet, tally=self._tally))
+            if self._tally.undecodable:
+                return None
+        return self._ready.popleft()
+
+    def _from_here(self) -> Iterator[Packet[VideoStream] | None]:
+        """The packets to come, then None to drain the decoder."""
+        yield from packets_of(self._container, self._stream)
+        yield None

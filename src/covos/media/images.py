@@ -1,9 +1,10 @@
-"""One image file to the RGB array that a viewer would see."""
+"""Read image files: one as the RGB array that a viewer would see, many as a source of frames."""
 
 from __future__ import annotations
 
 import re
 import struct
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,8 @@ from PIL import Image, ImageOps
 
 from covos.core.errors import SourceError
 from covos.core.types import Frame, SourceInfo
-from covos.media import source as limits
-from covos.media.source import Health, Source, check_indices, check_open
+from covos.media import source
+from covos.media.source import Health, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,61 +22,56 @@ if TYPE_CHECKING:
 
     from covos.core.types import ImageArray
 
-
+DEFAULT_FRAME_RATE = Fraction(25)
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # JPEG brings multi-picture files (MPO) along
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, struct.error)
+_TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Sort key under which ``frame2`` comes before ``frame10``."""
+    """Return a sort key under which ``frame2`` comes before ``frame10``."""
     parts = re.split(r"(\d+)", name)
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
 def is_image(path: Path) -> bool:
-    """Whether the content, not the suffix, is of an image format with a single picture.
+    """Return True if the content, not the suffix, is of an image format with a single picture.
 
     A GIF is left to the video reader, and so is an animated PNG.
     """
     try:
         with Image.open(path, formats=_FORMATS) as image:
             return image.format != "PNG" or not getattr(image, "is_animated", False)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+    except _TOO_LARGE:
         return True
     except _DAMAGE:
         return False
 
 
 def image_header(path: Path) -> tuple[int, int, str]:
-    """(height, width, format) as displayed, without decoding the pixels.
+    """Return (height, width, format) as displayed, without decoding the pixels.
 
     The orientation of a PNG may be stored after its pixels and is not looked for.
 
     Raises:
         SourceError: Not a readable image, or one too large.
     """
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            width, height = image.size
-            kind = (image.format or "").lower()
-            limits.check_pixels(str(path), height=height, width=width)
-            if kind in {"webp", "tiff"} and getattr(image, "n_frames", 1) > 1:
-                raise SourceError(
-                    f"{path}: it holds several pictures",
-                    why=f"animated or multi-page {image.format} files are not read",
-                    fix="convert it to mp4, or to a folder of PNG files",
-                )
-            # Pillow turns the size of a TIFF by itself; for a PNG it would have to decode the pixels first.
-            if kind not in {"png", "tiff"} and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
-                width, height = height, width
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, error) from error
-    except _DAMAGE as error:
-        raise _unreadable(path, error) from error
-    return height, width, kind
+    with _opened(path) as image:
+        width, height = image.size
+        kind = (image.format or "").lower()
+        if kind in {"webp", "tiff"} and getattr(image, "n_frames", 1) > 1:
+            raise SourceError(
+                f"{path}: it holds several pictures",
+                why=f"animated or multi-page {image.format} files are not read",
+                fix="convert it to mp4, or to a folder of PNG files",
+            )
+        # Pillow turns the size of a TIFF by itself; for a PNG it would have to decode the pixels first.
+        if kind not in {"png", "tiff"} and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
+            width, height = height, width
+        return height, width, kind
 
 
 def read_image(path: Path) -> ImageArray:
@@ -89,14 +85,29 @@ def read_image(path: Path) -> ImageArray:
     Raises:
         SourceError: The file is not an image, is damaged, too large, or holds floating-point pixels.
     """
+    with _opened(path) as image:
+        return _rgb(ImageOps.exif_transpose(image), path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image of a size that can be read; say why one cannot be read, also if that shows inside the block."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            limits.check_pixels(str(path), height=image.height, width=image.width)
-            return _rgb(ImageOps.exif_transpose(image), path)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise _too_large(path, error) from error
+            source.check_pixels(str(path), height=image.height, width=image.width)
+            yield image
+    except _TOO_LARGE as error:
+        raise SourceError(
+            f"{path}: the image is too large",
+            why=str(error),
+            fix=f"scale it down to at most {source.MAX_PIXELS} pixels",
+        ) from error
     except _DAMAGE as error:
-        raise _unreadable(path, error) from error
+        raise SourceError(
+            f"{path}: the image cannot be read",
+            why=str(error).splitlines()[0] if str(error) else type(error).__name__,
+            fix="open it in a viewer; write it again, or remove it",
+        ) from error
 
 
 def _rgb(image: Image.Image, path: Path) -> ImageArray:
@@ -113,58 +124,35 @@ def _rgb(image: Image.Image, path: Path) -> ImageArray:
     return np.array(image.convert("RGB"))
 
 
-def _too_large(path: Path, error: Exception) -> SourceError:
-    return SourceError(
-        f"{path}: the image is too large",
-        why=str(error),
-        fix=f"scale it down to at most {limits.MAX_PIXELS} pixels",
-    )
-
-
-def _unreadable(path: Path, error: Exception) -> SourceError:
-    return SourceError(
-        f"{path}: the image cannot be read",
-        why=str(error).splitlines()[0] if str(error) else type(error).__name__,
-        fix="open it in a viewer; write it again, or remove it",
-    )
-
-
-# Image files as a source of frames: a folder, a glob pattern, or one image.
-
-DEFAULT_FRAME_RATE = Fraction(25)
-
-
 class FramesSource(Source):
-    """Image files in a given order; see ``open_source``.
+    """Image files in a given order, of a folder, a pattern or one alone; see ``open_source``.
 
     Opening reads every file's header and the first file's pixels.
 
     Args:
         paths: At least one image file.
-        name: What the user gave, for messages.
+        name: The path or pattern as the user gave it, for messages.
         frame_rate: Frames a second; None for a single image.
     """
 
     def __init__(self, paths: Sequence[Path], *, name: str, frame_rate: Fraction | None) -> None:
-        self._paths = tuple(paths)
-        self._name = name
-        self._closed = False
+        self.files = tuple(paths)
         self._decoded = 0
         self._time_base = 1 / (frame_rate or DEFAULT_FRAME_RATE)
-        self._refuse_equal_stems()
-        _, _, codec = image_header(self._paths[0])
-        height, width = read_image(self._paths[0]).shape[:2]
+        self._refuse_equal_stems(name)
+        _, _, codec = image_header(self.files[0])
+        height, width = read_image(self.files[0]).shape[:2]
         self._size = height, width
-        for path in self._paths[1:]:
+        for path in self.files[1:]:
             self._refuse_other_size(path, image_header(path)[:2])
         self.info = SourceInfo(
             path=name,
             kind="image" if frame_rate is None else "frames",
             height=height,
             width=width,
-            frame_count=len(self._paths),
+            frame_count=len(self.files),
             frame_rate=frame_rate,
-            duration=None if frame_rate is None else float(len(self._paths) / frame_rate),
+            duration=None if frame_rate is None else float(len(self.files) / frame_rate),
             time_base=self._time_base,
             codec=codec,
         )
@@ -172,35 +160,17 @@ class FramesSource(Source):
     @property
     def health(self) -> Health:
         """See ``Source.health``; a damaged image raises instead of being left out."""
-        return Health(decoded=self._decoded, expected=len(self._paths))
+        return Health(decoded=self._decoded, expected=len(self.files))
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """See ``Source.files``."""
-        return self._paths
-
-    def __iter__(self) -> Iterator[Frame]:
-        check_open(self._closed, name=self._name)
-        return self._full_pass()
-
-    def select(self, indices: Sequence[int]) -> Iterator[Frame]:
-        """See ``Source.select``."""
-        check_open(self._closed, name=self._name)
-        return self._frames(check_indices(indices, count=len(self._paths)))
-
-    def close(self) -> None:
-        """See ``Source.close``."""
-        self._closed = True
-
-    def _full_pass(self) -> Iterator[Frame]:
+    def _read_all(self) -> Iterator[Frame]:
         self._decoded = 0
-        for frame in self._frames(range(len(self._paths))):
+        for frame in self._read_some(range(len(self.files))):
             self._decoded += 1
             yield frame
 
-    def _frames(self, indices: Iterable[int]) -> Iterator[Frame]:
+    def _read_some(self, indices: Iterable[int]) -> Iterator[Frame]:
         for index in indices:
-            path = self._paths[index]
+            path = self.files[index]
             image = read_image(path)
             height, width = image.shape[:2]
             self._refuse_other_size(path, (height, width))
@@ -208,20 +178,20 @@ class FramesSource(Source):
 
     def _refuse_other_size(self, path: Path, size: tuple[int, int]) -> None:
         if size != self._size:
-            first = self._paths[0]
+            first = self.files[0]
             raise SourceError(
                 f"{path}: it is {size[1]}x{size[0]}, but {first.name} is {self._size[1]}x{self._size[0]}",
                 why="the images of one source are the frames of one video and share a size",
                 fix="move the odd one out, or bring all to one size",
             )
 
-    def _refuse_equal_stems(self) -> None:
+    def _refuse_equal_stems(self, name: str) -> None:
         seen: dict[str, Path] = {}
-        for path in self._paths:
+        for path in self.files:
             other = seen.setdefault(path.stem, path)
             if other is not path:
                 raise SourceError(
-                    f"{self._name}: {other.name} and {path.name} share the name {path.stem!r}",
+                    f"{name}: {other.name} and {path.name} share the name {path.stem!r}",
                     why="outputs are named after their frame, so one would overwrite the other",
                     fix="keep one of them, or rename them",
                 )

@@ -1,4 +1,4 @@
-"""One way in: tell what a path is by its content, and open it."""
+"""Open whatever a path is, told by its content; tell if an input is still the same as before."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from covos.media.video import VideoSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from covos.media.source import Source
+
+_BLOCK = 1 << 16
+_BLOCKS_OF_ONE, _BLOCKS_OF_MANY = 64, 2
 
 
 def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | None = None) -> Source:
@@ -124,26 +126,20 @@ def _images(paths: Iterable[Path]) -> list[Path]:
 
 
 def _contents(entries: list[Path]) -> str:
-    """A few words on what is there, such as "2 .txt, 1 folder"."""
+    """Describe what is there, such as "2 .txt, 1 folder"."""
     kinds = Counter("folder" if e.is_dir() else e.suffix.lower() or "file without suffix" for e in entries)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) or "nothing"
 
 
-# Tell whether an input is still the same, without reading all of a long video.
-
-_BLOCK = 1 << 16
-_BLOCKS_OF_ONE, _BLOCKS_OF_MANY = 64, 2
-
-
 def fingerprint(files: Sequence[Path]) -> str:
-    """The hex digest (sha256) of files' names, sizes, and blocks of 64 KiB spread evenly over each, ends included.
+    """Return the hex sha256 of files' names, sizes, and blocks of 64 KiB spread evenly over each, ends included.
 
-    64 blocks of a single file, so 4 MiB at most however long the video; 2 of each of several, so that most frames are
-    read whole. An edit that keeps the size and touches none of these blocks is not seen; adding, removing, renaming or
-    re-encoding is. A single file may be renamed: it is the same video.
+    Of a single file 64 blocks are read, at most 4 MiB however long the video; of several files 2 blocks each, so that
+    most frames are read whole. An edit that keeps the size and touches none of these blocks is not seen; adding,
+    removing, renaming or re-encoding is. A single file may be renamed: it is the same video.
 
     Args:
-        files: As `covos.media.source.Source.files`.
+        files: The files, as in ``Source.files``.
 
     Raises:
         OSError: One cannot be read.

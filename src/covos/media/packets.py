@@ -1,4 +1,4 @@
-"""The packet table: what a video file promises, known without decoding."""
+"""The packet table: the frames and times that a video file promises, known without decoding."""
 
 from __future__ import annotations
 
@@ -21,24 +21,35 @@ _FASTEST = 1000  # frames a second; a higher stated rate is damage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SeekTable:
+    """Presentation times of N packets, ascending, and the places where decoding can start.
+
+    Attributes:
+        pts: N int64, presentation times.
+        is_key: N bool: decoding may start at this packet.
+        seek_to: N int64: time to seek to so as to land on the packet or before it.
+    """
+
+    pts: NDArray[np.int64]
+    is_key: NDArray[np.bool_]
+    seek_to: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PacketTable:
     """The packets of a video stream that should each give one displayed frame.
 
     Attributes:
         count: Number of packets.
-        pts: int64, ascending presentation times; None where the container has none or repeats them.
-        is_key: bool, in the order of ``pts``: decoding may start at this packet. None with ``pts``.
-        seek_to: int64, in the order of ``pts``: time to seek to so as to land on the packet or before it.
+        seeking: Their times; None where the container has none or repeats them.
         first_dts: Decoding time of the first packet, None where the container has none.
-        has_pts: Whether any packet states a presentation time.
+        has_pts: True if any packet states a presentation time.
         frame_rate: Frames a second, as stated or else measured.
         expected: Frames promised: ``count``, or more where an index or a stated duration says so.
     """
 
     count: int
-    pts: NDArray[np.int64] | None
-    is_key: NDArray[np.bool_] | None
-    seek_to: NDArray[np.int64] | None
+    seeking: SeekTable | None
     first_dts: int | None
     has_pts: bool
     frame_rate: Fraction
@@ -51,7 +62,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut:
     Args:
         container: Freshly opened.
         stream: Its video stream.
-        is_cut: Whether the file is known to be shorter than it should be.
+        is_cut: True if the file is known to be shorter than it should be.
     """
     pts: list[int | None] = []
     dts: list[int | None] = []
@@ -65,18 +76,20 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut:
             pts.append(packet.pts)
             dts.append(packet.dts)
             keys.append(packet.is_keyframe)
-    times = np.array([t for t in pts if t is not None], np.int64)
-    order = np.argsort(times, kind="stable")
+    stated = np.array([t for t in pts if t is not None], np.int64)
+    order = np.argsort(stated, kind="stable")
+    times = stated[order]
     has_pts = len(times) > 0
-    is_trusted = len(times) == len(pts) > 0 and bool((np.diff(times[order]) > 0).all())
-    rate = _frame_rate(stream, times[order] if has_pts else np.array([t for t in dts if t is not None], np.int64))
-    promised = len(pts) + _missing_at_the_end(container, stream, times[order], rate=rate, reached=reached, cut=is_cut)
-    earliest = [p if d is None or (p is not None and p < d) else d for p, d in zip(pts, dts, strict=True)]
+    rate = _frame_rate(stream, times if has_pts else np.array([t for t in dts if t is not None], np.int64))
+    promised = len(pts) + _missing_at_the_end(container, stream, times, rate=rate, reached=reached, cut=is_cut)
+    seeking = None
+    if len(times) == len(pts) > 0 and bool((np.diff(times) > 0).all()):
+        earliest = [p if d is None or (p is not None and p < d) else d for p, d in zip(pts, dts, strict=True)]
+        is_key, seek_to = np.array(keys, np.bool_), np.array(earliest, np.int64)
+        seeking = SeekTable(pts=times, is_key=is_key[order], seek_to=seek_to[order])
     return PacketTable(
         count=len(pts),
-        pts=times[order] if is_trusted else None,
-        is_key=np.array(keys, np.bool_)[order] if is_trusted else None,
-        seek_to=np.array(earliest, np.int64)[order] if is_trusted else None,
+        seeking=seeking,
         first_dts=next((t for t in dts if t is not None), None),
         has_pts=has_pts,
         frame_rate=rate,
@@ -85,7 +98,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut:
 
 
 def is_shown(packet: Packet[Any], *, codec: str) -> bool:
-    """Whether the packet is meant to give a displayed frame.
+    """Return True if the packet is meant to give a displayed frame.
 
     Packets before an mp4 edit list's start, and VP8 reference frames that are never shown, are decoded only.
     """
@@ -112,7 +125,7 @@ def _frame_rate(stream: VideoStream, times: NDArray[np.int64]) -> Fraction:
 
 
 def _indexed(container: InputContainer, stream: VideoStream) -> int:
-    """Frames that an mp4's index lists; 0 for containers whose index is partial or made while reading."""
+    """Count the frames that an mp4's index lists; 0 for containers whose index is partial or made while reading."""
     if "mp4" not in container.format.name:
         return 0
     return sum(not entry.is_discard for entry in stream.index_entries)
@@ -127,7 +140,7 @@ def _missing_at_the_end(
     reached: Fraction,
     cut: bool,
 ) -> int:
-    """Frames that the stated duration has room for after the last packet.
+    """Count the frames that the stated duration has room for after the last packet.
 
     A long last frame looks the same as lost ones. So an uncut file is only doubted where the room is wider than
     twice its longest interval between frames.
@@ -150,7 +163,7 @@ def _missing_at_the_end(
 
 
 def _stated_end(container: InputContainer, stream: VideoStream) -> tuple[str, Fraction | None]:
-    """When the stream should end, in seconds, and whether that is stated for the ``stream`` or the ``file``."""
+    """Return ``"stream"`` or ``"file"``, for which the end is stated, and the end in seconds."""
     for key, value in stream.metadata.items():
         if key.startswith("DURATION"):  # Matroska statistics: hours:minutes:seconds.nanoseconds
             try:

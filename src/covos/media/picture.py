@@ -1,4 +1,4 @@
-"""From a decoder's picture to the RGB array that a viewer would see."""
+"""Convert a decoder's picture to the RGB array that a viewer would see."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ _ACCURATE = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolatio
 _KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 _UNSPECIFIED_MATRIX = 2
 _HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+_LIMITED_TO_FULL = np.rint((np.arange(256.0) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
 
 Orientation = tuple[int, int, int, int]
 """The linear part of a display matrix, rounded to -1, 0, 1: x' = a x + c y, y' = b x + d y, as (a, b, c, d)."""
-UPRIGHT: Orientation = (1, 0, 0, 1)
+_UPRIGHT: Orientation = (1, 0, 0, 1)
 
 
 class PictureReader:
@@ -85,7 +86,7 @@ class PictureReader:
         image: ImageArray = np.asarray(converted.to_ndarray(), np.uint8)
         if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
             image = _LIMITED_TO_FULL[image]  # swscale takes every grey for full range
-        return orient(image, orientation=orientation)
+        return _orient(image, orientation=orientation)
 
     def _matrix(self, picture: VideoFrame) -> int | None:
         if picture.format.is_rgb or picture.colorspace in _KNOWN_MATRICES:
@@ -106,51 +107,36 @@ class PictureReader:
 
 
 def orientation_of(picture: VideoFrame) -> Orientation | None:
-    """How the container asks the picture to be shown; None if by anything but quarter turns and mirrors."""
+    """Return the orientation that the container asks for; None if it is not made of quarter turns and mirrors."""
     try:
         data: Any = picture.side_data.get("DISPLAYMATRIX")
     except ValueError:
         # PyAV refuses all side data if it does not know one type among it, such as the EXIF block of a Motion
         # JPEG; the angle can still be had.
-        turn = {0: UPRIGHT, 90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)}
+        turn = {0: _UPRIGHT, 90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)}
         return turn.get(picture.rotation % 360)
     if data is None:
-        return UPRIGHT
+        return _UPRIGHT
     matrix = np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]] / 65536  # 16.16 fixed point
     scale = np.abs(matrix).max()
     if scale == 0:
-        return UPRIGHT
+        return _UPRIGHT
     a, b, c, d = (int(v) for v in np.rint(matrix / scale))
     is_quarter_turn = abs(a) == abs(d) and abs(b) == abs(c) and abs(a) + abs(b) == 1
     return (a, b, c, d) if is_quarter_turn else None
 
 
-def orient(image: ImageArray, *, orientation: Orientation | None) -> ImageArray:
-    """Apply an orientation.
-
-    Args:
-        image: H x W x 3.
-        orientation: As from ``orientation_of``; None leaves the picture as it is.
-
-    Returns:
-        H x W x 3 or W x H x 3, contiguous.
-    """
-    a, b, c, d = orientation or UPRIGHT
+def _orient(image: ImageArray, *, orientation: Orientation | None) -> ImageArray:
+    """Turn and mirror an H x W x 3 picture, to a contiguous one; None leaves it as it is."""
+    a, b, c, d = orientation or _UPRIGHT
     turned = image if a else image.transpose(1, 0, 2)
     across, down = (a, d) if a else (c, b)
     return np.ascontiguousarray(turned[::down, ::across])
 
 
 def rotation_degrees(orientation: Orientation | None) -> int:
-    """Counter-clockwise degrees, 0, 90, 180 or 270, of an orientation; of its unmirrored part if it mirrors."""
-    a, b, c, d = orientation or UPRIGHT
+    """Return the counter-clockwise degrees, 0, 90, 180 or 270, of an orientation, or of its unmirrored part."""
+    a, b, c, d = orientation or _UPRIGHT
     if a * d - b * c < 0:
         a, c = -a, -c
     return {(1, 0): 0, (0, -1): 90, (-1, 0): 180, (0, 1): 270}[a, b]
-
-
-def _limited_to_full() -> ImageArray:
-    return np.rint((np.arange(256.0) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
-
-
-_LIMITED_TO_FULL = _limited_to_full()

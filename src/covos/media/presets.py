@@ -1,4 +1,4 @@
-"""What `VideoWriter` can write: container, codec, pixels and sound of each kind of video, as frozen values."""
+"""Kinds of video that `VideoWriter` can write: container, codec, pixels and sound of each, as frozen values."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundRules:
-    """Which sound a container holds.
+    """The sound that a container holds.
 
     Attributes:
         copied: Codecs, by FFmpeg's canonical names, whose packets go over untouched.
-        refusal: Why others do not, to follow "which".
+        refusal: The reason why others do not, to follow "which".
         encoder: FFmpeg's encoder for the others.
         label: Its name for people.
         rates: Samples a second that the encoder takes, or 48000; empty if it takes any.
@@ -31,18 +31,18 @@ class Preset:
 
     Attributes:
         label: For messages.
-        suffix: Of the file, with its dot.
+        suffix: Suffix of the file, with its dot.
         container: FFmpeg's muxer.
         codec: FFmpeg's encoder.
-        pixel_format: What is encoded. YUV is BT.709, limited range, and tagged so.
-        has_alpha: Whether frames are RGBA, with straight alpha, or RGB.
+        pixel_format: Pixels that are encoded. YUV is BT.709, limited range, and tagged so.
+        has_alpha: True if frames are RGBA, with straight alpha; else they are RGB.
         crf: Constant rate factor; None where the codec has none.
-        options: Of the encoder, names and values.
-        needs_even_size: Whether a pixel must be added to odd sizes.
-        pixel_aspect: What becomes of pixels that are not square: the file says so (``"kept"``), the pictures are
+        options: Names and values of the encoder's options.
+        needs_even_size: True if a pixel must be added to odd sizes.
+        pixel_aspect: Treatment of pixels that are not square: the file says so (``"kept"``), the pictures are
             scaled until they are (``"scaled"``), or it is lost and a warning says so (``"lost"``). PyAV has no way
             to tell the Matroska muxer.
-        sound: What becomes of the sound.
+        sound: Treatment of the sound.
     """
 
     label: str
@@ -59,12 +59,12 @@ class Preset:
 
     @property
     def is_yuv(self) -> bool:
-        """Whether its colours need a matrix."""
+        """True if its colours need a matrix."""
         return self.pixel_format.startswith("yuv")
 
     @property
     def is_isobmff(self) -> bool:
-        """Whether it is mp4 or mov: any time base, an index that can be moved to the front."""
+        """True for mp4 and mov, which take any time base and have an index that can be moved to the front."""
         return self.container in {"mp4", "mov"}
 
 

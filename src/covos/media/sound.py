@@ -1,4 +1,4 @@
-"""Carry the sound of a source into a video, packet for packet where its container can hold it."""
+"""Copy the sound of a source into a video, packet for packet where its container can hold it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class SoundTrack:
     Args:
         source: A media file, with or without sound.
         output: A video whose header is not yet written.
-        rules: What its container holds.
-        warn: Called with what could not be kept, in plain words.
+        rules: The sound that its container holds.
+        warn: Called with each loss, in plain words.
 
     Raises:
         SourceError: The source cannot be opened.
@@ -75,7 +75,7 @@ class SoundTrack:
         """Write what is left.
 
         Args:
-            end: When the last picture ends, in output seconds. If the source's pictures go on for more than a
+            end: Time at which the last picture ends, in output seconds. If the source's pictures go on for more than a
                 second, only a part of it was written, and the sound ends there too.
         """
         is_part = self._picture_end is not None and end + _TAIL < self._picture_end + self._offset

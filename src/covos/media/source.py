@@ -1,35 +1,40 @@
-"""What every kind of source looks like to the rest of covos."""
+"""Sources of frames: the base class of all kinds, reading them ahead, and the largest frame that is read."""
 
 from __future__ import annotations
 
-import threading
 from abc import ABC, abstractmethod
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from covos.core.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from covos.core.types import Frame, SourceInfo
+
+T = TypeVar("T")
+
+MAX_PIXELS = 8192 * 8192
+"""Pixels in one frame above which a source is refused, before anything is decoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """How well the latest full pass over a source went.
+    """Result of the latest full pass over a source: the frames that came out, and the damage that was met.
 
     Attributes:
         decoded: Frames that came out.
         expected: Frames that the source promises: its packets, or more where its index or header states more.
         concealed: Indices of the frames whose damage the decoder painted over.
         undecodable: Packets that the decoder refused.
-        cut: Whether the file is shorter than its own header says.
-        warnings: What a user should know, in plain words.
+        cut: True if the file is shorter than its own header says.
+        warnings: Notes for the user, in plain words.
     """
 
     decoded: int
@@ -46,34 +51,48 @@ class Health:
 
     @property
     def complete(self) -> bool:
-        """Whether every promised frame came out and the file is not cut."""
+        """True if every promised frame came out and the file is not cut."""
         return self.missing == 0 and not self.cut
 
 
 class Source(ABC):
     """A video, a folder of frames or one image, as a sequence of displayed frames.
 
-    Iterating starts from the first frame each time, so a source can be read in several passes. Each pass
-    opens the file anew and closes it when it ends or is abandoned.
+    Iterating starts from the first frame each time, so a source can be read in several passes. Each pass opens its
+    files anew, and closes them when it ends or is abandoned.
+
+    A new kind of source sets ``info`` (and ``files``, if it has any) and defines three things: `health`, `_read_all`
+    and `_read_some`. Its frames are H x W x 3 uint8 RGB and all of the size that ``info`` states; their indices count
+    from 0, their times rise, and no two have the same stem, since outputs are named after it. Reading the same index
+    twice gives the same frame. Input that cannot be used is refused, with a `SourceError`, on construction: no output
+    exists then. Closed sources and indices out of order are refused here.
+
+    Attributes:
+        info: Facts that are known without a full pass.
+        files: Files that it reads, in order.
     """
 
     info: SourceInfo
+    files: tuple[Path, ...] = ()
+    _closed = False
 
     @property
     @abstractmethod
     def health(self) -> Health:
-        """How the latest full pass went; counts grow while it runs."""
-
-    @property
-    @abstractmethod
-    def files(self) -> tuple[Path, ...]:
-        """What it reads, in order."""
+        """Result of the latest full pass; counts grow while it runs."""
 
     @abstractmethod
+    def _read_all(self) -> Iterator[Frame]:
+        """Begin a full pass: yield every frame that can be decoded, in presentation order."""
+
+    @abstractmethod
+    def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
+        """Yield the frames with these indices, which are as `select` asks for them; `health` stays as it is."""
+
     def __iter__(self) -> Iterator[Frame]:
-        """Yield every frame that can be decoded, in presentation order."""
+        self._refuse_if_closed()
+        return self._read_all()
 
-    @abstractmethod
     def select(self, indices: Sequence[int]) -> Iterator[Frame]:
         """Yield the frames with these indices.
 
@@ -84,81 +103,43 @@ class Source(ABC):
             indices: Strictly ascending, each in [0, ``info.frame_count``).
 
         Raises:
-            UsageError: The indices are not ascending or out of range.
+            UsageError: The indices are not ascending or out of range, or the source is closed.
         """
+        self._refuse_if_closed()
+        wanted, count = tuple(indices), self.info.frame_count
+        for before, after in pairwise(wanted):
+            if after <= before:
+                raise UsageError(
+                    f"frame indices {before}, {after} are not ascending",
+                    why="a source is read forward once",
+                    fix="sort the indices and drop repeated ones",
+                )
+        for index in wanted[:1] + wanted[-1:]:
+            if not 0 <= index < count:
+                raise UsageError(
+                    f"frame index {index} does not exist",
+                    why=f"the source has {count} frames",
+                    fix=f"give indices from 0 to {count - 1}",
+                )
+        return self._read_some(wanted)
 
-    @abstractmethod
     def close(self) -> None:
         """Refuse further passes. A pass that is under way ends on its own."""
+        self._closed = True
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-
-def check_indices(indices: Sequence[int], *, count: int) -> tuple[int, ...]:
-    """Refuse indices that ``Source.select`` does not take.
-
-    Args:
-        indices: What the caller asks for.
-        count: Number of frames in the source.
-
-    Returns:
-        The same indices.
-
-    Raises:
-        UsageError: They are not strictly ascending, or one is outside [0, count).
-    """
-    wanted = tuple(indices)
-    for before, after in pairwise(wanted):
-        if after <= before:
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
             raise UsageError(
-                f"frame indices {before}, {after} are not ascending",
-                why="a source is read forward once",
-                fix="sort the indices and drop repeated ones",
+                f"{self.info.path}: the source is closed",
+                why="it was read after close() or outside its with block",
+                fix="open it again with open_source",
             )
-    for index in wanted[:1] + wanted[-1:]:
-        if not 0 <= index < count:
-            raise UsageError(
-                f"frame index {index} does not exist",
-                why=f"the source has {count} frames",
-                fix=f"give indices from 0 to {count - 1}",
-            )
-    return wanted
-
-
-def check_open(closed: bool, *, name: str) -> None:
-    """Refuse to read from a source after ``close``.
-
-    Args:
-        closed: Whether it was closed.
-        name: The source, for the message.
-
-    Raises:
-        UsageError: It was closed.
-    """
-    if closed:
-        raise UsageError(
-            f"{name}: the source is closed",
-            why="it was read after close() or outside its with block",
-            fix="open it again with open_source",
-        )
-
-
-# Decode ahead in a background thread, never further than asked.
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _End(Generic[T]):
-    """The last thing in the queue: how the producer ended."""
-
-    error: BaseException | None
 
 
 def prefetch(frames: Iterable[T], *, depth: int = 8) -> Iterator[T]:
@@ -169,7 +150,7 @@ def prefetch(frames: Iterable[T], *, depth: int = 8) -> Iterator[T]:
     has raised. A generator given as ``frames`` is closed in the thread that ran it.
 
     Args:
-        frames: What to iterate; from then on it belongs to the background thread.
+        frames: Items to iterate; from then on they belong to the background thread.
         depth: Most items that are ready and not yet consumed, at least 1.
 
     Yields:
@@ -185,60 +166,24 @@ def prefetch(frames: Iterable[T], *, depth: int = 8) -> Iterator[T]:
 
 
 def _prefetched(frames: Iterable[T], depth: int) -> Iterator[T]:
-    ready: SimpleQueue[T | _End[T]] = SimpleQueue()
-    room = threading.Semaphore(depth)
-    stop = threading.Event()
-    thread = threading.Thread(target=_produce, args=(frames, ready, room, stop), name="covos-prefetch", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item = ready.get()
-            if isinstance(item, _End):
-                if item.error is not None:
-                    raise item.error
-                return
-            room.release()
-            yield item
-    finally:
-        stop.set()
-        room.release()  # wakes a producer that waits for room
-        thread.join()
-
-
-def _produce(
-    frames: Iterable[T], ready: SimpleQueue[T | _End[T]], room: threading.Semaphore, stop: threading.Event
-) -> None:
-    error: BaseException | None = None
-    try:
-        source = iter(frames)
+    end: Any = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="covos-prefetch") as thread:
+        items = thread.submit(iter, frames).result()
+        ahead = deque(thread.submit(next, items, end) for _ in range(depth))
         try:
-            while True:
-                # Room is taken before the item is made: a decoded 4K frame in hand counts as waiting too.
-                room.acquire()
-                if stop.is_set():
-                    break
-                try:
-                    item = next(source)
-                except StopIteration:
-                    break
-                ready.put(item)
+            while (item := ahead.popleft().result()) is not end:
+                ahead.append(thread.submit(next, items, end))
+                yield item
         finally:
-            close = getattr(source, "close", None)
-            if close is not None:
-                close()
-    except BaseException as raised:  # it travels to the consumer, whatever it is
-        error = raised
-    ready.put(_End(error))
-
-
-# Caps that protect the reader from files that are small on disk and huge in memory.
-
-MAX_PIXELS = 8192 * 8192
-"""Pixels in one frame above which a source is refused, before anything is decoded."""
+            for later in ahead:
+                later.cancel()
+            if hasattr(items, "close"):
+                with suppress(RuntimeError):  # while the interpreter ends, no thread takes on work
+                    thread.submit(items.close)
 
 
 def check_pixels(name: str, *, height: int, width: int) -> None:
-    """Refuse frames that would not fit in memory.
+    """Refuse frames that would not fit in memory, whose files may be small.
 
     Args:
         name: The file, for the message.

@@ -19,7 +19,6 @@ from covos.media.sound import SoundTrack
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
-    from types import TracebackType
 
     from av.packet import Packet
     from av.video.frame import VideoFrame
@@ -42,21 +41,19 @@ class VideoWriter:
     manager it is closed at the end of the block, or removed if the block raises.
 
     Args:
-        path: Where the video goes; its suffix should be the preset's.
+        path: The file to write; its suffix should be the preset's.
         height: Height in pixels of every frame.
         width: Width in pixels.
         time_base: Seconds per unit of ``pts``.
         frame_rate: Frames a second, about; for the last frame's length and the header. None for 25.
-        preset: What to write, of `covos.media.presets`.
+        preset: Kind of video, of `covos.media.presets`.
         audio_from: Media file whose sound is copied; None for silence. A file without sound is fine.
-        crf: Constant rate factor in place of the preset's, from 0, the best, to 51.
         pixel_aspect: Displayed width of a pixel over its height.
-        overwrite: Whether ``path`` may exist.
 
     Attributes:
         padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
         offset: Seconds added to every time; zero unless the start had to be moved. Known after the first frame.
-        warnings: What could not be kept, in plain words.
+        warnings: Notes on what could not be kept, in plain words.
 
     Raises:
         UsageError: ``path`` exists, or a setting is out of range.
@@ -74,9 +71,7 @@ class VideoWriter:
         frame_rate: Fraction | None,
         preset: Preset = H264,
         audio_from: Path | None = None,
-        crf: int | None = None,
         pixel_aspect: Fraction = Fraction(1),
-        overwrite: bool = False,
     ) -> None:
         self._path = Path(path)
         self._preset = preset
@@ -91,15 +86,15 @@ class VideoWriter:
         self._shift = 0
         self._done = False
         self._sound: SoundTrack | None = None
-        if height < 1 or width < 1 or (crf is not None and (preset.crf is None or not 0 <= crf <= 51)):
+        if height < 1 or width < 1:
             raise UsageError(
-                f"{self._path}: cannot write {width}x{height} pixels as {preset.label} with crf {crf}",
-                why="sizes start at 1; crf goes from 0 to 51, and not every codec has one",
+                f"{self._path}: cannot write {width}x{height} pixels as {preset.label}",
+                why="sizes start at 1",
                 fix="check the settings",
             )
-        if not overwrite and self._path.exists():
+        if self._path.exists():
             raise UsageError(
-                f"{self._path}: the file exists", why="nothing is overwritten unless asked", fix="remove it, or ask"
+                f"{self._path}: the file exists", why="nothing is overwritten", fix="remove it, or choose another name"
             )
         self._reformatter = VideoReformatter()
         self._place = ExitStack()
@@ -116,13 +111,13 @@ class VideoWriter:
         )
         with self._explained():
             self._partial.touch()  # an unwritable folder is noticed before the work, not after
-            self._stream = self._add_video(frame_rate, crf=crf, pixel_aspect=pixel_aspect)
+            self._stream = self._add_video(frame_rate, pixel_aspect=pixel_aspect)
             if audio_from is not None:
                 self._sound = SoundTrack(Path(audio_from), output=self._container, rules=preset.sound, warn=self._warn)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What could not be kept, in plain words."""
+        """Notes on what could not be kept, in plain words."""
         return tuple(self._warnings)
 
     def write(self, image: NDArray[np.uint8], *, pts: int) -> None:
@@ -191,24 +186,20 @@ class VideoWriter:
             self._partial.unlink()
         with suppress(av.FFmpegError, OSError):
             self._container.close()
-        given_up = _GivenUpError()
-        with suppress(_GivenUpError, OSError):
-            self._place.__exit__(_GivenUpError, given_up, None)
+        with suppress(_AbandonedError, OSError):
+            self._place.__exit__(_AbandonedError, _AbandonedError(), None)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
         if kind is None:
             self.close()
         else:
             self.abort()
 
-    def _add_video(self, frame_rate: Fraction | None, *, crf: int | None, pixel_aspect: Fraction) -> VideoStream:
+    def _add_video(self, frame_rate: Fraction | None, *, pixel_aspect: Fraction) -> VideoStream:
         preset = self._preset
-        quality = preset.crf if crf is None else crf
         height, width = (size + more for size, more in zip(self._size, self.padding, strict=True))
         if pixel_aspect != 1 and preset.pixel_aspect == "scaled":
             # The longer side grows: nothing is thrown away.
@@ -219,7 +210,7 @@ class VideoWriter:
         stream: VideoStream = self._container.add_stream(
             preset.codec,
             rate=Fraction(frame_rate or 25).limit_denominator(1001),
-            options={**dict(preset.options), **({} if quality is None else {"crf": str(quality)})},
+            options={**dict(preset.options), **({} if preset.crf is None else {"crf": str(preset.crf)})},
             width=width,
             height=height,
             pix_fmt=preset.pixel_format,
@@ -309,12 +300,12 @@ class VideoWriter:
             raise
 
 
-class _GivenUpError(Exception):
+class _AbandonedError(Exception):
     """Makes ``atomic_path`` remove its file."""
 
 
 def _time_scale(time_base: Fraction) -> int:
-    """Units a second that FFmpeg gives a video track of this time base: its denominator, doubled to 10000 or more."""
+    """Return FFmpeg's units a second for a video track of this time base: the denominator, doubled to 10000 or more."""
     scale = time_base.denominator
     while scale < 10_000:
         scale *= 2

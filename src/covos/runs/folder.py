@@ -14,8 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from covos.core.errors import EnvironmentProblem, UsageError
-from covos.core.files import atomic_path
-from covos.core.lock import exclusive
+from covos.core.files import atomic_path, exclusive
 
 LIST = ".covos-files"
 LOCK = ".covos-lock"

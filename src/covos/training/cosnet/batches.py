@@ -23,8 +23,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import InputError
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image, read_labels
-from covos.data.reading import VOID
-from covos.masks import davis_palette
+from covos.masks import VOID, davis_palette
 from covos.training.cosnet.recipe import CosnetRecipe
 from covos.training.distributed import ALONE, Team
 

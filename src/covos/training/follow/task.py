@@ -14,11 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.data import Dataset, FrameRecord, Video, read_labels
-from covos.data.reading import VOID
 from covos.engines.find import DEFAULT_AREA, UnsupervisedEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_BETWEEN
 from covos.evaluation import boundary_f, jaccard
+from covos.masks import VOID
 from covos.models.follow import CovosFollow, Decoded, Recall, View, aggregate, beside
 from covos.models.lite import CovosLite, Features
 from covos.training.base import FrozenEncoderTask, picture_table

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from covos.core.errors import InputError
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import Video, read_foreground, read_image, read_labels, sample_group
-from covos.data.reading import VOID
 from covos.engines.motion import residual_motion
+from covos.masks import VOID
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.pools import Pool
 from covos.training.scenes.cutouts import draw_cutouts

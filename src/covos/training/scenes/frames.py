@@ -14,8 +14,8 @@ from numpy.random import Generator
 
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import FrameRecord, Video, read_foreground, read_image, read_labels
-from covos.data.reading import VOID
 from covos.engines.motion import MotionArray, residual_motion
+from covos.masks import VOID
 from covos.training.pools import Pool
 from covos.training.prompt.recipe import PromptRecipe
 from covos.training.scenes.cutouts import draw_cutouts
