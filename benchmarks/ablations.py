@@ -106,7 +106,7 @@ def asked(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     from covos.training.registry import load_recipe
 
     weights = find_model(run.weights).card.sha256 if run.weights else ""
-    recipe = load_recipe(run.recipe, overrides=run.overrides).to_dict()
+    recipe = load_recipe(run.recipe, overrides=run.overrides).model_dump(mode="json")
     data = [root.resolve().name for root in options.data]
     values = {"recipe": recipe, "weights": weights, "data": data, "every": options.every, "clips": options.clips}
     plain: dict[str, Any] = json.loads(json.dumps(values))
@@ -124,7 +124,8 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     from covos.models.lite import CovosLite
     from covos.models.registry import build_network, find_model
     from covos.training import loop
-    from covos.training.pools import gather, only_held_back, without_held_back
+    from covos.training.gather import gather
+    from covos.training.pools import only_held_back, without_held_back
     from covos.training.registry import load_recipe
     from covos.training.validate import measure
     from scenes_composed import compose_clips, fingerprint

@@ -8,11 +8,10 @@ from __future__ import annotations
 import inspect
 import os
 import re
-from dataclasses import fields
 from pathlib import Path
 
+from covos.training.recipe import Recipe
 from covos.training.registry import RECIPES, load_recipe, recipe_names
-from covos.training.task import Recipe
 
 PAGE = Path(__file__).parents[1] / "docs" / "recipes.md"
 HEAD = """# Recipes, field by field
@@ -36,7 +35,7 @@ def table(kind: type[Recipe]) -> str:
     said = explained(Recipe) | explained(kind)
     rows = [f"| field | {' | '.join(f'`{name}`' for name in recipes)} | what |", "|---" * (len(recipes) + 2) + "|"]
     # In the order of the explanations, some of which go on from the one before.
-    assert set(said) == {field.name for field in fields(kind)}
+    assert set(said) == set(kind.model_fields)
     for name, words in said.items():
         values = (str(getattr(recipe, name)) for recipe in recipes.values())
         rows.append(f"| `{name}` | {' | '.join(values)} | {words.replace('|', chr(92) + '|')} |")

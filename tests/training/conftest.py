@@ -13,12 +13,12 @@ import torch
 from covos.masks.label_files import read_label_map
 from covos.models.cosnet.network import COSNETS
 from covos.training import loop
-from covos.training.pools import gather
+from covos.training.gather import gather
 from covos.training.registry import load_recipe
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
 
-Run = Callable[..., list[loop.Progress]]
+Run = Callable[..., list[loop.StepReport]]
 
 
 @pytest.fixture
@@ -53,10 +53,10 @@ def run() -> Run:
 
     def train(
         name: str, folder: Path, *overrides: str, data: tuple[Path, ...] = (TIANCHI,), weights: Path | None = None
-    ) -> list[loop.Progress]:
+    ) -> list[loop.StepReport]:
         recipe = load_recipe(name, overrides=overrides)
         gathered = gather(data, seed=recipe.seed, ratio=recipe.ratio, videos=recipe.videos)
-        seen: list[loop.Progress] = []
+        seen: list[loop.StepReport] = []
         loop.train(
             gathered.train,
             validation=gathered.validation,

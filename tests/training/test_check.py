@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from covos.core.errors import InputError, SourceError
 from covos.training import check
 from covos.training.check import DataCheck, check_data
-from covos.training.pools import gather
+from covos.training.gather import gather
 
 SIZE = (96, 160)
 Spoil = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]

@@ -6,21 +6,22 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import covos
 from covos.core.errors import CheckpointError, InputError
+from covos.models.checkpoints import read_card
 from covos.models.cosnet.network import Cosnet
 from covos.models.registry import build_network, find_model
 from covos.training import loop
-from covos.training.summary import read_history
+from covos.training.run_folder import describe_outcome, read_history
 
 pytestmark = pytest.mark.usefixtures("narrow")
 
-Run = Callable[..., list[loop.Progress]]
+Run = Callable[..., list[loop.StepReport]]
 SMALL = ("size=[48, 80]", "checkpoint_every=2")
 STEPS_101 = (*SMALL, "steps=4", "batch=2", "validate_every=2")
 
@@ -31,9 +32,9 @@ def test_resnet50_as_its_recipe_says(run: Run, tianchi: Path, tmp_path: Path) ->
     assert [progress.step for progress in seen] in ([1, 2, 3, 4, 5], [*range(1, 9)])
     assert seen[-1].validation is not None
     (epoch,) = tmp_path.glob("epoch-*.safetensors")
-    (entry,) = [entry for entry in read_history(tmp_path / "history.jsonl") if "losses" in entry]
-    assert epoch.name == f"epoch-001-loss-{entry['losses']['total']:.4f}.safetensors"
-    assert set(entry["losses"]) == {"total", "a", "b"}
+    (entry,) = [entry for entry in read_history(tmp_path / "history.jsonl") if entry.losses is not None]
+    assert epoch.name == f"epoch-001-loss-{entry.losses['total']:.4f}.safetensors"
+    assert set(entry.losses) == {"total", "a", "b"}
     network = build_network(find_model(tmp_path / "last.safetensors"))
     assert isinstance(network, Cosnet)
     assert network.fixed_size == (48, 80)
@@ -54,8 +55,8 @@ def test_the_file_segments(run: Run, tianchi: Path, tmp_path: Path) -> None:
 def test_resnet101_takes_turns(run: Run, tianchi: Path, stills: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     run("cosnet-resnet101", folder, *STEPS_101, "orthogonality=1e-4", data=(tianchi, stills))
-    (entry,) = [entry for entry in read_history(folder / "history.jsonl") if "losses" in entry]
-    assert set(entry["losses"]) == {"total", "a", "b", "still", "orthogonality"}
+    (entry,) = [entry for entry in read_history(folder / "history.jsonl") if entry.losses is not None]
+    assert set(entry.losses) == {"total", "a", "b", "still", "orthogonality"}
     card = find_model(folder / "last.safetensors").card
     assert card.architecture == "cosnet_resnet101"
     assert {source["name"] for source in card.data} == {"tianchi", "pictures"}
@@ -195,11 +196,25 @@ def test_a_card_that_lost_its_settings_is_refused(run: Run, tmp_path: Path) -> N
         covos.load_model(tmp_path / "last.safetensors", device="cpu")
 
 
-def test_the_summary_shows_the_run(run: Run, tmp_path: Path) -> None:
+def test_the_outcome_names_the_best_weights(run: Run, tmp_path: Path) -> None:
     run("cosnet-resnet50", tmp_path, *SMALL, "epochs=3")
-    page = (tmp_path / "summary.html").read_text()
-    assert "cosnet_resnet50: step 15 of 15" in page or "cosnet_resnet50: step 23 of 23" in page
-    assert page.count("<svg") == 2
-    assert "data:image/webp;base64," in page
-    assert "http" not in page
-    assert np.isfinite([entry["j"] for entry in read_history(tmp_path / "history.jsonl") if "j" in entry]).all()
+    measured = [entry for entry in read_history(tmp_path / "history.jsonl") if entry.j is not None]
+    assert len(measured) == 3
+    best = max(measured, key=lambda entry: entry.j or 0.0)
+    card = read_card(tmp_path / "best.safetensors")
+    assert card is not None
+    assert card.recipe["step"] == best.step
+    assert describe_outcome(tmp_path) == (
+        f"best  J {best.j:.3f}  F {best.f:.3f}  at step {best.step:,}: {tmp_path / 'best.safetensors'}"
+    )
+
+
+def test_tensorboard_has_losses_scores_and_pictures(run: Run, tmp_path: Path) -> None:
+    run("cosnet-resnet50", tmp_path, *SMALL, "epochs=3")
+    board = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    assert {"train/total", "validation/J", "validation/F"} <= set(board.Tags()["scalars"])
+    history = read_history(tmp_path / "history.jsonl")
+    (sequence,) = [entry.sequences for entry in history if entry.j is not None][-1].items()
+    for kind, score in zip("JF", sequence[1], strict=True):
+        assert board.Scalars(f"validation_{kind}/{sequence[0]}")[-1].value == pytest.approx(score)
+    assert board.Tags()["images"] == ["train/predictions"]

@@ -15,7 +15,7 @@ from covos.masks.label_files import write_label_map
 from covos.training.cosnet.batches import PairBatches, PairIndex, nth_pair, shuffled
 from covos.training.cosnet.recipe import CosnetRecipe
 from covos.training.cosnet.task import CosnetTask, class_loss, colour_loss, orthogonality
-from covos.training.distributed import Team
+from covos.training.distributed import ProcessGroup
 from covos.training.registry import load_recipe
 from covos.training.task import split
 
@@ -89,7 +89,7 @@ def test_small_sets_may_end_several_epochs_in_a_step(dataset: Dataset) -> None:
 def test_the_processes_divide_the_batch_of_one(dataset: Dataset) -> None:
     made = recipe("batch=4", "outputs=1")
     whole = PairBatches([dataset], made)[3]
-    shares = [PairBatches([dataset], made, team=Team(rank=rank, size=2))[3] for rank in range(2)]
+    shares = [PairBatches([dataset], made, group=ProcessGroup(rank=rank, size=2))[3] for rank in range(2)]
     assert whole.image.shape == (4, 2, 3, 48, 80)
     assert whole.image.dtype == torch.uint8
     assert whole.target.shape == whole.weight.shape == (4, 2, 1, 48, 80)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from covos.core.errors import UsageError
-from covos.training.distributed import Team, team_of_environment
+from covos.training.distributed import ProcessGroup, process_group_from_environment
 
 WORKER = Path(__file__).with_name("worker.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -90,14 +90,14 @@ def test_a_batch_that_does_not_divide_is_refused(tianchi: Path, stills: Path, tm
 def test_the_environment_tells_the_team(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-    assert team_of_environment() == Team()
+    assert process_group_from_environment() == ProcessGroup()
     monkeypatch.setenv("WORLD_SIZE", "4")
     with pytest.raises(UsageError, match="torchrun"):
-        team_of_environment()
+        process_group_from_environment()
     monkeypatch.setenv("RANK", "3")
     monkeypatch.setenv("LOCAL_RANK", "1")
-    assert team_of_environment() == Team(rank=3, size=4, local_rank=1)
-    assert not team_of_environment().leads
+    assert process_group_from_environment() == ProcessGroup(rank=3, size=4, local_rank=1)
+    assert not process_group_from_environment().leads
     monkeypatch.setenv("RANK", "4")
     with pytest.raises(UsageError, match="RANK = 4"):
-        team_of_environment()
+        process_group_from_environment()

@@ -7,9 +7,9 @@ import torch
 
 from covos.cli import main
 from covos.cli.train import Console
-from covos.training.estimate import Estimate, estimate, spoken
-from covos.training.loop import Progress
-from covos.training.pools import gather
+from covos.training.estimate import TimeEstimate, estimate_time, spoken
+from covos.training.gather import gather
+from covos.training.loop import StepReport
 from covos.training.registry import load_recipe
 
 SMALL = (
@@ -27,7 +27,7 @@ def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
 
 
 def test_an_estimate_is_the_steps_and_the_measurings() -> None:
-    whole = Estimate(
+    whole = TimeEstimate(
         steps=10, sizes={(32, 64): (0.75, 1.0), (64, 96): (0.25, 3.0)}, measuring=5.0, measured_after=(4, 8, 10)
     )
     assert whole.seconds_per_step == 1.5
@@ -40,21 +40,22 @@ def test_an_estimate_is_the_steps_and_the_measurings() -> None:
     assert whole.left(4, seconds_per_step=2.0) == 6 * 2 + 2 * 5
     assert whole.left(10, seconds_per_step=2.0) == 0
     assert (
-        str(Estimate(steps=1200, sizes={(0, 0): (1.0, 3.0)})) == "about 1 h 0 min on this machine: 1,200 steps of 3 s"
+        str(TimeEstimate(steps=1200, sizes={(0, 0): (1.0, 3.0)}))
+        == "about 1 h 0 min on this machine: 1,200 steps of 3 s"
     )
 
 
 def test_the_progress_says_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(quiet=False)
     for step, pace in ((10, 9.0), (20, 1.0), (40, 3.0), (60, 2.0)):
-        console.show(Progress(step=step, steps=60, loss=0.5, seconds_per_step=pace))
+        console.show(StepReport(step=step, steps=60, loss=0.5, seconds_per_step=pace))
     # The mean pace so far, and nothing is known of measuring in a run that goes on.
     assert [line.partition("step  ")[2] for line in capsys.readouterr().err.splitlines()] == [
         "about 40 s left", "about 40 s left", "",
     ]  # fmt: skip
     console = Console(quiet=False)
-    console.estimate = Estimate(steps=60, sizes={}, measuring=7.0, measured_after=(30, 60))
-    console.show(Progress(step=40, steps=60, loss=0.5, seconds_per_step=1.0))
+    console.estimate = TimeEstimate(steps=60, sizes={}, measuring=7.0, measured_after=(30, 60))
+    console.show(StepReport(step=40, steps=60, loss=0.5, seconds_per_step=1.0))
     assert "about 27 s left" in capsys.readouterr().err
 
 
@@ -63,7 +64,7 @@ def test_a_few_steps_of_each_size_are_timed(tianchi: Path) -> None:
     data = gather([tianchi], seed=0, ratio=0.5)
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    found = estimate(
+    found = estimate_time(
         recipe, data.train, validation=data.validation, device=torch.device("cpu"), precision=torch.float32, workers=0
     )
     assert torch.equal(torch.get_rng_state(), before)

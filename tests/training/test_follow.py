@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -29,9 +30,10 @@ SMALL = (
 
 
 def recipe(**changes: object) -> FollowRecipe:
-    loaded = load_recipe("follow", overrides=SMALL)
+    overrides = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+    loaded = load_recipe("follow", overrides=(*SMALL, *overrides))
     assert isinstance(loaded, FollowRecipe)
-    return replace(loaded, **changes)
+    return loaded
 
 
 def batches(*roots: Path, **changes: object) -> ClipBatches:

@@ -17,7 +17,7 @@ import torch
 
 from covos.models.registry import find_model
 from covos.training import loop
-from covos.training.pools import gather
+from covos.training.gather import gather
 from covos.training.registry import load_recipe
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"

@@ -15,12 +15,12 @@ from covos.cli import main
 from covos.core.errors import CheckpointError, CovosError, InputError, UsageError
 from covos.models.registry import build_network, find_model
 from covos.training import loop
-from covos.training.distributed import iterate_batches
+from covos.training.gather import gather
 from covos.training.lite import task as lite_task
 from covos.training.lite.batches import GroupBatches
-from covos.training.pools import gather
+from covos.training.loading import iterate_batches
+from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe
-from covos.training.task import Recipe
 
 SMALL = (
     "steps=4", "frames_per_step=2", "group_sizes=[2]", "crops=[[64, 96]]", "crop_chances=[1.0]", "warmup=1",
@@ -71,9 +71,9 @@ def recipe(*more: str) -> Recipe:
     return load_recipe("lite", overrides=(*SMALL, *more))
 
 
-def run(root: Path, folder: Path, *more: str) -> list[loop.Progress]:
+def run(root: Path, folder: Path, *more: str) -> list[loop.StepReport]:
     data = gather([root], seed=0)
-    seen: list[loop.Progress] = []
+    seen: list[loop.StepReport] = []
     loop.train(
         data.train,
         validation=data.validation,

@@ -10,11 +10,12 @@ from torch import nn
 
 from covos.models.coattention import Memory
 from covos.training.lite.task import siblings
-from covos.training.loop import make_average, rate_at, update_average
+from covos.training.loop import rate_at
 from covos.training.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
 from covos.training.scenes.light import spoil
 from covos.training.scenes.neighbours import Neighbour
 from covos.training.scenes.samples import Framing, draw_framing, draw_sample
+from covos.training.state import make_average, update_average
 
 
 def test_rate_warms_up_then_falls_to_nearly_nothing() -> None:

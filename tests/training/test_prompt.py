@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,9 +39,10 @@ SMALL = (
 
 
 def recipe(**changes: object) -> PromptRecipe:
-    loaded = load_recipe("prompt", overrides=SMALL)
+    overrides = [f"{name}={json.dumps(value)}" for name, value in changes.items()]
+    loaded = load_recipe("prompt", overrides=(*SMALL, *overrides))
     assert isinstance(loaded, PromptRecipe)
-    return replace(loaded, **changes)
+    return loaded
 
 
 def task(*roots: Path, **changes: object) -> PromptTask:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from covos.core.errors import UsageError
 from covos.training.registry import load_recipe, recipe_names
@@ -12,7 +14,10 @@ def test_every_packaged_recipe_loads() -> None:
     assert "lite" in recipe_names()
     for name in recipe_names():
         recipe = load_recipe(name)
-        assert recipe.to_dict()["model"] == recipe.model
+        assert recipe.model_dump()["model"] == recipe.model
+        assert pickle.loads(pickle.dumps(recipe)) == recipe
+        with pytest.raises(ValidationError, match="frozen"):
+            recipe.steps = 1  # type: ignore[misc]
 
 
 def test_overrides_replace_fields() -> None:

@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals"),
 ]
 
-Run = Callable[..., list[loop.Progress]]
+Run = Callable[..., list[loop.StepReport]]
 SETTINGS = ("size=[48, 80]", "steps=4", "epochs=0", "validate_every=2", "checkpoint_every=4")
 
 

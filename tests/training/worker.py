@@ -19,7 +19,7 @@ import torch
 from covos.cli import main
 from covos.core.errors import InputError
 from covos.models.cosnet.network import COSNETS
-from covos.training import loop
+from covos.training import state
 from covos.training.cosnet import task
 
 
@@ -29,8 +29,8 @@ def work() -> int:
     for name, config in COSNETS.items():
         COSNETS[name] = replace(config, width=8, blocks=(1, 1, 1, 1))
     networks = []
-    make_average, batch_losses = loop.make_average, task.batch_losses
-    loop.make_average = lambda network: (networks.append(network), make_average(network))[1]
+    make_average, batch_losses = state.make_average, task.batch_losses
+    state.make_average = lambda network: (networks.append(network), make_average(network))[1]
     steps = []
 
     def eventful(*arguments: object, **named: object) -> object:

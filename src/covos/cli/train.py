@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     import torch
 
     from covos.training.check import DataCheck
-    from covos.training.distributed import Team
-    from covos.training.estimate import Estimate
-    from covos.training.loop import Progress
-    from covos.training.pools import TrainingData
-    from covos.training.task import Recipe
+    from covos.training.distributed import ProcessGroup
+    from covos.training.estimate import TimeEstimate
+    from covos.training.gather import TrainingData
+    from covos.training.loop import StepReport
+    from covos.training.recipe import Recipe
 
 
 def train(
@@ -65,8 +65,8 @@ def train(
     chosen = load_recipe(recipe, overrides=tuple(overrides))
     from covos.core.device import configure_threads
     from covos.models.registry import find_model
-    from covos.training.distributed import joined, team_of_environment
-    from covos.training.pools import gather
+    from covos.training.distributed import joined, process_group_from_environment
+    from covos.training.gather import gather
 
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(
@@ -78,9 +78,9 @@ def train(
         raise UsageError(
             "no folder for the run", why="weights and checkpoints must go somewhere", fix="give one: -o runs/mine"
         )
-    team = team_of_environment()
-    chosen.check_division(processes=team.size)
-    target, dtype = _machine(device, precision, team)
+    group = process_group_from_environment()
+    chosen.check_division(processes=group.size)
+    target, dtype = _machine(device, precision, group)
     weights = weights or STARTS.get(recipe)
     start = find_model(weights).path if weights is not None else None
     gathered = gather(data, seed=chosen.seed, ratio=chosen.ratio, videos=chosen.videos)
@@ -91,13 +91,13 @@ def train(
             "training needs optional packages", why=str(error), fix="pip install 'covos[train]'"
         ) from error
     configure_threads()
-    console = Console(quiet=quiet or not team.leads)
-    if team.leads and (check or (check is None and not _goes_on(output))):
-        _look(gathered, chosen, console, device=target, precision=dtype, workers=workers, team=team, only=bool(check))
+    console = Console(quiet=quiet or not group.leads)
+    if group.leads and (check or (check is None and not _goes_on(output))):
+        _look(gathered, chosen, console, device=target, precision=dtype, workers=workers, group=group, only=bool(check))
     if output is None or check:
         return
-    console.begin(gathered, team=team, output=output)
-    with joined(team, target), console.explaining_stops(output / "checkpoint.pt"):
+    console.begin(gathered, group=group, output=output)
+    with joined(group, target), console.explaining_stops(output / "checkpoint.pt"):
         run(
             gathered.train,
             validation=gathered.validation,
@@ -107,11 +107,15 @@ def train(
             precision=dtype,
             weights=start,
             workers=workers,
-            team=team,
+            group=group,
             on_step=console.show,
             on_start=console.note,
         )
-    if team.leads:
+    if group.leads:
+        from covos.training.run_folder import describe_outcome
+
+        if outcome := describe_outcome(output):
+            console.note(outcome)
         typer.echo(str(output / "last.safetensors"))
 
 
@@ -128,7 +132,7 @@ def _look(
     device: torch.device,
     precision: torch.dtype,
     workers: int,
-    team: Team,
+    group: ProcessGroup,
     only: bool,
 ) -> None:
     """Say what the data hold and how long it will take; on stdout if that is all that is asked for.
@@ -138,7 +142,7 @@ def _look(
     """
     from covos.core.progress import Progress
     from covos.training.check import check_data
-    from covos.training.estimate import estimate
+    from covos.training.estimate import estimate_time
 
     with Progress("look at the data", quiet=console.quiet) as progress:
         found = check_data(gathered, on_frames=progress.advance)
@@ -146,10 +150,10 @@ def _look(
     for line in lines_of(found):
         say(line)
     found.refuse()
-    if team.size > 1:  # the others wait, and what one process takes alone is not what they take together
+    if group.size > 1:  # the others wait, and what one process takes alone is not what they take together
         return
     console.note("timing a few steps")
-    console.estimate = estimate(
+    console.estimate = estimate_time(
         recipe,
         gathered.train,
         validation=gathered.validation,
@@ -163,15 +167,15 @@ def _look(
     say(f"time: {console.estimate}")
 
 
-def _machine(device: str, precision: str, team: Team) -> tuple[torch.device, torch.dtype]:
+def _machine(device: str, precision: str, group: ProcessGroup) -> tuple[torch.device, torch.dtype]:
     """Where this process computes, and how exactly."""
     import torch
 
     from covos.core.device import choose_precision, resolve_device
 
     target = resolve_device(device)
-    if team.size > 1 and target.type == "cuda":
-        target = resolve_device(f"cuda:{team.local_rank}")
+    if group.size > 1 and target.type == "cuda":
+        target = resolve_device(f"cuda:{group.local_rank}")
     dtype = choose_precision(target, precision)  # type: ignore[arg-type]
     # What auto takes on GPUs without bfloat16: good for running a network, not for gradients.
     return target, torch.float32 if dtype == torch.float16 else dtype
@@ -192,7 +196,7 @@ class Console:
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
-        self.estimate: Estimate | None = None
+        self.estimate: TimeEstimate | None = None
         self.paces: list[float] = []
 
     def note(self, line: str) -> None:
@@ -200,35 +204,35 @@ class Console:
         if not self.quiet:
             typer.echo(line, err=True)
 
-    def begin(self, gathered: TrainingData, *, team: Team, output: Path) -> None:
+    def begin(self, gathered: TrainingData, *, group: ProcessGroup, output: Path) -> None:
         """Say what is trained on."""
         total = sum(len(dataset) for dataset in gathered.train)
         measured = f"measured on {gathered.validation.name}" if gathered.validation else "nothing to measure on"
         names = ", ".join(f"{dataset.name} ({len(dataset)})" for dataset in gathered.train)
         self.note(f"{total} videos and pictures: {names}; {measured}")
-        if team.size > 1:
-            self.note(f"{team.size} processes share each step")
+        if group.size > 1:
+            self.note(f"{group.size} processes share each step")
         self.note(f"if you stop it, the same command goes on from its last checkpoint in {output}")
 
-    def show(self, progress: Progress) -> None:
+    def show(self, report: StepReport) -> None:
         """Say how far it is, now and then."""
-        if progress.step % EVERY == 0 or progress.step == progress.steps:
+        if report.step % EVERY == 0 or report.step == report.steps:
             self.note(
-                f"step {progress.step}/{progress.steps}  loss {progress.loss:.3f}  "
-                f"{progress.seconds_per_step:.2f} s a step" + self._left(progress)
+                f"step {report.step}/{report.steps}  loss {report.loss:.3f}  "
+                f"{report.seconds_per_step:.2f} s a step" + self._left(report)
             )
-        if progress.validation is not None:
-            self.note(f"validation  J {progress.validation.j:.3f}  F {progress.validation.f:.3f}")
+        if report.validation is not None:
+            self.note(f"validation  J {report.validation.j:.3f}  F {report.validation.f:.3f}")
 
-    def _left(self, progress: Progress) -> str:
-        from covos.training.estimate import Estimate, spoken
+    def _left(self, report: StepReport) -> str:
+        from covos.training.estimate import TimeEstimate, spoken
 
-        if progress.step == progress.steps:
+        if report.step == report.steps:
             return ""
         # The mean of all that was shown: steps of other sizes take other times, and 20 are few.
-        self.paces.append(progress.seconds_per_step)
-        estimate = self.estimate or Estimate(steps=progress.steps, sizes={})
-        seconds = estimate.left(progress.step, seconds_per_step=sum(self.paces) / len(self.paces))
+        self.paces.append(report.seconds_per_step)
+        estimate = self.estimate or TimeEstimate(steps=report.steps, sizes={})
+        seconds = estimate.left(report.step, seconds_per_step=sum(self.paces) / len(self.paces))
         return f"  about {spoken(seconds)} left"
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The values of this room: a data set is videos, a video is frames, a frame is an image and its annotation."""
+"""A data set is videos, a video is frames, a frame is an image and its annotation."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from covos.core.errors import SourceError, UsageError
+from covos.core.records import Record
 
 Layout: TypeAlias = Literal["davis", "youtube-vos", "tianchi", "image-mask"]
 Encoding: TypeAlias = Literal["ids", "binary", "soft"]
-"""What the values of an annotation file mean.
+"""Meaning of the values of an annotation file.
 
 ``ids``: object ids, 0 = background, 255 = void. ``binary``: what is not 0 is the one object. ``soft``: 0..255 is how
 much of the pixel belongs to the one object.
 """
 Coverage: TypeAlias = Literal["every", "first", "some", "none"]
+"""The frames of a video that are annotated; ``"first"`` is the first one alone."""
 
 
 class NoSubsetError(SourceError):
@@ -27,7 +29,7 @@ class NoSubsetError(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:
-    """Where one frame lies.
+    """The files of one frame.
 
     Attributes:
         stem: The file name without its extension; image and annotation share it.
@@ -40,9 +42,8 @@ class FrameRecord:
     annotation: Path | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectInfo:
-    """What a data set says of one object.
+class ObjectInfo(Record, coerce_numbers_to_str=True):
+    """Facts about one object, from its data set.
 
     Attributes:
         category: Such as ``"person"``; None where it is not told.
@@ -61,7 +62,7 @@ class Video:
         name: Unique in its data set.
         frames: In natural order of their stems.
         kind: ``"image"`` for a picture that has no neighbours in time.
-        encoding: How the annotations are to be read.
+        encoding: Meaning of the annotations' values.
         objects: Object id to what is known of it; empty where the data set does not tell.
         subset: The list or folder that names the video, such as ``"train"``.
         extra: Annotations that no image belongs to.
@@ -87,7 +88,7 @@ class Video:
 
     @property
     def coverage(self) -> Coverage:
-        """Which frames are annotated; ``"first"`` is the first one alone, as in the test videos of several sets."""
+        """The frames that are annotated; ``"first"`` is the first one alone, as in the test videos of several sets."""
         count = len(self.annotated)
         if count == 0:
             return "none"
@@ -103,7 +104,7 @@ class Dataset:
 
     Attributes:
         name: The root folder's name.
-        layout: How the tree is laid out.
+        layout: Layout of the tree.
         root: The folder that was opened.
         videos: In natural order of their names, subset by subset where the layout has a folder for each.
         notes: What was noticed on opening, one line each: listed videos that are missing, folders left out.
@@ -125,7 +126,7 @@ class Dataset:
         return name in self._by_name
 
     def __getitem__(self, name: str) -> Video:
-        """The video of that name.
+        """Return the video of that name.
 
         Raises:
             UsageError: There is none.
@@ -137,7 +138,7 @@ class Dataset:
 
     @cached_property
     def splits(self) -> dict[str, tuple[str, ...]]:
-        """Subset name to the names of its videos; videos in no subset are left out."""
+        """The names of the videos of each subset; videos in no subset are left out."""
         names: dict[str, list[str]] = {}
         for video in self.videos:
             if video.subset is not None:
@@ -145,7 +146,7 @@ class Dataset:
         return {subset: tuple(members) for subset, members in names.items()}
 
     def subset(self, names: Iterable[str]) -> Dataset:
-        """The data set with these videos alone, in this data set's order.
+        """Return the data set with these videos alone, in this data set's order.
 
         Raises:
             UsageError: A name is not in the data set.
@@ -170,8 +171,23 @@ class Dataset:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Wishes for the reader of a layout; None leaves the choice to it.
+
+    Attributes:
+        subset: The list or folder of videos to open.
+        resolution: The resolution of a DAVIS tree.
+        encoding: Meaning of the annotations' values.
+    """
+
+    subset: str | None = None
+    resolution: str | None = None
+    encoding: Encoding | None = None
+
+
 def some(names: Iterable[str], *, shown: int = 4) -> str:
-    """The first of many names, for one line of a message."""
+    """Return the first of many names, for one line of a message."""
     every = list(names)
     rest = len(every) - shown
     return ", ".join(every[:shown]) + (f" and {rest} more" if rest > 0 else "") if every else "none"

@@ -14,13 +14,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError
-from covos.data.base import Dataset, some
-from covos.data.scan import choose, present, read_lists, read_sequences, subfolders
+from covos.data.base import Dataset, Options, some
+from covos.data.scan import subfolders
+from covos.data.sequences import choose, present, read_lists, read_sequences
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from covos.data.opening import Options
 
 LOOKS_LIKE = "JPEGImages/480p/<video>/<frame>.jpg with Annotations/480p/<video>/<frame>.png"
 RESOLUTIONS = ("480p", "1080p", "Full-Resolution")
@@ -29,7 +28,7 @@ _NEWEST_LISTS_FIRST = ("2017", "2016")
 
 
 def matches(root: Path) -> bool:
-    """Whether the images or annotations lie in a folder named after a resolution."""
+    """Return True if the images or annotations lie in a folder named after a resolution."""
     return bool(_resolutions(root))
 
 
@@ -55,7 +54,7 @@ def read(root: Path, options: Options) -> Dataset:
 
 
 def _lists(root: Path, *, resolution: str, subset: str | None) -> tuple[dict[str, tuple[str, ...]], str | None]:
-    """The lists of the one folder of ImageSets to look in, and the name of the list among them."""
+    """Return the lists of the one folder of ImageSets to look in, and the name of the list among them."""
     folders = {name: read_lists(path) for name, path in subfolders(root / "ImageSets").items()}
     found = {name: lists for name, lists in {**folders, "": read_lists(root / "ImageSets")}.items() if lists}
     order = [name for name in (*_NEWEST_LISTS_FIRST, resolution, "") if name in found]

@@ -21,14 +21,14 @@ _MOST_OBJECTS = 32
 
 
 def detect_encoding(annotations: Sequence[Path], *, root: Path) -> Encoding:
-    """How the annotations are to be read, judged from up to eight of them that are not empty.
+    """Judge the meaning of the values from up to eight annotations that are not empty.
 
     Colour pictures (mode P with a colour palette, RGB) hold ids, unless all they hold is 0 and 255. Grey ones hold a
     binary mask if they are 0 and 255, ids if no other value is above 32, and a soft mask if one is.
 
     Args:
         annotations: Spread over the data set; files that are empty (all 0) or unreadable are passed over.
-        root: For messages.
+        root: The data set's folder, for messages.
 
     Raises:
         AnnotationError: Two files disagree.
@@ -51,7 +51,7 @@ def detect_encoding(annotations: Sequence[Path], *, root: Path) -> Encoding:
 
 
 def _spread(paths: Sequence[Path]) -> list[Path]:
-    """All paths, those first that lie evenly over the sequence: they are opened only until enough are judged."""
+    """Return all paths, those first that lie evenly over the sequence: they are opened only until enough are judged."""
     step = max(1, len(paths) // _LOOKED_AT)
     tries = range(min(step, _LOOKED_AT))  # a set of empty masks must not be read whole
     return [path for start in tries for path in paths[start::step]]

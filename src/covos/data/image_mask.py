@@ -11,14 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError
-from covos.data.base import Dataset, NoSubsetError, Video
+from covos.data.base import Dataset, NoSubsetError, Options, Video
 from covos.data.encoding import detect_encoding
 from covos.data.scan import has_pictures, pair, pictures, subfolders
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from covos.data.opening import Options
 
 LOOKS_LIKE = "images/<name>.jpg with masks/<name>.png"
 _IMAGES = ("images", "image", "imgs")  # JPEGImages ends so, too
@@ -26,7 +24,7 @@ _MASKS = ("masks", "mask", "gt", "annotations")
 
 
 def matches(root: Path) -> bool:
-    """Whether there is a folder of pictures and a folder of masks."""
+    """Return True if there is a folder of pictures and a folder of masks."""
     return bool(_folders(root, _IMAGES) and _folders(root, _MASKS))
 
 

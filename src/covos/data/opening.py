@@ -2,54 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal, Protocol, overload
 
 from covos.core.errors import SourceError, UsageError
 from covos.data import davis, image_mask, tianchi, youtube_vos
-from covos.data.base import Dataset, Encoding, Layout, NoSubsetError, some
+from covos.data.base import Dataset, Encoding, Layout, NoSubsetError, Options, some
 from covos.data.scan import subfolders
 
-# The layouts that are known, and how a tree is told to be one.
 
+class LayoutReader(Protocol):
+    """A module that reads one layout."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What is asked of a layout's reader; None leaves the choice to it."""
+    LOOKS_LIKE: str
+    """The places of its files, for messages."""
 
-    subset: str | None = None
-    resolution: str | None = None
-    encoding: Encoding | None = None
+    def matches(self, root: Path) -> bool:
+        """Return True if a root is laid out so; fast, no file is opened."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LayoutReader:
-    """One layout.
-
-    Attributes:
-        looks_like: Where its files lie, for messages.
-        matches: Whether a root is laid out so; fast, no file is opened.
-        read: Opens a root; raises an InputError that says what is missing.
-    """
-
-    looks_like: str
-    matches: Callable[[Path], bool]
-    read: Callable[[Path, Options], Dataset]
+    def read(self, root: Path, options: Options) -> Dataset:
+        """Open a root; raise an InputError that says what is missing."""
 
 
 LAYOUTS: dict[Layout, LayoutReader] = {
-    "davis": LayoutReader(looks_like=davis.LOOKS_LIKE, matches=davis.matches, read=davis.read),
-    "youtube-vos": LayoutReader(looks_like=youtube_vos.LOOKS_LIKE, matches=youtube_vos.matches, read=youtube_vos.read),
-    "tianchi": LayoutReader(looks_like=tianchi.LOOKS_LIKE, matches=tianchi.matches, read=tianchi.read),
-    "image-mask": LayoutReader(looks_like=image_mask.LOOKS_LIKE, matches=image_mask.matches, read=image_mask.read),
+    "davis": davis,
+    "youtube-vos": youtube_vos,
+    "tianchi": tianchi,
+    "image-mask": image_mask,
 }
 """In the order in which they are tried: a DAVIS tree would pass for TIANCHI, not the other way round."""
 
 
 def detect(root: Path) -> Layout | None:
-    """The first layout that a root matches, or None."""
+    """Return the first layout that a root matches, or None."""
     return next((name for name, reader in LAYOUTS.items() if reader.matches(root)), None)
 
 
@@ -67,8 +54,8 @@ def open_dataset(
         root: The folder that holds ``JPEGImages``, ``images``, or ``train`` and ``valid``.
         layout: ``"auto"`` looks at the tree.
         subset: A list of ``ImageSets`` or a folder of YouTube-VOS, such as ``"train"``; None opens all videos.
-        resolution: Of a DAVIS tree; None takes 480p, or what there is.
-        encoding: What the annotations' values mean; None judges from some of them.
+        resolution: Resolution of a DAVIS tree; None takes 480p, or what there is.
+        encoding: Meaning of the annotations' values; None judges from some of them.
 
     Raises:
         SourceError: No such folder, no layout fits, the subset does not exist, or listed videos are missing.
@@ -86,14 +73,14 @@ def open_dataset(
     if chosen is None:
         raise SourceError(
             f"{root}: no data set was found",
-            why="looked for " + "; ".join(f"{reader.looks_like} ({name})" for name, reader in LAYOUTS.items()),
+            why="looked for " + "; ".join(f"{reader.LOOKS_LIKE} ({name})" for name, reader in LAYOUTS.items()),
             fix=f"give the folder above these; this one holds: {_content(root)}",
         )
     dataset = LAYOUTS[chosen].read(root, Options(subset=subset, resolution=resolution, encoding=encoding))
     if not dataset.videos:
         raise SourceError(
             f"{root}: the data set has no video",
-            why=f"taken for {chosen}, where {LAYOUTS[chosen].looks_like} is expected",
+            why=f"taken for {chosen}, where {LAYOUTS[chosen].LOOKS_LIKE} is expected",
             fix="check the tree, or name another layout",
         )
     return dataset
@@ -134,7 +121,7 @@ def open_collection(root: Path | str, *, subset: str | None = None, encoding: En
         root: A data set, or a folder of data sets.
         subset: Open these videos alone (``"train"``) wherever a data set has subsets. A data set without any is opened
             whole, one that has others only is skipped: what is for measuring must not slip into a training.
-        encoding: What the annotations' values mean; None judges each data set.
+        encoding: Meaning of the annotations' values; None judges each data set.
 
     Raises:
         SourceError: No such folder, or no data set is found.
@@ -156,7 +143,7 @@ def open_collection(root: Path | str, *, subset: str | None = None, encoding: En
         raise SourceError(
             f"{root}: no data set was found",
             why="; ".join(f"{name}: {reason}" for name, reason in skipped.items()) or "it has no folders",
-            fix="looked for " + " or ".join(reader.looks_like for reader in LAYOUTS.values()) + ", here and one below",
+            fix="looked for " + " or ".join(reader.LOOKS_LIKE for reader in LAYOUTS.values()) + ", here and one below",
         )
     return Collection(root=root, datasets=tuple(datasets), skipped=skipped)
 

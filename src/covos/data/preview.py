@@ -1,4 +1,4 @@
-"""A sheet of frames beside their annotations, to see at a glance that they belong together."""
+"""Draw a sheet of frames beside their annotations, to see at a glance that they belong together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def preview(dataset: Dataset, *, frames: int = 8, cell_width: int = 200) -> Imag
     Args:
         dataset: What to show; take some videos of a large one first (``random_subset``).
         frames: The most frames of a video, at least 1.
-        cell_width: Of each picture, in pixels.
+        cell_width: Width of each picture, in pixels.
 
     Returns:
         H x W x 3 uint8 RGB.
@@ -69,7 +69,7 @@ def _spread(frames: tuple[FrameRecord, ...], count: int) -> tuple[FrameRecord, .
 
 
 def _annotation(video: Video, record: FrameRecord) -> tuple[ImageArray, str]:
-    """The annotation as a picture, and a caption."""
+    """Return the annotation as a picture, and a caption."""
     if record.annotation is None:
         return _blank(1, 1), "no annotation"
     if video.encoding == "ids":

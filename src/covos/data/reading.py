@@ -1,4 +1,4 @@
-"""From a frame's files to arrays."""
+"""Read a frame's files into arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Size = tuple[int, int]
 
 
 class Foreground(NamedTuple):
-    """What a frame's annotation says of "subject or not"."""
+    """A frame's annotation as one subject and its background."""
 
     probability: ProbabilityArray
     """H x W float32 in [0, 1]; 0 where void."""
@@ -33,7 +33,7 @@ class Foreground(NamedTuple):
 
 
 def read_image(record: FrameRecord, *, size: Size | None = None) -> ImageArray:
-    """The frame's picture.
+    """Read the frame's picture.
 
     Args:
         record: The frame.
@@ -55,7 +55,7 @@ def read_image(record: FrameRecord, *, size: Size | None = None) -> ImageArray:
 
 
 def read_labels(video: Video, record: FrameRecord, *, size: Size | None = None) -> LabelArray:
-    """The frame's annotation as object ids.
+    """Read the frame's annotation as object ids.
 
     A binary mask is object 1; of a soft one, what is above 0.5.
 
@@ -80,7 +80,7 @@ def read_labels(video: Video, record: FrameRecord, *, size: Size | None = None) 
 
 
 def read_foreground(video: Video, record: FrameRecord, *, size: Size | None = None) -> Foreground:
-    """The frame's annotation as one subject: every object of an id map, soft masks as they are.
+    """Read the frame's annotation as one subject: every object of an id map, soft masks as they are.
 
     Args:
         video: The frame's video, which knows the encoding.
@@ -109,10 +109,10 @@ def read_foreground(video: Video, record: FrameRecord, *, size: Size | None = No
 
 
 def decode_labels(path: Path, *, encoding: Encoding) -> LabelArray:
-    """An annotation file as object ids, whatever the size of its image.
+    """Read an annotation file as object ids, whatever the size of its image.
 
     Returns:
-        H x W uint8; 0 = background, 255 = void (of ``"ids"`` alone).
+        H x W uint8; 0 = background, 255 = void (in ``"ids"`` alone).
 
     Raises:
         AnnotationError: The file cannot be read.

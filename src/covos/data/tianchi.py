@@ -11,21 +11,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covos.data.base import Dataset
+from covos.data.base import Dataset, Options
 from covos.data.davis import RESOLUTIONS
-from covos.data.scan import choose, has_pictures, present, read_lists, read_sequences, subfolders
+from covos.data.scan import has_pictures, subfolders
+from covos.data.sequences import choose, present, read_lists, read_sequences
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from covos.data.opening import Options
 
 LOOKS_LIKE = "JPEGImages/<video>/<frame>.jpg with Annotations/<video>/<frame>.png"
 _OLD_TEST_LIST = "text"
 
 
 def matches(root: Path) -> bool:
-    """Whether a folder of images (or of annotations) holds folders of pictures, and is no DAVIS or YouTube-VOS."""
+    """Return True if images (or annotations) lie in folders, and the tree is no DAVIS or YouTube-VOS."""
     if (root / "meta.json").exists():
         return False
     videos = subfolders(root / "JPEGImages") or subfolders(root / "Annotations")

@@ -9,18 +9,17 @@ ROOT may also be one of the subset folders.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from covos.core.errors import AnnotationError, SourceError
-from covos.data.base import Dataset, NoSubsetError, ObjectInfo, Video, some
-from covos.data.scan import natural, present, read_sequences, subfolders
+from covos.core.records import Record, read_record
+from covos.data.base import Dataset, NoSubsetError, ObjectInfo, Options, Video, some
+from covos.data.scan import natural, subfolders
+from covos.data.sequences import present, read_sequences
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from covos.data.opening import Options
 
 LOOKS_LIKE = "train/JPEGImages/<video>/<frame>.jpg with train/Annotations and train/meta.json (likewise valid, test)"
 _ALL_FRAMES = "_all_frames"
@@ -28,8 +27,16 @@ _SUBSETS = frozenset({"train", "val", "valid", "test"})
 Objects = dict[str, dict[int, ObjectInfo]]
 
 
+class _VideoMeta(Record):
+    objects: dict[int, ObjectInfo]
+
+
+class _Meta(Record):
+    videos: dict[str, _VideoMeta]
+
+
 def matches(root: Path) -> bool:
-    """Whether a meta.json lies beside JPEGImages, or folders such as ``train`` hold a JPEGImages of their own."""
+    """Return True if a meta.json lies beside JPEGImages, or folders such as ``train`` hold a JPEGImages."""
     return bool(_subsets(root))
 
 
@@ -84,26 +91,17 @@ def _subsets(root: Path) -> dict[str, Path]:
 
 
 def _objects(path: Path) -> Objects:
-    """Video name to object id to what is known of it; empty without the file, as in the test folders."""
+    """Return video name to object id to what is known of the object; empty without the file, as in the test folders."""
     if not path.exists():
         return {}
-    try:
-        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
-        return {
-            name: {
-                int(number): ObjectInfo(
-                    category=entry.get("category"), frames=tuple(str(stem) for stem in entry.get("frames", ()))
-                )
-                for number, entry in video["objects"].items()
-            }
-            for name, video in videos.items()
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AnnotationError(
-            f"{path}: the objects of the videos cannot be read",
-            why=f"{type(error).__name__}: {error}",
-            fix='restore the file: {"videos": {name: {"objects": {id: {"category": ..., "frames": [...]}}}}}',
-        ) from error
+    meta = read_record(
+        _Meta,
+        path,
+        what=f"{path}: the objects of the videos cannot be read",
+        fix='restore the file: {"videos": {name: {"objects": {id: {"category": ..., "frames": [...]}}}}}',
+        error=AnnotationError,
+    )
+    return {name: video.objects for name, video in meta.videos.items()}
 
 
 def _refuse_equal_names(names: list[str], root: Path) -> None:

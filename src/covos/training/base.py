@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Generic, TypeVar
 
 import torch
@@ -15,10 +14,10 @@ from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model, verify
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.prompt.recipe import PromptRecipe
-from covos.training.task import Recipe
+from covos.training.recipe import Recipe
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
-FrozenRecipeT = TypeVar("FrozenRecipeT", bound=FollowRecipe | PromptRecipe)
+FrozenRecipeT = TypeVar("FrozenRecipeT", FollowRecipe, PromptRecipe)
 
 
 class DrawnTask(Generic[RecipeT]):
@@ -98,7 +97,8 @@ class FrozenEncoderTask(DrawnTask[FrozenRecipeT]):
                 why=f"{self.name} works on the features of a covos-lite",
                 fix="name a covos-lite as encoder",
             )
-        super().__init__(replace(recipe, encoder_sha256=entry.card.sha256), datasets)
+        super().__init__(recipe, datasets)
+        self.recipe = recipe.model_copy(update={"encoder_sha256": entry.card.sha256})
         self.encoder = encoder.requires_grad_(False)
 
     def fill(self, network: nn.Module) -> None:

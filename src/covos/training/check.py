@@ -1,4 +1,4 @@
-"""A look at the data before a training: what there is, what stops it, what spoils it.
+"""Look at the data of a training before it begins: count them, and find the faults that stop or spoil it.
 
 `covos.data.inspect` reads everything; this reads a sample of every data set, so that it takes seconds.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -16,13 +15,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.device import usable_cpus
 from covos.core.errors import InputError
-from covos.data import Dataset, FrameRecord, Problem, Video, read_image
+from covos.data import Dataset, FrameRecord, Problem, Video
 from covos.data.base import some
-from covos.data.reading import decode_labels
-from covos.masks import VOID, read_soft_mask
-from covos.training.pools import TrainingData
+from covos.data.checks import check_frame, map_in_threads
+from covos.masks import VOID
+from covos.training.gather import TrainingData
 
 MOST = 300
 """Frames of a data set that are read, evenly over it."""
@@ -36,7 +34,6 @@ STAIRS = 0.3
 """Share of neighbouring rows that differ in the small mask that an enlarged one would come from: not a rectangle."""
 MOST_COMPARED = 5000
 """Pictures that are measured on and looked for among those that are trained on."""
-MOST_THREADS = 8
 
 ERRORS = {
     "unreadable": "files cannot be read",
@@ -53,14 +50,14 @@ WARNINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """What a data set holds; found without opening a file.
+    """Numbers of what a data set holds; no file is opened for them.
 
     Attributes:
-        name: Of the data set.
-        measured: It is measured on, not trained on.
-        videos: That have a mask; pictures are counted apart.
+        name: Name of the data set.
+        measured: True if it is measured on, not trained on.
+        videos: Videos that have a mask; pictures are counted apart.
         pictures: Still pictures that have a mask.
-        frames: Of all these.
+        frames: Frames of all these.
         annotated: Frames with a mask.
         looked_at: Frames with a mask that were read.
     """
@@ -89,10 +86,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataCheck:
-    """What was found.
+    """Findings in the data of a training.
 
     Attributes:
-        counts: Of each data set, those to train on first.
+        counts: Numbers of each data set, those to train on first.
         problems: Errors first.
     """
 
@@ -101,7 +98,7 @@ class DataCheck:
 
     @property
     def usable(self) -> bool:
-        """Whether no problem is an error."""
+        """True if no problem is an error."""
         return all(problem.severity != "error" for problem in self.problems)
 
     def refuse(self) -> None:
@@ -126,10 +123,10 @@ Found: TypeAlias = dict[str, list[str]]
 
 
 def check_data(data: TrainingData, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
-    """Look at what a run would train and measure on.
+    """Look at the data that a run would train and measure on.
 
     Args:
-        data: From `covos.training.pools.gather`.
+        data: From `covos.training.gather.gather`.
         on_frames: Called with the number of frames that were read since the last call.
     """
     sets = [*data.train, *([data.validation] if data.validation is not None else [])]
@@ -173,56 +170,44 @@ def _sample(dataset: Dataset) -> list[tuple[Video, FrameRecord]]:
 
 def _look_at_all(chosen: Sequence[tuple[Video, FrameRecord]], *, on_frames: Callable[[int], object]) -> Found:
     found: Found = {}
-    with ThreadPoolExecutor(min(usable_cpus(), MOST_THREADS)) as pool:
-        for (video, record), kinds in zip(chosen, pool.map(lambda each: look_at(*each), chosen), strict=True):
-            for kind, detail in kinds.items():
-                name = record.stem if video.kind == "image" else f"{video.name}/{record.stem}"
-                found.setdefault(kind, []).append(detail or name)
-            on_frames(1)
+    for (video, record), kinds in zip(chosen, map_in_threads(lambda each: look_at(*each), chosen), strict=True):
+        for kind, detail in kinds.items():
+            name = record.stem if video.kind == "image" else f"{video.name}/{record.stem}"
+            found.setdefault(kind, []).append(detail or name)
+        on_frames(1)
     return found
 
 
 def look_at(video: Video, record: FrameRecord) -> dict[str, str]:
-    """What is wrong with a frame and its mask: keys of `ERRORS` and `WARNINGS`, each with more to say, or "".
+    """Return the faults of a frame and its mask: keys of `ERRORS` and `WARNINGS`, each with more to say, or "".
 
     Args:
-        video: The frame's.
+        video: The frame's video.
         record: An annotated frame.
     """
-    assert record.annotation is not None
+    frame = check_frame(video, record, decode_image=True)
     kinds = {}
-    size: tuple[int, ...] | None = None
-    try:
-        size = read_image(record).shape[:2]
-    except InputError as error:
-        kinds["unreadable"] = f"{error.what}: {error.why}"
-    try:
-        share = _share(record.annotation, video)
-    except InputError as error:
-        return kinds | {"unreadable": f"{error.what}: {error.why}"}
-    if size is not None and share.shape != size:
+    if record.image is None:
+        kinds["unreadable"] = f"frame {record.stem} has no image: its tree holds annotations alone"
+    if frame.unreadable:
+        kinds["unreadable"] = frame.unreadable[-1]
+    if frame.labels is None:
+        return kinds
+    if frame.mismatched:
         kinds["mismatched"] = ""
-    subject = share > 0.5
-    covered = float(subject.mean())
-    if not covered:
+    if frame.empty:
         return kinds | {"empty": ""}
+    subject = (frame.labels != 0) & (frame.labels != VOID)
+    covered = float(subject.mean())
     if covered < TINY:
         kinds["tiny"] = ""
     if covered > FULL:
         kinds["full"] = ""
-    if _wide_edges(share, subject):
+    if frame.share is not None and _wide_edges(frame.share, subject):
         kinds["soft"] = ""
     elif _enlarged(subject):
         kinds["blocky"] = ""
     return kinds
-
-
-def _share(path: Path, video: Video) -> NDArray[np.float32]:
-    """What of each pixel belongs to a subject, in [0, 1]; void belongs to none."""
-    if video.encoding == "soft":
-        return read_soft_mask(path)
-    labels = decode_labels(path, encoding=video.encoding)
-    return np.asarray((labels != 0) & (labels != VOID), np.float32)
 
 
 def _wide_edges(share: NDArray[np.float32], subject: NDArray[np.bool_]) -> bool:

@@ -1,4 +1,4 @@
-"""Several processes that train one network, each on a device of its own, as ``torchrun`` starts them.
+"""Train one network with several processes, each on a device of its own, as ``torchrun`` starts them.
 
 Each computes its share of a step's batch, and torch's DistributedDataParallel averages the gradients, so all hold
 the same weights after every step. The first process leads: it alone measures and writes.
@@ -6,40 +6,30 @@ the same weights after every step. The first process leads: it alone measures an
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
-from multiprocessing.context import BaseContext
-from typing import TYPE_CHECKING, Any
 
-import cv2
 import torch
-from torch.utils.data import DataLoader
-from torch.utils.data import Dataset as TorchDataset
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from covos.core.errors import EnvironmentProblem, UsageError
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
-
 PATIENCE = timedelta(hours=6)
-"""How long the others wait for the leader, who measures. If a process dies, torchrun ends the others at once."""
+"""Time that the others wait for the leader, who measures. If a process dies, torchrun ends the others at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Team:
+class ProcessGroup:
     """The processes of a training, as one of them sees it.
 
     Attributes:
-        rank: Of this process, from 0.
+        rank: Rank of this process, from 0.
         size: Number of processes.
-        local_rank: Of this process on its machine; the number of its GPU.
+        local_rank: Rank of this process on its machine; the number of its GPU.
     """
 
     rank: int = 0
@@ -48,57 +38,49 @@ class Team:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the process that measures and writes."""
+        """True if this is the process that measures and writes."""
         return self.rank == 0
 
     def mean(self, values: list[float], *, device: torch.device) -> list[float]:
-        """The mean of each value over the processes; all must call it."""
+        """Return the mean of each value over the processes; all must call it."""
         if self.size == 1:
             return values
-        import torch
-        from torch import distributed
-
         total = torch.tensor(values, dtype=torch.float64, device=device)
         distributed.all_reduce(total)
         return [float(value) for value in total / self.size]
 
     def parallel(self, module: nn.Module, *, partial: bool) -> nn.Module:
-        """The module, such that each backward pass averages the gradients over the processes.
+        """Return the module, such that each backward pass averages the gradients over the processes.
 
         Args:
-            module: Whose forward pass gives the losses.
-            partial: Whether a step may leave some parameters unused; to look for them costs time.
+            module: Its forward pass gives the losses.
+            partial: True if a step may leave some parameters unused; to look for them costs time.
         """
         if self.size == 1:
             return module
-        from torch.nn.parallel import DistributedDataParallel
-
         return DistributedDataParallel(module, find_unused_parameters=partial, gradient_as_bucket_view=True)
 
     def averaging(self, module: nn.Module, *, wanted: bool) -> AbstractContextManager[None]:
-        """Whether the backward passes in the block average: with several for a step, only the last needs to."""
-        from torch.nn.parallel import DistributedDataParallel
-
+        """Let the backward passes in the block average, or not: of several for a step, only the last needs to."""
         if wanted or not isinstance(module, DistributedDataParallel):
             return nullcontext()
         context: AbstractContextManager[None] = module.no_sync()
         return context
 
 
-ALONE = Team()
-"""One process."""
+SINGLE_PROCESS = ProcessGroup()
 
 
-def team_of_environment() -> Team:
-    """What ``torchrun`` says of this process; a team of one if it did not start it.
+def process_group_from_environment() -> ProcessGroup:
+    """Return the group that ``torchrun`` started this process in; a group of one if it did not start it.
 
     Raises:
         UsageError: The variables contradict one another.
     """
     if "WORLD_SIZE" not in os.environ:
-        return ALONE
+        return SINGLE_PROCESS
     try:
-        team = Team(
+        group = ProcessGroup(
             rank=int(os.environ["RANK"]), size=int(os.environ["WORLD_SIZE"]), local_rank=int(os.environ["LOCAL_RANK"])
         )
     except (KeyError, ValueError) as error:
@@ -107,30 +89,29 @@ def team_of_environment() -> Team:
             why=f"{type(error).__name__}: {error}",
             fix="start several processes with: torchrun --nproc-per-node N -m covos train ..., or unset them",
         ) from error
-    if not 0 <= team.rank < team.size:
+    if not 0 <= group.rank < group.size:
         raise UsageError(
-            f"RANK = {team.rank} of WORLD_SIZE = {team.size}", why="ranks count from 0", fix="start them with torchrun"
+            f"RANK = {group.rank} of WORLD_SIZE = {group.size}",
+            why="ranks count from 0",
+            fix="start them with torchrun",
         )
-    return team
+    return group
 
 
 @contextmanager
-def joined(team: Team, device: torch.device) -> Iterator[None]:
-    """Connect the processes of a team; nothing for a team of one.
+def joined(group: ProcessGroup, device: torch.device) -> Iterator[None]:
+    """Connect the processes of a group in the block; do nothing for a group of one.
 
     Args:
-        team: From `team_of_environment`.
-        device: That this process computes on.
+        group: From `process_group_from_environment`.
+        device: The one that this process computes on.
 
     Raises:
         EnvironmentProblem: The processes do not find one another, or lose one another in the block.
     """
-    if team.size == 1:
+    if group.size == 1:
         yield
         return
-    import torch
-    from torch import distributed
-
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
@@ -141,56 +122,9 @@ def joined(team: Team, device: torch.device) -> Iterator[None]:
         if not (isinstance(error, distributed.DistError) or "gloo" in str(error)):
             raise
         raise EnvironmentProblem(
-            f"process {team.rank} of {team.size} lost the others",
+            f"process {group.rank} of {group.size} lost the others",
             why=str(error).splitlines()[0],
             fix="see what the process that ended first says; the last checkpoint is intact",
         ) from error
     # After an error the others may never answer, and torchrun ends them.
     distributed.destroy_process_group()
-
-
-# Batches, made ahead by other processes.
-
-
-def _start_worker(_: int) -> None:
-    # A loader process must not take the cores from the training.
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    # Ctrl-C reaches every process of a terminal: the training must be able to finish its step.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _context() -> BaseContext:
-    """A fresh process each, not a copy of this one with its threads and its GPU.
-
-    Where there is a fork server, it imports what all of them need once: sixteen of them one after the other would take
-    a minute and a half.
-    """
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch.utils.data", "covos.training.lite.batches"])
-    return context
-
-
-def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, workers: int) -> Iterator[Any]:
-    """The batches of some steps, in order.
-
-    Args:
-        batches: Item s is the batch of step s.
-        start: First step, 0-based.
-        stop: The step after the last.
-        workers: Loader processes; 0 loads in this one. Their number changes nothing but the speed.
-    """
-    loader = DataLoader(
-        batches,
-        batch_size=None,
-        sampler=range(start, stop),
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        worker_init_fn=_start_worker,
-        multiprocessing_context=_context() if workers else None,
-        # Pinned memory is copied to a GPU while it computes.
-        pin_memory=torch.cuda.is_available(),
-    )
-    yield from loader

@@ -1,4 +1,4 @@
-"""How long a training will take on this machine, from a few of its steps."""
+"""Estimate the time of a training on this machine, from a few of its steps."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from covos.core.device import usable_cpus
 from covos.core.errors import InputError
 from covos.data import Dataset
 from covos.engines.find import DEFAULT_REFERENCES
-from covos.training.distributed import ALONE
+from covos.training.distributed import SINGLE_PROCESS
 from covos.training.lite.recipe import LiteRecipe
-from covos.training.loop import Objective, make_average, take_step
+from covos.training.loop import Objective, take_step
+from covos.training.recipe import Recipe
 from covos.training.registry import make_task
-from covos.training.run_folder import VALIDATION_STRIDE, State
-from covos.training.task import Recipe, Task, to_device
+from covos.training.run_folder import VALIDATION_STRIDE
+from covos.training.state import TrainingState, make_average
+from covos.training.task import Task, to_device
 
 LEAST, MOST = 2, 10
 """Steps of each size that are timed."""
@@ -34,12 +36,12 @@ Size = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """What a training takes.
+class TimeEstimate:
+    """The time that a training takes.
 
     Attributes:
-        steps: In all.
-        sizes: Of each size of frames, the share of the steps that have it and the seconds of one.
+        steps: Number of steps in all.
+        sizes: For each size of frames, the share of the steps that have it and the seconds of one.
         measuring: Seconds that measuring takes once.
         measured_after: Numbers of the steps that are measured after.
     """
@@ -56,11 +58,11 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """In all."""
+        """Seconds of the whole training."""
         return self.left(0, seconds_per_step=self.seconds_per_step)
 
     def left(self, step: int, *, seconds_per_step: float) -> float:
-        """Seconds that are left when so many steps are done, by what they took."""
+        """Return the seconds that are left when so many steps are done, at their pace."""
         measurings = sum(number > step for number in self.measured_after)
         return (self.steps - step) * seconds_per_step + measurings * self.measuring
 
@@ -76,7 +78,7 @@ class Estimate:
         return said
 
 
-def estimate(
+def estimate_time(
     recipe: Recipe,
     datasets: Sequence[Dataset],
     *,
@@ -84,18 +86,18 @@ def estimate(
     device: torch.device,
     precision: torch.dtype,
     workers: int,
-) -> Estimate:
+) -> TimeEstimate:
     """Time a few steps of each size, and a little measuring.
 
     The network has random weights and is thrown away. torch's generator is put back, so a run that follows draws what
     it would have drawn.
 
     Args:
-        recipe: What is trained, by one process.
-        datasets: What on.
-        validation: What is measured on.
-        device: Where to compute.
-        precision: Of the arithmetic.
+        recipe: Recipe to train by, in one process.
+        datasets: Data sets to train on.
+        validation: Data set to measure on.
+        device: Device to compute on.
+        precision: Precision of the arithmetic.
         workers: Loader processes.
 
     Raises:
@@ -104,7 +106,7 @@ def estimate(
     task = make_task(recipe, datasets)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         network = task.make_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        state = State(network, make_average(network), task.make_optimizer(network), started_from=None)
+        state = TrainingState(network, make_average(network), task.make_optimizer(network), started_from=None)
         for group in state.optimizer.param_groups:
             group["peak"] = 0.0  # random weights must not diverge while they are timed
         objective = Objective(task, network, precision=precision)
@@ -114,7 +116,7 @@ def estimate(
         measuring = 0.0
         if validation is not None:
             measuring = _time_measuring(task, state, validation, device=device, precision=precision)
-    return Estimate(
+    return TimeEstimate(
         steps=task.steps,
         sizes=sizes,
         measuring=measuring,
@@ -123,7 +125,7 @@ def estimate(
 
 
 def spoken(seconds: float) -> str:
-    """As people say it: ``40 s``, ``5 min``, ``2 h 10 min``, ``3 d 4 h``."""
+    """Return a time as people say it: ``40 s``, ``5 min``, ``2 h 10 min``, ``3 d 4 h``."""
     if seconds < 90:
         return f"{max(seconds, 1):.0f} s"
     minutes = round(seconds / 60)
@@ -136,18 +138,22 @@ def spoken(seconds: float) -> str:
 
 
 def _parts(task: Task, datasets: Sequence[Dataset]) -> Iterator[tuple[Size, float, Task]]:
-    """Each size of frames, its share of the steps, and a task of that size alone."""
+    """Yield each size of frames, its share of the steps, and a task of that size alone."""
     recipe = task.recipe
     if isinstance(recipe, LiteRecipe):
         for crop, chance in zip(recipe.crops, recipe.crop_chances, strict=True):
             if chance:
-                yield crop, chance, make_task(replace(recipe, crops=(crop,), crop_chances=(1.0,)), datasets)
+                yield (
+                    crop,
+                    chance,
+                    make_task(recipe.model_copy(update={"crops": (crop,), "crop_chances": (1.0,)}), datasets),
+                )
     else:
         yield (0, 0), 1.0, task
 
 
-def _time_steps(task: Task, state: State, objective: Objective, *, device: torch.device, workers: int) -> float:
-    """Seconds of a step; where time allows, the first is left out: it brings memory and kernels up."""
+def _time_steps(task: Task, state: TrainingState, objective: Objective, *, device: torch.device, workers: int) -> float:
+    """Return the seconds of a step; where time allows, the first is left out: it brings memory and kernels up."""
     batches = task.batches()
     loading, computing = [], []
     for number in range(task.steps):
@@ -155,7 +161,7 @@ def _time_steps(task: Task, state: State, objective: Objective, *, device: torch
         began = time.perf_counter()
         batch = batches[number]
         loaded = time.perf_counter()
-        take_step(state, objective, to_device(batch, device), task, team=ALONE, stopping=lambda: False)
+        take_step(state, objective, to_device(batch, device), task, group=SINGLE_PROCESS, stopping=lambda: False)
         if device.type != "cpu":
             torch.accelerator.synchronize()
         loading.append(loaded - began)
@@ -173,9 +179,9 @@ def _time_steps(task: Task, state: State, objective: Objective, *, device: torch
 
 
 def _time_measuring(
-    task: Task, state: State, validation: Dataset, *, device: torch.device, precision: torch.dtype
+    task: Task, state: TrainingState, validation: Dataset, *, device: torch.device, precision: torch.dtype
 ) -> float:
-    """Seconds of one measuring, from the beginning of the first video that can be scored."""
+    """Return the seconds of one measuring, from the beginning of the first video that can be scored."""
     videos = [video for video in validation if video.kind == "video" and len(video.frames) > 2]
     if not videos:
         return 0.0
@@ -192,7 +198,7 @@ def _time_measuring(
 
 
 def _encoded(frames: int) -> int:
-    """Frames of a video that are encoded to measure on it."""
+    """Return the number of frames of a video that are encoded to measure on it."""
     return -(-(frames - 2) // VALIDATION_STRIDE) + min(DEFAULT_REFERENCES, frames)
 
 

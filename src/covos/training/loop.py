@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from covos.core.errors import CheckpointError, CovosError, UsageError
+from covos.core.errors import CovosError, UsageError
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
-from covos.models.checkpoints import Card, load_weights, read_card, sha256_of
-from covos.training.distributed import ALONE, Team, iterate_batches
+from covos.models.checkpoints import Card
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
+from covos.training.loading import iterate_batches
+from covos.training.recipe import Recipe
 from covos.training.registry import make_task
-from covos.training.run_folder import LOG_EVERY, Keeper, State, make_card, restore_checkpoint
-from covos.training.task import Recipe, Task, split, to_device
+from covos.training.run_folder import LOG_EVERY, RunFolder, make_card
+from covos.training.state import TrainingState, start_training, update_average
+from covos.training.task import Task, split, to_device
 from covos.training.validate import Validation
-
-# Learning rate over the steps.
 
 
 def rate_at(step: int, *, steps: int, warmup: int, power: float) -> float:
-    """Factor on the peak learning rate: linear warm-up, then (1 - progress) ** power (DeepLab, section 4.1).
+    """Return the factor on the peak learning rate: linear warm-up, then (1 - progress) ** power (DeepLab, section 4.1).
 
     Args:
         step: 0-based.
-        steps: In all.
+        steps: Number of steps in all.
         warmup: Steps until the peak.
         power: Exponent of the decay.
 
@@ -43,49 +43,16 @@ def rate_at(step: int, *, steps: int, warmup: int, power: float) -> float:
     return float((1 - (step - warmup) / max(steps - warmup, 1)) ** power)
 
 
-# Exponential moving average of a network's weights (Polyak & Juditsky, 1992).
-
-Network = TypeVar("Network", bound=nn.Module)
-
-
-def make_average(network: Network) -> Network:
-    """A copy that holds the average: in evaluation mode, without gradients."""
-    average = copy.deepcopy(network).eval()
-    return average.requires_grad_(False)
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
-    """Move the average towards the network, buffers (batch-norm statistics) too.
-
-    Args:
-        average: From `make_average`.
-        network: As it is after this step.
-        decay: In the long run; at the start (1 + step) / (10 + step) if less, so that the first weights are forgotten.
-        step: 0-based.
-    """
-    rate = 1 - min(decay, (1 + step) / (10 + step))
-    moving, towards = [], []
-    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-        if kept.dtype.is_floating_point:
-            moving.append(kept)
-            towards.append(new)
-        else:
-            kept.copy_(new)
-    # One kernel for all, as `torch.optim.swa_utils` does it: hundreds of small ones take a GPU longer than the step.
-    torch._foreach_lerp_(moving, towards, rate)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """What the loop tells its caller after each step.
+class StepReport:
+    """Progress of a training, as its caller is told after each step.
 
     Attributes:
-        step: Steps done.
-        steps: Steps in all.
+        step: Number of steps done.
+        steps: Number of steps in all.
         loss: Mean of the total loss over the last steps.
         seconds_per_step: Mean over the last steps.
-        validation: On the steps that measured.
+        validation: The scores, on the steps that measured.
     """
 
     step: int
@@ -96,7 +63,7 @@ class Progress:
 
 
 class Objective(nn.Module):
-    """Network and losses as one module: what several processes share is a forward pass that ends in a loss."""
+    """Join network and losses in one module: several processes share a forward pass that ends in a loss."""
 
     def __init__(self, task: Task, network: nn.Module, *, precision: torch.dtype) -> None:
         super().__init__()
@@ -105,7 +72,7 @@ class Objective(nn.Module):
         self.precision = precision
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
-        """The losses of a batch, by name."""
+        """Return the losses of a batch, by name."""
         return self.task.losses(self.network, batch, precision=self.precision)
 
 
@@ -119,28 +86,28 @@ def train(
     precision: torch.dtype,
     weights: Path | None = None,
     workers: int = 1,
-    team: Team = ALONE,
-    on_step: Callable[[Progress], None] = lambda progress: None,
+    group: ProcessGroup = SINGLE_PROCESS,
+    on_step: Callable[[StepReport], None] = lambda report: None,
     on_start: Callable[[str], None] = lambda line: None,
 ) -> Card:
     """Train a network; continue where a run in the same folder stopped.
 
-    The folder gets ``recipe.json``, ``checkpoint.pt``, TensorBoard's files, ``history.jsonl``, ``summary.html``, and
-    the averaged weights as ``best.safetensors`` (highest validation J), ``last.safetensors`` and, if the recipe counts
+    The folder gets ``recipe.json``, ``checkpoint.pt``, TensorBoard's files, ``history.jsonl``, and the
+    averaged weights as ``best.safetensors`` (highest validation J), ``last.safetensors`` and, if the recipe counts
     epochs, one file for each, every one with a card (``.json``).
 
     SIGINT and SIGTERM let the step be finished; then a checkpoint is written before the signal takes its effect.
 
     Args:
-        datasets: To train on.
-        validation: To measure on; None measures nothing.
+        datasets: Data sets to train on.
+        validation: Data set to measure on; None measures nothing.
         recipe: Settings; they decide what is trained.
-        folder: Of the run.
-        device: Where to compute.
+        folder: Folder of the run.
+        device: Device to compute on.
         precision: float32, or bfloat16 by autocast.
         weights: Start from these, to fine-tune them. A run that is continued has its own.
         workers: Loader processes; their number changes nothing but the speed.
-        team: The processes that share each step; every one of them calls this, after they have joined.
+        group: The processes that share each step; every one of them calls this, after they have joined.
         on_step: Called after each step.
         on_start: Called once, before the first step, with what the network starts from in words.
 
@@ -155,10 +122,10 @@ def train(
         CovosError: The loss is not a number.
         KeyboardInterrupt, SystemExit: A signal came.
     """
-    recipe.check_division(processes=team.size)
+    recipe.check_division(processes=group.size)
     task = make_task(recipe, datasets)
-    batches = task.batches(team)
-    state, start = _start(task, folder=folder, device=device, weights=weights)
+    batches = task.batches(group)
+    state, start = start_training(task, folder=folder, device=device, weights=weights)
     if state.step >= task.steps and not state.due:
         raise UsageError(
             f"the run in {folder} is done",
@@ -166,30 +133,35 @@ def train(
             fix="choose another folder, or take its last.safetensors",
         )
     on_start(f"starts from {start}")
-    objective = team.parallel(Objective(task, state.network, precision=precision), partial=task.partial)
-    keeper = None
-    if team.leads:
+    objective = group.parallel(Objective(task, state.network, precision=precision), partial=task.partial)
+    run = None
+    if group.leads:
         folder.mkdir(parents=True, exist_ok=True)
-        keeper = Keeper(
+        run = RunFolder(
             folder, task=task, datasets=datasets, validation=validation, state=state, device=device, precision=precision
         )
     recent: list[tuple[float, float]] = []
-    with DeferredSignals() as signals, keeper or nullcontext():
-        if keeper is not None and state.due:
-            keeper.settle(state, signals)
+    with DeferredSignals() as signals, run or nullcontext():
+        if run is not None and state.due:
+            run.finish_step(state, signals)
         clock = time.perf_counter()
         for batch in iterate_batches(batches, start=state.step, stop=task.steps, workers=workers):
             losses, stop = take_step(
-                state, objective, to_device(batch, device), task, team=team, stopping=lambda: signals.number is not None
+                state,
+                objective,
+                to_device(batch, device),
+                task,
+                group=group,
+                stopping=lambda: signals.number is not None,
             )
             now = time.perf_counter()
             recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], now - clock)]
             measured = None
-            if keeper is not None:
-                keeper.note(state, losses)
-                measured = keeper.settle(state, signals)
+            if run is not None:
+                run.log_losses(state, losses)
+                measured = run.finish_step(state, signals)
             on_step(
-                Progress(
+                StepReport(
                     step=state.step,
                     steps=task.steps,
                     loss=sum(loss for loss, _ in recent) / len(recent),
@@ -198,83 +170,48 @@ def train(
                 )
             )
             if stop and state.step < task.steps:
-                if keeper is not None:
-                    keeper.checkpoint(state)
+                if run is not None:
+                    run.checkpoint(state)
                 signals.take_effect()
             # Measuring and writing are no part of a step's time.
             clock = time.perf_counter()
-    return make_card(task, datasets, measured=None, state=state) if keeper is None else keeper.card
-
-
-def _start(task: Task, *, folder: Path, device: torch.device, weights: Path | None) -> tuple[State, str]:
-    torch.manual_seed(task.recipe.seed)
-    network = task.make_network()
-    origin = None if weights is None else _origin(weights, task)
-    checkpoint = folder / "checkpoint.pt"
-    start = f"the checkpoint in {folder}"
-    if not checkpoint.exists():
-        start = task.fresh_start if weights is None else str(weights)
-        if weights is None:
-            task.fill(network)
-        else:
-            load_weights(weights, network)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = State(network, make_average(network), task.make_optimizer(network), started_from=origin)
-    if checkpoint.exists():
-        restore_checkpoint(checkpoint, state, recipe=task.recipe)
-        if origin is not None and (state.started_from or {}).get("sha256") != origin["sha256"]:
-            raise CheckpointError(
-                f"the run in {folder} was not started from {weights}",
-                why="it goes on with the weights of its checkpoint, whatever else is given",
-                fix="leave --weights out to continue it, or start anew in another folder",
-            )
-    return state, start
-
-
-def _origin(weights: Path, task: Task) -> dict[str, Any]:
-    """What a card says of the weights that a run was started from.
-
-    Raises:
-        CheckpointError: They are of another network.
-    """
-    card = read_card(weights)
-    if card is not None and card.architecture != task.architecture:
-        raise CheckpointError(
-            f"{weights} is for the network {card.architecture}",
-            why=f"the recipe trains {task.architecture}",
-            fix="choose weights of that network, or a recipe for these",
-        )
-    return {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
+    return make_card(task, datasets, measured=None, state=state) if run is None else run.card
 
 
 def take_step(
-    state: State, objective: nn.Module, batch: Any, task: Task, *, team: Team, stopping: Callable[[], bool]
+    state: TrainingState,
+    objective: nn.Module,
+    batch: Any,
+    task: Task,
+    *,
+    group: ProcessGroup,
+    stopping: Callable[[], bool],
 ) -> tuple[dict[str, float], bool]:
-    """One change of the weights.
+    """Change the weights once.
 
     Args:
-        state: Is changed.
-        objective: An `Objective`, as the team shares it.
+        state: The state; it is changed.
+        objective: An `Objective`, as the processes share it.
         batch: This process's share of the step, on its device.
-        task: What is trained.
-        team: The processes that share the step.
-        stopping: Whether this process was asked to stop, when the step is computed.
+        task: The task that is trained.
+        group: The processes that share the step.
+        stopping: Tells, when the step is computed, if this process was asked to stop.
 
     Returns:
-        The losses by name, and whether a process was asked to stop.
+        The losses by name, and True if a process was asked to stop.
 
     Raises:
         CovosError: The loss is not a number.
     """
     recipe = task.recipe
     rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
-    for group in state.optimizer.param_groups:
-        group["lr"] = group["peak"] * rate
+    for parameters in state.optimizer.param_groups:
+        parameters["lr"] = parameters["peak"] * rate
     state.network.train()
     state.optimizer.zero_grad(set_to_none=True)
     sums: dict[str, Tensor] = {}
     for index, part in enumerate(split(batch, recipe.accumulate), start=1):
-        with team.averaging(objective, wanted=index == recipe.accumulate):
+        with group.averaging(objective, wanted=index == recipe.accumulate):
             losses = objective(part)
             (losses["total"] / recipe.accumulate).backward()
         for name, value in losses.items():
@@ -282,7 +219,7 @@ def take_step(
             sums[name] = sums[name] + part_of_step if name in sums else part_of_step
     # Asked for once a step: each question makes the processor wait for a GPU.
     found = torch.stack(list(sums.values())).tolist()
-    *means, stop = team.mean([*found, float(stopping())], device=losses["total"].device)
+    *means, stop = group.mean([*found, float(stopping())], device=losses["total"].device)
     values = dict(zip(sums, means, strict=True))
     if not values["total"] < float("inf"):
         raise CovosError(

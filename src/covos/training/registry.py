@@ -1,13 +1,14 @@
-"""The recipes and kinds of training that there are."""
+"""Find and read recipes, and make the task of each kind of training."""
 
 from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, fields
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pydantic import ValidationError
 
 from covos.core.errors import UsageError
 from covos.training.cosnet.recipe import CosnetRecipe
@@ -16,8 +17,11 @@ from covos.training.lite.recipe import LiteRecipe
 from covos.training.prompt.recipe import PromptRecipe
 
 if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
     from covos.data import Dataset
-    from covos.training.task import Recipe, Task
+    from covos.training.recipe import Recipe
+    from covos.training.task import Task
 
 AnyRecipe: TypeAlias = LiteRecipe | CosnetRecipe | FollowRecipe | PromptRecipe
 
@@ -28,15 +32,15 @@ RECIPES: dict[str, type[AnyRecipe]] = {
     "cosnet_resnet50": CosnetRecipe,
     "cosnet_resnet101": CosnetRecipe,
 }
-"""Network to the kind of recipe that trains it."""
+"""The kind of recipe that trains each network."""
 DEFAULT = "lite"
-"""What a recipe trains that does not name its network."""
+"""The network of a recipe that does not name one."""
 STARTS = {"lite-finetune": "covos-lite"}
-"""Recipe of the package to the model that it goes on from, unless other weights are given."""
+"""The model that a recipe of the package goes on from, unless other weights are given."""
 
 
 def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task:
-    """What a recipe makes of data.
+    """Make the task of a recipe on some data.
 
     Raises:
         InputError: There is nothing in the data that it could train on.
@@ -60,7 +64,7 @@ def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task:
 
 
 def recipe_names() -> tuple[str, ...]:
-    """Recipes that the package carries."""
+    """Return the names of the recipes that the package carries."""
     folder = resources.files("covos.training") / "recipes"
     return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
 
@@ -110,35 +114,36 @@ def _build(values: dict[str, Any], *, origin: str) -> AnyRecipe:
             f"recipe {origin}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(RECIPES)}"
         )
     kind = RECIPES[model]
-    known: dict[str, Field[Any]] = {field.name: field for field in fields(kind)}
-    unknown = sorted(set(values) - set(known))
-    missing = sorted(name for name, field in known.items() if field.default is MISSING and name not in values)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as fault:
+        raise _refusal(fault, kind, values, origin=origin) from None
+
+
+def _refusal(fault: ValidationError, kind: type[Recipe], values: dict[str, Any], *, origin: str) -> UsageError:
+    """Return the error of a recipe that does not fit: all fields that are unknown or missing, or one wrong value."""
+    faults = fault.errors(include_url=False)
+    unknown = sorted(str(each["loc"][0]) for each in faults if each["type"] == "extra_forbidden")
+    missing = sorted(str(each["loc"][0]) for each in faults if each["type"] == "missing" and len(each["loc"]) == 1)
     if unknown or missing:
-        raise UsageError(
+        return UsageError(
             f"recipe {origin} does not fit",
             why=f"unknown fields: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}",
-            fix=f"the fields are: {', '.join(known)}",
+            fix=f"the fields are: {', '.join(kind.model_fields)}",
         )
-    hints = get_type_hints(kind)
-    return kind(
-        **{
-            name: _typed(name, value, hints[name], said=known[name].type, origin=origin)
-            for name, value in values.items()
-        }
+    name, context = str(faults[0]["loc"][0]), faults[0].get("ctx", {})
+    return UsageError(
+        f"recipe {origin}: {name} = {values[name]!r}",
+        why=context.get("why") or f"it should be {_allowed(kind.model_fields[name])}",
+        fix=context.get("fix", "change the value"),
     )
 
 
-def _typed(name: str, value: Any, kind: Any, *, said: Any, origin: str) -> Any:
-    """A value of TOML as a field's type; whole numbers may stand for fractions, lists for tuples."""
-    if kind is float and type(value) is int:
-        return float(value)
-    if get_origin(kind) is Literal:
-        if value in get_args(kind):
-            return value
-    elif get_origin(kind) is tuple:
-        items = get_args(kind)
-        if isinstance(value, list) and (items[-1] is Ellipsis or len(value) == len(items)):
-            return tuple(_typed(name, item, items[0], said=said, origin=origin) for item in value)
-    elif type(value) is kind:
-        return value
-    raise UsageError(f"recipe {origin}: {name} = {value!r}", why=f"it should be {said}", fix="change the value")
+def _allowed(field: FieldInfo) -> str:
+    """Return the values that a field may have, in words: ``"int, 1 or more"``."""
+    said = field.annotation.__name__ if field.annotation in (bool, float, int, str) else str(field.annotation)
+    least = next((each.ge for each in field.metadata if hasattr(each, "ge")), None)
+    most = next((each.le for each in field.metadata if hasattr(each, "le")), None)
+    if least is None:
+        return said.replace("typing.", "")
+    return f"{said} between {least} and {most}" if most is not None else f"{said}, {least} or more"

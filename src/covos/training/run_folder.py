@@ -1,108 +1,28 @@
-"""What a run leaves in its folder: checkpoint, weights with cards, curves, pictures, a page that sums it up."""
+"""The folder of a run: the recipe, checkpoints, weights with their cards, the history, and TensorBoard's files."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Self
 
 import torch
-from torch import nn
+from pydantic import ValidationError
 from torch.utils.tensorboard import SummaryWriter
 
 import covos
 from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
+from covos.core.records import Record, faults, write_record
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.models.checkpoints import Card, save_weights
-from covos.training.summary import History, write_summary
-from covos.training.task import Recipe, Task, to_device
+from covos.training.state import TrainingState, save_checkpoint
+from covos.training.task import Task, to_device
 from covos.training.validate import Validation
-
-# Checkpoints of a run: everything that the next step depends on, written whole or not at all.
-#
-# The batch of a step is a function of the seed, the step and the process, and nothing else in the loop draws random
-# numbers after the start, so weights, average, optimiser and step are all there is to keep.
-
-
-@dataclass(slots=True)
-class State:
-    """What a run consists of while it goes.
-
-    Attributes:
-        network: Being trained.
-        average: Its moving average.
-        optimizer: With its moments.
-        step: Steps done.
-        best_j: Highest validation J so far.
-        due: Whether the measurement after this step is still to be made.
-        epoch_losses: Sum of the total loss over the steps of the epoch so far, and their number.
-        started_from: Hash and recipe of the weights that were fine-tuned; None for a fresh start.
-    """
-
-    network: nn.Module
-    average: nn.Module
-    optimizer: torch.optim.Optimizer
-    step: int = 0
-    best_j: float = -1.0
-    due: bool = False
-    epoch_losses: tuple[float, int] = (0.0, 0)
-    started_from: dict[str, Any] | None = None
-
-
-_PLAIN = ("step", "best_j", "due", "epoch_losses", "started_from")
-
-
-def save_checkpoint(path: Path, state: State, *, recipe: Recipe) -> None:
-    """Write a checkpoint in place of the one before."""
-    content = {
-        "network": state.network.state_dict(),
-        "average": state.average.state_dict(),
-        "optimizer": state.optimizer.state_dict(),
-        "recipe": json.dumps(recipe.to_dict()),
-        **{name: getattr(state, name) for name in _PLAIN},
-    }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
-
-
-def restore_checkpoint(path: Path, state: State, *, recipe: Recipe) -> None:
-    """Continue from a checkpoint.
-
-    Raises:
-        CheckpointError: It cannot be read, or was made with another recipe.
-    """
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        kept = json.loads(content["recipe"])
-    except Exception as error:
-        raise CheckpointError(
-            f"{path} cannot be read", why=str(error).splitlines()[0], fix="start anew in another folder"
-        ) from error
-    current = json.loads(json.dumps(recipe.to_dict()))
-    # A field that is newer than the checkpoint had its default's effect.
-    before = {each.name: each.default for each in fields(recipe) if each.default is not MISSING} | kept
-    changed = sorted(name for name in current if before.get(name) != current[name])
-    if changed:
-        raise CheckpointError(
-            f"{path} was made with another recipe",
-            why="; ".join(f"{name}: {before.get(name)} there, {current[name]} here" for name in changed),
-            fix="use the same recipe, or start anew in another folder",
-        )
-    state.network.load_state_dict(content["network"])
-    state.average.load_state_dict(content["average"])
-    state.optimizer.load_state_dict(content["optimizer"])
-    # Older checkpoints lack some.
-    for name in _PLAIN:
-        setattr(state, name, content.get(name, getattr(state, name)))
-
-
-# The card of trained weights: which settings, data and code made them.
 
 LICENCES = {
     "davis2016": "DAVIS 2016: CC BY-NC; most sequences by the authors under CC BY 4.0",
@@ -116,7 +36,7 @@ LICENCES = {
 
 
 def current_commit() -> str:
-    """The commit of the running code, with ``+changes`` if files differ from it; empty outside a repository."""
+    """Return the commit of the running code, with ``+changes`` if files differ from it; empty outside a repository."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -135,15 +55,15 @@ def make_card(
     datasets: Sequence[Dataset],
     *,
     measured: Validation | None,
-    state: State,
+    state: TrainingState,
 ) -> Card:
-    """The card of a run's weights as they are.
+    """Make the card of a run's weights as they are: the settings, data and code that made them, and their scores.
 
     Args:
-        task: With the recipe of the run.
-        datasets: Trained on.
-        measured: At this step, if it was.
-        state: Of the run.
+        task: The task of the run.
+        datasets: Data sets that are trained on.
+        measured: Scores at this step, if it was measured.
+        state: State of the run.
     """
     scores = {}
     if measured is not None:
@@ -157,7 +77,7 @@ def make_card(
         architecture=task.architecture,
         version=covos.__version__,
         commit=current_commit(),
-        recipe={**task.recipe.to_dict(), "step": state.step}
+        recipe={**task.recipe.model_dump(mode="json"), "step": state.step}
         | ({} if state.started_from is None else {"started_from": state.started_from}),
         data=tuple(
             {"name": d.name, "items": len(d), "licence": LICENCES.get(d.name, "as its owner says")} for d in datasets
@@ -172,17 +92,67 @@ VALIDATION_STRIDE = 5
 """Score every fifth frame while training: neighbours say the same, and the time is better spent on steps."""
 
 
-class Keeper:
-    """Measures and writes for the process that leads.
+class HistoryEntry(Record):
+    """One line of a run's ``history.jsonl``: either losses or scores.
+
+    Attributes:
+        step: Number of steps done.
+        losses: Mean of each loss since the entry before.
+        j: Mean of J over the sequences, in [0, 1].
+        f: Mean of F over the sequences, in [0, 1].
+        sequences: J and F of each sequence.
+    """
+
+    step: int
+    losses: dict[str, float] | None = None
+    j: float | None = None
+    f: float | None = None
+    sequences: dict[str, tuple[float, float]] | None = None
+
+    def line(self) -> str:
+        """Return the entry as JSON, with the line's end."""
+        return json.dumps(self.model_dump(exclude_none=True)) + "\n"
+
+
+def read_history(path: Path) -> list[HistoryEntry]:
+    """Read a run's history; it is empty if there is no file.
+
+    Raises:
+        CheckpointError: A line is no entry.
+    """
+    if not path.exists():
+        return []
+    entries = []
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            entries.append(HistoryEntry.model_validate_json(line))
+        except ValidationError as error:
+            raise CheckpointError(
+                f"{path} is damaged", why=f"line {number}: {faults(error)}", fix="remove that line, or the file"
+            ) from error
+    return entries
+
+
+def describe_outcome(folder: Path) -> str:
+    """Return a line that says how good a run's best weights are, and where they lie; empty if nothing was measured."""
+    measured = [(entry.j, entry) for entry in read_history(folder / "history.jsonl") if entry.j is not None]
+    if not measured:
+        return ""
+    j, best = max(measured, key=lambda pair: pair[0])
+    return f"best  J {j:.3f}  F {best.f:.3f}  at step {best.step:,}: {folder / 'best.safetensors'}"
+
+
+class RunFolder:
+    """Measures, and writes what a run leaves, in the one process that does so.
 
     Args:
-        folder: Of the run.
-        task: What is trained.
-        datasets: Trained on.
-        validation: To measure on; None measures nothing.
-        state: As the run begins or goes on.
-        device: Where to compute.
-        precision: Of the arithmetic.
+        folder: The folder; it exists.
+        task: The task that is trained.
+        datasets: Data sets that are trained on.
+        validation: Data set to measure on; None measures nothing.
+        state: State as the run begins or goes on.
+        device: Device to compute on.
+        precision: Precision of the arithmetic.
     """
 
     def __init__(
@@ -192,7 +162,7 @@ class Keeper:
         task: Task,
         datasets: Sequence[Dataset],
         validation: Dataset | None,
-        state: State,
+        state: TrainingState,
         device: torch.device,
         precision: torch.dtype,
     ) -> None:
@@ -206,10 +176,13 @@ class Keeper:
         self.batches = task.batches()
         self.card = make_card(task, datasets, measured=None, state=state)
         self.recent: dict[str, list[float]] = {}
-        with atomic_path(folder / "recipe.json") as temporary:
-            temporary.write_text(json.dumps(task.recipe.to_dict(), indent=2) + "\n")
-        self.history = History(folder / "history.jsonl", step=state.step)
-        # Curves beyond the checkpoint belong to steps that will be done again.
+        write_record(task.recipe, folder / "recipe.json")
+        # Entries and curves beyond the checkpoint belong to steps that will be done again.
+        history = folder / "history.jsonl"
+        kept = [entry for entry in read_history(history) if entry.step <= state.step]
+        with atomic_path(history) as temporary:
+            temporary.write_text("".join(entry.line() for entry in kept))
+        self.history: IO[str] = history.open("a", encoding="utf-8")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
 
     def __enter__(self) -> Self:
@@ -221,8 +194,8 @@ class Keeper:
         self.board.close()
         self.history.close()
 
-    def note(self, state: State, losses: dict[str, float]) -> None:
-        """Note the losses of the step that was just done, and whether it is one to measure after."""
+    def log_losses(self, state: TrainingState, losses: dict[str, float]) -> None:
+        """Log the losses of the step that was just done, and mark the state if it is one to measure after."""
         total, count = state.epoch_losses
         state.epoch_losses = total + losses["total"], count + 1
         last, ends = state.step == self.task.steps, self.task.epoch_after(state.step) is not None
@@ -233,11 +206,11 @@ class Keeper:
             # Means: steps may be of two kinds in turn, and the last would always be of the same.
             means = {name: sum(values) / len(values) for name, values in self.recent.items()}
             self.recent.clear()
-            self.history.add(step=state.step, losses=means)
+            self._add_to_history(HistoryEntry(step=state.step, losses=means))
             for name, value in means.items():
                 self.board.add_scalar(f"train/{name}", value, state.step)
 
-    def settle(self, state: State, signals: DeferredSignals) -> Validation | None:
+    def finish_step(self, state: TrainingState, signals: DeferredSignals) -> Validation | None:
         """Measure and write what is due after the step that was just done.
 
         Measuring may take minutes, so a signal ends it; a run that is continued from there measures first.
@@ -262,7 +235,7 @@ class Keeper:
             self.checkpoint(state)
         return measured
 
-    def _measure(self, state: State) -> Validation | None:
+    def _measure(self, state: TrainingState) -> Validation | None:
         pictures = self.task.pictures(state.average, to_device(self.batches[state.step - 1], self.device))
         self.board.add_image("train/predictions", pictures, state.step)
         measured = None
@@ -279,23 +252,27 @@ class Keeper:
         if measured is not None and measured.j > state.best_j:
             self._save("best", state)
             state.best_j = measured.j
-        write_summary(self.folder, card=self.card, steps=self.task.steps, pictures=pictures)
         return measured
 
-    def checkpoint(self, state: State) -> None:
+    def checkpoint(self, state: TrainingState) -> None:
         """Write everything that the next step depends on."""
         save_checkpoint(self.folder / "checkpoint.pt", state, recipe=self.task.recipe)
 
-    def _save(self, name: str, state: State) -> Card:
+    def _save(self, name: str, state: TrainingState) -> Card:
         path = self.folder / f"{name}.safetensors"
         return save_weights(path, state.average, card=self.card, precision=self.task.stored)
 
-    def _log_validation(self, state: State, measured: Validation) -> None:
-        self.history.add(step=state.step, j=measured.j, f=measured.f, sequences=measured.sequences)
+    def _log_validation(self, state: TrainingState, measured: Validation) -> None:
+        self._add_to_history(HistoryEntry(step=state.step, j=measured.j, f=measured.f, sequences=measured.sequences))
         self.board.add_scalar("validation/J", measured.j, state.step)
         self.board.add_scalar("validation/F", measured.f, state.step)
-        for name, (j, _) in measured.sequences.items():
+        for name, (j, f) in measured.sequences.items():
             self.board.add_scalar(f"validation_J/{name}", j, state.step)
+            self.board.add_scalar(f"validation_F/{name}", f, state.step)
+
+    def _add_to_history(self, entry: HistoryEntry) -> None:
+        self.history.write(entry.line())
+        self.history.flush()
 
 
 def _due(step: int, every: int) -> bool:

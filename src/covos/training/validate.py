@@ -1,4 +1,4 @@
-"""How good a network is on annotated videos, measured through the engine that users run."""
+"""Measure a network on annotated videos, through the engine that users run."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def mean_scores(sequences: dict[str, tuple[float, float]], dataset: Dataset, *, 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScoredFrame:
-    """One frame as it was segmented, and how well.
+    """One frame as it was segmented, and its scores.
 
     Attributes:
-        video: It belongs to.
-        result: Of the engine; ``result.frame.index`` is its place in ``video.frames``.
-        j: In [0, 1].
-        f: In [0, 1].
+        video: The video that it belongs to.
+        result: The engine's result; ``result.frame.index`` is its index in ``video.frames``.
+        j: Region similarity, in [0, 1].
+        f: Contour accuracy, in [0, 1].
     """
 
     video: Video
@@ -76,9 +76,9 @@ def validate(
     """Segment and score the videos of a data set as a user would: with the defaults.
 
     Args:
-        network: In evaluation mode.
+        network: The network, in evaluation mode.
         dataset: Annotated videos; an annotation's non-zero part is the subject.
-        device: Where to compute.
+        device: Device to compute on.
         precision: See `UnsupervisedEngine`.
         every: See `measure`.
     """
@@ -92,7 +92,7 @@ def measure(engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: in
     """Segment and score the videos of a data set.
 
     Args:
-        engine: With the network.
+        engine: The engine, with the network.
         dataset: Annotated videos; an annotation's non-zero part is the subject.
         references: Frames of a video that every frame is compared with; 0 takes each for itself.
         every: Score every so many frames of each sequence, first and last left out as in the DAVIS-2016 protocol.
@@ -113,17 +113,24 @@ def measure(engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: in
 def score_frames(
     engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: int, every: int
 ) -> Iterator[ScoredFrame]:
-    """Segment and score frames, video by video; see `measure` for what is asked for and left out."""
+    """Segment and score frames, video by video; the arguments are those of `measure`."""
     for video in dataset:
         if video.kind != "video":
             continue
-        records = video.frames
-        chosen = uniform_references(len(records), references=references) if references else ()
-        known = engine.remember(_observe(engine, records, chosen))
-        measured = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
-        for result in engine.stream(_observe(engine, records, measured), known):
-            j, f = _score(video, records[result.frame.index], result.labels > 0)
+        for result in segment_video(engine, video, references=references, every=every):
+            j, f = _score(video, video.frames[result.frame.index], result.labels > 0)
             yield ScoredFrame(video=video, result=result, j=j, f=f)
+
+
+def segment_video(
+    engine: UnsupervisedEngine[Any], video: Video, *, references: int, every: int
+) -> Iterator[FrameResult]:
+    """Segment those frames of a video that can be scored, in two passes: the references first; see `measure`."""
+    records = video.frames
+    chosen = uniform_references(len(records), references=references) if references else ()
+    known = engine.remember(_observe(engine, records, chosen))
+    scored = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
+    yield from engine.stream(_observe(engine, records, scored), known)
 
 
 def _observe(

@@ -25,7 +25,7 @@ from covos.core.errors import InputError
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image, read_labels
 from covos.masks import VOID, davis_palette
 from covos.training.cosnet.recipe import CosnetRecipe
-from covos.training.distributed import ALONE, Team
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 
 ROUNDS = 4
 """Rounds of the Feistel network: with four, it is a pseudo-random permutation (Luby & Rackoff, 1988)."""
@@ -109,15 +109,17 @@ class PairBatches(TorchDataset[PairBatch]):
     Args:
         datasets: To train on.
         recipe: Settings.
-        team: Of processes that share each step.
+        group: Processes that share each step.
 
     Raises:
         InputError: There are no pairs; or no still pictures, and the recipe asks for them.
     """
 
-    def __init__(self, datasets: Sequence[Dataset], recipe: CosnetRecipe, *, team: Team = ALONE) -> None:
+    def __init__(
+        self, datasets: Sequence[Dataset], recipe: CosnetRecipe, *, group: ProcessGroup = SINGLE_PROCESS
+    ) -> None:
         self.recipe = recipe
-        self.team = team
+        self.group = group
         every = [video for dataset in datasets for video in dataset]
         self.pairs = PairIndex([video for video in every if video.kind == "video"])
         self.stills = [video for video in every if video.kind == "image" and video.annotated]
@@ -135,9 +137,9 @@ class PairBatches(TorchDataset[PairBatch]):
             )
 
     def __getitem__(self, step: int) -> PairBatch:
-        share = self.recipe.batch // self.team.size
+        share = self.recipe.batch // self.group.size
         turn, still = (step // 2, step % 2 == 1) if self.recipe.alternate else (step, False)
-        first = turn * self.recipe.batch + self.team.rank * share
+        first = turn * self.recipe.batch + self.group.rank * share
         read = self._still if still else self._pair
         image, target, weight = zip(*(read(position) for position in range(first, first + share)), strict=True)
         return PairBatch(*(torch.from_numpy(np.stack(part)) for part in (image, target, weight)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from covos.training.task import Recipe, check_division
+from pydantic import NonNegativeFloat, NonNegativeInt, field_validator, model_validator
+
+from covos.training.recipe import Count, Recipe, check_division, refused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CosnetRecipe(Recipe):
     """Settings of a training of COSNet, beside those of `Recipe`. The optimiser is SGD.
 
@@ -38,33 +38,42 @@ class CosnetRecipe(Recipe):
     """
 
     model: Literal["cosnet_resnet50", "cosnet_resnet101"]
-    epochs: int
-    batch: int
+    steps: NonNegativeInt
+    epochs: NonNegativeInt
+    batch: Count
     size: tuple[int, int]
     outputs: Literal[1, 3]
     target: Literal["classes", "colours"]
     balanced: bool
     alternate: bool
     momentum: float
-    new_layers: float
-    orthogonality: float
+    new_layers: NonNegativeFloat
+    orthogonality: NonNegativeFloat
     frozen_norms: bool
 
-    def __post_init__(self) -> None:
-        Recipe.__post_init__(self)
-        for name in ("steps", "epochs", "new_layers", "orthogonality"):
-            self.require(name, at_least=0)
-        self.require("batch", at_least=1)
+    @field_validator("size")
+    @classmethod
+    def _sides_to_divide(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if min(size) < 32:
+            raise refused("the encoder divides each side by 8", "use (height, width) of 32 or more")
+        return size
+
+    @field_validator("momentum")
+    @classmethod
+    def _less_than_all(cls, momentum: float) -> float:
+        if not 0 <= momentum < 1:
+            raise refused("it is the share of the last change in the next", "set it from 0 to below 1")
+        return momentum
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Self:
         if (self.steps == 0) == (self.epochs == 0):
             self.refuse("epochs", f"steps = {self.steps}, and one of them must be 0", "set the other to 0")
-        if min(self.size) < 32:
-            self.refuse("size", "the encoder divides each side by 8", "use (height, width) of 32 or more")
         if self.target == "colours" and self.outputs != 3:
             self.refuse("target", "a colour has three channels", "set outputs=3")
         if self.target == "colours" and self.balanced:
             self.refuse("target", "only classes can be balanced", "set balanced=false")
-        if not 0 <= self.momentum < 1:
-            self.refuse("momentum", "it is the share of the last change in the next", "set it from 0 to below 1")
+        return self
 
     def check_division(self, *, processes: int) -> None:
         """Refuse a number of processes that a step's pairs cannot be divided among."""

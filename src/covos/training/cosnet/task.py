@@ -20,7 +20,7 @@ from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
 from covos.training.base import picture_table
 from covos.training.cosnet.batches import PairBatch, PairBatches
 from covos.training.cosnet.recipe import CosnetRecipe
-from covos.training.distributed import ALONE, Team
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.validate import Validation, validate
 
 SHOWN = 2
@@ -168,9 +168,9 @@ class CosnetTask:
             weight_decay=recipe.weight_decay,
         )
 
-    def batches(self, team: Team = ALONE) -> PairBatches:
+    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> PairBatches:
         """Give every pair in turn, in an order that the seed decides."""
-        return PairBatches(self.datasets, self.recipe, team=team)
+        return PairBatches(self.datasets, self.recipe, group=group)
 
     def losses(self, network: nn.Module, batch: PairBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """Return the losses by name, see `batch_losses`."""

@@ -36,11 +36,11 @@ class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):
 
     def __getitem__(self, step: int) -> ClipBatch:
         recipe = self.recipe
-        rng = np.random.default_rng((recipe.seed, step, self.team.rank))
+        rng = np.random.default_rng((recipe.seed, step, self.group.rank))
         frames = int(rng.choice(recipe.clip_sizes))
         clips = [
             draw_clip(self.moving, self.still, frames=frames, recipe=recipe, rng=rng)
-            for _ in range(recipe.clips_per_step // self.team.size)
+            for _ in range(recipe.clips_per_step // self.group.size)
         ]
         most = max(1, *(len(clip.masks) for clip in clips))
         cells = clips[0].valid.shape[1:]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
-from covos.training.task import Recipe, check_division
+from pydantic import field_validator
+
+from covos.training.recipe import Count, Crop, Recipe, Share, Zoom, check_division, refused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FollowRecipe(Recipe):
     """Settings of a training of covos-follow, beside those of `Recipe`. All sizes in pixels.
 
@@ -37,32 +37,25 @@ class FollowRecipe(Recipe):
     model: Literal["follow"] = "follow"
     encoder: str = "covos-lite"
     encoder_sha256: str = ""
-    clips_per_step: int
+    clips_per_step: Count
     clip_sizes: tuple[int, ...]
-    most_objects: int
-    video_share: float
-    crowd_share: float
-    twin_share: float
-    motion_share: float
-    max_gap: int
-    crop: tuple[int, int]
-    zoom: tuple[float, float]
+    most_objects: Count
+    video_share: Share
+    crowd_share: Share
+    twin_share: Share
+    motion_share: Share
+    max_gap: Count
+    crop: Crop
+    zoom: Zoom
     read_weight: float
     judge_weight: float
 
-    def __post_init__(self) -> None:
-        # Not super(): a dataclass with slots is another class than the one that its methods were defined in.
-        Recipe.__post_init__(self)
-        for name in ("steps", "clips_per_step", "most_objects", "max_gap"):
-            self.require(name, at_least=1)
-        for name in ("video_share", "crowd_share", "twin_share", "motion_share"):
-            self.require_share(name)
-        if any(side < 32 or side % 32 for side in self.crop):
-            self.refuse("crop", "the encoder halves the frame five times", "use multiples of 32")
-        if not 0 < self.zoom[0] <= self.zoom[1]:
-            self.refuse("zoom", "it is a range of positive numbers", "write [least, most]")
-        if not self.clip_sizes or min(self.clip_sizes) < 2:
-            self.refuse("clip_sizes", "the first frame is given and at least one is to be found", "use 2 or more")
+    @field_validator("clip_sizes")
+    @classmethod
+    def _frames_to_find(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if not sizes or min(sizes) < 2:
+            raise refused("the first frame is given and at least one is to be found", "use 2 or more")
+        return sizes
 
     def check_division(self, *, processes: int) -> None:
         """Refuse a number of processes that a step's clips cannot be divided among."""

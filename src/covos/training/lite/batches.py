@@ -37,11 +37,11 @@ class GroupBatches(DrawnBatches[GroupBatch, LiteRecipe]):
 
     def __getitem__(self, step: int) -> GroupBatch:
         recipe = self.recipe
-        rng = np.random.default_rng((recipe.seed, step, self.team.rank) if self.team.rank else (recipe.seed, step))
+        rng = np.random.default_rng((recipe.seed, step, self.group.rank) if self.group.rank else (recipe.seed, step))
         group_size = int(rng.choice(recipe.group_sizes))
         crop = recipe.crops[int(rng.choice(len(recipe.crops), p=recipe.crop_chances))]
         samples: list[Sample] = []
-        for _ in range(recipe.frames_per_step // self.team.size // group_size):
+        for _ in range(recipe.frames_per_step // self.group.size // group_size):
             samples += draw_group(self.moving, self.still, group_size=group_size, crop=crop, recipe=recipe, rng=rng)
         return GroupBatch(
             torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2),

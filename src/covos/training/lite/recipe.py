@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from covos.training.task import Recipe, check_division
+from pydantic import NonNegativeFloat, NonNegativeInt, model_validator
+
+from covos.training.recipe import Count, Crops, Recipe, Share, Zoom, check_division
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LiteRecipe(Recipe):
     """Settings of a training of covos-lite, beside those of `Recipe`. All sizes in pixels.
 
@@ -39,46 +39,34 @@ class LiteRecipe(Recipe):
     """
 
     model: Literal["lite"] = "lite"
-    frames_per_step: int
+    frames_per_step: Count
     group_sizes: tuple[int, ...]
-    video_share: float
-    paste_share: float
-    motion_share: float
-    motion_gap: int
-    distractor_share: float
-    bystanders: int
-    scatter_share: float
-    spoil_share: float
-    crops: tuple[tuple[int, int], ...]
+    video_share: Share
+    paste_share: Share
+    motion_share: Share
+    motion_gap: Count
+    distractor_share: Share
+    bystanders: NonNegativeInt
+    scatter_share: Share
+    spoil_share: Share
+    crops: Crops
     crop_chances: tuple[float, ...]
-    zoom: tuple[float, float]
-    edge_weight: float
+    zoom: Zoom
+    edge_weight: NonNegativeFloat
     encoder_learning_rate: float
     still_weight: float
     match_weight: float
 
-    def __post_init__(self) -> None:
-        # Not super(): a dataclass with slots is another class than the one that its methods were defined in.
-        Recipe.__post_init__(self)
-        for name in ("steps", "frames_per_step", "motion_gap"):
-            self.require(name, at_least=1)
-        for name in (
-            "video_share", "paste_share", "motion_share", "distractor_share", "scatter_share", "spoil_share",
-        ):  # fmt: skip
-            self.require_share(name)
-        for name in ("edge_weight", "bystanders"):
-            self.require(name, at_least=0)
-        if any(side < 32 or side % 32 for crop in self.crops for side in crop):
-            self.refuse("crops", "the encoder halves the frame five times", "use multiples of 32")
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Self:
         if len(self.crop_chances) != len(self.crops) or abs(sum(self.crop_chances) - 1) > 1e-6 or not self.crops:
             self.refuse("crop_chances", f"there are {len(self.crops)} crops", "give one each, 1 in all")
-        if not 0 < self.zoom[0] <= self.zoom[1]:
-            self.refuse("zoom", "it is a range of positive numbers", "write [least, most]")
         bad = [size for size in self.group_sizes if size < 2 or self.frames_per_step % size]
         if bad or not self.group_sizes:
             self.refuse(
                 "group_sizes", f"{self.frames_per_step} frames must divide into whole groups of 2 or more", "change"
             )
+        return self
 
     def check_division(self, *, processes: int) -> None:
         """Refuse a number of processes that a step's groups cannot be divided among."""

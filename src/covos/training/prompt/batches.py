@@ -56,8 +56,8 @@ class PromptBatches(DrawnBatches[PromptBatch, PromptRecipe]):
         recipe = self.recipe
         # All processes ask as often, so that none waits for the others.
         rounds = int(np.random.default_rng((recipe.seed, step)).choice(recipe.rounds))
-        rng = np.random.default_rng((recipe.seed, step, self.team.rank))
-        drawn = [self._frame(rng) for _ in range(recipe.frames_per_step // self.team.size)]
+        rng = np.random.default_rng((recipe.seed, step, self.group.rank))
+        drawn = [self._frame(rng) for _ in range(recipe.frames_per_step // self.group.size)]
         frames, targets, weights, prompts = zip(*drawn, strict=True)
         return PromptBatch(
             torch.from_numpy(np.stack([frame.image for frame in frames])).permute(0, 3, 1, 2),

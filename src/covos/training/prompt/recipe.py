@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from covos.training.task import Recipe, check_division
+from pydantic import NonNegativeFloat, field_validator, model_validator
+
+from covos.training.recipe import Count, Crop, Recipe, Share, Zoom, check_division, refused
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class PromptRecipe(Recipe):
     """Settings of a training of covos-prompt, beside those of `Recipe`. All sizes in pixels.
 
@@ -39,41 +39,34 @@ class PromptRecipe(Recipe):
     model: Literal["prompt"] = "prompt"
     encoder: str = "covos-lite"
     encoder_sha256: str = ""
-    frames_per_step: int
+    frames_per_step: Count
     rounds: tuple[int, ...]
-    most_clicks: int
-    box_share: float
-    previous_share: float
-    video_share: float
-    crowd_share: float
-    most_objects: int
-    twin_share: float
-    component_share: float
-    spoil_share: float
-    motion_share: float
-    crop: tuple[int, int]
-    zoom: tuple[float, float]
-    edge_weight: float
+    most_clicks: Count
+    box_share: Share
+    previous_share: Share
+    video_share: Share
+    crowd_share: Share
+    most_objects: Count
+    twin_share: Share
+    component_share: Share
+    spoil_share: Share
+    motion_share: Share
+    crop: Crop
+    zoom: Zoom
+    edge_weight: NonNegativeFloat
 
-    def __post_init__(self) -> None:
-        # Not super(): a dataclass with slots is another class than the one that its methods were defined in.
-        Recipe.__post_init__(self)
-        for name in ("steps", "frames_per_step", "most_clicks", "most_objects"):
-            self.require(name, at_least=1)
-        for name in (
-            "box_share", "previous_share", "video_share", "crowd_share", "twin_share", "component_share",
-            "spoil_share", "motion_share",
-        ):  # fmt: skip
-            self.require_share(name)
-        self.require("edge_weight", at_least=0)
+    @field_validator("rounds")
+    @classmethod
+    def _asked_at_least_once(cls, rounds: tuple[int, ...]) -> tuple[int, ...]:
+        if not rounds or min(rounds) < 1:
+            raise refused("the network is asked at least once", "use 1 or more")
+        return rounds
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Self:
         if self.box_share + self.previous_share > 1:
             self.refuse("box_share", "with previous_share it is more than all frames", "lower one of them")
-        if any(side < 32 or side % 32 for side in self.crop):
-            self.refuse("crop", "the encoder halves the frame five times", "use multiples of 32")
-        if not 0 < self.zoom[0] <= self.zoom[1]:
-            self.refuse("zoom", "it is a range of positive numbers", "write [least, most]")
-        if not self.rounds or min(self.rounds) < 1:
-            self.refuse("rounds", "the network is asked at least once", "use 1 or more")
+        return self
 
     def check_division(self, *, processes: int) -> None:
         """Refuse a number of processes that a step's frames cannot be divided among."""

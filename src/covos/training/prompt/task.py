@@ -21,7 +21,7 @@ from covos.evaluation.clicks import next_click
 from covos.models.lite import CovosLite
 from covos.models.prompt import GUIDE_STRIDE, CovosPrompt, Prompt, draw_guide
 from covos.training.base import FrozenEncoderTask, picture_table
-from covos.training.distributed import ALONE, Team
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.losses import contour_weight, soft_iou
 from covos.training.prompt.batches import PromptBatch, PromptBatches
 from covos.training.prompt.clicks import corrective_click
@@ -206,9 +206,9 @@ class PromptTask(FrozenEncoderTask[PromptRecipe]):
         """Make a network with random weights."""
         return CovosPrompt()
 
-    def batches(self, team: Team = ALONE) -> PromptBatches:
+    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> PromptBatches:
         """Draw frames and prompts on the fly."""
-        return PromptBatches(self.datasets, self.recipe, team=team)
+        return PromptBatches(self.datasets, self.recipe, group=group)
 
     def losses(self, network: nn.Module, batch: PromptBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """Return the losses by name, see `Losses`."""

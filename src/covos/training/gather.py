@@ -1,0 +1,105 @@
+"""Find the data sets below some folders, and choose what is trained on and what is measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from covos.core.errors import InputError, SourceError
+from covos.data import Collection, Dataset, open_collection, random_subset, split_ratio
+from covos.evaluation.mask_trees import VIDEO_SUFFIXES
+from covos.media.images import IMAGE_SUFFIXES
+
+TRAIN_SUBSETS = ("train",)
+VALIDATION_SUBSETS = ("val_open", "val", "valid", "validation")
+RATIO = 0.8
+"""Share of the videos that are trained on, in a data set without lists."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """The data sets of a run.
+
+    Attributes:
+        train: Annotated data sets to train on.
+        validation: Annotated videos to measure on, none of which is trained on; None if there are no videos.
+    """
+
+    train: tuple[Dataset, ...]
+    validation: Dataset | None
+
+
+def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int = 0) -> TrainingData:
+    """Find the data sets at or directly below each root and divide them.
+
+    A data set that lists its subsets is trained on by its ``train`` list and measured on by the first list there is
+    of `VALIDATION_SUBSETS`; whatever else it lists is left alone, and a set that lists none but the latter is not
+    trained on at all. One without lists is trained on whole if it holds still pictures, and divided by ratio if it
+    holds several videos.
+
+    Args:
+        roots: Data sets, or folders of data sets.
+        seed: Decides which videos are trained on where a ratio divides them, and which are used at all.
+        ratio: Divide a training list too, where there is no validation list beside it; 0 trains on the whole list.
+        videos: Use so many of each data set's training videos, or all if it has fewer; 0 uses all.
+
+    Raises:
+        InputError: Nothing to train on.
+    """
+    train: list[Dataset] = []
+    validation: list[Dataset] = []
+    for root in roots:
+        for dataset in _open(root):
+            kept, measured = _divide(dataset, seed=seed, ratio=ratio, videos=videos)
+            train += [kept] if len(kept) else []
+            validation += [measured] if measured is not None and len(measured) else []
+    if not train:
+        raise InputError(
+            f"nothing to train on in {', '.join(map(str, roots))}",
+            why="no data set there has annotated frames outside its validation list",
+            fix="look at the folder with: covos data inspect ROOT",
+        )
+    return TrainingData(train=tuple(train), validation=validation[0] if validation else None)
+
+
+def _open(root: Path) -> Collection:
+    try:
+        return open_collection(root)
+    except SourceError as error:
+        inside = sorted(path for pattern in ("*", "*/*") for path in root.glob(pattern))
+        videos = [path for path in inside if path.suffix.lower() in VIDEO_SUFFIXES]
+        pictures = [path for path in inside if path.suffix.lower() in IMAGE_SUFFIXES]
+        if videos:
+            first = videos[0]
+            raise SourceError(
+                f"{root}: it holds videos, and training reads frames with masks",
+                why=f"such as {first.name}; no data set was found",
+                fix=f"write frames with: ffmpeg -i {first.name} -start_number 0 JPEGImages/{first.stem}/%05d.jpg, and "
+                f"masks of the same names to Annotations/{first.stem}/00000.png ...; see docs/training.md",
+            ) from error
+        if pictures:
+            raise SourceError(
+                f"{root}: it holds pictures, but no masks that belong to them",
+                why=f"such as {pictures[0].relative_to(root)}; no data set was found",
+                fix="name them alike: images/a.jpg with masks/a.png, or of a video JPEGImages/clip/00000.jpg "
+                "with Annotations/clip/00000.png",
+            ) from error
+        raise
+
+
+def _divide(dataset: Dataset, *, seed: int, ratio: float, videos: int) -> tuple[Dataset, Dataset | None]:
+    usable = dataset.subset(video.name for video in dataset if video.annotated)
+    moving = all(video.kind == "video" for video in usable)
+    splits = usable.splits
+    listed = any(name in splits for name in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS))
+    validation = next((usable.subset(splits[name]) for name in VALIDATION_SUBSETS if name in splits), None)
+    train = usable
+    if listed:
+        train = usable.subset(name for subset in TRAIN_SUBSETS for name in splits.get(subset, ()))
+    if moving and 0 < videos < len(train):
+        train = random_subset(train, count=videos, seed=seed)
+    share = ratio if listed or ratio else RATIO
+    if validation is None and moving and share and len(train) > 1:
+        return split_ratio(train, ratio=share, seed=seed)
+    return train, validation

@@ -1,0 +1,58 @@
+"""Load the batches of a training, ahead of time and in other processes."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Iterator
+from multiprocessing.context import BaseContext
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+
+def _start_worker(_: int) -> None:
+    # A loader process must not take the cores from the training.
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    # Ctrl-C reaches every process of a terminal: the training must be able to finish its step.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _context() -> BaseContext:
+    """Return a context that starts fresh processes, not copies of this one with its threads and its GPU.
+
+    Where there is a fork server, it imports what all of them need once: sixteen of them one after the other would take
+    a minute and a half.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch.utils.data", "covos.training.lite.batches"])
+    return context
+
+
+def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, workers: int) -> Iterator[Any]:
+    """Yield the batches of some steps, in order.
+
+    Args:
+        batches: Item s is the batch of step s.
+        start: First step, 0-based.
+        stop: The step after the last.
+        workers: Loader processes; 0 loads in this one. Their number changes nothing but the speed.
+    """
+    loader = DataLoader(
+        batches,
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        worker_init_fn=_start_worker,
+        multiprocessing_context=_context() if workers else None,
+        # Pinned memory is copied to a GPU while it computes.
+        pin_memory=torch.cuda.is_available(),
+    )
+    yield from loader

@@ -1,0 +1,176 @@
+"""The state of a training: weights, their average and the optimiser, from the start or a checkpoint.
+
+The batch of a step is a function of the seed, the step and the process, and nothing else in the loop draws random
+numbers after the start. So weights, average, optimiser and step are all that a checkpoint must hold.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from covos.core.errors import CheckpointError
+from covos.core.files import atomic_path
+from covos.models.checkpoints import load_weights, read_card, sha256_of
+from covos.training.recipe import Recipe
+from covos.training.task import Task
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+@dataclass(slots=True)
+class TrainingState:
+    """Everything that changes while a training goes.
+
+    Attributes:
+        network: The network that is trained.
+        average: Its moving average.
+        optimizer: The optimiser, with its moments.
+        step: Number of steps done.
+        best_j: Highest validation J so far.
+        due: True if the measurement after this step is still to be made.
+        epoch_losses: Sum of the total loss over the steps of the epoch so far, and their number.
+        started_from: Hash and recipe of the weights that were fine-tuned; None for a fresh start.
+    """
+
+    network: nn.Module
+    average: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    best_j: float = -1.0
+    due: bool = False
+    epoch_losses: tuple[float, int] = (0.0, 0)
+    started_from: dict[str, Any] | None = None
+
+
+_PLAIN = ("step", "best_j", "due", "epoch_losses", "started_from")
+
+
+def start_training(
+    task: Task, *, folder: Path, device: torch.device, weights: Path | None
+) -> tuple[TrainingState, str]:
+    """Return the state that a run begins with or goes on from, and in words where its weights come from.
+
+    Args:
+        task: The task of the run.
+        folder: The run's folder; its checkpoint is restored if it holds one.
+        device: Device to compute on.
+        weights: Weights to fine-tune; None fills the network as the task does.
+
+    Raises:
+        CheckpointError: The checkpoint was made with another recipe or from other weights, or ``weights`` are of
+            another network.
+    """
+    torch.manual_seed(task.recipe.seed)
+    network = task.make_network()
+    origin = None if weights is None else _origin(weights, task)
+    checkpoint = folder / "checkpoint.pt"
+    start = f"the checkpoint in {folder}"
+    if not checkpoint.exists():
+        start = task.fresh_start if weights is None else str(weights)
+        if weights is None:
+            task.fill(network)
+        else:
+            load_weights(weights, network)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    state = TrainingState(network, make_average(network), task.make_optimizer(network), started_from=origin)
+    if checkpoint.exists():
+        restore_checkpoint(checkpoint, state, recipe=task.recipe)
+        if origin is not None and (state.started_from or {}).get("sha256") != origin["sha256"]:
+            raise CheckpointError(
+                f"the run in {folder} was not started from {weights}",
+                why="it goes on with the weights of its checkpoint, whatever else is given",
+                fix="leave --weights out to continue it, or start anew in another folder",
+            )
+    return state, start
+
+
+def _origin(weights: Path, task: Task) -> dict[str, Any]:
+    """Return what a card says of the weights that a run was started from."""
+    card = read_card(weights)
+    if card is not None and card.architecture != task.architecture:
+        raise CheckpointError(
+            f"{weights} is for the network {card.architecture}",
+            why=f"the recipe trains {task.architecture}",
+            fix="choose weights of that network, or a recipe for these",
+        )
+    return {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
+
+
+def make_average(network: Network) -> Network:
+    """Return a copy that holds the moving average (Polyak & Juditsky, 1992): in evaluation mode, no gradients."""
+    return copy.deepcopy(network).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
+    """Move the average towards the network, buffers (batch-norm statistics) too.
+
+    Args:
+        average: From `make_average`.
+        network: The network as it is after this step.
+        decay: Decay in the long run; at the start (1 + step) / (10 + step) if less, so that the first weights are
+            forgotten.
+        step: 0-based.
+    """
+    rate = 1 - min(decay, (1 + step) / (10 + step))
+    moving, towards = [], []
+    for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+        if kept.dtype.is_floating_point:
+            moving.append(kept)
+            towards.append(new)
+        else:
+            kept.copy_(new)
+    # One kernel for all, as `torch.optim.swa_utils` does it: hundreds of small ones take a GPU longer than the step.
+    torch._foreach_lerp_(moving, towards, rate)
+
+
+def save_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None:
+    """Write a checkpoint in place of the one before, whole or not at all."""
+    content = {
+        "network": state.network.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "recipe": json.dumps(recipe.model_dump(mode="json")),
+        **{name: getattr(state, name) for name in _PLAIN},
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def restore_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None:
+    """Continue from a checkpoint.
+
+    Raises:
+        CheckpointError: It cannot be read, or was made with another recipe.
+    """
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        kept = json.loads(content["recipe"])
+    except Exception as error:
+        raise CheckpointError(
+            f"{path} cannot be read", why=str(error).splitlines()[0], fix="start anew in another folder"
+        ) from error
+    current = recipe.model_dump(mode="json")
+    # A field that is newer than the checkpoint had its default's effect.
+    defaults = {name: each.default for name, each in type(recipe).model_fields.items() if not each.is_required()}
+    before = defaults | kept
+    changed = sorted(name for name in current if before.get(name) != current[name])
+    if changed:
+        raise CheckpointError(
+            f"{path} was made with another recipe",
+            why="; ".join(f"{name}: {before.get(name)} there, {current[name]} here" for name in changed),
+            fix="use the same recipe, or start anew in another folder",
+        )
+    state.network.load_state_dict(content["network"])
+    state.average.load_state_dict(content["average"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    # Older checkpoints lack some.
+    for name in _PLAIN:
+        setattr(state, name, content.get(name, getattr(state, name)))
