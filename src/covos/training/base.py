@@ -17,7 +17,7 @@ from covos.training.prompt.recipe import PromptRecipe
 from covos.training.recipe import Recipe
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
-FrozenRecipeT = TypeVar("FrozenRecipeT", FollowRecipe, PromptRecipe)
+FrozenRecipeT = TypeVar("FrozenRecipeT", bound=FollowRecipe | PromptRecipe)
 
 
 class DrawnTask(Generic[RecipeT]):
@@ -97,8 +97,7 @@ class FrozenEncoderTask(DrawnTask[FrozenRecipeT]):
                 why=f"{self.name} works on the features of a covos-lite",
                 fix="name a covos-lite as encoder",
             )
-        super().__init__(recipe, datasets)
-        self.recipe = recipe.model_copy(update={"encoder_sha256": entry.card.sha256})
+        super().__init__(Recipe.model_copy(recipe, update={"encoder_sha256": entry.card.sha256}), datasets)
         self.encoder = encoder.requires_grad_(False)
 
     def fill(self, network: nn.Module) -> None:
