@@ -25,7 +25,7 @@ from covos.core.types import FrameResult
 from covos.media.opening import open_source
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
-from covos.runs.journal import Bits, FrameRecord, Journal
+from covos.runs.journal import Bits, Journal, JournalEntry
 from covos.runs.report import Report
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
@@ -56,7 +56,7 @@ def main() -> None:
             with Journal(path, batch=1) as journal:
                 for result in kept:
                     started = time.process_time()
-                    record = FrameRecord.of(result, seconds=0, bits=bits)
+                    record = JournalEntry.of(result, seconds=0, bits=bits)
                     journal.append(record)
                     record.restore(result.frame)
                     took.append(time.process_time() - started)

@@ -16,7 +16,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -24,30 +23,20 @@ from covos.api import Model, load_model
 from covos.api.batch import segment_to_folders
 from covos.core import files as atomic
 from covos.core.errors import CovosError
-from covos.core.types import FrameResult, SourceInfo
-from covos.formats import table as registry
-from covos.runs.folder import OutputFolder
+from covos.core.types import FrameResult
+from covos.formats.base import Format
+from covos.formats.table import TABLE
 from covos.runs.journal import Journal
 
 
-class Raw:
+class Raw(Format):
     """A format that keeps every bit of the probabilities."""
 
-    name = "raw"
-    warnings: tuple[str, ...] = ()
+    name = output = "raw"
 
-    def __init__(self, folder: OutputFolder, *, info: SourceInfo, source_path: Path) -> None:
-        self._folder = folder
-
-    def write(self, result: FrameResult) -> None:
+    def _add(self, result: FrameResult) -> None:
         with atomic.atomic_path(self._folder.file(f"raw/{result.frame.stem}.bin")) as temporary:
             temporary.write_bytes(np.ascontiguousarray(result.probability).tobytes())
-
-    def close(self) -> tuple[Path, ...]:
-        return (self._folder.path / "raw",)
-
-    def abort(self) -> None:
-        pass
 
 
 class Moments:
@@ -99,7 +88,8 @@ def run(order: Mapping[str, object], model: Model, answer: int) -> None:
 
 
 def main() -> None:
-    registry.WRITERS = MappingProxyType({**registry.WRITERS, "raw": Raw})
+    sys.modules["covos.formats.raw"] = sys.modules[__name__]
+    TABLE["raw"] = "raw:Raw"
     model = load_model(device="cpu", precision="fp32")
     model.engine.area = 96 * 128  # small: what is computed does not matter here
     for line in sys.stdin:

@@ -129,9 +129,9 @@ def test_a_source_that_moved(result: covos.Segmentation, clip: Path, tmp_path: P
     saved = convert(tmp_path / "out", formats=["overlay"], source=moved)
     assert saved.folder == tmp_path / "out-overlay"
     report = load_report(saved.folder)
-    assert report["source"]["path"] == str(moved)
-    assert report["model"]["name"] == "boxes"
-    assert report["settings"] == {"side": 12, "converted_from": str(tmp_path / "out"), "formats": ["overlay"]}
+    assert report.source.path == str(moved)
+    assert report.model.name == "boxes"
+    assert report.settings == {"side": 12, "converted_from": str(tmp_path / "out"), "formats": ["overlay"]}
 
 
 def pictures(folder: Path, stems: list[str]) -> Path:
@@ -207,12 +207,12 @@ class TestReports:
         ("change", "kind", "match"),
         [
             (lambda c: c["source"].update(height=50), AnnotationError, "the masks are 64x48, the source 64x50"),
-            (lambda c: c["source"].update(time_base="1/0"), InputError, "its source is damaged"),
-            (lambda c: c["source"].update(frame_rate="fast"), InputError, "its source is damaged"),
+            (lambda c: c["source"].update(time_base="1/0"), InputError, "source.time_base: input"),
+            (lambda c: c["source"].update(frame_rate="fast"), InputError, "source.frame_rate: input"),
             (lambda c: c.update(outputs=["overlay.mp4"]), AnnotationError, "wrote overlay.mp4, of which no masks"),
             (lambda c: c.update(outputs=[]), AnnotationError, "wrote nothing whole"),
             (lambda c: c["frames"][0].update(stem="../../a"), AnnotationError, "has no mask"),
-            (lambda c: c.update(schema=99), InputError, "its schema is 99"),
+            (lambda c: c.update(schema=99), InputError, "schema: 99 is that of a newer covos"),
         ],
     )
     def test_a_report_that_does_not_fit(self, saved: Path, change, kind: type[Exception], match: str) -> None:

@@ -21,7 +21,7 @@ from covos.core.files import exclusive
 from covos.models.registry import find_model
 from covos.runs.check import check_output
 from covos.runs.folder import LOCK
-from covos.runs.schema import load_report
+from covos.runs.schema import ProblemRecord, load_report
 
 FORMATS = ("palette", "overlay", "raw")
 FRAMES = 10  # two batches and a half
@@ -43,7 +43,7 @@ def assert_finished(folder: Path, expected: dict[str, bytes]) -> None:
     assert content(folder) == expected
     assert check_output(folder) == []
     assert json.loads((folder / "covos.json").read_text())["complete"] is True
-    assert load_report(folder)["problem"] is None
+    assert load_report(folder).problem is None
 
 
 @pytest.fixture(scope="module")
@@ -164,13 +164,13 @@ def stopped(run: Run, source: Path | str, *, after: int, **settings: Any) -> lis
 def test_an_interruption_says_what_is_safe(run: Run, long_clip: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert stopped(run, long_clip, after=6) == [f"6 frames are safe in {out}, the same command goes on from there"]
-    assert load_report(out)["problem"] == {
-        "what": "interrupted", "why": "the run was stopped from outside", "fix": "give the same command again",
-    }  # fmt: skip
+    assert load_report(out).problem == ProblemRecord(
+        what="interrupted", why="the run was stopped from outside", fix="give the same command again"
+    )
     saved = run(long_clip).saved
     assert saved is not None
     assert (saved.frames, saved.resumed, saved.was_done) == (FRAMES, 4, False)
-    assert load_report(out)["totals"]["resumed"] == 4
+    assert load_report(out).totals.resumed == 4
     whole = run(long_clip, output=tmp_path / "whole").saved
     assert whole is not None
     assert whole.resumed == 0
@@ -283,11 +283,11 @@ def test_frames_that_changed_are_refused(run: Run, long_clip: Path, tmp_path: Pa
 def test_a_source_that_gives_other_frames_than_before_is_noticed(run: Run, long_clip: Path, tmp_path: Path) -> None:
     stopped(run, long_clip, after=6)
     journal = tmp_path / "out" / "journal.jsonl"
-    from covos.runs.journal import FrameRecord, _line
+    from covos.runs.journal import JournalEntry, _line
 
     first, *rest = journal.read_bytes().splitlines(keepends=True)
-    record = FrameRecord.from_json(first)
-    moved = FrameRecord(
+    record = JournalEntry.from_json(first)
+    moved = JournalEntry(
         index=0, stem=record.stem, pts=7, status="ok", confidence=1.0, seconds=0, labels=record.labels, matte=None
     )
     journal.write_bytes(b"".join([_line(moved), *rest]))

@@ -90,8 +90,8 @@ def test_the_test_videos_of_tianchi(tmp_path: Path, capsys: Capture) -> None:
     }  # fmt: skip
     assert [(video["name"], video["frames"]) for video in manifest["videos"]] == [("600103", 4)]
     report = load_report(out / "reports" / "600103.json")
-    assert [row["stem"] for row in report["frames"]] == ["00000", "00001", "00002", "00003"]
-    assert (out / "reports" / report["outputs"][0]).resolve() == (out / "Annotations" / "600103").resolve()
+    assert [row.stem for row in report.frames] == ["00000", "00001", "00002", "00003"]
+    assert (out / "reports" / report.outputs[0]).resolve() == (out / "Annotations" / "600103").resolve()
 
 
 def test_an_archive_is_the_same_at_any_time(tmp_path: Path) -> None:

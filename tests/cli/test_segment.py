@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -81,13 +82,13 @@ def test_the_overlay_keeps_times_and_sound(tmp_path: Path) -> None:
 def test_the_report_says_what_was_done(clip: Path, tmp_path: Path) -> None:
     run(clip, "-o", tmp_path / "out", "--references", "3", "-q")
     report = load_report(tmp_path / "out")
-    assert report["model"]["name"] == "covos-lite"
-    assert len(report["model"]["sha256"]) == 64
-    assert report["settings"]["references"] == 3
-    assert report["health"]["decoded"] == report["totals"]["frames"] == len(report["frames"]) == 8
-    assert report["outputs"] == ["masks", "overlay.mp4"]
-    assert report["problem"] is None
-    assert [row["time"] for row in report["frames"]] == [index / 25 for index in range(8)]
+    assert report.model.name == "covos-lite"
+    assert len(report.model.sha256) == 64
+    assert report.settings["references"] == 3
+    assert report.health.decoded == report.totals.frames == len(report.frames) == 8
+    assert report.outputs == ("masks", "overlay.mp4")
+    assert report.problem is None
+    assert [row.time for row in report.frames] == [index / 25 for index in range(8)]
 
 
 def test_quiet_says_nothing(clip: Path, tmp_path: Path, capsys: Capture) -> None:
@@ -109,7 +110,7 @@ def test_an_image_and_a_folder_and_a_pattern(tmp_path: Path, capsys: Capture) ->
             "shot0.png", "shot1.png", "shot2.png",
         ]  # fmt: skip
         assert check_output(tmp_path / name) == []
-    assert load_report(tmp_path / "folder")["source"]["frame_rate"] == "30000/1001"
+    assert load_report(tmp_path / "folder").source.frame_rate == Fraction(30000, 1001)
 
 
 def test_several_inputs_get_a_subfolder_each_and_one_bad_one_stops_none(
@@ -196,8 +197,8 @@ def test_a_clip_cut_in_the_middle_is_done_as_far_as_it_goes(
     assert run(cut, "-o", tmp_path / "out") == 4
     assert "warning" in capsys.readouterr().err
     report = load_report(tmp_path / "out")
-    assert 0 < report["health"]["decoded"] < 40
-    assert report["health"]["warnings"]
+    assert 0 < report.health.decoded < 40
+    assert report.health.warnings
     assert check_output(tmp_path / "out") == []
     assert run(cut, "-o", tmp_path / "out", "-y", "--allow-errors") == 0
     mp4 = make_clip("whole.mp4", frames=40)  # its index stands at the end: cut, nothing of it can be read
@@ -307,8 +308,8 @@ def test_formats_with_values_and_a_word_on_large_ones(
     assert run(clip, "-o", out, "-f", "prores", "-f", "matte=16", "-f", "background=#ff0000") == 0
     err = capsys.readouterr().err
     assert "note: clip.mp4: prores will take about 0 MB" in err
-    assert load_report(out)["outputs"] == ["prores.mov", "matte", "background.mp4"]
-    assert load_report(out)["settings"]["formats"] == ["prores", "matte=16", "background=#ff0000"]
+    assert load_report(out).outputs == ("prores.mov", "matte", "background.mp4")
+    assert load_report(out).settings["formats"] == ["prores", "matte=16", "background=#ff0000"]
     assert check_output(out) == []
 
 

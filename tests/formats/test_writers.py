@@ -10,19 +10,19 @@ import pytest
 from PIL import Image
 
 from covos.core.errors import UsageError
-from covos.formats.base import Writer
-from covos.formats.table import FORMATS, WRITERS, make_writer
+from covos.formats.base import Format
+from covos.formats.table import FORMATS, TABLE, load_format, make_writer
 from covos.masks import draw_overlay, read_label_map
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
 
 
-def make(name: str, folder: Path, info, **changes: object) -> Writer:
+def make(name: str, folder: Path, info, **changes: object) -> Format:
     return make_writer(name, OutputFolder(folder), info=info(**changes), source_path=Path(str(changes.get("path", ""))))
 
 
 def test_names_are_sorted_and_an_unknown_one_lists_them(tmp_path: Path, info) -> None:
-    assert list(FORMATS) == sorted(WRITERS)
+    assert list(FORMATS) == sorted(TABLE)
     with pytest.raises(UsageError) as caught:
         make("gif", tmp_path, info)
     assert "'gif'" in caught.value.what
@@ -66,7 +66,7 @@ class TestEveryFormat:
         assert path.exists()
 
     def test_it_describes_itself(self, name: str) -> None:
-        assert inspect.getdoc(inspect.getmodule(WRITERS[name]))
+        assert inspect.getdoc(load_format(name))
 
 
 def test_palette_masks_are_named_as_frames(tmp_path: Path, info, result, tree) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from covos.core.errors import EnvironmentProblem, InputError, SourceError
 from covos.core.types import Frame, FrameResult
-from covos.runs.journal import Bits, FrameRecord, Journal
+from covos.runs.journal import Bits, Journal, JournalEntry
 
 COUNT = 7
 
@@ -23,8 +23,8 @@ def soft(result: FrameResult) -> FrameResult:
     return FrameResult(frame=result.frame, probability=values, labels=result.labels, confidence=result.confidence)
 
 
-def record(result, index: int, *, bits: Bits = 8, **changes: object) -> FrameRecord:
-    return FrameRecord.of(soft(result(index, **changes)), seconds=0.25, bits=bits)
+def record(result, index: int, *, bits: Bits = 8, **changes: object) -> JournalEntry:
+    return JournalEntry.of(soft(result(index, **changes)), seconds=0.25, bits=bits)
 
 
 def fill(path: Path, result, *, batch: int = 1, until: int = COUNT) -> list[FrameResult]:
@@ -52,7 +52,7 @@ def test_a_record_read_back_restores_the_same(result, ids: tuple[int, ...], bits
     kept = record(result, 3, ids=ids, bits=bits)
     line = kept.to_json()
     assert "\n" not in line
-    read = FrameRecord.from_json(line)
+    read = JournalEntry.from_json(line)
     frame = result(3).frame
     assert_equal(kept.restore(frame), read.restore(frame))
     assert read.seconds == 0.25
@@ -68,7 +68,7 @@ def test_a_record_read_back_restores_the_same(result, ids: tuple[int, ...], bits
 def test_probabilities_of_nought_and_one_are_exact(result) -> None:
     hard = result(0)
     np.testing.assert_array_equal(
-        FrameRecord.of(hard, seconds=0, bits=8).restore(hard.frame).probability, hard.probability
+        JournalEntry.of(hard, seconds=0, bits=8).restore(hard.frame).probability, hard.probability
     )
 
 
@@ -95,8 +95,8 @@ def test_another_frame_is_refused(result) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"size": [1, 1], "objects": {"1": "x"}, "index": 0}'])
 def test_what_is_no_record(text: str) -> None:
-    with pytest.raises(InputError, match="record"):
-        FrameRecord.from_json(text)
+    with pytest.raises(InputError, match="an entry"):
+        JournalEntry.from_json(text)
 
 
 def test_each_line_is_json_and_says_which_frame(tmp_path: Path, result) -> None:
@@ -163,13 +163,13 @@ from fractions import Fraction
 from pathlib import Path
 import numpy as np
 from covos.core.errors import EnvironmentProblem
-from covos.runs.journal import FrameRecord, Journal
+from covos.runs.journal import JournalEntry, Journal
 journal = Journal(Path(sys.argv[1]), batch=1)
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 labels = np.zeros((48, 64), np.uint8)
 try:
     for index in range(20):
-        journal.append(FrameRecord(index=index, stem=f"{index:05d}", pts=index, status="ok", confidence=1.0,
+        journal.append(JournalEntry(index=index, stem=f"{index:05d}", pts=index, status="ok", confidence=1.0,
                                    seconds=0.0, labels=labels, matte=None))
 except EnvironmentProblem as error:
     print(journal.count, error)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from covos.core.types import Frame, FrameResult
-from covos.runs.page import html_report
+from covos.runs.page import render_report
 from covos.runs.quality import APART, KINDS, MOST_SHOWN, SPAN, Watch, find_flags, suspicion
 from covos.runs.report import frame_row
-from covos.runs.schema import FrameRow
+from covos.runs.schema import FrameRow, ReportContent
 
 SIZE = 60, 100
 Box = tuple[int, int, int, int]
@@ -107,12 +107,12 @@ def watched(result, clip: Clip) -> tuple[Watch, list[FrameRow]]:
 def test_rows_gone_by_have_the_flags_that_all_rows_together_have(result, count: int) -> None:
     clip = [({} if index % 7 == 3 else {1: (20, 20, 20, 20)}, 0.5 if index % 5 == 2 else 0.9) for index in range(count)]
     watch, judged = watched(result, clip)
-    assert [row["flags"] for row in judged] == flagged(result, clip)
-    assert [row["index"] for row in judged] == list(range(count))
+    assert [list(row.flags) for row in judged] == flagged(result, clip)
+    assert [row.index for row in judged] == list(range(count))
     assert watch.count == count
-    assert list(watch.marks) == [row["index"] for row in judged if row["suspicion"] > 0]
+    assert list(watch.marks) == [row.index for row in judged if row.suspicion > 0]
     assert watch.suspicious == len(watch.marks)
-    assert list(watch.times) == [row["time"] for row in judged]
+    assert list(watch.times) == [row.time for row in judged]
 
 
 def test_what_is_shown_is_bounded_apart_and_the_worst(result) -> None:
@@ -122,28 +122,33 @@ def test_what_is_shown_is_bounded_apart_and_the_worst(result) -> None:
     first = watch.first()
     assert watch.suspicious == 700
     assert len(first) <= MOST_SHOWN
-    indices = sorted(seen.row["index"] for seen in first)
+    indices = sorted(seen.row.index for seen in first)
     assert min(np.diff(indices)) >= APART
     assert [seen.suspicion for seen in first] == sorted((seen.suspicion for seen in first), reverse=True)
-    assert first[0].row["confidence"] == pytest.approx(0.704)
+    assert first[0].row.confidence == pytest.approx(0.704)
     assert all(seen.picture.shape == (60, 100, 3) for seen in first)
 
 
-def page(result, clip: Clip, **changes: object) -> str:
+def page(result, clip: Clip) -> str:
     watch, _ = watched(result, clip)
     content = {
+        "schema": 1,
         "source": {"path": "in/<b>.mp4", "width": 100, "height": 60, "duration": 1.0, "kind": "video", "codec": "h264",
-                   "has_audio": True, "sha256": None},
+                   "has_audio": True, "sha256": None, "frame_count": 9, "frame_rate": "25", "time_base": "1/25",
+                   "rotation": 0, "pixel_aspect": "1"},
         "totals": {"frames": len(clip), "seconds": 2.0, "fps": None, "resumed": 3},
-        "model": {"name": "m"}, "settings": {"references": 5, "formats": ["palette"], "fusion": None},
-        "health": {"missing": 2, "expected": 9, "warnings": ["cut <short>"]}, "warnings": ["padded"],
-        "device": "cpu", "outputs": ["masks"], "tool": {"version": "1"},
+        "model": {"name": "m", "sha256": "ab"},
+        "settings": {"references": 5, "formats": ["palette"], "fusion": None},
+        "health": {"decoded": 7, "missing": 2, "expected": 9, "undecodable": 0, "cut": False,
+                   "warnings": ["cut <short>"]},
+        "warnings": ["padded"], "device": "cpu", "outputs": ["masks"], "tool": {"name": "covos", "version": "1"},
+        "problem": None, "frames": [],
     }  # fmt: skip
     card = {
         "name": "m", "parameters": 12, "architecture": "lite", "sha256": "ab", "licence": "none",
         "data": [{"name": "d", "items": 3, "licence": "l"}], "scores": {"val": {"J": 0.5, "each": [1, 2]}},
     }  # fmt: skip
-    return html_report({**content, **changes}, watch=watch, card=card)
+    return render_report(ReportContent.model_validate(content), watch=watch, card=card)
 
 
 def test_the_page_holds_all_and_loads_nothing(result) -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from covos.core.errors import EnvironmentProblem, IncompleteError, InputError
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Report
-from covos.runs.schema import load_report
+from covos.runs.schema import ProblemRecord, ReportContent, as_json, load_report
 
 HEALTH = Health(decoded=3, expected=5, concealed=(1,), undecodable=2, cut=True, warnings=("cut short",))
 
@@ -33,26 +34,36 @@ def test_all_is_there(tmp_path: Path, report: Report) -> None:
     content = load_report(tmp_path / "out")
     assert path == tmp_path / "out" / "report.json"
     assert load_report(path) == content
-    assert content["schema"] == 1
-    assert content["tool"] == {"name": "covos", "version": __version__}
-    assert content["settings"] == {"references": 5}
-    assert content["source"]["frame_rate"] == "25"
-    assert content["source"]["time_base"] == "1/25"
-    assert content["health"] == {
-        "decoded": 3, "expected": 5, "missing": 2, "undecodable": 2, "cut": True, "warnings": ["cut short"],
+    assert content.schema_number == 1
+    assert content.tool.model_dump() == {"name": "covos", "version": __version__}
+    assert content.settings == {"references": 5}
+    assert content.source.info().frame_rate == 25
+    assert content.health.model_dump() == {
+        "decoded": 3, "expected": 5, "missing": 2, "undecodable": 2, "cut": True, "warnings": ("cut short",),
     }  # fmt: skip
-    assert content["model"] == {"name": "covos-lite", "sha256": "ab" * 32}
-    assert content["totals"] == {"frames": 3, "seconds": 1.5, "fps": 2.0, "resumed": 0}
-    assert content["outputs"] == ["masks", "overlay.mp4"]
-    assert content["warnings"] == ["padded"]
-    assert content["problem"] is None
-    assert content["frames"][2] == {
+    assert content.full_health() == dataclasses.replace(HEALTH, concealed=())
+    assert content.model.model_dump() == {"name": "covos-lite", "sha256": "ab" * 32}
+    assert content.totals.model_dump() == {"frames": 3, "seconds": 1.5, "fps": 2.0, "resumed": 0}
+    assert content.outputs == ("masks", "overlay.mp4")
+    assert content.warnings == ("padded",)
+    assert content.problem is None
+    assert content.frames[1].objects == []
+    written = json.loads(path.read_text())
+    assert written["source"]["frame_rate"] == "25"
+    assert written["source"]["time_base"] == "1/25"
+    assert written["frames"][2] == {
         "index": 2, "stem": "00002", "pts": 2, "time": 0.08, "status": "ok", "objects": [3, 7],
         "area": {"3": 0.03125, "7": 0.03125}, "confidence": 0.9, "seconds": 0.25,
         "box": {"3": [6, 12, 8, 12], "7": [18, 12, 8, 12]}, "centre": {"3": [9.5, 17.5], "7": [21.5, 17.5]},
         "overlap": {"3": 0.0, "7": 0.0}, "flags": ["lost"], "suspicion": 0.4,
     }  # fmt: skip
-    assert content["frames"][1]["objects"] == []
+    assert as_json(content) == written
+
+
+def test_what_is_written_fits_the_schema(tmp_path: Path, report: Report) -> None:
+    path = report.save(OutputFolder(tmp_path), health=HEALTH, seconds=1.5)
+    schema = ReportContent.model_json_schema(mode="serialization")
+    assert set(json.loads(path.read_text())) == set(schema["properties"])
 
 
 def test_a_report_of_before_the_flags_is_read(tmp_path: Path, report: Report) -> None:
@@ -63,7 +74,7 @@ def test_a_report_of_before_the_flags_is_read(tmp_path: Path, report: Report) ->
         for name in ("box", "centre", "overlap", "flags", "suspicion"):
             del row[name]
     file.write_text(json.dumps(content))
-    assert len(load_report(file)["frames"]) == 3
+    assert len(load_report(file).frames) == 3
 
 
 def test_one_line_a_frame(tmp_path: Path, report: Report) -> None:
@@ -76,17 +87,15 @@ def test_no_frames(tmp_path: Path, info) -> None:
     empty = Report(info=info(kind="image", frame_rate=None), model="m", sha256="0", device="cpu")
     empty.save(OutputFolder(tmp_path), health=Health(decoded=0, expected=0), seconds=0)
     content = load_report(tmp_path)
-    assert content["frames"] == []
-    assert content["totals"] == {"frames": 0, "seconds": 0, "fps": None, "resumed": 0}
-    assert content["source"]["frame_rate"] is None
+    assert content.frames == ()
+    assert content.totals.model_dump() == {"frames": 0, "seconds": 0, "fps": None, "resumed": 0}
+    assert content.source.frame_rate is None
 
 
 def test_a_problem_is_kept(tmp_path: Path, report: Report) -> None:
     problem = IncompleteError("2 frames are missing", why="the file is cut", fix="copy it again")
     report.save(OutputFolder(tmp_path), health=HEALTH, seconds=1, problem=problem)
-    assert load_report(tmp_path)["problem"] == {
-        "what": "2 frames are missing", "why": "the file is cut", "fix": "copy it again",
-    }  # fmt: skip
+    assert load_report(tmp_path).problem == ProblemRecord.of(problem)
 
 
 def test_the_hash_of_the_source(tmp_path: Path, info) -> None:
@@ -96,7 +105,7 @@ def test_the_hash_of_the_source(tmp_path: Path, info) -> None:
         folder = tmp_path / f"out{expected is None}{path.name}"
         report = Report(info=info(path=str(path)), model="m", sha256="0", device="cpu")
         report.save(OutputFolder(folder), health=HEALTH, seconds=1)
-        assert load_report(folder)["source"]["sha256"] == expected
+        assert load_report(folder).source.sha256 == expected
 
 
 @pytest.mark.parametrize("name", ["日本 😀", 'quo"te\nline', os.fsdecode(b"caf\xe9")])
@@ -105,14 +114,14 @@ def test_any_name_comes_back(tmp_path: Path, info, result, name: str) -> None:
     report.add(result(0, stem=name), seconds=0)
     report.save(OutputFolder(tmp_path), health=HEALTH, seconds=1)
     content = load_report(tmp_path)
-    assert content["source"]["path"] == content["frames"][0]["stem"] == name
+    assert content.source.path == content.frames[0].stem == name
 
 
 def test_what_json_cannot_express(tmp_path: Path, info, result) -> None:
     report = Report(info=info(), model="m", sha256="0", device="cpu")
     report.add(result(0, confidence=float("nan")), seconds=0)
     report.save(OutputFolder(tmp_path), health=HEALTH, seconds=1)
-    assert load_report(tmp_path)["frames"][0]["confidence"] is None
+    assert load_report(tmp_path).frames[0].confidence is None
     assert "NaN" not in (tmp_path / "report.json").read_text()
 
 
@@ -123,8 +132,8 @@ def test_exact_times_can_be_rebuilt(tmp_path: Path, info, result) -> None:
         report.add(result(index, pts=pts, time_base=base), seconds=0)
     report.save(OutputFolder(tmp_path), health=HEALTH, seconds=1)
     content = load_report(tmp_path)
-    assert [row["pts"] for row in content["frames"]] == [7, 3010, 3011, 10**9]
-    assert Fraction(content["source"]["time_base"]) == base
+    assert [row.pts for row in content.frames] == [7, 3010, 3011, 10**9]
+    assert content.source.time_base == base
 
 
 @pytest.mark.parametrize(
@@ -132,10 +141,10 @@ def test_exact_times_can_be_rebuilt(tmp_path: Path, info, result) -> None:
     [
         ("", "Expecting value"),
         ("{", "Expecting"),
-        ("[]", "no schema"),
-        ('{"schema": "1"}', "no schema"),
-        ('{"schema": 1}', "no list of frames"),
-        ('{"schema": 1, "frames": []}', "lacks device, health"),
+        ("[]", "it: input should be"),
+        ('{"schema": "x"}', "schema: input should be a valid integer"),
+        ('{"schema": 1}', "tool: field required; settings: field required; source: field required; and 8 more"),
+        ('{"schema": 1, "frames": 1}', "and 8 more"),
         (b"\xff\xfe", "decode"),
     ],
 )
@@ -156,7 +165,18 @@ def test_missing_fields_are_named(tmp_path: Path, report: Report, path: tuple) -
     else:
         del content[section][key]
     file.write_text(json.dumps(content))
-    with pytest.raises(InputError, match="frame row 0 lacks stem" if section == "frames" else f"lacks {key}"):
+    place = r"frames\.0\.stem" if section == "frames" else rf"{section}\.{key}"
+    with pytest.raises(InputError, match=f"{place}: field required"):
+        load_report(file)
+
+
+@pytest.mark.parametrize(("field", "value"), [("time_base", "1/0"), ("time_base", "soon"), ("height", None)])
+def test_a_damaged_source_is_named(tmp_path: Path, report: Report, field: str, value: object) -> None:
+    file = report.save(OutputFolder(tmp_path), health=HEALTH, seconds=1)
+    content = json.loads(file.read_text())
+    content["source"][field] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=rf"source\.{field}: input"):
         load_report(file)
 
 

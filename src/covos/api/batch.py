@@ -23,7 +23,7 @@ from covos.models.coattention import Fusion
 from covos.models.cosnet.refine import Refinement, check_refinement
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
-from covos.runs.terms import Inputs, Project, remove_journal
+from covos.runs.terms import Inputs, RunTerms, remove_journal
 
 Tracker = Callable[[SourceInfo, Iterable[FrameResult]], Iterable[FrameResult]]
 """Passes the results of a source on, and may count them."""
@@ -212,7 +212,7 @@ def _segment(
 ) -> Saved:
     """Begin, go on with, or find done."""
     origin = replace(work.origin, settings={**work.origin.settings, "formats": list(formats)})
-    project = Project(
+    terms = RunTerms(
         inputs=_inputs(source),
         model=origin.model,
         weights_sha256=origin.sha256,
@@ -220,10 +220,10 @@ def _segment(
         settings={**origin.settings, "device": model.device.type, "frame_rate": str(source.info.frame_rate)},
         batch=model.engine.batch,
     )
-    if project.is_done(folder):
+    if terms.is_done(folder):
         remove_journal(folder)
         return load_saved(folder.path)
-    journal = project.begin(folder)
+    journal = terms.begin(folder)
     tracked = track(source.info, work.run(journal))
     try:
         saved = write_results(
@@ -239,7 +239,7 @@ def _segment(
         # Now, not when it is collected: what it says last should come before what the caller says of an error.
         if isinstance(tracked, Generator):
             tracked.close()
-    project.finish(folder)
+    terms.finish(folder)
     return saved
 
 

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
 
 from covos.api.output import Origin
 from covos.api.segmentation import Segmentation
-from covos.core.errors import AnnotationError, InputError
-from covos.core.types import FrameStatus, SourceInfo, SourceKind
+from covos.core.errors import AnnotationError
+from covos.core.types import SourceInfo
 from covos.formats.annotations import PictureNames
 from covos.formats.reading import MasksRead, is_file_name
 from covos.masks import RLE
@@ -58,7 +57,7 @@ def _report_beside(path: Path) -> ReportContent | None:
     if not (path.parent / REPORT).is_file():
         return None
     report = load_report(path.parent)
-    return report if path.name in report["outputs"] else None
+    return report if path.name in report.outputs else None
 
 
 def _alone(read: MasksRead) -> Segmentation:
@@ -95,75 +94,38 @@ def _alone(read: MasksRead) -> Segmentation:
 
 
 def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
-    info, rows = _info(read.path.parent, report), report["frames"]
+    info = report.source.info()
     height, width = read.frames[0].size
     if (height, width) != (info.height, info.width):
         raise _misfit(read.path, REPORT, f"the masks are {width}x{height}, the source {info.width}x{info.height}")
     by_name = read.frames[0].stem is not None
     masks = {(frame.stem if by_name else frame.index): frame for frame in read.frames}
     frames = []
-    for row in rows:
-        mask = masks.pop(row["stem"] if by_name else row["index"], None)
-        if mask is None or not is_file_name(row["stem"]):
-            raise _misfit(read.path, REPORT, f"frame {row['stem']!r} of the report has no mask")
+    for row in report.frames:
+        mask = masks.pop(row.stem if by_name else row.index, None)
+        if mask is None or not is_file_name(row.stem):
+            raise _misfit(read.path, REPORT, f"frame {row.stem!r} of the report has no mask")
         frames.append(_frame(row, info.time_base, mask.objects, mask.size))
     left = [key for key, frame in masks.items() if frame.objects]
     if left or not frames:
         raise _misfit(read.path, REPORT, f"{len(left)} of its masks are of frames that the report does not have")
-    told = report["health"]
-    health = Health(
-        decoded=told["decoded"],
-        expected=told["expected"],
-        concealed=tuple(row["index"] for row in rows if row["status"] == "concealed"),
-        undecodable=told["undecodable"],
-        cut=told["cut"],
-        warnings=tuple(told["warnings"]),
-    )
-    model = report["model"]
-    origin = Origin(
-        model=model["name"], sha256=model["sha256"], device=report["device"], settings=dict(report["settings"])
-    )
-    return Segmentation(info=info, health=health, origin=origin, frames=tuple(frames))
+    model = report.model
+    origin = Origin(model=model.name, sha256=model.sha256, device=report.device, settings=report.settings)
+    return Segmentation(info=info, health=report.full_health(), origin=origin, frames=tuple(frames))
 
 
 def _frame(row: FrameRow, time_base: Fraction, objects: Mapping[int, RLE], size: tuple[int, int]) -> FrameMask:
-    confidence = row["confidence"]
+    confidence = row.confidence
     return FrameMask(
-        index=row["index"],
-        stem=row["stem"],
-        pts=row["pts"],
+        index=row.index,
+        stem=row.stem,
+        pts=row.pts,
         time_base=time_base,
-        status=cast("FrameStatus", row["status"]),
+        status=row.status,
         confidence=math.nan if confidence is None else confidence,
         size=size,
         objects=objects,
     )
-
-
-def _info(folder: Path, report: ReportContent) -> SourceInfo:
-    record = report["source"]
-    try:
-        rate = record["frame_rate"]
-        return SourceInfo(
-            path=record["path"],
-            kind=cast("SourceKind", record["kind"]),
-            height=record["height"],
-            width=record["width"],
-            frame_count=record["frame_count"],
-            frame_rate=None if rate is None else Fraction(rate),
-            duration=record["duration"],
-            time_base=Fraction(record["time_base"]),
-            rotation=record["rotation"],
-            has_audio=record["has_audio"],
-            codec=record["codec"],
-            pixel_aspect=Fraction(record["pixel_aspect"]),
-        )
-    except (ValueError, TypeError, ZeroDivisionError) as error:
-        raise InputError(
-            f"cannot read the report {folder / REPORT}",
-            why=f"its source is damaged: {' '.join(str(error).split())}",
-            fix="move the report away to read the masks alone",
-        ) from error
 
 
 def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named: bool) -> Segmentation:

@@ -15,7 +15,7 @@ from covos.formats.base import Bits
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
-from covos.runs.journal import FrameRecord, Journal
+from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
 from covos.runs.report import Report
 from covos.runs.schema import REPORT, load_report
@@ -166,30 +166,22 @@ def load_saved(folder: Path) -> Saved:
         IncompleteError: An output that it lists is gone.
     """
     report = load_report(folder)
-    outputs = tuple(folder / name for name in report["outputs"])
+    outputs = tuple(folder / name for name in report.outputs)
     if gone := [path.name for path in outputs if not path.exists()]:
         raise IncompleteError(
             f"{folder} holds a finished run that lacks {', '.join(gone)}",
             why="it was removed since",
             fix="put it back, or make all of it again with -y (overwrite=True)",
         )
-    health = report["health"]
     return Saved(
         folder=folder,
-        frames=report["totals"]["frames"],
-        seconds=report["totals"]["seconds"],
+        frames=report.totals.frames,
+        seconds=report.totals.seconds,
         outputs=outputs,
         report=folder / REPORT,
         page=folder / HTML,
-        health=Health(
-            decoded=health["decoded"],
-            expected=health["expected"],
-            concealed=tuple(row["index"] for row in report["frames"] if row["status"] == "concealed"),
-            undecodable=health["undecodable"],
-            cut=health["cut"],
-            warnings=tuple(health["warnings"]),
-        ),
-        warnings=(*health["warnings"], *report["warnings"]),
+        health=report.full_health(),
+        warnings=(*report.health.warnings, *report.warnings),
         was_done=True,
     )
 
@@ -198,7 +190,7 @@ def _journaled(result: FrameResult, journal: Journal, *, seconds: float, bits: B
     """The result as the journal keeps it, and the time that computing it took, in this run or an earlier one."""
     if result.frame.index < journal.resumed:
         return result, journal.seconds(result.frame.index)
-    record = FrameRecord.of(result, seconds=seconds, bits=bits)
+    record = JournalEntry.of(result, seconds=seconds, bits=bits)
     journal.append(record)
     return record.restore(result.frame), seconds
 

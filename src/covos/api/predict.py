@@ -14,7 +14,6 @@ import numpy as np
 from covos.api.archive import write_archive
 from covos.api.batch import Tracker, segment_to_folders
 from covos.api.following import Following, refuse_refinement
-from covos.api.manifest import MANIFEST, Made, Manifest
 from covos.api.model import Model, check_references
 from covos.api.session import Session
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
@@ -26,7 +25,8 @@ from covos.masks import objects_in
 from covos.models.coattention import Fusion
 from covos.models.cosnet.refine import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
-from covos.runs.schema import load_report
+from covos.runs.schema import ModelRecord, as_json, load_report
+from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms
 
 MASKS: Final = "Annotations"
 REPORTS: Final = "reports"
@@ -99,19 +99,21 @@ def predict(
     _refuse_without_pictures(dataset)
     chosen = model.engine.check_fusion(fusion)
     subsets = {video.subset for video in dataset}
-    manifest = Manifest(
-        model=model.name,
-        sha256=model.entry.card.sha256,
-        settings=_settings(
-            model,
-            {"references": references, "fusion": chosen, "reference_seed": reference_seed, "refine": refine},
-            follower=find_follower(follower, encoder=model.entry) if follow else None,
-        ),
-        root=str(dataset.root.resolve()),
-        layout=dataset.layout,
-        subset=subsets.pop() if len(subsets) == 1 else None,
+    settings = _settings(
+        model,
+        {"references": references, "fusion": chosen, "reference_seed": reference_seed, "refine": refine},
+        follower=find_follower(follower, encoder=model.entry) if follow else None,
     )
-    manifest.begin(output)
+    terms = PredictTerms(
+        model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
+        settings=dict(settings),
+        dataset=DatasetRecord(
+            root=str(dataset.root.resolve()),
+            layout=dataset.layout,
+            subset=subsets.pop() if len(subsets) == 1 else None,
+        ),
+    )
+    terms.begin(output)
     made: list[Made] = []
     reused: list[str] = []
     failed: dict[str, CovosError] = {}
@@ -143,7 +145,7 @@ def predict(
         made.append(_publish(work, output, video))
     _remove_if_empty(output / UNFINISHED)
     packed = _pack(dataset, output) if archive and not failed else None
-    manifest.save(output, made=made, failed=failed)
+    terms.save(output, made=made, failed=failed)
     _refuse_failures(failed, of=len(dataset), output=output)
     return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed)
 
@@ -201,10 +203,10 @@ def _finished(output: Path, video: Video) -> Made | None:
         report = load_report(_report(output, video))
     except CovosError:
         return None
-    whole = [row["stem"] for row in report["frames"]] == [frame.stem for frame in video.frames]
+    whole = [row.stem for row in report.frames] == [frame.stem for frame in video.frames]
     if not whole or not all(mask.is_file() for mask in _masks(output, video)):
         return None
-    return Made(name=video.name, frames=len(video.frames), seconds=report["totals"]["seconds"])
+    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
 
 
 def _publish(work: Path, output: Path, video: Video) -> Made:
@@ -213,14 +215,14 @@ def _publish(work: Path, output: Path, video: Video) -> Made:
     target = output / MASKS / video.name
     _clear(target, _masks(output, video))
     target.parent.mkdir(exist_ok=True)
-    (work / report["outputs"][0]).replace(target)
-    content: dict[str, Any] = {**report, "outputs": [f"../{MASKS}/{video.name}"]}
+    (work / report.outputs[0]).replace(target)
+    content = as_json(report.model_copy(update={"outputs": (f"../{MASKS}/{video.name}",)}))
     file = _report(output, video)
     file.parent.mkdir(exist_ok=True)
     with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
     shutil.rmtree(work)
-    return Made(name=video.name, frames=len(video.frames), seconds=report["totals"]["seconds"])
+    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
 
 
 def _clear(folder: Path, masks: Sequence[Path]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from covos.api.output import Saved, write_results
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
-from covos.formats.table import check_formats, probability_bits
+from covos.formats.table import check_formats, parse_format, probability_bits
 from covos.media.opening import open_source
 from covos.media.source import Health, Source
 from covos.runs.folder import OutputFolder
@@ -20,9 +20,6 @@ from covos.runs.folder import OutputFolder
 if TYPE_CHECKING:
     from covos.api.segmentation import Segmentation
     from covos.masks.frame_mask import FrameMask
-
-MASKS_ALONE = frozenset({"binary", "coco", "cvat", "labelstudio", "npz", "palette", "yolo", "ytvis"})
-"""Formats that are made from the masks; every other one needs the pictures."""
 
 Track = Callable[[SourceInfo, Iterable[FrameResult]], Iterable[FrameResult]]
 
@@ -69,7 +66,7 @@ def write_frames(
         note = f"{soft}: hard edges, for masks hold no probabilities; segment with these formats for soft ones"
         return replace(saved, warnings=(*saved.warnings, note))
 
-    hungry = [name for name in chosen if name.partition("=")[0] not in MASKS_ALONE]
+    hungry = [name for name in chosen if parse_format(name)[0].needs_pictures]
     if not hungry:
         return hard(write(_join(result, (_blank(mask) for mask in _ascending(result)))))
     with _source(result, what=f"the format {hungry[0]}") as source:

@@ -130,8 +130,7 @@ def _rate(text: str | None) -> Fraction | None:
 
 
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
-    from covos.runs.page import followed_notes
-    from covos.runs.schema import load_report
+    from covos.runs.schema import followed_notes, load_report
 
     if outcome.saved is not None:
         for warning in outcome.saved.warnings:

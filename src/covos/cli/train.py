@@ -248,8 +248,7 @@ class Console:
 
 def lines_of(found: DataCheck) -> Iterator[str]:
     """A check of the data, a line for each data set and each problem."""
-    for counts in found.counts:
-        yield str(counts)
+    yield from found.counts
     for problem in found.problems:
         cases = f": {', '.join(problem.examples)}" if problem.examples else ""
         yield f"{problem.severity}: {problem.what}{cases}"

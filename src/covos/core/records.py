@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from covos.core.errors import InputError
+from covos.core.errors import CovosError, InputError
 from covos.core.files import atomic_path
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
 def parse_record(
-    kind: type[RecordT], content: object, *, what: str, fix: str, error: type[InputError] = InputError
+    kind: type[RecordT], content: object, *, what: str, fix: str, error: type[CovosError] = InputError
 ) -> RecordT:
     """Check a decoded value against a record.
 
@@ -55,7 +55,7 @@ def parse_record(
 
 
 def read_record(
-    kind: type[RecordT], file: Path, *, what: str, fix: str, error: type[InputError] = InputError
+    kind: type[RecordT], file: Path, *, what: str, fix: str, error: type[CovosError] = InputError
 ) -> RecordT:
     """Read a record from a JSON file, or from a TOML file if its name ends so.
 
@@ -91,7 +91,7 @@ def write_record(record: BaseModel, file: Path, *, indent: int | None = 2) -> No
         EnvironmentProblem: The disk is full or not writable.
     """
     # Names of files that are not UTF-8 hold lone surrogates; JSON's own escapes bring them back.
-    content = json.dumps(record.model_dump(mode="json"), indent=indent)
+    content = json.dumps(record.model_dump(mode="json", by_alias=True), indent=indent)
     with atomic_path(file) as temporary:
         temporary.write_text(content + "\n", encoding="utf-8")
 

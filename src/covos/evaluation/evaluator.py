@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import cv2
 
 from covos.core.errors import AnnotationError, EnvironmentProblem, UsageError
-from covos.evaluation.mask_trees import MaskVideo, find_sequences, mask_files, object_folders, unwrapped
+from covos.evaluation.mask_trees import MaskVideo, find_sequences, single_sequence
 from covos.evaluation.protocols import get_protocol
 from covos.evaluation.refusals import listed, no_frames_left
 from covos.evaluation.results import Evaluation
@@ -78,10 +78,8 @@ def _named_as(found: dict[str, MaskSequence], root: Path, truth: Truth) -> dict[
     if len(truth.sequences) != 1 or set(truth.sequences) <= set(found):
         return found
     (name,) = truth.sequences
-    if root.is_file() or mask_files(unwrapped(root)) is not None:
-        return {name: next(iter(found.values()))}
-    objects = object_folders(unwrapped(root), name=name) if root.is_dir() else None
-    return found if objects is None else {name: objects}
+    single = single_sequence(root, name=name)
+    return found if single is None else {name: single}
 
 
 def _fitted(prediction: MaskSequence, truth: MaskSequence, *, protocol: ScoringProtocol) -> MaskSequence:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from covos.core.errors import AnnotationError
 from covos.evaluation.objects import FrameMasks, LabelMasks, LayerMasks
-from covos.evaluation.refusals import listed
-from covos.formats.mask_pictures import MASKS
-from covos.masks import read_binary_mask, read_label_map
+from covos.formats.mask_tree import (
+    MASKS,
+    frames_of,
+    is_run,
+    mask_files,
+    masks_home,
+    object_files,
+    read_objects_of,
+)
+from covos.masks import read_label_map
 from covos.masks.object_ids import ids_of_picture
 from covos.media.images import natural_key
-from covos.runs.schema import REPORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -25,12 +31,9 @@ if TYPE_CHECKING:
     from covos.core.types import Frame, ImageArray, LabelArray
 
 
-# The masks of one sequence on disk: a folder of files, a folder an object, or a video.
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadMasks:
-    """The masks of one frame and where they come from.
+    """Masks of one frame and where they come from.
 
     Attributes:
         stem: The frame's name.
@@ -43,39 +46,9 @@ class ReadMasks:
     masks: FrameMasks
 
 
-class MaskSequence(Protocol):
-    """The masks of one sequence, in order."""
-
-    @property
-    def name(self) -> str:
-        """Name of the sequence."""
-        ...
-
-    @property
-    def where(self) -> str:
-        """Where it lies, for messages."""
-        ...
-
-    @property
-    def stems(self) -> tuple[str, ...]:
-        """Names of the frames that have a mask, in order."""
-        ...
-
-    def read(self, stems: Sequence[str]) -> Iterator[ReadMasks]:
-        """Read the masks of these frames one by one.
-
-        Args:
-            stems: Names out of ``self.stems``, in order.
-
-        Raises:
-            AnnotationError: A mask cannot be read.
-        """
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskFolder:
-    """One file a frame.
+    """A folder with one file a frame.
 
     Attributes:
         name: Name of the sequence.
@@ -106,7 +79,7 @@ class MaskFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectFolders:
-    """One folder an object, with one binary mask a frame in which the object is there.
+    """A folder with one folder an object, with one binary mask a frame in which the object is there.
 
     Attributes:
         name: Name of the sequence.
@@ -128,20 +101,11 @@ class ObjectFolders:
     def read(self, stems: Sequence[str]) -> Iterator[ReadMasks]:
         """Read the masks of these frames one by one."""
         for stem in stems:
-            paths = {number: files[stem] for number, files in self.files.items() if stem in files}
-            layers = {number: read_binary_mask(path).view(np.uint8) for number, path in paths.items()}
-            sizes = sorted({mask.shape for mask in layers.values()})
-            if len(sizes) > 1:
-                raise AnnotationError(
-                    f"{self.folder}: the objects' masks of frame {stem} differ in size",
-                    why=" and ".join(f"{w}x{h}" for h, w in sizes),
-                    fix="export all objects at the size of the frames",
-                )
-            masks = LayerMasks(layers, size=sizes[0])
-            yield ReadMasks(stem=stem, where=str(next(iter(paths.values()))), masks=masks)
+            layers = {number: mask.view(np.uint8) for number, mask in read_objects_of(self.files, stem).items()}
+            size = next(iter(layers.values())).shape
+            where = next(str(files[stem]) for files in self.files.values() if stem in files)
+            yield ReadMasks(stem=stem, where=where, masks=LayerMasks(layers, size=size))
 
-
-# Masks stored as a video: white on black, ids as greys, or the colours of the DAVIS palette.
 
 VIDEO_SUFFIXES = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpg", ".webm"})
 _LOSSLESS = frozenset({"ffv1", "ffvhuff", "huffyuv", "png", "qtrle", "rawvideo", "utvideo"})
@@ -151,7 +115,7 @@ _COLOURED = 48  # how far the channels of a lossy white on black may be apart
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskVideo:
-    """One picture a frame.
+    """A video with one picture a frame: white on black, ids as greys, or the colours of the DAVIS palette.
 
     A video whose codec keeps every value is read exactly. Other codecs blur values along contours: of these, only
     white on black is read, and what is at least half white is the object.
@@ -191,7 +155,7 @@ class MaskVideo:
 
     @property
     def is_lossless(self) -> bool:
-        """Whether the codec keeps every value."""
+        """True if the codec keeps every value."""
         return self.codec in _LOSSLESS
 
     def read(self, stems: Sequence[str]) -> Iterator[ReadMasks]:
@@ -227,6 +191,10 @@ class MaskVideo:
         return ids_of_picture(Image.fromarray(image), path=Path(where)) if between.size else grey
 
 
+MaskSequence: TypeAlias = MaskFolder | ObjectFolders | MaskVideo
+"""Masks of one sequence, in order. ``read`` takes names out of ``stems``, in order, and reads a frame at a time."""
+
+
 def _thresholded(image: ImageArray, where: str) -> LabelArray:
     spread = image.max(axis=2) - image.min(axis=2)
     if int(spread.max()) > _COLOURED:
@@ -238,17 +206,12 @@ def _thresholded(image: ImageArray, where: str) -> LabelArray:
     return np.where(image[..., 1] >= 128, np.uint8(255), np.uint8(0))
 
 
-_LOSSLESS_SUFFIXES = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})
-_LOSSY_SUFFIXES = frozenset({".jpeg", ".jpg"})
-_WRAPPERS = ("Annotations", "annotations", "masks", "480p", "1080p", "Full-Resolution")
-
-
 def find_sequences(root: Path) -> dict[str, MaskSequence]:
-    """All sequences of masks under a path, by name, in natural order.
+    """Return all sequences of masks under a path, by name, in natural order.
 
     The path is one of: a video of masks; a folder with one mask file a frame; a folder whose entries are sequences,
-    each a folder of files, a folder with one numbered folder an object, or a video. Folders called ``Annotations``,
-    ``masks`` or after a resolution may lie in between.
+    each a folder of files, a folder with one numbered folder an object, or a video. `covos.formats.mask_tree` says
+    what counts as a mask.
 
     Raises:
         AnnotationError: There is nothing at the path, or no masks under it.
@@ -258,8 +221,8 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
         return {root.stem: MaskVideo.open(root, name=root.stem)}
     if not root.is_dir():
         raise AnnotationError(f"{root} does not exist", why="there is no such file or folder", fix="check the path")
-    home = unwrapped(root)
-    if (files := mask_files(home)) is not None:
+    home = masks_home(root)
+    if files := mask_files(home):
         return {root.name: MaskFolder(name=root.name, folder=home, files=files)}
     found: dict[str, MaskSequence] = {}
     for entry in sorted(home.iterdir(), key=lambda entry: natural_key(entry.name)):
@@ -284,73 +247,28 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
     return found
 
 
-def object_folders(folder: Path, *, name: str) -> ObjectFolders | None:
-    """A folder whose entries are one numbered folder an object, as one sequence; None if it is not that."""
-    files = {
-        int(entry.name): masks
-        for entry in sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name))
-        if entry.name.isdecimal() and entry.is_dir() and (masks := mask_files(entry)) is not None
-    }
-    if not files:
-        return None
-    stems = {stem for masks in files.values() for stem in masks}
-    return ObjectFolders(name=name, folder=folder, files=files, stems=tuple(sorted(stems, key=natural_key)))
-
-
-def mask_files(folder: Path) -> dict[str, Path] | None:
-    """The mask files right in a folder, by frame name, in natural order; None if there are none.
-
-    JPEG files count only where there is nothing else: beside masks they are the pictures.
+def single_sequence(root: Path, *, name: str) -> MaskSequence | None:
+    """Return the masks right in a path as one sequence; None if they are of several, or none are there.
 
     Raises:
-        AnnotationError: Two files are masks of one frame.
+        AnnotationError: The path holds several sets of masks.
+        SourceError: A video cannot be read.
     """
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file()]
-    masks = [entry for entry in entries if entry.suffix.lower() in _LOSSLESS_SUFFIXES]
-    masks = masks or [entry for entry in entries if entry.suffix.lower() in _LOSSY_SUFFIXES]
-    files: dict[str, Path] = {}
-    for path in sorted(masks, key=lambda path: (natural_key(path.stem), path.name)):
-        if path.stem in files:
-            raise AnnotationError(
-                f"{folder} holds two masks of frame {path.stem}",
-                why=f"{files[path.stem].name} and {path.name}",
-                fix="keep one of them there",
-            )
-        files[path.stem] = path
-    return files or None
-
-
-def unwrapped(folder: Path) -> Path:
-    """The folder in which the sequences or files lie, below folders that only say what is in them.
-
-    Raises:
-        AnnotationError: There are several of these, such as two resolutions.
-    """
-    while mask_files(folder) is None or _is_result(folder):
-        wrappers = [folder / name for name in _WRAPPERS if (folder / name).is_dir()]
-        if len(wrappers) > 1:
-            raise AnnotationError(
-                f"{folder} holds several sets of masks",
-                why=listed(wrapper.name for wrapper in wrappers),
-                fix="give one of these folders",
-            )
-        if not wrappers:
-            break
-        folder = wrappers[0]
-    return folder
-
-
-def _is_result(folder: Path) -> bool:
-    """Whether covos wrote it: pictures beside the masks, such as a contact sheet, are none then."""
-    return (folder / REPORT).is_file() and (folder / MASKS).is_dir()
+    if root.is_file():
+        return MaskVideo.open(root, name=name)
+    return _in_folder(masks_home(root), name=name) if root.is_dir() else None
 
 
 def _sequence(entry: Path) -> MaskSequence | None:
     if entry.is_file():
         is_video = entry.suffix.lower() in VIDEO_SUFFIXES
         return MaskVideo.open(entry, name=entry.stem) if is_video else None
-    within = (entry / MASKS).is_dir() and (mask_files(entry) is None or _is_result(entry))
-    home = entry / MASKS if within else entry
-    if (files := mask_files(home)) is not None:
-        return MaskFolder(name=entry.name, folder=home, files=files)
-    return object_folders(home, name=entry.name)
+    within = (entry / MASKS).is_dir() and (is_run(entry) or not mask_files(entry))
+    return _in_folder(entry / MASKS if within else entry, name=entry.name)
+
+
+def _in_folder(folder: Path, *, name: str) -> MaskSequence | None:
+    if files := mask_files(folder):
+        return MaskFolder(name=name, folder=folder, files=files)
+    objects = object_files(folder)
+    return ObjectFolders(name=name, folder=folder, files=objects, stems=frames_of(objects)) if objects else None

@@ -1,97 +1,23 @@
-"""What the annotation formats that are one text file have in common."""
+"""The base of the annotation formats that are one text file, and the names by which they refer to pictures."""
 
 from __future__ import annotations
 
 import glob
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import TextIO
 
 from covos.core.errors import EnvironmentProblem
 from covos.core.files import atomic_path
 from covos.core.types import FrameResult, SourceInfo
-from covos.formats.base import Destination
+from covos.formats.base import Format
 from covos.masks.frame_mask import FrameMask
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 
-# A text file that is written bit by bit over a whole run, and takes its name at the end.
-
-
-class GrowingFile:
-    """A file under construction, UTF-8, under a temporary name until `finish`.
-
-    Memory does not grow with it. After an error, of the disk or of a caller that calls `abort`, nothing is left.
-
-    Args:
-        path: Its final name, in an existing folder.
-
-    Raises:
-        EnvironmentProblem: The folder is not writable.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._place = ExitStack()
-        partial = self._place.enter_context(atomic_path(path))
-        # Names that are not UTF-8 hold lone surrogates, which JSON and XML can only show escaped.
-        self._file = self._place.enter_context(partial.open("w", encoding="utf-8", errors="backslashreplace"))
-
-    def write(self, text: str) -> None:
-        """Add text.
-
-        Raises:
-            EnvironmentProblem: The disk is full or failed; the file is gone then.
-        """
-        try:
-            self._file.write(text)
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def overwrite(self, position: int, text: str) -> None:
-        """Replace text that was written before, byte for byte.
-
-        Args:
-            position: In bytes from the start.
-            text: As long, in bytes, as what it replaces.
-
-        Raises:
-            EnvironmentProblem: The disk failed; the file is gone then.
-        """
-        try:
-            end = self._file.tell()
-            self._file.seek(position)
-            self._file.write(text)
-            self._file.seek(end)
-        except BaseException as error:
-            self._leave(error)
-            raise
-
-    def finish(self) -> None:
-        """Give the file its name.
-
-        Raises:
-            EnvironmentProblem: The disk is full or failed; the file is gone then.
-        """
-        self._place.close()
-
-    def abort(self) -> None:
-        """Remove what was written. Does nothing after `finish`."""
-        # What is thrown away may fail to be flushed: whatever led here is the problem to report.
-        with suppress(_GivenUpError, EnvironmentProblem):
-            self._leave(_GivenUpError())
-
-    def _leave(self, error: BaseException) -> None:
-        self._place.__exit__(type(error), error, error.__traceback__)
-
-
-class _GivenUpError(Exception):
-    """Makes `atomic_path` remove its file."""
-
-
-# The file names by which annotations refer to pictures.
+CATEGORY = "object"
+"""The one category that annotations have: covos finds objects and does not name what they are."""
 
 
 class PictureNames:
@@ -105,11 +31,11 @@ class PictureNames:
         self._info = info
 
     def of(self, stem: str) -> str:
-        """The name of the picture of a frame."""
+        """Return the name of the picture of a frame."""
         return self._files.get(stem, f"{stem}.jpg")
 
     def stems(self) -> list[str]:
-        """The frames' names in the order of the source, as reading it gives them."""
+        """Return the frames' names in the order of the source, as reading it gives them."""
         return list(self._files) or [f"{index:05d}" for index in range(self._info.frame_count)]
 
     @cached_property
@@ -128,58 +54,65 @@ class PictureNames:
         return {file.stem: file.name for file in sorted(images, key=lambda file: (natural_key(str(file)), str(file)))}
 
 
-CATEGORY = "object"
-"""The one category that annotations have: covos finds objects and does not name what they are."""
+class AnnotationFormat(Format):
+    """One text file, UTF-8, written frame by frame under a temporary name; a format says only what the text is.
 
-
-class AnnotationFile(ABC):
-    """Writes a text file a frame at a time; a format says only what the text is.
-
-    The content depends on the masks and the source alone: no clock, no random name.
+    The content depends on the masks and the source alone: no clock, no random name. After an error nothing is left.
     """
 
-    name: ClassVar[str]
-    file_name: ClassVar[str]
-    labels_only: ClassVar[bool] = True
-    warnings: tuple[str, ...] = ()
+    labels_only = True
+    needs_pictures = False
+    _file: TextIO | None = None
 
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path) -> None:
-        self._folder = folder
-        self._info = info
-        self._pictures = PictureNames(info)
-        self._file: GrowingFile | None = None
-        self._finished: tuple[Path, ...] = ()
-
-    def write(self, result: FrameResult) -> None:
-        """Add a frame."""
+    def _add(self, result: FrameResult) -> None:
         masks = FrameMask.of(result)
         if self._file is None:
-            self._file = GrowingFile(self._folder.file(self.file_name))
-            self._file.write(self._opening(masks))
-        self._file.write(self._frame(masks))
+            self._pictures = PictureNames(self._info)
+            self._target = self._folder.file(self.output)
+            self._place = ExitStack()
+            partial = self._place.enter_context(atomic_path(self._target))
+            # Names that are not UTF-8 hold lone surrogates, which JSON and XML can only show escaped.
+            self._file = self._place.enter_context(partial.open("w", encoding="utf-8", errors="backslashreplace"))
+            self._put(self._opening(masks))
+        self._put(self._frame(masks))
 
-    def close(self) -> tuple[Path, ...]:
-        """Finish the file."""
-        if self._file is not None and not self._finished:
-            self._end(self._file)
-            self._file.finish()
-            self._finished = (self._file.path,)
-        return self._finished
+    def _finish(self) -> Path:
+        self._end()
+        self._place.close()
+        return self._target
 
-    def abort(self) -> None:
-        """Remove the unfinished file."""
-        if self._file is not None and not self._finished:
-            self._file.abort()
-            self._file = None
+    def _abandon(self) -> None:
+        if self._file is not None:
+            # What is thrown away may fail to be flushed: whatever led here is the problem to report.
+            with suppress(_GivenUpError, EnvironmentProblem):
+                self._leave(_GivenUpError())
+
+    def _put(self, text: str, *, position: int | None = None) -> None:
+        """Add text; or at a position, in bytes from the start, replace text of the same length."""
+        assert self._file is not None
+        try:
+            if position is not None:
+                self._file.seek(position)
+            self._file.write(text)
+        except BaseException as error:
+            self._leave(error)
+            raise
+
+    def _leave(self, error: BaseException) -> None:
+        self._place.__exit__(type(error), error, error.__traceback__)
 
     @abstractmethod
     def _opening(self, first: FrameMask) -> str:
-        """The text before the first frame."""
+        """Return the text before the first frame."""
 
     @abstractmethod
     def _frame(self, masks: FrameMask) -> str:
-        """The text of a frame."""
+        """Return the text of a frame."""
 
     @abstractmethod
-    def _end(self, file: GrowingFile) -> None:
-        """Write what follows the last frame."""
+    def _end(self) -> None:
+        """Put what follows the last frame."""
+
+
+class _GivenUpError(Exception):
+    """Makes `atomic_path` remove its file."""

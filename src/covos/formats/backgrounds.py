@@ -1,4 +1,4 @@
-"""``background``: the subject before another background, ``background.mp4``; ``background=#rrggbb`` or ``=PICTURE``."""
+"""Formats that are one video without alpha: ``background``, ``blur``, ``green``; and ``overlay``, to look at masks."""
 
 from __future__ import annotations
 
@@ -11,30 +11,32 @@ import cv2
 import numpy as np
 
 from covos.core.errors import UsageError
-from covos.core.types import FrameResult, ImageArray, SourceInfo
-from covos.formats.base import Destination
+from covos.core.types import FrameResult, ImageArray
 from covos.formats.compose import ComposedResult, blurred_background, lay_over
-from covos.formats.videos import VideoOutput
+from covos.formats.videos import VideoFormat
 from covos.masks import draw_overlay
 from covos.media.images import read_image
 
 _WHITE = "#ffffff"
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_SIGMA_PER_DIAGONAL = 1 / 80
+
+GREEN = (0, 255, 0)
+"""RGB; colour keys are set to it when they are opened."""
 
 
-class BackdropWriter(VideoOutput):
-    """White, a colour, or a picture that is scaled to fill the frame and cut where it does not fit."""
+class BackdropFormat(VideoFormat):
+    """The subject before another background: white, ``background=#rrggbb`` a colour, ``background=FILE`` a picture.
+
+    The picture is scaled to fill the frame and cut where it does not fit.
+    """
 
     name = "background"
+    _background: ImageArray | None = None
 
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
-        super().__init__(folder, info=info, source_path=source_path)
-        self._value = value or _WHITE
-        self._background: ImageArray | None = None
-
-    @staticmethod
-    def check_value(value: str) -> None:
-        """A colour such as ``#102030``, or an image file."""
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Accept a colour such as ``#102030``, and an image file."""
         if value.startswith("#") and not _COLOUR.fullmatch(value):
             raise UsageError(
                 f"background={value}", why="a colour is # and six hexadecimal digits", fix="write #00b140, say"
@@ -47,16 +49,53 @@ class BackdropWriter(VideoOutput):
             read_image(Path(value))
 
     def picture(self, result: FrameResult) -> ImageArray:
-        """The subject over the background."""
+        """Return the subject over the background."""
         if self._background is None:
             self._background = self._make(result.frame.size)
         return lay_over(result, self._background)
 
     def _make(self, size: tuple[int, int]) -> ImageArray:
-        if self._value.startswith("#"):
-            colour = np.frombuffer(bytes.fromhex(self._value[1:]), np.uint8)
+        value = self._value or _WHITE
+        if value.startswith("#"):
+            colour = np.frombuffer(bytes.fromhex(value[1:]), np.uint8)
             return np.broadcast_to(colour, (*size, 3)).copy()
-        return fill_frame(read_image(Path(self._value)), size=size, pixel_aspect=self._info.pixel_aspect)
+        return fill_frame(read_image(Path(value)), size=size, pixel_aspect=self._info.pixel_aspect)
+
+
+class BlurFormat(VideoFormat):
+    """The background out of focus. The blur takes nothing from the subject: no glow of its colours around it."""
+
+    name = "blur"
+
+    def picture(self, result: FrameResult) -> ImageArray:
+        """Return the subject, sharp, over the blurred background."""
+        sigma = math.hypot(*result.frame.size) * _SIGMA_PER_DIAGONAL
+        composed = ComposedResult.of(result)
+        return lay_over(composed, blurred_background(result.frame.image, composed.opacity, sigma=sigma))
+
+
+class GreenFormat(VideoFormat):
+    """The subject before a green screen, for programs that key colours and know no alpha.
+
+    Soft edges are mixed with the green, as in front of a real screen.
+    """
+
+    name = "green"
+
+    def picture(self, result: FrameResult) -> ImageArray:
+        """Return the subject over plain green."""
+        return lay_over(result, np.full_like(result.frame.image, GREEN))
+
+
+class OverlayFormat(VideoFormat):
+    """The source with the objects tinted and outlined: what was found, on what it was found in."""
+
+    name = "overlay"
+    labels_only = True
+
+    def picture(self, result: FrameResult) -> ImageArray:
+        """Return the objects over the frame."""
+        return draw_overlay(result.frame.image, result.labels)
 
 
 def fill_frame(image: ImageArray, *, size: tuple[int, int], pixel_aspect: Fraction) -> ImageArray:
@@ -78,50 +117,3 @@ def fill_frame(image: ImageArray, *, size: tuple[int, int], pixel_aspect: Fracti
     smaller = kept_height > size[0]
     interpolation = cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(part, (size[1], size[0]), interpolation=interpolation), np.uint8)
-
-
-# ``blur``: the background out of focus, ``blur.mp4``.
-
-_SIGMA_PER_DIAGONAL = 1 / 80
-
-
-class BlurWriter(VideoOutput):
-    """The blur takes nothing from the subject: no glow of its colours around it."""
-
-    name = "blur"
-
-    def picture(self, result: FrameResult) -> ImageArray:
-        """The subject, sharp, over the blurred background."""
-        sigma = math.hypot(*result.frame.size) * _SIGMA_PER_DIAGONAL
-        composed = ComposedResult.of(result)
-        return lay_over(composed, blurred_background(result.frame.image, composed.opacity, sigma=sigma))
-
-
-# ``green``: the subject before a green screen, ``green.mp4``, for programs that key colours and know no alpha.
-
-GREEN = (0, 255, 0)
-"""RGB; what colour keys are set to when they are opened."""
-
-
-class GreenWriter(VideoOutput):
-    """Soft edges are mixed with the green, as in front of a real screen."""
-
-    name = "green"
-
-    def picture(self, result: FrameResult) -> ImageArray:
-        """The subject over plain green."""
-        return lay_over(result, np.full_like(result.frame.image, GREEN))
-
-
-# ``overlay``: the source with the objects tinted and outlined, ``overlay.mp4``, or ``overlay.png`` of one picture.
-
-
-class OverlayWriter(VideoOutput):
-    """For looking at masks: what was found, on what it was found in."""
-
-    name = "overlay"
-    labels_only = True
-
-    def picture(self, result: FrameResult) -> ImageArray:
-        """The objects over the frame."""
-        return draw_overlay(result.frame.image, result.labels)

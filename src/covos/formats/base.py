@@ -1,18 +1,23 @@
-"""What every output format does."""
+"""An output format: what a user may ask for by name, how it is written, how it is read, and what is known of it."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import ClassVar, Literal, Protocol
 
+from covos.core.errors import UsageError
 from covos.core.types import FrameResult, SourceInfo
+from covos.formats.reading import MaskInput, MasksRead
 
 Bits = Literal[0, 8, 16]
-"""How finely a format writes the probability; 0 is not at all."""
+"""Precision with which a format writes the probability; 0 if it does not."""
+
+OutputShape = Literal["file", "video", "a picture a frame", "a label map a frame", "a picture a frame and object"]
 
 
 class Destination(Protocol):
-    """Where the files of a format go: `covos.runs.folder.OutputFolder`, as far as a writer knows it."""
+    """A folder that files of a format go to: `covos.runs.folder.OutputFolder`, as far as a format knows it."""
 
     @property
     def path(self) -> Path:
@@ -20,26 +25,88 @@ class Destination(Protocol):
         ...
 
     def file(self, name: str) -> Path:
-        """Claim a file, by its relative name with forward slashes; the path to write to."""
+        """Claim a file, by its relative name with forward slashes; return the path to write to."""
         ...
 
 
-class Writer(Protocol):
-    """Writes results in one format, a frame at a time, in the order of the frames.
+class Format(ABC):
+    """A format. The class tells what is known of the format; an object of it writes the results of one source.
 
-    Making a writer touches no disk: the first frame does. Whoever makes one calls `close` or `abort` in the end;
-    either may be called again after either, and then does nothing.
+    Results come a frame at a time, in the order of the frames. Making an object touches no disk: the first frame does.
+    Whoever makes one calls `close` or `abort` in the end; either may be called again after either, and then does
+    nothing. A format defines `_add` and `_finish`, and `_abandon` where something would be left open.
+
+    Args:
+        folder: Where the files go.
+        info: Of the source whose frames will come.
+        source_path: The source, for what is copied from it (sound).
+        value: The value that the user gave, as in ``matte=16``; checked by `check_value` before.
     """
 
-    @property
-    def name(self) -> str:
-        """Of the format, as in the registry."""
-        ...
+    name: ClassVar[str]
+    """Name by which users ask for it."""
+    output: ClassVar[str]
+    """The file or folder that a run lists among its outputs, for a video and without a value: ``"overlay.mp4"``."""
+    shape: ClassVar[OutputShape] = "file"
+    """Arrangement of the output; one of these but "file" is compared with the report by `covos.runs.check`."""
+    labels_only: ClassVar[bool] = False
+    """True if it does not use the probability."""
+    needs_pictures: ClassVar[bool] = True
+    """False if it is made from the masks alone."""
+    bytes_per_pixel: ClassVar[float] = 0.0
+    """Size on disk, as `benchmarks/formats.py` measures it at 480p, where a pixel holds more detail than at 1080p.
+    0 stands for formats that are small beside the source itself."""
+    read_as: ClassVar[str] = ""
+    """Name among the inputs that are read, such as ``"COCO JSON"``; empty if masks are not read from it."""
+
+    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
+        self._folder = folder
+        self._info = info
+        self._source_path = source_path
+        self._value = value
+        self._written = 0
+        self._is_over = False
+        self._paths: tuple[Path, ...] = ()
+
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Refuse a value that makes no sense, before any work is done.
+
+        Raises:
+            UsageError: It is of the wrong kind, or names a file that is not there.
+            SourceError: It names a file that cannot be read.
+        """
+        raise UsageError(f"{cls.name} with a value", why=f"{cls.name} takes none", fix=f"write {cls.name} alone")
+
+    @classmethod
+    def bits_of(cls, value: str | None) -> Bits:
+        """Return the precision with which the probability is written."""
+        return 0 if cls.labels_only else 8
+
+    @classmethod
+    def size_of(cls, value: str | None) -> float:
+        """Return the size on disk, in bytes a pixel of the source and frame."""
+        return cls.bytes_per_pixel
+
+    @classmethod
+    def recognise(cls, masks: MaskInput) -> bool:
+        """Return True if the content of a file or folder is of this format."""
+        return False
+
+    @classmethod
+    def read(cls, masks: MaskInput) -> MasksRead:
+        """Read the masks of an input that `recognise` has accepted.
+
+        Raises:
+            DamagedError: It is damaged, or holds something that is not read.
+            AnnotationError: A picture in it cannot be read.
+        """
+        raise NotImplementedError(cls.name)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What could not be kept, in plain words. Complete after `close`."""
-        ...
+        """Things that could not be kept, in plain words. Complete after `close`."""
+        return ()
 
     def write(self, result: FrameResult) -> None:
         """Add a frame.
@@ -47,51 +114,37 @@ class Writer(Protocol):
         Raises:
             EnvironmentProblem: The disk is full or failed.
         """
-        ...
+        self._add(result)
+        self._written += 1
 
     def close(self) -> tuple[Path, ...]:
         """Finish.
 
         Returns:
-            What lies under its final name now: a file, or the folder of a format with a file a frame. Nothing if
-            no frame was written.
+            The file, or the folder of a format with a file a frame, under its final name. Nothing if no frame was
+            written.
 
         Raises:
             EnvironmentProblem: The disk is full or failed.
         """
-        ...
+        if self._written and not self._is_over:
+            self._paths = (self._finish(),)
+        self._is_over = True
+        return self._paths
 
     def abort(self) -> None:
         """Stop without finishing. Whole files, such as the masks of earlier frames, stay; no half file does."""
-        ...
+        if not self._is_over:
+            self._is_over = True
+            self._abandon()
 
+    @abstractmethod
+    def _add(self, result: FrameResult) -> None:
+        """Add a frame."""
 
-class WriterMaker(Protocol):
-    """What a format registers: usually its class."""
+    def _finish(self) -> Path:
+        """Write what is left after the last frame, and return the output."""
+        return self._folder.path / self.output
 
-    def __call__(self, folder: Destination, *, info: SourceInfo, source_path: Path) -> Writer:
-        """Make a writer.
-
-        Args:
-            folder: Where its files go.
-            info: Of the source whose frames will come.
-            source_path: Of the source, for what is copied from it (sound).
-        """
-        ...
-
-
-class ValueWriterMaker(WriterMaker, Protocol):
-    """What a format registers that takes a value, as in ``matte=16``. Without one it is made as any other."""
-
-    def check_value(self, value: str) -> None:
-        """Refuse a value that makes no sense, before any work is done.
-
-        Raises:
-            UsageError: It is of the wrong kind, or names a file that is not there.
-            SourceError: It names a file that cannot be read.
-        """
-        ...
-
-    def __call__(self, folder: Destination, *, info: SourceInfo, source_path: Path, value: str | None = None) -> Writer:
-        """Make a writer; see `WriterMaker`."""
-        ...
+    def _abandon(self) -> None:  # noqa: B027 - many formats leave nothing open
+        """Close and remove what is not finished."""

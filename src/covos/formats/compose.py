@@ -28,35 +28,33 @@ class ComposedResult(FrameResult):
 
     @classmethod
     def of(cls, result: FrameResult) -> ComposedResult:
-        """The result itself if it is one already."""
+        """Return the result itself if it is one already."""
         if isinstance(result, cls):
             return result
         return cls(**{field.name: getattr(result, field.name) for field in fields(FrameResult)})
 
     @cached_property
     def opacity(self) -> ProbabilityArray:
-        """How opaque each pixel is.
+        """Opacity of each pixel: H x W float32 in [0, 1]. Every soft format takes its alpha from here.
 
-        The probability that it belongs to the subject, with what is nearly sure made sure: a network is never quite
-        certain, and an interior of 0.98 lets the background through, while one of 0.02 leaves ghosts of other things.
-
-        H x W float32 in [0, 1]. Every soft format takes its alpha from here.
+        It is the probability that the pixel belongs to the subject, with what is nearly sure made sure: a network is
+        never quite certain. An interior of 0.98 lets the background through, one of 0.02 leaves ghosts of other things.
         """
         stretched = (self.probability - SURE) / (1 - 2 * SURE)
         return _shared(np.asarray(np.clip(stretched, 0, 1, out=stretched), np.float32))
 
     @cached_property
     def alpha(self) -> NDArray[np.uint8]:
-        """The same in whole numbers: H x W uint8; 255 is opaque."""
+        """Opacity in whole numbers: H x W uint8; 255 is opaque."""
         return _shared(np.asarray(cv2.convertScaleAbs(self.opacity, alpha=255), np.uint8))
 
     @cached_property
     def colours(self) -> ImageArray:
-        """The colours of the subject, also where the background shines through.
+        """Colours of the subject, also where the background shines through: H x W x 3 uint8 RGB.
 
-        H x W x 3 uint8 RGB: the source's own where a pixel is all subject or all background; in between, what the
-        subject adds to the mix, so that a cut-out has no fringe of its old background. Every format with alpha, and
-        every one that lays the subject over something else, takes its colours from here.
+        They are the source's own where a pixel is all subject or all background; in between, what the subject adds to
+        the mix, so that a cut-out has no fringe of its old background. Every format with alpha, and every one that
+        lays the subject over something else, takes its colours from here.
         """
         image = self.frame.image
         mixed = (self.opacity > 0) & (self.opacity < 1)
@@ -78,10 +76,10 @@ def _shared(array: NDArray[Scalar]) -> NDArray[Scalar]:
 
 
 def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
-    """The subject over another picture of the same size, mixed as players and browsers mix.
+    """Lay the subject over another picture of the same size, mixed as players and browsers mix.
 
     Args:
-        result: Of the frame.
+        result: The frame and its subject.
         background: H x W x 3 uint8 RGB.
 
     Returns:
@@ -93,14 +91,14 @@ def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
 
 
 def blurred_background(image: ImageArray, opacity: ProbabilityArray, *, sigma: float) -> ImageArray:
-    """The picture out of focus, as if the subject were not there: its colours do not bleed into what is around it.
+    """Blur a picture as if the subject were not there: its colours do not bleed into what is around it.
 
     A normalised convolution: colours are weighted by how much they are background, and divided by the blurred weight.
 
     Args:
         image: H x W x 3 uint8 RGB.
-        opacity: H x W float32, of the subject.
-        sigma: Of the Gaussian, in pixels.
+        opacity: H x W float32: the subject's.
+        sigma: Width of the Gaussian, in pixels.
 
     Returns:
         H x W x 3 uint8 RGB.

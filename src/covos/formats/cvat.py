@@ -4,21 +4,24 @@ CVAT has no tracks of masks: of a track with masks in several frames its import 
 a track of one frame, as CVAT's own export has it, and the object is told by the attribute ``track_id``, which CVAT
 keeps if the task's label ``object`` has a number attribute of that name. A mask is cut to its box and coded in rows,
 background first.
+
+In files of CVAT an object is told by the attribute ``track_id``, else by the group of its track, else by the track if
+that has several masks, else by its label (CVAT's own export makes a track of every single mask).
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
 from pathlib import Path
-from xml.parsers import expat
+from typing import IO
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 import numpy as np
 
-from covos.core.types import SourceInfo
-from covos.formats.annotations import CATEGORY, AnnotationFile, GrowingFile
-from covos.formats.base import Destination
-from covos.formats.reading import DamagedError, Gathered, MasksRead, check_size, empty_mask, in_order, numbered
+from covos.formats.annotations import CATEGORY, AnnotationFormat
+from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask
 
@@ -28,20 +31,20 @@ _DIGITS = 10
 """Room for the number of frames, which is known at the end only."""
 
 
-class CvatWriter(AnnotationFile):
+_SHAPES = {"box", "polygon", "polyline", "points", "ellipse", "cuboid", "skeleton"}
+
+
+class CvatFormat(AnnotationFormat):
     """Writes each mask as it comes, and at the end the number of frames into the head."""
 
     name = "cvat"
-    file_name = "cvat.xml"
+    output = "cvat.xml"
+    read_as = "CVAT XML"
 
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path) -> None:
-        super().__init__(folder, info=info, source_path=source_path)
-        self._count_at = 0
+    def _opening(self, first: FrameMask) -> str:
         self._frames = 0
         self._tracks = 0
         self._pending: list[str] = []
-
-    def _opening(self, first: FrameMask) -> str:
         text = _HEAD.format(
             name=escape("".join(c if c.isprintable() else "?" for c in Path(self._info.path).name)),
             label=CATEGORY,
@@ -63,20 +66,35 @@ class CvatWriter(AnnotationFile):
         self._frames = masks.index + 1
         return text
 
-    def _end(self, file: GrowingFile) -> None:
-        file.write(self._closed(ends_at=None) + "</annotations>\n")
-        file.overwrite(self._count_at, f"{self._frames:<{_DIGITS}}")
+    def _end(self) -> None:
+        self._put(self._closed(ends_at=None) + "</annotations>\n")
+        self._put(f"{self._frames:<{_DIGITS}}", position=self._count_at)
 
     def _closed(self, *, ends_at: int | None) -> str:
-        """The tracks of the frame before, ended by a mask outside the picture if another frame follows."""
+        """Return the tracks of the frame before, ended by a mask outside the picture if another frame follows."""
         end = "" if ends_at is None else _OUTSIDE.format(frame=ends_at)
         text = "".join(f"{track}{end}  </track>\n" for track in self._pending)
         self._pending.clear()
         return text
 
+    @classmethod
+    def recognise(cls, masks: MaskInput) -> bool:
+        """Return True for XML."""
+        return masks.start.startswith(b"<")
+
+    @classmethod
+    def read(cls, masks: MaskInput) -> MasksRead:
+        """Read a file, a track at a time."""
+        try:
+            with masks.path.open("rb") as file:
+                frames = _frames(file)
+        except (ElementTree.ParseError, LookupError, ValueError) as error:  # the others are of encodings
+            raise DamagedError(f"it is not whole XML: {error}") from error
+        return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames))
+
 
 def rows_of(rle: RLE) -> tuple[tuple[int, int, int, int], list[int]]:
-    """A mask as CVAT has it.
+    """Code a mask as CVAT does.
 
     Returns:
         Its box (left, top, width, height), and the lengths of the runs along the rows of that box, background first.
@@ -136,139 +154,90 @@ _HEAD = """<?xml version="1.0" encoding="utf-8"?>
 """
 
 
-# Read CVAT for video 1.1: masks in tracks.
-#
-# An object is told by the attribute ``track_id``, else by the group of its track, else by the track if that has several
-# masks, else by its label (CVAT's own export makes a track of every single mask).
-
-_SHAPES = {"box", "polygon", "polyline", "points", "ellipse", "cuboid", "skeleton"}
-_Attributes = dict[str, str]
-
-
-def read_cvat(path: Path) -> MasksRead:
-    """Read a file, a piece at a time.
-
-    Raises:
-        DamagedError: It is damaged, is no CVAT for video, or has other shapes than masks.
-    """
-    content = _Content()
-    parser = expat.ParserCreate()
-    parser.buffer_text = True
-    parser.StartElementHandler = content.start
-    parser.EndElementHandler = content.end
-    parser.CharacterDataHandler = content.text
-    parser.StartDoctypeDeclHandler = content.doctype
-    try:
-        with path.open("rb") as file:
-            parser.ParseFile(file)
-    except expat.ExpatError as error:
-        raise DamagedError(f"it is not whole XML: {error}") from error
-    return MasksRead(format="cvat", path=path, frames=in_order(numbered(content.frames())))
-
-
-class _Content:
-    """What is kept of the file while it is read."""
-
-    def __init__(self) -> None:
-        self._open: list[str] = []
-        self._text = ""
-        self._meta: dict[str, int] = {}
-        self._track: _Attributes = {}
-        self._mask: _Attributes = {}
-        self._identity: str | None = None
-        self._masks: list[tuple[int, RLE, str | None]] = []
-        self._objects: dict[int, list[tuple[Hashable, RLE]]] = {}
-
-    def start(self, tag: str, attributes: _Attributes) -> None:
-        if not self._open and tag != "annotations":
-            raise DamagedError(f"it is no file of CVAT: its root is {tag!r}")
-        if tag == "image":
-            raise DamagedError("it is CVAT for images; CVAT for video is read")
-        if tag in _SHAPES and "track" in self._open:
-            raise DamagedError(f"it has a {tag} in frame {attributes.get('frame')}; masks are read")
-        self._open.append(tag)
-        self._text = ""
-        if tag == "track":
-            self._track = attributes
-        elif tag == "mask":
-            self._mask, self._identity = attributes, None
-        elif tag == "attribute" and attributes.get("name") == IDENTITY:
-            self._identity = ""
-
-    def text(self, text: str) -> None:
-        self._text += text
-
-    def end(self, tag: str) -> None:
-        self._open.pop()
-        if self._open and (self._open[-1], tag) in {
-            ("task", "size"),
-            ("job", "size"),
-            ("original_size", "width"),
-            ("original_size", "height"),
-        }:
-            if tag in self._meta:
-                raise DamagedError("it is of several tasks; one is read")
-            self._meta[tag] = _number(self._text, of=tag)
-        elif tag == "attribute" and self._identity == "":
-            self._identity = self._text.strip() or None
-        elif tag == "mask" and self._mask.get("outside", "0") != "1":
-            frame = _number(self._mask.get("frame"), of="frame")
-            self._masks.append((frame, self._rle(), self._identity))
-        elif tag == "track":
-            self._take_track()
-
-    def doctype(self, *_: object) -> None:
+def _frames(file: IO[bytes]) -> list[ReadFrame]:
+    if b"<!DOCTYPE" in file.read(1 << 16).partition(b"<annotations")[0]:
         raise DamagedError("it has a document type declaration, which no file of CVAT has")
+    file.seek(0)
+    root: Element | None = None
+    described: dict[str, int] = {}
+    objects: dict[int, list[tuple[Hashable, RLE]]] = {}
+    for event, element in ElementTree.iterparse(file, events=("start", "end")):
+        if root is None:
+            root = element
+            if root.tag != "annotations":
+                raise DamagedError(f"it is no file of CVAT: its root is {root.tag!r}")
+        elif event == "start" and element.tag == "image":
+            raise DamagedError("it is CVAT for images; CVAT for video is read")
+        elif event == "end" and element.tag == "meta":
+            _describe(element, described)
+        elif event == "end" and element.tag == "track":
+            for number, key, rle in _masks(element, described):
+                objects.setdefault(number, []).append((key, rle))
+            root.clear()  # what has been read takes no memory
+    count = max([described.get("size", 0), *(index + 1 for index in objects)])
+    frames = [ReadFrame(index=index, size=_size(described)) for index in range(count)]
+    for frame in frames:
+        for key, rle in objects.get(frame.index, ()):
+            frame.add(key, rle)
+    return frames
 
-    def frames(self) -> list[Gathered]:
-        count = max([self._meta.get("size", 0), *(index + 1 for index in self._objects)])
-        frames = []
-        for index in range(count):
-            frame = Gathered(index=index, size=self._size(), objects={})
-            for key, rle in self._objects.get(index, ()):
-                frame.add(key, rle)
-            frames.append(frame)
-        return frames
 
-    def _take_track(self) -> None:
-        several = len({frame for frame, _, _ in self._masks}) > 1
-        group = self._track.get("group_id", "0")
-        for frame, rle, identity in self._masks:
-            key: Hashable
-            if identity is not None:
-                key = int(identity) if identity.isascii() and identity.isdigit() else identity
-            elif group != "0":
-                key = ("group", group)
-            else:
-                key = ("track", self._track.get("id")) if several else ("label", self._track.get("label"))
-            self._objects.setdefault(frame, []).append((key, rle))
-        self._masks.clear()
+def _describe(meta: Element, described: dict[str, int]) -> None:
+    """Add the number of frames and their width and height, as far as they are told."""
+    for name in ("task/size", "job/size", "original_size/width", "original_size/height"):
+        for element in meta.findall(f".//{name}"):
+            if element.tag in described:
+                raise DamagedError("it is of several tasks; one is read")
+            described[element.tag] = _number(element.text, of=element.tag)
 
-    def _size(self) -> tuple[int, int]:
-        if not {"width", "height"} <= self._meta.keys():
-            raise DamagedError("it does not tell the size of the frames (original_size)")
-        size = self._meta["height"], self._meta["width"]
-        check_size(size)
-        return size
 
-    def _rle(self) -> RLE:
-        left, top, width, height = (_number(self._mask.get(n), of=n) for n in ("left", "top", "width", "height"))
-        rows, columns = self._size()
-        of = f"a mask of frame {self._mask.get('frame')}"
-        if width < 1 or height < 1 or left + width > columns or top + height > rows:
-            raise DamagedError(f"{of} reaches out of the picture")
-        counts = [_number(count, of="rle") for count in self._mask.get("rle", "").split(",")]
-        rest = width * height - sum(counts)
-        if rest < 0:
-            raise DamagedError(f"{of} has more pixels than its box")
-        if len(counts) % 2:  # some writers leave the background at the end out
-            counts[-1] += rest
-        else:
-            counts.append(rest)
-        part = decode(RLE.from_coco({"size": [width, height], "counts": counts})).T
-        mask = empty_mask((rows, columns))
-        mask[top : top + height, left : left + width] = part
-        return encode(np.ascontiguousarray(mask))
+def _size(described: dict[str, int]) -> tuple[int, int]:
+    if not {"width", "height"} <= described.keys():
+        raise DamagedError("it does not tell the size of the frames (original_size)")
+    size = described["height"], described["width"]
+    check_size(size)
+    return size
+
+
+def _masks(track: Element, described: dict[str, int]) -> list[tuple[int, Hashable, RLE]]:
+    """Return the frame, object and pixels of each mask of a track."""
+    for element in track.iter():
+        if element.tag in _SHAPES:
+            raise DamagedError(f"it has a {element.tag} in frame {element.get('frame')}; masks are read")
+    masks = [mask for mask in track.iter("mask") if mask.get("outside", "0") != "1"]
+    numbers = [_number(mask.get("frame"), of="frame") for mask in masks]
+    key: Hashable
+    if (group := track.get("group_id", "0")) != "0":
+        key = ("group", group)
+    else:
+        key = ("track", track.get("id")) if len(set(numbers)) > 1 else ("label", track.get("label"))
+    found: list[tuple[int, Hashable, RLE]] = []
+    for number, mask in zip(numbers, masks, strict=True):
+        named = mask.find(f"attribute[@name='{IDENTITY}']")
+        text = "" if named is None else (named.text or "").strip()
+        identity = int(text) if text.isascii() and text.isdigit() else text
+        found.append((number, identity if text else key, _rle(mask, _size(described))))
+    return found
+
+
+def _rle(mask: Element, size: tuple[int, int]) -> RLE:
+    left, top, width, height = (_number(mask.get(name), of=name) for name in ("left", "top", "width", "height"))
+    of = f"a mask of frame {mask.get('frame')}"
+    if width < 1 or height < 1 or left + width > size[1] or top + height > size[0]:
+        raise DamagedError(f"{of} reaches out of the picture")
+    counts = [_number(count, of="rle") for count in mask.get("rle", "").split(",")]
+    rest = width * height - sum(counts)
+    if rest < 0:
+        raise DamagedError(f"{of} has more pixels than its box")
+    if len(counts) % 2:  # some writers leave the background at the end out
+        counts[-1] += rest
+    else:
+        counts.append(rest)
+    whole = np.zeros(size, np.bool_)
+    whole[top : top + height, left : left + width] = decode(
+        RLE.from_coco({"size": [width, height], "counts": counts})
+    ).T
+    return encode(whole)
 
 
 def _number(text: str | None, *, of: str) -> int:

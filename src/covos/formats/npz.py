@@ -1,13 +1,15 @@
-"""``npz``: all label maps in one NumPy file, ``masks.npz``: ``masks`` T x H x W, ``ids``, ``times``, ``stems``."""
+"""``npz``: all label maps in one NumPy file, ``masks.npz``, written and read frame by frame.
+
+``masks`` is T x H x W uint8, ``ids`` the uint8 ids that occur, ``times`` float64 seconds, ``stems`` the frames' names.
+One frame is in memory at a time: an archive may unpack to far more than the memory holds. Of other archives ``masks``
+is enough, uint8 or bool.
+"""
 
 from __future__ import annotations
 
 import math
-import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any
@@ -16,127 +18,57 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from covos.core.errors import EnvironmentProblem
 from covos.core.files import atomic_path
-from covos.core.types import FrameResult, SourceInfo
-from covos.formats.base import Destination
-from covos.formats.reading import DamagedError, Gathered, MasksRead, check_size, numbered
+from covos.core.types import FrameResult
+from covos.formats.arrays_on_disk import ArraysOnDisk
+from covos.formats.base import Format
+from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered
 from covos.masks import present_ids
 from covos.masks.frame_mask import objects_of
 
-# Put arrays aside until all have been seen, for formats that need to know the whole clip before they can write.
+_MICROSECOND = Fraction(1, 1_000_000)
+_LONGEST_LIST = 1 << 28
+"""Bytes. Times and names of more frames than that are no times and names."""
 
 
-class Spool:
-    """Arrays on the disk, compressed, in the order they came.
-
-    The file has no name, so that nothing is left of it however the program ends. In memory it costs some hundred
-    bytes an array.
-
-    Args:
-        folder: An existing one, on the disk that the results go to.
-
-    Raises:
-        EnvironmentProblem: It cannot be written to.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        with self._explained():
-            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by `close`
-        self._entries: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
-
-    def append(self, array: NDArray[Any]) -> None:
-        """Put an array aside.
-
-        Raises:
-            EnvironmentProblem: The disk is full.
-        """
-        packed = zlib.compress(array.tobytes(), level=1)
-        with self._explained():
-            self._file.write(packed)
-            self._file.flush()
-        self._entries.append((len(packed), array.dtype, array.shape))
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        """The arrays, one in memory at a time."""
-        self._file.seek(0)
-        for size, dtype, shape in self._entries:
-            yield np.frombuffer(zlib.decompress(self._file.read(size)), dtype).reshape(shape)
-
-    def close(self) -> None:
-        """Remove the file."""
-        with suppress(OSError):  # bytes that the disk refused before are refused again
-            self._file.close()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise EnvironmentProblem(
-                f"{self._folder} cannot be written to",
-                why=f"{error.strerror or error}, while frames were put aside",
-                fix="free some space, or write to another disk",
-            ) from error
-
-
-FILE = "masks.npz"
-
-
-class NpzWriter:
-    """``masks`` is uint8, ``ids`` the uint8 ids that occur, ``times`` float64 seconds, ``stems`` the frames' names.
-
-    One frame is in memory at a time, however long the clip.
-    """
+class NpzFormat(Format):
+    """One archive; the frames are put aside until their number is known."""
 
     name = "npz"
+    output = "masks.npz"
     labels_only = True
-    warnings: tuple[str, ...] = ()
+    needs_pictures = False
+    read_as = "npz"
+    _maps: ArraysOnDisk | None = None
 
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path) -> None:
-        self._folder = folder
-        self._size = info.height, info.width
-        self._target: Path | None = None
-        self._spool: Spool | None = None
-        self._ids: set[int] = set()
-        self._times: list[float] = []
-        self._stems: list[str] = []
-        self._finished: tuple[Path, ...] = ()
-
-    def write(self, result: FrameResult) -> None:
-        """Put the frame's labels aside."""
-        if self._spool is None:
-            self._target = self._folder.file(FILE)
-            self._spool = Spool(self._folder.path)
-        self._spool.append(result.labels)
+    def _add(self, result: FrameResult) -> None:
+        if self._maps is None:
+            self._target = self._folder.file(self.output)
+            self._maps = ArraysOnDisk(self._folder.path)
+            self._ids: set[int] = set()
+            self._times: list[float] = []
+            self._stems: list[str] = []
+        self._maps.append(result.labels)
         self._ids.update(present_ids(result.labels))
         self._times.append(result.frame.time)
         self._stems.append(result.frame.stem)
 
-    def close(self) -> tuple[Path, ...]:
-        """Write the file."""
-        if self._spool is not None and self._target is not None and not self._finished:
-            with atomic_path(self._target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-                self._save(archive, self._spool)
-            self._spool.close()
-            self._finished = (self._target,)
-        return self._finished
+    def _finish(self) -> Path:
+        assert self._maps is not None
+        with atomic_path(self._target) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+            self._save(archive, self._maps)
+        self._maps.close()
+        return self._target
 
-    def abort(self) -> None:
-        """Remove what was put aside."""
-        if self._spool is not None:
-            self._spool.close()
-            self._spool = None
+    def _abandon(self) -> None:
+        if self._maps is not None:
+            self._maps.close()
 
-    def _save(self, archive: zipfile.ZipFile, spool: Spool) -> None:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(spool), *self._size)}
+    def _save(self, archive: zipfile.ZipFile, maps: ArraysOnDisk) -> None:
+        shape = (len(maps), self._info.height, self._info.width)
         with _member(archive, "masks") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for labels in spool:
+            npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+            for labels in maps:
                 file.write(labels.tobytes())
         others: dict[str, NDArray[Any]] = {
             "ids": np.array(sorted(self._ids), np.uint8),
@@ -145,7 +77,28 @@ class NpzWriter:
         }
         for name, array in others.items():
             with _member(archive, name) as file:
-                np.lib.format.write_array(file, array, allow_pickle=False)
+                npy.write_array(file, array, allow_pickle=False)
+
+    @classmethod
+    def recognise(cls, masks: MaskInput) -> bool:
+        """Return True for a zip archive."""
+        return masks.start.startswith(b"PK\x03\x04")
+
+    @classmethod
+    def read(cls, masks: MaskInput) -> MasksRead:
+        """Read an archive."""
+        try:
+            with zipfile.ZipFile(masks.path) as archive:
+                if "masks.npy" not in archive.namelist():
+                    raise DamagedError("it has no array 'masks'")
+                times = _list(archive, "times", kinds="fiu")
+                stems = _list(archive, "stems", kinds="U")
+                with archive.open("masks.npy") as file:
+                    frames = _frames(file, times=times, stems=stems)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+            raise DamagedError(" ".join(str(error).split())) from error
+        time_base = None if times is None else _MICROSECOND
+        return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames), time_base=time_base)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
@@ -155,38 +108,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
     return archive.open(entry, "w", force_zip64=True)
 
 
-# Read ``.npz`` archives of label maps: ``masks`` N x H x W uint8, and ``times`` (in seconds) and ``stems`` if there.
-#
-# Frame by frame: what the archive unpacks to may be far larger than the memory.
-
-MASKS = "masks.npy"
-_MICROSECOND = Fraction(1, 1_000_000)
-_LONGEST_LIST = 1 << 28
-"""Bytes. Times and names of more frames than that are no times and names."""
-
-
-def read_npz(path: Path) -> MasksRead:
-    """Read an archive.
-
-    Raises:
-        DamagedError: It is damaged, or its arrays are others.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if MASKS not in archive.namelist():
-                raise DamagedError("it has no array 'masks'")
-            times = _list(archive, "times", kinds="fiu")
-            stems = _list(archive, "stems", kinds="U")
-            with archive.open(MASKS) as file:
-                frames = _frames(file, times=times, stems=stems)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise DamagedError(" ".join(str(error).split())) from error
-    return MasksRead(
-        format="npz", path=path, frames=numbered(frames), time_base=None if times is None else _MICROSECOND
-    )
-
-
-def _frames(file: IO[bytes], *, times: list[Any] | None, stems: list[Any] | None) -> list[Gathered]:
+def _frames(file: IO[bytes], *, times: list[Any] | None, stems: list[Any] | None) -> list[ReadFrame]:
     shape, fortran, dtype = _header(file)
     if len(shape) != 3 or dtype not in {np.dtype(np.uint8), np.dtype(np.bool_)} or fortran:
         raise DamagedError(f"its masks are {shape} {dtype}; N x H x W uint8 is read")
@@ -200,12 +122,11 @@ def _frames(file: IO[bytes], *, times: list[Any] | None, stems: list[Any] | None
         data = file.read(height * width)
         if len(data) != height * width:
             raise DamagedError(f"it ends in mask {index} of {count}")
-        frame = Gathered(
+        frame = ReadFrame(
             index=index,
             stem=None if stems is None else str(stems[index]),
             pts=None if times is None else round(times[index] / _MICROSECOND),
             size=(height, width),
-            objects={},
         )
         for identity, rle in objects_of(np.frombuffer(data, np.uint8).reshape(height, width)).items():
             frame.add(identity, rle)
@@ -214,7 +135,7 @@ def _frames(file: IO[bytes], *, times: list[Any] | None, stems: list[Any] | None
 
 
 def _list(archive: zipfile.ZipFile, name: str, *, kinds: str) -> list[Any] | None:
-    """The values of a one-dimensional array; None if there is no such array."""
+    """Return the values of a one-dimensional array; None if there is no such array."""
     if f"{name}.npy" not in archive.namelist():
         return None
     with archive.open(f"{name}.npy") as file:

@@ -1,11 +1,10 @@
-"""What the formats with a picture a frame share."""
+"""Formats with a picture a frame: ``matte`` (soft and grey) and ``rgba`` (the subject with alpha)."""
 
 from __future__ import annotations
 
 import zlib
-from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,15 +13,13 @@ from PIL import Image
 
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path
-from covos.core.types import FrameResult, SourceInfo
-from covos.formats.base import Destination
+from covos.core.types import FrameResult
+from covos.formats.base import Bits, Format
 from covos.formats.compose import ComposedResult
-
-# Write a PNG whole or not at all.
 
 
 def write_png(path: Path, pixels: NDArray[Any]) -> None:
-    """Write pixels as they are. An existing file is replaced.
+    """Write pixels as they are, whole or not at all. An existing file is replaced.
 
     Args:
         path: The file, in an existing folder.
@@ -37,75 +34,49 @@ def write_png(path: Path, pixels: NDArray[Any]) -> None:
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
 
 
-class PictureOutput(ABC):
-    """PNG files ``<name>/<stem>.png``, named as the frames.
+class MatteFormat(Format):
+    """``matte/<stem>.png``: the probability that each pixel belongs to the subject, as computed; white is certain.
 
-    Each file is whole or absent at any moment, so that a run that stops leaves every earlier frame usable.
+    8 bits, or 16 as ``matte=16``.
     """
 
-    name: ClassVar[str]
-    warnings: tuple[str, ...] = ()
+    name = output = "matte"
+    shape = "a picture a frame"
 
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path) -> None:
-        self._folder = folder
-        self._written = 0
-
-    @abstractmethod
-    def picture(self, result: FrameResult) -> NDArray[Any]:
-        """The pixels of a frame, as `write_png` takes them."""
-
-    def write(self, result: FrameResult) -> None:
-        """Write the frame's picture."""
-        write_png(self._folder.file(f"{self.name}/{result.frame.stem}.png"), self.picture(result))
-        self._written += 1
-
-    def close(self) -> tuple[Path, ...]:
-        """The folder of the pictures."""
-        return (self._folder.path / self.name,) if self._written else ()
-
-    def abort(self) -> None:
-        """Stop: nothing is open."""
-        self._written = 0
-
-
-# ``matte``: a soft grey PNG a frame, ``matte/<stem>.png``; ``matte=16`` with 16 bits.
-
-
-class MatteWriter(PictureOutput):
-    """The probability that each pixel belongs to the subject, as computed; white is certain."""
-
-    name = "matte"
-
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
-        super().__init__(folder, info=info, source_path=source_path)
-        self._is_deep = self.bits_of(value) == 16
-
-    @staticmethod
-    def bits_of(value: str | None) -> int:
-        """How finely the probability is written."""
-        return 16 if value == "16" else 8
-
-    @staticmethod
-    def check_value(value: str) -> None:
-        """Bits: ``8`` or ``16``."""
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Accept ``8`` and ``16`` bits."""
         if value not in {"8", "16"}:
             raise UsageError(f"matte={value}", why="a matte has 8 or 16 bits", fix="write matte or matte=16")
 
-    def picture(self, result: FrameResult) -> NDArray[Any]:
-        """H x W uint8 or uint16."""
-        if not self._is_deep:
-            return np.asarray(cv2.convertScaleAbs(result.probability, alpha=255), np.uint8)
-        return np.asarray(np.rint(result.probability * np.float32(65535)), np.uint16)
+    @classmethod
+    def bits_of(cls, value: str | None) -> Bits:
+        """Return the value."""
+        return 16 if value == "16" else 8
+
+    @classmethod
+    def size_of(cls, value: str | None) -> float:
+        """Return a size for 16 bits; 8 bits are small."""
+        return 0.53 if value == "16" else 0.0
+
+    def _add(self, result: FrameResult) -> None:
+        grey: NDArray[Any]
+        if self._value == "16":
+            grey = np.rint(result.probability * np.float32(65535)).astype(np.uint16)
+        else:
+            grey = np.asarray(cv2.convertScaleAbs(result.probability, alpha=255), np.uint8)
+        write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), grey)
 
 
-# ``rgba``: the subject as a PNG with alpha a frame, ``rgba/<stem>.png``.
+class RgbaFormat(Format):
+    """``rgba/<stem>.png``: the subject with straight alpha.
 
+    Under the alpha lie the source's colours: whoever softens or grows it finds them there.
+    """
 
-class RgbaWriter(PictureOutput):
-    """Straight alpha, and the source's colours under it: whoever softens or grows the alpha finds them there."""
+    name = output = "rgba"
+    shape = "a picture a frame"
+    bytes_per_pixel = 0.68
 
-    name = "rgba"
-
-    def picture(self, result: FrameResult) -> NDArray[np.uint8]:
-        """H x W x 4 uint8."""
-        return ComposedResult.of(result).rgba
+    def _add(self, result: FrameResult) -> None:
+        write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), ComposedResult.of(result).rgba)

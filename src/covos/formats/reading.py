@@ -1,72 +1,80 @@
-"""What every reader gives, and how it says that a file is no good."""
+"""Masks as every reader gives them, and the helpers by which it says that a file is no good."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
+from pydantic import ValidationError
 
 from covos.core.errors import AnnotationError
+from covos.core.records import RecordT, faults
 from covos.masks import RLE, decode, encode
 from covos.media.source import MAX_PIXELS
 
 MAX_OBJECTS = 254
-_Value = TypeVar("_Value")
 
 
 class DamagedError(Exception):
     """A file cannot be read; the message says why, in one line. It is turned into an error that names the file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadFrame:
-    """The masks of a frame, and what its file says of it.
+class MaskInput:
+    """A file or folder of masks, as formats look at it to tell whether it is theirs.
 
     Attributes:
-        index: Position among the frames of the source, as far as the file tells.
-        stem: Name of the frame, of which a file name can be made; None where the file has no such name for each frame.
-        pts: Presentation time in units of the file's time base; None where it has none.
-        size: (height, width) in pixels.
-        objects: Mask of each object that is present, by object id.
+        path: The file or folder.
     """
 
-    index: int
-    stem: str | None
-    pts: int | None
-    size: tuple[int, int]
-    objects: Mapping[int, RLE]
+    def __init__(self, path: Path) -> None:
+        self.path = path
 
+    @cached_property
+    def start(self) -> bytes:
+        """First bytes of a file, without a byte order mark and spaces; empty for a folder."""
+        if self.path.is_dir():
+            return b""
+        with self.path.open("rb") as file:
+            return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MasksRead:
-    """The masks of one file or folder.
+    @cached_property
+    def json(self) -> Any:
+        """Content of a JSON file, parsed once for all formats; None for other files and folders.
 
-    Attributes:
-        format: Its name, as in the registry of the writers.
-        path: Of the file or folder itself.
-        frames: In order, at least one, all of one size.
-        time_base: Seconds per unit of ``pts``; None where the file tells no times.
-    """
-
-    format: str
-    path: Path
-    frames: tuple[ReadFrame, ...]
-    time_base: Fraction | None = None
+        Raises:
+            DamagedError: It begins as JSON and is not whole.
+        """
+        if not self.start.startswith((b"{", b"[")):
+            return None
+        try:
+            return json.loads(self.path.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise DamagedError(f"it is not whole JSON: {' '.join(str(error).split())}") from error
 
 
 @dataclass(slots=True, kw_only=True)
-class Gathered:
-    """A frame while its file is read: objects by whatever the file tells them apart by."""
+class ReadFrame:
+    """Masks of a frame, and what its file says of it.
+
+    Attributes:
+        index: Position among the frames of the source, as far as the file tells.
+        size: (height, width) in pixels.
+        stem: Name of the frame, of which a file name can be made; None where the file has no such name for each frame.
+        pts: Presentation time in units of the file's time base; None where it has none.
+        objects: Mask of each object that is present, by object id; until `numbered`, by whatever the file tells
+            objects apart by.
+    """
 
     index: int
     size: tuple[int, int]
     stem: str | None = None
     pts: int | None = None
-    objects: dict[Hashable, RLE]
+    objects: dict[Any, RLE] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -80,16 +88,33 @@ class Gathered:
             self.objects[key] = rle if known is None else encode(decode(known) | decode(rle))
 
 
-def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
-    """Give every object its id.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MasksRead:
+    """Masks of one file or folder.
+
+    Attributes:
+        format: Name of its format.
+        path: The file or folder itself.
+        frames: In order, at least one, all of one size.
+        time_base: Seconds per unit of ``pts``; None where the file tells no times.
+    """
+
+    format: str
+    path: Path
+    frames: tuple[ReadFrame, ...]
+    time_base: Fraction | None = None
+
+
+def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
+    """Put frames in order, and give every object its id.
 
     A key that is a number from 1 to 254 stays what it is; other keys get the lowest numbers that are free, in the
     order in which they appear.
 
     Raises:
-        DamagedError: There is no frame, too many objects, or frames of different sizes.
+        DamagedError: There is no frame, two have one number, there are too many objects, or frames of different sizes.
     """
-    gathered = list(frames)
+    gathered = sorted(frames, key=lambda each: each.index)
     if not gathered:
         raise DamagedError("it has no frames")
     for each in gathered:
@@ -97,6 +122,8 @@ def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
             raise DamagedError(
                 f"frame {each.index} is {_shown(each.size)}, frame {gathered[0].index} {_shown(gathered[0].size)}"
             )
+    if len({each.index for each in gathered}) != len(gathered):
+        raise DamagedError("two of its frames have the same number")
     keys = dict.fromkeys(key for each in gathered for key in each.objects)
     if len(keys) > MAX_OBJECTS:
         raise DamagedError(f"it has {len(keys)} objects; a label map holds {MAX_OBJECTS}")
@@ -105,54 +132,36 @@ def numbered(frames: Iterable[Gathered]) -> tuple[ReadFrame, ...]:
     ids.update({key: next(free) for key in keys if key not in ids})
     stems = [each.stem for each in gathered]
     named = all(stem is not None and is_file_name(stem) for stem in stems) and len(set(stems)) == len(stems)
-    return tuple(
-        ReadFrame(
-            index=each.index,
-            stem=each.stem if named else None,
-            pts=each.pts,
-            size=each.size,
-            objects=dict(sorted((ids[key], rle) for key, rle in each.objects.items())),
-        )
-        for each in gathered
-    )
+    for each in gathered:
+        each.stem = each.stem if named else None
+        each.objects = dict(sorted((ids[key], rle) for key, rle in each.objects.items()))
+    return tuple(gathered)
 
 
 def is_file_name(stem: str) -> bool:
-    """Whether a frame's name may become part of a path: a file must not lead its reader out of the output folder."""
+    """Return True if a frame's name may be part of a path: a file must not lead its reader out of the output folder."""
     return stem.strip(". ") != "" and not set(stem) & {"/", "\\", "\0"}
 
 
-def in_order(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
-    """The frames by position.
+def parsed(kind: type[RecordT], content: object, *, of: str = "") -> RecordT:
+    """Check decoded JSON against a record.
+
+    Args:
+        kind: The record.
+        content: From JSON.
+        of: Words for it before the faults; none for a whole file.
 
     Raises:
-        DamagedError: Two have the same.
+        DamagedError: A field is missing, or of another type.
     """
-    ordered = tuple(sorted(frames, key=lambda each: each.index))
-    if len({each.index for each in ordered}) != len(ordered):
-        raise DamagedError("two of its frames have the same number")
-    return ordered
-
-
-def renumbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
-    """The frames with their position in this sequence as index."""
-    return tuple(replace(each, index=place) for place, each in enumerate(frames))
-
-
-def field(record: Any, name: str, kind: type[_Value], *, of: str) -> _Value:
-    """A field of a JSON object.
-
-    Raises:
-        DamagedError: It is missing, or of another type.
-    """
-    value = record.get(name) if isinstance(record, Mapping) else None
-    if not isinstance(value, kind) or isinstance(value, bool):
-        raise DamagedError(f"{of} has no proper {name!r}: {_short(value)}")
-    return value
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise DamagedError(f"{of}: {faults(error)}" if of else faults(error)) from error
 
 
 def rle_of(value: Any, *, of: str) -> RLE:
-    """A mask in COCO's form.
+    """Read a mask in COCO's form.
 
     Raises:
         DamagedError: It is none.
@@ -179,18 +188,14 @@ def check_size(size: tuple[int, int]) -> None:
         raise DamagedError(f"its frames are {_shown(size)} pixels; 1 to {MAX_PIXELS} are read")
 
 
-def time_base_of(value: object) -> Fraction | None:
-    """A time base that stands in a file as text such as ``1/25``; None if it does not."""
+def time_base_of(about: object) -> Fraction | None:
+    """Return the time base in the ``info`` of a COCO or YouTube-VIS file, a text such as ``1/25``; None without one."""
+    value = about.get("time_base") if isinstance(about, Mapping) else None
     try:
         base = Fraction(value) if isinstance(value, str) else None
     except (ValueError, ZeroDivisionError):
         return None
     return base if base is not None and base > 0 else None
-
-
-def empty_mask(size: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.bool_]]:
-    """H x W bool, all background."""
-    return np.zeros(size, np.bool_)
 
 
 def _shown(size: tuple[int, int]) -> str:

@@ -1,4 +1,4 @@
-"""The output formats by name. A new format is a new file here and one line in the table.
+"""The output formats by name. A new format is a class (see `covos.formats.base.Format`) and one line here.
 
 A format may take a value, written after its name: ``matte=16``, ``background=#202020``. Names are known without
 loading what writes them, because the help of the command line lists them.
@@ -8,73 +8,82 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from covos.core.errors import UsageError
+from covos.core.errors import AnnotationError, UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from covos.core.types import SourceInfo
-    from covos.formats.base import Bits, Destination, ValueWriterMaker, Writer, WriterMaker
+    from covos.formats.base import Bits, Destination, Format
+    from covos.formats.reading import MasksRead
 
-
-# The module here, and the class in it.
-_HOMES = {
-    "background": "backgrounds:BackdropWriter",
-    "binary": "mask_pictures:BinaryWriter",
-    "blur": "backgrounds:BlurWriter",
-    "coco": "coco:CocoWriter",
-    "cutout": "cutout:CutoutWriter",
-    "cvat": "cvat:CvatWriter",
-    "ffv1": "videos:Ffv1Writer",
-    "green": "backgrounds:GreenWriter",
-    "labelstudio": "labelstudio:LabelStudioWriter",
-    "matte": "pictures:MatteWriter",
-    "matte-video": "videos:MatteVideoWriter",
-    "npz": "npz:NpzWriter",
-    "overlay": "backgrounds:OverlayWriter",
-    "palette": "mask_pictures:PaletteWriter",
-    "preview": "summaries:PreviewWriter",
-    "prores": "videos:ProresWriter",
-    "qtrle": "videos:QtrleWriter",
-    "rgba": "pictures:RgbaWriter",
-    "sheet": "summaries:SheetWriter",
-    "webm": "videos:WebmWriter",
-    "yolo": "yolo:YoloWriter",
-    "ytvis": "ytvis:YtvisWriter",
+TABLE = {
+    # Masks are read back from the first seven: the first of them that a run has written, or that recognises a file.
+    # So those come first that tell objects apart and are read fast.
+    "palette": "mask_pictures:PaletteFormat",
+    "npz": "npz:NpzFormat",
+    "coco": "coco:CocoFormat",
+    "ytvis": "ytvis:YtvisFormat",
+    "cvat": "cvat:CvatFormat",
+    "labelstudio": "labelstudio:LabelStudioFormat",
+    "binary": "mask_pictures:BinaryFormat",
+    "background": "backgrounds:BackdropFormat",
+    "blur": "backgrounds:BlurFormat",
+    "cutout": "cutout:CutoutFormat",
+    "ffv1": "videos:Ffv1Format",
+    "green": "backgrounds:GreenFormat",
+    "matte": "pictures:MatteFormat",
+    "matte-video": "videos:MatteVideoFormat",
+    "overlay": "backgrounds:OverlayFormat",
+    "preview": "summaries:PreviewFormat",
+    "prores": "videos:ProresFormat",
+    "qtrle": "videos:QtrleFormat",
+    "rgba": "pictures:RgbaFormat",
+    "sheet": "summaries:SheetFormat",
+    "webm": "videos:WebmFormat",
+    "yolo": "yolo:YoloFormat",
 }
-FORMATS = tuple(sorted(_HOMES))
+"""Module of this room and class in it, by the name of the format."""
+
+FORMATS = tuple(sorted(TABLE))
 """Names of the formats, sorted."""
 
-
-class _Writers(Mapping[str, "WriterMaker"]):
-    """Loads the module of a format when its writer is first asked for."""
-
-    def __getitem__(self, name: str) -> WriterMaker:
-        module, _, attribute = _HOMES[name].partition(":")
-        maker: WriterMaker = getattr(import_module(f"covos.formats.{module}"), attribute)
-        return maker
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_HOMES)
-
-    def __len__(self) -> int:
-        return len(_HOMES)
-
-    def __contains__(self, name: object) -> bool:
-        return name in _HOMES  # without loading it
+_WORTH_SAYING = 100_000_000
 
 
-WRITERS: Mapping[str, WriterMaker] = _Writers()
-"""What makes the writer of each format."""
+def load_format(name: str) -> type[Format]:
+    """Return a format, loading its module.
+
+    Raises:
+        KeyError: There is none of this name.
+    """
+    module, _, attribute = TABLE[name].partition(":")
+    found: type[Format] = getattr(import_module(f"covos.formats.{module}"), attribute)
+    return found
+
+
+def parse_format(text: str) -> tuple[type[Format], str | None]:
+    """Split ``matte=16`` into the format and its value, None if it has none.
+
+    Raises:
+        UsageError: There is no such format.
+    """
+    name, equals, value = text.partition("=")
+    if name not in TABLE:
+        raise UsageError(
+            f"unknown output format {name!r}",
+            why="no writer has this name",
+            fix=f"use one of: {', '.join(sorted(TABLE))}",
+        )
+    return load_format(name), value if equals else None
 
 
 def check_formats(names: Sequence[str]) -> tuple[str, ...]:
-    """The formats, each once.
+    """Check formats, and return each once.
 
     Args:
         names: As the user gives them, with or without a value: ``matte``, ``matte=16``.
@@ -85,82 +94,42 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
     """
     chosen: dict[str, str] = {}
     for each in names:
-        name, value = _split(each)
-        if chosen.setdefault(name, each) != each:
+        kind, value = parse_format(each)
+        if chosen.setdefault(kind.name, each) != each:
             raise UsageError(
-                f"both {chosen[name]} and {each}",
+                f"both {chosen[kind.name]} and {each}",
                 why="their files would have the same names",
                 fix="run covos once for each, to a folder of its own",
             )
         if value is not None:
-            _with_value(name).check_value(value)
+            kind.check_value(value)
     return tuple(chosen.values())
 
 
 def probability_bits(names: Sequence[str]) -> Bits:
-    """How finely the formats write a result's probability.
-
-    Returns:
-        0 if all use its labels alone, which a maker says by ``labels_only``; 16 if one says so by ``bits_of(value)``;
-        else 8.
-    """
-    return max((_bits(*_split(name)) for name in names), default=0)
+    """Return the highest precision with which one of the formats writes the probability."""
+    return max((kind.bits_of(value) for kind, value in map(parse_format, names)), default=0)
 
 
-def _bits(name: str, value: str | None) -> Bits:
-    maker = WRITERS[name]
-    if getattr(maker, "labels_only", False):
-        return 0
-    return 16 if hasattr(maker, "bits_of") and maker.bits_of(value) == 16 else 8
-
-
-def make_writer(name: str, folder: Destination, *, info: SourceInfo, source_path: Path) -> Writer:
+def make_writer(name: str, folder: Destination, *, info: SourceInfo, source_path: Path) -> Format:
     """Make the writer of a format. Nothing is written before its first frame.
 
     Args:
         name: One of `FORMATS`, or one with a value.
         folder: Where its files go.
         info: Of the source whose frames will come.
-        source_path: Of the source, for what is copied from it (sound).
+        source_path: The source, for what is copied from it (sound).
 
     Raises:
         UsageError: There is no such format, or it takes no such value.
     """
     check_formats([name])
-    bare, value = _split(name)
-    if value is None:
-        return WRITERS[bare](folder, info=info, source_path=source_path)
-    return _with_value(bare)(folder, info=info, source_path=source_path, value=value)
-
-
-def _split(text: str) -> tuple[str, str | None]:
-    name, equals, value = text.partition("=")
-    if name not in WRITERS:
-        raise UsageError(
-            f"unknown output format {name!r}",
-            why="no writer has this name",
-            fix=f"use one of: {', '.join(FORMATS)}",
-        )
-    return name, value if equals else None
-
-
-def _with_value(name: str) -> ValueWriterMaker:
-    maker = WRITERS[name]
-    if not hasattr(maker, "check_value"):
-        raise UsageError(f"{name} with a value", why=f"{name} takes none", fix=f"write {name} alone")
-    return cast("ValueWriterMaker", maker)
-
-
-# How large a result will be, said before the work begins.
-
-# Measured by `python benchmarks/formats.py` at 480p, where a pixel holds more detail than at 1080p. Formats that are
-# not listed are small beside the source itself.
-_BYTES_PER_PIXEL = {"cutout": 0.53, "ffv1": 0.40, "matte=16": 0.53, "prores": 0.85, "qtrle": 1.48, "rgba": 0.68}
-_WORTH_SAYING = 100_000_000
+    kind, value = parse_format(name)
+    return kind(folder, info=info, source_path=source_path, value=value)
 
 
 def size_notes(formats: Sequence[str], *, info: SourceInfo, folder: Path) -> tuple[str, ...]:
-    """What to tell a user of large results: formats above 100 MB, and a disk that will not hold them.
+    """Warn of large results, before the work begins: formats above 100 MB, and a disk that will not hold them.
 
     Args:
         formats: As given to `check_formats`.
@@ -171,7 +140,10 @@ def size_notes(formats: Sequence[str], *, info: SourceInfo, folder: Path) -> tup
         A line for each, in plain words.
     """
     pixels = info.frame_count * info.height * info.width
-    sizes = {name: round(_BYTES_PER_PIXEL.get(name, 0) * pixels) for name in formats}
+    sizes = {}
+    for name in formats:
+        kind, value = parse_format(name)
+        sizes[name] = round(kind.size_of(value) * pixels)
     notes = [f"{name} will take about {_readable(size)}" for name, size in sizes.items() if size >= _WORTH_SAYING]
     free = shutil.disk_usage(_existing(folder)).free
     if sum(sizes.values()) > free:
@@ -188,3 +160,42 @@ def _existing(folder: Path) -> Path:
 
 def _readable(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def readable_formats() -> Iterator[type[Format]]:
+    """Yield the formats from which masks are read, the best first."""
+    return (kind for kind in map(load_format, TABLE) if kind.read_as)
+
+
+def read_recognised(path: Path) -> MasksRead:
+    """Read masks from a file or folder, in the format that its content is of.
+
+    Raises:
+        AnnotationError: It is missing, damaged, or of no format that is read.
+    """
+    from covos.formats.reading import DamagedError, MaskInput
+
+    masks = MaskInput(path)
+    try:
+        for kind in readable_formats():
+            if kind.recognise(masks):
+                return kind.read(masks)
+    except DamagedError as error:
+        raise unreadable(path, str(error)) from error
+    except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
+        raise unreadable(path, "there is no such file" if missing else error.strerror or str(error)) from error
+    if path.is_dir():
+        raise unreadable(path, "it has neither a report of covos nor mask pictures")
+    raise unreadable(path, "it is " + ", ".join(f"no {kind.read_as}" for kind in _readable_files()))
+
+
+def unreadable(path: Path, why: str, *, fix: str | None = None) -> AnnotationError:
+    """Make the error of masks that cannot be read."""
+    *names, last = (kind.name for kind in _readable_files())
+    usual = f"name an output folder of covos, a folder of mask PNGs, or a {', '.join(names)} or {last} file"
+    return AnnotationError(f"cannot read masks from {path}", why=why, fix=fix or usual)
+
+
+def _readable_files() -> list[type[Format]]:
+    return [kind for kind in readable_formats() if kind.shape == "file"]

@@ -1,7 +1,7 @@
 """The folder of one run: nothing in it is overwritten unasked, and nothing that covos did not write is ever touched.
 
-What is whose is told by a list of the written files, ``.covos-files``, that grows ahead of them: it is right even if
-the run is killed.
+A list of the written files, ``.covos-files``, tells whose a file is. It grows ahead of them, so that it is right even
+if the run is killed.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.\w+)?")  # the temporary nam
 
 
 class OutputFolder:
-    """Where the writers of one run put their files.
+    """Hold the files of one run, for its writers.
 
     The folder is made with the first file, so that a run which fails before leaves nothing behind. With
     ``overwrite``, the first file also clears away what an earlier run of covos wrote here.
 
     Args:
         path: The folder; its parents are made too.
-        overwrite: Whether the results of an earlier run may be replaced. Other files stay in any case.
-        resumable: Whether the folder may hold a run that was begun with a ``covos.json``: see
-            `covos.runs.terms.Project`, which decides whether it can go on.
+        overwrite: If true, the results of an earlier run may be replaced. Other files stay in any case.
+        resumable: If true, the folder may hold a run that was begun with a ``covos.json``:
+            `covos.runs.terms.RunTerms` decides if it can go on.
 
     Attributes:
         path: As given.
@@ -53,7 +53,7 @@ class OutputFolder:
         try:
             _check(path, overwrite=overwrite, resumable=resumable)
         except OSError as error:
-            raise _problem(path, error) from error
+            raise not_written(path, error) from error
 
     def file(self, name: str) -> Path:
         """Claim a file: make its folder and note that it is ours.
@@ -83,7 +83,7 @@ class OutputFolder:
                 listing.write(json.dumps(name) + "\n")
             self._files[name] = None
         except OSError as error:
-            raise _problem(target, error) from error
+            raise not_written(target, error) from error
         return target
 
     def resume(self, *, keep: Sequence[str]) -> None:
@@ -95,7 +95,7 @@ class OutputFolder:
         try:
             _clear(self.path, keep=keep)
         except OSError as error:
-            raise _problem(self.path, error) from error
+            raise not_written(self.path, error) from error
         self._files = dict.fromkeys(keep)
         self._begun = True
 
@@ -109,7 +109,7 @@ class OutputFolder:
         try:
             self._make(self.path)
         except OSError as error:
-            raise _problem(self.path, error) from error
+            raise not_written(self.path, error) from error
         try:
             with exclusive(self.path / LOCK):
                 yield
@@ -119,7 +119,7 @@ class OutputFolder:
                     _remove_if_empty(folder)
 
     def discard(self) -> None:
-        """Remove all that this run made. For a run that wrote nothing of value."""
+        """Remove all that this run made, if it wrote nothing of value."""
         for name in self._files:
             (self.path / name).unlink(missing_ok=True)
         if self._begun:
@@ -180,7 +180,7 @@ def _check(path: Path, *, overwrite: bool, resumable: bool) -> None:
 
 
 def _is_unseen(name: str, is_ours: bool) -> bool:
-    """Whether a folder with this entry still counts as empty: a run that was killed at once may leave such."""
+    """Tell if a folder with this entry still counts as empty: a run that was killed at once may leave such."""
     return name in (LIST, LOCK) or (is_ours and PARTIAL.fullmatch(name) is not None)
 
 
@@ -204,7 +204,7 @@ def _clear(root: Path, *, keep: Sequence[str] = ()) -> None:
 
 
 def _listed(root: Path, line: str) -> Path | None:
-    """The file that a line of the list names; None if it is torn, or leads out of the folder."""
+    """Return the file that a line of the list names; None if it is torn, or leads out of the folder."""
     try:
         name = json.loads(line)
     except ValueError:
@@ -222,7 +222,8 @@ def _remove_if_empty(folder: Path) -> None:
         folder.rmdir()
 
 
-def _problem(path: Path, error: OSError) -> EnvironmentProblem:
+def not_written(path: Path, error: OSError) -> EnvironmentProblem:
+    """Make the error for a path that the system did not let us write."""
     return EnvironmentProblem(
         f"{path} could not be written",
         why=error.strerror or str(error),

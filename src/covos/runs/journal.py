@@ -1,8 +1,9 @@
 """The journal of a run: one appended line a frame, from which a stopped run goes on.
 
-A line is a JSON object whose last field is the checksum of what stands before it. It is handed to the system as soon
-as the frame is computed, so that a killed process loses no frame; it is forced to the disk once a second, so that a
-power cut loses one second. What a kill or a full disk left of a last line does not match its checksum and is cut off.
+An entry holds a frame's result, so that any output can be made from it and the source alone. Its line is a JSON object
+whose last field is the checksum of the bytes before it. It is handed to the system as soon as the frame is computed: a
+killed process loses no frame. It is forced to the disk once a second: a power cut loses one second. The rest of a last
+line that a kill or a full disk left does not match its checksum and is cut off.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 import cv2
 import numpy as np
 
-from covos.core.errors import EnvironmentProblem, InputError, SourceError
+from covos.core.errors import InputError, SourceError
 from covos.core.types import FrameResult, ObjectStatus
 from covos.formats.base import Bits
 from covos.masks import RLE
 from covos.masks.frame_mask import labels_of, objects_of
+from covos.runs.folder import not_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,14 +36,11 @@ if TYPE_CHECKING:
 
     from covos.core.types import Frame, FrameStatus, LabelArray
 
-
-# What is kept of a frame's result, so that any output can be made from it and the source alone.
-
 _LEVEL = 1  # of zlib: higher ones save a quarter at twice the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class FrameRecord:
+class JournalEntry:
     """A frame's result without its picture.
 
     Attributes:
@@ -50,7 +49,7 @@ class FrameRecord:
         pts: Presentation time in units of the source's time base.
         status: Whether the decoder painted over damage.
         confidence: See `covos.core.types.FrameResult`; may be NaN.
-        seconds: That computing it took.
+        seconds: Time that computing it took.
         labels: H x W uint8; 0 = background, 1.. = object ids.
         matte: H x W uint8 or uint16, the probability times 255 or 65535, rounded; None where no output needs it.
         objects: The state of each object that is followed.
@@ -68,7 +67,13 @@ class FrameRecord:
 
     @classmethod
     def of(cls, result: FrameResult, *, seconds: float, bits: Bits) -> Self:
-        """Keep a result, and its probability as finely as asked."""
+        """Keep a result.
+
+        Args:
+            result: The result of a frame.
+            seconds: Time that computing it took.
+            bits: Depth at which the probability is kept; 0 drops it.
+        """
         frame = result.frame
         matte: NDArray[np.uint8] | NDArray[np.uint16] | None = None
         if bits == 8:  # saturating and rounding to nearest, in one pass
@@ -88,7 +93,7 @@ class FrameRecord:
         )
 
     def restore(self, frame: Frame) -> FrameResult:
-        """The result, with the frame's picture; the probability in the steps that were kept, or 0 and 1 if none was.
+        """Return the result, with the frame's picture; the probability is 0 or 1 if none was kept.
 
         Raises:
             SourceError: It is another frame than the one that was kept.
@@ -109,7 +114,7 @@ class FrameRecord:
         )
 
     def to_json(self) -> str:
-        """As one line, without its end."""
+        """Write it as one line, without its end."""
         content: dict[str, Any] = {
             "index": self.index,
             "stem": self.stem,
@@ -161,7 +166,7 @@ class FrameRecord:
             )
         except (ValueError, KeyError, TypeError, AttributeError, InputError, zlib.error) as error:
             raise InputError(
-                "a record of the journal cannot be read",
+                "an entry of the journal cannot be read",
                 why=f"{type(error).__name__}: {' '.join(str(error).split())}",
                 fix="start anew with -y (overwrite=True)",
             ) from error
@@ -172,25 +177,25 @@ def _described(index: int, stem: str, pts: int, size: tuple[int, ...]) -> str:
 
 
 SYNC_EVERY = 1.0
-"""Seconds between two flushes to the disk. One takes a fraction of a millisecond to some tens, by the disk."""
+"""Seconds between two flushes to the disk. A flush takes from a fraction of a millisecond to some tens, by the disk."""
 
 _MARK = b', "crc32": "'
 _TAIL = len(_MARK) + 8 + len(b'"}\n')
 
 
 class Journal:
-    """Records of frames 0, 1, 2 ... in a file that only grows.
+    """Entries of frames 0, 1, 2 ... in a file that only grows.
 
     Use it in a ``with`` block, or `close` it.
 
     Args:
         path: The file; made if it is not there.
-        batch: Frames that are computed together. A number of records that is no multiple of it is cut down to one:
+        batch: Frames that are computed together. A number of entries that is no multiple of it is cut down to one:
             the frames after it are then computed in the same company as in a run that was never stopped.
 
     Attributes:
-        resumed: Records that an earlier run left.
-        count: Records in all.
+        resumed: Entries that an earlier run left.
+        count: Entries in all.
 
     Raises:
         EnvironmentProblem: The file cannot be read or written.
@@ -203,36 +208,36 @@ class Journal:
             self.resumed, self._end = _whole(path, batch=batch)
             self._file.truncate(self._end)
         except OSError as error:
-            raise _problem(path, error) from error
+            raise not_written(path, error) from error
         self.count = self.resumed
         self._seconds = array("d")
         self._synced = time.monotonic()
 
-    def replay(self) -> Iterator[FrameRecord]:
-        """The records of the earlier run, one at a time.
+    def replay(self) -> Iterator[JournalEntry]:
+        """Read the entries of the earlier run, one at a time.
 
         Raises:
             InputError: One is not what this covos wrote, though its checksum is right.
         """
         with self._path.open("rb") as file:
             for _ in range(self.resumed):
-                record = FrameRecord.from_json(file.readline()[:-_TAIL] + b"}")
-                self._seconds.append(record.seconds)
-                yield record
+                entry = JournalEntry.from_json(file.readline()[:-_TAIL] + b"}")
+                self._seconds.append(entry.seconds)
+                yield entry
 
     def seconds(self, index: int) -> float:
-        """That computing a frame took, which `replay` has given."""
+        """Return the time that computing a frame took, which `replay` has given."""
         return self._seconds[index]
 
-    def append(self, record: FrameRecord) -> None:
-        """Add the record of the next frame.
+    def append(self, entry: JournalEntry) -> None:
+        """Add the entry of the next frame.
 
         Raises:
             EnvironmentProblem: The disk is full or failed. The journal is then as it was before.
         """
-        if record.index != self.count:
-            raise ValueError(f"record {record.index} cannot follow {self.count} records")
-        line = _line(record)
+        if entry.index != self.count:
+            raise ValueError(f"entry {entry.index} cannot follow {self.count} entries")
+        line = _line(entry)
         try:
             rest = memoryview(line)
             while rest:
@@ -242,7 +247,7 @@ class Journal:
         except BaseException as error:
             self._file.truncate(self._end)
             if isinstance(error, OSError):
-                raise _problem(self._path, error) from error
+                raise not_written(self._path, error) from error
             raise
         self._end += len(line)
         self.count += 1
@@ -256,7 +261,7 @@ class Journal:
         try:
             os.fsync(self._file.fileno())
         except OSError as error:
-            raise _problem(self._path, error) from error
+            raise not_written(self._path, error) from error
         self._synced = time.monotonic()
 
     def close(self) -> None:
@@ -272,13 +277,13 @@ class Journal:
         self.close()
 
 
-def _line(record: FrameRecord) -> bytes:
-    body = record.to_json()[:-1].encode("ascii")
+def _line(entry: JournalEntry) -> bytes:
+    body = entry.to_json()[:-1].encode("ascii")
     return b'%s%s%08x"}\n' % (body, _MARK, zlib.crc32(body))
 
 
 def _whole(path: Path, *, batch: int) -> tuple[int, int]:
-    """How many records at the file's beginning are whole, in full batches, and where they end."""
+    """Count the whole entries at the file's beginning, in full batches, and find their end."""
     count = end = at = kept = 0
     with path.open("rb") as file:
         for line in file:
@@ -294,11 +299,3 @@ def _whole(path: Path, *, batch: int) -> tuple[int, int]:
 def _is_whole(line: bytes, *, index: int) -> bool:
     body, tail = line[:-_TAIL], line[-_TAIL:]
     return tail == b'%s%08x"}\n' % (_MARK, zlib.crc32(body)) and body.startswith(b'{"index": %d,' % index)
-
-
-def _problem(path: Path, error: OSError) -> EnvironmentProblem:
-    return EnvironmentProblem(
-        f"{path} could not be written",
-        why=f"{error.strerror or error}",
-        fix="free some space, or write to another disk",
-    )

@@ -33,7 +33,7 @@ KINDS: Final[dict[Kind, str]] = {
     "empty": "no object is in the frame",
     "border": "an object touches the edge of the picture: not counted as suspicious",
 }
-"""What each flag means."""
+"""The meaning of each flag."""
 
 SPAN: Final = 4
 """Frames on each side that a frame is compared with."""
@@ -50,8 +50,8 @@ class Flag:
 
     Attributes:
         kind: One of `KINDS`.
-        text: In words, with the value.
-        suspicion: In [0, 1]: how far beyond the threshold; 0 for what is only stated.
+        text: The same in words, with the value.
+        suspicion: Distance beyond the threshold, in [0, 1]; 0 for a flag that only states a fact.
     """
 
     kind: Kind
@@ -60,61 +60,61 @@ class Flag:
 
 
 def find_flags(rows: Sequence[FrameRow], at: int, *, size: tuple[int, int]) -> tuple[Flag, ...]:
-    """The flags of one frame.
+    """Find the flags of one frame.
 
     Args:
-        rows: Of consecutive frames; those further than `SPAN` away are not looked at.
-        at: Which of them.
-        size: (height, width) of the frames.
+        rows: Rows of consecutive frames; those further than `SPAN` away are not looked at.
+        at: Position of the frame among them.
+        size: (height, width) of the frames in pixels.
     """
     row = rows[at]
     near = [*rows[max(0, at - SPAN) : at], *rows[at + 1 : at + 1 + SPAN]]
     flags = []
-    confidence = row["confidence"]
+    confidence = row.confidence
     if confidence is None or confidence < _CONFIDENCE:
         text = "no confidence" if confidence is None else f"confidence {confidence:.2f}"
         flags.append(_flag("uncertain", text, 1 - (confidence or 0.0) / _CONFIDENCE))
-    if not row["objects"]:
+    if not row.objects:
         flags.append(_flag("empty", "no object", 0.0))
     after = rows[at + 1] if at + 1 < len(rows) else None
-    for identity in row["objects"]:
-        flags += _of_object(str(identity), row, near, after, size=size)
-    before = {identity for other in rows[max(0, at - SPAN) : at] for identity in other["objects"]}
-    flags += [_flag("lost", f"object {identity} is gone", 0.25) for identity in sorted(before - {*row["objects"]})]
+    for identity in row.objects:
+        flags += _of_object(identity, row, near, after, size=size)
+    before = {identity for other in rows[max(0, at - SPAN) : at] for identity in other.objects}
+    flags += [_flag("lost", f"object {identity} is gone", 0.25) for identity in sorted(before - {*row.objects})]
     return tuple(flags)
 
 
 def suspicion(flags: Sequence[Flag]) -> float:
-    """How suspicious a frame is, in [0, 1]: the chance that one of its flags is right, were they chances."""
+    """Return the suspicion of a frame, in [0, 1]: the chance that one of its flags is right, were they chances."""
     return 1 - math.prod(1 - flag.suspicion for flag in flags)
 
 
 def _of_object(
-    key: str, row: FrameRow, near: Sequence[FrameRow], after: FrameRow | None, *, size: tuple[int, int]
+    key: int, row: FrameRow, near: Sequence[FrameRow], after: FrameRow | None, *, size: tuple[int, int]
 ) -> list[Flag]:
     flags = []
-    others = [other for other in near if key in other["area"]]
-    pixels = row["area"][key] * size[0] * size[1]
+    others = [other for other in near if key in other.area]
+    pixels = row.area[key] * size[0] * size[1]
     if len(others) > 1:
-        usual = statistics.median(other["area"][key] for other in others)
-        ratio = row["area"][key] / usual if usual else 1.0
+        usual = statistics.median(other.area[key] for other in others)
+        ratio = row.area[key] / usual if usual else 1.0
         if not 1 / _AREA <= ratio <= _AREA:
             excess = 1 - _AREA / max(ratio, 1 / ratio)
             flags.append(_flag("area jump", f"object {key} has {ratio:.2g} times its usual area", excess))
-        x, y = (statistics.median(other["centre"][key][axis] for other in others) for axis in (0, 1))
-        moved = math.hypot(row["centre"][key][0] - x, row["centre"][key][1] - y) / math.sqrt(pixels)
+        x, y = (statistics.median(other.centre[key][axis] for other in others) for axis in (0, 1))
+        moved = math.hypot(row.centre[key][0] - x, row.centre[key][1] - y) / math.sqrt(pixels)
         if moved > _MOVE:
             flags.append(_flag("position jump", f"object {key} is {moved:.1f} of its size away", 1 - _MOVE / moved))
         flags += _flicker(key, row, after, others)
-    if _touches(row["box"][key], size):
+    if _touches(row.box[key], size):
         flags.append(Flag(kind="border", text=f"object {key} touches the edge", suspicion=0.0))
     return flags
 
 
-def _flicker(key: str, row: FrameRow, after: FrameRow | None, others: Sequence[FrameRow]) -> list[Flag]:
-    overlaps = [other["overlap"][key] for other in others if key in other["overlap"]]
+def _flicker(key: int, row: FrameRow, after: FrameRow | None, others: Sequence[FrameRow]) -> list[Flag]:
+    overlaps = [other.overlap[key] for other in others if key in other.overlap]
     usual = statistics.median(overlaps) if overlaps else 0.0
-    own = [row["overlap"].get(key, 1.0), *([] if after is None else [after["overlap"].get(key, 0.0)])]
+    own = [row.overlap.get(key, 1.0), *([] if after is None else [after.overlap.get(key, 0.0)])]
     share = max(own) / usual if usual else 1.0
     if share >= _FLICKER:
         return []
@@ -131,9 +131,8 @@ def _touches(box: Sequence[int], size: tuple[int, int]) -> bool:
     return left == 0 or top == 0 or left + width == size[1] or top + height == size[0]
 
 
-# Watch a run's rows go by: flag the unusual ones, and keep small pictures of those to look at first.
-
 MOST_SHOWN = 24
+"""Most frames that are shown to look at."""
 APART = 12
 """Frames between two that are shown: neighbours of a bad frame are bad too, and mending one may mend them."""
 _WIDTH = 320
@@ -144,10 +143,10 @@ class Seen:
     """A frame to look at.
 
     Attributes:
-        row: Of the report.
-        flags: Why.
+        row: Its row of the report.
+        flags: The reasons.
         suspicion: See `covos.runs.quality.suspicion`.
-        picture: Small, the objects drawn over it.
+        picture: Small H x W x 3 uint8 RGB, the objects drawn over it.
     """
 
     row: FrameRow
@@ -165,20 +164,19 @@ class Series:
 
 
 class Watch:
-    """Takes rows in order and gives each back with its flags, `SPAN` rows later.
+    """Watch a run's rows go by: give each back with its flags, `SPAN` rows later, and keep the frames to look at first.
 
     Memory: `MOST_SHOWN` small pictures, some more for frames not judged yet, 16 bytes a frame and 16 an object in it.
 
     Args:
-        size: (height, width) of the frames.
+        size: (height, width) of the frames in pixels.
 
     Attributes:
-        count: Rows judged.
-        suspicious: How many of them have a flag that counts.
-        kinds: How many have each kind of flag.
-        times: Of each frame, in seconds.
-        confidence: Of each frame; NaN where there is none.
-        objects: Over time.
+        count: Number of rows judged.
+        kinds: Number of them with each kind of flag.
+        times: Time of each frame, in seconds.
+        confidence: Confidence of each frame; NaN where there is none.
+        objects: Each object over time, by id.
         marks: Positions of the suspicious frames.
     """
 
@@ -198,11 +196,11 @@ class Watch:
 
     @property
     def suspicious(self) -> int:
-        """How many of the rows have a flag that counts."""
+        """Number of the rows that have a flag that counts."""
         return len(self.marks)
 
     def add(self, row: FrameRow, result: FrameResult) -> Iterator[FrameRow]:
-        """Take the next row; give the one that can be judged now, if any."""
+        """Take the next row; return the one that can be judged now, if any."""
         by = self._shrink
         height, width = (side // by for side in self._size)
         # By a whole number: averaging areas that share pixels takes several times as long.
@@ -215,21 +213,20 @@ class Watch:
             yield self._judge()
 
     def rest(self) -> Iterator[FrameRow]:
-        """Judge the last rows, after which there is nothing."""
+        """Judge the last rows, once no more will come."""
         while self._judged < len(self._rows):
             yield self._judge()
 
     def first(self) -> list[Seen]:
-        """The frames to look at first, the most suspicious first."""
+        """Return the frames to look at, the most suspicious first."""
         return sorted(self._shown, key=lambda seen: -seen.suspicion)
 
     def _judge(self) -> FrameRow:
-        at = self._judged
-        row = self._rows[at]
+        at, row = self._judged, self._rows[self._judged]
         flags = find_flags(list(self._rows), at, size=self._size)
         worth = suspicion(flags)
-        row["flags"] = list(dict.fromkeys(flag.kind for flag in flags))
-        row["suspicion"] = round(worth, 3)
+        kinds = tuple(dict.fromkeys(flag.kind for flag in flags))
+        row = row.model_copy(update={"flags": kinds, "suspicion": round(worth, 3)})
         self._note(row, worth)
         if worth > 0:
             self._show(row, flags, worth, *self._pictures[at])
@@ -243,19 +240,19 @@ class Watch:
     def _note(self, row: FrameRow, worth: float) -> None:
         if worth > 0:
             self.marks.append(self.count)
-        self.kinds.update(row["flags"])
-        self.times.append(row["time"])
-        self.confidence.append(float("nan") if row["confidence"] is None else row["confidence"])
-        for identity in row["objects"]:
+        self.kinds.update(row.flags)
+        self.times.append(row.time)
+        self.confidence.append(float("nan") if row.confidence is None else row.confidence)
+        for identity in row.objects:
             series = self.objects.setdefault(identity, Series())
             series.at.append(self.count)
-            series.area.append(row["area"][str(identity)])
+            series.area.append(row.area[identity])
         self.count += 1
 
     def _show(
         self, row: FrameRow, flags: tuple[Flag, ...], worth: float, image: ImageArray, labels: LabelArray
     ) -> None:
-        rival = next((seen for seen in self._shown if row["index"] - seen.row["index"] < APART), None)
+        rival = next((seen for seen in self._shown if row.index - seen.row.index < APART), None)
         if rival is None and len(self._shown) == MOST_SHOWN:
             rival = min(self._shown, key=lambda seen: seen.suspicion)
         if rival is not None:

@@ -1,4 +1,4 @@
-"""``report.json``: what a run did, frame by frame."""
+"""Write ``report.json`` and ``report.html``: a row a frame as a run goes by, the rest at its end."""
 
 from __future__ import annotations
 
@@ -20,9 +20,24 @@ from covos.core.types import FrameResult, LabelArray, SourceInfo
 from covos.masks import present_ids
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
-from covos.runs.page import HTML, html_report
+from covos.runs.page import HTML, render_report
 from covos.runs.quality import KINDS, Watch
-from covos.runs.schema import REPORT, SCHEMA, FrameRow, QualityRecord, SourceRecord
+from covos.runs.schema import (
+    REPORT,
+    SCHEMA,
+    FrameRow,
+    HealthRecord,
+    LookAtRecord,
+    ModelRecord,
+    ProblemRecord,
+    QualityRecord,
+    ReportContent,
+    SourceRecord,
+    StateRecord,
+    ToolRecord,
+    TotalsRecord,
+    as_json,
+)
 
 
 class Report:
@@ -31,12 +46,12 @@ class Report:
     Rows are kept as text, some two hundred bytes each, so that a long video does not fill the memory.
 
     Args:
-        info: Of the source.
+        info: The source.
         model: Name of the model.
-        sha256: Of its weights.
-        device: What computed, in words.
-        settings: What the user chose; anything that JSON can express.
-        card: Of the model, for the page.
+        sha256: Hash of its weights.
+        device: The device that computed, in words.
+        settings: The user's choices; anything that JSON can express.
+        card: Card of the model, for the page.
     """
 
     def __init__(
@@ -50,7 +65,7 @@ class Report:
         card: Mapping[str, Any] | None = None,
     ) -> None:
         self._info = info
-        self._model = {"name": model, "sha256": sha256}
+        self._model = ModelRecord(name=model, sha256=sha256)
         self._device = device
         self._settings = dict(settings or {})
         self._card = card
@@ -66,8 +81,8 @@ class Report:
         """Add a frame.
 
         Args:
-            result: Of the frame.
-            seconds: That computing it took.
+            result: Result of the next frame.
+            seconds: Time that computing it took.
         """
         row = frame_row(result, seconds=seconds, before=self._before)
         self._before = result.labels
@@ -75,7 +90,7 @@ class Report:
         self._keep(self._watch.add(row, result))
 
     def _keep(self, rows: Iterable[FrameRow]) -> None:
-        self._rows.extend(_encoded(json.dumps(row, ensure_ascii=False)) for row in rows)
+        self._rows.extend(_encoded(json.dumps(as_json(row), ensure_ascii=False)) for row in rows)
 
     def save(
         self,
@@ -91,13 +106,13 @@ class Report:
         """Write ``report.json``, indented, with one line a frame; and, of a run that is whole, ``report.html``.
 
         Args:
-            folder: Of the run.
-            health: How reading the source went.
-            seconds: That the run took, wall clock.
+            folder: Folder of the run.
+            health: The course of reading the source.
+            seconds: Time that the run took, wall clock.
             resumed: Frames that an earlier run had computed.
-            outputs: What the writers gave on closing.
-            warnings: Of the writers.
-            problem: What ended the run early.
+            outputs: Paths that the writers gave on closing.
+            warnings: Warnings of the writers.
+            problem: The error that ended the run early.
 
         Returns:
             The path of ``report.json``.
@@ -106,37 +121,32 @@ class Report:
             EnvironmentProblem: The disk is full or not writable.
         """
         self._keep(self._watch.rest())
-        head: dict[str, Any] = {
-            "schema": SCHEMA,
-            "tool": {"name": "covos", "version": __version__},
-            "settings": self._settings,
-            # Hashing a long video takes a while, which whoever stops a run does not want to wait for.
-            "source": source_record(self._info, hashed=problem is None),
-            "health": {
-                "decoded": health.decoded,
-                "expected": health.expected,
-                "missing": health.missing,
-                "undecodable": health.undecodable,
-                "cut": health.cut,
-                "warnings": list(health.warnings),
-            },
-            "model": self._model,
-            "device": self._device,
-            "totals": {
-                "frames": len(self),
-                "seconds": round(seconds, 3),
-                "fps": round(len(self) / seconds, 2) if seconds > 0 else None,
-                "resumed": resumed,
-            },
-            "outputs": [path.relative_to(folder.path).as_posix() for path in outputs],
-            "warnings": list(warnings),
-            "problem": None if problem is None else {"what": problem.what, "why": problem.why, "fix": problem.fix},
-            "quality": quality_record(self._watch),
-        }
+        content = ReportContent(
+            schema=SCHEMA,
+            tool=ToolRecord(name="covos", version=__version__),
+            settings=self._settings,
+            # Hashing a long video takes a while. Whoever stops a run does not want to wait for it.
+            source=SourceRecord.of(self._info, sha256=_sha256(Path(self._info.path)) if problem is None else None),
+            health=HealthRecord.of(health),
+            model=self._model,
+            device=self._device,
+            totals=TotalsRecord(
+                frames=len(self),
+                seconds=round(seconds, 3),
+                fps=round(len(self) / seconds, 2) if seconds > 0 else None,
+                resumed=resumed,
+            ),
+            outputs=tuple(path.relative_to(folder.path).as_posix() for path in outputs),
+            warnings=tuple(warnings),
+            problem=None if problem is None else ProblemRecord.of(problem),
+            quality=_quality(self._watch),
+            frames=(),  # they are text already, and follow at the end of the file
+        )
         if problem is None:
             with atomic_path(folder.file(HTML)) as temporary:
-                temporary.write_bytes(_encoded(html_report(head, watch=self._watch, card=self._card)))
+                temporary.write_bytes(_encoded(render_report(content, watch=self._watch, card=self._card)))
         target = folder.file(REPORT)
+        head = {name: value for name, value in as_json(content).items() if name != "frames"}
         opening = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
         with atomic_path(target) as temporary, temporary.open("wb") as file:
             file.write(_encoded(opening) + b',\n  "frames": [')
@@ -147,45 +157,45 @@ class Report:
 
 
 def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None = None) -> FrameRow:
-    """The row of a frame; see `covos.runs.schema.FrameRow`.
+    """Measure a frame's masks: its row, before it is flagged.
 
     Args:
-        result: Of the frame.
-        seconds: That computing it took.
-        before: Labels of the frame before; None for the first.
+        result: Result of the frame.
+        seconds: Time that computing it took.
+        before: H x W uint8, labels of the frame before; None for the first.
     """
     frame, labels = result.frame, result.labels
     objects = present_ids(labels)
-    row: FrameRow = {
-        "index": frame.index,
-        "stem": frame.stem,
-        "pts": frame.pts,
-        "time": round(frame.time, 6),
-        "status": frame.status,
-        "objects": objects,
-        "area": {},
-        "confidence": round(float(result.confidence), 4) if math.isfinite(result.confidence) else None,
-        "seconds": round(seconds, 4),
-        "box": {},
-        "centre": {},
-        "overlap": {},
-    }
-    if result.objects:
-        row["states"] = {
-            str(each.id): {"state": each.state, "confidence": round(each.confidence, 4)} for each in result.objects
-        }
+    area, box, centre, overlap = {}, {}, {}, {}
     for identity in objects:
         mask = np.equal(labels, identity).view(np.uint8)
-        key, area = str(identity), cv2.countNonZero(mask)
-        left, top, wide, high = cv2.boundingRect(mask)
-        row["area"][key] = round(area / labels.size, 6)
-        row["box"][key] = [left, top, wide, high]
-        row["centre"][key] = [round(_mean_place(mask, axis), 1) for axis in (0, 1)]
+        pixels = cv2.countNonZero(mask)
+        left, top, width, height = cv2.boundingRect(mask)
+        area[identity] = round(pixels / labels.size, 6)
+        box[identity] = left, top, width, height
+        centre[identity] = round(_mean_place(mask, 0), 1), round(_mean_place(mask, 1), 1)
         if before is not None and before.shape == labels.shape:
             then = np.equal(before, identity).view(np.uint8)
             both = cv2.countNonZero(mask & then)
-            row["overlap"][key] = round(both / (area + cv2.countNonZero(then) - both), 4)
-    return row
+            overlap[identity] = round(both / (pixels + cv2.countNonZero(then) - both), 4)
+    row = FrameRow(
+        index=frame.index,
+        stem=frame.stem,
+        pts=frame.pts,
+        time=round(frame.time, 6),
+        status=frame.status,
+        objects=objects,
+        area=area,
+        confidence=round(float(result.confidence), 4) if math.isfinite(result.confidence) else None,
+        seconds=round(seconds, 4),
+        box=box,
+        centre=centre,
+        overlap=overlap,
+    )
+    if not result.objects:
+        return row
+    states = {each.id: StateRecord(state=each.state, confidence=round(each.confidence, 4)) for each in result.objects}
+    return row.model_copy(update={"states": states})
 
 
 def _mean_place(mask: NDArray[np.uint8], axis: Literal[0, 1]) -> float:
@@ -194,41 +204,21 @@ def _mean_place(mask: NDArray[np.uint8], axis: Literal[0, 1]) -> float:
     return float(counts @ np.arange(len(counts))) / float(counts.sum())
 
 
-def quality_record(watch: Watch) -> QualityRecord:
-    """What the report says of frames that stand out."""
-    return {
-        "suspicious": watch.suspicious,
-        "flags": {kind: watch.kinds[kind] for kind in KINDS if watch.kinds[kind]},
-        "look_at_first": [
-            {
-                "index": seen.row["index"],
-                "stem": seen.row["stem"],
-                "time": seen.row["time"],
-                "suspicion": round(seen.suspicion, 3),
-                "reasons": [flag.text for flag in seen.flags],
-            }
+def _quality(watch: Watch) -> QualityRecord:
+    return QualityRecord(
+        suspicious=watch.suspicious,
+        flags={kind: watch.kinds[kind] for kind in KINDS if watch.kinds[kind]},
+        look_at_first=tuple(
+            LookAtRecord(
+                index=seen.row.index,
+                stem=seen.row.stem,
+                time=seen.row.time,
+                suspicion=round(seen.suspicion, 3),
+                reasons=tuple(flag.text for flag in seen.flags),
+            )
             for seen in watch.first()
-        ],
-    }
-
-
-def source_record(info: SourceInfo, *, hashed: bool = True) -> SourceRecord:
-    """What the report says of a source."""
-    return {
-        "path": info.path,
-        "kind": info.kind,
-        "height": info.height,
-        "width": info.width,
-        "frame_count": info.frame_count,
-        "frame_rate": None if info.frame_rate is None else str(info.frame_rate),
-        "duration": info.duration,
-        "time_base": str(info.time_base),
-        "rotation": info.rotation,
-        "has_audio": info.has_audio,
-        "codec": info.codec,
-        "pixel_aspect": str(info.pixel_aspect),
-        "sha256": _sha256(Path(info.path)) if hashed else None,
-    }
+        ),
+    )
 
 
 def _sha256(path: Path) -> str | None:

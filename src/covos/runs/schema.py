@@ -1,68 +1,106 @@
-"""The shape of ``report.json``."""
+"""The content of ``report.json``: a run, frame by frame; and reading it back."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast, get_origin, get_type_hints
+from dataclasses import asdict
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from covos.core.errors import InputError
-from covos.core.types import Presence
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
-REPORT = "report.json"
+from covos.core.progress import counted
+from covos.core.records import Record, read_record
+from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind
+from covos.media.source import Health
 
-SCHEMA = 1
-"""Raised when a field changes its meaning or goes; new fields do not raise it."""
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covos.core.errors import CovosError
+
+REPORT: Final = "report.json"
+
+SCHEMA: Final = 1
+"""Number of the schema. A field that changes its meaning, or goes, raises it; a new field does not."""
 
 
-class ToolRecord(TypedDict):
-    """What wrote the report."""
+class Versioned(Record):
+    """A file of a run that says by which schema it was written; a newer one is refused."""
+
+    schema_number: int = Field(alias="schema")
+
+    @field_validator("schema_number")
+    @classmethod
+    def _known(cls, found: int) -> int:
+        if found > SCHEMA:
+            raise PydanticCustomError(
+                "newer", f"{found} is that of a newer covos, this one knows {SCHEMA}: update covos"
+            )
+        return found
+
+
+class ToolRecord(Record):
+    """The program that wrote the file."""
 
     name: str
     version: str
 
 
-class SourceRecord(TypedDict):
+class SourceRecord(Record):
     """The source, as `covos.core.types.SourceInfo`; fractions are text such as ``"30000/1001"``.
 
     ``sha256`` is that of the file, null for a folder and in the report of a run that did not finish.
     """
 
     path: str
-    kind: str
+    kind: SourceKind
     height: int
     width: int
     frame_count: int
-    frame_rate: str | None
+    frame_rate: Fraction | None
     duration: float | None
-    time_base: str
+    time_base: Fraction
     rotation: int
     has_audio: bool
     codec: str
-    pixel_aspect: str
+    pixel_aspect: Fraction
     sha256: str | None
 
+    @classmethod
+    def of(cls, info: SourceInfo, *, sha256: str | None) -> Self:
+        """Make the record of a source."""
+        return cls(**asdict(info), sha256=sha256)
 
-class HealthRecord(TypedDict):
-    """How reading the source went, as `covos.media.Health`; concealed frames are marked in their rows."""
+    def info(self) -> SourceInfo:
+        """Return the source as it was described when it was read."""
+        return SourceInfo(**{name: value for name, value in self if name != "sha256"})
+
+
+class HealthRecord(Record):
+    """The course of reading the source, as `covos.media.Health`; concealed frames are marked in their rows."""
 
     decoded: int
     expected: int
     missing: int
     undecodable: int
     cut: bool
-    warnings: list[str]
+    warnings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, health: Health) -> Self:
+        """Make the record of a pass over a source."""
+        return cls(**asdict(health), missing=health.missing)
 
 
-class ModelRecord(TypedDict):
-    """The model."""
+class ModelRecord(Record):
+    """A model: its name, and the hash of its weights."""
 
     name: str
     sha256: str
 
 
-class TotalsRecord(TypedDict):
+class TotalsRecord(Record):
     """Frames written and the time that the run took, in seconds; ``fps`` is null if that is zero.
 
     ``resumed`` of the frames were computed by an earlier run that was stopped.
@@ -71,64 +109,69 @@ class TotalsRecord(TypedDict):
     frames: int
     seconds: float
     fps: float | None
-    resumed: NotRequired[int]
+    resumed: int = 0
 
 
-class ProblemRecord(TypedDict):
-    """The error that ended the run early."""
+class ProblemRecord(Record):
+    """An error in its three lines."""
 
     what: str
     why: str
     fix: str
 
+    @classmethod
+    def of(cls, error: CovosError) -> Self:
+        """Make the record of an error."""
+        return cls(what=error.what, why=error.why, fix=error.fix)
 
-class StateRecord(TypedDict):
-    """Whether a followed object is to be seen: see `covos.core.types.ObjectStatus`."""
+
+class StateRecord(Record):
+    """The state of a followed object: see `covos.core.types.ObjectStatus`."""
 
     state: Presence
     confidence: float
 
 
-class FrameRow(TypedDict):
+class FrameRow(Record):
     """One frame.
 
-    ``pts`` counts units of the source's ``time_base``, ``time`` is the same in seconds. ``area`` gives, for each
-    object id (as text, as JSON demands), its share of the frame's pixels. ``seconds`` is the time that computing
-    the frame took. ``confidence`` is null where it is not a number. ``box`` is the smallest around an object, [left,
-    top, width, height] in pixels, ``centre`` the mean place [x, y] of its pixels, ``overlap`` its intersection over
-    union with itself in the frame before (0 if it was not there; none for the first frame). ``states`` are those of
-    the objects that are followed, seen or not. ``flags`` and ``suspicion`` are those of `covos.runs.quality`.
+    ``pts`` counts units of the source's ``time_base``, ``time`` is the same in seconds. ``area`` gives the share of the
+    frame's pixels by object id. ``seconds`` is the time that computing the frame took. ``confidence`` is null where it
+    is not a number. ``box`` is the smallest around an object, [left, top, width, height] in pixels, ``centre`` the mean
+    place [x, y] of its pixels, ``overlap`` its intersection over union with itself in the frame before (0 if it was not
+    there; none for the first frame). ``states`` are those of the objects that are followed, seen or not. ``flags`` and
+    ``suspicion`` are those of `covos.runs.quality`. Fields with a default may be absent from the file.
     """
 
     index: int
     stem: str
     pts: int
     time: float
-    status: str
+    status: FrameStatus
     objects: list[int]
-    area: dict[str, float]
+    area: dict[int, float]
     confidence: float | None
     seconds: float
-    box: NotRequired[dict[str, list[int]]]
-    centre: NotRequired[dict[str, list[float]]]
-    overlap: NotRequired[dict[str, float]]
-    states: NotRequired[dict[str, StateRecord]]
-    flags: NotRequired[list[str]]
-    suspicion: NotRequired[float]
+    box: dict[int, tuple[int, int, int, int]] = Field(default_factory=dict)
+    centre: dict[int, tuple[float, float]] = Field(default_factory=dict)
+    overlap: dict[int, float] = Field(default_factory=dict)
+    states: dict[int, StateRecord] = Field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    suspicion: float = 0.0
 
 
-class LookAtRecord(TypedDict):
-    """A frame to look at: which, why, and how much it stands out, in [0, 1]."""
+class LookAtRecord(Record):
+    """A frame to look at: why, and how much it stands out, in [0, 1]."""
 
     index: int
     stem: str
     time: float
     suspicion: float
-    reasons: list[str]
+    reasons: tuple[str, ...]
 
 
-class QualityRecord(TypedDict):
-    """What stands out, told without ground truth: see `covos.runs.quality`.
+class QualityRecord(Record):
+    """All that stands out, told without ground truth: see `covos.runs.quality`.
 
     ``suspicious`` frames have a flag that counts; ``flags`` counts the frames of each kind; ``look_at_first`` are at
     most 24 frames, some apart, the most suspicious first.
@@ -136,28 +179,38 @@ class QualityRecord(TypedDict):
 
     suspicious: int
     flags: dict[str, int]
-    look_at_first: list[LookAtRecord]
+    look_at_first: tuple[LookAtRecord, ...]
 
 
-class ReportContent(TypedDict):
-    """A whole report. ``outputs`` are relative to its folder: files, or the folder of a format with a file a frame."""
+class ReportContent(Versioned):
+    """A whole report. Its JSON Schema is that of `model_json_schema`.
 
-    schema: int
+    ``outputs`` are relative to its folder: files, or the folder of a format with a file a frame. ``problem`` is the
+    error that ended the run early. Reports of earlier versions have no ``quality``.
+    """
+
     tool: ToolRecord
-    settings: Mapping[str, Any]
+    settings: dict[str, Any]
     source: SourceRecord
     health: HealthRecord
     model: ModelRecord
     device: str
     totals: TotalsRecord
-    outputs: list[str]
-    warnings: list[str]
+    outputs: tuple[str, ...]
+    warnings: tuple[str, ...]
     problem: ProblemRecord | None
-    quality: NotRequired[QualityRecord]
-    frames: list[FrameRow]
+    quality: QualityRecord | None = None
+    frames: tuple[FrameRow, ...]
+
+    def full_health(self) -> Health:
+        """Return the course of reading the source, with the concealed frames that the rows mark."""
+        concealed = tuple(row.index for row in self.frames if row.status == "concealed")
+        return Health(**self.health.model_dump(exclude={"missing"}), concealed=concealed)
 
 
-# Read ``report.json`` back.
+def as_json(record: Record) -> Any:
+    """Return a record as JSON takes it. Optional fields that were never given stay away."""
+    return record.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
 def load_report(path: Path) -> ReportContent:
@@ -170,45 +223,36 @@ def load_report(path: Path) -> ReportContent:
         InputError: It is missing, damaged, no report, or of a newer schema.
     """
     file = path / REPORT if path.is_dir() else path
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise _unusable(file, "there is no such file", fix="name the output folder of a run") from None
-    except (OSError, ValueError) as error:
-        raise _unusable(file, " ".join(str(error).split())) from error
-    if fault := _fault(content):
-        raise _unusable(file, fault)
-    if content["schema"] > SCHEMA:
-        raise _unusable(file, f"its schema is {content['schema']}, this covos knows {SCHEMA}", fix="update covos")
-    return cast("ReportContent", content)
+    fix = "run covos again, or move the report away to read the masks alone"
+    return read_record(
+        ReportContent,
+        file,
+        what=f"cannot read the report {file}",
+        fix=fix if file.is_file() else "name the output folder of a run",
+    )
 
 
-def _fault(content: Any) -> str | None:
-    if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
-        return "it is not a report of covos: it has no schema number"
-    rows = content.get("frames")
-    if not isinstance(rows, list):
-        return "it has no list of frames"
-    parts: list[tuple[str, object, type]] = [
-        ("it", content, ReportContent),
-        ("its source", content.get("source"), SourceRecord),
-        ("its health", content.get("health"), HealthRecord),
-        ("its totals", content.get("totals"), TotalsRecord),
-        *((f"frame row {number}", row, FrameRow) for number, row in enumerate(rows)),
-    ]
-    fields = {kind: _required(kind) for kind in {kind for _, _, kind in parts}}
-    for where, part, kind in parts:
-        lacking = fields[kind] - part.keys() if isinstance(part, dict) else fields[kind]
-        if lacking:
-            return f"{where} lacks {', '.join(sorted(lacking))}"
-    return None
+def followed_notes(report: ReportContent) -> list[str]:
+    """Say how many objects were found, where they were looked for; and which of the objects are lost at the end.
 
+    Args:
+        report: The report of a run; one that followed nothing gives no notes.
 
-def _required(kind: type) -> set[str]:
-    # Not `__required_keys__`, which in Python 3.11 does not see NotRequired in annotations that are kept as text.
-    hints = get_type_hints(kind, include_extras=True)
-    return {name for name, hint in hints.items() if get_origin(hint) is not NotRequired}
-
-
-def _unusable(file: Path, why: str, *, fix: str = "run covos again") -> InputError:
-    return InputError(f"cannot read the report {file}", why=why, fix=fix)
+    Returns:
+        At most two lines.
+    """
+    states: dict[int, str] = {}
+    since: dict[int, int] = {}
+    for row in report.frames:
+        for identity, said in row.states.items():
+            states[identity] = said.state
+            if said.state == "present":
+                since.pop(identity, None)
+            else:
+                since.setdefault(identity, row.index)
+    notes = []
+    if "objects" in report.settings:
+        notes.append(f"{counted(len(states), 'object')} found")
+    if lost := [identity for identity in sorted(states) if states[identity] == "lost"]:
+        notes.append("lost at the end: " + ", ".join(f"object {each} since frame {since[each]}" for each in lost))
+    return notes

@@ -1,35 +1,78 @@
-"""``covos.json``: the terms of a folder's run, so that it can go on, and nothing else is mixed in.
+"""Terms of a run, in a file of its folder: a stopped run goes on under them, and nothing else is mixed in.
 
-While the run is under way, ``journal.jsonl`` lies beside it; see `covos.runs.journal`.
+``covos.json`` holds those of a source that is segmented; while the run is under way, its journal lies beside it (see
+`covos.runs.journal`). ``predict.json`` holds those of a data set, with its videos that are done.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from covos._version import __version__
-from covos.core.errors import UsageError
-from covos.core.files import atomic_path
+from covos.core.errors import CovosError, UsageError
+from covos.core.records import Record, read_record, write_record
 from covos.runs.folder import PROJECT, OutputFolder
 from covos.runs.journal import Journal
+from covos.runs.schema import SCHEMA, ModelRecord, ProblemRecord, ToolRecord, Versioned
 
-SCHEMA: Final = 1
-"""Raised when a field changes its meaning or goes; new fields do not raise it."""
-
-JOURNAL = "journal.jsonl"
+JOURNAL: Final = "journal.jsonl"
+MANIFEST: Final = "predict.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What a run reads.
+class Terms(Record, ABC):
+    """Everything that the results of a run depend on. A run goes on only under the terms that it began with."""
+
+    @abstractmethod
+    def in_words(self) -> dict[str, str]:
+        """Return each term in words, under the name that a user knows."""
+
+    def differences(self, now: Terms) -> list[str]:
+        """Say which terms are others now: ``"references was 5, is 3"``."""
+        before, after = self.in_words(), now.in_words()
+        return [
+            f"{name} was {before.get(name, 'not there')}, is {after.get(name, 'not there')}"
+            for name in dict.fromkeys((*before, *after))
+            if before.get(name) != after.get(name)
+        ]
+
+    def refuse_others(self, now: Terms, *, what: str, fix: str) -> None:
+        """Refuse to go on under other terms.
+
+        Args:
+            now: The terms of the call.
+            what: First line of the error.
+            fix: Third line; the second names each difference.
+
+        Raises:
+            UsageError: The terms differ.
+        """
+        if differences := self.differences(now):
+            raise UsageError(what, why="; ".join(differences), fix=fix)
+
+
+def _settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    return {name.replace("_", " "): _shown(value) for name, value in settings.items()}
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "not given"
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _model_in_words(name: str, sha256: str) -> str:
+    return f"{name} with weights {sha256[:12]}"
+
+
+class Inputs(Record):
+    """The files that a run reads.
 
     Attributes:
-        path: As the user gave it.
-        files: How many.
+        path: Path as the user gave it.
+        files: Number of files.
         size: Bytes in all.
         fingerprint: See `covos.media.fingerprint`.
     """
@@ -40,14 +83,13 @@ class Inputs:
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
-    """The terms of a run: what its masks depend on.
+class RunTerms(Terms):
+    """Terms under which a source is segmented.
 
     Attributes:
-        inputs: What it reads. Where that lies may change, what it holds may not.
+        inputs: The files that it reads. They may be moved or renamed; their content may not change.
         model: Name of the model.
-        weights_sha256: Of its weights.
+        weights_sha256: Hash of its weights.
         settings: Everything else that the results depend on; anything that JSON can express.
         batch: Frames computed together.
         covos: Version.
@@ -56,33 +98,47 @@ class Project:
     inputs: Inputs
     model: str
     weights_sha256: str
-    settings: Mapping[str, Any]
+    settings: dict[str, Any]
     batch: int
     covos: str = __version__
 
+    def in_words(self) -> dict[str, str]:
+        """See `Terms`."""
+        return {
+            "the input": f"{self.inputs.size} bytes with fingerprint {self.inputs.fingerprint[:12]}",
+            "the model": _model_in_words(self.model, self.weights_sha256),
+            **_settings_in_words(self.settings),
+            "the batch": str(self.batch),
+            "covos": self.covos,
+        }
+
     def is_done(self, folder: OutputFolder) -> bool:
-        """Whether the folder holds the finished result of these terms.
+        """Tell if the folder holds the finished result of these terms.
 
         Raises:
             UsageError: It holds a run of other terms.
         """
-        if not self._is_begun(folder):
+        if not _is_begun(folder):
             return False
-        found, complete = _read(folder.path / PROJECT)
-        if differences := found._differences(self):
-            raise UsageError(
-                f"{folder.path} holds {'the result' if complete else 'an unfinished run'} of other terms",
-                why="; ".join(differences),
-                fix=self._ways_on(found, folder, complete=complete),
-            )
-        return complete
+        file = folder.path / PROJECT
+        found = read_record(
+            _RunFile,
+            file,
+            what=f"{file} cannot be read",
+            fix="update covos if a newer one wrote it; else another folder, or start anew with -y (overwrite=True)",
+            error=UsageError,
+        )
+        held = "the result" if found.complete else "an unfinished run"
+        found.refuse_others(self, what=f"{folder.path} holds {held} of other terms", fix=self._ways_on(found, folder))
+        return found.complete
 
-    def _ways_on(self, found: Project, folder: OutputFolder, *, complete: bool) -> str:
+    def _ways_on(self, found: _RunFile, folder: OutputFolder) -> str:
         fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
-        wanted = [name for name in self.settings.get("formats", ()) if name not in found.settings.get("formats", ())]
-        same = replace(self, settings={**self.settings, "formats": found.settings.get("formats")})
-        if not complete or found._differences(same):
+        formats = found.settings.get("formats", ())
+        same = self.model_copy(update={"settings": {**self.settings, "formats": formats}})
+        if not found.complete or found.differences(same):
             return fix
+        wanted = [name for name in self.settings.get("formats", ()) if name not in formats]
         if not wanted:
             return f"what is asked for is there already; else {fix}"
         named = " ".join(f"-f {name}" for name in wanted)
@@ -94,7 +150,7 @@ class Project:
         Raises:
             EnvironmentProblem: The disk is full or not writable.
         """
-        if self._is_begun(folder):
+        if _is_begun(folder):
             folder.resume(keep=(PROJECT, JOURNAL))
             return Journal(folder.path / JOURNAL, batch=self.batch)
         try:
@@ -109,61 +165,135 @@ class Project:
         self._write(folder.path / PROJECT, complete=True)
         remove_journal(folder)
 
-    def _is_begun(self, folder: OutputFolder) -> bool:
-        return not folder.overwrites and (folder.path / PROJECT).is_file()
+    def _write(self, file: Path, *, complete: bool) -> None:
+        write_record(_RunFile(schema=SCHEMA, complete=complete, **dict(self)), file)
 
-    def _write(self, target: Path, *, complete: bool) -> None:
-        content = {"schema": SCHEMA, "complete": complete, **asdict(self)}
-        with atomic_path(target) as temporary:
-            temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="ascii")
 
-    @classmethod
-    def _from_json(cls, content: Mapping[str, Any]) -> Self:
-        names = cls.__dataclass_fields__
-        made = cls(**{name: content[name] for name in names if name != "inputs"}, inputs=Inputs(**content["inputs"]))
-        if not isinstance(made.settings, dict):
-            raise TypeError("its settings are no object")
-        return made
+class _RunHead(Versioned):
+    complete: bool
 
-    def _differences(self, now: Project) -> list[str]:
-        before, after = self._terms(), now._terms()
-        return [
-            f"{name} was {before.get(name, 'not there')}, is {after.get(name, 'not there')}"
-            for name in dict.fromkeys((*before, *after))
-            if before.get(name) != after.get(name)
-        ]
 
-    def _terms(self) -> dict[str, str]:
-        """In words, under the names that a user knows."""
-        return {
-            "the input": f"{self.inputs.size} bytes with fingerprint {self.inputs.fingerprint[:12]}",
-            "the model": f"{self.model} with weights {self.weights_sha256[:12]}",
-            **{name.replace("_", " "): _shown(value) for name, value in self.settings.items()},
-            "the batch": str(self.batch),
-            "covos": self.covos,
-        }
+class _RunFile(RunTerms, _RunHead):
+    """The content of ``covos.json``. The head stands last among the bases: its fields then come first in the file."""
+
+
+def _is_begun(folder: OutputFolder) -> bool:
+    return not folder.overwrites and (folder.path / PROJECT).is_file()
 
 
 def remove_journal(folder: OutputFolder) -> None:
-    """Remove what a finished run has no more use for; one that was killed as it finished may have left it."""
+    """Remove the journal, of no use after the run; one that was killed as it finished may have left it."""
     (folder.path / JOURNAL).unlink(missing_ok=True)
 
 
-def _shown(value: object) -> str:
-    if value is None:
-        return "not given"
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+class Made(Record):
+    """A video of a data set that is done: its frames, and the seconds that they took."""
+
+    name: str
+    frames: int
+    seconds: float
 
 
-def _read(file: Path) -> tuple[Project, bool]:
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-        if content["schema"] > SCHEMA:
-            raise ValueError(f"its schema is {content['schema']}, this covos knows {SCHEMA}")
-        return Project._from_json(content), content["complete"] is True
-    except (OSError, ValueError, KeyError, TypeError) as error:
+class DatasetRecord(Record):
+    """The part of a data set that a run reads.
+
+    Attributes:
+        root: Its folder, absolute.
+        layout: Its layout.
+        subset: Name of the part; None for all of it.
+    """
+
+    root: str
+    layout: str
+    subset: str | None
+
+
+class PredictTerms(Terms):
+    """Terms under which the masks of a data set are made.
+
+    Attributes:
+        model: The model.
+        settings: The user's choices; anything that JSON can express.
+        dataset: The data set.
+    """
+
+    model: ModelRecord
+    settings: dict[str, Any]
+    dataset: DatasetRecord
+
+    def in_words(self) -> dict[str, str]:
+        """See `Terms`."""
+        return {
+            "the model": _model_in_words(self.model.name, self.model.sha256),
+            **_settings_in_words(self.settings),
+            **{f"the data set's {name}": _shown(value) for name, value in self.dataset},
+        }
+
+    def begin(self, folder: Path) -> None:
+        """Take a folder for this run: make it, or see that it is this run's.
+
+        Raises:
+            UsageError: The folder is of a run with other terms, or of something else.
+            InputError: Its manifest cannot be read.
+        """
+        file = folder / MANIFEST
+        if file.is_file():
+            found = read_record(
+                _PredictFile,
+                file,
+                what=f"{file} is not the manifest of a predicted data set",
+                fix="restore it, or write to another folder",
+            )
+            found.refuse_others(
+                self,
+                what=f"{folder} holds masks that were made differently",
+                fix="write to another folder, or use the same model, settings and data",
+            )
+            return
+        if folder.exists():
+            _refuse_foreign(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self.save(folder, made=(), failed={})
+
+    def save(self, folder: Path, *, made: Sequence[Made], failed: Mapping[str, CovosError]) -> None:
+        """Write the manifest.
+
+        Args:
+            folder: Folder of the run.
+            made: The videos whose masks are there.
+            failed: The error of each other video, by its name.
+
+        Raises:
+            EnvironmentProblem: The disk is full or not writable.
+        """
+        content = _PredictFile(
+            schema=SCHEMA,
+            tool=ToolRecord(name="covos", version=__version__),
+            **dict(self),
+            videos=tuple(made),
+            failed={name: ProblemRecord.of(error) for name, error in failed.items()},
+        )
+        write_record(content, folder / MANIFEST)
+
+
+class _PredictHead(Versioned):
+    tool: ToolRecord
+
+
+class _PredictFile(PredictTerms, _PredictHead):
+    """The content of ``predict.json``."""
+
+    videos: tuple[Made, ...]
+    failed: dict[str, ProblemRecord]
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} cannot be a folder", why="it is a file", fix="choose another name")
+    held = next((entry.name for entry in folder.iterdir()), None)
+    if held is not None:
         raise UsageError(
-            f"{file} cannot be read",
-            why=f"{type(error).__name__}: {' '.join(str(error).split())}",
-            fix="update covos if a newer one wrote it; else another folder, or start anew with -y (overwrite=True)",
-        ) from error
+            f"{folder} is not empty",
+            why=f"it holds {held!r} and no {MANIFEST}, so it is no run that could go on",
+            fix="choose another folder",
+        )

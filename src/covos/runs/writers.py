@@ -1,4 +1,4 @@
-"""Write on a thread of its own, so that the model does not wait for encoders and disks."""
+"""Write on another thread, so that the model does not wait for encoders and disks."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from types import TracebackType
 from typing import Self
 
 from covos.core.types import FrameResult
-from covos.formats.base import Writer
+from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 
 
 class BackgroundWriters:
-    """All writers as one: each frame goes to every writer in order, on one thread, through a bounded queue.
+    """Run all writers as one: each frame goes to every writer in order, on one thread, through a bounded queue.
 
-    When a writer fails, the others are aborted, and the error is raised by the next `write`, or by `close`. All
-    calls to the writers are made on the one thread. Use it in a ``with`` block, which aborts on an error and
-    does *not* close by itself: `close` returns what was written, and may fail.
+    When a writer fails, the others are aborted, and the next `write`, or `close`, raises the error. All calls to the
+    writers are made on the one thread. Use it in a ``with`` block: the block aborts what was not closed. It does *not*
+    close by itself: `close` returns the paths that were written, and may fail.
 
     Args:
-        writers: At least zero; closed and aborted here from now on.
+        writers: The writers; from now on they are closed and aborted here. There may be none.
         depth: Frames that may wait. Each holds its picture, probabilities and labels: 8 bytes a pixel.
     """
 
     name = "background"
 
-    def __init__(self, writers: Sequence[Writer], *, depth: int = 8) -> None:
+    def __init__(self, writers: Sequence[Format], *, depth: int = 8) -> None:
         self._writers = tuple(writers)
         self._queue: queue.Queue[FrameResult | None] = queue.Queue(maxsize=depth)
         self._error: BaseException | None = None
@@ -40,7 +40,7 @@ class BackgroundWriters:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Of all writers."""
+        """Warnings of all writers."""
         return tuple(text for writer in self._writers for text in writer.warnings)
 
     def write(self, result: FrameResult) -> None:

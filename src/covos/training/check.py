@@ -49,51 +49,15 @@ WARNINGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """Numbers of what a data set holds; no file is opened for them.
-
-    Attributes:
-        name: Name of the data set.
-        measured: True if it is measured on, not trained on.
-        videos: Videos that have a mask; pictures are counted apart.
-        pictures: Still pictures that have a mask.
-        frames: Frames of all these.
-        annotated: Frames with a mask.
-        looked_at: Frames with a mask that were read.
-    """
-
-    name: str
-    measured: bool
-    videos: int
-    pictures: int
-    frames: int
-    annotated: int
-    looked_at: int
-
-    def __str__(self) -> str:
-        things = [
-            f"{count:,} {what}" + ("s" if count > 1 else "")
-            for count, what in ((self.videos, "video"), (self.pictures, "picture"))
-            if count
-        ]
-        use = "to measure on" if self.measured else "to train on"
-        without = self.frames - self.annotated
-        return (
-            f"{self.name}: {' and '.join(things)} {use}, {self.frames:,} frames: {self.annotated:,} with a mask, "
-            f"{without:,} without; {self.looked_at:,} were read"
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class DataCheck:
     """Findings in the data of a training.
 
     Attributes:
-        counts: Numbers of each data set, those to train on first.
+        counts: A line for each data set, those to train on first: what it holds.
         problems: Errors first.
     """
 
-    counts: tuple[Counts, ...]
+    counts: tuple[str, ...]
     problems: tuple[Problem, ...]
 
     @property
@@ -135,7 +99,7 @@ def check_data(data: TrainingData, *, on_frames: Callable[[int], object] = lambd
         measured = dataset is data.validation
         chosen = _sample(dataset)
         found = _look_at_all(chosen, on_frames=on_frames)
-        counts.append(_count(dataset, measured=measured, looked_at=len(chosen)))
+        counts.append(_count(dataset, use="to measure on" if measured else "to train on", looked_at=len(chosen)))
         problems += _problems(dataset.name, found, looked_at=len(chosen))
         filled += 0 if measured else len(chosen) - len(found.get("empty", ()))
     if not filled:
@@ -147,17 +111,20 @@ def check_data(data: TrainingData, *, on_frames: Callable[[int], object] = lambd
     return DataCheck(counts=tuple(counts), problems=tuple(sorted(problems, key=lambda each: each.severity)))
 
 
-def _count(dataset: Dataset, *, measured: bool, looked_at: int) -> Counts:
+def _count(dataset: Dataset, *, use: str, looked_at: int) -> str:
+    """Return a line on what a data set holds; no file is opened for it."""
     usable = [video for video in dataset if video.annotated]
     videos = sum(video.kind == "video" for video in usable)
-    return Counts(
-        name=dataset.name,
-        measured=measured,
-        videos=videos,
-        pictures=len(usable) - videos,
-        frames=sum(len(video.frames) for video in usable),
-        annotated=sum(len(video.annotated) for video in usable),
-        looked_at=looked_at,
+    things = [
+        f"{count:,} {what}" + ("s" if count > 1 else "")
+        for count, what in ((videos, "video"), (len(usable) - videos, "picture"))
+        if count
+    ]
+    frames = sum(len(video.frames) for video in usable)
+    annotated = sum(len(video.annotated) for video in usable)
+    return (
+        f"{dataset.name}: {' and '.join(things)} {use}, {frames:,} frames: {annotated:,} with a mask, "
+        f"{frames - annotated:,} without; {looked_at:,} were read"
     )
 
 

@@ -1,0 +1,123 @@
+"""Folders of mask pictures: what counts as a mask, which frame and object it belongs to, and where the masks lie.
+
+Conversion and evaluation find masks by these rules:
+
+- A mask is a BMP, PNG, TIFF or WebP file that is not hidden. JPEG files count only where there is nothing else: beside
+  masks they are the pictures. (Reading one as a mask is refused, because JPEG changes values.)
+- The name of a file without its suffix is the name of its frame; frames are in the natural order of these names.
+- The masks of a frame are one file, or a file in each of several folders that are named by the numbers of objects.
+- Folders called ``Annotations``, ``masks`` or after a resolution may lie above them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from covos.core.errors import AnnotationError
+from covos.core.types import MaskArray
+from covos.masks import read_binary_mask
+from covos.media.images import natural_key
+
+MASKS = "masks"
+"""Folder of the masks that a run writes."""
+REPORT = "report.json"
+"""Report of a run."""
+
+_LOSSLESS_SUFFIXES = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})
+_LOSSY_SUFFIXES = frozenset({".jpeg", ".jpg"})
+_WRAPPERS = ("Annotations", "annotations", MASKS, "480p", "1080p", "Full-Resolution")
+
+
+def mask_files(folder: Path) -> dict[str, Path]:
+    """Return the mask files right in a folder, by frame name, in order; empty if there are none.
+
+    Raises:
+        AnnotationError: Two files are masks of one frame.
+    """
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file()]
+    masks = [entry for entry in entries if entry.suffix.lower() in _LOSSLESS_SUFFIXES]
+    masks = masks or [entry for entry in entries if entry.suffix.lower() in _LOSSY_SUFFIXES]
+    files: dict[str, Path] = {}
+    for path in sorted(masks, key=lambda path: (natural_key(path.stem), path.name)):
+        if path.stem in files:
+            raise _twice(folder, f"two masks of frame {path.stem}", files[path.stem], path)
+        files[path.stem] = path
+    return files
+
+
+def object_files(folder: Path) -> dict[int, dict[str, Path]]:
+    """Return the mask files of each object in a folder with a numbered folder an object; empty if it is none.
+
+    Returns:
+        Object id to frame name to file, the objects in order.
+
+    Raises:
+        AnnotationError: Two folders, such as ``1`` and ``01``, are of one object; or two files of one of its frames.
+    """
+    folders: dict[int, Path] = {}
+    for entry in sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name)):
+        if entry.name.isdecimal() and entry.is_dir() and mask_files(entry):
+            number = int(entry.name)
+            if number in folders:
+                raise _twice(folder, f"two folders of object {number}", folders[number], entry)
+            folders[number] = entry
+    return {number: mask_files(entry) for number, entry in folders.items()}
+
+
+def frames_of(objects: Mapping[int, Mapping[str, Path]]) -> tuple[str, ...]:
+    """Return the names of the frames that any object has a file for, in order."""
+    return tuple(sorted({stem for files in objects.values() for stem in files}, key=natural_key))
+
+
+def read_objects_of(objects: Mapping[int, Mapping[str, Path]], stem: str) -> dict[int, MaskArray]:
+    """Read the masks of a frame from `object_files`.
+
+    Returns:
+        Object id to H x W bool, all of one size; an object without a file is left out.
+
+    Raises:
+        AnnotationError: A file is damaged or soft, or the masks have different sizes.
+    """
+    paths = {number: files[stem] for number, files in objects.items() if stem in files}
+    masks = {number: read_binary_mask(path) for number, path in paths.items()}
+    sizes = sorted({mask.shape for mask in masks.values()})
+    if len(sizes) > 1:
+        folder = next(iter(paths.values())).parents[1]
+        raise AnnotationError(
+            f"{folder}: the objects' masks of frame {stem} differ in size",
+            why=" and ".join(f"{width}x{height}" for height, width in sizes),
+            fix="export all objects at the size of the frames",
+        )
+    return masks
+
+
+def masks_home(folder: Path) -> Path:
+    """Return the folder in which masks or sequences lie, below folders that only say what is in them.
+
+    Raises:
+        AnnotationError: There are several of these, such as two resolutions.
+    """
+    while is_run(folder) or not mask_files(folder):
+        wrappers = [folder / name for name in _WRAPPERS if (folder / name).is_dir()]
+        if len(wrappers) > 1:
+            raise AnnotationError(
+                f"{folder} holds several sets of masks",
+                why=", ".join(wrapper.name for wrapper in wrappers),
+                fix="give one of these folders",
+            )
+        if not wrappers:
+            break
+        folder = wrappers[0]
+    return folder
+
+
+def is_run(folder: Path) -> bool:
+    """Return True if covos wrote the folder: pictures beside its masks, such as a contact sheet, are no masks."""
+    return (folder / REPORT).is_file() and (folder / MASKS).is_dir()
+
+
+def _twice(folder: Path, what: str, first: Path, second: Path) -> AnnotationError:
+    return AnnotationError(
+        f"{folder} holds {what}", why=f"{first.name} and {second.name}", fix="keep one of them there"
+    )
