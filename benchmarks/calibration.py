@@ -1,4 +1,4 @@
-"""Whether the confidence of followed objects is what it says, measured; and the fit that makes it so.
+"""Measure the calibration of the confidence of followed objects, or fit it.
 
     python benchmarks/calibration.py [--data PICTURES]           how confidence, J and lost objects go together
     python benchmarks/calibration.py --fit [--data PICTURES]     first fit the calibration, and write it to the card

@@ -76,11 +76,11 @@ def staged_clip(
 
     Args:
         number: From 0; its plot is that of this place in `PLOTS`, and it has 2 to 4 objects.
-        cast: What moves; textured shapes if None.
-        ground: Over what; a texture if None.
-        frames: How many.
+        cast: Draws things that move; textured shapes if None.
+        ground: Draws the picture below them; a texture if None.
+        frames: Number of frames.
         size: (height, width).
-        seed: Of everything drawn.
+        seed: Seed of everything drawn.
     """
     rng = np.random.default_rng((seed, number))
     plot = PLOTS[number % len(PLOTS)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,9 @@ from covos.core.errors import UsageError
 from covos.data import Dataset
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model, verify
+from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.follow.recipe import FollowRecipe
+from covos.training.pools import DrawnBatches
 from covos.training.prompt.recipe import PromptRecipe
 from covos.training.recipe import Recipe
 
@@ -26,8 +28,14 @@ class DrawnTask(Generic[RecipeT]):
     Args:
         recipe: Settings.
         datasets: To train on.
+
+    Attributes:
+        network_type: Class of the network.
+        batches_type: Class of the batches.
     """
 
+    network_type: type[nn.Module]
+    batches_type: type[DrawnBatches[Any, Any]]
     partial = False
     stored = torch.float16
 
@@ -35,6 +43,14 @@ class DrawnTask(Generic[RecipeT]):
         self.recipe: RecipeT = recipe
         self.datasets = datasets
         self.steps = recipe.steps
+
+    def make_network(self) -> nn.Module:
+        """Make a network with random weights."""
+        return self.network_type()
+
+    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> DrawnBatches[Any, Any]:
+        """Draw this process's share of every step on the fly."""
+        return self.batches_type(self.datasets, self.recipe, group=group)
 
     @property
     def encoder_rate(self) -> float:

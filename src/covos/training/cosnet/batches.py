@@ -73,7 +73,7 @@ def shuffled(index: int, *, count: int, key: tuple[int, ...]) -> int:
 
     Args:
         index: From 0 to ``count`` - 1.
-        count: How many there are.
+        count: Length of the range.
         key: Another key, another order.
     """
     half = max((max(count - 1, 1).bit_length() + 1) // 2, 1)

@@ -17,7 +17,7 @@ from covos.training.scenes.clips import draw_clip
 
 
 class ClipBatch(NamedTuple):
-    """The clips of one step."""
+    """Clips of one step."""
 
     image: Tensor
     """B x K x 3 x H x W uint8 RGB."""

@@ -22,7 +22,6 @@ from covos.masks import VOID
 from covos.models.follow import CovosFollow, Decoded, Recall, View, aggregate, beside
 from covos.models.lite import CovosLite, Features
 from covos.training.base import FrozenEncoderTask, picture_table
-from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.follow.batches import ClipBatch, ClipBatches
 from covos.training.follow.recipe import FollowRecipe
 from covos.training.losses import read_mask_bce, soft_iou, weighted_bce, weighted_mean
@@ -220,14 +219,8 @@ class FollowTask(FrozenEncoderTask[FollowRecipe]):
 
     name = "covos-follow"
     architecture = "follow"
-
-    def make_network(self) -> CovosFollow:
-        """Make a network with random weights."""
-        return CovosFollow()
-
-    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> ClipBatches:
-        """Draw clips on the fly."""
-        return ClipBatches(self.datasets, self.recipe, group=group)
+    network_type = CovosFollow
+    batches_type = ClipBatches
 
     def losses(self, network: nn.Module, batch: ClipBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """Return the losses by name, see `Losses`."""

@@ -18,7 +18,7 @@ from covos.training.scenes.samples import Sample
 
 
 class GroupBatch(NamedTuple):
-    """The frames of one step. The frames of a group are neighbours: frame g * K + k is the k-th of group g."""
+    """Frames of one step. The frames of a group are neighbours: frame g * K + k is the k-th of group g."""
 
     image: Tensor
     """(G K) x 3 x H x W uint8 RGB, channels-last in memory."""

@@ -17,7 +17,6 @@ from covos.models.coattention import Memory
 from covos.models.efficientnet_lite import load_imagenet_weights
 from covos.models.lite import CovosLite
 from covos.training.base import DrawnTask, picture_table
-from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.lite.batches import GroupBatch, GroupBatches
 from covos.training.lite.recipe import LiteRecipe
 from covos.training.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
@@ -108,11 +107,9 @@ class LiteTask(DrawnTask[LiteRecipe]):
 
     name = "covos-lite"
     architecture = "lite"
+    network_type = CovosLite
+    batches_type = GroupBatches
     fresh_start = "ImageNet weights for the encoder, random ones for the rest"
-
-    def make_network(self) -> CovosLite:
-        """Make a network with random weights."""
-        return CovosLite()
 
     def fill(self, network: nn.Module) -> None:
         """Load ImageNet weights, from the optional package that brings them."""
@@ -123,10 +120,6 @@ class LiteTask(DrawnTask[LiteRecipe]):
     def encoder_rate(self) -> float:
         """Peak learning rate of the encoder, which starts from other weights."""
         return self.recipe.encoder_learning_rate
-
-    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> GroupBatches:
-        """Draw groups of frames on the fly."""
-        return GroupBatches(self.datasets, self.recipe, group=group)
 
     def losses(self, network: nn.Module, batch: GroupBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """Return the losses by name, see `Losses`."""

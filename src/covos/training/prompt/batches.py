@@ -27,7 +27,7 @@ TRIES = 12
 
 
 class PromptBatch(NamedTuple):
-    """The frames of one step."""
+    """Frames of one step."""
 
     image: Tensor
     """B x 3 x H x W uint8 RGB, channels-last in memory."""

@@ -55,7 +55,7 @@ def draw_prompt(
     Args:
         target: The object that is meant; not empty.
         others: Other objects.
-        valid: Where the annotation is not void; clicks go nowhere else.
+        valid: True where the annotation is not void; clicks go nowhere else.
         recipe: Shares.
         rng: Source of everything drawn.
     """

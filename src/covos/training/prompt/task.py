@@ -21,7 +21,6 @@ from covos.evaluation.clicks import next_click
 from covos.models.lite import CovosLite
 from covos.models.prompt import GUIDE_STRIDE, CovosPrompt, Prompt, draw_guide
 from covos.training.base import FrozenEncoderTask, picture_table
-from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.losses import contour_weight, soft_iou
 from covos.training.prompt.batches import PromptBatch, PromptBatches
 from covos.training.prompt.clicks import corrective_click
@@ -34,7 +33,7 @@ FOCUS = 2.0
 SHOWN = 8
 """Frames of a batch that are shown, about."""
 CLICKS = (1, 3)
-"""The mask is scored after so many."""
+"""Numbers of clicks after which the mask is scored."""
 
 
 class Losses(NamedTuple):
@@ -94,8 +93,8 @@ def normalised_focal(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         logit: B x 1 x H x W.
-        target: Of the same shape, in [0, 1].
-        weight: Of the same shape; what each pixel counts.
+        target: B x 1 x H x W in [0, 1].
+        weight: B x 1 x H x W, of each pixel.
     """
     logit = logit.float()
     entropy = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
@@ -201,14 +200,8 @@ class PromptTask(FrozenEncoderTask[PromptRecipe]):
 
     name = "covos-prompt"
     architecture = "prompt"
-
-    def make_network(self) -> CovosPrompt:
-        """Make a network with random weights."""
-        return CovosPrompt()
-
-    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> PromptBatches:
-        """Draw frames and prompts on the fly."""
-        return PromptBatches(self.datasets, self.recipe, group=group)
+    network_type = CovosPrompt
+    batches_type = PromptBatches
 
     def losses(self, network: nn.Module, batch: PromptBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """Return the losses by name, see `Losses`."""

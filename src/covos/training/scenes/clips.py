@@ -62,7 +62,7 @@ def draw_clip(moving: Pool | None, still: Pool | None, *, frames: int, recipe: F
     Args:
         moving: Videos.
         still: Still pictures; one of the two at least.
-        frames: How many.
+        frames: Number of frames.
         recipe: Sizes and shares.
         rng: Source of everything drawn.
 

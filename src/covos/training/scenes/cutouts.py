@@ -109,7 +109,7 @@ def paste(
 
     Args:
         background: H x W x 3 uint8 RGB.
-        cutout: Of any size.
+        cutout: Picture of any size.
         height_share: Height of the pasted cut-out over H; less if it would be wider than the background.
         center: 2 numbers, (x, y) of the cut-out's middle, in shares of the background; it may hang over the border.
 

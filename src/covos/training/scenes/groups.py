@@ -52,7 +52,7 @@ def draw_group(
     Args:
         moving: Videos.
         still: Still pictures; one of the two at least.
-        group_size: How many.
+        group_size: Number of samples.
         crop: (height, width) of the samples.
         recipe: Shares.
         rng: Source of everything drawn.

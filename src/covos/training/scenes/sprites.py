@@ -58,7 +58,7 @@ def draw_sprite(
 
     Args:
         cutout: At most `SIDE` pixels long, or it is shrunk.
-        frames: How many.
+        frames: Number of frames.
         size: (height, width) of the view.
         followed: See `Sprite`.
         bend: If true, it changes its shape.
@@ -98,8 +98,8 @@ def draw_twin(image: ImageArray, mask: ProbabilityArray, *, frames: int, rng: Ge
 
     Args:
         image: The first view, H x W x 3 uint8 RGB.
-        mask: What is visible of the object in it, H x W float32 in [0, 1].
-        frames: How many.
+        mask: Visible part of the object in it, H x W float32 in [0, 1].
+        frames: Number of frames.
         rng: Source of everything drawn.
 
     Returns:
@@ -172,7 +172,7 @@ def render(
     """Show a picture through a window, with sprites over it.
 
     Args:
-        picture: Of any size.
+        picture: H x W x 3 uint8 RGB, of any size.
         alphas: Objects of the picture, of its size.
         window: See `window_matrix`.
         sprites: In the order in which they are laid over it.

@@ -57,7 +57,7 @@ def draw_camera(
 
     Args:
         shape: Height and width of the picture.
-        frames: How many.
+        frames: Number of frames.
         size: (height, width) of the view.
         zoom: Range of the window's width over that of the largest that fits.
         calm: If true, it moves little: a video has a camera of its own.
