@@ -36,6 +36,7 @@ _MEASURED = re.compile(r"\d+(?:\.\d+)?(?= ?(?:s|ms|seconds?|min|minutes?|h|frame
 _SPEED = re.compile(r"\(\d+(?:\.\d+)? a second\)")
 _TILE = re.compile(r"[\d.]+(?=</div>\s*<div class=\"under\">frames a second)")
 _VERSION = re.compile(r"(?<=covos )\d+\.\d+\.\d+")
+_FIELD = re.compile(r"(?<=\bseconds=)[\d.e-]+")
 
 Item = tuple[str, str | bytes]
 
@@ -43,7 +44,7 @@ Item = tuple[str, str | bytes]
 def plain(text: str) -> str:
     """A text without what differs from run to run."""
     text = _PROGRESS.sub("", text.replace("\r", "\n"))
-    for pattern in (_SPEED, _TILE, _MEASURED):
+    for pattern in (_SPEED, _TILE, _FIELD, _MEASURED):
         text = pattern.sub("#", text)
     return _VERSION.sub("#", _PLACE.sub("<place>/", text))
 
