@@ -17,7 +17,9 @@ from covos.core.types import Frame, Point
 from covos.training.registry import load_recipe
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
-SHARED = {"accuracy_plot", "identity", "scenes_composed", "scenes_staged"}
+SHARED = {
+    "accuracy_plot", "digest_api", "digest_inputs", "digest_values", "identity", "scenes_composed", "scenes_staged",
+}  # fmt: skip
 """Modules of the benchmarks that are no benchmark by themselves."""
 
 
@@ -131,7 +133,11 @@ def test_what_a_benchmark_imports_is_there(module: ModuleType) -> None:
 def test_make_bench_runs_every_benchmark_and_gives_data_to_those_that_need_it() -> None:
     lines = (FOLDER.parent / "Makefile").read_text().splitlines()
     calls = [line.partition("benchmarks/")[2] for line in lines if line.startswith("\t$(BIN)/python benchmarks/")]
-    there = {path.name for path in FOLDER.glob("*.py")} - {"ablations.py", *(f"{name}.py" for name in SHARED)}
+    there = {path.name for path in FOLDER.glob("*.py")} - {
+        "ablations.py",
+        "digest.py",
+        *(f"{name}.py" for name in SHARED),
+    }
     assert {call.split()[0] for call in calls} == there
     needing = {name for name in there if re.search(r'"--data", .*required=True', (FOLDER / name).read_text())}
     assert needing >= {"accuracy.py", "composed.py"}
