@@ -120,7 +120,8 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     from composed import Setting, by_kind, measure_clips
     from covos.core.device import configure_threads
     from covos.data import Dataset
-    from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine
+    from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+    from covos.engines.find import DEFAULT_REFERENCES, FindEngine
     from covos.models.lite import CovosLite
     from covos.models.registry import build_network, find_model
     from covos.training import loop
@@ -160,8 +161,8 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
 
     def on_videos(*, references: int = DEFAULT_REFERENCES, motion: bool = True) -> tuple[float, float, dict[str, Any]]:
         network.uses_motion = motion
-        engine = UnsupervisedEngine(network, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
-        score = measure(engine, validation, references=references, every=options.every)
+        encoder = FrameEncoder(network, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
+        score = measure(FindEngine(encoder), validation, references=references, every=options.every)
         network.uses_motion = True
         return score.j, score.f, dict(score.sequences)
 

@@ -30,7 +30,8 @@ from PIL import Image
 from accuracy_plot import Point, draw_plot
 from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.data import Dataset, open_dataset, read_labels
-from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
@@ -84,10 +85,10 @@ def settings(model: str, network: Any, *, grid: bool) -> Iterator[Setting]:
     yield from dict.fromkeys(seen)
 
 
-def arranged(engine: UnsupervisedEngine[Any], setting: Setting) -> UnsupervisedEngine[Any]:
+def arranged(engine: FindEngine[Any], setting: Setting) -> FindEngine[Any]:
     """The engine with the motion as it is set; settings of one model share its network."""
-    if isinstance(engine.network, CovosLite):
-        engine.network.uses_motion = setting.motion
+    if isinstance(engine.encoder.network, CovosLite):
+        engine.encoder.network.uses_motion = setting.motion
     return engine
 
 
@@ -96,7 +97,7 @@ class Row:
     """A setting, how it is run, and what was measured."""
 
     setting: Setting
-    engine: UnsupervisedEngine[Any]
+    engine: FindEngine[Any]
     found: Validation
     ms: float = float("inf")
 
@@ -130,9 +131,9 @@ def time_all(rows: Sequence[Row], dataset: Dataset) -> None:
     for _ in range(ROUNDS):
         for row in rows:
             engine, references = arranged(row.engine, row.setting), row.setting.references
-            known = engine.remember(engine.observe(frames[: references + 1], wanted=range(references)))
+            known = engine.remember(engine.encoder.observe(frames[: references + 1], wanted=range(references)))
             began = time.perf_counter()
-            for _ in engine.stream(engine.observe(frames), known):
+            for _ in engine.stream(engine.encoder.observe(frames), known):
                 pass
             row.ms = min(row.ms, 1000 * (time.perf_counter() - began) / len(frames))
 
@@ -185,9 +186,8 @@ def main() -> None:
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         for setting in list(settings(model, network, grid=options.grid))[: 1 if options.sheet else options.rows]:
             area = setting.size[0] * setting.size[1] if setting.size else DEFAULT_AREA
-            engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
-                network, device=device, precision=precision, area=area, batch=4
-            )
+            encoder: FrameEncoder[Any] = FrameEncoder(network, device=device, precision=precision, area=area, batch=4)
+            engine = FindEngine(encoder)
             scores: list[tuple[str, float, float]] = []
             worst: list[ScoredFrame] = []
             chosen = arranged(engine, setting)

@@ -32,7 +32,8 @@ from PIL import Image
 from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.core.types import Frame, ImageArray
 from covos.data import Video, open_dataset, read_foreground
-from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine, uniform_references
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine, uniform_references
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.coattention import Memory
 from covos.models.lite import CovosLite
@@ -84,18 +85,18 @@ class Look:
         return int(cells[nearest][0]), int(cells[nearest][1])
 
 
-def looks(engine: UnsupervisedEngine[Any], network: CovosLite, video: Video, *, every: int) -> Iterator[Look]:
+def looks(engine: FindEngine[Any], network: CovosLite, video: Video, *, every: int) -> Iterator[Look]:
     """The attention of every so many annotated frames of a video that are no references and show a subject."""
     count = len(video.frames)
     chosen = uniform_references(count, references=DEFAULT_REFERENCES)
     queries = [k for k in range(1, count - 1, every) if k not in chosen and video.frames[k].annotation is not None]
-    needed = engine.needed(sorted({*chosen, *queries}), frame_count=count)
-    known = engine.remember(engine.observe(frames_of(video.frames, needed), wanted=chosen))
+    needed = engine.encoder.needed(sorted({*chosen, *queries}), frame_count=count)
+    known = engine.remember(engine.encoder.observe(frames_of(video.frames, needed), wanted=chosen))
     memory = Memory.join(list(known.memories))
     pictures = tuple(frame.image for frame in frames_of(video.frames, chosen))
-    for observed in engine.observe(frames_of(video.frames, needed), wanted=queries):
-        with engine.computing():
-            v = engine.encode([observed]).v_BCHW
+    for observed in engine.encoder.observe(frames_of(video.frames, needed), wanted=queries):
+        with engine.encoder.computing():
+            v = engine.encoder.encode([observed]).v_BCHW
             attention = network.coattention.attention(v, memory)[0].cpu().numpy()
         h, w = v.shape[2:]
         subject = covered(video, observed.frame.index, (h, w))
@@ -157,9 +158,8 @@ def main() -> None:
     if not isinstance(network, CovosLite):
         raise SystemExit(f"{options.model} is not a covos-lite")
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
-        network, device=device, precision=precision, area=DEFAULT_AREA, batch=1
-    )
+    encoder: FrameEncoder[Any] = FrameEncoder(network, device=device, precision=precision, area=DEFAULT_AREA, batch=1)
+    engine = FindEngine(encoder)
     numbers, cells, captions = {}, [], []
     print(f"{options.model}, {device}, {precision}\n{'':20} {'entropy':>8} {'on subject':>11} {'everywhere':>11}")
     for video in open_dataset(options.data, subset=options.subset):

@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,17 +27,17 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from torch import Tensor
 
-from covos.api import load_model
 from covos.core.device import configure_threads
-from covos.core.files import atomic_path
+from covos.core.records import write_record
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
 from covos.data import open_collection, open_dataset, read_foreground, read_image
 from covos.engines.calibration import Calibration, Signals, Weights
 from covos.engines.discover import masks_of
 from covos.engines.follow import FollowEngine, at_stride
-from covos.engines.follower import Finding
-from covos.engines.memory import DEFAULT_BETWEEN
+from covos.engines.follow_pass import ObjectReadout
+from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import jaccard
+from covos.model import load_model
 from covos.models.checkpoints import card_path
 from covos.models.registry import build_follower, find_follower
 from scenes_staged import cast_and_ground, staged_clip
@@ -74,11 +74,9 @@ def main() -> None:
     network = build_follower(entry, encoder=model.entry).to(model.device)
     calibration = Calibration.from_card(entry.card.calibration)
     if options.fit:
-        cases = list(_followed(_staged(options, seed=FIT_SEED), FollowEngine(model.engine, network)))
+        cases = list(_followed(_staged(options, seed=FIT_SEED), FollowEngine(model.engine.encoder, network)))
         calibration = _fitted(cases)
-        card = replace(entry.card, calibration=asdict(calibration))
-        with atomic_path(card_path(entry.path)) as temporary:
-            temporary.write_text(card.to_json())
+        write_record(entry.card.model_copy(update={"calibration": asdict(calibration)}), card_path(entry.path))
         print(f"fitted on {len(cases)} masks, written to {card_path(entry.path)}")
         print(json.dumps({"signals": Signals._fields, **asdict(calibration)}))
     for name, chosen in {"the network's word": None, "calibrated": calibration}.items():
@@ -86,7 +84,7 @@ def main() -> None:
             print("the card holds no calibration: --fit makes one")
             continue
         clips = _davis(options.davis) if options.davis is not None else _staged(options, seed=TEST_SEED)
-        _report(name, list(_followed(clips, FollowEngine(model.engine, network, calibration=chosen))))
+        _report(name, list(_followed(clips, FollowEngine(model.engine.encoder, network, calibration=chosen))))
 
 
 def fit(
@@ -158,14 +156,14 @@ def _fitted(cases: list[Case]) -> Calibration:
 
 def _followed(clips: Iterable[Clip], engine: FollowEngine) -> Iterator[Case]:
     for images, labels in clips:
-        follower = engine.follower(between=DEFAULT_BETWEEN)
-        for observed in engine.eyes.observe(_frames(images)):
+        follower = engine.new_pass(memory=DEFAULT_MEMORY)
+        for observed in engine.encoder.observe(_frames(images)):
             index = observed.frame.index
-            with engine.eyes.computing():
-                view = engine.network.view(engine.eyes.encode([observed]))
+            with engine.encoder.computing():
+                view = engine.network.project(engine.encoder.encode([observed]))
                 cells = view.s4_BCHW.shape[2:]
                 truth = {
-                    int(each): at_stride(labels[index] == each, cells, engine.eyes.device) for each in _ids(labels)
+                    int(each): at_stride(labels[index] == each, cells, engine.encoder.device) for each in _ids(labels)
                 }
                 answer = follower.step(index, view, given={} if index else truth)
             if index:
@@ -175,7 +173,7 @@ def _followed(clips: Iterable[Clip], engine: FollowEngine) -> Iterator[Case]:
 def _cases(
     shown: dict[int, MaskArray],
     objects: Iterable[ObjectStatus],
-    found: Mapping[int, Finding],
+    found: Mapping[int, ObjectReadout],
     truth: Mapping[int, Tensor],
 ) -> Iterator[Case]:
     for status in objects:

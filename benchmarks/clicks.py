@@ -25,18 +25,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from covos.api import load_model
-from covos.api.prompters import AUTO, choose_prompter
 from covos.core.device import configure_threads
 from covos.core.types import Box, MaskArray, Point
 from covos.data import Video, open_dataset, read_foreground
-from covos.engines.find import UnsupervisedEngine
+from covos.engines.encoding import FrameEncoder
 from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter
 from covos.evaluation import boundary_f, jaccard
-from covos.evaluation.clicks import box_around, next_click
+from covos.evaluation.clicks import next_click
+from covos.model import load_model
 from covos.models.registry import DEFAULT_PROMPTER
 from covos.training.validate import frames_of
 
@@ -77,11 +77,11 @@ def main() -> None:
     model = load_model(options.model, device=options.device)
     prompters: list[tuple[str, Prompter]] = []
     for method in options.methods:
-        prompters.append((method, choose_prompter(method, model=model).prompter))
+        prompters.append((method, model.prompter(method).prompter))
     dataset = open_dataset(options.data, layout="davis")
     tallies = {method: Tally() for method, _ in prompters}
     for video in dataset.subset(options.sequences or dataset.splits[options.subset]):
-        for task in tasks_of(video, model.engine, every=options.every):
+        for task in tasks_of(video, model.engine.encoder, every=options.every):
             for method, prompter in prompters:
                 _measure(prompter, task, tallies[method], counts=options.clicks, most=options.most)
     frames = sum(map(len, tallies[options.methods[0]].clicks.values()))
@@ -100,21 +100,27 @@ def main() -> None:
         )
 
 
-def tasks_of(video: Video, engine: UnsupervisedEngine[Any], *, every: int) -> Iterator[Task]:
+def tasks_of(video: Video, encoder: FrameEncoder[Any], *, every: int) -> Iterator[Task]:
     """Every so many annotated frames of a video that show the object."""
     records = video.frames
     wanted = [index for index, record in enumerate(records) if record.annotation is not None][::every]
-    needed = engine.needed(wanted, frame_count=len(records))
-    for observed in engine.observe(frames_of(records, needed), wanted=wanted):
+    needed = encoder.needed(wanted, frame_count=len(records))
+    for observed in encoder.observe(frames_of(records, needed), wanted=wanted):
         foreground, valid = read_foreground(video, records[observed.frame.index])
         truth = foreground > 0.5
         if truth.any():
             yield Task(sequence=video.name, observed=observed, truth=truth, void=~valid)
 
 
+def _box_around(truth: MaskArray) -> Box:
+    """Return the smallest box that holds a mask, which is not empty."""
+    left, top, width, height = cv2.boundingRect(truth.view(np.uint8))
+    return Box(x0=left, y0=top, x1=left + width, y1=top + height)
+
+
 def _measure(prompter: Prompter, task: Task, tally: Tally, *, counts: list[int], most: int) -> None:
     scores = tally.scores.setdefault(task.sequence, {row: [] for row in ("box", *map(_clicks, counts))})
-    mask = _ask(prompter, task, tally.first, points=[], box=box_around(task.truth), previous=None)
+    mask = _ask(prompter, task, tally.first, points=[], box=_box_around(task.truth), previous=None)
     scores["box"].append(_score(mask, task))
     mask = np.zeros_like(mask)
     points: list[Point] = []
@@ -168,7 +174,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--most", type=int, default=10, help="clicks on a frame, at most; no fewer than any of --clicks"
     )
-    parser.add_argument("--methods", nargs="+", default=["grabcut", DEFAULT_PROMPTER, AUTO])
+    parser.add_argument("--methods", nargs="+", default=["grabcut", DEFAULT_PROMPTER, "auto"])
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--device", default="auto")
     options = parser.parse_args()

@@ -23,7 +23,8 @@ from PIL import Image
 
 from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.data import open_collection
-from covos.engines.find import DEFAULT_AREA, UnsupervisedEngine, uniform_references
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.find import FindEngine, uniform_references
 from covos.evaluation import jaccard
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
@@ -59,17 +60,16 @@ def measure_clips(
     """J of each clip, by name; the network's `uses_motion` is left as it was."""
     before = network.uses_motion
     network.uses_motion = setting.motion
-    engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
-        network, device=device, precision=precision, area=DEFAULT_AREA, batch=4
-    )
+    encoder: FrameEncoder[Any] = FrameEncoder(network, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
+    engine = FindEngine(encoder)
     scores = {}
     try:
         for clip in clips:
             count = len(clip.frames)
             positions = uniform_references(count, references=setting.references) if setting.references else ()
             wanted = [clip.frames[k].index for k in positions]
-            known = engine.remember(engine.observe(clip.frames, wanted=wanted))
-            results = engine.stream(engine.observe(clip.frames), known)
+            known = engine.remember(engine.encoder.observe(clip.frames, wanted=wanted))
+            results = engine.stream(engine.encoder.observe(clip.frames), known)
             scores[clip.name] = float(
                 np.mean([jaccard(r.labels > 0, t) for r, t in zip(results, clip.truth, strict=True)])
             )

@@ -27,14 +27,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from covos.api import Model, load_model
-from covos.api.following import Following, show_all
+from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image
 from covos.evaluation import evaluate
 from covos.masks import write_label_map
 from covos.media.opening import open_source
+from covos.model import Model, load_model
 from segment import COVOS, EXAMPLE, make_clip, run
 
 
@@ -63,10 +63,8 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
         _write(folder / "warp" / video.name, video, list(warped(truth[0], [read_image(each) for each in video.frames])))
         image = video.frames[0].image
         assert image is not None, "DAVIS has pictures"
-        follow = Following(show=show_all(masks=truth[0]), direction="forward", follower=options.follower)
-        with open_source(image.parent) as source:
-            session = follow.open(source, load=lambda: model)
-            _write(folder / "covos" / video.name, video, [result.labels for result in session.stream()])
+        results = stream(image.parent, masks=truth[0], direction="forward", follower=options.follower, model=model)
+        _write(folder / "covos" / video.name, video, [result.labels for result in results])
     scores = {
         name: evaluate(folder / name, folder / "truth", protocol="davis2017-semi") for name in ("covos", "copy", "warp")
     }
@@ -107,14 +105,13 @@ def _line(name: str, scores: list[tuple[float, float]]) -> str:
 def _time(model: Model, count: int, *, follower: str) -> None:
     with open_source(EXAMPLE) as source:
         labels = blocks(count, height=source.info.height, width=source.info.width)
-        follow = Following(show=show_all(masks=labels), direction="forward", follower=follower)
-        results = follow.open(source, load=lambda: model).stream()
+        results = stream(EXAMPLE, masks=labels, direction="forward", follower=follower, model=model)
         next(results)  # the networks are loaded, and the first batch is done
         began = time.perf_counter()
         rest = sum(1 for _ in results)
         seconds = time.perf_counter() - began
         size = f"{source.info.width}x{source.info.height}"
-    print(f"{count:3} objects: {(rest - model.engine.batch + 1) / seconds:5.1f} frames a second of {size}")
+    print(f"{count:3} objects: {(rest - model.engine.encoder.batch + 1) / seconds:5.1f} frames a second of {size}")
 
 
 def _weigh(length: int, options: argparse.Namespace, folder: Path) -> None:

@@ -26,16 +26,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from covos.api import Model, load_model
-from covos.api.discovering import Discovering
-from covos.api.following import Following, show_all
+from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import LabelArray
 from covos.data import open_collection
 from covos.evaluation import evaluate
 from covos.masks import write_label_map
 from covos.masks.object_ids import davis_palette
-from covos.media.opening import open_source
+from covos.model import Model, load_model
 from follow import warped
 from identity import identity_switches
 from scenes_staged import CLIPS, StagedClip, cast_and_ground, staged_clip
@@ -110,15 +108,12 @@ def floods(predictions: list[LabelArray], truths: LabelArray) -> int:
 
 
 def _followed(clip: StagedClip, frames: Path, model: Model, follower: str) -> Iterator[LabelArray]:
-    follow = Following(show=show_all(masks=clip.labels[0]), direction="forward", follower=follower)
-    with open_source(frames) as source:
-        yield from (result.labels for result in follow.open(source, load=lambda: model).stream())
+    results = stream(frames, masks=clip.labels[0], direction="forward", follower=follower, model=model)
+    yield from (result.labels for result in results)
 
 
 def _found(clip: StagedClip, frames: Path, model: Model, follower: str) -> Iterator[LabelArray]:
-    find = Discovering(follower=follower)
-    with open_source(frames) as source:
-        yield from (result.labels for result in find.open(source, load=lambda: model).found(find.most))
+    yield from (result.labels for result in stream(frames, objects="auto", follower=follower, model=model))
 
 
 def _copied(clip: StagedClip, frames: Path, model: Model, follower: str) -> Iterator[LabelArray]:

@@ -79,13 +79,14 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines.append(f"{'flag':14}  frames   share  mean J  others  precision   lift  recall  drops")
     for kind in (*KINDS, "suspicious"):
         has = np.array([kind in each for each in kinds])
-        if not has.any() or has.all() or not bad.any():
+        if not has.any() or has.all():
             lines.append(f"{kind:14} {has.sum():7} {has.mean():7.1%}")
             continue
-        precision = bad[has].mean()
+        precision, found = bad[has].mean(), (bad & has).sum()
+        lift, recall = (precision / bad.mean(), found / bad.sum()) if bad.any() else (np.nan, np.nan)
         lines.append(
             f"{kind:14} {has.sum():7} {has.mean():7.1%} {j[has].mean():7.3f} {j[~has].mean():7.3f} {precision:10.2f} "
-            f"{precision / bad.mean():6.2f} {(bad & has).sum() / bad.sum():7.2f} {dropped[has].mean():6.2f}"
+            f"{lift:6.2f} {recall:7.2f} {dropped[has].mean():6.2f}"
         )
     return "\n".join(lines)
 

@@ -1,8 +1,8 @@
-"""Score and time the refinements side by side: the same probabilities, the same frames, one run.
+"""Score and time the refinement beside none: the same probabilities, the same frames, one run.
 
     python benchmarks/refine.py --data DAVIS [--subset val_open --every 5] [--sequences camel dog]
 
-Prints J, F and J&F of every sequence, without refinement and what each refinement adds, and the milliseconds that it
+Prints J, F and J&F of every sequence, without refinement and what the CRF adds, and the milliseconds that it
 takes a frame (median). The first and the last frame are left out, as in the DAVIS-2016 protocol. Without --data there
 is nothing to score, and the example clip is timed.
 """
@@ -20,14 +20,15 @@ from typing import get_args
 
 import numpy as np
 
-from covos.api import Model, load_model
 from covos.core.device import configure_threads
 from covos.core.types import Frame, FrameResult, ProbabilityArray
 from covos.data import FrameRecord, Video, open_dataset, read_foreground, read_image
 from covos.engines.find import uniform_references
+from covos.engines.passes import find_subject
 from covos.evaluation import boundary_f, jaccard
 from covos.media.opening import open_source
-from covos.models.cosnet.refine import Refinement, refine_probability
+from covos.model import Model, load_model
+from covos.models.cosnet.crf import Refinement, refine_probability
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 REFERENCES = 5
@@ -65,10 +66,11 @@ def _measure(
     records = video.frames
     engine, count = model.engine, len(records)
     chosen, wanted = uniform_references(count, references=REFERENCES), range(1, count - 1, every)
+    encoder = engine.encoder
     references = engine.remember(
-        engine.observe(_frames(records, engine.needed(chosen, frame_count=count)), wanted=chosen)
+        encoder.observe(_frames(records, encoder.needed(chosen, frame_count=count)), wanted=chosen)
     )
-    observed = engine.observe(_frames(records, engine.needed(wanted, frame_count=count)), wanted=wanted)
+    observed = encoder.observe(_frames(records, encoder.needed(wanted, frame_count=count)), wanted=wanted)
     scores = []
     for result in engine.stream(observed, references):
         foreground, valid = read_foreground(video, records[result.frame.index])
@@ -94,7 +96,7 @@ def _time_example(model: Model, *, every: int) -> None:
     milliseconds: dict[Refinement, list[float]] = {choice: [] for choice in CHOICES}
     with open_source(EXAMPLE) as source:
         print(f"{EXAMPLE.name}, {source.info.width} x {source.info.height}, every {every}th frame, {model.device}")
-        for result in islice(model.stream(source), 0, None, every):
+        for result in islice(find_subject(source, model.engine), 0, None, every):
             for choice in CHOICES:
                 _timed(result, choice, model, milliseconds)
     _print_times(milliseconds)

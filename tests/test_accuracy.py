@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from covos.api import load_model
-from covos.api.reproduce import reproduce_davis2016
+from covos.model import load_model
 from covos.models.registry import find_model
+from covos.reproduce import reproduce_davis2016
 
 DAVIS = Path(__file__).parents[2] / "shared" / "data" / "davis2016"
 

@@ -12,7 +12,7 @@ import pytest
 
 from covos.core.errors import InputError
 from covos.data import Dataset, open_dataset
-from covos.engines.calibration import Calibration, Signals, estimate
+from covos.engines.calibration import Calibration, Signals, estimate_mask
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -163,7 +163,7 @@ def test_a_fit_comes_near_the_probabilities_that_the_data_were_drawn_by(calibrat
     drawn = (rng.random(4000) < truth).astype(float)
     weights = calibration.fit(signals, drawn, start=NOTHING, rising=True)
     found = Calibration(jaccard=weights, absent=weights)
-    guesses = np.array([estimate(Signals(*row), found).jaccard for row in signals])
+    guesses = np.array([estimate_mask(Signals(*row), found).jaccard for row in signals])
     assert np.abs(guesses - truth).mean() < 0.06
     assert np.abs(guesses - truth).mean() < np.abs(truth - truth.mean()).mean() / 3
 
@@ -184,5 +184,5 @@ def test_where_the_data_say_nothing_the_network_keeps_its_word(calibration: Modu
     found = calibration.fitted(signals, np.array([0.88, 0.0]), np.array([True, False]))
     assert found.jaccard[0] == pytest.approx(1, abs=0.3)
     assert -2 < found.absent[1] < -0.7
-    assert estimate(SURE, found).absent < 0.1
-    assert estimate(SURE._replace(presence=-4.0), found).absent > 0.7
+    assert estimate_mask(SURE, found).absent < 0.1
+    assert estimate_mask(SURE._replace(presence=-4.0), found).absent > 0.7

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from covos import cli
+from covos.core.records import write_record
 from covos.models import checkpoints as pickled
 from covos.models import checkpoints as weights_file
 from covos.models.checkpoints import Card, card_path, sha256_of
@@ -119,7 +120,7 @@ def test_the_program_does_not_run_it_either(tmp_path: Path, clip: Path, verb: st
         name="mine", architecture="lite", version="0", commit="", recipe={}, data=(), scores={}, licence="none",
         sha256=sha256_of(source),
     )  # fmt: skip
-    card_path(source).write_text(card.to_json())
+    write_record(card, card_path(source))
     convert_line = ["models", "convert", str(source), "-o", str(tmp_path / "o.safetensors")]
     segment_line = ["segment", str(clip), "-m", str(source), "-o", str(tmp_path / "out"), "--device", "cpu"]
     line = convert_line if verb == "convert" else segment_line
@@ -204,7 +205,7 @@ def weights_with(harm: Callable[[State], object], folder: Path) -> Path:
     state = load_file(entry.path)
     harm(state)
     save_file(state, path)
-    card_path(path).write_text(replace(entry.card, sha256=sha256_of(path)).to_json())
+    write_record(entry.card.model_copy(update={"sha256": sha256_of(path)}), card_path(path))
     return path
 
 
@@ -237,7 +238,7 @@ def test_damaged_weights_are_not_used(tmp_path: Path, clip: Path, capsys: Captur
     code, said = segment(path, clip, capsys)
     assert code == 3
     assert "is damaged" in said
-    card_path(path).write_text(replace(find_model("covos-lite").card, sha256=sha256_of(path)).to_json())
+    write_record(find_model("covos-lite").card.model_copy(update={"sha256": sha256_of(path)}), card_path(path))
     code, said = segment(path, clip, capsys)
     assert code == 3
     assert "cannot be read as weights" in said
@@ -245,8 +246,9 @@ def test_damaged_weights_are_not_used(tmp_path: Path, clip: Path, capsys: Captur
 
 def test_weights_of_another_network_than_the_card_says(tmp_path: Path, clip: Path, capsys: Capture) -> None:
     path = weights_with(lambda _: None, tmp_path)
-    card = replace(find_model("covos-lite").card, architecture="cosnet_resnet50", sha256=sha256_of(path))
-    card_path(path).write_text(card.to_json())
+    card = find_model("covos-lite").card
+    other = card.model_copy(update={"architecture": "cosnet_resnet50", "sha256": sha256_of(path)})
+    write_record(other, card_path(path))
     code, said = segment(path, clip, capsys)
     assert code == 3
     assert "does not fit Cosnet" in said

@@ -156,5 +156,5 @@ def test_a_word_that_is_no_choice_is_answered_with_the_choices(capsys: pytest.Ca
     assert capsys.readouterr().err.splitlines() == [
         "error: --refine foo",
         "  why: it is none of the choices",
-        "  fix: use one of: none, guided, crf",
+        "  fix: use one of: none, crf",
     ]

@@ -10,13 +10,12 @@ import numpy as np
 import pytest
 
 from covos import api
-from covos.api import load_model
-from covos.api.batch import segment_to_folders
-from covos.api.following import Following, show_files
-from covos.api.prompt_file import MaskFile
 from covos.cli import main
-from covos.cli.prompting import mask_file
+from covos.cli.prompting import mask_prompt
+from covos.job import Job, plan_folders, run_jobs
 from covos.masks import read_label_map, write_label_map
+from covos.plan import Follow, Plan
+from covos.prompts.file import MaskPrompt
 from covos.runs.journal import Journal
 
 SIZE = (48, 64)
@@ -119,7 +118,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--mask", str(mask), "--mask", str(mask)], 2, "object 2 is given twice on frame 0"),
         (["--mask", f"{mask}:3"], 2, "cannot be object 3"),
         (["--mask", str(mask), "--memory", "99"], 2, "memory = 99"),
-        (["--mask", str(mask), "--refine", "guided"], 2, "where objects are followed"),
+        (["--mask", str(mask), "--refine", "crf"], 2, "where objects are followed"),
         ([str(clip), "--mask", str(mask)], 2, "objects are shown for 2 inputs"),
         (["--resize-masks"], 2, "--resize-masks without --mask"),
         (["--direction", "both"], 2, "--direction both without --mask"),
@@ -131,27 +130,24 @@ def test_what_is_wrong_is_said_before_the_model_loads(
 
 def test_the_ways_to_name_a_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert mask_file("a.png") == MaskFile(path=Path("a.png"))
-    assert mask_file("a.png@12") == MaskFile(path=Path("a.png"), frame=12)
-    assert mask_file("a.png:3") == MaskFile(path=Path("a.png"), object=3)
-    assert mask_file("b/a@home.png@12:3") == MaskFile(path=Path("b/a@home.png"), frame=12, object=3)
+    assert mask_prompt("a.png") == MaskPrompt(file=Path("a.png"))
+    assert mask_prompt("a.png@12") == MaskPrompt(file=Path("a.png"), frame=12)
+    assert mask_prompt("a.png:3") == MaskPrompt(file=Path("a.png"), object=3)
+    assert mask_prompt("b/a@home.png@12:3") == MaskPrompt(file=Path("b/a@home.png"), frame=12, object=3)
     Path("odd@1:2").touch()
-    assert mask_file("odd@1:2") == MaskFile(path=Path("odd@1:2"))
+    assert mask_prompt("odd@1:2") == MaskPrompt(file=Path("odd@1:2"))
 
 
 def test_a_batch_with_a_mask_that_fits_one_of_its_inputs(
     make_clip: Callable[..., Path], mask: Path, follower: Path, tmp_path: Path
 ) -> None:
     clips = [make_clip("a.mp4", frames=3), make_clip("b.mp4", frames=3, height=64)]
-    outcomes = list(
-        segment_to_folders(
-            [str(clip) for clip in clips],
-            output=tmp_path / "out",
-            load=lambda: load_model(device="cpu", precision="fp32"),
-            formats=("palette",),
-            follow=Following(show=show_files([MaskFile(path=mask)]), follower=follower),
-        )
-    )
+    task = Follow(prompts=(MaskPrompt(file=mask),), follower=str(follower))
+    folders = plan_folders([str(clip) for clip in clips], output=tmp_path / "out", overwrite=False)
+    plans = {
+        name: Plan(source=name, task=task, formats=("palette",), device="cpu", precision="fp32") for name in folders
+    }
+    outcomes = list(run_jobs(Job(plans[name], folder) for name, folder in folders.items()))
     assert outcomes[0].saved is not None
     assert outcomes[0].saved.frames == 3
     assert outcomes[1].error is not None

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covos import api
-from covos.api.pointing import Pointing
 from covos.cli import main
 from covos.cli.prompting import box, point
 from covos.core.errors import UsageError
 from covos.core.types import Box, Point
 from covos.masks import read_label_map, write_label_map
+from covos.prompts.values import PointPrompt
 
 SIZE = (48, 64)
 Capture = pytest.CaptureFixture[str]
@@ -166,14 +166,14 @@ def test_points_are_read_as_they_are_written(
     x: float, y: float, frame: int | None, identity: int | None, positive: bool
 ) -> None:
     text = f"{x:.2f},{y:.2f}" + ("" if frame is None else f"@{frame}") + ("" if identity is None else f":{identity}")
-    expected = Pointing(frame=frame or 0, object=identity, points=(Point(x=x, y=y, positive=positive),))
+    expected = PointPrompt(frame=frame or 0, object=identity, points=(Point(x=x, y=y, positive=positive),))
     assert point(text, positive=positive) == expected
 
 
 def test_boxes_are_read_as_they_are_written() -> None:
     expected = Box(x0=1, y0=2.5, x1=30, y1=40)
-    assert box("1,2.5,30,40") == Pointing(frame=0, box=expected)
-    assert box("1,2.5,30,40@12:3") == Pointing(frame=12, object=3, box=expected)
+    assert box("1,2.5,30,40") == PointPrompt(frame=0, box=expected)
+    assert box("1,2.5,30,40@12:3") == PointPrompt(frame=12, object=3, box=expected)
 
 
 @given(text=st.text(alphabet="0123456789,.:@-+ xe\n", max_size=16))

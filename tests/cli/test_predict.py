@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covos.api import Model, load_model
-from covos.api.predict import follow_annotations, predict
-from covos.api.subset import open_subset
 from covos.cli import main
 from covos.core import files as atomic
 from covos.data import FrameRecord, Video
+from covos.events import FrameDone
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
 from covos.media.opening import open_source
+from covos.model import Model, load_model
+from covos.predict import follow_annotations, open_subset, predict
 from covos.runs.schema import load_report
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
@@ -192,12 +192,12 @@ def test_other_settings_are_refused(davis: Path, tmp_path: Path, capsys: Capture
     assert run(davis, out, "-q") == 0
     before = files(out)
     assert run(davis, out, "--references", "1") == 2
-    assert "references 5 there, 1 now" in capsys.readouterr().err
+    assert "references was 5, is 1" in capsys.readouterr().err
     assert run(davis, out, "--subset", "train") == 2
-    assert "subset val there, train now" in capsys.readouterr().err
+    assert "the data set's subset was val, is train" in capsys.readouterr().err
     moved = davis.rename(davis.with_name("elsewhere"))
     assert run(moved, out) == 2
-    assert "elsewhere now" in capsys.readouterr().err
+    assert f"is {moved}" in capsys.readouterr().err
     assert files(out) == before
 
 
@@ -294,9 +294,9 @@ def test_from_python(davis: Path, tmp_path: Path) -> None:
         model=load_model(device="cpu", precision="fp32"),
         references=2,
         reference_seed=3,
-        track=lambda info, results: seen.append(info.frame_count) or results,
+        listen=lambda job, event: seen.append(event.index) if isinstance(event, FrameDone) else None,
     )
-    assert seen == [3]
+    assert seen == [0, 1, 2]
     assert [(video.name, video.frames) for video in done.made] == [("other", 3)]
     assert (done.folder, done.reused, done.archive) == (tmp_path / "out" / "Annotations", (), None)
 

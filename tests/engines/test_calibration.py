@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from covos.engines.calibration import Calibration, Signals, estimate, signals_of
-from covos.models.follow import Decoded
+from covos.engines.calibration import Calibration, Signals, estimate_mask, signals_of
+from covos.models.follow import DecodedObjects
 
 SURE = Signals(quality=2.0, presence=4.0, decided=2.0, agreement=0.8, match=0.9, jump=0.0)
 
 
-def decoded(solid: np.ndarray, *, long: np.ndarray | None = None) -> Decoded:
+def decoded(solid: np.ndarray, *, long: np.ndarray | None = None) -> DecodedObjects:
     """One object whose mask is sure at stride 4; the reading is at stride 16."""
     logit = torch.from_numpy(np.where(solid, 9.0, -9.0).astype(np.float32))[None, None]
     small = solid.reshape(solid.shape[0] // 4, 4, solid.shape[1] // 4, 4).mean(axis=(1, 3)).astype(np.float32)
     read = torch.from_numpy(small if long is None else long)[None, None].expand(1, 2, -1, -1)
     match = torch.full((1, *small.shape), 0.7)
-    return Decoded(logit, torch.tensor([3.0]), torch.tensor([20.0]), read, match, torch.ones(1, 1, 1))
+    return DecodedObjects(logit, torch.tensor([3.0]), torch.tensor([20.0]), read, match, torch.ones(1, 1, 1))
 
 
 def box() -> np.ndarray:
@@ -46,7 +46,7 @@ def test_signals_of_a_flood() -> None:
 
 
 def test_without_a_calibration_the_network_is_taken_at_its_word() -> None:
-    guess = estimate(SURE._replace(quality=0.0, presence=0.0), None)
+    guess = estimate_mask(SURE._replace(quality=0.0, presence=0.0), None)
     assert guess == pytest.approx((0.25, 0.5))
 
 

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from covos.engines.candidates import ANCHORS, CONFIRMED, Anchor, Candidate, same_thing, worthy
+from covos.engines.candidates import ANCHORS, CONFIRMED, Anchor, Candidate, choose_candidates, same_thing
 
 
-def anchor(frame: int, worth: float, *, look: tuple[float, float] = (1, 0)) -> Anchor:
-    return Anchor(frame=frame, logit=torch.zeros(2, 2), worth=worth, look=np.array(look, np.float32))
+def anchor(frame: int, confidence: float, *, look: tuple[float, float] = (1, 0)) -> Anchor:
+    return Anchor(frame=frame, logit=torch.zeros(2, 2), confidence=confidence, appearance=np.array(look, np.float32))
 
 
-def candidate(key: int, *, first: int = 0, met: int = 5, seen: int = 6, area: float = 0.6) -> Candidate:
-    return Candidate(id=key, first=first, met=met, seen=seen, area=area, anchors=[anchor(first, 0.9)])
+def candidate(key: int, *, first: int = 0, confirmed: int = 5, seen: int = 6, area: float = 0.6) -> Candidate:
+    return Candidate(id=key, first=first, confirmed=confirmed, seen=seen, area=area, anchors=[anchor(first, 0.9)])
 
 
 def frames(of: Candidate) -> list[int]:
@@ -21,16 +21,16 @@ def frames(of: Candidate) -> list[int]:
 
 def test_of_near_views_the_surest_stays() -> None:
     thing = candidate(1)
-    thing.show(anchor(3, 0.5), spacing=8)
+    thing.add_anchor(anchor(3, 0.5), spacing=8)
     assert frames(thing) == [0]
-    thing.show(anchor(4, 0.95), spacing=8)
+    thing.add_anchor(anchor(4, 0.95), spacing=8)
     assert frames(thing) == [4]
 
 
 def test_of_too_many_views_the_least_sure_goes() -> None:
     thing = candidate(1)
-    for k, worth in enumerate((0.7, 0.8, 0.95, 0.85), 1):
-        thing.show(anchor(20 * k, worth), spacing=8)
+    for k, confidence in enumerate((0.7, 0.8, 0.95, 0.85), 1):
+        thing.add_anchor(anchor(20 * k, confidence), spacing=8)
     assert len(thing.anchors) == ANCHORS
     assert frames(thing) == [0, 60, 80]
 
@@ -38,13 +38,13 @@ def test_of_too_many_views_the_least_sure_goes() -> None:
 def test_of_views_that_are_as_sure_those_far_apart_stay() -> None:
     thing = candidate(1)
     for frame in (10, 20, 90):
-        thing.show(anchor(frame, 0.9), spacing=8)
+        thing.add_anchor(anchor(frame, 0.9), spacing=8)
     assert frames(thing) == [0, 20, 90]
 
 
 def test_a_view_that_looks_otherwise_is_not_taken() -> None:
     thing = candidate(1)
-    thing.show(anchor(50, 1.0, look=(0, 1)), spacing=8)
+    thing.add_anchor(anchor(50, 1.0, look=(0, 1)), spacing=8)
     assert frames(thing) == [0]
     assert thing.likeness(np.array([0.6, 0.8], np.float32)) == pytest.approx(0.6)
 
@@ -52,22 +52,22 @@ def test_a_view_that_looks_otherwise_is_not_taken() -> None:
 def test_taking_over_adds_up_and_keeps_the_surest_views() -> None:
     one, other = candidate(1, first=10), candidate(2, first=4)
     other.anchors = [anchor(12, 0.99), anchor(40, 0.8), anchor(60, 0.7), anchor(80, 0.6)]
-    one.take_over(other, spacing=8)
-    assert (one.first, one.seen, one.met) == (4, 12, 10)
+    one.merge(other, spacing=8)
+    assert (one.first, one.seen, one.confirmed) == (4, 12, 10)
     assert frames(one) == [12, 40, 60]
 
 
 def test_what_is_not_found_again_is_not_worth_following() -> None:
-    good, seldom, once = candidate(1), candidate(2, met=3, seen=30), candidate(3, met=CONFIRMED - 1)
-    assert worthy([once, seldom, good], looks=30, most=9) == (good,)
-    short = candidate(4, met=1, seen=1)
-    assert worthy([short], looks=2, most=9) == (short,)
+    good, seldom, once = candidate(1), candidate(2, confirmed=3, seen=30), candidate(3, confirmed=CONFIRMED - 1)
+    assert choose_candidates([once, seldom, good], sampled=30, most=9) == (good,)
+    short = candidate(4, confirmed=1, seen=1)
+    assert choose_candidates([short], sampled=2, most=9) == (short,)
 
 
 def test_the_largest_stay_and_are_ordered_by_first_appearance() -> None:
     late, small, early = candidate(1, first=9, area=3.0), candidate(2, area=0.1), candidate(3, area=2.0)
-    assert worthy([late, small, early], looks=30, most=2) == (early, late)
-    assert worthy([late, small, early], looks=30, most=3) == (early, small, late)
+    assert choose_candidates([late, small, early], sampled=30, most=2) == (early, late)
+    assert choose_candidates([late, small, early], sampled=30, most=3) == (early, small, late)
 
 
 def test_two_tracks_that_cover_the_same_most_of_the_time_are_one() -> None:

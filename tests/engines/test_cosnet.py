@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from covos.core.types import Frame, FrameResult
-from covos.engines.find import UnsupervisedEngine, random_references, uniform_references
+from covos.engines.encoding import FrameEncoder
+from covos.engines.find import FindEngine, random_references, uniform_references
 from covos.models.coattention import Fusion
 from covos.models.cosnet.convert import map_tensors
 from covos.models.cosnet.network import COSNETS, PALETTE_LEVEL, Cosnet, CosnetFeatures
@@ -52,16 +53,16 @@ def clip(count: int) -> list[Frame]:
     return frames
 
 
-def engine(network: Cosnet, *, batch: int = 2) -> UnsupervisedEngine[CosnetFeatures]:
-    return UnsupervisedEngine(
-        network, device=torch.device("cpu"), precision=torch.float32, area=SIZE[0] * SIZE[1], batch=batch
+def engine(network: Cosnet, *, batch: int = 2) -> FindEngine[CosnetFeatures]:
+    return FindEngine(
+        FrameEncoder(network, device=torch.device("cpu"), precision=torch.float32, area=SIZE[0] * SIZE[1], batch=batch)
     )
 
 
 def run(network: Cosnet, count: int, chosen: tuple[int, ...], *, fusion: Fusion, batch: int = 2) -> list[FrameResult]:
     made, frames = engine(network, batch=batch), clip(count)
-    references = made.remember(made.observe(frames, wanted=chosen))
-    return list(made.stream(made.observe(frames), references, fusion=fusion))
+    references = made.remember(made.encoder.observe(frames, wanted=chosen))
+    return list(made.stream(made.encoder.observe(frames), references, fusion=fusion))
 
 
 class Procedure:
@@ -122,9 +123,9 @@ def test_a_clip_equals_the_pair_by_pair_procedure(literal: ModuleType, variant: 
 def test_the_default_is_the_paper(variant: Variant) -> None:
     network, _ = variant
     made, frames = engine(network), clip(4)
-    references = made.remember(made.observe(frames[:3]))
-    default = list(made.stream(made.observe(frames), references))
-    summary = list(made.stream(made.observe(frames), references, fusion="summary"))
+    references = made.remember(made.encoder.observe(frames[:3]))
+    default = list(made.stream(made.encoder.observe(frames), references))
+    summary = list(made.stream(made.encoder.observe(frames), references, fusion="summary"))
     for one, other in zip(default, summary, strict=True):
         np.testing.assert_array_equal(one.probability, other.probability)
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from covos.core.types import Frame, ObjectStatus
-from covos.engines.discover import GAP, LOOKS, OUTSIDE, Discovery, looked_at
+from covos.engines.discover import GAP, OUTSIDE, SAMPLES, DiscoveryPass, sampled_frames
 from covos.engines.find import References
-from covos.engines.follower import Answer
+from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
-from covos.models.follow import View
+from covos.models.follow import FollowFeatures
 
 SIZE = (128, 192)
 REACH = 160
@@ -32,23 +32,23 @@ class Seen(NamedTuple):
     image: Tensor
 
 
-class ColourFollower:
+class ColourPass:
     """Follows each thing by its mean colour; a thing whose colour is not to be seen is hidden."""
 
-    def __init__(self, *, between: int) -> None:
+    def __init__(self, *, memory: int) -> None:
         self.colours: dict[int, Tensor] = {}
 
-    def add(self, index: int, view: View, masks: Mapping[int, Tensor]) -> None:
+    def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         for key, mask in masks.items():
-            self.colours[key] = view.s4_BCHW[0][:, mask > 0.5].mean(dim=1)
+            self.colours[key] = features.s4_BCHW[0][:, mask > 0.5].mean(dim=1)
 
     def drop(self, key: int) -> None:
         del self.colours[key]
 
-    def step(self, index: int, view: View) -> Answer:
-        image = view.s4_BCHW[0]
+    def step(self, index: int, features: FollowFeatures) -> FramePrediction:
+        image = features.s4_BCHW[0]
         found = {key: (image - colour[:, None, None]).abs().amax(dim=0) < REACH for key, colour in self.colours.items()}
-        return Answer(
+        return FramePrediction(
             index=index,
             log_odds=torch.stack([torch.where(mask, 6.0, -6.0) for mask in found.values()])
             if found
@@ -78,22 +78,22 @@ class Eyes:
         return torch.where(solid, 6.0, -6.0)
 
 
-def view(features: Seen) -> View:
+def project(features: Seen) -> FollowFeatures:
     small = features.image[..., ::16, ::16]
     keys = torch.nn.functional.normalize(small.flatten(2).transpose(1, 2), dim=2)
-    return View(keys, small, features.image[..., ::8, ::8], features.image[..., ::4, ::4])
+    return FollowFeatures(keys, small, features.image[..., ::8, ::8], features.image[..., ::4, ::4])
 
 
-def discover(stage: Callable[[int], Spots], *, count: int, most: int = 10) -> Discovery:
-    engine = SimpleNamespace(eyes=Eyes(), network=SimpleNamespace(view=view), follower=ColourFollower)
+def discover(stage: Callable[[int], Spots], *, count: int, most: int = 10) -> DiscoveryPass:
+    engine = SimpleNamespace(encoder=Eyes(), network=SimpleNamespace(project=project), new_pass=ColourPass)
     references: References[Seen] = References(indices=(), features=(), memories=())
-    found = Discovery(engine, references, most=most, between=5)  # type: ignore[arg-type]
+    found = DiscoveryPass(engine, references, most=most, memory=5)  # type: ignore[arg-type]
     found.things = found.run(frames(stage, count))  # type: ignore[attr-defined]
     return found
 
 
 def frames(stage: Callable[[int], Spots], count: int) -> Iterator[Observed]:
-    for index in looked_at(count):
+    for index in sampled_frames(count):
         image = np.zeros((*SIZE, 3), np.uint8)
         for colour, left, top in stage(index):
             image[max(top, 0) : top + 32, max(left, 0) : max(left + 32, 0)] = colour
@@ -102,10 +102,10 @@ def frames(stage: Callable[[int], Spots], count: int) -> Iterator[Observed]:
 
 
 def test_a_few_frames_a_second_are_looked_at_and_all_of_a_short_video() -> None:
-    assert looked_at(1) == (0,)
-    assert looked_at(8) == tuple(range(8))
-    assert len(looked_at(LOOKS * 2)) == LOOKS
-    assert looked_at(1000)[:3] == (0, GAP, 2 * GAP)
+    assert sampled_frames(1) == (0,)
+    assert sampled_frames(8) == tuple(range(8))
+    assert len(sampled_frames(SAMPLES * 2)) == SAMPLES
+    assert sampled_frames(1000)[:3] == (0, GAP, 2 * GAP)
 
 
 def test_things_that_are_apart_are_found_in_the_order_in_which_they_appear() -> None:

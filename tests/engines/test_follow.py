@@ -11,9 +11,9 @@ import torch
 
 from covos.core.types import Frame, ObjectStatus
 from covos.engines.backward import FADING, STEP, Spool, fuse
-from covos.engines.find import UnsupervisedEngine
-from covos.engines.follow import FollowEngine, at_stride, given_frames, result_of
-from covos.engines.follower import SURE, Answer, Follower
+from covos.engines.encoding import FrameEncoder
+from covos.engines.follow import FollowEngine, _step, at_stride, given_frames, result_of
+from covos.engines.follow_pass import GIVEN_LOGIT, FollowPass, FramePrediction
 from covos.engines.memory import MemoryBank
 from covos.engines.motion import Observed
 from covos.models.follow import CovosFollow, FollowConfig
@@ -25,13 +25,13 @@ SIZE = (64, 96)
 @pytest.fixture(scope="module")
 def engine() -> FollowEngine:
     torch.manual_seed(0)
-    eyes = UnsupervisedEngine(
+    encoder = FrameEncoder(
         CovosLite().eval(), device=torch.device("cpu"), precision=torch.float32, area=SIZE[0] * SIZE[1], batch=3
     )
     network = CovosFollow(FollowConfig(mask=(4, 4, 4), value=8, widths=(8, 8, 8), context=8)).eval()
     # Random weights judge at random; these always see the object.
     torch.nn.init.constant_(network.decoder.judge[2].bias, 5.0)
-    return FollowEngine(eyes, network)
+    return FollowEngine(encoder, network)
 
 
 def frames(count: int) -> Iterator[Frame]:
@@ -58,7 +58,7 @@ def status(identity: int = 1, state: str = "present", confidence: float = 0.5) -
 
 def test_masks_of_the_user_come_out_as_they_went_in(engine: FollowEngine) -> None:
     given = {0: {4: box(3, 5), 9: box(30, 50)}, 3: {4: box(10, 10)}}
-    results = list(engine.forward(observed(6), given, between=2))
+    results = list(engine.forward(observed(6), given, memory=2))
     assert [result.frame.index for result in results] == list(range(6))
     np.testing.assert_array_equal(results[0].labels == 4, given[0][4])
     np.testing.assert_array_equal(results[0].labels == 9, given[0][9])
@@ -70,7 +70,7 @@ def test_masks_of_the_user_come_out_as_they_went_in(engine: FollowEngine) -> Non
 
 
 def test_before_the_first_mask_there_is_nothing(engine: FollowEngine) -> None:
-    results = list(engine.forward(observed(5), {3: {1: box(5, 5)}}, between=2))
+    results = list(engine.forward(observed(5), {3: {1: box(5, 5)}}, memory=2))
     for result in results[:3]:
         assert not result.labels.any()
         assert not result.probability.any()
@@ -79,33 +79,33 @@ def test_before_the_first_mask_there_is_nothing(engine: FollowEngine) -> None:
 
 
 def test_an_object_may_appear_late(engine: FollowEngine) -> None:
-    results = list(engine.forward(observed(6), {0: {1: box(5, 5)}, 4: {2: box(30, 60)}}, between=2))
+    results = list(engine.forward(observed(6), {0: {1: box(5, 5)}, 4: {2: box(30, 60)}}, memory=2))
     assert [len(result.objects) for result in results] == [1, 1, 1, 1, 2, 2]
     np.testing.assert_array_equal(results[4].labels == 2, box(30, 60))
 
 
 def test_the_size_of_a_batch_changes_nothing(engine: FollowEngine) -> None:
     given = {1: {1: box(5, 5)}}
-    whole = list(engine.forward(observed(7), given, between=2))
-    engine.eyes.batch, before = 1, engine.eyes.batch
-    single = list(engine.forward(observed(7), given, between=2))
-    engine.eyes.batch = before
+    whole = list(engine.forward(observed(7), given, memory=2))
+    engine.encoder.batch, before = 1, engine.encoder.batch
+    single = list(engine.forward(observed(7), given, memory=2))
+    engine.encoder.batch = before
     for one, other in zip(whole, single, strict=True):
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-3)
 
 
 def test_memory_is_bounded_whatever_the_length(engine: FollowEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    original = MemoryBank.recall
+    original = MemoryBank.of
 
     def recall(self: MemoryBank, objects: tuple[int, ...]) -> object:
         found = original(self, objects)
         seen.append(found[0].value_PMC.shape[1])
         return found
 
-    monkeypatch.setattr(MemoryBank, "recall", recall)
+    monkeypatch.setattr(MemoryBank, "of", recall)
     monkeypatch.setattr("covos.engines.memory.TRUSTED", 0.0)
-    list(engine.forward(observed(60), {0: {1: box(5, 5)}, 20: {2: box(30, 40)}}, between=3))
+    list(engine.forward(observed(60), {0: {1: box(5, 5)}, 20: {2: box(30, 40)}}, memory=3))
     positions = SIZE[0] // 16 * SIZE[1] // 16
     assert max(seen) == (2 + 3 + 1) * positions
     assert set(seen[40:]) <= {(2 + 3 + 1) * positions, (2 + 3) * positions}
@@ -116,7 +116,7 @@ def test_a_lost_object_leaves_an_empty_mask_and_a_flag(engine: FollowEngine) -> 
     with torch.no_grad():
         network.decoder.judge[2].bias.fill_(-5.0)
     try:
-        results = list(engine.forward(observed(32), {0: {1: box(5, 5)}}, between=2))
+        results = list(engine.forward(observed(32), {0: {1: box(5, 5)}}, memory=2))
     finally:
         with torch.no_grad():
             network.decoder.judge[2].bias.fill_(5.0)
@@ -133,9 +133,9 @@ def test_backward_answers_reach_the_frames_before_the_first_mask(engine: FollowE
     given = {5: {1: box(5, 5), 2: box(30, 50)}}
     every = observed(8)
     with Spool() as spool:
-        engine.backward([every[3:6], every[:3]], given, between=2, spool=spool)
+        engine.backward([every[3:6], every[:3]], given, memory=2, spool=spool)
         assert len(spool) == 6
-        results = list(engine.forward(every, given, between=2, spool=spool))
+        results = list(engine.forward(every, given, memory=2, spool=spool))
     assert all([each.id for each in result.objects] == [1, 2] for result in results)
     assert results[0].probability.any()
     np.testing.assert_array_equal(results[5].labels == 1, box(5, 5))
@@ -147,11 +147,11 @@ def test_backward_is_forward_on_the_reversed_clip(engine: FollowEngine) -> None:
         Observed(frame=replace(each.frame, index=4 - each.frame.index), motion=None) for each in reversed(every)
     ]
     with Spool() as spool:
-        engine.backward([every[2:], every[:2]], {4: {1: box(5, 5)}}, between=2, spool=spool)
+        engine.backward([every[2:], every[:2]], {4: {1: box(5, 5)}}, memory=2, spool=spool)
         back = [spool.get(index) for index in range(5)]
-    with engine.eyes.computing():
-        follower = Follower(engine.network, between=2)
-        answers = [engine._step(follower, o.frame, view, {0: {1: box(5, 5)}}) for o, view in engine._views(reversed_)]
+    with engine.encoder.computing():
+        current = FollowPass(engine.network, memory=2)
+        answers = [_step(current, o.frame, features, {0: {1: box(5, 5)}}) for o, features in engine._encoded(reversed_)]
     for index, answer in enumerate(answers):
         kept = back[4 - index]
         assert kept is not None
@@ -161,8 +161,8 @@ def test_backward_is_forward_on_the_reversed_clip(engine: FollowEngine) -> None:
 def test_a_spool_gives_back_what_it_was_given() -> None:
     with Spool() as spool:
         odds = torch.linspace(-15, 15, 24).view(2, 3, 4)
-        spool.put(Answer(index=7, log_odds=odds, objects=(status(1), status(5, "lost", 0.25))))
-        spool.put(Answer(index=8, log_odds=torch.zeros(0, 3, 4), objects=()))
+        spool.put(FramePrediction(index=7, log_odds=odds, objects=(status(1), status(5, "lost", 0.25))))
+        spool.put(FramePrediction(index=8, log_odds=torch.zeros(0, 3, 4), objects=()))
         back, none = spool.get(7), spool.get(8)
         assert back is not None
         assert none is not None
@@ -177,28 +177,30 @@ def test_a_spool_lives_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     original = tempfile.TemporaryFile
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **kw: opened.append(original(**kw)) or opened[-1])
     with Spool() as spool:
-        spool.put(Answer(index=0, log_odds=torch.zeros(1, 64, 112), objects=(status(),)))
+        spool.put(FramePrediction(index=0, log_odds=torch.zeros(1, 64, 112), objects=(status(),)))
     assert opened[0].closed
 
 
 def test_fusion_weighs_by_confidence_and_distance() -> None:
-    forward = Answer(index=10, log_odds=torch.full((1, 2, 2), 4.0), objects=(status(confidence=0.5),))
-    backward = Answer(index=10, log_odds=torch.full((1, 2, 2), 1.0), objects=(status(confidence=0.5),))
+    forward = FramePrediction(index=10, log_odds=torch.full((1, 2, 2), 4.0), objects=(status(confidence=0.5),))
+    backward = FramePrediction(index=10, log_odds=torch.full((1, 2, 2), 1.0), objects=(status(confidence=0.5),))
     middle = fuse(forward, backward, given={1: (0, 20)})
     torch.testing.assert_close(middle.log_odds, torch.full((1, 2, 2), 2.5))
     near = fuse(forward, backward, given={1: (8, 20)})
     first, second = np.exp(-2 / FADING), np.exp(-10 / FADING)
     assert float(near.log_odds[0, 0, 0]) == pytest.approx((4 * first + second) / (first + second), rel=1e-5)
     sure = fuse(
-        Answer(index=10, log_odds=forward.log_odds, objects=(status(confidence=1.0),)), backward, given={1: (0, 20)}
+        FramePrediction(index=10, log_odds=forward.log_odds, objects=(status(confidence=1.0),)),
+        backward,
+        given={1: (0, 20)},
     )
     assert float(sure.log_odds[0, 0, 0]) == pytest.approx(3.0, rel=1e-5)
     assert sure.objects[0].confidence == pytest.approx((1 + 0.25) / 1.5)
 
 
 def test_fusion_takes_an_object_that_one_pass_alone_has() -> None:
-    forward = Answer(index=3, log_odds=torch.full((1, 2, 2), 4.0), objects=(status(1),))
-    backward = Answer(
+    forward = FramePrediction(index=3, log_odds=torch.full((1, 2, 2), 4.0), objects=(status(1),))
+    backward = FramePrediction(
         index=3,
         log_odds=torch.stack([torch.full((2, 2), 2.0), torch.full((2, 2), 1.0)]),
         objects=(status(2), status(1)),
@@ -209,20 +211,20 @@ def test_fusion_takes_an_object_that_one_pass_alone_has() -> None:
 
 
 def test_fusion_lets_the_weightier_pass_say_that_an_object_is_gone() -> None:
-    forward = Answer(
-        index=10, log_odds=torch.full((1, 2, 2), -SURE), objects=(status(state="occluded", confidence=0.9),)
+    forward = FramePrediction(
+        index=10, log_odds=torch.full((1, 2, 2), -GIVEN_LOGIT), objects=(status(state="occluded", confidence=0.9),)
     )
-    backward = Answer(index=10, log_odds=torch.full((1, 2, 2), 12.0), objects=(status(confidence=0.1),))
+    backward = FramePrediction(index=10, log_odds=torch.full((1, 2, 2), 12.0), objects=(status(confidence=0.1),))
     found = fuse(forward, backward, given={1: (9, 40)})
     assert found.objects[0].state == "occluded"
-    assert float(found.log_odds.max()) <= -SURE
+    assert float(found.log_odds.max()) <= -GIVEN_LOGIT
 
 
 def test_objects_that_compete_for_a_pixel_are_compared() -> None:
     (frame,) = frames(1)
     odds = torch.full((2, 16, 24), -8.0)
     odds[0, 2:8, 2:8], odds[1, 5:12, 5:12] = 3.0, 5.0
-    result = result_of(frame, Answer(index=0, log_odds=odds, objects=(status(3), status(200))), {})
+    result = result_of(frame, FramePrediction(index=0, log_odds=odds, objects=(status(3), status(200))), {})
     assert result.labels[14, 14] == 3
     assert result.labels[24, 24] == 200
     assert result.labels[60, 90] == 0
@@ -234,7 +236,7 @@ def test_the_contour_of_an_object_is_smooth_at_the_size_of_the_frame() -> None:
     (frame,) = frames(1)
     rows, columns = np.mgrid[:16, :24]
     odds = torch.from_numpy((columns - 8.0 - 0.3 * rows).astype(np.float32))[None]
-    result = result_of(frame, Answer(index=0, log_odds=odds, objects=(status(7),)), {})
+    result = result_of(frame, FramePrediction(index=0, log_odds=odds, objects=(status(7),)), {})
     y, x = np.mgrid[: SIZE[0], : SIZE[1]]
     plane = (x + 0.5) / 4 - 0.5 - 8 - 0.3 * ((y + 0.5) / 4 - 0.5)
     clear = np.abs(plane) > 1e-3
@@ -247,7 +249,7 @@ def test_of_objects_that_are_as_likely_the_first_stays_and_of_background_and_obj
     (frame,) = frames(1)
     odds = torch.full((2, 16, 24), 3.0)
     odds[:, :8] = 0.0
-    result = result_of(frame, Answer(index=0, log_odds=odds, objects=(status(9), status(2))), {})
+    result = result_of(frame, FramePrediction(index=0, log_odds=odds, objects=(status(9), status(2))), {})
     assert not result.labels[:28].any()
     assert (result.labels[36:] == 9).all()
 

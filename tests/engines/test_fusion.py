@@ -5,20 +5,20 @@ import torch
 
 from covos.core.types import ObjectStatus, Presence
 from covos.engines.backward import fuse
-from covos.engines.follower import SURE, Answer
+from covos.engines.follow_pass import GIVEN_LOGIT, FramePrediction
 
 GIVEN = {1: (0, 100)}
 
 
-def answer(index: int, columns: slice, *, state: Presence = "present", confidence: float = 0.9) -> Answer:
+def answer(index: int, columns: slice, *, state: Presence = "present", confidence: float = 0.9) -> FramePrediction:
     """Object 1 in some columns of a frame of 4 x 12 cells; nowhere if it is not present."""
     odds = torch.full((1, 4, 12), -4.0)
     odds[:, :, columns] = 4.0 if state == "present" else -4.0
     status = ObjectStatus(id=1, state=state, confidence=confidence)
-    return Answer(index=index, log_odds=odds, objects=(status,))
+    return FramePrediction(index=index, log_odds=odds, objects=(status,))
 
 
-def columns_of(fused: Answer) -> list[int]:
+def columns_of(fused: FramePrediction) -> list[int]:
     return torch.nonzero((fused.log_odds[0] > 0).all(dim=0)).flatten().tolist()
 
 
@@ -36,7 +36,7 @@ def test_near_a_correction_its_word_counts_though_it_sees_nothing() -> None:
     fused = fuse(drifted, absent, given=GIVEN)
     assert fused.objects[0].state == "lost"
     assert columns_of(fused) == []
-    assert float(fused.log_odds.max()) <= -SURE
+    assert float(fused.log_odds.max()) <= -GIVEN_LOGIT
 
 
 def test_of_two_places_the_weightier_is_taken_not_neither() -> None:
@@ -61,7 +61,7 @@ def test_what_is_shown_nowhere_is_not_present() -> None:
 
 
 def test_an_object_that_one_pass_does_not_know_yet_is_the_others() -> None:
-    empty = Answer(index=10, log_odds=torch.zeros(0, 4, 12), objects=())
+    empty = FramePrediction(index=10, log_odds=torch.zeros(0, 4, 12), objects=())
     known = answer(10, slice(3, 5))
     assert fuse(empty, known, given={1: (100,)}) is known
     assert fuse(known, None, given=GIVEN) is known

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from covos.engines.encoding import to_batch, to_probability, working_size
 from covos.engines.find import expected_jaccard, uniform_references
-from covos.engines.motion import to_batch, to_probability, working_size
 
 
 @pytest.mark.parametrize(

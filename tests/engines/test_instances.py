@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covos.engines.candidates import look_of, overlap, share_inside, split
+from covos.engines.candidates import appearance_of, overlap, share_inside, split
 
 SIZE = (40, 64)
 
@@ -38,8 +38,8 @@ def test_the_look_is_the_mean_key_of_what_is_covered() -> None:
     keys = np.zeros((10 * 16, 3), np.float32)
     keys[:, 0] = 1
     keys.reshape(10, 16, 3)[:, 8:] = (0, 1, 0)
-    assert look_of(keys, box(0, 0, 40, 20), cells=(10, 16)) == pytest.approx([1, 0, 0])
-    half = look_of(keys, box(0, 24, 40, 16), cells=(10, 16))
+    assert appearance_of(keys, box(0, 0, 40, 20), cells=(10, 16)) == pytest.approx([1, 0, 0])
+    half = appearance_of(keys, box(0, 24, 40, 16), cells=(10, 16))
     assert half == pytest.approx([2**-0.5, 2**-0.5, 0])
 
 

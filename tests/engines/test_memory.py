@@ -4,19 +4,19 @@ import pytest
 import torch
 
 from covos.engines.memory import APART, MemoryBank
-from covos.models.follow import Recall
+from covos.models.follow import ObjectMemory
 
 POSITIONS, KEYS, VALUES = 6, 4, 5
 
 
-def recall(objects: int = 1) -> Recall:
+def memory_of(objects: int = 1) -> ObjectMemory:
     value = torch.randn(objects, POSITIONS, VALUES)
     value[..., -1] = 1
-    return Recall(torch.randn(1, POSITIONS, KEYS), value)
+    return ObjectMemory(torch.randn(1, POSITIONS, KEYS), value)
 
 
 def keep(bank: MemoryBank, index: int, *, given: bool = False, confidence: float = 1.0) -> None:
-    bank.keep(index, objects=(1,), recall=recall(), given=given, confidence=confidence)
+    bank.keep(index, objects=(1,), memory=memory_of(), given=given, confidence=confidence)
 
 
 @pytest.mark.parametrize("between", [0, 1, 5])
@@ -26,10 +26,10 @@ def test_it_never_holds_more_than_given_frames_some_between_and_the_latest(betwe
     sizes = set()
     for index in range(1, 2000):
         keep(bank, index, given=index == 700)
-        bank.note_reading(torch.rand(1, 3, bank.recall((1,))[0].key_BMK.shape[1]))
+        bank.note_reading(torch.rand(1, 3, bank.of((1,))[0].key_BMK.shape[1]))
         sizes.add(len(bank))
     assert max(sizes) <= 2 + between + 1
-    assert bank.recall((1,))[0].value_PMC.shape[1] <= (2 + between + 1) * POSITIONS
+    assert bank.of((1,))[0].value_PMC.shape[1] <= (2 + between + 1) * POSITIONS
     assert set(bank.given) == {0, 700}
 
 
@@ -65,8 +65,8 @@ def test_the_least_read_frame_makes_room() -> None:
 def test_an_object_that_came_later_is_unknown_in_earlier_frames() -> None:
     bank = MemoryBank(between=2)
     keep(bank, 0, given=True)
-    bank.keep(1, objects=(1, 7), recall=recall(2), given=True, confidence=1.0)
-    memory, latest = bank.recall((7, 1))
+    bank.keep(1, objects=(1, 7), memory=memory_of(2), given=True, confidence=1.0)
+    memory, latest = bank.of((7, 1))
     assert memory.value_PMC.shape == (2, 2 * POSITIONS, VALUES)
     known = memory.value_PMC[..., -1]
     assert not known[0, :POSITIONS].any()
@@ -77,10 +77,10 @@ def test_an_object_that_came_later_is_unknown_in_earlier_frames() -> None:
 
 def test_a_corrected_object_is_forgotten_where_it_was_only_found() -> None:
     bank = MemoryBank(between=2)
-    bank.keep(0, objects=(1, 2), recall=recall(2), given=True, confidence=1.0)
-    bank.keep(9, objects=(1, 2), recall=recall(2), given=False, confidence=1.0)
+    bank.keep(0, objects=(1, 2), memory=memory_of(2), given=True, confidence=1.0)
+    bank.keep(9, objects=(1, 2), memory=memory_of(2), given=False, confidence=1.0)
     bank.forget(2)
-    known = bank.recall((1, 2))[0].value_PMC[..., -1]
+    known = bank.of((1, 2))[0].value_PMC[..., -1]
     assert bool(known[0].all())
     assert bool(known[1, :POSITIONS].all())
     assert not known[1, POSITIONS:].any()

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from covos.core.types import ObjectStatus
-from covos.engines.calibration import Estimate
-from covos.engines.follower import DOUBT, FOUND, PATIENCE, PresenceTracker
+from covos.engines.calibration import MaskEstimate
+from covos.engines.follow_pass import FOUND_AGAIN, PATIENCE, SHOWN, PresenceTracker
 
-SEEN, GONE = Estimate(0.8, 0.1), Estimate(0.05, 0.9)
+SEEN, GONE = MaskEstimate(0.8, 0.1), MaskEstimate(0.05, 0.9)
 
 
-def judge(tracker: PresenceTracker, estimated: Estimate, *, area: float = 0.1) -> ObjectStatus:
+def judge(tracker: PresenceTracker, estimated: MaskEstimate, *, area: float = 0.1) -> ObjectStatus:
     return tracker.judge(estimated, area=area)
 
 
@@ -21,7 +21,7 @@ def test_an_object_goes_from_present_by_hidden_to_lost() -> None:
 
 
 def test_a_hidden_object_returns_at_once_and_a_lost_one_only_when_it_is_sure() -> None:
-    between = Estimate((DOUBT + FOUND) / 2, 0.1)
+    between = MaskEstimate((SHOWN + FOUND_AGAIN) / 2, 0.1)
     hidden = PresenceTracker(3, state="occluded", absent=4)
     assert judge(hidden, between).state == "present"
     lost = PresenceTracker(3, state="lost", absent=99)
@@ -31,9 +31,9 @@ def test_a_hidden_object_returns_at_once_and_a_lost_one_only_when_it_is_sure() -
 
 
 def test_an_empty_mask_is_shown_where_it_is_expected_to_score_more() -> None:
-    assert judge(PresenceTracker(3), Estimate(0.4, 0.5)).state == "occluded"
-    assert judge(PresenceTracker(3), Estimate(0.5, 0.4)).state == "present"
-    assert judge(PresenceTracker(3), Estimate(DOUBT / 2, 0.0)).state == "occluded", "hardly anything of it is right"
+    assert judge(PresenceTracker(3), MaskEstimate(0.4, 0.5)).state == "occluded"
+    assert judge(PresenceTracker(3), MaskEstimate(0.5, 0.4)).state == "present"
+    assert judge(PresenceTracker(3), MaskEstimate(SHOWN / 2, 0.0)).state == "occluded", "hardly anything of it is right"
 
 
 def test_confidence_is_that_of_the_answer_given() -> None:

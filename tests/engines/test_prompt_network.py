@@ -9,11 +9,11 @@ import torch
 
 from covos.core.errors import UsageError
 from covos.core.types import Box, Frame, Point
-from covos.engines.find import UnsupervisedEngine
+from covos.engines.encoding import FrameEncoder
 from covos.engines.motion import Observed
 from covos.engines.prompt import NetworkPrompter, as_prompt, with_points
 from covos.models.lite import CovosLite, Features
-from covos.models.prompt import CovosPrompt, PromptView
+from covos.models.prompt import CovosPrompt, PromptFeatures
 
 SIZE = (48, 70)
 
@@ -21,10 +21,10 @@ SIZE = (48, 70)
 @pytest.fixture
 def prompter() -> NetworkPrompter:
     torch.manual_seed(0)
-    eyes: UnsupervisedEngine[Features] = UnsupervisedEngine(
+    encoder: FrameEncoder[Features] = FrameEncoder(
         CovosLite().eval(), device=torch.device("cpu"), precision=torch.float32, area=64 * 96, batch=1
     )
-    return NetworkPrompter(eyes, CovosPrompt().eval())
+    return NetworkPrompter(encoder, CovosPrompt().eval())
 
 
 def observed(index: int = 0) -> Observed:
@@ -50,13 +50,13 @@ def test_a_frame_is_encoded_once_however_often_it_is_clicked_on(
     prompter: NetworkPrompter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encoded: list[int] = []
-    original = CovosPrompt.view
+    original = CovosPrompt.project
 
-    def view(self: CovosPrompt, features: Features) -> PromptView:
+    def project(self: CovosPrompt, features: Features) -> PromptFeatures:
         encoded.append(len(features.v_BCHW))
         return original(self, features)
 
-    monkeypatch.setattr(CovosPrompt, "view", view)
+    monkeypatch.setattr(CovosPrompt, "project", project)
     first, second = observed(0), observed(1)
     clicks = [Point(x=10, y=20)]
     once = prompter.mask(first, points=clicks, box=None, previous=None)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from covos.api import load_model
 from covos.core.types import Box, Frame, Point
+from covos.engines.grabcut import GrabCutPrompter
 from covos.engines.motion import Observed
-from covos.engines.prompt import GrabCutPrompter, Prompter
+from covos.engines.prompt import Prompter
+from covos.model import load_model
 
 SIZE = (120, 200)
 LEFT, RIGHT = (60, 55), (60, 150)
@@ -22,7 +25,7 @@ LEFT, RIGHT = (60, 55), (60, 150)
 
 @pytest.fixture(scope="module")
 def prompter() -> Prompter:
-    return GrabCutPrompter(load_model(device="cpu", precision="fp32").engine)
+    return GrabCutPrompter(load_model(device="cpu", precision="fp32").engine.encoder)
 
 
 def disc(centre: tuple[int, int], radius: int = 25) -> np.ndarray:
@@ -99,6 +102,32 @@ def test_the_same_click_gives_the_same_mask(prompter: Prompter) -> None:
     first = prompter.mask(seen, points=[at(LEFT)], box=None, previous=None)
     cv2.setRNGSeed(7)
     np.testing.assert_array_equal(prompter.mask(seen, points=[at(LEFT)], box=None, previous=None), first)
+
+
+def test_the_random_numbers_of_the_caller_are_left_alone(prompter: Prompter) -> None:
+    def draws(between: Callable[[], object]) -> list[np.ndarray]:
+        cv2.setRNGSeed(7)
+        np.random.seed(7)
+        torch.manual_seed(7)
+        between()
+        return [
+            cv2.randu(np.zeros((1, 8), np.float32), 0, 1),
+            np.random.rand(8),
+            torch.rand(8).numpy(),
+        ]
+
+    undisturbed = draws(lambda: None)
+    disturbed = draws(lambda: prompter.mask(picture(disc(LEFT)), points=[at(LEFT)], box=None, previous=None))
+    for one, other in zip(undisturbed, disturbed, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_same_click_gives_the_same_mask_whatever_the_caller_draws(prompter: Prompter) -> None:
+    found = []
+    for seed in (1, 2):
+        cv2.setRNGSeed(seed)
+        found.append(prompter.mask(picture(disc(LEFT)), points=[at(LEFT)], box=None, previous=None))
+    np.testing.assert_array_equal(*found)
 
 
 def test_a_picture_of_one_colour_is_answered(prompter: Prompter) -> None:

@@ -9,7 +9,8 @@ import torch
 
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
-from covos.engines.find import References, UnsupervisedEngine
+from covos.engines.encoding import FrameEncoder
+from covos.engines.find import FindEngine, References
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_network, find_model
 
@@ -31,14 +32,16 @@ def frames(count: int, *, size: tuple[int, int] = (90, 160)) -> Iterator[Frame]:
         yield Frame(index=index, stem=f"{index:05}", image=image, pts=index, time_base=Fraction(1, 25))
 
 
-def engine(network: CovosLite, *, batch: int = 4) -> UnsupervisedEngine:
-    return UnsupervisedEngine(network, device=torch.device("cpu"), precision=torch.float32, area=AREA, batch=batch)
+def engine(network: CovosLite, *, batch: int = 4) -> FindEngine:
+    return FindEngine(
+        FrameEncoder(network, device=torch.device("cpu"), precision=torch.float32, area=AREA, batch=batch)
+    )
 
 
 def run(network: CovosLite, count: int, chosen: tuple[int, ...], *, batch: int = 4) -> list[FrameResult]:
     made = engine(network, batch=batch)
-    references = made.remember(made.observe(frames(count), wanted=chosen))
-    return list(made.stream(made.observe(frames(count)), references))
+    references = made.remember(made.encoder.observe(frames(count), wanted=chosen))
+    return list(made.stream(made.encoder.observe(frames(count)), references))
 
 
 def test_each_frame_gives_one_result_at_its_own_size(network: CovosLite) -> None:
@@ -77,7 +80,7 @@ def test_each_frame_is_encoded_once(network: CovosLite, monkeypatch: pytest.Monk
 
 def test_a_reference_is_not_compared_with_itself(network: CovosLite) -> None:
     made = engine(network)
-    everything = list(made.observe(frames(4)))
+    everything = list(made.encoder.observe(frames(4)))
     both = made.remember([everything[0], everything[2]])
     only_other = made.remember([everything[2]])
     with_itself_known = next(made.stream(everything, both))
@@ -88,9 +91,9 @@ def test_a_reference_is_not_compared_with_itself(network: CovosLite) -> None:
 def test_without_references_a_frame_stands_for_itself(network: CovosLite) -> None:
     made = engine(network)
     nothing = References(indices=(), features=(), memories=())
-    alone = list(made.stream(made.observe(frames(3)), nothing))
+    alone = list(made.stream(made.encoder.observe(frames(3)), nothing))
     assert len(alone) == 3
-    first = next(made.observe(frames(3)))
+    first = next(made.encoder.observe(frames(3)))
     only_reference = list(made.stream([first], made.remember([first])))
     np.testing.assert_allclose(alone[0].probability, only_reference[0].probability, atol=1e-4)
 
@@ -105,7 +108,7 @@ def test_frames_are_taken_as_needed(network: CovosLite) -> None:
             yield frame
 
     made = engine(network, batch=3)
-    stream = made.stream(made.observe(watched()), made.remember(made.observe(frames(1))))
+    stream = made.stream(made.encoder.observe(watched()), made.remember(made.encoder.observe(frames(1))))
     for position, _ in enumerate(stream):
         assert len(taken) <= (position // 3 + 1) * 3 + 1, "one more than a batch: the first frame waits for the second"
 

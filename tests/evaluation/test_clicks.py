@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from covos.core.types import Box, MaskArray, Point
-from covos.evaluation.clicks import box_around, largest_region, middle_of, next_click
+from covos.core.types import MaskArray, Point
+from covos.evaluation.clicks import largest_region, middle_of, next_click
 
 
 def mask(*boxes: tuple[int, int, int, int]) -> MaskArray:
@@ -63,7 +63,3 @@ def test_what_touches_the_border_is_clicked_away_from_it() -> None:
 
 def test_the_largest_region_of_nothing_is_nothing() -> None:
     assert not largest_region(mask()).any()
-
-
-def test_the_box_holds_the_mask_and_no_more() -> None:
-    assert box_around(mask((5, 9, 10, 30))) == Box(x0=10, y0=5, x1=30, y1=9)

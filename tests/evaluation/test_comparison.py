@@ -4,9 +4,16 @@ import numpy as np
 import pytest
 
 from covos.core.errors import UsageError
-from covos.evaluation import confidence, difference, get_protocol
-from covos.evaluation.comparison import Difference, Interval
-from covos.evaluation.results import Evaluation, ObjectScore, SequenceScores
+from covos.evaluation import (
+    Difference,
+    Evaluation,
+    Interval,
+    ObjectScore,
+    SequenceScores,
+    confidence,
+    difference,
+    get_protocol,
+)
 
 
 def evaluation(scores, *, protocol="davis2016", names=None, seen=None) -> Evaluation:

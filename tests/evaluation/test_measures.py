@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 from covos.core.errors import UsageError
 from covos.evaluation import boundary_f, boundary_map, jaccard, statistics
 from covos.evaluation.measures import tolerance_radius
-from covos.evaluation.objects import dilate
+from covos.evaluation.scored_mask import dilate
 
 from .reference import slow_boundary_f, slow_contour, slow_jaccard, slow_statistics
 

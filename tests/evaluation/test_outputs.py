@@ -13,9 +13,10 @@ from PIL import Image
 
 from covos.core.pages import kept_points
 from covos.evaluation import evaluate
-from covos.evaluation.comparison import result_names
+from covos.evaluation.comparison import comparison_table, comparison_to_json, result_names
 from covos.evaluation.page import html_page, write_html
-from covos.evaluation.tables import columns, comparison_table, comparison_to_json, csv_files, csv_names, write_csv
+from covos.evaluation.results import columns
+from covos.evaluation.tables import csv_files, csv_names, write_csv
 
 ODD = 'a, "b" <i>'
 

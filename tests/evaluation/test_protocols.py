@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from covos.core.errors import AnnotationError
+from covos.evaluation.pairing import Pair
 from covos.evaluation.protocols import PROTOCOL_NAMES, get_protocol
-from covos.evaluation.scoring import Pair, score_sequence
+from covos.evaluation.scoring import score_sequence
 
 from .conftest import InMemory
 from .reference import slow_boundary_f, slow_jaccard, slow_matching

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.evaluation import evaluate, evaluator, get_protocol
-from covos.evaluation import objects as object_mask_module
+from covos.evaluation import evaluate, evaluator, get_protocol, scored_mask
 from covos.evaluation.mask_trees import ReadMasks
 from covos.evaluation.objects import LabelMasks
-from covos.evaluation.scoring import Pair, score_sequence
+from covos.evaluation.pairing import Pair
+from covos.evaluation.scoring import score_sequence
 
 
 @pytest.fixture
@@ -80,9 +80,7 @@ def test_contours_are_taken_once_a_proposal_and_once_an_object(monkeypatch: pyte
     for number in range(5):
         labels[5:30, 11 * number : 11 * number + 9] = number + 1
     counted = []
-    monkeypatch.setattr(
-        object_mask_module, "edges", lambda binary, real=object_mask_module.edges: counted.append(1) or real(binary)
-    )
+    monkeypatch.setattr(scored_mask, "edges", lambda binary, real=scored_mask.edges: counted.append(1) or real(binary))
     clip = in_memory([labels] * 3)
     found = score_sequence(Pair(truth=clip, prediction=clip, seen={}), protocol=get_protocol("davis2017-unsup"))
     assert found.scores.jf == 1

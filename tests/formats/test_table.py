@@ -10,9 +10,9 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-
 from covos.api.convert import convert
 from covos.api.loading import load_result
+
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import FrameResult
 from covos.formats.base import Format

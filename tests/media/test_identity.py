@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.media.opening import fingerprint, open_source
+from covos.media.opening import open_source
+from covos.media.source import fingerprint
 
 BLOCK = 1 << 16
 

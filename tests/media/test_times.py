@@ -10,6 +10,7 @@ import av
 import pytest
 
 from covos.media.opening import open_source
+from covos.media.packets import PacketTable
 from covos.media.video import Timeline
 
 Film = Callable[..., Path]
@@ -85,8 +86,8 @@ def test_hidden_reference_frames_of_vp8_are_not_expected(film: Film, tmp_path: P
 
 
 def timeline(warnings: list[str], **changes: Any) -> Timeline:
-    settings = {"time_base": MS, "frame_rate": Fraction(25), "first_dts": 0, "has_pts": True}
-    return Timeline(**(settings | changes), warn=warnings.append)
+    stated = {"frame_rate": Fraction(25), "first_dts": 0, "has_pts": True} | changes
+    return Timeline(PacketTable(count=0, seeking=None, expected=0, **stated), time_base=MS, warn=warnings.append)
 
 
 def picture(pts: int | None, dts: int | None = None) -> Any:

@@ -9,7 +9,7 @@ import torch
 
 from covos.core.errors import CheckpointError, UsageError
 from covos.models.checkpoints import Card, save_weights
-from covos.models.follow import CovosFollow, FollowConfig, Recall, View, aggregate, beside, read
+from covos.models.follow import CovosFollow, FollowConfig, FollowFeatures, ObjectMemory, aggregate, read, with_others
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_follower, find_follower, find_model
 from covos.training.follow.recipe import FollowRecipe
@@ -23,10 +23,10 @@ def network() -> CovosFollow:
     return CovosFollow(FollowConfig(mask=(4, 4, 4), value=8, widths=(8, 8, 8), context=8, keys=8)).eval()
 
 
-def view(network: CovosFollow, frames: int = 1) -> View:
+def view(network: CovosFollow, frames: int = 1) -> FollowFeatures:
     height, width = CELLS
     with torch.no_grad():
-        return network.view(
+        return network.project(
             Features(
                 torch.randn(frames, 128, height, width),
                 torch.zeros(frames, 1, height, width),
@@ -65,7 +65,7 @@ def test_where_all_objects_are_unlikely_the_background_wins() -> None:
 
 def test_the_others_of_an_object_are_those_of_its_own_frame() -> None:
     mask = torch.tensor([0.1, 0.2, 0.4]).view(3, 1, 1, 1)
-    found = beside(mask, torch.tensor([0, 0, 1]))
+    found = with_others(mask, torch.tensor([0, 0, 1]))
     torch.testing.assert_close(found[:, 0, 0, 0], torch.tensor([0.1, 0.2, 0.4]))
     torch.testing.assert_close(found[:, 1, 0, 0], torch.tensor([0.2, 0.1, 0.0]))
 
@@ -94,14 +94,14 @@ def test_a_frame_recalls_its_own_mask(network: CovosFollow) -> None:
     recall = network.memorise(seen, mask, torch.zeros_like(mask), owner)
     with torch.no_grad():
         network.log_scale.fill_(3.6)
-        found = network.find(seen, recall, recall, beside(mask, owner), owner)
+        found = network.find(seen, recall, recall, with_others(mask, owner), owner)
     small = torch.nn.functional.interpolate(mask, size=CELLS, mode="area")
     torch.testing.assert_close(found.read_P2hw[:, :1], small, atol=0.02, rtol=0)
 
 
 def test_the_short_reading_prefers_what_is_near(network: CovosFollow) -> None:
     seen = view(network)
-    same = View(seen.key_BNK[:, :1].expand(-1, 24, -1), *seen[1:])
+    same = FollowFeatures(seen.key_BNK[:, :1].expand(-1, 24, -1), *seen[1:])
     near = network.nearby(same, same.key_BNK)[0].detach()
     assert float(near[0, 0]) == pytest.approx(1.0, abs=1e-5)
     assert float(near[0, 1]) > float(near[0, 2]) > float(near[0, 23])
@@ -111,7 +111,7 @@ def test_however_large_its_scale_grows_a_reading_tells_how_alike_things_are(netw
     cosine = torch.tensor([1.0, 0.99, 0.9, 0.5, 0.0, -0.5])
     keys = torch.zeros(1, len(cosine), 8)
     keys[0, :, 0], keys[0, :, 1] = cosine, (1 - cosine.square()).sqrt()
-    seen = View(keys, *view(network)[1:])
+    seen = FollowFeatures(keys, *view(network)[1:])
     remembered = torch.zeros(1, 1, 8)
     remembered[..., 0] = 1
     with torch.no_grad():
@@ -128,14 +128,14 @@ def test_objects_do_not_depend_on_those_of_another_frame(network: CovosFollow) -
     seen, mask = view(network, 2), masks(3)
     owner = torch.tensor([0, 1, 1])
 
-    def find(rows: list[int], frame: View, own: torch.Tensor) -> torch.Tensor:
-        both = beside(mask[rows], own)
+    def find(rows: list[int], frame: FollowFeatures, own: torch.Tensor) -> torch.Tensor:
+        both = with_others(mask[rows], own)
         recall = network.memorise(frame, both[:, :1], both[:, 1:], own)
         return network.find(frame, recall, recall, both, own).logit_P1HW
 
     with torch.no_grad():
         together = find([0, 1, 2], seen, owner)
-        alone = find([0], View(*(part[:1] for part in seen)), torch.tensor([0]))
+        alone = find([0], FollowFeatures(*(part[:1] for part in seen)), torch.tensor([0]))
     assert together.shape == (3, 1, 16, 24)
     torch.testing.assert_close(together[:1], alone, atol=1e-5, rtol=1e-4)
 
@@ -145,7 +145,7 @@ def test_memories_join_along_their_positions(network: CovosFollow) -> None:
     recall = network.memorise(seen, mask, mask.flip(0), owner)
     assert recall.value_PMC.shape == (2, 24, 8 + 2)
     assert bool((recall.value_PMC[..., -1] == 1).all())
-    joined = Recall.join([recall, recall, recall])
+    joined = ObjectMemory.join([recall, recall, recall])
     assert joined.key_BMK.shape == (1, 72, 8)
     assert joined.value_PMC.shape == (2, 72, 10)
 
@@ -153,7 +153,7 @@ def test_memories_join_along_their_positions(network: CovosFollow) -> None:
 def test_the_features_of_covos_lite_are_what_it_takes() -> None:
     with torch.inference_mode():
         features = CovosLite().eval().encode(torch.rand(1, 3, 64, 96))
-        seen = CovosFollow().eval().view(features)
+        seen = CovosFollow().eval().project(features)
     assert seen.key_BNK.shape == (1, 24, 64)
     torch.testing.assert_close(seen.key_BNK.norm(dim=2), torch.ones(1, 24))
 
@@ -184,7 +184,8 @@ def test_weights_are_refused_beside_another_encoder(tmp_path: object) -> None:
 
 def test_beside_a_fine_tuned_encoder_its_file_is_named_and_what_trains_a_follower_on_it(tmp_path: Path) -> None:
     packaged = find_model("covos-lite")
-    tuned = replace(packaged, path=tmp_path / "best.safetensors", card=replace(packaged.card, sha256="1" * 64))
+    card = packaged.card.model_copy(update={"sha256": "1" * 64})
+    tuned = replace(packaged, path=tmp_path / "best.safetensors", card=card)
     with pytest.raises(CheckpointError) as refused:
         find_follower("covos-follow", encoder=tuned)
     assert refused.value.what.endswith(f"does not belong to {tuned.path}")

@@ -11,7 +11,7 @@ from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.models import registry
 from covos.models.checkpoints import Card, save_weights
 from covos.models.lite import CovosLite, Features
-from covos.models.prompt import CovosPrompt, Prompt, PromptConfig, PromptView, draw_guide, likeness
+from covos.models.prompt import CovosPrompt, Prompt, PromptConfig, PromptFeatures, draw_guide, likeness
 from covos.models.registry import build_network, build_prompter, find_model, find_prompter
 
 CELLS = (4, 6)
@@ -25,7 +25,7 @@ def network() -> CovosPrompt:
     return CovosPrompt(config).eval()
 
 
-def view(network: CovosPrompt, frames: int = 1) -> PromptView:
+def view(network: CovosPrompt, frames: int = 1) -> PromptFeatures:
     height, width = CELLS
     with torch.no_grad():
         features = Features(
@@ -36,7 +36,7 @@ def view(network: CovosPrompt, frames: int = 1) -> PromptView:
             torch.randn(frames, 112, height, width),
             torch.randn(frames, 16, 8 * height, 8 * width),
         )
-        return network.view(features)
+        return network.project(features)
 
 
 def points(*rows: tuple[float, float, float]) -> torch.Tensor:
@@ -47,7 +47,7 @@ def test_the_features_of_covos_lite_are_what_it_takes() -> None:
     network = CovosPrompt().eval()
     image = torch.rand(2, 3, 64, 96)
     with torch.inference_mode():
-        seen = network.view(CovosLite().eval().encode(image))
+        seen = network.project(CovosLite().eval().encode(image))
         prompt = Prompt(points((0.5, 0.5, 1.0)).expand(2, -1, -1), NO_BOX.expand(2, -1), NO_MASK.expand(2, -1, -1, -1))
         logit = network.find(seen, prompt)
     assert logit.shape == (2, 1, 32, 48)
@@ -92,7 +92,7 @@ def test_frames_of_a_batch_do_not_touch_one_another(network: CovosPrompt) -> Non
     )
     with torch.no_grad():
         together = network.find(seen, both)
-        alone = network.find(PromptView(*(part[1:] for part in seen)), Prompt(*(part[1:] for part in both)))
+        alone = network.find(PromptFeatures(*(part[1:] for part in seen)), Prompt(*(part[1:] for part in both)))
     torch.testing.assert_close(together[1:], alone, atol=1e-5, rtol=1e-4)
 
 

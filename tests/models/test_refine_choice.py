@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 from typing import Any, get_args, get_type_hints
 
 import numpy as np
@@ -12,8 +10,7 @@ from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
 from covos.core.errors import UsageError
 from covos.masks.matte import foreground_colours
-from covos.models.cosnet.crf import crf_filter
-from covos.models.cosnet.refine import Refinement, check_refinement, guided_filter, refine_probability
+from covos.models.cosnet.crf import Refinement, check_refinement, crf_filter, refine_probability
 
 
 def pair(height: int = 20, width: int = 30) -> tuple[np.ndarray, np.ndarray]:
@@ -24,9 +21,6 @@ def pair(height: int = 20, width: int = 30) -> tuple[np.ndarray, np.ndarray]:
 def test_each_choice_is_its_filter() -> None:
     image, probability = pair()
     assert refine_probability(image, probability, refinement="none") is probability
-    np.testing.assert_array_equal(
-        refine_probability(image, probability, refinement="guided"), guided_filter(image, probability)
-    )
     np.testing.assert_array_equal(
         refine_probability(image, probability, refinement="crf"), crf_filter(image, probability)
     )
@@ -45,8 +39,8 @@ def test_the_input_is_not_changed(refinement: Refinement) -> None:
 
 
 def test_names() -> None:
-    assert [check_refinement(name) for name in get_args(Refinement)] == ["none", "guided", "crf"]
-    with pytest.raises(UsageError, match=r"unknown refinement 'crff'.*\n.*\n.*none, guided, crf"):
+    assert [check_refinement(name) for name in get_args(Refinement)] == ["none", "crf"]
+    with pytest.raises(UsageError, match=r"unknown refinement 'crff'.*\n.*\n.*none, crf"):
         check_refinement("crff")
 
 
@@ -74,25 +68,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("what", BAD)
-@pytest.mark.parametrize("function", [guided_filter, crf_filter, foreground_colours])
+@pytest.mark.parametrize("function", [crf_filter, foreground_colours])
 def test_what_is_no_picture_with_a_soft_mask_is_refused(function: Any, what: str) -> None:
     image_shape, image_type, shape, kind, value, message = BAD[what]
     soft = np.full(shape, 0.5).astype(kind)
     soft[3:4] = value  # one bad row is enough
     with pytest.raises(ValueError, match=message):
         function(np.zeros(image_shape, image_type), soft)
-
-
-def test_torch_waits_until_the_crf_is_used() -> None:
-    code = (
-        "import sys, numpy as np\n"
-        "from covos.masks.matte import foreground_colours\n"
-        "from covos.models.cosnet.refine import refine_probability\n"
-        "image, soft = np.zeros((9, 9, 3), np.uint8), np.zeros((9, 9), np.float32)\n"
-        "foreground_colours(image, soft), refine_probability(image, soft, refinement='guided')\n"
-        "print('torch' in sys.modules)\n"
-        "refine_probability(image, soft, refinement='crf')\n"
-        "print('torch' in sys.modules)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "True"]

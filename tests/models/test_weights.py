@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from covos.core.errors import CheckpointError, UsageError
+from covos.core.records import write_record
 from covos.models.checkpoints import Card, card_path, load_weights, read_card, save_weights, sha256_of
 from covos.models.registry import build_follower, build_network, build_prompter, find_model, list_models
 
@@ -117,7 +118,7 @@ def test_damaged_model_file_is_noticed(tmp_path: Path) -> None:
     data = bytearray(source.path.read_bytes())
     data[-1] ^= 1
     copy.write_bytes(data)
-    card_path(copy).write_text(source.card.to_json())
+    write_record(source.card, card_path(copy))
     with pytest.raises(CheckpointError, match="sha256"):
         build_network(find_model(copy))
 
@@ -127,7 +128,7 @@ def test_a_file_without_card_or_of_unknown_architecture_is_refused(tmp_path: Pat
     copy.write_bytes(b"")
     with pytest.raises(CheckpointError, match="no card"):
         find_model(copy)
-    content = json.loads(CARD.to_json())
+    content = CARD.model_dump(mode="json")
     content["architecture"] = "other"
     card_path(copy).write_text(json.dumps(content))
     with pytest.raises(CheckpointError, match="other"):

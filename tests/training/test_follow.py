@@ -193,7 +193,7 @@ def test_a_run_of_another_encoder_is_not_continued(
 
     def other(name: str | Path) -> object:
         entry = original(name)
-        return replace(entry, card=replace(entry.card, sha256="f" * 64))
+        return replace(entry, card=entry.card.model_copy(update={"sha256": "f" * 64}))
 
     monkeypatch.setattr("covos.training.base.find_model", other)
     monkeypatch.setattr("covos.training.base.verify", lambda entry: None)

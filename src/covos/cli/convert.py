@@ -26,12 +26,18 @@ def convert(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos."""
-    from covos.api import convert as run
-    from covos.cli.segment import frame_tracker
+    from covos.cli.progress import JobDisplay
+    from covos.results.loading import convert as run
 
-    saved = run(
-        result, formats=formats, output=output, source=source, overwrite=overwrite, track=frame_tracker(quiet=quiet)
-    )
+    with JobDisplay(quiet=quiet) as display:
+        saved = run(
+            result,
+            formats=formats,
+            output=output,
+            source=source,
+            overwrite=overwrite,
+            listen=display.frames(result.name),
+        )
     for warning in saved.warnings:
         typer.echo(f"warning: {result}: {warning}", err=True)
     if not quiet:

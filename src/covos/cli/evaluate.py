@@ -116,7 +116,7 @@ def _scored(
 
 
 def _print(evaluations: Sequence[Evaluation], names: Sequence[str]) -> None:
-    from covos.evaluation.tables import comparison_table
+    from covos.evaluation.comparison import comparison_table
 
     typer.echo(evaluations[0].table() if len(names) == 1 else comparison_table(evaluations, names=names), nl=False)
 
@@ -130,8 +130,9 @@ def _write(
     folders: dict[str, Path],
 ) -> None:
     from covos.core.files import atomic_path
+    from covos.evaluation.comparison import comparison_to_json
     from covos.evaluation.page import write_html
-    from covos.evaluation.tables import comparison_to_json, write_csv
+    from covos.evaluation.tables import write_csv
 
     for path in (json, html):
         if path is not None:

@@ -91,7 +91,7 @@ def _account(report: Mapping) -> Iterator[str]:
 
 
 def _as_dict(entry: ModelEntry, *, default: bool) -> dict[str, Any]:
-    return {"name": entry.name, "default": default, "path": str(entry.path), "card": asdict(entry.card)}
+    return {"name": entry.name, "default": default, "path": str(entry.path), "card": entry.card.model_dump()}
 
 
 def _source(data: dict[str, Any]) -> str:

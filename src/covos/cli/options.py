@@ -63,8 +63,8 @@ ReferenceSeed: TypeAlias = Annotated[
     int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
 ]
 Refine: TypeAlias = Annotated[
-    Literal["none", "guided", "crf"],
-    typer.Option(help="Fit the masks to the picture's edges: guided filter (fast) or dense CRF (slow)."),
+    Literal["none", "crf"],
+    typer.Option(help="Fit the masks to the picture's edges by COSNet's dense CRF (slow)."),
 ]
 
 # How objects are found, or given, and followed.

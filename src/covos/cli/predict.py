@@ -10,7 +10,7 @@ from covos.cli import options
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
-    from covos.api.predict import Prediction
+    from covos.predict import Prediction
 
 
 def predict(
@@ -34,11 +34,11 @@ def predict(
     Videos that come with their first masks alone are those of a semi-supervised challenge, such as TIANCHI's: their
     objects are followed, and keep their ids. In others one subject is found, and written as 1.
     """
-    from covos.api import load_model
-    from covos.api.predict import predict as run
-    from covos.api.subset import gives_objects, open_subset
-    from covos.cli.segment import frame_tracker
+    from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
+    from covos.model import load_model
+    from covos.predict import gives_objects, open_subset
+    from covos.predict import predict as run
 
     videos = open_subset(dataset, subset=subset)
     configure_threads(leave=1)
@@ -48,19 +48,20 @@ def predict(
     chosen = given and loaded.entry.card.architecture == "lite" if follow is None else follow
     if not quiet and (given or chosen):
         typer.echo(f"note: {_said_of(chosen)}", err=True)
-    done = run(
-        videos,
-        output=output,
-        model=loaded,
-        follow=chosen,
-        follower=follower,
-        references=references,
-        fusion=None if fusion == "auto" else fusion,
-        reference_seed=reference_seed,
-        refine=refine,
-        archive=archive,
-        track=frame_tracker(quiet=quiet),
-    )
+    with JobDisplay(quiet=quiet) as display:
+        done = run(
+            videos,
+            output=output,
+            model=loaded,
+            follow=chosen,
+            follower=follower,
+            references=references,
+            fusion=None if fusion == "auto" else fusion,
+            reference_seed=reference_seed,
+            refine=refine,
+            archive=archive,
+            listen=display,
+        )
     if not quiet:
         typer.echo(_summary(done), err=True)
     typer.echo(str(done.archive or done.folder))

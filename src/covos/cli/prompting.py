@@ -1,28 +1,26 @@
-"""From what the command line says of objects to what the session is shown."""
+"""Turn what the command line says of objects into the task of a plan."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
-    from covos.api.discovering import Discovering
-    from covos.api.following import Following
-    from covos.api.pointing import Pointing
-    from covos.api.prompt_file import MaskFile
+    from covos.plan import Discover, Find, Follow
+    from covos.prompts.values import MaskPrompt, PointPrompt, Prompt
 
-
+AUTO = "auto"
 _MASK = re.compile(r"(?P<path>.+?)(?:@(?P<frame>\d+))?(?::(?P<object>\d+))?", re.DOTALL)
 _NUMBER = r"[+-]?\d+(?:\.\d*)?"
 _PLACE = re.compile(rf"(?P<numbers>{_NUMBER}(?:,{_NUMBER})*)(?:@(?P<frame>\d+))?(?::(?P<object>\d+))?", re.ASCII)
 
 
-def following(
+def task_of(
     masks: Sequence[str],
     *,
     points: Sequence[str] = (),
@@ -30,41 +28,37 @@ def following(
     boxes: Sequence[str] = (),
     prompts: Path | None = None,
     inputs: Sequence[str],
-    resize: bool,
-    direction: Literal["auto", "forward", "backward", "both"],
-    memory: int,
-    follower: str,
-    prompter: str = "auto",
-    finding: bool = False,
-) -> Following | None:
-    """What to follow; None if nothing is shown.
+    objects: str,
+    **settings: Any,
+) -> Find | Follow | Discover:
+    """Turn the options of the command line into the task of a plan.
 
-    Options are as written; with ``finding``, objects are found where none are shown, and followed then.
+    Args:
+        masks: Options as written.
+        points: Options as written.
+        not_points: Options as written.
+        boxes: Options as written.
+        prompts: A prompt file.
+        inputs: Everything that is to be segmented.
+        objects: Option as written.
+        **settings: See `covos.plan.choose_task`.
 
     Raises:
         UsageError: Prompts are given for several inputs or cannot be read, or an option of following without prompts.
         AnnotationError: The prompt file cannot be read.
     """
-    from covos.api.following import Following, show_files
-    from covos.api.prompt_file import read_prompt_file
-    from covos.api.prompters import AUTO
-    from covos.engines.memory import DEFAULT_BETWEEN
-    from covos.models.registry import DEFAULT_FOLLOWER
+    from covos.plan import check_objects, choose_task
+    from covos.prompts.file import read_prompt_file
 
+    wanted: Any = int(objects) if objects.isdecimal() else objects
     if not (masks or points or not_points or boxes or prompts):
-        _refuse_idle(
-            {
-                "--resize-masks": resize,
-                f"--direction {direction}": direction != "auto",
-                f"--memory {memory}": memory != DEFAULT_BETWEEN and not finding,
-                f"--follower {follower}": follower != DEFAULT_FOLLOWER and not finding,
-                f"--prompter {prompter}": prompter != AUTO,
-            }
-        )
-        return None
-    if prompter != AUTO and not (points or not_points or boxes or prompts):
+        _refuse_idle(settings, finding=objects != "1")
+        return choose_task(objects=wanted, **settings)
+    if settings["prompter"] != AUTO and not (points or not_points or boxes or prompts):
         raise UsageError(
-            f"--prompter {prompter} without a point or a box", why="it would have nothing to do", fix="leave it out"
+            f"--prompter {settings['prompter']} without a point or a box",
+            why="it would have nothing to do",
+            fix="leave it out",
         )
     if len(inputs) > 1:
         raise UsageError(
@@ -72,23 +66,26 @@ def following(
             why="a mask, a point or a box belongs to a frame of one video",
             fix="segment the videos one at a time, each with its own",
         )
-    files = [mask_file(text) for text in masks]
-    pointings = [box(text) for text in boxes]
-    pointings += [point(text) for text in points] + [point(text, positive=False) for text in not_points]
+    shown: list[Prompt] = [mask_prompt(text) for text in masks]
+    shown += [box(text) for text in boxes]
+    shown += [point(text) for text in points] + [point(text, positive=False) for text in not_points]
     if prompts is not None:
-        listed = read_prompt_file(prompts)
-        files += listed.masks
-        pointings += listed.pointings
-    show = show_files(files, pointings=pointings, resize=resize)
-    return Following(show=show, direction=direction, memory=memory, follower=follower, prompter=prompter)
+        shown += read_prompt_file(prompts)
+    if check_objects(wanted) is not None:
+        raise UsageError(
+            f"--objects {objects} beside --mask, --point, --box or --prompts",
+            why="objects are either found or shown",
+            fix="leave one of them out",
+        )
+    return choose_task(prompts=tuple(shown), **settings)
 
 
-def mask_file(text: str) -> MaskFile:
+def mask_prompt(text: str) -> MaskPrompt:
     """Read ``FILE[@FRAME][:OBJECT]``; a file of just that name goes before."""
-    from covos.api.prompt_file import MaskFile
+    from covos.prompts.values import MaskPrompt
 
     if Path(text).is_file():
-        return MaskFile(path=Path(text))
+        return MaskPrompt(file=Path(text))
     found = _MASK.fullmatch(text)
     form = "write FILE, FILE@FRAME or FILE@FRAME:OBJECT"
     if found is None:
@@ -98,28 +95,28 @@ def mask_file(text: str) -> MaskFile:
         if Path(file).is_file():
             raise UsageError(f"--mask {text!r}", why=f"{rest!r} is no {what}", fix=f"{form}: whole numbers")
     identity = found["object"]
-    return MaskFile(
-        path=Path(found["path"]), frame=int(found["frame"] or 0), object=None if identity is None else int(identity)
+    return MaskPrompt(
+        file=Path(found["path"]), frame=int(found["frame"] or 0), object=None if identity is None else int(identity)
     )
 
 
-def point(text: str, *, positive: bool = True) -> Pointing:
+def point(text: str, *, positive: bool = True) -> PointPrompt:
     """Read ``X,Y[@FRAME][:OBJECT]``."""
-    from covos.api.pointing import Pointing
     from covos.core.types import Point
+    from covos.prompts.values import PointPrompt
 
     option = "--point" if positive else "--not-point"
     (x, y), frame, identity = _place(option, text, form="X,Y")
-    return Pointing(frame=frame, object=identity, points=(Point(x=x, y=y, positive=positive),))
+    return PointPrompt(frame=frame, object=identity, points=(Point(x=x, y=y, positive=positive),))
 
 
-def box(text: str) -> Pointing:
+def box(text: str) -> PointPrompt:
     """Read ``X0,Y0,X1,Y1[@FRAME][:OBJECT]``."""
-    from covos.api.pointing import Pointing
     from covos.core.types import Box
+    from covos.prompts.values import PointPrompt
 
     (x0, y0, x1, y1), frame, identity = _place("--box", text, form="X0,Y0,X1,Y1")
-    return Pointing(frame=frame, object=identity, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
+    return PointPrompt(frame=frame, object=identity, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
 
 
 def _place(option: str, text: str, *, form: str) -> tuple[list[float], int, int | None]:
@@ -139,41 +136,22 @@ def _place(option: str, text: str, *, form: str) -> tuple[list[float], int, int 
     return numbers, int(found["frame"] or 0), None if identity is None else int(identity)
 
 
-def _refuse_idle(options: dict[str, bool]) -> None:
-    for name, given in options.items():
+def _refuse_idle(settings: dict[str, Any], *, finding: bool) -> None:
+    """Refuse options of following where nothing is shown, and with ``finding`` those that discovery does not take."""
+    from covos.engines.memory import DEFAULT_MEMORY
+    from covos.models.registry import DEFAULT_FOLLOWER
+
+    idle = {
+        "--resize-masks": settings["resize_masks"],
+        f"--direction {settings['direction']}": settings["direction"] != AUTO,
+        f"--memory {settings['memory']}": settings["memory"] != DEFAULT_MEMORY and not finding,
+        f"--follower {settings['follower']}": settings["follower"] != DEFAULT_FOLLOWER and not finding,
+        f"--prompter {settings['prompter']}": settings["prompter"] != AUTO,
+    }
+    for name, given in idle.items():
         if given:
             raise UsageError(
                 f"{name} without --mask, --point, --box or --prompts",
                 why="there is nothing to follow",
                 fix="show an object, or leave it out",
             )
-
-
-# From ``--objects`` to what is to be found.
-
-
-def discovering(objects: str, *, shown: bool, references: int, memory: int, follower: str) -> Discovering | None:
-    """What to find; None where it is one subject, or where objects are shown.
-
-    Args:
-        objects: As written.
-        shown: Whether an option shows objects.
-        references: See `Discovering`.
-        memory: See `Discovering`.
-        follower: See `Discovering`.
-
-    Raises:
-        UsageError: It is no number of objects, or objects are shown too.
-    """
-    from covos.api.discovering import Discovering, check_objects
-
-    most = check_objects(int(objects) if objects.isdecimal() else objects)
-    if most is None:
-        return None
-    if shown:
-        raise UsageError(
-            f"--objects {objects} beside --mask, --point, --box or --prompts",
-            why="objects are either found or shown",
-            fix="leave one of them out",
-        )
-    return Discovering(most=most, references=references, memory=memory, follower=follower)

@@ -28,26 +28,27 @@ def reproduce(
     quiet: options.Quiet = False,
 ) -> None:
     """Segment and score a whole benchmark, and print the row beside published ones; goes on where it stopped."""
-    from covos.api import load_model
-    from covos.api.reproduce import reproduce_davis2016
-    from covos.cli.segment import frame_tracker
+    from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
+    from covos.model import load_model
+    from covos.reproduce import reproduce_davis2016
 
     threads = configure_threads()
 
     loaded = load_model(model, device=device, precision=precision)
-    done = reproduce_davis2016(
-        data,
-        output=output,
-        model=loaded,
-        references=references,
-        fusion=None if fusion == "auto" else fusion,
-        reference_seed=reference_seed,
-        refine=refine,
-        subset=subset,
-        workers=threads,
-        track=frame_tracker(quiet=quiet),
-    )
+    with JobDisplay(quiet=quiet) as display:
+        done = reproduce_davis2016(
+            data,
+            output=output,
+            model=loaded,
+            references=references,
+            fusion=None if fusion == "auto" else fusion,
+            reference_seed=reference_seed,
+            refine=refine,
+            subset=subset,
+            workers=threads,
+            listen=display,
+        )
     if done.reused and not quiet:
         typer.echo(f"{counted(len(done.reused), 'sequence')} already done: {', '.join(done.reused)}", err=True)
     typer.echo(done.evaluation.table())

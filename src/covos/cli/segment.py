@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from covos.cli import options
 from covos.cli.failures import show
+from covos.cli.progress import JobDisplay
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from fractions import Fraction
 
-    from covos.api import Saved
-    from covos.api.batch import Outcome, Tracker
     from covos.core.errors import CovosError
-    from covos.core.types import FrameResult, SourceInfo
+    from covos.job import Outcome
+    from covos.runs.writing import Saved
 
 
 def segment(
@@ -54,64 +52,58 @@ def segment(
     then not used, and --refine is refused.
     """
     rate = _rate(frame_rate)
-    from covos.api import load_model
-    from covos.api.batch import segment_to_folders
-    from covos.cli.prompting import discovering, following
+    from covos.cli.prompting import task_of
     from covos.core.device import configure_threads
+    from covos.job import Job, ModelCache, plan_folders, run_jobs
+    from covos.plan import DEFAULT_FORMATS, Plan
 
     configure_threads(leave=1)
 
-    follow = following(
+    task = task_of(
         mask or (),
         points=point or (),
         not_points=not_point or (),
         boxes=box or (),
         prompts=prompts,
         inputs=inputs,
-        resize=resize_masks,
+        resize_masks=resize_masks,
         direction=direction,
         memory=memory,
         follower=follower,
         prompter=prompter,
-        finding=objects != "1",
-    )
-    find = discovering(objects, shown=follow is not None, references=references, memory=memory, follower=follower)
-    outcomes = []
-    results = segment_to_folders(
-        inputs,
-        output=output,
-        load=lambda: load_model(model, device=device, precision=precision),
-        formats=formats or ("palette", "overlay"),
+        objects=objects,
         references=references,
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,
         refine=refine,
-        follow=find or follow,
-        frame_rate=rate,
-        overwrite=overwrite,
-        track=_announcing(frame_tracker(quiet=quiet), formats or (), output=output, quiet=quiet),
     )
+    plans = {
+        name: Plan(
+            source=name,
+            task=task,
+            model=model,
+            device=device,
+            precision=precision,
+            formats=tuple(formats or DEFAULT_FORMATS),
+            frame_rate=rate,
+        )
+        for name in inputs
+    }
+    folders = plan_folders(inputs, output=output, overwrite=overwrite)
+    models = ModelCache()
+    jobs = (Job(plans[name], folder, load=models) for name, folder in folders.items())
+    outcomes = []
     try:
-        for outcome in results:
-            outcomes.append(outcome)
-            _tell(outcome, alone=len(inputs) == 1, quiet=quiet)
+        with JobDisplay(quiet=quiet) as display:
+            for outcome in run_jobs(jobs, listen=display):
+                display.end(failed=outcome.error is not None)
+                outcomes.append(outcome)
+                _tell(outcome, alone=len(inputs) == 1, quiet=quiet)
     except (KeyboardInterrupt, SystemExit) as stopped:
         for note in getattr(stopped, "__notes__", ()):
             typer.echo(note, err=True)
         raise
     return _verdict(outcomes, allow_errors=allow_errors)
-
-
-def _announcing(track: Tracker, formats: Sequence[str], *, output: Path, quiet: bool) -> Tracker:
-    """A tracker that first says how large the results will be."""
-    from covos.formats.table import size_notes
-
-    def announce(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
-        for note in () if quiet else size_notes(formats, info=info, folder=output):
-            typer.echo(f"note: {Path(info.path).name}: {note}", err=True)
-        return track(info, results)
-
-    return announce
 
 
 def _rate(text: str | None) -> Fraction | None:
@@ -130,15 +122,8 @@ def _rate(text: str | None) -> Fraction | None:
 
 
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
-    from covos.runs.schema import followed_notes, load_report
-
-    if outcome.saved is not None:
-        for warning in outcome.saved.warnings:
-            typer.echo(f"warning: {outcome.name}: {warning}", err=True)
-        if not quiet:
-            typer.echo(_closing_line(outcome.saved), err=True)
-            for note in followed_notes(load_report(outcome.saved.folder)):
-                typer.echo(f"note: {outcome.name}: {note}", err=True)
+    if outcome.saved is not None and not quiet:
+        typer.echo(_closing_line(outcome.saved), err=True)
     elif outcome.error is not None and not alone:
         show(outcome.error)
 
@@ -177,14 +162,3 @@ def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
 
 
 # Progress over the frames of a source, for the verbs that segment.
-
-
-def frame_tracker(*, quiet: bool) -> Tracker:
-    """A tracker that shows how many of a source's frames are done."""
-    from covos.core.progress import Progress
-
-    def track(info: SourceInfo, results: Iterable[FrameResult]) -> Iterable[FrameResult]:
-        with Progress(Path(info.path).name, total=info.frame_count, quiet=quiet) as progress:
-            yield from progress.track(results)
-
-    return track

@@ -16,7 +16,10 @@ three lines and exits with ``exit_code``; 1 is left for bugs of ours, 130 for an
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class CovosError(Exception):
@@ -79,3 +82,10 @@ class EnvironmentProblem(CovosError):  # noqa: N818 - Python has an EnvironmentE
     """The machine lacks something: disk space, memory, a device, an optional package."""
 
     exit_code = 5
+
+
+def listed(names: Iterable[object], *, shown: int = 3) -> str:
+    """Return the first few names for one line of a message, and how many more there are."""
+    every = [str(name) for name in names]
+    more = len(every) - shown
+    return ", ".join(every[:shown]) + (f" and {more} more" if more > 0 else "")

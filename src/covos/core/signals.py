@@ -1,4 +1,4 @@
-"""Let an interruption unwind, so that writers can remove what is half written."""
+"""Handle Ctrl-C and SIGTERM: finish what must not be cut in two, and let writers remove what is half written."""
 
 from __future__ import annotations
 
@@ -12,31 +12,6 @@ from typing import NoReturn, Self
 
 SIGINT_EXIT = 130
 SIGTERM_EXIT = 143
-
-
-@contextmanager
-def unwinding_signals() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt and SIGTERM raise SystemExit(143) inside the block, once.
-
-    The first of them restores the system's own handling: a second Ctrl-C, while the cleaning up takes long, ends the
-    process at once. Only the main thread may enter.
-    """
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def unwind(number: int, _: FrameType | None) -> None:
-        for each in before:
-            signal.signal(each, signal.SIG_DFL)
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        sys.exit(SIGTERM_EXIT)
-
-    for number in before:
-        signal.signal(number, unwind)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class DeferredSignals:
@@ -83,3 +58,14 @@ class DeferredSignals:
         self.number = number
         if self._at_once:
             self.take_effect()
+
+
+@contextmanager
+def unwinding_signals() -> Iterator[None]:
+    """Let Ctrl-C raise KeyboardInterrupt and SIGTERM raise SystemExit(143) inside the block, once.
+
+    The first of them restores the system's own handling: a second Ctrl-C, while the cleaning up takes long, ends the
+    process at once.
+    """
+    with DeferredSignals() as signals, signals.at_once():
+        yield

@@ -76,6 +76,7 @@ class SourceInfo:
         has_audio: True if there is an audio stream.
         codec: Name of the video codec, or the image format.
         pixel_aspect: Displayed width of a pixel over its height; frames are not resampled to square pixels.
+        start: Index in the whole source of its first frame; 0 unless a part of it was opened.
     """
 
     path: str
@@ -90,6 +91,7 @@ class SourceInfo:
     has_audio: bool = False
     codec: str = ""
     pixel_aspect: Fraction = Fraction(1)
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

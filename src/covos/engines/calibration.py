@@ -1,11 +1,11 @@
-"""How good the mask of a followed object is, estimated from all that is known of it.
+"""MaskEstimate the quality of a followed object's mask from all that is known of it.
 
-The network judges itself (`Decoded.present_P`, `Decoded.quality_P`), and is too sure: it is trained on clips of a few
-frames, in which little goes wrong. Its judgement is corrected by what shows when following has slipped: undecided
-pixels, a mask where the long-term reading finds nothing, a jump in area. Two logistic regressions on these signals
-(Platt, *Probabilistic outputs for support vector machines*, 1999, with several inputs) estimate the Jaccard index of
-the mask, and the probability that the object is out of sight. Their weights belong to the weights of a covos-follow and
-are kept in its card; `benchmarks/calibration.py --fit` finds them.
+The network judges itself (`DecodedObjects.present_P`, `DecodedObjects.quality_P`), and is too sure: it is trained on
+clips of a few frames, in which little goes wrong. Its judgement is corrected by what shows when following has slipped:
+undecided pixels, a mask where the long-term readout finds nothing, a jump in area. Two logistic regressions on these
+signals (Platt, *Probabilistic outputs for support vector machines*, 1999, with several inputs) estimate the Jaccard
+index of the mask, and the probability that the object is out of sight. Their weights belong to the weights of a
+covos-follow and are kept in its card; `benchmarks/calibration.py --fit` finds them.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any, NamedTuple, Self, TypeAlias
 import torch
 import torch.nn.functional as F
 
-from covos.models.follow import Decoded
+from covos.models.follow import DecodedObjects
 
 LIMIT = 8.0
-"""Of logits among the signals."""
+"""Bound of logits among the signals."""
 
 Weights: TypeAlias = tuple[float, ...]
 """One for each signal, and a constant."""
 
 
 class Signals(NamedTuple):
-    """What is known of an object in a frame. All but the last speak for the mask."""
+    """Signals of an object in a frame. All but the last speak for the mask."""
 
     quality: float
     """Logit, by the network, of the mask's Jaccard index."""
@@ -49,8 +49,8 @@ class Calibration:
     """Weights of the two regressions.
 
     Attributes:
-        jaccard: Of the Jaccard index.
-        absent: Of being out of sight.
+        jaccard: For the Jaccard index.
+        absent: For being out of sight.
     """
 
     jaccard: Weights
@@ -58,35 +58,35 @@ class Calibration:
 
     @classmethod
     def from_card(cls, content: Mapping[str, Any]) -> Self | None:
-        """From a card's ``calibration``; None where there is none, or one of other signals."""
+        """Read a card's ``calibration``; None where there is none, or one of other signals."""
         weights = [tuple(float(each) for each in content.get(name, ())) for name in ("jaccard", "absent")]
         if any(len(each) != len(Signals._fields) + 1 for each in weights):
             return None
         return cls(jaccard=weights[0], absent=weights[1])
 
 
-class Estimate(NamedTuple):
-    """Of a mask."""
+class MaskEstimate(NamedTuple):
+    """Estimated quality of a mask."""
 
     jaccard: float
-    """That it is expected to have; 0 where the object is out of sight."""
+    """Expected Jaccard index; 0 where the object is out of sight."""
     absent: float
     """Probability that the object is out of sight."""
 
 
-def estimate(signals: Signals, calibration: Calibration | None) -> Estimate:
-    """What to think of a mask; by the network's word alone if there is no calibration."""
+def estimate_mask(signals: Signals, calibration: Calibration | None) -> MaskEstimate:
+    """MaskEstimate the quality of a mask; by the network's word alone if there is no calibration."""
     if calibration is None:
         presence = _sigmoid(signals.presence)
-        return Estimate(presence * _sigmoid(signals.quality), 1 - presence)
-    return Estimate(_applied(signals, calibration.jaccard), _applied(signals, calibration.absent))
+        return MaskEstimate(presence * _sigmoid(signals.quality), 1 - presence)
+    return MaskEstimate(_applied(signals, calibration.jaccard), _applied(signals, calibration.absent))
 
 
-def signals_of(decoded: Decoded, *, usual: Sequence[float | None]) -> list[Signals]:
-    """The signals of each object.
+def signals_of(decoded: DecodedObjects, *, usual: Sequence[float | None]) -> list[Signals]:
+    """Gather the signals of each object.
 
     Args:
-        decoded: Of one frame.
+        decoded: Objects of one frame.
         usual: Area of each object as it has been, as a share of the frame; None where it has not been seen.
     """
     probability = decoded.logit_P1HW.sigmoid()[:, 0]

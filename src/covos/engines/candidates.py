@@ -1,4 +1,7 @@
-"""What is known of things that were found in a video, and which of them are worth following."""
+"""Candidates: the things that were found in a video, told apart, and the choice of those that are worth following.
+
+The functions on masks work on small maps, at stride 4 of the encoded frame.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,21 @@ from torch import Tensor
 
 from covos.core.types import MaskArray
 
-# One subject told apart into things: the separate parts of a mask, what each looks like, and how they overlap.
-#
-# Pure functions on small maps, at stride 4 of the encoded frame.
+Appearance = NDArray[np.float32]
+"""Mean key of a thing, K float32 of length 1: what it looks like to the network."""
 
-Look = NDArray[np.float32]
-"""Mean key of a thing, of length 1: what it looks like to the network."""
+ANCHORS = 3
+"""Frames, at most, on which a thing is shown to the engine that follows it."""
+CONFIRMED = 3
+"""Sampled frames in which a thing must be found anew, by itself, to be believed."""
+BELIEVED = 0.35
+"""Share of the sampled frames that a thing is followed into in which it must be found anew."""
+LIKE = 0.8
+"""Cosine of appearances from which a later view of a thing is taken for the same thing."""
 
 
 def split(solid: MaskArray, *, least: int, gap: int) -> tuple[MaskArray, ...]:
-    """The separate parts of a mask.
+    """Split a mask into its separate parts.
 
     Args:
         solid: H x W bool.
@@ -41,8 +49,8 @@ def split(solid: MaskArray, *, least: int, gap: int) -> tuple[MaskArray, ...]:
     return tuple(sorted((part for part in parts if part.sum() >= least), key=lambda part: -int(part.sum())))
 
 
-def look_of(key_NK: NDArray[np.float32], mask: MaskArray, *, cells: tuple[int, int]) -> Look:
-    """What a thing looks like: the mean of the keys that it covers.
+def appearance_of(key_NK: NDArray[np.float32], mask: MaskArray, *, cells: tuple[int, int]) -> Appearance:
+    """Return the appearance of a thing: the mean of the keys that it covers.
 
     Args:
         key_NK: Keys of a frame, N = h x w.
@@ -58,25 +66,15 @@ def look_of(key_NK: NDArray[np.float32], mask: MaskArray, *, cells: tuple[int, i
 
 
 def overlap(a: MaskArray, b: MaskArray) -> float:
-    """Intersection over union; 0 if both are empty."""
+    """Return the intersection over union; 0 if both are empty."""
     either = int((a | b).sum())
     return int((a & b).sum()) / either if either else 0.0
 
 
 def share_inside(part: MaskArray, whole: MaskArray) -> float:
-    """How much of a mask lies in another; 0 for an empty one."""
+    """Return the share of a mask that lies in another; 0 for an empty one."""
     area = int(part.sum())
     return int((part & whole).sum()) / area if area else 0.0
-
-
-ANCHORS = 3
-"""Frames, at most, on which a thing is shown to the engine that follows it."""
-CONFIRMED = 3
-"""Looked-at frames in which a thing must be found anew, by itself, to be believed."""
-BELIEVED = 0.35
-"""Of the looked-at frames that a thing is followed into, the share in which it must be found anew."""
-LIKE = 0.8
-"""Cosine of looks from which a later view of a thing is taken for the same thing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -86,14 +84,14 @@ class Anchor:
     Attributes:
         frame: Index.
         logit: h x w float32 at the network's stride, low outside the thing.
-        worth: In [0, 1]: how sure its mask is.
-        look: Of the thing there.
+        confidence: Expected J of its mask, in [0, 1].
+        appearance: Appearance of the thing there.
     """
 
     frame: int
     logit: Tensor
-    worth: float
-    look: Look
+    confidence: float
+    appearance: Appearance
 
 
 @dataclass(slots=True, kw_only=True)
@@ -101,23 +99,23 @@ class Candidate:
     """A thing that was found, and has been followed since.
 
     Attributes:
-        id: While it is a candidate.
+        id: Number while it is a candidate.
         first: Index of the first frame that shows it.
         anchors: At most `ANCHORS`, in no order.
-        seen: Looked-at frames that it is in.
-        met: Those in which it was found anew by itself.
+        seen: Number of sampled frames that it is in.
+        confirmed: Number of those in which it was found anew by itself.
         area: Sum over the frames that it is in, in shares of the frame.
-        apart: Looked-at frames in a row in which it was in several parts.
-        traced: Whether it was followed back to where it came from.
+        apart: Sampled frames in a row in which it was in several parts.
+        traced: True once it was followed back to where it came from.
         since: Index of the frame since which it has been there, but for short gaps.
-        away: Looked-at frames in a row that it was not in.
+        away: Sampled frames in a row that it was not in.
     """
 
     id: int
     first: int
     anchors: list[Anchor] = field(default_factory=list)
     seen: int = 0
-    met: int = 0
+    confirmed: int = 0
     area: float = 0.0
     apart: int = 0
     traced: bool = False
@@ -131,68 +129,69 @@ class Candidate:
 
     @property
     def weight(self) -> float:
-        """How much of the video it fills: what is ranked by."""
-        return self.area * min(self.met, CONFIRMED)
+        """Rank among others: how much of the video it fills."""
+        return self.area * min(self.confirmed, CONFIRMED)
 
-    def likeness(self, look: Look) -> float:
-        """Cosine of a look with the nearest of its own."""
-        return max(float(each.look @ look) for each in self.anchors)
+    def likeness(self, appearance: Appearance) -> float:
+        """Return the cosine of an appearance with the nearest of its own."""
+        return max(float(each.appearance @ appearance) for each in self.anchors)
 
-    def show(self, anchor: Anchor, *, spacing: int) -> None:
+    def add_anchor(self, anchor: Anchor, *, spacing: int) -> None:
         """Take note of another view of it, if that is better than what there is.
 
         Of views nearer than ``spacing`` frames the surest stays. Views that look otherwise are not taken: the
         following may have slipped.
         """
-        if self.anchors and self.likeness(anchor.look) < LIKE:
+        if self.anchors and self.likeness(anchor.appearance) < LIKE:
             return
         near = [each for each in self.anchors if abs(each.frame - anchor.frame) < spacing]
         if near:
-            if all(each.worth < anchor.worth for each in near):
+            if all(each.confidence < anchor.confidence for each in near):
                 self.anchors = [each for each in self.anchors if not any(each is one for one in near)] + [anchor]
             return
         self.anchors.append(anchor)
         if len(self.anchors) > ANCHORS:
             # Of those that are about as sure, the one that is between others: views of other times tell more.
-            worst = min(self.anchors, key=lambda each: (round(each.worth, 1), self._room(each)))
+            worst = min(self.anchors, key=lambda each: (round(each.confidence, 1), self._room(each)))
             self.anchors = [each for each in self.anchors if each is not worst]
 
     def _room(self, anchor: Anchor) -> float:
-        """Frames from the view before to the view after; without end for the first and the last."""
+        """Count the frames from the view before to the view after; infinite for the first and the last."""
         frames = [each.frame for each in self.anchors]
         before = [frame for frame in frames if frame < anchor.frame]
         after = [frame for frame in frames if frame > anchor.frame]
         return min(after) - max(before) if before and after else math.inf
 
-    def take_over(self, other: Candidate, *, spacing: int) -> None:
-        """The other one is the same thing."""
+    def merge(self, other: Candidate, *, spacing: int) -> None:
+        """Take over what is known of another one, which is the same thing."""
         self.first = min(self.first, other.first)
-        self.seen, self.met, self.area = self.seen + other.seen, self.met + other.met, self.area + other.area
+        self.seen, self.area = self.seen + other.seen, self.area + other.area
+        self.confirmed += other.confirmed
         for anchor in other.anchors:
             near = [each for each in self.anchors if abs(each.frame - anchor.frame) < spacing]
             if not near and len(self.anchors) < ANCHORS:
                 self.anchors.append(anchor)
-            elif (worst := min(near or self.anchors, key=lambda each: each.worth)).worth < anchor.worth:
+            elif (worst := min(near or self.anchors, key=lambda each: each.confidence)).confidence < anchor.confidence:
                 self.anchors = [each for each in self.anchors if each is not worst] + [anchor]
 
 
-def worthy(candidates: Iterable[Candidate], *, looks: int, most: int) -> tuple[Candidate, ...]:
-    """Those that are to be followed: found again and again, and the largest of them.
+def choose_candidates(candidates: Iterable[Candidate], *, sampled: int, most: int) -> tuple[Candidate, ...]:
+    """Choose those that are to be followed: found again and again, and the largest of them.
 
     Args:
         candidates: All.
-        looks: Frames that were looked at; of a video of a few frames not all confirmation is to be had.
-        most: How many may stay.
+        sampled: Number of sampled frames; in a video of a few frames not all confirmation is to be had.
+        most: Candidates that may stay, at most.
 
     Returns:
         By first appearance, the larger first.
     """
-    needed = min(CONFIRMED, max(looks // 2, 1))
-    kept = [each for each in candidates if each.met >= needed and each.met >= BELIEVED * each.seen]
+    needed = min(CONFIRMED, max(sampled // 2, 1))
+    kept = [each for each in candidates if each.confirmed >= needed and each.confirmed >= BELIEVED * each.seen]
     kept = sorted(kept, key=lambda each: -each.weight)[:most]
     return tuple(sorted(kept, key=lambda each: (each.first, -each.size)))
 
 
 def same_thing(overlaps: Sequence[float]) -> bool:
-    """Whether two tracks are of one thing: in most of the frames that show both they cover the same."""
+    """Return true if two tracks are of one thing: in most of the frames that show both they cover the same."""
     return len(overlaps) >= 2 and sum(each >= 0.5 for each in overlaps) > len(overlaps) / 2

@@ -1,18 +1,18 @@
 """Find the things that are worth following in a video: what is shown to `FollowEngine` when the user shows nothing.
 
-A few frames a second are looked at, in order. In each the subject is found as `UnsupervisedEngine` finds it and told
-apart into separate parts, and what was found before is followed. A part that no followed thing covers is a new thing,
-or one that had gone and looks as this does; a thing that stays in two parts becomes two. A new thing, when it has been
-found often enough to be believed, is followed back: if it comes from where another one was, they are the same.
+A few frames a second are sampled, in order. In each the subject is found as `FindEngine` finds it and told apart into
+separate parts, and what was found before is followed. A part that no followed thing covers is a new thing, or one that
+had gone and looks as this does; a thing that stays in two parts becomes two. A new thing, when it has been found often
+enough to be believed, is followed back: if it comes from where another one was, they are the same.
 
-Each frame is encoded once. Memory is that of a memory bank, of the last `TRACED` frames that were looked at and of
-twice as many candidates as there may be objects, whatever the length.
+Each frame is encoded once. Memory is that of a memory bank, of the last `TRACED` sampled frames and of twice as many
+candidates as there may be objects, whatever the length.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -28,29 +28,30 @@ from covos.engines.candidates import (
     LIKE,
     Anchor,
     Candidate,
-    look_of,
+    appearance_of,
+    choose_candidates,
     overlap,
     same_thing,
     share_inside,
     split,
-    worthy,
 )
-from covos.engines.find import References, expected_jaccard, take
+from covos.engines.encoding import select_rows, to_probability
+from covos.engines.find import FindEngine, References, expected_jaccard
 from covos.engines.follow import FollowEngine
-from covos.engines.follower import Answer
-from covos.engines.motion import Observed, to_probability
-from covos.models.follow import View
+from covos.engines.follow_pass import FramePrediction
+from covos.engines.motion import Observed
+from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 
 DEFAULT_MOST = 10
 MAX_MOST = 20
 """Objects; as many as the unsupervised protocol of DAVIS lets be proposed."""
 GAP = 5
-"""Frames from one that is looked at to the next: within what covos-follow is trained to bridge."""
-LOOKS = 12
-"""A short video is looked at more often: so many times if it has the frames."""
+"""Frames from one sampled frame to the next: within what covos-follow is trained to bridge."""
+SAMPLES = 12
+"""A short video is sampled more densely: so many frames if it has them."""
 TRACED = 48
-"""Frames that were looked at, as far back as a new thing is followed."""
+"""Sampled frames, as far back as a new thing is followed."""
 SURE = 0.5
 """Expected J of the subject from which a frame may show new things."""
 LEAST = 0.002
@@ -61,16 +62,16 @@ NEW = 0.25
 """A part is new if no more of it is covered by what is followed."""
 OWN = 0.6
 """A part belongs to a followed thing that covers so much of it."""
-FOUND = 0.5
+SAME = 0.5
 """Overlap (IoU) with a part from which a followed thing counts as found anew."""
 PIECE = 0.2
 """Share of a thing that each of two parts must have for it to be two."""
 APART = 4
-"""Looked-at frames in a row in which a thing must be in two parts to become two."""
+"""Sampled frames in a row in which a thing must be in two parts to become two."""
 AWAY = 5
-"""Looked-at frames after whose absence a thing that is there again must look as it did."""
+"""Sampled frames after whose absence a thing that is there again must look as it did."""
 PROBATION = 12
-"""Looked-at frames after which a thing that was not confirmed is dropped."""
+"""Sampled frames after which a thing that was not confirmed is dropped."""
 SPACING = 8
 """Frames from one view that a thing is shown by to the next."""
 OUTSIDE = -12.0
@@ -78,7 +79,7 @@ OUTSIDE = -12.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Found:
+class DiscoveredObject:
     """A thing that is worth following.
 
     Attributes:
@@ -92,16 +93,16 @@ class Found:
     size: float
 
     def at(self, frame: int, *, size: tuple[int, int]) -> MaskArray:
-        """Its mask on one of the frames, at (height, width)."""
+        """Return its mask on one of the frames, at (height, width)."""
         return to_probability(self.masks[frame], size=size) > 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Look:
-    """A frame that was looked at."""
+class _Sample:
+    """A sampled frame, and where the candidates are in it."""
 
     index: int
-    view: View
+    features: FollowFeatures
     tracks: Mapping[int, MaskArray]
 
 
@@ -113,21 +114,47 @@ class _Part:
     anchor: Anchor
 
 
-def looked_at(frame_count: int) -> tuple[int, ...]:
-    """Indices of the frames that are looked at."""
-    return tuple(range(0, frame_count, max(1, min(GAP, frame_count // LOOKS))))
+def sampled_frames(frame_count: int) -> tuple[int, ...]:
+    """Return the indices of the frames that are sampled."""
+    return tuple(range(0, frame_count, max(1, min(GAP, frame_count // SAMPLES))))
 
 
-def masks_of(answer: Answer) -> dict[int, MaskArray]:
-    """Each object's mask at stride 4: where it is likelier than the background and the others; empty if not present."""
-    if not answer.objects:
+def masks_of(prediction: FramePrediction) -> dict[int, MaskArray]:
+    """Return each object's mask at stride 4: where it is likelier than the background and the others.
+
+    It is empty if the object is not present.
+    """
+    if not prediction.objects:
         return {}
-    odds = answer.log_odds.float().cpu()
+    odds = prediction.log_odds.float().cpu()
     best = odds.argmax(dim=0)
     return {
         status.id: ((odds[row] > 0) & (best == row)).numpy() & (status.state == "present")
-        for row, status in enumerate(answer.objects)
+        for row, status in enumerate(prediction.objects)
     }
+
+
+def _parts(index: int, features: FollowFeatures, logit: Tensor) -> list[_Part]:
+    """The separate things in a frame; none if it is not sure of its subject."""
+    coarse = F.interpolate(logit[None, None], size=features.s4_BCHW.shape[2:], mode="area")[0, 0]
+    solid, probability = (coarse > 0).numpy(), torch.sigmoid(coarse).numpy()
+    if not solid.any() or expected_jaccard(probability, solid) < SURE:
+        return []
+    keys = features.key_BNK[0].float().cpu().numpy()
+    cells = int(features.context_BChw.shape[2]), int(features.context_BChw.shape[3])
+    found = split(solid, least=round(LEAST * solid.size), gap=round(REACH * solid.shape[1]))
+    return [
+        _Part(
+            mask=mask,
+            anchor=Anchor(
+                frame=index,
+                logit=_alone(logit, mask, others=solid & ~mask),
+                confidence=expected_jaccard(np.where(solid & ~mask, 0, probability), mask),
+                appearance=appearance_of(keys, mask, cells=cells),
+            ),
+        )
+        for mask in found
+    ]
 
 
 def _alone(logit: Tensor, mask: MaskArray, *, others: MaskArray) -> Tensor:
@@ -140,61 +167,67 @@ def _alone(logit: Tensor, mask: MaskArray, *, others: MaskArray) -> Tensor:
     return torch.where(torch.from_numpy(nearer > 0), logit, logit.clamp(max=OUTSIDE))
 
 
-class Discovery:
-    """One look through a video.
+class DiscoveryPass:
+    """One pass over the sampled frames of a video.
 
     Args:
-        engine: What will follow.
-        references: Of the video; none compares each frame with itself.
+        engine: Follows the candidates, as it will follow the objects.
+        references: References of the video; with none, each frame is compared with itself.
         most: Objects, at most.
-        between: See `covos.engines.memory`.
+        memory: See `covos.engines.memory`.
     """
 
     def __init__(
-        self, engine: FollowEngine, references: References[Features], *, most: int = DEFAULT_MOST, between: int
+        self, engine: FollowEngine, references: References[Features], *, most: int = DEFAULT_MOST, memory: int
     ) -> None:
         self.engine = engine
         self.references = references
         self.most = most
-        self.between = between
+        self.memory = memory
         self.candidates: dict[int, Candidate] = {}
-        self._follower = engine.follower(between=between)
-        self._recent: deque[_Look] = deque(maxlen=TRACED)
+        self._finder = FindEngine(engine.encoder)
+        self._current = engine.new_pass(memory=memory)
+        self._recent: deque[_Sample] = deque(maxlen=TRACED)
         self._retired: list[Candidate] = []
-        self._looks = 0
+        self._sampled = 0
         self._next = 1
 
-    def run(self, frames: Iterable[Observed]) -> tuple[Found, ...]:
-        """Look at frames.
+    def run(self, frames: Iterable[Observed]) -> Generator[int, None, tuple[DiscoveredObject, ...]]:
+        """Find candidates in frames, and choose among them.
 
         Args:
-            frames: Of `looked_at`, from `UnsupervisedEngine.observe`.
+            frames: Those of `sampled_frames`, from `FrameEncoder.observe`.
+
+        Yields:
+            The index of each frame that is done.
 
         Returns:
             By first appearance, the larger first.
         """
-        source = iter(frames)
-        while batch := list(islice(source, self.engine.eyes.batch)):
-            with self.engine.eyes.computing():
-                features = self.engine.eyes.encode(batch)
-                views = self.engine.network.view(features)
+        source, encoder = iter(frames), self.engine.encoder
+        while batch := list(islice(source, encoder.batch)):
+            with encoder.computing():
+                encoded = encoder.encode(batch)
+                projected = self.engine.network.project(encoded)
                 for row, observed in enumerate(batch):
-                    logit = self._subject(take(features, [row]), observed.frame.index)
-                    self._look(observed.frame.index, View(*(part[row : row + 1] for part in views)), logit)
-        kept = worthy([*self._retired, *self.candidates.values()], looks=self._looks, most=self.most)
+                    index = observed.frame.index
+                    logit = self._finder.segment_one(select_rows(encoded, [row]), self.references.without(index))
+                    features = FollowFeatures(*(part[row : row + 1] for part in projected))
+                    self._take(index, features, logit.float().cpu())
+            yield from (observed.frame.index for observed in batch)
+        every = [*self._retired, *self.candidates.values()]
+        kept = choose_candidates(every, sampled=self._sampled, most=self.most)
         return tuple(
-            Found(masks={a.frame: a.logit for a in each.anchors}, first=each.first, size=each.size) for each in kept
+            DiscoveredObject(masks={a.frame: a.logit for a in each.anchors}, first=each.first, size=each.size)
+            for each in kept
         )
 
-    def _subject(self, features: Features, index: int) -> Tensor:
-        eyes = self.engine.eyes
-        memories = self.references.without(index) or (eyes.network.memorise(features),)
-        return eyes.network.segment(features, memories, fusion=eyes.network.fusions[0])[0, 0].float().cpu()
-
-    def _look(self, index: int, view: View, logit: Tensor) -> None:
-        self._looks += 1
-        tracks = self._followed(index, view)
-        parts = self._parts(index, view, logit)
+    def _take(self, index: int, features: FollowFeatures, logit: Tensor) -> None:
+        """Take the next sampled frame."""
+        self._sampled += 1
+        # Empty where a candidate is not to be seen.
+        tracks = masks_of(self._current.step(index, features))
+        parts = _parts(index, features, logit)
         fresh = self._mistaken(index, parts, tracks)
         tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
         for part in parts:
@@ -204,7 +237,7 @@ class Discovery:
         tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
         if fresh:
             given = {key: torch.from_numpy(mask.astype(np.float32)) for key, mask in fresh.items()}
-            self._follower.add(index, view, given)
+            self._current.add(index, features, given)
             taken = np.any(list(fresh.values()), axis=0)
             tracks = {key: mask & ~taken for key, mask in tracks.items()} | fresh
         for key, mask in tracks.items():
@@ -213,43 +246,17 @@ class Discovery:
             if mask.any():
                 candidate.seen += 1
                 candidate.area += float(mask.mean())
-        self._recent.append(_Look(index=index, view=view, tracks=tracks))
-        for key in [key for key, each in self.candidates.items() if each.met >= CONFIRMED and not each.traced]:
+        self._recent.append(_Sample(index=index, features=features, tracks=tracks))
+        for key in [key for key, each in self.candidates.items() if each.confirmed >= CONFIRMED and not each.traced]:
             self._trace(key)
         self._make_room()
-
-    def _followed(self, index: int, view: View) -> dict[int, MaskArray]:
-        """What is followed, where it is now; empty where it is not to be seen."""
-        return masks_of(self._follower.step(index, view))
-
-    def _parts(self, index: int, view: View, logit: Tensor) -> list[_Part]:
-        """The separate things in a frame; none if it is not sure of its subject."""
-        coarse = F.interpolate(logit[None, None], size=view.s4_BCHW.shape[2:], mode="area")[0, 0]
-        solid, probability = (coarse > 0).numpy(), torch.sigmoid(coarse).numpy()
-        if not solid.any() or expected_jaccard(probability, solid) < SURE:
-            return []
-        keys = view.key_BNK[0].float().cpu().numpy()
-        cells = int(view.context_BChw.shape[2]), int(view.context_BChw.shape[3])
-        found = split(solid, least=round(LEAST * solid.size), gap=round(REACH * solid.shape[1]))
-        return [
-            _Part(
-                mask=mask,
-                anchor=Anchor(
-                    frame=index,
-                    logit=_alone(logit, mask, others=solid & ~mask),
-                    worth=expected_jaccard(np.where(solid & ~mask, 0, probability), mask),
-                    look=look_of(keys, mask, cells=cells),
-                ),
-            )
-            for mask in found
-        ]
 
     def _recognise(self, part: _Part, tracks: Mapping[int, MaskArray]) -> None:
         """Take note of a part that is a followed thing."""
         for key, mask in tracks.items():
-            if overlap(part.mask, mask) >= FOUND:
-                self.candidates[key].met += 1
-                self.candidates[key].show(part.anchor, spacing=SPACING)
+            if overlap(part.mask, mask) >= SAME:
+                self.candidates[key].confirmed += 1
+                self.candidates[key].add_anchor(part.anchor, spacing=SPACING)
 
     def _mistaken(self, index: int, parts: Sequence[_Part], tracks: Mapping[int, MaskArray]) -> dict[int, MaskArray]:
         """Things that were long away and look otherwise now are other things."""
@@ -260,7 +267,7 @@ class Discovery:
                 continue
             candidate.since = index
             for part in parts:
-                if overlap(part.mask, mask) >= FOUND and candidate.likeness(part.anchor.look) < LIKE:
+                if overlap(part.mask, mask) >= SAME and candidate.likeness(part.anchor.appearance) < LIKE:
                     self._retire(key)
                     # Not traced: that would lead to what it was taken for.
                     fresh[self._begin(part, traced=True)] = part.mask
@@ -298,14 +305,14 @@ class Discovery:
             if share_inside(part.mask, np.broadcast_to(covered, part.mask.shape)) > NEW:
                 continue
             gone = {
-                key: self.candidates[key].likeness(part.anchor.look)
+                key: self.candidates[key].likeness(part.anchor.appearance)
                 for key, mask in tracks.items()
                 if key not in fresh and not mask.any()
             }
             back = max(gone, key=lambda key: gone[key], default=None)
             if back is not None and gone[back] >= LIKE:
-                self.candidates[back].met += 1
-                self.candidates[back].show(part.anchor, spacing=SPACING)
+                self.candidates[back].confirmed += 1
+                self.candidates[back].add_anchor(part.anchor, spacing=SPACING)
                 fresh[back] = part.mask
             else:
                 fresh[self._begin(part)] = part.mask
@@ -316,7 +323,7 @@ class Discovery:
         first = part.anchor.frame
         # What is there from the start has no past to be followed into.
         self.candidates[key] = Candidate(
-            id=key, first=first, since=first, met=1, anchors=[part.anchor], traced=traced or not self._recent
+            id=key, first=first, since=first, confirmed=1, anchors=[part.anchor], traced=traced or not self._recent
         )
         return key
 
@@ -325,38 +332,38 @@ class Discovery:
         candidate = self.candidates[key]
         candidate.traced = True
         anchor = min(candidate.anchors, key=lambda each: each.frame)
-        looks = [look for look in reversed(self._recent) if look.index <= anchor.frame]
-        if not looks or looks[0].index != anchor.frame:
+        samples = [sample for sample in reversed(self._recent) if sample.index <= anchor.frame]
+        if not samples or samples[0].index != anchor.frame:
             return
-        follower = self.engine.follower(between=self.between)
-        follower.add(anchor.frame, looks[0].view, {key: torch.from_numpy(looks[0].tracks[key]).float()})
-        beside: dict[int, list[float]] = {}
-        for look in looks[1:]:
-            mask = masks_of(follower.step(look.index, look.view))[key]
+        back = self.engine.new_pass(memory=self.memory)
+        back.add(anchor.frame, samples[0].features, {key: torch.from_numpy(samples[0].tracks[key]).float()})
+        met: dict[int, list[float]] = {}
+        for sample in samples[1:]:
+            mask = masks_of(back.step(sample.index, sample.features))[key]
             if not mask.any():
                 continue
-            candidate.first = min(candidate.first, look.index)
-            for other, track in look.tracks.items():
+            candidate.first = min(candidate.first, sample.index)
+            for other, track in sample.tracks.items():
                 if other != key and other in self.candidates and track.any():
-                    beside.setdefault(other, []).append(overlap(mask, track))
-        for other, overlaps in beside.items():
+                    met.setdefault(other, []).append(overlap(mask, track))
+        for other, overlaps in met.items():
             if same_thing(overlaps):
                 self._unite(self.candidates[other], candidate)
                 return
 
     def _unite(self, older: Candidate, newer: Candidate) -> None:
         """Two candidates are one thing: the older id goes on where the surer of them is now."""
-        look = self._recent[-1]
-        older.take_over(newer, spacing=SPACING)
-        mask = look.tracks[newer.id]
+        sample = self._recent[-1]
+        older.merge(newer, spacing=SPACING)
+        mask = sample.tracks[newer.id]
         self._drop(newer.id)
         if mask.any():
-            self._follower.add(look.index, look.view, {older.id: torch.from_numpy(mask.astype(np.float32))})
+            self._current.add(sample.index, sample.features, {older.id: torch.from_numpy(mask.astype(np.float32))})
 
     def _make_room(self) -> None:
         """Drop what was not found again, and the least of too many."""
         for each in list(self.candidates.values()):
-            if each.met < CONFIRMED and each.seen >= PROBATION:
+            if each.confirmed < CONFIRMED and each.seen >= PROBATION:
                 self._drop(each.id)
         while len(self.candidates) > 2 * self.most:
             self._drop(min(self.candidates.values(), key=lambda each: each.weight).id)
@@ -370,4 +377,4 @@ class Discovery:
 
     def _drop(self, key: int) -> None:
         del self.candidates[key]
-        self._follower.drop(key)
+        self._current.drop(key)

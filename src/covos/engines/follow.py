@@ -1,8 +1,8 @@
 """Follow what the user points at: masks on some frames in, masks of the same objects on all frames out.
 
 Forward, a stream: each frame is encoded once and dropped. Backward, blocks of frames are encoded in their order and
-followed in the reverse one; the answers wait in a file (`Spool`) for the forward pass, which fuses them with its own.
-Memory is that of the bank, one block of encoded frames and what the source prefetches, whatever the length.
+followed in the reverse one; the predictions wait in a file (`Spool`) for the forward pass, which fuses them with its
+own. Memory is that of the bank, one block of encoded frames and what the source prefetches, whatever the length.
 """
 
 from __future__ import annotations
@@ -18,208 +18,214 @@ from torch import Tensor
 from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.calibration import Calibration
-from covos.engines.find import UnsupervisedEngine
-from covos.engines.follower import Answer, Follower
-from covos.engines.motion import Observed, to_probability
-from covos.models.follow import CovosFollow, View
+from covos.engines.encoding import FrameEncoder, to_probability
+from covos.engines.follow_pass import FollowPass, FramePrediction
+from covos.engines.motion import Observed
+from covos.models.follow import CovosFollow, FollowFeatures
 from covos.models.lite import Features
 
-# Where a pass can be taken up again: copies of its follower, some frames apart.
-#
-# A copy shares the tensors of what it remembers, and holds on to what the pass itself has long forgotten; so there are
-# few of them, and the longer the video, the farther apart.
-
-MOST = 8
-"""Copies at a time."""
-
-
-class Trail:
-    """Copies of a follower by the frame that it was to take next."""
-
-    def __init__(self) -> None:
-        self._marks: dict[int, Follower] = {}
-        self._apart = 1
-
-    def __len__(self) -> int:
-        return len(self._marks)
-
-    def mark(self, index: int, follower: Follower) -> None:
-        """Keep a copy, unless the one before is near.
-
-        Args:
-            index: Of the frame that comes next; larger than of all before.
-            follower: Of the pass.
-        """
-        if self._marks and index - max(self._marks) < self._apart:
-            return
-        self._marks[index] = follower.copy()
-        if len(self._marks) > MOST:
-            self._marks = dict(list(self._marks.items())[::2])
-            first, second = list(self._marks)[:2]
-            self._apart = second - first
-
-    def back_to(self, index: int) -> tuple[int, Follower] | None:
-        """Forget the copies that have taken this frame or a later one.
-
-        Returns:
-            Of the latest that is left the frame that comes next, and a copy to go on with; None if none is left.
-        """
-        self._marks = {at: follower for at, follower in self._marks.items() if at <= index}
-        if not self._marks:
-            return None
-        at = max(self._marks)
-        return at, self._marks[at].copy()
-
+MAX_CHECKPOINTS = 8
+"""Copies of a pass at a time."""
 
 Given = Mapping[int, Mapping[int, MaskArray]]
 """Frame index to object id to its mask, H x W bool of the frame's size; empty says that the object is not there."""
+
+
+class PassCheckpoints:
+    """Copies of a pass, some frames apart, from which it can be taken up again.
+
+    A copy shares the tensors of what it remembers, and holds on to what the pass itself has long forgotten; so there
+    are few of them, and the longer the video, the farther apart.
+    """
+
+    def __init__(self) -> None:
+        self._copies: dict[int, FollowPass] = {}
+        self._apart = 1
+
+    def __len__(self) -> int:
+        return len(self._copies)
+
+    def add(self, index: int, current: FollowPass) -> None:
+        """Keep a copy, unless the one before is near.
+
+        Args:
+            index: Index of the frame that comes next; larger than all before.
+            current: The pass.
+        """
+        if self._copies and index - max(self._copies) < self._apart:
+            return
+        self._copies[index] = current.copy()
+        if len(self._copies) > MAX_CHECKPOINTS:
+            self._copies = dict(list(self._copies.items())[::2])
+            first, second = list(self._copies)[:2]
+            self._apart = second - first
+
+    def nearest(self, index: int) -> tuple[int, FollowPass] | None:
+        """Return the latest copy that has taken neither this frame nor a later one, as `rewind` does; forget none."""
+        at = max((at for at in self._copies if at <= index), default=None)
+        return None if at is None else (at, self._copies[at].copy())
+
+    def rewind(self, index: int) -> tuple[int, FollowPass] | None:
+        """Forget the copies that have taken this frame or a later one.
+
+        Returns:
+            The index of the frame that comes next after the latest copy that is left, and a copy of that to go on
+            with; None if none is left.
+        """
+        self._copies = {at: copied for at, copied in self._copies.items() if at <= index}
+        return self.nearest(index)
 
 
 class FollowEngine:
     """Follows objects through a video.
 
     Args:
-        eyes: Encodes the frames; its network is a covos-lite.
+        encoder: Encodes the frames; its network is a covos-lite.
         network: In evaluation mode, on the same device.
-        calibration: Of the network's weights; None takes the network at its word.
+        calibration: Calibration of the network's weights; None takes the network at its word.
     """
 
     def __init__(
-        self, eyes: UnsupervisedEngine[Features], network: CovosFollow, *, calibration: Calibration | None = None
+        self, encoder: FrameEncoder[Features], network: CovosFollow, *, calibration: Calibration | None = None
     ) -> None:
-        self.eyes = eyes
+        self.encoder = encoder
         self.network = network
         self.calibration = calibration
 
-    def follower(self, *, between: int) -> Follower:
-        """What follows along one pass.
+    def new_pass(self, *, memory: int) -> FollowPass:
+        """Begin a pass that follows nothing yet.
 
         Args:
-            between: See `covos.engines.memory`.
+            memory: See `covos.engines.memory`.
         """
-        return Follower(self.network, between=between, calibration=self.calibration)
+        return FollowPass(self.network, memory=memory, calibration=self.calibration)
 
-    def backward(self, blocks: Iterable[Sequence[Observed]], given: Given, *, between: int, spool: Spool) -> None:
+    def backward(
+        self, blocks: Iterable[Sequence[Observed]], given: Given, *, memory: int
+    ) -> Iterator[tuple[Frame, FramePrediction]]:
         """Follow towards the first frame.
 
         Args:
-            blocks: The last frames first; the frames of a block in their order, all from `UnsupervisedEngine.observe`.
-            given: What the user gave.
-            between: See `covos.engines.memory`.
-            spool: Where the answers go.
+            blocks: The last frames first; the frames of a block in their order, all from `FrameEncoder.observe`.
+            given: Masks from the user.
+            memory: See `covos.engines.memory`.
+
+        Yields:
+            Each frame with its prediction, the last frame first.
         """
-        follower = self.follower(between=between)
+        current, size = self.new_pass(memory=memory), self.encoder.batch
         for block in blocks:
-            with self.eyes.computing():
-                for observed, view in reversed(list(self._views(block))):
-                    spool.put(self._step(follower, observed.frame, view, given))
+            for start in reversed(range(0, len(block), size)):
+                # A batch is done before it is told: the settings must not last while the caller runs.
+                with self.encoder.computing():
+                    predicted = [
+                        (observed.frame, _step(current, observed.frame, features, given))
+                        for observed, features in reversed(list(self._encoded(block[start : start + size])))
+                    ]
+                yield from predicted
 
     def forward(
         self,
         frames: Iterable[Observed],
         given: Given,
         *,
-        between: int,
+        memory: int,
         spool: Spool | None = None,
-        trail: Trail | None = None,
-        resumed: Follower | None = None,
+        checkpoints: PassCheckpoints | None = None,
+        resumed: FollowPass | None = None,
     ) -> Iterator[FrameResult]:
         """Follow towards the last frame.
 
         Args:
-            frames: All frames, from `UnsupervisedEngine.observe`.
-            given: What the user gave.
-            between: See `covos.engines.memory`.
-            spool: Answers of the backward pass, to be fused in.
-            trail: Is left on the way.
-            resumed: From a trail; ``frames`` then begin with the one that it is to take next.
+            frames: All frames, from `FrameEncoder.observe`.
+            given: Masks from the user.
+            memory: See `covos.engines.memory`.
+            spool: Predictions of the backward pass, to be fused in.
+            checkpoints: Takes copies on the way.
+            resumed: From checkpoints; ``frames`` then begin with the one that it is to take next.
 
         Yields:
             One result for each frame, in order. On frames with masks from the user these are in it as they are.
         """
-        follower = resumed or self.follower(between=between)
+        current = resumed or self.new_pass(memory=memory)
         appearances = given_frames(given)
         source = iter(frames)
-        while batch := list(islice(source, self.eyes.batch)):
-            # A batch is done before it is told: the settings must not last while the caller runs.
-            answers = []
-            if trail is not None:
-                trail.mark(batch[0].frame.index, follower)
-            with self.eyes.computing():
-                for observed, view in self._views(batch):
-                    answer = self._step(follower, observed.frame, view, given)
+        while batch := list(islice(source, self.encoder.batch)):
+            # A batch is done before its results are given: the settings must not last while the caller runs.
+            predictions = []
+            if checkpoints is not None:
+                checkpoints.add(batch[0].frame.index, current)
+            with self.encoder.computing():
+                for observed, features in self._encoded(batch):
+                    prediction = _step(current, observed.frame, features, given)
                     back = None if spool is None else spool.get(observed.frame.index)
-                    answers.append((observed.frame, fuse(answer, back, given=appearances)))
-            for frame, answer in answers:
-                yield result_of(frame, answer, given.get(frame.index, {}))
+                    predictions.append((observed.frame, fuse(prediction, back, given=appearances)))
+            for frame, prediction in predictions:
+                yield result_of(frame, prediction, given.get(frame.index, {}))
 
-    def told(self, frames: Iterable[Frame], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
-        """The answers of the backward pass alone, in the order of the frames.
-
-        Args:
-            frames: All frames.
-            given: What the user gave.
-            spool: From `backward`; frames that it does not know come after all that was given, and show nothing.
-
-        Yields:
-            One result for each frame.
-        """
-        for frame in frames:
-            answer = spool.get(frame.index) or Answer(index=frame.index, log_odds=torch.zeros(0, 1, 1), objects=())
-            yield result_of(frame, answer, given.get(frame.index, {}))
-
-    def _views(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, View]]:
-        for start in range(0, len(batch), self.eyes.batch):
-            part = batch[start : start + self.eyes.batch]
-            views = self.network.view(self.eyes.encode(part))
+    def _encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:
+        for start in range(0, len(batch), self.encoder.batch):
+            part = batch[start : start + self.encoder.batch]
+            features = self.network.project(self.encoder.encode(part))
             for row, observed in enumerate(part):
-                yield observed, View(*(tensor[row : row + 1] for tensor in views))
+                yield observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features))
 
-    def _step(self, follower: Follower, frame: Frame, view: View, given: Given) -> Answer:
-        cells = view.s4_BCHW.shape[2:]
-        device = view.key_BNK.device
-        masks = {identity: at_stride(mask, cells, device) for identity, mask in given.get(frame.index, {}).items()}
-        return follower.step(frame.index, view, given=masks)
+
+def backward_results(frames: Iterable[Frame], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
+    """Make results of the backward pass alone, in the order of the frames.
+
+    Args:
+        frames: All frames.
+        given: Masks from the user.
+        spool: From `FollowEngine.backward`; frames that it does not know come after all that was given, and show
+            nothing.
+
+    Yields:
+        One result for each frame.
+    """
+    for frame in frames:
+        empty = FramePrediction(index=frame.index, log_odds=torch.zeros(0, 1, 1), objects=())
+        yield result_of(frame, spool.get(frame.index) or empty, given.get(frame.index, {}))
 
 
 def given_frames(given: Given) -> dict[int, tuple[int, ...]]:
-    """For each object the ascending indices of the frames that the user gave a mask on."""
+    """Return for each object the ascending indices of the frames that the user gave a mask on."""
     ids = {identity for masks in given.values() for identity in masks}
     return {identity: tuple(sorted(index for index, masks in given.items() if identity in masks)) for identity in ids}
 
 
-def result_of(frame: Frame, answer: Answer, given: Mapping[int, MaskArray]) -> FrameResult:
-    """An answer at the frame's own size.
+def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, MaskArray]) -> FrameResult:
+    """Make a result of a prediction, at the frame's own size.
 
     Args:
         frame: The frame.
-        answer: At stride 4 of the encoded size.
+        prediction: At stride 4 of the encoded size.
         given: Masks from the user, which the result holds as they are.
     """
-    height, width = frame.size
-    labels = _labels(answer, frame.size)
+    labels = _labels(prediction, frame.size)
     for identity, mask in given.items():
         labels[(labels == identity) & ~mask] = 0
         labels[mask] = identity
-    if answer.objects:
+    if prediction.objects:
         # The odds of any object are the sum of theirs.
-        probability = to_probability(torch.logsumexp(answer.log_odds.float().cpu(), dim=0), size=frame.size)
-        confidence = sum(each.confidence for each in answer.objects) / len(answer.objects)
+        any_HW = torch.logsumexp(prediction.log_odds.float().cpu(), dim=0)
+        probability = to_probability(any_HW, size=frame.size)
+        confidence = sum(each.confidence for each in prediction.objects) / len(prediction.objects)
     else:
-        probability, confidence = np.zeros((height, width), np.float32), 1.0
+        probability, confidence = np.zeros(frame.size, np.float32), 1.0
     for mask in given.values():
         probability[mask] = 1.0
     return FrameResult(
-        frame=frame, probability=probability, labels=labels, confidence=confidence, objects=answer.objects
+        frame=frame, probability=probability, labels=labels, confidence=confidence, objects=prediction.objects
     )
 
 
-def _labels(answer: Answer, size: tuple[int, int]) -> LabelArray:
+def _labels(prediction: FramePrediction, size: tuple[int, int]) -> LabelArray:
     """At each pixel the likeliest of the objects and the background, of log-odds that are interpolated."""
     height, width = size
     labels = np.zeros(size, np.uint8)
     best = np.zeros(size, np.float32)
-    for status, odds in zip(answer.objects, answer.log_odds.float().cpu().numpy(), strict=True):
+    for status, odds in zip(prediction.objects, prediction.log_odds.float().cpu().numpy(), strict=True):
         if status.state != "present":
             continue
         full = cv2.resize(odds, (width, height), interpolation=cv2.INTER_LINEAR)
@@ -229,8 +235,17 @@ def _labels(answer: Answer, size: tuple[int, int]) -> LabelArray:
     return labels
 
 
+def _step(current: FollowPass, frame: Frame, features: FollowFeatures, given: Given) -> FramePrediction:
+    cells, device = features.s4_BCHW.shape[2:], features.key_BNK.device
+    masks = {identity: at_stride(mask, cells, device) for identity, mask in given.get(frame.index, {}).items()}
+    return current.step(frame.index, features, given=masks)
+
+
 def at_stride(mask: MaskArray, cells: Sequence[int], device: torch.device) -> Tensor:
-    """The share of each cell that a mask covers; whatever it covers, a little, so that thin things are not lost."""
+    """Return the share of each cell that a mask covers.
+
+    Whatever it covers, a little, so that thin things are not lost.
+    """
     height, width = int(cells[0]), int(cells[1])
     small = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(np.clip(small, 0, 1)).to(device)

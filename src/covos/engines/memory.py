@@ -1,4 +1,4 @@
-"""What is remembered of a video while objects are followed: a few frames, whatever its length.
+"""Memory of a video while objects are followed: a few frames, whatever its length.
 
 Three kinds of frames are kept. *Given* ones, whose masks come from the user, stay for ever; there may be `MAX_GIVEN` of
 them. The *latest* frame is replaced by the next. Of those *between*, at most N are kept: a frame that follows the last
@@ -14,45 +14,72 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from covos.models.follow import Recall
+from covos.core.errors import UsageError
+from covos.models.follow import ObjectMemory
 
 MAX_GIVEN = 64
 """Frames with masks from the user that one video may have."""
-DEFAULT_BETWEEN = 5
-MAX_BETWEEN = 32
+DEFAULT_MEMORY = 5
+"""Frames between the given ones and the latest, unless the user says otherwise."""
+MAX_MEMORY = 32
 APART = 5
 """Frames from one that is kept to the next."""
 TRUSTED = 0.6
 """A frame whose objects are less sure than this on average is not kept."""
 
 
+def check_memory(count: int) -> None:
+    """Refuse a size of the memory that makes no sense.
+
+    Raises:
+        UsageError: It is negative or above `MAX_MEMORY`.
+    """
+    if not 0 <= count <= MAX_MEMORY:
+        raise UsageError(
+            f"memory = {count}",
+            why="time and room grow with the remembered frames",
+            fix=f"use 0 to {MAX_MEMORY}; {DEFAULT_MEMORY} is the default",
+        )
+
+
 @dataclass(slots=True)
-class Kept:
+class MemoryFrame:
     """A remembered frame.
 
     Attributes:
-        index: Of the frame.
+        index: Index of the frame.
         objects: Ids, in the order of the values.
-        recall: Keys, and values of these objects.
-        read: Sum over later frames of the share of their reading that was in this one.
-        asked: Number of these frames.
+        memory: Keys, and values of these objects.
+        read: Sum over later frames of the share of their readout that came from this one.
+        queries: Number of these frames.
     """
 
     index: int
     objects: tuple[int, ...]
-    recall: Recall
+    memory: ObjectMemory
     read: float = 0.0
-    asked: int = 0
+    queries: int = 0
 
     @property
     def usefulness(self) -> float:
-        """Mean share of the reading; 1 for a frame that was not asked yet."""
-        return self.read / self.asked if self.asked else 1.0
+        """Mean share of the readout; 1 for a frame that was not queried yet."""
+        return self.read / self.queries if self.queries else 1.0
+
+    def of(self, objects: Sequence[int]) -> ObjectMemory:
+        """Return the memory of some objects; values of an object that the frame does not know are zero."""
+        if tuple(objects) == self.objects:
+            return self.memory
+        value = self.memory.value_PMC
+        rows = [
+            value[self.objects.index(identity)] if identity in self.objects else torch.zeros_like(value[0])
+            for identity in objects
+        ]
+        return ObjectMemory(self.memory.key_BMK, torch.stack(rows))
 
 
 @dataclass(slots=True)
 class MemoryBank:
-    """The memory of one pass over a video.
+    """Memory of one pass over a video.
 
     Attributes:
         between: Most frames between the given ones and the latest.
@@ -62,15 +89,15 @@ class MemoryBank:
     """
 
     between: int
-    given: dict[int, Kept] = field(default_factory=dict)
-    middle: list[Kept] = field(default_factory=list)
-    latest: Kept | None = None
+    given: dict[int, MemoryFrame] = field(default_factory=dict)
+    middle: list[MemoryFrame] = field(default_factory=list)
+    latest: MemoryFrame | None = None
 
     def __len__(self) -> int:
         return len(self._frames())
 
     def copy(self) -> MemoryBank:
-        """One that goes on from here by itself; the tensors are shared, and never changed in place."""
+        """Return one that goes on from here by itself; the tensors are shared, and never changed in place."""
         copies = {id(kept): replace(kept) for kept in self._frames()}
         return MemoryBank(
             between=self.between,
@@ -79,17 +106,17 @@ class MemoryBank:
             latest=None if self.latest is None else copies[id(self.latest)],
         )
 
-    def keep(self, index: int, *, objects: Sequence[int], recall: Recall, given: bool, confidence: float) -> None:
+    def keep(self, index: int, *, objects: Sequence[int], memory: ObjectMemory, given: bool, confidence: float) -> None:
         """Remember a frame as the latest, and longer if it is worth it.
 
         Args:
-            index: Of the frame.
+            index: Index of the frame.
             objects: Ids, in the order of the values.
-            recall: From `CovosFollow.memorise`.
-            given: Whether a mask of it comes from the user.
-            confidence: Of its masks, in [0, 1].
+            memory: From `CovosFollow.memorise`.
+            given: True if a mask of it comes from the user.
+            confidence: Mean over its masks, in [0, 1].
         """
-        kept = Kept(index, tuple(objects), recall)
+        kept = MemoryFrame(index, tuple(objects), memory)
         self.latest = kept
         if given:
             self.given[index] = kept
@@ -98,57 +125,45 @@ class MemoryBank:
         if self.between and confidence >= TRUSTED and apart >= APART:
             self.middle.append(kept)
             if len(self.middle) > self.between:
-                # The newest has not been asked yet: it stays.
+                # The newest has not been queried yet: it stays.
                 self.middle.remove(min(self.middle, key=lambda each: each.usefulness))
 
     def forget(self, identity: int) -> None:
         """Drop what is known of an object outside the given frames: it was corrected."""
         for kept in [*self.middle, *([self.latest] if self.latest else [])]:
             if identity in kept.objects:
-                value = kept.recall.value_PMC.clone()
+                value = kept.memory.value_PMC.clone()
                 value[kept.objects.index(identity), :, -1] = 0
-                kept.recall = kept.recall._replace(value_PMC=value)
+                kept.memory = kept.memory._replace(value_PMC=value)
 
     def keep_only(self, objects: Sequence[int]) -> None:
         """Drop the given frames that show none of these objects."""
         self.given = {index: kept for index, kept in self.given.items() if set(kept.objects) & set(objects)}
 
-    def recall(self, objects: Sequence[int]) -> tuple[Recall, Recall]:
-        """The whole memory for some objects, and that of the latest frame alone.
+    def of(self, objects: Sequence[int]) -> tuple[ObjectMemory, ObjectMemory]:
+        """Return the whole memory of some objects, and that of the latest frame alone.
 
         An object that a frame knows nothing of is marked so in its values.
         """
-        frames = self._frames()
-        assert self.latest is not None, "something is kept before anything is recalled"
-        return Recall.join([_rows(kept, objects) for kept in frames]), _rows(self.latest, objects)
+        assert self.latest is not None, "something is kept before anything is read"
+        return ObjectMemory.join([kept.of(objects) for kept in self._frames()]), self.latest.of(objects)
 
     def note_reading(self, affinity_BNM: Tensor) -> None:
         """Note which frames the current one has read.
 
         Args:
-            affinity_BNM: Of one frame to the positions that `recall` gave.
+            affinity_BNM: Affinity of one frame to the positions that `of` gave.
         """
         share = (affinity_BNM / affinity_BNM.sum(dim=2, keepdim=True).clamp(min=1e-30)).mean(dim=(0, 1))
         start = 0
         for kept in self._frames():
-            stop = start + kept.recall.key_BMK.shape[1]
+            stop = start + kept.memory.key_BMK.shape[1]
             kept.read += float(share[start:stop].sum())
-            kept.asked += 1
+            kept.queries += 1
             start = stop
 
-    def _frames(self) -> list[Kept]:
+    def _frames(self) -> list[MemoryFrame]:
         frames = [*self.given.values(), *self.middle]
         if self.latest is not None and not any(self.latest is each for each in frames):
             frames.append(self.latest)
         return frames
-
-
-def _rows(kept: Kept, objects: Sequence[int]) -> Recall:
-    if tuple(objects) == kept.objects:
-        return kept.recall
-    value = kept.recall.value_PMC
-    rows = [
-        value[kept.objects.index(identity)] if identity in kept.objects else torch.zeros_like(value[0])
-        for identity in objects
-    ]
-    return Recall(kept.recall.key_BMK, torch.stack(rows))

@@ -10,16 +10,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from covos.core.types import Box, MaskArray, Point
+from covos.core.types import MaskArray, Point
 
 
 def next_click(found: MaskArray | None, truth: MaskArray, *, void: MaskArray | None = None) -> Point | None:
-    """Where the user clicks next.
+    """Return the place where the user clicks next.
 
     Args:
         found: H x W bool; None before the first click.
-        truth: Of the same shape.
-        void: Of the same shape; True where nothing counts as wrong.
+        truth: H x W bool.
+        void: H x W bool; True where nothing counts as wrong.
 
     Returns:
         Positive where something is missing, negative where there is too much; None if nothing is wrong.
@@ -35,14 +35,8 @@ def next_click(found: MaskArray | None, truth: MaskArray, *, void: MaskArray | N
     return Point(x=column, y=row, positive=positive)
 
 
-def box_around(truth: MaskArray) -> Box:
-    """The smallest box that holds a mask, which is not empty."""
-    left, top, width, height = cv2.boundingRect(truth.view(np.uint8))
-    return Box(x0=left, y0=top, x1=left + width, y1=top + height)
-
-
 def largest_region(mask: MaskArray) -> MaskArray:
-    """The connected part with the most pixels; the mask itself if it is empty."""
+    """Return the connected part with the most pixels; the mask itself if it is empty."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
     if count < 2:
         return mask
@@ -50,7 +44,7 @@ def largest_region(mask: MaskArray) -> MaskArray:
 
 
 def middle_of(region: MaskArray) -> tuple[int, int]:
-    """(row, column) of the pixel that is furthest from what is not in a region; beyond the picture nothing is."""
+    """Return the (row, column) that is furthest from what is not in a region; beyond the picture nothing is."""
     padded = cv2.copyMakeBorder(region.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(depth)), region.shape)

@@ -1,50 +1,29 @@
-"""How sure a score is, and whether two differ: bootstrap over sequences."""
+"""Several results on one ground truth: whether they differ, as values, as text and as JSON."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from covos.core.errors import UsageError
+from covos.evaluation.intervals import Interval, bounds, resampled
+from covos.evaluation.results import JSON_VERSION, columns, confidence, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from covos.evaluation.results import Evaluation
-
-
-Measure: TypeAlias = Literal["J&F", "J", "F"]
-
-LEVEL = 0.95
-RESAMPLES = 10_000
-_SEED = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interval:
-    """A 95 % interval, percentile bootstrap over sequences.
-
-    Attributes:
-        low: Its lower end.
-        high: Its upper end.
-    """
-
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """How one result differs from another on the same sequences.
+    """The difference of one result from another on the same sequences.
 
     Attributes:
         value: The other's J&F less the first's.
-        interval: Of that difference; None with fewer than two sequences.
+        interval: The interval of that difference; None with fewer than two sequences.
     """
 
     value: float
@@ -52,28 +31,12 @@ class Difference:
 
     @property
     def is_within_chance(self) -> bool:
-        """Whether the interval holds 0 (or there is none): with other sequences the order might be the reverse."""
+        """True if the interval holds 0 (or there is none): with other sequences the order might be the reverse."""
         return self.interval is None or self.interval.low <= 0 <= self.interval.high
 
 
-def confidence(evaluation: Evaluation, *, measure: Measure = "J&F") -> Interval | None:
-    """Between which values the overall score would lie with other sequences of the same kind.
-
-    Sequences are drawn anew, with replacement, 10,000 times, and scored together as the protocol does; the interval
-    is that of the middle 95 % (percentile bootstrap: Efron and Tibshirani, "An Introduction to the Bootstrap",
-    1993, chapter 13). Sequences, not frames or objects, are drawn, as those of one sequence are alike. The draw is
-    the same at every call.
-
-    Returns:
-        The interval; None with fewer than two sequences.
-    """
-    if len(evaluation.sequences) < 2:
-        return None
-    return _interval(_resampled(evaluation, measure))
-
-
 def difference(first: Evaluation, other: Evaluation) -> Difference:
-    """The difference of two results in J&F, with the interval of the difference under the same draws of sequences.
+    """Return the difference of two results in J&F, with its interval under the same draws of sequences.
 
     Raises:
         UsageError: They were not scored by the same protocol on the same sequences.
@@ -87,49 +50,81 @@ def difference(first: Evaluation, other: Evaluation) -> Difference:
         )
     interval = None
     if len(first.sequences) > 1:
-        interval = _interval(_resampled(other, "J&F") - _resampled(first, "J&F"))
+        draws = [resampled(each.sequences, "J&F", by_class=bool(each.groups)) for each in (first, other)]
+        interval = Interval.of(draws[1] - draws[0])
     return Difference(value=other.scores.jf - first.scores.jf, interval=interval)
 
 
-def _interval(values: NDArray[np.float64]) -> Interval:
-    low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(low=float(low), high=float(high))
+def verdict(found: Difference, *, name: str, than: str) -> str:
+    """Say in one line what a difference means."""
+    better = "better" if found.value > 0 else "worse"
+    if found.interval is None:
+        return f"{name} is {abs(found.value):.3f} {better} than {than}; one sequence cannot tell whether by chance."
+    interval = f"95 % interval {bounds(found.interval, sign='+')}"
+    if found.is_within_chance:
+        return f"{name} and {than} differ by {found.value:+.3f}, which is within chance ({interval} holds 0)."
+    return (
+        f"{name} is {abs(found.value):.3f} {better} than {than}, which is beyond chance for sequences like these"
+        f" ({interval}; with few sequences a rough guide)."
+    )
 
 
-def _resampled(evaluation: Evaluation, measure: Measure) -> NDArray[np.float64]:
-    """The overall score of each draw; NaN where a draw has no object of one group."""
-    count = len(evaluation.sequences)
-    draws = np.random.default_rng(_SEED).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    groups: Sequence[bool | None] = (True, False) if evaluation.groups else (None,)
-    means = [_group_means(evaluation, measure, draws, seen=seen) for seen in groups]
-    total: NDArray[np.float64] = np.mean(means, axis=0)
-    return total
+def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
+    """Return results as text: a line each, what their differences mean, and J&F of each sequence in each.
+
+    Raises:
+        UsageError: They were not scored by the same protocol on the same sequences.
+    """
+    first = evaluations[0]
+    differences = [difference(first, other) for other in evaluations[1:]]
+    header = ("result", "J&F", "95 % interval", "J mean", "F mean", "flicker", f"to {names[0]}", "95 % interval")
+    changes = [("", ""), *((f"{found.value:+.3f}", bounds(found.interval, sign="+")) for found in differences)]
+    rows = []
+    for name, each, change in zip(names, evaluations, changes, strict=True):
+        scores = each.scores
+        means = (number(scores.j.mean), number(scores.f.mean), number(scores.flicker))
+        rows.append((name, number(scores.jf), bounds(confidence(each)), *means, *change))
+    sequences = [
+        (same[0].name, *(number(sequence.scores.jf) for sequence in same))
+        for same in zip(*(each.sequences for each in evaluations), strict=True)
+    ]
+    lines = [
+        f"truth        {first.truth_text}",
+        f"protocol     {first.protocol.name}: {first.protocol.summary}",
+        "",
+        *columns([header, *rows]),
+        "",
+        *(verdict(found, name=name, than=names[0]) for found, name in zip(differences, names[1:], strict=True)),
+        "",
+        *columns([("J&F of sequence", *names), *sequences]),
+        *[f"note: {name}: {n}" for name, each in zip(names, evaluations, strict=True) for n in each.all_notes],
+    ]
+    return "\n".join(lines) + "\n"
 
 
-def _group_means(
-    evaluation: Evaluation, measure: Measure, draws: NDArray[np.int64], *, seen: bool | None
-) -> NDArray[np.float64]:
-    sums, counts = [], []
-    for sequence in evaluation.sequences:
-        chosen = [score for score in sequence.objects if seen is None or score.seen is seen]
-        values = {
-            "J&F": [score.jf for score in chosen],
-            "J": [score.j_statistics.mean for score in chosen],
-            "F": [score.f_statistics.mean for score in chosen],
-        }[measure]
-        sums.append(sum(values))
-        counts.append(len(chosen))
-    totals = (draws @ np.array(counts)).astype(np.float64)
-    totals[totals == 0] = np.nan
-    means: NDArray[np.float64] = draws @ np.array(sums) / totals
-    return means
+def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
+    """Return several evaluations as JSON, with the difference of each from the first.
 
-
-# Short names for results that are compared.
+    Raises:
+        UsageError: They were not scored by the same protocol on the same sequences.
+    """
+    changes = []
+    for name, each in zip(names[1:], evaluations[1:], strict=True):
+        found = difference(evaluations[0], each)
+        interval = None if found.interval is None else [found.interval.low, found.interval.high]
+        change = {"result": name, "from": names[0], "J&F": found.value, "interval": interval}
+        changes.append({**change, "within_chance": found.is_within_chance})
+    content = {
+        "format": "covos-comparison",
+        "version": JSON_VERSION,
+        "results": [{"name": name, **each.as_dict()} for name, each in zip(names, evaluations, strict=True)],
+        "differences": changes,
+    }
+    return json.dumps(content, indent=1) + "\n"
 
 
 def result_names(paths: Sequence[Path]) -> list[str]:
-    """The last folders of each path, as many as it takes to tell the paths apart.
+    """Return short names for results: the last folders of each path, as many as it takes to tell the paths apart.
 
     Raises:
         UsageError: A path is given twice.

@@ -1,35 +1,28 @@
-"""Region similarity J: intersection over union of one object in one frame."""
+"""J and F of two masks of one object in one frame.
+
+The formulas are those of Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
+Segmentation", CVPR 2016, section 4.1. They leave open which pixels are contour, and what empty masks score; both
+follow the DAVIS toolkits, so that the numbers are theirs.
+"""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
-from covos.evaluation.objects import ObjectMask, edges
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from covos.evaluation.objects import ObjectMask
-
-
-# What every measure accepts as a mask, brought to one form.
+from covos.evaluation.scored_mask import ScoredMask, edges
 
 BinaryArray: TypeAlias = NDArray[np.bool_] | NDArray[np.uint8]
 """H x W, bool or uint8; anything but 0 is foreground."""
 
 
 def as_binary(mask: BinaryArray) -> NDArray[np.uint8]:
-    """The mask as H x W uint8 of 0 and 1; a bool array is viewed, not copied.
+    """Return the mask as H x W uint8 of 0 and 1; a bool array is viewed, not copied.
 
     Raises:
         UsageError: The array is not two-dimensional, or not bool or uint8.
@@ -56,7 +49,7 @@ def as_binary(mask: BinaryArray) -> NDArray[np.uint8]:
 def same_size(
     prediction: BinaryArray, truth: BinaryArray, *, void: BinaryArray | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Both masks as 0 and 1, cleared where ``void`` is set.
+    """Return both masks as H x W uint8 of 0 and 1, cleared where ``void`` is set.
 
     Raises:
         UsageError: The arrays are not two-dimensional, not of one size, or not bool or uint8.
@@ -77,10 +70,7 @@ def same_size(
 
 
 def jaccard(prediction: BinaryArray, truth: BinaryArray, *, void: BinaryArray | None = None) -> float:
-    """Region similarity J of two masks: intersection over union.
-
-    Source: Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object Segmentation",
-    CVPR 2016, section 4.1.
+    """Return region similarity J of two masks: intersection over union (Perazzi et al., CVPR 2016, section 4.1).
 
     Args:
         prediction: H x W bool or uint8; non-zero is object.
@@ -97,8 +87,8 @@ def jaccard(prediction: BinaryArray, truth: BinaryArray, *, void: BinaryArray | 
     return _ratio(cv2.countNonZero(p & g), cv2.countNonZero(p) + cv2.countNonZero(g))
 
 
-def region_j(prediction: ObjectMask, truth: ObjectMask) -> float:
-    """J of two masks of one image; see :func:`jaccard`."""
+def region_j(prediction: ScoredMask, truth: ScoredMask) -> float:
+    """Return J of two masks of one image; see :func:`jaccard`."""
     return _ratio(prediction.region.common(truth.region), prediction.area + truth.area)
 
 
@@ -107,18 +97,12 @@ def _ratio(both: int, areas: int) -> float:
     return both / union if union else 1.0
 
 
-# Contour accuracy F: how closely the outlines of two masks follow each other, in one frame.
-#
-# The formula is that of Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
-# Segmentation", CVPR 2016, section 4.1. Which pixels are contour, and what empty masks score, is left open there;
-# both follow the DAVIS toolkits, so that the numbers are theirs.
-
 DEFAULT_THRESHOLD = 0.008
 """Tolerance as a fraction of the image diagonal: the value of every DAVIS toolkit."""
 
 
 def boundary_map(mask: BinaryArray) -> NDArray[np.uint8]:
-    """Contour of a mask: pixels that differ from their right, lower or lower-right neighbour.
+    """Return the contour of a mask: pixels that differ from their right, lower or lower-right neighbour.
 
     The contour sits half a pixel to the upper left of the mask's edge, and the border of the image gives none
     (there is no neighbour to differ from): a mask that fills the frame has no contour.
@@ -136,7 +120,7 @@ def boundary_map(mask: BinaryArray) -> NDArray[np.uint8]:
 
 
 def tolerance_radius(height: int, width: int, *, threshold: float = DEFAULT_THRESHOLD) -> int:
-    """Tolerance in pixels: ``threshold`` times the diagonal, rounded up; from 1 up, ``threshold`` is pixels."""
+    """Return the tolerance in pixels: ``threshold`` times the diagonal, rounded up; from 1 up, it is pixels."""
     return math.ceil(threshold if threshold >= 1 else threshold * math.hypot(height, width))
 
 
@@ -147,9 +131,10 @@ def boundary_f(
     void: BinaryArray | None = None,
     threshold: float = DEFAULT_THRESHOLD,
 ) -> float:
-    """Contour accuracy F of two masks: the harmonic mean of contour precision and recall.
+    """Return contour accuracy F of two masks: the harmonic mean of contour precision and recall.
 
-    A contour pixel counts as found if the other contour passes within the tolerance (Euclidean).
+    See Perazzi et al., CVPR 2016, section 4.1. A contour pixel counts as found if the other contour passes within the
+    tolerance (Euclidean).
 
     Args:
         prediction: H x W bool or uint8; non-zero is object.
@@ -165,65 +150,14 @@ def boundary_f(
     """
     p, g = same_size(prediction, truth, void=void)
     radius = tolerance_radius(g.shape[0], g.shape[1], threshold=threshold)
-    return contour_f(ObjectMask(p, radius=radius), ObjectMask(g, radius=radius))
+    return contour_f(ScoredMask(p, radius=radius), ScoredMask(g, radius=radius))
 
 
-def contour_f(prediction: ObjectMask, truth: ObjectMask) -> float:
-    """F of two masks of one image, taken with one tolerance; see :func:`boundary_f`."""
+def contour_f(prediction: ScoredMask, truth: ScoredMask) -> float:
+    """Return F of two masks of one image, taken with one tolerance; see :func:`boundary_f`."""
     if not prediction.contour_length or not truth.contour_length:
         # One empty: precision 1 and recall 0, or the reverse. Both empty: nothing to find, nothing missed.
         return float(prediction.contour_length == truth.contour_length)
     precision = prediction.contour.common(truth.near_contour) / prediction.contour_length
     recall = truth.contour.common(prediction.near_contour) / truth.contour_length
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
-# Mean, recall and decay of a measure over the frames of a sequence.
-
-RECALL_THRESHOLD = 0.5
-_BINS = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
-    """How a measure behaves over a sequence.
-
-    Attributes:
-        mean: Mean over the frames, in [0, 1].
-        recall: Fraction of frames strictly above 0.5.
-        decay: Mean of the first quarter less mean of the last: positive where quality is lost over time.
-    """
-
-    mean: float
-    recall: float
-    decay: float
-
-
-def statistics(values: Sequence[float] | NDArray[np.floating]) -> Statistics:
-    """Mean, recall and decay of per-frame values, as the DAVIS toolkits define them.
-
-    Source: Perazzi et al., CVPR 2016, section 4.2. The toolkits cut a sequence into four bins that share their
-    end frames. They keep the ends as 8-bit numbers, which wrap from 256 frames up and then give NaN or another
-    part of the sequence; here the ends are exact at any length, and equal to theirs below it.
-
-    Args:
-        values: T finite values, one a scored frame, in order.
-
-    Raises:
-        UsageError: There is no value, or one is not finite.
-    """
-    x = np.asarray(values, dtype=np.float64)
-    if x.ndim != 1 or not x.size or not np.isfinite(x).all():
-        raise UsageError(
-            f"no statistics of {x.size} values of shape {x.shape}",
-            why="a measure's statistics need one finite value or more, one a frame",
-            fix="leave out frames that were not scored",
-        )
-    # MATLAB's round(linspace(1, T, 5)) - 1, which rounds halves up, in whole numbers.
-    ends = [(i * (x.size - 1) + 2) // _BINS for i in range(_BINS + 1)]
-    first, last = x[ends[0] : ends[1] + 1], x[ends[-2] : ends[-1] + 1]
-    return Statistics(
-        mean=float(x.mean()),
-        recall=float((x > RECALL_THRESHOLD).mean()),
-        decay=float(first.mean() - last.mean()),
-    )

@@ -8,9 +8,6 @@ from typing import Literal, TypeAlias, get_args
 from covos.core.errors import UsageError
 
 ProtocolName: TypeAlias = Literal["davis2016", "davis2016-all", "davis2017-semi", "davis2017-unsup", "youtube-vos"]
-ObjectRule: TypeAlias = Literal["foreground", "first-frame", "appearing"]
-VoidRule: TypeAlias = Literal["background", "ignored"]
-Average: TypeAlias = Literal["sequences", "objects", "seen-unseen"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,23 +20,27 @@ class ScoringProtocol:
         objects: ``"foreground"``: one object, everything that is not 0. ``"first-frame"``: the ids 1 to the highest
             of the first annotation; an id that it leaves out is an object that is never there. ``"appearing"``:
             every id of the ground truth, from the first annotated frame that shows it.
-        drop_ends: Whether the first and the last annotated frame are left out.
-        void: What 255 in the ground truth is, where several objects are scored: background like any other, or
-            pixels that are left out of J and F.
-        average: What the overall score is the mean over.
+        drop_ends: If true, the first and the last annotated frame are left out.
+        void: The meaning of 255 in the ground truth, where several objects are scored: background like any other,
+            or pixels that are left out of J and F.
+        average: The units that the overall score is the mean of.
         proposals: Where predicted ids are free, and are matched to objects before scores are read: the highest id
             that a prediction may use. None where ids are those of the ground truth.
-        sparse: Whether annotated frames are far apart, so that nothing can be said about flicker.
+        sparse: If true, annotated frames are far apart, so that nothing can be said about flicker.
     """
 
     name: ProtocolName
     summary: str
-    objects: ObjectRule
+    objects: Literal["foreground", "first-frame", "appearing"]
     drop_ends: bool
-    void: VoidRule
-    average: Average
+    void: Literal["background", "ignored"]
+    average: Literal["sequences", "objects", "seen-unseen"]
     proposals: int | None = None
     sparse: bool = False
+
+    def scored(self, stems: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of those annotated frames that are scored; may be none."""
+        return stems[1:-1] if self.drop_ends else stems
 
 
 _PROTOCOLS = (
@@ -91,7 +92,7 @@ PROTOCOL_NAMES: tuple[ProtocolName, ...] = get_args(ProtocolName)
 
 
 def get_protocol(name: str) -> ScoringProtocol:
-    """The protocol of that name.
+    """Return the protocol of a name.
 
     Raises:
         UsageError: There is none.
@@ -106,19 +107,16 @@ def get_protocol(name: str) -> ScoringProtocol:
     )
 
 
-# Published scores to set beside one's own: percent, as the papers print them.
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRow:
-    """One method on one benchmark.
+    """Published scores of one method, to set beside one's own: percent, as the paper prints them.
 
     Attributes:
         method: Its name and variant.
         j: Mean region similarity, percent; None where it is not stated.
         f: Mean contour accuracy, percent; None where it is not stated.
         jf: Mean of the two, percent.
-        source: Where the numbers are printed.
+        source: The paper that prints the numbers.
     """
 
     method: str

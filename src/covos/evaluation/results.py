@@ -1,155 +1,28 @@
-"""What scoring gives: small frozen values, per frame, per object, per sequence, and overall."""
+"""The result of scoring a set of predictions: every number, as values, as text and as JSON."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from covos._version import __version__
 from covos.core.progress import counted
-from covos.evaluation.measures import Statistics, statistics
+from covos.evaluation.intervals import Interval, resampled
+from covos.evaluation.scores import Scores, mean_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
+    from covos.evaluation.intervals import Measure
+    from covos.evaluation.pairing import Pair
     from covos.evaluation.protocols import ScoringProtocol
-    from covos.evaluation.scoring import Pair
+    from covos.evaluation.scores import ObjectScore, SequenceScores
 
+JSON_VERSION = 1
 
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class ObjectScore:
-    """The scores of one object of a sequence, frame by frame.
-
-    Attributes:
-        sequence: Name of the sequence.
-        object_id: Id in the ground truth; 1 where everything that is not 0 is one object.
-        proposal: Where ids are matched: the predicted id that was matched to this object. If the prediction has no
-            pixel of that id, the object was matched to nothing.
-        seen: Where classes are told apart: whether the object's class occurs in training. None if not known.
-        frames: Names of the T frames that were scored, in order.
-        j: T values in [0, 1], float64: region similarity.
-        f: T values in [0, 1], float64: contour accuracy.
-        flicker: Mean flicker of the prediction over these frames (see :class:`covos.evaluation.temporal.Flicker`);
-            None where frames are not consecutive or fewer than three.
-    """
-
-    sequence: str
-    object_id: int
-    proposal: int | None = None
-    seen: bool | None = None
-    frames: tuple[str, ...]
-    j: NDArray[np.float64]
-    f: NDArray[np.float64]
-    flicker: float | None = None
-
-    def __repr__(self) -> str:
-        scores = f"{len(self.frames)} frames; J {self.j_statistics.mean:.3f}, F {self.f_statistics.mean:.3f}"
-        return f"<ObjectScore of {self.sequence}, object {self.object_id}: {scores}>"
-
-    @cached_property
-    def j_statistics(self) -> Statistics:
-        """Mean, recall and decay of J."""
-        return statistics(self.j)
-
-    @cached_property
-    def f_statistics(self) -> Statistics:
-        """Mean, recall and decay of F."""
-        return statistics(self.f)
-
-    @property
-    def jf(self) -> float:
-        """J&F: the mean of the means of J and F."""
-        return (self.j_statistics.mean + self.f_statistics.mean) / 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """Scores of several objects together.
-
-    Attributes:
-        objects: How many objects.
-        jf: J&F. For YouTube-VOS with a known split of classes this is G, the mean of J and F of seen and unseen
-            classes; elsewhere the mean of the two means.
-        j: Means of the objects' mean, recall and decay of J.
-        f: The same of F.
-        flicker: Mean over the objects that have one; None if none has.
-    """
-
-    objects: int
-    jf: float
-    j: Statistics
-    f: Statistics
-    flicker: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequenceScores:
-    """Scores of one sequence.
-
-    Attributes:
-        name: Name of the sequence.
-        size: (height, width) in pixels.
-        frames: Names of the frames that were scored.
-        objects: One entry an object, by id.
-        notes: What was unusual and was scored nevertheless, one line each.
-    """
-
-    name: str
-    size: tuple[int, int]
-    frames: tuple[str, ...]
-    objects: tuple[ObjectScore, ...]
-    notes: tuple[str, ...] = ()
-
-    @property
-    def scores(self) -> Scores:
-        """The mean over this sequence's objects."""
-        return mean_of(self.objects)
-
-
-def mean_of(objects: Sequence[ObjectScore]) -> Scores:
-    """Mean over objects of each of their numbers."""
-    return _scores(
-        len(objects),
-        j=[score.j_statistics for score in objects],
-        f=[score.f_statistics for score in objects],
-        flicker=[score.flicker for score in objects],
-    )
-
-
-def mean_of_groups(groups: Sequence[Scores]) -> Scores:
-    """Mean over groups of objects, each with the same weight."""
-    return _scores(
-        sum(group.objects for group in groups),
-        j=[group.j for group in groups],
-        f=[group.f for group in groups],
-        flicker=[group.flicker for group in groups],
-    )
-
-
-def _scores(objects: int, *, j: list[Statistics], f: list[Statistics], flicker: list[float | None]) -> Scores:
-    measured = [value for value in flicker if value is not None]
-    return Scores(
-        objects=objects,
-        jf=(_mean(j).mean + _mean(f).mean) / 2,
-        j=_mean(j),
-        f=_mean(f),
-        flicker=float(np.mean(measured)) if measured else None,
-    )
-
-
-def _mean(each: list[Statistics]) -> Statistics:
-    return Statistics(
-        mean=float(np.mean([s.mean for s in each])),
-        recall=float(np.mean([s.recall for s in each])),
-        decay=float(np.mean([s.decay for s in each])),
-    )
-
-
-# The result of scoring a set of predictions.
+_HEADER = ("sequence", "object", "J&F", "J mean", "recall", "decay", "F mean", "recall", "decay", "flicker")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -175,13 +48,8 @@ class Evaluation:
     pairs: tuple[Pair, ...] = ()
 
     def __repr__(self) -> str:
-        counts = ", ".join(
-            [
-                counted(len(self.sequences), "sequence"),
-                counted(len(self.objects), "object"),
-                counted(self.frames, "frame"),
-            ]
-        )
+        numbers = {"sequence": len(self.sequences), "object": len(self.objects), "frame": self.frames}
+        counts = ", ".join(counted(count, noun) for noun, count in numbers.items())
         scores = f"J&F {self.scores.jf:.3f}, J {self.scores.j.mean:.3f}, F {self.scores.f.mean:.3f}"
         return f"<Evaluation of {self.predictions} by {self.protocol.name}: {counts}; {scores}>"
 
@@ -192,7 +60,7 @@ class Evaluation:
 
     @property
     def frames(self) -> int:
-        """How many frames were scored."""
+        """Number of frames that were scored."""
         return sum(len(sequence.frames) for sequence in self.sequences)
 
     @property
@@ -205,8 +73,8 @@ class Evaluation:
         """Scores of the objects of seen and of unseen classes; empty where these are not told apart."""
         if self.protocol.average != "seen-unseen":
             return {}
-        seen = [score for score in self.objects if score.seen is True]
-        unseen = [score for score in self.objects if score.seen is False]
+        seen = [score.scores for score in self.objects if score.seen is True]
+        unseen = [score.scores for score in self.objects if score.seen is False]
         if not seen or not unseen or len(seen) + len(unseen) < len(self.objects):
             return {}
         return {"seen": mean_of(seen), "unseen": mean_of(unseen)}
@@ -214,16 +82,93 @@ class Evaluation:
     @cached_property
     def scores(self) -> Scores:
         """The overall numbers: the mean over objects, or over seen and unseen classes where these are told apart."""
-        return mean_of_groups(list(self.groups.values())) if self.groups else mean_of(self.objects)
+        return mean_of(list(self.groups.values()) or [score.scores for score in self.objects])
 
-    def to_json(self) -> str:
-        """Everything as JSON, with the names of the DAVIS result files; see :mod:`covos.evaluation.tables`."""
-        from covos.evaluation.tables import to_json
-
-        return to_json(self)
+    @property
+    def truth_text(self) -> str:
+        """The ground truth and the part of it that was scored, in words."""
+        return self.truth + (f", subset {self.subset}" if self.subset else "")
 
     def table(self) -> str:
-        """The scores of each sequence and object and overall, as text in columns."""
-        from covos.evaluation.tables import table
+        """Return the scores as text: a line an object, one overall, the rules above, the notes below."""
+        objects = [(score.sequence, _object_name(score), *_cells(score.scores)) for score in self.objects]
+        groups = [(f"{name} classes", str(group.objects), *_cells(group)) for name, group in self.groups.items()]
+        total = ("all", str(len(self.objects)), *_cells(self.scores))
+        lines = [
+            f"predictions  {self.predictions}",
+            f"truth        {self.truth_text}",
+            f"protocol     {self.protocol.name}: {self.protocol.summary}",
+            "",
+            *columns([_HEADER, *objects], [*groups, total]),
+            *[f"note: {note}" for note in self.all_notes],
+        ]
+        return "\n".join(lines) + "\n"
 
-        return table(self)
+    def to_json(self) -> str:
+        """Return everything as JSON, with the names of the DAVIS result files; numbers in [0, 1], not rounded."""
+        return json.dumps(self.as_dict(), indent=1) + "\n"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain values, ready for JSON."""
+        interval = confidence(self)
+        return {
+            "format": "covos-evaluation",
+            "version": JSON_VERSION,
+            "covos": __version__,
+            "protocol": self.protocol.name,
+            "rules": self.protocol.summary,
+            "predictions": self.predictions,
+            "truth": self.truth,
+            "subset": self.subset,
+            "summary": {
+                "sequences": len(self.sequences),
+                "objects": len(self.objects),
+                "frames": self.frames,
+                **self.scores.as_dict(),
+                "J&F-Interval": None if interval is None else [interval.low, interval.high],
+            },
+            "groups": {name: {"objects": group.objects, **group.as_dict()} for name, group in self.groups.items()},
+            "sequences": [sequence.as_dict() for sequence in self.sequences],
+            "notes": list(self.notes),
+        }
+
+
+def confidence(evaluation: Evaluation, *, measure: Measure = "J&F") -> Interval | None:
+    """Return the interval in which the overall score would lie with other sequences of the same kind.
+
+    It is the 95 % interval of a bootstrap over sequences; see :mod:`covos.evaluation.intervals`.
+
+    Returns:
+        The interval; None with fewer than two sequences.
+    """
+    if len(evaluation.sequences) < 2:
+        return None
+    return Interval.of(resampled(evaluation.sequences, measure, by_class=bool(evaluation.groups)))
+
+
+def columns(*blocks: Sequence[Sequence[str]]) -> list[str]:
+    """Align rows of cells as lines, with a rule between blocks and below the first row; text left, numbers right."""
+    rows = [row for block in blocks for row in block]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    rule = "  ".join("-" * width for width in widths)
+    lines = []
+    for number, block in enumerate(blocks):
+        lines += [rule] if number else []
+        for row in block:
+            cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
+            lines.append("  ".join(cells).rstrip())
+            lines += [rule] if len(lines) == 1 else []
+    return lines
+
+
+def number(value: float | None) -> str:
+    """Return a value with three digits, or a dash."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _cells(scores: Scores) -> tuple[str, ...]:
+    return tuple(map(number, [*scores.numbers.values(), scores.flicker]))
+
+
+def _object_name(score: ObjectScore) -> str:
+    return str(score.object_id) if score.proposal is None else f"{score.object_id} (as {score.proposal})"

@@ -1,142 +1,142 @@
-"""Scoring of one sequence, a frame at a time."""
+"""Scoring of one sequence, a frame at a time, where predicted ids are those of the ground truth or free."""
 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covos.evaluation import refusals
+from covos.core.errors import AnnotationError, listed
 from covos.evaluation.measures import contour_f, region_j, tolerance_radius
-from covos.evaluation.results import ObjectScore, SequenceScores
+from covos.evaluation.scores import ObjectScore, SequenceScores
 from covos.evaluation.temporal import Flicker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable
 
-    from covos.evaluation.mask_trees import MaskSequence, ReadMasks
-    from covos.evaluation.objects import FrameMasks, ObjectMask
+    from covos.evaluation.mask_trees import ReadMasks
+    from covos.evaluation.objects import FrameMasks
+    from covos.evaluation.pairing import Pair
     from covos.evaluation.protocols import ScoringProtocol
-    from covos.evaluation.results import ObjectScore
+    from covos.evaluation.scored_mask import ScoredMask
 
 
-# Scoring as frames arrive, for predictions whose ids are those of the ground truth.
+def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
+    """Score one sequence.
+
+    One frame of the prediction and one of the ground truth are held at a time; two numbers an object stay of them.
+
+    Raises:
+        AnnotationError: A mask cannot be read, differs in size, or has ids that the ground truth or the protocol
+            does not allow; or the ground truth has no object.
+    """
+    stems = protocol.scored(pair.truth.stems)
+    first = next(pair.truth.read(pair.truth.stems[:1]))
+    scorer = _scorer(first, protocol=protocol)
+    for prediction, truth in zip(pair.prediction.read(stems), pair.truth.read(stems), strict=True):
+        _refuse_other_size(prediction, truth, first=first)
+        _refuse_void(prediction, truth, protocol=protocol)
+        scorer.add(prediction, truth)
+    scores = scorer.scores(sequence=pair.name)
+    if not scores:
+        raise _no_object(pair.truth.where)
+    return SequenceScores(
+        name=pair.name,
+        size=first.masks.size,
+        frames=stems,
+        objects=tuple(replace(score, seen=pair.seen.get(score.object_id)) for score in scores),
+        notes=_notes(first, protocol=protocol),
+    )
 
 
-class ForegroundTrack:
-    """Running score of one object: everything that is not background."""
-
-    def __init__(self, *, radius: int) -> None:
-        self._radius = radius
-        self._track = _Track()
-        self._shown = False
-
-    def add(self, prediction: ReadMasks, truth: ReadMasks) -> None:
-        """Score one frame."""
-        for read in (prediction, truth):
-            if read.masks.ids and read.masks.void is not None:
-                raise refusals.void_among_ids(read)
-        g = truth.masks.foreground(radius=self._radius)
-        self._shown = self._shown or g.area > 0
-        self._track.add(truth.stem, prediction.masks.foreground(radius=self._radius), g)
-
-    def scores(self, *, sequence: str, where: str) -> tuple[ObjectScore, ...]:
-        """The score so far."""
-        if not self._shown:
-            raise refusals.no_object(where)
-        return (self._track.score(sequence=sequence, object_id=1, flicker=True),)
+def _scorer(first: ReadMasks, *, protocol: ScoringProtocol) -> GivenObjects | Proposals:
+    radius = tolerance_radius(*first.masks.size)
+    if protocol.objects != "first-frame":
+        return GivenObjects([1] if protocol.objects == "foreground" else [], protocol=protocol, radius=radius)
+    if not first.masks.ids:
+        raise _no_object(first.where)
+    if first.masks.ids[0] == 0:
+        raise AnnotationError(
+            f"{first.where} is an object with the id 0",
+            why="under this protocol the objects are 1 to the highest id of the first annotation",
+            fix="number the objects from 1",
+        )
+    highest = first.masks.ids[-1]
+    if protocol.proposals is not None:
+        return Proposals(objects=highest, protocol=protocol, radius=radius)
+    return GivenObjects(range(1, highest + 1), protocol=protocol, radius=radius)
 
 
-class GivenTracks:
-    """Running scores of the objects 1 to n; a prediction may use no other ids."""
+def _notes(first: ReadMasks, *, protocol: ScoringProtocol) -> tuple[str, ...]:
+    if protocol.objects != "first-frame":
+        return ()
+    absent = [number for number in range(1, first.masks.ids[-1]) if number not in first.masks.ids]
+    return tuple(
+        f"object {number} is not in the first annotation but a higher id is: scored as an object that is never there"
+        for number in absent
+    )
 
-    def __init__(self, ids: Sequence[int], *, radius: int) -> None:
+
+class GivenObjects:
+    """Running scores of objects whose predicted ids are those of the ground truth.
+
+    Args:
+        ids: The objects to score from the first frame on.
+        protocol: The rules: objects may also appear, and are scored from the first frame that shows them; or one
+            object is everything that is not background.
+        radius: Tolerance of contours, in pixels.
+    """
+
+    def __init__(self, ids: Iterable[int], *, protocol: ScoringProtocol, radius: int) -> None:
+        self._protocol = protocol
         self._radius = radius
         self._tracks = {number: _Track() for number in ids}
-
-    def add(self, prediction: ReadMasks, truth: ReadMasks) -> None:
-        """Score one frame. Void in the ground truth is background."""
-        if prediction.masks.void is not None:
-            raise refusals.void_predicted(prediction)
-        foreign = [number for number in prediction.masks.ids if number not in self._tracks]
-        if foreign:
-            raise refusals.foreign_ids(prediction.where, foreign, allowed=list(self._tracks))
-        for number, track in self._tracks.items():
-            p = prediction.masks.object(number, radius=self._radius)
-            track.add(truth.stem, p, truth.masks.object(number, radius=self._radius))
-
-    def scores(self, *, sequence: str, where: str) -> tuple[ObjectScore, ...]:
-        """The scores so far, by object id."""
-        return tuple(t.score(sequence=sequence, object_id=n, flicker=True) for n, t in self._tracks.items())
-
-
-class AppearingTracks:
-    """Running scores of every object of the ground truth, from the frame that first shows it."""
-
-    def __init__(self, *, radius: int) -> None:
-        self._radius = radius
-        self._tracks: dict[int, _Track] = {}
         self._predicted: dict[int, str] = {}
 
     def add(self, prediction: ReadMasks, truth: ReadMasks) -> None:
-        """Score one frame. Void in the ground truth is left out."""
-        if prediction.masks.void is not None:
-            raise refusals.void_predicted(prediction)
+        """Score one frame."""
         for number in prediction.masks.ids:
             self._predicted.setdefault(number, prediction.where)
-        for number in truth.masks.ids:
-            self._tracks.setdefault(number, _Track())
-        valid = without_void(prediction.masks, truth.masks)
+        if self._protocol.objects == "first-frame":
+            self._refuse_foreign_ids()
+        if self._protocol.objects == "appearing":
+            for number in truth.masks.ids:
+                self._tracks.setdefault(number, _Track())
+        valid = without_void(prediction.masks, truth.masks, protocol=self._protocol)
         for number, track in self._tracks.items():
-            p = valid.object(number, radius=self._radius)
-            track.add(truth.stem, p, truth.masks.object(number, radius=self._radius))
+            chosen = None if self._protocol.objects == "foreground" else number
+            p = valid.object(chosen, radius=self._radius)
+            track.add(truth.stem, p, truth.masks.object(chosen, radius=self._radius))
 
-    def scores(self, *, sequence: str, where: str) -> tuple[ObjectScore, ...]:
-        """The scores so far, by object id."""
-        if not self._tracks:
-            raise refusals.no_object(where)
-        foreign = [number for number in self._predicted if number not in self._tracks]
-        if foreign:
-            raise refusals.foreign_ids(self._predicted[foreign[0]], foreign, allowed=sorted(self._tracks))
-        tracks = sorted(self._tracks.items())
-        return tuple(t.score(sequence=sequence, object_id=n, flicker=False) for n, t in tracks)
-
-
-def without_void(prediction: FrameMasks, truth: FrameMasks) -> FrameMasks:
-    """The prediction with nothing where the ground truth is void."""
-    void = truth.void
-    return prediction if void is None else prediction.outside(void)
-
-
-class _Track:
-    """A frame leaves its name and two numbers behind."""
-
-    def __init__(self) -> None:
-        self._frames: list[str] = []
-        self._j = array("d")
-        self._f = array("d")
-        self._flicker = Flicker()
-
-    def add(self, stem: str, prediction: ObjectMask, truth: ObjectMask) -> None:
-        self._frames.append(stem)
-        self._j.append(region_j(prediction, truth))
-        self._f.append(contour_f(prediction, truth))
-        self._flicker.add(prediction.region)
-
-    def score(self, *, sequence: str, object_id: int, flicker: bool) -> ObjectScore:
-        return ObjectScore(
-            sequence=sequence,
-            object_id=object_id,
-            frames=tuple(self._frames),
-            j=np.array(self._j),
-            f=np.array(self._f),
-            flicker=self._flicker.mean() if flicker else None,
+    def scores(self, *, sequence: str) -> tuple[ObjectScore, ...]:
+        """Return the scores so far, by object id; none if the ground truth should have shown an object and has not."""
+        if self._protocol.objects != "first-frame" and not any(track.shown for track in self._tracks.values()):
+            return ()
+        if self._protocol.objects == "appearing":
+            self._refuse_foreign_ids()
+        return tuple(
+            ObjectScore(
+                sequence=sequence,
+                object_id=number,
+                frames=tuple(track.frames),
+                j=np.array(track.values.j),
+                f=np.array(track.values.f),
+                flicker=None if self._protocol.sparse else track.flicker.mean(),
+            )
+            for number, track in sorted(self._tracks.items())
         )
 
-
-# Scoring of predictions whose ids are free: each proposal against each object, matched over the sequence.
+    def _refuse_foreign_ids(self) -> None:
+        foreign = [number for number in self._predicted if number not in self._tracks]
+        if foreign:
+            raise AnnotationError(
+                f"{self._predicted[foreign[0]]} holds object ids that the ground truth lacks: {listed(foreign)}",
+                why=f"under this protocol ids are compared one to one, and the ground truth has "
+                f"{listed(sorted(self._tracks))}",
+                fix="give predicted objects the ids of the ground truth, or match them freely with davis2017-unsup",
+            )
 
 
 class Proposals:
@@ -148,47 +148,44 @@ class Proposals:
 
     Args:
         objects: How many objects; their ids are 1 to this.
-        most: The highest id that a proposal may have.
+        protocol: The rules.
         radius: Tolerance of contours, in pixels.
     """
 
-    def __init__(self, *, objects: int, most: int, radius: int) -> None:
-        self._most = most
+    def __init__(self, *, objects: int, protocol: ScoringProtocol, radius: int) -> None:
+        self._protocol = protocol
         self._radius = radius
         self._frames: list[str] = []
-        self._nothing = [_Pair() for _ in range(objects)]
-        self._pairs: dict[int, list[_Pair]] = {}
+        self._nothing = [_Values() for _ in range(objects)]
+        self._pairs: dict[int, list[_Values]] = {}
         self._flicker: dict[int, Flicker] = {}
 
     def add(self, prediction: ReadMasks, truth: ReadMasks) -> None:
-        """Score one frame. Void in the ground truth is left out."""
-        if prediction.masks.void is not None:
-            raise refusals.void_predicted(prediction)
-        if any(not 1 <= number <= self._most for number in prediction.masks.ids):
-            raise refusals.too_many_proposals(prediction, most=self._most)
+        """Score one frame."""
+        self._refuse_too_many(prediction)
         for number in prediction.masks.ids:
             if number not in self._pairs:
-                self._pairs[number] = [pair.copy() for pair in self._nothing]
+                self._pairs[number] = [values.copy() for values in self._nothing]
                 self._flicker[number] = Flicker(empty=len(self._frames))
-        valid = without_void(prediction.masks, truth.masks)
+        valid = without_void(prediction.masks, truth.masks, protocol=self._protocol)
         self._frames.append(truth.stem)
         objects = [truth.masks.object(number, radius=self._radius) for number in range(1, len(self._nothing) + 1)]
-        for pair, g in zip(self._nothing, objects, strict=True):
-            pair.add(j=float(not g.area), f=float(not g.contour_length))
+        for values, g in zip(self._nothing, objects, strict=True):
+            values.add(j=float(not g.area), f=float(not g.contour_length))
         for number, pairs in self._pairs.items():
             p = valid.object(number, radius=self._radius)
-            for pair, g in zip(pairs, objects, strict=True):
-                pair.add(j=region_j(p, g), f=contour_f(p, g))
+            for values, g in zip(pairs, objects, strict=True):
+                values.add(j=region_j(p, g), f=contour_f(p, g))
             shown = p if valid is prediction.masks else prediction.masks.object(number, radius=self._radius)
             self._flicker[number].add(shown.region)
 
-    def scores(self, *, sequence: str, where: str) -> tuple[ObjectScore, ...]:
+    def scores(self, *, sequence: str) -> tuple[ObjectScore, ...]:
         """Match proposals to objects so that the sum of their mean J and F is highest; the scores by object id."""
         from scipy.optimize import linear_sum_assignment  # slow to load, and only this protocol needs it
 
         rows = max([len(self._nothing), *self._pairs])
         pairs = [self._pairs.get(row + 1, self._nothing) for row in range(rows)]
-        means = np.array([[(np.mean(pair.j) + np.mean(pair.f)) / 2 for pair in row] for row in pairs])
+        means = np.array([[(np.mean(values.j) + np.mean(values.f)) / 2 for values in row] for row in pairs])
         matches = zip(*linear_sum_assignment(-means), strict=True)
         return tuple(
             ObjectScore(
@@ -203,8 +200,26 @@ class Proposals:
             for row, column in sorted(matches, key=lambda match: int(match[1]))
         )
 
+    def _refuse_too_many(self, prediction: ReadMasks) -> None:
+        most = self._protocol.proposals or 0
+        over = [number for number in prediction.masks.ids if not 1 <= number <= most]
+        if over:
+            raise AnnotationError(
+                f"{prediction.where} holds proposals that the protocol does not allow: {listed(over)}",
+                why=f"proposals are the ids 1 to {most}",
+                fix=f"keep the best {most} proposals of the sequence, numbered from 1",
+            )
 
-class _Pair:
+
+def without_void(prediction: FrameMasks, truth: FrameMasks, *, protocol: ScoringProtocol) -> FrameMasks:
+    """Return the prediction with nothing where the ground truth is void, if the protocol leaves void out."""
+    void = truth.void if protocol.void == "ignored" else None
+    return prediction if void is None else prediction.outside(void)
+
+
+class _Values:
+    """J and F of each frame."""
+
     def __init__(self) -> None:
         self.j = array("d")
         self.f = array("d")
@@ -213,94 +228,68 @@ class _Pair:
         self.j.append(j)
         self.f.append(f)
 
-    def copy(self) -> _Pair:
-        other = _Pair()
+    def copy(self) -> _Values:
+        other = _Values()
         other.j, other.f = self.j[:], self.f[:]
         return other
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """A sequence of the ground truth and what was predicted for it.
+class _Track:
+    """One object over the frames: of each, its name and three numbers stay."""
 
-    Attributes:
-        truth: The ground truth.
-        prediction: The prediction; it has every frame that is scored.
-        seen: By object id, whether its class occurs in training; empty where that is not known.
-    """
+    def __init__(self) -> None:
+        self.frames: list[str] = []
+        self.values = _Values()
+        self.flicker = Flicker()
+        self.shown = False
 
-    truth: MaskSequence
-    prediction: MaskSequence
-    seen: Mapping[int, bool]
-
-    @property
-    def name(self) -> str:
-        """Name of the sequence, as the ground truth has it."""
-        return self.truth.name
+    def add(self, stem: str, prediction: ScoredMask, truth: ScoredMask) -> None:
+        self.frames.append(stem)
+        self.values.add(j=region_j(prediction, truth), f=contour_f(prediction, truth))
+        self.flicker.add(prediction.region)
+        self.shown = self.shown or truth.area > 0
 
 
-def scored_stems(truth: MaskSequence, *, protocol: ScoringProtocol) -> tuple[str, ...]:
-    """Names of the annotated frames that a protocol scores; may be none."""
-    return truth.stems[1:-1] if protocol.drop_ends else truth.stems
+def _refuse_other_size(prediction: ReadMasks, truth: ReadMasks, *, first: ReadMasks) -> None:
+    (h, w), (height, width) = truth.masks.size, first.masks.size
+    if (h, w) != (height, width):
+        raise AnnotationError(
+            f"the ground truth {truth.where} cannot be scored",
+            why=f"it is {w}x{h}, but {first.where} is {width}x{height}",
+            fix="annotate a sequence at one size",
+        )
+    (h, w) = prediction.masks.size
+    if (h, w) != (height, width):
+        rotated = " (rotated?)" if (w, h) == (height, width) else ""
+        raise AnnotationError(
+            f"{prediction.where} cannot be compared with {truth.where}",
+            why=f"the prediction is {w}x{h}, the ground truth {width}x{height}{rotated}",
+            fix="predict at the size of the ground truth: resizing a mask changes its score",
+        )
 
 
-def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
-    """Score one sequence.
-
-    One frame of the prediction and one of the ground truth are held at a time; two numbers an object stay of them.
-
-    Raises:
-        AnnotationError: A mask cannot be read, differs in size, or has ids that the ground truth or the protocol
-            does not allow; or the ground truth has no object.
-    """
-    stems = scored_stems(pair.truth, protocol=protocol)
-    if not stems:
-        raise refusals.no_frames_left(pair.truth, protocol=protocol)
-    first = next(pair.truth.read(pair.truth.stems[:1]))
-    scorer = _scorer(first, protocol=protocol)
-    for prediction, truth in zip(pair.prediction.read(stems), pair.truth.read(stems), strict=True):
-        if truth.masks.size != first.masks.size:
-            raise refusals.size_changes(truth, first)
-        if prediction.masks.size != truth.masks.size:
-            raise refusals.other_size(prediction, truth)
-        scorer.add(prediction, truth)
-    objects = scorer.scores(sequence=pair.name, where=pair.truth.where)
-    return SequenceScores(
-        name=pair.name,
-        size=first.masks.size,
-        frames=tuple(stems),
-        objects=tuple(replace(score, seen=pair.seen.get(score.object_id)) for score in objects),
-        notes=_notes(first, protocol=protocol),
-    )
+def _refuse_void(prediction: ReadMasks, truth: ReadMasks, *, protocol: ScoringProtocol) -> None:
+    if protocol.objects != "foreground":
+        if prediction.masks.void is not None:
+            raise AnnotationError(
+                f"{prediction.where} holds the value 255, which is no object id",
+                why="in masks of several objects 255 means void; a 0/255 mask is that of one object",
+                fix="score it with davis2016, or save the masks with the ids of the objects as values",
+            )
+        return
+    for read in (prediction, truth):
+        if read.masks.ids and read.masks.void is not None:
+            raise AnnotationError(
+                f"{read.where} is not the mask of one object",
+                why=f"it holds 255 beside {listed(read.masks.ids)}: 255 is the object in a mask of one, void among "
+                "several",
+                fix="score several objects with davis2017-semi or davis2017-unsup, or save the object alone as 0/255",
+            )
 
 
-class _Scorer(Protocol):
-    def add(self, prediction: ReadMasks, truth: ReadMasks) -> None: ...
-
-    def scores(self, *, sequence: str, where: str) -> tuple[ObjectScore, ...]: ...
-
-
-def _scorer(first: ReadMasks, *, protocol: ScoringProtocol) -> _Scorer:
-    radius = tolerance_radius(*first.masks.size)
-    if protocol.objects == "foreground":
-        return ForegroundTrack(radius=radius)
-    if protocol.objects == "appearing":
-        return AppearingTracks(radius=radius)
-    ids = first.masks.ids
-    if not ids:
-        raise refusals.no_object(first.where)
-    if ids[0] == 0:
-        raise refusals.object_zero(first.where)
-    if protocol.proposals is not None:
-        return Proposals(objects=ids[-1], most=protocol.proposals, radius=radius)
-    return GivenTracks(range(1, ids[-1] + 1), radius=radius)
-
-
-def _notes(first: ReadMasks, *, protocol: ScoringProtocol) -> tuple[str, ...]:
-    if protocol.objects != "first-frame":
-        return ()
-    absent = [number for number in range(1, first.masks.ids[-1]) if number not in first.masks.ids]
-    return tuple(
-        f"object {number} is not in the first annotation but a higher id is: scored as an object that is never there"
-        for number in absent
+def _no_object(where: str) -> AnnotationError:
+    return AnnotationError(
+        f"the ground truth {where} has no object",
+        why="an empty prediction would score 1.0, and nothing would be measured",
+        fix="check that this is the annotation, and that its masks are not all black",
     )

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from covos.evaluation.measures import as_binary
-from covos.evaluation.objects import Crop, ObjectMask
+from covos.evaluation.scored_mask import Crop, ScoredMask
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ _NOTHING = Crop(pixels=np.zeros((0, 0), np.uint8), top=0, left=0)
 
 
 class Flicker:
-    """Takes the masks of one object one by one, and keeps the last two.
+    """Measures the flicker of one object, whose masks it takes one by one; it keeps the last two.
 
     For three consecutive masks a, b, c the flicker of b is the part of the pixels covered by any of them that
     differ in b from both a and c:
@@ -54,12 +54,12 @@ class Flicker:
         self._last.append(region)
 
     def mean(self) -> float | None:
-        """Mean flicker; None with fewer than three masks."""
+        """Return the mean flicker; None with fewer than three masks."""
         return sum(self.values) / len(self.values) if self.values else None
 
 
 def flicker(masks: Iterable[BinaryArray]) -> NDArray[np.float64]:
-    """Flicker of each mask but the first and the last; see :class:`Flicker`.
+    """Measure the flicker of each mask but the first and the last; see :class:`Flicker`.
 
     Args:
         masks: T masks of one object, of consecutive frames: H x W bool or uint8, non-zero is object. They are
@@ -73,7 +73,7 @@ def flicker(masks: Iterable[BinaryArray]) -> NDArray[np.float64]:
     """
     meter = Flicker()
     for mask in masks:
-        meter.add(ObjectMask(as_binary(mask), radius=0).region)
+        meter.add(ScoredMask(as_binary(mask), radius=0).region)
     return np.array(meter.values, dtype=np.float64)
 
 

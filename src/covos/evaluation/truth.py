@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from covos.core.errors import AnnotationError, UsageError
+from covos.core.errors import AnnotationError, UsageError, listed
+from covos.core.records import Record, read_record
 from covos.data.opening import detect, open_dataset
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence, find_sequences
-from covos.evaluation.refusals import listed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +23,9 @@ class Truth:
     """Annotated sequences.
 
     Attributes:
-        sequences: What is scored, by name, in the order of scoring.
-        seen: By sequence and object id, whether the object's class occurs in training; empty where not known.
-        notes: What a reader of the scores should know, one line each.
+        sequences: The sequences to score, by name, in the order of scoring.
+        seen: By sequence and object id, True if the object's class occurs in training; empty where not known.
+        notes: Remarks for a reader of the scores, one line each.
     """
 
     sequences: Mapping[str, MaskSequence]
@@ -35,7 +34,7 @@ class Truth:
 
 
 def find_truth(root: Path, *, protocol: ScoringProtocol, subset: str | None = None) -> Truth:
-    """The annotations under a path.
+    """Find the annotations under a path.
 
     Args:
         root: The root of a DAVIS, YouTube-VOS or TIANCHI tree, or whatever :func:`find_sequences` takes.
@@ -58,19 +57,19 @@ def find_truth(root: Path, *, protocol: ScoringProtocol, subset: str | None = No
 
 
 def subsets_of(root: Path) -> Mapping[str, tuple[str, ...]]:
-    """The subsets that the data set at a path, or around a folder of its annotations, lists; empty without any."""
+    """Return the subsets that the data set at a path, or around a folder of its annotations, lists."""
     home = _home(root)
     return {} if home is None else open_dataset(home, encoding="ids").splits
 
 
 def _home(root: Path) -> Path | None:
-    """The data set that a path is, or that it is the ``Annotations`` (or ``Annotations/480p``) of."""
+    """Return the data set that a path is, or that it is the ``Annotations`` (or ``Annotations/480p``) of."""
     around = [root, *(folder.parent for folder in (root, root.parent) if folder.name.startswith("Annotations"))]
     return next((home for home in around if home.is_dir() and detect(home) not in {None, "image-mask"}), None)
 
 
 def _list_name(home: Path, subset: str | None, *, protocol: ScoringProtocol) -> str | None:
-    """DAVIS has two lists of one name: 2016's is the one for its single objects."""
+    """Return the name of a subset's list. DAVIS has two of one name: 2016's is the one for its single objects."""
     has_own = protocol.objects == "foreground" and (home / f"ImageSets/2016/{subset}.txt").exists()
     return f"2016/{subset}" if has_own else subset
 
@@ -124,14 +123,28 @@ def _sequence(video: Video, dataset: Dataset, *, protocol: ScoringProtocol) -> M
 
 
 def _unsupervised(path: Path, dataset: Dataset) -> Path:
-    """DAVIS 2017 has annotations of their own for the unsupervised task, beside the others."""
+    """Return the file of the unsupervised task, where DAVIS 2017 has one beside the usual annotation."""
     other = dataset.root / "Annotations_unsupervised"
     usual = dataset.root / "Annotations"
     return other / path.relative_to(usual) if other.is_dir() and path.is_relative_to(usual) else path
 
 
+class _Object(Record):
+    category: str
+
+
+class _Video(Record):
+    objects: dict[str, _Object]
+
+
+class _Meta(Record):
+    """The part of a YouTube-VOS meta.json that names the classes of a set."""
+
+    videos: dict[str, _Video]
+
+
 def _seen(dataset: Dataset) -> tuple[dict[str, dict[int, bool]], tuple[str, ...]]:
-    """Which classes occur in training: those that the training set's meta.json names."""
+    """Tell which classes occur in training: those that the training set's meta.json names."""
     training = [dataset.root / "train" / "meta.json", dataset.root.resolve().parent / "train" / "meta.json"]
     path = next((path for path in training if path.is_file()), None)
     classes = {
@@ -140,19 +153,9 @@ def _seen(dataset: Dataset) -> tuple[dict[str, dict[int, bool]], tuple[str, ...]
     }
     if path is None or not any(classes.values()):
         return {}, ("seen and unseen classes are not told apart: that takes the meta.json of this set and of train",)
-    trained = _categories(path)
+    what = f"{path}: the classes of the training set cannot be read"
+    meta = read_record(_Meta, path, what=what, fix="restore the file", error=AnnotationError)
+    trained = {known.category for video in meta.videos.values() for known in video.objects.values()}
     return {
         name: {number: category in trained for number, category in objects.items()} for name, objects in classes.items()
     }, ()
-
-
-def _categories(path: Path) -> set[str]:
-    try:
-        videos: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["videos"]
-        return {entry["category"] for video in videos.values() for entry in video["objects"].values()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AnnotationError(
-            f"{path}: the classes of the training set cannot be read",
-            why=f"{type(error).__name__}: {error}",
-            fix="restore the file",
-        ) from error

@@ -14,7 +14,7 @@ from covos.core.files import atomic_path
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.base import Format
 from covos.masks.frame_mask import FrameMask
-from covos.media.images import IMAGE_SUFFIXES, natural_key
+from covos.media.opening import images_among
 
 CATEGORY = "object"
 """The one category that annotations have: covos finds objects and does not name what they are."""
@@ -50,8 +50,7 @@ class PictureNames:
         else:
             # Path.glob takes no absolute patterns.
             files = [Path(match) for match in glob.glob(self._info.path, recursive=True)]  # noqa: PTH207
-        images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
-        return {file.stem: file.name for file in sorted(images, key=lambda file: (natural_key(str(file)), str(file)))}
+        return {file.stem: file.name for file in images_among(files)}
 
 
 class AnnotationFormat(Format):

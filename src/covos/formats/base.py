@@ -38,7 +38,7 @@ class Format(ABC):
 
     Args:
         folder: Where the files go.
-        info: Of the source whose frames will come.
+        info: Facts about the source whose frames will come.
         source_path: The source, for what is copied from it (sound).
         value: The value that the user gave, as in ``matte=16``; checked by `check_value` before.
     """

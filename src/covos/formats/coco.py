@@ -61,7 +61,7 @@ class CocoFormat(AnnotationFormat):
         told = all(row.frame_index is not None for row in content.images)
         frames = {
             row.id: ReadFrame(
-                index=place if row.frame_index is None or not told else row.frame_index,
+                index=row.frame_index if told and row.frame_index is not None else place,
                 stem=Path(row.file_name).stem,
                 pts=row.pts if isinstance(row.pts, int) else None,
                 size=(row.height, row.width),

@@ -17,15 +17,14 @@ from pathlib import Path
 from covos.core.errors import AnnotationError
 from covos.core.types import MaskArray
 from covos.masks import read_binary_mask
-from covos.media.images import natural_key
+from covos.media.images import IMAGE_SUFFIXES, natural_key
 
 MASKS = "masks"
 """Folder of the masks that a run writes."""
-REPORT = "report.json"
-"""Report of a run."""
 
-_LOSSLESS_SUFFIXES = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})
+_REPORT = "report.json"  # covos.runs.schema.REPORT: the room of runs lies above this one
 _LOSSY_SUFFIXES = frozenset({".jpeg", ".jpg"})
+_LOSSLESS_SUFFIXES = IMAGE_SUFFIXES - _LOSSY_SUFFIXES
 _WRAPPERS = ("Annotations", "annotations", MASKS, "480p", "1080p", "Full-Resolution")
 
 
@@ -114,7 +113,7 @@ def masks_home(folder: Path) -> Path:
 
 def is_run(folder: Path) -> bool:
     """Return True if covos wrote the folder: pictures beside its masks, such as a contact sheet, are no masks."""
-    return (folder / REPORT).is_file() and (folder / MASKS).is_dir()
+    return (folder / _REPORT).is_file() and (folder / MASKS).is_dir()
 
 
 def _twice(folder: Path, what: str, first: Path, second: Path) -> AnnotationError:

@@ -106,7 +106,7 @@ class MasksRead:
 
 
 def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
-    """Put frames in order, and give every object its id.
+    """Give every object its id, and put the frames in order.
 
     A key that is a number from 1 to 254 stays what it is; other keys get the lowest numbers that are free, in the
     order in which they appear.
@@ -114,7 +114,7 @@ def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
     Raises:
         DamagedError: There is no frame, two have one number, there are too many objects, or frames of different sizes.
     """
-    gathered = sorted(frames, key=lambda each: each.index)
+    gathered = list(frames)
     if not gathered:
         raise DamagedError("it has no frames")
     for each in gathered:
@@ -135,7 +135,7 @@ def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
     for each in gathered:
         each.stem = each.stem if named else None
         each.objects = dict(sorted((ids[key], rle) for key, rle in each.objects.items()))
-    return tuple(gathered)
+    return tuple(sorted(gathered, key=lambda each: each.index))
 
 
 def is_file_name(stem: str) -> bool:

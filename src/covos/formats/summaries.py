@@ -43,7 +43,7 @@ class EvenSample:
 
     Args:
         capacity: Frames to keep at most; at least half as many are kept of a longer clip.
-        width: Of the kept pictures, in pixels.
+        width: Width of the kept pictures, in pixels.
         pixel_aspect: Displayed width of a source's pixel over its height.
     """
 

@@ -117,7 +117,7 @@ def make_writer(name: str, folder: Destination, *, info: SourceInfo, source_path
     Args:
         name: One of `FORMATS`, or one with a value.
         folder: Where its files go.
-        info: Of the source whose frames will come.
+        info: Facts about the source whose frames will come.
         source_path: The source, for what is copied from it (sound).
 
     Raises:
@@ -133,7 +133,7 @@ def size_notes(formats: Sequence[str], *, info: SourceInfo, folder: Path) -> tup
 
     Args:
         formats: As given to `check_formats`.
-        info: Of the source.
+        info: Facts about the source.
         folder: Where they will go; it need not exist.
 
     Returns:

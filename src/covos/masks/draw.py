@@ -101,7 +101,7 @@ def contact_sheet(
         raise ValueError(f"{len(cells)} cells in {columns} columns of {cell_width} pixels make no sheet")
     if captions is not None and len(captions) != len(cells):
         raise ValueError(f"{len(captions)} captions for {len(cells)} cells")
-    band = _caption_height(cell_width) if captions is not None else 0
+    band = 0 if captions is None else round(min(max(cell_width * 0.075, 14), 30))
     scaled = [_scale(cell, cell_width) for cell in cells]
     rows = [range(start, min(start + columns, len(scaled))) for start in range(0, len(scaled), columns)]
     heights = [max(scaled[index].shape[0] for index in row) + band for row in rows]
@@ -124,10 +124,6 @@ def _scale(cell: ImageArray, width: int) -> ImageArray:
     smaller = width < cell.shape[1]
     scaled = cv2.resize(cell, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
     return scaled.astype(np.uint8)
-
-
-def _caption_height(cell_width: int) -> int:
-    return round(min(max(cell_width * 0.075, 14), 30))
 
 
 def _caption(text: str, width: int, height: int) -> ImageArray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import os
 from collections import Counter
 from fractions import Fraction
@@ -15,12 +14,9 @@ from covos.media.images import DEFAULT_FRAME_RATE, IMAGE_SUFFIXES, FramesSource,
 from covos.media.video import VideoSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from covos.media.source import Source
-
-_BLOCK = 1 << 16
-_BLOCKS_OF_ONE, _BLOCKS_OF_MANY = 64, 2
 
 
 def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | None = None) -> Source:
@@ -91,10 +87,10 @@ def _folder_images(folder: Path) -> list[Path]:
         raise SourceError(
             f"{folder}: the folder may not be read", why="permission denied", fix="change its permissions"
         ) from error
-    images = _images(entries)
+    images = images_among(entries)
     if images:
         return images
-    within = sorted(e.name for e in entries if e.is_dir() and _images(e.iterdir()))
+    within = sorted(e.name for e in entries if e.is_dir() and images_among(e.iterdir()))
     fix = "give a folder with jpg, png, webp, tif or bmp files, or a video"
     if within:
         fix = f"give one of its folders that have images, such as {folder / within[0]}"
@@ -110,7 +106,7 @@ def _pattern_images(pattern: str) -> list[Path]:
             why="no file has such a name",
             fix="check the folder and the suffix; write the pattern in quotes",
         )
-    images = _images(matches)
+    images = images_among(matches)
     if not images:
         raise SourceError(
             f"{pattern}: the pattern matches no images",
@@ -120,7 +116,8 @@ def _pattern_images(pattern: str) -> list[Path]:
     return images
 
 
-def _images(paths: Iterable[Path]) -> list[Path]:
+def images_among(paths: Iterable[Path]) -> list[Path]:
+    """Return the image files among paths, by suffix, without hidden ones, in natural order."""
     chosen = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file()]
     return sorted(chosen, key=lambda p: (natural_key(str(p)), str(p)))
 
@@ -129,35 +126,3 @@ def _contents(entries: list[Path]) -> str:
     """Describe what is there, such as "2 .txt, 1 folder"."""
     kinds = Counter("folder" if e.is_dir() else e.suffix.lower() or "file without suffix" for e in entries)
     return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5)) or "nothing"
-
-
-def fingerprint(files: Sequence[Path]) -> str:
-    """Return the hex sha256 of files' names, sizes, and blocks of 64 KiB spread evenly over each, ends included.
-
-    Of a single file 64 blocks are read, at most 4 MiB however long the video; of several files 2 blocks each, so that
-    most frames are read whole. An edit that keeps the size and touches none of these blocks is not seen; adding,
-    removing, renaming or re-encoding is. A single file may be renamed: it is the same video.
-
-    Args:
-        files: The files, as in ``Source.files``.
-
-    Raises:
-        OSError: One cannot be read.
-    """
-    digest = hashlib.sha256()
-    count = _BLOCKS_OF_ONE if len(files) == 1 else _BLOCKS_OF_MANY
-    for path in files:
-        size = path.stat().st_size
-        name = "" if len(files) == 1 else path.name
-        digest.update(f"{name!r} {size}\n".encode())
-        with path.open("rb") as file:
-            for start in _starts(size, count=count):
-                file.seek(start)
-                digest.update(file.read(_BLOCK))
-    return digest.hexdigest()
-
-
-def _starts(size: int, *, count: int) -> list[int]:
-    if size <= count * _BLOCK:
-        return list(range(0, size, _BLOCK))
-    return [(size - _BLOCK) * block // (count - 1) for block in range(count)]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
+    from covos.media.packets import PacketTable
+
 
 # Codecs whose key packets can be decoded on their own. GIF and APNG mark pictures as keys that are patches.
 _SEEKABLE = frozenset(
@@ -118,13 +120,7 @@ class VideoSource(Source):
     ) -> Iterator[Frame]:
         """Make frames of the pictures with their indices; of the wanted ones alone, though all count for the times."""
         reader = self._reader()
-        timeline = Timeline(
-            time_base=self._time_base,
-            frame_rate=self._table.frame_rate,
-            first_dts=self._table.first_dts,
-            has_pts=self._table.has_pts,
-            warn=self._warn,
-        )
+        timeline = Timeline(self._table, time_base=self._time_base, warn=self._warn)
         for index, picture in pictures:
             pts = timeline.at(picture)
             if wanted is None or index in wanted:
@@ -211,24 +207,15 @@ class Timeline:
     than a second, as where two recordings were joined, moves all that follows.
     """
 
-    def __init__(
-        self,
-        *,
-        time_base: Fraction,
-        frame_rate: Fraction,
-        first_dts: int | None,
-        has_pts: bool,
-        warn: Callable[[str], None],
-    ) -> None:
-        self._step = 1 / (frame_rate * time_base)
+    def __init__(self, table: PacketTable, *, time_base: Fraction, warn: Callable[[str], None]) -> None:
+        self._step = 1 / (table.frame_rate * time_base)
         self._second = 1 / time_base
-        self._first_dts = first_dts
-        self._has_pts = has_pts
+        self._table = table
         self._warn = warn
         self._last: int | None = None
         self._shift = 0
         self._lead: int | None = None
-        self._anchor = Fraction(first_dts or 0)
+        self._anchor = Fraction(table.first_dts or 0)
         self._since_anchor = 0
 
     def at(self, picture: VideoFrame) -> int:
@@ -255,10 +242,11 @@ class Timeline:
     def _stated(self, picture: VideoFrame) -> int | None:
         if picture.pts is not None:
             return picture.pts
-        if self._has_pts:
+        if self._table.has_pts:
             self._warn("some frames have no presentation time: it is filled in from the frame rate")
             return None
-        if self._first_dts is None:
+        first_dts = self._table.first_dts
+        if first_dts is None:
             self._warn("the file states no times: they are made from the frame rate")
             return None
         # AVI states decoding times only. A picture comes out as many packets late as the codec reorders; the
@@ -266,5 +254,5 @@ class Timeline:
         if picture.dts is None:
             return None
         if self._lead is None:
-            self._lead = picture.dts - self._first_dts
+            self._lead = picture.dts - first_dts
         return picture.dts - self._lead

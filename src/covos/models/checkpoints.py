@@ -1,79 +1,73 @@
-"""Weights as safetensors: written whole with a card beside them, read only if everything fits."""
+"""Files of weights: safetensors with a card beside them, and the PyTorch checkpoints of others.
+
+A safetensors file is written whole, and read only if everything fits. Of a PyTorch checkpoint the tensors are read, and
+nothing in it is run.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 import re
 import textwrap
 import warnings
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
+from covos.core.records import Record, read_record, write_record
 
-# The card beside a weights file: where the weights come from and what they are worth.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Card:
-    """Where weights come from and what they are worth.
-
-    Attributes:
-        name: Of the model, such as ``covos-lite``.
-        architecture: Name of the network in the registry.
-        version: Of the covos that trained it.
-        commit: Of the covos that trained it; empty outside a repository.
-        recipe: The training's settings.
-        data: One entry a data set: name, number of videos or pictures, licence.
-        scores: Measurements, with the command or protocol that made them.
-        licence: Of the weights, and what restricts their use.
-        parameters: Number of weights.
-        sha256: Of the safetensors file.
-        calibration: Of a network that follows: what turns its judgement into an expected J (see
-            `covos.engines.calibration`); empty if that was not measured.
-    """
+class Card(Record):
+    """Card beside a weights file: where the weights come from and what they are worth."""
 
     name: str
+    """Name of the model, such as ``covos-lite``."""
     architecture: str
+    """Name of the network in the registry."""
     version: str
+    """Version of the covos that trained it."""
     commit: str
+    """Commit of the covos that trained it; empty outside a repository."""
     recipe: dict[str, Any]
+    """Settings of the training."""
     data: tuple[dict[str, Any], ...]
+    """One entry a data set: name, number of videos or pictures, licence."""
     scores: dict[str, Any]
+    """Measurements, with the command or protocol that made them."""
     licence: str
+    """Licence of the weights, and what restricts their use."""
     parameters: int = 0
+    """Number of weights."""
     sha256: str = ""
-    calibration: dict[str, Any] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        """As the file beside the weights."""
-        return json.dumps(asdict(self), indent=2) + "\n"
+    """Hash of the safetensors file."""
+    calibration: dict[str, Any] = Field(default_factory=dict)
+    """For a network that follows: what turns its judgement into an expected J (see `covos.engines.calibration`); empty
+    if that was not measured."""
 
 
 def card_path(weights: Path) -> Path:
-    """The card's file of a weights file."""
+    """Return the card's file of a weights file."""
     return weights.with_suffix(".json")
 
 
 def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
+    """Return the hex digest of a file."""
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read_card(weights: Path) -> Card | None:
-    """The card beside a weights file; None if there is none.
+    """Read the card beside a weights file; None if there is none.
 
     Raises:
         CheckpointError: There is one, but it cannot be read.
@@ -81,12 +75,9 @@ def read_card(weights: Path) -> Card | None:
     path = card_path(weights)
     if not path.is_file():
         return None
-    try:
-        content = json.loads(path.read_text())
-        content["data"] = tuple(content["data"])
-        return Card(**content)
-    except (ValueError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path} is not a model card", why=str(error), fix="remove or restore it") from error
+    return read_record(
+        Card, path, what=f"{path} is not a model card", fix="remove or restore it", error=CheckpointError
+    )
 
 
 MAX_BYTES = 2**31
@@ -105,9 +96,9 @@ def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch
 
     Args:
         path: The ``.safetensors`` file.
-        network: Whose weights.
+        network: The network whose weights are written.
         card: To be completed and written beside it.
-        precision: Of matrices. Half by default: 11 bits are more than a trained weight means.
+        precision: Precision of matrices. Half by default: 11 bits are more than a trained weight means.
 
     Returns:
         The card, with the file's hash and the number of parameters.
@@ -120,16 +111,15 @@ def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch
     with atomic_path(path) as temporary:
         # Not `save_file`: it leaves a file that only its owner may read.
         temporary.write_bytes(save(tensors, metadata={"architecture": card.architecture, "name": card.name}))
-    complete = replace(
-        card, sha256=sha256_of(path), parameters=sum(parameter.numel() for parameter in network.parameters())
+    complete = card.model_copy(
+        update={"sha256": sha256_of(path), "parameters": sum(each.numel() for each in network.parameters())}
     )
-    with atomic_path(card_path(path)) as temporary:
-        temporary.write_text(complete.to_json())
+    write_record(complete, card_path(path))
     return complete
 
 
 def stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors in a weights file, without reading them.
+    """Return the names and shapes of the tensors in a weights file, without reading them.
 
     Raises:
         CheckpointError: Not a safetensors file, or damaged.
@@ -188,28 +178,26 @@ def load_weights(path: Path, network: nn.Module) -> None:
     network.load_state_dict(tensors, strict=False)
 
 
-# Read the tensors of a PyTorch checkpoint without running anything in it.
-
 WRAPPERS = ("model", "state_dict")
 """Keys under which checkpoints keep their state dict, beside epochs and optimisers."""
 
 _CODE = re.compile(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|Unsupported class) ([\w.]+)")
-"""Torch's words for what a pickle wants to call."""
+"""Matches torch's words for what a pickle wants to call."""
 _ADVICE = ("Weights only load failed", "Please", "Check the documentation")
-"""How lines begin that advise to run the code."""
+"""Beginnings of lines that advise to run the code."""
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
-"""How checkpoints begin: since 2020, and before."""
+"""First bytes of checkpoints: since 2020, and before."""
 
 _NUMBERS = {
     torch.float16, torch.bfloat16, torch.float32, torch.float64,
     torch.bool, torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64,
 }  # fmt: skip
-"""What batch norms count with, too."""
+"""Types of plain numbers; batch norms count in integers."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a ``.pth`` file.
+    """Read the named tensors of a ``.pth`` file.
 
     Args:
         path: A state dict saved by ``torch.save``, or a dictionary that holds one under one of `WRAPPERS`.
@@ -318,7 +306,7 @@ def _load(path: Path) -> object:
 
 
 def _unpacked_size(path: Path) -> int:
-    """Of the parts of a zip file, as checkpoints are since 2020, in bytes; 0 for other files."""
+    """Return the bytes of a zip file's parts, as checkpoints are since 2020; 0 for other files."""
     try:
         with zipfile.ZipFile(path) as archive:
             return sum(part.file_size for part in archive.infolist())

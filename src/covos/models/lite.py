@@ -112,7 +112,7 @@ class Features(NamedTuple):
     s2_BCHW: Tensor
 
 
-class Decoded(NamedTuple):
+class DecodedSubject(NamedTuple):
     """Predictions for a batch of queries."""
 
     logit_B1HW: Tensor
@@ -178,21 +178,21 @@ class CovosLite(nn.Module):
 
         Args:
             features: Of the references.
-            extra_BEHW: Channels at stride 16 to carry along; `Decoded.extra_BEHW` has what the queries read of them.
+            extra_BEHW: Channels at stride 16 to carry along; `DecodedSubject.extra_BEHW` holds the readout of them.
         """
         carried = torch.sigmoid(features.still_B1HW.float())
         if extra_BEHW is not None:
             carried = torch.cat([carried, extra_BEHW], dim=1)
         return self.coattention.memorise(features.v_BCHW, carried)
 
-    def decode(self, features: Features, memory: Memory) -> Decoded:
+    def decode(self, features: Features, memory: Memory) -> DecodedSubject:
         """Segment encoded queries against a memory of the same batch size."""
         read = self.coattention(features.v_BCHW, memory)
         v = features.v_BCHW
         own = torch.sigmoid(features.still_B1HW.float())
         x = torch.cat([read.summary_BCHW, v, read.match_B1HW, read.extra_BEHW[:, :1], own], dim=1)
         logit = self.decoder(x.to(v.dtype), features.s8_BCHW, features.s4_BCHW, features.s2_BCHW)
-        return Decoded(logit, read.extra_BEHW[:, 1:])
+        return DecodedSubject(logit, read.extra_BEHW[:, 1:])
 
     def segment(self, features: Features, memories: Sequence[Memory], *, fusion: Fusion) -> Tensor:
         """Segment encoded queries by references.

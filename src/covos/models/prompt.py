@@ -1,7 +1,7 @@
 """covos-prompt: given clicks, a box or an earlier mask on a frame, the mask of the object that they mean.
 
-    features of covos-lite   -> context, keys at three scales, skips   (`view`: once for each frame)
-    view + clicks, box, mask -> logits at stride 2                     (`find`: at every click)
+    features of covos-lite       -> context, keys at three scales, skips   (`project`: once for each frame)
+    features + clicks, box, mask -> logits at stride 2                     (`find`: at every click)
 
 As in RITM (Sofiiuk et al., *Reviving Iterative Training with Mask Guidance for Interactive Segmentation*, ICIP 2022)
 clicks are maps, and the mask that the network found before the latest click is one of its inputs. Two things are added
@@ -26,20 +26,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.models.efficientnet_lite import EfficientNetLite
+from covos.models.follow import MAX_SCALE
 from covos.models.layers import Residual, conv, pointwise_conv, upsample_to
 from covos.models.lite import Features, LiteConfig
 
 OUTPUT_STRIDE = 2
 GUIDE_STRIDE = 4
-"""Of the maps that the clicks are turned into."""
+"""Stride of the maps that the clicks are turned into."""
 SPREADS = (1.5, 12.0)
 """Standard deviations of a click's two Gaussians, in cells of the guide: a dot, and a neighbourhood of 48 pixels."""
 GUIDE_CHANNELS = 2 * len(SPREADS) + 3
 """Gaussians of the positive and of the negative clicks, within the box, outside the box, the earlier mask."""
 LIKENESSES = 3
 """Channels of `likeness`."""
-MAX_SCALE = 40.0
-"""Of the affinity of keys, as in `covos.models.follow`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +54,12 @@ class PromptConfig:
     skips: tuple[int, int, int] = (32, 16, 16)
 
 
-class PromptView(NamedTuple):
-    """What all prompts on B frames share."""
+class PromptFeatures(NamedTuple):
+    """Features that all prompts on B frames share."""
 
     context_BChw: Tensor
     key16_BCHW: Tensor
-    """Of length 1 along C, float32, as are the other keys."""
+    """Keys of length 1 along C, float32, as are the others."""
     key8_BCHW: Tensor
     key4_BCHW: Tensor
     s8_BCHW: Tensor
@@ -69,7 +68,7 @@ class PromptView(NamedTuple):
 
 
 class Prompt(NamedTuple):
-    """What the user has shown of one object on each of B frames. Positions are shares of the width and height."""
+    """Clicks, box and mask of one object on each of B frames. Positions are shares of the width and height."""
 
     point_BK3: Tensor
     """x and y in [0, 1], and 1 for a click on the object, -1 for one beside it, 0 for none; K >= 1."""
@@ -80,7 +79,7 @@ class Prompt(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Positions attend to one another (Vaswani et al., NeurIPS 2017), before that to their neighbours.
+    """Lets positions attend to one another (Vaswani et al., NeurIPS 2017), before that to their neighbours.
 
     The depth-wise convolution stands for an encoding of the positions (Chu et al., *Conditional Positional Encodings
     for Vision Transformers*, ICLR 2023, section 3), so that any size will do.
@@ -115,7 +114,7 @@ class Attention(nn.Module):
 
 
 class GuidePyramid(nn.Module):
-    """The maps of a prompt at strides 16, 8 and 4."""
+    """Encodes the maps of a prompt at strides 16, 8 and 4."""
 
     def __init__(self, widths: tuple[int, int, int]) -> None:
         super().__init__()
@@ -125,7 +124,7 @@ class GuidePyramid(nn.Module):
         self.s16 = conv(c8, c16, stride=2)
 
     def forward(self, guide_BGHW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """From `draw_guide`; the coarsest first."""
+        """Encode the maps of `draw_guide`; the coarsest first."""
         s4 = self.s4(guide_BGHW)
         s8 = self.s8(s4)
         return self.s16(s8), s8, s4
@@ -160,51 +159,51 @@ class CovosPrompt(nn.Module):
         self.s2 = nn.Sequential(conv(b + k2 + 1, c), conv(c, c))
         self.logit = nn.Conv2d(c, 1, 1)
 
-    def view(self, features: Features) -> PromptView:
-        """What all prompts on a frame share; made once for each frame."""
+    def project(self, features: Features) -> PromptFeatures:
+        """Make what all prompts on a frame share; once for each frame."""
         context = self.context(torch.cat([features.v_BCHW, features.s16_BCHW], dim=1))
         s8, s4 = features.s8_BCHW, features.s4_BCHW
         # In float32: the norm of a bf16 vector has three digits, and the scale multiplies its error.
         key16, key8, key4 = (
             F.normalize(key(level).float(), dim=1) for key, level in zip(self.keys, (context, s8, s4), strict=True)
         )
-        return PromptView(context, key16, key8, key4, self.skip8(s8), self.skip4(s4), self.skip2(features.s2_BCHW))
+        return PromptFeatures(context, key16, key8, key4, self.skip8(s8), self.skip4(s4), self.skip2(features.s2_BCHW))
 
-    def find(self, view: PromptView, prompt: Prompt) -> Tensor:
+    def find(self, features: PromptFeatures, prompt: Prompt) -> Tensor:
         """Segment what is meant.
 
         Args:
-            view: Of B frames.
-            prompt: On each of them.
+            features: Features of B frames.
+            prompt: Prompt on each of them.
 
         Returns:
             B x 1 x H/2 x W/2 float32 logits of the frames' encoded size.
         """
-        dtype = view.context_BChw.dtype
-        with torch.autocast(view.context_BChw.device.type, enabled=False):
+        dtype = features.context_BChw.dtype
+        with torch.autocast(features.context_BChw.device.type, enabled=False):
             previous = prompt.previous_B1HW.float()
-            guide = draw_guide(prompt, size=view.s4_BCHW.shape[2:])
+            guide = draw_guide(prompt, size=features.s4_BCHW.shape[2:])
             scale = self.log_scale.exp().clamp(max=MAX_SCALE)
-            keys = (view.key16_BCHW, view.key8_BCHW, view.key4_BCHW)
+            keys = (features.key16_BCHW, features.key8_BCHW, features.key4_BCHW)
             like = [likeness(key, prompt.point_BK3, scale=own) for key, own in zip(keys, scale, strict=True)]
         g16, g8, g4 = self.guide(guide.to(dtype))
-        x = self.blocks(self.join(torch.cat([view.context_BChw, g16, like[0].to(dtype)], dim=1)))
-        x = self.s8(torch.cat([upsample_to(x, g8.shape[2:]), view.s8_BCHW, g8, like[1].to(dtype)], dim=1))
-        x = self.s4(torch.cat([upsample_to(x, g4.shape[2:]), view.s4_BCHW, g4, like[2].to(dtype)], dim=1))
-        size = view.s2_BCHW.shape[2:]
+        x = self.blocks(self.join(torch.cat([features.context_BChw, g16, like[0].to(dtype)], dim=1)))
+        x = self.s8(torch.cat([upsample_to(x, g8.shape[2:]), features.s8_BCHW, g8, like[1].to(dtype)], dim=1))
+        x = self.s4(torch.cat([upsample_to(x, g4.shape[2:]), features.s4_BCHW, g4, like[2].to(dtype)], dim=1))
+        size = features.s2_BCHW.shape[2:]
         before = resize_mask(previous, size).to(dtype)
-        x = self.s2(torch.cat([upsample_to(x, size), view.s2_BCHW, before], dim=1))
+        x = self.s2(torch.cat([upsample_to(x, size), features.s2_BCHW, before], dim=1))
         logit: Tensor = self.logit(x)
         return logit.float()
 
 
 def likeness(key_BCHW: Tensor, point_BK3: Tensor, *, scale: Tensor) -> Tensor:
-    """How like the clicked positions each position is.
+    """Compare each position with the clicked ones.
 
     Args:
-        key_BCHW: Of length 1 along C, float32.
+        key_BCHW: Keys of length 1 along C, float32.
         point_BK3: See `Prompt`.
-        scale: What cosines are multiplied by.
+        scale: Scale of the cosines.
 
     Returns:
         B x 3 x H x W float32: the largest affinity exp(scale (cosine - 1)) with a positive click, that with a negative
@@ -221,10 +220,10 @@ def likeness(key_BCHW: Tensor, point_BK3: Tensor, *, scale: Tensor) -> Tensor:
 
 
 def draw_guide(prompt: Prompt, *, size: Sequence[int]) -> Tensor:
-    """A prompt as maps.
+    """Draw a prompt as maps.
 
     Args:
-        prompt: What the user has shown.
+        prompt: Clicks, boxes and masks of the user.
         size: (H, W) at stride 4.
 
     Returns:
@@ -252,7 +251,7 @@ def draw_guide(prompt: Prompt, *, size: Sequence[int]) -> Tensor:
 
 
 def resize_mask(mask_B1HW: Tensor, size: Sequence[int]) -> Tensor:
-    """Area averages where it shrinks; bilinear where it grows."""
+    """Resize by area averages where the mask shrinks; bilinear where it grows."""
     if tuple(mask_B1HW.shape[2:]) == tuple(size):
         return mask_B1HW
     if mask_B1HW.shape[2] >= size[0] and mask_B1HW.shape[3] >= size[1]:
@@ -261,7 +260,7 @@ def resize_mask(mask_B1HW: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def _covered(start_B: Tensor, end_B: Tensor, cells: int) -> Tensor:
-    """B x cells: how much of each cell lies between two positions in [0, 1]."""
+    """Return B x cells: the share of each cell that lies between two positions in [0, 1]."""
     left = torch.arange(cells, device=start_B.device)
     first, last = start_B[:, None] * cells, end_B[:, None] * cells
     return (torch.minimum(last, left + 1.0) - torch.maximum(first, left.float())).clamp(0, 1)

@@ -1,8 +1,8 @@
-"""Which frames to look at first: what is unusual about one beside its neighbours, told from the rows of a report.
+"""Find the frames to look at first: those that stand out from their neighbours, told from the rows of a report.
 
-No ground truth is needed, and none of this proves a mask wrong: ``docs/report.md`` has how often it was. The thresholds
-were set so that at least three in ten frames that one flags in the DAVIS 2016 training sequences have J below 0.5
-(``benchmarks/quality.py``). ``empty`` and ``border`` state a fact.
+No ground truth is needed, and none of this proves a mask wrong: ``docs/report.md`` says how often it was. The
+thresholds were set with an earlier network, so that at least three in ten frames that one flags in the DAVIS 2016
+training sequences have J below 0.5 (``benchmarks/quality.py``). ``empty`` and ``border`` state a fact.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from covos.core.types import FrameResult, ImageArray, LabelArray
 from covos.masks import draw_overlay
 from covos.runs.schema import FrameRow
 
-Kind: TypeAlias = Literal["uncertain", "area jump", "position jump", "flicker", "lost", "empty", "border"]
+Kind: TypeAlias = Literal["uncertain", "area jump", "position jump", "lost", "empty", "border"]
 
 KINDS: Final[dict[Kind, str]] = {
     "uncertain": "the probabilities are undecided: confidence below 0.85",
     "area jump": "an object is more than 1.5 times as large, or as small, as around this frame",
     "position jump": "an object is more than half its size away from where it is around this frame",
-    "flicker": "an object overlaps both neighbours less than 0.7 times as much as is usual around this frame",
     "lost": "an object of the last four frames is gone",
     "empty": "no object is in the frame",
     "border": "an object touches the edge of the picture: not counted as suspicious",
@@ -41,7 +40,6 @@ SPAN: Final = 4
 _CONFIDENCE = 0.85
 _AREA = 1.5
 _MOVE = 0.5
-_FLICKER = 0.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,9 +74,8 @@ def find_flags(rows: Sequence[FrameRow], at: int, *, size: tuple[int, int]) -> t
         flags.append(_flag("uncertain", text, 1 - (confidence or 0.0) / _CONFIDENCE))
     if not row.objects:
         flags.append(_flag("empty", "no object", 0.0))
-    after = rows[at + 1] if at + 1 < len(rows) else None
     for identity in row.objects:
-        flags += _of_object(identity, row, near, after, size=size)
+        flags += _of_object(identity, row, near, size=size)
     before = {identity for other in rows[max(0, at - SPAN) : at] for identity in other.objects}
     flags += [_flag("lost", f"object {identity} is gone", 0.25) for identity in sorted(before - {*row.objects})]
     return tuple(flags)
@@ -89,36 +86,25 @@ def suspicion(flags: Sequence[Flag]) -> float:
     return 1 - math.prod(1 - flag.suspicion for flag in flags)
 
 
-def _of_object(
-    key: int, row: FrameRow, near: Sequence[FrameRow], after: FrameRow | None, *, size: tuple[int, int]
-) -> list[Flag]:
+def _of_object(identity: int, row: FrameRow, near: Sequence[FrameRow], *, size: tuple[int, int]) -> list[Flag]:
     flags = []
-    others = [other for other in near if key in other.area]
-    pixels = row.area[key] * size[0] * size[1]
+    others = [other for other in near if identity in other.area]
+    pixels = row.area[identity] * size[0] * size[1]
     if len(others) > 1:
-        usual = statistics.median(other.area[key] for other in others)
-        ratio = row.area[key] / usual if usual else 1.0
+        usual = statistics.median(other.area[identity] for other in others)
+        ratio = row.area[identity] / usual if usual else 1.0
         if not 1 / _AREA <= ratio <= _AREA:
             excess = 1 - _AREA / max(ratio, 1 / ratio)
-            flags.append(_flag("area jump", f"object {key} has {ratio:.2g} times its usual area", excess))
-        x, y = (statistics.median(other.centre[key][axis] for other in others) for axis in (0, 1))
-        moved = math.hypot(row.centre[key][0] - x, row.centre[key][1] - y) / math.sqrt(pixels)
+            flags.append(_flag("area jump", f"object {identity} has {ratio:.2g} times its usual area", excess))
+        x, y = (statistics.median(other.centre[identity][axis] for other in others) for axis in (0, 1))
+        moved = math.hypot(row.centre[identity][0] - x, row.centre[identity][1] - y) / math.sqrt(pixels)
         if moved > _MOVE:
-            flags.append(_flag("position jump", f"object {key} is {moved:.1f} of its size away", 1 - _MOVE / moved))
-        flags += _flicker(key, row, after, others)
-    if _touches(row.box[key], size):
-        flags.append(Flag(kind="border", text=f"object {key} touches the edge", suspicion=0.0))
+            flags.append(
+                _flag("position jump", f"object {identity} is {moved:.1f} of its size away", 1 - _MOVE / moved)
+            )
+    if _touches(row.box[identity], size):
+        flags.append(Flag(kind="border", text=f"object {identity} touches the edge", suspicion=0.0))
     return flags
-
-
-def _flicker(key: int, row: FrameRow, after: FrameRow | None, others: Sequence[FrameRow]) -> list[Flag]:
-    overlaps = [other.overlap[key] for other in others if key in other.overlap]
-    usual = statistics.median(overlaps) if overlaps else 0.0
-    own = [row.overlap.get(key, 1.0), *([] if after is None else [after.overlap.get(key, 0.0)])]
-    share = max(own) / usual if usual else 1.0
-    if share >= _FLICKER:
-        return []
-    return [_flag("flicker", f"object {key} is there in part for one frame only", 1 - share / _FLICKER)]
 
 
 def _flag(kind: Kind, text: str, excess: float) -> Flag:

@@ -74,7 +74,7 @@ class Inputs(Record):
         path: Path as the user gave it.
         files: Number of files.
         size: Bytes in all.
-        fingerprint: See `covos.media.fingerprint`.
+        fingerprint: See `covos.media.source.fingerprint`.
     """
 
     path: str

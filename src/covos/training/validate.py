@@ -13,7 +13,8 @@ import torch
 from covos.core.errors import InputError
 from covos.core.types import Frame, FrameResult
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image
-from covos.engines.find import DEFAULT_AREA, DEFAULT_REFERENCES, UnsupervisedEngine, VideoNetwork, uniform_references
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, VideoNetwork
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine, uniform_references
 from covos.engines.motion import Observed
 from covos.evaluation import boundary_f, jaccard
 
@@ -79,16 +80,14 @@ def validate(
         network: The network, in evaluation mode.
         dataset: Annotated videos; an annotation's non-zero part is the subject.
         device: Device to compute on.
-        precision: See `UnsupervisedEngine`.
+        precision: See `FrameEncoder`.
         every: See `measure`.
     """
-    engine: UnsupervisedEngine[Any] = UnsupervisedEngine(
-        network, device=device, precision=precision, area=DEFAULT_AREA, batch=4
-    )
-    return measure(engine, dataset, references=DEFAULT_REFERENCES, every=every)
+    encoder: FrameEncoder[Any] = FrameEncoder(network, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
+    return measure(FindEngine(encoder), dataset, references=DEFAULT_REFERENCES, every=every)
 
 
-def measure(engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: int, every: int) -> Validation:
+def measure(engine: FindEngine[Any], dataset: Dataset, *, references: int, every: int) -> Validation:
     """Segment and score the videos of a data set.
 
     Args:
@@ -110,9 +109,7 @@ def measure(engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: in
     return mean_scores(scores, dataset, lacking=lacking)
 
 
-def score_frames(
-    engine: UnsupervisedEngine[Any], dataset: Dataset, *, references: int, every: int
-) -> Iterator[ScoredFrame]:
+def score_frames(engine: FindEngine[Any], dataset: Dataset, *, references: int, every: int) -> Iterator[ScoredFrame]:
     """Segment and score frames, video by video; the arguments are those of `measure`."""
     for video in dataset:
         if video.kind != "video":
@@ -122,9 +119,7 @@ def score_frames(
             yield ScoredFrame(video=video, result=result, j=j, f=f)
 
 
-def segment_video(
-    engine: UnsupervisedEngine[Any], video: Video, *, references: int, every: int
-) -> Iterator[FrameResult]:
+def segment_video(engine: FindEngine[Any], video: Video, *, references: int, every: int) -> Iterator[FrameResult]:
     """Segment those frames of a video that can be scored, in two passes: the references first; see `measure`."""
     records = video.frames
     chosen = uniform_references(len(records), references=references) if references else ()
@@ -133,10 +128,9 @@ def segment_video(
     yield from engine.stream(_observe(engine, records, scored), known)
 
 
-def _observe(
-    engine: UnsupervisedEngine[Any], records: tuple[FrameRecord, ...], wanted: Sequence[int]
-) -> Iterator[Observed]:
-    return engine.observe(frames_of(records, engine.needed(wanted, frame_count=len(records))), wanted=wanted)
+def _observe(engine: FindEngine[Any], records: tuple[FrameRecord, ...], wanted: Sequence[int]) -> Iterator[Observed]:
+    needed = engine.encoder.needed(wanted, frame_count=len(records))
+    return engine.encoder.observe(frames_of(records, needed), wanted=wanted)
 
 
 def frames_of(records: Sequence[FrameRecord], indices: Iterable[int] | None = None) -> Iterator[Frame]:

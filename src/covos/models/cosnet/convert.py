@@ -139,7 +139,8 @@ def map_tensors(tensors: dict[str, Tensor], *, path: Path, architecture: str | N
     mapped, unexpected = [], []
     config = _config(tensors, layout=layout, base=COSNETS[chosen], path=path)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
+        # Not `torch.manual_seed`, which would seed the generators of all devices.
+        torch.default_generator.manual_seed(SEED)
         network = Cosnet(config)
     wanted = {name: value for name, value in network.state_dict().items() if not name.endswith(COUNTER)}
     counters = tuple(sorted(name for name in tensors if name.endswith(COUNTER)))

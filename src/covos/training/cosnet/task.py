@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.data import Dataset
-from covos.engines.find import VideoNetwork
+from covos.engines.encoding import VideoNetwork
 from covos.models.cosnet.convert import HEADS
 from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
 from covos.training.base import picture_table

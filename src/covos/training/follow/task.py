@@ -14,12 +14,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.data import Dataset, FrameRecord, Video, read_labels
-from covos.engines.find import DEFAULT_AREA, UnsupervisedEngine
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.follow import FollowEngine
-from covos.engines.memory import DEFAULT_BETWEEN
+from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import boundary_f, jaccard
 from covos.masks import VOID
-from covos.models.follow import CovosFollow, Decoded, Recall, View, aggregate, beside
+from covos.models.follow import CovosFollow, DecodedObjects, FollowFeatures, ObjectMemory, aggregate, with_others
 from covos.models.lite import CovosLite, Features
 from covos.training.base import FrozenEncoderTask, picture_table
 from covos.training.follow.batches import ClipBatch, ClipBatches
@@ -48,7 +48,7 @@ class Losses(NamedTuple):
 class FollowedClips(NamedTuple):
     """A clip followed from its first frame: one entry for each later frame."""
 
-    found: list[Decoded]
+    found: list[DecodedObjects]
     log_probability: list[Tensor]
     """B x (1 + O) x H/4 x W/4 each."""
     row: Tensor
@@ -72,21 +72,21 @@ def follow_clips(
     clips, frames = batch.image.shape[:2]
     owner, row = batch.exists.nonzero(as_tuple=True)
     with torch.autocast(batch.image.device.type, precision, enabled=precision != torch.float32):
-        every = network.view(encode_clips(encoder, batch, precision=precision))
+        every = network.project(encode_clips(encoder, batch, precision=precision))
         parts = [part.reshape(clips, frames, *part.shape[1:]) for part in every]
         mask = batch.target[owner, row, 0].unsqueeze(1)
         found, logs = [], []
-        memory: list[Recall] = []
+        memory: list[ObjectMemory] = []
         for index in range(frames):
-            view = View(*(part[:, index] for part in parts))
+            view = FollowFeatures(*(part[:, index] for part in parts))
             if index:
-                decoded = network.find(view, Recall.join(memory), memory[-1], beside(mask, owner), owner)
+                decoded = network.find(view, ObjectMemory.join(memory), memory[-1], with_others(mask, owner), owner)
                 log_probability = aggregate(decoded.logit_P1HW, owner, frames=clips)
                 found.append(decoded)
                 logs.append(log_probability)
                 mask = log_probability.exp()[owner, row + 1].unsqueeze(1)
             if index < frames - 1:
-                both = beside(mask, owner)
+                both = with_others(mask, owner)
                 memory.append(network.memorise(view, both[:, :1], both[:, 1:], owner))
     return FollowedClips(found, logs, row, owner)
 
@@ -132,7 +132,7 @@ def _binary_logit(log_probability: Tensor) -> Tensor:
     return sure - torch.log(-torch.expm1(sure))
 
 
-def _judgement(decoded: Decoded, logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def _judgement(decoded: DecodedObjects, logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     seen = ((target * weight).sum(dim=(1, 2, 3)) >= SEEN).float()
     presence = F.binary_cross_entropy_with_logits(decoded.present_P, seen)
     with torch.no_grad():
@@ -203,8 +203,8 @@ def _scored(
     if not given:
         return
     measured = range(1, len(records) - 1, every)
-    frames = engine.eyes.observe(frames_of(records))
-    for result in engine.forward(frames, {0: given}, between=DEFAULT_BETWEEN):
+    frames = engine.encoder.observe(frames_of(records))
+    for result in engine.forward(frames, {0: given}, memory=DEFAULT_MEMORY):
         index = result.frame.index
         if index not in measured or records[index].annotation is None:
             continue
@@ -239,5 +239,5 @@ class FollowTask(FrozenEncoderTask[FollowRecipe]):
         """Follow the first annotation of each video, through the engine that users run."""
         assert isinstance(network, CovosFollow)
         encoder = self.encoder.to(device)
-        engine = UnsupervisedEngine(encoder, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
-        return validate_following(FollowEngine(engine, network), dataset, every=every)
+        frame_encoder = FrameEncoder(encoder, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
+        return validate_following(FollowEngine(frame_encoder, network), dataset, every=every)

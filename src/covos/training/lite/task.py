@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.data import Dataset
-from covos.engines.find import VideoNetwork
+from covos.engines.encoding import VideoNetwork
 from covos.models.coattention import Memory
 from covos.models.efficientnet_lite import load_imagenet_weights
 from covos.models.lite import CovosLite

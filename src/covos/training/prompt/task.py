@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from covos.core.types import MaskArray, Point
 from covos.data import Dataset, Video, read_foreground
-from covos.engines.find import DEFAULT_AREA, UnsupervisedEngine
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.prompt import NetworkPrompter
 from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import next_click
@@ -61,7 +61,7 @@ def ask(network: CovosPrompt, encoder: CovosLite, batch: PromptBatch, *, precisi
     with torch.autocast(image.device.type, precision, enabled=precision != torch.float32):
         with torch.no_grad():
             features = encoder.encode(image, batch.motion)
-        view = network.view(features)
+        view = network.project(features)
         point, previous = batch.point, batch.previous
         logits: list[Tensor] = []
         for index in range(batch.rounds):
@@ -175,9 +175,9 @@ def validate_prompts(prompter: NetworkPrompter, dataset: Dataset, *, every: int)
 def _scored(prompter: NetworkPrompter, video: Video, *, every: int) -> dict[int, list[tuple[float, float]]]:
     records = video.frames
     measured = [k for k in range(1, len(records) - 1, every) if records[k].annotation is not None]
-    needed = prompter.eyes.needed(measured, frame_count=len(records))
+    needed = prompter.encoder.needed(measured, frame_count=len(records))
     scores: dict[int, list[tuple[float, float]]] = {clicks: [] for clicks in CLICKS}
-    for observed in prompter.eyes.observe(frames_of(records, needed), wanted=measured):
+    for observed in prompter.encoder.observe(frames_of(records, needed), wanted=measured):
         foreground, valid = read_foreground(video, records[observed.frame.index])
         truth, void = foreground > 0.5, ~valid
         if not truth.any():
@@ -220,5 +220,5 @@ class PromptTask(FrozenEncoderTask[PromptRecipe]):
         """Click on the subject of annotated frames, through the engine that users run."""
         assert isinstance(network, CovosPrompt)
         encoder = self.encoder_on(device)
-        engine = UnsupervisedEngine(encoder, device=device, precision=precision, area=DEFAULT_AREA, batch=1)
-        return validate_prompts(NetworkPrompter(engine, network), dataset, every=every)
+        frame_encoder = FrameEncoder(encoder, device=device, precision=precision, area=DEFAULT_AREA, batch=1)
+        return validate_prompts(NetworkPrompter(frame_encoder, network), dataset, every=every)

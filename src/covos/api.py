@@ -1,0 +1,152 @@
+"""The functions of one call: segment a source, or stream its frames."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+from covos.core.device import Precision
+from covos.core.types import FrameResult
+from covos.engines.find import DEFAULT_REFERENCES
+from covos.engines.passes import Direction
+from covos.job import Job
+from covos.media.memory import Input
+from covos.model import Model
+from covos.models.coattention import Fusion
+from covos.models.cosnet.crf import Refinement
+from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
+from covos.plan import AUTO, Objects, Plan, choose_task, read_prompts
+from covos.prompts.values import Masks, Rows
+from covos.results.segmentation import Segmentation
+
+
+def segment(
+    source: Input,
+    *,
+    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
+    refine: Refinement = "none",
+    objects: Objects = 1,
+    masks: Masks | None = None,
+    points: Rows | None = None,
+    boxes: Rows | None = None,
+    prompts: str | os.PathLike[str] | None = None,
+    resize_masks: bool = False,
+    direction: Direction = "auto",
+    follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
+    prompter: str | os.PathLike[str] = AUTO,
+    device: str = AUTO,
+    precision: Precision = "auto",
+    frame_rate: Fraction | int | None = None,
+    start: int = 0,
+    stop: int | None = None,
+) -> Segmentation:
+    """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
+
+    Only the masks are kept, run-length encoded: the memory needed grows with the length of the clip by some hundred
+    bytes a frame. Use `stream` for what must not grow at all.
+
+    Args:
+        source: A video, a folder of frames, a glob of images or one image; or frames as arrays (N x H x W x 3 uint8
+            RGB, or an iterable of H x W x 3), Pillow pictures, the bytes of a file, or an open binary file.
+        model: A name, a weights file, or a model from `load_model` (``device`` and ``precision`` are then its own).
+        references: Frames, spread over the video, that every frame is compared with.
+        fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
+            `covos.models.coattention.Fusion`); None takes what suits the network.
+        reference_seed: Draws the references at random; None spreads them evenly over the video.
+        refine: The way to fit the probabilities to the picture: ``"none"`` or ``"crf"``.
+        objects: 1 finds one subject. ``"auto"`` finds objects, at most 10, and follows each under its id, in both
+            directions; a number above 1 does so with at most so many. Fusion and seed are then of no account.
+        masks: Follow these objects, rather than find the subject (see `covos.prompts.values.Masks`); references and
+            fusion are then of no account. For more control, see `Model.session`.
+        points: Follow the object at these pixels (see `covos.prompts.values.Rows`).
+        boxes: Follow the objects in these boxes.
+        prompts: Follow what a prompt file lists (see `covos.prompts.file`).
+        resize_masks: If true, masks of another size than their frame are resized (nearest neighbour).
+        direction: The way in time in which objects are followed: ``"auto"``, ``"forward"``, ``"backward"``, ``"both"``.
+        follower: The network that follows; see `Model.follower`.
+        prompter: The maker of masks of points and boxes; see `Model.prompter`.
+        device: See `load_model`.
+        precision: See `load_model`.
+        frame_rate: Frames a second of a folder of frames, a glob or frames in memory; 25 if not given.
+        start: Index of the first frame to take. Indices of results, and of prompts, count from there.
+        stop: Index of the first frame not to take; None goes to the end.
+
+    Raises:
+        SourceError: The source cannot be read.
+        AnnotationError: A mask or the prompt file cannot be read, or a mask does not fit.
+        UsageError: A name or value is wrong.
+        EnvironmentProblem: The device is not there.
+    """
+    result = _job(**locals()).run()
+    assert isinstance(result, Segmentation), "nothing is written without a folder"
+    return result
+
+
+def stream(
+    source: Input,
+    *,
+    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
+    refine: Refinement = "none",
+    objects: Objects = 1,
+    masks: Masks | None = None,
+    points: Rows | None = None,
+    boxes: Rows | None = None,
+    prompts: str | os.PathLike[str] | None = None,
+    resize_masks: bool = False,
+    direction: Direction = "auto",
+    follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
+    prompter: str | os.PathLike[str] = AUTO,
+    device: str = AUTO,
+    precision: Precision = "auto",
+    frame_rate: Fraction | int | None = None,
+    start: int = 0,
+    stop: int | None = None,
+) -> Iterator[FrameResult]:
+    """Cut the moving subject out of a video, a frame at a time, at constant memory.
+
+    Arguments and errors are those of `segment`; bad input is refused by this call, before the first frame is asked
+    for.
+
+    Returns:
+        An iterator over one result for each decoded frame, with its picture and its probabilities.
+    """
+    return _job(**locals()).stream()
+
+
+def _job(
+    *,
+    source: Input,
+    model: str | os.PathLike[str] | Model,
+    objects: Objects,
+    masks: Masks | None,
+    points: Rows | None,
+    boxes: Rows | None,
+    prompts: str | os.PathLike[str] | None,
+    device: str,
+    precision: Precision,
+    frame_rate: Fraction | int | None,
+    start: int,
+    stop: int | None,
+    **task: Any,
+) -> Job:
+    shown = read_prompts(masks=masks, points=points, boxes=boxes, prompts=prompts)
+    loaded = model if isinstance(model, Model) else None
+    plan = Plan(
+        source=source,
+        task=choose_task(objects=objects, prompts=shown, **task),
+        model=loaded.name if loaded is not None else os.fspath(model),  # type: ignore[arg-type]
+        device=device,
+        precision=precision,
+        frame_rate=None if frame_rate is None else Fraction(frame_rate),
+        start=start,
+        stop=stop,
+    )
+    return Job(plan, load=None if loaded is None else lambda _: loaded)

@@ -1,0 +1,199 @@
+"""Encode the frames of a video: from pictures to what a network takes, and from its logits back.
+
+A frame is encoded once, whatever is then done with it. Frames are *observed* first: beside their predecessors, so that
+what moves in them is known.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Generic, Protocol, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from covos.core.types import Frame, ImageArray, ProbabilityArray
+from covos.engines.motion import Observed, motion_batch, observe, with_neighbours
+from covos.media.source import Source
+from covos.models.coattention import Fusion, Memory
+
+DEFAULT_AREA = 256 * 448
+"""Pixels of the encoded frame: the size that covos-lite's training ends with."""
+
+FeaturesT = TypeVar("FeaturesT", bound=tuple[Tensor, ...])
+"""A named tuple of tensors whose first dimension is the batch."""
+
+
+class VideoNetwork(Protocol[FeaturesT]):
+    """A network that encodes each frame by itself, and segments encoded queries by encoded references."""
+
+    @property
+    def stride(self) -> int:
+        """Heights and widths of frames must be multiples of this, unless there is a fixed size."""
+
+    @property
+    def fixed_size(self) -> tuple[int, int] | None:
+        """(height, width) that frames must have; None if any will do."""
+
+    @property
+    def fusions(self) -> tuple[Fusion, ...]:
+        """How it can use several references, the best first."""
+
+    @property
+    def uses_motion(self) -> bool:
+        """Whether `encode` makes anything of the motion."""
+
+    def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> FeaturesT:
+        """Encode B x 3 x H x W float RGB frames in [0, 1].
+
+        Args:
+            image_BCHW: The frames.
+            motion_B4HW: B x 4 x H/4 x W/4 float32 (see `covos.engines.motion.residual_motion`), all zero for frames
+                whose motion is not known; None if that holds for all.
+        """
+
+    def memorise(self, features: FeaturesT) -> Memory:
+        """Turn encoded references into a memory."""
+
+    def segment(self, features: FeaturesT, memories: Sequence[Memory], *, fusion: Fusion) -> Tensor:
+        """Segment B queries by at least one memory of batch size 1: B x 1 x h x w float32 logits of the subject."""
+
+
+def select_rows(features: FeaturesT, rows: Sequence[int]) -> FeaturesT:
+    """Return the features of some of the frames in a batch."""
+    return type(features)(*(part[list(rows)] for part in features))
+
+
+class FrameEncoder(Generic[FeaturesT]):
+    """Runs the encoder of a network on the frames of a video.
+
+    Args:
+        network: In evaluation mode, on ``device``.
+        device: Where to compute.
+        precision: Precision of the network's arithmetic: float32, or bfloat16 / float16 by autocast.
+        area: Pixels of the encoded frame (see `working_size`), unless the network has a size of its own.
+        batch: Frames encoded together.
+    """
+
+    def __init__(
+        self, network: VideoNetwork[FeaturesT], *, device: torch.device, precision: torch.dtype, area: int, batch: int
+    ) -> None:
+        self.network = network
+        self.device = device
+        self.precision = precision
+        self.area = area
+        self.batch = batch
+
+    def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
+        """Give each frame its motion, if the network uses it.
+
+        Args:
+            frames: All of one size, ascending; there may be gaps.
+            wanted: Indices of the frames to yield; None yields all. See `needed`.
+        """
+        if self.network.uses_motion:
+            yield from observe(frames, size_of=self.size_of, wanted=wanted)
+        else:
+            for frame in frames:
+                if wanted is None or frame.index in wanted:
+                    yield Observed(frame=frame, motion=None)
+
+    def needed(self, indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
+        """Return the ascending indices of the frames that must be read so that `observe` can yield these."""
+        return with_neighbours(indices, frame_count=frame_count) if self.network.uses_motion else tuple(indices)
+
+    def select(self, source: Source, wanted: Sequence[int]) -> Iterator[Observed]:
+        """Read some frames of a source, and observe them.
+
+        Args:
+            source: The video.
+            wanted: Ascending indices.
+        """
+        pictures = source.select(self.needed(wanted, frame_count=source.info.frame_count))
+        return self.observe(pictures, wanted=wanted)
+
+    def encode(self, observed: Sequence[Observed]) -> FeaturesT:
+        """Encode frames of one size as a batch; to be called while `computing`."""
+        size = self.size_of(observed[0].frame)
+        image = to_batch([each.frame.image for each in observed], size=size, device=self.device)
+        return self.network.encode(image, motion_batch([each.motion for each in observed], device=self.device))
+
+    def size_of(self, frame: Frame) -> tuple[int, int]:
+        """Return the (height, width) at which a frame is encoded."""
+        return self.network.fixed_size or working_size(frame.size, area=self.area, stride=self.network.stride)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Set up what the network runs in: without gradients, in its precision."""
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32),
+        ):
+            yield
+
+
+def working_size(size: tuple[int, int], *, area: int, stride: int) -> tuple[int, int]:
+    """Choose the size at which a frame is encoded: a given area, the frame's aspect, multiples of the stride.
+
+    An area rather than a side, so that tall, wide and square videos cost the same and show their subject equally
+    large. A 480 x 854 frame with an area of 256 x 448 is encoded at 256 x 448.
+
+    Args:
+        size: (height, width) of the frame.
+        area: Pixels.
+        stride: Stride of the network's deepest features.
+    """
+    height, width = size
+    # Beyond 4:1 the short side would shrink to a few cells; such frames are squeezed instead.
+    aspect = min(max(width / height, 1 / 4), 4.0)
+    rows = max(round(math.sqrt(area / aspect) / stride), 1)
+    columns = max(round(math.sqrt(area * aspect) / stride), 1)
+    return rows * stride, columns * stride
+
+
+def to_batch(images: Sequence[ImageArray], *, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Resize frames and stack them.
+
+    Args:
+        images: H x W x 3 uint8 RGB each.
+        size: (height, width) to resize to.
+        device: Where to put the batch.
+
+    Returns:
+        B x 3 x height x width float32 in [0, 1], channels-last in memory.
+    """
+    height, width = size
+    resized = [
+        # Area averaging when shrinking: anything else aliases, and aliasing flickers from frame to frame.
+        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if image.shape[1] > width else cv2.INTER_LINEAR)
+        for image in images
+    ]
+    batch = torch.from_numpy(np.stack(resized)).to(device).permute(0, 3, 1, 2)
+    return batch.to(torch.float32, memory_format=torch.channels_last) / 255
+
+
+def to_probability(logit: Tensor, *, size: tuple[int, int]) -> ProbabilityArray:
+    """Up-sample a logit map to a frame's size and take the sigmoid.
+
+    Logits, not probabilities, are interpolated: the contour (logit 0) then lies where the line between two cells
+    crosses zero.
+
+    Args:
+        logit: h x w float32.
+        size: (height, width) of the frame.
+
+    Returns:
+        H x W float32 in [0, 1].
+    """
+    height, width = size
+    full = cv2.resize(logit.cpu().numpy(), (width, height), interpolation=cv2.INTER_LINEAR)
+    # In place: a full-size temporary costs more than the arithmetic.
+    np.negative(full, out=full)
+    np.exp(np.minimum(full, 80.0, out=full), out=full)
+    full += 1
+    np.reciprocal(full, out=full)
+    return np.asarray(full, np.float32)

@@ -1,0 +1,246 @@
+"""One pass over a video, forward or backward, with the objects that it follows.
+
+A pass holds a bounded memory and, for each object, a state; a step takes one frame and gives one prediction. It does
+not know which way time runs.
+
+Shape legend: O objects, h x w cells at stride 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from covos.core.types import ObjectStatus, Presence
+from covos.engines.calibration import Calibration, MaskEstimate, Signals, estimate_mask, signals_of
+from covos.engines.memory import MemoryBank
+from covos.models.follow import CovosFollow, FollowFeatures, aggregate, with_others
+
+GIVEN_LOGIT = 12.0
+"""Logit of what the user said."""
+SHOWN = 0.25
+"""Expected J from which a mask is shown; below, what is shown would mostly be something else."""
+FOUND_AGAIN = 0.4
+"""Expected J from which a lost object is there again: garbage is worse than a gap."""
+PATIENCE = 25
+"""Frames of absence after which an object is lost rather than hidden."""
+AREA_WEIGHT = 0.1
+"""Weight of a frame in the usual area."""
+
+
+@dataclass(slots=True)
+class PresenceTracker:
+    """State of one object along a pass, with inertia, so that one doubtful frame changes nothing for long.
+
+    Attributes:
+        identity: Id of the object.
+        state: As of the latest frame.
+        absent: Frames since it was last seen.
+        usual: Its area as it has been, as a share of the frame: a moving mean over the frames that showed it.
+    """
+
+    identity: int
+    state: Presence = "present"
+    absent: int = 0
+    usual: float | None = None
+
+    def given(self, *, area: float) -> ObjectStatus:
+        """Take note of a mask from the user, which is right by definition."""
+        self.state, self.absent = ("present", 0) if area else ("occluded", 1)
+        self.usual = area or self.usual
+        return ObjectStatus(id=self.identity, state=self.state, confidence=1.0)
+
+    def judge(self, estimated: MaskEstimate, *, area: float) -> ObjectStatus:
+        """Take note of what was found.
+
+        A mask is shown if its expected J is no less than that of an empty one, which is the probability that the
+        object is out of sight: J is 1 where neither truth nor mask shows anything.
+
+        Args:
+            estimated: Estimate of its mask.
+            area: Area of its mask, as a share of the frame.
+
+        Returns:
+            The state. The confidence is that of the answer given: of a mask, its expected J; of an empty one, that
+            there is nothing.
+        """
+        least = FOUND_AGAIN if self.state == "lost" else SHOWN
+        there = estimated.jaccard >= max(least, estimated.absent)
+        if there:
+            self.state, self.absent = "present", 0
+            self.usual = area if self.usual is None else self.usual + AREA_WEIGHT * (area - self.usual)
+        else:
+            self.absent += 1
+            self.state = "lost" if self.absent > PATIENCE else "occluded"
+        return ObjectStatus(
+            id=self.identity, state=self.state, confidence=estimated.jaccard if there else estimated.absent
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramePrediction:
+    """Prediction of a pass for one frame.
+
+    Attributes:
+        index: Index of the frame.
+        log_odds: O x h x w float32: log-probability of each object over that of the background, at stride 4.
+        objects: In the same order.
+    """
+
+    index: int
+    log_odds: Tensor
+    objects: tuple[ObjectStatus, ...]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Ids of the objects."""
+        return tuple(each.id for each in self.objects)
+
+
+class ObjectReadout(NamedTuple):
+    """What was found of an object, before it was decided if that is shown."""
+
+    signals: Signals
+    logit_HW: Tensor
+    """At stride 4, of the object by itself."""
+
+
+class FollowPass:
+    """Follows objects from frame to frame.
+
+    Args:
+        network: In evaluation mode.
+        memory: See `covos.engines.memory`.
+        calibration: Calibration of the network's weights; None takes the network at its word.
+    """
+
+    def __init__(self, network: CovosFollow, *, memory: int, calibration: Calibration | None = None) -> None:
+        self.network = network
+        self.calibration = calibration
+        self.bank = MemoryBank(between=memory)
+        self._trackers: dict[int, PresenceTracker] = {}
+        self._mask_P1HW: Tensor | None = None
+        self.found: dict[int, ObjectReadout] = {}
+        """What the latest step found of the objects that it looked for, shown or not."""
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """Objects that are followed, in the order in which they were first given."""
+        return tuple(self._trackers)
+
+    def copy(self) -> FollowPass:
+        """Return one that goes on from here by itself; what is remembered is shared, not copied."""
+        other = FollowPass(self.network, memory=self.bank.between, calibration=self.calibration)
+        other.bank = self.bank.copy()
+        other._trackers = {identity: replace(tracker) for identity, tracker in self._trackers.items()}
+        other._mask_P1HW = self._mask_P1HW
+        return other
+
+    def step(
+        self, index: int, features: FollowFeatures, *, given: Mapping[int, Tensor] | None = None
+    ) -> FramePrediction:
+        """Follow everything into the next frame.
+
+        Args:
+            index: Index of the frame.
+            features: Features of it alone.
+            given: Masks from the user, by id: h x w float32 in [0, 1] at stride 4. An id that was not followed yet is
+                from here on.
+        """
+        given = given or {}
+        known = self.ids
+        logits: dict[int, Tensor] = {}
+        statuses: dict[int, ObjectStatus] = {}
+        if known and not set(known) <= set(given):
+            logits, statuses = self._find(features, known)
+        for identity, mask in given.items():
+            if identity in self._trackers:
+                # What was made of it since is what the user has just corrected.
+                self.bank.forget(identity)
+            tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
+            statuses[identity] = tracker.given(area=_area(mask))
+            logits[identity] = (mask.float() * 2 - 1) * GIVEN_LOGIT
+        if given:
+            # What the user gave to one object is no other's: else a rim of another would lie around it.
+            taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
+            logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
+        if not logits:
+            height, width = features.s4_BCHW.shape[2:]
+            return FramePrediction(index=index, log_odds=torch.zeros(0, height, width), objects=())
+        stacked = torch.stack([logits[identity] for identity in self.ids]).unsqueeze(1)
+        log_probability = aggregate(stacked, _one_frame(stacked), frames=1)[0]
+        objects = tuple(statuses[identity] for identity in self.ids)
+        self._mask_P1HW = log_probability[1:].exp().unsqueeze(1)
+        # In the order in which they were found: it is part of the sum.
+        confidence = sum(each.confidence for each in statuses.values()) / len(statuses)
+        self._remember(index, features, given=bool(given), confidence=confidence)
+        return FramePrediction(index=index, log_odds=log_probability[1:] - log_probability[:1], objects=objects)
+
+    def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
+        """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.
+
+        Args:
+            index: Index of that frame.
+            features: Features of it.
+            masks: By id: h x w float32 in [0, 1] at stride 4.
+        """
+        height, width = features.s4_BCHW.shape[2:]
+        device = features.key_BNK.device
+        fresh = {identity: mask.to(device, torch.float32) for identity, mask in masks.items()}
+        left = 1 - torch.stack(list(fresh.values())).sum(dim=0).clamp(max=1)
+        known = self._mask_P1HW if self._mask_P1HW is not None else torch.zeros(0, 1, height, width, device=device)
+        rows = {identity: known[row, 0] * left for row, identity in enumerate(self.ids)} | fresh
+        for identity, mask in fresh.items():
+            tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
+            tracker.given(area=_area(mask))
+        self._mask_P1HW = torch.stack([rows[identity] for identity in self.ids]).unsqueeze(1)
+        self._remember(index, features, given=True, confidence=1.0)
+
+    def drop(self, identity: int) -> None:
+        """Follow an object no longer."""
+        assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
+        kept = [row for row, other in enumerate(self.ids) if other != identity]
+        self._mask_P1HW = self._mask_P1HW[kept]
+        del self._trackers[identity]
+        self.bank.keep_only(self.ids)
+
+    def _find(
+        self, features: FollowFeatures, known: tuple[int, ...]
+    ) -> tuple[dict[int, Tensor], dict[int, ObjectStatus]]:
+        memory, latest = self.bank.of(known)
+        assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
+        owner = _one_frame(self._mask_P1HW)
+        decoded = self.network.find(features, memory, latest, with_others(self._mask_P1HW, owner), owner)
+        self.bank.note_reading(decoded.affinity_BNM)
+        logits, statuses = {}, {}
+        trackers = [self._trackers[identity] for identity in known]
+        signals = signals_of(decoded, usual=[each.usual for each in trackers])
+        self.found = {}
+        for row, (identity, tracker) in enumerate(zip(known, trackers, strict=True)):
+            logit = decoded.logit_P1HW[row, 0]
+            self.found[identity] = ObjectReadout(signals[row], logit)
+            estimated = estimate_mask(signals[row], self.calibration)
+            statuses[identity] = status = tracker.judge(estimated, area=_area(logit.sigmoid()))
+            logits[identity] = logit if status.state == "present" else logit.clamp(max=-GIVEN_LOGIT)
+        return logits, statuses
+
+    def _remember(self, index: int, features: FollowFeatures, *, given: bool, confidence: float) -> None:
+        """Put the frame, with the masks that it has now, in the memory."""
+        assert self._mask_P1HW is not None
+        owner = _one_frame(self._mask_P1HW)
+        both = with_others(self._mask_P1HW, owner)
+        memory = self.network.memorise(features, both[:, :1], both[:, 1:], owner)
+        self.bank.keep(index, objects=self.ids, memory=memory, given=given, confidence=confidence)
+
+
+def _one_frame(objects: Tensor) -> Tensor:
+    """The owner of each object (see `CovosFollow`): a pass takes one frame at a time."""
+    return torch.zeros(len(objects), dtype=torch.long, device=objects.device)
+
+
+def _area(mask: Tensor) -> float:
+    return float((mask > 0.5).float().mean())

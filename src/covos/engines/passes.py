@@ -1,0 +1,350 @@
+"""Passes over an open video: find its subject, discover its objects, follow objects through it.
+
+Each function reads a `Source` as often as it must, and gives results a frame at a time. The engines compute; here it is
+decided which frames are read, in which order, and in which direction time runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count as count_from
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+from covos.core.errors import SourceError, UsageError
+from covos.core.types import Frame, FrameResult, MaskArray
+from covos.engines.backward import Spool
+from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
+from covos.engines.find import (
+    DEFAULT_REFERENCES,
+    FindEngine,
+    check_references,
+    random_references,
+    uniform_references,
+)
+from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
+from covos.engines.follow_pass import FollowPass
+from covos.engines.motion import Observed
+from covos.masks.frame_mask import FrameMask
+from covos.media.source import Source, prefetch
+from covos.models.coattention import Fusion
+from covos.models.cosnet.crf import Refinement, check_refinement
+
+Known: TypeAlias = Callable[[Frame], FrameResult]
+"""Makes the result of a frame that an earlier run has computed."""
+
+Direction: TypeAlias = Literal["auto", "forward", "backward", "both"]
+"""Direction in which objects are followed from where they are shown; auto goes both ways if one is shown after the
+first frame only, or on several frames."""
+
+BACKWARD_BLOCK = 24
+"""Frames that the backward pass decodes and encodes at a time. A block starts at a key frame of the video, which may
+lie far before it: larger blocks decode less, and hold more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageProgress:
+    """The state of a pass that comes before the first result.
+
+    Attributes:
+        stage: ``"discover"`` looks for objects, ``"backward"`` follows towards the first frame.
+        done: Frames that are done.
+        total: Frames in all.
+    """
+
+    stage: Literal["discover", "backward"]
+    done: int
+    total: int
+
+
+def results_only(items: Iterable[FrameResult | StageProgress]) -> Iterator[FrameResult]:
+    """Leave out how far the passes are."""
+    return (item for item in items if not isinstance(item, StageProgress))
+
+
+def find_subject(
+    source: Source,
+    engine: FindEngine[Any],
+    *,
+    references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
+    refine: Refinement = "none",
+    known: Iterable[Known] = (),
+) -> Iterator[FrameResult]:
+    """Segment the subject of a video, a frame at a time, at constant memory.
+
+    Args:
+        source: Read twice: the references, then all frames.
+        engine: Runs the network.
+        references: Frames of the video that every frame is compared with; 0 takes each for itself.
+        fusion: How several references are used; None takes the network's best.
+        reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
+        refine: How the probabilities are fitted to the picture.
+        known: Results of the first frames, which are not computed again. Their number must be a multiple of the
+            engine's batch for the others to come out as in one run.
+
+    Returns:
+        An iterator over one result for each decoded frame, in order. The references are read before the first.
+
+    Raises:
+        UsageError: ``references`` is out of range, the network cannot do this ``fusion``, or there is no such
+            refinement. Raised at once, not by the iterator.
+    """
+    check_references(references)
+    chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
+    length = source.info.frame_count
+    indices = (
+        uniform_references(length, references=references)
+        if reference_seed is None
+        else random_references(length, references=references, seed=reference_seed)
+    )
+
+    def results() -> Iterator[FrameResult]:
+        # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
+        remembered = engine.remember(engine.encoder.select(source, indices))
+        # The motion is found in the thread that decodes, while the network works on earlier frames.
+        frames = prefetch(engine.encoder.observe(source))
+        for restore in known:
+            yield restore(_next(frames, source).frame)
+        yield from engine.stream(frames, remembered, fusion=chosen, refine=refine)
+
+    return results()
+
+
+def _next(frames: Iterator[Observed], source: Source) -> Observed:
+    observed = next(frames, None)
+    if observed is None:
+        raise SourceError(
+            f"{source.info.path} gives fewer frames than in the run before",
+            why="it was changed, or the disk or network that it is on failed",
+            fix="put it back as it was, or start anew with -y (overwrite=True)",
+        )
+    return observed
+
+
+def discover_objects(
+    source: Source, engine: FollowEngine, *, most: int, references: int, memory: int
+) -> Generator[StageProgress, None, tuple[DiscoveredObject, ...]]:
+    """Look through a video for objects that are worth following.
+
+    Args:
+        source: Read twice, a few frames a second of it.
+        engine: Runs the networks.
+        most: Objects, at most.
+        references: Frames, spread over the video, that every sampled frame is compared with.
+        memory: See `covos.engines.memory`.
+
+    Yields:
+        Progress, frame by frame.
+
+    Returns:
+        By first appearance, the larger first.
+    """
+    encoder, count = engine.encoder, source.info.frame_count
+    chosen = uniform_references(count, references=references)
+    remembered = FindEngine(encoder).remember(encoder.select(source, chosen))
+    sampled = sampled_frames(count)
+    # A generator's value comes by `yield from`; here each step is told as progress instead.
+    steps = DiscoveryPass(engine, remembered, most=most, memory=memory).run(prefetch(encoder.select(source, sampled)))
+    for done in count_from(1):
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("tuple[DiscoveredObject, ...]", end.value)
+        yield StageProgress(stage="discover", done=done, total=len(sampled))
+    raise AssertionError("counting does not end")
+
+
+def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
+    """Return the direction that is taken: never ``"auto"``.
+
+    Args:
+        asked: By the user.
+        frames: Indices of those with prompts.
+
+    Raises:
+        UsageError: There is no such direction, or no object was shown.
+    """
+    if asked not in get_args(Direction):
+        raise UsageError(
+            f"direction {asked!r}", why="there is none of this name", fix=f"use {', '.join(get_args(Direction))}"
+        )
+    if not frames:
+        raise UsageError(
+            "there is nothing to follow",
+            why="no object was shown",
+            fix="give a mask, a point or a box on one of the frames",
+        )
+    if asked != "auto":
+        return asked
+    return "forward" if tuple(frames) == (0,) else "both"
+
+
+def follow_objects(
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, direction: Direction
+) -> Iterator[FrameResult | StageProgress]:
+    """Follow objects from the frames that they are given on to all frames.
+
+    The backward pass, if there is one, comes before the first result. Its predictions wait in a temporary file.
+
+    Args:
+        source: Read once in each direction.
+        engine: Runs the networks.
+        given: Masks on at least one frame; with direction ``"forward"``, on none gives frames without objects.
+        memory: See `covos.engines.memory`.
+        direction: From `choose_direction`; not ``"auto"``.
+
+    Yields:
+        Progress of the backward pass; then one result for each decoded frame, in order.
+    """
+    encoder = engine.encoder
+    if direction == "forward":
+        yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory)
+        return
+    with Spool() as spool:
+        last = max(given)
+        predicted = engine.backward(_blocks(source, engine, last=last), given, memory=memory)
+        for done, (_, prediction) in enumerate(predicted, 1):
+            spool.put(prediction)
+            yield StageProgress(stage="backward", done=done, total=last + 1)
+        if direction == "backward":
+            yield from backward_results(prefetch(source), given, spool=spool)
+        else:
+            yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory, spool=spool)
+
+
+def follow_backward(
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, stop: int = -1
+) -> Iterator[FrameResult]:
+    """Follow objects towards the first frame, and give the results as they come.
+
+    Args:
+        source: Read in blocks, the last first.
+        engine: Runs the networks.
+        given: Masks on at least one frame; the pass begins at the last of these.
+        memory: See `covos.engines.memory`.
+        stop: Index of the frame at which the pass ends, itself left out.
+
+    Yields:
+        One result for each frame, the last frame first.
+    """
+    for frame, prediction in engine.backward(_blocks(source, engine, last=max(given), stop=stop), given, memory=memory):
+        if frame.index <= stop:
+            return
+        yield result_of(frame, prediction, given.get(frame.index, {}))
+
+
+def _blocks(source: Source, engine: FollowEngine, *, last: int, stop: int = -1) -> Iterator[Sequence[Observed]]:
+    """Read the frames up to the last that was given, the last block first, down to the one that holds ``stop``."""
+    for start in range(last // BACKWARD_BLOCK * BACKWARD_BLOCK, -1, -BACKWARD_BLOCK):
+        if start + BACKWARD_BLOCK <= stop + 1:
+            return
+        wanted = range(start, min(start + BACKWARD_BLOCK, last + 1))
+        yield list(engine.encoder.select(source, wanted))
+
+
+def follow_to(
+    source: Source, engine: FollowEngine, given: Given, *, frame: int, object_id: int, memory: int
+) -> MaskArray | None:
+    """Follow objects forward to one frame.
+
+    Args:
+        source: Read from the first frame with a mask on.
+        engine: Runs the networks.
+        given: Masks; those of ``frame`` and of later frames are not looked at.
+        frame: Index.
+        object_id: Whose mask is wanted.
+        memory: See `covos.engines.memory`.
+
+    Returns:
+        The object's mask, H x W bool; None if it was not given before, or is not found there.
+    """
+    earlier = {index: masks for index, masks in given.items() if index < frame}
+    if not any(object_id in masks for masks in earlier.values()):
+        return None
+    # What comes before the first mask is not looked at: nothing is followed there.
+    frames = range(min(earlier), frame + 1)
+    results = engine.forward(prefetch(engine.encoder.select(source, frames)), earlier, memory=memory)
+    mask = next((result.labels == object_id for result in results if result.frame.index == frame), None)
+    return mask if mask is not None and mask.any() else None
+
+
+class IncrementalPass:
+    """Follows forward again and again: what comes before the first prompt that has changed is not done again.
+
+    Args:
+        source: Of the video.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._frames: tuple[FrameMask, ...] = ()
+        self._checkpoints = PassCheckpoints()
+        self._fingerprints: Mapping[int, Hashable] = {}
+
+    def run(
+        self, engine: FollowEngine, given: Given, *, fingerprints: Mapping[int, Hashable], memory: int
+    ) -> tuple[FrameMask, ...]:
+        """Return the masks of all frames, as one pass from the first frame would give them.
+
+        Args:
+            engine: The same each time.
+            given: Masks on at least one frame.
+            fingerprints: For each frame with masks a value that equals that of another run only if its masks are the
+                same, of the same objects in the same order.
+            memory: See `covos.engines.memory`; the same each time.
+        """
+        count = self.source.info.frame_count
+        changed = self._first_change(fingerprints)
+        # A damaged source gives other frames when it is read from the middle.
+        whole = self.source.health.complete and len(self._frames) == count
+        start, resumed = (whole and self._checkpoints.rewind(changed)) or (0, None)
+        if resumed is None:
+            frames, self._checkpoints = engine.encoder.observe(self.source), PassCheckpoints()
+        else:
+            frames = engine.encoder.select(self.source, range(start, count))
+        results = engine.forward(prefetch(frames), given, memory=memory, checkpoints=self._checkpoints, resumed=resumed)
+        kept = self._frames[:start]
+        # Should this be interrupted, nothing is known.
+        self._frames, self._fingerprints = (), {}
+        self._frames = (*kept, *map(FrameMask.of, results))
+        self._fingerprints = dict(fingerprints)
+        return self._frames
+
+    def part(
+        self,
+        engine: FollowEngine,
+        given: Given,
+        *,
+        fingerprints: Mapping[int, Hashable],
+        memory: int,
+        wanted: range,
+    ) -> Iterator[FrameResult]:
+        """Give the results of some frames, as one pass from the first seed frame gives them.
+
+        Args:
+            engine: See `run`.
+            given: Masks; on or before the first wanted frame there is one.
+            fingerprints: See `run`.
+            memory: See `run`.
+            wanted: Indices of the frames; what comes before is followed again only from the nearest checkpoint.
+
+        Yields:
+            One result for each wanted frame that can be decoded, in order.
+        """
+        start, resumed = self._resume_point(fingerprints, wanted.start) or (min(given), None)
+        frames = prefetch(engine.encoder.select(self.source, range(start, wanted.stop)))
+        for result in engine.forward(frames, given, memory=memory, resumed=resumed):
+            if result.frame.index in wanted:
+                yield result
+
+    def _resume_point(self, fingerprints: Mapping[int, Hashable], index: int) -> tuple[int, FollowPass] | None:
+        if not (self.source.health.complete and len(self._frames) == self.source.info.frame_count):
+            return None
+        return self._checkpoints.nearest(min(index, self._first_change(fingerprints)))
+
+    def _first_change(self, fingerprints: Mapping[int, Hashable]) -> int:
+        both = self._fingerprints.keys() | fingerprints.keys()
+        changed = (at for at in both if self._fingerprints.get(at) != fingerprints.get(at))
+        return min(changed, default=self.source.info.frame_count)

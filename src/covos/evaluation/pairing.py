@@ -1,0 +1,125 @@
+"""Bring predictions and ground truth together, and refuse what does not fit before anything is scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from covos.core.errors import AnnotationError, listed
+from covos.evaluation.mask_trees import MaskVideo, find_sequences, single_sequence
+from covos.evaluation.truth import subsets_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from covos.evaluation.mask_trees import MaskSequence
+    from covos.evaluation.protocols import ScoringProtocol
+    from covos.evaluation.truth import Truth
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """A sequence of the ground truth and what was predicted for it.
+
+    Attributes:
+        truth: The ground truth.
+        prediction: The prediction; it has every frame that is scored.
+        seen: By object id, True if its class occurs in training; empty where that is not known.
+    """
+
+    truth: MaskSequence
+    prediction: MaskSequence
+    seen: Mapping[int, bool]
+
+    @property
+    def name(self) -> str:
+        """Name of the sequence, as the ground truth has it."""
+        return self.truth.name
+
+
+def pair_up(predictions: Path, truth: Truth, *, root: Path, protocol: ScoringProtocol) -> tuple[list[Pair], list[str]]:
+    """Find the prediction of each sequence of the ground truth, which lies at ``root``.
+
+    Sequences go by name; a path that is itself one sequence stands for the only true one, whatever it is called.
+    Frames go by name, too. Predictions beyond the ground truth are not scored, and a note says so.
+
+    Returns:
+        The pairs, in the order of the ground truth, and notes.
+
+    Raises:
+        AnnotationError: A sequence or a frame that the protocol scores has no prediction, or nothing is left to
+            score.
+        SourceError: A video cannot be read.
+    """
+    found = _named_as(find_sequences(predictions), predictions, truth)
+    missing = [name for name in truth.sequences if name not in found]
+    if missing:
+        raise _missing_sequences(missing, found, predictions=predictions, truth=truth, root=root)
+    pairs = []
+    for name, sequence in truth.sequences.items():
+        prediction = _fitted(found[name], sequence, protocol=protocol)
+        pairs.append(Pair(truth=sequence, prediction=prediction, seen=truth.seen.get(name, {})))
+    extra = [name for name in found if name not in truth.sequences]
+    note = f"not scored, as the ground truth has no such sequence: {listed(extra)}"
+    return pairs, [note] if extra else []
+
+
+def _named_as(found: dict[str, MaskSequence], root: Path, truth: Truth) -> dict[str, MaskSequence]:
+    if len(truth.sequences) != 1 or set(truth.sequences) <= set(found):
+        return found
+    (name,) = truth.sequences
+    single = single_sequence(root, name=name)
+    return found if single is None else {name: single}
+
+
+def _fitted(prediction: MaskSequence, truth: MaskSequence, *, protocol: ScoringProtocol) -> MaskSequence:
+    stems = protocol.scored(truth.stems)
+    if not stems:
+        raise AnnotationError(
+            f"{truth.where}: no frames left to score",
+            why=f"{len(truth.stems)} annotated, and {protocol.name} drops the first and the last",
+            fix="score it with davis2016-all, which keeps all frames, or leave the sequence out",
+        )
+    if isinstance(prediction, MaskVideo):
+        return _fitted_video(prediction, truth, protocol=protocol)
+    available = set(prediction.stems)
+    missing = [stem for stem in stems if stem not in available]
+    if missing:
+        raise AnnotationError(
+            f"{prediction.where} lacks {len(missing)} of the {len(stems)} frames to score: {listed(missing)}",
+            why=f"frames go by name; the prediction has {listed(prediction.stems)}",
+            fix="predict every frame, and name the masks as the ground truth names them",
+        )
+    return prediction
+
+
+def _fitted_video(video: MaskVideo, truth: MaskSequence, *, protocol: ScoringProtocol) -> MaskVideo:
+    if len(video.stems) == len(truth.stems):
+        return replace(video, stems=truth.stems)
+    numbers = [int(stem) if stem.isdecimal() else -1 for stem in truth.stems]
+    if protocol.sparse and min(numbers) >= 0 and max(numbers) < len(video.stems):
+        return replace(video, stems=truth.stems, positions=tuple(numbers))
+    raise AnnotationError(
+        f"{video.path} does not have the frames of {truth.where}",
+        why=f"the video has {len(video.stems)} frames, the ground truth {len(truth.stems)}",
+        fix="export one picture for every frame of the ground truth",
+    )
+
+
+def _missing_sequences(
+    missing: list[str], found: dict[str, MaskSequence], *, predictions: Path, truth: Truth, root: Path
+) -> AnnotationError:
+    subsets = subsets_of(root)
+    fitting = [name for name, members in subsets.items() if set(members) <= set(found)]
+    if fitting:
+        fix = f"the subset {fitting[0]} is predicted whole: ask for it alone (--subset, subset=)"
+    elif subsets:
+        fix = f"predict these too, or ask for one of the subsets {listed(subsets)} (--subset, subset=)"
+    else:
+        fix = "predict these too, or give a ground truth that holds only the sequences to score"
+    return AnnotationError(
+        f"{predictions} lacks {len(missing)} of {len(truth.sequences)} sequences: {listed(missing)}",
+        why=f"leaving sequences out changes the score; it has {listed(found)}",
+        fix=fix,
+    )

@@ -1,0 +1,132 @@
+"""The worst frames, as pictures: what was predicted, what is true, and where they differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from covos.core.pages import picture_uri
+from covos.evaluation.mask_trees import MaskFolder
+from covos.evaluation.scoring import without_void
+from covos.media.images import read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from covos.core.types import ImageArray
+    from covos.evaluation.mask_trees import MaskSequence
+    from covos.evaluation.objects import FrameMasks
+    from covos.evaluation.results import Evaluation
+    from covos.evaluation.scores import ObjectScore
+
+_PICTURES = (".jpg", ".jpeg", ".png")
+_WIDTH = 420
+_PER_SEQUENCE = 2
+_EMPTY_STAGE = (38, 42, 48)
+OBJECT = (240, 240, 240)
+# Okabe and Ito's palette: told apart by people who do not see red and green alike.
+EXTRA = (230, 159, 0)
+MISSED = (86, 180, 233)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorstFrame:
+    """A frame in which an object was scored low.
+
+    Attributes:
+        score: The object's scores.
+        index: Index among its frames.
+        prediction: The predicted mask, as a data URI of a picture.
+        truth: The annotated mask.
+        difference: Both: what they share, what was predicted in excess, what was missed.
+    """
+
+    score: ObjectScore
+    index: int
+    prediction: str
+    truth: str
+    difference: str
+
+
+def worst_frames(evaluation: Evaluation, *, count: int) -> Iterator[WorstFrame]:
+    """Yield the frames with the lowest mean of J and F, at most two of a sequence, and one of an object in it.
+
+    Raises:
+        AnnotationError: A mask was changed or removed since it was scored.
+    """
+    protocol = evaluation.protocol
+    pairs = {pair.name: pair for pair in evaluation.pairs}
+    taken: dict[str, int] = {}
+    for score, index in _by_score(evaluation):
+        if score.sequence not in pairs or taken.get(score.sequence, 0) >= _PER_SEQUENCE:
+            continue
+        taken[score.sequence] = taken.get(score.sequence, 0) + 1
+        stem = score.frames[index]
+        pair = pairs[score.sequence]
+        truth = next(pair.truth.read([stem])).masks
+        prediction = without_void(next(pair.prediction.read([stem])).masks, truth, protocol=protocol)
+        foreground = protocol.objects == "foreground"
+        predicted_id = score.object_id if score.proposal is None else score.proposal
+        p = _full(prediction, None if foreground else predicted_id)
+        g = _full(truth, None if foreground else score.object_id)
+        stage = _stage(_picture_of(pair.truth, stem), size=truth.size)
+        yield WorstFrame(
+            score=score,
+            index=index,
+            prediction=picture_uri(_painted(stage, (p, OBJECT))),
+            truth=picture_uri(_painted(stage, (g, OBJECT))),
+            difference=picture_uri(_painted(stage, (p & g, OBJECT), (p & ~g, EXTRA), (g & ~p, MISSED))),
+        )
+        if sum(taken.values()) == count:
+            return
+
+
+def _by_score(evaluation: Evaluation) -> list[tuple[ObjectScore, int]]:
+    lowest = [(score, int(((score.j + score.f) / 2).argmin())) for score in evaluation.objects]
+    return sorted(lowest, key=lambda entry: float(entry[0].j[entry[1]] + entry[0].f[entry[1]]))
+
+
+def _full(masks: FrameMasks, object_id: int | None) -> NDArray[np.bool_]:
+    region = masks.object(object_id, radius=0).region
+    full = np.zeros(masks.size, np.bool_)
+    height, width = region.pixels.shape
+    full[region.top : region.top + height, region.left : region.left + width] = region.pixels
+    return full
+
+
+def _picture_of(truth: MaskSequence, stem: str) -> Path | None:
+    """Find the picture that was annotated, where annotations lie beside pictures as data sets have it."""
+    if not isinstance(truth, MaskFolder):
+        return None
+    parts = truth.folder.absolute().parts
+    level = next((i for i in reversed(range(len(parts))) if parts[i].startswith("Annotations")), None)
+    if level is None:
+        return None
+    folder = Path(*parts[:level], "JPEGImages", *parts[level + 1 :])
+    return next((path for path in (folder / f"{stem}{suffix}" for suffix in _PICTURES) if path.is_file()), None)
+
+
+def _stage(picture: Path | None, *, size: tuple[int, int]) -> ImageArray:
+    """Return the ground to paint masks on: the picture, dimmed, at the page's size; or a plain one."""
+    height, width = round(size[0] * _WIDTH / size[1]), _WIDTH
+    if picture is None:
+        return np.full((height, width, 3), _EMPTY_STAGE, np.uint8)
+    image = cv2.resize(read_image(picture), (width, height), interpolation=cv2.INTER_AREA)
+    dimmed: ImageArray = (image * 0.55).astype(np.uint8)
+    return dimmed
+
+
+def _painted(stage: ImageArray, *layers: tuple[NDArray[np.bool_], tuple[int, int, int]]) -> ImageArray:
+    canvas = stage.astype(np.float32)
+    size = (stage.shape[1], stage.shape[0])
+    for mask, colour in layers:
+        share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)[..., None] * 0.75
+        canvas = canvas * (1 - share) + np.array(colour, np.float32) * share
+    painted: ImageArray = canvas.round().astype(np.uint8)
+    return painted

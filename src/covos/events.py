@@ -1,0 +1,116 @@
+"""Events: what a job tells while it runs, as small typed values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from covos.masks.frame_mask import FrameMask
+
+if TYPE_CHECKING:
+    from covos.core.types import FrameResult, SourceInfo
+    from covos.results.segmentation import Segmentation
+    from covos.runs.writing import Saved
+
+Stage: TypeAlias = Literal["opening", "loading", "ready", "discovering", "following backward", "frames", "done already"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """A stage begins.
+
+    Attributes:
+        stage: Name of the stage.
+        total: Frames that it takes; None if that is not known yet.
+        info: Description of the source; None before it is open.
+    """
+
+    stage: Stage
+    total: int | None = None
+    info: SourceInfo | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advanced:
+    """A stage that gives no masks yet has got on: discovery, or the pass backward.
+
+    Attributes:
+        stage: Name of the stage.
+        done: Frames that are done.
+        total: Frames in all.
+    """
+
+    stage: Stage
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameDone:
+    """A frame has its masks.
+
+    Attributes:
+        index: Index of the frame.
+        total: Frames that the source promises.
+        result: Picture, probabilities and labels.
+        resumed: True if an earlier run had computed it.
+    """
+
+    index: int
+    total: int
+    result: FrameResult
+    resumed: bool = False
+
+    @property
+    def masks(self) -> FrameMask:
+        """The masks, run-length encoded: small, and without the picture."""
+        return FrameMask.of(self.result)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """Something could not be kept or read.
+
+    Attributes:
+        text: In plain words.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Something that a user may want to know.
+
+    Attributes:
+        text: In plain words.
+    """
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Finished:
+    """All is done; the last event.
+
+    Attributes:
+        saved: The files that were written; None without a folder.
+        result: The masks of all frames; None with a folder, where they are on disk.
+    """
+
+    saved: Saved | None = None
+    result: Segmentation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """The job was cancelled; the last event.
+
+    Attributes:
+        frames: Frames that are kept, and from which the same plan goes on in the same folder.
+    """
+
+    frames: int
+
+
+Event: TypeAlias = Started | Advanced | FrameDone | Warned | Noted | Finished | Cancelled

@@ -1,0 +1,497 @@
+"""Job: the one way to run a plan.
+
+A job opens the source, loads the model, finds, follows or discovers, and writes the results. It tells what it does as
+typed events, which a terminal, a page or a server show as they like:
+
+    >>> for event in Job(Plan(source="clip.mp4"), "out"):
+    ...     match event:
+    ...         case FrameDone(index=index, total=total): print(index + 1, "of", total)
+    ...         case Warned(text=text): print("warning:", text)
+    ...         case Finished(saved=saved): print(saved.outputs)
+
+It may be cancelled from any thread, and goes on by its journal when it is run again in the same folder.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from covos.core.errors import CovosError, IncompleteError, SourceError, UsageError
+from covos.core.types import Frame, FrameResult
+from covos.engines.passes import Known, StageProgress, find_subject
+from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
+from covos.formats.table import check_formats, size_notes
+from covos.media.memory import open_input
+from covos.media.source import Health, Source
+from covos.model import Model, load_model
+from covos.plan import Discover, Find, Follow, Plan
+from covos.prompts.seeds import place_prompts
+from covos.results.segmentation import Segmentation
+from covos.runs.folder import OutputFolder
+from covos.runs.journal import Journal
+from covos.runs.schema import followed_notes, load_report
+from covos.runs.terms import Inputs, RunTerms, remove_journal
+from covos.runs.writing import Origin, RunWriter, Saved, load_saved
+from covos.session import Session
+
+if TYPE_CHECKING:
+    pass
+
+State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class _CancelledError(IncompleteError):
+    """Ends a run that was cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__("cancelled", why="the run was stopped from outside", fix="run it again: it goes on")
+
+
+class Job:
+    """One plan, run once. Iterate over it for its events, or call `run`.
+
+    Args:
+        plan: See `covos.plan.Plan`.
+        folder: Folder for the formats of the plan, a journal and a report. Without one, nothing is written, and the
+            masks are in the last event.
+        overwrite: If true, an earlier result in the folder is replaced. Other files never are.
+        load: Gives the model of the plan; called once the source is open and the prompts are checked.
+
+    Attributes:
+        plan: As given.
+        state: ``"queued"``, ``"running"``, ``"done"``, ``"failed"`` or ``"cancelled"``.
+        model_failed: True if it was the model that could not be loaded: other jobs will meet the same.
+
+    Raises:
+        UsageError: The folder holds something that is not to be replaced.
+        EnvironmentProblem: The folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: str | os.PathLike[str] | OutputFolder | None = None,
+        *,
+        overwrite: bool = False,
+        load: Callable[[Plan], Model] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.state: State = "queued"
+        self.model_failed = False
+        if folder is not None and not isinstance(folder, OutputFolder):
+            folder = OutputFolder(Path(folder), overwrite=overwrite, resumable=True)
+        self._folder = folder
+        self._load = load or _load
+        self._cancel = threading.Event()
+        self._frames = 0
+        self._keeping = True
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder that it writes to, if it does."""
+        return None if self._folder is None else self._folder.path
+
+    def cancel(self) -> None:
+        """Stop the job, from any thread: it ends before it begins the next batch of frames."""
+        self._cancel.set()
+
+    def run(self, listen: Callable[[Event], None] | None = None) -> Saved | Segmentation:
+        """Run to the end, and return what was written, or without a folder the masks.
+
+        Args:
+            listen: Called with each event.
+
+        Raises:
+            CovosError: The job failed.
+            IncompleteError: It was cancelled.
+        """
+        last: Event | None = None
+        events = self._events_of_run()
+        for last in events:
+            if listen is not None:
+                try:
+                    listen(last)
+                except BaseException as error:
+                    # The run ends as if it had met the error itself: what is whole stays.
+                    events.throw(error)
+                    raise
+        if isinstance(last, Finished):
+            outcome = last.saved or last.result
+            assert outcome is not None, "a finished job has an outcome"
+            return outcome
+        raise _CancelledError
+
+    def stream(self) -> Iterator[FrameResult]:
+        """Run without keeping the masks; bad input is refused by this call, before a frame is computed.
+
+        Returns:
+            An iterator over one result for each decoded frame, in order.
+
+        Raises:
+            CovosError: The source, a prompt or the model cannot be used.
+        """
+        self._keeping = False
+        events = iter(self)
+        for event in events:
+            if isinstance(event, Started) and event.stage == "ready":
+                break
+        return (event.result for event in events if isinstance(event, FrameDone))
+
+    def __iter__(self) -> Iterator[Event]:
+        """Return the events; the job runs as they are asked for.
+
+        Raises:
+            UsageError: The job was run before.
+            CovosError: The job failed.
+        """
+        return self._events_of_run()
+
+    def _events_of_run(self) -> Generator[Event, None, None]:
+        if self.state != "queued":
+            raise UsageError("a job runs once", why=f"this one is {self.state}", fix="make another of the same plan")
+        self.state = "running"
+        try:
+            yield from self._run()
+            self.state = "done"
+        except _CancelledError:
+            self.state = "cancelled"
+            yield Cancelled(frames=self._frames)
+        except BaseException:
+            self.state = "failed"
+            raise
+
+    def _run(self) -> Iterator[Event]:
+        plan = self.plan
+        yield Started(stage="opening")
+        self._check()
+        with open_input(plan.source, frame_rate=plan.frame_rate, start=plan.start, stop=plan.stop) as opened:
+            source = _Watched(opened, self._check)
+            work = _Work(plan, source, self._model)
+            yield Started(stage="loading", info=source.info)
+            # Before the folder is made: a model that cannot be loaded leaves nothing behind.
+            model = work.prepare()
+            self._check()
+            yield Started(stage="ready", info=source.info)
+            if self._folder is None:
+                yield from self._keep(work, source)
+            else:
+                with self._folder.locked():
+                    yield from self._write(work, source, self._folder, model)
+
+    def _model(self) -> Model:
+        try:
+            return self._load(self.plan)
+        except CovosError:
+            self.model_failed = True
+            raise
+
+    def _keep(self, work: _Work, source: Source) -> Iterator[Event]:
+        frames = []
+        for event in self._events(work.run(None), source):
+            if isinstance(event, FrameDone) and self._keeping:
+                frames.append(event.masks)
+            yield event
+        result = Segmentation(
+            info=source.info, health=source.health, origin=work.origin(), frames=tuple(frames), held=self.plan.source
+        )
+        yield Finished(result=result)
+
+    def _write(self, work: _Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
+        formats = check_formats(self.plan.formats)
+        origin = work.origin()
+        origin = replace(origin, settings={**origin.settings, "formats": list(formats)})
+        terms = RunTerms(
+            inputs=_inputs(source),
+            model=origin.model,
+            weights_sha256=origin.sha256,
+            # Another kind of device, or another batch, rounds otherwise: its masks would differ by a pixel.
+            settings={**origin.settings, "device": model.device.type, "frame_rate": str(source.info.frame_rate)},
+            batch=model.engine.encoder.batch,
+        )
+        if terms.is_done(folder):
+            remove_journal(folder)
+            yield Started(stage="done already", info=source.info)
+            yield from _ending(load_saved(folder.path))
+            return
+        for text in size_notes(formats, info=source.info, folder=folder.path):
+            yield Noted(text=text)
+        journal = terms.begin(folder)
+        self._frames = journal.resumed
+        with RunWriter(
+            info=source.info,
+            health=lambda: source.health,
+            folder=folder,
+            formats=formats,
+            origin=origin,
+            journal=journal,
+        ) as writer:
+            for event in self._events(work.run(journal), source, resumed=journal.resumed, keep=writer.add):
+                yield event
+                writer.restart_clock()
+            saved = writer.finish()
+        terms.finish(folder)
+        yield from _ending(saved)
+
+    def _events(
+        self,
+        results: Iterator[FrameResult | StageProgress],
+        source: Source,
+        *,
+        resumed: int = 0,
+        keep: Callable[[FrameResult], FrameResult] = lambda result: result,
+    ) -> Iterator[Event]:
+        total, stage = source.info.frame_count, ""
+        for each in results:
+            self._check()
+            now: Stage = _STAGES[each.stage] if isinstance(each, StageProgress) else "frames"
+            if now != stage:
+                stage = now
+                yield Started(
+                    stage=now, total=each.total if isinstance(each, StageProgress) else total, info=source.info
+                )
+            if isinstance(each, StageProgress):
+                yield Advanced(stage=now, done=each.done, total=each.total)
+                continue
+            kept = keep(each)
+            self._frames = max(self._frames, kept.frame.index + 1)
+            yield FrameDone(index=kept.frame.index, total=total, result=kept, resumed=kept.frame.index < resumed)
+        self._check()
+
+    def _check(self) -> None:
+        if self._cancel.is_set():
+            raise _CancelledError
+
+
+_STAGES: dict[str, Stage] = {"discover": "discovering", "backward": "following backward"}
+
+
+class _Work:
+    """The task of a plan on an open source: the one place that tells finding, following and discovering apart."""
+
+    def __init__(self, plan: Plan, source: Source, load: Callable[[], Model]) -> None:
+        self._task, self._source, self._load = plan.task, source, load
+        self._loaded: Model | None = None
+        self._session: Session | None = None
+        task = plan.task
+        if isinstance(task, Follow):
+            self._session = Session(
+                source,
+                load=lambda: self.model,
+                follower=task.follower,
+                memory=task.memory,
+                prompter=task.prompter,
+                held=plan.source,
+            )
+            place_prompts(self._session.seeds, task.prompts, resize=task.resize_masks)
+            self._session.direction(task.direction)
+        elif isinstance(task, Discover):
+            self._session = Session(
+                source, load=lambda: self.model, follower=task.follower, memory=task.memory, held=plan.source
+            )
+
+    @property
+    def model(self) -> Model:
+        """The model; loaded when it is first asked for."""
+        self._loaded = self._loaded or self._load()
+        return self._loaded
+
+    def prepare(self) -> Model:
+        """Load what is needed, and refuse what the model cannot do."""
+        if isinstance(self._task, Find):
+            self.model.engine.check_fusion(self._task.fusion)
+        else:
+            self.model.describe_follower(self._task.follower)
+        return self.model
+
+    def origin(self) -> Origin:
+        """Return what a report says: model, and all settings that the masks depend on."""
+        task = self._task
+        if isinstance(task, Find):
+            return self.model.origin(
+                references=task.references,
+                fusion=task.fusion,
+                reference_seed=task.reference_seed,
+                refine=task.refine,
+            )
+        if isinstance(task, Discover):
+            return self.model.origin(
+                objects=task.most,
+                references=task.references,
+                follower=self.model.describe_follower(task.follower),
+                direction="both",
+                memory=task.memory,
+            )
+        assert self._session is not None
+        return self._session.origin(task.direction)
+
+    def run(self, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
+        """Give the results, the first of them by the records of an earlier run."""
+        task = self._task
+        if isinstance(task, Find):
+            return find_subject(
+                self._source,
+                self.model.engine,
+                references=task.references,
+                fusion=task.fusion,
+                reference_seed=task.reference_seed,
+                refine=task.refine,
+                known=() if journal is None else _records(journal),
+            )
+        assert self._session is not None
+        results = self._follow(self._session)
+        return results if journal is None else _again(results, journal)
+
+    def _follow(self, session: Session) -> Iterator[FrameResult | StageProgress]:
+        task = self._task
+        if isinstance(task, Discover):
+            yield from session.discovering(task.most, references=task.references)
+            yield from session.streaming("both")
+        else:
+            assert isinstance(task, Follow)
+            yield from session.streaming(task.direction)
+
+
+def _records(journal: Journal) -> Iterator[Known]:
+    return (record.restore for record in journal.replay())
+
+
+def _again(results: Iterator[FrameResult | StageProgress], journal: Journal) -> Iterator[FrameResult | StageProgress]:
+    # What was followed before is followed again: that is how the memory comes to hold what it held.
+    records = journal.replay()
+    for result in results:
+        if isinstance(result, StageProgress):
+            yield result
+            continue
+        record = next(records, None)
+        yield result if record is None else record.restore(result.frame)
+
+
+class _Watched(Source):
+    """A source that asks, before each frame, whether to go on: so every pass over it can be stopped."""
+
+    def __init__(self, source: Source, check: Callable[[], None]) -> None:
+        self._source, self._check = source, check
+        self.info, self.files = source.info, source.files
+
+    @property
+    def health(self) -> Health:
+        return self._source.health
+
+    def content(self) -> tuple[int, str]:
+        return self._source.content()
+
+    def _read_all(self) -> Iterator[Frame]:
+        return self._checked(iter(self._source))
+
+    def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
+        return self._checked(self._source.select(indices))
+
+    def _checked(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            self._check()
+            yield frame
+
+
+def _load(plan: Plan) -> Model:
+    return load_model(plan.model, device=plan.device, precision=plan.precision)
+
+
+class ModelCache:
+    """Loads each model once, for many jobs; give it to them as ``load``."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, str, str], Model] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, plan: Plan) -> Model:
+        """Return the model of a plan."""
+        key = plan.model, plan.device, plan.precision
+        with self._lock:
+            if key not in self._models:
+                self._models[key] = _load(plan)
+            return self._models[key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one of many jobs: either ``saved`` or ``error`` is set."""
+
+    name: str
+    saved: Saved | None = None
+    error: CovosError | None = None
+
+
+def run_jobs(jobs: Iterable[Job], *, listen: Callable[[Job, Event], None] | None = None) -> Iterator[Outcome]:
+    """Run jobs that write to folders, one after another; one that fails does not stop the others.
+
+    Args:
+        jobs: With folders.
+        listen: Called with each event.
+
+    Yields:
+        One outcome for each job, in order. Its error is a UsageError if the folder holds a run of other terms, an
+        EnvironmentProblem if another process works in it.
+
+    Raises:
+        CovosError: A model cannot be loaded: that is no fault of one input, and ends the batch.
+    """
+    for job in jobs:
+        try:
+            done = job.run(None if listen is None else lambda event, job=job: listen(job, event))  # type: ignore[misc]
+        except CovosError as error:
+            if job.model_failed:
+                raise
+            yield Outcome(name=job.plan.name, error=error)
+            continue
+        assert isinstance(done, Saved)
+        yield Outcome(name=job.plan.name, saved=done)
+
+
+def plan_folders(inputs: Sequence[str], *, output: Path, overwrite: bool) -> dict[str, OutputFolder]:
+    """Choose the folder for each input's results: ``output`` itself for one, a subfolder each for several.
+
+    A subfolder has the input's file name without suffix; of a pattern, the name of the folder that it looks in.
+
+    Raises:
+        UsageError: Two inputs would share a folder, or a folder holds something else than a run of covos.
+        EnvironmentProblem: A folder cannot be written to.
+    """
+    if len(inputs) == 1:
+        return {inputs[0]: OutputFolder(output, overwrite=overwrite, resumable=True)}
+    names: dict[str, str] = {}
+    for each in inputs:
+        path = Path(each)
+        name = path.parent.name if "*" in path.name else (path.name if path.is_dir() else path.stem)
+        if name in names:
+            raise UsageError(
+                f"{names[name]} and {each} would both go to {output / name}",
+                why="a subfolder is named after its input",
+                fix="segment them one at a time, each to a folder of its own",
+            )
+        names[name] = each
+    return {each: OutputFolder(output / name, overwrite=overwrite, resumable=True) for name, each in names.items()}
+
+
+def _ending(saved: Saved) -> Iterator[Event]:
+    for text in saved.warnings:
+        yield Warned(text=text)
+    for text in followed_notes(load_report(saved.folder)):
+        yield Noted(text=text)
+    yield Finished(saved=saved)
+
+
+def _inputs(source: Source) -> Inputs:
+    try:
+        size, digest = source.content()
+    except OSError as error:
+        raise SourceError(
+            f"{source.info.path} cannot be read",
+            why=f"{error.filename}: {error.strerror}",
+            fix="check the disk or network that it is on",
+        ) from error
+    return Inputs(path=source.info.path, files=len(source.files), size=size, fingerprint=digest)

@@ -1,0 +1,293 @@
+"""Sources that are not paths: arrays, pictures and iterables of frames, bytes and open files; and parts of a source.
+
+`as_source` makes a value of whatever a caller gives, `open_input` opens it. Frames are kept as they are given; those of
+an iterable go to a temporary file at once, since a source is read more than once and a clip need not fit in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import IO, Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+
+from covos.core.errors import SourceError, UsageError
+from covos.core.types import Frame, ImageArray, SourceInfo
+from covos.media.images import DEFAULT_FRAME_RATE
+from covos.media.opening import open_source
+from covos.media.source import Health, Source
+
+Picture: TypeAlias = np.ndarray[Any, Any] | Image.Image
+"""H x W x 3 uint8 RGB, or a Pillow picture."""
+Input: TypeAlias = str | os.PathLike[str] | Picture | Iterable[Picture] | bytes | IO[bytes]
+"""A path or glob; a picture; frames, as N x H x W x 3 uint8 or one after another; the bytes of a video or image, or an
+open binary file of one."""
+
+
+class InMemory:
+    """A source that is no path; made by `as_source`. It lives as long as something refers to it."""
+
+    def open(self, *, frame_rate: Fraction | int | None) -> Source:
+        """Open it; any number of times."""
+        raise NotImplementedError
+
+
+class FramesInMemory(InMemory):
+    """Frames as arrays, all of one size.
+
+    Args:
+        frames: H x W x 3 uint8 RGB each.
+        single: True for one picture, which has no time.
+    """
+
+    def __init__(self, frames: Sequence[ImageArray], *, single: bool = False) -> None:
+        self.frames = frames
+        self.single = single
+
+    def __str__(self) -> str:
+        return "a picture in memory" if self.single else f"{len(self.frames)} frames in memory"
+
+    def open(self, *, frame_rate: Fraction | int | None) -> Source:
+        """See `InMemory.open`."""
+        rate = Fraction(DEFAULT_FRAME_RATE if frame_rate is None else frame_rate)
+        if rate <= 0:
+            raise UsageError(f"frame rate {frame_rate} is not positive", why="time runs forward", fix="give 25, say")
+        return _FramesSource(self, rate)
+
+
+class FileInMemory(InMemory):
+    """The content of a video or image file, written to a temporary file that goes with this object.
+
+    Args:
+        content: Bytes, or an open binary file, which is read from where it stands.
+        name: Name of the temporary file.
+    """
+
+    def __init__(self, content: bytes | IO[bytes], *, name: str) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="covos-"))
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        self.path = folder / name
+        with self.path.open("wb") as file:
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                shutil.copyfileobj(content, file, 1 << 20)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _again, (self.path.read_bytes(), self.path.name)
+
+    def open(self, *, frame_rate: Fraction | int | None) -> Source:
+        """See `InMemory.open`."""
+        source = open_source(self.path, frame_rate=frame_rate)
+        source.held = self  # the file goes when nothing refers to this any more
+        return source
+
+
+def _again(content: bytes, name: str) -> FileInMemory:
+    return FileInMemory(content, name=name)
+
+
+def as_source(source: Any) -> str | InMemory:
+    """Return a path as text, and anything else as a source in memory.
+
+    Args:
+        source: See `Input`. An iterable is read to its end.
+
+    Raises:
+        UsageError: It is none of these.
+        SourceError: The frames are not H x W x 3 uint8, not of one size, or there are none.
+    """
+    if isinstance(source, InMemory):
+        return source
+    if isinstance(source, str | os.PathLike):
+        return str(os.fspath(source))
+    if isinstance(source, bytes | bytearray | memoryview):
+        return FileInMemory(bytes(source), name="input")
+    if hasattr(source, "read"):
+        name = getattr(source, "name", None)
+        return FileInMemory(source, name=Path(name).name if isinstance(name, str) else "input")
+    if isinstance(source, Image.Image) or (isinstance(source, np.ndarray) and source.ndim == 3):
+        return FramesInMemory([_picture(source, index=0)], single=True)
+    if isinstance(source, Iterable):
+        return _frames(source)
+    raise UsageError(
+        f"a {type(source).__name__} is no source",
+        why="it is neither a path nor a picture, frames, bytes or an open file",
+        fix="give a path, H x W x 3 uint8 arrays, Pillow pictures, the bytes of a file, or an open file",
+    )
+
+
+def open_input(
+    source: Input | InMemory, *, frame_rate: Fraction | int | None = None, start: int = 0, stop: int | None = None
+) -> Source:
+    """Open whatever `as_source` takes, or some of its frames.
+
+    Args:
+        source: A path, glob, or something in memory.
+        frame_rate: See `covos.media.opening.open_source`; frames in memory take it as well.
+        start: Index of the first frame. Indices of the opened source count from there; names and times do not change.
+        stop: Index of the first frame that is left out; None goes to the end.
+
+    Raises:
+        SourceError: It cannot be read.
+        UsageError: The frame rate or the range makes no sense.
+    """
+    known = as_source(source)
+    opened = (
+        known.open(frame_rate=frame_rate) if isinstance(known, InMemory) else open_source(known, frame_rate=frame_rate)
+    )
+    if start == 0 and stop is None:
+        return opened
+    end = opened.info.frame_count if stop is None else min(stop, opened.info.frame_count)
+    if start >= end:
+        opened.close()
+        raise UsageError(
+            f"frame {start} does not exist",
+            why=f"{opened.info.path} has {opened.info.frame_count} frames, numbered from 0",
+            fix=f"begin with one of 0 to {opened.info.frame_count - 1}",
+        )
+    return _Part(opened, start, end)
+
+
+def _frames(frames: Iterable[object]) -> FramesInMemory:
+    if isinstance(frames, np.ndarray | Sequence):
+        kept: Sequence[ImageArray] = [_picture(each, index=index) for index, each in enumerate(frames)]
+    else:
+        kept = _Spooled(_picture(each, index=index) for index, each in enumerate(frames))
+    if not len(kept):
+        raise SourceError("there are no frames", why="nothing was given", fix="give one or more")
+    for index, frame in enumerate(kept):
+        if frame.shape != kept[0].shape:
+            raise SourceError(
+                f"frame {index} in memory is {frame.shape[1]}x{frame.shape[0]}",
+                why=f"the first is {kept[0].shape[1]}x{kept[0].shape[0]}, and a video has one size",
+                fix="resize the frames first",
+            )
+    return FramesInMemory(kept)
+
+
+def _picture(given: object, *, index: int) -> ImageArray:
+    image = np.asarray(given.convert("RGB") if isinstance(given, Image.Image) else given)
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+        raise SourceError(
+            f"frame {index} in memory cannot be used",
+            why=f"it is {' x '.join(map(str, image.shape)) or 'a single value'} {image.dtype}",
+            fix="give H x W x 3 uint8 in the order red, green, blue",
+        )
+    return image
+
+
+class _Spooled(Sequence[ImageArray]):
+    """Frames of one size in a temporary file, raw."""
+
+    def __init__(self, frames: Iterable[ImageArray]) -> None:
+        self._file = tempfile.TemporaryFile(prefix="covos-")  # noqa: SIM115 - open as long as this lives
+        weakref.finalize(self, self._file.close)
+        self._shapes: list[tuple[int, ...]] = []
+        self._starts: list[int] = []
+        for frame in frames:
+            self._starts.append(self._file.tell())
+            self._shapes.append(frame.shape)
+            self._file.write(np.ascontiguousarray(frame).data)
+        self._file.flush()
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: Any) -> Any:
+        # `pread` has no position that two threads could share.
+        shape = self._shapes[index]
+        content = os.pread(self._file.fileno(), int(np.prod(shape)), self._starts[index])
+        return np.frombuffer(content, np.uint8).reshape(shape)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return list, (list(self),)
+
+
+class _FramesSource(Source):
+    """Frames in memory as a source."""
+
+    def __init__(self, held: FramesInMemory, rate: Fraction) -> None:
+        self._held, self._decoded = held, 0
+        height, width, _ = held.frames[0].shape
+        count = len(held.frames)
+        self.info = SourceInfo(
+            path=str(held),
+            kind="image" if held.single else "frames",
+            height=height,
+            width=width,
+            frame_count=count,
+            frame_rate=None if held.single else rate,
+            duration=None if held.single else float(count / rate),
+            time_base=1 / rate,
+            codec="raw",
+        )
+
+    @property
+    def health(self) -> Health:
+        return Health(decoded=self._decoded, expected=self.info.frame_count)
+
+    def content(self) -> tuple[int, str]:
+        hashed, size = hashlib.sha256(), 0
+        for frame in self._held.frames:
+            hashed.update(np.ascontiguousarray(frame).data)
+            size += frame.nbytes
+        return size, hashed.hexdigest()
+
+    def _read_all(self) -> Iterator[Frame]:
+        self._decoded = 0
+        for frame in self._read_some(tuple(range(self.info.frame_count))):
+            self._decoded += 1
+            yield frame
+
+    def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
+        for index in indices:
+            image = self._held.frames[index]
+            yield Frame(index=index, stem=f"{index:05d}", image=image, pts=index, time_base=self.info.time_base)
+
+
+class _Part(Source):
+    """The frames of a source from one index to another."""
+
+    def __init__(self, whole: Source, start: int, stop: int) -> None:
+        self._whole, self._start = whole, start
+        rate = whole.info.frame_rate
+        seconds = None if rate is None else float((stop - start) / rate)
+        self.info = replace(whole.info, frame_count=stop - start, start=start, duration=seconds)
+        self.files = whole.files
+        self._health = Health(decoded=0, expected=stop - start)
+
+    @property
+    def health(self) -> Health:
+        return self._health
+
+    def content(self) -> tuple[int, str]:
+        return self._whole.content()
+
+    def _read_all(self) -> Iterator[Frame]:
+        self._health = Health(decoded=0, expected=self.info.frame_count)
+        for frame in self._read_some(tuple(range(self.info.frame_count))):
+            concealed = self._health.concealed + ((frame.index,) if frame.status == "concealed" else ())
+            self._health = replace(self._health, decoded=self._health.decoded + 1, concealed=concealed)
+            yield frame
+        self._health = replace(self._health, warnings=self._whole.health.warnings)
+
+    def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
+        for frame in self._whole.select([index + self._start for index in indices]):
+            yield replace(frame, index=frame.index - self._start)
+
+    def close(self) -> None:
+        super().close()
+        self._whole.close()

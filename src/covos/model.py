@@ -1,0 +1,242 @@
+"""Model: a network on its device, loaded once and used for many videos; and the networks that build on its features."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from covos.core.device import Precision, choose_precision, resolve_device
+from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.engines.calibration import Calibration
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.find import FindEngine
+from covos.engines.follow import FollowEngine
+from covos.engines.memory import DEFAULT_MEMORY
+from covos.engines.grabcut import GrabCutPrompter
+from covos.engines.prompt import NetworkPrompter, Prompter, RelayPrompter
+from covos.media.memory import Input, as_source, open_input
+from covos.models.layers import fold_batch_norms
+from covos.models.registry import (
+    DEFAULT_FOLLOWER,
+    DEFAULT_MODEL,
+    DEFAULT_PROMPTER,
+    ModelEntry,
+    build_follower,
+    build_network,
+    build_prompter,
+    find_follower,
+    find_model,
+    find_prompter,
+    list_models,
+    refuse_untrained,
+)
+from covos.plan import AUTO
+from covos.prompts.masker import ChosenPrompter
+from covos.runs.writing import Origin
+from covos.session import Session
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    from covos.models.cosnet.network import Cosnet
+    from covos.models.lite import CovosLite
+
+BATCH = {"cpu": 4, "cuda": 16}
+"""Frames encoded together, by type of device."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """A model on its device; made by `load_model`. Several sessions and threads may share one.
+
+    Attributes:
+        entry: Name, weights file and card.
+        engine: Finds subjects with the network.
+        network: The bare network. A COSNet takes a pair of preprocessed batches, ``network(a, b)``.
+    """
+
+    entry: ModelEntry
+    engine: FindEngine[Any]
+    network: CovosLite | Cosnet
+    _followers: dict[str, FollowEngine] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name in the registry or on the card."""
+        return self.entry.name
+
+    @property
+    def device(self) -> torch.device:
+        """Device that it computes on."""
+        return self.engine.encoder.device
+
+    @property
+    def precision(self) -> str:
+        """Precision of its arithmetic: ``float32``, ``bfloat16`` or ``float16``."""
+        return str(self.engine.encoder.precision).removeprefix("torch.")
+
+    def origin(self, **settings: object) -> Origin:
+        """Return what a report says of results of this model.
+
+        Args:
+            **settings: Everything else that the user chose; anything that JSON can express.
+        """
+        return Origin(
+            model=self.name,
+            sha256=self.entry.card.sha256,
+            device=f"{self.device}, {self.precision}",
+            settings={"precision": self.precision, **settings},
+            card=self.entry.card.model_dump(mode="json"),
+        )
+
+    def follower(self, name: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> FollowEngine:
+        """Return the engine that follows with a covos-follow; its network is loaded once.
+
+        Args:
+            name: A name, or a ``.safetensors`` file; trained on this model's features.
+
+        Raises:
+            UsageError: It is another kind of network.
+            CheckpointError: It was trained on the features of another model, or its file is damaged.
+            EnvironmentProblem: Its weights are not there.
+        """
+        entry = find_follower(os.fspath(name), encoder=self.entry)
+        with self._lock:
+            if entry.card.sha256 not in self._followers:
+                network = build_follower(entry, encoder=self.entry).to(self.device)
+                fold_batch_norms(network)
+                calibration = Calibration.from_card(entry.card.calibration)
+                self._followers[entry.card.sha256] = FollowEngine(self.engine.encoder, network, calibration=calibration)
+            return self._followers[entry.card.sha256]
+
+    def describe_follower(self, name: str | os.PathLike[str]) -> dict[str, str]:
+        """Return what a report says of a follower."""
+        entry = find_follower(os.fspath(name), encoder=self.entry)
+        return {"name": entry.name, "sha256": entry.card.sha256}
+
+    def prompter(self, name: str | os.PathLike[str] = AUTO) -> ChosenPrompter:
+        """Find and load a prompter.
+
+        Args:
+            name: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors`` file; or ``"auto"``: both in turn
+                (see `covos.engines.prompt.RelayPrompter`), and GrabCut alone if the weights of covos-prompt are not
+                there or belong to another model.
+
+        Raises:
+            UsageError: It is another kind of network, or unknown.
+            CheckpointError: It was trained on the features of another model, or its file is damaged.
+            EnvironmentProblem: Its weights are not there.
+        """
+        grabcut = GrabCutPrompter(self.engine.encoder)
+        wanted = DEFAULT_PROMPTER if str(name) == AUTO else str(name)
+        if wanted == grabcut.name:
+            return ChosenPrompter(prompter=grabcut, described={"name": grabcut.name})
+        if wanted not in {DEFAULT_PROMPTER, *(entry.name for entry in list_models())} and not Path(wanted).is_file():
+            raise UsageError(
+                f"unknown prompter {wanted!r}",
+                why="neither one of covos nor a file",
+                fix=f"use one of: {AUTO}, {grabcut.name}, {DEFAULT_PROMPTER}; or the path of a .safetensors file",
+            )
+        try:
+            entry = find_prompter(wanted, encoder=self.entry)
+        except (CheckpointError, EnvironmentProblem) as missing:
+            if str(name) != AUTO:
+                raise
+            why = {"name": grabcut.name, "instead_of": wanted, "why": f"{missing.what}: {missing.why}"}
+            return ChosenPrompter(prompter=grabcut, described=why)
+        network = build_prompter(entry, encoder=self.entry).to(self.device)
+        prompter: Prompter = NetworkPrompter(self.engine.encoder, network)
+        if str(name) == AUTO:
+            prompter = RelayPrompter(grabcut, prompter)
+        return ChosenPrompter(prompter=prompter, described={"name": prompter.name, "sha256": entry.card.sha256})
+
+    def session(
+        self,
+        source: Input,
+        *,
+        follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
+        memory: int = DEFAULT_MEMORY,
+        prompter: str | os.PathLike[str] = AUTO,
+        frame_rate: Fraction | int | None = None,
+    ) -> Session:
+        """Open a video to follow objects in that the user shows.
+
+        Args:
+            source: See `covos.media.memory.Input`.
+            follower: See `follower`.
+            memory: Frames that are remembered between the seed frames and the latest.
+            prompter: See `prompter`.
+            frame_rate: Frames a second of a folder or glob; 25 if not given.
+
+        Returns:
+            The session; a context manager.
+
+        Raises:
+            SourceError: The source cannot be read.
+            UsageError: A value is wrong, or the follower is another kind of network.
+            CheckpointError: The follower was trained on the features of another model.
+            EnvironmentProblem: Its weights are not there.
+        """
+        find_follower(os.fspath(follower), encoder=self.entry)
+        held = as_source(source)
+        opened = open_input(held, frame_rate=frame_rate)
+        return Session(opened, load=lambda: self, follower=follower, memory=memory, prompter=prompter, held=held)
+
+
+def load_model(
+    name: str | os.PathLike[str] = DEFAULT_MODEL, *, device: str = AUTO, precision: Precision = AUTO
+) -> Model:
+    """Load a model.
+
+    Args:
+        name: A name of a model in the package (``covos models list``), or the path of a ``.safetensors`` file that
+            ``covos train`` or ``covos models convert`` made.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
+        precision: ``"auto"`` takes bfloat16 where the processor computes it natively, else float32.
+
+    Raises:
+        UsageError: Unknown model or device.
+        CheckpointError: The weights file is damaged or does not fit.
+        EnvironmentProblem: The device is not there.
+    """
+    # Both before the weights are read: a wrong option should cost nothing.
+    target = resolve_device(device)
+    dtype = choose_precision(target, precision)
+    entry = find_model(os.fspath(name))
+    refuse_untrained(entry)
+    network = build_network(entry)
+    return as_model(entry, network, device=target, precision=dtype)
+
+
+def as_model(
+    entry: ModelEntry,
+    network: CovosLite | Cosnet,
+    *,
+    device: torch.device,
+    precision: torch.dtype,
+    batch: int | None = None,
+    fold: bool = True,
+) -> Model:
+    """Make a model of a network in memory, such as one that is being trained.
+
+    Args:
+        entry: Its name and card.
+        network: In evaluation mode; it is moved to the device.
+        device: Device to compute on.
+        precision: Type of the arithmetic.
+        batch: Frames encoded together; None takes what suits the device.
+        fold: If true, batch norms are folded into the convolutions, which changes the network itself.
+    """
+    if fold:
+        fold_batch_norms(network)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    encoder: FrameEncoder[Any] = FrameEncoder(
+        network, device=device, precision=precision, area=DEFAULT_AREA, batch=batch or BATCH.get(device.type, 8)
+    )
+    return Model(entry=entry, engine=FindEngine(encoder), network=network)

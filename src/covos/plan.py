@@ -1,0 +1,293 @@
+"""Plan: everything that is to be done to one video, as a value.
+
+A plan is checked when it is made, before a video is opened or a model is loaded. It pickles, so that another process
+can run it, and it prints as JSON (``plan.model_dump_json()``), from which it comes back (``Plan.model_validate_json``).
+`covos.job.Job` runs it.
+
+    >>> Plan(source="clip.mp4", task=Find(references=8), formats=("prores",))
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from covos.core.device import Precision
+from covos.core.errors import UsageError
+from covos.core.records import Record, faults
+from covos.engines.discover import DEFAULT_MOST, MAX_MOST
+from covos.engines.find import DEFAULT_REFERENCES, check_references
+from covos.engines.memory import DEFAULT_MEMORY, check_memory
+from covos.engines.passes import Direction, choose_direction
+from covos.formats.table import check_formats
+from covos.media.memory import as_source
+from covos.models.coattention import Fusion
+from covos.models.cosnet.crf import Refinement, check_refinement
+from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
+from covos.prompts.file import read_prompt_file
+from covos.prompts.values import Masks, Prompt, Rows, as_prompts
+
+DEFAULT_FORMATS = ("palette", "overlay")
+AUTO: Final = "auto"
+
+Objects: TypeAlias = int | Literal["auto"]
+"""1 is one subject, taken as a whole; ``"auto"`` tells its parts and further things apart, each under an id, and a
+number above 1 does so with at most so many."""
+
+
+class _Value(Record):
+    """A part of a plan: a wrong value is refused as a wrong call, in three lines."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _refuse(cls, values: Any, make: Callable[[Any], Any]) -> Any:
+        try:
+            return make(values)
+        except ValidationError as error:
+            raise UsageError(
+                f"the {cls.__name__.lower()} cannot be used", why=faults(error), fix="give values of these kinds"
+            ) from None
+
+
+class Find(_Value):
+    """Find the moving subject, and cut it out of every frame.
+
+    Attributes:
+        references: Frames, spread over the video, that every frame is compared with; 0 takes each for itself.
+        fusion: The way to use several references (see `covos.models.coattention.Fusion`); None takes the model's best.
+        reference_seed: Draws the references at random; None spreads them evenly.
+        refine: The way to fit the probabilities to the picture: ``"none"`` or ``"crf"``.
+    """
+
+    kind: Literal["find"] = "find"
+    references: int = DEFAULT_REFERENCES
+    fusion: Fusion | None = None
+    reference_seed: int | None = None
+    refine: Refinement = "none"
+
+    @field_validator("references")
+    @classmethod
+    def _references(cls, count: int) -> int:
+        check_references(count)
+        return count
+
+    @field_validator("refine", mode="before")
+    @classmethod
+    def _refinement(cls, name: str) -> str:
+        return check_refinement(name)
+
+
+class Follow(_Value):
+    """Follow the objects that prompts show.
+
+    Attributes:
+        prompts: Masks, points and boxes.
+        resize_masks: If true, masks of another size than their frame are resized (nearest neighbour).
+        direction: The way in time; ``"auto"`` goes both ways if an object is shown after the first frame, or on
+            several frames.
+        memory: Frames that are remembered between the seed frames and the latest.
+        follower: The covos-follow that was trained on the model's features: a name, or a ``.safetensors`` file.
+        prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
+            file; or ``"auto"`` (see `covos.model.choose_prompter`).
+    """
+
+    kind: Literal["follow"] = "follow"
+    prompts: tuple[Prompt, ...]
+    resize_masks: bool = False
+    direction: Direction = AUTO
+    memory: int = DEFAULT_MEMORY
+    follower: str = DEFAULT_FOLLOWER
+    prompter: str = AUTO
+
+    @field_validator("memory")
+    @classmethod
+    def _memory(cls, count: int) -> int:
+        check_memory(count)
+        return count
+
+    @field_validator("direction", mode="before")
+    @classmethod
+    def _direction(cls, name: str) -> str:
+        choose_direction(name, frames=(0,))  # type: ignore[arg-type]
+        return name
+
+
+class Discover(_Value):
+    """Find objects, at most so many, and follow each under its own id.
+
+    Attributes:
+        most: Objects, at most.
+        references: Frames, spread over the video, that every looked-at frame is compared with.
+        memory: See `Follow`.
+        follower: See `Follow`.
+    """
+
+    kind: Literal["discover"] = "discover"
+    most: int = Field(default=DEFAULT_MOST, ge=1, le=MAX_MOST)
+    references: int = DEFAULT_REFERENCES
+    memory: int = DEFAULT_MEMORY
+    follower: str = DEFAULT_FOLLOWER
+
+    @model_validator(mode="after")
+    def _values(self) -> Discover:
+        check_references(self.references)
+        check_memory(self.memory)
+        return self
+
+
+Task: TypeAlias = Annotated[Find | Follow | Discover, Field(discriminator="kind")]
+
+
+class Plan(_Value):
+    """Everything that is to be done to one video.
+
+    Attributes:
+        source: A path of a video, a folder of frames or one image, a glob of images; or frames in memory (see
+            `covos.media.memory.as_source`), which print as JSON but do not come back from it.
+        task: One of `Find`, `Follow` and `Discover`.
+        model: A name from ``covos models list``, or the path of a ``.safetensors`` file.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
+        precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        formats: Names of formats (`covos.formats.table.FORMATS`), with or without a value; used where results are
+            written to a folder.
+        frame_rate: Frames a second of a folder or glob; 25 if not given.
+        start: Index of the first frame to take.
+        stop: Index of the first frame not to take; None goes to the end.
+    """
+
+    source: Annotated[Any, BeforeValidator(as_source), PlainSerializer(str, return_type=str)]
+    task: Task = Find()
+    model: str = DEFAULT_MODEL
+    device: str = AUTO
+    precision: Precision = AUTO
+    formats: tuple[str, ...] = DEFAULT_FORMATS
+    frame_rate: Annotated[Fraction, PlainSerializer(str, return_type=str)] | None = None
+    start: int = Field(default=0, ge=0)
+    stop: int | None = Field(default=None, ge=1)
+
+    @field_validator("formats")
+    @classmethod
+    def _formats(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        return check_formats(names)
+
+    @model_validator(mode="after")
+    def _range(self) -> Plan:
+        if self.stop is not None and self.stop <= self.start:
+            raise UsageError(
+                f"frames {self.start} to {self.stop}",
+                why="the last one is not after the first",
+                fix="give a start below the stop",
+            )
+        return self
+
+    @property
+    def name(self) -> str:
+        """The source's name for messages and folders."""
+        return str(self.source)
+
+
+def choose_task(
+    *,
+    references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
+    refine: Refinement = "none",
+    objects: Objects = 1,
+    prompts: tuple[Prompt, ...] = (),
+    resize_masks: bool = False,
+    direction: Direction = AUTO,
+    memory: int = DEFAULT_MEMORY,
+    follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
+    prompter: str | os.PathLike[str] = AUTO,
+) -> Find | Follow | Discover:
+    """Choose between finding, following and discovering: the one place where that is decided.
+
+    Prompts are followed; without prompts, more objects than one are discovered; else the subject is found.
+
+    Raises:
+        UsageError: A value is wrong, or objects are both shown and looked for.
+    """
+    most = check_objects(objects)
+    if most is not None and prompts:
+        raise UsageError(
+            f"objects = {objects} beside masks, points, boxes or prompts",
+            why="objects are either found or shown",
+            fix="leave one of them out, or find them in a session and show more there",
+        )
+    if most is None and not prompts:
+        return Find(references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
+    refuse_refinement(refine)
+    follower, prompter = os.fspath(follower), os.fspath(prompter)
+    if most is not None:
+        return Discover(most=most, references=references, memory=memory, follower=follower)
+    return Follow(
+        prompts=prompts,
+        resize_masks=resize_masks,
+        direction=direction,
+        memory=memory,
+        follower=follower,
+        prompter=prompter,
+    )
+
+
+def read_prompts(
+    *,
+    masks: Masks | None = None,
+    points: Rows | None = None,
+    boxes: Rows | None = None,
+    prompts: str | os.PathLike[str] | None = None,
+) -> tuple[Prompt, ...]:
+    """Turn what a caller gives, and a prompt file, into prompts.
+
+    Raises:
+        UsageError: Points or boxes are not rows of numbers.
+        AnnotationError: The prompt file cannot be read.
+    """
+    shown = as_prompts(masks=masks, points=points, boxes=boxes)
+    return shown if prompts is None else (*shown, *read_prompt_file(Path(prompts)))
+
+
+def check_objects(objects: int | str) -> int | None:
+    """Return how many objects may be found; None where it is one subject.
+
+    Raises:
+        UsageError: It is no number of objects.
+    """
+    if objects == AUTO:
+        return DEFAULT_MOST
+    if isinstance(objects, str) or not 1 <= objects <= MAX_MOST:
+        raise UsageError(
+            f"objects = {objects}",
+            why="it is how many objects may be found",
+            fix=f"use 1 for one subject, auto for up to {DEFAULT_MOST} objects, or 2 to {MAX_MOST}",
+        )
+    return None if objects == 1 else objects
+
+
+def refuse_refinement(refine: str) -> None:
+    """Refuse a refinement where objects are followed.
+
+    Raises:
+        UsageError: One is asked for.
+    """
+    if check_refinement(refine) != "none":
+        raise UsageError(
+            f"refine = {refine!r} where objects are followed",
+            why="it works on the probabilities that find one subject, and no followed mask is made of these",
+            fix="leave it out",
+        )

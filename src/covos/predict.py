@@ -1,0 +1,332 @@
+"""Segment every video of a data set into the folder that its challenge takes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.core.files import atomic_path
+from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
+from covos.data.base import some
+from covos.engines.find import DEFAULT_REFERENCES
+from covos.events import Event
+from covos.job import Job, run_jobs
+from covos.masks import NAMELESS, objects_in
+from covos.model import Model
+from covos.models.coattention import Fusion
+from covos.models.cosnet.crf import Refinement
+from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
+from covos.plan import Follow, Plan, choose_task, refuse_refinement
+from covos.prompts.values import MaskPrompt
+from covos.runs.schema import ModelRecord, as_json, load_report
+from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms
+
+MASKS: Final = "Annotations"
+REPORTS: Final = "reports"
+UNFINISHED: Final = ".partial"
+ARCHIVE: Final = "submission.zip"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """The masks of a data set.
+
+    Attributes:
+        folder: That holds a folder of masks for each video.
+        made: The videos, in the order of the data set.
+        reused: Names of those that an earlier run had finished.
+        archive: The archive, if one was asked for.
+    """
+
+    folder: Path
+    made: tuple[Made, ...]
+    reused: tuple[str, ...]
+    archive: Path | None
+
+
+def predict(
+    dataset: Dataset,
+    *,
+    output: Path,
+    model: Model,
+    references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    refine: Refinement = "none",
+    reference_seed: int | None = None,
+    follow: bool = False,
+    follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
+    archive: bool = False,
+    listen: Callable[[Job, Event], None] | None = None,
+) -> Prediction:
+    """Write the masks of every video of a data set.
+
+    The masks of a video appear at once, when all of them are made: ``Annotations/<video>/<frame>.png``, palette PNGs
+    of the size and name of the frames, 0 = background, 1 = the subject, or the ids of what is followed. Stopped and
+    started again, it goes on with the frame that it was at. A video that fails does not stop the others.
+
+    Args:
+        dataset: The videos; see `open_subset`.
+        output: Folder. Beside the masks it gets a report for each video, and ``predict.json``: model and settings.
+        model: To segment with.
+        references: See `Model.stream`.
+        fusion: See `Model.stream`.
+        refine: See `Model.stream`.
+        reference_seed: See `Model.stream`.
+        follow: Follow the objects of each video's first annotation, rather than find its subject; of a YouTube-VOS
+            tree each object from the first frame that shows it. References and fusion are then not used, and a
+            refinement is refused.
+        follower: See `Model.session`.
+        archive: Whether to pack the masks into ``submission.zip``, as the challenge of the data set takes them.
+        listen: Called with each event of each video.
+
+    Raises:
+        UsageError: A setting is wrong, or ``output`` holds something else.
+        SourceError: The data set has no pictures, or no video could be read.
+        IncompleteError: Some videos could not be read.
+        EnvironmentProblem: The disk is full or not writable.
+    """
+    _refuse_without_pictures(dataset)
+    chosen = model.engine.check_fusion(fusion)
+    finding = choose_task(references=references, fusion=chosen, reference_seed=reference_seed, refine=refine)
+    if follow:
+        refuse_refinement(refine)
+    subsets = {video.subset for video in dataset}
+    settings = _settings(
+        model,
+        {"references": references, "fusion": chosen, "reference_seed": reference_seed, "refine": refine},
+        follower=find_follower(os.fspath(follower), encoder=model.entry) if follow else None,
+    )
+    terms = PredictTerms(
+        model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
+        settings=dict(settings),
+        dataset=DatasetRecord(
+            root=str(dataset.root.resolve()),
+            layout=dataset.layout,
+            subset=subsets.pop() if len(subsets) == 1 else None,
+        ),
+    )
+    terms.begin(output)
+    made: list[Made] = []
+    reused: list[str] = []
+    failed: dict[str, CovosError] = {}
+    for video in dataset:
+        found = _finished(output, video)
+        if found is not None:
+            made.append(found)
+            reused.append(video.name)
+            continue
+        work = output / UNFINISHED / video.name
+        task = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else finding
+        plan = Plan(source=_source(video), task=task, model=model.name, formats=("palette",))
+        # Not overwriting: a stopped run is gone on with.
+        (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)
+        if isinstance(outcome.error, EnvironmentProblem):  # the next video would meet it, too
+            raise outcome.error
+        if outcome.error is not None:
+            failed[video.name] = outcome.error
+            continue
+        made.append(_publish(work, output, video))
+    _remove_if_empty(output / UNFINISHED)
+    packed = _pack(dataset, output) if archive and not failed else None
+    terms.save(output, made=made, failed=failed)
+    _refuse_failures(failed, of=len(dataset), output=output)
+    return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed)
+
+
+def follow_annotations(video: Video, *, layout: Layout, follower: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> Follow:
+    """Follow what the first annotation of a video shows; of YouTube-VOS, each object from its first annotation on."""
+    prompts: list[MaskPrompt] = []
+    seen: set[int] = set()
+    for index, record in enumerate(video.frames):
+        if record.annotation is None or (seen and layout != "youtube-vos"):
+            continue
+        labels = read_labels(video, record)
+        labels[np.isin(labels, list(seen))] = 0
+        if objects := objects_in(labels):
+            prompts.append(MaskPrompt(labels=labels, frame=index))
+            # A 0/255 mask has no id: it gets the next free one.
+            seen |= {max(seen, default=0) + 1 if identity == NAMELESS else identity for identity in objects}
+    return Follow(prompts=tuple(prompts), direction="forward", follower=os.fspath(follower))
+
+
+def _settings(model: Model, finding: dict[str, Any], *, follower: ModelEntry | None) -> Mapping[str, Any]:
+    """What the masks depend on beside model and data."""
+    if follower is None:
+        return model.origin(**finding).settings
+    return model.origin(follower={"name": follower.name, "sha256": follower.card.sha256}).settings
+
+
+def _refuse_without_pictures(dataset: Dataset) -> None:
+    bare = [video.name for video in dataset if not video.frames or video.frames[0].image is None]
+    if bare:
+        raise SourceError(
+            f"{dataset.root}: {len(bare)} of {len(dataset)} videos have no pictures: {some(bare)}",
+            why="there are annotations at most, and it is pictures that are segmented",
+            fix="complete the tree, or name another subset",
+        )
+
+
+def _source(video: Video) -> Path:
+    image = video.frames[0].image
+    assert image is not None, "refused before"
+    return image if video.kind == "image" else image.parent
+
+
+def _masks(output: Path, video: Video) -> list[Path]:
+    return [output / MASKS / video.name / f"{frame.stem}.png" for frame in video.frames]
+
+
+def _report(output: Path, video: Video) -> Path:
+    return output / REPORTS / f"{video.name}.json"
+
+
+def _finished(output: Path, video: Video) -> Made | None:
+    """What an earlier run made of a video, if all of it is there."""
+    try:
+        report = load_report(_report(output, video))
+    except CovosError:
+        return None
+    whole = [row.stem for row in report.frames] == [frame.stem for frame in video.frames]
+    if not whole or not all(mask.is_file() for mask in _masks(output, video)):
+        return None
+    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
+
+
+def _publish(work: Path, output: Path, video: Video) -> Made:
+    """Move the masks of a whole video to where they belong, then its report, which says that they are there."""
+    report = load_report(work)
+    target = output / MASKS / video.name
+    _clear(target, _masks(output, video))
+    target.parent.mkdir(exist_ok=True)
+    (work / report.outputs[0]).replace(target)
+    content = as_json(report.model_copy(update={"outputs": (f"../{MASKS}/{video.name}",)}))
+    file = _report(output, video)
+    file.parent.mkdir(exist_ok=True)
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    shutil.rmtree(work)
+    return Made(name=video.name, frames=len(video.frames), seconds=report.totals.seconds)
+
+
+def _clear(folder: Path, masks: Sequence[Path]) -> None:
+    """Remove the masks of a video that are to be made anew, and nothing else."""
+    if not folder.is_dir():
+        return
+    others = [path.name for path in folder.iterdir() if path not in masks]
+    if others:
+        raise UsageError(
+            f"{folder} holds {some(sorted(others))}",
+            why="no frame of the video has this name, so it is not covos's to replace",
+            fix="move it away",
+        )
+    for mask in masks:
+        mask.unlink(missing_ok=True)
+    folder.rmdir()
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and next(folder.iterdir(), None) is None:
+        folder.rmdir()
+
+
+def _pack(dataset: Dataset, output: Path) -> Path:
+    """DAVIS takes a folder for each video at the top; YouTube-VOS and TIANCHI take them in `Annotations`."""
+    base = output / MASKS if dataset.layout == "davis" else output
+    members = {mask.relative_to(base).as_posix(): mask for video in dataset for mask in _masks(output, video)}
+    write_archive(output / ARCHIVE, members)
+    return output / ARCHIVE
+
+
+def _refuse_failures(failed: dict[str, CovosError], *, of: int, output: Path) -> None:
+    if not failed:
+        return
+    first = next(iter(failed.values()))
+    if len(failed) == of:
+        raise first
+    raise IncompleteError(
+        f"{len(failed)} of {of} videos failed: {some(failed)}",
+        why=f"the first: {first.what}: {first.why}",
+        fix=f"the others are done; mend these and run it again ({output / MANIFEST} lists them)",
+    )
+
+
+DEFAULT_SUBSETS = ("test", "test-dev", "val", "valid", "val_open")
+"""What is predicted if nothing is said: the first of these that the data set has."""
+
+
+def open_subset(
+    root: Path,
+    *,
+    subset: str | None = None,
+    otherwise: Sequence[str] = DEFAULT_SUBSETS,
+    layout: Layout | Literal["auto"] = "auto",
+) -> Dataset:
+    """Open the videos to predict.
+
+    Args:
+        root: Of the data set.
+        subset: Of the data set.
+        otherwise: The first of these that there is, if ``subset`` is None; of a data set without subsets, all videos.
+        layout: See `covos.data.open_dataset`.
+
+    Raises:
+        SourceError: There is no such data set or subset.
+    """
+    for name in otherwise if subset is None else [subset]:
+        try:
+            # Whatever the annotations mean, they are not looked at.
+            return open_dataset(root, layout=layout, subset=name, encoding="ids")
+        except NoSubsetError:
+            continue
+    whole = open_dataset(root, layout=layout, encoding="ids")
+    if subset is None and not whole.splits:
+        return whole
+    raise SourceError(
+        f"{root} has no list of videos {' or '.join(otherwise) if subset is None else subset}",
+        why=f"its lists are: {', '.join(sorted(whole.splits)) or 'none'}",
+        fix="name one of them: --subset (subset=...)",
+    )
+
+
+def gives_objects(dataset: Dataset) -> bool:
+    """Whether the videos come with the first mask of objects to follow: the semi-supervised task.
+
+    A model that finds the subject by itself takes no notice of these masks.
+    """
+    first = {"first", "some"} if dataset.layout == "youtube-vos" else {"first"}
+    return any(video.coverage in first for video in dataset)
+
+
+_EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip file can express
+_UNIX = 3
+_READABLE_FILE = 0o100644 << 16
+
+
+def write_archive(path: Path, members: Mapping[str, Path]) -> None:
+    """Write a zip file; one that exists is replaced.
+
+    Members are sorted by name and have one fixed time. They are stored, not compressed: masks are PNG files, which
+    are compressed already, and what a compressor makes of them depends on its version.
+
+    Args:
+        path: The ``.zip`` file.
+        members: Name in the archive, with forward slashes, to file.
+
+    Raises:
+        EnvironmentProblem: The disk is full or not writable; no half-written archive is left.
+    """
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(members):
+            entry = zipfile.ZipInfo(name, date_time=_EARLIEST)
+            entry.create_system = _UNIX  # else the system that writes it
+            entry.external_attr = _READABLE_FILE
+            archive.writestr(entry, members[name].read_bytes())

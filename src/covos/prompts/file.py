@@ -1,0 +1,170 @@
+"""Prompt files: masks, points and boxes in JSON or TOML, read strictly.
+
+    {
+      "masks":  [{"file": "dog.png", "frame": 0, "object": 1}],
+      "points": [{"frame": 0, "object": 2, "positive": [[320, 200]], "negative": [[100, 50]]}],
+      "boxes":  [{"frame": 40, "object": 3, "box": [10, 20, 300, 400]}]
+    }
+
+All three lists may be missing, and so may ``frame`` (0), ``object`` (see `place_prompts` in `covos.prompts.seeds`) and
+one of ``positive`` and ``negative``. Mask files are looked for beside the prompt file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError
+
+from covos.core.errors import AnnotationError
+from covos.core.records import Record
+from covos.core.types import Box, Point
+from covos.prompts.values import MaskPrompt, PointPrompt, Prompt
+
+SUFFIXES = (".json", ".toml")
+_LAYOUT = "the layout is in docs/follow.md, Prompt files"
+
+# Frames are far smaller; a number in a file may be too large for a float.
+_Number = Annotated[float, Field(ge=-(2**31), le=2**31, allow_inf_nan=False)]
+
+
+class _Strict(Record):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Masks(_Strict):
+    file: str
+    frame: int = 0
+    object: int | None = None
+
+
+class _Points(_Strict):
+    frame: int = 0
+    object: int | None = None
+    positive: tuple[tuple[_Number, _Number], ...] = ()
+    negative: tuple[tuple[_Number, _Number], ...] = ()
+
+
+class _Box(_Strict):
+    frame: int = 0
+    object: int | None = None
+    box: tuple[_Number, _Number, _Number, _Number]
+
+
+class _File(_Strict):
+    masks: tuple[_Masks, ...] = ()
+    points: tuple[_Points, ...] = ()
+    boxes: tuple[_Box, ...] = ()
+
+
+_KINDS: dict[str, type[_Strict]] = {"masks": _Masks, "points": _Points, "boxes": _Box}
+
+
+def read_prompt_file(path: Path) -> tuple[Prompt, ...]:
+    """Read a prompt file: its masks, then its points, then its boxes.
+
+    Raises:
+        AnnotationError: It is not there, is neither JSON nor TOML, has an unknown key or a value of another kind, or
+            names a mask file that is not there.
+    """
+    loaded = _load(path)
+    try:
+        # By way of JSON, where a strict reader still takes a list for a tuple.
+        content = _File.model_validate_json(json.dumps(loaded, default=str))
+    except ValidationError as error:
+        raise _refusal(path, loaded, error) from None
+    prompts: list[Prompt] = list(_masks(path, content.masks))
+    for number, each in enumerate(content.points):
+        points = [Point(x=x, y=y) for x, y in each.positive]
+        points += [Point(x=x, y=y, positive=False) for x, y in each.negative]
+        if not points:
+            raise AnnotationError(
+                f"{path}: points[{number}] has no points",
+                why="neither positive nor negative lists any",
+                fix="give it one",
+            )
+        prompts.append(PointPrompt(frame=each.frame, object=each.object, points=tuple(points)))
+    for box in content.boxes:
+        x0, y0, x1, y1 = box.box
+        prompts.append(PointPrompt(frame=box.frame, object=box.object, box=Box(x0=x0, y0=y0, x1=x1, y1=y1)))
+    if not prompts:
+        raise AnnotationError(
+            f"{path} shows nothing", why="it lists no mask, point or box", fix="add one, or leave it out"
+        )
+    return tuple(prompts)
+
+
+def _masks(path: Path, entries: tuple[_Masks, ...]) -> Iterator[MaskPrompt]:
+    for number, entry in enumerate(entries):
+        file = path.parent / entry.file
+        if not file.is_file():
+            raise AnnotationError(
+                f"{path}: masks[{number}]: there is no file {file}",
+                why="mask files are looked for beside the prompt file",
+                fix="correct the path, or put the file there",
+            )
+        yield MaskPrompt(file=file, frame=entry.frame, object=entry.object)
+
+
+def _load(path: Path) -> object:
+    if path.suffix.lower() not in SUFFIXES:
+        raise AnnotationError(
+            f"prompt file {path}", why=f"its name does not end in {' or '.join(SUFFIXES)}", fix="name it for what it is"
+        )
+    try:
+        content = path.read_bytes().decode("utf-8-sig")
+        loaded: object = json.loads(content) if path.suffix.lower() == ".json" else tomllib.loads(content)
+    except OSError as error:
+        raise AnnotationError(
+            f"prompt file {path} cannot be read", why=error.strerror or "unknown", fix="check the path"
+        ) from error
+    except (ValueError, RecursionError) as error:  # undecodable, or not in the language that its name says
+        reason = str(error).splitlines()[0]
+        raise AnnotationError(
+            f"{path} is not {path.suffix[1:].upper()}", why=reason, fix="correct it there, or name it for what it is"
+        ) from error
+    return loaded
+
+
+_EXPECTED = {
+    "file": "a file's name",
+    "frame": "a whole number",
+    "object": "a whole number",
+    "positive": "a list of points, each [x, y]",
+    "negative": "a list of points, each [x, y]",
+    "box": "[left, top, right, bottom]",
+}
+
+
+def _refusal(path: Path, content: Any, error: ValidationError) -> AnnotationError:
+    first = error.errors(include_url=False)[0]
+    place, extra = list(first["loc"]), first["type"] == "extra_forbidden"
+    # Of a point or a box all numbers are shown, not the one that is wrong.
+    keep = next((k + 2 for k, part in enumerate(place) if part in {"positive", "negative"}), len(place))
+    keep = next((k + 1 for k, part in enumerate(place) if part == "box"), keep)
+    place = place[:keep]
+    name = place.pop() if extra else place[-1] if place else ""
+    where = str(path)
+    for depth, part in enumerate(place):
+        where += f"[{part}]" if isinstance(part, int) else f": {part}"
+        content = content.get(part) if isinstance(content, dict) else content[part] if depth else content
+    if extra:
+        names = tuple((_KINDS[str(place[0])] if place else _File).model_fields)
+        close = difflib.get_close_matches(str(name), names, n=1)
+        nearest = f"the nearest name is {close[0]!r}; " if close else ""
+        return AnnotationError(
+            f"{where} has an unknown key {name!r}",
+            why=f"{nearest}the names are {', '.join(names)}",
+            fix="correct it or leave it out",
+        )
+    said = "is missing" if content is None else f"is {json.dumps(content, default=str)}"
+    if isinstance(name, int):
+        expected = "a table of names and values" if len(place) == 2 else "[x, y]"
+    else:
+        expected = _EXPECTED.get(str(name), "a list of tables" if name else "a table of lists")
+    return AnnotationError(f"{where} {said}", why=f"it should be {expected}", fix=_LAYOUT)

@@ -1,0 +1,126 @@
+"""Make masks of points and boxes: the mask that is there is corrected, or a new one made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from covos.core.errors import SourceError, UsageError
+from covos.core.types import MaskArray
+from covos.engines.encoding import FrameEncoder
+from covos.engines.motion import Observed
+from covos.engines.prompt import Prompter
+from covos.masks import decode
+from covos.media.source import Source
+from covos.models.lite import Features
+from covos.prompts.seeds import Pointed, SeedMask, Seeds
+from covos.prompts.values import PointPrompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PromptedMask:
+    """The mask that came of points or a box.
+
+    Attributes:
+        frame: Index.
+        object: Id.
+        mask: H x W bool of the frame's size.
+        prompter: Name of the prompter that made it.
+    """
+
+    frame: int
+    object: int
+    mask: MaskArray
+    prompter: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChosenPrompter:
+    """A prompter, and what a report says of it.
+
+    Attributes:
+        prompter: Makes the masks.
+        described: Its name; the hash of its weights, if it has any; and, where it answers in place of another, the
+            other's name and the reason.
+    """
+
+    prompter: Prompter
+    described: Mapping[str, str]
+
+
+class PromptMasker:
+    """Makes masks of what is pointed at in one video.
+
+    Args:
+        source: The video.
+        encoder: Encodes its frames.
+        prompter: Makes the masks.
+    """
+
+    def __init__(self, source: Source, encoder: FrameEncoder[Features], prompter: Prompter) -> None:
+        self.source = source
+        self.encoder = encoder
+        self.prompter = prompter
+        self._latest: Observed | None = None
+
+    def mask(self, seeds: Seeds, identity: int, prompt: PointPrompt, *, followed: MaskArray | None) -> PromptedMask:
+        """Make a mask of points and a box, and a seed of the mask.
+
+        Points correct the mask that was given on this frame, else the followed one. A box shows the object anew.
+
+        Args:
+            seeds: The seeds of the video; one is added.
+            identity: Id of the object.
+            prompt: Checked.
+            followed: The mask that following found on this frame.
+
+        Raises:
+            UsageError: Nothing is left of the object.
+            SourceError: The frame cannot be read.
+        """
+        frame, every, previous, corrects = prompt.frame, prompt, None, ""
+        if prompt.box is None:
+            every, previous, corrects = _before(seeds.get(frame, identity), prompt, followed)
+        mask = self.prompter.mask(
+            self._observe(frame),
+            points=(*every.points, *seeds.others_points(frame, identity)),
+            box=prompt.box,
+            previous=previous,
+        )
+        if not mask.any():
+            raise UsageError(
+                f"nothing is left of object {identity} on frame {frame}",
+                why="the points rule out all that was there"
+                if previous is not None
+                else "following finds none of it there",
+                fix="give a point on the object as well",
+            )
+        at = every.model_copy(update={"object": identity})
+        pointed = Pointed(at=at, prompter=self.prompter.name, corrects=corrects)
+        seeds.add(frame, {identity: mask}, given_as=every.given_as, pointed=pointed)
+        return PromptedMask(frame=frame, object=identity, mask=mask, prompter=self.prompter.name)
+
+    def _observe(self, frame: int) -> Observed:
+        """Return a frame with its motion; several clicks in a row are mostly on one."""
+        if self._latest is None or self._latest.frame.index != frame:
+            self._latest = next(self.encoder.select(self.source, [frame]), None)
+        if self._latest is None:
+            raise SourceError(
+                f"{self.source.info.path}: frame {frame} cannot be read",
+                why="the file is damaged or cut there",
+                fix="point at the object on another frame",
+            )
+        return self._latest
+
+
+def _before(
+    seed: SeedMask | None, prompt: PointPrompt, followed: MaskArray | None
+) -> tuple[PointPrompt, MaskArray | None, str]:
+    """Return all points of the object there, the mask that was there, and its origin."""
+    if seed is None:
+        return prompt, followed, "followed" if followed is not None else ""
+    if seed.pointed is None:
+        return prompt, decode(seed.mask), seed.sha256
+    at = seed.pointed.at
+    every = prompt.model_copy(update={"points": at.points + prompt.points, "box": at.box})
+    return every, decode(seed.mask), seed.pointed.corrects

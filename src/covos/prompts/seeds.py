@@ -1,0 +1,514 @@
+"""Seeds: the masks that a user's prompts have become, by frame and object, with the way back from each step.
+
+Points and boxes may wait as they are: a mask of them takes the frame and a model (see `covos.session`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from covos.core.errors import UsageError
+from covos.core.types import MaskArray, Point, SourceInfo
+from covos.engines.memory import MAX_GIVEN
+from covos.masks import NAMELESS, RLE, VOID, decode, encode, objects_in, read_objects
+from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, box_name, check_points, point_name
+
+MAX_ID = 254
+"""The highest id of an object: 0 is the background, 255 void."""
+
+Key = tuple[int, int]
+"""Frame index and object id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointed:
+    """The points and the box that a mask came of.
+
+    Attributes:
+        at: All points and the box, for this object on this frame.
+        prompter: Name of the prompter that made the mask.
+        corrects: The mask that was there before: ``"followed"``, or the hash of a given one; empty if there was none.
+    """
+
+    at: PointPrompt
+    prompter: str
+    corrects: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedMask:
+    """The mask of one object on one seed frame.
+
+    Attributes:
+        frame: Index.
+        object: Id.
+        mask: At the frame's size.
+        given_as: Its origin in words: ``"mask"``, ``"points"``, ``"box"``, ``"confirmed"``, or a file's name.
+        pointed: The points and box that it came of; None of a mask that was given.
+    """
+
+    frame: int
+    object: int
+    mask: RLE
+    given_as: str
+    pointed: Pointed | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The hash by which a report knows the mask."""
+        return hashlib.sha256(self.mask.counts.tobytes()).hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the report says: the hash of the mask, or the points and the box."""
+        said: dict[str, Any] = {"frame": self.frame, "object": self.object, "given_as": self.given_as}
+        if self.pointed is None:
+            return {**said, "sha256": self.sha256}
+        # Not by the mask's hash: a run of the same points goes on where it was stopped, on whatever machine.
+        said |= {**self.pointed.at.describe(), "prompter": self.pointed.prompter}
+        return {**said, "corrects": self.pointed.corrects} if self.pointed.corrects else said
+
+    def without(self, mask: MaskArray, *, by: int) -> SeedMask:
+        """Return it without the pixels that now belong to another object.
+
+        Raises:
+            UsageError: Nothing is left.
+        """
+        own = decode(self.mask)
+        if not (own & mask).any():
+            return self
+        rest = own & ~mask
+        if not rest.any():
+            raise UsageError(
+                f"object {by} covers all of object {self.object} on frame {self.frame}",
+                why="a pixel belongs to one object",
+                fix="give the mask of the one in front last, without the other's pixels",
+            )
+        return replace(self, mask=encode(rest))
+
+
+class Seeds:
+    """The seeds of one video, and the prompts that wait to become some.
+
+    Args:
+        info: Description of the video.
+    """
+
+    def __init__(self, info: SourceInfo) -> None:
+        self.info = info
+        self._states: list[dict[Key, SeedMask]] = [{}]
+        self._births: list[dict[int, int]] = [{}]
+        self._steps = 0
+        self._waiting: dict[Key, PointPrompt] = {}
+
+    @property
+    def current(self) -> tuple[SeedMask, ...]:
+        """All seeds, by frame, then in the order in which objects were given."""
+        return tuple(sorted(self._states[-1].values(), key=lambda seed: seed.frame))
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids, ascending."""
+        return tuple(sorted({identity for _, identity in self._keys}))
+
+    @property
+    def births(self) -> dict[int, int]:
+        """For each object that has a mask, the step that it came with.
+
+        An id may be given to another object, which then has another step; what is undone gets its own back.
+        """
+        return self._births[-1]
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Indices of the seed frames, ascending."""
+        return tuple(sorted({frame for frame, _ in self._keys}))
+
+    @property
+    def waiting(self) -> tuple[tuple[int, PointPrompt], ...]:
+        """The prompts without a mask yet, by frame, each with its object."""
+        return tuple((key[1], self._waiting[key]) for key in sorted(self._waiting, key=lambda key: key[0]))
+
+    @property
+    def _keys(self) -> set[Key]:
+        return {*self._states[-1], *self._waiting}
+
+    def get(self, frame: int, identity: int) -> SeedMask | None:
+        """Return the seed of an object on a frame, if there is one."""
+        return self._states[-1].get((frame, identity))
+
+    def check_frame(self, frame: int) -> None:
+        """Refuse a frame that does not exist.
+
+        Raises:
+            UsageError: See above.
+        """
+        if not 0 <= frame < self.info.frame_count:
+            raise UsageError(
+                f"frame {frame} does not exist",
+                why=f"{self.info.path} has {self.info.frame_count} frames, numbered from 0",
+                fix=f"give one of 0 to {self.info.frame_count - 1}",
+            )
+
+    def check_place(self, frame: int, identity: int | None) -> int:
+        """Refuse a frame or an id that cannot be; return the id, the next free one in place of None.
+
+        Raises:
+            UsageError: See above, or there would be more frames or objects than can be.
+        """
+        self.check_frame(frame)
+        chosen = max(self.objects, default=0) + 1 if identity is None else identity
+        if not 1 <= chosen <= MAX_ID:
+            raise UsageError(
+                f"object {chosen}",
+                why=f"ids are 1 to {MAX_ID}: 0 is the background, 255 void",
+                fix=f"give it a free one of these; what is more than {MAX_ID} objects takes another run",
+            )
+        if frame not in self.frames and len(self.frames) >= MAX_GIVEN:
+            raise UsageError(
+                f"frame {frame} would be the {MAX_GIVEN + 1}th with a prompt",
+                why=f"each stays in the memory; {MAX_GIVEN} is the bound",
+                fix="remove prompts of other frames, or cut the clip",
+            )
+        return chosen
+
+    def check_points(self, prompt: PointPrompt, *, followed: bool = False) -> int:
+        """Refuse points and boxes that cannot be; return the object's id.
+
+        Args:
+            prompt: Of one object on one frame.
+            followed: True if following has given a mask of the object on this frame.
+
+        Raises:
+            UsageError: See `covos.prompts.values.check_points` and `check_place`; a point was given before, or is
+                another object's; or the points say only what the object is not, and there is no mask to take from.
+        """
+        frame, identity = prompt.frame, self.check_place(prompt.frame, prompt.object)
+        check_points(prompt, info=self.info)
+        for other, there in self._pointed(frame):
+            for point in _shared(there, prompt):
+                raise UsageError(
+                    f"{point_name(point)} is given for object {identity} on frame {frame}",
+                    why=f"it was given for object {other} before",
+                    fix="drop one of them",
+                )
+        if prompt.negative_only and not followed and self.get(frame, identity) is None:
+            raise UsageError(
+                f"object {identity} has negative points only on frame {frame}",
+                why="they take away from a mask, and there is none of it yet",
+                fix="give a point on the object as well, or a box around it",
+            )
+        return identity
+
+    def wait(self, prompt: PointPrompt) -> int:
+        """Keep points and a box until a mask can be made of them; return the object's id.
+
+        Raises:
+            UsageError: See `check_points`. Following from earlier frames will give a mask to take from.
+        """
+        earlier = any(frame <= prompt.frame and identity == prompt.object for frame, identity in self._keys)
+        identity = self.check_points(prompt, followed=earlier)
+        self._waiting[prompt.frame, identity] = prompt.model_copy(update={"object": identity})
+        return identity
+
+    def done(self, frame: int, identity: int) -> None:
+        """Forget a prompt that waited: a mask was made of it."""
+        del self._waiting[frame, identity]
+
+    def others_points(self, frame: int, identity: int) -> tuple[Point, ...]:
+        """Return the places of other objects on a frame as negative points: a pixel belongs to one object."""
+        return tuple(
+            replace(point, positive=False)
+            for other, prompt in self._pointed(frame)
+            if other != identity
+            for point in prompt.points
+            if point.positive
+        )
+
+    def _pointed(self, frame: int) -> Iterator[tuple[int, PointPrompt]]:
+        for seed in self.current:
+            if seed.frame == frame and seed.pointed is not None:
+                yield seed.object, seed.pointed.at
+        for identity, prompt in self.waiting:
+            if prompt.frame == frame:
+                yield identity, prompt
+
+    def add(
+        self,
+        frame: int,
+        masks: Mapping[int, MaskArray],
+        *,
+        given_as: str,
+        replacing: bool = True,
+        pointed: Pointed | None = None,
+    ) -> None:
+        """Show objects on a frame: one step, which `undo` takes back as a whole.
+
+        Where a mask covers a part of another object's on the same frame, the new one has the pixels.
+
+        Args:
+            frame: Index.
+            masks: Object id to H x W bool.
+            given_as: See `SeedMask`.
+            replacing: If false, an object that was shown on this frame is refused.
+            pointed: The points and box that the mask came of.
+
+        Raises:
+            UsageError: A mask is empty or of another size, an id is refused, an object would be covered wholly, or is
+                there already and ``replacing`` is off.
+        """
+        after = dict(self._states[-1])
+        for identity, mask in masks.items():
+            self.check_place(frame, identity)
+            self._check_mask(frame, identity, mask)
+            if not replacing and (frame, identity) in after:
+                raise UsageError(
+                    f"object {identity} is given twice on frame {frame}",
+                    why=f"by {after[frame, identity].given_as} and by {given_as}",
+                    fix=f"give each its own id, as in FILE@{frame}:{max(self.objects) + 1}",
+                )
+            for other in [key for key in after if key[0] == frame and key[1] != identity]:
+                after[other] = after[other].without(mask, by=identity)
+            after.pop((frame, identity), None)
+            after[frame, identity] = SeedMask(
+                frame=frame, object=identity, mask=encode(mask), given_as=given_as, pointed=pointed
+            )
+        self._step(after)
+
+    def add_file(self, file: Path, *, frame: int, identity: int | None = None, resize: bool = False) -> tuple[int, ...]:
+        """Show the objects of a mask file on a frame; see `covos.session.Session.add_file`."""
+        self.check_place(frame, identity)
+        masks = read_objects(file, size=(self.info.height, self.info.width), resize=resize)
+        return self._add_named(frame, masks, identity, name=str(file), given_as=file.name, replacing=False)
+
+    def add_labels(
+        self, frame: int, labels: np.ndarray[Any, Any], *, identity: int | None = None, resize: bool = False
+    ) -> tuple[int, ...]:
+        """Show the objects of a label map on a frame; see `covos.session.Session.add_labels`."""
+        self.check_place(frame, None if not self.objects else self.objects[0])
+        size = (self.info.height, self.info.width)
+        ids = np.asarray(labels)
+        if ids.dtype == np.bool_:
+            ids = ids.astype(np.uint8) * np.uint8(VOID)
+        if (
+            ids.ndim != 2
+            or not np.issubdtype(ids.dtype, np.integer)
+            or ids.min(initial=0) < 0
+            or ids.max(initial=0) > 255
+        ):
+            raise UsageError(
+                f"the label map for frame {frame} cannot be read",
+                why=f"it is {' x '.join(map(str, ids.shape))} {ids.dtype}",
+                fix="give H x W whole numbers from 0 to 255, or bool",
+            )
+        small = _resized(ids.astype(np.uint8), size) if resize else ids.astype(np.uint8)
+        if small.shape != size:
+            raise _other_size(f"the label map for frame {frame}", small, size)
+        masks = objects_in(small)
+        if not masks:
+            raise UsageError(
+                f"the label map for frame {frame} shows no object",
+                why="every pixel is background",
+                fix="show the objects on a frame where they are to be seen",
+            )
+        return self._add_named(frame, masks, identity, name="the label map", given_as="labels", replacing=True)
+
+    def add_mask(self, frame: int, mask: np.ndarray[Any, Any], *, identity: int | None, resize: bool) -> int:
+        """Show one object on a frame; see `covos.session.Session.add_mask`."""
+        identity = self.check_place(frame, identity)
+        solid: MaskArray = np.asarray(mask) != 0
+        size = (self.info.height, self.info.width)
+        if resize:
+            solid = _resized(solid.view(np.uint8), size).astype(np.bool_)
+        self.add(frame, {identity: solid}, given_as="mask")
+        return identity
+
+    def _add_named(
+        self,
+        frame: int,
+        masks: Mapping[int, MaskArray],
+        identity: int | None,
+        *,
+        name: str,
+        given_as: str,
+        replacing: bool,
+    ) -> tuple[int, ...]:
+        if identity is not None and len(masks) > 1:
+            raise UsageError(
+                f"{name} cannot be object {identity}",
+                why=f"it shows {len(masks)} objects: {', '.join(map(str, list(masks)[:8]))}",
+                fix="leave the id out: the file's values are the ids",
+            )
+        if identity is not None:
+            masks = dict.fromkeys([identity], *masks.values())
+        named = {self.check_place(frame, None if own == NAMELESS else own): mask for own, mask in masks.items()}
+        self.add(frame, named, given_as=given_as, replacing=replacing)
+        return tuple(named)
+
+    def remove(self, identity: int) -> None:
+        """Forget an object.
+
+        Raises:
+            UsageError: There is none of this id.
+        """
+        if identity not in self.objects:
+            raise UsageError(
+                f"there is no object {identity}",
+                why=f"the objects are {', '.join(map(str, self.objects)) or 'none'}",
+                fix="name one of these",
+            )
+        self._step({key: seed for key, seed in self._states[-1].items() if key[1] != identity})
+        self._waiting = {key: prompt for key, prompt in self._waiting.items() if key[1] != identity}
+
+    def undo(self) -> None:
+        """Take the latest step back.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if len(self._states) == 1:
+            raise UsageError("there is nothing to undo", why="no prompt was given", fix="give one")
+        self._states.pop()
+        self._births.pop()
+
+    def _step(self, after: dict[Key, SeedMask]) -> None:
+        self._steps += 1
+        self._states.append(after)
+        self._births.append({identity: self.births.get(identity, self._steps) for _, identity in after})
+
+    def given(self) -> dict[int, Mapping[int, MaskArray]]:
+        """Return the seeds for an engine: frame index to object id to mask, decoded when it is asked for."""
+        by_frame: dict[int, dict[int, RLE]] = {}
+        for seed in self.current:
+            by_frame.setdefault(seed.frame, {})[seed.object] = seed.mask
+        return {frame: _Decoded(masks) for frame, masks in by_frame.items()}
+
+    def fingerprints(self) -> dict[int, tuple[tuple[int, str], ...]]:
+        """Return for each seed frame its objects and the hashes of their masks, in the order of the memory."""
+        found: dict[int, tuple[tuple[int, str], ...]] = {}
+        for seed in self.current:
+            found[seed.frame] = (*found.get(seed.frame, ()), (seed.object, seed.sha256))
+        return found
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what the report says of each seed."""
+        return [seed.describe() for seed in self.current]
+
+    def _check_mask(self, frame: int, identity: int, mask: MaskArray) -> None:
+        size = (self.info.height, self.info.width)
+        if mask.shape != size:
+            raise _other_size(f"the mask of object {identity} on frame {frame}", mask, size)
+        if not mask.any():
+            raise UsageError(
+                f"the mask of object {identity} on frame {frame} is empty",
+                why="there is nothing in it to follow",
+                fix="show the object on a frame where it is to be seen",
+            )
+
+
+def place_prompts(seeds: Seeds, prompts: Iterable[Prompt], *, resize: bool) -> None:
+    """Show everything that a plan lists: masks at once; points and boxes wait for a model.
+
+    A box without a number is a new object, which gets the next free one. Points without a number belong to the one
+    object that masks and boxes show; to object 1 if they show none.
+
+    Args:
+        seeds: The seeds of the video.
+        prompts: Checked here against the video.
+        resize: If true, masks of another size than their frame are resized (nearest neighbour).
+
+    Raises:
+        AnnotationError: A mask file cannot be read or does not fit.
+        UsageError: A prompt makes no sense, or several objects could be meant.
+    """
+    every = tuple(prompts)
+    for each in every:
+        if isinstance(each, MaskPrompt) and each.file is not None:
+            seeds.add_file(each.file, frame=each.frame, identity=each.object, resize=resize)
+        elif isinstance(each, MaskPrompt) and each.labels is not None:
+            seeds.add_labels(each.frame, each.labels, identity=each.object, resize=resize)
+    pointed = [each for each in every if isinstance(each, PointPrompt)]
+    boxes = [each for each in pointed if each.box is not None]
+    numbers = {*seeds.objects, *(each.object for each in boxes if each.object is not None)}
+    named = []
+    for each in boxes:
+        identity = max(numbers, default=0) + 1 if each.object is None else each.object
+        numbers.add(identity)
+        named.append(each.model_copy(update={"object": identity}))
+    for each in (each for each in pointed if each.box is None):
+        if each.object is None and len(numbers) > 1:
+            raise UsageError(
+                f"{point_name(each.points[0])} on frame {each.frame} has no object",
+                why=f"it could be any of {', '.join(map(str, sorted(numbers)))}",
+                fix="add the object's number, as in X,Y:2",
+            )
+        identity = min(numbers, default=1) if each.object is None else each.object
+        named.append(each.model_copy(update={"object": identity}))
+    for each in join_points(named):
+        seeds.wait(each)
+
+
+def join_points(prompts: Iterable[PointPrompt]) -> tuple[PointPrompt, ...]:
+    """Join the prompts of the same object on the same frame; by frame, then as they came.
+
+    Raises:
+        UsageError: There are two boxes for one object on one frame.
+    """
+    joined: dict[tuple[int, int | None], PointPrompt] = {}
+    for each in prompts:
+        key = each.frame, each.object
+        before = joined.get(key)
+        if before is None:
+            joined[key] = each
+            continue
+        if before.box is not None and each.box is not None:
+            raise UsageError(
+                f"object {each.object} has two boxes on frame {each.frame}",
+                why=f"{box_name(before.box)} and {box_name(each.box)}",
+                fix="give each object one box, and other objects other numbers",
+            )
+        joined[key] = PointPrompt(
+            frame=each.frame, object=each.object, points=before.points + each.points, box=before.box or each.box
+        )
+    return tuple(sorted(joined.values(), key=lambda prompt: prompt.frame))
+
+
+def _resized(array: np.ndarray[Any, Any], size: tuple[int, int]) -> np.ndarray[Any, Any]:
+    if array.ndim != 2 or not array.size or array.shape == size:
+        return array
+    return cv2.resize(array, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+
+
+def _other_size(what: str, array: np.ndarray[Any, Any], size: tuple[int, int]) -> UsageError:
+    return UsageError(
+        f"{what} does not have the frame's size",
+        why=f"it is {' x '.join(map(str, array.shape))} (height x width), the frame {size[0]} x {size[1]}",
+        fix="give it at that size, or let it be resized: --resize-masks (resize=True)",
+    )
+
+
+def _shared(one: PointPrompt, other: PointPrompt) -> list[Point]:
+    places = {(int(point.x), int(point.y)) for point in one.points}
+    return [point for point in other.points if (int(point.x), int(point.y)) in places]
+
+
+class _Decoded(Mapping[int, MaskArray]):
+    """Masks that are kept as run lengths: dozens of seed frames of many objects must not fill the memory."""
+
+    def __init__(self, masks: Mapping[int, RLE]) -> None:
+        self._masks = masks
+
+    def __getitem__(self, identity: int) -> MaskArray:
+        return decode(self._masks[identity])
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._masks)
+
+    def __len__(self) -> int:
+        return len(self._masks)

@@ -1,0 +1,276 @@
+"""Prompts as values: a user shows objects on a frame by a mask, or one object by points and a box.
+
+They are part of a `covos.plan.Plan`: they pickle, and they print as JSON.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import numpy as np
+from PIL import Image
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+
+from covos.core.errors import UsageError
+from covos.core.records import Record
+from covos.core.types import Box, Point, SourceInfo
+from covos.masks import RLE, VOID, decode, encode, present_ids
+
+MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image
+"""A mask file; or an H x W array or picture of object ids, or of bool."""
+Masks: TypeAlias = MaskSource | Sequence[MaskSource] | Mapping[int, MaskSource]
+"""One mask of the first frame; several, each of one object; or one for each frame index."""
+Rows: TypeAlias = Sequence[Any] | np.ndarray[Any, Any] | Mapping[int, Sequence[Any] | np.ndarray[Any, Any]]
+"""Points or boxes of the first frame, or for each frame index. Points are rows of (x, y), or (x, y, 1) on the object
+and (x, y, 0) off it, all of one object. Boxes are rows of (x0, y0, x1, y1), each a new object; with one box, points are
+of the object in it."""
+
+
+def _labels_to_json(labels: np.ndarray[Any, Any] | None) -> dict[str, Any] | None:
+    """Run lengths of each id, as COCO has them; a label map as numbers would be a thousand times larger."""
+    if labels is None:
+        return None
+    ids = labels.astype(np.uint8) * np.uint8(VOID) if labels.dtype == np.bool_ else labels.astype(np.uint8)
+    every = [*present_ids(ids), *([VOID] if (ids == VOID).any() else [])]
+    objects = {str(identity): encode(ids == identity).to_coco()["counts"] for identity in every}
+    return {"size": list(ids.shape), "objects": objects}
+
+
+def _labels_from_json(value: object) -> object:
+    if not isinstance(value, dict):
+        return value
+    labels = np.zeros(value["size"], np.uint8)
+    for identity, counts in value["objects"].items():
+        labels[decode(RLE.from_coco({"size": value["size"], "counts": counts}))] = int(identity)
+    return labels
+
+
+Labels = Annotated[
+    np.ndarray,
+    BeforeValidator(_labels_from_json),
+    PlainSerializer(_labels_to_json, return_type=dict[str, Any] | None),
+    WithJsonSchema({"type": "object", "properties": {"size": {"type": "array"}, "objects": {"type": "object"}}}),
+]
+
+
+class MaskPrompt(Record):
+    """Objects on one frame, shown by a mask.
+
+    Attributes:
+        file: A mask file: its values are the ids; a 0/255 mask shows one object.
+        labels: Instead of a file, an H x W array of object ids, or of bool.
+        frame: Index of the frame, from 0.
+        object: Id of the one object that the mask shows; None takes the mask's ids, or the next free one.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
+
+    file: Path | None = None
+    labels: Labels | None = None
+    frame: int = 0
+    object: int | None = None
+
+
+class PointPrompt(Record):
+    """One object on one frame, shown by points and a box.
+
+    Attributes:
+        frame: Index of the frame, from 0.
+        object: Its id; None where it is left open.
+        points: Points on the object, and points on what it is not.
+        box: A box around it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    frame: int = 0
+    object: int | None = None
+    points: tuple[Point, ...] = ()
+    box: Box | None = None
+
+    @property
+    def given_as(self) -> str:
+        """The kind in words: ``"points"``, ``"box"``, ``"box and points"``."""
+        return " and ".join(name for name, given in (("box", self.box), ("points", self.points)) if given)
+
+    @property
+    def negative_only(self) -> bool:
+        """True if it says only what the object is not."""
+        return self.box is None and not any(point.positive for point in self.points)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the report says of it."""
+        points = [[point.x, point.y, int(point.positive)] for point in self.points]
+        box = None if self.box is None else [self.box.x0, self.box.y0, self.box.x1, self.box.y1]
+        return {"points": points} if box is None else {"points": points, "box": box}
+
+
+Prompt: TypeAlias = MaskPrompt | PointPrompt
+
+
+def as_prompts(
+    *, masks: Masks | None = None, points: Rows | None = None, boxes: Rows | None = None
+) -> tuple[Prompt, ...]:
+    """Turn the masks, points and boxes of a caller into prompts.
+
+    Raises:
+        UsageError: Points or boxes are not such rows.
+    """
+    shown: list[Prompt] = []
+    if masks is not None:
+        several = isinstance(masks, Sequence) and not isinstance(masks, str)
+        for frame, mask in [(0, each) for each in masks] if several else _by_frame(masks):  # type: ignore[union-attr]
+            if isinstance(mask, str | os.PathLike):
+                shown.append(MaskPrompt(file=Path(mask), frame=frame))
+            else:
+                shown.append(MaskPrompt(labels=np.asarray(mask), frame=frame))
+    shown += [PointPrompt(frame=frame, points=as_points(rows)) for frame, rows in _by_frame(points)]
+    shown += [PointPrompt(frame=frame, box=box) for frame, rows in _by_frame(boxes) for box in as_boxes(rows)]
+    return tuple(shown)
+
+
+def _by_frame(given: Any) -> Iterable[tuple[int, Any]]:
+    if given is None:
+        return ()
+    return given.items() if isinstance(given, Mapping) else [(0, given)]
+
+
+def as_points(points: object, *, labels: object = None) -> tuple[Point, ...]:
+    """Turn a caller's rows of (x, y) into points.
+
+    Args:
+        points: N x 2 numbers; or N x 3, the third as in ``labels``; or one such row.
+        labels: N values, 1 (or True) where a point is on the object, 0 where it is not; None takes all as on it.
+
+    Raises:
+        UsageError: They are not such rows.
+    """
+    rows = _numbers(points, what="points")
+    rows = rows[None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or rows.shape[1] not in ((2, 3) if labels is None else (2,)) or not len(rows):
+        raise _unreadable("points", rows, fix="give rows of x and y, such as [(320, 200)]")
+    said = (
+        rows[:, 2] if rows.shape[1] == 3 else np.ones(len(rows)) if labels is None else _numbers(labels, what="labels")
+    )
+    if said.shape != (len(rows),) or not np.isin(said, (0, 1)).all():
+        raise UsageError(
+            f"labels of {len(rows)} points cannot be read",
+            why=f"they are {said.tolist()}",
+            fix="give each point 1 (on the object) or 0 (not on it)",
+        )
+    return tuple(
+        Point(x=float(row[0]), y=float(row[1]), positive=bool(label)) for row, label in zip(rows, said, strict=True)
+    )
+
+
+def as_boxes(boxes: object) -> tuple[Box, ...]:
+    """Turn a caller's rows of (x0, y0, x1, y1) into boxes; one such row is one box.
+
+    Raises:
+        UsageError: They are not such rows.
+    """
+    rows = _numbers(boxes, what="boxes")
+    rows = rows[None] if rows.ndim == 1 else rows
+    if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
+        raise _unreadable("boxes", rows, fix="give left, top, right and bottom, such as (10, 20, 300, 400)")
+    return tuple(Box(x0=float(row[0]), y0=float(row[1]), x1=float(row[2]), y1=float(row[3])) for row in rows)
+
+
+def point_name(point: Point) -> str:
+    """Return the point's name for messages."""
+    return f"point {point.x:g},{point.y:g}"
+
+
+def box_name(box: Box) -> str:
+    """Return the box's name for messages."""
+    return f"box {box.x0:g},{box.y0:g},{box.x1:g},{box.y1:g}"
+
+
+def check_points(prompt: PointPrompt, *, info: SourceInfo) -> None:
+    """Refuse a prompt that lies outside the frame, has no area, or says a thing twice.
+
+    Raises:
+        UsageError: See above.
+    """
+    if not prompt.points and prompt.box is None:
+        raise UsageError(
+            f"nothing is pointed at on frame {prompt.frame}",
+            why="there is no point and no box",
+            fix="give a point on the object, or a box around it",
+        )
+    for point in prompt.points:
+        _check_point(point, frame=prompt.frame, info=info)
+    _check_repeats(prompt)
+    if prompt.box is not None:
+        _check_box(prompt.box, frame=prompt.frame, info=info)
+        for point in prompt.points:
+            if point.positive and not _holds(prompt.box, point):
+                raise UsageError(
+                    f"{point_name(point)} on frame {prompt.frame} is not in {box_name(prompt.box)}",
+                    why="the box is to hold all of the object, and the point is on it",
+                    fix="widen the box, or give the point another object's number",
+                )
+
+
+def _check_point(point: Point, *, frame: int, info: SourceInfo) -> None:
+    # A NaN lies nowhere: the comparisons are false.
+    if not (0 <= point.x < info.width and 0 <= point.y < info.height):
+        raise UsageError(
+            f"{point_name(point)} lies outside frame {frame}",
+            why=f"the frame is {info.width} x {info.height} (width x height): x is 0 to {info.width - 1}, "
+            f"y 0 to {info.height - 1}",
+            fix="give x, then y, in pixels from the top left corner",
+        )
+
+
+def _check_repeats(prompt: PointPrompt) -> None:
+    seen: dict[tuple[int, int], Point] = {}
+    for point in prompt.points:
+        other = seen.setdefault((int(point.x), int(point.y)), point)
+        if other is not point:
+            raise UsageError(
+                f"{point_name(point)} is given twice on frame {prompt.frame}",
+                why="it cannot be both on the object and off it"
+                if other.positive != point.positive
+                else "once is enough",
+                fix="drop one of them",
+            )
+
+
+def _check_box(box: Box, *, frame: int, info: SourceInfo) -> None:
+    edges = box.x0, box.y0, box.x1, box.y1
+    if all(map(math.isfinite, edges)) and (box.x1 - box.x0 < 1 or box.y1 - box.y0 < 1):
+        raise UsageError(
+            f"{box_name(box)} on frame {frame} has no area",
+            why=f"it is {box.x1 - box.x0:g} wide and {box.y1 - box.y0:g} high",
+            fix="give left, top, right and bottom, in pixels, right and bottom larger",
+        )
+    if not (box.x0 >= 0 and box.x1 <= info.width and box.y0 >= 0 and box.y1 <= info.height):
+        raise UsageError(
+            f"{box_name(box)} lies outside frame {frame}",
+            why=f"the frame is {info.width} x {info.height} (width x height)",
+            fix=f"keep left and right within 0 and {info.width}, top and bottom within 0 and {info.height}",
+        )
+
+
+def _holds(box: Box, point: Point) -> bool:
+    return box.x0 <= point.x < box.x1 and box.y0 <= point.y < box.y1
+
+
+def _numbers(values: object, *, what: str) -> np.ndarray[Any, Any]:
+    try:
+        return np.asarray(values, np.float64)
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"{what} {values!r} cannot be read",
+            why="they are not rows of numbers, all of one length",
+            fix="give numbers",
+        ) from None
+
+
+def _unreadable(what: str, rows: np.ndarray[Any, Any], *, fix: str) -> UsageError:
+    return UsageError(f"{what} cannot be read", why=f"they are {' x '.join(map(str, rows.shape))} numbers", fix=fix)

@@ -1,0 +1,89 @@
+"""Segment and score a whole benchmark, so that a published table can be checked, or a row be added to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from covos.engines.find import DEFAULT_REFERENCES
+from covos.evaluation import Evaluation, evaluate
+from covos.events import Event
+from covos.job import Job
+from covos.model import Model
+from covos.models.coattention import Fusion
+from covos.models.cosnet.crf import Refinement
+from covos.predict import open_subset, predict
+
+PROTOCOL: Final = "davis2016"
+VALIDATION_SUBSETS = ("2016/val", "val", "val_open")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reproduction:
+    """A benchmark, segmented and scored.
+
+    Attributes:
+        subset: The list of sequences; None if the data set has no lists.
+        reused: Names of the sequences that an earlier run had finished.
+        evaluation: The scores.
+    """
+
+    subset: str | None
+    reused: tuple[str, ...]
+    evaluation: Evaluation
+
+
+def reproduce_davis2016(
+    root: Path,
+    *,
+    output: Path,
+    model: Model,
+    references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
+    refine: Refinement = "none",
+    subset: str | None = None,
+    workers: int = 1,
+    listen: Callable[[Job, Event], None] | None = None,
+) -> Reproduction:
+    """Segment and score DAVIS 2016: `covos.predict.predict`, which goes on where it stopped, and then the scores.
+
+    Args:
+        root: Of the DAVIS tree.
+        output: Folder; see `covos.predict.predict`.
+        model: To segment with.
+        references: See `Model.stream`.
+        fusion: See `Model.stream`.
+        reference_seed: See `Model.stream`.
+        refine: See `Model.stream`.
+        subset: Of the data set's lists; ``val``, or else ``val_open``, if not given; of 2016's lists first.
+        workers: Processes that score.
+        listen: Called with each event of each sequence.
+
+    Raises:
+        UsageError: ``output`` holds masks of another model, other settings or other data, or something else.
+        SourceError: There is no such data set or subset.
+        IncompleteError: A sequence cannot be read; nothing is scored.
+    """
+    dataset = open_subset(root, subset=_list_name(root, subset), otherwise=VALIDATION_SUBSETS, layout="davis")
+    name = dataset.videos[0].subset
+    done = predict(
+        dataset,
+        output=output,
+        model=model,
+        references=references,
+        fusion=fusion,
+        reference_seed=reference_seed,
+        refine=refine,
+        listen=listen,
+    )
+    evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
+    return Reproduction(subset=name, reused=done.reused, evaluation=evaluation)
+
+
+def _list_name(root: Path, subset: str | None) -> str | None:
+    """DAVIS has two lists of one name: 2016's is meant, as in the scoring."""
+    has_own = subset is not None and (root / "ImageSets" / "2016" / f"{subset}.txt").is_file()
+    return f"2016/{subset}" if has_own else subset

@@ -1,0 +1,1 @@
+"""Results: masks in memory, to be looked at, sliced, saved, loaded and converted."""

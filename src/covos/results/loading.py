@@ -1,0 +1,220 @@
+"""Bring masks back from disk as a result, and turn them into other formats."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+from covos.core.errors import AnnotationError, UsageError
+from covos.core.types import SourceInfo
+from covos.formats.reading import MasksRead, is_file_name
+from covos.formats.table import check_formats
+from covos.masks import RLE
+from covos.masks.frame_mask import FrameMask
+from covos.media.opening import open_source
+from covos.media.source import Health
+from covos.results.replay import Listener
+from covos.results.segmentation import Segmentation
+from covos.runs.folder import OutputFolder
+from covos.runs.reading import read_masks
+from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
+from covos.runs.writing import Origin, Saved
+
+FRAME_RATE = Fraction(25)
+"""Frames a second of masks of which no times are known, as `covos.media.open_source` has it of pictures."""
+
+
+def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
+    """Load masks that covos wrote, or an annotation tool.
+
+    What a report beside the masks says of source, times, model and confidence is taken from there. Without one, the
+    times are those of the file if it has any, else 25 frames a second, and the confidence is not known (NaN).
+
+    Args:
+        path: An output folder of covos, a folder of mask pictures, or a file: COCO, YouTube-VIS or Label Studio JSON,
+            CVAT XML, npz.
+        source: The video or pictures that the masks belong to, where the report does not tell, or they were moved. It
+            is read once, for its times. Masks are matched with frames by name where they have names, else by number.
+
+    Returns:
+        The result; its pictures are read only when they are asked for.
+
+    Raises:
+        AnnotationError: The masks are missing or damaged, or do not belong to the report or to the source.
+        InputError: The report is damaged.
+        SourceError: ``source`` cannot be read.
+    """
+    read = read_masks(Path(path))
+    report = _report_beside(read.path)
+    result = _alone(read) if report is None else _with_report(read, report)
+    return result if source is None else _with_source(result, source, named=read.frames[0].stem is not None)
+
+
+def _report_beside(path: Path) -> ReportContent | None:
+    """The report of the run that wrote this file or folder."""
+    if not (path.parent / REPORT).is_file():
+        return None
+    report = load_report(path.parent)
+    return report if path.name in report.outputs else None
+
+
+def _alone(read: MasksRead) -> Segmentation:
+    height, width = read.frames[0].size
+    timed = read.time_base is not None and all(frame.pts is not None for frame in read.frames)
+    time_base = read.time_base if timed and read.time_base is not None else 1 / FRAME_RATE
+    info = SourceInfo(
+        path=str(read.path),
+        kind="masks",
+        height=height,
+        width=width,
+        frame_count=read.frames[-1].index + 1,
+        frame_rate=None if timed else FRAME_RATE,
+        duration=None,
+        time_base=time_base,
+        codec=read.format,
+    )
+    frames = tuple(
+        FrameMask(
+            index=frame.index,
+            stem=f"{frame.index:05d}" if frame.stem is None else frame.stem,
+            pts=frame.pts if timed and frame.pts is not None else frame.index,
+            time_base=time_base,
+            status="ok",
+            confidence=math.nan,
+            size=frame.size,
+            objects=frame.objects,
+        )
+        for frame in read.frames
+    )
+    health = Health(decoded=len(frames), expected=len(frames))
+    origin = Origin(model="unknown", sha256="", device="", settings={"read_from": str(read.path)})
+    return Segmentation(info=info, health=health, origin=origin, frames=frames)
+
+
+def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
+    info = report.source.info()
+    height, width = read.frames[0].size
+    if (height, width) != (info.height, info.width):
+        raise _misfit(read.path, REPORT, f"the masks are {width}x{height}, the source {info.width}x{info.height}")
+    by_name = read.frames[0].stem is not None
+    masks = {(frame.stem if by_name else frame.index): frame for frame in read.frames}
+    frames = []
+    for row in report.frames:
+        mask = masks.pop(row.stem if by_name else row.index, None)
+        if mask is None or not is_file_name(row.stem):
+            raise _misfit(read.path, REPORT, f"frame {row.stem!r} of the report has no mask")
+        frames.append(_frame(row, info.time_base, mask.objects, mask.size))
+    left = [key for key, frame in masks.items() if frame.objects]
+    if left or not frames:
+        raise _misfit(read.path, REPORT, f"{len(left)} of its masks are of frames that the report does not have")
+    model = report.model
+    origin = Origin(model=model.name, sha256=model.sha256, device=report.device, settings=report.settings)
+    return Segmentation(info=info, health=report.full_health(), origin=origin, frames=tuple(frames))
+
+
+def _frame(row: FrameRow, time_base: Fraction, objects: Mapping[int, RLE], size: tuple[int, int]) -> FrameMask:
+    confidence = row.confidence
+    return FrameMask(
+        index=row.index,
+        stem=row.stem,
+        pts=row.pts,
+        time_base=time_base,
+        status=row.status,
+        confidence=math.nan if confidence is None else confidence,
+        size=size,
+        objects=objects,
+    )
+
+
+def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named: bool) -> Segmentation:
+    path = result.info.path if result.info.kind == "masks" else "the result"
+    with open_source(source) as opened:
+        info = opened.info
+        if (info.height, info.width) != (result.info.height, result.info.width):
+            sizes = f"the masks are {result.info.width}x{result.info.height}, its frames {info.width}x{info.height}"
+            raise _misfit(path, info.path, sizes)
+        frames = {frame.index: (frame.stem, frame.pts, frame.time_base) for frame in opened}
+    places = _places(result, info, {stem: index for index, (stem, _, _) in frames.items()}, named=named)
+    if beyond := [place for place in places if place not in frames]:
+        raise _misfit(path, info.path, f"there is a mask for frame {beyond[0]}, it has {len(frames)} frames")
+    matched = []
+    for place, mask in sorted(zip(places, result.frames, strict=True), key=lambda pair: pair[0]):
+        stem, pts, time_base = frames[place]
+        matched.append(replace(mask, index=place, stem=stem, pts=pts, time_base=time_base))
+    return replace(result, info=info, frames=tuple(matched))
+
+
+def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], *, named: bool) -> list[int]:
+    """Which frame of the source each mask belongs to."""
+    if named and all(frame.stem in numbers for frame in result.frames):
+        return [numbers[frame.stem] for frame in result.frames]
+    if named and len(result) != info.frame_count:
+        other = next(frame.stem for frame in result.frames if frame.stem not in numbers)
+        raise _misfit(
+            result.info.path,
+            info.path,
+            f"there are {len(result)} masks for {info.frame_count} frames, and no frame has the name {other!r}",
+        )
+    return [frame.index for frame in result.frames]
+
+
+def _misfit(path: str | Path, other: str, why: str) -> AnnotationError:
+    return AnnotationError(
+        f"{path} does not belong to {other}", why=why, fix="name the source that the masks were made from"
+    )
+
+
+def convert(
+    path: str | os.PathLike[str],
+    *,
+    formats: Sequence[str],
+    output: str | os.PathLike[str] | None = None,
+    source: str | os.PathLike[str] | None = None,
+    overwrite: bool = False,
+    listen: Listener | None = None,
+) -> Saved:
+    """Write the masks of a result in other formats.
+
+    Args:
+        path: As for `load_result`.
+        formats: Names of `covos.formats.table.FORMATS`, at least one.
+        output: Folder; beside the result and named after it and the formats if not given.
+        source: As for `load_result`.
+        overwrite: Whether an earlier result in the folder may be replaced.
+        listen: Called with the number of frames that are done, and of all.
+
+    Raises:
+        UsageError: A format is unknown, or needs pictures and no source is known; or the folder is not empty.
+        AnnotationError: The masks cannot be read, or do not belong to the source.
+        SourceError: The source cannot be read, or has changed.
+        EnvironmentProblem: The disk is full or not writable.
+    """
+    chosen = check_formats(formats)
+    if not chosen:
+        raise UsageError("no format to convert to", why="none is named", fix="name one, such as coco")
+    target = Path(output) if output is not None else _beside(Path(path), chosen)
+    _refuse_itself(Path(path), target)
+    folder = OutputFolder(target, overwrite=overwrite)
+    result = load_result(path, source=source)
+    settings = {**result.origin.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
+    result = replace(result, origin=replace(result.origin, settings=settings))
+    return result.write(folder, formats=chosen, listen=listen)
+
+
+def _beside(path: Path, formats: Sequence[str]) -> Path:
+    named = path if path.name not in {"", ".."} else path.resolve()
+    name = named.name if named.is_dir() else named.stem
+    return named.with_name("-".join([name, *(each.partition("=")[0] for each in formats)]))
+
+
+def _refuse_itself(path: Path, folder: Path) -> None:
+    if path.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(
+            f"{folder} holds the masks that are to be converted",
+            why="they would be replaced while they are needed",
+            fix="write to another folder",
+        )

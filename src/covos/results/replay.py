@@ -1,0 +1,172 @@
+"""Write the masks of a result, with the pictures of their source where a format needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from covos.core.errors import SourceError, UsageError
+from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
+from covos.formats.table import check_formats, parse_format, probability_bits
+from covos.masks.frame_mask import FrameMask
+from covos.media.memory import InMemory, open_input
+from covos.media.source import Health, Source
+from covos.runs.folder import OutputFolder
+from covos.runs.writing import Origin, Saved, write_results
+
+Listener = Callable[[int, int], None]
+"""Called with the number of frames that are done, and of all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Masks and the source that they belong to, which may have to be opened again.
+
+    Attributes:
+        info: Description of the source.
+        frames: Masks, in any order.
+        held: The source, where it is in memory; else it is opened by its path.
+    """
+
+    info: SourceInfo
+    frames: tuple[FrameMask, ...]
+    held: str | InMemory = ""
+
+    def write(
+        self,
+        *,
+        health: Health,
+        origin: Origin,
+        folder: OutputFolder,
+        formats: Sequence[str],
+        listen: Listener = lambda _done, _total: None,
+    ) -> Saved:
+        """Write every frame, in the order of the source.
+
+        Args:
+            health: How reading the source went.
+            origin: For the report.
+            folder: Destination.
+            formats: Names of `covos.formats.table.FORMATS`.
+            listen: See `Listener`.
+
+        Raises:
+            UsageError: A format is unknown, or needs pictures and no source is known.
+            SourceError: The source is gone or has changed.
+            EnvironmentProblem: The disk is full or not writable.
+        """
+        chosen = check_formats(formats)
+        # A part of a source is complete in itself: its report counts what it holds.
+        whole = len(self.frames) == health.decoded
+        health = health if whole else Health(decoded=len(self.frames), expected=len(self.frames))
+
+        def write(frames: Iterator[Frame]) -> Saved:
+            saved = write_results(
+                _listened(self._join(frames), len(self.frames), listen),
+                info=self.info,
+                health=lambda: health,
+                folder=folder,
+                formats=chosen,
+                origin=origin,
+            )
+            soft = ", ".join(name for name in chosen if probability_bits([name]))
+            if not soft:
+                return saved
+            note = f"{soft}: hard edges, for masks hold no probabilities; segment with these formats for soft ones"
+            return replace(saved, warnings=(*saved.warnings, note))
+
+        hungry = [name for name in chosen if parse_format(name)[0].needs_pictures]
+        if not hungry:
+            return write(_blank(mask) for mask in self._ascending())
+        with self._open(what=f"the format {hungry[0]}") as source:
+            return write(iter(source))
+
+    def pictures(self, masks: Sequence[FrameMask]) -> list[ImageArray]:
+        """Return the pictures that some of the masks belong to.
+
+        Args:
+            masks: Some of the frames, each once, in any order.
+
+        Returns:
+            For each, H x W x 3 uint8 RGB.
+
+        Raises:
+            UsageError: No source is known.
+            SourceError: The source is gone or has changed.
+        """
+        indices = sorted(mask.index for mask in masks)
+        with self._open(what="an overlay") as source:
+            if indices and indices[-1] >= source.info.frame_count:
+                raise self._changed(f"it has {source.info.frame_count} frames, and no frame {indices[-1]}")
+            images = {frame.index: frame.image for frame in source.select(indices)}
+        if missing := [index for index in indices if index not in images]:
+            raise self._changed(f"frame {missing[0]} can no longer be read")
+        return [images[mask.index] for mask in masks]
+
+    def _open(self, *, what: str) -> Source:
+        """Open the source again."""
+        fix = "name the source: --source VIDEO, or load_result(path, source=...)"
+        info = self.info
+        held = self.held if isinstance(self.held, InMemory) else info.path
+        if info.kind == "masks":
+            raise UsageError(
+                f"{what} needs the pictures", why=f"{info.path} holds masks and does not name their source", fix=fix
+            )
+        if isinstance(held, str) and "*" not in Path(held).name and not Path(held).exists():
+            raise SourceError(f"{held}: no such file or folder", why=f"{what} needs its pictures", fix=fix)
+        # Pictures have no times of their own: the rate they were read at is part of the result.
+        source = open_input(
+            held,
+            frame_rate=info.frame_rate if info.kind == "frames" else None,
+            start=info.start,
+            stop=info.start + info.frame_count if info.start else None,
+        )
+        if (source.info.height, source.info.width) != (info.height, info.width):
+            source.close()
+            raise self._changed("its frames have another size")
+        return source
+
+    def _join(self, pictures: Iterator[Frame]) -> Iterator[FrameResult]:
+        for kept in self._ascending():
+            frame = next((each for each in pictures if each.index == kept.index), None)
+            if frame is None or frame.size != kept.size:
+                raise self._changed(f"frame {kept.index} is no longer what it was")
+            labels = kept.labels
+            yield FrameResult(
+                frame=frame,
+                probability=(labels > 0).astype(np.float32),
+                labels=labels,
+                confidence=kept.confidence,
+                objects=kept.states,
+            )
+
+    def _ascending(self) -> list[FrameMask]:
+        return sorted(self.frames, key=lambda each: each.index)
+
+    def _changed(self, why: str) -> SourceError:
+        return SourceError(
+            f"{self.info.path} has changed since it was segmented",
+            why=why,
+            fix="segment it again, or name the source that the masks were made from",
+        )
+
+
+def _listened(results: Iterator[FrameResult], total: int, listen: Listener) -> Iterator[FrameResult]:
+    for done, result in enumerate(results, 1):
+        yield result
+        listen(done, total)
+
+
+def _blank(mask: FrameMask) -> Frame:
+    """Make a frame for writers that look at the masks alone; its black picture takes no memory."""
+    return Frame(
+        index=mask.index,
+        stem=mask.stem,
+        image=np.broadcast_to(np.uint8(0), (*mask.size, 3)),
+        pts=mask.pts,
+        time_base=mask.time_base,
+        status=mask.status,
+    )

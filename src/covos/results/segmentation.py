@@ -1,0 +1,216 @@
+"""The result of segmenting a source: small, in memory, to be looked at, sliced and saved."""
+
+from __future__ import annotations
+
+import operator
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, SupportsIndex, overload
+
+import numpy as np
+
+from covos.core.errors import EnvironmentProblem
+from covos.core.types import ImageArray, SourceInfo
+from covos.formats.coco import coco_content
+from covos.formats.table import check_formats
+from covos.masks import decode, draw_overlay
+from covos.masks.frame_mask import FrameMask
+from covos.media.memory import InMemory
+from covos.media.source import Health
+from covos.plan import DEFAULT_FORMATS
+from covos.results.notebook import as_html
+from covos.results.replay import Listener, Replay
+from covos.runs.folder import OutputFolder
+from covos.runs.writing import Origin, Saved
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SHOWN_IDS = 8
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Segmentation:
+    """The masks of a source's frames, in order, run-length encoded; a mask is decoded when it is asked for.
+
+    A sequence: ``len``, iteration, an index gives a `FrameMask`, a slice another `Segmentation`, and so does
+    `between` for seconds. Two are equal if they have the same masks in the same frames; where those come from, and
+    how sure the model was of them, makes no difference.
+
+    Attributes:
+        info: Of the source.
+        health: How reading it went.
+        origin: Model, weights, device and settings.
+        frames: One entry for each decoded frame.
+        held: The source, where it is in memory.
+    """
+
+    info: SourceInfo
+    health: Health
+    origin: Origin
+    frames: tuple[FrameMask, ...]
+    held: str | InMemory = ""
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.origin.model
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of the objects that occur, ascending."""
+        return tuple(sorted({identity for frame in self.frames for identity in frame.objects}))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __iter__(self) -> Iterator[FrameMask]:
+        return iter(self.frames)
+
+    @overload
+    def __getitem__(self, position: SupportsIndex) -> FrameMask: ...
+
+    @overload
+    def __getitem__(self, position: slice) -> Segmentation: ...
+
+    def __getitem__(self, position: SupportsIndex | slice) -> FrameMask | Segmentation:
+        if isinstance(position, slice):
+            return replace(self, frames=self.frames[position])
+        number = operator.index(position)
+        if not -len(self) <= number < len(self):
+            there = f"0 to {len(self) - 1}, or -{len(self)} to -1" if self.frames else "none"
+            raise IndexError(f"there is no frame {number} in this result of {len(self)} frames: {there}")
+        return self.frames[number]
+
+    def between(self, start: float, end: float = float("inf")) -> Segmentation:
+        """The frames that are shown from one time to another.
+
+        Args:
+            start: In seconds, as in ``frame.time``; frames from here on.
+            end: In seconds; frames before this.
+        """
+        return replace(self, frames=tuple(frame for frame in self.frames if start <= frame.time < end))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Segmentation):
+            return NotImplemented
+        return len(self) == len(other) and all(
+            (one.index, one.size, one.objects) == (two.index, two.size, two.objects)
+            for one, two in zip(self.frames, other.frames, strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment] # it holds dictionaries
+
+    def __repr__(self) -> str:
+        ids = self.object_ids
+        more = f" and {len(ids) - _SHOWN_IDS} more" if len(ids) > _SHOWN_IDS else ""
+        return (
+            f"Segmentation({len(self)} frames of {self.info.height} x {self.info.width}, "
+            f"objects {list(ids[:_SHOWN_IDS])}{more}, model {self.model!r}, source {Path(self.info.path).name!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        """A small picture of a few frames, for notebooks."""
+        return as_html(self._replay, text=repr(self))
+
+    def overlay(self, position: SupportsIndex = 0, *, opacity: float = 0.5, outline: bool = True) -> ImageArray:
+        """A frame with its objects tinted and outlined.
+
+        Args:
+            position: As for an index.
+            opacity: Of the tint, in [0, 1].
+            outline: Whether to draw outlines.
+
+        Returns:
+            H x W x 3 uint8 RGB.
+
+        Raises:
+            IndexError: There is no such frame.
+            UsageError: No source is known.
+            SourceError: The source is gone or has changed.
+        """
+        mask = self[position]
+        (image,) = self._replay.pictures([mask])
+        return draw_overlay(image, mask.labels, opacity=opacity, outline=outline)
+
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        formats: Sequence[str] = DEFAULT_FORMATS,
+        overwrite: bool = False,
+    ) -> Saved:
+        """Write the masks in one or more formats, with a report.
+
+        For formats that show them, the pictures are read from the source again: it must still be there.
+
+        Args:
+            folder: Where to; made if it is not there.
+            formats: Names of `covos.formats.table.FORMATS`.
+            overwrite: Whether an earlier result in the folder may be replaced. Other files never are.
+
+        Raises:
+            UsageError: The folder is not empty, or a format is unknown, or needs pictures and no source is known.
+            SourceError: The source is gone or has changed.
+            EnvironmentProblem: The disk is full or not writable.
+        """
+        check_formats(formats)
+        return self.write(OutputFolder(Path(folder), overwrite=overwrite), formats=formats)
+
+    def write(self, folder: OutputFolder, *, formats: Sequence[str], listen: Listener | None = None) -> Saved:
+        """Write as `save` does, to a folder that is taken already; ``listen`` hears of each frame."""
+        return self._replay.write(
+            health=self.health,
+            origin=self.origin,
+            folder=folder,
+            formats=formats,
+            listen=listen or (lambda _done, _total: None),
+        )
+
+    @property
+    def _replay(self) -> Replay:
+        return Replay(info=self.info, frames=self.frames, held=self.held)
+
+    def to_coco(self) -> dict[str, Any]:
+        """The content of a COCO file (see `covos.formats.coco`), for ``json.dump`` or `pycocotools`."""
+        return coco_content(self.frames, info=self.info)
+
+    def to_numpy(self) -> NDArray[np.uint8]:
+        """All label maps as one array, N x H x W uint8; 0 = background, 1.. = object ids: a byte a pixel and frame."""
+        maps = np.zeros((len(self), self.info.height, self.info.width), np.uint8)
+        for place, frame in enumerate(self.frames):
+            maps[place] = frame.labels
+        return maps
+
+    def to_supervision(self) -> list[Any]:
+        """A ``supervision.Detections`` for each frame: masks, boxes, and object ids as ``tracker_id``.
+
+        Raises:
+            EnvironmentProblem: The package `supervision` is not installed.
+        """
+        return [_detections(_supervision(), frame) for frame in self.frames]
+
+
+def _supervision() -> Any:
+    try:
+        return import_module("supervision")
+    except ImportError as error:
+        raise EnvironmentProblem(
+            "the package supervision cannot be imported", why=str(error), fix="pip install supervision"
+        ) from error
+
+
+def _detections(supervision: Any, frame: FrameMask) -> Any:
+    if not frame.objects:
+        return supervision.Detections.empty()
+    boxes = np.array([rle.bbox for rle in frame.objects.values()], np.float32)
+    boxes[:, 2:] += boxes[:, :2]
+    return supervision.Detections(
+        xyxy=boxes,
+        mask=np.stack([decode(rle) for rle in frame.objects.values()]),
+        class_id=np.zeros(len(boxes), np.int64),
+        tracker_id=np.array(list(frame.objects), np.int64),
+    )

@@ -1,0 +1,263 @@
+"""Write results to a folder: the one way for results as they are computed and for results that were kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError
+from covos.core.types import FrameResult, SourceInfo
+from covos.formats.table import check_formats, make_writer, probability_bits
+from covos.media.source import Health
+from covos.runs.folder import OutputFolder
+from covos.runs.journal import Journal, JournalEntry
+from covos.runs.page import HTML
+from covos.runs.report import Report
+from covos.runs.schema import REPORT, load_report
+from covos.runs.writers import BackgroundWriters
+
+QUEUE = 4
+"""Frames that may wait for the writers: one batch. More would only be memory."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The origin of results, as a report tells it.
+
+    Attributes:
+        model: Name of the model.
+        sha256: Hash of its weights.
+        device: Device that computed, in words.
+        settings: Everything that the user chose; anything that JSON can express.
+        card: Card of the model (see `covos.models.checkpoints.Card`), for the page.
+    """
+
+    model: str
+    sha256: str
+    device: str
+    settings: Mapping[str, Any]
+    card: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """The outputs of a run.
+
+    Attributes:
+        folder: Folder of the output.
+        frames: Number of frames.
+        seconds: Wall clock.
+        outputs: Files, or folders of formats with a file a frame.
+        report: ``report.json``.
+        page: ``report.html``.
+        health: How reading the source went.
+        warnings: Warnings of the source and the writers, in plain words.
+        resumed: Number of frames that an earlier run had computed before it was stopped.
+        was_done: True if all was there already, and nothing was done.
+    """
+
+    folder: Path
+    frames: int
+    seconds: float
+    outputs: tuple[Path, ...]
+    report: Path
+    page: Path
+    health: Health
+    warnings: tuple[str, ...]
+    resumed: int = 0
+    was_done: bool = False
+
+
+class RunWriter:
+    """Writes every result in every format, and the report.
+
+    If something fails on the way, what is whole stays, with a report that says what went wrong; if nothing was written
+    yet, nothing is left.
+
+    With a journal, the formats are given what it keeps of a result, not the result: probabilities are rounded to
+    1/255, and are 0 or 1 where no format needs them. So they write the same whether a run was stopped or not.
+
+        with RunWriter(...) as writer:
+            for result in results:
+                writer.add(result)
+            saved = writer.finish()
+
+    Args:
+        info: Description of the source.
+        health: How reading the source went; asked for after the last result.
+        folder: Destination.
+        formats: Names of `covos.formats.table.FORMATS`.
+        origin: For the report.
+        journal: Journal of the run; its frames come first among the results. It is closed here.
+    """
+
+    def __init__(
+        self,
+        *,
+        info: SourceInfo,
+        health: Callable[[], Health],
+        folder: OutputFolder,
+        formats: Sequence[str],
+        origin: Origin,
+        journal: Journal | None = None,
+    ) -> None:
+        chosen = check_formats(formats)
+        self._health, self._folder, self._journal = health, folder, journal
+        self._bits = probability_bits(chosen)
+        self._began = self._clock = time.perf_counter()
+        self._report = Report(
+            info=info,
+            model=origin.model,
+            sha256=origin.sha256,
+            device=origin.device,
+            settings=origin.settings,
+            card=origin.card,
+        )
+        self._writers = BackgroundWriters(
+            [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
+        )
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self._writers)
+        if self._journal is not None:
+            self._stack.enter_context(self._journal)
+        return self
+
+    def add(self, result: FrameResult) -> FrameResult:
+        """Write a result; return what is kept of it.
+
+        Raises:
+            EnvironmentProblem: The disk is full or not writable.
+        """
+        kept, seconds = result, time.perf_counter() - self._clock
+        if self._journal is not None:
+            kept, seconds = _journaled(result, self._journal, seconds=seconds, bits=self._bits)
+        self._report.add(kept, seconds=seconds)
+        self._writers.write(kept)
+        self.restart_clock()
+        return kept
+
+    def restart_clock(self) -> None:
+        """Count the time of the next frame from here: a full queue is the writers' time, a listener's its own."""
+        self._clock = time.perf_counter()
+
+    def finish(self) -> Saved:
+        """Finish every format, and write the report.
+
+        Raises:
+            EnvironmentProblem: The disk is full or not writable.
+        """
+        outputs = self._writers.close()
+        seconds = time.perf_counter() - self._began
+        self._stack.close()
+        health, warnings = self._health(), self._writers.warnings
+        resumed = 0 if self._journal is None else self._journal.resumed
+        path = self._report.save(
+            self._folder, health=health, seconds=seconds, resumed=resumed, outputs=outputs, warnings=warnings
+        )
+        return Saved(
+            folder=self._folder.path,
+            frames=len(self._report),
+            seconds=seconds,
+            outputs=outputs,
+            report=path,
+            page=self._folder.path / HTML,
+            health=health,
+            warnings=(*health.warnings, *warnings),
+            resumed=resumed,
+        )
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        if error is None:
+            return
+        safe = len(self._report) if self._journal is None else self._journal.count
+        if safe == 0:
+            self._folder.discard()
+            return
+        self._close_early(error)
+        if self._journal is not None:
+            _say_what_is_safe(error, safe, self._folder)
+
+    def _close_early(self, error: BaseException) -> None:
+        seconds = time.perf_counter() - self._began
+        try:
+            self._report.save(
+                self._folder,
+                health=self._health(),
+                seconds=seconds,
+                warnings=self._writers.warnings,
+                problem=_as_problem(error),
+            )
+        except EnvironmentProblem as problem:
+            # What ended the run is what the user must hear of; on a full disk the report meets the same end.
+            error.add_note(f"and the report could not be written: {problem.why}")
+
+
+def write_results(results: Iterable[FrameResult], **where: Any) -> Saved:
+    """Write all results at once; arguments as of `RunWriter`."""
+    with RunWriter(**where) as writer:
+        for result in results:
+            writer.add(result)
+        return writer.finish()
+
+
+def load_saved(folder: Path) -> Saved:
+    """Return what a finished run wrote, by its report.
+
+    Raises:
+        InputError: There is no report, or it is damaged.
+        IncompleteError: An output that it lists is gone.
+    """
+    report = load_report(folder)
+    outputs = tuple(folder / name for name in report.outputs)
+    if gone := [path.name for path in outputs if not path.exists()]:
+        raise IncompleteError(
+            f"{folder} holds a finished run that lacks {', '.join(gone)}",
+            why="it was removed since",
+            fix="put it back, or make all of it again with -y (overwrite=True)",
+        )
+    return Saved(
+        folder=folder,
+        frames=report.totals.frames,
+        seconds=report.totals.seconds,
+        outputs=outputs,
+        report=folder / REPORT,
+        page=folder / HTML,
+        health=report.full_health(),
+        warnings=(*report.health.warnings, *report.warnings),
+        was_done=True,
+    )
+
+
+def _journaled(result: FrameResult, journal: Journal, *, seconds: float, bits: Any) -> tuple[FrameResult, float]:
+    """Return the result as the journal keeps it, and the time that computing it took, in this run or an earlier one."""
+    if result.frame.index < journal.resumed:
+        return result, journal.seconds(result.frame.index)
+    record = JournalEntry.of(result, seconds=seconds, bits=bits)
+    journal.append(record)
+    return record.restore(result.frame), seconds
+
+
+def _say_what_is_safe(error: BaseException, count: int, folder: OutputFolder) -> None:
+    safe = f"{count} frame{'s are' if count > 1 else ' is'} safe in {folder.path}, the same command goes on from there"
+    if isinstance(error, CovosError):
+        error.fix = f"{error.fix}; {safe}"
+    else:
+        error.add_note(safe)
+
+
+def _as_problem(error: BaseException) -> CovosError:
+    if isinstance(error, CovosError):
+        return error
+    if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
+        return IncompleteError("interrupted", why="the run was stopped from outside", fix="give the same command again")
+    return IncompleteError(type(error).__name__, why=str(error), fix="a bug of ours: please report it")

@@ -1,0 +1,532 @@
+"""Session: a video whose objects the user points at, looks at where they went, and corrects."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+
+from covos.core.errors import UsageError
+from covos.core.types import FrameResult, LabelArray, MaskArray
+from covos.engines.discover import DEFAULT_MOST
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine
+from covos.engines.follow import FollowEngine
+from covos.engines.memory import DEFAULT_MEMORY, check_memory
+from covos.engines.passes import (
+    Direction,
+    IncrementalPass,
+    StageProgress,
+    choose_direction,
+    discover_objects,
+    follow_backward,
+    follow_objects,
+    follow_to,
+    results_only,
+)
+from covos.masks import decode
+from covos.masks.frame_mask import FrameMask
+from covos.media.source import Source
+from covos.models.registry import DEFAULT_FOLLOWER
+from covos.plan import AUTO
+from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
+from covos.prompts.seeds import SeedMask, Seeds
+from covos.prompts.values import PointPrompt, as_boxes, as_points
+from covos.results.segmentation import Segmentation
+
+if TYPE_CHECKING:
+    from covos.media.memory import InMemory
+    from covos.runs.writing import Origin
+
+
+class SessionModel(Protocol):
+    """The part of `covos.model.Model` that a session uses."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
+
+    @property
+    def engine(self) -> FindEngine[Any]:
+        """The engine that finds, with its encoder."""
+        ...
+
+    def follower(self, name: str) -> FollowEngine:
+        """Return the engine that follows."""
+        ...
+
+    def describe_follower(self, name: str) -> dict[str, str]:
+        """Return what a report says of a follower."""
+        ...
+
+    def prompter(self, name: str) -> ChosenPrompter:
+        """Return the maker of masks of points and boxes."""
+        ...
+
+    def origin(self, **settings: object) -> Origin:
+        """Return what a report says of the results."""
+        ...
+
+
+class Session:
+    """Objects of one video, shown on some of its frames and followed to the others. Made by `covos.Model.session`.
+
+        >>> with covos.load_model().session("clip.mp4") as session:
+        ...     session.add_file("00000.png")
+        ...     result = session.propagate()
+
+    A prompt is checked when it is given; of points and boxes a mask is made at once, of their frame alone. Nothing is
+    followed before `propagate` or `stream`, which start from all prompts: an object that is shown on further frames is
+    held to each of them, and those that are not corrected keep their prompts. The masks that were given come out as
+    they are. Whatever was followed is kept, frame by frame: it can be confirmed, corrected and followed on.
+
+    Args:
+        source: Open; closed with the session.
+        load: Gives the model, when it is first needed.
+        follower: A covos-follow: a name, or a ``.safetensors`` file.
+        memory: Frames that are remembered between the seed frames and the latest.
+        prompter: The maker of masks of points and boxes; see `covos.Model.prompter`.
+        held: The source in memory that ``source`` was opened from, if it was.
+
+    Raises:
+        UsageError: ``memory`` is out of range.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        load: Callable[[], SessionModel],
+        follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
+        memory: int = DEFAULT_MEMORY,
+        prompter: str | os.PathLike[str] = AUTO,
+        held: str | InMemory = "",
+    ) -> None:
+        check_memory(memory)
+        self.source = source
+        self.seeds = Seeds(source.info)
+        self._load, self._held = load, held
+        self._follower_name, self._prompter_name = os.fspath(follower), os.fspath(prompter)
+        self._memory = memory
+        self._model: SessionModel | None = None
+        self._prompter: ChosenPrompter | None = None
+        self._masker: PromptMasker | None = None
+        self._forward = IncrementalPass(source)
+        # The latest masks of each frame, with the births of the objects then: an id may become another object's later.
+        self._found: dict[int, tuple[FrameMask, dict[int, int]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the source."""
+        self.source.close()
+
+    @property
+    def model(self) -> SessionModel:
+        """The model that finds and encodes; it is loaded now if it was not."""
+        self._model = self._model or self._load()
+        return self._model
+
+    @property
+    def objects(self) -> tuple[int, ...]:
+        """Ids of the objects, ascending."""
+        return self.seeds.objects
+
+    @property
+    def shown(self) -> tuple[SeedMask, ...]:
+        """The masks that were given or made of points and boxes, by frame."""
+        return self.seeds.current
+
+    def add_mask(
+        self, frame: int, object_id: int | None = None, *, mask: np.ndarray[Any, Any], resize: bool = False
+    ) -> int:
+        """Show an object on a frame, or correct it there.
+
+        Args:
+            frame: Index, from 0.
+            object_id: 1 to 254; the next free one if None.
+            mask: H x W of the frame's size, bool or numbers: everything that is not 0 is the object.
+            resize: If true, a mask of another size is resized (nearest neighbour).
+
+        Returns:
+            The id.
+
+        Raises:
+            UsageError: The frame does not exist, the id cannot be, the mask is empty or of another size.
+        """
+        return self.seeds.add_mask(frame, mask, identity=object_id, resize=resize)
+
+    def add_labels(self, frame: int, *, labels: Any, resize: bool = False) -> tuple[int, ...]:
+        """Show the objects of a label map on a frame.
+
+        Args:
+            frame: Index, from 0.
+            labels: H x W of the frame's size, whole numbers: 0 = background, 1 to 254 = object ids, 255 = void. A map
+                of 0 and 255 alone, or of bool, shows one object, which gets the next free id. Pillow pictures are
+                taken as well.
+            resize: If true, a map of another size is resized (nearest neighbour).
+
+        Returns:
+            The ids.
+
+        Raises:
+            UsageError: The frame does not exist, an id cannot be, the map is empty or of another size.
+        """
+        return self.seeds.add_labels(frame, np.asarray(labels), resize=resize)
+
+    def add_file(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        frame: int = 0,
+        object_id: int | None = None,
+        resize: bool = False,
+    ) -> tuple[int, ...]:
+        """Show the objects of a mask file on a frame: its values are the ids, a 0/255 mask gets the next free one.
+
+        Args:
+            path: A palette or grey picture, or one in the colours of the DAVIS palette.
+            frame: Index, from 0.
+            object_id: Id for a file of one object, whatever its value is.
+            resize: If true, a mask of another size is resized (nearest neighbour).
+
+        Returns:
+            The ids.
+
+        Raises:
+            AnnotationError: The file cannot be read, shows nothing, has another size, or looks interpolated.
+            UsageError: The frame does not exist, an id cannot be or is there on this frame already.
+        """
+        return self.seeds.add_file(Path(path), frame=frame, identity=object_id, resize=resize)
+
+    def add_points(
+        self, frame: int, object_id: int | None = None, *, points: object, labels: object = None
+    ) -> PromptedMask:
+        """Show an object by points on it, or correct it by points on it and on what it is not.
+
+        The mask is made at once, of this frame alone; `propagate` then follows it. Points on a frame where there is a
+        mask of the object (given, made of points before, or followed) correct that mask.
+
+        Args:
+            frame: Index, from 0.
+            object_id: 1 to 254; the next free one if None.
+            points: N x 2: columns and rows of pixels from the top left corner, as in ``[(320, 200)]``.
+            labels: For each point 1 if it is on the object, 0 if not; None takes all as on it.
+
+        Returns:
+            The id and the mask.
+
+        Raises:
+            UsageError: The frame or the id cannot be, a point is outside the frame or was given before, there are
+                negative points only and no mask to take from, or they leave nothing of it.
+            SourceError: The frame cannot be read.
+        """
+        return self._show(PointPrompt(frame=frame, object=object_id, points=as_points(points, labels=labels)))
+
+    def add_box(self, frame: int, object_id: int | None = None, *, box: Sequence[float]) -> PromptedMask:
+        """Show an object by a box around it; the mask is made at once, of this frame alone.
+
+        Args:
+            frame: Index, from 0.
+            object_id: 1 to 254; the next free one if None.
+            box: Left, top, right and bottom in pixels; right and bottom are the first column and row outside.
+
+        Returns:
+            The id and the mask, which takes the place of one that was there.
+
+        Raises:
+            UsageError: The frame or the id cannot be, or the box has no area or reaches out of the frame.
+            SourceError: The frame cannot be read.
+        """
+        (one, *more) = as_boxes(box)
+        if more:
+            raise UsageError(
+                f"{1 + len(more)} boxes for one object", why="a box holds one object", fix="add them one at a time"
+            )
+        return self._show(PointPrompt(frame=frame, object=object_id, box=one))
+
+    def preview(self, frame: int) -> LabelArray:
+        """Return what is known of a frame, without following anything: given masks beside followed ones.
+
+        Returns:
+            H x W uint8 object ids; 0 = background.
+
+        Raises:
+            UsageError: The frame does not exist.
+        """
+        self.seeds.check_frame(frame)
+        labels = np.zeros((self.source.info.height, self.source.info.width), np.uint8)
+        for identity in self.objects:
+            if self.seeds.get(frame, identity) is None and (found := self._followed(frame, identity)) is not None:
+                labels[found] = identity
+        for identity, mask in self.seeds.given().get(frame, {}).items():
+            labels[mask] = identity
+        return labels
+
+    def discover(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> tuple[int, ...]:
+        """Find objects and show them to the session, each on the frames that show it best: prompts as any other.
+
+        A few frames a second are looked at (see `covos.engines.discover`). The ids follow on those that are there,
+        by first appearance and size.
+
+        Args:
+            most: Objects, at most.
+            references: Frames, spread over the video, that every looked-at frame is compared with.
+
+        Returns:
+            The ids; none if nothing is found.
+
+        Raises:
+            CheckpointError: The weights do not fit.
+            EnvironmentProblem: The weights are not there.
+        """
+        before = set(self.objects)
+        for _ in self.discovering(most, references=references):
+            pass
+        return tuple(identity for identity in self.objects if identity not in before)
+
+    def discovering(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[StageProgress]:
+        """Discover as `discover` does, and yield how far it is."""
+        found = yield from discover_objects(
+            self.source, self._follower, most=most, references=references, memory=self._memory
+        )
+        size = self.source.info.height, self.source.info.width
+        shown: dict[int, dict[int, MaskArray]] = {}
+        for identity, thing in enumerate(found, max(self.objects, default=0) + 1):
+            for frame in thing.masks:
+                mask = thing.at(frame, size=size)
+                if mask.any():
+                    shown.setdefault(frame, {})[identity] = mask
+        for frame, masks in sorted(shown.items()):
+            self.seeds.add(frame, masks, given_as="found")
+
+    def confirm(self, frame: int) -> tuple[int, ...]:
+        """Take the masks that were followed to a frame as given; return the ids.
+
+        Raises:
+            UsageError: The frame was not followed yet, or shows no object that is still there.
+        """
+        if not self._found:
+            raise UsageError(f"frame {frame} cannot be confirmed", why="nothing was followed", fix="propagate first")
+        self.seeds.check_place(frame, 1)
+        kept = {} if frame not in self._found else self._found[frame][0].objects
+        found = {identity: mask for identity in kept if (mask := self._followed(frame, identity)) is not None}
+        if not found:
+            raise UsageError(f"frame {frame} cannot be confirmed", why="it shows no object", fix="give a mask instead")
+        self.seeds.add(frame, found, given_as="confirmed")
+        return tuple(found)
+
+    def remove(self, object_id: int) -> None:
+        """Forget an object, with all its prompts.
+
+        Raises:
+            UsageError: There is none of this id.
+        """
+        self.seeds.remove(object_id)
+
+    def undo(self) -> None:
+        """Take back the latest prompt, confirmation or removal.
+
+        Raises:
+            UsageError: There is none.
+        """
+        self.seeds.undo()
+
+    def propagate(self, direction: Direction = "auto") -> Segmentation:
+        """Follow the objects to all other frames.
+
+        Forward, the frames before the first prompt that has changed since the last time are not followed again: nothing
+        would change there. Both ways all are, as each answer is weighed with one from the other side.
+
+        Args:
+            direction: The way in time (see `covos.engines.passes.Direction`).
+
+        Returns:
+            The masks of all frames, run-length encoded.
+
+        Raises:
+            UsageError: No object was shown, or there is no such direction.
+            CheckpointError: The weights do not fit.
+            EnvironmentProblem: The weights are not there.
+        """
+        if self.direction(direction) == "forward":
+            self._make_masks()
+            frames = self._forward.run(
+                self._follower, self.seeds.given(), fingerprints=self.seeds.fingerprints(), memory=self._memory
+            )
+            self._found = {}
+            self._keep(*frames)
+        else:
+            self._found = {}
+            for _ in self.stream(direction):
+                pass
+        return self.result(direction)
+
+    def stream(
+        self, direction: Direction = "auto", *, start: int | None = None, limit: int | None = None
+    ) -> Iterator[FrameResult]:
+        """Follow the objects, a frame at a time, at constant memory; the masks of what was yielded are kept.
+
+        Without ``start`` and ``limit``, all frames come in their order; the backward pass, if there is one, comes
+        before the first, and its answers wait in a temporary file. With them, frames come in the order in which they
+        are followed: onward from ``start``, backward from it, or first onward and then backward.
+
+        Args:
+            direction: The way in time; ``"auto"`` goes both ways where ``start`` or ``limit`` is given.
+            start: Index of the frame to begin with; the first seed frame (the last, backward) if None. An object must
+                be shown on it, or before it in the direction that is followed.
+            limit: The number of frames to go, in each direction; None goes to the end.
+
+        Raises:
+            UsageError: No object was shown, there is no such direction, or nothing is known at ``start``.
+        """
+        chosen = self.direction(direction)
+        if start is None and limit is None:
+            self._make_masks()
+            return self._kept(results_only(self.streaming(chosen)))
+        if limit is not None and limit < 1:
+            raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
+        if start is not None:
+            self.seeds.check_frame(start)
+        chosen = "both" if direction == "auto" else chosen
+        self._make_masks()
+        return self._kept(self._part(chosen, start, limit))
+
+    def streaming(self, direction: Direction = "auto") -> Iterator[FrameResult | StageProgress]:
+        """Follow as `stream` does, over all frames, and yield how far the backward pass is as well; nothing is kept."""
+        self._make_masks()
+        # Where nothing was discovered, there are frames without objects.
+        chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
+        return follow_objects(self.source, self._follower, self.seeds.given(), memory=self._memory, direction=chosen)
+
+    def result(self, direction: Direction = "auto") -> Segmentation:
+        """Return the masks of the frames that were followed, in order of the frames.
+
+        Args:
+            direction: For the report: the way that was asked for.
+        """
+        frames = tuple(self._found[index][0] for index in sorted(self._found))
+        return Segmentation(
+            info=self.source.info,
+            health=self.source.health,
+            origin=self.origin(direction),
+            frames=frames,
+            held=self._held,
+        )
+
+    def origin(self, direction: Direction = "auto", **settings: object) -> Origin:
+        """Return what a report says of the results: model, prompts by their hashes, and the settings.
+
+        Args:
+            direction: The way that was asked for.
+            **settings: Everything else that the user chose; anything that JSON can express.
+        """
+        self._make_masks()
+        return self.model.origin(
+            follower=self.model.describe_follower(self._follower_name),
+            direction=self.direction(direction),
+            memory=self._memory,
+            prompts=self.seeds.describe(),
+            **({} if self._prompter is None else {"prompter": dict(self._prompter.described)}),
+            **settings,
+        )
+
+    def direction(self, asked: Direction) -> Direction:
+        """Return the direction that is taken.
+
+        Raises:
+            UsageError: There is no such direction, or no object was shown.
+        """
+        return choose_direction(asked, frames=self.seeds.frames)
+
+    def _part(self, direction: Direction, start: int | None, limit: int | None) -> Iterator[FrameResult]:
+        count, given = self.source.info.frame_count, self.seeds.given()
+        if direction in {"forward", "both"}:
+            first = min(given) if start is None else start
+            if min(given) > first:
+                raise _unknown(first, "before", min(given))
+            stop = count if limit is None else min(count, first + limit)
+            yield from self._forward.part(
+                self._follower,
+                given,
+                fingerprints=self.seeds.fingerprints(),
+                memory=self._memory,
+                wanted=range(first, stop),
+            )
+        if direction in {"backward", "both"}:
+            first = (max(given) if direction == "backward" else min(given)) if start is None else start
+            if max(given) < first:
+                raise _unknown(first, "after", max(given))
+            stop = -1 if limit is None else max(-1, first - limit)
+            for result in follow_backward(self.source, self._follower, given, memory=self._memory, stop=stop):
+                # What was followed onward from the same frame has it already.
+                if result.frame.index < first or (result.frame.index == first and direction == "backward"):
+                    yield result
+
+    def _kept(self, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
+        for result in results:
+            self._keep(FrameMask.of(result))
+            yield result
+
+    def _keep(self, *frames: FrameMask) -> None:
+        births = self.seeds.births
+        self._found |= {each.index: (each, births) for each in frames}
+
+    def _show(self, prompt: PointPrompt) -> PromptedMask:
+        followed = None if prompt.object is None else self._followed(prompt.frame, prompt.object)
+        identity = self.seeds.check_points(prompt, followed=followed is not None)
+        return self._make_mask(identity, prompt, followed=followed)
+
+    def _make_masks(self) -> None:
+        """Make masks of all prompts that wait, in the order of the frames: later ones depend on those before."""
+        for identity, prompt in self.seeds.waiting:
+            frame, followed = prompt.frame, None
+            if prompt.box is None and self.seeds.get(frame, identity) is None:
+                followed = follow_to(
+                    self.source,
+                    self._follower,
+                    self.seeds.given(),
+                    frame=frame,
+                    object_id=identity,
+                    memory=self._memory,
+                )
+            self._make_mask(identity, prompt, followed=followed)
+            self.seeds.done(frame, identity)
+
+    def _make_mask(self, identity: int, prompt: PointPrompt, *, followed: MaskArray | None) -> PromptedMask:
+        if self._masker is None:
+            # Another kind of model has not the features that are asked for.
+            self.model.describe_follower(self._follower_name)
+            self._prompter = self.model.prompter(self._prompter_name)
+            self._masker = PromptMasker(self.source, self.model.engine.encoder, self._prompter.prompter)
+        return self._masker.mask(self.seeds, identity, prompt, followed=followed)
+
+    def _followed(self, frame: int, identity: int) -> MaskArray | None:
+        """Return the mask that following has found, if the id is still that of the same object."""
+        mask, births = self._found.get(frame, (None, {}))
+        if mask is None or identity not in mask.objects:
+            return None
+        born = births.get(identity)
+        return decode(mask.objects[identity]) if born is not None and self.seeds.births.get(identity) == born else None
+
+    @property
+    def _follower(self) -> FollowEngine:
+        return self.model.follower(self._follower_name)
+
+
+def _unknown(start: int, where: str, seed: int) -> UsageError:
+    return UsageError(
+        f"nothing is known at frame {start}",
+        why=f"no object is shown on it or {where} it; the nearest is shown on frame {seed}",
+        fix=f"begin at frame {seed}, or show an object",
+    )

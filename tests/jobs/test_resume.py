@@ -1,0 +1,346 @@
+"""A run that is stopped at any moment, by a kill or a full disk, goes on and gives what an unstopped one gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import covos
+from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.core.files import exclusive
+from covos.events import FrameDone, Started
+from covos.job import Job, Outcome, plan_folders, run_jobs
+from covos.model import Model
+from covos.models.registry import find_model
+from covos.plan import Plan, choose_task
+from covos.runs.check import check_output
+from covos.runs.folder import LOCK
+from covos.runs.schema import ProblemRecord, load_report
+
+FORMATS = ("palette", "overlay", "raw")
+FRAMES = 10  # two batches and a half
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX processes")
+Order = Callable[..., dict[str, Any]]
+Run = Callable[..., Outcome]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All outputs but the report, which holds times."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith("report.") and path.name != "covos.json"
+    }
+
+
+def assert_finished(folder: Path, expected: dict[str, bytes]) -> None:
+    assert content(folder) == expected
+    assert check_output(folder) == []
+    assert json.loads((folder / "covos.json").read_text())["complete"] is True
+    assert load_report(folder).problem is None
+
+
+@pytest.fixture(scope="module")
+def orders() -> Iterator[Order]:
+    """Carries out an order of ``stopped_runs.py``."""
+    program = Path(__file__).with_name("stopped_runs.py")
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, str(program)], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def order(
+            clip: Path, output: Path, *, formats: Sequence[str] = FORMATS, kill_at: int = 0, disk: int | None = None
+        ) -> dict[str, Any]:
+            order = {"clip": str(clip), "output": str(output), "formats": formats, "kill_at": kill_at, "disk": disk}
+            print(json.dumps(order), file=process.stdin, flush=True)
+            answer: dict[str, Any] = json.loads(process.stdout.readline())  # type: ignore[union-attr]
+            return answer
+
+        yield order
+        process.stdin.close()
+
+
+@pytest.fixture
+def long_clip(make_clip) -> Path:
+    return make_clip(frames=FRAMES)
+
+
+@posix
+@pytest.mark.parametrize("points", [4, pytest.param(24, marks=pytest.mark.slow)])
+def test_killed_at_any_moment(orders: Order, long_clip: Path, tmp_path: Path, points: int) -> None:
+    whole = orders(long_clip, tmp_path / "whole")
+    assert whole["status"] == 0
+    expected = content(tmp_path / "whole")
+    assert {name.split("/")[0] for name in expected} == {".covos-files", "masks", "overlay.mp4", "raw"}
+    moments = whole["moments"]
+    assert moments >= 3 * FRAMES  # a record and two files a frame, and the rest
+    for point in range(points):
+        kill_at = 1 + point * (moments - 1) // (points - 1)
+        out = tmp_path / f"killed{kill_at}"
+        assert orders(long_clip, out, kill_at=kill_at)["status"] == signal.SIGKILL
+        again = orders(long_clip, out)
+        assert again["status"] == 0, (kill_at, again)
+        assert_finished(out, expected)
+
+
+@posix
+@pytest.mark.slow
+def test_killed_again_and_again(orders: Order, long_clip: Path, tmp_path: Path) -> None:
+    assert orders(long_clip, tmp_path / "whole")["status"] == 0
+    out = tmp_path / "out"
+    for kill_at in (8, 12, 16):
+        assert orders(long_clip, out, kill_at=kill_at)["status"] == signal.SIGKILL
+    assert orders(long_clip, out)["status"] == 0
+    assert_finished(out, content(tmp_path / "whole"))
+
+
+@posix
+@pytest.mark.parametrize(
+    ("formats", "disk"),
+    [
+        (FORMATS, 0),
+        (FORMATS, 20),  # the list of files
+        (FORMATS, 300),  # covos.json
+        (("palette",), 1300),  # the journal, after some frames
+        (("raw",), 6000),  # the journal with probabilities, or the format
+        (("overlay",), 2500),  # the video, at its end
+    ],
+)
+def test_a_full_disk(orders: Order, long_clip: Path, tmp_path: Path, formats: Sequence[str], disk: int) -> None:
+    assert orders(long_clip, tmp_path / "whole", formats=formats)["status"] == 0
+    out = tmp_path / "out"
+    full = orders(long_clip, out, formats=formats, disk=disk)
+    assert os.waitstatus_to_exitcode(full["status"]) == EnvironmentProblem.exit_code, full
+    assert "cannot be" in full["error"] or "could not be written" in full["error"]
+    journal = out / "journal.jsonl"
+    if disk < 1000:
+        assert not out.exists()
+    else:
+        assert journal.read_bytes().endswith(b"\n")
+        assert f"{len(journal.read_bytes().splitlines())} frames are safe in {out}" in full["error"]
+        assert not list(out.rglob("*.partial*"))
+    assert orders(long_clip, out, formats=formats)["status"] == 0
+    assert_finished(out, content(tmp_path / "whole"))
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    loaded = covos.load_model(device="cpu", precision="fp32")
+    loaded.engine.encoder.area = 96 * 128
+    return loaded
+
+
+@pytest.fixture
+def run(model: Model, tmp_path: Path) -> Run:
+    """One input to ``out``; stopped after some frames if asked."""
+
+    def start(source: Path | str, *, stop_after: int | None = None, **settings: Any) -> Outcome:
+        def listen(job, event):
+            done = event.index + 1 if isinstance(event, FrameDone) else 0
+            begun = isinstance(event, Started) and event.stage == "frames"
+            if (isinstance(event, FrameDone) or begun) and done == stop_after:
+                raise KeyboardInterrupt
+
+        output, overwrite = settings.pop("output", tmp_path / "out"), settings.pop("overwrite", False)
+        chosen = {"formats": tuple(settings.pop("formats"))} if "formats" in settings else {}
+        plan = Plan(source=str(source), task=choose_task(**settings), **chosen)
+        (outcome,) = run_jobs([Job(plan, output, overwrite=overwrite, load=lambda _: model)], listen=listen)
+        return outcome
+
+    return start
+
+
+def stopped(run: Run, source: Path | str, *, after: int, **settings: Any) -> list[str]:
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run(source, stop_after=after, **settings)
+    return list(getattr(caught.value, "__notes__", []))
+
+
+def test_an_interruption_says_what_is_safe(run: Run, long_clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert stopped(run, long_clip, after=6) == [f"6 frames are safe in {out}, the same command goes on from there"]
+    assert load_report(out).problem == ProblemRecord(
+        what="interrupted", why="the run was stopped from outside", fix="give the same command again"
+    )
+    saved = run(long_clip).saved
+    assert saved is not None
+    assert (saved.frames, saved.resumed, saved.was_done) == (FRAMES, 4, False)
+    assert load_report(out).totals.resumed == 4
+    whole = run(long_clip, output=tmp_path / "whole").saved
+    assert whole is not None
+    assert whole.resumed == 0
+    assert_finished(out, content(tmp_path / "whole"))
+
+
+def test_before_the_first_frame_nothing_is_left(run: Run, long_clip: Path, tmp_path: Path) -> None:
+    assert stopped(run, long_clip, after=0) == []
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_finished_run_is_left_as_it_is(run: Run, long_clip: Path, tmp_path: Path) -> None:
+    first = run(long_clip).saved
+    before = {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in (tmp_path / "out").rglob("*.*")}
+    again = run(long_clip).saved
+    assert first is not None
+    assert again is not None
+    assert again.was_done
+    assert (again.frames, again.outputs, again.report) == (first.frames, first.outputs, first.report)
+    assert (again.health, again.warnings) == (first.health, first.warnings)
+    assert {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in before} == before
+    over = run(long_clip, overwrite=True).saved
+    assert over is not None
+    assert not over.was_done
+
+
+def test_a_finished_run_that_lost_an_output_is_not_taken_for_whole(run: Run, long_clip: Path, tmp_path: Path) -> None:
+    run(long_clip)
+    (tmp_path / "out" / "overlay.mp4").unlink()
+    error = run(long_clip).error
+    assert isinstance(error, IncompleteError)
+    assert "lacks overlay.mp4" in error.what
+    assert run(long_clip, overwrite=True).error is None
+
+
+@pytest.mark.parametrize("after", [6, None])
+@pytest.mark.parametrize(
+    ("changes", "difference"),
+    [
+        ({"references": 3}, "references was 5, is 3"),
+        ({"reference_seed": 7}, "reference seed was not given, is 7"),
+        ({"formats": ["palette"]}, "formats was palette overlay, is palette"),
+    ],
+)
+def test_other_settings_are_refused(
+    run: Run, long_clip: Path, tmp_path: Path, after: int | None, changes: dict[str, Any], difference: str
+) -> None:
+    if after is None:
+        run(long_clip)
+    else:
+        stopped(run, long_clip, after=after)
+    before = content(tmp_path / "out")
+    error = run(long_clip, **changes).error
+    assert isinstance(error, UsageError)
+    assert error.why == difference
+    assert "-y" in error.fix
+    assert content(tmp_path / "out") == before
+    assert run(long_clip, overwrite=True, **changes).error is None
+
+
+def test_every_difference_is_named(run: Run, long_clip: Path, tmp_path: Path) -> None:
+    stopped(run, long_clip, after=6)
+    file = tmp_path / "out" / "covos.json"
+    terms = json.loads(file.read_text())
+    terms.update(weights_sha256="0" * 64, batch=16, covos="0.0.1")
+    terms["settings"].update(device="cuda", precision="float16", new=1)
+    file.write_text(json.dumps(terms))
+    error = run(long_clip).error
+    assert isinstance(error, UsageError)
+    sha256 = find_model("covos-lite").card.sha256
+    assert error.why.split("; ") == [
+        f"the model was covos-lite with weights {'0' * 12}, is covos-lite with weights {sha256[:12]}",
+        "precision was float16, is float32",
+        "device was cuda, is cpu",
+        "new was 1, is not there",
+        "the batch was 16, is 4",
+        f"covos was 0.0.1, is {covos.__version__}",
+    ]
+
+
+def test_another_content_is_refused_and_another_name_is_not(run: Run, make_clip, tmp_path: Path) -> None:
+    clip = make_clip("clip.mp4", frames=FRAMES)
+    stopped(run, clip, after=6)
+    saved = run(clip.rename(tmp_path / "renamed.mp4")).saved
+    assert saved is not None
+    assert saved.resumed == 4
+    error = run(make_clip("clip.mp4", frames=FRAMES, rate=30)).error
+    assert isinstance(error, UsageError)
+    assert error.why.startswith("the input was ")
+
+
+def test_frames_that_changed_are_refused(run: Run, long_clip: Path, tmp_path: Path) -> None:
+    from PIL import Image
+
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for index in range(6):
+        Image.new("RGB", (48, 32), (40 * index, 9, 9)).save(frames / f"{index}.png")
+    stopped(run, frames, after=5)
+    (frames / "5.png").rename(frames / "6.png")
+    error = run(frames).error
+    assert isinstance(error, UsageError)
+    assert "the input was" in error.why
+    (frames / "6.png").rename(frames / "5.png")
+    saved = run(frames).saved
+    assert saved is not None
+    assert saved.resumed == 4
+
+
+def test_a_source_that_gives_other_frames_than_before_is_noticed(run: Run, long_clip: Path, tmp_path: Path) -> None:
+    stopped(run, long_clip, after=6)
+    journal = tmp_path / "out" / "journal.jsonl"
+    from covos.runs.journal import JournalEntry, _line
+
+    first, *rest = journal.read_bytes().splitlines(keepends=True)
+    record = JournalEntry.from_json(first)
+    moved = JournalEntry(
+        index=0, stem=record.stem, pts=7, status="ok", confidence=1.0, seconds=0, labels=record.labels, matte=None
+    )
+    journal.write_bytes(b"".join([_line(moved), *rest]))
+    error = run(long_clip).error
+    assert isinstance(error, SourceError)
+    assert "frame 0 is no longer what it was" in error.what
+    assert "6 frames are safe" not in error.fix  # two of them were behind the last whole batch
+    assert "4 frames are safe" in error.fix
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"schema": 1}', '{"schema": 2}', "{"])
+def test_a_damaged_covos_json_is_refused(run: Run, long_clip: Path, tmp_path: Path, text: str) -> None:
+    stopped(run, long_clip, after=6)
+    (tmp_path / "out" / "covos.json").write_text(text)
+    error = run(long_clip).error
+    assert isinstance(error, UsageError)
+    assert "covos.json cannot be read" in error.what
+    assert run(long_clip, overwrite=True).error is None
+
+
+def test_two_runs_in_one_folder(run: Run, long_clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    with exclusive(out / LOCK):
+        for overwrite in (False, True):
+            error = run(long_clip, overwrite=overwrite).error
+            assert isinstance(error, EnvironmentProblem)
+            assert error.what == f"{out} is in use"
+    assert run(long_clip).error is None
+
+
+def test_several_inputs_each_go_on_by_themselves(model: Model, make_clip, tmp_path: Path) -> None:
+    clips = [str(make_clip(f"{name}.mp4", frames=frames)) for name, frames in (("a", 5), ("b", 9), ("c", 3))]
+    seen = []
+
+    def listen(job, event):
+        if isinstance(event, FrameDone):
+            seen.append(event)
+            if len(seen) == 10:
+                raise KeyboardInterrupt
+
+    def start():
+        folders = plan_folders(clips, output=tmp_path / "out", overwrite=False)
+        jobs = [Job(Plan(source=name), folder, load=lambda _: model) for name, folder in folders.items()]
+        return run_jobs(jobs, listen=listen)
+
+    with pytest.raises(KeyboardInterrupt):
+        list(start())
+    done = [outcome.saved for outcome in start()]
+    assert all(saved is not None for saved in done)
+    assert [(s.frames, s.resumed, s.was_done) for s in done if s] == [(5, 0, True), (9, 4, False), (3, 0, False)]
+    assert all(check_output(tmp_path / "out" / name) == [] for name in "abc")

@@ -1,0 +1,340 @@
+"""Sessions: prompts are checked before anything is loaded, and corrections leave the rest alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from covos.api import segment, stream
+from covos.core.errors import AnnotationError, CheckpointError, EnvironmentProblem, UsageError
+from covos.engines.memory import MAX_GIVEN
+from covos.masks import decode, write_label_map
+from covos.media.opening import open_source
+from covos.model import Model, load_model
+from covos.models import registry
+from covos.models.checkpoints import Card, save_weights
+from covos.models.follow import CovosFollow
+from covos.prompts.seeds import MAX_ID, Prompts
+from covos.results.segmentation import Segmentation
+from covos.session import Session
+
+SIZE = (48, 64)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model(device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def follower(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights, which always see the object."""
+    return random_follower(tmp_path_factory.mktemp("weights") / "follow.safetensors", model)
+
+
+def random_follower(path: Path, model: Model, *, encoder: str | None = None) -> Path:
+    torch.manual_seed(0)
+    network = CovosFollow()
+    torch.nn.init.constant_(network.decoder.judge[2].bias, 5.0)
+    card = Card(
+        name="covos-follow",
+        architecture="follow",
+        version="0",
+        commit="",
+        recipe={"encoder_sha256": model.entry.card.sha256 if encoder is None else encoder},
+        data=(),
+        scores={},
+        licence="none",
+    )
+    save_weights(path, network, card=card)
+    return path
+
+
+def box(top: int, left: int, side: int = 14) -> np.ndarray:
+    mask = np.zeros(SIZE, bool)
+    mask[top : top + side, left : left + side] = True
+    return mask
+
+
+def unloaded() -> Model:
+    raise AssertionError("the model was loaded")
+
+
+@pytest.fixture
+def prompts(clip: Path) -> Prompts:
+    return Prompts(open_source(clip).info)
+
+
+def test_a_session_follows_a_mask_and_keeps_it_as_it_is(model: Model, follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=follower) as session:
+        assert session.add_mask(0, mask=box(12, 0)) == 1
+        assert session.add_mask(0, 7, mask=box(30, 40)) == 7
+        result = session.propagate()
+    assert isinstance(result, Segmentation)
+    assert len(result) == 8
+    np.testing.assert_array_equal(result[0].labels == 1, box(12, 0))
+    np.testing.assert_array_equal(result[0].labels == 7, box(30, 40))
+    assert {identity for frame in result for identity in frame.objects} <= {1, 7}
+    assert result.origin.settings["direction"] == "forward"
+    assert [(each["frame"], each["object"]) for each in result.origin.settings["prompts"]] == [(0, 1), (0, 7)]
+
+
+def test_a_correction_leaves_what_came_before_it_and_undo_takes_it_back(
+    model: Model, follower: Path, clip: Path
+) -> None:
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(0, 1, mask=box(12, 0))
+        before = session.propagate("forward")
+        session.add_mask(5, 1, mask=box(30, 40))
+        after = session.propagate("forward")
+        session.undo()
+        again = session.propagate("forward")
+    for index in range(5):
+        np.testing.assert_array_equal(after[index].labels, before[index].labels)
+    np.testing.assert_array_equal(after[5].mask, box(30, 40))
+    for one, other in zip(before, again, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+
+
+def test_what_was_confirmed_stays(model: Model, follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(0, 1, mask=box(12, 0))
+        found = session.propagate()
+        visible = next(frame.index for frame in found[2:] if frame.objects)
+        assert session.confirm(visible) == (1,)
+        session.add_mask(7, 1, mask=box(30, 40))
+        after = session.propagate("both")
+    np.testing.assert_array_equal(after[visible].labels, found[visible].labels)
+    assert [(each.frame, each.given_as) for each in session.shown] == [(0, "mask"), (visible, "confirmed"), (7, "mask")]
+
+
+def test_what_was_found_of_an_object_comes_back_with_it(model: Model, follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=follower, prompter="grabcut") as session:
+        session.add_mask(0, mask=box(12, 0))
+        found = session.propagate()
+        frame = next(each.index for each in found[2:] if each.objects)
+        before = session.preview(frame)
+        session.remove(1)
+        assert not session.preview(frame).any()
+        session.undo()
+        np.testing.assert_array_equal(session.preview(frame), before)
+        column, row = np.argwhere(before == 1)[0][::-1]
+        assert session.add_points(frame, 1, points=[(column, row)], labels=[0]).object == 1, "it has a mask"
+        session.undo()
+        assert session.confirm(frame) == (1,)
+
+
+@pytest.mark.parametrize("leave", ["undo", "remove", "both"])
+def test_an_id_that_is_anothers_now_shows_nothing_of_the_one_before(
+    model: Model, follower: Path, clip: Path, leave: str
+) -> None:
+    with model.session(clip, follower=follower, prompter="grabcut") as session:
+        session.add_mask(0, mask=box(12, 0))
+        found = session.propagate()
+        frame, other = (each.index for each in found[2:4])
+        assert found[frame].objects
+        if leave == "remove":
+            session.remove(1)
+        else:
+            session.undo()
+        assert session.add_mask(other, mask=box(30, 40)) == 1
+        if leave == "both":
+            session.remove(1)
+            session.undo()
+        assert session.objects == (1,)
+        assert not session.preview(frame).any()
+        with pytest.raises(UsageError, match="negative points only"):
+            session.add_points(frame, 1, points=[(2, 14)], labels=[0])
+        with pytest.raises(UsageError, match="shows no object"):
+            session.confirm(frame)
+
+
+@pytest.mark.parametrize(("direction", "empty"), [("forward", {0, 1, 2}), ("backward", {4, 5, 6, 7}), ("both", set())])
+def test_directions(model: Model, follower: Path, clip: Path, direction: str, empty: set[int]) -> None:
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(3, mask=box(12, 6))
+        results = list(session.stream(direction))  # type: ignore[arg-type]
+    assert [result.frame.index for result in results] == list(range(8))
+    assert {result.frame.index for result in results if not result.objects} == empty
+    np.testing.assert_array_equal(results[3].labels == 1, box(12, 6))
+    assert all(result.frame.image.shape == (*SIZE, 3) for result in results)
+
+
+def test_the_backward_pass_sees_the_same_in_blocks(
+    model: Model, follower: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run() -> list[np.ndarray]:
+        with model.session(clip, follower=follower) as session:
+            session.add_mask(6, mask=box(12, 6))
+            return [result.probability for result in session.stream("backward")]
+
+    whole = run()
+    monkeypatch.setattr("covos.engines.passes.BACKWARD_BLOCK", model.engine.encoder.batch)
+    for one, other in zip(whole, run(), strict=True):
+        np.testing.assert_allclose(one, other, atol=0.05)
+
+
+def test_by_itself_it_goes_both_ways_where_that_is_of_use(clip: Path) -> None:
+    with Session(open_source(clip), load=unloaded) as session:
+        session.add_mask(0, mask=box(0, 0))
+        assert session.direction("auto") == "forward"
+        session.add_mask(4, 1, mask=box(0, 0))
+        assert session.direction("auto") == "both"
+        assert session.direction("forward") == "forward"
+
+
+def test_files_of_every_kind(prompts: Prompts, tmp_path: Path) -> None:
+    several = np.zeros(SIZE, np.uint8)
+    several[:20, :20], several[30:, 30:], several[20:22] = 3, 9, 255
+    write_label_map(tmp_path / "several.png", several)
+    Image.fromarray(box(0, 40).astype(np.uint8) * 255).save(tmp_path / "one.png")
+    assert prompts.add_file(tmp_path / "several.png", frame=0) == (3, 9)
+    assert prompts.add_file(tmp_path / "one.png", frame=0) == (10,), "it has no id of its own"
+    assert prompts.add_file(tmp_path / "one.png", frame=2, identity=3) == (3,)
+    given = prompts.given()
+    assert sorted(given[0]) == [3, 9, 10]
+    np.testing.assert_array_equal(given[0][3], several == 3)
+    np.testing.assert_array_equal(given[2][3], box(0, 40))
+    Image.open(tmp_path / "several.png").convert("RGB").save(tmp_path / "colours.png")
+    assert prompts.add_file(tmp_path / "colours.png", frame=1) == (3, 9)
+    np.testing.assert_array_equal(prompts.given()[1][9], several == 9)
+
+
+def test_the_same_id_twice(prompts: Prompts, tmp_path: Path) -> None:
+    write_label_map(tmp_path / "a.png", box(0, 0).astype(np.uint8))
+    write_label_map(tmp_path / "b.png", box(30, 30).astype(np.uint8))
+    prompts.add_file(tmp_path / "a.png", frame=0)
+    with pytest.raises(UsageError, match=r"object 1 is given twice on frame 0[\s\S]*a\.png and by b\.png"):
+        prompts.add_file(tmp_path / "b.png", frame=0)
+    prompts.add_file(tmp_path / "b.png", frame=0, identity=2)
+    assert prompts.objects == (1, 2)
+
+
+def test_bad_files(prompts: Prompts, tmp_path: Path) -> None:
+    write_label_map(tmp_path / "small.png", np.ones((24, 32), np.uint8))
+    with pytest.raises(AnnotationError, match="32x24, the frame 64x48"):
+        prompts.add_file(tmp_path / "small.png", frame=0)
+    assert prompts.add_file(tmp_path / "small.png", frame=0, resize=True) == (1,)
+    write_label_map(tmp_path / "empty.png", np.zeros(SIZE, np.uint8))
+    with pytest.raises(AnnotationError, match="shows no object"):
+        prompts.add_file(tmp_path / "empty.png", frame=1)
+    soft = Image.fromarray(box(5, 5, 30).astype(np.uint8) * 255).resize((200, 150), Image.Resampling.BILINEAR)
+    soft.resize(SIZE[::-1], Image.Resampling.BILINEAR).save(tmp_path / "soft.png")
+    with pytest.raises(AnnotationError, match="looks resized with interpolation"):
+        prompts.add_file(tmp_path / "soft.png", frame=1)
+    several = np.eye(*SIZE, dtype=np.uint8) * 2 + box(0, 40)
+    write_label_map(tmp_path / "several.png", several)
+    with pytest.raises(UsageError, match="it shows 2 objects"):
+        prompts.add_file(tmp_path / "several.png", frame=1, identity=4)
+    assert prompts.frames == (0,), "nothing that was refused is left"
+
+
+def test_bad_places_and_masks(prompts: Prompts) -> None:
+    with pytest.raises(UsageError, match=r"frame 8 does not exist[\s\S]*8 frames"):
+        prompts.add(8, {1: box(0, 0)}, given_as="mask")
+    for identity in (0, MAX_ID + 1):
+        with pytest.raises(UsageError, match=f"object {identity}"):
+            prompts.add(0, {identity: box(0, 0)}, given_as="mask")
+    with pytest.raises(UsageError, match="is empty"):
+        prompts.add(0, {1: np.zeros(SIZE, bool)}, given_as="mask")
+    with pytest.raises(UsageError, match=r"3 x 3 \(height x width\), the frame 48 x 64"):
+        prompts.add(0, {1: np.ones((3, 3), bool)}, given_as="mask")
+    prompts.add(0, {MAX_ID: box(0, 0)}, given_as="mask")
+    with pytest.raises(UsageError, match=f"object {MAX_ID + 1}"):
+        prompts.check_place(0, None)
+    with pytest.raises(UsageError, match="nothing to undo"):
+        Prompts(prompts.info).undo()
+    with pytest.raises(UsageError, match="no object 3"):
+        prompts.remove(3)
+
+
+def test_more_frames_than_the_memory_holds(make_clip: Callable[..., Path]) -> None:
+    prompts = Prompts(open_source(make_clip(frames=MAX_GIVEN + 1)).info)
+    for frame in range(MAX_GIVEN):
+        prompts.add(frame, {1: box(0, 0)}, given_as="mask")
+    with pytest.raises(UsageError, match=f"frame {MAX_GIVEN} would be the {MAX_GIVEN + 1}th"):
+        prompts.check_place(MAX_GIVEN, 1)
+    assert prompts.check_place(3, 2) == 2
+
+
+def test_where_masks_overlap_the_later_has_the_pixels(prompts: Prompts) -> None:
+    prompts.add(0, {1: box(0, 0, 20)}, given_as="mask")
+    prompts.add(0, {2: box(10, 10, 20)}, given_as="mask")
+    first = prompts.get(0, 1)
+    assert first is not None
+    np.testing.assert_array_equal(decode(first.mask), box(0, 0, 20) & ~box(10, 10, 20))
+    with pytest.raises(UsageError, match="object 3 covers all of object 1"):
+        prompts.add(0, {3: np.ones(SIZE, bool)}, given_as="mask")
+    prompts.undo()
+    assert prompts.objects == (1,)
+
+
+def test_the_weights_that_are_wanted(model: Model, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CheckpointError, match="does not belong to covos-lite"):
+        model.session(clip, follower=random_follower(tmp_path / "other.safetensors", model, encoder="0" * 64))
+    with pytest.raises(UsageError, match="cannot follow objects"):
+        model.session(clip, follower="covos-lite")
+    monkeypatch.setattr(registry, "list_models", lambda: (model.entry,))
+    with pytest.raises(EnvironmentProblem, match=r"weights of covos-follow are not there[\s\S]*covos train follow"):
+        model.session(clip)
+
+
+def test_refusals_of_a_session(model: Model, follower: Path, clip: Path) -> None:
+    with pytest.raises(UsageError, match="memory = 99"):
+        model.session(clip, follower=follower, memory=99)
+    with model.session(clip, follower=follower) as session:
+        with pytest.raises(UsageError, match="nothing to follow"):
+            session.propagate()
+        with pytest.raises(UsageError, match="cannot be confirmed"):
+            session.confirm(0)
+        session.add_mask(0, mask=box(0, 0))
+        with pytest.raises(UsageError, match="direction 'sideways'"):
+            session.propagate("sideways")  # type: ignore[arg-type]
+        session.remove(1)
+        assert session.objects == ()
+        session.undo()
+        assert session.objects == (1,)
+
+
+def test_one_call_with_masks(model: Model, follower: Path, clip: Path, tmp_path: Path) -> None:
+    labels = np.zeros(SIZE, np.uint8)
+    labels[12:26, :14], labels[30:40, 40:60] = 2, 5
+    write_label_map(tmp_path / "first.png", labels)
+    by_file = segment(clip, model=model, masks=tmp_path / "first.png", follower=follower)
+    by_array = segment(clip, model=model, masks={0: labels}, follower=follower)
+    streamed = list(stream(clip, model=model, masks=[tmp_path / "first.png"], follower=follower))
+    np.testing.assert_array_equal(by_file[0].labels, labels)
+    for one, other, result in zip(by_file, by_array, streamed, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+        np.testing.assert_array_equal(one.labels, result.labels)
+        assert [status.id for status in one.states] == [2, 5]
+    saved = by_file.save(tmp_path / "out", formats=["palette"])
+    assert json.loads(saved.report.read_text())["frames"][3]["states"].keys() == {"2", "5"}
+    with pytest.raises(UsageError, match="where objects are followed"):
+        segment(clip, model=model, masks=labels, refine="crf", follower=follower)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.zeros((3, 3, 3), np.uint8), np.zeros(SIZE, np.float32), np.full(SIZE, 300), np.full(SIZE, -1)],
+    ids=["three axes", "fractions", "above 255", "negative"],
+)
+def test_label_maps_that_are_none(prompts: Prompts, labels: np.ndarray) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        prompts.add_labels(0, labels)
+
+
+def test_label_maps(prompts: Prompts) -> None:
+    assert prompts.add_labels(0, box(0, 0)) == (1,), "bool is one object"
+    assert prompts.add_labels(0, box(30, 30).astype(np.uint8) * 255) == (2,)
+    with pytest.raises(UsageError, match="shows no object"):
+        prompts.add_labels(0, np.zeros(SIZE, np.uint8))
+    with pytest.raises(UsageError, match="24 x 32"):
+        prompts.add_labels(1, np.ones((24, 32), np.uint8))
+    assert prompts.add_labels(1, np.ones((24, 32), np.uint8), resize=True) == (1,)

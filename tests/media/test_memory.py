@@ -1,0 +1,105 @@
+"""Sources that are not paths: each gives the frames that the file with them gives."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from covos.core.errors import SourceError, UsageError
+from covos.media.memory import as_source, open_input
+from covos.media.opening import open_source
+
+FRAMES = [np.full((8, 10, 3), 20 * index, np.uint8) for index in range(5)]
+
+
+def images(source, **how) -> list[np.ndarray]:
+    with open_input(source, **how) as opened:
+        return [frame.image for frame in opened]
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda: FRAMES,
+        lambda: tuple(FRAMES),
+        lambda: np.stack(FRAMES),
+        lambda: iter(FRAMES),
+        lambda: (Image.fromarray(frame) for frame in FRAMES),
+    ],
+    ids=["list", "tuple", "array", "iterator", "pictures"],
+)
+def test_frames_in_memory(give: Callable[[], object]) -> None:
+    with open_input(give(), frame_rate=10) as source:
+        assert (source.info.kind, source.info.frame_count, source.info.frame_rate) == ("frames", 5, Fraction(10))
+        for _ in range(2):
+            frames = list(source)
+            assert [frame.stem for frame in frames] == ["00000", "00001", "00002", "00003", "00004"]
+            assert [frame.time for frame in frames] == [0, 0.1, 0.2, 0.3, 0.4]
+            assert all(np.array_equal(frame.image, own) for frame, own in zip(frames, FRAMES, strict=True))
+        assert source.health.complete
+        assert [frame.index for frame in source.select([1, 4])] == [1, 4]
+
+
+def test_one_picture() -> None:
+    for given in (FRAMES[2], Image.fromarray(FRAMES[2])):
+        with open_input(given) as source:
+            assert (source.info.kind, source.info.frame_count) == ("image", 1)
+            assert np.array_equal(next(iter(source)).image, FRAMES[2])
+
+
+def test_bytes_and_open_files(make_clip: Callable[..., Path]) -> None:
+    clip = make_clip(frames=4)
+    expected = images(clip)
+    with clip.open("rb") as file:
+        found = [images(clip.read_bytes()), images(file), images(io.BytesIO(clip.read_bytes()))]
+    for each in found:
+        assert all(np.array_equal(one, other) for one, other in zip(each, expected, strict=True))
+
+
+def test_a_temporary_file_goes_with_what_holds_it(make_clip: Callable[..., Path]) -> None:
+    held = as_source(make_clip(frames=2).read_bytes())
+    path = Path(str(held))
+    assert path.is_file()
+    del held
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "what"),
+    [
+        (np.zeros((4, 6), np.uint8)[None, ..., None], "frame 0 in memory cannot be used"),
+        (np.zeros((4, 6, 3), np.float32), "frame 0 in memory cannot be used"),
+        (np.zeros((4, 6, 4), np.uint8), "frame 0 in memory cannot be used"),
+        ([], "there are no frames"),
+        (b"not a video", "input"),
+    ],
+)
+def test_refusals(given: object, what: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_input(given)
+    assert what in caught.value.what
+
+
+def test_a_part_of_a_clip(make_clip: Callable[..., Path]) -> None:
+    clip = make_clip(frames=8)
+    with open_source(clip) as source:
+        whole = list(source)
+    with open_input(clip, start=2, stop=6) as part:
+        assert (part.info.frame_count, part.info.start) == (4, 2)
+        frames = list(part)
+        assert [frame.index for frame in frames] == [0, 1, 2, 3]
+        assert [frame.stem for frame in frames] == ["00002", "00003", "00004", "00005"]
+        assert [frame.pts for frame in frames] == [frame.pts for frame in whole[2:6]]
+        assert all(np.array_equal(one.image, other.image) for one, other in zip(frames, whole[2:6], strict=True))
+        assert part.health.complete
+        assert [frame.stem for frame in part.select([0, 3])] == ["00002", "00005"]
+    with open_input(clip, start=5) as rest:
+        assert rest.info.frame_count == 3
+    with pytest.raises(UsageError, match="frame 8 does not exist"):
+        open_input(clip, start=8)

@@ -1,0 +1,129 @@
+"""Points and boxes: what is accepted, and what is refused in which words."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from covos.core.errors import UsageError
+from covos.core.types import Box, Point, SourceInfo
+from covos.prompts.seeds import join_points
+from covos.prompts.values import PointPrompt, as_boxes, as_points, check_points
+
+INFO = SourceInfo(
+    path="clip.mp4",
+    kind="video",
+    height=48,
+    width=64,
+    frame_count=8,
+    frame_rate=Fraction(25),
+    duration=None,
+    time_base=Fraction(1, 25),
+)
+
+
+def pointing(*points: tuple[float, ...], box: tuple[float, float, float, float] | None = None) -> PointPrompt:
+    return PointPrompt(
+        frame=3, object=1, points=as_points(points) if points else (), box=None if box is None else as_boxes(box)[0]
+    )
+
+
+def refusal(asked: PointPrompt) -> tuple[str, str, str]:
+    with pytest.raises(UsageError) as caught:
+        check_points(asked, info=INFO)
+    return caught.value.what, caught.value.why, caught.value.fix
+
+
+@pytest.mark.parametrize("place", [(64, 0), (0, 48), (-1, 5), (5, -0.5), (float("nan"), 5), (5, float("inf"))])
+def test_a_point_outside_the_frame(place: tuple[float, float]) -> None:
+    what, why, fix = refusal(pointing(place))
+    assert what == f"point {place[0]:g},{place[1]:g} lies outside frame 3"
+    assert why == "the frame is 64 x 48 (width x height): x is 0 to 63, y 0 to 47"
+    assert fix == "give x, then y, in pixels from the top left corner"
+
+
+@given(x=st.floats(0, 64, exclude_max=True), y=st.floats(0, 48, exclude_max=True))
+def test_any_point_inside_is_accepted(x: float, y: float) -> None:
+    check_points(pointing((x, y)), info=INFO)
+
+
+@pytest.mark.parametrize(
+    ("box", "what", "why"),
+    [
+        ((5, 5, 5, 20), "box 5,5,5,20 on frame 3 has no area", "it is 0 wide and 15 high"),
+        ((30, 5, 10, 20), "box 30,5,10,20 on frame 3 has no area", "it is -20 wide and 15 high"),
+        ((0, 0, 65, 48), "box 0,0,65,48 lies outside frame 3", "the frame is 64 x 48 (width x height)"),
+        ((-1, 0, 10, 10), "box -1,0,10,10 lies outside frame 3", "the frame is 64 x 48 (width x height)"),
+        ((0, 0, float("nan"), 9), "box 0,0,nan,9 lies outside frame 3", "the frame is 64 x 48 (width x height)"),
+    ],
+)
+def test_a_box_that_cannot_be(box: tuple[float, float, float, float], what: str, why: str) -> None:
+    assert refusal(pointing(box=box))[:2] == (what, why)
+
+
+def test_the_whole_frame_is_a_box() -> None:
+    check_points(pointing((63.5, 47.5), box=(0, 0, 64, 48)), info=INFO)
+
+
+def test_what_contradicts_itself() -> None:
+    assert refusal(pointing()) == (
+        "nothing is pointed at on frame 3",
+        "there is no point and no box",
+        "give a point on the object, or a box around it",
+    )
+    assert refusal(pointing((5, 5), (5.2, 5.9)))[:2] == ("point 5.2,5.9 is given twice on frame 3", "once is enough")
+    assert refusal(pointing((5, 5, 1), (5, 5, 0)))[1] == "it cannot be both on the object and off it"
+    assert refusal(pointing((5, 5), box=(10, 10, 20, 20)))[0] == "point 5,5 on frame 3 is not in box 10,10,20,20"
+    check_points(pointing((5, 5, 0), box=(10, 10, 20, 20)), info=INFO)
+
+
+def test_rows_of_points_and_boxes() -> None:
+    assert as_points((5, 6)) == (Point(x=5, y=6),)
+    assert as_points(np.array([[5, 6], [7, 8]]), labels=[True, 0]) == (
+        Point(x=5, y=6),
+        Point(x=7, y=8, positive=False),
+    )
+    assert as_points([(5, 6, 0)]) == (Point(x=5, y=6, positive=False),)
+    assert as_boxes((1, 2, 3, 4)) == as_boxes([[1, 2, 3, 4]]) == (Box(x0=1, y0=2, x1=3, y1=4),)
+
+
+@pytest.mark.parametrize("points", [[], [1], [(1, 2, 3, 4)], [[(1, 2)]], "here", [(1, 2), (3,)], [("a", "b")], None])
+def test_what_is_no_row_of_points(points: object) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        as_points(points)
+
+
+@pytest.mark.parametrize("labels", [[1], [1, 2], [1, -1], "ab", [[1, 0]]])
+def test_labels_that_do_not_fit(labels: object) -> None:
+    with pytest.raises(UsageError, match=r"labels .*cannot be read"):
+        as_points([(1, 2), (3, 4)], labels=labels)
+
+
+@pytest.mark.parametrize("boxes", [[], (1, 2, 3), [(1, 2, 3)], [[(1, 2, 3, 4)]], "here"])
+def test_what_is_no_row_of_boxes(boxes: object) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        as_boxes(boxes)
+
+
+def test_what_belongs_join_points() -> None:
+    one, other = Point(x=1, y=2), Point(x=3, y=4, positive=False)
+    box = Box(x0=0, y0=0, x1=9, y1=9)
+    joined = join_points(
+        [
+            PointPrompt(frame=5, object=1, points=(one,)),
+            PointPrompt(frame=0, object=2, points=(one,)),
+            PointPrompt(frame=5, object=1, box=box),
+            PointPrompt(frame=5, object=1, points=(other,)),
+        ]
+    )
+    assert joined == (
+        PointPrompt(frame=0, object=2, points=(one,)),
+        PointPrompt(frame=5, object=1, points=(one, other), box=box),
+    )
+    assert [each.given_as for each in joined] == ["points", "box and points"]
+    with pytest.raises(UsageError, match="object 1 has two boxes on frame 5"):
+        join_points([joined[1], PointPrompt(frame=5, object=1, box=box)])

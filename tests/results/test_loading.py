@@ -1,0 +1,260 @@
+"""Results come back from every format that holds masks; with their source they become pictures again."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import covos
+from covos.core.errors import AnnotationError, InputError, SourceError, UsageError
+from covos.masks import encode, write_label_map
+from covos.masks.frame_mask import FrameMask
+from covos.media.opening import open_source
+from covos.media.source import Health
+from covos.results.loading import convert
+from covos.runs.check import check_output
+from covos.runs.schema import load_report
+from covos.runs.writing import Origin
+
+READABLE = ("palette", "coco", "cvat", "labelstudio", "ytvis", "npz", "binary")
+MakeClip = Callable[..., Path]
+
+
+def result_of(path: Path) -> covos.Segmentation:
+    """Three objects over a source: 1 from the second frame on, 3 with a hole, 254 for a frame, of a single pixel."""
+    frames = []
+    with open_source(path) as source:
+        for frame in source:
+            labels = np.zeros(frame.size, np.uint8)
+            labels[10:20, frame.index : frame.index + 12] = frame.index > 0
+            labels[25:40, 30:50], labels[30:33, 35:40] = 3, 0
+            labels[-1, -1] = 254 * (frame.index == 2)
+            frames.append(
+                FrameMask(
+                    index=frame.index,
+                    stem=frame.stem,
+                    pts=frame.pts,
+                    time_base=frame.time_base,
+                    status="concealed" if frame.index == 4 else "ok",
+                    confidence=frame.index / 10,
+                    size=frame.size,
+                    objects={int(i): encode(labels == i) for i in np.unique(labels) if i},
+                )
+            )
+        origin = Origin(model="boxes", sha256="ab" * 32, device="none", settings={"side": 12})
+        return covos.Segmentation(info=source.info, health=source.health, origin=origin, frames=tuple(frames))
+
+
+@pytest.fixture
+def result(clip: Path) -> covos.Segmentation:
+    return result_of(clip)
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_a_saved_result_comes_back_whole(result: covos.Segmentation, tmp_path: Path, name: str) -> None:
+    saved = result.save(tmp_path / "out", formats=[name])
+    for path in (saved.folder, saved.outputs[0]):
+        again = covos.load_result(path)
+        assert again == result
+        assert again.frames == result.frames
+        assert again.info == result.info
+        assert (again.model, again.origin) == (result.model, result.origin)
+        assert again.health.decoded == 8
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_without_its_report_the_masks_come_back(result: covos.Segmentation, tmp_path: Path, name: str) -> None:
+    (path,) = result.save(tmp_path / "out", formats=[name]).outputs
+    shutil.move(path, tmp_path / path.name)
+    again = covos.load_result(tmp_path / path.name)
+    assert again == result
+    assert [frame.stem for frame in again] == [frame.stem for frame in result]
+    assert [frame.time for frame in again] == [frame.time for frame in result]
+    assert all(math.isnan(frame.confidence) for frame in again)
+    assert again.info.kind == "masks"
+    with pytest.raises(UsageError, match="needs the pictures"):
+        again.overlay(0)
+
+
+@pytest.mark.parametrize("first", READABLE)
+@pytest.mark.parametrize("second", READABLE)
+def test_every_way_round(result: covos.Segmentation, tmp_path: Path, first: str, second: str) -> None:
+    result.save(tmp_path / "a", formats=[first])
+    saved = convert(tmp_path / "a", formats=[second], output=tmp_path / "b")
+    assert covos.load_result(tmp_path / "b") == result
+    assert check_output(tmp_path / "b") == []
+    back = convert(tmp_path / "b", formats=[first], output=tmp_path / "c")
+    for one, other in zip(sorted((tmp_path / "a").rglob("*")), sorted((tmp_path / "c").rglob("*")), strict=True):
+        if one.is_file() and one.name not in {"report.json", "report.html", ".covos-files"}:
+            assert one.read_bytes() == other.read_bytes()
+    assert saved.frames == back.frames == 8
+
+
+def test_a_part_keeps_its_place_in_the_clip(result: covos.Segmentation, tmp_path: Path) -> None:
+    for name in READABLE:
+        result[3:6].save(tmp_path / name, formats=[name])
+        again = covos.load_result(tmp_path / name)
+        assert again == result[3:6]
+        np.testing.assert_array_equal(again.overlay(1), result.overlay(4))
+
+
+def test_the_source_gives_pictures_and_times(result: covos.Segmentation, clip: Path, tmp_path: Path) -> None:
+    (masks,) = result[2:7].save(tmp_path / "out", formats=["palette"]).outputs
+    shutil.move(masks, tmp_path / "loose")
+    alone = covos.load_result(tmp_path / "loose")
+    assert [frame.index for frame in alone] == [0, 1, 2, 3, 4]  # names are no numbers
+    again = covos.load_result(tmp_path / "loose", source=clip)
+    assert again == result[2:7]
+    assert [(frame.pts, frame.time_base) for frame in again] == [(frame.pts, frame.time_base) for frame in result[2:7]]
+    np.testing.assert_array_equal(again.overlay(0), result.overlay(2))
+    saved = convert(tmp_path / "loose", formats=["overlay", "coco"], source=clip, output=tmp_path / "seen")
+    assert [path.name for path in saved.outputs] == ["overlay.mp4", "coco.json"]
+    assert check_output(tmp_path / "seen") == []
+
+
+def test_a_source_that_moved(result: covos.Segmentation, clip: Path, tmp_path: Path) -> None:
+    result.save(tmp_path / "out", formats=["palette"])
+    moved = clip.rename(tmp_path / "moved.mp4")
+    with pytest.raises(SourceError) as caught:
+        convert(tmp_path / "out", formats=["overlay"])
+    assert "--source" in caught.value.fix
+    assert not (tmp_path / "out-overlay").exists()
+    saved = convert(tmp_path / "out", formats=["overlay"], source=moved)
+    assert saved.folder == tmp_path / "out-overlay"
+    report = load_report(saved.folder)
+    assert report.source.path == str(moved)
+    assert report.model.name == "boxes"
+    assert report.settings == {"side": 12, "converted_from": str(tmp_path / "out"), "formats": ["overlay"]}
+
+
+def pictures(folder: Path, stems: list[str]) -> Path:
+    folder.mkdir()
+    for number, stem in enumerate(stems):
+        Image.fromarray(np.full((20, 30, 3), 40 + number, np.uint8)).save(folder / f"{stem}.png")
+    return folder
+
+
+def masks(folder: Path, stems: list[str]) -> Path:
+    folder.mkdir()
+    for number, stem in enumerate(stems):
+        labels = np.zeros((20, 30), np.uint8)
+        labels[3:12, number : number + 9] = 2
+        write_label_map(folder / f"{stem}.png", labels)
+    return folder
+
+
+class TestMatching:
+    def test_by_name(self, tmp_path: Path) -> None:
+        source = pictures(tmp_path / "p", ["a", "b2", "b10", "c"])
+        again = covos.load_result(masks(tmp_path / "m", ["b2", "c"]), source=source)
+        assert [(frame.index, frame.stem) for frame in again] == [(1, "b2"), (3, "c")]
+        assert again.overlay(1, opacity=0, outline=False)[0, 0, 0] == 43
+
+    def test_by_number_where_the_names_differ(self, tmp_path: Path) -> None:
+        source = pictures(tmp_path / "p", ["a", "b"])
+        again = covos.load_result(masks(tmp_path / "m", ["0", "1"]), source=source)
+        assert [(frame.index, frame.stem) for frame in again] == [(0, "a"), (1, "b")]
+
+    def test_neither(self, tmp_path: Path) -> None:
+        source = pictures(tmp_path / "p", ["a", "b", "c"])
+        with pytest.raises(AnnotationError, match="2 masks for 3 frames, and no frame has the name '0'"):
+            covos.load_result(masks(tmp_path / "m", ["0", "1"]), source=source)
+
+    def test_another_size(self, tmp_path: Path, clip: Path) -> None:
+        with pytest.raises(AnnotationError, match="the masks are 30x20, its frames 64x48"):
+            covos.load_result(masks(tmp_path / "m", ["0"]), source=clip)
+
+    def test_a_source_that_is_too_short(self, result: covos.Segmentation, make_clip: MakeClip, tmp_path: Path) -> None:
+        (path,) = result.save(tmp_path / "out", formats=["cvat"]).outputs
+        short = make_clip("short.mp4", frames=5)
+        with pytest.raises(AnnotationError, match="a mask for frame 5, it has 5 frames"):
+            covos.load_result(path, source=short)
+
+    def test_no_such_source(self, result: covos.Segmentation, tmp_path: Path) -> None:
+        result.save(tmp_path / "out", formats=["coco"])
+        with pytest.raises(SourceError):
+            covos.load_result(tmp_path / "out", source=tmp_path / "none.mp4")
+
+
+class TestReports:
+    @pytest.fixture
+    def saved(self, result: covos.Segmentation, tmp_path: Path) -> Path:
+        return result.save(tmp_path / "out", formats=["palette"]).folder
+
+    def edit(self, folder: Path, change: Callable[[dict], object]) -> None:
+        content = json.loads((folder / "report.json").read_text())
+        change(content)
+        (folder / "report.json").write_text(json.dumps(content))
+
+    def test_a_lost_mask(self, saved: Path) -> None:
+        (saved / "masks" / "00005.png").unlink()
+        with pytest.raises(AnnotationError, match="frame '00005' of the report has no mask"):
+            covos.load_result(saved)
+
+    def test_a_mask_too_many(self, saved: Path) -> None:
+        write_label_map(saved / "masks" / "00009.png", np.ones((48, 64), np.uint8))
+        with pytest.raises(AnnotationError, match="1 of its masks"):
+            covos.load_result(saved)
+
+    @pytest.mark.parametrize(
+        ("change", "kind", "match"),
+        [
+            (lambda c: c["source"].update(height=50), AnnotationError, "the masks are 64x48, the source 64x50"),
+            (lambda c: c["source"].update(time_base="1/0"), InputError, "source.time_base: input"),
+            (lambda c: c["source"].update(frame_rate="fast"), InputError, "source.frame_rate: input"),
+            (lambda c: c.update(outputs=["overlay.mp4"]), AnnotationError, "wrote overlay.mp4, of which no masks"),
+            (lambda c: c.update(outputs=[]), AnnotationError, "wrote nothing whole"),
+            (lambda c: c["frames"][0].update(stem="../../a"), AnnotationError, "has no mask"),
+            (lambda c: c.update(schema=99), InputError, "schema: 99 is that of a newer covos"),
+        ],
+    )
+    def test_a_report_that_does_not_fit(self, saved: Path, change, kind: type[Exception], match: str) -> None:
+        self.edit(saved, change)
+        with pytest.raises(kind, match=match):
+            covos.load_result(saved)
+
+    def test_what_is_not_a_number_stays_unknown(self, saved: Path) -> None:
+        self.edit(saved, lambda c: c["frames"][0].update(confidence=None))
+        assert math.isnan(covos.load_result(saved)[0].confidence)
+
+
+class TestConverting:
+    def test_nothing_is_made_of_a_bad_call(self, result: covos.Segmentation, tmp_path: Path) -> None:
+        result.save(tmp_path / "out", formats=["palette"])
+        with pytest.raises(UsageError, match="unknown output format 'bmp'"):
+            convert(tmp_path / "out", formats=["bmp"])
+        with pytest.raises(UsageError, match="no format"):
+            convert(tmp_path / "out", formats=[])
+        with pytest.raises(AnnotationError, match="no such file"):
+            convert(tmp_path / "none.json", formats=["coco"])
+        assert {path.name for path in tmp_path.iterdir()} == {"clip.mp4", "out"}
+
+    def test_it_does_not_replace_what_it_reads(self, result: covos.Segmentation, tmp_path: Path) -> None:
+        (path,) = result.save(tmp_path / "out", formats=["coco"]).outputs
+        for each in (path, tmp_path / "out"):
+            with pytest.raises(UsageError, match="to be converted"):
+                convert(each, formats=["palette"], output=tmp_path / "out", overwrite=True)
+        assert covos.load_result(path) == result
+
+    def test_an_earlier_result_is_replaced_on_request(self, result: covos.Segmentation, tmp_path: Path) -> None:
+        result.save(tmp_path / "out", formats=["palette"])
+        convert(tmp_path / "out", formats=["coco", "yolo"])
+        with pytest.raises(UsageError, match="not empty"):
+            convert(tmp_path / "out", formats=["coco", "yolo"])
+        assert convert(tmp_path / "out", formats=["coco", "yolo"], overwrite=True).folder.name == "out-coco-yolo"
+
+    def test_an_interrupted_clip_is_counted_as_it_was(self, result: covos.Segmentation, tmp_path: Path) -> None:
+        cut = Health(decoded=8, expected=30, cut=True, warnings=("the file is cut",))
+        covos.Segmentation(info=result.info, health=cut, origin=result.origin, frames=result.frames).save(
+            tmp_path / "out", formats=["palette"]
+        )
+        saved = convert(tmp_path / "out", formats=["coco"])
+        assert saved.health.missing == 22
+        assert "the file is cut" in saved.warnings

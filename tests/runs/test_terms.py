@@ -1,0 +1,164 @@
+"""Terms in their files: what an earlier version wrote is read, and written the same; other terms are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from covos.core.errors import InputError, SourceError, UsageError
+from covos.runs.folder import OutputFolder
+from covos.runs.schema import ModelRecord
+from covos.runs.terms import DatasetRecord, Inputs, Made, PredictTerms, RunTerms
+
+RUN = """{
+  "schema": 1,
+  "complete": true,
+  "inputs": {
+    "path": "caf\\udce9.mp4",
+    "files": 1,
+    "size": 265790,
+    "fingerprint": "64f664a8908f8f8c"
+  },
+  "model": "covos-lite",
+  "weights_sha256": "4767a94259ce462f",
+  "settings": {
+    "references": 5,
+    "fusion": null,
+    "formats": [
+      "palette",
+      "overlay"
+    ]
+  },
+  "batch": 4,
+  "covos": "0.1.0"
+}
+"""
+
+PREDICT = """{
+  "schema": 1,
+  "tool": {
+    "name": "covos",
+    "version": "0.0.9"
+  },
+  "model": {
+    "name": "covos-lite",
+    "sha256": "4767a94259ce462f"
+  },
+  "settings": {
+    "follower": {
+      "name": "covos-follow",
+      "sha256": "ab"
+    }
+  },
+  "dataset": {
+    "root": "/data",
+    "layout": "davis",
+    "subset": null
+  },
+  "videos": [
+    {
+      "name": "bear",
+      "frames": 82,
+      "seconds": 3.5
+    }
+  ],
+  "failed": {
+    "boat": {
+      "what": "a",
+      "why": "b",
+      "fix": "c"
+    }
+  }
+}
+"""
+
+
+@pytest.fixture
+def run() -> RunTerms:
+    return RunTerms(
+        inputs=Inputs(path="caf\udce9.mp4", files=1, size=265790, fingerprint="64f664a8908f8f8c"),
+        model="covos-lite",
+        weights_sha256="4767a94259ce462f",
+        settings={"references": 5, "fusion": None, "formats": ["palette", "overlay"]},
+        batch=4,
+        covos="0.1.0",
+    )
+
+
+@pytest.fixture
+def predict() -> PredictTerms:
+    return PredictTerms(
+        model=ModelRecord(name="covos-lite", sha256="4767a94259ce462f"),
+        settings={"follower": {"name": "covos-follow", "sha256": "ab"}},
+        dataset=DatasetRecord(root="/data", layout="davis", subset=None),
+    )
+
+
+def begun(path: Path) -> OutputFolder:
+    return OutputFolder(path, resumable=True)
+
+
+def test_the_file_of_a_run_is_what_it_was(tmp_path: Path, run: RunTerms) -> None:
+    run.begin(begun(tmp_path)).close()
+    assert not run.is_done(begun(tmp_path))
+    run.finish(begun(tmp_path))
+    assert (tmp_path / "covos.json").read_text() == RUN
+    assert run.is_done(begun(tmp_path))
+
+
+def test_a_run_of_other_terms_names_each(tmp_path: Path, run: RunTerms) -> None:
+    run.begin(begun(tmp_path)).close()
+    other = run.model_copy(update={"batch": 8, "settings": {"references": 3, "formats": ["palette"]}})
+    with pytest.raises(UsageError, match="an unfinished run of other terms") as caught:
+        other.is_done(begun(tmp_path))
+    assert caught.value.why == (
+        "references was 5, is 3; fusion was not given, is not there; formats was palette overlay, is palette; "
+        "the batch was 4, is 8"
+    )
+
+
+@pytest.mark.parametrize(
+    ("formats", "said"),
+    [
+        (["palette", "webm", "npz"], "covos convert {} -f webm -f npz; or"),
+        (["palette"], "what is asked for is there already"),
+    ],
+)
+def test_other_formats_of_a_finished_run_are_made_of_its_masks(
+    tmp_path: Path, run: RunTerms, formats: list[str], said: str
+) -> None:
+    run.begin(begun(tmp_path)).close()
+    run.finish(begun(tmp_path))
+    other = run.model_copy(update={"settings": {**run.settings, "formats": formats}})
+    with pytest.raises(UsageError, match="the result of other terms") as caught:
+        other.is_done(begun(tmp_path))
+    assert said.format(tmp_path) in caught.value.fix
+
+
+def test_the_manifest_of_an_earlier_version_goes_on(tmp_path: Path, predict: PredictTerms) -> None:
+    (tmp_path / "predict.json").write_text(PREDICT)
+    predict.begin(tmp_path)
+    assert (tmp_path / "predict.json").read_text() == PREDICT
+    made = [Made(name="bear", frames=82, seconds=3.5)]
+    predict.save(tmp_path, made=made, failed={"boat": SourceError("a", why="b", fix="c")})
+    written = json.loads((tmp_path / "predict.json").read_text())
+    assert written.pop("tool")["version"] != "0.0.9"
+    before = json.loads(PREDICT)
+    del before["tool"]
+    assert json.dumps(written) == json.dumps(before)
+
+
+def test_a_data_set_of_other_terms_names_each(tmp_path: Path, predict: PredictTerms) -> None:
+    predict.begin(tmp_path / "out")
+    other = predict.model_copy(update={"dataset": DatasetRecord(root="/data", layout="davis", subset="val")})
+    with pytest.raises(UsageError, match="made differently") as caught:
+        other.begin(tmp_path / "out")
+    assert caught.value.why == "the data set's subset was not given, is val"
+
+
+def test_a_manifest_that_cannot_be_read(tmp_path: Path, predict: PredictTerms) -> None:
+    (tmp_path / "predict.json").write_text(PREDICT.replace('"schema": 1', '"schema": 7'))
+    with pytest.raises(InputError, match="7 is that of a newer covos"):
+        predict.begin(tmp_path)

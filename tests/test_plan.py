@@ -1,0 +1,93 @@
+"""Plans: checked when they are made, the same after pickling and after JSON."""
+
+from __future__ import annotations
+
+import pickle
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from covos.core.errors import SourceError, UsageError
+from covos.core.types import Box, Point
+from covos.plan import Discover, Find, Follow, Plan, choose_task
+from covos.prompts.values import MaskPrompt, PointPrompt
+
+PLANS = [
+    Plan(source="clip.mp4"),
+    Plan(source="frames/", task=Find(references=3, reference_seed=7, refine="crf"), frame_rate=Fraction(30000, 1001)),
+    Plan(source="clip.mp4", task=Discover(most=3), formats=("prores", "matte=16"), start=5, stop=90),
+    Plan(
+        source="clip.mp4",
+        task=Follow(
+            prompts=(
+                PointPrompt(frame=2, object=1, points=(Point(x=3.5, y=4), Point(x=9, y=9, positive=False))),
+                PointPrompt(box=Box(x0=1, y0=2, x1=30, y1=40)),
+                MaskPrompt(file="mask.png", frame=4),
+            ),
+            direction="both",
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_plan_comes_back_from_json_and_from_pickle(plan: Plan) -> None:
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    assert pickle.loads(pickle.dumps(plan)) == plan
+
+
+def test_a_label_map_is_part_of_the_json() -> None:
+    labels = np.zeros((6, 9), np.uint8)
+    labels[1:3, 2:5], labels[4:, :2], labels[0, 8] = 1, 7, 255
+    plan = Plan(source="clip.mp4", task=Follow(prompts=(MaskPrompt(labels=labels, frame=3),)))
+    again = Plan.model_validate_json(plan.model_dump_json())
+    assert isinstance(again.task, Follow)
+    (prompt,) = again.task.prompts
+    assert isinstance(prompt, MaskPrompt)
+    assert prompt.frame == 3
+    assert np.array_equal(prompt.labels, labels)
+    assert len(plan.model_dump_json()) < 500
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: Find(references=-1), "references = -1"),
+        (lambda: Find(references=65), "references = 65"),
+        (lambda: Find(refine="sharp"), "unknown refinement 'sharp'"),
+        (lambda: Follow(prompts=(), memory=99), "memory = 99"),
+        (lambda: Follow(prompts=(), direction="sideways"), "direction 'sideways'"),
+        (lambda: Discover(most=0), "the discover cannot be used"),
+        (lambda: Plan(source="a.mp4", formats=("pallete",)), "unknown output format 'pallete'"),
+        (lambda: Plan(source="a.mp4", formats=("green=3",)), "green with a value"),
+        (lambda: Plan(source="a.mp4", start=9, stop=9), "frames 9 to 9"),
+        (lambda: Plan(source="a.mp4", precision="fp8"), "the plan cannot be used"),
+        (lambda: Plan(source="a.mp4", colour="red"), "the plan cannot be used"),
+        (lambda: Plan(source=7), "a int is no source"),
+        (lambda: choose_task(objects=3, prompts=(PointPrompt(points=(Point(x=1, y=1),)),)), "objects = 3 beside masks"),
+        (lambda: choose_task(objects=3, refine="crf"), "refine = 'crf' where objects are followed"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_when_the_plan_is_made(make, what: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make()
+    assert what in caught.value.what
+    assert caught.value.why
+    assert caught.value.fix
+
+
+def test_frames_in_memory_pickle_and_print(tmp_path) -> None:
+    frames = [np.full((4, 6, 3), index, np.uint8) for index in range(3)]
+    plan = Plan(source=iter(frames))
+    assert '"3 frames in memory"' in plan.model_dump_json()
+    again = pickle.loads(pickle.dumps(plan))
+    assert all(np.array_equal(one, other) for one, other in zip(again.source.frames, frames, strict=True))
+    with pytest.raises(SourceError, match="frame 1 in memory is 6x5"):
+        Plan(source=[frames[0], np.zeros((5, 6, 3), np.uint8)])
+
+
+def test_the_schema_names_every_field() -> None:
+    schema = Plan.model_json_schema()
+    assert set(schema["properties"]) == set(Plan.model_fields)
+    assert set(schema["$defs"]) >= {"Find", "Follow", "Discover", "MaskPrompt", "PointPrompt"}
