@@ -128,8 +128,8 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     from covos.training.gather import gather
     from covos.training.pools import only_held_back, without_held_back
     from covos.training.registry import load_recipe
-    from covos.training.scenes.composed import compose_clips, fingerprint
     from covos.training.validate import measure
+    from scenes_composed import compose_clips, fingerprint
 
     device, precision = machine(options)
     configure_threads()

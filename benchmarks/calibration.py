@@ -1,10 +1,10 @@
-"""Whether the confidence of followed objects is what it says, measured; and the fit that makes it so.
+"""Measure the calibration of the confidence of followed objects, or fit it.
 
     python benchmarks/calibration.py [--data PICTURES]           how confidence, J and lost objects go together
     python benchmarks/calibration.py --fit [--data PICTURES]     first fit the calibration, and write it to the card
     python benchmarks/calibration.py --davis DAVIS               the same measures on the val_open sequences
 
-Objects are followed from the masks of the first frame through staged clips (`covos.training.scenes.staged`) of things
+Objects are followed from the masks of the first frame through staged clips (`scenes_staged`) of things
 cut out of the pictures that are held back from training, or of textured shapes without --data. The fit takes clips of
 one seed, and the measures are of another. In the video of one object of --davis it is the foreground.
 
@@ -17,19 +17,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 from torch import Tensor
 
 from covos.core.device import configure_threads
 from covos.core.records import write_record
 from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectStatus
 from covos.data import open_collection, open_dataset, read_foreground, read_image
-from covos.engines.calibration import Calibration, Signals, fitted
+from covos.engines.calibration import Calibration, Signals, Weights
 from covos.engines.discover import masks_of
 from covos.engines.follow import FollowEngine, at_stride
 from covos.engines.follow_pass import ObjectReadout
@@ -38,12 +40,14 @@ from covos.evaluation import jaccard
 from covos.model import load_model
 from covos.models.checkpoints import card_path
 from covos.models.registry import build_follower, find_follower
-from covos.training.scenes.staged import cast_and_ground, staged_clip
+from scenes_staged import cast_and_ground, staged_clip
 
 Clip = tuple[ImageArray, LabelArray]
 FIT_SEED, TEST_SEED = 11, 12
 CLIPS = 16
 BINS = 10
+RIDGE = 1e-2
+"""Weight of the squared distance from the guess."""
 WRONG = 0.1
 """A mask whose J is less is taken for that of another thing."""
 
@@ -81,6 +85,65 @@ def main() -> None:
             continue
         clips = _davis(options.davis) if options.davis is not None else _staged(options, seed=TEST_SEED)
         _report(name, list(_followed(clips, FollowEngine(model.engine.encoder, network, calibration=chosen))))
+
+
+def fit(
+    signals: NDArray[np.float64],
+    targets: NDArray[np.float64],
+    *,
+    start: Weights,
+    rising: bool,
+    unused: Sequence[str] = (),
+) -> Weights:
+    """Find the weights of a logistic regression, no further from a guess than the data ask for.
+
+    Args:
+        signals: N x S, in the order of `Signals`.
+        targets: N, in [0, 1].
+        start: The guess: what is held to where the data say little.
+        rising: If true, what speaks for the mask raises the target, else it lowers it. A weight that would say
+            otherwise is 0: beyond the data that it was fitted on, it would mislead.
+        unused: Names of signals that get no weight.
+
+    Returns:
+        S + 1 numbers.
+    """
+    x, prior = np.column_stack([signals, np.ones(len(signals))]), np.array(start)
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z, away = x @ weights, weights - prior
+        entropy = np.logaddexp(0, z) - targets * z
+        slope = x.T @ (1 / (1 + np.exp(-z)) - targets) / len(x)
+        return float(entropy.mean() + RIDGE * (away**2).sum()), slope + 2 * RIDGE * away
+
+    bounds: list[tuple[float | None, float | None]] = [
+        (0.0, 0.0) if name in unused else (0.0, None) if rising == (name != "jump") else (None, 0.0)
+        for name in Signals._fields
+    ]
+    found = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)])
+    return tuple(round(float(each), 4) for each in found.x)
+
+
+def fitted(signals: NDArray[np.float64], jaccard: NDArray[np.float64], visible: NDArray[np.bool_]) -> Calibration:
+    """Find the calibration that fits masks whose truth is known.
+
+    Args:
+        signals: N x S, in the order of `Signals`.
+        jaccard: Jaccard index of each of the N masks.
+        visible: N: true where anything of the object was to be seen.
+    """
+    ones = {name: tuple(float(each == name) for each in (*Signals._fields, "")) for name in Signals._fields}
+    return Calibration(
+        jaccard=fit(signals, np.where(visible, jaccard, 0.0), start=ones["quality"], rising=True),
+        # The quality of what is not to be seen is not taught, so it says nothing there.
+        absent=fit(
+            signals,
+            (~visible).astype(np.float64),
+            start=tuple(-each for each in ones["presence"]),
+            rising=False,
+            unused=("quality",),
+        ),
+    )
 
 
 def _fitted(cases: list[Case]) -> Calibration:

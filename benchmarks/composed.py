@@ -3,7 +3,7 @@
     python benchmarks/composed.py --data ROOT [--data ROOT ...] [--model covos-lite] [--sheet FILE.png]
 
 ROOT holds still pictures with masks, a data set or a folder of data sets; the clips are composed of those that no
-training draws (`covos.training.pools`), and are described in `covos.training.scenes.composed`. In ``shared`` clips only
+training draws (`covos.training.pools`), and are described in `scenes_composed`. In ``shared`` clips only
 the references tell the subject from what stands beside it, in ``moving`` ones only the motion. J is the mean over the
 frames of a clip, then over clips. A sheet shows the first clips with the subject tinted.
 """
@@ -30,7 +30,7 @@ from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
 from covos.training.pools import only_held_back
-from covos.training.scenes.composed import KINDS, ComposedClip, compose_clips, fingerprint
+from scenes_composed import KINDS, ComposedClip, compose_clips, fingerprint
 
 REFERENCES = (0, 1, 2, 5)
 

@@ -4,7 +4,7 @@
     python benchmarks/objects.py --data PICTURES [--clips 10]        things cut out of the pictures held back there
     python benchmarks/objects.py --show OVERLAYS                     also write a strip of frames for each clip
 
-In the clips of `covos.training.scenes.staged` 2 to 4 objects cross, are hidden for a while, leave and come back, or
+In the clips of `scenes_staged` 2 to 4 objects cross, are hidden for a while, leave and come back, or
 pass a double of themselves. Measured by the protocols of covos.evaluation, per object:
 
     covos   the masks of the first frame, followed                                         davis2017-semi
@@ -12,7 +12,7 @@ pass a double of themselves. Measured by the protocols of covos.evaluation, per 
     warp    the masks of the first frame, warped along DIS optical flow                    davis2017-semi
     auto    objects that covos finds and follows by itself, at most 10                     davis2017-unsup
 
-with identity switches (see `covos.evaluation.identity`), and floods: frames in which an object's mask is shown though
+with identity switches (see `identity`), and floods: frames in which an object's mask is shown though
 the object is out of sight, or covers more than twice its area.
 """
 
@@ -31,12 +31,12 @@ from covos.core.device import configure_threads
 from covos.core.types import LabelArray
 from covos.data import open_collection
 from covos.evaluation import evaluate
-from covos.evaluation.identity import identity_switches
 from covos.masks import write_label_map
 from covos.masks.object_ids import davis_palette
 from covos.model import Model, load_model
-from covos.training.scenes.staged import CLIPS, StagedClip, cast_and_ground, staged_clip
 from follow import warped
+from identity import identity_switches
+from scenes_staged import CLIPS, StagedClip, cast_and_ground, staged_clip
 
 SHOWN = 8
 """Frames of a strip."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from covos.engines.calibration import Calibration, Signals, estimate_mask, fit, fitted, signals_of
+from covos.engines.calibration import Calibration, Signals, estimate_mask, signals_of
 from covos.models.follow import DecodedObjects
 
 SURE = Signals(quality=2.0, presence=4.0, decided=2.0, agreement=0.8, match=0.9, jump=0.0)
@@ -48,41 +48,6 @@ def test_signals_of_a_flood() -> None:
 def test_without_a_calibration_the_network_is_taken_at_its_word() -> None:
     guess = estimate_mask(SURE._replace(quality=0.0, presence=0.0), None)
     assert guess == pytest.approx((0.25, 0.5))
-
-
-NOTHING = (0.0,) * (len(Signals._fields) + 1)
-
-
-def test_a_fit_comes_near_the_probabilities_that_the_data_were_drawn_by() -> None:
-    rng = np.random.default_rng(0)
-    signals = np.column_stack([rng.normal(0, 2, (4000, 2)), rng.uniform(0, 1, (4000, 4))])
-    truth = 1 / (1 + np.exp(-(0.8 * signals[:, 0] - 1.5 * signals[:, 5] + 0.5)))
-    drawn = (rng.random(4000) < truth).astype(float)
-    weights = fit(signals, drawn, start=NOTHING, rising=True)
-    calibration = Calibration(jaccard=weights, absent=weights)
-    guesses = np.array([estimate_mask(Signals(*row), calibration).jaccard for row in signals])
-    assert np.abs(guesses - truth).mean() < 0.06
-    assert np.abs(guesses - truth).mean() < np.abs(truth - truth.mean()).mean() / 3
-
-
-def test_weights_that_would_turn_a_signal_round_are_zero() -> None:
-    rng = np.random.default_rng(1)
-    signals = rng.normal(0, 1, (500, 6))
-    falling = 1 / (1 + np.exp(signals[:, 0] + signals[:, 5]))
-    weights = fit(signals, falling, start=NOTHING, rising=True)
-    assert weights[0] == 0
-    assert weights[5] < -0.3
-    assert fit(signals, falling, start=NOTHING, rising=False)[0] < -0.3
-    assert fit(signals, falling, start=NOTHING, rising=False, deaf=("quality",))[0] == 0
-
-
-def test_where_the_data_say_nothing_the_network_keeps_its_word() -> None:
-    signals = np.array([SURE, SURE._replace(quality=-1.0, presence=-3.0)])
-    calibration = fitted(signals, np.array([0.88, 0.0]), np.array([True, False]))
-    assert calibration.jaccard[0] == pytest.approx(1, abs=0.3)
-    assert -2 < calibration.absent[1] < -0.7
-    assert estimate_mask(SURE, calibration).absent < 0.1
-    assert estimate_mask(SURE._replace(presence=-4.0), calibration).absent > 0.7
 
 
 def test_a_card_of_other_signals_calibrates_nothing() -> None:

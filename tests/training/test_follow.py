@@ -19,7 +19,8 @@ from covos.training.follow.recipe import FollowRecipe
 from covos.training.follow.task import FollowTask
 from covos.training.registry import load_recipe
 from covos.training.scenes.clips import MIN_CELLS
-from covos.training.scenes.layers import Picture, Sprite, draw_sprite, draw_twin, lay_over, recoloured
+from covos.training.scenes.cutouts import Cutout, recoloured
+from covos.training.scenes.sprites import Sprite, draw_sprite, draw_twin, lay_over
 
 CROP = (64, 96)
 SMALL = (
@@ -78,14 +79,14 @@ def test_motion_is_known_or_all_zero(tianchi: Path, stills: Path) -> None:
 
 
 def sprite(left: float, *, followed: bool = True) -> Sprite:
-    picture = Picture(np.full((10, 10, 3), 200, np.uint8), np.ones((10, 10), np.float32))
-    return Sprite(picture=picture, matrices=(np.array([[1.0, 0, left], [0, 1, 4]]),), bends=None, followed=followed)
+    picture = Cutout(np.full((10, 10, 3), 200, np.uint8), np.ones((10, 10), np.float32))
+    return Sprite(cutout=picture, placements=(np.array([[1.0, 0, left], [0, 1, 4]]),), bends=None, followed=followed)
 
 
 def test_a_later_sprite_hides_what_lies_below() -> None:
     ground = np.zeros((20, 40, 3), np.uint8)
-    image, _, first = lay_over(ground, [], sprite(5), frame=0)
-    image, (first,), second = lay_over(image, [first], sprite(10), frame=0)
+    image, masks = lay_over(ground, [], sprite(5), frame=0)
+    image, (first, second) = lay_over(image, masks, sprite(10), frame=0)
     assert first[8, 6] == 1
     assert first[8, 12] == 0
     assert second[8, 12] == 1
@@ -96,18 +97,18 @@ def test_a_later_sprite_hides_what_lies_below() -> None:
 
 def test_a_sprite_beyond_the_border_leaves_no_mask() -> None:
     ground = np.zeros((20, 40, 3), np.uint8)
-    image, _, mask = lay_over(ground, [], sprite(400), frame=0)
+    image, (mask,) = lay_over(ground, [], sprite(400), frame=0)
     assert not mask.any()
     assert image is ground
 
 
 def test_objects_leave_and_some_return() -> None:
-    picture = Picture(np.full((40, 40, 3), 200, np.uint8), np.ones((40, 40), np.float32))
+    picture = Cutout(np.full((40, 40, 3), 200, np.uint8), np.ones((40, 40), np.float32))
     rng = np.random.default_rng(0)
     patterns = set()
     for _ in range(200):
         drawn = draw_sprite(picture, frames=5, size=CROP, followed=True, bend=False, rng=rng)
-        seen = [lay_over(np.zeros((*CROP, 3), np.uint8), [], drawn, frame=k)[2].any() for k in range(5)]
+        seen = [lay_over(np.zeros((*CROP, 3), np.uint8), [], drawn, frame=k)[1][0].any() for k in range(5)]
         patterns.add("".join("x" if each else "." for each in seen))
     assert "xxxxx" in patterns
     assert any(pattern.startswith("x") and ".x" in pattern for pattern in patterns), "gone and back"
@@ -117,7 +118,7 @@ def test_objects_leave_and_some_return() -> None:
 def test_a_look_alike_has_the_same_form_mirrored() -> None:
     alpha = np.zeros((4, 6), np.float32)
     alpha[:, :2] = 1
-    twin = recoloured(Picture(np.full((4, 6, 3), 90, np.uint8), alpha), rng=np.random.default_rng(1))
+    twin = recoloured(Cutout(np.full((4, 6, 3), 90, np.uint8), alpha), rng=np.random.default_rng(1))
     np.testing.assert_array_equal(twin.alpha, alpha[:, ::-1])
     assert (twin.image != 90).any()
 
@@ -138,7 +139,7 @@ def test_a_twin_looks_like_its_object_is_near_it_and_is_not_followed() -> None:
         image, mask, twin = seen_with_a_disc(seed=seed)
         assert not twin.followed
         for frame in range(4):
-            shown, (left,), own = lay_over(image, [mask.copy()], twin, frame=frame)
+            shown, (left, own) = lay_over(image, [mask.copy()], twin, frame=frame)
             if twin.behind:
                 np.testing.assert_array_equal(left, mask)
                 assert not (own * mask).any(), "what is behind hides nothing and is hidden"
@@ -194,8 +195,8 @@ def test_a_run_of_another_encoder_is_not_continued(
         entry = original(name)
         return replace(entry, card=entry.card.model_copy(update={"sha256": "f" * 64}))
 
-    monkeypatch.setattr("covos.training.frozen.find_model", other)
-    monkeypatch.setattr("covos.training.frozen.verify", lambda entry: None)
+    monkeypatch.setattr("covos.training.base.find_model", other)
+    monkeypatch.setattr("covos.training.base.verify", lambda entry: None)
     monkeypatch.setattr("covos.models.registry.verify", lambda entry: None)
     with pytest.raises(CheckpointError, match="another recipe"):
         run("follow", tmp_path / "run", *SMALL, data=(tianchi,))
@@ -211,7 +212,7 @@ def test_losses_are_numbers_and_reach_every_weight(tianchi: Path, stills: Path) 
     losses["total"].backward()
     idle = [name for name, parameter in network.named_parameters() if parameter.grad is None]
     assert idle == []
-    assert all(parameter.grad is None for parameter in task.eyes.parameters())
+    assert all(parameter.grad is None for parameter in task.encoder.parameters())
 
 
 def test_pictures_show_each_clip_in_a_row(tianchi: Path, stills: Path) -> None:

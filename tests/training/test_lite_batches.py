@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from covos.data import open_dataset
-from covos.training.lite.batches import StepBatches
+from covos.training.lite.batches import GroupBatches
 from covos.training.pools import LEAST, held_back, make_pool, make_pools
 from covos.training.registry import load_recipe
 
@@ -29,9 +29,9 @@ def pictures(root: Path, *, count: int, shade: int) -> Path:
     return root
 
 
-def batches(root: Path, *overrides: str) -> StepBatches:
+def batches(root: Path, *overrides: str) -> GroupBatches:
     plain = ("frames_per_step=4", "group_sizes=[4]", "crops=[[64, 96]]", "crop_chances=[1.0]", "spoil_share=0.0")
-    return StepBatches([open_dataset(root)], load_recipe("lite", overrides=(*plain, *overrides)))
+    return GroupBatches([open_dataset(root)], load_recipe("lite", overrides=(*plain, *overrides)))
 
 
 def test_a_scattered_subject_is_in_every_frame_of_its_group(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covos.training.scenes.subjects import EMPTY, OWN_STEP, background_window, cut_out, own_step, paste, stand_in
+from covos.training.scenes.cutouts import Cutout, cut_out, paste
+from covos.training.scenes.groups import EMPTY, OWN_STEP, add_bystanders, background_window, own_step
 
 
 def test_a_background_window_shows_nothing_of_the_subject() -> None:
     subject = np.zeros((60, 100), bool)
     subject[5:25, 70:95] = True
-    image = np.zeros((60, 100, 3), np.uint8)
-    found = [background_window(image, subject, rng=np.random.default_rng(seed)) for seed in range(20)]
+    found = [background_window(subject, rng=np.random.default_rng(seed)) for seed in range(20)]
     assert any(window is not None for window in found)
     for window in found:
         if window is not None:
@@ -19,8 +19,7 @@ def test_a_background_window_shows_nothing_of_the_subject() -> None:
 
 
 def test_a_picture_full_of_its_subject_has_no_background() -> None:
-    image = np.zeros((60, 100, 3), np.uint8)
-    assert background_window(image, np.ones((60, 100), bool), rng=np.random.default_rng(0)) is None
+    assert background_window(np.ones((60, 100), bool), rng=np.random.default_rng(0)) is None
 
 
 def test_cut_out_is_the_bounding_box() -> None:
@@ -36,8 +35,8 @@ def test_cut_out_is_the_bounding_box() -> None:
 @pytest.mark.parametrize("height_share", [0.1, 0.4, 1.5])
 def test_the_subject_lies_where_its_mask_says(height_share: float) -> None:
     background = np.full((80, 120, 3), 10, np.uint8)
-    subject, alpha = np.full((40, 20, 3), 240, np.uint8), np.ones((40, 20), np.float32)
-    image, mask = paste(background, subject, alpha, height_share=height_share, center=np.array([0.5, 0.5]))
+    subject = Cutout(np.full((40, 20, 3), 240, np.uint8), np.ones((40, 20), np.float32))
+    image, mask = paste(background, subject, height_share=height_share, center=np.array([0.5, 0.5]))
     assert image.shape == background.shape
     assert (image[mask > 0.99] == 240).all()
     assert (image[mask == 0] == 10).all()
@@ -48,19 +47,19 @@ def test_the_subject_lies_where_its_mask_says(height_share: float) -> None:
 
 def test_a_subject_may_leave_the_picture() -> None:
     background = np.zeros((80, 120, 3), np.uint8)
-    subject, alpha = np.full((40, 20, 3), 240, np.uint8), np.ones((40, 20), np.float32)
-    whole = paste(background, subject, alpha, height_share=0.5, center=np.array([0.5, 0.5]))[1].sum()
-    half = paste(background, subject, alpha, height_share=0.5, center=np.array([0.0, 0.5]))[1].sum()
+    subject = Cutout(np.full((40, 20, 3), 240, np.uint8), np.ones((40, 20), np.float32))
+    whole = paste(background, subject, height_share=0.5, center=np.array([0.5, 0.5]))[1].sum()
+    half = paste(background, subject, height_share=0.5, center=np.array([0.0, 0.5]))[1].sum()
     assert half == pytest.approx(whole / 2, rel=0.1)
 
 
 def test_others_stand_in_the_scene() -> None:
     scene = np.zeros((80, 120, 3), np.uint8)
-    cut = np.full((40, 20, 3), 200, np.uint8), np.ones((40, 20), np.float32)
+    cut = Cutout(np.full((40, 20, 3), 200, np.uint8), np.ones((40, 20), np.float32))
     rng = np.random.default_rng(1)
-    assert (stand_in(scene, [], height_share=0.3, rng=rng) == scene).all()
+    assert (add_bystanders(scene, [], height_share=0.3, rng=rng) == scene).all()
     one, three = (
-        (stand_in(scene, [cut] * count, height_share=0.3, rng=np.random.default_rng(1)) > 100).mean()
+        (add_bystanders(scene, [cut] * count, height_share=0.3, rng=np.random.default_rng(1)) > 100).mean()
         for count in (1, 3)
     )
     assert 0.01 < one < three

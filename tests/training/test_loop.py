@@ -17,7 +17,7 @@ from covos.models.registry import build_network, find_model
 from covos.training import loop
 from covos.training.gather import gather
 from covos.training.lite import task as lite_task
-from covos.training.lite.batches import StepBatches
+from covos.training.lite.batches import GroupBatches
 from covos.training.loading import iterate_batches
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe
@@ -107,9 +107,9 @@ def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
 
 def test_batches_depend_on_seed_and_step_alone(root: Path) -> None:
     data = gather([root], seed=0).train
-    batches = StepBatches(data, recipe())
+    batches = GroupBatches(data, recipe())
     first = batches[1]
-    again = next(iterate_batches(StepBatches(data, recipe()), start=1, stop=2, workers=0))
+    again = next(iterate_batches(GroupBatches(data, recipe()), start=1, stop=2, workers=0))
     for one, other in zip(first[:3], again[:3], strict=True):
         assert torch.equal(one, other)  # type: ignore[arg-type]
     assert first.image.shape == (2, 3, 64, 96)
@@ -146,7 +146,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(root: Path, tmp_path: Path, m
     class KilledError(Exception):
         pass
 
-    def dying(batches: StepBatches, *, start: int, stop: int, workers: int) -> object:
+    def dying(batches: GroupBatches, *, start: int, stop: int, workers: int) -> object:
         for step, batch in enumerate(original(batches, start=start, stop=stop, workers=workers), start=start):
             if step == 3:
                 raise KilledError

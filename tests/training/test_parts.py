@@ -9,9 +9,12 @@ import torch
 from torch import nn
 
 from covos.models.coattention import Memory
-from covos.training.lite.task import contour_weight, read_mask_bce, siblings, soft_iou, weighted_bce
+from covos.training.lite.task import siblings
 from covos.training.loop import rate_at
-from covos.training.scenes.augment import Framing, Neighbour, draw_framing, draw_view, spoil
+from covos.training.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
+from covos.training.scenes.light import spoil
+from covos.training.scenes.neighbours import Neighbour
+from covos.training.scenes.samples import Framing, draw_framing, draw_sample
 from covos.training.state import make_average, update_average
 
 
@@ -95,7 +98,7 @@ def test_views_keep_picture_and_mask_together(seed: int) -> None:
     """A bright disk on a dark ground: whatever is drawn, the mask must lie where it is bright."""
     image, mask = disk()
     rng = np.random.default_rng(seed)
-    view = draw_view(
+    view = draw_sample(
         image,
         mask,
         np.ones(mask.shape, bool),
@@ -132,7 +135,7 @@ def test_a_spoiled_picture_tells_less(seed: int) -> None:
         framing = draw_framing(rng, zoom=(0.9, 1.0))
         valid = np.ones(mask.shape, bool)
         views.append(
-            draw_view(plain, mask, valid, neighbour=None, framing=framing, size=(64, 96), spoiled=spoiled, rng=rng)
+            draw_sample(plain, mask, valid, neighbour=None, framing=framing, size=(64, 96), spoiled=spoiled, rng=rng)
         )
     np.testing.assert_array_equal(views[0].target, views[1].target)
     assert (views[0].image != views[1].image).any()
@@ -151,7 +154,7 @@ def test_void_has_no_weight() -> None:
     image, mask = disk()
     rng = np.random.default_rng(0)
     framing = draw_framing(rng, zoom=(0.5, 1.15))
-    view = draw_view(image, mask, mask == 0, neighbour=None, framing=framing, size=(64, 96), rng=rng)
+    view = draw_sample(image, mask, mask == 0, neighbour=None, framing=framing, size=(64, 96), rng=rng)
     assert view.target[view.weight > 0.99].max() < 0.02
     assert view.weight[view.target > 0.99].max() < 0.02
 
@@ -161,7 +164,7 @@ def test_views_depend_on_the_seed_alone() -> None:
 
     def draw(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        return draw_view(
+        return draw_sample(
             image,
             mask,
             np.ones(mask.shape, bool),
@@ -187,7 +190,7 @@ def test_a_view_sees_the_motion_through_its_own_window() -> None:
     def speed(seen: np.ndarray, beside: np.ndarray, *, after: bool, flip: bool) -> float:
         framing = Framing(scale=1.0, center=(0.5, 0.5), stretch=1.0, flip=flip)
         neighbour = Neighbour(image=beside, after=after)
-        view = draw_view(
+        view = draw_sample(
             seen,
             mask,
             np.ones(mask.shape, bool),
@@ -208,5 +211,5 @@ def test_a_view_without_a_neighbour_knows_no_motion() -> None:
     image, mask = disk()
     rng = np.random.default_rng(0)
     framing = draw_framing(rng, zoom=(1.0, 1.0))
-    view = draw_view(image, mask, mask >= 0, neighbour=None, framing=framing, size=(64, 96), rng=rng)
+    view = draw_sample(image, mask, mask >= 0, neighbour=None, framing=framing, size=(64, 96), rng=rng)
     assert not view.motion.any()

@@ -17,20 +17,20 @@ from covos.models.registry import build_prompter, find_model
 from covos.training.prompt.batches import MIN_CELLS, PromptBatches
 from covos.training.prompt.clicks import (
     MARGIN,
-    Shown,
+    DrawnPrompt,
     click_beside,
     click_within,
     corrective_click,
     damaged,
     depth_of,
-    draw_shown,
+    draw_prompt,
+    erosion_depth,
     jittered_box,
 )
-from covos.training.prompt.clicks import correct_depth_of as cells_deep
 from covos.training.prompt.recipe import PromptRecipe
 from covos.training.prompt.task import PromptTask, ask, normalised_focal
 from covos.training.registry import load_recipe
-from covos.training.scenes.prompted import pieces_of
+from covos.training.scenes.frames import pieces_of
 
 CROP = (64, 96)
 SMALL = (
@@ -72,7 +72,7 @@ def test_positive_clicks_lie_inside_and_negative_ones_outside() -> None:
     rng = np.random.default_rng(0)
     kinds = set()
     for _ in range(200):
-        shown = draw_shown(target, others, EVERYWHERE, recipe=recipe(box_share=0, previous_share=0), rng=rng)
+        shown = draw_prompt(target, others, EVERYWHERE, recipe=recipe(box_share=0, previous_share=0), rng=rng)
         clicks = [point for point in shown.point if point[2]]
         assert 1 <= len(clicks) <= 4
         assert clicks[0][2] == 1, "the first click is on the object"
@@ -123,9 +123,9 @@ def test_what_is_shown_has_the_shares_that_the_recipe_says() -> None:
     target, others = mask((10, 40, 20, 60)), mask((45, 60, 10, 30))
     rng = np.random.default_rng(4)
     settings = recipe(box_share=0.4, previous_share=0.2)
-    drawn = [draw_shown(target, others, EVERYWHERE, recipe=settings, rng=rng) for _ in range(400)]
+    drawn = [draw_prompt(target, others, EVERYWHERE, recipe=settings, rng=rng) for _ in range(400)]
 
-    def share(says: Callable[[Shown], bool]) -> float:
+    def share(says: Callable[[DrawnPrompt], bool]) -> float:
         return sum(map(says, drawn)) / len(drawn)
 
     assert share(lambda shown: bool(shown.box[4])) == pytest.approx(0.4, abs=0.08)
@@ -139,7 +139,7 @@ def test_a_mask_to_be_corrected_is_wrong_where_the_click_is() -> None:
     settings = recipe(box_share=0, previous_share=1)
     clicks = 0
     for _ in range(100):
-        shown = draw_shown(target, others, EVERYWHERE, recipe=settings, rng=rng)
+        shown = draw_prompt(target, others, EVERYWHERE, recipe=settings, rng=rng)
         for point in shown.point[shown.point[:, 2] != 0]:
             cell = cell_of(point, target.shape)
             assert target[cell] == (point[2] > 0)
@@ -215,7 +215,7 @@ def test_where_nothing_is_wrong_there_is_no_click() -> None:
 def test_depth_counts_the_cells_to_the_edge_and_the_border_is_one() -> None:
     region = torch.zeros(1, 1, 9, 12)
     region[..., 0:7, 0:5] = 1
-    depth = cells_deep(region)[0, 0]
+    depth = erosion_depth(region)[0, 0]
     assert float(depth[3, 2]) == 3
     assert float(depth[0, 2]) == 1
     assert float(depth[2, 1]) == 2
@@ -276,13 +276,13 @@ def test_losses_are_numbers_and_reach_every_weight(tianchi: Path, stills: Path, 
     assert all(math.isfinite(float(value.detach())) for value in losses.values())
     losses["total"].backward()
     assert [name for name, parameter in network.named_parameters() if parameter.grad is None] == []
-    assert all(parameter.grad is None for parameter in made.eyes.parameters())
+    assert all(parameter.grad is None for parameter in made.encoder.parameters())
 
 
 def test_each_round_is_shown_one_more_click(tianchi: Path, stills: Path) -> None:
     made = task(tianchi, stills, rounds=(3,))
     batch = made.batches()[0]
-    asked = ask(made.make_network().train(), made.eyes, batch, precision=torch.float32)
+    asked = ask(made.make_network().train(), made.encoder, batch, precision=torch.float32)
     assert len(asked.logits) == 3
     assert asked.point.shape == (4, 4 + 2, 3)
     torch.testing.assert_close(asked.point[:, :4], batch.point)

@@ -15,17 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self, TypeAlias
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 
 from covos.models.follow import DecodedObjects
 
 LIMIT = 8.0
 """Bound of logits among the signals."""
-RIDGE = 1e-2
-"""Weight of the squared distance from the guess, when weights are fitted."""
 
 Weights: TypeAlias = tuple[float, ...]
 """One for each signal, and a constant."""
@@ -115,67 +111,6 @@ def signals_of(decoded: DecodedObjects, *, usual: Sequence[float | None]) -> lis
         dim=1,
     ).tolist()
     return [Signals._make([*row[:-1], _jump(row[-1], before)]) for row, before in zip(columns, usual, strict=True)]
-
-
-def fit(
-    signals: NDArray[np.float64],
-    targets: NDArray[np.float64],
-    *,
-    start: Weights,
-    rising: bool,
-    deaf: Sequence[str] = (),
-) -> Weights:
-    """Find the weights of a logistic regression, no further from a guess than the data ask for.
-
-    Args:
-        signals: N x S, in the order of `Signals`.
-        targets: N, in [0, 1].
-        start: The guess: what is held to where the data say little.
-        rising: True if what speaks for the mask raises the target. A weight that would say otherwise is 0: beyond the
-            data that it was fitted on, it would mislead.
-        deaf: Names of signals that get no weight.
-
-    Returns:
-        S + 1 numbers.
-    """
-    from scipy.optimize import minimize
-
-    x, prior = np.column_stack([signals, np.ones(len(signals))]), np.array(start)
-
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z, away = x @ weights, weights - prior
-        entropy = np.logaddexp(0, z) - targets * z
-        slope = x.T @ (1 / (1 + np.exp(-z)) - targets) / len(x)
-        return float(entropy.mean() + RIDGE * (away**2).sum()), slope + 2 * RIDGE * away
-
-    bounds: list[tuple[float | None, float | None]] = [
-        (0.0, 0.0) if name in deaf else (0.0, None) if rising == (name != "jump") else (None, 0.0)
-        for name in Signals._fields
-    ]
-    found = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=[*bounds, (None, None)])
-    return tuple(round(float(each), 4) for each in found.x)
-
-
-def fitted(signals: NDArray[np.float64], jaccard: NDArray[np.float64], visible: NDArray[np.bool_]) -> Calibration:
-    """Find the calibration that fits masks whose truth is known.
-
-    Args:
-        signals: N x S, in the order of `Signals`.
-        jaccard: N: Jaccard index of each mask.
-        visible: N: true if anything of the object was to be seen.
-    """
-    ones = {name: tuple(float(each == name) for each in (*Signals._fields, "")) for name in Signals._fields}
-    return Calibration(
-        jaccard=fit(signals, np.where(visible, jaccard, 0.0), start=ones["quality"], rising=True),
-        # The quality of what is not to be seen is not taught, so it says nothing there.
-        absent=fit(
-            signals,
-            (~visible).astype(np.float64),
-            start=tuple(-each for each in ones["presence"]),
-            rising=False,
-            deaf=("quality",),
-        ),
-    )
 
 
 def _applied(signals: Signals, weights: Weights) -> float:

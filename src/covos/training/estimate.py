@@ -20,7 +20,7 @@ from covos.training.recipe import Recipe
 from covos.training.registry import make_task
 from covos.training.run_folder import VALIDATION_STRIDE
 from covos.training.state import TrainingState, make_average
-from covos.training.task import Task
+from covos.training.task import Task, to_device
 
 LEAST, MOST = 2, 10
 """Steps of each size that are timed."""
@@ -161,7 +161,7 @@ def _time_steps(task: Task, state: TrainingState, objective: Objective, *, devic
         began = time.perf_counter()
         batch = batches[number]
         loaded = time.perf_counter()
-        take_step(state, objective, batch.to(device), task, group=SINGLE_PROCESS, stopping=lambda: False)
+        take_step(state, objective, to_device(batch, device), task, group=SINGLE_PROCESS, stopping=lambda: False)
         if device.type != "cpu":
             torch.accelerator.synchronize()
         loading.append(loaded - began)

@@ -22,7 +22,7 @@ from covos.training.recipe import Recipe
 from covos.training.registry import make_task
 from covos.training.run_folder import LOG_EVERY, RunFolder, make_card
 from covos.training.state import TrainingState, start_training, update_average
-from covos.training.task import Task, split
+from covos.training.task import Task, split, to_device
 from covos.training.validate import Validation
 
 
@@ -147,7 +147,12 @@ def train(
         clock = time.perf_counter()
         for batch in iterate_batches(batches, start=state.step, stop=task.steps, workers=workers):
             losses, stop = take_step(
-                state, objective, batch.to(device), task, group=group, stopping=lambda: signals.number is not None
+                state,
+                objective,
+                to_device(batch, device),
+                task,
+                group=group,
+                stopping=lambda: signals.number is not None,
             )
             now = time.perf_counter()
             recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], now - clock)]

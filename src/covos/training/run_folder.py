@@ -21,7 +21,7 @@ from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.models.checkpoints import Card, save_weights
 from covos.training.state import TrainingState, save_checkpoint
-from covos.training.task import Task
+from covos.training.task import Task, to_device
 from covos.training.validate import Validation
 
 LICENCES = {
@@ -236,7 +236,7 @@ class RunFolder:
         return measured
 
     def _measure(self, state: TrainingState) -> Validation | None:
-        pictures = self.task.pictures(state.average, self.batches[state.step - 1].to(self.device))
+        pictures = self.task.pictures(state.average, to_device(self.batches[state.step - 1], self.device))
         self.board.add_image("train/predictions", pictures, state.step)
         measured = None
         if self.validation is not None:

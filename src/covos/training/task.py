@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -12,13 +12,6 @@ from torch.utils.data import Dataset as TorchDataset
 from covos.data import Dataset
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.validate import Validation
-
-
-class TrainingBatch(Protocol):
-    """A named tuple whose tensors have what makes up the batch in their first dimension."""
-
-    def to(self, device: torch.device) -> Self:
-        """Return the batch on a device."""
 
 
 class Task(Protocol):
@@ -69,11 +62,16 @@ class Task(Protocol):
         """Return the number of the epoch that ends when so many steps are done; None if none does."""
 
 
+def to_device(batch: Any, device: torch.device) -> Any:
+    """Move the tensors of a batch, which is a named tuple, to a device."""
+    return type(batch)(*(part.to(device, non_blocking=True) if isinstance(part, Tensor) else part for part in batch))
+
+
 def split(batch: Any, parts: int) -> Iterator[Any]:
     """Divide a batch into equal parts.
 
     Args:
-        batch: A named tuple, see `TrainingBatch`; what is no tensor is the same for all parts.
+        batch: A named tuple; what is no tensor is the same for all parts.
         parts: Number of parts; it divides the first dimension of each tensor.
     """
     for index in range(parts):

@@ -34,6 +34,26 @@ class Validation:
         return cls(j=float(j), f=float(f), sequences=sequences)
 
 
+def mean_scores(sequences: dict[str, tuple[float, float]], dataset: Dataset, *, lacking: str) -> Validation:
+    """Return the means over the sequences of a data set.
+
+    Args:
+        sequences: J and F of each.
+        dataset: The measured data set.
+        lacking: Reason why there are no sequences, if there are none.
+
+    Raises:
+        InputError: There are none.
+    """
+    if not sequences:
+        raise InputError(
+            f"nothing to measure on in {dataset.root}",
+            why=lacking,
+            fix="give videos of three annotated frames or more",
+        )
+    return Validation.over(sequences)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ScoredFrame:
     """One frame as it was segmented, and its scores.
@@ -85,13 +105,8 @@ def measure(engine: FindEngine[Any], dataset: Dataset, *, references: int, every
     scores = {
         name: (float(np.mean([j for j, _ in own])), float(np.mean([f for _, f in own]))) for name, own in pairs.items()
     }
-    if not scores:
-        raise InputError(
-            f"nothing to measure on in {dataset.root}",
-            why="none of its videos has an annotated frame between its first and its last",
-            fix="give videos of three annotated frames or more",
-        )
-    return Validation.over(scores)
+    lacking = "none of its videos has an annotated frame between its first and its last"
+    return mean_scores(scores, dataset, lacking=lacking)
 
 
 def score_frames(engine: FindEngine[Any], dataset: Dataset, *, references: int, every: int) -> Iterator[ScoredFrame]:

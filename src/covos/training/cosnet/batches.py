@@ -1,5 +1,8 @@
 """Batches of pairs and of still pictures: those of a step depend on the seed, the step and the process alone.
 
+The pairs of 560 videos of 150 frames are six million: none of them is written down. A number is turned into a pair by
+arithmetic, and an order into another by a permutation that is computed a number at a time.
+
 Shape legend: B pairs or pictures, V views (2 for pairs, 1 for pictures), C outputs, H height, W width.
 """
 
@@ -24,17 +27,16 @@ from covos.masks import VOID, davis_palette
 from covos.training.cosnet.recipe import CosnetRecipe
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 
-# Every pair of annotated frames of many videos, by number, in an order that a seed decides.
-#
-# The pairs of 560 videos of 150 frames are six million: none of them is written down. A number is turned into a pair by
-# arithmetic, and an order into another by a permutation that is computed a number at a time.
-
 ROUNDS = 4
-"""Of the Feistel network: with four, a pseudo-random permutation (Luby & Rackoff, 1988)."""
+"""Rounds of the Feistel network: with four, it is a pseudo-random permutation (Luby & Rackoff, 1988)."""
+CODED = 7
+"""Objects that the three bits of the class targets tell apart."""
+STILL = 1
+"""Marks the order of still pictures off from that of pairs."""
 
 
 class PairIndex(Sequence[tuple[Video, FrameRecord, FrameRecord]]):
-    """The combinations of two annotated frames of each video, video by video, as a sequence.
+    """Combinations of two annotated frames of each video, video by video, as a sequence.
 
     Args:
         videos: Those with fewer than two annotated frames have no pair.
@@ -48,7 +50,7 @@ class PairIndex(Sequence[tuple[Video, FrameRecord, FrameRecord]]):
         return self._ends[-1] if self._ends else 0
 
     def __getitem__(self, index: int) -> tuple[Video, FrameRecord, FrameRecord]:  # type: ignore[override]
-        """The video, the earlier frame and the later frame of a pair."""
+        """Return the video, the earlier frame and the later frame of a pair."""
         if not 0 <= index < len(self):
             raise IndexError(index)
         number = bisect_right(self._ends, index)
@@ -58,20 +60,20 @@ class PairIndex(Sequence[tuple[Video, FrameRecord, FrameRecord]]):
 
 
 def nth_pair(index: int) -> tuple[int, int]:
-    """The pair (i, j), i < j, of a number, ordered by j and then i: (0, 1), (0, 2), (1, 2), (0, 3) ..."""
+    """Return the pair (i, j), i < j, of a number, ordered by j and then i: (0, 1), (0, 2), (1, 2), (0, 3) ..."""
     later = (math.isqrt(8 * index + 1) + 1) // 2
     return index - math.comb(later, 2), later
 
 
 def shuffled(index: int, *, count: int, key: tuple[int, ...]) -> int:
-    """Where a number goes in a random order of ``range(count)``; a bijection for each key.
+    """Return a number's place in a random order of ``range(count)``; a bijection for each key.
 
     A Feistel network permutes the numbers of an even number of bits; numbers beyond ``count`` are permuted again until
     they lie below it (cycle walking: Black & Rogaway, 2002).
 
     Args:
         index: From 0 to ``count`` - 1.
-        count: How many there are.
+        count: Length of the range.
         key: Another key, another order.
     """
     half = max((max(count - 1, 1).bit_length() + 1) // 2, 1)
@@ -86,14 +88,8 @@ def shuffled(index: int, *, count: int, key: tuple[int, ...]) -> int:
             return index
 
 
-CODED = 7
-"""Objects that the three bits of the class targets tell apart."""
-STILL = 1
-"""Marks the order of still pictures off from that of pairs."""
-
-
 class PairBatch(NamedTuple):
-    """What one step learns from."""
+    """Pairs or still pictures of one step."""
 
     image: Tensor
     """B x V x 3 x H x W uint8 RGB."""
@@ -101,10 +97,6 @@ class PairBatch(NamedTuple):
     """B x V x C x H x W float32 in [0, 1]; C = 1 on still pictures."""
     weight: Tensor
     """B x V x 1 x H x W float32; 0 where nothing is to be learnt."""
-
-    def to(self, device: torch.device) -> PairBatch:
-        """The batch on a device."""
-        return PairBatch(*(part.to(device, non_blocking=True) for part in self))
 
 
 class PairBatches(TorchDataset[PairBatch]):
@@ -165,7 +157,7 @@ class PairBatches(TorchDataset[PairBatch]):
         return tuple(part[None] for part in self._view(video, video.annotated[0], outputs=1))
 
     def _view(self, video: Video, record: FrameRecord, *, outputs: int) -> tuple[NDArray[np.generic], ...]:
-        """Image, target and weight, channels first."""
+        """Read image, target and weight, channels first."""
         size = self.recipe.size
         image = read_image(record, size=size).transpose(2, 0, 1)
         if outputs == 1:

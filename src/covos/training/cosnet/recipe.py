@@ -1,4 +1,4 @@
-"""What a training of COSNet does, as one frozen value."""
+"""Recipe of a training of COSNet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CosnetRecipe(Recipe):
             round (COSNet, section 3.3): a small subject counts as much as what surrounds it, and a frame without any
             counts nothing.
         alternate: Every second step is one on still pictures, through the encoder and the still-image head.
-        momentum: Of SGD.
+        momentum: Momentum of SGD.
         new_layers: Factor on the rate of the layers that the encoder's pre-training lacks: co-attention and heads.
         orthogonality: Weight of the penalty on the co-attention's W: the sum of squares of W W' - I. The paper has it
             for its symmetric form, W = P' D P with an orthogonal P; here W is free, and the penalty alone pulls it

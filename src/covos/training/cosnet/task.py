@@ -1,4 +1,7 @@
-"""What training COSNet is to the loop."""
+"""Training of COSNet: its losses, its pictures, and how it is measured.
+
+Shape legend: B pairs or pictures, C outputs, H height, W width.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,14 @@ from covos.data import Dataset
 from covos.engines.encoding import VideoNetwork
 from covos.models.cosnet.convert import HEADS
 from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
+from covos.training.base import picture_table
 from covos.training.cosnet.batches import PairBatch, PairBatches
 from covos.training.cosnet.recipe import CosnetRecipe
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.validate import Validation, validate
 
-# The loss of one batch: what COSNet is asked to learn.
-#
-# Shape legend: B pairs or pictures, C outputs, H height, W width.
+SHOWN = 2
+"""Pairs or pictures of a batch that are shown."""
 
 
 def batch_losses(
@@ -76,7 +79,7 @@ def colour_loss(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def orthogonality(w: Tensor) -> Tensor:
-    """The sum of squares of W W' - I: 0 for an orthogonal matrix."""
+    """Sum of squares of W W' - I: 0 for an orthogonal matrix."""
     return (w @ w.T - torch.eye(w.shape[0], device=w.device)).square().sum()
 
 
@@ -93,14 +96,9 @@ def _mean(loss: Tensor, weight: Tensor) -> Tensor:
     return ((loss * weight).sum(dim=(1, 2, 3)) / area).mean()
 
 
-# Pictures of a training of COSNet.
-
-SHOWN = 2
-
-
 @torch.inference_mode()
-def prediction_grid(network: Cosnet, batch: PairBatch) -> Tensor:
-    """The first pairs or pictures of a batch in columns: frame, target, prediction.
+def prediction_table(network: Cosnet, batch: PairBatch) -> Tensor:
+    """Show the first pairs or pictures of a batch in columns: frame, target, prediction.
 
     Args:
         network: In evaluation mode.
@@ -110,19 +108,17 @@ def prediction_grid(network: Cosnet, batch: PairBatch) -> Tensor:
         3 x (3 H) x (columns W) uint8 RGB. Three outputs are shown as red, green and blue, one as grey.
     """
     image, target, _ = (part[:SHOWN] for part in batch)
-    views = (image.float() / 255).unbind(1)
+    views = list((image.float() / 255).unbind(1))
     prepared = [network.config.preprocessing.apply(view) for view in views]
     logits = (network.still_logits(prepared[0]),) if len(views) == 1 else network.pair_logits(*prepared)
-    columns = [
-        torch.cat([view, truth.expand(-1, 3, -1, -1), logit.sigmoid().expand(-1, 3, -1, -1)], dim=2)
-        for view, truth, logit in zip(views, target.unbind(1), logits, strict=True)
-    ]
-    side_by_side = torch.stack(columns, dim=1).flatten(0, 1)
-    return (torch.cat(list(side_by_side), dim=2) * 255).to(torch.uint8).cpu()
+    truths = [truth.expand(-1, 3, -1, -1) for truth in target.unbind(1)]
+    predictions = [logit.sigmoid().expand(-1, 3, -1, -1) for logit in logits]
+    # The frames of a pair stand side by side.
+    return picture_table(torch.stack(row, dim=1).flatten(0, 1) for row in (views, truths, predictions))
 
 
 class CosnetTask:
-    """A `covos.training.task.Task`.
+    """Training of COSNet, see `covos.training.task.Task`.
 
     Args:
         recipe: Settings.
@@ -149,16 +145,16 @@ class CosnetTask:
         self.steps = recipe.steps or self._end_of(recipe.epochs)
 
     def make_network(self) -> Cosnet:
-        """With random weights, and the heads that the recipe trains."""
+        """Make a network with random weights, and the heads that the recipe trains."""
         base = COSNETS[self.recipe.model]
         config = replace(base, outputs=self.recipe.outputs, still=base.still or self.recipe.alternate)
         return Cosnet(as_trained(config, size=self.recipe.size, classes=self.recipe.target == "classes"))
 
     def fill(self, network: nn.Module) -> None:
-        """Nothing: the weights of the published encoder are no part of covos."""
+        """Do nothing: the weights of the published encoder are no part of covos."""
 
     def make_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
-        """SGD in two groups: what the encoder's pre-training has, and what is new."""
+        """Make an SGD in two groups: what the encoder's pre-training has, and what is new."""
         recipe = self.recipe
         groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
         for name, parameter in network.named_parameters():
@@ -173,27 +169,27 @@ class CosnetTask:
         )
 
     def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> PairBatches:
-        """Every pair in turn, in an order that the seed decides."""
+        """Give every pair in turn, in an order that the seed decides."""
         return PairBatches(self.datasets, self.recipe, group=group)
 
     def losses(self, network: nn.Module, batch: PairBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
-        """See `covos.training.cosnet.task.batch_losses`."""
+        """Return the losses by name, see `batch_losses`."""
         assert isinstance(network, Cosnet)
         return batch_losses(network, batch, self.recipe, precision=precision)
 
     def pictures(self, network: nn.Module, batch: PairBatch) -> Tensor:
-        """Frames, targets and predictions."""
+        """Show frames, targets and predictions."""
         assert isinstance(network, Cosnet)
-        return prediction_grid(network, batch)
+        return prediction_table(network, batch)
 
     def measure(
         self, network: nn.Module, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
     ) -> Validation:
-        """Through the engine that users run."""
+        """Segment videos through the engine that users run."""
         return validate(cast("VideoNetwork[Any]", network), dataset, device=device, precision=precision, every=every)
 
     def epoch_after(self, step: int) -> int | None:
-        """The epoch whose last pair is in the step before, if the recipe counts epochs."""
+        """Return the epoch whose last pair is in the step before, if the recipe counts epochs."""
         if not self.recipe.epochs:
             return None
         epoch = min((step // self.turn) * self.recipe.batch // self.pairs, self.recipe.epochs)

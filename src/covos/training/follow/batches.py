@@ -17,7 +17,7 @@ from covos.training.scenes.clips import draw_clip
 
 
 class ClipBatch(NamedTuple):
-    """The clips of one step."""
+    """Clips of one step."""
 
     image: Tensor
     """B x K x 3 x H x W uint8 RGB."""
@@ -29,10 +29,6 @@ class ClipBatch(NamedTuple):
     """B x K x 4 x H/4 x W/4 float32; all zero for clips whose motion is not known."""
     exists: Tensor
     """B x O bool: whether the clip has the object."""
-
-    def to(self, device: torch.device) -> ClipBatch:
-        """The batch on a device."""
-        return ClipBatch(*(part.to(device, non_blocking=True) for part in self))
 
 
 class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):

@@ -1,4 +1,4 @@
-"""What a training of covos-follow does, as one frozen value."""
+"""Recipe of a training of covos-follow."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class FollowRecipe(Recipe):
 
     Attributes:
         encoder: The covos-lite whose features it works on: a name, or a .safetensors file.
-        encoder_sha256: Of the encoder's weights. Left empty, it is filled in; the card then says which it was.
+        encoder_sha256: Hash of the encoder's weights. Left empty, it is filled in; the card then says which it was.
         clips_per_step: Clips in a batch.
         clip_sizes: Each step draws the number of frames in its clips from these.
-        most_objects: That are followed in a clip.
+        most_objects: Objects that are followed in a clip, at most.
         video_share: Share of the clips whose scene is a video; the scene of the others is a still picture that a
             camera moves over.
         crowd_share: Share of the video clips over which further objects, cut out of still pictures, are moved. Over

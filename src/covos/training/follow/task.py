@@ -1,9 +1,11 @@
-"""What training covos-follow is to the loop."""
+"""Training of covos-follow: its losses, its pictures, and how it is measured.
+
+Shape legend: B clips, K frames of a clip, O objects, P pairs of a clip and one of its objects, H height, W width.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covos.core.errors import InputError
-from covos.core.types import Frame
-from covos.data import Dataset, FrameRecord, Video, read_image, read_labels
+from covos.data import Dataset, FrameRecord, Video, read_labels
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
@@ -21,17 +21,14 @@ from covos.evaluation import boundary_f, jaccard
 from covos.masks import VOID
 from covos.models.follow import CovosFollow, DecodedObjects, FollowFeatures, ObjectMemory, aggregate, with_others
 from covos.models.lite import CovosLite, Features
-from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
+from covos.training.base import FrozenEncoderTask, picture_table
 from covos.training.follow.batches import ClipBatch, ClipBatches
 from covos.training.follow.recipe import FollowRecipe
-from covos.training.frozen import OnFrozenEyes
-from covos.training.lite.task import read_mask_bce, soft_iou, weighted_bce
-from covos.training.validate import Validation
+from covos.training.losses import read_mask_bce, soft_iou, weighted_bce, weighted_mean
+from covos.training.validate import Validation, frames_of, mean_scores
 
-# The loss of one batch of clips: what covos-follow is asked to learn.
-#
-# Shape legend: B clips, K frames of a clip, O objects, P pairs of a clip and one of its objects, H height, W width.
-
+COLOURS = ((0.0, 0.0, 0.0), (1.0, 0.2, 0.2), (0.2, 1.0, 0.2), (0.3, 0.4, 1.0), (1.0, 0.9, 0.1), (1.0, 0.3, 1.0))
+"""Colours of the background and of the first objects, in pictures."""
 SEEN = 2.0
 """Cells that must be visible for an object to count as present."""
 
@@ -48,7 +45,7 @@ class Losses(NamedTuple):
     """Cross-entropies of presence and of the Jaccard index that is reached."""
 
 
-class Followed(NamedTuple):
+class FollowedClips(NamedTuple):
     """A clip followed from its first frame: one entry for each later frame."""
 
     found: list[DecodedObjects]
@@ -61,19 +58,21 @@ class Followed(NamedTuple):
 
 
 @torch.no_grad()
-def encode_clips(eyes: CovosLite, batch: ClipBatch, *, precision: torch.dtype) -> Features:
-    """Features of all B K frames of a batch, by the frozen encoder."""
+def encode_clips(encoder: CovosLite, batch: ClipBatch, *, precision: torch.dtype) -> Features:
+    """Encode all B K frames of a batch."""
     image = batch.image.flatten(0, 1).to(memory_format=torch.channels_last).float() / 255
     with torch.autocast(image.device.type, precision, enabled=precision != torch.float32):
-        return eyes.encode(image, batch.motion.flatten(0, 1))
+        return encoder.encode(image, batch.motion.flatten(0, 1))
 
 
-def follow_clips(network: CovosFollow, eyes: CovosLite, batch: ClipBatch, *, precision: torch.dtype) -> Followed:
+def follow_clips(
+    network: CovosFollow, encoder: CovosLite, batch: ClipBatch, *, precision: torch.dtype
+) -> FollowedClips:
     """Follow the objects of each clip's first frame, by what the network itself made of the frames between."""
     clips, frames = batch.image.shape[:2]
     owner, row = batch.exists.nonzero(as_tuple=True)
     with torch.autocast(batch.image.device.type, precision, enabled=precision != torch.float32):
-        every = network.project(encode_clips(eyes, batch, precision=precision))
+        every = network.project(encode_clips(encoder, batch, precision=precision))
         parts = [part.reshape(clips, frames, *part.shape[1:]) for part in every]
         mask = batch.target[owner, row, 0].unsqueeze(1)
         found, logs = [], []
@@ -89,14 +88,14 @@ def follow_clips(network: CovosFollow, eyes: CovosLite, batch: ClipBatch, *, pre
             if index < frames - 1:
                 both = with_others(mask, owner)
                 memory.append(network.memorise(view, both[:, :1], both[:, 1:], owner))
-    return Followed(found, logs, row, owner)
+    return FollowedClips(found, logs, row, owner)
 
 
 def batch_losses(
-    network: CovosFollow, eyes: CovosLite, batch: ClipBatch, recipe: FollowRecipe, *, precision: torch.dtype
+    network: CovosFollow, encoder: CovosLite, batch: ClipBatch, recipe: FollowRecipe, *, precision: torch.dtype
 ) -> Losses:
     """Follow the clips and compare."""
-    followed = follow_clips(network, eyes, batch, precision=precision)
+    followed = follow_clips(network, encoder, batch, precision=precision)
     owner, row = followed.owner, followed.row
     masks, reads, judges = [], [], []
     for index, (decoded, log_probability) in enumerate(zip(followed.found, followed.log_probability, strict=True), 1):
@@ -112,8 +111,8 @@ def batch_losses(
             read_mask_bce(decoded.read_P2hw, small, F.interpolate(weight, size=cells, mode="area").expand_as(small))
         )
         judges.append(_judgement(decoded, logit, target, weight))
-    mask, read_, judge = _sum(masks) / len(followed.found), _sum(reads) / len(reads), _sum(judges) / len(judges)
-    return Losses(mask + recipe.read_weight * read_ + recipe.judge_weight * judge, mask, read_, judge)
+    mask, read, judge = _sum(masks) / len(followed.found), _sum(reads) / len(reads), _sum(judges) / len(judges)
+    return Losses(mask + recipe.read_weight * read + recipe.judge_weight * judge, mask, read, judge)
 
 
 def _sum(losses: list[Tensor]) -> Tensor:
@@ -125,8 +124,7 @@ def _label_entropy(log_probability: Tensor, batch: ClipBatch, index: int) -> Ten
     background = (1 - target.sum(dim=1, keepdim=True)).clamp(0, 1)
     every = torch.cat([background, target], dim=1)
     loss = -(every * log_probability[:, : every.shape[1]].clamp(min=-20)).sum(dim=1)
-    weight = batch.weight[:, index]
-    return (loss * weight).sum() / weight.sum().clamp(min=1.0)
+    return weighted_mean(loss, batch.weight[:, index])
 
 
 def _binary_logit(log_probability: Tensor) -> Tensor:
@@ -146,66 +144,45 @@ def _judgement(decoded: DecodedObjects, logit: Tensor, target: Tensor, weight: T
     return presence + quality
 
 
-# Pictures of a training, for TensorBoard.
-
-COLOURS = ((0.0, 0.0, 0.0), (1.0, 0.2, 0.2), (0.2, 1.0, 0.2), (0.3, 0.4, 1.0), (1.0, 0.9, 0.1), (1.0, 0.3, 1.0))
-
-
 @torch.inference_mode()
-def clip_grid(network: CovosFollow, eyes: CovosLite, batch: ClipBatch) -> Tensor:
-    """Clips in rows, each above what was found: the first frame with what was given, then frames with predictions.
+def clip_table(network: CovosFollow, encoder: CovosLite, batch: ClipBatch) -> Tensor:
+    """Show clips in rows: the first frame with what was given, then frames with predictions.
 
     Args:
         network: In evaluation mode.
-        eyes: The encoder.
+        encoder: The frozen covos-lite.
         batch: On the network's device.
 
     Returns:
         3 x (B H) x (K W) uint8 RGB.
     """
-    followed = follow_clips(network, eyes, batch, precision=torch.float32)
+    followed = follow_clips(network, encoder, batch, precision=torch.float32)
     given = torch.cat([1 - batch.target[:, :, 0].sum(dim=1, keepdim=True), batch.target[:, :, 0]], dim=1)
     found = [given.clamp(0, 1), *(logs.exp() for logs in followed.log_probability)]
-    image = batch.image.float() / 255
-    colours = image.new_tensor(COLOURS)
-    rows = []
-    for clip in range(image.shape[0]):
-        cells = []
-        for index, probability in enumerate(found):
-            part = probability[clip][: len(COLOURS)]
-            tint = torch.einsum("ohw,oc->chw", part, colours[: len(part)])
-            tint = F.interpolate(tint[None], size=image.shape[3:], mode="nearest")[0]
-            cells.append(0.5 * image[clip, index] + 0.5 * tint)
-        rows.append(torch.cat(cells, dim=2))
-    return (torch.cat(rows, dim=1).clamp(0, 1) * 255).to(torch.uint8).cpu()
+    colours = batch.target.new_tensor(COLOURS)
+
+    def cell(image: Tensor, probability: Tensor) -> Tensor:
+        part = probability[: len(COLOURS)]
+        tint = torch.einsum("ohw,oc->chw", part, colours[: len(part)])
+        return 0.5 * (image / 255) + 0.5 * F.interpolate(tint[None], size=image.shape[1:], mode="nearest")[0]
+
+    return picture_table(
+        [cell(image, probability[clip]) for image, probability in zip(images, found, strict=True)]
+        for clip, images in enumerate(batch.image)
+    )
 
 
-# How well a network follows the first annotation of videos, measured through the engine that users run.
-
-
-def validate_following(
-    network: CovosFollow,
-    eyes: CovosLite,
-    dataset: Dataset,
-    *,
-    device: torch.device,
-    precision: torch.dtype,
-    every: int,
-) -> Validation:
-    """Follow the objects of the first annotation through each video.
+def validate_following(engine: FollowEngine, dataset: Dataset, *, every: int) -> Validation:
+    """Follow the objects of the first annotation through each video, and score them.
 
     Args:
-        network: In evaluation mode.
-        eyes: The encoder.
+        engine: With the network in evaluation mode.
         dataset: Annotated videos.
-        device: Where to compute.
-        precision: See `FrameEncoder`.
         every: Score every so many frames, first and last left out as in the DAVIS protocols.
 
     Returns:
         Means over frames and objects of each video, then over videos.
     """
-    engine = FollowEngine(FrameEncoder(eyes, device=device, precision=precision, area=DEFAULT_AREA, batch=4), network)
     scores: dict[str, tuple[float, float]] = {}
     for video in dataset:
         first = video.first_annotation
@@ -214,13 +191,8 @@ def validate_following(
         pairs = list(_scored(engine, video, video.frames[video.frames.index(first) :], every=every))
         if pairs:
             scores[video.name] = (float(np.mean([j for j, _ in pairs])), float(np.mean([f for _, f in pairs])))
-    if not scores:
-        raise InputError(
-            f"nothing to measure on in {dataset.root}",
-            why="none of its videos has an object in its first annotation and annotated frames after it",
-            fix="give videos of three annotated frames or more",
-        )
-    return Validation.over(scores)
+    lacking = "none of its videos has an object in its first annotation and annotated frames after it"
+    return mean_scores(scores, dataset, lacking=lacking)
 
 
 def _scored(
@@ -231,7 +203,7 @@ def _scored(
     if not given:
         return
     measured = range(1, len(records) - 1, every)
-    frames = engine.encoder.observe(_frames(records))
+    frames = engine.encoder.observe(frames_of(records))
     for result in engine.forward(frames, {0: given}, memory=DEFAULT_MEMORY):
         index = result.frame.index
         if index not in measured or records[index].annotation is None:
@@ -242,40 +214,30 @@ def _scored(
             yield jaccard(mask, true, void=void), boundary_f(mask, true, void=void)
 
 
-def _frames(records: tuple[FrameRecord, ...]) -> Iterator[Frame]:
-    for index, record in enumerate(records):
-        yield Frame(index=index, stem=record.stem, image=read_image(record), pts=index, time_base=Fraction(1, 25))
-
-
-class FollowTask(OnFrozenEyes[FollowRecipe]):
-    """A `covos.training.task.Task`; see `OnFrozenEyes`."""
+class FollowTask(FrozenEncoderTask[FollowRecipe]):
+    """Training of covos-follow, see `covos.training.task.Task`."""
 
     name = "covos-follow"
     architecture = "follow"
-
-    def make_network(self) -> CovosFollow:
-        """With random weights."""
-        return CovosFollow()
-
-    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> ClipBatches:
-        """Drawn on the fly."""
-        return ClipBatches(self.datasets, self.recipe, group=group)
+    network_type = CovosFollow
+    batches_type = ClipBatches
 
     def losses(self, network: nn.Module, batch: ClipBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
-        """See `covos.training.follow.task.Losses`."""
+        """Return the losses by name, see `Losses`."""
         assert isinstance(network, CovosFollow)
-        eyes = self.eyes_on(batch.image.device)
-        return batch_losses(network, eyes, batch, self.recipe, precision=precision)._asdict()
+        encoder = self.encoder_on(batch.image.device)
+        return batch_losses(network, encoder, batch, self.recipe, precision=precision)._asdict()
 
     def pictures(self, network: nn.Module, batch: ClipBatch) -> Tensor:
-        """Clips and what was found in them."""
+        """Show clips and what was found in them."""
         assert isinstance(network, CovosFollow)
-        return clip_grid(network, self.eyes_on(batch.image.device), batch)
+        return clip_table(network, self.encoder_on(batch.image.device), batch)
 
     def measure(
         self, network: nn.Module, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
     ) -> Validation:
         """Follow the first annotation of each video, through the engine that users run."""
         assert isinstance(network, CovosFollow)
-        eyes = self.eyes.to(device)
-        return validate_following(network, eyes, dataset, device=device, precision=precision, every=every)
+        encoder = self.encoder.to(device)
+        frame_encoder = FrameEncoder(encoder, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
+        return validate_following(FollowEngine(frame_encoder, network), dataset, every=every)

@@ -1,4 +1,4 @@
-"""What a training of covos-lite does, as one frozen value."""
+"""Recipe of a training of covos-lite."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ class LiteRecipe(Recipe):
             what the frames share is meant, and only the references tell it.
         spoil_share: Share of the frames that are blurred, dim, noisy or coarse beyond what they tell by themselves.
         crops: (height, width) that the frames of a step may have; the middle of their range is the size in use.
-        crop_chances: Of each; they sum to 1.
+        crop_chances: Chance of each; they sum to 1.
         zoom: Range of the window's width over that of the largest window that fits the picture.
-        edge_weight: What a cell of the contour weighs more than one of the inside, at most; see
-            `covos.training.lite.task.contour_weight`.
+        edge_weight: Weight of a cell of the contour beyond that of one of the inside, at most; see
+            `covos.training.losses.contour_weight`.
         encoder_learning_rate: Peak rate for the encoder, which starts from ImageNet weights.
         still_weight: Weight of the still-image head's loss.
         match_weight: Weight of the loss on the subject mask as read from the references through the attention.

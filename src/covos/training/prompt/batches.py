@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.random import Generator
@@ -17,9 +16,10 @@ from covos.core.errors import InputError
 from covos.core.types import ProbabilityArray
 from covos.models.prompt import OUTPUT_STRIDE
 from covos.training.pools import DrawnBatches
-from covos.training.prompt.clicks import Shown, draw_shown
+from covos.training.prompt.clicks import DrawnPrompt, draw_prompt
 from covos.training.prompt.recipe import PromptRecipe
-from covos.training.scenes.prompted import Scene, draw_scene
+from covos.training.scenes.frames import ObjectFrame, draw_frame
+from covos.training.scenes.windows import area_average
 
 MIN_CELLS = 60
 """An object must cover so many cells of the output to be asked for: a disc of 18 pixels."""
@@ -27,7 +27,7 @@ TRIES = 12
 
 
 class PromptBatch(NamedTuple):
-    """The frames of one step."""
+    """Frames of one step."""
 
     image: Tensor
     """B x 3 x H x W uint8 RGB, channels-last in memory."""
@@ -44,19 +44,9 @@ class PromptBatch(NamedTuple):
     previous: Tensor
     """B x 1 x H/2 x W/2."""
     draw: Tensor
-    """B x R x 2 float32 in [0, 1): what chance has for the clicks of each round."""
+    """B x R x 2 float32 in [0, 1): random numbers for the clicks of each round."""
     rounds: int
-    """How often the network is asked; R is one more than those after which a click is put, so that it is never 0."""
-
-    def to(self, device: torch.device) -> PromptBatch:
-        """The batch on a device."""
-        parts = (
-            self.image, self.motion, self.target, self.weight, self.point, self.box, self.previous, self.draw,
-        )  # fmt: skip
-        image, motion, target, weight, point, box, previous, draw = (
-            part.to(device, non_blocking=True) for part in parts
-        )
-        return PromptBatch(image, motion, target, weight, point, box, previous, draw, self.rounds)
+    """Number of times that the network is asked: R. After the last one no click is put, so R is never 0."""
 
 
 class PromptBatches(DrawnBatches[PromptBatch, PromptRecipe]):
@@ -67,32 +57,26 @@ class PromptBatches(DrawnBatches[PromptBatch, PromptRecipe]):
         # All processes ask as often, so that none waits for the others.
         rounds = int(np.random.default_rng((recipe.seed, step)).choice(recipe.rounds))
         rng = np.random.default_rng((recipe.seed, step, self.group.rank))
-        images, motions, targets, weights, shown = [], [], [], [], []
-        for _ in range(recipe.frames_per_step // self.group.size):
-            scene, target, weight, prompt = self._frame(rng)
-            images.append(scene.image)
-            motions.append(scene.motion)
-            targets.append(target)
-            weights.append(weight)
-            shown.append(prompt)
+        drawn = [self._frame(rng) for _ in range(recipe.frames_per_step // self.group.size)]
+        frames, targets, weights, prompts = zip(*drawn, strict=True)
         return PromptBatch(
-            torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
-            torch.from_numpy(np.stack(motions)).permute(0, 3, 1, 2),
+            torch.from_numpy(np.stack([frame.image for frame in frames])).permute(0, 3, 1, 2),
+            torch.from_numpy(np.stack([frame.motion for frame in frames])).permute(0, 3, 1, 2),
             torch.from_numpy(np.stack(targets))[:, None],
             torch.from_numpy(np.stack(weights))[:, None],
-            torch.from_numpy(np.stack([each.point for each in shown])),
-            torch.from_numpy(np.stack([each.box for each in shown])),
-            torch.from_numpy(np.stack([each.previous for each in shown]))[:, None],
-            torch.from_numpy(rng.random((len(shown), rounds, 2), np.float32)),
+            torch.from_numpy(np.stack([prompt.point for prompt in prompts])),
+            torch.from_numpy(np.stack([prompt.box for prompt in prompts])),
+            torch.from_numpy(np.stack([prompt.previous for prompt in prompts]))[:, None],
+            torch.from_numpy(rng.random((len(prompts), rounds, 2), np.float32)),
             rounds,
         )
 
-    def _frame(self, rng: Generator) -> tuple[Scene, ProbabilityArray, ProbabilityArray, Shown]:
+    def _frame(self, rng: Generator) -> tuple[ObjectFrame, ProbabilityArray, ProbabilityArray, DrawnPrompt]:
         for _ in range(TRIES):
-            scene = draw_scene(self.moving, self.still, recipe=self.recipe, rng=rng)
-            weight = at_output(scene.valid)
+            frame = draw_frame(self.moving, self.still, recipe=self.recipe, rng=rng)
+            weight = area_average(frame.valid, stride=OUTPUT_STRIDE)
             valid = weight > 0.5
-            masks = [at_output(mask) for mask in scene.masks]
+            masks = [area_average(mask, stride=OUTPUT_STRIDE) for mask in frame.masks]
             large = [k for k, mask in enumerate(masks) if ((mask > 0.5) & valid).sum() >= MIN_CELLS]
             if not large:
                 continue
@@ -101,16 +85,9 @@ class PromptBatches(DrawnBatches[PromptBatch, PromptRecipe]):
             for k, mask in enumerate(masks):
                 others |= (mask > 0.5) & (k != chosen)
             target = masks[chosen]
-            return scene, target, weight, draw_shown(target > 0.5, others, valid, recipe=self.recipe, rng=rng)
+            return frame, target, weight, draw_prompt(target > 0.5, others, valid, recipe=self.recipe, rng=rng)
         raise InputError(
             "there is nothing to click on in the training data",
             why=f"of {TRIES} frames drawn none shows an object of any size",
             fix="look at the annotations with: covos data inspect ROOT",
         )
-
-
-def at_output(mask: ProbabilityArray) -> ProbabilityArray:
-    """Area averages at the stride of the network's output."""
-    small = mask.shape[1] // OUTPUT_STRIDE, mask.shape[0] // OUTPUT_STRIDE
-    # Averages of ones come out a rounding error above one, which a cross-entropy refuses.
-    return np.asarray(np.clip(cv2.resize(mask, small, interpolation=cv2.INTER_AREA), 0, 1), np.float32)

@@ -1,7 +1,10 @@
-"""What a user might show of an object at first: clicks, a box, or a mask that is not right.
+"""Prompts as a user might give them: first clicks, a box, or a mask that is not right; later, clicks on errors.
 
-All masks are H x W at the stride of the network's output, and positions are shares of width and height, as in
-`covos.models.prompt.Prompt`.
+Masks of the first prompts are H x W at the stride of the network's output, and positions are shares of width and
+height, as in `covos.models.prompt.Prompt`. Corrective clicks are found where the prediction is: nothing of it leaves
+the device.
+
+Shape legend: B frames, R regions, h x w cells at twice the output's stride.
 """
 
 from __future__ import annotations
@@ -29,10 +32,12 @@ JITTER = 0.08
 """Standard deviation of a box's sides from the object's, in shares of the object's size."""
 WITHOUT_CLICKS = 0.5
 """Share of the boxes that come alone."""
+REACH = 24
+"""Depths of corrective clicks are told apart up to so many cells, 96 pixels."""
 
 
-class Shown(NamedTuple):
-    """What is shown of one object; see `covos.models.prompt.Prompt`."""
+class DrawnPrompt(NamedTuple):
+    """First prompt for one object; see `covos.models.prompt.Prompt`."""
 
     point: NDArray[np.float32]
     """K x 3."""
@@ -42,15 +47,15 @@ class Shown(NamedTuple):
     """H x W float32 in [0, 1]."""
 
 
-def draw_shown(
+def draw_prompt(
     target: MaskArray, others: MaskArray, valid: MaskArray, *, recipe: PromptRecipe, rng: Generator
-) -> Shown:
-    """Draw what is shown first.
+) -> DrawnPrompt:
+    """Draw the first prompt.
 
     Args:
         target: The object that is meant; not empty.
         others: Other objects.
-        valid: Where the annotation is not void; clicks go nowhere else.
+        valid: True where the annotation is not void; clicks go nowhere else.
         recipe: Shares.
         rng: Source of everything drawn.
     """
@@ -72,11 +77,11 @@ def draw_shown(
     padded = np.zeros((recipe.most_clicks, 3), np.float32)
     if points:
         padded[: len(points)] = points
-    return Shown(padded, box, previous)
+    return DrawnPrompt(padded, box, previous)
 
 
 def click_within(region: MaskArray, *, rng: Generator) -> tuple[int, int] | None:
-    """(row, column) away from the region's edge, now and then in its very middle; None if it is empty."""
+    """Draw a (row, column) away from the region's edge, now and then in its very middle; None if it is empty."""
     depth = depth_of(region)
     deepest = float(depth.max())
     if deepest <= 0:
@@ -86,7 +91,7 @@ def click_within(region: MaskArray, *, rng: Generator) -> tuple[int, int] | None
 
 
 def click_beside(target: MaskArray, others: MaskArray, valid: MaskArray, *, rng: Generator) -> tuple[int, int] | None:
-    """(row, column) outside the object: near it, on another object, or anywhere; None if there is no such place."""
+    """Draw a (row, column) outside the object: near it, on another object or anywhere; None if there is none."""
     kind = rng.random()
     if kind < 0.35 and (click := click_within(others & ~target & valid, rng=rng)) is not None:
         return click
@@ -97,7 +102,7 @@ def click_beside(target: MaskArray, others: MaskArray, valid: MaskArray, *, rng:
 
 
 def jittered_box(target: MaskArray, *, rng: Generator) -> NDArray[np.float32]:
-    """A box round the object as a hurried user draws it: 5 numbers, see `covos.models.prompt.Prompt`."""
+    """Draw a box round the object as a hurried user draws it: 5 numbers, see `covos.models.prompt.Prompt`."""
     left, top, width, height = cv2.boundingRect(target.view(np.uint8))
     sides = np.array([left, top, left + width, top + height], np.float64)
     sides += rng.normal(0, JITTER, size=4).clip(-2 * JITTER, 2 * JITTER) * (width, height, width, height)
@@ -107,7 +112,7 @@ def jittered_box(target: MaskArray, *, rng: Generator) -> NDArray[np.float32]:
 
 
 def damaged(target: MaskArray, others: MaskArray, *, rng: Generator) -> MaskArray:
-    """A mask that takes in too much or leaves something out."""
+    """Draw a mask that takes in too much or leaves something out."""
     kind = rng.random()
     if kind < 0.3 and others.any():
         return target | others
@@ -128,7 +133,7 @@ def damaged(target: MaskArray, others: MaskArray, *, rng: Generator) -> MaskArra
 
 
 def depth_of(region: MaskArray) -> NDArray[np.float32]:
-    """Distance of each cell of a region from what is not in it; what lies beyond the picture is not."""
+    """Return the distance of each cell of a region from what is not in it; what lies beyond the picture is not."""
     padded = cv2.copyMakeBorder(region.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1], np.float32)
 
@@ -159,14 +164,6 @@ def _one_of(region: MaskArray, *, rng: Generator) -> tuple[int, int] | None:
     return row, column
 
 
-# Corrective clicks, found where the prediction is: nothing of it leaves the device.
-#
-# Shape legend: B frames, h x w cells at twice the output's stride.
-
-REACH = 24
-"""Depths are told apart up to so many cells, 96 pixels."""
-
-
 @torch.no_grad()
 def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tensor, draw_B2: Tensor) -> Tensor:
     """Click where a prediction is most wrong: deep within the region of error that is the deepest.
@@ -186,7 +183,7 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
     found, meant, known = logit_B1HW > 0, target_B1HW > 0.5, weight_B1HW > 0.5
     wrong = torch.cat([meant & ~found & known, found & ~meant & known], dim=1).float()
     # A cell of which all four pixels are wrong.
-    depth = correct_depth_of(-F.max_pool2d(-wrong, 2))
+    depth = erosion_depth(-F.max_pool2d(-wrong, 2))
     batch, _, height, width = depth.shape
     deepest, seed = depth.flatten(1).max(dim=1, keepdim=True)
     enough = depth >= (deepest * (0.5 + 0.5 * draw_B2[:, :1]))[..., None, None]
@@ -202,16 +199,17 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
 
 
 def _grown(region_BRHW: Tensor, *, within: Tensor) -> Tensor:
-    """What a region of zeros and ones is connected to, up to `REACH` cells away."""
+    """Return a region of zeros and ones with what it is connected to, up to `REACH` cells away."""
     for _ in range(REACH):
         region_BRHW = F.max_pool2d(region_BRHW, 3, stride=1, padding=1) * within
     return region_BRHW
 
 
-def correct_depth_of(region_BRHW: Tensor) -> Tensor:
-    """How often each cell survives when a region of zeros and ones is eroded by 3 x 3 cells, up to `REACH` times.
+def erosion_depth(region_BRHW: Tensor) -> Tensor:
+    """Return the number of erosions by 3 x 3 cells that each cell of a region survives, up to `REACH`.
 
-    That is its chessboard distance from what is not in the region; what lies beyond the picture is not.
+    That is its chessboard distance from what is not in the region of zeros and ones; what lies beyond the picture is
+    not.
     """
     left = region_BRHW
     depth = torch.zeros_like(region_BRHW)

@@ -1,4 +1,4 @@
-"""What a training of covos-prompt does, as one frozen value."""
+"""Recipe of a training of covos-prompt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class PromptRecipe(Recipe):
 
     Attributes:
         encoder: The covos-lite whose features it works on: a name, or a .safetensors file.
-        encoder_sha256: Of the encoder's weights. Left empty, it is filled in; the card then says which it was.
+        encoder_sha256: Hash of the encoder's weights. Left empty, it is filled in; the card then says which it was.
         frames_per_step: Frames in a batch; in each, one object is asked for.
         rounds: Each step draws from these how often the network is asked; between two rounds a click is put where it
             was most wrong.
@@ -25,15 +25,15 @@ class PromptRecipe(Recipe):
         previous_share: Share of the frames on which a mask is to be corrected, with one click, and no box.
         video_share: Share of the frames that come from videos; the others are still pictures.
         crowd_share: Share of the frames over which further objects, cut out of still pictures, are laid.
-        most_objects: That are laid over a frame.
+        most_objects: Objects that are laid over a frame, at most.
         twin_share: Share of the frames that show another instance of one of the objects near it.
         component_share: Share of the masks in several pieces of which one piece is asked for.
         spoil_share: Share of the frames that are blurred, coarse, dim or noisy.
         motion_share: Share of the frames whose motion is known (see `covos.engines.motion`).
         crop: (height, width) of the training frames.
         zoom: Range of the window's width over that of the largest window that fits the picture.
-        edge_weight: What a cell of the contour weighs more than one of the inside, at most; see
-            `covos.training.lite.task.contour_weight`.
+        edge_weight: Weight of a cell of the contour beyond that of one of the inside, at most; see
+            `covos.training.losses.contour_weight`.
     """
 
     model: Literal["prompt"] = "prompt"

@@ -1,4 +1,7 @@
-"""What training covos-prompt is to the loop."""
+"""Training of covos-prompt: its losses, its pictures, and how it is measured.
+
+Shape legend: B frames, K points, H height, W width.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covos.core.errors import InputError
 from covos.core.types import MaskArray, Point
 from covos.data import Dataset, Video, read_foreground
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
@@ -18,21 +20,20 @@ from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import next_click
 from covos.models.lite import CovosLite
 from covos.models.prompt import GUIDE_STRIDE, CovosPrompt, Prompt, draw_guide
-from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
-from covos.training.frozen import OnFrozenEyes
-from covos.training.lite.task import contour_weight, soft_iou
+from covos.training.base import FrozenEncoderTask, picture_table
+from covos.training.losses import contour_weight, soft_iou
 from covos.training.prompt.batches import PromptBatch, PromptBatches
 from covos.training.prompt.clicks import corrective_click
 from covos.training.prompt.recipe import PromptRecipe
 from covos.training.task import split
-from covos.training.validate import Validation, frames_of
-
-# The loss of one batch of prompts: what covos-prompt is asked to learn.
-#
-# Shape legend: B frames, H height, W width.
+from covos.training.validate import Validation, frames_of, mean_scores
 
 FOCUS = 2.0
 """Exponent of the focal loss."""
+SHOWN = 8
+"""Frames of a batch that are shown, about."""
+CLICKS = (1, 3)
+"""Numbers of clicks after which the mask is scored."""
 
 
 class Losses(NamedTuple):
@@ -45,8 +46,8 @@ class Losses(NamedTuple):
     """Soft IoU of the mask."""
 
 
-class Asked(NamedTuple):
-    """What the network said in each round, and what it was shown."""
+class Answers(NamedTuple):
+    """Answers of the network in each round, and the clicks that it was shown."""
 
     logits: list[Tensor]
     """B x 1 x H/2 x W/2 each."""
@@ -54,12 +55,12 @@ class Asked(NamedTuple):
     """B x K x 3: the clicks of the last round."""
 
 
-def ask(network: CovosPrompt, eyes: CovosLite, batch: PromptBatch, *, precision: torch.dtype) -> Asked:
+def ask(network: CovosPrompt, encoder: CovosLite, batch: PromptBatch, *, precision: torch.dtype) -> Answers:
     """Ask the network, and correct it, round by round; no gradient flows from a round into the one before."""
     image = batch.image.to(memory_format=torch.channels_last).float() / 255
     with torch.autocast(image.device.type, precision, enabled=precision != torch.float32):
         with torch.no_grad():
-            features = eyes.encode(image, batch.motion)
+            features = encoder.encode(image, batch.motion)
         view = network.project(features)
         point, previous = batch.point, batch.previous
         logits: list[Tensor] = []
@@ -70,14 +71,14 @@ def ask(network: CovosPrompt, eyes: CovosLite, batch: PromptBatch, *, precision:
                 # As in use: what is handed back is a mask, not a probability.
                 point, previous = torch.cat([point, click], dim=1), (last > 0).float()
             logits.append(network.find(view, Prompt(point, batch.box, previous)))
-    return Asked(logits, point)
+    return Answers(logits, point)
 
 
 def batch_losses(
-    network: CovosPrompt, eyes: CovosLite, batch: PromptBatch, recipe: PromptRecipe, *, precision: torch.dtype
+    network: CovosPrompt, encoder: CovosLite, batch: PromptBatch, recipe: PromptRecipe, *, precision: torch.dtype
 ) -> Losses:
     """Ask and compare."""
-    logits = ask(network, eyes, batch, precision=precision).logits
+    logits = ask(network, encoder, batch, precision=precision).logits
     weight = batch.weight * contour_weight(batch.target, strength=recipe.edge_weight)
     focal = torch.stack([normalised_focal(logit, batch.target, weight) for logit in logits]).mean()
     overlap = torch.stack([soft_iou(logit, batch.target, batch.weight) for logit in logits]).mean()
@@ -92,8 +93,8 @@ def normalised_focal(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         logit: B x 1 x H x W.
-        target: Of the same shape, in [0, 1].
-        weight: Of the same shape; what each pixel counts.
+        target: B x 1 x H x W in [0, 1].
+        weight: B x 1 x H x W, of each pixel.
     """
     logit = logit.float()
     entropy = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
@@ -104,38 +105,32 @@ def normalised_focal(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return ((focus * entropy).sum(dim=(1, 2, 3)) / torch.maximum(total, least)).mean()
 
 
-# Pictures of a training, for TensorBoard.
-
-MOST = 8
-
-
 @torch.inference_mode()
-def prompt_grid(network: CovosPrompt, eyes: CovosLite, batch: PromptBatch) -> Tensor:
-    """Frames in rows: what was shown at first, what was found then, what was found and shown at last, the truth.
+def prompt_table(network: CovosPrompt, encoder: CovosLite, batch: PromptBatch) -> Tensor:
+    """Show frames in rows: the first prompt, the mask of it, the last mask with its clicks, the truth.
 
     Positive clicks are green, negative ones red; the box is blue.
 
     Args:
         network: In evaluation mode.
-        eyes: The encoder.
+        encoder: The frozen covos-lite.
         batch: On the network's device; its first frames are shown, about eight.
 
     Returns:
         3 x (B H) x (4 W) uint8 RGB.
     """
-    batch = next(split(batch, max(1, len(batch.image) // MOST)))
-    asked = ask(network, eyes, batch, precision=torch.float32)
+    batch = next(split(batch, max(1, len(batch.image) // SHOWN)))
+    answers = ask(network, encoder, batch, precision=torch.float32)
     image = batch.image.float() / 255
     first = _dots(image, Prompt(batch.point, batch.box, batch.previous))
-    last = _dots(image, Prompt(asked.point, batch.box, batch.previous))
-    cells = [
+    last = _dots(image, Prompt(answers.point, batch.box, batch.previous))
+    columns = [
         _tinted(first, batch.previous),
-        _tinted(first, asked.logits[0].sigmoid()),
-        _tinted(last, asked.logits[-1].sigmoid()),
+        _tinted(first, answers.logits[0].sigmoid()),
+        _tinted(last, answers.logits[-1].sigmoid()),
         _tinted(image, batch.target),
     ]
-    rows = torch.cat(cells, dim=3)
-    return (rows.permute(1, 0, 2, 3).flatten(1, 2).clamp(0, 1) * 255).to(torch.uint8).cpu()
+    return picture_table(zip(*columns, strict=True))
 
 
 def _tinted(image: Tensor, mask: Tensor) -> Tensor:
@@ -154,30 +149,17 @@ def _dots(image: Tensor, prompt: Prompt) -> Tensor:
     return image * (1 - box) + box * image.new_tensor([0.2, 0.3, 1.0]).view(1, 3, 1, 1)
 
 
-# How well a network understands clicks, measured through the engine that users run.
-
-CLICKS = (1, 3)
-"""The mask is scored after so many."""
-
-
-def validate_prompts(
-    network: CovosPrompt, eyes: CovosLite, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
-) -> Validation:
+def validate_prompts(prompter: NetworkPrompter, dataset: Dataset, *, every: int) -> Validation:
     """Click on the subject of annotated frames, each by itself, and score the masks after one click and after three.
 
     Args:
-        network: In evaluation mode.
-        eyes: The encoder.
+        prompter: With the network in evaluation mode.
         dataset: Annotated videos; an annotation's non-zero part is the object.
-        device: Where to compute.
-        precision: See `FrameEncoder`.
         every: Take every so many frames, first and last left out.
 
     Returns:
         Means over the frames of each video and number of clicks, then over these.
     """
-    encoder = FrameEncoder(eyes, device=device, precision=precision, area=DEFAULT_AREA, batch=1)
-    prompter = NetworkPrompter(encoder, network)
     scores: dict[str, tuple[float, float]] = {}
     for video in dataset:
         if video.kind != "video":
@@ -186,13 +168,8 @@ def validate_prompts(
             if pairs:
                 j, f = np.mean(pairs, axis=0)
                 scores[f"{video.name}, {clicks} {'click' if clicks == 1 else 'clicks'}"] = float(j), float(f)
-    if not scores:
-        raise InputError(
-            f"nothing to measure on in {dataset.root}",
-            why="none of its videos shows an object between its first annotated frame and its last",
-            fix="give videos of three annotated frames or more",
-        )
-    return Validation.over(scores)
+    lacking = "none of its videos shows an object between its first annotated frame and its last"
+    return mean_scores(scores, dataset, lacking=lacking)
 
 
 def _scored(prompter: NetworkPrompter, video: Video, *, every: int) -> dict[int, list[tuple[float, float]]]:
@@ -218,35 +195,30 @@ def _scored(prompter: NetworkPrompter, video: Video, *, every: int) -> dict[int,
     return scores
 
 
-class PromptTask(OnFrozenEyes[PromptRecipe]):
-    """A `covos.training.task.Task`; see `OnFrozenEyes`."""
+class PromptTask(FrozenEncoderTask[PromptRecipe]):
+    """Training of covos-prompt, see `covos.training.task.Task`."""
 
     name = "covos-prompt"
     architecture = "prompt"
-
-    def make_network(self) -> CovosPrompt:
-        """With random weights."""
-        return CovosPrompt()
-
-    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> PromptBatches:
-        """Drawn on the fly."""
-        return PromptBatches(self.datasets, self.recipe, group=group)
+    network_type = CovosPrompt
+    batches_type = PromptBatches
 
     def losses(self, network: nn.Module, batch: PromptBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
-        """See `covos.training.prompt.task.Losses`."""
+        """Return the losses by name, see `Losses`."""
         assert isinstance(network, CovosPrompt)
-        eyes = self.eyes_on(batch.image.device)
-        return batch_losses(network, eyes, batch, self.recipe, precision=precision)._asdict()
+        encoder = self.encoder_on(batch.image.device)
+        return batch_losses(network, encoder, batch, self.recipe, precision=precision)._asdict()
 
     def pictures(self, network: nn.Module, batch: PromptBatch) -> Tensor:
-        """Frames, what was shown of them and what was found."""
+        """Show frames with prompts and masks."""
         assert isinstance(network, CovosPrompt)
-        return prompt_grid(network, self.eyes_on(batch.image.device), batch)
+        return prompt_table(network, self.encoder_on(batch.image.device), batch)
 
     def measure(
         self, network: nn.Module, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
     ) -> Validation:
         """Click on the subject of annotated frames, through the engine that users run."""
         assert isinstance(network, CovosPrompt)
-        eyes = self.eyes_on(device)
-        return validate_prompts(network, eyes, dataset, device=device, precision=precision, every=every)
+        encoder = self.encoder_on(device)
+        frame_encoder = FrameEncoder(encoder, device=device, precision=precision, area=DEFAULT_AREA, batch=1)
+        return validate_prompts(NetworkPrompter(frame_encoder, network), dataset, every=every)

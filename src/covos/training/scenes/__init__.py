@@ -1,1 +1,1 @@
-"""Scenes: training clips composed of still pictures and of frames of videos."""
+"""Training scenes: groups, clips and frames composed of still pictures and of frames of videos."""

@@ -49,7 +49,7 @@ OWN_AREA = (0.03, 0.35)
 EMPTY = 0.002
 """A ground of kind ``shared`` shows at most this share of its own subject."""
 LEAST_WIDTH = 140
-"""Of a ground, in its picture's pixels."""
+"""Least width of a ground, in its picture's pixels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -58,9 +58,9 @@ class ComposedClip:
 
     Attributes:
         name: Kind and number.
-        kind: What it asks for.
+        kind: The ability that it asks for.
         frames: With consecutive indices in ``moving``, and gaps between them in ``shared``.
-        truth: Of each frame: H x W bool.
+        truth: True mask of each frame, H x W bool.
     """
 
     name: str
@@ -78,7 +78,7 @@ class _Picture:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pools:
-    """What can be drawn: things to cut out, grounds without a subject, grounds that keep theirs."""
+    """Pictures to draw from: things to cut out, grounds without a subject, grounds that keep theirs."""
 
     things: list[_Picture]
     empty: list[_Picture]
@@ -89,9 +89,9 @@ def compose_clips(datasets: Iterable[Dataset], *, count: int = 24, seed: int = 0
     """Compose the clips, ``count`` of each kind.
 
     Args:
-        datasets: Of still pictures: what `covos.training.pools.only_held_back` gives.
+        datasets: Still pictures: those that `covos.training.pools.only_held_back` gives.
         count: Clips of each kind; the first ones are the same whatever the count.
-        seed: Of everything drawn.
+        seed: Seed of everything drawn.
 
     Raises:
         InputError: Too few pictures lend themselves.
@@ -238,7 +238,7 @@ def _thing(picture: _Picture) -> _Picture | None:
 
 
 def _empty_ground(picture: _Picture) -> _Picture | None:
-    """The largest window of the frame's aspect, on a grid of windows, that the subject is not in."""
+    """Return the largest window of the frame's aspect, on a grid of windows, that the subject is not in."""
     height, width = picture.alpha.shape
     fit = min(width, height * SIZE[1] / SIZE[0])
     for share in (1.0, 0.85, 0.7, 0.55, 0.45):
@@ -252,7 +252,7 @@ def _empty_ground(picture: _Picture) -> _Picture | None:
 
 
 def _kept_ground(picture: _Picture) -> _Picture | None:
-    """The middle of a wide picture, in the frame's aspect, with the subject whole in it."""
+    """Return the middle of a wide picture, in the frame's aspect, with the subject whole in it."""
     height, width = picture.alpha.shape
     if width < 1.2 * height:
         return None

@@ -17,15 +17,17 @@ from numpy.typing import NDArray
 
 from covos.core.errors import InputError
 from covos.core.types import ImageArray, LabelArray, ProbabilityArray
-from covos.data import Dataset, read_foreground, read_image
+from covos.data import Dataset, Video, read_foreground, read_image
 from covos.training.pools import only_held_back
-from covos.training.scenes.layers import Picture, Sprite, draw_camera, lay_over, placed, seen_through, shrunk
-from covos.training.scenes.subjects import background_window, cut_out
+from covos.training.scenes.cutouts import Cutout, cut_out_subject, placement, shrunk
+from covos.training.scenes.groups import background_window
+from covos.training.scenes.sprites import Sprite, render
+from covos.training.scenes.windows import draw_camera
 
-Scene: TypeAlias = Literal["crossing", "hiding", "leaving", "twins"]
-"""What happens: objects pass in front of each other; one is hidden for a while by a thing that is not an object; one
+Plot: TypeAlias = Literal["crossing", "hiding", "leaving", "twins"]
+"""Objects pass in front of each other; one is hidden for a while by a thing that is not an object; one
 leaves the view and comes back; two that look the same cross."""
-SCENES: tuple[Scene, ...] = get_args(Scene)
+PLOTS: tuple[Plot, ...] = get_args(Plot)
 CLIPS = 10
 FRAMES = 40
 SIZE = (240, 416)
@@ -45,7 +47,7 @@ class StagedClip:
     """A clip and its truth.
 
     Attributes:
-        name: With the scene and the number of objects.
+        name: With the plot and the number of objects.
         images: K x H x W x 3 uint8 RGB.
         labels: K x H x W uint8; 0 = background, objects from 1, each of which is there in the first frame.
     """
@@ -55,7 +57,7 @@ class StagedClip:
     labels: LabelArray
 
 
-Cast: TypeAlias = Callable[[Generator], Picture]
+Cast: TypeAlias = Callable[[Generator], Cutout]
 """Draws the picture of a thing."""
 Ground: TypeAlias = Callable[[Generator], ImageArray]
 """Draws what lies below everything."""
@@ -73,38 +75,35 @@ def staged_clip(
     """Make a clip.
 
     Args:
-        number: From 0; its scene is that of this place in `SCENES`, and it has 2 to 4 objects.
-        cast: What moves; textured shapes if None.
-        ground: Over what; a texture if None.
-        frames: How many.
+        number: From 0; its plot is that of this place in `PLOTS`, and it has 2 to 4 objects.
+        cast: Draws things that move; textured shapes if None.
+        ground: Draws the picture below them; a texture if None.
+        frames: Number of frames.
         size: (height, width).
-        seed: Of everything drawn.
+        seed: Seed of everything drawn.
     """
     rng = np.random.default_rng((seed, number))
-    scene = SCENES[number % len(SCENES)]
-    objects = 2 + (number // len(SCENES) + number) % 3
+    plot = PLOTS[number % len(PLOTS)]
+    objects = 2 + (number // len(PLOTS) + number) % 3
     below = (ground or textured_ground)(rng)
     windows = draw_camera(below.shape, frames=frames, size=size, zoom=(0.7, 0.9), calm=True, rng=rng)
     pictures = [shrunk((cast or textured_shape)(rng)) for _ in range(objects)]
-    if scene == "twins":
+    if plot == "twins":
         pictures[1] = pictures[0]
-    ways = _ways(scene, objects, frames=frames, rng=rng)
+    ways = _ways(plot, objects, frames=frames, rng=rng)
     sprites = [_along(picture, way, size=size, rng=rng) for picture, way in zip(pictures, ways, strict=True)]
-    if scene == "hiding":
+    if plot == "hiding":
         sprites.append(_post(frames=frames, size=size, rng=rng))
     images, labels = [], []
     for index in range(frames):
-        image, masks = seen_through(below, windows[index], size=size), list[ProbabilityArray]()
-        for sprite in sprites:
-            image, masks, own = lay_over(image, masks, sprite, frame=index)
-            masks.append(own)
+        image, masks = render(below, [], windows[index], sprites, frame=index, size=size)
         noise = rng.normal(0, 2, size=image.shape)
         images.append(np.clip(image + noise, 0, 255).astype(np.uint8))
         labels.append(_labels(masks[:objects]))
-    return StagedClip(name=f"{number:02}-{scene}-{objects}", images=np.stack(images), labels=np.stack(labels))
+    return StagedClip(name=f"{number:02}-{plot}-{objects}", images=np.stack(images), labels=np.stack(labels))
 
 
-def textured_shape(rng: Generator) -> Picture:
+def textured_shape(rng: Generator) -> Cutout:
     """A round or pointed shape in colours of its own."""
     side = 160
     angle = np.arctan2(*np.indices((side, side)) - side / 2)
@@ -114,7 +113,7 @@ def textured_shape(rng: Generator) -> Picture:
         border += rng.uniform(-0.4, 0.4) / wave * np.cos(wave * angle + rng.uniform(0, 2 * np.pi))
     alpha = np.clip((np.minimum(border, 0.97) - radius) * side / 4, 0, 1).astype(np.float32)
     base = _colour(rng, saturation=200, value=210)
-    return Picture(_texture((side, side), base=base, contrast=55, rng=rng), alpha)
+    return Cutout(_texture((side, side), base=base, contrast=55, rng=rng), alpha)
 
 
 def textured_ground(rng: Generator) -> ImageArray:
@@ -143,11 +142,11 @@ Way: TypeAlias = NDArray[np.float64]
 """K x 2: (x, y) of the middle of a thing in each frame, in shares of the view."""
 
 
-def _ways(scene: Scene, objects: int, *, frames: int, rng: Generator) -> list[Way]:
+def _ways(plot: Plot, objects: int, *, frames: int, rng: Generator) -> list[Way]:
     time = np.linspace(0, 1, frames)
-    if scene in ("crossing", "twins"):
+    if plot in ("crossing", "twins"):
         ends = [((0.2, 0.45), (0.8, 0.55)), ((0.8, 0.58), (0.2, 0.42))]
-    elif scene == "hiding":
+    elif plot == "hiding":
         ends = [((0.2, 0.42), (0.82, 0.42)), ((0.78, 0.75), (0.7, 0.72))]
     else:
         ends = [((0.25, 0.45), (0.25, 0.5)), ((0.65, 0.6), (0.5, 0.4))]
@@ -158,32 +157,32 @@ def _ways(scene: Scene, objects: int, *, frames: int, rng: Generator) -> list[Wa
     for k, (start, end) in enumerate(ends):
         bow = 0.06 * np.sin(np.pi * time)[:, None] * rng.uniform(-1, 1, size=2)
         way = np.array(start) + time[:, None] * (np.array(end) - np.array(start)) + bow
-        if scene == "leaving" and k == 0:
+        if plot == "leaving" and k == 0:
             # Out over the left border in the second quarter, away for a fifth of the clip, and back.
             way[:, 0] -= 0.75 * np.clip(np.minimum(time - 0.15, 0.8 - time) / 0.2, 0, 1)
         ways.append(way)
     return ways
 
 
-def _along(picture: Picture, way: Way, *, size: tuple[int, int], rng: Generator) -> Sprite:
-    length = rng.uniform(*LENGTH) * size[0] / max(picture.alpha.shape)
+def _along(cutout: Cutout, way: Way, *, size: tuple[int, int], rng: Generator) -> Sprite:
+    length = rng.uniform(*LENGTH) * size[0] / max(cutout.alpha.shape)
     mirror, phase = rng.random() < 0.5, rng.uniform(0, 2 * np.pi)
-    matrices = []
+    placements = []
     for index, spot in enumerate(way):
         beat = phase + 2 * np.pi * index / 20
-        matrices.append(
-            placed(picture.alpha.shape, length * (1 + 0.06 * np.sin(beat)), 6 * np.cos(beat), mirror, spot * size[::-1])
-        )
-    return Sprite(picture=picture, matrices=tuple(matrices), bends=None, followed=True)
+        scale, turn = length * (1 + 0.06 * np.sin(beat)), 6 * np.cos(beat)
+        center = spot * size[::-1]
+        placements.append(placement(cutout.alpha.shape, center=center, scale=scale, turn=turn, mirror=mirror))
+    return Sprite(cutout=cutout, placements=tuple(placements), bends=None, followed=True)
 
 
 def _post(*, frames: int, size: tuple[int, int], rng: Generator) -> Sprite:
-    """What hides: a plank from top to bottom, wide enough for a whole object."""
+    """Make what hides: a plank from top to bottom, wide enough for a whole object."""
     height, width = size[0], round(0.48 * size[0])
     base = _colour(rng, saturation=70, value=110)
-    picture = Picture(_texture((height, width), base=base, contrast=25, rng=rng), np.ones((height, width), np.float32))
-    matrix = placed((height, width), 1.0, 0.0, False, np.array([0.5 * size[1], 0.5 * height]))
-    return Sprite(picture=picture, matrices=(matrix,) * frames, bends=None, followed=False)
+    plank = Cutout(_texture((height, width), base=base, contrast=25, rng=rng), np.ones((height, width), np.float32))
+    matrix = placement((height, width), center=np.array([0.5 * size[1], 0.5 * height]), scale=1.0)
+    return Sprite(cutout=plank, placements=(matrix,) * frames, bends=None, followed=False)
 
 
 def _labels(masks: Sequence[ProbabilityArray]) -> LabelArray:
@@ -208,21 +207,21 @@ def cast_and_ground(datasets: Sequence[Dataset]) -> tuple[Cast, Ground]:
             fix="name a folder that holds a large set, or leave it out: textured shapes need no data",
         )
 
-    def draw(rng: Generator) -> tuple[ImageArray, ProbabilityArray]:
-        video = pictures[int(rng.integers(len(pictures)))]
-        return read_image(video.frames[0]), read_foreground(video, video.frames[0]).probability
+    def draw(rng: Generator) -> Video:
+        return pictures[int(rng.integers(len(pictures)))]
 
-    def cast(rng: Generator) -> Picture:
-        while (subject := cut_out(*draw(rng))) is None or min(subject[1].shape) < LEAST_SIDE:
+    def cast(rng: Generator) -> Cutout:
+        while (subject := cut_out_subject(draw(rng))) is None or min(subject.alpha.shape) < LEAST_SIDE:
             pass
-        return Picture(*subject)
+        return subject
 
     def ground(rng: Generator) -> ImageArray:
         for _ in range(TRIES):
-            image, foreground = draw(rng)
-            window = background_window(image, foreground > 0.5, rng=rng)
+            picture = draw(rng)
+            subject = read_foreground(picture, picture.frames[0]).probability > 0.5
+            window = background_window(subject, rng=rng)
             if window is not None:
-                return image[window]
+                return read_image(picture.frames[0])[window]
         return textured_ground(rng)
 
     return cast, ground

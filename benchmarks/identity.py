@@ -1,4 +1,4 @@
-"""Whether a followed object keeps its id."""
+"""Identity switches: frames in which a followed object takes the id of another."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BACKGROUND_AND_VOID = (0, VOID)
 
 
 def identity_switches(predictions: Iterable[LabelArray], truths: Iterable[LabelArray]) -> dict[int, int]:
-    """How often each object of the ground truth is taken for another one than before.
+    """Count how often each object of the ground truth is taken for another one than before.
 
     In each frame an object is matched to the predicted id that covers it best, if its J is at least 0.5. A frame in
     which it is matched to another id than when it was last matched is a switch, as in the CLEAR MOT metrics (Bernardin

@@ -1,0 +1,188 @@
+"""The modules that benchmarks share: clips made for measuring, identity switches, and the fit of the calibration."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import cv2
+import numpy as np
+import pytest
+
+from covos.core.errors import InputError
+from covos.data import Dataset, open_dataset
+from covos.engines.calibration import Calibration, Signals, estimate_mask
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def composed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return import_module("scenes_composed")
+
+
+@pytest.fixture
+def staged(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return import_module("scenes_staged")
+
+
+@pytest.fixture
+def identity(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return import_module("identity")
+
+
+@pytest.fixture
+def calibration(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return import_module("calibration")
+
+
+# Composed clips.
+
+
+def make_pictures(root: Path, *, count: int) -> Dataset:
+    """Wide pictures of noise, each with a disk of its own colour in its left half."""
+    rng = np.random.default_rng(5)
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    for number in range(count):
+        image = rng.integers(60, 120, size=(96, 288, 3)).astype(np.uint8)
+        mask = np.zeros((96, 288), np.uint8)
+        cv2.circle(mask, (98, 48), 24, 255, -1)
+        image[mask > 0] = rng.integers(0, 255, size=3)
+        cv2.imwrite(str(root / "images" / f"p{number:03}.png"), image)
+        cv2.imwrite(str(root / "masks" / f"p{number:03}.png"), mask)
+    return open_dataset(root)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Dataset:
+    return make_pictures(tmp_path / "disks", count=14)
+
+
+def test_clips_are_the_same_each_time_and_another_seed_gives_others(composed: ModuleType, pictures: Dataset) -> None:
+    clips = composed.compose_clips([pictures], count=2)
+    assert [clip.name for clip in clips] == ["shared-00", "shared-01", "moving-00", "moving-01"]
+    assert composed.fingerprint(clips) == composed.fingerprint(composed.compose_clips([pictures], count=2))
+    assert composed.fingerprint(clips) != composed.fingerprint(composed.compose_clips([pictures], count=2, seed=1))
+    # A longer list begins with a shorter one.
+    longer = composed.compose_clips([pictures], count=3)
+    assert composed.fingerprint([longer[0], longer[3]]) == composed.fingerprint([clips[0], clips[2]])
+
+
+def test_only_the_subject_is_in_every_frame_of_a_shared_clip(composed: ModuleType, pictures: Dataset) -> None:
+    clip = composed.compose_clips([pictures], count=1)[0]
+    assert [frame.index for frame in clip.frames] == [0, 2, 4, 6, 8, 10, 12, 14]  # no neighbours: no motion
+    for frame, truth in zip(clip.frames, clip.truth, strict=True):
+        assert frame.image.shape == (*composed.SIZE, 3)
+        assert truth.dtype == np.bool_
+        assert 0.01 < truth.mean() < 0.4
+    # Its colour is one, up to the light; those beside it differ from frame to frame.
+    colours = np.array([frame.image[truth].mean(axis=0) for frame, truth in zip(clip.frames, clip.truth, strict=True)])
+    tints = colours / np.linalg.norm(colours, axis=1, keepdims=True)
+    assert np.abs(tints - tints[0]).max() < 0.05
+
+
+def test_the_subject_of_a_moving_clip_moves_against_its_ground(composed: ModuleType, pictures: Dataset) -> None:
+    clip = composed.compose_clips([pictures], count=1)[1]
+    assert [frame.index for frame in clip.frames] == list(range(composed.FRAMES))
+    columns = [np.flatnonzero(truth.any(axis=0)).mean() for truth in clip.truth]
+    steps = np.diff(columns)
+    # The ground's own subject is on the left, so this one comes from the right.
+    assert columns[0] > composed.SIZE[1] / 2
+    assert (steps < -1).all()
+
+
+def test_too_few_pictures_are_refused(composed: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="3 can be cut out, 3 have an empty part and 3 are wide enough"):
+        composed.compose_clips([make_pictures(tmp_path / "few", count=3)])
+
+
+# Staged clips.
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_staged_clip_shows_its_objects_from_the_first_frame_on(staged: ModuleType, number: int) -> None:
+    clip, again = (staged.staged_clip(number, frames=6, size=(120, 208)) for _ in range(2))
+    objects = int(clip.name.rpartition("-")[2])
+    assert clip.name.split("-")[1] == staged.PLOTS[number]
+    assert clip.images.shape == (6, 120, 208, 3)
+    assert set(np.unique(clip.labels[0])) == set(range(objects + 1))
+    np.testing.assert_array_equal(clip.images, again.images)
+    np.testing.assert_array_equal(clip.labels, again.labels)
+
+
+# Identity switches.
+
+
+def row(*spans: tuple[int, int, int]) -> np.ndarray:
+    """Labels of a frame: (id, start, stop) each."""
+    labels = np.zeros((4, 40), np.uint8)
+    for object_id, start, stop in spans:
+        labels[:, start:stop] = object_id
+    return labels
+
+
+TRUTH = [row((1, 0, 10), (2, 20, 30))] * 4
+
+
+def test_ids_that_stay_are_no_switches_whatever_they_are_called(identity: ModuleType) -> None:
+    assert identity.identity_switches([row((7, 0, 10), (3, 20, 30))] * 4, TRUTH) == {1: 0, 2: 0}
+
+
+def test_objects_that_exchange_ids_switch_each(identity: ModuleType) -> None:
+    before, after = row((1, 0, 10), (2, 20, 30)), row((2, 0, 10), (1, 20, 30))
+    assert identity.identity_switches([before, after, after, before], TRUTH) == {1: 2, 2: 2}
+
+
+def test_frames_without_a_match_are_passed_over(identity: ModuleType) -> None:
+    found, nothing, poor = row((1, 0, 10)), row(), row((5, 0, 4))
+    assert identity.identity_switches([found, nothing, poor, found], TRUTH) == {1: 0, 2: 0}
+    assert identity.identity_switches([found, nothing, poor, row((5, 0, 10))], TRUTH)[1] == 1
+
+
+def test_void_counts_for_nothing(identity: ModuleType) -> None:
+    truth = row((1, 0, 10), (255, 10, 40))
+    assert identity.identity_switches([row((1, 0, 40))] * 2, [truth] * 2) == {1: 0}
+
+
+# The fit of the calibration.
+
+SURE = Signals(quality=2.0, presence=4.0, decided=2.0, agreement=0.8, match=0.9, jump=0.0)
+NOTHING = (0.0,) * (len(Signals._fields) + 1)
+
+
+def test_a_fit_comes_near_the_probabilities_that_the_data_were_drawn_by(calibration: ModuleType) -> None:
+    rng = np.random.default_rng(0)
+    signals = np.column_stack([rng.normal(0, 2, (4000, 2)), rng.uniform(0, 1, (4000, 4))])
+    truth = 1 / (1 + np.exp(-(0.8 * signals[:, 0] - 1.5 * signals[:, 5] + 0.5)))
+    drawn = (rng.random(4000) < truth).astype(float)
+    weights = calibration.fit(signals, drawn, start=NOTHING, rising=True)
+    found = Calibration(jaccard=weights, absent=weights)
+    guesses = np.array([estimate_mask(Signals(*row), found).jaccard for row in signals])
+    assert np.abs(guesses - truth).mean() < 0.06
+    assert np.abs(guesses - truth).mean() < np.abs(truth - truth.mean()).mean() / 3
+
+
+def test_weights_that_would_turn_a_signal_round_are_zero(calibration: ModuleType) -> None:
+    rng = np.random.default_rng(1)
+    signals = rng.normal(0, 1, (500, 6))
+    falling = 1 / (1 + np.exp(signals[:, 0] + signals[:, 5]))
+    weights = calibration.fit(signals, falling, start=NOTHING, rising=True)
+    assert weights[0] == 0
+    assert weights[5] < -0.3
+    assert calibration.fit(signals, falling, start=NOTHING, rising=False)[0] < -0.3
+    assert calibration.fit(signals, falling, start=NOTHING, rising=False, unused=("quality",))[0] == 0
+
+
+def test_where_the_data_say_nothing_the_network_keeps_its_word(calibration: ModuleType) -> None:
+    signals = np.array([SURE, SURE._replace(quality=-1.0, presence=-3.0)])
+    found = calibration.fitted(signals, np.array([0.88, 0.0]), np.array([True, False]))
+    assert found.jaccard[0] == pytest.approx(1, abs=0.3)
+    assert -2 < found.absent[1] < -0.7
+    assert estimate_mask(SURE, found).absent < 0.1
+    assert estimate_mask(SURE._replace(presence=-4.0), found).absent > 0.7
