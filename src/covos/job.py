@@ -204,7 +204,8 @@ class Job:
     def _write(self, work: _Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
-        origin = replace(origin, settings={**origin.settings, "formats": list(formats)})
+        part = {} if (self.plan.start, self.plan.stop) == (0, None) else {"frames": [self.plan.start, self.plan.stop]}
+        origin = replace(origin, settings={**origin.settings, **part, "formats": list(formats)})
         terms = RunTerms(
             inputs=_inputs(source),
             model=origin.model,
