@@ -135,7 +135,8 @@ def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
         return MaskPrompt(file=Path(mask), frame=frame)
     if isinstance(mask, bytes) or hasattr(mask, "read"):
         # Read as a file is, which tells ids from colours and refuses what was interpolated.
-        return MaskPrompt(labels=read_label_map(FileInMemory(mask, name="mask.png").path), frame=frame)
+        held = FileInMemory(mask, name="mask.png")
+        return MaskPrompt(labels=read_label_map(held.path), frame=frame)
     return MaskPrompt(labels=np.asarray(mask), frame=frame)
 
 
