@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from covos.core.errors import CovosError, IncompleteError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
-from covos.engines.passes import Known, StageProgress, find_subject
+from covos.engines.passes import StageProgress, find_subject
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.formats.table import check_formats, size_notes
 from covos.media.memory import open_input
@@ -313,12 +313,7 @@ class _Work:
         """Return what a report says: model, and all settings that the masks depend on."""
         task = self._task
         if isinstance(task, Find):
-            return self.model.origin(
-                references=task.references,
-                fusion=task.fusion,
-                reference_seed=task.reference_seed,
-                refine=task.refine,
-            )
+            return self.model.origin(**task.model_dump(exclude={"kind"}))
         if isinstance(task, Discover):
             return self.model.origin(
                 objects=task.most,
@@ -334,15 +329,8 @@ class _Work:
         """Give the results, the first of them by the records of an earlier run."""
         task = self._task
         if isinstance(task, Find):
-            return find_subject(
-                self._source,
-                self.model.engine,
-                references=task.references,
-                fusion=task.fusion,
-                reference_seed=task.reference_seed,
-                refine=task.refine,
-                known=() if journal is None else _records(journal),
-            )
+            known = () if journal is None else (record.restore for record in journal.replay())
+            return find_subject(self._source, self.model.engine, known=known, **task.model_dump(exclude={"kind"}))
         assert self._session is not None
         results = self._follow(self._session)
         return results if journal is None else _again(results, journal)
@@ -355,10 +343,6 @@ class _Work:
         else:
             assert isinstance(task, Follow)
             yield from session.streaming(task.direction)
-
-
-def _records(journal: Journal) -> Iterator[Known]:
-    return (record.restore for record in journal.replay())
 
 
 def _again(results: Iterator[FrameResult | StageProgress], journal: Journal) -> Iterator[FrameResult | StageProgress]:

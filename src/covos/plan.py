@@ -100,6 +100,10 @@ class Find(_Value):
         return check_refinement(name)
 
 
+FIND: Final = Find()
+"""The subject, found with the defaults."""
+
+
 class Follow(_Value):
     """Follow the objects that prompts show.
 
@@ -179,7 +183,7 @@ class Plan(_Value):
     """
 
     source: Annotated[Any, BeforeValidator(as_source), PlainSerializer(str, return_type=str)]
-    task: Task = Find()
+    task: Task = FIND
     model: Weights = DEFAULT_MODEL
     device: str = AUTO
     precision: Precision = AUTO

@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -17,15 +17,12 @@ from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, S
 from covos.core.files import atomic_path
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
 from covos.data.base import some
-from covos.engines.find import DEFAULT_REFERENCES
 from covos.events import Event
 from covos.job import Job, run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.model import Model
-from covos.models.coattention import Fusion
-from covos.models.cosnet.crf import Refinement
-from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
-from covos.plan import Follow, Plan, choose_task, refuse_refinement
+from covos.models.registry import DEFAULT_FOLLOWER
+from covos.plan import FIND, Find, Follow, Plan, refuse_refinement
 from covos.prompts.values import MaskPrompt
 from covos.runs.schema import ModelRecord, as_json, load_report
 from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms
@@ -41,9 +38,9 @@ class Prediction:
     """The masks of a data set.
 
     Attributes:
-        folder: That holds a folder of masks for each video.
+        folder: Folder that holds a folder of masks for each video.
         made: The videos, in the order of the data set.
-        reused: Names of those that an earlier run had finished.
+        reused: Names of the videos that an earlier run had finished.
         archive: The archive, if one was asked for.
     """
 
@@ -58,10 +55,7 @@ def predict(
     *,
     output: Path,
     model: Model,
-    references: int = DEFAULT_REFERENCES,
-    fusion: Fusion | None = None,
-    refine: Refinement = "none",
-    reference_seed: int | None = None,
+    task: Find = FIND,
     follow: bool = False,
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
     archive: bool = False,
@@ -76,16 +70,12 @@ def predict(
     Args:
         dataset: The videos; see `open_subset`.
         output: Folder. Beside the masks it gets a report for each video, and ``predict.json``: model and settings.
-        model: To segment with.
-        references: See `Model.stream`.
-        fusion: See `Model.stream`.
-        refine: See `Model.stream`.
-        reference_seed: See `Model.stream`.
-        follow: Follow the objects of each video's first annotation, rather than find its subject; of a YouTube-VOS
-            tree each object from the first frame that shows it. References and fusion are then not used, and a
-            refinement is refused.
-        follower: See `Model.session`.
-        archive: Whether to pack the masks into ``submission.zip``, as the challenge of the data set takes them.
+        model: Model to segment with.
+        task: The way to find the subject.
+        follow: Follow the objects of each video's first annotation instead; of a YouTube-VOS tree each object from the
+            first frame that shows it. A refinement is then refused.
+        follower: See `covos.Model.follower`.
+        archive: If true, the masks are packed into ``submission.zip``, as the challenge of the data set takes them.
         listen: Called with each event of each video.
 
     Raises:
@@ -95,19 +85,14 @@ def predict(
         EnvironmentProblem: The disk is full or not writable.
     """
     _refuse_without_pictures(dataset)
-    chosen = model.engine.check_fusion(fusion)
-    finding = choose_task(references=references, fusion=chosen, reference_seed=reference_seed, refine=refine)
+    task = task.model_copy(update={"fusion": model.engine.check_fusion(task.fusion)})
     if follow:
-        refuse_refinement(refine)
+        refuse_refinement(task.refine)
     subsets = {video.subset for video in dataset}
-    settings = _settings(
-        model,
-        {"references": references, "fusion": chosen, "reference_seed": reference_seed, "refine": refine},
-        follower=find_follower(os.fspath(follower), encoder=model.entry) if follow else None,
-    )
+    depends = {"follower": model.describe_follower(follower)} if follow else task.model_dump(exclude={"kind"})
     terms = PredictTerms(
         model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
-        settings=dict(settings),
+        settings=dict(model.origin(**depends).settings),
         dataset=DatasetRecord(
             root=str(dataset.root.resolve()),
             layout=dataset.layout,
@@ -125,8 +110,8 @@ def predict(
             reused.append(video.name)
             continue
         work = output / UNFINISHED / video.name
-        task = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else finding
-        plan = Plan(source=_source(video), task=task, model=model.name, formats=("palette",))
+        chosen = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else task
+        plan = Plan(source=_source(video), task=chosen, model=model.name, formats=("palette",))
         # Not overwriting: a stopped run is gone on with.
         (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)
         if isinstance(outcome.error, EnvironmentProblem):  # the next video would meet it, too
@@ -156,13 +141,6 @@ def follow_annotations(video: Video, *, layout: Layout, follower: str | os.PathL
             # A 0/255 mask has no id: it gets the next free one.
             seen |= {max(seen, default=0) + 1 if identity == NAMELESS else identity for identity in objects}
     return Follow(prompts=tuple(prompts), direction="forward", follower=os.fspath(follower))
-
-
-def _settings(model: Model, finding: dict[str, Any], *, follower: ModelEntry | None) -> Mapping[str, Any]:
-    """What the masks depend on beside model and data."""
-    if follower is None:
-        return model.origin(**finding).settings
-    return model.origin(follower={"name": follower.name, "sha256": follower.card.sha256}).settings
 
 
 def _refuse_without_pictures(dataset: Dataset) -> None:
