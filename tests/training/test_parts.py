@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from covos.models.coattention import Memory
-from covos.training.lite.task import siblings
+from covos.training.lite import siblings
 from covos.training.loop import rate_at
 from covos.training.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
 from covos.training.scenes.light import spoil

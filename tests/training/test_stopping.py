@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from covos.cli import main
 from covos.core.signals import DeferredSignals
+from covos.training import cosnet as task
 from covos.training import loop
-from covos.training.cosnet import task
 
 pytestmark = [
     pytest.mark.usefixtures("narrow"),

@@ -19,8 +19,8 @@ import torch
 from covos.cli import main
 from covos.core.errors import InputError
 from covos.models.cosnet.network import COSNETS
+from covos.training import cosnet as task
 from covos.training import state
-from covos.training.cosnet import task
 
 
 def work() -> int:

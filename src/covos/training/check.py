@@ -66,11 +66,7 @@ class DataCheck:
         return all(problem.severity != "error" for problem in self.problems)
 
     def refuse(self) -> None:
-        """Stop if the data cannot be trained on.
-
-        Raises:
-            InputError: A problem is an error.
-        """
+        """Stop if the data cannot be trained on."""
         errors = [problem for problem in self.problems if problem.severity == "error"]
         if errors:
             raise InputError(
@@ -87,12 +83,7 @@ Found: TypeAlias = dict[str, list[str]]
 
 
 def check_data(data: TrainingData, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
-    """Look at the data that a run would train and measure on.
-
-    Args:
-        data: From `covos.training.gather.gather`.
-        on_frames: Called with the number of frames that were read since the last call.
-    """
+    """Look at the data that a run would train and measure on."""
     sets = [*data.train, *([data.validation] if data.validation is not None else [])]
     counts, problems, filled = [], [], 0
     for dataset in sets:
@@ -146,12 +137,7 @@ def _look_at_all(chosen: Sequence[tuple[Video, FrameRecord]], *, on_frames: Call
 
 
 def look_at(video: Video, record: FrameRecord) -> dict[str, str]:
-    """Return the faults of a frame and its mask: keys of `ERRORS` and `WARNINGS`, each with more to say, or "".
-
-    Args:
-        video: The frame's video.
-        record: An annotated frame.
-    """
+    """Return the faults of a frame and its mask: keys of `ERRORS` and `WARNINGS`, each with more to say, or ""."""
     frame = check_frame(video, record, decode_image=True)
     kinds = {}
     if record.image is None:

@@ -91,13 +91,6 @@ def make_pool(datasets: Sequence[Dataset], *, kind: str) -> Pool | None:
 
     The square root lies between equal shares, which would wear out the small sets, and shares by size, which would
     drown them.
-
-    Args:
-        datasets: Data sets to draw from.
-        kind: ``"video"`` or ``"image"``.
-
-    Returns:
-        None if there is nothing of that kind.
     """
     videos: list[Video] = []
     chances: list[float] = []
@@ -112,11 +105,7 @@ def make_pool(datasets: Sequence[Dataset], *, kind: str) -> Pool | None:
 
 
 def make_pools(datasets: Sequence[Dataset]) -> tuple[Pool | None, Pool | None]:
-    """Pool the videos and the still pictures, see `make_pool`, without those that are held back for measuring.
-
-    Raises:
-        InputError: There is neither.
-    """
+    """Pool the videos and the still pictures, see `make_pool`, without those that are held back for measuring."""
     datasets = without_held_back(datasets)
     moving, still = make_pool(datasets, kind="video"), make_pool(datasets, kind="image")
     if moving is None and still is None:
@@ -129,16 +118,7 @@ def make_pools(datasets: Sequence[Dataset]) -> tuple[Pool | None, Pool | None]:
 
 
 class DrawnBatches(TorchDataset[BatchT], Generic[BatchT, RecipeT]):
-    """Item s is the batch of step s.
-
-    Args:
-        datasets: Data sets to train on.
-        recipe: The recipe, with sizes, shares and the seed.
-        group: Processes that share each step; each draws its own frames.
-
-    Raises:
-        InputError: There is nothing to train on.
-    """
+    """Item s is the batch of step s, of which each process of a group draws its own frames."""
 
     def __init__(self, datasets: Sequence[Dataset], recipe: RecipeT, *, group: ProcessGroup = SINGLE_PROCESS) -> None:
         self.recipe = recipe

@@ -15,8 +15,8 @@ from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import Video, read_foreground, read_image, read_labels, sample_group
 from covos.engines.motion import residual_motion
 from covos.masks import VOID
-from covos.training.follow.recipe import FollowRecipe
 from covos.training.pools import Pool
+from covos.training.recipe import FollowRecipe
 from covos.training.scenes.cutouts import draw_cutouts
 from covos.training.scenes.light import Grade
 from covos.training.scenes.sprites import Sprite, draw_sprite, draw_twin, render
@@ -57,18 +57,7 @@ class _Ground(NamedTuple):
 
 
 def draw_clip(moving: Pool | None, still: Pool | None, *, frames: int, recipe: FollowRecipe, rng: Generator) -> Clip:
-    """Draw one clip.
-
-    Args:
-        moving: Videos.
-        still: Still pictures; one of the two at least.
-        frames: Number of frames.
-        recipe: Sizes and shares.
-        rng: Source of everything drawn.
-
-    Raises:
-        InputError: Hardly a frame shows its object.
-    """
+    """Draw one clip, whose scene is a video or a still picture: there is one of the two at least."""
     for _ in range(TRIES):
         clip = _drawn(moving, still, frames=frames, recipe=recipe, rng=rng)
         if len(clip.masks):

@@ -17,7 +17,7 @@ from covos.data import FrameRecord, Video, read_foreground, read_image, read_lab
 from covos.engines.motion import MotionArray, residual_motion
 from covos.masks import VOID
 from covos.training.pools import Pool
-from covos.training.prompt.recipe import PromptRecipe
+from covos.training.recipe import PromptRecipe
 from covos.training.scenes.cutouts import draw_cutouts
 from covos.training.scenes.light import Grade, spoil
 from covos.training.scenes.sprites import Sprite, draw_sprite, draw_twin, lay_over, render
@@ -49,14 +49,7 @@ class ObjectFrame:
 
 
 def draw_frame(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe, rng: Generator) -> ObjectFrame:
-    """Draw one.
-
-    Args:
-        moving: Videos.
-        still: Still pictures; one of the two at least.
-        recipe: Sizes and shares.
-        rng: Source of everything drawn.
-    """
+    """Draw one from a video or a still picture: there is one of the two at least."""
     size = recipe.crop
     from_video = still is None or (moving is not None and rng.random() < recipe.video_share)
     pool = moving if from_video else still

@@ -6,8 +6,7 @@ against the scene or stands still in it. The flow between the two is then found 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,8 +16,7 @@ from numpy.typing import NDArray
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import FrameRecord, Video, read_image
 from covos.training.scenes.cutouts import Cutout, blend
-
-PictureT = TypeVar("PictureT", ImageArray, ProbabilityArray)
+from covos.training.scenes.windows import PictureT
 
 STEP_DEVIATION = 0.02
 """Standard deviation of a step from frame to frame, in shares of the picture's width."""
@@ -28,29 +26,21 @@ ZOOM_DEVIATION = 0.006
 """Standard deviation of the logarithm of a change of size."""
 RESTING = 0.25
 """Share of the still pictures whose subject does not move against the scene."""
+LAST_ROW = (0.0, 0.0, 1.0)
+"""Makes a 2 x 3 matrix a square one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
-    """A frame beside the one that is viewed.
-
-    Attributes:
-        image: H x W x 3 uint8 RGB, of the frame's shape.
-        after: True for the successor, False for the predecessor.
-    """
+class Neighbour(NamedTuple):
+    """A frame beside the one that is viewed, of its shape: a successor if it is after, else a predecessor."""
 
     image: ImageArray
     after: bool
 
 
 def video_neighbour(video: Video, record: FrameRecord, *, most: int, rng: Generator) -> Neighbour | None:
-    """Draw a frame before or after one of a video; None if it is alone.
+    """Draw a frame before or after one of a video, ``most`` frames away at most; None if it is alone.
 
-    Args:
-        video: Several frames.
-        record: One of them.
-        most: Frames to the neighbour, at most; the next one is as likely as all others together.
-        rng: Source of everything drawn.
+    The next frame is as likely as all others together.
     """
     index = video.frames.index(record)
     after = bool(rng.random() < 0.5)
@@ -64,18 +54,13 @@ def video_neighbour(video: Video, record: FrameRecord, *, most: int, rng: Genera
 
 
 def still_neighbour(image: ImageArray, foreground: ProbabilityArray, *, rng: Generator) -> Neighbour:
-    """Make the frame before a still picture, as if it were one of a video.
-
-    Args:
-        image: H x W x 3 uint8 RGB.
-        foreground: H x W float32 in [0, 1].
-        rng: Source of everything drawn.
-    """
+    """Make the frame before a still picture, as if it were one of a video."""
     camera = small_step(image.shape, rng=rng)
     scene = warp(image, camera)
     if rng.random() < RESTING:
         return Neighbour(image=scene, after=False)
-    own = _compose(small_step(image.shape, rng=rng), camera)
+    step = small_step(image.shape, rng=rng)
+    own = (np.vstack([step, LAST_ROW]) @ np.vstack([camera, LAST_ROW]))[:2]
     # What the subject uncovers shows the subject again: a flaw at its rim, where flow is wrong in any case.
     return Neighbour(image=blend(scene, Cutout(warp(image, own), warp(foreground, own))), after=False)
 
@@ -94,8 +79,3 @@ def warp(picture: PictureT, matrix: NDArray[np.float64]) -> PictureT:
     """Move a picture or a mask; what comes in at the border is its reflection."""
     size = picture.shape[1], picture.shape[0]
     return np.asarray(cv2.warpAffine(picture, matrix, size, borderMode=cv2.BORDER_REFLECT_101), picture.dtype)
-
-
-def _compose(outer: NDArray[np.float64], inner: NDArray[np.float64]) -> NDArray[np.float64]:
-    last = np.array([[0.0, 0.0, 1.0]])
-    return np.asarray((np.vstack([outer, last]) @ np.vstack([inner, last]))[:2], np.float64)

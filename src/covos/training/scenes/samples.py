@@ -57,12 +57,7 @@ class Framing:
 
 
 def draw_framing(rng: Generator, *, zoom: tuple[float, float]) -> Framing:
-    """Draw the window of a group.
-
-    Args:
-        rng: Source of everything drawn.
-        zoom: Range of `Framing.scale`.
-    """
+    """Draw the window of a group; zoom is the range of its scale."""
     return Framing(
         scale=float(rng.uniform(*zoom)),
         center=(float(rng.uniform(0, 1)), float(rng.uniform(0, 1))),
@@ -82,17 +77,9 @@ def draw_sample(
     spoiled: bool = False,
     rng: Generator,
 ) -> Sample:
-    """Draw one sample.
+    """Draw one sample of a frame; ``valid`` is False where the annotation is void, None if it is void nowhere.
 
-    Args:
-        image: H x W x 3 uint8 RGB.
-        foreground: H x W float32 in [0, 1].
-        valid: H x W bool; False where the annotation is void. None if it is void nowhere.
-        neighbour: To see the motion by, through the same window; None leaves it unknown.
-        framing: Shared by the group.
-        size: (height, width) of the sample, multiples of 4.
-        spoiled: If true, the picture is made bad, see `spoil`.
-        rng: Source of everything drawn.
+    The neighbour shows the motion, through the same window; without one it is unknown.
     """
     window = _draw_window(image.shape, framing=framing, size=size, rng=rng)
     # Reflection fills what lies outside the picture, in the mask too: no border that gives the subject away.

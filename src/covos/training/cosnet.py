@@ -17,10 +17,9 @@ from covos.data import Dataset
 from covos.engines.encoding import VideoNetwork
 from covos.models.cosnet.convert import HEADS
 from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
-from covos.training.base import picture_table
-from covos.training.cosnet.batches import PairBatch, PairBatches
-from covos.training.cosnet.recipe import CosnetRecipe
-from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
+from covos.training.pairs import PairBatch, PairBatches
+from covos.training.recipe import CosnetRecipe
+from covos.training.task import Task, picture_table
 from covos.training.validate import Validation, validate
 
 SHOWN = 2
@@ -30,12 +29,7 @@ SHOWN = 2
 def batch_losses(
     network: Cosnet, batch: PairBatch, recipe: CosnetRecipe, *, precision: torch.dtype
 ) -> dict[str, Tensor]:
-    """Run a batch through the network.
-
-    Returns:
-        ``"total"``, and what it is the sum of: ``"a"`` and ``"b"`` of the two branches or ``"still"``, and
-        ``"orthogonality"`` (not weighted) if the recipe asks for it.
-    """
+    """Return the total, the losses ``"a"`` and ``"b"`` of the branches or ``"still"``, and ``"orthogonality"``."""
     if recipe.frozen_norms:
         freeze_norms(network)
     views = [network.config.preprocessing.apply(image.float() / 255) for image in batch.image.unbind(1)]
@@ -58,12 +52,8 @@ def batch_losses(
 def class_loss(logit: Tensor, target: Tensor, weight: Tensor, *, balanced: bool) -> Tensor:
     """Binary cross-entropy of each output with soft targets: the mean of each frame, averaged over the frames.
 
-    Args:
-        logit: B x C x H x W.
-        target: B x C x H x W in [0, 1].
-        weight: B x 1 x H x W, 0 where nothing is to be learnt.
-        balanced: Weigh the foreground by 1 - e and the background by e, the foreground's share of each output in each
-            frame (COSNet, section 3.3).
+    Balanced, the foreground weighs 1 - e and the background e, the foreground's share of each output in each frame
+    (COSNet, section 3.3). Logit and target are B x C x H x W, the weight is B x 1 x H x W.
     """
     loss = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
     if balanced:
@@ -74,7 +64,7 @@ def class_loss(logit: Tensor, target: Tensor, weight: Tensor, *, balanced: bool)
 
 
 def colour_loss(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Mean absolute error of the colours; arguments as of `class_loss`, C = 3."""
+    """Mean absolute error of the colours; shapes as of `class_loss`, C = 3."""
     return _mean((logit.sigmoid() - target).abs(), weight)
 
 
@@ -96,47 +86,17 @@ def _mean(loss: Tensor, weight: Tensor) -> Tensor:
     return ((loss * weight).sum(dim=(1, 2, 3)) / area).mean()
 
 
-@torch.inference_mode()
-def prediction_table(network: Cosnet, batch: PairBatch) -> Tensor:
-    """Show the first pairs or pictures of a batch in columns: frame, target, prediction.
-
-    Args:
-        network: In evaluation mode.
-        batch: On the network's device.
-
-    Returns:
-        3 x (3 H) x (columns W) uint8 RGB. Three outputs are shown as red, green and blue, one as grey.
-    """
-    image, target, _ = (part[:SHOWN] for part in batch)
-    views = list((image.float() / 255).unbind(1))
-    prepared = [network.config.preprocessing.apply(view) for view in views]
-    logits = (network.still_logits(prepared[0]),) if len(views) == 1 else network.pair_logits(*prepared)
-    truths = [truth.expand(-1, 3, -1, -1) for truth in target.unbind(1)]
-    predictions = [logit.sigmoid().expand(-1, 3, -1, -1) for logit in logits]
-    # The frames of a pair stand side by side.
-    return picture_table(torch.stack(row, dim=1).flatten(0, 1) for row in (views, truths, predictions))
-
-
-class CosnetTask:
-    """Training of COSNet, see `covos.training.task.Task`.
-
-    Args:
-        recipe: Settings.
-        datasets: To train on.
-
-    Raises:
-        InputError: There are no pairs; or no still pictures, and the recipe asks for them.
-    """
+class CosnetTask(Task[CosnetRecipe]):
+    """Training of COSNet, see `covos.training.task.Task`."""
 
     fresh_start = "random weights, which a short training makes little of: fine-tune converted ones by --weights"
+    batches_type = PairBatches
     # The affinity has no scale, so its softmax turns the rounding of half precision into other matches.
     stored = torch.float32
 
     def __init__(self, recipe: CosnetRecipe, datasets: Sequence[Dataset]) -> None:
-        self.recipe = recipe
-        self.datasets = datasets
-        self.name: str = recipe.model
-        self.architecture: str = recipe.model
+        super().__init__(recipe, datasets)
+        self.name = self.architecture = recipe.model
         self.pairs = len(PairBatches(datasets, recipe).pairs)
         # A step on pairs and one on pictures are a turn.
         self.turn = 2 if recipe.alternate else 1
@@ -149,9 +109,6 @@ class CosnetTask:
         base = COSNETS[self.recipe.model]
         config = replace(base, outputs=self.recipe.outputs, still=base.still or self.recipe.alternate)
         return Cosnet(as_trained(config, size=self.recipe.size, classes=self.recipe.target == "classes"))
-
-    def fill(self, network: nn.Module) -> None:
-        """Do nothing: the weights of the published encoder are no part of covos."""
 
     def make_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """Make an SGD in two groups: what the encoder's pre-training has, and what is new."""
@@ -168,19 +125,21 @@ class CosnetTask:
             weight_decay=recipe.weight_decay,
         )
 
-    def batches(self, group: ProcessGroup = SINGLE_PROCESS) -> PairBatches:
-        """Give every pair in turn, in an order that the seed decides."""
-        return PairBatches(self.datasets, self.recipe, group=group)
-
-    def losses(self, network: nn.Module, batch: PairBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
+    def losses(self, network: Cosnet, batch: PairBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """Return the losses by name, see `batch_losses`."""
-        assert isinstance(network, Cosnet)
         return batch_losses(network, batch, self.recipe, precision=precision)
 
-    def pictures(self, network: nn.Module, batch: PairBatch) -> Tensor:
-        """Show frames, targets and predictions."""
-        assert isinstance(network, Cosnet)
-        return prediction_table(network, batch)
+    @torch.inference_mode()
+    def pictures(self, network: Cosnet, batch: PairBatch) -> Tensor:
+        """Show the first pairs or pictures in columns: frame, target, prediction; three outputs as red, green, blue."""
+        image, target, _ = (part[:SHOWN] for part in batch)
+        views = list((image.float() / 255).unbind(1))
+        prepared = [network.config.preprocessing.apply(view) for view in views]
+        logits = (network.still_logits(prepared[0]),) if len(views) == 1 else network.pair_logits(*prepared)
+        truths = [truth.expand(-1, 3, -1, -1) for truth in target.unbind(1)]
+        predictions = [logit.sigmoid().expand(-1, 3, -1, -1) for logit in logits]
+        # The frames of a pair stand side by side.
+        return picture_table(torch.stack(row, dim=1).flatten(0, 1) for row in (views, truths, predictions))
 
     def measure(
         self, network: nn.Module, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int

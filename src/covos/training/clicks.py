@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import MaskArray, ProbabilityArray
-from covos.training.prompt.recipe import PromptRecipe
+from covos.training.recipe import PromptRecipe
 
 MARGIN = 2.0
 """Negative clicks keep this distance from the object, in cells: nobody means the contour itself."""
@@ -50,15 +50,7 @@ class DrawnPrompt(NamedTuple):
 def draw_prompt(
     target: MaskArray, others: MaskArray, valid: MaskArray, *, recipe: PromptRecipe, rng: Generator
 ) -> DrawnPrompt:
-    """Draw the first prompt.
-
-    Args:
-        target: The object that is meant; not empty.
-        others: Other objects.
-        valid: True where the annotation is not void; clicks go nowhere else.
-        recipe: Shares.
-        rng: Source of everything drawn.
-    """
+    """Draw the first prompt for a target, which is not empty; clicks go where the annotation is valid."""
     points: list[tuple[float, float, int]] = []
     box, previous = np.zeros(5, np.float32), np.zeros(target.shape, np.float32)
     kind = rng.random()
@@ -169,16 +161,9 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
     """Click where a prediction is most wrong: deep within the region of error that is the deepest.
 
     That depth decides, not area, and that the click falls on any of its cells beyond a share of that depth, is as in
-    RITM (Sofiiuk et al., ICIP 2022); thin errors along a contour draw no clicks.
-
-    Args:
-        logit_B1HW: The prediction.
-        target_B1HW: In [0, 1].
-        weight_B1HW: In [0, 1]; nothing is wrong where it is below 0.5.
-        draw_B2: In [0, 1): how far from the middle, the less the more; and which of the cells that qualify.
-
-    Returns:
-        B x 1 x 3, see `covos.models.prompt.Prompt`; of kind 0 where nothing is wrong.
+    RITM (Sofiiuk et al., ICIP 2022); thin errors along a contour draw no clicks. Of the two
+    random numbers in ``draw_B2``, the first says how far from the middle, the second which of the cells that qualify.
+    The click is B x 1 x 3, see `covos.models.prompt.Prompt`; of kind 0 where nothing is wrong.
     """
     found, meant, known = logit_B1HW > 0, target_B1HW > 0.5, weight_B1HW > 0.5
     wrong = torch.cat([meant & ~found & known, found & ~meant & known], dim=1).float()
