@@ -50,20 +50,10 @@ WARNINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataCheck:
-    """Findings in the data of a training.
-
-    Attributes:
-        counts: A line for each data set, those to train on first: what it holds.
-        problems: Errors first.
-    """
+    """Findings in the data of a training: a line for each data set, those to train on first; problems, errors first."""
 
     counts: tuple[str, ...]
     problems: tuple[Problem, ...]
-
-    @property
-    def usable(self) -> bool:
-        """True if no problem is an error."""
-        return all(problem.severity != "error" for problem in self.problems)
 
     def refuse(self) -> None:
         """Stop if the data cannot be trained on."""

@@ -7,46 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.data import Dataset
-from covos.engines.encoding import VideoNetwork
 from covos.models.cosnet.convert import HEADS
 from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
 from covos.training.pairs import PairBatch, PairBatches
 from covos.training.recipe import CosnetRecipe
 from covos.training.task import Task, picture_table
-from covos.training.validate import Validation, validate
 
 SHOWN = 2
 """Pairs or pictures of a batch that are shown."""
-
-
-def batch_losses(
-    network: Cosnet, batch: PairBatch, recipe: CosnetRecipe, *, precision: torch.dtype
-) -> dict[str, Tensor]:
-    """Return the total, the losses ``"a"`` and ``"b"`` of the branches or ``"still"``, and ``"orthogonality"``."""
-    if recipe.frozen_norms:
-        freeze_norms(network)
-    views = [network.config.preprocessing.apply(image.float() / 255) for image in batch.image.unbind(1)]
-    still = len(views) == 1
-    with torch.autocast(views[0].device.type, precision, enabled=precision != torch.float32):
-        logits = (network.still_logits(views[0]),) if still else network.pair_logits(*views)
-    parts = zip(logits, batch.target.unbind(1), batch.weight.unbind(1), strict=True)
-    if recipe.target == "colours" and not still:
-        values = [colour_loss(*part) for part in parts]
-    else:
-        values = [class_loss(*part, balanced=recipe.balanced) for part in parts]
-    losses = dict(zip(("still",) if still else ("a", "b"), values, strict=True))
-    total = torch.stack(values).sum()
-    if recipe.orthogonality and not still:
-        losses["orthogonality"] = orthogonality(network.coattention.weight.weight)
-        total = total + recipe.orthogonality * losses["orthogonality"]
-    return {"total": total, **losses}
 
 
 def class_loss(logit: Tensor, target: Tensor, weight: Tensor, *, balanced: bool) -> Tensor:
@@ -126,8 +100,25 @@ class CosnetTask(Task[CosnetRecipe]):
         )
 
     def losses(self, network: Cosnet, batch: PairBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
-        """Return the losses by name, see `batch_losses`."""
-        return batch_losses(network, batch, self.recipe, precision=precision)
+        """Return the total, the losses ``"a"`` and ``"b"`` of the branches or ``"still"``, and ``"orthogonality"``."""
+        recipe = self.recipe
+        if recipe.frozen_norms:
+            freeze_norms(network)
+        views = [network.config.preprocessing.apply(image.float() / 255) for image in batch.image.unbind(1)]
+        still = len(views) == 1
+        with torch.autocast(views[0].device.type, precision, enabled=precision != torch.float32):
+            logits = (network.still_logits(views[0]),) if still else network.pair_logits(*views)
+        parts = zip(logits, batch.target.unbind(1), batch.weight.unbind(1), strict=True)
+        if recipe.target == "colours" and not still:
+            values = [colour_loss(*part) for part in parts]
+        else:
+            values = [class_loss(*part, balanced=recipe.balanced) for part in parts]
+        losses = dict(zip(("still",) if still else ("a", "b"), values, strict=True))
+        total = torch.stack(values).sum()
+        if recipe.orthogonality and not still:
+            losses["orthogonality"] = orthogonality(network.coattention.weight.weight)
+            total = total + recipe.orthogonality * losses["orthogonality"]
+        return {"total": total, **losses}
 
     @torch.inference_mode()
     def pictures(self, network: Cosnet, batch: PairBatch) -> Tensor:
@@ -140,12 +131,6 @@ class CosnetTask(Task[CosnetRecipe]):
         predictions = [logit.sigmoid().expand(-1, 3, -1, -1) for logit in logits]
         # The frames of a pair stand side by side.
         return picture_table(torch.stack(row, dim=1).flatten(0, 1) for row in (views, truths, predictions))
-
-    def measure(
-        self, network: nn.Module, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
-    ) -> Validation:
-        """Segment videos through the engine that users run."""
-        return validate(cast("VideoNetwork[Any]", network), dataset, device=device, precision=precision, every=every)
 
     def epoch_after(self, step: int) -> int | None:
         """Return the epoch whose last pair is in the step before, if the recipe counts epochs."""

@@ -37,14 +37,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeEstimate:
-    """The time that a training takes.
-
-    Attributes:
-        steps: Number of steps in all.
-        sizes: For each size of frames, the share of the steps that have it and the seconds of one.
-        measuring: Seconds that measuring takes once.
-        measured_after: Numbers of the steps that are measured after.
-    """
+    """The time that a training takes: seconds of a step of each size and its share, and of measuring once."""
 
     steps: int
     sizes: dict[Size, tuple[float, float]]

@@ -5,15 +5,13 @@ Shape legend: G groups, K frames of a group, B = G K frames, H height, W width.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covos.data import Dataset
-from covos.engines.encoding import VideoNetwork
 from covos.models.coattention import Memory
 from covos.models.efficientnet_lite import load_imagenet_weights
 from covos.models.lite import CovosLite
@@ -23,7 +21,6 @@ from covos.training.recipe import LiteRecipe
 from covos.training.scenes.groups import draw_group
 from covos.training.scenes.samples import Sample
 from covos.training.task import Task, picture_table
-from covos.training.validate import Validation, validate
 
 SHOWN = 4
 """Frames of a batch that are shown."""
@@ -133,9 +130,3 @@ class LiteTask(Task[LiteRecipe]):
         target = F.interpolate(batch.target, size=size, mode="nearest").expand(-1, 3, -1, -1)
         predicted = F.interpolate(logit.sigmoid(), size=size, mode="bilinear").expand(-1, 3, -1, -1)
         return picture_table(part[:SHOWN] for part in (image, target, predicted))
-
-    def measure(
-        self, network: nn.Module, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
-    ) -> Validation:
-        """Segment videos through the engine that users run."""
-        return validate(cast("VideoNetwork[Any]", network), dataset, device=device, precision=precision, every=every)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,18 +80,9 @@ def train(
 
     SIGINT and SIGTERM let the step be finished; then a checkpoint is written before the signal takes its effect.
 
-    Args:
-        datasets: Data sets to train on.
-        validation: Data set to measure on; None measures nothing.
-        recipe: Settings; they decide what is trained.
-        folder: Folder of the run.
-        device: Device to compute on.
-        precision: float32, or bfloat16 by autocast.
-        weights: Start from these, to fine-tune them. A run that is continued has its own.
-        workers: Loader processes; their number changes nothing but the speed.
-        group: The processes that share each step; every one of them calls this, after they have joined.
-        on_step: Called after each step.
-        on_start: Called once, before the first step, with what the network starts from in words.
+    A run that is continued has its own weights; else it starts from ``weights``, to fine-tune them. ``precision`` is
+    float32, or bfloat16 by autocast. Every process of the group calls this, once they have joined. ``on_start`` is told
+    what the network starts from, ``on_step`` each step. Without ``validation``, nothing is measured.
 
     Raises:
         CheckpointError: The folder holds a run with another recipe or from other weights, or ``weights`` are of
@@ -120,7 +111,7 @@ def train(
             folder, task=task, datasets=datasets, validation=validation, state=state, device=device, precision=precision
         )
     recent: list[tuple[float, float]] = []
-    with DeferredSignals() as signals, run or nullcontext():
+    with DeferredSignals() as signals, nullcontext() if run is None else closing(run):
         if run is not None and state.due:
             run.finish_step(state, signals)
         clock = time.perf_counter()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from covos.data import Dataset
     from covos.training.task import Task
 
-AnyRecipe: TypeAlias = LiteRecipe | CosnetRecipe | FollowRecipe | PromptRecipe
-
-RECIPES: dict[str, type[AnyRecipe]] = {
+RECIPES: dict[str, type[Recipe]] = {
     "lite": LiteRecipe,
     "follow": FollowRecipe,
     "prompt": PromptRecipe,
@@ -56,7 +54,7 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
 
 
-def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) -> AnyRecipe:
+def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
     """Read a recipe: one of `recipe_names`, or a TOML file; overrides are ``field=value`` each, in TOML's notation."""
     path = Path(name_or_file)
     if path.suffix == ".toml":

@@ -16,7 +16,7 @@ from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model, verify
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import FollowRecipe, PromptRecipe, Recipe
-from covos.training.validate import Validation
+from covos.training.validate import Validation, validate
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 FrozenRecipeT = TypeVar("FrozenRecipeT", bound=FollowRecipe | PromptRecipe)
@@ -102,11 +102,11 @@ class Task(ABC, Generic[RecipeT]):
     def pictures(self, network: Any, batch: Any) -> Tensor:
         """Draw the predictions of a network in evaluation mode on a batch: 3 x H x W uint8 RGB."""
 
-    @abstractmethod
     def measure(
         self, network: Any, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
     ) -> Validation:
         """Score a network in evaluation mode, by the engine that users run, on every so many frames of each video."""
+        return validate(network, dataset, device=device, precision=precision, every=every)
 
 
 class FrozenEncoderTask(Task[FrozenRecipeT]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -31,15 +30,10 @@ IN_THE_WAY = 0.15
 TRIES = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """Frames with their objects.
+class Clip(NamedTuple):
+    """K frames with the visible parts of O objects, each of which is visible in frame 0.
 
-    Attributes:
-        images: K x H x W x 3 uint8 RGB.
-        masks: O x K x H/4 x W/4 float32 in [0, 1]: the visible part of each object; each is visible in frame 0.
-        valid: K x H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void.
-        motion: K x H/4 x W/4 x 4 float32, see `residual_motion`; all zero if it is not to be known.
+    Pictures of H x W; masks (O x K), validity and motion of H/4 x W/4. The motion is all zero if it is not to be known.
     """
 
     images: ImageArray

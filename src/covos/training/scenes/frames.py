@@ -6,7 +6,7 @@ contours of things look like where nothing was pasted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -31,15 +31,10 @@ PIECES = 8
 """Objects of a frame beyond these are not told apart."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectFrame:
-    """A frame with its objects.
+class ObjectFrame(NamedTuple):
+    """A frame with the visible part of each object, some of which may be empty, and motion at a quarter of its size.
 
-    Attributes:
-        image: H x W x 3 uint8 RGB.
-        masks: Visible part of each object, H x W float32 in [0, 1]; some may be empty.
-        valid: H x W float32 in [0, 1]; 0 where the annotation is void.
-        motion: H/4 x W/4 x 4 float32, see `residual_motion`; all zero if it is not to be known.
+    It is valid where the annotation is not void; the motion is all zero if it is not to be known.
     """
 
     image: ImageArray

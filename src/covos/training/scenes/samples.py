@@ -6,7 +6,7 @@ one numpy `Generator`, so that a seed gives the same samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.random import Generator
@@ -22,15 +22,10 @@ TARGET_STRIDE = 2
 """Stride of the network's output."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One training frame.
+class Sample(NamedTuple):
+    """One training frame: the target is the share of each cell that the subject covers.
 
-    Attributes:
-        image: H x W x 3 uint8 RGB.
-        target: H/2 x W/2 float32 in [0, 1], the share of the cell that the subject covers.
-        weight: H/2 x W/2 float32 in [0, 1]; 0 where the annotation is void.
-        motion: H/4 x W/4 x 4 float32 as from `residual_motion`; all zero if it is not known.
+    Picture of H x W, target and weight of H/2 x W/2, motion of H/4 x W/4, all zero if it is not known.
     """
 
     image: ImageArray
@@ -39,15 +34,14 @@ class Sample:
     motion: MotionArray
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Framing:
+class Framing(NamedTuple):
     """Window that a group of samples shares, in shares of the picture; each sample departs from it a little.
 
     Attributes:
         scale: Width of the window over the width of the largest window of its aspect that fits.
         center: (x, y) of the window in [0, 1], of the room that it has to move.
         stretch: Aspect of the window over the aspect of the view.
-        flip: Mirrored left to right.
+        flip: True if it is mirrored left to right.
     """
 
     scale: float
