@@ -111,9 +111,8 @@ def _count(dataset: Dataset, *, use: str, looked_at: int) -> str:
 
 def _sample(dataset: Dataset) -> list[tuple[Video, FrameRecord]]:
     frames = [(video, record) for video in dataset for record in video.annotated]
-    if len(frames) <= MOST:
-        return frames
-    return [frames[k * len(frames) // MOST] for k in range(MOST)]
+    count = min(len(frames), MOST)
+    return [frames[k * len(frames) // count] for k in range(count)]
 
 
 def _look_at_all(chosen: Sequence[tuple[Video, FrameRecord]], *, on_frames: Callable[[int], object]) -> Found:

@@ -47,13 +47,6 @@ def orthogonality(w: Tensor) -> Tensor:
     return (w @ w.T - torch.eye(w.shape[0], device=w.device)).square().sum()
 
 
-def freeze_norms(network: nn.Module) -> None:
-    """Let batch norms use and keep the statistics that they have; scales and shifts are still trained."""
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.eval()
-
-
 def _mean(loss: Tensor, weight: Tensor) -> Tensor:
     # Of each frame first: so a batch is the mean of its parts, whatever is void in them.
     area = weight.sum(dim=(1, 2, 3)).clamp(min=1) * loss.shape[1]
@@ -103,7 +96,9 @@ class CosnetTask(Task[CosnetRecipe]):
         """Return the total, the losses ``"a"`` and ``"b"`` of the branches or ``"still"``, and ``"orthogonality"``."""
         recipe = self.recipe
         if recipe.frozen_norms:
-            freeze_norms(network)
+            for module in network.modules():
+                if isinstance(module, nn.BatchNorm2d):  # scales and shifts are still trained
+                    module.eval()
         views = [network.config.preprocessing.apply(image.float() / 255) for image in batch.image.unbind(1)]
         still = len(views) == 1
         with torch.autocast(views[0].device.type, precision, enabled=precision != torch.float32):

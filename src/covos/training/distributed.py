@@ -24,13 +24,7 @@ PATIENCE = timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessGroup:
-    """The processes of a training, as one of them sees it.
-
-    Attributes:
-        rank: Rank of this process, from 0.
-        size: Number of processes.
-        local_rank: Rank of this process on its machine; the number of its GPU.
-    """
+    """The processes of a training, as one of them sees it; its local rank is the number of its GPU."""
 
     rank: int = 0
     size: int = 1

@@ -19,12 +19,7 @@ RATIO = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """The data sets of a run.
-
-    Attributes:
-        train: Annotated data sets to train on.
-        validation: Annotated videos to measure on, none of which is trained on; None if there are no videos.
-    """
+    """The data sets of a run; the videos to measure on, if there are any, are not trained on."""
 
     train: tuple[Dataset, ...]
     validation: Dataset | None

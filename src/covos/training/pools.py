@@ -39,7 +39,10 @@ def without_held_back(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
 
     Videos are left as they are, and so are sets of fewer than `LEAST` pictures.
     """
-    return tuple(_without(dataset, _names(dataset)) for dataset in datasets)
+    return tuple(
+        dataset.subset(video.name for video in dataset if video.name not in names) if names else dataset
+        for dataset, names in ((dataset, _names(dataset)) for dataset in datasets)
+    )
 
 
 def only_held_back(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
@@ -53,10 +56,6 @@ def _names(dataset: Dataset) -> frozenset[str]:
     if len(pictures) < LEAST:
         return frozenset()
     return frozenset(name for name in pictures if held_back(name))
-
-
-def _without(dataset: Dataset, names: frozenset[str]) -> Dataset:
-    return dataset.subset(video.name for video in dataset if video.name not in names) if names else dataset
 
 
 BatchT = TypeVar("BatchT")

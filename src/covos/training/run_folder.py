@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -36,15 +37,10 @@ LICENCES = {
 
 def current_commit() -> str:
     """Return the commit of the running code, with ``+changes`` if files differ from it; empty outside a repository."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
+    output = partial(subprocess.check_output, cwd=Path(__file__).parent, text=True, stderr=subprocess.DEVNULL)
     try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+        commit, changes = output(["git", "rev-parse", "HEAD"]), output(["git", "status", "--porcelain", "--", "."])
+        return commit.strip() + ("+changes" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
 

@@ -17,8 +17,16 @@ from covos.data import read_foreground, read_image, sample_group
 from covos.training.pools import Pool
 from covos.training.recipe import LiteRecipe
 from covos.training.scenes.cutouts import Cutout, cut_out_subject, log_uniform, paste
-from covos.training.scenes.neighbours import Neighbour, small_step, still_neighbour, video_neighbour, warp
-from covos.training.scenes.samples import Sample, draw_framing, draw_sample
+from covos.training.scenes.samples import (
+    Neighbour,
+    Sample,
+    draw_framing,
+    draw_sample,
+    small_step,
+    still_neighbour,
+    video_neighbour,
+    warp,
+)
 
 HEIGHT_SHARE = (0.08, 0.4)
 """Height of the pasted subject over the height of the background."""
