@@ -12,7 +12,7 @@ from covos.models.checkpoints import Card, save_weights
 from covos.models.follow import CovosFollow, FollowConfig, FollowFeatures, ObjectMemory, aggregate, read, with_others
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_follower, find_follower, find_model
-from covos.training.follow.recipe import FollowRecipe
+from covos.training.recipe import FollowRecipe
 from covos.training.registry import load_recipe
 
 CELLS = (4, 6)
