@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 import cv2
@@ -32,33 +33,29 @@ class BackdropFormat(VideoFormat):
     """
 
     name = "background"
-    _background: ImageArray | None = None
 
     @classmethod
     def check_value(cls, value: str) -> None:
         """Accept a colour such as ``#102030``, and an image file."""
-        if value.startswith("#") and not _COLOUR.fullmatch(value):
-            raise UsageError(
-                f"background={value}", why="a colour is # and six hexadecimal digits", fix="write #00b140, say"
-            )
-        if not value.startswith("#") and not Path(value).is_file():
-            raise UsageError(
-                f"background={value}", why="there is no such file", fix="name a picture, or a colour such as #00b140"
-            )
-        if not value.startswith("#"):
-            read_image(Path(value))
+        if value.startswith("#"):
+            if not _COLOUR.fullmatch(value):
+                why = "a colour is # and six hexadecimal digits"
+                raise UsageError(f"background={value}", why=why, fix="write #00b140, say")
+            return
+        if not Path(value).is_file():
+            fix = "name a picture, or a colour such as #00b140"
+            raise UsageError(f"background={value}", why="there is no such file", fix=fix)
+        read_image(Path(value))
 
     def picture(self, result: FrameResult) -> ImageArray:
         """Return the subject over the background."""
-        if self._background is None:
-            self._background = self._make(result.frame.size)
         return lay_over(result, self._background)
 
-    def _make(self, size: tuple[int, int]) -> ImageArray:
-        value = self._value or _WHITE
+    @cached_property
+    def _background(self) -> ImageArray:
+        value, size = self._value or _WHITE, (self._info.height, self._info.width)
         if value.startswith("#"):
-            colour = np.frombuffer(bytes.fromhex(value[1:]), np.uint8)
-            return np.broadcast_to(colour, (*size, 3)).copy()
+            return np.full((*size, 3), list(bytes.fromhex(value[1:])), np.uint8)
         return fill_frame(read_image(Path(value)), size=size, pixel_aspect=self._info.pixel_aspect)
 
 
@@ -99,16 +96,7 @@ class OverlayFormat(VideoFormat):
 
 
 def fill_frame(image: ImageArray, *, size: tuple[int, int], pixel_aspect: Fraction) -> ImageArray:
-    """Scale a picture until it fills the frame, and cut what stands over, half on each side.
-
-    Args:
-        image: H x W x 3 uint8 RGB, of square pixels.
-        size: (height, width) of the frame in its own pixels.
-        pixel_aspect: Displayed width of the frame's pixels over their height.
-
-    Returns:
-        height x width x 3 uint8 RGB.
-    """
+    """Scale a picture of square pixels until it fills a frame of (height, width), and cut what stands over."""
     height, width = image.shape[:2]
     shape = float(size[1] * pixel_aspect / size[0])
     kept_width, kept_height = min(width, max(1, round(height * shape))), min(height, max(1, round(width / shape)))

@@ -17,7 +17,7 @@ from typing import Any
 from covos._version import __version__
 from covos.core.records import Record
 from covos.core.types import SourceInfo
-from covos.formats.annotations import CATEGORY, AnnotationFormat, PictureNames
+from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
 
@@ -36,8 +36,8 @@ class CocoFormat(AnnotationFormat):
         return json.dumps(head, ensure_ascii=False).removesuffix("}") + ',\n"annotations": ['
 
     def _frame(self, masks: FrameMask) -> str:
-        self._images.append(json.dumps(coco_image(masks, name=self._pictures.of(masks.stem)), ensure_ascii=False))
-        rows = coco_annotations(masks, first=self._rows + 1)
+        self._images.append(json.dumps(_image(masks), ensure_ascii=False))
+        rows = _annotations(masks, first=self._rows + 1)
         text = "".join(f"{',' if self._rows + place else ''}\n{json.dumps(row)}" for place, row in enumerate(rows))
         self._rows += len(rows)
         return text
@@ -123,20 +123,14 @@ def _identity(row: CocoAnnotation, *, of: str) -> int | str:
 
 
 def coco_content(frames: Iterable[FrameMask], *, info: SourceInfo) -> dict[str, Any]:
-    """Return the content of a COCO file of these frames.
-
-    Args:
-        frames: In order.
-        info: Their source.
-    """
-    names = PictureNames(info)
+    """Return the content of a COCO file of a source's frames, which come in order."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     time_base = info.time_base
     for masks in frames:
         time_base = masks.time_base
-        images.append(coco_image(masks, name=names.of(masks.stem)))
-        annotations += coco_annotations(masks, first=len(annotations) + 1)
+        images.append(_image(masks))
+        annotations += _annotations(masks, first=len(annotations) + 1)
     return {**coco_head(info, time_base=time_base), "annotations": annotations, "images": images}
 
 
@@ -150,11 +144,11 @@ def coco_head(info: SourceInfo, *, time_base: Fraction) -> dict[str, Any]:
     }
 
 
-def coco_image(masks: FrameMask, *, name: str) -> dict[str, Any]:
+def _image(masks: FrameMask) -> dict[str, Any]:
     """Return the row of a frame; ``pts`` counts units of the head's ``time_base``."""
     return {
         "id": masks.index + 1,  # COCO's own evaluation takes an id of 0 for none
-        "file_name": name,
+        "file_name": picture_name(masks),
         "height": masks.size[0],
         "width": masks.size[1],
         "frame_index": masks.index,
@@ -162,7 +156,7 @@ def coco_image(masks: FrameMask, *, name: str) -> dict[str, Any]:
     }
 
 
-def coco_annotations(masks: FrameMask, *, first: int) -> list[dict[str, Any]]:
+def _annotations(masks: FrameMask, *, first: int) -> list[dict[str, Any]]:
     """Return a row for each object of a frame, numbered from ``first``."""
     return [
         {

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from covos.core.records import Record
-from covos.formats.annotations import AnnotationFormat
+from covos.formats.annotations import AnnotationFormat, picture_name
 from covos.formats.coco import coco_head
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
@@ -38,7 +38,7 @@ class YtvisFormat(AnnotationFormat):
 
     def _frame(self, masks: FrameMask) -> str:
         place = len(self._frames)
-        self._frames.append({"name": self._pictures.of(masks.stem), "index": masks.index, "pts": masks.pts})
+        self._frames.append({"name": picture_name(masks), "index": masks.index, "pts": masks.pts})
         for identity, rle in masks.objects.items():
             row = json.dumps(rle.to_coco()), json.dumps(rle.bbox), str(rle.area)
             self._tracks.setdefault(identity, {})[place] = row

@@ -116,7 +116,7 @@ class OutputFolder:
         finally:
             if not self._files:
                 for folder in reversed(self._folders):
-                    _remove_if_empty(folder)
+                    remove_if_empty(folder)
 
     def discard(self) -> None:
         """Remove all that this run made, if it wrote nothing of value."""
@@ -125,11 +125,11 @@ class OutputFolder:
         if self._begun:
             for folder in reversed(self._folders):
                 if folder != self.path and folder.is_relative_to(self.path):
-                    _remove_if_empty(folder)
+                    remove_if_empty(folder)
             if {entry.name for entry in self.path.iterdir()} <= {LIST, LOCK}:
                 (self.path / LIST).unlink()
         for folder in reversed(self._folders):
-            _remove_if_empty(folder)
+            remove_if_empty(folder)
         self._files.clear()
         self._folders = [folder for folder in self._folders if folder.is_dir()]  # one is still locked
         self._begun = False
@@ -197,7 +197,7 @@ def _clear(root: Path, *, keep: Sequence[str] = ()) -> None:
             if PARTIAL.fullmatch(entry.name):
                 entry.unlink(missing_ok=True)
         if folder != root:
-            _remove_if_empty(folder)
+            remove_if_empty(folder)
     # Last, and not before: if this run is killed in between, the next one still knows what is ours.
     with atomic_path(root / LIST) as temporary:
         temporary.write_text("".join(json.dumps(name) + "\n" for name in keep), encoding="utf-8")
@@ -217,7 +217,8 @@ def _listed(root: Path, line: str) -> Path | None:
     return target if inside else None
 
 
-def _remove_if_empty(folder: Path) -> None:
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that is there and holds nothing."""
     if folder.is_dir() and next(folder.iterdir(), None) is None:
         folder.rmdir()
 

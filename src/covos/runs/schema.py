@@ -66,11 +66,15 @@ class SourceRecord(Record):
     codec: str
     pixel_aspect: Fraction
     sha256: str | None
+    start: int = 0
 
     @classmethod
     def of(cls, info: SourceInfo, *, sha256: str | None) -> Self:
-        """Make the record of a source."""
-        return cls(**asdict(info), sha256=sha256)
+        """Make the record of a source; one that is read from its first frame has no ``start`` in the file."""
+        values = asdict(info)
+        if not info.start:
+            del values["start"]
+        return cls(**values, sha256=sha256)
 
     def info(self) -> SourceInfo:
         """Return the source as it was described when it was read."""
@@ -140,11 +144,13 @@ class FrameRow(Record):
     is not a number. ``box`` is the smallest around an object, [left, top, width, height] in pixels, ``centre`` the mean
     place [x, y] of its pixels, ``overlap`` its intersection over union with itself in the frame before (0 if it was not
     there; none for the first frame). ``states`` are those of the objects that are followed, seen or not. ``flags`` and
-    ``suspicion`` are those of `covos.runs.quality`. Fields with a default may be absent from the file.
+    ``suspicion`` are those of `covos.runs.quality`. ``file`` is the name of the frame's picture file; frames of a video
+    have none. Fields with a default may be absent from the file.
     """
 
     index: int
     stem: str
+    file: str | None = None
     pts: int
     time: float
     status: FrameStatus

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,31 +17,12 @@ from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
-from covos.runs.report import Report
+from covos.runs.report import Origin, Report
 from covos.runs.schema import REPORT, load_report
 from covos.runs.writers import BackgroundWriters
 
 QUEUE = 4
 """Frames that may wait for the writers: one batch. More would only be memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """The origin of results, as a report tells it.
-
-    Attributes:
-        model: Name of the model.
-        sha256: Hash of its weights.
-        device: Device that computed, in words.
-        settings: Everything that the user chose; anything that JSON can express.
-        card: Card of the model (see `covos.models.checkpoints.Card`), for the page.
-    """
-
-    model: str
-    sha256: str
-    device: str
-    settings: Mapping[str, Any]
-    card: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,14 +91,7 @@ class RunWriter:
         self._health, self._folder, self._journal = health, folder, journal
         self._bits = probability_bits(chosen)
         self._began = self._clock = time.perf_counter()
-        self._report = Report(
-            info=info,
-            model=origin.model,
-            sha256=origin.sha256,
-            device=origin.device,
-            settings=origin.settings,
-            card=origin.card,
-        )
+        self._report = Report(info=info, origin=origin)
         self._writers = BackgroundWriters(
             [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
         )
@@ -130,14 +104,14 @@ class RunWriter:
         return self
 
     def add(self, result: FrameResult) -> FrameResult:
-        """Write a result; return what is kept of it.
-
-        Raises:
-            EnvironmentProblem: The disk is full or not writable.
-        """
-        kept, seconds = result, time.perf_counter() - self._clock
-        if self._journal is not None:
-            kept, seconds = _journaled(result, self._journal, seconds=seconds, bits=self._bits)
+        """Write a result; return what is kept of it."""
+        kept, seconds, journal = result, time.perf_counter() - self._clock, self._journal
+        if journal is not None and result.frame.index < journal.resumed:
+            seconds = journal.seconds(result.frame.index)
+        elif journal is not None:
+            entry = JournalEntry.of(result, seconds=seconds, bits=self._bits)
+            journal.append(entry)
+            kept = entry.restore(result.frame)
         self._report.add(kept, seconds=seconds)
         self._writers.write(kept)
         self.restart_clock()
@@ -148,11 +122,7 @@ class RunWriter:
         self._clock = time.perf_counter()
 
     def finish(self) -> Saved:
-        """Finish every format, and write the report.
-
-        Raises:
-            EnvironmentProblem: The disk is full or not writable.
-        """
+        """Finish every format, and write the report."""
         outputs = self._writers.close()
         seconds = time.perf_counter() - self._began
         self._stack.close()
@@ -179,13 +149,19 @@ class RunWriter:
         self._stack.__exit__(kind, error, trace)
         if error is None:
             return
-        safe = len(self._report) if self._journal is None else self._journal.count
-        if safe == 0:
+        count = len(self._report) if self._journal is None else self._journal.count
+        if count == 0:
             self._folder.discard()
             return
         self._close_early(error)
-        if self._journal is not None:
-            _say_what_is_safe(error, safe, self._folder)
+        if self._journal is None:
+            return
+        are = "frames are" if count > 1 else "frame is"
+        safe = f"{count} {are} safe in {self._folder.path}, the same command goes on from there"
+        if isinstance(error, CovosError):
+            error.fix = f"{error.fix}; {safe}"
+        else:
+            error.add_note(safe)
 
     def _close_early(self, error: BaseException) -> None:
         seconds = time.perf_counter() - self._began
@@ -236,23 +212,6 @@ def load_saved(folder: Path) -> Saved:
         warnings=(*report.health.warnings, *report.warnings),
         was_done=True,
     )
-
-
-def _journaled(result: FrameResult, journal: Journal, *, seconds: float, bits: Any) -> tuple[FrameResult, float]:
-    """Return the result as the journal keeps it, and the time that computing it took, in this run or an earlier one."""
-    if result.frame.index < journal.resumed:
-        return result, journal.seconds(result.frame.index)
-    record = JournalEntry.of(result, seconds=seconds, bits=bits)
-    journal.append(record)
-    return record.restore(result.frame), seconds
-
-
-def _say_what_is_safe(error: BaseException, count: int, folder: OutputFolder) -> None:
-    safe = f"{count} frame{'s are' if count > 1 else ' is'} safe in {folder.path}, the same command goes on from there"
-    if isinstance(error, CovosError):
-        error.fix = f"{error.fix}; {safe}"
-    else:
-        error.add_note(safe)
 
 
 def _as_problem(error: BaseException) -> CovosError:
