@@ -107,7 +107,7 @@ def test_the_hash_of_the_source(tmp_path: Path, info) -> None:
     source.write_bytes(b"film")
     for path, expected in ((source, sha256(b"film").hexdigest()), (tmp_path, None), (tmp_path / "no*", None)):
         folder = tmp_path / f"out{expected is None}{path.name}"
-        report = Report(info=info(path=str(path)), model="m", sha256="0", device="cpu")
+        report = Report(info=info(path=str(path)), origin=Origin(model="m", sha256="0", device="cpu", settings={}))
         report.save(OutputFolder(folder), health=HEALTH, seconds=1)
         assert load_report(folder).source.sha256 == expected
 

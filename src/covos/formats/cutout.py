@@ -49,7 +49,9 @@ class CutoutFormat(Format):
     def _finish(self) -> Path:
         assert self._parts is not None
         height, width = self._info.height, self._info.width
-        left, top, right, bottom = _union([box for _, box in self._boxes if box is not None], size=(height, width))
+        boxes = [box for _, box in self._boxes if box is not None] or [(0, 0, width, height)]
+        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+        left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
         parts = iter(self._parts)
         for stem, box in self._boxes:
             picture: NDArray[np.uint8] = np.zeros((bottom - top, right - left, 4), np.uint8)
@@ -69,21 +71,10 @@ class CutoutFormat(Format):
 
 
 def subject_box(labels: LabelArray) -> Box | None:
-    """Return the smallest box around all objects and the soft edges beside them; None if there are none.
-
-    Args:
-        labels: H x W uint8; 0 = background.
-    """
+    """Return the smallest box around all objects and the soft edges beside them; None if there are none."""
     x, y, width, height = cv2.boundingRect((labels != 0).view(np.uint8))
     if not width:
         return None
     margin = math.ceil(math.hypot(*labels.shape) * _MARGIN_PER_DIAGONAL)
     rows, columns = labels.shape
     return max(0, x - margin), max(0, y - margin), min(columns, x + width + margin), min(rows, y + height + margin)
-
-
-def _union(boxes: list[Box], *, size: tuple[int, int]) -> Box:
-    if not boxes:
-        return 0, 0, size[1], size[0]
-    left, top, right, bottom = zip(*boxes, strict=True)
-    return min(left), min(top), max(right), max(bottom)

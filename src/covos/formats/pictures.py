@@ -13,25 +13,24 @@ from PIL import Image
 
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path
-from covos.core.types import FrameResult
+from covos.core.types import FrameResult, ProbabilityArray
 from covos.formats.base import Bits, Format
 from covos.formats.compose import ComposedResult
 
 
 def write_png(path: Path, pixels: NDArray[Any]) -> None:
-    """Write pixels as they are, whole or not at all. An existing file is replaced.
-
-    Args:
-        path: The file, in an existing folder.
-        pixels: H x W uint8 or uint16 (grey), H x W x 3 uint8 (RGB) or H x W x 4 uint8 (RGBA, straight alpha).
-
-    Raises:
-        EnvironmentProblem: The disk is full or not writable; no half-written file is left.
-    """
+    """Write pixels as they are, whole or not at all: grey (uint8 or uint16), RGB, or RGBA with straight alpha."""
     with atomic_path(path) as temporary:
         # Alpha is mostly runs of equal bytes, and the detail of a photograph has no repeats to look for: searching
         # only for runs is faster and gives files of the same size.
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
+
+
+def grey_levels(probability: ProbabilityArray, *, bits: Bits) -> NDArray[Any]:
+    """Round a probability to H x W uint8 or, of 16 bits, uint16."""
+    if bits == 16:
+        return np.asarray(np.rint(probability * np.float32(65535)), np.uint16)
+    return np.asarray(cv2.convertScaleAbs(probability, alpha=255), np.uint8)  # saturates and rounds in one pass
 
 
 class MatteFormat(Format):
@@ -60,11 +59,7 @@ class MatteFormat(Format):
         return 0.53 if value == "16" else 0.0
 
     def _add(self, result: FrameResult) -> None:
-        grey: NDArray[Any]
-        if self._value == "16":
-            grey = np.rint(result.probability * np.float32(65535)).astype(np.uint16)
-        else:
-            grey = np.asarray(cv2.convertScaleAbs(result.probability, alpha=255), np.uint8)
+        grey = grey_levels(result.probability, bits=self.bits_of(self._value))
         write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), grey)
 
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from covos.core.errors import CovosError
 from covos.core.progress import counted
 from covos.core.records import Record, read_record
 from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind
 from covos.media.source import Health
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from covos.core.errors import CovosError
 
 REPORT: Final = "report.json"
 
@@ -220,10 +217,7 @@ def as_json(record: Record) -> Any:
 
 
 def load_report(path: Path) -> ReportContent:
-    """Read a report.
-
-    Args:
-        path: The file, or the folder it lies in.
+    """Read a report: the file, or the one in a folder.
 
     Raises:
         InputError: It is missing, damaged, no report, or of a newer schema.
@@ -239,14 +233,7 @@ def load_report(path: Path) -> ReportContent:
 
 
 def followed_notes(report: ReportContent) -> list[str]:
-    """Say how many objects were found, where they were looked for; and which of the objects are lost at the end.
-
-    Args:
-        report: The report of a run; one that followed nothing gives no notes.
-
-    Returns:
-        At most two lines.
-    """
+    """Say how many objects were found, where they were looked for; and which of the objects are lost at the end."""
     states: dict[int, str] = {}
     since: dict[int, int] = {}
     for row in report.frames:

@@ -6,7 +6,6 @@ import queue
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from covos.core.types import FrameResult
@@ -15,18 +14,13 @@ from covos.formats.compose import ComposedResult
 
 
 class BackgroundWriters:
-    """Run all writers as one: each frame goes to every writer in order, on one thread, through a bounded queue.
+    """Runs all writers as one: each frame goes to every writer in order, on one thread, through a bounded queue.
 
     When a writer fails, the others are aborted, and the next `write`, or `close`, raises the error. All calls to the
     writers are made on the one thread. Use it in a ``with`` block: the block aborts what was not closed. It does *not*
-    close by itself: `close` returns the paths that were written, and may fail.
-
-    Args:
-        writers: The writers; from now on they are closed and aborted here. There may be none.
-        depth: Frames that may wait. Each holds its picture, probabilities and labels: 8 bytes a pixel.
+    close by itself: `close` returns the paths that were written, and may fail. At most ``depth`` frames wait; each
+    holds its picture, probabilities and labels: 8 bytes a pixel.
     """
-
-    name = "background"
 
     def __init__(self, writers: Sequence[Format], *, depth: int = 8) -> None:
         self._writers = tuple(writers)
@@ -44,12 +38,7 @@ class BackgroundWriters:
         return tuple(text for writer in self._writers for text in writer.warnings)
 
     def write(self, result: FrameResult) -> None:
-        """Hand over a frame; wait while ``depth`` frames are waiting.
-
-        Raises:
-            CovosError: What a writer failed with, on this or an earlier frame.
-            RuntimeError: After `close` or `abort`.
-        """
+        """Hand over a frame; wait while ``depth`` frames are waiting. An error may be one of an earlier frame."""
         if self._error is not None:
             raise self._error
         if not self._thread.is_alive():
@@ -57,13 +46,10 @@ class BackgroundWriters:
         self._queue.put(result)
 
     def close(self) -> tuple[Path, ...]:
-        """Write what waits, close all writers, end the thread.
-
-        Returns:
-            The paths that the writers give, in their order.
+        """Write what waits, close all writers, end the thread; return the writers' paths, in their order.
 
         Raises:
-            CovosError: What a writer failed with. All of them are aborted then.
+            CovosError: A writer has failed. All of them are aborted then.
         """
         self._end()
         if self._error is not None:
@@ -78,9 +64,7 @@ class BackgroundWriters:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.abort()
 
     def _end(self) -> None:
@@ -99,11 +83,6 @@ class BackgroundWriters:
                 return
         except BaseException as error:  # whatever it is, it belongs to the producer
             self._error = error
-        self._abort_all()
-        while result is not None:  # a producer may be waiting for room
-            result = self._queue.get()
-
-    def _abort_all(self) -> None:
         for writer in self._writers:
             try:
                 writer.abort()
@@ -113,3 +92,5 @@ class BackgroundWriters:
                     self._error = error
                 else:
                     self._error.add_note(f"and stopping the {writer.name!r} writer failed: {error}")
+        while result is not None:  # a producer may be waiting for room
+            result = self._queue.get()

@@ -68,13 +68,7 @@ class RunWriter:
                 writer.add(result)
             saved = writer.finish()
 
-    Args:
-        info: Description of the source.
-        health: How reading the source went; asked for after the last result.
-        folder: Destination.
-        formats: Names of `covos.formats.table.FORMATS`.
-        origin: For the report.
-        journal: Journal of the run; its frames come first among the results. It is closed here.
+    ``health`` is asked for after the last result. The journal's frames come first among the results; it is closed here.
     """
 
     def __init__(
@@ -187,12 +181,7 @@ def write_results(results: Iterable[FrameResult], **where: Any) -> Saved:
 
 
 def load_saved(folder: Path) -> Saved:
-    """Return what a finished run wrote, by its report.
-
-    Raises:
-        InputError: There is no report, or it is damaged.
-        IncompleteError: An output that it lists is gone.
-    """
+    """Return what a finished run wrote, by its report; refuse one that lists an output which is gone."""
     report = load_report(folder)
     outputs = tuple(folder / name for name in report.outputs)
     if gone := [path.name for path in outputs if not path.exists()]:
