@@ -187,15 +187,6 @@ class Watch:
         if worth > 0:
             self.marks.append(self.count)
             self._show(row, flags, worth, *self._pictures[at])
-        self._note(row)
-        self._judged += 1
-        if self._judged > SPAN:
-            self._rows.popleft()
-            self._pictures.popleft()
-            self._judged -= 1
-        return row
-
-    def _note(self, row: FrameRow) -> None:
         self.kinds.update(row.flags)
         self.times.append(row.time)
         self.confidence.append(float("nan") if row.confidence is None else row.confidence)
@@ -204,6 +195,12 @@ class Watch:
             series.at.append(self.count)
             series.area.append(row.area[identity])
         self.count += 1
+        self._judged += 1
+        if self._judged > SPAN:
+            self._rows.popleft()
+            self._pictures.popleft()
+            self._judged -= 1
+        return row
 
     def _show(
         self, row: FrameRow, flags: tuple[Flag, ...], worth: float, image: ImageArray, labels: LabelArray

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -119,7 +119,7 @@ class Report:
             settings=dict(self._origin.settings),
             # Hashing a long video takes a while. Whoever stops a run does not want to wait for it.
             source=SourceRecord.of(self._info, sha256=_sha256(Path(self._info.path)) if problem is None else None),
-            health=HealthRecord.of(health),
+            health=HealthRecord(**asdict(health), missing=health.missing),
             model=ModelRecord(name=self._origin.model, sha256=self._origin.sha256),
             device=self._origin.device,
             totals=TotalsRecord(

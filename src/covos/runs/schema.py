@@ -88,11 +88,6 @@ class HealthRecord(Record):
     cut: bool
     warnings: tuple[str, ...]
 
-    @classmethod
-    def of(cls, health: Health) -> Self:
-        """Make the record of a pass over a source."""
-        return cls(**asdict(health), missing=health.missing)
-
 
 class ModelRecord(Record):
     """A model: its name, and the hash of its weights."""
