@@ -27,7 +27,7 @@ from covos.media.source import Health
 from covos.formats.table import make_writer
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin, Report
-from covos.runs.writers import BackgroundWriters
+from covos.runs.writing import BackgroundWriters
 from covos.core.types import Frame, FrameResult, SourceInfo
 
 root, limits, formats = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]

@@ -15,7 +15,7 @@ from covos.media.opening import open_source
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin, Report
-from covos.runs.writers import BackgroundWriters
+from covos.runs.writing import BackgroundWriters
 
 COUNT = 6
 
