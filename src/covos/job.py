@@ -34,9 +34,10 @@ from covos.prompts.seeds import place_prompts
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
+from covos.runs.report import Origin
 from covos.runs.schema import followed_notes, load_report
 from covos.runs.terms import Inputs, RunTerms, remove_journal
-from covos.runs.writing import Origin, RunWriter, Saved, load_saved
+from covos.runs.writing import RunWriter, Saved, load_saved
 from covos.session import Session
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from covos.model import Model
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import FIND, Find, Follow, Plan, refuse_refinement
 from covos.prompts.values import MaskPrompt
+from covos.runs.folder import remove_if_empty
 from covos.runs.schema import ModelRecord, as_json, load_report
 from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms
 
@@ -120,7 +121,7 @@ def predict(
             failed[video.name] = outcome.error
             continue
         made.append(_publish(work, output, video))
-    _remove_if_empty(output / UNFINISHED)
+    remove_if_empty(output / UNFINISHED)
     packed = _pack(dataset, output) if archive and not failed else None
     terms.save(output, made=made, failed=failed)
     _refuse_failures(failed, of=len(dataset), output=output)
@@ -209,11 +210,6 @@ def _clear(folder: Path, masks: Sequence[Path]) -> None:
     for mask in masks:
         mask.unlink(missing_ok=True)
     folder.rmdir()
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and next(folder.iterdir(), None) is None:
-        folder.rmdir()
 
 
 def _pack(dataset: Dataset, output: Path) -> Path:

@@ -38,7 +38,7 @@ from covos.results.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from covos.media.memory import InMemory
-    from covos.runs.writing import Origin
+    from covos.runs.report import Origin
 
 
 class SessionModel(Protocol):

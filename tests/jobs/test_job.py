@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import covos
+from checked_output import check_output
 from covos.core.errors import IncompleteError, SourceError, UsageError
 from covos.core.types import Point
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Started
@@ -19,7 +20,6 @@ from covos.job import Job, ModelCache
 from covos.model import Model
 from covos.plan import Discover, Find, Follow, Plan
 from covos.prompts.values import MaskPrompt, PointPrompt
-from covos.runs.check import check_output
 from covos.runs.schema import load_report
 
 FRAMES = 14

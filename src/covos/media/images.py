@@ -174,7 +174,7 @@ class FramesSource(Source):
             image = read_image(path)
             height, width = image.shape[:2]
             self._refuse_other_size(path, (height, width))
-            yield Frame(index=index, stem=path.stem, image=image, pts=index, time_base=self._time_base)
+            yield Frame(index=index, stem=path.stem, image=image, pts=index, time_base=self._time_base, file=path.name)
 
     def _refuse_other_size(self, path: Path, size: tuple[int, int]) -> None:
         if size != self._size:
