@@ -24,13 +24,7 @@ _QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 def resolve_device(name: str) -> torch.device:
     """Return the device of a name, after checking that it is there.
 
-    Args:
-        name: ``"auto"`` (the first CUDA device, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
-            Apple's ``mps`` has to be asked for.
-
-    Raises:
-        UsageError: Not such a name.
-        EnvironmentProblem: This machine, or this build of torch, has no such device.
+    ``"auto"`` is the first CUDA device, else the CPU: Apple's ``mps`` has to be asked for.
     """
     import torch
 
@@ -75,14 +69,8 @@ def choose_precision(device: torch.device, requested: Precision = "auto") -> tor
     """Choose the dtype to compute in, by what the processor computes natively.
 
     With ``"auto"``: on a CPU bfloat16 if it has instructions for it (AVX512-BF16 or AMX), else float32, because
-    emulated bfloat16 is slower than float32; on CUDA bfloat16 if native, else float16; elsewhere float32.
-
-    Args:
-        device: The device that computes.
-        requested: The user's choice; anything but ``"auto"`` is taken as it is.
-
-    Raises:
-        UsageError: float16 on a CPU, where torch has no fast kernels for it, or an unknown name.
+    emulated bfloat16 is slower than float32; on CUDA bfloat16 if native, else float16; elsewhere float32. Other
+    requests are taken as they are, but float16 on a CPU, where torch has no fast kernels for it, is refused.
     """
     import torch
 
@@ -106,13 +94,10 @@ def choose_precision(device: torch.device, requested: Precision = "auto") -> tor
 
 
 def cpu_has_bf16() -> bool:
-    """Return True if the CPU has instructions for bfloat16.
-
-    torch keeps its questions about the CPU private, and asks them under names that come and go: a name that is not
-    there counts as a no.
-    """
+    """Return True if the CPU has instructions for bfloat16."""
     import torch
 
+    # torch keeps these private, under names that come and go: one that is not there counts as a no.
     questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, question, bool)()) for question in questions)
 
@@ -132,25 +117,17 @@ def wait_without_spinning() -> None:
     """Let torch's threads sleep while they wait for one another; ``OMP_WAIT_POLICY``, if set, is kept.
 
     By default they spin for a while, which takes the processor from the threads that decode and write, and from other
-    programs: on a machine with more to do than it has processors, the threads then mostly wait for each other.
-
-    For programs at their start (the command line calls it): it has no effect once torch is imported.
+    programs. For programs at their start: it has no effect once torch is imported.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def configure_threads(*, leave: int = 0) -> int:
-    """Let torch and OpenCV compute on `usable_cpus` threads; ``OMP_NUM_THREADS``, if set, decides.
+    """Let torch and OpenCV compute on `usable_cpus` threads, or ``OMP_NUM_THREADS``, if set; return their number.
 
-    For programs at their start (the command line calls it): the counts hold for the whole process, so a library
-    should leave them alone.
-
-    Args:
-        leave: Processors to leave, if there are more, to the threads that decode and write beside the network. On two
-            processors the network alone gains little by the second, and these need it.
-
-    Returns:
-        The number of threads.
+    For programs at their start: the count holds for the whole process, so a library should leave them alone. ``leave``
+    processors, if there are more, are left to the threads that decode and write: on two, the network alone gains little
+    by the second, and these need it.
     """
     import cv2
     import torch

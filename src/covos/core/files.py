@@ -24,18 +24,9 @@ _LONGEST_NAME = 255  # bytes, on every common file system
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; rename it to ``path`` if the block ends well, remove it if not.
 
-    The temporary name lies in the same folder (a rename is atomic only within one file system), contains
-    ``.partial`` and keeps the suffix, from which encoders choose their format. An existing ``path`` is replaced:
-    whether that is wanted is for the caller to ask first.
-
-    The content is flushed to the disk before the rename. Without that, a power cut after the rename can leave the
-    final name with an empty file, because a file system may write the new name before the data.
-
-    Args:
-        path: The final name. Its folder must exist.
-
-    Yields:
-        The temporary path. The block must create this file and close it.
+    The block must create this file and close it. Its name lies in the same folder, which must exist (a rename is atomic
+    only within one file system), and keeps the suffix, from which encoders choose their format. An existing ``path`` is
+    replaced. The content is flushed to the disk before the rename: else a power cut can leave an empty file.
 
     Raises:
         EnvironmentProblem: The disk or quota is full, a file-size limit is met, or the folder is not writable.
@@ -83,13 +74,10 @@ def _explain(error: OSError, path: Path, temporary: Path) -> EnvironmentProblem 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock file for the time of a block.
+    """Hold a lock file, in an existing folder, for the time of a block.
 
     The system holds the lock, on the open file: a killed holder leaves the file, but not the lock, so nothing is ever
     stale. The file names its holder, for the error, and is removed with the lock.
-
-    Args:
-        path: The lock file; its folder must exist.
 
     Raises:
         EnvironmentProblem: Another process, or another holder in this one, has the lock; or the file cannot be made.

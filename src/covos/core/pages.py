@@ -1,7 +1,4 @@
-"""Render HTML pages that load nothing: templates, pictures inside the page, and plots as inline SVG.
-
-Plots need no script; their colours come from the page's style.
-"""
+"""Render HTML pages that load nothing: templates, pictures inside the page, and plots as inline SVG."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import io
 from dataclasses import dataclass
 from functools import cache
 from html import escape
-from importlib.resources import files
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -21,7 +17,7 @@ from PIL import Image
 from covos._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -37,12 +33,9 @@ _ROW = 20
 
 
 def render_page(template: str, **values: object) -> str:
-    """Return a whole page, which loads nothing from anywhere.
+    """Return a whole page from a file in ``core/templates`` that extends ``base.html``.
 
-    Args:
-        template: Name of a file in ``core/templates`` that extends ``base.html``. Values are escaped, unless they are
-            `markupsafe.Markup`, as plots are.
-        **values: What the template uses; ``title`` at least. A value that is used and not given raises an error.
+    Values, ``title`` at least, are escaped, unless they are `markupsafe.Markup`, as plots are.
     """
     return _environment().get_template(template).render(version=__version__, **values)
 
@@ -59,24 +52,8 @@ def _environment() -> Environment:
     )
 
 
-def document(body: Iterable[str], *, title: str) -> str:
-    """Return a whole page of HTML parts; empty ones are left out. Goes when every page has a template."""
-    style = files("covos.core").joinpath("templates/page.css").read_text(encoding="utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f'<meta name="generator" content="covos {__version__}">\n'
-        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
-        "<body>\n<main>\n" + "\n".join(part for part in body if part) + "\n</main>\n</body>\n</html>\n"
-    )
-
-
 def picture_uri(image: ImageArray) -> str:
-    """Return a picture as a data URI, lossy.
-
-    Args:
-        image: H x W x 3 uint8 RGB.
-    """
+    """Return an H x W x 3 uint8 RGB picture as a data URI, lossy."""
     content = io.BytesIO()
     Image.fromarray(image).save(content, format="WEBP", quality=82)
     return "data:image/webp;base64," + base64.b64encode(content.getvalue()).decode("ascii")
@@ -84,13 +61,7 @@ def picture_uri(image: ImageArray) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of a plot.
-
-    Attributes:
-        label: Name of what it shows.
-        colour: Number of one of the page's colours, from 0.
-        values: T values, from 0 up.
-    """
+    """One line of a plot: T values from 0 up, in one of the page's colours, by number."""
 
     label: str
     colour: int
@@ -106,15 +77,10 @@ def line_plot(
     marks: Sequence[int] = (),
     about: str = "",
 ) -> str:
-    """Plot values over the frames of a sequence, from 0 to ``top``, with a dot at each line's lowest.
+    """Plot values over the T named frames of a sequence, from 0 to ``top``, with a dot at each line's lowest.
 
-    Args:
-        lines: The lines, the first on top.
-        frames: Names of the T frames.
-        top: Upper end of the scale.
-        width: In the units of the plot; a wide one scrolls on a narrow screen.
-        marks: Frames to mark below the lines.
-        about: Description in words, for those who do not see it; the lines' labels if not given.
+    The first line is drawn on top. ``marks`` are indices of frames to mark below the lines; ``about`` describes the
+    plot for those who do not see it (the lines' labels if not given).
     """
     about = about or f"{', '.join(line.label for line in lines)} over time"
     kind = "plot" if width <= _WIDTH else "plot wide"
@@ -158,12 +124,7 @@ def kept_points(values: NDArray[np.float64]) -> list[int]:
 
 
 def dot_plot(rows: Sequence[tuple[str, Sequence[float]]], *, labels: Sequence[str]) -> str:
-    """Plot one row a sequence and one dot a result, on a common scale of [0, 1].
-
-    Args:
-        rows: Name of each sequence and its score in each result.
-        labels: Names of the results.
-    """
+    """Plot one row a sequence, with its name, and one dot a result, on a common scale of [0, 1]."""
     left, width = 170, 1080
     height = _ROW * len(rows) + 24
 
