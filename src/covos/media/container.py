@@ -1,7 +1,4 @@
-"""Open a video file for reading, safely, and say what is wrong with one that cannot be.
-
-The outermost structure of a file tells if it is shorter than its own header says; nothing is decoded for that.
-"""
+"""Open a video file for reading, safely; say what is wrong with one that cannot be, and if one is cut."""
 
 from __future__ import annotations
 
@@ -41,11 +38,7 @@ _MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 
 
 def open_container(path: Path) -> InputContainer:
-    """Open a media file by its content.
-
-    Raises:
-        SourceError: It is not media, is a playlist, or is damaged beyond opening.
-    """
+    """Open a media file by its content."""
     try:
         container = av.open(
             # Absolute, so that FFmpeg cannot take a name such as "concat:a|b" for a protocol.
@@ -66,11 +59,7 @@ def open_container(path: Path) -> InputContainer:
 
 
 def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Choose the video stream to read, set up to decode all that it can.
-
-    Raises:
-        SourceError: There is none, its codec is unknown, or its frames are too large.
-    """
+    """Choose the video stream to read, set up to decode all that it can."""
     pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not pictures:
         has_sound = bool(container.streams.audio)
@@ -104,10 +93,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
 
 
 def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
-    """Yield the non-empty packets of these streams, going on after read errors.
-
-    An empty packet would tell the decoder that the stream has ended; the caller ends it itself.
-    """
+    """Yield the packets of these streams that are not empty (as the one at the end is), going on after read errors."""
     failures = 0
     while failures < _READ_ERRORS_IN_A_ROW:
         try:
@@ -125,11 +111,7 @@ def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[A
 
 
 def is_cut(path: Path) -> bool:
-    """Return True if the file ends before the size that its container states.
-
-    Knows MP4/MOV boxes, Matroska/WebM segments, RIFF (AVI) and the end mark of GIF; returns False where it
-    cannot tell, as for streams without a size (MPEG-TS, live WebM).
-    """
+    """Return True if the file ends before the size that its container (MP4, MOV, Matroska, AVI, GIF) states, if any."""
     size = path.stat().st_size
     with path.open("rb") as file:
         start = file.read(12)
@@ -143,14 +125,6 @@ def is_cut(path: Path) -> bool:
             file.seek(max(0, size - 16))
             return not file.read().rstrip(b"\x00").endswith(_GIF_TRAILER)
     return False
-
-
-def _lacks_moov(path: Path) -> bool:
-    """Return True for an MP4/MOV without its index (``moov``), as left by a recording that was cut off."""
-    with path.open("rb") as file:
-        if file.read(12)[4:8] not in _MP4_FIRST:
-            return False
-        return all(kind != b"moov" for kind, _ in _mp4_boxes(file, path.stat().st_size))
 
 
 def _mp4_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
@@ -198,35 +172,29 @@ def _variable_int(file: BinaryIO) -> int | None:
 def _unreadable(path: Path, error: Exception) -> SourceError:
     with path.open("rb") as file:
         head = file.read(512)
+        is_mp4 = head[4:8] in _MP4_FIRST
+        lacks_index = is_mp4 and all(kind != b"moov" for kind, _ in _mp4_boxes(file, path.stat().st_size))
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_PLAYLISTS) or b"<MPD" in head:
-        return SourceError(
-            f"{path}: it is a playlist, not a video",
-            why="playlists are not opened, because they can point to other files and hosts",
-            fix="give the video that it lists",
-        )
-    if b"\x00" not in head and _is_text(head):
-        return SourceError(
-            f"{path}: it is a text file, whatever its name says",
-            why="no media format begins like this",
-            fix="give a video, an image, or a folder of images",
-        )
-    if isinstance(error, EOFError):
-        return SourceError(
-            f"{path}: it ends before its first frame",
-            why="there is a header and nothing after it",
-            fix="copy or record it again",
-        )
-    if _lacks_moov(path):
-        return SourceError(
-            f"{path}: it was cut short",
-            why="the mp4 index (moov) is missing: the recording or copy did not finish",
-            fix="copy it again, or repair it with a tool such as untrunc",
-        )
-    return SourceError(
-        f"{path}: it cannot be opened as a video or an image",
-        why=str(error.args[1] if isinstance(error, av.FFmpegError) and len(error.args) > 1 else error),
-        fix="check that it plays elsewhere; convert it to mp4 if it does",
-    )
+        what = "it is a playlist, not a video"
+        why = "playlists are not opened, because they can point to other files and hosts"
+        fix = "give the video that it lists"
+    elif b"\x00" not in head and _is_text(head):
+        what = "it is a text file, whatever its name says"
+        why = "no media format begins like this"
+        fix = "give a video, an image, or a folder of images"
+    elif isinstance(error, EOFError):
+        what = "it ends before its first frame"
+        why = "there is a header and nothing after it"
+        fix = "copy or record it again"
+    elif lacks_index:
+        what = "it was cut short"
+        why = "the mp4 index (moov) is missing: the recording or copy did not finish"
+        fix = "copy it again, or repair it with a tool such as untrunc"
+    else:
+        what = "it cannot be opened as a video or an image"
+        why = str(error.args[1] if isinstance(error, av.FFmpegError) and len(error.args) > 1 else error)
+        fix = "check that it plays elsewhere; convert it to mp4 if it does"
+    return SourceError(f"{path}: {what}", why=why, fix=fix)
 
 
 def _is_text(head: bytes) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import av
 from av.codec.context import ThreadType
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
@@ -37,14 +38,7 @@ def decode_file(path: Path, *, tally: Tally) -> Iterator[VideoFrame]:
 
     Pictures in flight are lost when a decoder with frame threads meets damage near the end of the stream:
     PyAV cannot go on draining it after an error. If fewer pictures came out than packets went in, the rest is
-    decoded once more on a single thread, at the cost of a second pass over a damaged file.
-
-    Args:
-        path: A video.
-        tally: Counts, filled in as the pass goes.
-
-    Raises:
-        SourceError: The file cannot be opened.
+    decoded once more on a single thread, at the cost of a second pass over a damaged file. ``tally`` counts along.
     """
     last: int | None = None
     for picture in _decode(path, tally=tally, threads=0):
@@ -72,18 +66,20 @@ def _decode(path: Path, *, tally: Tally, threads: int) -> Iterator[VideoFrame]:
             stream.codec_context.thread_count = threads
             stream.codec_context.thread_type = ThreadType.NONE
         codec = stream.codec_context.name
-        for packet in packets_of(container, stream):
-            tally.packets += is_shown(packet, codec=codec)
-            for picture in decode_packet(stream, packet, tally=tally):
+        for packet in _packets_and_end(container, stream):
+            tally.packets += packet is not None and is_shown(packet, codec=codec)
+            for picture in _decode_packet(stream, packet, tally=tally):
                 tally.pictures += 1
                 yield picture
-        # The decoder holds back pictures that it reorders; without this the last ones are lost.
-        for picture in decode_packet(stream, None, tally=tally):
-            tally.pictures += 1
-            yield picture
 
 
-def decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None, *, tally: Tally) -> list[VideoFrame]:
+def _packets_and_end(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:
+    """Yield the packets to come, then None: without it the decoder keeps the last pictures, which it reorders."""
+    yield from packets_of(container, stream)
+    yield None
+
+
+def _decode_packet(stream: VideoStream, packet: Packet[VideoStream] | None, *, tally: Tally) -> list[VideoFrame]:
     """Decode one packet, None to drain the decoder; damage is counted, not raised."""
     try:
         return stream.decode(packet)
@@ -100,8 +96,10 @@ class Cursor:
     picture has which index.
     """
 
-    def __init__(self, path: Path, *, table: SeekTable) -> None:
-        self._path = path
+    def __init__(self, container: InputContainer, stream: VideoStream, *, table: SeekTable) -> None:
+        self._container = container
+        self._stream = stream
+        self._packets = _packets_and_end(container, stream)
         self._pts = table.pts
         self._keys = table.is_key.nonzero()[0]
         self._seek_to = table.seek_to
@@ -109,24 +107,8 @@ class Cursor:
         self._ready: deque[VideoFrame] = deque()
         self._tally = Tally()
 
-    def __enter__(self) -> Self:
-        self._container = open_container(self._path)
-        self._stream = picture_stream(self._container, self._path)
-        self._packets: Iterator[Packet[VideoStream] | None] = self._from_here()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._container.close()
-
     def move_to(self, index: int) -> VideoFrame | None:
-        """Decode on, or from a later key packet, to the picture with this index.
-
-        Args:
-            index: Above that of the previous call.
-
-        Returns:
-            The picture; None if the file differs from its table, after which the cursor is of no more use.
-        """
+        """Decode on to the picture of a higher index than before; None if the file differs from its table."""
         before = self._keys.searchsorted(index, side="right")
         key = int(self._keys[before - 1]) if before else 0
         if key > self._next and not self._jump(key):
@@ -151,28 +133,22 @@ class Cursor:
         # Flushing resets the depth that the decoder has learnt, which would drop or misorder pictures.
         self._stream.codec_context.reorder_depth = depth
         self._ready.clear()
-        self._packets = self._from_here()
+        self._packets = _packets_and_end(self._container, self._stream)
         for packet in self._packets:
             if packet is None or (packet.dts is not None and packet.dts > self._pts[key]):
                 return False
             if packet.pts == self._pts[key] and packet.is_keyframe:
                 self._next = key
-                self._ready.extend(decode_packet(self._stream, packet, tally=self._tally))
+                self._ready.extend(_decode_packet(self._stream, packet, tally=self._tally))
                 return True
         return False
 
     def _decode(self) -> VideoFrame | None:
-        while not self._ready:
-            try:
-                packet = next(self._packets)
-            except StopIteration:
-                return None
-            self._ready.extend(decode_packet(self._stream, packet, tally=self._tally))
-            if self._tally.undecodable:
-                return None
-        return self._ready.popleft()
-
-    def _from_here(self) -> Iterator[Packet[VideoStream] | None]:
-        """The packets to come, then None to drain the decoder."""
-        yield from packets_of(self._container, self._stream)
-        yield None
+        if not self._ready:
+            for packet in self._packets:
+                self._ready.extend(_decode_packet(self._stream, packet, tally=self._tally))
+                if self._tally.undecodable:
+                    return None
+                if self._ready:
+                    break
+        return self._ready.popleft() if self._ready else None

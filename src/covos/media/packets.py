@@ -22,13 +22,7 @@ _FASTEST = 1000  # frames a second; a higher stated rate is damage
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SeekTable:
-    """Presentation times of N packets, ascending, and the places where decoding can start.
-
-    Attributes:
-        pts: N int64, presentation times.
-        is_key: N bool: decoding may start at this packet.
-        seek_to: N int64: time to seek to so as to land on the packet or before it.
-    """
+    """Presentation times of packets, ascending; where decoding may start, and where to seek to land there or before."""
 
     pts: NDArray[np.int64]
     is_key: NDArray[np.bool_]
@@ -57,13 +51,7 @@ class PacketTable:
 
 
 def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut: bool) -> PacketTable:
-    """Read all packets once. Costs reading the file; memory is about 17 bytes a frame.
-
-    Args:
-        container: Freshly opened.
-        stream: Its video stream.
-        is_cut: True if the file is known to be shorter than it should be.
-    """
+    """Read all packets of a fresh container once. Costs reading the file; memory is about 17 bytes a frame."""
     pts: list[int | None] = []
     dts: list[int | None] = []
     keys: list[bool] = []
@@ -147,12 +135,15 @@ def _missing_at_the_end(
     """
     if len(times) == 0 or "mp4" in container.format.name or stream.time_base is None:
         return 0
-    end, stated = _stated_end(container, stream)
+    step = 1 / rate
+    end = Fraction(int(times[-1])) * stream.time_base + step
+    stated = _stated_end(stream)
+    if stated is None and container.duration is not None:
+        # Matroska counts from zero, others from the first packet; taken from zero, none is doubted wrongly.
+        stated, end = container.duration * _MICROSECOND, max(end, reached)
     if stated is None:
         return 0
-    step = 1 / rate
-    at = Fraction(int(times[-1])) * stream.time_base + step
-    room = stated - (at if end == "stream" else max(at, reached))
+    room = stated - end
     if cut:
         tolerance = step
     elif len(times) > 1:
@@ -162,16 +153,11 @@ def _missing_at_the_end(
     return round(room / step) if room > tolerance else 0
 
 
-def _stated_end(container: InputContainer, stream: VideoStream) -> tuple[str, Fraction | None]:
-    """Return ``"stream"`` or ``"file"``, for which the end is stated, and the end in seconds."""
-    for key, value in stream.metadata.items():
-        if key.startswith("DURATION"):  # Matroska statistics: hours:minutes:seconds.nanoseconds
-            try:
-                hours, minutes, seconds = value.split(":")
-                return "stream", int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds.strip())
-            except (ValueError, ZeroDivisionError):
-                break
-    if container.duration is None:
-        return "file", None
-    # Matroska counts from zero, other containers from the first packet; taken from zero, none is doubted wrongly.
-    return "file", container.duration * _MICROSECOND
+def _stated_end(stream: VideoStream) -> Fraction | None:
+    """Return the end of the stream in seconds, where Matroska's statistics state it."""
+    stated = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
+    try:
+        hours, minutes, seconds = stated.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds.strip())
+    except (ValueError, ZeroDivisionError):
+        return None

@@ -35,12 +35,8 @@ class PictureReader:
     """Turns decoded pictures into displayed RGB, all of one size.
 
     Rotation and mirroring are applied, limited and full range and the colour matrix are honoured, deeper
-    samples are reduced to 8 bits, alpha is dropped and the colour under it kept. HDR is not tone-mapped.
-
-    Args:
-        name: The video, for messages.
-        size: (width, height) in pixels of the first picture, before rotation; others are scaled to it.
-        warn: Called with each oddity met, in plain words; the same one many times.
+    samples are reduced to 8 bits, alpha is dropped and the colour under it kept. HDR is not tone-mapped. Pictures are
+    scaled to ``size``, (width, height), that of the first before rotation; ``warn`` is called with each oddity met.
     """
 
     def __init__(self, name: str, *, size: tuple[int, int], warn: Callable[[str], None]) -> None:
@@ -50,16 +46,14 @@ class PictureReader:
         self._reformatter = VideoReformatter()
 
     def rgb(self, picture: VideoFrame) -> ImageArray:
-        """Convert one picture.
-
-        Returns:
-            H x W x 3 uint8 RGB, contiguous, as displayed.
-
-        Raises:
-            SourceError: Its pixel format cannot be converted.
-        """
+        """Convert one picture to H x W x 3 uint8 RGB, contiguous, as displayed."""
         orientation = orientation_of(picture)
-        self._note_oddities(picture, orientation)
+        if picture.color_trc in _HDR_TRANSFERS:
+            self._warn(f"the video is HDR ({_HDR_TRANSFERS[picture.color_trc]}) and is read without tone mapping")
+        if picture.interlaced_frame:
+            self._warn("the video is interlaced and is not deinterlaced: moving edges are combed")
+        if orientation is None:
+            self._warn("the rotation that the file asks for is not a quarter turn and is not applied")
         width, height = self._size
         if (picture.width, picture.height) != (width, height):
             self._warn(
@@ -96,14 +90,6 @@ class PictureReader:
         # Untagged video: high definition is BT.709, standard definition BT.601, as players take it.
         high_definition = picture.width >= 1280 or picture.height > 576
         return int(Colorspace.ITU709 if high_definition else Colorspace.ITU601)
-
-    def _note_oddities(self, picture: VideoFrame, orientation: Orientation | None) -> None:
-        if picture.color_trc in _HDR_TRANSFERS:
-            self._warn(f"the video is HDR ({_HDR_TRANSFERS[picture.color_trc]}) and is read without tone mapping")
-        if picture.interlaced_frame:
-            self._warn("the video is interlaced and is not deinterlaced: moving edges are combed")
-        if orientation is None:
-            self._warn("the rotation that the file asks for is not a quarter turn and is not applied")
 
 
 def orientation_of(picture: VideoFrame) -> Orientation | None:

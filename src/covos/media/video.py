@@ -103,10 +103,9 @@ class VideoSource(Source):
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         """Seek where that saves decoding and the file's times can be trusted; decode from the start for the rest."""
         done = 0
-        if self._can_seek():
-            for frame in self._frames(self._sought(indices)):
-                yield frame
-                done += 1
+        for frame in self._frames(self._sought(indices)):
+            yield frame
+            done += 1
         rest = indices[done:]
         if not rest:
             return
@@ -133,16 +132,15 @@ class VideoSource(Source):
                     status="concealed" if picture.is_corrupt else "ok",
                 )
 
-    def _can_seek(self) -> bool:
-        latest = self._pass
+    def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield the wanted pictures by seeking, up to the first at which the file differs from the packet table."""
+        latest, table = self._pass, self._table.seeking
         damaged = latest.concealed or latest.undecodable or not latest.keeps_table
         short = latest.finished and latest.decoded != self._table.count
-        return not damaged and not short and self._table.seeking is not None and self.info.codec in _SEEKABLE
-
-    def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield the wanted pictures, up to the first at which the file differs from the packet table."""
-        assert self._table.seeking is not None  # asked in _can_seek
-        with Cursor(self._path, table=self._table.seeking) as cursor:
+        if damaged or short or table is None or self.info.codec not in _SEEKABLE:
+            return
+        with open_container(self._path) as container:
+            cursor = Cursor(container, picture_stream(container, self._path), table=table)
             for index in indices:
                 picture = cursor.move_to(index)
                 if picture is None:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 # Players show a video that starts late as black until then. Broadcast recordings start hours late.
 _LATEST_START = Fraction(10)
-_ONE = Fraction(1)
 
 
 class VideoWriter:
@@ -53,12 +52,6 @@ class VideoWriter:
     Attributes:
         padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
         offset: Seconds added to every time; zero unless the start had to be moved. Known after the first frame.
-        warnings: Notes on what could not be kept, in plain words.
-
-    Raises:
-        UsageError: ``path`` exists, or a setting is out of range.
-        SourceError: ``audio_from`` cannot be opened.
-        EnvironmentProblem: The file cannot be written.
     """
 
     def __init__(
@@ -126,10 +119,6 @@ class VideoWriter:
         Args:
             image: H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha, of the size given at the start.
             pts: Presentation time in units of ``time_base``, above that of the frame before.
-
-        Raises:
-            UsageError: Wrong size or type, a time that does not advance, or the writer is closed.
-            EnvironmentProblem: The disk is full or failed; the writer is then aborted.
         """
         self._check(image, pts)
         if self._last is None:
@@ -146,12 +135,7 @@ class VideoWriter:
                 self._sound.advance(picture.pts * self._time_base)
 
     def close(self) -> None:
-        """Finish the file and give it its name. Closing again does nothing.
-
-        Raises:
-            UsageError: No frame was written; nothing is left on disk.
-            EnvironmentProblem: The disk is full or failed; nothing is left on disk.
-        """
+        """Finish the file and give it its name, or leave nothing if that fails. Closing again does nothing."""
         if self._done:
             return
         if self._last is None:
@@ -168,7 +152,6 @@ class VideoWriter:
                 self._container.mux_one(self._held)
             if self._sound is not None:
                 self._sound.finish((self._last + self._shift + self._step) * self._time_base)
-                self._sound.close()
             self._container.close()
             self._place.close()
         self._done = True
@@ -186,8 +169,9 @@ class VideoWriter:
             self._partial.unlink()
         with suppress(av.FFmpegError, OSError):
             self._container.close()
-        with suppress(_AbandonedError, OSError):
-            self._place.__exit__(_AbandonedError, _AbandonedError(), None)
+        with suppress(OSError):
+            self._partial.unlink(missing_ok=True)  # some systems keep a file that is open
+            self._place.close()  # finds no file, and so makes none
 
     def __enter__(self) -> Self:
         return self
@@ -203,7 +187,8 @@ class VideoWriter:
         height, width = (size + more for size, more in zip(self._size, self.padding, strict=True))
         if pixel_aspect != 1 and preset.pixel_aspect == "scaled":
             # The longer side grows: nothing is thrown away.
-            width, height = round(width * max(_ONE, pixel_aspect)), round(height * max(_ONE, 1 / pixel_aspect))
+            one = Fraction(1)
+            width, height = round(width * max(one, pixel_aspect)), round(height * max(one, 1 / pixel_aspect))
             self._warn(f"{preset.label} has square pixels: the pictures are scaled to {width}x{height}")
         elif pixel_aspect != 1 and preset.pixel_aspect == "lost":
             self._warn(f"the pixel aspect {pixel_aspect} is not kept: set it in the program that reads the file")
@@ -227,7 +212,11 @@ class VideoWriter:
         return stream
 
     def _converted(self, image: NDArray[np.uint8]) -> VideoFrame:
-        picture = av.VideoFrame.from_ndarray(self._padded(image), format="rgba" if self._preset.has_alpha else "rgb24")
+        bottom, right = self.padding
+        if bottom or right:
+            image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        pixels = "rgba" if self._preset.has_alpha else "rgb24"
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
         matrix, limited = (Colorspace.ITU709, ColorRange.MPEG) if self._preset.is_yuv else (None, None)
         return self._reformatter.reformat(
             picture,
@@ -256,7 +245,7 @@ class VideoWriter:
         if self._shift:
             self._warn(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
         if self._sound is not None:
-            self._sound.shift(self.offset)
+            self._sound.offset = self.offset
 
     def _check(self, image: NDArray[np.uint8], pts: int) -> None:
         if self._done:
@@ -277,12 +266,6 @@ class VideoWriter:
                 fix="write frames in the source's order",
             )
 
-    def _padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        bottom, right = self.padding
-        if bottom or right:
-            return np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
-        return np.ascontiguousarray(image)
-
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn a failing disk into a problem with a remedy, and leave nothing half written."""
@@ -298,10 +281,6 @@ class VideoWriter:
         except BaseException:
             self.abort()
             raise
-
-
-class _AbandonedError(Exception):
-    """Makes ``atomic_path`` remove its file."""
 
 
 def _time_scale(time_base: Fraction) -> int:

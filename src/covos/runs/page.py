@@ -89,7 +89,7 @@ def _plots(watch: Watch) -> Iterator[_Plot]:
 def _plot(title: str, lines: list[Line], *, watch: Watch, top: float, about: str) -> _Plot:
     times = [f"{time:.2f} s" for time in watch.times]
     drawn = line_plot(lines, frames=times, top=top, width=_WIDE, marks=watch.marks, about=about)
-    return _Plot(title, lines, Markup(drawn))
+    return _Plot(title, lines, drawn)
 
 
 def _area(watch: Watch, identity: int) -> NDArray[np.float64]:
