@@ -39,11 +39,13 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     wanted = f"cuda:{int(match['index'] or 0)}" if name.startswith("cuda") else name
     if wanted not in available_devices():
-        raise EnvironmentProblem(
-            f"there is no device {name!r}",
-            why=_why_missing(wanted),
-            fix=f"use auto, or one of: {', '.join(available_devices())}",
-        )
+        why = f"torch sees {torch.cuda.device_count()} CUDA devices"
+        if name == "mps":
+            why = "Apple's Metal is not available to this build of torch on this machine"
+        elif torch.version.cuda is None and torch.version.hip is None:
+            why = f"this build of torch ({torch.__version__}) is without CUDA"
+        fix = f"use auto, or one of: {', '.join(available_devices())}"
+        raise EnvironmentProblem(f"there is no device {name!r}", why=why, fix=fix)
     return torch.device(name)
 
 
@@ -53,16 +55,6 @@ def available_devices() -> tuple[str, ...]:
 
     cuda = tuple(f"cuda:{index}" for index in range(torch.cuda.device_count()))
     return ("cpu", *cuda, *(("mps",) if torch.backends.mps.is_available() else ()))
-
-
-def _why_missing(name: str) -> str:
-    import torch
-
-    if name == "mps":
-        return "Apple's Metal is not available to this build of torch on this machine"
-    if torch.version.cuda is None and torch.version.hip is None:
-        return f"this build of torch ({torch.__version__}) is without CUDA"
-    return f"torch sees {torch.cuda.device_count()} CUDA devices"
 
 
 def choose_precision(device: torch.device, requested: Precision = "auto") -> torch.dtype:

@@ -32,7 +32,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         EnvironmentProblem: The disk or quota is full, a file-size limit is met, or the folder is not writable.
         FileNotFoundError: The block ended without creating the file.
     """
-    temporary = _temporary(path)
+    tail = f".{secrets.token_hex(4)}.partial{path.suffix}"
+    stem = os.fsencode(path.stem)[: _LONGEST_NAME - 1 - len(os.fsencode(tail))]
+    temporary = path.with_name(f".{os.fsdecode(stem)}{tail}")
     try:
         yield temporary
         _flush(temporary)
@@ -42,12 +44,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError) and (problem := _explain(error, path, temporary)):
             raise problem from error
         raise
-
-
-def _temporary(path: Path) -> Path:
-    tail = f".{secrets.token_hex(4)}.partial{path.suffix}"
-    stem = os.fsencode(path.stem)[: _LONGEST_NAME - 1 - len(os.fsencode(tail))]
-    return path.with_name(f".{os.fsdecode(stem)}{tail}")
 
 
 def _flush(path: Path) -> None:

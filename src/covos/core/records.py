@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -32,28 +32,19 @@ class Record(BaseModel):
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
-def parse_record(
-    kind: type[RecordT], content: object, *, what: str, fix: str, error: type[CovosError] = InputError
-) -> RecordT:
-    """Check a decoded value against a record; an ``error`` of ``what`` and ``fix`` names the first faults."""
-    try:
-        return kind.model_validate(content)
-    except ValidationError as fault:
-        raise error(what, why=faults(fault), fix=fix) from None
-
-
 def read_record(
     kind: type[RecordT], file: Path, *, what: str, fix: str, error: type[CovosError] = InputError
 ) -> RecordT:
-    """Read a record from a JSON file, or from a TOML file if its name ends so; errors are as in `parse_record`."""
+    """Read a record from a JSON file, or from a TOML file if its name ends so, or raise ``error``."""
     try:
         text = file.read_text(encoding="utf-8")
-        content: Any = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+        return kind.model_validate(tomllib.loads(text) if file.suffix == ".toml" else json.loads(text))
     except FileNotFoundError:
         raise error(what, why="there is no such file", fix=fix) from None
+    except ValidationError as fault:  # a ValueError too
+        raise error(what, why=faults(fault), fix=fix) from None
     except (OSError, ValueError, RecursionError) as fault:
         raise error(what, why=" ".join(str(fault).split()), fix=fix) from fault
-    return parse_record(kind, content, what=what, fix=fix, error=error)
 
 
 def write_record(record: BaseModel, file: Path) -> None:

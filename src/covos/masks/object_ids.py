@@ -7,7 +7,7 @@ drew. Anti-aliased drawing and soft mattes do the same between 0 and 255. Such m
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -109,7 +109,16 @@ def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
     elif image.mode in {"P", "L", "1"}:
         labels = np.asarray(image).astype(np.uint8)
     elif image.mode.startswith("I"):
-        labels = _ids_of_integers(np.asarray(image), path=path)
+        values = np.asarray(image)
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 255:
+            raise AnnotationError(
+                f"{path} holds the value {low if low < 0 else high}",
+                why="object ids are 0 to 254, and 255 for void",
+                fix="save a 0/65535 mask with 8 bits; number objects from 1, and split a map of more than 254 into "
+                "several",
+            )
+        labels = values.astype(np.uint8)
     else:
         raise AnnotationError(
             f"{path} holds no object ids",
@@ -136,17 +145,6 @@ def interpolated(path: Path, *, why: str) -> AnnotationError:
         why=why,
         fix="export it again without smoothing (nearest neighbour), one value an object",
     )
-
-
-def _ids_of_integers(values: NDArray[np.integer[Any]], *, path: Path) -> LabelArray:
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 255:
-        raise AnnotationError(
-            f"{path} holds the value {low if low < 0 else high}",
-            why="object ids are 0 to 254, and 255 for void",
-            fix="save a 0/65535 mask with 8 bits; number objects from 1, and split a map of more than 254 into several",
-        )
-    return values.astype(np.uint8)
 
 
 def _ids_of_colours(image: NDArray[np.uint8], *, path: Path) -> LabelArray:

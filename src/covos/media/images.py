@@ -116,7 +116,15 @@ class FramesSource(Source):
         self.files = tuple(paths)
         self._decoded = 0
         self._time_base = 1 / (frame_rate or DEFAULT_FRAME_RATE)
-        self._refuse_equal_stems(name)
+        seen: dict[str, Path] = {}
+        for path in self.files:
+            other = seen.setdefault(path.stem, path)
+            if other is not path:
+                raise SourceError(
+                    f"{name}: {other.name} and {path.name} share the name {path.stem!r}",
+                    why="outputs are named after their frame, so one would overwrite the other",
+                    fix="keep one of them, or rename them",
+                )
         _, _, codec = image_header(self.files[0])
         self._size = height, width = read_image(self.files[0]).shape[:2]
         for path in self.files[1:]:
@@ -159,14 +167,3 @@ class FramesSource(Source):
                 why="the images of one source are the frames of one video and share a size",
                 fix="move the odd one out, or bring all to one size",
             )
-
-    def _refuse_equal_stems(self, name: str) -> None:
-        seen: dict[str, Path] = {}
-        for path in self.files:
-            other = seen.setdefault(path.stem, path)
-            if other is not path:
-                raise SourceError(
-                    f"{name}: {other.name} and {path.name} share the name {path.stem!r}",
-                    why="outputs are named after their frame, so one would overwrite the other",
-                    fix="keep one of them, or rename them",
-                )

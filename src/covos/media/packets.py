@@ -57,9 +57,12 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut:
     keys: list[bool] = []
     reached = Fraction(0)  # end of the last packet of any stream, in seconds
     # The others are read along where the container may state only the file's duration, which may be theirs.
-    others = () if "mp4" in container.format.name else (*container.streams.audio, *container.streams.subtitles)
+    is_mp4 = "mp4" in container.format.name
+    others = () if is_mp4 else (*container.streams.audio, *container.streams.subtitles)
     for packet in packets_of(container, stream, *others):
-        reached = max(reached, _end(packet))
+        time = packet.pts if packet.pts is not None else packet.dts
+        if time is not None:
+            reached = max(reached, (time + (packet.duration or 0)) * packet.time_base)
         if packet.stream_index == stream.index and is_shown(packet, codec=stream.codec_context.name):
             pts.append(packet.pts)
             dts.append(packet.dts)
@@ -69,7 +72,10 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut:
     times = stated[order]
     has_pts = len(times) > 0
     rate = _frame_rate(stream, times if has_pts else np.array([t for t in dts if t is not None], np.int64))
-    promised = len(pts) + _missing_at_the_end(container, stream, times, rate=rate, reached=reached, cut=is_cut)
+    if is_mp4:  # its index is whole and made while writing; that of others may not be
+        expected = max(len(pts), sum(not entry.is_discard for entry in stream.index_entries))
+    else:
+        expected = len(pts) + _missing_at_the_end(container, stream, times, rate=rate, reached=reached, cut=is_cut)
     seeking = None
     if len(times) == len(pts) > 0 and bool((np.diff(times) > 0).all()):
         earliest = [p if d is None or (p is not None and p < d) else d for p, d in zip(pts, dts, strict=True)]
@@ -81,7 +87,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut:
         first_dts=next((t for t in dts if t is not None), None),
         has_pts=has_pts,
         frame_rate=rate,
-        expected=max(promised, _indexed(container, stream)),
+        expected=expected,
     )
 
 
@@ -95,11 +101,6 @@ def is_shown(packet: Packet[Any], *, codec: str) -> bool:
     return codec != "vp8" or bool(memoryview(packet)[0] & 0x10)  # show_frame: RFC 6386, section 9.1
 
 
-def _end(packet: Packet[Any]) -> Fraction:
-    time = packet.pts if packet.pts is not None else packet.dts
-    return Fraction(0) if time is None else (time + (packet.duration or 0)) * packet.time_base
-
-
 def _frame_rate(stream: VideoStream, times: NDArray[np.int64]) -> Fraction:
     for stated in (stream.average_rate, stream.guessed_rate):
         if stated is not None and 0 < stated <= _FASTEST:
@@ -110,13 +111,6 @@ def _frame_rate(stream: VideoStream, times: NDArray[np.int64]) -> Fraction:
         if 0 < measured <= _FASTEST:
             return measured.limit_denominator(1001)
     return Fraction(25)
-
-
-def _indexed(container: InputContainer, stream: VideoStream) -> int:
-    """Count the frames that an mp4's index lists; 0 for containers whose index is partial or made while reading."""
-    if "mp4" not in container.format.name:
-        return 0
-    return sum(not entry.is_discard for entry in stream.index_entries)
 
 
 def _missing_at_the_end(
@@ -133,7 +127,7 @@ def _missing_at_the_end(
     A long last frame looks the same as lost ones. So an uncut file is only doubted where the room is wider than
     twice its longest interval between frames.
     """
-    if len(times) == 0 or "mp4" in container.format.name or stream.time_base is None:
+    if len(times) == 0 or stream.time_base is None:
         return 0
     step = 1 / rate
     end = Fraction(int(times[-1])) * stream.time_base + step

@@ -56,7 +56,8 @@ class SoundTrack:
     def advance(self, until: Fraction | None) -> None:
         """Write the packets that start at or before this output time in seconds; None for all the rest."""
         while self._pending is not None:
-            start = _start(self._pending) + self.offset
+            time = self._pending.pts if self._pending.pts is not None else self._pending.dts
+            start = self.offset + (time or 0) * (self._pending.time_base or 0)
             if until is not None and start > until:
                 return
             if self.offset >= 0 or start >= 0:
@@ -148,8 +149,3 @@ class _Lane:
         packet.dts = packet.pts if dts is None else dts + shift
         packet.stream = self._stream
         self._output.mux_one(packet)
-
-
-def _start(packet: Packet[AudioStream]) -> Fraction:
-    time = packet.pts if packet.pts is not None else packet.dts
-    return Fraction(0) if time is None or packet.time_base is None else time * packet.time_base

@@ -92,11 +92,12 @@ class VideoSource(Source):
 
     def _read_all(self) -> Iterator[Frame]:
         latest = self._pass = _Pass()
+        times = () if self._table.seeking is None else self._table.seeking.pts
         for frame in self._frames(enumerate(decode_file(self._path, tally=latest))):
             latest.decoded += 1
             if frame.status == "concealed":
                 latest.concealed.append(frame.index)
-            latest.keeps_table &= self._is_in_table(frame)
+            latest.keeps_table &= frame.index < len(times) and bool(times[frame.index] == frame.pts)
             yield frame
         latest.finished = True
 
@@ -146,10 +147,6 @@ class VideoSource(Source):
                 if picture is None:
                     return
                 yield index, picture
-
-    def _is_in_table(self, frame: Frame) -> bool:
-        table = self._table.seeking
-        return table is not None and frame.index < len(table.pts) and bool(table.pts[frame.index] == frame.pts)
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None

@@ -79,12 +79,6 @@ class VideoWriter:
         self._shift = 0
         self._done = False
         self._sound: SoundTrack | None = None
-        if height < 1 or width < 1:
-            raise UsageError(
-                f"{self._path}: cannot write {width}x{height} pixels as {preset.label}",
-                why="sizes start at 1",
-                fix="check the settings",
-            )
         if self._path.exists():
             raise UsageError(
                 f"{self._path}: the file exists", why="nothing is overwritten", fix="remove it, or choose another name"
@@ -92,13 +86,16 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._place = ExitStack()
         self._partial = self._place.enter_context(atomic_path(self._path))
-        # Nothing is opened on disk yet. The time scale is that of start times, otherwise kept in thousandths. Copied
-        # AAC begins a little before zero: mkv can say so, but its muxer would rather move everything later.
-        options = (
-            {"movflags": "+faststart", "movie_timescale": str(_time_scale(time_base))}
-            if preset.is_isobmff
-            else {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}  # no random ids: equal runs, equal files
-        )
+        # Copied AAC begins a little before zero: mkv can say so, but its muxer would rather move everything later. Its
+        # random ids are left out: equal runs, equal files.
+        options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
+        if preset.container in {"mp4", "mov"}:
+            # The scale of start times, which are kept in thousandths otherwise: FFmpeg's own for the video track.
+            scale = time_base.denominator
+            while scale < 10_000:
+                scale *= 2
+            options = {"movflags": "+faststart", "movie_timescale": str(scale)}
+        # Nothing is opened on disk yet.
         self._container = av.open(
             str(self._partial.absolute()), "w", format=preset.container, container_options=options
         )
@@ -195,7 +192,7 @@ class VideoWriter:
         stream: VideoStream = self._container.add_stream(
             preset.codec,
             rate=Fraction(frame_rate or 25).limit_denominator(1001),
-            options={**dict(preset.options), **({} if preset.crf is None else {"crf": str(preset.crf)})},
+            options=dict(preset.options),
             width=width,
             height=height,
             pix_fmt=preset.pixel_format,
@@ -281,11 +278,3 @@ class VideoWriter:
         except BaseException:
             self.abort()
             raise
-
-
-def _time_scale(time_base: Fraction) -> int:
-    """Return FFmpeg's units a second for a video track of this time base: the denominator, doubled to 10000 or more."""
-    scale = time_base.denominator
-    while scale < 10_000:
-        scale *= 2
-    return scale
