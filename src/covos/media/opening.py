@@ -26,7 +26,7 @@ def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | No
     their names (``2`` before ``10``); hidden files are ignored. The first frame is decoded here, and every
     image's header read, so that an unusable input is refused before any output is made.
 
-    Videos are read as displayed, see `covos.media.picture.PictureReader`; ``health.warnings`` says what was not as it
+    Videos are read as displayed, see `covos.media.decoding.PictureReader`; ``health.warnings`` says what was not as it
     should be.
 
     Args:

@@ -32,6 +32,7 @@ class Preset:
     Attributes:
         pixel_format: Pixels that are encoded. YUV is BT.709, limited range, and tagged so.
         has_alpha: True if frames are RGBA, with straight alpha; else they are RGB.
+        crf: Constant rate factor; None where the codec has none.
         pixel_aspect: Treatment of pixels that are not square: the file says so (``"kept"``), the pictures are
             scaled until they are (``"scaled"``), or it is lost and a warning says so (``"lost"``). PyAV has no way
             to tell the Matroska muxer.
@@ -43,6 +44,7 @@ class Preset:
     codec: str
     pixel_format: str
     has_alpha: bool = False
+    crf: int | None = None
     options: tuple[tuple[str, str], ...] = ()
     needs_even_size: bool = False
     pixel_aspect: Literal["kept", "scaled", "lost"] = "kept"
@@ -90,9 +92,10 @@ H264 = Preset(
     container="mp4",
     codec="libx264",
     pixel_format="yuv420p",
+    crf=18,
     # A quick preset, so that a model on a GPU does not wait for the encoder. Without B-frames every reader finds the
     # same times.
-    options=(("preset", "veryfast"), ("bf", "0"), ("crf", "18")),
+    options=(("preset", "veryfast"), ("bf", "0")),
     needs_even_size=True,
     sound=MP4_SOUND,
 )
@@ -103,10 +106,10 @@ VP9_ALPHA = Preset(
     codec="libvpx-vp9",
     pixel_format="yuva420p",
     has_alpha=True,
+    crf=24,
     # The encoder refuses alpha together with hidden reference frames. Its slower settings take several times as
     # long for files that are hardly smaller.
-    options=(("b", "0"), ("auto-alt-ref", "0"), ("deadline", "realtime"), ("cpu-used", "6"), ("row-mt", "1"))
-    + (("crf", "24"),),
+    options=(("b", "0"), ("auto-alt-ref", "0"), ("deadline", "realtime"), ("cpu-used", "6"), ("row-mt", "1")),
     pixel_aspect="scaled",
     sound=WEBM_SOUND,
 )

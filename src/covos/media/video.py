@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from covos.core.errors import SourceError
 from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
-from covos.media.container import is_cut, open_container, picture_stream
-from covos.media.decoding import Cursor, Tally, decode_file
-from covos.media.packets import read_packet_table
-from covos.media.picture import PictureReader, orientation_of, rotation_degrees
+from covos.media.container import is_cut, open_container, picture_stream, read_packet_table
+from covos.media.decoding import Cursor, PictureReader, Tally, decode_file, orientation_of, rotation_degrees
 from covos.media.source import Health, Source
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    from covos.media.packets import PacketTable
+    from covos.media.container import PacketTable
 
 
 # Codecs whose key packets can be decoded on their own. GIF and APNG mark pictures as keys that are patches.

@@ -192,7 +192,7 @@ class VideoWriter:
         stream: VideoStream = self._container.add_stream(
             preset.codec,
             rate=Fraction(frame_rate or 25).limit_denominator(1001),
-            options=dict(preset.options),
+            options={**dict(preset.options), **({} if preset.crf is None else {"crf": str(preset.crf)})},
             width=width,
             height=height,
             pix_fmt=preset.pixel_format,
