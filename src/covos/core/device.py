@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -80,18 +81,11 @@ def choose_precision(device: torch.device, requested: Precision = "auto") -> tor
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu" and cpu_has_bf16():
-        return torch.bfloat16
-    return torch.float32
-
-
-def cpu_has_bf16() -> bool:
-    """Return True if the CPU has instructions for bfloat16."""
-    import torch
-
     # torch keeps these private, under names that come and go: one that is not there counts as a no.
     questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, question, bool)()) for question in questions)
+    if device.type == "cpu" and any(getattr(torch.cpu, question, bool)() for question in questions):
+        return torch.bfloat16
+    return torch.float32
 
 
 def usable_cpus() -> int:
@@ -101,8 +95,14 @@ def usable_cpus() -> int:
     threads that wait for one another.
     """
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota()
-    return count if quota is None else max(1, min(count, math.ceil(quota)))
+    with suppress(OSError, ValueError):  # no control groups of Linux, or the word "max"
+        if _QUOTA_V2.exists():
+            granted, period = _QUOTA_V2.read_text().split()
+        else:
+            granted, period = _QUOTA_V1.read_text(), _QUOTA_V1.with_name("cpu.cfs_period_us").read_text()
+        if int(granted) > 0:
+            return max(1, min(count, math.ceil(int(granted) / int(period))))
+    return count
 
 
 def wait_without_spinning() -> None:
@@ -129,15 +129,3 @@ def configure_threads(*, leave: int = 0) -> int:
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     return count
-
-
-def _quota() -> float | None:
-    """Return the processors that the control group grants (Linux, versions 2 and 1); None if it sets no limit."""
-    try:
-        if _QUOTA_V2.exists():
-            granted, period = _QUOTA_V2.read_text().split()
-        else:
-            granted, period = _QUOTA_V1.read_text(), _QUOTA_V1.with_name("cpu.cfs_period_us").read_text()
-        return int(granted) / int(period) if int(granted) > 0 else None
-    except (OSError, ValueError):  # no control groups, or the word "max"
-        return None

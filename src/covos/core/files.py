@@ -53,19 +53,14 @@ def _flush(path: Path) -> None:
 
 def _explain(error: OSError, path: Path, temporary: Path) -> EnvironmentProblem | None:
     if error.errno in _FULL:
-        return EnvironmentProblem(
-            f"{path} could not be written",
-            why=f"{error.strerror or 'no space left'} on the disk of {path.parent}",
-            fix="free some space, or write to another disk; no half-written file was left",
-        )
+        why = f"{error.strerror or 'no space left'} on the disk of {path.parent}"
+        fix = "free some space, or write to another disk; no half-written file was left"
     # Other files may be opened inside the block: a refusal counts only if it was about this one.
-    if error.errno in _FORBIDDEN and error.filename in (str(temporary), str(path), temporary, path):
-        return EnvironmentProblem(
-            f"{path} could not be written",
-            why=f"{error.strerror}: {path.parent}",
-            fix="choose a folder that you may write to",
-        )
-    return None
+    elif error.errno in _FORBIDDEN and error.filename in (str(temporary), str(path), temporary, path):
+        why, fix = f"{error.strerror}: {path.parent}", "choose a folder that you may write to"
+    else:
+        return None
+    return EnvironmentProblem(f"{path} could not be written", why=why, fix=fix)
 
 
 @contextmanager
@@ -86,9 +81,12 @@ def exclusive(path: Path) -> Iterator[None]:
         path.parent.stat()  # the library would make the folder
         lock.acquire()
     except Timeout:
+        holder = ""
+        with suppress(OSError):
+            holder = path.read_text(encoding="utf-8", errors="replace").strip()
         raise EnvironmentProblem(
             f"{path.parent} is in use",
-            why=f"another covos works in it: {_holder(path) or 'see its lock file'}",
+            why=f"another covos works in it: {holder or 'see its lock file'}",
             fix="wait until it is done, or choose another folder",
         ) from None
     except OSError as error:
@@ -106,10 +104,3 @@ def exclusive(path: Path) -> Iterator[None]:
         with suppress(PermissionError):
             path.unlink(missing_ok=True)
         lock.release()
-
-
-def _holder(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -76,8 +76,7 @@ def line_plot(
 ) -> Markup:
     """Plot values over the T named frames of a sequence, from 0 to ``top``, with a dot at each line's lowest.
 
-    The first line is drawn on top. ``marks`` are indices of frames to mark below the lines; ``about`` describes the
-    plot for those who do not see it (the lines' labels if not given).
+    The first line is drawn on top, the marked frames below; ``about`` describes the plot for those who do not see it.
     """
 
     def x(index: int) -> float:

@@ -24,13 +24,7 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
     """Tint each object with its palette colour and draw its outline; return a new H x W x 3 uint8 RGB array.
 
     The outline is a white line on the object's own rim, and a thinner dark line around it: one of the two shows against
-    any picture.
-
-    Args:
-        image: H x W x 3 uint8 RGB.
-        labels: H x W uint8 ids; 0 is left as it is.
-        opacity: Opacity of the tint, in [0, 1].
-        outline: Draw outlines.
+    any picture. The image is H x W x 3 uint8 RGB, the opacity of the tint in [0, 1].
     """
     if image.shape[:2] != labels.shape:
         raise ValueError(f"the image is {image.shape[:2]}, the labels {labels.shape}")

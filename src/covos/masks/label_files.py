@@ -98,11 +98,8 @@ def read_label_map(path: Path) -> LabelArray:
     """Read object ids, H x W uint8 (0 = background), as they are stored; see `covos.masks.object_ids.ids_of_picture`.
 
     A grey 0/255 mask gives the ids 0 and 255. The file does not say if 255 means void or the one object: a caller that
-    expects one object calls :func:`read_binary_mask`.
-
-    Raises:
-        AnnotationError: The file is missing or damaged, holds foreign colours or values, is a JPEG, or looks as if
-            it was resized with interpolation.
+    expects one object calls :func:`read_binary_mask`. A JPEG, foreign colours or values, and maps that look as if they
+    were resized with interpolation are refused.
     """
     labels = ids_of_picture(_open_lossless(path), path=path)
     _refuse_interpolated(labels, path)
@@ -112,11 +109,8 @@ def read_label_map(path: Path) -> LabelArray:
 def read_binary_mask(path: Path) -> MaskArray:
     """Read the H x W bool mask of one object: every pixel that is not zero (not black, not transparent).
 
-    This is the convention of DAVIS 2016. Several ids become one object, 255 too; colours need not be of a palette.
-
-    Raises:
-        AnnotationError: The file is missing, damaged or a JPEG, or is soft: where the object then ends is the user's
-            to say.
+    This is the convention of DAVIS 2016. Several ids become one object, 255 too; colours need not be of a palette. A
+    JPEG or a soft mask is refused: where its object ends is the user's to say.
     """
     image, alpha = split_alpha(_open_lossless(path))
     values: NDArray[np.integer[Any]] = np.asarray(image)

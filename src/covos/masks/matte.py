@@ -32,11 +32,7 @@ _TINY = 1e-5
 def read_soft_mask(path: Path) -> ProbabilityArray:
     """Read a matte: the alpha channel where there is one that is not all opaque, else the grey value of 1 to 16 bits.
 
-    Returns:
-        H x W float32, black or transparent = 0, white or opaque = 1.
-
-    Raises:
-        AnnotationError: The file is missing or damaged, or has colours and no alpha.
+    The result is H x W float32: black or transparent is 0, white or opaque 1. Colours without alpha are refused.
     """
     image, alpha = split_alpha(open_mask(path))
     values: NDArray[Any] = np.asarray(image) if alpha is None else alpha

@@ -130,9 +130,7 @@ class PacketTable:
     """The packets of a video stream that should each give one displayed frame.
 
     Attributes:
-        count: Number of packets.
         seeking: Their times; None where the container has none or repeats them.
-        first_dts: Decoding time of the first packet, None where the container has none.
         has_pts: True if any packet states a presentation time.
         frame_rate: Frames a second, as stated or else measured.
         expected: Frames promised: ``count``, or more where an index or a stated duration says so.

@@ -8,12 +8,10 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundRules:
-    """The sound that a container holds: codecs that are copied untouched, and the encoder for others.
+    """The sound that a container holds: codecs that are copied untouched, and FFmpeg's encoder for others.
 
     Attributes:
-        copied: FFmpeg's canonical names of codecs.
         refusal: The reason why others are not copied, to follow "which".
-        encoder: FFmpeg's encoder for the others.
         label: Name of the encoder's codec for people.
         rates: Samples a second that the encoder takes, or 48000; empty if it takes any.
     """

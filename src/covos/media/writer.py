@@ -39,15 +39,7 @@ class VideoWriter:
     The file is written under a temporary name beside its place and takes its name on ``close``. As a context
     manager it is closed at the end of the block, or removed if the block raises.
 
-    Args:
-        path: The file to write; its suffix should be the preset's.
-        height: Height in pixels of every frame.
-        width: Width in pixels.
-        time_base: Seconds per unit of ``pts``.
-        frame_rate: Frames a second, about; for the last frame's length and the header. None for 25.
-        preset: Kind of video, of `covos.media.presets`.
-        audio_from: Media file whose sound is copied; None for silence. A file without sound is fine.
-        pixel_aspect: Displayed width of a pixel over its height.
+    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, tells the last frame's length.
 
     Attributes:
         padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
@@ -111,12 +103,7 @@ class VideoWriter:
         return tuple(self._warnings)
 
     def write(self, image: NDArray[np.uint8], *, pts: int) -> None:
-        """Add a frame.
-
-        Args:
-            image: H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha, of the size given at the start.
-            pts: Presentation time in units of ``time_base``, above that of the frame before.
-        """
+        """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise."""
         self._check(image, pts)
         if self._last is None:
             self._place_start(pts)
