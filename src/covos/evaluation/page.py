@@ -95,7 +95,7 @@ def _compared(evaluations: Sequence[Evaluation], names: Sequence[str]) -> dict[s
         "notes": verdicts + notes,
         "sequences": sequences,
         "lowest": lowest,
-        "dots": Markup(dot_plot(lowest, labels=names)),
+        "dots": dot_plot(lowest, labels=names),
     }
 
 
@@ -114,6 +114,6 @@ def _over_time(
                 "J": [Line(label=f"{name} J", colour=colour, values=score.j) for colour, (name, score) in named],
                 "F": [Line(label=f"{name} F", colour=colour, values=score.f) for colour, (name, score) in named],
             }
-        drawn = [(label, Markup(line_plot(lines, frames=scores[0].frames))) for label, lines in plots.items()]
+        drawn = [(label, line_plot(lines, frames=scores[0].frames)) for label, lines in plots.items()]
         shown.append((scores[0], drawn))
     return shown

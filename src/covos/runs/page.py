@@ -74,4 +74,4 @@ def _plots(watch: Watch) -> Iterator[dict[str, Any]]:
 def _plot(title: str, lines: list[Line], *, watch: Watch, top: float, about: str) -> dict[str, Any]:
     times = [f"{time:.2f} s" for time in watch.times]
     drawn = line_plot(lines, frames=times, top=top, width=_WIDE, marks=watch.marks, about=about)
-    return {"title": title, "lines": lines, "drawn": Markup(drawn)}
+    return {"title": title, "lines": lines, "drawn": drawn}
