@@ -30,15 +30,12 @@ LIKE = 0.8
 
 
 def split(solid: MaskArray, *, least: int, gap: int) -> tuple[MaskArray, ...]:
-    """Split a mask into its separate parts.
+    """Split a mask, H x W bool, into its separate parts, the largest first.
 
     Args:
-        solid: H x W bool.
+        solid: The mask.
         least: Smaller parts, in cells, are dropped.
         gap: Parts that are no further apart than so many cells are one: a thing behind a post stays one thing.
-
-    Returns:
-        H x W bool each, the largest first.
     """
     joined = solid.astype(np.uint8)
     if gap:
@@ -50,16 +47,7 @@ def split(solid: MaskArray, *, least: int, gap: int) -> tuple[MaskArray, ...]:
 
 
 def appearance_of(key_NK: NDArray[np.float32], mask: MaskArray, *, cells: tuple[int, int]) -> Appearance:
-    """Return the appearance of a thing: the mean of the keys that it covers.
-
-    Args:
-        key_NK: Keys of a frame, N = h x w.
-        mask: H x W bool, not empty.
-        cells: (h, w).
-
-    Returns:
-        K float32 of length 1.
-    """
+    """Return the mean of the keys of a frame, h w x K, that a mask covers, H x W bool and not empty."""
     share = cv2.resize(mask.astype(np.float32), cells[::-1], interpolation=cv2.INTER_AREA).reshape(-1)
     mean = share @ key_NK
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
@@ -176,16 +164,7 @@ class Candidate:
 
 
 def choose_candidates(candidates: Iterable[Candidate], *, sampled: int, most: int) -> tuple[Candidate, ...]:
-    """Choose those that are to be followed: found again and again, and the largest of them.
-
-    Args:
-        candidates: All.
-        sampled: Number of sampled frames; in a video of a few frames not all confirmation is to be had.
-        most: Candidates that may stay, at most.
-
-    Returns:
-        By first appearance, the larger first.
-    """
+    """Choose those that are found again and again, and ``most`` of these, the largest; by first appearance."""
     needed = min(CONFIRMED, max(sampled // 2, 1))
     kept = [each for each in candidates if each.confirmed >= needed and each.confirmed >= BELIEVED * each.seen]
     kept = sorted(kept, key=lambda each: -each.weight)[:most]

@@ -12,7 +12,7 @@ candidates as there may be objects, whatever the length.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -192,18 +192,8 @@ class DiscoveryPass:
         self._sampled = 0
         self._next = 1
 
-    def run(self, frames: Iterable[Observed]) -> Generator[int, None, tuple[DiscoveredObject, ...]]:
-        """Find candidates in frames, and choose among them.
-
-        Args:
-            frames: Those of `sampled_frames`, from `FrameEncoder.observe`.
-
-        Yields:
-            The index of each frame that is done.
-
-        Returns:
-            By first appearance, the larger first.
-        """
+    def run(self, frames: Iterable[Observed]) -> Iterator[int]:
+        """Look for candidates in the frames of `sampled_frames`; yield the index of each that is done."""
         source, encoder = iter(frames), self.engine.encoder
         while batch := list(islice(source, encoder.batch)):
             with encoder.computing():
@@ -215,6 +205,9 @@ class DiscoveryPass:
                     features = FollowFeatures(*(part[row : row + 1] for part in projected))
                     self._take(index, features, logit.float().cpu())
             yield from (observed.frame.index for observed in batch)
+
+    def found(self) -> tuple[DiscoveredObject, ...]:
+        """Choose among the candidates; by first appearance, the larger first."""
         every = [*self._retired, *self.candidates.values()]
         kept = choose_candidates(every, sampled=self._sampled, most=self.most)
         return tuple(

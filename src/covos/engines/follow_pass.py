@@ -55,18 +55,11 @@ class PresenceTracker:
         return ObjectStatus(id=self.identity, state=self.state, confidence=1.0)
 
     def judge(self, estimated: MaskEstimate, *, area: float) -> ObjectStatus:
-        """Take note of what was found.
+        """Take note of a mask that was found, and of its area as a share of the frame.
 
         A mask is shown if its expected J is no less than that of an empty one, which is the probability that the
-        object is out of sight: J is 1 where neither truth nor mask shows anything.
-
-        Args:
-            estimated: Estimate of its mask.
-            area: Area of its mask, as a share of the frame.
-
-        Returns:
-            The state. The confidence is that of the answer given: of a mask, its expected J; of an empty one, that
-            there is nothing.
+        object is out of sight: J is 1 where neither truth nor mask shows anything. The confidence is that of the answer
+        given: of a mask, its expected J; of an empty one, that there is nothing.
         """
         least = FOUND_AGAIN if self.state == "lost" else SHOWN
         there = estimated.jaccard >= max(least, estimated.absent)
@@ -143,13 +136,10 @@ class FollowPass:
     def step(
         self, index: int, features: FollowFeatures, *, given: Mapping[int, Tensor] | None = None
     ) -> FramePrediction:
-        """Follow everything into the next frame.
+        """Follow everything into the next frame, of which the features are given.
 
-        Args:
-            index: Index of the frame.
-            features: Features of it alone.
-            given: Masks from the user, by id: h x w float32 in [0, 1] at stride 4. An id that was not followed yet is
-                from here on.
+        Masks from the user are h x w float32 in [0, 1] at stride 4, by id. An id that was not followed yet is from here
+        on.
         """
         given = given or {}
         known = self.ids
@@ -183,10 +173,7 @@ class FollowPass:
     def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.
 
-        Args:
-            index: Index of that frame.
-            features: Features of it.
-            masks: By id: h x w float32 in [0, 1] at stride 4.
+        Their masks are h x w float32 in [0, 1] at stride 4, by id.
         """
         height, width = features.s4_BCHW.shape[2:]
         device = features.key_BNK.device

@@ -89,15 +89,12 @@ def _motion(here: GreyArray, there: GreyArray, size: tuple[int, int]) -> MotionA
 def observe(
     frames: Iterable[Frame], *, size_of: Callable[[Frame], tuple[int, int]], wanted: Collection[int] | None = None
 ) -> Iterator[Observed]:
-    """Give each frame its motion.
+    """Give each frame its motion; yield the wanted frames, in order, at most one frame late.
 
     Args:
         frames: Ascending; there may be gaps.
         size_of: (height, width) at which a frame is encoded.
         wanted: Indices of the frames to yield; the others serve as neighbours. None yields all.
-
-    Yields:
-        The wanted frames, in order, at most one frame late.
     """
     before: _GreyFrame | None = None
     waiting: _GreyFrame | None = None

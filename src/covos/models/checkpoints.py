@@ -1,8 +1,4 @@
-"""Files of weights: safetensors with a card beside them, and the PyTorch checkpoints of others.
-
-A safetensors file is written whole, and read only if everything fits. Of a PyTorch checkpoint the tensors are read, and
-nothing in it is run.
-"""
+"""Files of weights: safetensors with a card beside them, and the PyTorch checkpoints of others."""
 
 from __future__ import annotations
 
@@ -67,11 +63,7 @@ def sha256_of(path: Path) -> str:
 
 
 def read_card(weights: Path) -> Card | None:
-    """Read the card beside a weights file; None if there is none.
-
-    Raises:
-        CheckpointError: There is one, but it cannot be read.
-    """
+    """Read the card beside a weights file; None if there is none."""
     path = card_path(weights)
     if not path.is_file():
         return None
@@ -92,16 +84,9 @@ def _stored(tensor: Tensor, precision: torch.dtype) -> Tensor:
 
 
 def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch.dtype = torch.float16) -> Card:
-    """Write weights and card.
+    """Write weights and card; return the card with the file's hash and the number of parameters.
 
-    Args:
-        path: The ``.safetensors`` file.
-        network: The network whose weights are written.
-        card: To be completed and written beside it.
-        precision: Precision of matrices. Half by default: 11 bits are more than a trained weight means.
-
-    Returns:
-        The card, with the file's hash and the number of parameters.
+    Matrices are in half precision by default: 11 bits are more than a trained weight means.
     """
     tensors = {
         name: _stored(tensor, precision)
@@ -119,11 +104,7 @@ def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch
 
 
 def stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the names and shapes of the tensors in a weights file, without reading them.
-
-    Raises:
-        CheckpointError: Not a safetensors file, or damaged.
-    """
+    """Return the names and shapes of the tensors in a weights file, without reading them."""
     try:
         with safe_open(str(path), framework="pt") as opened:
             return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
@@ -140,11 +121,7 @@ def _unreadable(path: Path, error: Exception) -> CheckpointError:
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
-    """Fill a network with weights; names and shapes must fit exactly, and every number must be finite.
-
-    Raises:
-        CheckpointError: Not a safetensors file, damaged, of another architecture, or with NaN or infinity.
-    """
+    """Fill a network with weights; names and shapes must fit exactly, and every number must be finite."""
     wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
     try:
         if path.stat().st_size > MAX_BYTES:
@@ -197,18 +174,9 @@ _NUMBERS = {
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the named tensors of a ``.pth`` file.
+    """Read the named tensors of a ``.pth`` file: a state dict, or a dictionary with one under one of `WRAPPERS`.
 
-    Args:
-        path: A state dict saved by ``torch.save``, or a dictionary that holds one under one of `WRAPPERS`.
-
-    Returns:
-        By name, on the CPU, without the prefix ``module.`` that training on several GPUs leaves; everything else in
-        the file is ignored.
-
-    Raises:
-        CheckpointError: Not such a file, cut short, with code in it, without tensors, with tensors that are no plain
-            numbers, with NaN or infinity, or far larger in memory than on the disk.
+    The names come without the prefix ``module.`` that training on several GPUs leaves.
     """
     content = _load(path)
     for key in WRAPPERS:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from covos.models.coattention import CoAttention, Fusion, Memory
+from covos.models.coattention import CosineCoAttention, Fusion, Memory, join_memories
 from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.layers import SeparableASPP, conv, pointwise_conv, separable_conv, upsample_to
 
@@ -44,10 +44,6 @@ class MotionBranch(nn.Module):
     Motion is an optional input: it enters the encoder's features at strides 4, 8 and 16, and a frame whose motion is
     not known adds nothing. So one network serves videos and single pictures (compare MATNet, Zhou et al., AAAI 2020,
     whose second stream is a whole network).
-
-    Args:
-        channels: Channels of the encoder at strides 4, 8 and 16.
-        widths: Channels of the branch at these strides.
     """
 
     def __init__(self, channels: tuple[int, int, int], *, widths: tuple[int, int, int]) -> None:
@@ -187,7 +183,7 @@ class CovosLite(nn.Module):
             config.context + c_s16, config.context, branch=config.aspp_branch, dilations=config.dilations
         )
         self.still = nn.Conv2d(config.context, 1, 1)
-        self.coattention = CoAttention(config.context, affinity="cosine", key_channels=config.keys)
+        self.coattention = CosineCoAttention(config.context, key_channels=config.keys)
         self.decoder = SkipDecoder(
             2 * config.context + 3,
             skip_channels=(c_s8, c_s4, EfficientNetLite.fine_channels),
@@ -246,5 +242,5 @@ class CovosLite(nn.Module):
         """
         assert fusion in self.fusions
         batch = features.v_BCHW.shape[0]
-        shared = Memory(*(part.expand(batch, -1, -1) for part in Memory.join(list(memories))))
+        shared = Memory(*(part.expand(batch, -1, -1) for part in join_memories(memories)))
         return self.decode(features, shared).logit_B1HW.float()

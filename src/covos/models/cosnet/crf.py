@@ -38,11 +38,7 @@ Refinement = Literal["none", "crf"]
 
 
 def check_refinement(name: str) -> Refinement:
-    """Return the refinement of this name.
-
-    Raises:
-        UsageError: There is none.
-    """
+    """Return the refinement of this name."""
     for known in get_args(Refinement):
         if name == known:
             return known  # type: ignore[no-any-return]
@@ -56,22 +52,7 @@ def check_refinement(name: str) -> Refinement:
 def refine_probability(
     image: ImageArray, probability: ProbabilityArray, *, refinement: Refinement, device: torch.device | None = None
 ) -> ProbabilityArray:
-    """Fit a probability to its picture.
-
-    Args:
-        image: H x W x 3 uint8 RGB.
-        probability: H x W float32 in [0, 1].
-        refinement: ``"none"`` returns the probability itself.
-        device: See `crf_filter`.
-
-    Returns:
-        H x W float32 in [0, 1].
-
-    Raises:
-        UsageError: There is no such refinement.
-        ValueError: The image and the probability are not a pair: shapes, types, or a value that is NaN or not in
-            [0, 1].
-    """
+    """Fit a probability, H x W float32 in [0, 1], to its picture, H x W x 3 uint8 RGB; see `crf_filter`."""
     if check_refinement(refinement) == "none":
         return probability
     return crf_filter(image, probability, device=device)
@@ -164,9 +145,6 @@ def dense_crf(
 
     Returns:
         H x W float32 in [0, 1].
-
-    Raises:
-        ValueError: The picture is too large for the lattice of one of the kernels.
     """
     unary_HW = torch.logit(probability_HW, eps=_SMALLEST)
     messages = [(kernel.weight, _normalised(_unnormalised(image_HWC, kernel), like=unary_HW)) for kernel in kernels]
@@ -247,14 +225,7 @@ class PermutohedralLattice:
         self._neighbours = [_neighbours(codes_M, step) for step in simplices.neighbour_steps]
 
     def filter(self, values_N: Tensor) -> Tensor:
-        """Filter one value a point.
-
-        Args:
-            values_N: N float32.
-
-        Returns:
-            N float32.
-        """
+        """Filter one value a point: N float32 -> N float32."""
         splat_M = torch.segment_reduce(values_N[self._point_X] * self._weight_X, "sum", lengths=self._counts_M)
         # One more, always 0, is what a neighbour that does not exist holds.
         corners = torch.cat((splat_M, splat_M.new_zeros(1)))
