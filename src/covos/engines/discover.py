@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 
 import cv2
 import numpy as np
@@ -223,8 +223,10 @@ class DiscoveryPass:
         parts = _parts(index, features, logit)
         fresh = self._mistaken(index, parts, tracks)
         tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
-        for part in parts:
-            self._recognise(part, tracks)
+        for part, (key, mask) in product(parts, tracks.items()):
+            if overlap(part.mask, mask) >= SAME:
+                self.candidates[key].confirmed += 1
+                self.candidates[key].add_anchor(part.anchor, spacing=SPACING)
         fresh |= self._divided(parts, tracks)
         fresh |= self._new(parts, tracks | fresh)
         tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
@@ -243,13 +245,6 @@ class DiscoveryPass:
         for key in [key for key, each in self.candidates.items() if each.confirmed >= CONFIRMED and not each.traced]:
             self._trace(key)
         self._make_room()
-
-    def _recognise(self, part: _Part, tracks: Mapping[int, MaskArray]) -> None:
-        """Take note of a part that is a followed thing."""
-        for key, mask in tracks.items():
-            if overlap(part.mask, mask) >= SAME:
-                self.candidates[key].confirmed += 1
-                self.candidates[key].add_anchor(part.anchor, spacing=SPACING)
 
     def _mistaken(self, index: int, parts: Sequence[_Part], tracks: Mapping[int, MaskArray]) -> dict[int, MaskArray]:
         """Things that were long away and look otherwise now are other things."""

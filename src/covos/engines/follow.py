@@ -146,11 +146,9 @@ class FollowEngine:
                 yield result_of(frame, prediction, given.get(frame.index, {}))
 
     def _encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:
-        for start in range(0, len(batch), self.encoder.batch):
-            part = batch[start : start + self.encoder.batch]
-            features = self.network.project(self.encoder.encode(part))
-            for row, observed in enumerate(part):
-                yield observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features))
+        features = self.network.project(self.encoder.encode(batch))
+        for row, observed in enumerate(batch):
+            yield observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features))
 
 
 def backward_results(frames: Iterable[Frame], given: Given, *, spool: Spool) -> Iterator[FrameResult]:

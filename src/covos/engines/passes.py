@@ -99,21 +99,17 @@ def find_subject(
         # The motion is found in the thread that decodes, while the network works on earlier frames.
         frames = prefetch(engine.encoder.observe(source))
         for restore in known:
-            yield restore(_next(frames, source).frame)
+            observed = next(frames, None)
+            if observed is None:
+                raise SourceError(
+                    f"{source.info.path} gives fewer frames than in the run before",
+                    why="it was changed, or the disk or network that it is on failed",
+                    fix="put it back as it was, or start anew with -y (overwrite=True)",
+                )
+            yield restore(observed.frame)
         yield from engine.stream(frames, remembered, fusion=chosen, refine=refine)
 
     return results()
-
-
-def _next(frames: Iterator[Observed], source: Source) -> Observed:
-    observed = next(frames, None)
-    if observed is None:
-        raise SourceError(
-            f"{source.info.path} gives fewer frames than in the run before",
-            why="it was changed, or the disk or network that it is on failed",
-            fix="put it back as it was, or start anew with -y (overwrite=True)",
-        )
-    return observed
 
 
 def discover_objects(

@@ -95,11 +95,9 @@ class NetworkPrompter:
 
 def _same(one: Observed, other: Observed) -> bool:
     """Return true if two frames look the same and move the same; a frame may be read anew for each click."""
-    if one is other:
-        return True
-    if (one.motion is None) != (other.motion is None) or not np.array_equal(one.frame.image, other.frame.image):
-        return False
-    return one.motion is None or other.motion is None or np.array_equal(one.motion, other.motion)
+    if one.motion is None or other.motion is None:
+        return one.motion is other.motion and np.array_equal(one.frame.image, other.frame.image)
+    return np.array_equal(one.motion, other.motion) and np.array_equal(one.frame.image, other.frame.image)
 
 
 def with_points(mask: MaskArray, points: Sequence[Point]) -> MaskArray:

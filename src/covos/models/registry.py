@@ -106,9 +106,7 @@ def verify(entry: ModelEntry) -> None:
 def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
     """Build the network of a model with its weights, in evaluation mode, on the CPU."""
     verify(entry)
-    network = _new_network(entry)
-    load_weights(entry.path, network)
-    return network.eval()
+    return _filled(_new_network(entry), entry)
 
 
 def refuse_untrained(entry: ModelEntry) -> None:
@@ -128,7 +126,7 @@ def find_follower(name_or_file: str | Path = DEFAULT_FOLLOWER, *, encoder: Model
 
 
 def find_prompter(name_or_file: str | Path = DEFAULT_PROMPTER, *, encoder: ModelEntry) -> ModelEntry:
-    """Find a network that understands clicks, and see that it belongs to the encoder; see `find_follower`."""
+    """Find a network that understands clicks, and see that it belongs to the encoder; nothing is loaded."""
     return _find_companion(name_or_file, "prompt", encoder=encoder)
 
 
@@ -137,6 +135,7 @@ def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
     from covos.models.follow import CovosFollow
 
     _check_pair(entry, "follow", encoder=encoder)
+    verify(entry)
     return _filled(CovosFollow(), entry)
 
 
@@ -145,11 +144,11 @@ def build_prompter(entry: ModelEntry, *, encoder: ModelEntry) -> CovosPrompt:
     from covos.models.prompt import CovosPrompt
 
     _check_pair(entry, "prompt", encoder=encoder)
+    verify(entry)
     return _filled(CovosPrompt(), entry)
 
 
 def _filled(network: NetworkT, entry: ModelEntry) -> NetworkT:
-    verify(entry)
     load_weights(entry.path, network)
     return network.eval()
 

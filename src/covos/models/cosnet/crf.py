@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import cv2
 import numpy as np
@@ -39,9 +39,8 @@ Refinement = Literal["none", "crf"]
 
 def check_refinement(name: str) -> Refinement:
     """Return the refinement of this name."""
-    for known in get_args(Refinement):
-        if name == known:
-            return known  # type: ignore[no-any-return]
+    if name in get_args(Refinement):
+        return cast("Refinement", name)
     raise UsageError(
         f"unknown refinement {name!r}",
         why="masks can be fitted to the picture in a few ways only",
@@ -214,15 +213,14 @@ class PermutohedralLattice:
     """
 
     def __init__(self, features_ND: Tensor) -> None:
-        simplices = _Simplices(features_ND)
+        codes_NV, self._weights_NV, steps = _simplices(features_ND)
         # A corner V of point N at N * (d + 1) + V.
-        codes_X, order_X = torch.sort(simplices.codes_NV.reshape(-1), stable=True)
+        codes_X, order_X = torch.sort(codes_NV.reshape(-1), stable=True)
         codes_M, position_X, self._counts_M = torch.unique_consecutive(codes_X, return_inverse=True, return_counts=True)
-        self._weights_NV = simplices.weights_NV
         self._corner_NV = torch.empty_like(position_X).scatter_(0, order_X, position_X).view_as(self._weights_NV)
         self._weight_X = self._weights_NV.reshape(-1)[order_X]
         self._point_X = order_X // self._weights_NV.shape[1]
-        self._neighbours = [_neighbours(codes_M, step) for step in simplices.neighbour_steps]
+        self._neighbours = [_neighbours(codes_M, step) for step in steps]
 
     def filter(self, values_N: Tensor) -> Tensor:
         """Filter one value a point: N float32 -> N float32."""
@@ -234,52 +232,50 @@ class PermutohedralLattice:
         return (corners[self._corner_NV] * self._weights_NV).sum(1)
 
 
-class _Simplices:
-    """Lattice simplex that each point lies in.
+def _simplices(features_ND: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    """Find the lattice simplex that each point lies in.
 
-    Attributes:
-        codes_NV: N x (d + 1) int64, a number for each of its corners.
-        weights_NV: N x (d + 1) float32, the point's barycentric coordinates: its corners' weights, which sum to 1.
-        neighbour_steps: Difference between the codes of two corners that are neighbours, for each of d + 1 directions.
+    Returns:
+        N x (d + 1) int64, a number for each of its corners; N x (d + 1) float32, the point's barycentric coordinates:
+        its corners' weights, which sum to 1; and the difference between the numbers of two corners that are
+        neighbours, for each of d + 1 directions.
     """
+    points, d = features_ND.shape
+    elevated = _elevate(features_ND)
+    # The nearest corner whose coordinates are all multiples of d + 1, and the order of the residuals to it.
+    cells = torch.round(elevated / (d + 1)).long()
+    excess = cells.sum(1, keepdim=True)
+    axes = torch.argsort(elevated - cells * (d + 1), dim=1, descending=True, stable=True)
+    places = torch.arange(d + 1, device=axes.device).expand(points, -1)
+    rank = torch.empty_like(axes).scatter_(1, axes, places) + excess
+    # Rounding may leave the plane of sum 0: step back along the coordinates that were rounded furthest.
+    shift = (rank < 0).long() - (rank > d).long()
+    cells += shift
+    rank += (d + 1) * shift
+    axes.scatter_(1, rank, places)  # the inverse: which axis has rank 0, 1 ... d
 
-    def __init__(self, features_ND: Tensor) -> None:
-        points, d = features_ND.shape
-        elevated = _elevate(features_ND)
-        # The nearest corner whose coordinates are all multiples of d + 1, and the order of the residuals to it.
-        cells = torch.round(elevated / (d + 1)).long()
-        excess = cells.sum(1, keepdim=True)
-        axes = torch.argsort(elevated - cells * (d + 1), dim=1, descending=True, stable=True)
-        places = torch.arange(d + 1, device=axes.device).expand(points, -1)
-        rank = torch.empty_like(axes).scatter_(1, axes, places) + excess
-        # Rounding may leave the plane of sum 0: step back along the coordinates that were rounded furthest.
-        shift = (rank < 0).long() - (rank > d).long()
-        cells += shift
-        rank += (d + 1) * shift
-        axes.scatter_(1, rank, places)  # the inverse: which axis has rank 0, 1 ... d
+    residual = (elevated - cells * (d + 1)).gather(1, axes) / (d + 1)
+    first = 1 - residual[:, :1] + residual[:, -1:]
+    weights_NV = torch.cat((first, (residual[:, :-1] - residual[:, 1:]).flip(1)), dim=1)
 
-        residual = (elevated - cells * (d + 1)).gather(1, axes) / (d + 1)
-        first = 1 - residual[:, :1] + residual[:, -1:]
-        self.weights_NV = torch.cat((first, (residual[:, :-1] - residual[:, 1:]).flip(1)), dim=1)
+    strides = _strides(cells)
+    total = int(strides.sum())
+    # Corner V adds V to each coordinate, less d + 1 at the V axes of lowest residual, so that the sum stays 0.
+    lowered = strides[axes[:, 1:].flip(1)].cumsum(1)
+    origin = (cells * strides).sum(1, keepdim=True) * (d + 1)
+    others = origin + total * torch.arange(1, d + 1, device=axes.device) - (d + 1) * lowered
+    codes_NV = torch.cat((origin, others), dim=1)
+    return codes_NV, weights_NV, [total - (d + 1) * int(stride) for stride in strides]
 
-        strides = self._strides(cells)
-        total = int(strides.sum())
-        # Corner V adds V to each coordinate, less d + 1 at the V axes of lowest residual, so that the sum stays 0.
-        lowered = strides[axes[:, 1:].flip(1)].cumsum(1)
-        origin = (cells * strides).sum(1, keepdim=True) * (d + 1)
-        others = origin + total * torch.arange(1, d + 1, device=axes.device) - (d + 1) * lowered
-        self.codes_NV = torch.cat((origin, others), dim=1)
-        self.neighbour_steps = [total - (d + 1) * int(stride) for stride in strides]
 
-    @staticmethod
-    def _strides(cells: Tensor) -> Tensor:
-        """Return what a step along each axis adds to a code; 0 for the last, which follows from the others."""
-        d = cells.shape[1] - 1
-        # A corner is up to d away from the origin of its cell, either way, and a neighbour d more.
-        spans = ((cells.amax(0) - cells.amin(0)) * (d + 1) + 4 * d + 1).tolist()[:d]
-        if math.prod(spans) >= _CODES:
-            raise ValueError(f"the points span {spans} steps of the lattice, more than can be numbered")
-        return torch.tensor([*(math.prod(spans[axis + 1 :]) for axis in range(d)), 0], device=cells.device)
+def _strides(cells: Tensor) -> Tensor:
+    """Return what a step along each axis adds to a code; 0 for the last, which follows from the others."""
+    d = cells.shape[1] - 1
+    # A corner is up to d away from the origin of its cell, either way, and a neighbour d more.
+    spans = ((cells.amax(0) - cells.amin(0)) * (d + 1) + 4 * d + 1).tolist()[:d]
+    if math.prod(spans) >= _CODES:
+        raise ValueError(f"the points span {spans} steps of the lattice, more than can be numbered")
+    return torch.tensor([*(math.prod(spans[axis + 1 :]) for axis in range(d)), 0], device=cells.device)
 
 
 def _elevate(features_ND: Tensor) -> Tensor:
