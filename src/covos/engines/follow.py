@@ -42,9 +42,6 @@ class PassCheckpoints:
         self._copies: dict[int, FollowPass] = {}
         self._apart = 1
 
-    def __len__(self) -> int:
-        return len(self._copies)
-
     def add(self, index: int, current: FollowPass) -> None:
         """Keep a copy, by the index of the frame that comes next, unless the one before is near."""
         if self._copies and index - max(self._copies) < self._apart:

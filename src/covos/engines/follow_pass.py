@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -94,14 +93,6 @@ class FramePrediction:
         return tuple(each.id for each in self.objects)
 
 
-class ObjectReadout(NamedTuple):
-    """Readout of an object, before it was decided if that is shown."""
-
-    signals: Signals
-    logit_HW: Tensor
-    """At stride 4, of the object by itself."""
-
-
 class FollowPass:
     """Follows objects from frame to frame.
 
@@ -117,8 +108,6 @@ class FollowPass:
         self.bank = MemoryBank(between=memory)
         self._trackers: dict[int, PresenceTracker] = {}
         self._mask_P1HW: Tensor | None = None
-        self.found: dict[int, ObjectReadout] = {}
-        """Readouts of the objects that the latest step looked for, shown or not."""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -146,7 +135,11 @@ class FollowPass:
         logits: dict[int, Tensor] = {}
         statuses: dict[int, ObjectStatus] = {}
         if known and not set(known) <= set(given):
-            logits, statuses = self._find(features, known)
+            signals, found = self.look(features)
+            for (identity, tracker), own, logit in zip(self._trackers.items(), signals, found, strict=True):
+                status = tracker.judge(estimate_mask(own, self.calibration), area=_area(logit.sigmoid()))
+                statuses[identity] = status
+                logits[identity] = logit if status.state == "present" else logit.clamp(max=-GIVEN_LOGIT)
         for identity, mask in given.items():
             if identity in self._trackers:
                 # What was made of it since is what the user has just corrected.
@@ -195,25 +188,14 @@ class FollowPass:
         del self._trackers[identity]
         self.bank.keep_only(self.ids)
 
-    def _find(
-        self, features: FollowFeatures, known: tuple[int, ...]
-    ) -> tuple[dict[int, Tensor], dict[int, ObjectStatus]]:
-        memory, latest = self.bank.of(known)
+    def look(self, features: FollowFeatures) -> tuple[list[Signals], Tensor]:
+        """Look for the objects that are followed: the signals of each, and its logits by itself, O x h x w."""
+        memory, latest = self.bank.of(self.ids)
         assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
         owner = _one_frame(self._mask_P1HW)
         decoded = self.network.find(features, memory, latest, with_others(self._mask_P1HW, owner), owner)
         self.bank.note_reading(decoded.affinity_BNM)
-        logits, statuses = {}, {}
-        trackers = [self._trackers[identity] for identity in known]
-        signals = signals_of(decoded, usual=[each.usual for each in trackers])
-        self.found = {}
-        for row, (identity, tracker) in enumerate(zip(known, trackers, strict=True)):
-            logit = decoded.logit_P1HW[row, 0]
-            self.found[identity] = ObjectReadout(signals[row], logit)
-            estimated = estimate_mask(signals[row], self.calibration)
-            statuses[identity] = status = tracker.judge(estimated, area=_area(logit.sigmoid()))
-            logits[identity] = logit if status.state == "present" else logit.clamp(max=-GIVEN_LOGIT)
-        return logits, statuses
+        return signals_of(decoded, usual=[each.usual for each in self._trackers.values()]), decoded.logit_P1HW[:, 0]
 
     def _remember(self, index: int, features: FollowFeatures, *, given: bool, confidence: float) -> None:
         """Put the frame, with the masks that it has now, in the memory."""

@@ -22,7 +22,6 @@ from covos.engines.find import (
     uniform_references,
 )
 from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
-from covos.engines.follow_pass import FollowPass
 from covos.engines.motion import Observed
 from covos.masks.frame_mask import FrameMask
 from covos.media.source import Source, prefetch
@@ -51,11 +50,6 @@ class StageProgress:
     stage: Literal["discover", "backward"]
     done: int
     total: int
-
-
-def results_only(items: Iterable[FrameResult | StageProgress]) -> Iterator[FrameResult]:
-    """Leave out how far the passes are."""
-    return (item for item in items if not isinstance(item, StageProgress))
 
 
 def find_subject(
@@ -240,9 +234,7 @@ class IncrementalPass:
         """
         count = self.source.info.frame_count
         changed = self._first_change(fingerprints)
-        # A damaged source gives other frames when it is read from the middle.
-        whole = self.source.health.complete and len(self._frames) == count
-        start, resumed = (whole and self._checkpoints.rewind(changed)) or (0, None)
+        start, resumed = (self._is_whole() and self._checkpoints.rewind(changed)) or (0, None)
         if resumed is None:
             frames, self._checkpoints = engine.encoder.observe(self.source), PassCheckpoints()
         else:
@@ -269,16 +261,16 @@ class IncrementalPass:
         There is a mask on or before the first wanted frame. What comes before is followed again only from the nearest
         checkpoint.
         """
-        start, resumed = self._resume_point(fingerprints, wanted.start) or (min(given), None)
+        known = min(wanted.start, self._first_change(fingerprints))
+        start, resumed = (self._is_whole() and self._checkpoints.nearest(known)) or (min(given), None)
         frames = prefetch(engine.encoder.select(self.source, range(start, wanted.stop)))
         for result in engine.forward(frames, given, memory=memory, resumed=resumed):
             if result.frame.index in wanted:
                 yield result
 
-    def _resume_point(self, fingerprints: Mapping[int, Hashable], index: int) -> tuple[int, FollowPass] | None:
-        if not (self.source.health.complete and len(self._frames) == self.source.info.frame_count):
-            return None
-        return self._checkpoints.nearest(min(index, self._first_change(fingerprints)))
+    def _is_whole(self) -> bool:
+        """True if every frame was decoded: a damaged source gives other frames when it is read from the middle."""
+        return self.source.health.complete and len(self._frames) == self.source.info.frame_count
 
     def _first_change(self, fingerprints: Mapping[int, Hashable]) -> int:
         both = self._fingerprints.keys() | fingerprints.keys()

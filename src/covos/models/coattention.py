@@ -37,7 +37,7 @@ BLOCK = 2**20
 """Cells of the affinity matrix that `_attend_in_blocks` has in memory: 4 MiB, about what a cache holds."""
 
 
-MemoryT = TypeVar("MemoryT", bound=tuple[Tensor, Tensor])
+MemoryT = TypeVar("MemoryT", bound=tuple[Tensor, ...])
 """A named tuple of keys and values, whose second dimension is the positions."""
 
 

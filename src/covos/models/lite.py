@@ -30,14 +30,6 @@ MOTION_STRIDE = 4
 """The motion is given at a quarter of the frame's size."""
 
 
-class MotionPyramid(NamedTuple):
-    """Residuals to be added to the encoder's features, named by their stride."""
-
-    s4: Tensor
-    s8: Tensor
-    s16: Tensor
-
-
 class MotionBranch(nn.Module):
     """Turns what moves into residuals of what is seen, by a small convolutional pyramid.
 
@@ -57,14 +49,14 @@ class MotionBranch(nn.Module):
             assert isinstance(join, nn.Conv2d)
             nn.init.zeros_(join.weight)
 
-    def forward(self, motion_B4HW: Tensor) -> MotionPyramid:
+    def forward(self, motion_B4HW: Tensor) -> tuple[Tensor, ...]:
         """B x 4 x H/4 x W/4 motion -> residuals at strides 4, 8 and 16; zero for frames whose motion is all zero."""
         known = (motion_B4HW != 0).any(dim=3).any(dim=2).any(dim=1).view(-1, 1, 1, 1)
         s4 = self.s4(motion_B4HW)
         s8 = self.s8(s4)
         s16 = self.s16(s8)
         joined = (join(x) for join, x in zip(self.join, (s4, s8, s16), strict=True))
-        return MotionPyramid(*(torch.where(known, x, torch.zeros((), dtype=x.dtype, device=x.device)) for x in joined))
+        return tuple(torch.where(known, x, torch.zeros((), dtype=x.dtype, device=x.device)) for x in joined)
 
 
 class SkipDecoder(nn.Module):
@@ -202,8 +194,7 @@ class CovosLite(nn.Module):
         """
         s2, s4, s8, s16, s32 = self.encoder(image_BCHW)
         if motion_B4HW is not None:
-            moving = self.motion(motion_B4HW)
-            s4, s8, s16 = s4 + moving.s4, s8 + moving.s8, s16 + moving.s16
+            s4, s8, s16 = (x + moving for x, moving in zip((s4, s8, s16), self.motion(motion_B4HW), strict=True))
         deep = upsample_to(self.deep(s32), s16.shape[2:])
         v = self.context(torch.cat([deep, s16], dim=1))
         return Features(v, self.still(v), s8, s4, s16, s2)
