@@ -78,9 +78,6 @@ class MemoryBank:
     middle: list[MemoryFrame] = field(default_factory=list)
     latest: MemoryFrame | None = None
 
-    def __len__(self) -> int:
-        return len(self._frames())
-
     def copy(self) -> MemoryBank:
         """Return one that goes on from here by itself; the tensors are shared, and never changed in place."""
         copies = {id(kept): replace(kept) for kept in self._frames()}

@@ -14,13 +14,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
-from covos.engines.find import (
-    DEFAULT_REFERENCES,
-    FindEngine,
-    check_references,
-    random_references,
-    uniform_references,
-)
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references, random_references, uniform_references
 from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
 from covos.engines.motion import Observed
 from covos.masks.frame_mask import FrameMask
@@ -248,13 +242,7 @@ class IncrementalPass:
         return self._frames
 
     def part(
-        self,
-        engine: FollowEngine,
-        given: Given,
-        *,
-        fingerprints: Mapping[int, Hashable],
-        memory: int,
-        wanted: range,
+        self, engine: FollowEngine, given: Given, *, fingerprints: Mapping[int, Hashable], memory: int, wanted: range
     ) -> Iterator[FrameResult]:
         """Give the results of some frames, as one pass from the first seed frame gives them; see `run`.
 

@@ -193,12 +193,7 @@ class CovosFollow(nn.Module):
         return self.affinity(features, key_BMK) * torch.exp(-distance.square().clamp(max=60) / 2)
 
     def find(
-        self,
-        features: FollowFeatures,
-        memory: ObjectMemory,
-        latest: ObjectMemory,
-        latest_P2HW: Tensor,
-        owner_P: Tensor,
+        self, features: FollowFeatures, memory: ObjectMemory, latest: ObjectMemory, latest_P2HW: Tensor, owner_P: Tensor
     ) -> DecodedObjects:
         """Find objects that are remembered.
 

@@ -151,9 +151,7 @@ class CovosPrompt(nn.Module):
         g16, g8, g4 = config.guide
         a, b, c = config.widths
         self.join = pointwise_conv(config.context + g16 + LIKENESSES, config.context)
-        self.blocks = nn.Sequential(
-            *(Attention(config.context, heads=config.heads) for _ in range(config.blocks)),
-        )
+        self.blocks = nn.Sequential(*(Attention(config.context, heads=config.heads) for _ in range(config.blocks)))
         self.s8 = nn.Sequential(pointwise_conv(config.context + k8 + g8 + LIKENESSES, a), Residual(a))
         self.s4 = nn.Sequential(pointwise_conv(a + k4 + g4 + LIKENESSES, b), Residual(b))
         self.s2 = nn.Sequential(conv(b + k2 + 1, c), conv(c, c))

@@ -51,7 +51,13 @@ def check_refinement(name: str) -> Refinement:
 def refine_probability(
     image: ImageArray, probability: ProbabilityArray, *, refinement: Refinement, device: torch.device | None = None
 ) -> ProbabilityArray:
-    """Fit a probability, H x W float32 in [0, 1], to its picture, H x W x 3 uint8 RGB; see `crf_filter`."""
+    """Fit a probability, H x W float32 in [0, 1], to its picture, H x W x 3 uint8 RGB; see `crf_filter`.
+
+    Raises:
+        UsageError: There is no such refinement.
+        ValueError: The image and the probability are not a pair: shapes, types, or a value that is NaN or not in
+            [0, 1].
+    """
     if check_refinement(refinement) == "none":
         return probability
     return crf_filter(image, probability, device=device)
@@ -146,22 +152,20 @@ def dense_crf(
         H x W float32 in [0, 1].
     """
     unary_HW = torch.logit(probability_HW, eps=_SMALLEST)
-    messages = [(kernel.weight, _normalised(_unnormalised(image_HWC, kernel), like=unary_HW)) for kernel in kernels]
+    messages = []
+    for kernel in kernels:
+        filtered = _kernel_filter(image_HWC, kernel)
+        messages.append((kernel.weight, filtered, torch.rsqrt(filtered(torch.ones_like(unary_HW)))))
     logit_HW = unary_HW
     for _ in range(steps):
         mean_HW = torch.tanh(logit_HW / 2)
         logit_HW = unary_HW.clone()
-        for weight, message in messages:
-            logit_HW += weight * message(mean_HW)
+        for weight, filtered, scale_HW in messages:
+            logit_HW += weight * (scale_HW * filtered(scale_HW * mean_HW))
     return torch.sigmoid(logit_HW)
 
 
-def _normalised(filtered: _Filter, *, like: Tensor) -> _Filter:
-    scale_HW = torch.rsqrt(filtered(torch.ones_like(like)))
-    return lambda values_HW: scale_HW * filtered(scale_HW * values_HW)
-
-
-def _unnormalised(image_HWC: Tensor, kernel: PairwiseKernel) -> _Filter:
+def _kernel_filter(image_HWC: Tensor, kernel: PairwiseKernel) -> _Filter:
     height, width, _ = image_HWC.shape
     if kernel.srgb is None:
         return _spatial(kernel.sxy, image_HWC.device)

@@ -146,9 +146,7 @@ def as_trained(config: CosnetConfig, *, size: tuple[int, int], classes: bool) ->
     With ``classes`` each output is a class; else three outputs are a colour.
     """
     return replace(
-        config,
-        preprocessing=replace(config.preprocessing, size=size),
-        level=1.0 if classes else PALETTE_LEVEL,
+        config, preprocessing=replace(config.preprocessing, size=size), level=1.0 if classes else PALETTE_LEVEL
     )
 
 
@@ -214,18 +212,17 @@ class Cosnet(nn.Module):
 
     def pair_logits(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """As `forward`, before the sigmoid: B x outputs x H x W float32 each."""
-        size = (int(a_BCHW.shape[2]), int(a_BCHW.shape[3]))
         a, b = self._features(a_BCHW), self._features(b_BCHW)
         with torch.autocast(a.device.type, enabled=False):
             z_a, z_b = self.coattention.between(a, b)
+        size = a_BCHW.shape[2:]
         return self._full(self.head_a(z_a, a), size), self._full(self.head_b(z_b, b), size)
 
     def still_logits(self, image_BCHW: Tensor) -> Tensor:
         """Return the logits of the still-image head, B x 1 x H x W float32, for preprocessed pictures of any size."""
         if self.still is None:
             raise ValueError("this COSNet has no head for still images")
-        size = (int(image_BCHW.shape[2]), int(image_BCHW.shape[3]))
-        return self._full(self.still(self._features(image_BCHW)), size)
+        return self._full(self.still(self._features(image_BCHW)), image_BCHW.shape[2:])
 
     def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> CosnetFeatures:
         """Encode frames, each by itself.
@@ -279,8 +276,9 @@ class Cosnet(nn.Module):
             return probability
         return (probability.amax(dim=1, keepdim=True) / self.config.level).clamp(max=1)
 
-    def _full(self, logit_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
-        return F.interpolate(logit_BCHW.float(), size=size, mode="bilinear", align_corners=self.config.align_corners)
+    def _full(self, logit_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+        corners = self.config.align_corners
+        return F.interpolate(logit_BCHW.float(), size=list(size), mode="bilinear", align_corners=corners)
 
 
 def _mean(parts: Iterable[Tensor]) -> Tensor:
