@@ -77,14 +77,9 @@ def fuse(
 ) -> FramePrediction:
     """Weigh two passes for each object by their confidence, and by their distance from what the user gave.
 
-    Args:
-        forward: From the past.
-        backward: From the future; None if there is none.
-        given: For each object the ascending indices of the frames with a mask from the user.
-
-    Returns:
-        For each object the weightier pass, and where both show it in the same place the weighted mean of the
-        log-odds. An object that is not present is nowhere.
+    ``given`` has for each object the ascending indices of the frames with a mask from the user. The result is for each
+    object the weightier pass, and where both show it in the same place the weighted mean of the log-odds. An object
+    that is not present is nowhere.
     """
     if backward is None or not backward.objects:
         return forward

@@ -69,11 +69,8 @@ def share_inside(part: MaskArray, whole: MaskArray) -> float:
 class Anchor:
     """A frame in which a thing was found by itself.
 
-    Attributes:
-        frame: Index.
-        logit: h x w float32 at the network's stride, low outside the thing.
-        confidence: Expected J of its mask, in [0, 1].
-        appearance: Appearance of the thing there.
+    The logit is h x w float32 at the network's stride, low outside the thing; the confidence is the expected J of its
+    mask, in [0, 1].
     """
 
     frame: int
@@ -86,17 +83,10 @@ class Anchor:
 class Candidate:
     """A thing that was found, and has been followed since.
 
-    Attributes:
-        id: Number while it is a candidate.
-        first: Index of the first frame that shows it.
-        anchors: At most `ANCHORS`, in no order.
-        seen: Number of sampled frames that it is in.
-        confirmed: Number of those in which it was found anew by itself.
-        area: Sum over the frames that it is in, in shares of the frame.
-        apart: Sampled frames in a row in which it was in several parts.
-        traced: True once it was followed back to where it came from.
-        since: Index of the frame since which it has been there, but for short gaps.
-        away: Sampled frames in a row that it was not in.
+    It was in ``seen`` sampled frames, covering ``area`` in sum (shares of the frame), and was found anew by itself in
+    ``confirmed`` of them. It has been there since frame ``since``, but for short gaps. ``away`` and ``apart`` count
+    the latest sampled frames in a row that it was not in, or was in several parts in. ``traced`` is true once it was
+    followed back to where it came from.
     """
 
     id: int

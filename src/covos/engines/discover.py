@@ -80,12 +80,9 @@ OUTSIDE = -12.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DiscoveredObject:
-    """A thing that is worth following.
+    """A thing that is worth following, which covers a mean share ``size`` of the frames that it is in.
 
-    Attributes:
-        masks: Frame index to its logit there, h x w float32 at the network's stride; at most `ANCHORS` frames.
-        first: Index of the first frame that was seen to show it.
-        size: Mean share of the frames that it is in.
+    ``masks`` are its logits on at most `ANCHORS` frames, by index: h x w float32 at the network's stride.
     """
 
     masks: Mapping[int, Tensor]
@@ -168,13 +165,9 @@ def _alone(logit: Tensor, mask: MaskArray, *, others: MaskArray) -> Tensor:
 
 
 class DiscoveryPass:
-    """One pass over the sampled frames of a video.
+    """One pass over the sampled frames of a video, through which an engine follows candidates as it will follow objects.
 
-    Args:
-        engine: Follows the candidates, as it will follow the objects.
-        references: References of the video; with none, each frame is compared with itself.
-        most: Objects, at most.
-        memory: See `covos.engines.memory`.
+    Without references each frame is compared with itself. There are at most ``most`` objects.
     """
 
     def __init__(

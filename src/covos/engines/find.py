@@ -142,18 +142,12 @@ class FindEngine(Generic[FeaturesT]):
 
 
 def expected_jaccard(probability: ProbabilityArray, mask: MaskArray) -> float:
-    """Return the J that a mask would have if the probabilities were right.
+    """Return the J, in [0, 1], that a mask H x W bool would have if the probabilities H x W float32 were right.
 
     With each pixel in the subject with its own probability p, the expected intersection of the mask with the truth
     is the sum of p inside the mask, and the expected union is the mask's area plus the sum of p outside. Their ratio
-    is the quantity that optimal-decision work on the Jaccard index bounds (Nowozin, CVPR 2014, section 3).
-
-    Args:
-        probability: H x W float32 in [0, 1].
-        mask: H x W bool.
-
-    Returns:
-        In [0, 1]. For an empty mask, 1 - the highest probability: the chance that the likeliest pixel is empty too.
+    is the quantity that optimal-decision work on the Jaccard index bounds (Nowozin, CVPR 2014, section 3). For an empty
+    mask it is 1 - the highest probability: the chance that the likeliest pixel is empty too.
     """
     # OpenCV sums in float64 as numpy can, in half the time.
     chosen = mask.view(np.uint8)

@@ -88,10 +88,7 @@ class FollowEngine:
     ) -> Iterator[tuple[Frame, FramePrediction]]:
         """Follow towards the first frame; yield each frame with its prediction, the last frame first.
 
-        Args:
-            blocks: The last frames first; the frames of a block in their order, all from `FrameEncoder.observe`.
-            given: Masks from the user.
-            memory: See `covos.engines.memory`.
+        The blocks of frames come the last first, those of a block in their order, all from `FrameEncoder.observe`.
         """
         current, size = self.new_pass(memory=memory), self.encoder.batch
         for block in blocks:

@@ -35,11 +35,8 @@ AREA_WEIGHT = 0.1
 class PresenceTracker:
     """State of one object along a pass, with inertia, so that one doubtful frame changes nothing for long.
 
-    Attributes:
-        identity: Id of the object.
-        state: As of the latest frame.
-        absent: Frames since it was last seen.
-        usual: Its area as it has been, as a share of the frame: a moving mean over the frames that showed it.
+    It was last seen ``absent`` frames ago. ``usual`` is its area as a share of the frame: a moving mean over the frames
+    that showed it.
     """
 
     identity: int
@@ -77,10 +74,7 @@ class PresenceTracker:
 class FramePrediction:
     """Prediction of a pass for one frame.
 
-    Attributes:
-        index: Index of the frame.
-        log_odds: O x h x w float32: log-probability of each object over that of the background, at stride 4.
-        objects: In the same order.
+    ``log_odds`` are O x h x w float32: log-probability of each object over that of the background, at stride 4.
     """
 
     index: int
@@ -94,12 +88,9 @@ class FramePrediction:
 
 
 class FollowPass:
-    """Follows objects from frame to frame.
+    """Follows objects from frame to frame by a network in evaluation mode; see `covos.engines.memory` for ``memory``.
 
-    Args:
-        network: In evaluation mode.
-        memory: See `covos.engines.memory`.
-        calibration: Calibration of the network's weights; None takes the network at its word.
+    Without a calibration of the network's weights it is taken at its word.
     """
 
     def __init__(self, network: CovosFollow, *, memory: int, calibration: Calibration | None = None) -> None:

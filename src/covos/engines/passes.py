@@ -103,14 +103,9 @@ def find_subject(
 def discover_objects(
     source: Source, engine: FollowEngine, *, most: int, references: int, memory: int
 ) -> Generator[StageProgress, None, tuple[DiscoveredObject, ...]]:
-    """Look through a video for objects that are worth following: yield the progress, and return the objects.
+    """Look through a video for at most ``most`` objects that are worth following: yield progress, return the objects.
 
-    Args:
-        source: Read twice, a few frames a second of it.
-        engine: Runs the networks.
-        most: Objects, at most.
-        references: Frames, spread over the video, that every sampled frame is compared with.
-        memory: See `covos.engines.memory`.
+    A few frames a second are sampled, and each is compared with ``references`` frames that are spread over the video.
     """
     encoder, count = engine.encoder, source.info.frame_count
     chosen = uniform_references(count, references=references)

@@ -149,11 +149,7 @@ class RelayPrompter:
     """Asks two prompters in turn: what the classical one makes of the first click, the network goes on from.
 
     One click says little, and GrabCut begins from the subject that covos-lite sees there; further clicks say what a
-    network reads better. Measured by ``benchmarks/clicks.py``.
-
-    Args:
-        first: Answers where there is no mask yet.
-        then: Corrects that answer, and whatever mask there is later, by the points. A box alone has none to go by.
+    network reads better. Measured by ``benchmarks/clicks.py``. A box alone has nothing that the second could go by.
     """
 
     def __init__(self, first: Prompter, then: Prompter) -> None:

@@ -84,22 +84,15 @@ class BilinearCoAttention(nn.Module):
     def summarise(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
         """Return the gated summary of a query, B x C x H x W; nothing of size N x M is kept.
 
-        Args:
-            v_BCHW: Features of the query.
-            memory: Features of the references, as keys and as values.
+        Keys and values of the memory are the features of the references.
         """
         query = self.weight(flatten_positions(v_BCHW))
         return _gated(self.gate, _attend(query, memory.keys_BMK, memory.values_BMC), v_BCHW)
 
     def between(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gated summaries of both frames of a pair, from one affinity.
+        """Return the gated summaries of both frames of a pair of one size, from one affinity: B x C x H x W each.
 
-        Args:
-            a_BCHW: Features of the frame that W is applied to.
-            b_BCHW: Features of the other, of the same size.
-
-        Returns:
-            The summary of a by b, and that of b by a; B x C x H x W each.
+        W is applied to a. The first is the summary of a by b, the second that of b by a.
         """
         a, b = flatten_positions(a_BCHW), flatten_positions(b_BCHW)
         projected = self.weight(a)
@@ -140,22 +133,15 @@ class CosineCoAttention(nn.Module):
     def memorise(self, v_BCHW: Tensor, extra_BEHW: Tensor) -> Memory:
         """Turn a reference's features into keys and values.
 
-        Args:
-            v_BCHW: Features of the reference.
-            extra_BEHW: Further channels to carry from the references to the query (E may be 0), such as the
-                probability that a position belongs to the subject.
+        Further channels are carried from the references to the query (E may be 0), such as the probability that a
+        position belongs to the subject.
         """
         keys = self.keys(v_BCHW)
         values = torch.cat([flatten_positions(self.value(v_BCHW)), flatten_positions(extra_BEHW)], dim=2)
         return Memory(keys, values.to(keys.dtype))
 
     def forward(self, v_BCHW: Tensor, memory: Memory) -> Readout:
-        """Read what the references hold for each position of the query.
-
-        Args:
-            v_BCHW: Features of the query.
-            memory: From `memorise`, with M >= 1 positions.
-        """
+        """Read what the references, of M >= 1 positions, hold for each position of the query."""
         keys, values = memory
         # The scale must be a number for the fused kernels, so the learned one multiplies the query.
         temperature = self.temperature

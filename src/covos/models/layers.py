@@ -59,8 +59,7 @@ def upsample_to(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
 class SeparableASPP(nn.Module):
     """Atrous spatial pyramid pooling of separable branches: 1x1, one 3x3 for each dilation, and the global mean.
 
-    Context at several scales at one resolution (Chen et al., *Rethinking Atrous Convolution for Semantic Image
-    Segmentation* (DeepLabV3), 2017, section 3.3). Dilations are in cells of the input map.
+    Context at several scales at one resolution (DeepLabV3, Chen et al., 2017, section 3.3).
     """
 
     def __init__(self, c_in: int, c_out: int, *, branch: int, dilations: Sequence[int]) -> None:

@@ -202,9 +202,7 @@ class CovosLite(nn.Module):
     def memorise(self, features: Features, *, extra_BEHW: Tensor | None = None) -> Memory:
         """Turn encoded references into a memory of M = H/16 * W/16 positions each.
 
-        Args:
-            features: Features of the references.
-            extra_BEHW: Channels at stride 16 to carry along; `DecodedSubject.extra_BEHW` holds the readout of them.
+        Extra channels at stride 16 are carried along; `DecodedSubject.extra_BEHW` holds the readout of them.
         """
         carried = torch.sigmoid(features.still_B1HW.float())
         if extra_BEHW is not None:

@@ -95,13 +95,9 @@ COUNTER = "num_batches_tracked"
 class ConversionReport:
     """Account of each tensor of a checkpoint.
 
-    Attributes:
-        layout: Layout of the checkpoint.
-        architecture: Name of the network in the registry.
-        mapped: (their name, our name) of each tensor that was taken.
-        missing: Our names of tensors that the checkpoint lacks; they are random, from a fixed seed.
-        unexpected: Their names of tensors that the network has no place for.
-        counters: Their names of batch norm's step counters, which are not kept.
+    ``mapped`` has (their name, our name) of each that was taken; ``missing`` our names of those that the checkpoint
+    lacks, which are random, from a fixed seed; ``unexpected`` their names of those that the network has no place for;
+    ``counters`` those of batch norm's step counters, which are not kept.
     """
 
     layout: Layout

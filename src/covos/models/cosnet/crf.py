@@ -74,12 +74,9 @@ _REACH = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairwiseKernel:
-    """A Gaussian kernel between all pairs of pixels.
+    """A Gaussian kernel between all pairs of pixels, whose weight pydensecrf calls ``compat``.
 
-    Attributes:
-        weight: w, what pydensecrf calls ``compat``.
-        sxy: Standard deviation of the position, in pixels.
-        srgb: Standard deviation of the colours, of 255; None for a kernel that does not look at them.
+    The standard deviations are of positions, in pixels, and of colours, of 255; None for a kernel without colours.
     """
 
     weight: float
@@ -140,16 +137,9 @@ def _log_odds(probability: ProbabilityArray) -> ProbabilityArray:
 def dense_crf(
     image_HWC: Tensor, probability_HW: Tensor, *, kernels: Sequence[PairwiseKernel] = COSNET_KERNELS, steps: int = STEPS
 ) -> Tensor:
-    """Mean-field marginals of a dense CRF with two labels.
+    """Mean-field marginals of a dense CRF with two labels, H x W float32 in [0, 1].
 
-    Args:
-        image_HWC: H x W x 3 uint8.
-        probability_HW: H x W float32 in [0, 1], for label 1; on the same device.
-        kernels: See `PairwiseKernel`.
-        steps: Number of steps of mean-field inference.
-
-    Returns:
-        H x W float32 in [0, 1].
+    The picture is H x W x 3 uint8, and the probability of label 1 H x W float32 in [0, 1], on the same device.
     """
     unary_HW = torch.logit(probability_HW, eps=_SMALLEST)
     messages = []
@@ -239,10 +229,9 @@ class PermutohedralLattice:
 def _simplices(features_ND: Tensor) -> tuple[Tensor, Tensor, list[int]]:
     """Find the lattice simplex that each point lies in.
 
-    Returns:
-        N x (d + 1) int64, a number for each of its corners; N x (d + 1) float32, the point's barycentric coordinates:
-        its corners' weights, which sum to 1; and the difference between the numbers of two corners that are
-        neighbours, for each of d + 1 directions.
+    Returns N x (d + 1) int64, a number for each of its corners; N x (d + 1) float32, the point's barycentric
+    coordinates, its corners' weights, which sum to 1; and how far the numbers of neighbours are apart along each of
+    d + 1 directions.
     """
     points, d = features_ND.shape
     elevated = _elevate(features_ND)
