@@ -165,7 +165,7 @@ def _alone(logit: Tensor, mask: MaskArray, *, others: MaskArray) -> Tensor:
 
 
 class DiscoveryPass:
-    """One pass over the sampled frames of a video, through which an engine follows candidates as it will follow objects.
+    """One pass over the sampled frames of a video, through which an engine follows candidates.
 
     Without references each frame is compared with itself. There are at most ``most`` objects.
     """
