@@ -24,7 +24,6 @@ from covos.engines.passes import (
     follow_backward,
     follow_objects,
     follow_to,
-    results_only,
 )
 from covos.masks import decode
 from covos.masks.frame_mask import FrameMask
@@ -375,7 +374,7 @@ class Session:
         chosen = self.direction(direction)
         if start is None and limit is None:
             self._make_masks()
-            return self._kept(results_only(self.streaming(chosen)))
+            return self._kept(item for item in self.streaming(chosen) if not isinstance(item, StageProgress))
         if limit is not None and limit < 1:
             raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
         if start is not None:

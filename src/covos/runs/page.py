@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
-from markupsafe import Markup
 
 from covos.core.pages import COLOURS, Line, line_plot, picture_uri, render_page
 from covos.core.progress import counted

@@ -19,6 +19,7 @@ from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import boundary_f, jaccard
 from covos.masks import VOID
+from covos.models.coattention import join_memories
 from covos.models.follow import CovosFollow, DecodedObjects, FollowFeatures, ObjectMemory, aggregate, with_others
 from covos.models.lite import CovosLite
 from covos.training.losses import read_mask_bce, soft_iou, weighted_bce, weighted_mean
@@ -104,7 +105,7 @@ def follow_clips(
         for index in range(frames):
             view = FollowFeatures(*(part[:, index] for part in parts))
             if index:
-                decoded = network.find(view, ObjectMemory.join(memory), memory[-1], with_others(mask, owner), owner)
+                decoded = network.find(view, join_memories(memory), memory[-1], with_others(mask, owner), owner)
                 log_probability = aggregate(decoded.logit_P1HW, owner, frames=clips)
                 found.append(decoded)
                 logs.append(log_probability)
