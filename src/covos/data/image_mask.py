@@ -29,11 +29,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path, options: Options) -> Dataset:
-    """Open pictures with masks; each picture is a video of one frame.
-
-    Raises:
-        SourceError: A folder is missing or there are several, no picture has a mask, or a subset was asked for.
-    """
+    """Open pictures with masks; each picture is a video of one frame."""
     if options.subset is not None:
         raise NoSubsetError(
             f"{root}: the subset {options.subset!r} does not exist",

@@ -20,11 +20,7 @@ def natural(names: Iterable[str]) -> list[str]:
 
 
 def subfolders(folder: Path) -> dict[str, Path]:
-    """Return name to path of the folders in a folder, in natural order, without hidden ones.
-
-    Returns:
-        Empty if ``folder`` does not exist.
-    """
+    """Return name to path of the folders in a folder, in natural order, without hidden ones; none if it is missing."""
     found = {entry.name: Path(entry.path) for entry in _entries(folder) if entry.is_dir()}
     return {name: found[name] for name in natural(found)}
 
@@ -32,13 +28,8 @@ def subfolders(folder: Path) -> dict[str, Path]:
 def pictures(folder: Path) -> dict[str, Path]:
     """Return stem to path of the picture files in a folder, in natural order, whatever the case of extensions.
 
-    Hidden files (``.DS_Store``, ``._00000.jpg``) and files of other kinds are left out.
-
-    Returns:
-        Empty if ``folder`` does not exist.
-
-    Raises:
-        SourceError: Two files share a stem.
+    Hidden files (``.DS_Store``, ``._00000.jpg``) and files of other kinds are left out. A folder that does not exist
+    has none.
     """
     found: dict[str, Path] = {}
     for entry in _entries(folder):
@@ -61,14 +52,9 @@ def has_pictures(folder: Path) -> bool:
 
 
 def pair(images: dict[str, Path], annotations: dict[str, Path]) -> tuple[tuple[FrameRecord, ...], tuple[Path, ...]]:
-    """Pair images and annotations by stem.
+    """Return the frames, in the order of ``images``, and the annotations that belong to no image.
 
-    Args:
-        images: Stem to path. If it is empty, the annotations alone are the frames.
-        annotations: Stem to path.
-
-    Returns:
-        The frames, in the order of ``images``, and the annotations that belong to no image.
+    If there is no image, the annotations alone are the frames.
     """
     if not images:
         return tuple(FrameRecord(stem, None, path) for stem, path in annotations.items()), ()

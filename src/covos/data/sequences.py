@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from covos.core.errors import SourceError
-from covos.data.base import Encoding, NoSubsetError, ObjectInfo, Video, some
+from covos.core.errors import SourceError, listed
+from covos.data.base import Encoding, NoSubsetError, ObjectInfo, Video
 from covos.data.encoding import detect_encoding
 from covos.data.scan import natural, pair, pictures, subfolders
 
@@ -14,14 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def read_names(path: Path) -> tuple[str, ...]:
+def _read_names(path: Path) -> tuple[str, ...]:
     """Return the videos that a list names, each once, in its order.
 
     A line is a name, or DAVIS 2016's pair of files (``/JPEGImages/480p/bear/00000.jpg /Annotations/...``), which
     names the folder of its first file. LF, CR and CR LF end a line; empty lines and a byte-order mark are skipped.
-
-    Raises:
-        SourceError: The file cannot be read as text.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -38,54 +35,45 @@ def read_lists(folder: Path) -> dict[str, tuple[str, ...]]:
     if not folder.is_dir():
         return {}
     paths = {path.stem: path for path in folder.iterdir() if path.suffix.lower() == ".txt" and path.is_file()}
-    return {stem: read_names(paths[stem]) for stem in natural(paths) if not stem.startswith(".")}
+    return {stem: _read_names(paths[stem]) for stem in natural(paths) if not stem.startswith(".")}
 
 
 def choose(
     lists: Mapping[str, tuple[str, ...]], *, subset: str | None, present: Iterable[str], root: Path
 ) -> tuple[dict[str, str | None], tuple[str, ...]]:
-    """Choose the videos to open, and the subset of each.
+    """Return the videos to open with the subset of each, in natural order, and notes on listed videos that are missing.
 
-    Args:
-        lists: List name to the videos it names.
-        subset: The list to open; None opens every video that is present.
-        present: Names of the videos in the tree.
-        root: The data set's folder, for messages.
-
-    Returns:
-        Video name to subset, in natural order, and notes: which listed videos are missing, if all are opened. A video
-        in several lists (``train`` and ``trainval``) belongs to the shortest.
-
-    Raises:
-        NoSubsetError: There is no such list.
-        SourceError: The list is empty, or names videos that are missing.
+    Without a subset, every video that is present is opened; one in several lists (``train`` and ``trainval``) belongs
+    to the shortest.
     """
     present = set(present)
+
+    def missing(name: str) -> str | None:
+        absent = [member for member in lists[name] if member not in present]
+        said = f"{len(absent)} of the {len(lists[name])} videos of {name!r} are missing: {listed(absent, shown=4)}"
+        return said if absent else None
+
     if subset is not None:
-        names = _listed(lists, subset=subset, root=root)
-        missing = [name for name in names if name not in present]
-        if missing:
+        _refuse_missing_list(lists, subset=subset, root=root)
+        if said := missing(subset):
             raise SourceError(
-                f"{root}: {len(missing)} of the {len(names)} videos of {subset!r} are missing: {some(missing)}",
+                f"{root}: {said}",
                 why="the list names them, and there is no folder of that name",
                 fix="complete the tree, take the names out of the list, or open it without a subset",
             )
-        return dict.fromkeys(natural(names), subset), ()
+        return dict.fromkeys(natural(lists[subset]), subset), ()
     home: dict[str, str | None] = dict.fromkeys(natural(present))
-    notes = []
-    for name, members in sorted(lists.items(), key=lambda item: -len(item[1])):
-        home |= {member: name for member in members if member in present}
-        missing = [member for member in members if member not in present]
-        if missing:
-            notes.append(f"{len(missing)} of the {len(members)} videos of {name!r} are missing: {some(missing)}")
-    return home, tuple(notes)
+    longest_first = sorted(lists, key=lambda name: -len(lists[name]))
+    for name in longest_first:
+        home |= {member: name for member in lists[name] if member in present}
+    return home, tuple(said for name in longest_first if (said := missing(name)))
 
 
-def _listed(lists: Mapping[str, tuple[str, ...]], *, subset: str, root: Path) -> tuple[str, ...]:
+def _refuse_missing_list(lists: Mapping[str, tuple[str, ...]], *, subset: str, root: Path) -> None:
     if subset not in lists:
         raise NoSubsetError(
             f"{root}: the subset {subset!r} does not exist",
-            why=f"the lists in ImageSets are: {some(lists, shown=12)}",
+            why=f"the lists in ImageSets are: {listed(lists, shown=12)}",
             fix="name one of them, not a path (a list of your own goes into ImageSets), or leave the subset out",
         )
     if not lists[subset]:
@@ -94,7 +82,6 @@ def _listed(lists: Mapping[str, tuple[str, ...]], *, subset: str, root: Path) ->
             why="its list in ImageSets names no video",
             fix="write one name a line, or leave the subset out to open all videos",
         )
-    return lists[subset]
 
 
 def _name(line: str) -> str:
@@ -116,7 +103,7 @@ def read_sequences(
     encoding: Encoding | None,
     objects: Mapping[str, Mapping[int, ObjectInfo]] | None = None,
 ) -> tuple[Video, ...]:
-    """Pair the frames and annotations of videos.
+    """Pair the frames and annotations of videos, which have a folder each in ``images`` and in ``annotations``.
 
     Args:
         subsets: Name of each video, in order, to its subset.
@@ -124,10 +111,6 @@ def read_sequences(
         annotations: Likewise; a video may lack one.
         encoding: Encoding of the annotations; None looks at some of them.
         objects: Video name to object id to what is known of the object.
-
-    Raises:
-        SourceError: Two files of a folder share a stem.
-        AnnotationError: The annotations are of different kinds.
     """
     paired = {name: pair(pictures(images / name), pictures(annotations / name)) for name in subsets}
     if encoding is None:

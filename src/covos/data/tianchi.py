@@ -32,11 +32,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path, options: Options) -> Dataset:
-    """Open a TIANCHI tree.
-
-    Raises:
-        SourceError: The subset does not exist, or listed videos are missing.
-    """
+    """Open a TIANCHI tree."""
     images, annotations = root / "JPEGImages", root / "Annotations"
     lists = read_lists(root / "ImageSets")
     if _OLD_TEST_LIST in lists:

@@ -149,7 +149,7 @@ def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named:
 
 
 def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], *, named: bool) -> list[int]:
-    """Which frame of the source each mask belongs to."""
+    """Return the index of the source's frame that each mask belongs to."""
     if named and all(frame.stem in numbers for frame in result.frames):
         return [numbers[frame.stem] for frame in result.frames]
     if named and len(result) != info.frame_count:
