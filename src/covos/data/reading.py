@@ -109,14 +109,7 @@ def read_foreground(video: Video, record: FrameRecord, *, size: Size | None = No
 
 
 def decode_labels(path: Path, *, encoding: Encoding) -> LabelArray:
-    """Read an annotation file as object ids, whatever the size of its image.
-
-    Returns:
-        H x W uint8; 0 = background, 255 = void (in ``"ids"`` alone).
-
-    Raises:
-        AnnotationError: The file cannot be read.
-    """
+    """Read an annotation file as object ids, whatever the size of its image."""
     if encoding == "ids":
         return read_label_map(path)
     if encoding == "binary":

@@ -45,9 +45,9 @@ def sample_group(video: Video, *, size: int, rng: Generator, max_gap: int | None
     if size < 1 or (max_gap is not None and max_gap < 1):
         raise ValueError(f"size and max_gap must be at least 1, not {size} and {max_gap}")
     frames = video.annotated
-    if not frames:
-        raise _unannotated(video)
     count = len(frames)
+    if not count:
+        raise _unannotated(video)
     if count <= size:
         times, rest = divmod(size, count)
         chosen = np.sort(np.concatenate((np.tile(np.arange(count), times), rng.choice(count, rest, replace=False))))

@@ -105,12 +105,7 @@ def read_sequences(
 ) -> tuple[Video, ...]:
     """Pair the frames and annotations of videos, which have a folder each in ``images`` and in ``annotations``.
 
-    Args:
-        subsets: Name of each video, in order, to its subset.
-        images: Folder with one folder a video.
-        annotations: Likewise; a video may lack one.
-        encoding: Encoding of the annotations; None looks at some of them.
-        objects: Video name to object id to what is known of the object.
+    Without an encoding, some annotations are looked at.
     """
     paired = {name: pair(pictures(images / name), pictures(annotations / name)) for name in subsets}
     if encoding is None:
