@@ -70,11 +70,7 @@ def verdict(found: Difference, *, name: str, than: str) -> str:
 
 
 def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
-    """Return results as text: a line each, what their differences mean, and J&F of each sequence in each.
-
-    Raises:
-        UsageError: They were not scored by the same protocol on the same sequences.
-    """
+    """Return results as text: a line each, what their differences mean, and J&F of each sequence in each."""
     first = evaluations[0]
     differences = [difference(first, other) for other in evaluations[1:]]
     header = ("result", "J&F", "95 % interval", "J mean", "F mean", "flicker", f"to {names[0]}", "95 % interval")
@@ -103,17 +99,19 @@ def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str])
 
 
 def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
-    """Return several evaluations as JSON, with the difference of each from the first.
-
-    Raises:
-        UsageError: They were not scored by the same protocol on the same sequences.
-    """
+    """Return several evaluations as JSON, with the difference of each from the first."""
     changes = []
     for name, each in zip(names[1:], evaluations[1:], strict=True):
         found = difference(evaluations[0], each)
-        interval = None if found.interval is None else [found.interval.low, found.interval.high]
-        change = {"result": name, "from": names[0], "J&F": found.value, "interval": interval}
-        changes.append({**change, "within_chance": found.is_within_chance})
+        changes.append(
+            {
+                "result": name,
+                "from": names[0],
+                "J&F": found.value,
+                "interval": None if found.interval is None else [found.interval.low, found.interval.high],
+                "within_chance": found.is_within_chance,
+            }
+        )
     content = {
         "format": "covos-comparison",
         "version": JSON_VERSION,
@@ -124,11 +122,7 @@ def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str
 
 
 def result_names(paths: Sequence[Path]) -> list[str]:
-    """Return short names for results: the last folders of each path, as many as it takes to tell the paths apart.
-
-    Raises:
-        UsageError: A path is given twice.
-    """
+    """Return short names for results: the last folders of each path, as many as it takes to tell the paths apart."""
     parts = [path.absolute().parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(each[-depth:]).removeprefix("//") for each in parts]

@@ -118,8 +118,5 @@ def _executor(workers: int, *, frames: int) -> Executor:
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload([score_sequence.__module__])  # imported once, not once a worker
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)  # the workers are the threads
+    # One thread of OpenCV in each: the workers are the threads.
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))

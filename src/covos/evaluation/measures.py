@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,11 +21,7 @@ BinaryArray: TypeAlias = NDArray[np.bool_] | NDArray[np.uint8]
 
 
 def as_binary(mask: BinaryArray) -> NDArray[np.uint8]:
-    """Return the mask as H x W uint8 of 0 and 1; a bool array is viewed, not copied.
-
-    Raises:
-        UsageError: The array is not two-dimensional, or not bool or uint8.
-    """
+    """Return the mask as H x W uint8 of 0 and 1; a bool array is viewed, not copied."""
     if mask.ndim != 2:
         raise UsageError(
             f"a mask of shape {mask.shape} cannot be scored",
@@ -49,11 +44,7 @@ def as_binary(mask: BinaryArray) -> NDArray[np.uint8]:
 def same_size(
     prediction: BinaryArray, truth: BinaryArray, *, void: BinaryArray | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return both masks as H x W uint8 of 0 and 1, cleared where ``void`` is set.
-
-    Raises:
-        UsageError: The arrays are not two-dimensional, not of one size, or not bool or uint8.
-    """
+    """Return both masks as H x W uint8 of 0 and 1, cleared where ``void`` is set."""
     p, g = as_binary(prediction), as_binary(truth)
     v = None if void is None else as_binary(void)
     if p.shape != g.shape or (v is not None and v.shape != g.shape):
@@ -84,16 +75,13 @@ def jaccard(prediction: BinaryArray, truth: BinaryArray, *, void: BinaryArray | 
         UsageError: The arrays are not two-dimensional, not of one size, or not bool or uint8.
     """
     p, g = same_size(prediction, truth, void=void)
-    return _ratio(cv2.countNonZero(p & g), cv2.countNonZero(p) + cv2.countNonZero(g))
+    return region_j(ScoredMask(p, radius=0), ScoredMask(g, radius=0))
 
 
 def region_j(prediction: ScoredMask, truth: ScoredMask) -> float:
     """Return J of two masks of one image; see :func:`jaccard`."""
-    return _ratio(prediction.region.common(truth.region), prediction.area + truth.area)
-
-
-def _ratio(both: int, areas: int) -> float:
-    union = areas - both
+    both = prediction.region.common(truth.region)
+    union = prediction.area + truth.area - both
     return both / union if union else 1.0
 
 

@@ -26,16 +26,7 @@ _DIFFERENCES = (("both", OBJECT), ("predicted in excess", EXTRA), ("missed", MIS
 
 
 def html_page(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
-    """Return one page on one or several results of one ground truth; it loads nothing from anywhere.
-
-    Args:
-        evaluations: The results, scored by one protocol on the same sequences.
-        names: The names of the results on the page.
-
-    Raises:
-        UsageError: The results cannot be compared.
-        AnnotationError: A mask was changed or removed since it was scored.
-    """
+    """Return one page on one or several results of one ground truth; it loads nothing from anywhere."""
     first = evaluations[0]
     single = len(evaluations) == 1
     title = " and ".join(names) if len(names) < 3 else f"{len(names)} results compared"
@@ -59,12 +50,7 @@ def html_page(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str
 
 
 def write_html(evaluations: Sequence[Evaluation], path: Path, *, names: Sequence[str]) -> None:
-    """Write :func:`html_page` to a file; an existing one is replaced.
-
-    Raises:
-        EnvironmentProblem: The disk is full or not writable; no half-written file is left.
-        UsageError, AnnotationError: As for the page.
-    """
+    """Write :func:`html_page` to a file; an existing one is replaced."""
     page = html_page(evaluations, names=names)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")

@@ -37,29 +37,19 @@ MISSED = (86, 180, 233)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorstFrame:
-    """A frame in which an object was scored low.
-
-    Attributes:
-        score: The object's scores.
-        index: Index among its frames.
-        prediction: The predicted mask, as a data URI of a picture.
-        truth: The annotated mask.
-        difference: Both: what they share, what was predicted in excess, what was missed.
-    """
+    """A frame in which an object was scored low, with masks as data URIs of pictures."""
 
     score: ObjectScore
     index: int
+    """Index among the object's frames."""
     prediction: str
     truth: str
     difference: str
+    """Both masks: what they share, what was predicted in excess, what was missed."""
 
 
 def worst_frames(evaluation: Evaluation, *, count: int) -> Iterator[WorstFrame]:
-    """Yield the frames with the lowest mean of J and F, at most two of a sequence, and one of an object in it.
-
-    Raises:
-        AnnotationError: A mask was changed or removed since it was scored.
-    """
+    """Yield the frames with the lowest mean of J and F, at most two of a sequence, and one of an object in it."""
     protocol = evaluation.protocol
     pairs = {pair.name: pair for pair in evaluation.pairs}
     taken: dict[str, int] = {}
@@ -104,7 +94,7 @@ def _picture_of(truth: MaskSequence, stem: str) -> Path | None:
     """Find the picture that was annotated, where annotations lie beside pictures as data sets have it."""
     if not isinstance(truth, MaskFolder):
         return None
-    parts = truth.folder.absolute().parts
+    parts = truth.where.absolute().parts
     level = next((i for i in reversed(range(len(parts))) if parts[i].startswith("Annotations")), None)
     if level is None:
         return None
