@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from covos.core.device import usable_cpus
 from covos.core.errors import InputError
 from covos.core.records import Record
-from covos.data.base import Coverage, Encoding
+from covos.core.types import LabelArray, ProbabilityArray
+from covos.data.base import Coverage, Dataset, Encoding, FrameRecord, Video
 from covos.data.reading import decode_labels, read_image
 from covos.masks import VOID, read_soft_mask
 from covos.media.images import image_header
-
-if TYPE_CHECKING:
-    from covos.core.types import LabelArray, ProbabilityArray
-    from covos.data.base import Dataset, FrameRecord, Video
 
 _EXAMPLES = 5
 _MOST_THREADS = 8  # beyond, the disk is the limit

@@ -11,15 +11,12 @@ The tree:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import SourceError, listed
 from covos.data.base import Dataset, Options
 from covos.data.scan import subfolders
 from covos.data.sequences import choose, present, read_lists, read_sequences
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LOOKS_LIKE = "JPEGImages/480p/<video>/<frame>.jpg with Annotations/480p/<video>/<frame>.png"
 RESOLUTIONS = ("480p", "1080p", "Full-Resolution")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from covos.core.errors import AnnotationError
 from covos.data.base import Encoding
 from covos.masks.label_files import open_mask
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 _LOOKED_AT = 8
 _MOST_OBJECTS = 32

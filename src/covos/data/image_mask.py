@@ -8,15 +8,12 @@ The tree:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import SourceError
 from covos.data.base import Dataset, NoSubsetError, Options, Video
 from covos.data.encoding import detect_encoding
 from covos.data.scan import has_pictures, pair, pictures, subfolders
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LOOKS_LIKE = "images/<name>.jpg with masks/<name>.png"
 _IMAGES = ("images", "image", "imgs")  # JPEGImages ends so, too

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from covos.core.errors import UsageError
+from covos.core.types import ImageArray
+from covos.data.base import Dataset, FrameRecord, Video
 from covos.data.reading import read_foreground, read_image, read_labels
 from covos.masks import contact_sheet, davis_palette
-
-if TYPE_CHECKING:
-    from covos.core.types import ImageArray
-    from covos.data.base import Dataset, FrameRecord, Video
 
 _PAIRS_A_ROW = 4
 _BLANK = 60

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from covos.core.errors import AnnotationError
 from covos.data.base import FrameRecord, Video
-
-if TYPE_CHECKING:
-    from numpy.random import Generator
-    from numpy.typing import NDArray
 
 
 def pairs(video: Video) -> Iterator[tuple[FrameRecord, FrameRecord]]:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError
 from covos.data.base import FrameRecord
 from covos.media.images import IMAGE_SUFFIXES, natural_key
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def natural(names: Iterable[str]) -> list[str]:

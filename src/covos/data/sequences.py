@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from covos.core.errors import SourceError, listed
 from covos.data.base import Encoding, NoSubsetError, ObjectInfo, Video
 from covos.data.encoding import detect_encoding
 from covos.data.scan import natural, pair, pictures, subfolders
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
 
 
 def _read_names(path: Path) -> tuple[str, ...]:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 from covos.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from covos.data.base import Dataset
+from covos.data.base import Dataset
 
 
 def split_ratio(dataset: Dataset, *, ratio: float = 0.8, seed: int) -> tuple[Dataset, Dataset]:

@@ -9,15 +9,12 @@ The tree:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.data.base import Dataset, Options
 from covos.data.davis import RESOLUTIONS
 from covos.data.scan import has_pictures, subfolders
 from covos.data.sequences import choose, present, read_lists, read_sequences
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LOOKS_LIKE = "JPEGImages/<video>/<frame>.jpg with Annotations/<video>/<frame>.png"
 _OLD_TEST_LIST = "text"

@@ -10,16 +10,13 @@ ROOT may also be one of the subset folders.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import AnnotationError, SourceError, listed
 from covos.core.records import Record, read_record
 from covos.data.base import Dataset, NoSubsetError, ObjectInfo, Options, Video
 from covos.data.scan import natural, subfolders
 from covos.data.sequences import present, read_sequences
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 LOOKS_LIKE = "train/JPEGImages/<video>/<frame>.jpg with train/Annotations and train/meta.json (likewise valid, test)"
 _ALL_FRAMES = "_all_frames"

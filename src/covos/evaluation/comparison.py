@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import UsageError
 from covos.evaluation.intervals import Interval, bounds, resampled
-from covos.evaluation.results import JSON_VERSION, columns, confidence, number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from covos.evaluation.results import Evaluation
+from covos.evaluation.results import JSON_VERSION, Evaluation, columns, confidence, number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 
 from covos.core.errors import EnvironmentProblem, UsageError
-from covos.evaluation.pairing import pair_up
-from covos.evaluation.protocols import get_protocol
+from covos.evaluation.pairing import Pair, pair_up
+from covos.evaluation.protocols import ProtocolName, ScoringProtocol, get_protocol
 from covos.evaluation.results import Evaluation
+from covos.evaluation.scores import SequenceScores
 from covos.evaluation.scoring import score_sequence
 from covos.evaluation.truth import find_truth
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator
-
-    from covos.evaluation.pairing import Pair
-    from covos.evaluation.protocols import ProtocolName, ScoringProtocol
-    from covos.evaluation.scores import SequenceScores
 
 _THREADS = 4
 _FRAMES_A_PROCESS = 1000

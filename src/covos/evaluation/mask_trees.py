@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from covos.core.errors import AnnotationError
+from covos.core.types import Frame, LabelArray
 from covos.evaluation.objects import FrameMasks, LabelMasks, LayerMasks
 from covos.formats.mask_tree import MASKS, frames_of, is_run, mask_files, masks_home, object_files, read_objects_of
 from covos.masks import read_label_map
 from covos.masks.object_ids import ids_of_picture
 from covos.media.images import natural_key
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from covos.core.types import Frame, LabelArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup
 
@@ -10,15 +12,9 @@ from covos.core.files import atomic_path
 from covos.core.pages import COLOURS, Line, dot_plot, line_plot, render_page
 from covos.evaluation.comparison import difference, verdict
 from covos.evaluation.intervals import bounds
-from covos.evaluation.results import confidence
+from covos.evaluation.results import Evaluation, confidence
+from covos.evaluation.scores import ObjectScore
 from covos.evaluation.worst_frames import EXTRA, MISSED, OBJECT, worst_frames
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from covos.evaluation.results import Evaluation
-    from covos.evaluation.scores import ObjectScore
 
 _WORST_OF_ONE, _WORST_OF_EACH = 12, 4
 _MOST_ROWS = 80

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import AnnotationError, listed
-from covos.evaluation.mask_trees import MaskVideo, find_sequences, single_sequence
-from covos.evaluation.truth import subsets_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from covos.evaluation.mask_trees import MaskSequence
-    from covos.evaluation.protocols import ScoringProtocol
-    from covos.evaluation.truth import Truth
+from covos.evaluation.mask_trees import MaskSequence, MaskVideo, find_sequences, single_sequence
+from covos.evaluation.protocols import ScoringProtocol
+from covos.evaluation.truth import Truth, subsets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from covos.core.errors import AnnotationError, listed
+from covos.evaluation.mask_trees import ReadMasks
 from covos.evaluation.measures import contour_f, region_j, tolerance_radius
+from covos.evaluation.objects import FrameMasks
+from covos.evaluation.pairing import Pair
+from covos.evaluation.protocols import ScoringProtocol
+from covos.evaluation.scored_mask import ScoredMask
 from covos.evaluation.scores import ObjectScore, SequenceScores
 from covos.evaluation.temporal import Flicker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from covos.evaluation.mask_trees import ReadMasks
-    from covos.evaluation.objects import FrameMasks
-    from covos.evaluation.pairing import Pair
-    from covos.evaluation.protocols import ScoringProtocol
-    from covos.evaluation.scored_mask import ScoredMask
 
 
 def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
@@ -267,7 +264,7 @@ def _refuse_void(prediction: ReadMasks, truth: ReadMasks, *, protocol: ScoringPr
             )
 
 
-def _no_object(where: str) -> AnnotationError:
+def _no_object(where: Path | str) -> AnnotationError:
     return AnnotationError(
         f"the ground truth {where} has no object",
         why="an empty prediction would score 1.0, and nothing would be measured",

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 from covos.core.files import atomic_path
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from covos.evaluation.results import Evaluation
-    from covos.evaluation.scores import ObjectScore, Scores
+from covos.evaluation.results import Evaluation
+from covos.evaluation.scores import ObjectScore, Scores
 
 
 def csv_names(subset: str | None) -> tuple[str, ...]:

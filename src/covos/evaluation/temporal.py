@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from covos.evaluation.measures import as_binary
+from covos.evaluation.measures import BinaryArray, as_binary
 from covos.evaluation.scored_mask import Crop, ScoredMask
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from numpy.typing import NDArray
-
-    from covos.evaluation.measures import BinaryArray
-
 
 _NOTHING = Crop(pixels=np.zeros((0, 0), np.uint8), top=0, left=0)
 

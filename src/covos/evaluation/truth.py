@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError, listed
 from covos.core.records import Record, read_record
+from covos.data.base import Dataset, Video
 from covos.data.opening import detect, open_dataset
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence, find_sequences
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from covos.data.base import Dataset, Video
-    from covos.evaluation.protocols import ScoringProtocol
+from covos.evaluation.protocols import ScoringProtocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

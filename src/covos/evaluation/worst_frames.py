@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from covos.core.pages import picture_uri
-from covos.evaluation.mask_trees import MaskFolder
+from covos.core.types import ImageArray
+from covos.evaluation.mask_trees import MaskFolder, MaskSequence
+from covos.evaluation.objects import FrameMasks
+from covos.evaluation.results import Evaluation
+from covos.evaluation.scores import ObjectScore
 from covos.evaluation.scoring import without_void
 from covos.media.images import read_image
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from numpy.typing import NDArray
-
-    from covos.core.types import ImageArray
-    from covos.evaluation.mask_trees import MaskSequence
-    from covos.evaluation.objects import FrameMasks
-    from covos.evaluation.results import Evaluation
-    from covos.evaluation.scores import ObjectScore
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 _WIDTH = 420
