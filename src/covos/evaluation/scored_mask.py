@@ -23,6 +23,13 @@ class Crop:
         """Return how many pixels are 1."""
         return cv2.countNonZero(self.pixels) if self.pixels.size else 0
 
+    def on_canvas(self, size: tuple[int, int], *, top: int = 0, left: int = 0) -> NDArray[np.uint8]:
+        """Return it within a larger part of the image, of which the size and the first row and column are given."""
+        canvas = np.zeros(size, np.uint8)
+        (height, width), y, x = self.pixels.shape, self.top - top, self.left - left
+        canvas[y : y + height, x : x + width] = self.pixels
+        return canvas
+
     def common(self, other: Crop) -> int:
         """Return how many pixels are 1 in both."""
         y0, x0 = max(self.top, other.top), max(self.left, other.left)

@@ -77,11 +77,5 @@ def _flicker(a: Crop, b: Crop, c: Crop) -> float:
     top, left = min(mask.top for mask in shown), min(mask.left for mask in shown)
     bottom = max(mask.top + mask.pixels.shape[0] for mask in shown)
     right = max(mask.left + mask.pixels.shape[1] for mask in shown)
-    canvases = np.zeros((3, bottom - top, right - left), np.uint8)
-    for canvas, mask in zip(canvases, (a, b, c), strict=True):
-        if not mask.pixels.size:
-            continue
-        y, x = mask.top - top, mask.left - left
-        canvas[y : y + mask.pixels.shape[0], x : x + mask.pixels.shape[1]] = mask.pixels
-    before, now, after = canvases
+    before, now, after = (mask.on_canvas((bottom - top, right - left), top=top, left=left) for mask in (a, b, c))
     return cv2.countNonZero((before ^ now) & (now ^ after)) / cv2.countNonZero(before | now | after)

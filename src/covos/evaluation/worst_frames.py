@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from covos.core.pages import picture_uri
 from covos.core.types import ImageArray
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence
-from covos.evaluation.objects import FrameMasks
 from covos.evaluation.results import Evaluation
 from covos.evaluation.scores import ObjectScore
 from covos.evaluation.scoring import without_void
@@ -47,7 +46,8 @@ def worst_frames(evaluation: Evaluation, *, count: int) -> Iterator[WorstFrame]:
     protocol = evaluation.protocol
     pairs = {pair.name: pair for pair in evaluation.pairs}
     taken: dict[str, int] = {}
-    for score, index in _by_score(evaluation):
+    lowest = [(score, int(((score.j + score.f) / 2).argmin())) for score in evaluation.objects]
+    for score, index in sorted(lowest, key=lambda entry: float(entry[0].j[entry[1]] + entry[0].f[entry[1]])):
         if score.sequence not in pairs or taken.get(score.sequence, 0) >= _PER_SEQUENCE:
             continue
         taken[score.sequence] = taken.get(score.sequence, 0) + 1
@@ -57,8 +57,10 @@ def worst_frames(evaluation: Evaluation, *, count: int) -> Iterator[WorstFrame]:
         prediction = without_void(next(pair.prediction.read([stem])).masks, truth, protocol=protocol)
         foreground = protocol.objects == "foreground"
         predicted_id = score.object_id if score.proposal is None else score.proposal
-        p = _full(prediction, None if foreground else predicted_id)
-        g = _full(truth, None if foreground else score.object_id)
+        p, g = (
+            masks.object(None if foreground else number, radius=0).region.on_canvas(truth.size).view(np.bool_)
+            for masks, number in ((prediction, predicted_id), (truth, score.object_id))
+        )
         stage = _stage(_picture_of(pair.truth, stem), size=truth.size)
         yield WorstFrame(
             score=score,
@@ -69,19 +71,6 @@ def worst_frames(evaluation: Evaluation, *, count: int) -> Iterator[WorstFrame]:
         )
         if sum(taken.values()) == count:
             return
-
-
-def _by_score(evaluation: Evaluation) -> list[tuple[ObjectScore, int]]:
-    lowest = [(score, int(((score.j + score.f) / 2).argmin())) for score in evaluation.objects]
-    return sorted(lowest, key=lambda entry: float(entry[0].j[entry[1]] + entry[0].f[entry[1]]))
-
-
-def _full(masks: FrameMasks, object_id: int | None) -> NDArray[np.bool_]:
-    region = masks.object(object_id, radius=0).region
-    full = np.zeros(masks.size, np.bool_)
-    height, width = region.pixels.shape
-    full[region.top : region.top + height, region.left : region.left + width] = region.pixels
-    return full
 
 
 def _picture_of(truth: MaskSequence, stem: str) -> Path | None:
