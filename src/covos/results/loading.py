@@ -25,7 +25,7 @@ from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
 from covos.runs.writing import Origin, Saved
 
 FRAME_RATE = Fraction(25)
-"""Frames a second of masks of which no times are known, as `covos.media.open_source` has it of pictures."""
+"""Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""
 
 
 def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
