@@ -15,8 +15,7 @@ from pathlib import Path
 
 from covos.core.errors import SourceError, listed
 from covos.data.base import Dataset, Options
-from covos.data.scan import subfolders
-from covos.data.sequences import choose, present, read_lists, read_sequences
+from covos.data.trees import choose, present, read_lists, read_sequences, subfolders
 
 LOOKS_LIKE = "JPEGImages/480p/<video>/<frame>.jpg with Annotations/480p/<video>/<frame>.png"
 RESOLUTIONS = ("480p", "1080p", "Full-Resolution")

@@ -13,7 +13,7 @@ from pathlib import Path
 from covos.core.errors import SourceError
 from covos.data.base import Dataset, NoSubsetError, Options, Video
 from covos.data.encoding import detect_encoding
-from covos.data.scan import has_pictures, pair, pictures, subfolders
+from covos.data.trees import has_pictures, pair, pictures, subfolders
 
 LOOKS_LIKE = "images/<name>.jpg with masks/<name>.png"
 _IMAGES = ("images", "image", "imgs")  # JPEGImages ends so, too

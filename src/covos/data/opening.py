@@ -10,7 +10,7 @@ from typing import Literal, Protocol, overload
 from covos.core.errors import SourceError, UsageError, listed
 from covos.data import davis, image_mask, tianchi, youtube_vos
 from covos.data.base import Dataset, Encoding, Layout, NoSubsetError, Options
-from covos.data.scan import subfolders
+from covos.data.trees import subfolders
 
 
 class LayoutReader(Protocol):

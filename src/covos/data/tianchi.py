@@ -13,8 +13,7 @@ from pathlib import Path
 
 from covos.data.base import Dataset, Options
 from covos.data.davis import RESOLUTIONS
-from covos.data.scan import has_pictures, subfolders
-from covos.data.sequences import choose, present, read_lists, read_sequences
+from covos.data.trees import choose, has_pictures, present, read_lists, read_sequences, subfolders
 
 LOOKS_LIKE = "JPEGImages/<video>/<frame>.jpg with Annotations/<video>/<frame>.png"
 _OLD_TEST_LIST = "text"

@@ -128,7 +128,7 @@ class ObjectScore:
         frames: Names of the T frames that were scored, in order.
         j: T values in [0, 1], float64: region similarity.
         f: T values in [0, 1], float64: contour accuracy.
-        flicker: Mean flicker of the prediction over these frames (see :class:`covos.evaluation.temporal.Flicker`);
+        flicker: Mean flicker of the prediction over these frames (see :class:`covos.evaluation.measures.Flicker`);
             None where frames are not consecutive or fewer than three.
     """
 

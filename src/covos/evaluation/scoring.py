@@ -12,13 +12,12 @@ import numpy as np
 
 from covos.core.errors import AnnotationError, listed
 from covos.evaluation.mask_trees import ReadMasks
-from covos.evaluation.measures import contour_f, region_j, tolerance_radius
+from covos.evaluation.measures import Flicker, contour_f, region_j, tolerance_radius
 from covos.evaluation.objects import FrameMasks
 from covos.evaluation.pairing import Pair
 from covos.evaluation.protocols import ScoringProtocol
 from covos.evaluation.scored_mask import ScoredMask
 from covos.evaluation.scores import ObjectScore, SequenceScores
-from covos.evaluation.temporal import Flicker
 
 
 def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
