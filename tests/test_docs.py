@@ -114,6 +114,8 @@ def test_modules_files_and_names_exist(file: Path) -> None:
 
 
 def test_parts_of_cosnet_are_where_the_page_says() -> None:
-    parts = re.findall(r"`((?:cosnet\.network|coattention)\.[A-Z][\w.]+)`", (ROOT / "docs" / "from-cosnet.md").read_text())
+    parts = re.findall(
+        r"`((?:cosnet\.network|coattention)\.[A-Z][\w.]+)`", (ROOT / "docs" / "from-cosnet.md").read_text()
+    )
     assert len(parts) >= 6
     assert all(names_something(f"covos.models.{part}") for part in parts), parts
