@@ -115,7 +115,7 @@ class Follow(_Value):
         memory: Frames that are remembered between the seed frames and the latest.
         follower: The covos-follow that was trained on the model's features: a name, or a ``.safetensors`` file.
         prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
-            file; or ``"auto"`` (see `covos.model.choose_prompter`).
+            file; or ``"auto"`` (see `covos.model.Model.prompter`).
     """
 
     kind: Literal["follow"] = "follow"

@@ -13,10 +13,9 @@ from typing import Final, Literal
 
 import numpy as np
 
-from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
 from covos.core.files import atomic_path
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
-from covos.data.base import some
 from covos.events import Event
 from covos.job import Job, run_jobs
 from covos.masks import NAMELESS, objects_in
@@ -148,7 +147,7 @@ def _refuse_without_pictures(dataset: Dataset) -> None:
     bare = [video.name for video in dataset if not video.frames or video.frames[0].image is None]
     if bare:
         raise SourceError(
-            f"{dataset.root}: {len(bare)} of {len(dataset)} videos have no pictures: {some(bare)}",
+            f"{dataset.root}: {len(bare)} of {len(dataset)} videos have no pictures: {listed(bare, shown=4)}",
             why="there are annotations at most, and it is pictures that are segmented",
             fix="complete the tree, or name another subset",
         )
@@ -169,7 +168,7 @@ def _report(output: Path, video: Video) -> Path:
 
 
 def _finished(output: Path, video: Video) -> Made | None:
-    """What an earlier run made of a video, if all of it is there."""
+    """Return the outcome of an earlier run for a video; None if a part of it is missing."""
     try:
         report = load_report(_report(output, video))
     except CovosError:
@@ -203,7 +202,7 @@ def _clear(folder: Path, masks: Sequence[Path]) -> None:
     others = [path.name for path in folder.iterdir() if path not in masks]
     if others:
         raise UsageError(
-            f"{folder} holds {some(sorted(others))}",
+            f"{folder} holds {listed(sorted(others), shown=4)}",
             why="no frame of the video has this name, so it is not covos's to replace",
             fix="move it away",
         )
@@ -227,14 +226,14 @@ def _refuse_failures(failed: dict[str, CovosError], *, of: int, output: Path) ->
     if len(failed) == of:
         raise first
     raise IncompleteError(
-        f"{len(failed)} of {of} videos failed: {some(failed)}",
+        f"{len(failed)} of {of} videos failed: {listed(failed, shown=4)}",
         why=f"the first: {first.what}: {first.why}",
         fix=f"the others are done; mend these and run it again ({output / MANIFEST} lists them)",
     )
 
 
 DEFAULT_SUBSETS = ("test", "test-dev", "val", "valid", "val_open")
-"""What is predicted if nothing is said: the first of these that the data set has."""
+"""Subsets to predict if none is named: the first of these that the data set has."""
 
 
 def open_subset(
@@ -272,7 +271,7 @@ def open_subset(
 
 
 def gives_objects(dataset: Dataset) -> bool:
-    """Whether the videos come with the first mask of objects to follow: the semi-supervised task.
+    """Return True if the videos come with the first mask of objects to follow: the semi-supervised task.
 
     A model that finds the subject by itself takes no notice of these masks.
     """

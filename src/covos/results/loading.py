@@ -26,7 +26,7 @@ from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
 from covos.runs.writing import Saved
 
 FRAME_RATE = Fraction(25)
-"""Frames a second of masks of which no times are known, as `covos.media.open_source` has it of pictures."""
+"""Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""
 
 
 def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
@@ -151,7 +151,7 @@ def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named:
 
 
 def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], *, named: bool) -> list[int]:
-    """Which frame of the source each mask belongs to."""
+    """Return the index of the source's frame that each mask belongs to."""
     if named and all(frame.stem in numbers for frame in result.frames):
         return [numbers[frame.stem] for frame in result.frames]
     if named and len(result) != info.frame_count:

@@ -79,7 +79,7 @@ class SourceRecord(Record):
 
 
 class HealthRecord(Record):
-    """The course of reading the source, as `covos.media.Health`; concealed frames are marked in their rows."""
+    """The course of reading the source, as `covos.media.source.Health`; concealed frames are marked in their rows."""
 
     decoded: int
     expected: int

@@ -15,9 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.errors import InputError
+from covos.core.errors import InputError, listed
 from covos.data import Dataset, FrameRecord, Problem, Video
-from covos.data.base import some
 from covos.data.checks import check_frame, map_in_threads
 from covos.masks import VOID
 from covos.training.gather import TrainingData
@@ -62,7 +61,7 @@ class DataCheck:
             raise InputError(
                 "the data cannot be trained on",
                 why="; ".join(
-                    error.what + (f" ({some(error.examples, shown=1)})" if error.examples else "") for error in errors
+                    error.what + (f" ({listed(error.examples, shown=1)})" if error.examples else "") for error in errors
                 ),
                 fix="mend or remove these files; covos data inspect ROOT lists all of them",
             )
