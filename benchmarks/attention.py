@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.core.types import Frame, ImageArray
@@ -35,10 +36,10 @@ from covos.data import Video, open_dataset, read_foreground
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine, uniform_references
 from covos.masks import contact_sheet, draw_overlay
-from covos.models.coattention import Memory
+from covos.models.coattention import CosineCoAttention, Memory, join_memories
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
-from covos.training.validate import frames_of
+from covos.training.validate import DatasetSource
 
 STRIDE = 16
 COVERED = 0.5
@@ -90,14 +91,15 @@ def looks(engine: FindEngine[Any], network: CovosLite, video: Video, *, every: i
     count = len(video.frames)
     chosen = uniform_references(count, references=DEFAULT_REFERENCES)
     queries = [k for k in range(1, count - 1, every) if k not in chosen and video.frames[k].annotation is not None]
+    source = DatasetSource(video.frames)
     needed = engine.encoder.needed(sorted({*chosen, *queries}), frame_count=count)
-    known = engine.remember(engine.encoder.observe(frames_of(video.frames, needed), wanted=chosen))
-    memory = Memory.join(list(known.memories))
-    pictures = tuple(frame.image for frame in frames_of(video.frames, chosen))
-    for observed in engine.encoder.observe(frames_of(video.frames, needed), wanted=queries):
+    known = engine.remember(engine.encoder.observe(source.select(needed), wanted=chosen))
+    memory = join_memories(known.memories)
+    pictures = tuple(frame.image for frame in source.select(chosen))
+    for observed in engine.encoder.observe(source.select(needed), wanted=queries):
         with engine.encoder.computing():
             v = engine.encoder.encode([observed]).v_BCHW
-            attention = network.coattention.attention(v, memory)[0].cpu().numpy()
+            attention = attention_of(network.coattention, v, memory)[0].cpu().numpy()
         h, w = v.shape[2:]
         subject = covered(video, observed.frame.index, (h, w))
         if (subject > COVERED).any():
@@ -108,6 +110,13 @@ def looks(engine: FindEngine[Any], network: CovosLite, video: Video, *, every: i
                 subjects=np.stack([covered(video, k, (h, w)) for k in chosen]),
                 maps=attention.reshape(h, w, len(chosen), h, w),
             )
+
+
+def attention_of(module: CosineCoAttention, v_BCHW: Tensor, memory: Memory) -> Tensor:
+    """The matrix that the module never builds, B x N x M float32, of a query's features; its rows sum to 1."""
+    query = module.keys(v_BCHW) * module.temperature
+    with torch.autocast(v_BCHW.device.type, enabled=False):
+        return (query.float() @ memory.keys_BMK.float().transpose(1, 2)).softmax(dim=2)
 
 
 def covered(video: Video, index: int, cells: tuple[int, int]) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +35,12 @@ from covos.data import open_collection, open_dataset, read_foreground, read_imag
 from covos.engines.calibration import Calibration, Signals, Weights
 from covos.engines.discover import masks_of
 from covos.engines.follow import FollowEngine, at_stride
-from covos.engines.follow_pass import ObjectReadout
+from covos.engines.follow_pass import FollowPass
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import jaccard
 from covos.model import load_model
 from covos.models.checkpoints import card_path
+from covos.models.follow import FollowFeatures
 from covos.models.registry import build_follower, find_follower
 from scenes_staged import cast_and_ground, staged_clip
 
@@ -154,9 +156,21 @@ def _fitted(cases: list[Case]) -> Calibration:
     )
 
 
+class RecordingPass(FollowPass):
+    """A pass that keeps the signals and logits of the objects that its latest step looked for, shown or not."""
+
+    found: Mapping[int, tuple[Signals, Tensor]] = MappingProxyType({})
+
+    def look(self, features: FollowFeatures) -> tuple[list[Signals], Tensor]:
+        """As `FollowPass.look`."""
+        signals, logits = super().look(features)
+        self.found = dict(zip(self.ids, zip(signals, logits, strict=True), strict=True))
+        return signals, logits
+
+
 def _followed(clips: Iterable[Clip], engine: FollowEngine) -> Iterator[Case]:
     for images, labels in clips:
-        follower = engine.new_pass(memory=DEFAULT_MEMORY)
+        follower = RecordingPass(engine.network, memory=DEFAULT_MEMORY, calibration=engine.calibration)
         for observed in engine.encoder.observe(_frames(images)):
             index = observed.frame.index
             with engine.encoder.computing():
@@ -173,15 +187,15 @@ def _followed(clips: Iterable[Clip], engine: FollowEngine) -> Iterator[Case]:
 def _cases(
     shown: dict[int, MaskArray],
     objects: Iterable[ObjectStatus],
-    found: Mapping[int, ObjectReadout],
+    found: Mapping[int, tuple[Signals, Tensor]],
     truth: Mapping[int, Tensor],
 ) -> Iterator[Case]:
     for status in objects:
         true, mask = (truth[status.id] > 0.5).cpu().numpy(), shown[status.id]
-        finding = found[status.id]
+        signals, logit_HW = found[status.id]
         yield Case(
-            signals=finding.signals,
-            own=jaccard((finding.logit_HW > 0).cpu().numpy(), true),
+            signals=signals,
+            own=jaccard((logit_HW > 0).cpu().numpy(), true),
             visible=bool(true.any()),
             shown=status.state == "present",
             confidence=status.confidence,

@@ -9,10 +9,12 @@ from types import ModuleType
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from covos.core.errors import InputError
 from covos.data import Dataset, open_dataset
 from covos.engines.calibration import Calibration, Signals, estimate_mask
+from covos.models.coattention import CosineCoAttention
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 
@@ -39,6 +41,26 @@ def identity(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def calibration(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(FOLDER)
     return import_module("calibration")
+
+
+@pytest.fixture
+def attention(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return import_module("attention")
+
+
+# Where the co-attention looks.
+
+
+def test_the_attention_that_is_shown_is_the_one_that_reads(attention: ModuleType) -> None:
+    torch.manual_seed(1)
+    module = CosineCoAttention(16, key_channels=8)
+    query, reference, extra = torch.randn(2, 16, 3, 5), torch.randn(2, 16, 4, 5), torch.rand(2, 2, 4, 5)
+    memory = module.memorise(reference, extra)
+    shown = attention.attention_of(module, query, memory)
+    assert shown.shape == (2, 15, 20)
+    read = (shown @ extra.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(2, 2, 3, 5)
+    torch.testing.assert_close(module(query, memory).extra_BEHW, read)
 
 
 # Composed clips.

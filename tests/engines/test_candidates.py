@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from covos.engines.candidates import ANCHORS, CONFIRMED, Anchor, Candidate, choose_candidates, same_thing
+from covos.engines.candidates import ANCHORS, CONFIRMED, Anchor, Candidate, appearance_of, choose_candidates, same_thing
 
 
 def anchor(frame: int, confidence: float, *, look: tuple[float, float] = (1, 0)) -> Anchor:
@@ -17,6 +17,13 @@ def candidate(key: int, *, first: int = 0, confirmed: int = 5, seen: int = 6, ar
 
 def frames(of: Candidate) -> list[int]:
     return sorted(each.frame for each in of.anchors)
+
+
+def test_an_appearance_weighs_each_cell_by_the_share_of_it_that_the_mask_covers() -> None:
+    mask = np.zeros((4, 8), bool)
+    mask[2:, 2:] = True  # a quarter of the left cell, which its first pixel is not in, and half of the right one
+    found = appearance_of(np.eye(2, dtype=np.float32), mask, cells=(1, 2))
+    np.testing.assert_allclose(found, np.array([0.25, 0.5]) / np.hypot(0.25, 0.5), rtol=1e-6)
 
 
 def test_of_near_views_the_surest_stays() -> None:

@@ -87,9 +87,9 @@ def project(features: Seen) -> FollowFeatures:
 def discover(stage: Callable[[int], Spots], *, count: int, most: int = 10) -> DiscoveryPass:
     engine = SimpleNamespace(encoder=Eyes(), network=SimpleNamespace(project=project), new_pass=ColourPass)
     references: References[Seen] = References(indices=(), features=(), memories=())
-    found = DiscoveryPass(engine, references, most=most, memory=5)  # type: ignore[arg-type]
-    found.things = found.run(frames(stage, count))  # type: ignore[attr-defined]
-    return found
+    discovery = DiscoveryPass(engine, references, most=most, memory=5)  # type: ignore[arg-type]
+    assert list(discovery.run(frames(stage, count))) == list(sampled_frames(count))
+    return discovery
 
 
 def frames(stage: Callable[[int], Spots], count: int) -> Iterator[Observed]:
@@ -113,7 +113,7 @@ def test_things_that_are_apart_are_found_in_the_order_in_which_they_appear() -> 
         late = [(BLUE, 10, 80)] if index >= 40 else []
         return [(RED, 10 + index, 10), (GREEN, 140 - index, 60), *late]
 
-    found = discover(stage, count=90).things  # type: ignore[attr-defined]
+    found = discover(stage, count=90).found()
     assert [thing.first for thing in found] == [0, 0, 40]
     index, logit = next(iter(found[2].masks.items()))
     assert index >= 40
@@ -127,7 +127,7 @@ def test_a_thing_that_was_hidden_is_the_same_when_it_comes_back() -> None:
     def stage(index: int) -> Spots:
         return [] if 30 <= index < 60 else [(RED, 8 if index < 30 else 120, 40)]
 
-    (thing,) = discover(stage, count=100).things  # type: ignore[attr-defined]
+    (thing,) = discover(stage, count=100).found()
     assert thing.first == 0
     assert {frame < 30 for frame in thing.masks} == {True, False}, "it is shown before and after"
 
@@ -136,7 +136,7 @@ def test_another_thing_that_is_taken_for_one_that_was_long_away_is_another_thing
     def stage(index: int) -> Spots:
         return [(RED, 8, 40)] if index < 40 else [(ORANGE, 120, 40)] if index >= 90 else []
 
-    found = discover(stage, count=150).things  # type: ignore[attr-defined]
+    found = discover(stage, count=150).found()
     assert [thing.first for thing in found] == [0, 90]
     assert all(frame < 40 for frame in found[0].masks)
 
@@ -145,7 +145,7 @@ def test_two_things_that_are_taken_for_one_that_was_long_away_are_two_more() -> 
     def stage(index: int) -> Spots:
         return [(RED, 8, 40)] if index < 40 else [(RED, 8, 40), (RED, 120, 40)] if index >= 90 else []
 
-    found = discover(stage, count=150).things  # type: ignore[attr-defined]
+    found = discover(stage, count=150).found()
     assert next(thing.first for thing in found) == 0
     assert all(frame < 40 for frame in found[0].masks)
     assert len(found) >= 2
@@ -155,7 +155,7 @@ def test_a_thing_that_passes_for_a_moment_is_none() -> None:
     def stage(index: int) -> Spots:
         return [(RED, 10, 10), *([(GREEN, 120, 60)] if index in (20, 25) else [])]
 
-    assert len(discover(stage, count=100).things) == 1  # type: ignore[attr-defined]
+    assert len(discover(stage, count=100).found()) == 1
 
 
 def test_two_that_were_one_are_told_apart_when_they_stay_apart() -> None:
@@ -163,7 +163,7 @@ def test_two_that_were_one_are_told_apart_when_they_stay_apart() -> None:
         gap = 32 + (max(index - 40, 0) if index < 90 else 50)
         return [(RED, 40, 40), (RED, 40 + gap, 40)]
 
-    (both,) = (thing for thing in discover(stage, count=45).things)  # type: ignore[attr-defined]
+    (both,) = (thing for thing in discover(stage, count=45).found())
     assert both.size == pytest.approx(2 * 32 * 32 / (SIZE[0] * SIZE[1]), rel=0.1)
     candidates = discover(stage, count=120).candidates
     assert len(candidates) >= 2
@@ -176,9 +176,9 @@ def test_no_more_than_so_many_are_found_the_largest() -> None:
         return [(RED, 10, 10), (GREEN, 80, 10), (BLUE, 150, 80 if index > 20 else 200)]
 
     found = discover(stage, count=60, most=2)
-    assert [thing.first for thing in found.things] == [0, 0]  # type: ignore[attr-defined]
+    assert [thing.first for thing in found.found()] == [0, 0]
     assert len(found.candidates) <= 4
 
 
 def test_where_there_is_nothing_nothing_is_found() -> None:
-    assert discover(lambda index: [], count=50).things == ()  # type: ignore[attr-defined]
+    assert discover(lambda index: [], count=50).found() == ()

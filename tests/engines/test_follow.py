@@ -133,8 +133,9 @@ def test_backward_answers_reach_the_frames_before_the_first_mask(engine: FollowE
     given = {5: {1: box(5, 5), 2: box(30, 50)}}
     every = observed(8)
     with Spool() as spool:
-        engine.backward([every[3:6], every[:3]], given, memory=2, spool=spool)
-        assert len(spool) == 6
+        for _, prediction in engine.backward([every[3:6], every[:3]], given, memory=2):
+            spool.put(prediction)
+        assert [index for index in range(8) if spool.get(index)] == list(range(6))
         results = list(engine.forward(every, given, memory=2, spool=spool))
     assert all([each.id for each in result.objects] == [1, 2] for result in results)
     assert results[0].probability.any()
@@ -147,7 +148,8 @@ def test_backward_is_forward_on_the_reversed_clip(engine: FollowEngine) -> None:
         Observed(frame=replace(each.frame, index=4 - each.frame.index), motion=None) for each in reversed(every)
     ]
     with Spool() as spool:
-        engine.backward([every[2:], every[:2]], {4: {1: box(5, 5)}}, memory=2, spool=spool)
+        for _, prediction in engine.backward([every[2:], every[:2]], {4: {1: box(5, 5)}}, memory=2):
+            spool.put(prediction)
         back = [spool.get(index) for index in range(5)]
     with engine.encoder.computing():
         current = FollowPass(engine.network, memory=2)

@@ -27,7 +27,7 @@ def test_it_never_holds_more_than_given_frames_some_between_and_the_latest(betwe
     for index in range(1, 2000):
         keep(bank, index, given=index == 700)
         bank.note_reading(torch.rand(1, 3, bank.of((1,))[0].key_BMK.shape[1]))
-        sizes.add(len(bank))
+        sizes.add(len({*bank.given, *(each.index for each in bank.middle)} | {index}))
     assert max(sizes) <= 2 + between + 1
     assert bank.of((1,))[0].value_PMC.shape[1] <= (2 + between + 1) * POSITIONS
     assert set(bank.given) == {0, 700}

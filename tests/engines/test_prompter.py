@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from covos.core.types import Box, Frame, Point
-from covos.engines.grabcut import GrabCutPrompter
+from covos.engines.grabcut import GrabCutPrompter, _FrameFeatures
 from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter
 from covos.model import load_model
@@ -58,6 +58,22 @@ def test_one_click_finds_a_disc(prompter: Prompter) -> None:
     found = prompter.mask(picture(disc(LEFT)), points=[at(LEFT)], box=None, previous=None)
     assert found.dtype == bool
     assert jaccard(found, disc(LEFT)) > 0.9
+
+
+def test_grain_that_is_finer_than_the_encoded_frame_does_not_hide_a_disc(
+    prompter: Prompter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(self: GrabCutPrompter, observed: Observed, size: tuple[int, int]) -> _FrameFeatures:
+        return _FrameFeatures(subject=np.zeros(size, np.float32), features=torch.ones(1, 2, 2))
+
+    # Without a subject the colours in the box decide alone.
+    monkeypatch.setattr(GrabCutPrompter, "_features_of", nothing)
+    large = (SIZE[1] * 6, SIZE[0] * 6)
+    grain = np.random.default_rng(1).normal(0, 120, (*large[::-1], 3))
+    image = np.clip(cv2.resize(picture(disc(LEFT)).frame.image, large) + grain, 0, 255).astype(np.uint8)
+    seen = Observed(frame=Frame(index=0, stem="00000", image=image, pts=0, time_base=Fraction(1, 25)), motion=None)
+    found = prompter.mask(seen, points=[], box=Box(x0=120, y0=150, x1=546, y1=576), previous=None)
+    assert jaccard(found, cv2.resize(disc(LEFT).astype(np.uint8), large) > 0) > 0.9
 
 
 def test_a_negative_click_removes_the_second_disc_and_leaves_the_first(prompter: Prompter) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +36,17 @@ def two_things(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         values[top : top + 8, left : left + 8] = 9.0
         return values
 
-    def run(self: DiscoveryPass, frames: Iterable[Observed]) -> Generator[int, None, tuple[DiscoveredObject, ...]]:
+    def run(self: DiscoveryPass, frames: Iterable[Observed]) -> Iterator[int]:
         for each in frames:
             looks.append(each.frame.index)
             yield each.frame.index
+
+    def found(self: DiscoveryPass) -> tuple[DiscoveredObject, ...]:
         first = DiscoveredObject(masks={0: logit(2, 2), 5: logit(2, 6)}, first=0, size=0.1)
         return (first, DiscoveredObject(masks={5: logit(12, 20)}, first=2, size=0.1))
 
     monkeypatch.setattr(DiscoveryPass, "run", run)
+    monkeypatch.setattr(DiscoveryPass, "found", found)
     return looks
 
 
@@ -92,12 +95,7 @@ def test_segment_and_stream_give_every_object_its_id(
 def test_where_nothing_is_found_every_mask_is_empty(
     model: Model, random_follower: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run(self: DiscoveryPass, frames: Iterable[Observed]) -> Generator[int, None, tuple[DiscoveredObject, ...]]:
-        for each in frames:
-            yield each.frame.index
-        return ()
-
-    monkeypatch.setattr(DiscoveryPass, "run", run)
+    monkeypatch.setattr(DiscoveryPass, "found", lambda self: ())
     results = list(stream(clip, model=model, objects="auto", follower=random_follower))
     assert len(results) == 8
     assert not any(result.labels.any() for result in results)

@@ -8,52 +8,44 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from covos.models import coattention
-from covos.models.coattention import Affinity, CoAttention, Memory
+from covos.models.coattention import BilinearCoAttention, CosineCoAttention, Memory, join_memories
 
 
-def literal(module: CoAttention, query: Tensor, references: list[Tensor], extras: list[Tensor]) -> tuple[Tensor, ...]:
-    """Z, match and extra by explicit affinities, for a batch of one."""
+def flat(x: Tensor) -> Tensor:
+    return x[0].flatten(1).T
 
-    def flat(x: Tensor) -> Tensor:
-        return x[0].flatten(1).T
 
-    reference = torch.cat([flat(x) for x in references])
-    extra = torch.cat([flat(x) for x in extras])
-    if module.affinity == "bilinear":
-        affinity = flat(query) @ module.weight.weight.T @ reference.T
-        value, cosine = reference, affinity
-    else:
-
-        def project(conv: torch.nn.Conv2d, x: Tensor) -> Tensor:
-            return x @ conv.weight[:, :, 0, 0].T + conv.bias
-
-        q, k = project(module.key, flat(query)), project(module.key, reference)
-        cosine = (q / q.norm(dim=1, keepdim=True)) @ (k / k.norm(dim=1, keepdim=True)).T
-        affinity = cosine * module.log_scale.exp()
-        value = project(module.value, reference)
-    attention = affinity.softmax(dim=1)
-    summary = attention @ value
+def gated(module: BilinearCoAttention | CosineCoAttention, summary: Tensor) -> Tensor:
     gate = summary @ module.gate.weight[0, :, 0, 0]
     if module.gate.bias is not None:
         gate = gate + module.gate.bias
-    shape = query.shape[2:]
-
-    def as_map(x: Tensor) -> Tensor:
-        return x.T.reshape(1, -1, *shape)
-
-    gated = summary * torch.sigmoid(gate)[:, None]
-    return as_map(gated), as_map((attention * cosine).sum(1, keepdim=True)), as_map(attention @ extra)
+    return summary * torch.sigmoid(gate)[:, None]
 
 
-@pytest.mark.parametrize("affinity", ["bilinear", "cosine"])
+def literal(module: CosineCoAttention, query: Tensor, references: list[Tensor], extras: list[Tensor]) -> list[Tensor]:
+    """Z, match and extra by explicit affinities, for a batch of one."""
+    reference = torch.cat([flat(x) for x in references])
+    extra = torch.cat([flat(x) for x in extras])
+
+    def project(conv: torch.nn.Conv2d, x: Tensor) -> Tensor:
+        return x @ conv.weight[:, :, 0, 0].T + conv.bias
+
+    q, k = project(module.key, flat(query)), project(module.key, reference)
+    cosine = (q / q.norm(dim=1, keepdim=True)) @ (k / k.norm(dim=1, keepdim=True)).T
+    attention = (cosine * module.log_scale.exp()).softmax(dim=1)
+    z = gated(module, attention @ project(module.value, reference))
+    read = (z, (attention * cosine).sum(1, keepdim=True), attention @ extra)
+    return [x.T.reshape(1, -1, *query.shape[2:]) for x in read]
+
+
 @pytest.mark.parametrize("count", [1, 3])
-def test_equals_the_formulas(affinity: Affinity, count: int) -> None:
+def test_cosines_equal_the_formulas(count: int) -> None:
     torch.manual_seed(0)
-    module = CoAttention(16, affinity=affinity, key_channels=16 if affinity == "bilinear" else 8)
+    module = CosineCoAttention(16, key_channels=8)
     query = torch.randn(1, 16, 5, 7)
     references = [torch.randn(1, 16, 5, 7) for _ in range(count)]
     extras = [torch.rand(1, 2, 5, 7) for _ in range(count)]
-    memory = Memory.join([module.memorise(v, e) for v, e in zip(references, extras, strict=True)])
+    memory = join_memories([module.memorise(v, e) for v, e in zip(references, extras, strict=True)])
     with torch.inference_mode():
         read = module(query, memory)
         expected = literal(module, query, references, extras)
@@ -61,12 +53,25 @@ def test_equals_the_formulas(affinity: Affinity, count: int) -> None:
         torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_published_affinity_equals_the_formulas(count: int) -> None:
+    torch.manual_seed(0)
+    module = BilinearCoAttention(16)
+    query = torch.randn(1, 16, 5, 7)
+    references = torch.cat([flat(torch.randn(1, 16, 5, 7)) for _ in range(count)])
+    with torch.inference_mode():
+        got = module.summarise(query, Memory(references[None], references[None]))
+        attention = (flat(query) @ module.weight.weight.T @ references.T).softmax(dim=1)
+        want = gated(module, attention @ references)
+    torch.testing.assert_close(flat(got), want, atol=1e-5, rtol=1e-5)
+
+
 def test_the_order_of_references_does_not_matter() -> None:
     torch.manual_seed(0)
-    module = CoAttention(16, affinity="cosine", key_channels=8)
+    module = CosineCoAttention(16, key_channels=8)
     query = torch.randn(1, 16, 4, 4)
     memories = [module.memorise(torch.randn(1, 16, 4, 4), torch.rand(1, 1, 4, 4)) for _ in range(3)]
-    forward, backward = module(query, Memory.join(memories)), module(query, Memory.join(memories[::-1]))
+    forward, backward = module(query, join_memories(memories)), module(query, join_memories(memories[::-1]))
     for one, other in zip(forward, backward, strict=True):
         torch.testing.assert_close(one, other)
 
@@ -74,7 +79,7 @@ def test_the_order_of_references_does_not_matter() -> None:
 def test_a_match_is_found_where_it_is() -> None:
     """A sharp temperature and one equal position: the read value is that position's."""
     torch.manual_seed(0)
-    module = CoAttention(16, affinity="cosine", key_channels=16)
+    module = CosineCoAttention(16, key_channels=16)
     with torch.no_grad():
         module.log_scale.fill_(4.6)
     reference = torch.randn(1, 16, 6, 6)
@@ -88,7 +93,7 @@ def test_a_match_is_found_where_it_is() -> None:
 
 
 def test_beyond_its_limit_a_larger_scale_sharpens_nothing() -> None:
-    module = CoAttention(16, affinity="cosine", key_channels=16)
+    module = CosineCoAttention(16, key_channels=16)
     query, reference = torch.randn(1, 16, 6, 6), torch.randn(1, 16, 6, 6)
     memory = module.memorise(reference, torch.rand(1, 1, 6, 6))
     with torch.inference_mode():
@@ -99,19 +104,18 @@ def test_beyond_its_limit_a_larger_scale_sharpens_nothing() -> None:
             torch.testing.assert_close(got, want)
 
 
-@pytest.mark.parametrize("affinity", ["bilinear", "cosine"])
 @pytest.mark.parametrize("extra", [0, 1])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_no_matrix_of_all_pairs_is_built(affinity: Affinity, extra: int, layout: torch.memory_format) -> None:
+def test_no_matrix_of_all_pairs_is_built(extra: int, layout: torch.memory_format) -> None:
     """Every reading is one that torch's fused kernel takes; it falls back in silence where it is allowed to."""
-    module = CoAttention(16, affinity=affinity, key_channels=16 if affinity == "bilinear" else 8)
+    module, published = CosineCoAttention(16, key_channels=8), BilinearCoAttention(16)
     query, reference = (torch.randn(2, 16, 5, 7).to(memory_format=layout) for _ in range(2))
     memory = module.memorise(reference, torch.rand(2, extra, 5, 7))
+    features = reference.flatten(2).transpose(1, 2)
     with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
         assert module(query, memory).extra_BEHW.shape == (2, extra, 5, 7)
-        if affinity == "bilinear":
-            assert module.between(query, reference)[1].shape == query.shape
-            assert module.summarise(query, module.memorise(reference, query[:, :0])).shape == query.shape
+        assert published.between(query, reference)[1].shape == query.shape
+        assert published.summarise(query, Memory(features, features)).shape == query.shape
 
 
 @pytest.mark.parametrize("block", [1, 100, 2**20])
@@ -119,11 +123,11 @@ def test_blocks_of_any_size_give_what_the_fused_kernel_gives(block: int, monkeyp
     """Without gradients a CPU attends block by block; three queries share a memory of two references."""
     monkeypatch.setattr(coattention, "BLOCK", block)
     torch.manual_seed(0)
-    module = CoAttention(16, affinity="cosine", key_channels=8)
+    module = CosineCoAttention(16, key_channels=8)
     query = torch.randn(3, 16, 5, 7)
     with torch.no_grad():
         memories = [module.memorise(torch.randn(1, 16, 5, 7), torch.rand(1, 2, 5, 7)) for _ in range(2)]
-    memory = Memory(*(part.expand(3, -1, -1) for part in Memory.join(memories)))
+    memory = Memory(*(part.expand(3, -1, -1) for part in join_memories(memories)))
     fused = module(query, memory)
     with torch.inference_mode():
         in_blocks = module(query, memory)
@@ -132,20 +136,3 @@ def test_blocks_of_any_size_give_what_the_fused_kernel_gives(block: int, monkeyp
     for got, rounded, want in zip(in_blocks, narrow, fused, strict=True):
         torch.testing.assert_close(got, want)
         torch.testing.assert_close(rounded.float(), want, atol=0.05, rtol=0.05)
-
-
-@pytest.mark.parametrize("affinity", ["bilinear", "cosine"])
-def test_the_attention_that_is_shown_is_the_one_that_reads(affinity: Affinity) -> None:
-    torch.manual_seed(1)
-    module = CoAttention(16, affinity=affinity, key_channels=16 if affinity == "bilinear" else 8)
-    query, reference, extra = torch.randn(2, 16, 3, 5), torch.randn(2, 16, 4, 5), torch.rand(2, 2, 4, 5)
-    memory = module.memorise(reference, extra)
-    shown = module.attention(query, memory)
-    assert shown.shape == (2, 15, 20)
-    read = (shown @ extra.flatten(2).transpose(1, 2)).transpose(1, 2).reshape(2, 2, 3, 5)
-    torch.testing.assert_close(module(query, memory).extra_BEHW, read)
-
-
-def test_bilinear_affinity_refuses_other_key_channels() -> None:
-    with pytest.raises(ValueError, match="16"):
-        CoAttention(16, affinity="bilinear", key_channels=8)

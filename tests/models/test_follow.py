@@ -9,10 +9,11 @@ import torch
 
 from covos.core.errors import CheckpointError, UsageError
 from covos.models.checkpoints import Card, save_weights
-from covos.models.follow import CovosFollow, FollowConfig, FollowFeatures, ObjectMemory, aggregate, read, with_others
+from covos.models.coattention import join_memories
+from covos.models.follow import CovosFollow, FollowConfig, FollowFeatures, aggregate, read, with_others
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_follower, find_follower, find_model
-from covos.training.follow.recipe import FollowRecipe
+from covos.training.recipe import FollowRecipe
 from covos.training.registry import load_recipe
 
 CELLS = (4, 6)
@@ -145,7 +146,7 @@ def test_memories_join_along_their_positions(network: CovosFollow) -> None:
     recall = network.memorise(seen, mask, mask.flip(0), owner)
     assert recall.value_PMC.shape == (2, 24, 8 + 2)
     assert bool((recall.value_PMC[..., -1] == 1).all())
-    joined = ObjectMemory.join([recall, recall, recall])
+    joined = join_memories([recall, recall, recall])
     assert joined.key_BMK.shape == (1, 72, 8)
     assert joined.value_PMC.shape == (2, 72, 10)
 

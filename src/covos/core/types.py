@@ -38,6 +38,7 @@ class Frame:
         pts: Presentation time in units of ``time_base``, as the source has it.
         time_base: Seconds per unit of ``pts``.
         status: ``"concealed"`` if the decoder reported damage that it painted over.
+        file: Name of the picture file without its folder; None for a frame of a video.
     """
 
     index: int
@@ -46,6 +47,7 @@ class Frame:
     pts: int
     time_base: Fraction
     status: FrameStatus = "ok"
+    file: str | None = None
 
     @property
     def time(self) -> float:

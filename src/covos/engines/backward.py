@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
+import pickle
 import tempfile
 import zlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -47,14 +46,10 @@ class Spool:
     ) -> None:
         self._file.close()
 
-    def __len__(self) -> int:
-        return len(self._places)
-
     def put(self, prediction: FramePrediction) -> None:
         """Keep a prediction; one of the same frame is replaced."""
         steps = (prediction.log_odds / STEP).round().clamp(-127, 127).to(torch.int8).cpu().numpy()
-        head = {"shape": steps.shape, "objects": [asdict(status) for status in prediction.objects]}
-        content = json.dumps(head).encode() + b"\n" + zlib.compress(steps.tobytes(), 1)
+        content = zlib.compress(pickle.dumps((steps, prediction.objects)), 1)
         self._file.seek(0, 2)
         self._places[prediction.index] = self._file.tell(), len(content)
         self._file.write(content)
@@ -65,14 +60,8 @@ class Spool:
             return None
         start, length = self._places[index]
         self._file.seek(start)
-        head, steps = self._file.read(length).split(b"\n", 1)
-        described = json.loads(head)
-        values = np.frombuffer(zlib.decompress(steps), np.int8).reshape(described["shape"])
-        return FramePrediction(
-            index=index,
-            log_odds=torch.from_numpy(values.astype(np.float32)) * STEP,
-            objects=tuple(ObjectStatus(**each) for each in described["objects"]),
-        )
+        steps, objects = pickle.loads(zlib.decompress(self._file.read(length)))
+        return FramePrediction(index=index, log_odds=torch.from_numpy(steps.astype(np.float32)) * STEP, objects=objects)
 
 
 class _Side(NamedTuple):
@@ -88,14 +77,9 @@ def fuse(
 ) -> FramePrediction:
     """Weigh two passes for each object by their confidence, and by their distance from what the user gave.
 
-    Args:
-        forward: From the past.
-        backward: From the future; None if there is none.
-        given: For each object the ascending indices of the frames with a mask from the user.
-
-    Returns:
-        For each object the weightier pass, and where both show it in the same place the weighted mean of the
-        log-odds. An object that is not present is nowhere.
+    ``given`` has for each object the ascending indices of the frames with a mask from the user. The result is for each
+    object the weightier pass, and where both show it in the same place the weighted mean of the log-odds. An object
+    that is not present is nowhere.
     """
     if backward is None or not backward.objects:
         return forward

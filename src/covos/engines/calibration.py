@@ -1,4 +1,4 @@
-"""MaskEstimate the quality of a followed object's mask from all that is known of it.
+"""Estimate the quality of a followed object's mask from all that is known of it.
 
 The network judges itself (`DecodedObjects.present_P`, `DecodedObjects.quality_P`), and is too sure: it is trained on
 clips of a few frames, in which little goes wrong. Its judgement is corrected by what shows when following has slipped:
@@ -46,12 +46,7 @@ class Signals(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
-    """Weights of the two regressions.
-
-    Attributes:
-        jaccard: For the Jaccard index.
-        absent: For being out of sight.
-    """
+    """Weights of the two regressions: for the Jaccard index, and for being out of sight."""
 
     jaccard: Weights
     absent: Weights
@@ -75,7 +70,7 @@ class MaskEstimate(NamedTuple):
 
 
 def estimate_mask(signals: Signals, calibration: Calibration | None) -> MaskEstimate:
-    """MaskEstimate the quality of a mask; by the network's word alone if there is no calibration."""
+    """Estimate the quality of a mask; by the network's word alone if there is no calibration."""
     if calibration is None:
         presence = _sigmoid(signals.presence)
         return MaskEstimate(presence * _sigmoid(signals.quality), 1 - presence)
@@ -83,11 +78,9 @@ def estimate_mask(signals: Signals, calibration: Calibration | None) -> MaskEsti
 
 
 def signals_of(decoded: DecodedObjects, *, usual: Sequence[float | None]) -> list[Signals]:
-    """Gather the signals of each object.
+    """Gather the signals of each object of one frame.
 
-    Args:
-        decoded: Objects of one frame.
-        usual: Area of each object as it has been, as a share of the frame; None where it has not been seen.
+    ``usual`` is the area of each object as it has been, as a share of the frame; None where it has not been seen.
     """
     probability = decoded.logit_P1HW.sigmoid()[:, 0]
     solid = probability > 0.5

@@ -30,15 +30,12 @@ LIKE = 0.8
 
 
 def split(solid: MaskArray, *, least: int, gap: int) -> tuple[MaskArray, ...]:
-    """Split a mask into its separate parts.
+    """Split a mask, H x W bool, into its separate parts, the largest first.
 
     Args:
-        solid: H x W bool.
+        solid: The mask.
         least: Smaller parts, in cells, are dropped.
         gap: Parts that are no further apart than so many cells are one: a thing behind a post stays one thing.
-
-    Returns:
-        H x W bool each, the largest first.
     """
     joined = solid.astype(np.uint8)
     if gap:
@@ -50,16 +47,7 @@ def split(solid: MaskArray, *, least: int, gap: int) -> tuple[MaskArray, ...]:
 
 
 def appearance_of(key_NK: NDArray[np.float32], mask: MaskArray, *, cells: tuple[int, int]) -> Appearance:
-    """Return the appearance of a thing: the mean of the keys that it covers.
-
-    Args:
-        key_NK: Keys of a frame, N = h x w.
-        mask: H x W bool, not empty.
-        cells: (h, w).
-
-    Returns:
-        K float32 of length 1.
-    """
+    """Return the mean of the keys of a frame, h w x K, that a mask covers, H x W bool and not empty."""
     share = cv2.resize(mask.astype(np.float32), cells[::-1], interpolation=cv2.INTER_AREA).reshape(-1)
     mean = share @ key_NK
     return np.asarray(mean / max(float(np.linalg.norm(mean)), 1e-12), np.float32)
@@ -81,11 +69,8 @@ def share_inside(part: MaskArray, whole: MaskArray) -> float:
 class Anchor:
     """A frame in which a thing was found by itself.
 
-    Attributes:
-        frame: Index.
-        logit: h x w float32 at the network's stride, low outside the thing.
-        confidence: Expected J of its mask, in [0, 1].
-        appearance: Appearance of the thing there.
+    The logit is h x w float32 at the network's stride, low outside the thing; the confidence is the expected J of its
+    mask, in [0, 1].
     """
 
     frame: int
@@ -98,17 +83,10 @@ class Anchor:
 class Candidate:
     """A thing that was found, and has been followed since.
 
-    Attributes:
-        id: Number while it is a candidate.
-        first: Index of the first frame that shows it.
-        anchors: At most `ANCHORS`, in no order.
-        seen: Number of sampled frames that it is in.
-        confirmed: Number of those in which it was found anew by itself.
-        area: Sum over the frames that it is in, in shares of the frame.
-        apart: Sampled frames in a row in which it was in several parts.
-        traced: True once it was followed back to where it came from.
-        since: Index of the frame since which it has been there, but for short gaps.
-        away: Sampled frames in a row that it was not in.
+    It was in ``seen`` sampled frames, covering ``area`` in sum (shares of the frame), and was found anew by itself in
+    ``confirmed`` of them. It has been there since frame ``since``, but for short gaps. ``away`` and ``apart`` count
+    the latest sampled frames in a row that it was not in, or was in several parts in. ``traced`` is true once it was
+    followed back to where it came from.
     """
 
     id: int
@@ -176,16 +154,7 @@ class Candidate:
 
 
 def choose_candidates(candidates: Iterable[Candidate], *, sampled: int, most: int) -> tuple[Candidate, ...]:
-    """Choose those that are to be followed: found again and again, and the largest of them.
-
-    Args:
-        candidates: All.
-        sampled: Number of sampled frames; in a video of a few frames not all confirmation is to be had.
-        most: Candidates that may stay, at most.
-
-    Returns:
-        By first appearance, the larger first.
-    """
+    """Choose those that are found again and again, and ``most`` of these, the largest; by first appearance."""
     needed = min(CONFIRMED, max(sampled // 2, 1))
     kept = [each for each in candidates if each.confirmed >= needed and each.confirmed >= BELIEVED * each.seen]
     kept = sorted(kept, key=lambda each: -each.weight)[:most]

@@ -12,9 +12,9 @@ candidates as there may be objects, whatever the length.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, product
 
 import cv2
 import numpy as np
@@ -80,12 +80,9 @@ OUTSIDE = -12.0
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class DiscoveredObject:
-    """A thing that is worth following.
+    """A thing that is worth following, which covers a mean share ``size`` of the frames that it is in.
 
-    Attributes:
-        masks: Frame index to its logit there, h x w float32 at the network's stride; at most `ANCHORS` frames.
-        first: Index of the first frame that was seen to show it.
-        size: Mean share of the frames that it is in.
+    ``masks`` are its logits on at most `ANCHORS` frames, by index: h x w float32 at the network's stride.
     """
 
     masks: Mapping[int, Tensor]
@@ -168,13 +165,9 @@ def _alone(logit: Tensor, mask: MaskArray, *, others: MaskArray) -> Tensor:
 
 
 class DiscoveryPass:
-    """One pass over the sampled frames of a video.
+    """One pass over the sampled frames of a video, through which an engine follows candidates.
 
-    Args:
-        engine: Follows the candidates, as it will follow the objects.
-        references: References of the video; with none, each frame is compared with itself.
-        most: Objects, at most.
-        memory: See `covos.engines.memory`.
+    Without references each frame is compared with itself. There are at most ``most`` objects.
     """
 
     def __init__(
@@ -192,18 +185,8 @@ class DiscoveryPass:
         self._sampled = 0
         self._next = 1
 
-    def run(self, frames: Iterable[Observed]) -> Generator[int, None, tuple[DiscoveredObject, ...]]:
-        """Find candidates in frames, and choose among them.
-
-        Args:
-            frames: Those of `sampled_frames`, from `FrameEncoder.observe`.
-
-        Yields:
-            The index of each frame that is done.
-
-        Returns:
-            By first appearance, the larger first.
-        """
+    def run(self, frames: Iterable[Observed]) -> Iterator[int]:
+        """Look for candidates in the frames of `sampled_frames`; yield the index of each that is done."""
         source, encoder = iter(frames), self.engine.encoder
         while batch := list(islice(source, encoder.batch)):
             with encoder.computing():
@@ -215,6 +198,9 @@ class DiscoveryPass:
                     features = FollowFeatures(*(part[row : row + 1] for part in projected))
                     self._take(index, features, logit.float().cpu())
             yield from (observed.frame.index for observed in batch)
+
+    def found(self) -> tuple[DiscoveredObject, ...]:
+        """Choose among the candidates; by first appearance, the larger first."""
         every = [*self._retired, *self.candidates.values()]
         kept = choose_candidates(every, sampled=self._sampled, most=self.most)
         return tuple(
@@ -230,8 +216,10 @@ class DiscoveryPass:
         parts = _parts(index, features, logit)
         fresh = self._mistaken(index, parts, tracks)
         tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
-        for part in parts:
-            self._recognise(part, tracks)
+        for part, (key, mask) in product(parts, tracks.items()):
+            if overlap(part.mask, mask) >= SAME:
+                self.candidates[key].confirmed += 1
+                self.candidates[key].add_anchor(part.anchor, spacing=SPACING)
         fresh |= self._divided(parts, tracks)
         fresh |= self._new(parts, tracks | fresh)
         tracks = {key: mask for key, mask in tracks.items() if key in self.candidates}
@@ -250,13 +238,6 @@ class DiscoveryPass:
         for key in [key for key, each in self.candidates.items() if each.confirmed >= CONFIRMED and not each.traced]:
             self._trace(key)
         self._make_room()
-
-    def _recognise(self, part: _Part, tracks: Mapping[int, MaskArray]) -> None:
-        """Take note of a part that is a followed thing."""
-        for key, mask in tracks.items():
-            if overlap(part.mask, mask) >= SAME:
-                self.candidates[key].confirmed += 1
-                self.candidates[key].add_anchor(part.anchor, spacing=SPACING)
 
     def _mistaken(self, index: int, parts: Sequence[_Part], tracks: Mapping[int, MaskArray]) -> dict[int, MaskArray]:
         """Things that were long away and look otherwise now are other things."""

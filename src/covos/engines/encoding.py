@@ -48,12 +48,10 @@ class VideoNetwork(Protocol[FeaturesT]):
         """True if `encode` makes anything of the motion."""
 
     def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> FeaturesT:
-        """Encode B x 3 x H x W float RGB frames in [0, 1].
+        """Encode B x 3 x H x W float RGB frames in [0, 1], and their motion, B x 4 x H/4 x W/4 float32.
 
-        Args:
-            image_BCHW: The frames.
-            motion_B4HW: B x 4 x H/4 x W/4 float32 (see `covos.engines.motion.residual_motion`), all zero for frames
-                whose motion is not known; None if that holds for all.
+        The motion (see `covos.engines.motion.residual_motion`) is all zero for frames where it is not known; None if
+        that holds for all.
         """
 
     def memorise(self, features: FeaturesT) -> Memory:
@@ -89,12 +87,7 @@ class FrameEncoder(Generic[FeaturesT]):
         self.batch = batch
 
     def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
-        """Give each frame its motion, if the network uses it.
-
-        Args:
-            frames: All of one size, ascending; there may be gaps.
-            wanted: Indices of the frames to yield; None yields all. See `needed`.
-        """
+        """Give each frame its motion, if the network uses it; see `covos.engines.motion.observe`."""
         if self.network.uses_motion:
             yield from observe(frames, size_of=self.size_of, wanted=wanted)
         else:
@@ -107,12 +100,7 @@ class FrameEncoder(Generic[FeaturesT]):
         return with_neighbours(indices, frame_count=frame_count) if self.network.uses_motion else tuple(indices)
 
     def select(self, source: Source, wanted: Sequence[int]) -> Iterator[Observed]:
-        """Read some frames of a source, and observe them.
-
-        Args:
-            source: The video.
-            wanted: Ascending indices.
-        """
+        """Read some frames of a source, by ascending indices, and observe them."""
         pictures = source.select(self.needed(wanted, frame_count=source.info.frame_count))
         return self.observe(pictures, wanted=wanted)
 
@@ -137,15 +125,10 @@ class FrameEncoder(Generic[FeaturesT]):
 
 
 def working_size(size: tuple[int, int], *, area: int, stride: int) -> tuple[int, int]:
-    """Choose the size at which a frame is encoded: a given area, the frame's aspect, multiples of the stride.
+    """Choose the size (height, width) at which a frame is encoded: a given area, its aspect, multiples of the stride.
 
     An area rather than a side, so that tall, wide and square videos cost the same and show their subject equally
     large. A 480 x 854 frame with an area of 256 x 448 is encoded at 256 x 448.
-
-    Args:
-        size: (height, width) of the frame.
-        area: Pixels.
-        stride: Stride of the network's deepest features.
     """
     height, width = size
     # Beyond 4:1 the short side would shrink to a few cells; such frames are squeezed instead.
@@ -156,12 +139,7 @@ def working_size(size: tuple[int, int], *, area: int, stride: int) -> tuple[int,
 
 
 def to_batch(images: Sequence[ImageArray], *, size: tuple[int, int], device: torch.device) -> Tensor:
-    """Resize frames and stack them.
-
-    Args:
-        images: H x W x 3 uint8 RGB each.
-        size: (height, width) to resize to.
-        device: Device of the batch.
+    """Resize frames, H x W x 3 uint8 RGB each, to (height, width), and stack them.
 
     Returns:
         B x 3 x height x width float32 in [0, 1], channels-last in memory.
@@ -177,17 +155,10 @@ def to_batch(images: Sequence[ImageArray], *, size: tuple[int, int], device: tor
 
 
 def to_probability(logit: Tensor, *, size: tuple[int, int]) -> ProbabilityArray:
-    """Up-sample a logit map to a frame's size and take the sigmoid.
+    """Up-sample a logit map, h x w float32, to a frame's size (height, width), and take the sigmoid.
 
     Logits, not probabilities, are interpolated: the contour (logit 0) then lies where the line between two cells
     crosses zero.
-
-    Args:
-        logit: h x w float32.
-        size: (height, width) of the frame.
-
-    Returns:
-        H x W float32 in [0, 1].
     """
     height, width = size
     full = cv2.resize(logit.cpu().numpy(), (width, height), interpolation=cv2.INTER_LINEAR)

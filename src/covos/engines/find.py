@@ -48,21 +48,13 @@ class References(Generic[FeaturesT]):
 
 
 class FindEngine(Generic[FeaturesT]):
-    """Segments the subject of a video.
-
-    Args:
-        encoder: Encodes the frames; its network segments them.
-    """
+    """Segments the subject of a video, frames of which an encoder encodes."""
 
     def __init__(self, encoder: FrameEncoder[FeaturesT]) -> None:
         self.encoder = encoder
 
     def check_fusion(self, fusion: Fusion | None) -> Fusion:
-        """Return the way to use several references: the network's best if none is asked for.
-
-        Raises:
-            UsageError: The network cannot do it.
-        """
+        """Return the way to use several references: the network's best if none is asked for."""
         network = self.encoder.network
         if fusion is None:
             return network.fusions[0]
@@ -93,16 +85,13 @@ class FindEngine(Generic[FeaturesT]):
         fusion: Fusion | None = None,
         refine: Refinement = "none",
     ) -> Iterator[FrameResult]:
-        """Second pass: segment each frame.
+        """Second pass: segment each frame; yield one result for each, in order.
 
         Args:
             frames: From `FrameEncoder.observe`.
             references: From `remember`; with none, each frame is compared with itself.
             fusion: Way to use several references; None takes the network's best.
             refine: Way to fit the probabilities to the picture.
-
-        Yields:
-            One result for each frame, in order.
 
         Raises:
             UsageError: The network cannot do this fusion.
@@ -146,31 +135,19 @@ class FindEngine(Generic[FeaturesT]):
     def segment_one(self, own: FeaturesT, others: tuple[Memory, ...], *, fusion: Fusion | None = None) -> Tensor:
         """Segment one encoded frame; to be called while the encoder is computing.
 
-        Args:
-            own: Features of the frame, of batch size 1.
-            others: Memories of the references; with none, the frame is compared with itself.
-            fusion: See `check_fusion`.
-
-        Returns:
-            h x w float32 logits of the subject.
+        Compared are the memories of the references; with none, the frame itself. The logits are h x w float32.
         """
         network = self.encoder.network
         return network.segment(own, others or (network.memorise(own),), fusion=self.check_fusion(fusion))[0, 0]
 
 
 def expected_jaccard(probability: ProbabilityArray, mask: MaskArray) -> float:
-    """Return the J that a mask would have if the probabilities were right.
+    """Return the J, in [0, 1], that a mask H x W bool would have if the probabilities H x W float32 were right.
 
     With each pixel in the subject with its own probability p, the expected intersection of the mask with the truth
     is the sum of p inside the mask, and the expected union is the mask's area plus the sum of p outside. Their ratio
-    is the quantity that optimal-decision work on the Jaccard index bounds (Nowozin, CVPR 2014, section 3).
-
-    Args:
-        probability: H x W float32 in [0, 1].
-        mask: H x W bool.
-
-    Returns:
-        In [0, 1]. For an empty mask, 1 - the highest probability: the chance that the likeliest pixel is empty too.
+    is the quantity that optimal-decision work on the Jaccard index bounds (Nowozin, CVPR 2014, section 3). For an empty
+    mask it is 1 - the highest probability: the chance that the likeliest pixel is empty too.
     """
     # OpenCV sums in float64 as numpy can, in half the time.
     chosen = mask.view(np.uint8)
@@ -184,11 +161,7 @@ def expected_jaccard(probability: ProbabilityArray, mask: MaskArray) -> float:
 
 
 def check_references(count: int) -> None:
-    """Refuse a number of references that makes no sense.
-
-    Raises:
-        UsageError: It is negative or above `MAX_REFERENCES`.
-    """
+    """Refuse a number of references that makes no sense."""
     if not 0 <= count <= MAX_REFERENCES:
         raise UsageError(
             f"references = {count}",
@@ -200,14 +173,7 @@ def check_references(count: int) -> None:
 def uniform_references(frame_count: int, *, references: int) -> tuple[int, ...]:
     """Choose the frames in the middle of equal parts of the video (COSNet, section 3.3: uniform over the clip).
 
-    The middles rather than the ends: first and last frames are often fades or cuts.
-
-    Args:
-        frame_count: Number of frames of the video.
-        references: Number of frames that are wanted; all if there are fewer.
-
-    Returns:
-        Ascending, distinct, 0-based indices.
+    The middles rather than the ends: first and last frames are often fades or cuts. All frames if there are fewer.
     """
     count = min(references, frame_count)
     return tuple((2 * part + 1) * frame_count // (2 * count) for part in range(count))
@@ -217,13 +183,5 @@ def random_references(frame_count: int, *, references: int, seed: int) -> tuple[
     """Choose frames at random, as in COSNet's released code, which draws anew for each query and without a seed.
 
     Here they are drawn once for a video, so that each is encoded once and the masks can be had again.
-
-    Args:
-        frame_count: Number of frames of the video.
-        references: Number of frames that are wanted; all if there are fewer.
-        seed: The same gives the same frames.
-
-    Returns:
-        Ascending, distinct, 0-based indices.
     """
     return tuple(sorted(random.Random(seed).sample(range(frame_count), min(references, frame_count))))

@@ -42,16 +42,8 @@ class PassCheckpoints:
         self._copies: dict[int, FollowPass] = {}
         self._apart = 1
 
-    def __len__(self) -> int:
-        return len(self._copies)
-
     def add(self, index: int, current: FollowPass) -> None:
-        """Keep a copy, unless the one before is near.
-
-        Args:
-            index: Index of the frame that comes next; larger than all before.
-            current: The pass.
-        """
+        """Keep a copy, by the index of the frame that comes next, unless the one before is near."""
         if self._copies and index - max(self._copies) < self._apart:
             return
         self._copies[index] = current.copy()
@@ -61,17 +53,12 @@ class PassCheckpoints:
             self._apart = second - first
 
     def nearest(self, index: int) -> tuple[int, FollowPass] | None:
-        """Return the latest copy that has taken neither this frame nor a later one, as `rewind` does; forget none."""
+        """Return the latest copy that has taken neither this frame nor a later one, after the index it goes on at."""
         at = max((at for at in self._copies if at <= index), default=None)
         return None if at is None else (at, self._copies[at].copy())
 
     def rewind(self, index: int) -> tuple[int, FollowPass] | None:
-        """Forget the copies that have taken this frame or a later one.
-
-        Returns:
-            The index of the frame that comes next after the latest copy that is left, and a copy of that to go on
-            with; None if none is left.
-        """
+        """Forget the copies that have taken this frame or a later one, and return what `nearest` does."""
         self._copies = {at: copied for at, copied in self._copies.items() if at <= index}
         return self.nearest(index)
 
@@ -93,25 +80,15 @@ class FollowEngine:
         self.calibration = calibration
 
     def new_pass(self, *, memory: int) -> FollowPass:
-        """Begin a pass that follows nothing yet.
-
-        Args:
-            memory: See `covos.engines.memory`.
-        """
+        """Begin a pass that follows nothing yet; for ``memory`` see `covos.engines.memory`."""
         return FollowPass(self.network, memory=memory, calibration=self.calibration)
 
     def backward(
         self, blocks: Iterable[Sequence[Observed]], given: Given, *, memory: int
     ) -> Iterator[tuple[Frame, FramePrediction]]:
-        """Follow towards the first frame.
+        """Follow towards the first frame; yield each frame with its prediction, the last frame first.
 
-        Args:
-            blocks: The last frames first; the frames of a block in their order, all from `FrameEncoder.observe`.
-            given: Masks from the user.
-            memory: See `covos.engines.memory`.
-
-        Yields:
-            Each frame with its prediction, the last frame first.
+        The blocks of frames come the last first, those of a block in their order, all from `FrameEncoder.observe`.
         """
         current, size = self.new_pass(memory=memory), self.encoder.batch
         for block in blocks:
@@ -134,7 +111,9 @@ class FollowEngine:
         checkpoints: PassCheckpoints | None = None,
         resumed: FollowPass | None = None,
     ) -> Iterator[FrameResult]:
-        """Follow towards the last frame.
+        """Follow towards the last frame; yield one result for each frame, in order.
+
+        On frames with masks from the user these are in the result as they are.
 
         Args:
             frames: All frames, from `FrameEncoder.observe`.
@@ -143,9 +122,6 @@ class FollowEngine:
             spool: Predictions of the backward pass, to be fused in.
             checkpoints: Takes copies on the way.
             resumed: From checkpoints; ``frames`` then begin with the one that it is to take next.
-
-        Yields:
-            One result for each frame, in order. On frames with masks from the user these are in it as they are.
         """
         current = resumed or self.new_pass(memory=memory)
         appearances = given_frames(given)
@@ -164,24 +140,15 @@ class FollowEngine:
                 yield result_of(frame, prediction, given.get(frame.index, {}))
 
     def _encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:
-        for start in range(0, len(batch), self.encoder.batch):
-            part = batch[start : start + self.encoder.batch]
-            features = self.network.project(self.encoder.encode(part))
-            for row, observed in enumerate(part):
-                yield observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features))
+        features = self.network.project(self.encoder.encode(batch))
+        for row, observed in enumerate(batch):
+            yield observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features))
 
 
 def backward_results(frames: Iterable[Frame], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
     """Make results of the backward pass alone, in the order of the frames.
 
-    Args:
-        frames: All frames.
-        given: Masks from the user.
-        spool: From `FollowEngine.backward`; frames that it does not know come after all that was given, and show
-            nothing.
-
-    Yields:
-        One result for each frame.
+    Frames that the spool does not know come after all that was given, and show nothing.
     """
     for frame in frames:
         empty = FramePrediction(index=frame.index, log_odds=torch.zeros(0, 1, 1), objects=())
@@ -195,13 +162,7 @@ def given_frames(given: Given) -> dict[int, tuple[int, ...]]:
 
 
 def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, MaskArray]) -> FrameResult:
-    """Make a result of a prediction, at the frame's own size.
-
-    Args:
-        frame: The frame.
-        prediction: At stride 4 of the encoded size.
-        given: Masks from the user, which the result holds as they are.
-    """
+    """Make a result, at the frame's own size, of a prediction and the user's masks, which are in it as they are."""
     labels = _labels(prediction, frame.size)
     for identity, mask in given.items():
         labels[(labels == identity) & ~mask] = 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -36,11 +35,8 @@ AREA_WEIGHT = 0.1
 class PresenceTracker:
     """State of one object along a pass, with inertia, so that one doubtful frame changes nothing for long.
 
-    Attributes:
-        identity: Id of the object.
-        state: As of the latest frame.
-        absent: Frames since it was last seen.
-        usual: Its area as it has been, as a share of the frame: a moving mean over the frames that showed it.
+    It was last seen ``absent`` frames ago. ``usual`` is its area as a share of the frame: a moving mean over the frames
+    that showed it.
     """
 
     identity: int
@@ -55,18 +51,11 @@ class PresenceTracker:
         return ObjectStatus(id=self.identity, state=self.state, confidence=1.0)
 
     def judge(self, estimated: MaskEstimate, *, area: float) -> ObjectStatus:
-        """Take note of what was found.
+        """Take note of a mask that was found, and of its area as a share of the frame.
 
         A mask is shown if its expected J is no less than that of an empty one, which is the probability that the
-        object is out of sight: J is 1 where neither truth nor mask shows anything.
-
-        Args:
-            estimated: Estimate of its mask.
-            area: Area of its mask, as a share of the frame.
-
-        Returns:
-            The state. The confidence is that of the answer given: of a mask, its expected J; of an empty one, that
-            there is nothing.
+        object is out of sight: J is 1 where neither truth nor mask shows anything. The confidence is that of the answer
+        given: of a mask, its expected J; of an empty one, that there is nothing.
         """
         least = FOUND_AGAIN if self.state == "lost" else SHOWN
         there = estimated.jaccard >= max(least, estimated.absent)
@@ -85,10 +74,7 @@ class PresenceTracker:
 class FramePrediction:
     """Prediction of a pass for one frame.
 
-    Attributes:
-        index: Index of the frame.
-        log_odds: O x h x w float32: log-probability of each object over that of the background, at stride 4.
-        objects: In the same order.
+    ``log_odds`` are O x h x w float32: log-probability of each object over that of the background, at stride 4.
     """
 
     index: int
@@ -101,21 +87,10 @@ class FramePrediction:
         return tuple(each.id for each in self.objects)
 
 
-class ObjectReadout(NamedTuple):
-    """Readout of an object, before it was decided if that is shown."""
-
-    signals: Signals
-    logit_HW: Tensor
-    """At stride 4, of the object by itself."""
-
-
 class FollowPass:
-    """Follows objects from frame to frame.
+    """Follows objects from frame to frame by a network in evaluation mode; see `covos.engines.memory` for ``memory``.
 
-    Args:
-        network: In evaluation mode.
-        memory: See `covos.engines.memory`.
-        calibration: Calibration of the network's weights; None takes the network at its word.
+    Without a calibration of the network's weights it is taken at its word.
     """
 
     def __init__(self, network: CovosFollow, *, memory: int, calibration: Calibration | None = None) -> None:
@@ -124,8 +99,6 @@ class FollowPass:
         self.bank = MemoryBank(between=memory)
         self._trackers: dict[int, PresenceTracker] = {}
         self._mask_P1HW: Tensor | None = None
-        self.found: dict[int, ObjectReadout] = {}
-        """Readouts of the objects that the latest step looked for, shown or not."""
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -143,20 +116,21 @@ class FollowPass:
     def step(
         self, index: int, features: FollowFeatures, *, given: Mapping[int, Tensor] | None = None
     ) -> FramePrediction:
-        """Follow everything into the next frame.
+        """Follow everything into the next frame, of which the features are given.
 
-        Args:
-            index: Index of the frame.
-            features: Features of it alone.
-            given: Masks from the user, by id: h x w float32 in [0, 1] at stride 4. An id that was not followed yet is
-                from here on.
+        Masks from the user are h x w float32 in [0, 1] at stride 4, by id. An id that was not followed yet is from here
+        on.
         """
         given = given or {}
         known = self.ids
         logits: dict[int, Tensor] = {}
         statuses: dict[int, ObjectStatus] = {}
         if known and not set(known) <= set(given):
-            logits, statuses = self._find(features, known)
+            signals, found = self.look(features)
+            for (identity, tracker), own, logit in zip(self._trackers.items(), signals, found, strict=True):
+                status = tracker.judge(estimate_mask(own, self.calibration), area=_area(logit.sigmoid()))
+                statuses[identity] = status
+                logits[identity] = logit if status.state == "present" else logit.clamp(max=-GIVEN_LOGIT)
         for identity, mask in given.items():
             if identity in self._trackers:
                 # What was made of it since is what the user has just corrected.
@@ -183,10 +157,7 @@ class FollowPass:
     def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.
 
-        Args:
-            index: Index of that frame.
-            features: Features of it.
-            masks: By id: h x w float32 in [0, 1] at stride 4.
+        Their masks are h x w float32 in [0, 1] at stride 4, by id.
         """
         height, width = features.s4_BCHW.shape[2:]
         device = features.key_BNK.device
@@ -208,25 +179,14 @@ class FollowPass:
         del self._trackers[identity]
         self.bank.keep_only(self.ids)
 
-    def _find(
-        self, features: FollowFeatures, known: tuple[int, ...]
-    ) -> tuple[dict[int, Tensor], dict[int, ObjectStatus]]:
-        memory, latest = self.bank.of(known)
+    def look(self, features: FollowFeatures) -> tuple[list[Signals], Tensor]:
+        """Look for the objects that are followed: the signals of each, and its logits by itself, O x h x w."""
+        memory, latest = self.bank.of(self.ids)
         assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
         owner = _one_frame(self._mask_P1HW)
         decoded = self.network.find(features, memory, latest, with_others(self._mask_P1HW, owner), owner)
         self.bank.note_reading(decoded.affinity_BNM)
-        logits, statuses = {}, {}
-        trackers = [self._trackers[identity] for identity in known]
-        signals = signals_of(decoded, usual=[each.usual for each in trackers])
-        self.found = {}
-        for row, (identity, tracker) in enumerate(zip(known, trackers, strict=True)):
-            logit = decoded.logit_P1HW[row, 0]
-            self.found[identity] = ObjectReadout(signals[row], logit)
-            estimated = estimate_mask(signals[row], self.calibration)
-            statuses[identity] = status = tracker.judge(estimated, area=_area(logit.sigmoid()))
-            logits[identity] = logit if status.state == "present" else logit.clamp(max=-GIVEN_LOGIT)
-        return logits, statuses
+        return signals_of(decoded, usual=[each.usual for each in self._trackers.values()]), decoded.logit_P1HW[:, 0]
 
     def _remember(self, index: int, features: FollowFeatures, *, given: bool, confidence: float) -> None:
         """Put the frame, with the masks that it has now, in the memory."""

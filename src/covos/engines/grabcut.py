@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -64,11 +64,19 @@ class GrabCutPrompter:
         frame = observed.frame
         height, width = size = self.encoder.size_of(frame)
         scale_x, scale_y = width / frame.size[1], height / frame.size[0]
-        small_points = [_scaled(point, size, scale_x, scale_y) for point in points]
+        # Within the last pixel, whatever the rounding.
+        small_points = [
+            replace(point, x=min(point.x * scale_x, width - 0.5), y=min(point.y * scale_y, height - 0.5))
+            for point in points
+        ]
         seen = self._features_of(observed, size)
         belief = _belief(seen, small_points, None if previous is None else _shrunk(previous, size))
         if box is not None:
-            inside = _inside(box, size, scale_x, scale_y)
+            inside = np.zeros(size, np.bool_)
+            top, left = int(box.y0 * scale_y), int(box.x0 * scale_x)
+            # A thin box is still a pixel wide.
+            bottom, right = max(round(box.y1 * scale_y), top + 1), max(round(box.x1 * scale_x), left + 1)
+            inside[top:bottom, left:right] = True
             if not any(point.positive for point in points) and previous is None:
                 belief = _belief_in_box(seen, inside)
             belief[~inside] = 0
@@ -77,7 +85,8 @@ class GrabCutPrompter:
         if box is not None and not found.any():
             # All that is in the box looks like what is around it: then it is what was meant.
             found = belief > 0.5
-        mask = _grown(found, frame.size)
+        full = cv2.resize(found.astype(np.float32), frame.size[::-1], interpolation=cv2.INTER_LINEAR)
+        mask = np.asarray(full > 0.5)
         for point in points:
             mask[int(point.y), int(point.x)] = point.positive
         return _kept(mask, points=points, previous=previous)
@@ -221,25 +230,5 @@ def _at(mask: ProbabilityArray, point: Point) -> bool:
     return bool(mask[int(point.y), int(point.x)] > 0.5)
 
 
-def _scaled(point: Point, size: tuple[int, int], scale_x: float, scale_y: float) -> Point:
-    # Within the last pixel, whatever the rounding.
-    x, y = min(point.x * scale_x, size[1] - 0.5), min(point.y * scale_y, size[0] - 0.5)
-    return Point(x=x, y=y, positive=point.positive)
-
-
-def _inside(box: Box, size: tuple[int, int], scale_x: float, scale_y: float) -> MaskArray:
-    inside = np.zeros(size, np.bool_)
-    top, left = int(box.y0 * scale_y), int(box.x0 * scale_x)
-    # A thin box is still a pixel wide.
-    bottom, right = max(round(box.y1 * scale_y), top + 1), max(round(box.x1 * scale_x), left + 1)
-    inside[top:bottom, left:right] = True
-    return inside
-
-
 def _shrunk(mask: MaskArray, size: tuple[int, int]) -> ProbabilityArray:
     return np.asarray(cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _grown(mask: MaskArray, size: tuple[int, int]) -> MaskArray:
-    full = cv2.resize(mask.astype(np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
-    return np.asarray(full > 0.5)

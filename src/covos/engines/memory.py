@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from covos.core.errors import UsageError
+from covos.models.coattention import join_memories
 from covos.models.follow import ObjectMemory
 
 MAX_GIVEN = 64
@@ -29,11 +30,7 @@ TRUSTED = 0.6
 
 
 def check_memory(count: int) -> None:
-    """Refuse a size of the memory that makes no sense.
-
-    Raises:
-        UsageError: It is negative or above `MAX_MEMORY`.
-    """
+    """Refuse a size of the memory that makes no sense."""
     if not 0 <= count <= MAX_MEMORY:
         raise UsageError(
             f"memory = {count}",
@@ -44,14 +41,9 @@ def check_memory(count: int) -> None:
 
 @dataclass(slots=True)
 class MemoryFrame:
-    """A remembered frame.
+    """A remembered frame, and the values of its objects.
 
-    Attributes:
-        index: Index of the frame.
-        objects: Ids, in the order of the values.
-        memory: Keys, and values of these objects.
-        read: Sum over later frames of the share of their readout that came from this one.
-        queries: Number of these frames.
+    ``read`` sums up, over the ``queries`` of later frames, the share of their readout that came from this one.
     """
 
     index: int
@@ -79,22 +71,12 @@ class MemoryFrame:
 
 @dataclass(slots=True)
 class MemoryBank:
-    """Memory of one pass over a video.
-
-    Attributes:
-        between: Most frames between the given ones and the latest.
-        given: Frames with masks from the user, by index.
-        middle: Frames between.
-        latest: The frame before the current one.
-    """
+    """Memory of one pass over a video: the given frames, at most ``between`` others, and the one before the current."""
 
     between: int
     given: dict[int, MemoryFrame] = field(default_factory=dict)
     middle: list[MemoryFrame] = field(default_factory=list)
     latest: MemoryFrame | None = None
-
-    def __len__(self) -> int:
-        return len(self._frames())
 
     def copy(self) -> MemoryBank:
         """Return one that goes on from here by itself; the tensors are shared, and never changed in place."""
@@ -107,15 +89,7 @@ class MemoryBank:
         )
 
     def keep(self, index: int, *, objects: Sequence[int], memory: ObjectMemory, given: bool, confidence: float) -> None:
-        """Remember a frame as the latest, and longer if it is worth it.
-
-        Args:
-            index: Index of the frame.
-            objects: Ids, in the order of the values.
-            memory: From `CovosFollow.memorise`.
-            given: True if a mask of it comes from the user.
-            confidence: Mean over its masks, in [0, 1].
-        """
+        """Remember a frame as the latest, and longer if the user gave a mask of it or its masks are trusted."""
         kept = MemoryFrame(index, tuple(objects), memory)
         self.latest = kept
         if given:
@@ -146,14 +120,10 @@ class MemoryBank:
         An object that a frame knows nothing of is marked so in its values.
         """
         assert self.latest is not None, "something is kept before anything is read"
-        return ObjectMemory.join([kept.of(objects) for kept in self._frames()]), self.latest.of(objects)
+        return join_memories([kept.of(objects) for kept in self._frames()]), self.latest.of(objects)
 
     def note_reading(self, affinity_BNM: Tensor) -> None:
-        """Note which frames the current one has read.
-
-        Args:
-            affinity_BNM: Affinity of one frame to the positions that `of` gave.
-        """
+        """Note which frames the current one has read, by its affinity to the positions that `of` gave."""
         share = (affinity_BNM / affinity_BNM.sum(dim=2, keepdim=True).clamp(min=1e-30)).mean(dim=(0, 1))
         start = 0
         for kept in self._frames():

@@ -71,33 +71,27 @@ def _motion(here: GreyArray, there: GreyArray, size: tuple[int, int]) -> MotionA
     rows, columns = size[0] // MOTION_STRIDE, size[1] // MOTION_STRIDE
     if cv2.norm(here, there, cv2.NORM_L1) > CUT * 255 * here.size:
         return np.zeros((rows, columns, MOTION_CHANNELS), np.float32)
+    # Made anew each time: it keeps its pyramids, and one of them must not serve two threads.
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     # From here to there is defined on this frame's grid; seen forward in time it is the other way round.
-    flow = -np.asarray(_dis().calc(here, there, None), np.float32)  # type: ignore[call-overload]
+    flow = -np.asarray(dis.calc(here, there, None), np.float32)  # type: ignore[call-overload]
     residual = np.asarray(cv2.resize(flow - _camera(flow), (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
     length = np.hypot(residual[..., 0], residual[..., 1])
     strength = float(np.percentile(length, 95))
     scaled = np.clip(residual / max(strength, QUIET), -LIMIT, LIMIT)
-    return np.dstack(
-        [
-            scaled,
-            np.minimum(length / max(strength, QUIET), LIMIT),
-            np.full_like(length, strength / (strength + 1)),
-        ]
-    ).astype(np.float32)
+    capped = np.minimum(length / max(strength, QUIET), LIMIT)
+    return np.dstack([scaled, capped, np.full_like(length, strength / (strength + 1))]).astype(np.float32)
 
 
 def observe(
     frames: Iterable[Frame], *, size_of: Callable[[Frame], tuple[int, int]], wanted: Collection[int] | None = None
 ) -> Iterator[Observed]:
-    """Give each frame its motion.
+    """Give each frame its motion; yield the wanted frames, in order, at most one frame late.
 
     Args:
         frames: Ascending; there may be gaps.
         size_of: (height, width) at which a frame is encoded.
         wanted: Indices of the frames to yield; the others serve as neighbours. None yields all.
-
-    Yields:
-        The wanted frames, in order, at most one frame late.
     """
     before: _GreyFrame | None = None
     waiting: _GreyFrame | None = None
@@ -153,11 +147,6 @@ def _grey(image: ImageArray, size: tuple[int, int]) -> GreyArray:
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     half = size[1] // FLOW_STRIDE, size[0] // FLOW_STRIDE
     return np.asarray(cv2.resize(grey, half, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _dis() -> cv2.DISOpticalFlow:
-    # Made anew each time: it keeps its pyramids, and one of them must not serve two threads.
-    return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
 
 def _camera(flow: MotionArray) -> MotionArray:

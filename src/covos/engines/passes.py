@@ -6,24 +6,16 @@ decided which frames are read, in which order, and in which direction time runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count as count_from
-from typing import Any, Literal, TypeAlias, cast, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
-from covos.engines.find import (
-    DEFAULT_REFERENCES,
-    FindEngine,
-    check_references,
-    random_references,
-    uniform_references,
-)
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references, random_references, uniform_references
 from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
-from covos.engines.follow_pass import FollowPass
 from covos.engines.motion import Observed
 from covos.masks.frame_mask import FrameMask
 from covos.media.source import Source, prefetch
@@ -44,22 +36,14 @@ lie far before it: larger blocks decode less, and hold more."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageProgress:
-    """The state of a pass that comes before the first result.
+    """The state of a pass that comes before the first result: so many frames of all are done.
 
-    Attributes:
-        stage: ``"discover"`` looks for objects, ``"backward"`` follows towards the first frame.
-        done: Frames that are done.
-        total: Frames in all.
+    ``"discover"`` looks for objects, ``"backward"`` follows towards the first frame.
     """
 
     stage: Literal["discover", "backward"]
     done: int
     total: int
-
-
-def results_only(items: Iterable[FrameResult | StageProgress]) -> Iterator[FrameResult]:
-    """Leave out how far the passes are."""
-    return (item for item in items if not isinstance(item, StageProgress))
 
 
 def find_subject(
@@ -71,11 +55,12 @@ def find_subject(
     reference_seed: int | None = None,
     refine: Refinement = "none",
     known: Iterable[Known] = (),
+    wanted: Collection[int] | None = None,
 ) -> Iterator[FrameResult]:
     """Segment the subject of a video, a frame at a time, at constant memory.
 
     Args:
-        source: Read twice: the references, then all frames.
+        source: Read twice: the references, which are read before the first result is given, then all frames.
         engine: Runs the network.
         references: Frames of the video that every frame is compared with; 0 takes each for itself.
         fusion: Way to use several references; None takes the network's best.
@@ -83,9 +68,11 @@ def find_subject(
         refine: Way to fit the probabilities to the picture.
         known: Results of the first frames, which are not computed again. Their number must be a multiple of the
             engine's batch for the others to come out as in one run.
+        wanted: Indices of the frames to segment, ascending; None takes all.
 
     Returns:
-        An iterator over one result for each decoded frame, in order. The references are read before the first.
+        An iterator over one result for each wanted frame that is decoded, in order. The references are read before the
+        first.
 
     Raises:
         UsageError: ``references`` is out of range, the network cannot do this ``fusion``, or there is no such
@@ -104,68 +91,41 @@ def find_subject(
         # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
         remembered = engine.remember(engine.encoder.select(source, indices))
         # The motion is found in the thread that decodes, while the network works on earlier frames.
-        frames = prefetch(engine.encoder.observe(source))
+        encoder = engine.encoder
+        frames = prefetch(encoder.observe(source) if wanted is None else encoder.select(source, tuple(wanted)))
         for restore in known:
-            yield restore(_next(frames, source).frame)
+            observed = next(frames, None)
+            if observed is None:
+                raise SourceError(
+                    f"{source.info.path} gives fewer frames than in the run before",
+                    why="it was changed, or the disk or network that it is on failed",
+                    fix="put it back as it was, or start anew with -y (overwrite=True)",
+                )
+            yield restore(observed.frame)
         yield from engine.stream(frames, remembered, fusion=chosen, refine=refine)
 
     return results()
 
 
-def _next(frames: Iterator[Observed], source: Source) -> Observed:
-    observed = next(frames, None)
-    if observed is None:
-        raise SourceError(
-            f"{source.info.path} gives fewer frames than in the run before",
-            why="it was changed, or the disk or network that it is on failed",
-            fix="put it back as it was, or start anew with -y (overwrite=True)",
-        )
-    return observed
-
-
 def discover_objects(
     source: Source, engine: FollowEngine, *, most: int, references: int, memory: int
 ) -> Generator[StageProgress, None, tuple[DiscoveredObject, ...]]:
-    """Look through a video for objects that are worth following.
+    """Look through a video for at most ``most`` objects that are worth following: yield progress, return the objects.
 
-    Args:
-        source: Read twice, a few frames a second of it.
-        engine: Runs the networks.
-        most: Objects, at most.
-        references: Frames, spread over the video, that every sampled frame is compared with.
-        memory: See `covos.engines.memory`.
-
-    Yields:
-        Progress, frame by frame.
-
-    Returns:
-        By first appearance, the larger first.
+    A few frames a second are sampled, and each is compared with ``references`` frames that are spread over the video.
     """
     encoder, count = engine.encoder, source.info.frame_count
     chosen = uniform_references(count, references=references)
     remembered = FindEngine(encoder).remember(encoder.select(source, chosen))
     sampled = sampled_frames(count)
-    # A generator's value comes by `yield from`; here each step is told as progress instead.
-    steps = DiscoveryPass(engine, remembered, most=most, memory=memory).run(prefetch(encoder.select(source, sampled)))
-    for done in count_from(1):
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast("tuple[DiscoveredObject, ...]", end.value)
+    discovery = DiscoveryPass(engine, remembered, most=most, memory=memory)
+    for done, _ in enumerate(discovery.run(prefetch(encoder.select(source, sampled))), 1):
         yield StageProgress(stage="discover", done=done, total=len(sampled))
-    raise AssertionError("counting does not end")
+    return discovery.found()
 
 
 def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
-    """Return the direction that is taken: never ``"auto"``.
-
-    Args:
-        asked: By the user.
-        frames: Indices of those with prompts.
-
-    Raises:
-        UsageError: There is no such direction, or no object was shown.
-    """
+    """Return the direction that is taken, never ``"auto"``, for prompts on these frames."""
     if asked not in get_args(Direction):
         raise UsageError(
             f"direction {asked!r}", why="there is none of this name", fix=f"use {', '.join(get_args(Direction))}"
@@ -194,9 +154,6 @@ def follow_objects(
         given: Masks on at least one frame; with direction ``"forward"``, on none gives frames without objects.
         memory: See `covos.engines.memory`.
         direction: From `choose_direction`; not ``"auto"``.
-
-    Yields:
-        Progress of the backward pass; then one result for each decoded frame, in order.
     """
     encoder = engine.encoder
     if direction == "forward":
@@ -217,17 +174,9 @@ def follow_objects(
 def follow_backward(
     source: Source, engine: FollowEngine, given: Given, *, memory: int, stop: int = -1
 ) -> Iterator[FrameResult]:
-    """Follow objects towards the first frame, and give the results as they come.
+    """Follow objects towards the first frame, and give the results as they come, the last frame first.
 
-    Args:
-        source: Read in blocks, the last first.
-        engine: Runs the networks.
-        given: Masks on at least one frame; the pass begins at the last of these.
-        memory: See `covos.engines.memory`.
-        stop: Index of the frame at which the pass ends, itself left out.
-
-    Yields:
-        One result for each frame, the last frame first.
+    The pass begins at the last frame with a mask. ``stop`` is the frame at which it ends, itself left out.
     """
     for frame, prediction in engine.backward(_blocks(source, engine, last=max(given), stop=stop), given, memory=memory):
         if frame.index <= stop:
@@ -247,18 +196,10 @@ def _blocks(source: Source, engine: FollowEngine, *, last: int, stop: int = -1) 
 def follow_to(
     source: Source, engine: FollowEngine, given: Given, *, frame: int, object_id: int, memory: int
 ) -> MaskArray | None:
-    """Follow objects forward to one frame.
+    """Follow objects forward to one frame; return an object's mask there, H x W bool.
 
-    Args:
-        source: Read from the first frame with a mask on.
-        engine: Runs the networks.
-        given: Masks; those of ``frame`` and of later frames are not looked at.
-        frame: Index.
-        object_id: Whose mask is wanted.
-        memory: See `covos.engines.memory`.
-
-    Returns:
-        The object's mask, H x W bool; None if it was not given before, or is not found there.
+    None if the object was not given before, or is not found there. Masks of the frame and of later ones are not
+    looked at.
     """
     earlier = {index: masks for index, masks in given.items() if index < frame}
     if not any(object_id in masks for masks in earlier.values()):
@@ -271,11 +212,7 @@ def follow_to(
 
 
 class IncrementalPass:
-    """Follows forward again and again: what comes before the first prompt that has changed is not done again.
-
-    Args:
-        source: The video.
-    """
+    """Follows forward again and again: what comes before the first prompt that has changed is not done again."""
 
     def __init__(self, source: Source) -> None:
         self.source = source
@@ -288,18 +225,12 @@ class IncrementalPass:
     ) -> tuple[FrameMask, ...]:
         """Return the masks of all frames, as one pass from the first frame would give them.
 
-        Args:
-            engine: The same each time.
-            given: Masks on at least one frame.
-            fingerprints: For each frame with masks a value that equals that of another run only if its masks are the
-                same, of the same objects in the same order.
-            memory: See `covos.engines.memory`; the same each time.
+        The engine and the memory are the same each time. ``fingerprints`` has for each frame with masks a value that
+        equals that of another run only if its masks are the same, of the same objects in the same order.
         """
         count = self.source.info.frame_count
         changed = self._first_change(fingerprints)
-        # A damaged source gives other frames when it is read from the middle.
-        whole = self.source.health.complete and len(self._frames) == count
-        start, resumed = (whole and self._checkpoints.rewind(changed)) or (0, None)
+        start, resumed = (self._is_whole() and self._checkpoints.rewind(changed)) or (0, None)
         if resumed is None:
             frames, self._checkpoints = engine.encoder.observe(self.source), PassCheckpoints()
         else:
@@ -313,36 +244,23 @@ class IncrementalPass:
         return self._frames
 
     def part(
-        self,
-        engine: FollowEngine,
-        given: Given,
-        *,
-        fingerprints: Mapping[int, Hashable],
-        memory: int,
-        wanted: range,
+        self, engine: FollowEngine, given: Given, *, fingerprints: Mapping[int, Hashable], memory: int, wanted: range
     ) -> Iterator[FrameResult]:
-        """Give the results of some frames, as one pass from the first seed frame gives them.
+        """Give the results of some frames, as one pass from the first seed frame gives them; see `run`.
 
-        Args:
-            engine: See `run`.
-            given: Masks; on or before the first wanted frame there is one.
-            fingerprints: See `run`.
-            memory: See `run`.
-            wanted: Indices of the frames; what comes before is followed again only from the nearest checkpoint.
-
-        Yields:
-            One result for each wanted frame that can be decoded, in order.
+        There is a mask on or before the first wanted frame. What comes before is followed again only from the nearest
+        checkpoint.
         """
-        start, resumed = self._resume_point(fingerprints, wanted.start) or (min(given), None)
+        known = min(wanted.start, self._first_change(fingerprints))
+        start, resumed = (self._is_whole() and self._checkpoints.nearest(known)) or (min(given), None)
         frames = prefetch(engine.encoder.select(self.source, range(start, wanted.stop)))
         for result in engine.forward(frames, given, memory=memory, resumed=resumed):
             if result.frame.index in wanted:
                 yield result
 
-    def _resume_point(self, fingerprints: Mapping[int, Hashable], index: int) -> tuple[int, FollowPass] | None:
-        if not (self.source.health.complete and len(self._frames) == self.source.info.frame_count):
-            return None
-        return self._checkpoints.nearest(min(index, self._first_change(fingerprints)))
+    def _is_whole(self) -> bool:
+        """True if every frame was decoded: a damaged source gives other frames when it is read from the middle."""
+        return self.source.health.complete and len(self._frames) == self.source.info.frame_count
 
     def _first_change(self, fingerprints: Mapping[int, Hashable]) -> int:
         both = self._fingerprints.keys() | fingerprints.keys()

@@ -50,14 +50,10 @@ class Prompter(Protocol):
 
 
 class NetworkPrompter:
-    """Makes masks by the network covos-prompt, on the features of covos-lite.
+    """Makes masks by the network covos-prompt, on the features of the covos-lite that it was trained on.
 
     What the prompts on a frame share is kept until another frame is asked for, so that each further click costs a
     fraction of the first.
-
-    Args:
-        encoder: Encodes the frames; its network is the covos-lite that ``network`` was trained on.
-        network: In evaluation mode, on the same device.
     """
 
     name = "covos-prompt"
@@ -70,17 +66,7 @@ class NetworkPrompter:
     def mask(
         self, observed: Observed, *, points: Sequence[Point], box: Box | None, previous: MaskArray | None
     ) -> MaskArray:
-        """See `Prompter.mask`.
-
-        Args:
-            observed: The frame, from `FrameEncoder.observe`.
-            points: All clicks so far, in pixels of the frame.
-            box: Around the object, in pixels of the frame.
-            previous: The mask that the latest click corrects, H x W bool of the frame's size.
-
-        Raises:
-            UsageError: Nothing at all is shown, or the mask has another size.
-        """
+        """See `Prompter.mask`; a `UsageError` if nothing at all is shown, or the mask has another size."""
         height, width = observed.frame.size
         if not points and box is None and previous is None:
             raise UsageError(
@@ -109,11 +95,9 @@ class NetworkPrompter:
 
 def _same(one: Observed, other: Observed) -> bool:
     """Return true if two frames look the same and move the same; a frame may be read anew for each click."""
-    if one is other:
-        return True
-    if (one.motion is None) != (other.motion is None) or not np.array_equal(one.frame.image, other.frame.image):
-        return False
-    return one.motion is None or other.motion is None or np.array_equal(one.motion, other.motion)
+    if one.motion is None or other.motion is None:
+        return one.motion is other.motion and np.array_equal(one.frame.image, other.frame.image)
+    return np.array_equal(one.motion, other.motion) and np.array_equal(one.frame.image, other.frame.image)
 
 
 def with_points(mask: MaskArray, points: Sequence[Point]) -> MaskArray:
@@ -140,13 +124,8 @@ def as_prompt(
 ) -> Prompt:
     """Make a prompt, as the network takes it, of what was shown of one object on one frame.
 
-    Args:
-        points: In pixels of the frame: (0, 0) is the centre of the first.
-        box: In pixels of the frame.
-        previous: H x W bool; None for none.
-        size: Size (H, W) of the frame.
-        encoded: (height, width) at which it is encoded.
-        device: Device of the tensors.
+    Points and box are in pixels of a frame of a size (H, W), where (0, 0) is the centre of the first; ``encoded`` is
+    the (height, width) at which it is encoded.
     """
     height, width = size
     rows = [((each.x + 0.5) / width, (each.y + 0.5) / height, 1.0 if each.positive else -1.0) for each in points]
@@ -170,11 +149,7 @@ class RelayPrompter:
     """Asks two prompters in turn: what the classical one makes of the first click, the network goes on from.
 
     One click says little, and GrabCut begins from the subject that covos-lite sees there; further clicks say what a
-    network reads better. Measured by ``benchmarks/clicks.py``.
-
-    Args:
-        first: Answers where there is no mask yet.
-        then: Corrects that answer, and whatever mask there is later, by the points. A box alone has none to go by.
+    network reads better. Measured by ``benchmarks/clicks.py``. A box alone has nothing that the second could go by.
     """
 
     def __init__(self, first: Prompter, then: Prompter) -> None:

@@ -23,6 +23,7 @@ class FrameMask:
         size: (height, width) in pixels.
         objects: Mask of each object id that is present.
         states: State of each object that is followed, present or not.
+        file: Name of the frame's picture file; None for a frame of a video.
     """
 
     index: int
@@ -34,6 +35,7 @@ class FrameMask:
     size: tuple[int, int]
     objects: Mapping[int, RLE]
     states: tuple[ObjectStatus, ...] = ()
+    file: str | None = None
 
     @property
     def time(self) -> float:
@@ -64,6 +66,7 @@ class FrameMask:
             size=frame.size,
             objects=objects_of(result.labels),
             states=result.objects,
+            file=frame.file,
         )
 
 

@@ -154,7 +154,7 @@ class FramesSource(Source):
             path = self.files[index]
             image = read_image(path)
             self._refuse_other_size(path, image.shape[:2])
-            yield Frame(index=index, stem=path.stem, image=image, pts=index, time_base=self._time_base)
+            yield Frame(index=index, stem=path.stem, image=image, pts=index, time_base=self._time_base, file=path.name)
 
     def _refuse_other_size(self, path: Path, size: tuple[int, ...]) -> None:
         if size != self._size:

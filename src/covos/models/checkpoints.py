@@ -1,8 +1,4 @@
-"""Files of weights: safetensors with a card beside them, and the PyTorch checkpoints of others.
-
-A safetensors file is written whole, and read only if everything fits. Of a PyTorch checkpoint the tensors are read, and
-nothing in it is run.
-"""
+"""Files of weights: safetensors with a card beside them, and the PyTorch checkpoints of others."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from typing import Any
 import torch
 from pydantic import Field
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from covos.core.errors import CheckpointError
@@ -67,11 +63,7 @@ def sha256_of(path: Path) -> str:
 
 
 def read_card(weights: Path) -> Card | None:
-    """Read the card beside a weights file; None if there is none.
-
-    Raises:
-        CheckpointError: There is one, but it cannot be read.
-    """
+    """Read the card beside a weights file; None if there is none."""
     path = card_path(weights)
     if not path.is_file():
         return None
@@ -85,23 +77,16 @@ MAX_BYTES = 2**31
 
 
 def _stored(tensor: Tensor, precision: torch.dtype) -> Tensor:
-    # Vectors (norms, biases, running variances) stay float32: they are few, and a small variance would underflow.
     if tensor.is_floating_point():
-        return tensor.detach().cpu().to(precision if tensor.ndim > 1 else torch.float32).contiguous()
-    return tensor.detach().cpu().contiguous()
+        # Vectors (norms, biases, running variances) stay float32: they are few, and a small variance would underflow.
+        tensor = tensor.to(precision if tensor.ndim > 1 else torch.float32)
+    return tensor.cpu().contiguous()
 
 
 def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch.dtype = torch.float16) -> Card:
-    """Write weights and card.
+    """Write weights and card; return the card with the file's hash and the number of parameters.
 
-    Args:
-        path: The ``.safetensors`` file.
-        network: The network whose weights are written.
-        card: To be completed and written beside it.
-        precision: Precision of matrices. Half by default: 11 bits are more than a trained weight means.
-
-    Returns:
-        The card, with the file's hash and the number of parameters.
+    Matrices are in half precision by default: 11 bits are more than a trained weight means.
     """
     tensors = {
         name: _stored(tensor, precision)
@@ -119,57 +104,44 @@ def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch
 
 
 def stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Return the names and shapes of the tensors in a weights file, without reading them.
-
-    Raises:
-        CheckpointError: Not a safetensors file, or damaged.
-    """
+    """Return the names and shapes of the tensors in a weights file, without reading them."""
     try:
+        if path.stat().st_size > MAX_BYTES:
+            raise _too_large(path, "it exceeds 2 GiB")
         with safe_open(str(path), framework="pt") as opened:
             return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
-
-
-def _unreadable(path: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(
-        f"{path} cannot be read as weights",
-        why=str(error).splitlines()[0],
-        fix="use a .safetensors file; `covos models convert` makes one of a published .pth file",
-    )
+        raise CheckpointError(
+            f"{path} cannot be read as weights",
+            why=str(error).splitlines()[0],
+            fix="use a .safetensors file; `covos models convert` makes one of a published .pth file",
+        ) from error
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
-    """Fill a network with weights; names and shapes must fit exactly, and every number must be finite.
-
-    Raises:
-        CheckpointError: Not a safetensors file, damaged, of another architecture, or with NaN or infinity.
-    """
-    wanted = {name: tensor for name, tensor in network.state_dict().items() if not name.endswith("num_batches_tracked")}
-    try:
-        if path.stat().st_size > MAX_BYTES:
-            raise CheckpointError(f"{path} is too large", why="it exceeds 2 GiB", fix="check the file")
-        with safe_open(str(path), framework="pt") as opened:
-            names = set(opened.keys())
-            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in names}
-            differences = [
-                *(f"{name} is missing" for name in sorted(set(wanted) - names)),
-                *(f"{name} is unexpected" for name in sorted(names - set(wanted))),
-                *(
-                    f"{name} is {shapes[name]} instead of {tuple(wanted[name].shape)}"
-                    for name in sorted(names & set(wanted))
-                    if shapes[name] != tuple(wanted[name].shape)
-                ),
-            ]
-            if differences:
-                raise CheckpointError(
-                    f"{path} does not fit {type(network).__name__}",
-                    why=f"{'; '.join(differences[:3])} ({len(differences)} differences)",
-                    fix="use a file that was made for this model",
-                )
-            tensors = {name: opened.get_tensor(name).to(wanted[name].dtype) for name in names}
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, error) from error
+    """Fill a network with weights; names and shapes must fit exactly, and every number must be finite."""
+    wanted = {
+        name: tuple(tensor.shape)
+        for name, tensor in network.state_dict().items()
+        if not name.endswith("num_batches_tracked")
+    }
+    shapes = stored_shapes(path)
+    differences = [
+        *(f"{name} is missing" for name in sorted(wanted.keys() - shapes.keys())),
+        *(f"{name} is unexpected" for name in sorted(shapes.keys() - wanted.keys())),
+        *(
+            f"{name} is {shapes[name]} instead of {wanted[name]}"
+            for name in sorted(shapes.keys() & wanted.keys())
+            if shapes[name] != wanted[name]
+        ),
+    ]
+    if differences:
+        raise CheckpointError(
+            f"{path} does not fit {type(network).__name__}",
+            why=f"{'; '.join(differences[:3])} ({len(differences)} differences)",
+            fix="use a file that was made for this model",
+        )
+    tensors = load_file(path)
     broken = sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor).all())
     if broken:
         raise CheckpointError(
@@ -197,29 +169,16 @@ _NUMBERS = {
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the named tensors of a ``.pth`` file.
+    """Read the named tensors of a ``.pth`` file: a state dict, or a dictionary with one under one of `WRAPPERS`.
 
-    Args:
-        path: A state dict saved by ``torch.save``, or a dictionary that holds one under one of `WRAPPERS`.
-
-    Returns:
-        By name, on the CPU, without the prefix ``module.`` that training on several GPUs leaves; everything else in
-        the file is ignored.
-
-    Raises:
-        CheckpointError: Not such a file, cut short, with code in it, without tensors, with tensors that are no plain
-            numbers, with NaN or infinity, or far larger in memory than on the disk.
+    The names come without the prefix ``module.`` that training on several GPUs leaves.
     """
     content = _load(path)
-    for key in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    tensors = (
-        {name: value.detach() for name, value in content.items() if isinstance(name, str) and torch.is_tensor(value)}
-        if isinstance(content, Mapping)
-        else {}
-    )
+    tensors: dict[str, Tensor] = {}
+    if isinstance(content, Mapping):
+        content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
+        named = ((name, value) for name, value in content.items() if isinstance(name, str))
+        tensors = {name: value.detach() for name, value in named if torch.is_tensor(value)}
     if not tensors:
         raise CheckpointError(
             f"{path} holds no weights",

@@ -8,14 +8,9 @@ so a fused kernel needs no N x N matrix, and several references are one longer s
 journal version, PAMI 2020).
 
 Attention is directed, and the affinity is one matrix: for b the same S is normalised over a's positions, so b's
-queries are Vb and a's keys W^T Va. `CoAttention.between` gives both.
+queries are Vb and a's keys W^T Va. `BilinearCoAttention.between` gives both.
 
-Two affinities are offered:
-
-- `bilinear`: the published one; unnormalised, scale 1.
-- `cosine`: one projection to fewer channels for queries and keys alike, normalised to length 1, with a learned
-  temperature. Features of a short training have affinities of very unlike sizes, and their softmax is diffuse or
-  saturated; cosines with one temperature are neither (as in STCN, NeurIPS 2021, section 4, and CLIP).
+Two affinities are offered: the published one (`BilinearCoAttention`), and cosines (`CosineCoAttention`).
 
 Shape legend: B batch, C channels, H height, W width, N = H W positions, M positions of all references together,
 K key channels.
@@ -24,13 +19,11 @@ K key channels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-Affinity = Literal["bilinear", "cosine"]
 
 Fusion = Literal["summary", "prediction", "group"]
 """Fusion of several references that a query is compared with.
@@ -44,18 +37,20 @@ BLOCK = 2**20
 """Cells of the affinity matrix that `_attend_in_blocks` has in memory: 4 MiB, about what a cache holds."""
 
 
+MemoryT = TypeVar("MemoryT", bound=tuple[Tensor, ...])
+"""A named tuple of keys and values, whose second dimension is the positions."""
+
+
+def join_memories(memories: Sequence[MemoryT]) -> MemoryT:
+    """Return one memory that holds the positions of all, in the given order."""
+    return type(memories[0])(*(torch.cat(parts, dim=1) for parts in zip(*memories, strict=True)))
+
+
 class Memory(NamedTuple):
-    """References, ready to be read from. Memories of several frames are joined by `join`."""
+    """References, ready to be read from. Memories of several frames are joined by `join_memories`."""
 
     keys_BMK: Tensor
     values_BMC: Tensor
-
-    @staticmethod
-    def join(memories: list[Memory]) -> Memory:
-        """Return one memory that holds the positions of all, in the given order."""
-        return Memory(
-            torch.cat([m.keys_BMK for m in memories], dim=1), torch.cat([m.values_BMC for m in memories], dim=1)
-        )
 
 
 class Readout(NamedTuple):
@@ -64,7 +59,7 @@ class Readout(NamedTuple):
     summary_BCHW: Tensor
     """The gated summary Z."""
     match_B1HW: Tensor
-    """Expected affinity under the attention, in [-1, 1] for `cosine`: is this position in the references at all?"""
+    """Expected affinity under the attention, in [-1, 1]: is this position in the references at all?"""
     extra_BEHW: Tensor
     """The attention applied to the extra value channels that the memory was given (E of them)."""
 
@@ -74,67 +69,84 @@ def flatten_positions(x_BCHW: Tensor) -> Tensor:
     return x_BCHW.flatten(2).transpose(1, 2)
 
 
-class CoAttention(nn.Module):
-    """Gated co-attention of a query with a memory of references, as one `scaled_dot_product_attention`.
+class BilinearCoAttention(nn.Module):
+    """Gated co-attention by the published affinity: unnormalised, scale 1.
 
     Args:
         channels: Channels C of the features V.
-        affinity: See the module's text.
-        key_channels: Channels K of queries and keys; C for `bilinear`.
     """
 
-    def __init__(self, channels: int, *, affinity: Affinity, key_channels: int) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        self.affinity = affinity
-        self.channels = channels
-        self.gate = nn.Conv2d(channels, 1, 1, bias=affinity == "cosine")
-        if affinity == "bilinear":
-            if key_channels != channels:
-                raise ValueError(f"the bilinear affinity has as many key channels as channels: {channels}")
-            self.weight = nn.Linear(channels, channels, bias=False)
-        else:
-            self.key = nn.Conv2d(channels, key_channels, 1)
-            self.value = nn.Conv2d(channels, channels, 1)
-            # exp(2.3) = 10: the sharpness at which a cosine of 0.9 outweighs one of 0.6 twenty-fold.
-            self.log_scale = nn.Parameter(torch.tensor(2.3))
+        self.gate = nn.Conv2d(channels, 1, 1, bias=False)
+        self.weight = nn.Linear(channels, channels, bias=False)
 
-    def _keys(self, v_BCHW: Tensor) -> Tensor:
-        if self.affinity == "bilinear":
-            return flatten_positions(v_BCHW)
+    def summarise(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
+        """Return the gated summary of a query, B x C x H x W; nothing of size N x M is kept.
+
+        Keys and values of the memory are the features of the references.
+        """
+        query = self.weight(flatten_positions(v_BCHW))
+        return _gated(self.gate, _attend(query, memory.keys_BMK, memory.values_BMC), v_BCHW)
+
+    def between(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gated summaries of both frames of a pair of one size, from one affinity: B x C x H x W each.
+
+        W is applied to a. The first is the summary of a by b, the second that of b by a.
+        """
+        a, b = flatten_positions(a_BCHW), flatten_positions(b_BCHW)
+        projected = self.weight(a)
+        of_a, of_b = _attend(projected, b, b), _attend(b, projected, a)
+        return _gated(self.gate, of_a, a_BCHW), _gated(self.gate, of_b, b_BCHW)
+
+
+class CosineCoAttention(nn.Module):
+    """Gated co-attention by cosines: one projection to fewer channels for queries and keys, and one temperature.
+
+    Features of a short training have affinities of very unlike sizes, and their softmax is diffuse or saturated;
+    cosines with one learned temperature are neither (as in STCN, NeurIPS 2021, section 4, and CLIP).
+
+    Args:
+        channels: Channels C of the features V.
+        key_channels: Channels K of queries and keys.
+    """
+
+    def __init__(self, channels: int, *, key_channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.gate = nn.Conv2d(channels, 1, 1)
+        self.key = nn.Conv2d(channels, key_channels, 1)
+        self.value = nn.Conv2d(channels, channels, 1)
+        # exp(2.3) = 10: the sharpness at which a cosine of 0.9 outweighs one of 0.6 twenty-fold.
+        self.log_scale = nn.Parameter(torch.tensor(2.3))
+
+    def keys(self, v_BCHW: Tensor) -> Tensor:
+        """Return the keys of features, which serve as queries too: B x N x K float32 of length 1."""
         # In float32: the norm of a bf16 vector has three digits, and the temperature multiplies its error.
         return F.normalize(flatten_positions(self.key(v_BCHW)).float(), dim=2)
 
-    def _queries(self, v_BCHW: Tensor) -> tuple[Tensor, Tensor | float]:
-        """Return the queries, scaled, and their scale."""
-        if self.affinity == "bilinear":
-            return self.weight(flatten_positions(v_BCHW)), 1.0
-        # The scale must be a number for the fused kernels, so the learned one multiplies the query.
-        temperature = self.log_scale.exp().clamp(max=100.0)
-        return self._keys(v_BCHW) * temperature, temperature
+    @property
+    def temperature(self) -> Tensor:
+        """Scale of the cosines before the softmax."""
+        return self.log_scale.exp().clamp(max=100.0)
 
     def memorise(self, v_BCHW: Tensor, extra_BEHW: Tensor) -> Memory:
         """Turn a reference's features into keys and values.
 
-        Args:
-            v_BCHW: Features of the reference.
-            extra_BEHW: Further channels to carry from the references to the query (E may be 0), such as the
-                probability that a position belongs to the subject.
+        Further channels are carried from the references to the query (E may be 0), such as the probability that a
+        position belongs to the subject.
         """
-        keys = self._keys(v_BCHW)
-        value = v_BCHW if self.affinity == "bilinear" else self.value(v_BCHW)
-        values = torch.cat([flatten_positions(value), flatten_positions(extra_BEHW)], dim=2)
+        keys = self.keys(v_BCHW)
+        values = torch.cat([flatten_positions(self.value(v_BCHW)), flatten_positions(extra_BEHW)], dim=2)
         return Memory(keys, values.to(keys.dtype))
 
     def forward(self, v_BCHW: Tensor, memory: Memory) -> Readout:
-        """Read what the references hold for each position of the query.
-
-        Args:
-            v_BCHW: Features of the query.
-            memory: From `memorise`, with M >= 1 positions.
-        """
+        """Read what the references, of M >= 1 positions, hold for each position of the query."""
         keys, values = memory
-        query, temperature = self._queries(v_BCHW)
-        if self.affinity == "cosine" and v_BCHW.device.type == "cpu" and not torch.is_grad_enabled():
+        # The scale must be a number for the fused kernels, so the learned one multiplies the query.
+        temperature = self.temperature
+        query = self.keys(v_BCHW) * temperature
+        if v_BCHW.device.type == "cpu" and not torch.is_grad_enabled():
             read, mean_key = _attend_in_blocks(query, keys, (values, keys), precision=v_BCHW.dtype)
         else:
             # A pass for each: keys beside the values would widen the padding of both (see `_attend`), which is slower
@@ -143,53 +155,12 @@ class CoAttention(nn.Module):
         # <q, sum_j a_j k_j> is the expected affinity, without an N x M matrix.
         match = (query * mean_key).sum(dim=2, keepdim=True) / temperature
         summary, extra = read[..., : self.channels], read[..., self.channels :]
-        return Readout(self._gated(summary, v_BCHW), _as_map(match, v_BCHW), _as_map(extra, v_BCHW))
+        return Readout(_gated(self.gate, summary, v_BCHW), _as_map(match, v_BCHW), _as_map(extra, v_BCHW))
 
-    def attention(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
-        """Return the attention of `forward`, to be looked at: the matrix that it never builds, of size N x M.
 
-        Args:
-            v_BCHW: Features of the query.
-            memory: From `memorise`.
-
-        Returns:
-            B x N x M float32; each row sums to 1.
-        """
-        query, _ = self._queries(v_BCHW)
-        with torch.autocast(v_BCHW.device.type, enabled=False):
-            return (query.float() @ memory.keys_BMK.float().transpose(1, 2)).softmax(dim=2)
-
-    def summarise(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
-        """Return the gated summary alone, by the published affinity; nothing of size N x M is kept.
-
-        Args:
-            v_BCHW: Features of the query.
-            memory: From `memorise`, without extra channels.
-
-        Returns:
-            B x C x H x W.
-        """
-        query = self.weight(flatten_positions(v_BCHW))
-        return self._gated(_attend(query, memory.keys_BMK, memory.values_BMC), v_BCHW)
-
-    def between(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gated summaries of both frames of a pair, from one affinity.
-
-        Args:
-            a_BCHW: Features of the frame that W is applied to.
-            b_BCHW: Features of the other, of the same size.
-
-        Returns:
-            The summary of a by b, and that of b by a; B x C x H x W each.
-        """
-        a, b = flatten_positions(a_BCHW), flatten_positions(b_BCHW)
-        projected = self.weight(a)
-        return self._gated(_attend(projected, b, b), a_BCHW), self._gated(_attend(b, projected, a), b_BCHW)
-
-    def _gated(self, z_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
-        z = _as_map(z_BNC, like_BCHW)
-        gated: Tensor = z * torch.sigmoid(self.gate(z))
-        return gated
+def _gated(gate: nn.Conv2d, z_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
+    z = _as_map(z_BNC, like_BCHW)
+    return z * torch.sigmoid(gate(z))
 
 
 def _as_map(x_BNC: Tensor, like_BCHW: Tensor) -> Tensor:
@@ -211,17 +182,11 @@ def _attend(query_BNK: Tensor, keys_BMK: Tensor, values_BMC: Tensor) -> Tensor:
 def _attend_in_blocks(
     query_BNK: Tensor, keys_BMK: Tensor, values: Sequence[Tensor], *, precision: torch.dtype
 ) -> tuple[Tensor, ...]:
-    """Several B x M x C values, averaged by one softmax(query keys') of `BLOCK` cells at a time.
+    """Average several float32 values, B x M x C each, by one softmax(query keys') of `BLOCK` cells at a time.
 
     Faster on CPUs than `_attend`: one softmax serves all values, nothing is filled up with zeros, a memory that a batch
     shares is not copied, and the products with the values use the processor's instructions for narrow numbers.
     Affinities stay float32, so with bfloat16 it is the more exact of the two.
-
-    Args:
-        query_BNK: float32.
-        keys_BMK: float32.
-        values: float32, each of its own width.
-        precision: Precision of the products with the values.
     """
     rows = max(BLOCK // keys_BMK.shape[1], 1)
     with torch.autocast("cpu", enabled=False):

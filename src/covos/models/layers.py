@@ -59,14 +59,7 @@ def upsample_to(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
 class SeparableASPP(nn.Module):
     """Atrous spatial pyramid pooling of separable branches: 1x1, one 3x3 for each dilation, and the global mean.
 
-    Context at several scales at one resolution (Chen et al., *Rethinking Atrous Convolution for Semantic Image
-    Segmentation* (DeepLabV3), 2017, section 3.3).
-
-    Args:
-        c_in: Channels in.
-        c_out: Channels out.
-        branch: Channels of each branch.
-        dilations: One separable branch each, in cells of the input map.
+    Context at several scales at one resolution (DeepLabV3, Chen et al., 2017, section 3.3).
     """
 
     def __init__(self, c_in: int, c_out: int, *, branch: int, dilations: Sequence[int]) -> None:
@@ -86,13 +79,10 @@ class SeparableASPP(nn.Module):
 
 
 def fold_batch_norms(network: nn.Module) -> None:
-    """Fold, in place, each batch norm that follows a convolution in a `torch.nn.Sequential`.
+    """Fold, in place, each batch norm that follows a convolution in a `torch.nn.Sequential`, in evaluation mode.
 
-    For running only: in evaluation mode a batch norm is an affine map of each channel, which the convolution before it
-    can do itself. The results are those of before, up to rounding; the names of the parameters are not.
-
-    Args:
-        network: In evaluation mode.
+    For running only: a batch norm is then an affine map of each channel, which the convolution can do itself. The
+    results are those of before, up to rounding; the names of the parameters are not.
     """
     for part in network.modules():
         if not isinstance(part, nn.Sequential):

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from covos.models.coattention import CoAttention, Fusion, Memory
+from covos.models.coattention import CosineCoAttention, Fusion, Memory, join_memories
 from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.layers import SeparableASPP, conv, pointwise_conv, separable_conv, upsample_to
 
@@ -30,24 +30,12 @@ MOTION_STRIDE = 4
 """The motion is given at a quarter of the frame's size."""
 
 
-class MotionPyramid(NamedTuple):
-    """Residuals to be added to the encoder's features, named by their stride."""
-
-    s4: Tensor
-    s8: Tensor
-    s16: Tensor
-
-
 class MotionBranch(nn.Module):
     """Turns what moves into residuals of what is seen, by a small convolutional pyramid.
 
     Motion is an optional input: it enters the encoder's features at strides 4, 8 and 16, and a frame whose motion is
     not known adds nothing. So one network serves videos and single pictures (compare MATNet, Zhou et al., AAAI 2020,
     whose second stream is a whole network).
-
-    Args:
-        channels: Channels of the encoder at strides 4, 8 and 16.
-        widths: Channels of the branch at these strides.
     """
 
     def __init__(self, channels: tuple[int, int, int], *, widths: tuple[int, int, int]) -> None:
@@ -61,14 +49,14 @@ class MotionBranch(nn.Module):
             assert isinstance(join, nn.Conv2d)
             nn.init.zeros_(join.weight)
 
-    def forward(self, motion_B4HW: Tensor) -> MotionPyramid:
+    def forward(self, motion_B4HW: Tensor) -> tuple[Tensor, ...]:
         """B x 4 x H/4 x W/4 motion -> residuals at strides 4, 8 and 16; zero for frames whose motion is all zero."""
         known = (motion_B4HW != 0).any(dim=3).any(dim=2).any(dim=1).view(-1, 1, 1, 1)
         s4 = self.s4(motion_B4HW)
         s8 = self.s8(s4)
         s16 = self.s16(s8)
         joined = (join(x) for join, x in zip(self.join, (s4, s8, s16), strict=True))
-        return MotionPyramid(*(torch.where(known, x, torch.zeros((), dtype=x.dtype, device=x.device)) for x in joined))
+        return tuple(torch.where(known, x, torch.zeros((), dtype=x.dtype, device=x.device)) for x in joined)
 
 
 class SkipDecoder(nn.Module):
@@ -187,7 +175,7 @@ class CovosLite(nn.Module):
             config.context + c_s16, config.context, branch=config.aspp_branch, dilations=config.dilations
         )
         self.still = nn.Conv2d(config.context, 1, 1)
-        self.coattention = CoAttention(config.context, affinity="cosine", key_channels=config.keys)
+        self.coattention = CosineCoAttention(config.context, key_channels=config.keys)
         self.decoder = SkipDecoder(
             2 * config.context + 3,
             skip_channels=(c_s8, c_s4, EfficientNetLite.fine_channels),
@@ -206,8 +194,7 @@ class CovosLite(nn.Module):
         """
         s2, s4, s8, s16, s32 = self.encoder(image_BCHW)
         if motion_B4HW is not None:
-            moving = self.motion(motion_B4HW)
-            s4, s8, s16 = s4 + moving.s4, s8 + moving.s8, s16 + moving.s16
+            s4, s8, s16 = (x + moving for x, moving in zip((s4, s8, s16), self.motion(motion_B4HW), strict=True))
         deep = upsample_to(self.deep(s32), s16.shape[2:])
         v = self.context(torch.cat([deep, s16], dim=1))
         return Features(v, self.still(v), s8, s4, s16, s2)
@@ -215,9 +202,7 @@ class CovosLite(nn.Module):
     def memorise(self, features: Features, *, extra_BEHW: Tensor | None = None) -> Memory:
         """Turn encoded references into a memory of M = H/16 * W/16 positions each.
 
-        Args:
-            features: Features of the references.
-            extra_BEHW: Channels at stride 16 to carry along; `DecodedSubject.extra_BEHW` holds the readout of them.
+        Extra channels at stride 16 are carried along; `DecodedSubject.extra_BEHW` holds the readout of them.
         """
         carried = torch.sigmoid(features.still_B1HW.float())
         if extra_BEHW is not None:
@@ -246,5 +231,5 @@ class CovosLite(nn.Module):
         """
         assert fusion in self.fusions
         batch = features.v_BCHW.shape[0]
-        shared = Memory(*(part.expand(batch, -1, -1) for part in Memory.join(list(memories))))
+        shared = Memory(*(part.expand(batch, -1, -1) for part in join_memories(memories)))
         return self.decode(features, shared).logit_B1HW.float()

@@ -151,9 +151,7 @@ class CovosPrompt(nn.Module):
         g16, g8, g4 = config.guide
         a, b, c = config.widths
         self.join = pointwise_conv(config.context + g16 + LIKENESSES, config.context)
-        self.blocks = nn.Sequential(
-            *(Attention(config.context, heads=config.heads) for _ in range(config.blocks)),
-        )
+        self.blocks = nn.Sequential(*(Attention(config.context, heads=config.heads) for _ in range(config.blocks)))
         self.s8 = nn.Sequential(pointwise_conv(config.context + k8 + g8 + LIKENESSES, a), Residual(a))
         self.s4 = nn.Sequential(pointwise_conv(a + k4 + g4 + LIKENESSES, b), Residual(b))
         self.s2 = nn.Sequential(conv(b + k2 + 1, c), conv(c, c))
@@ -170,15 +168,7 @@ class CovosPrompt(nn.Module):
         return PromptFeatures(context, key16, key8, key4, self.skip8(s8), self.skip4(s4), self.skip2(features.s2_BCHW))
 
     def find(self, features: PromptFeatures, prompt: Prompt) -> Tensor:
-        """Segment what is meant.
-
-        Args:
-            features: Features of B frames.
-            prompt: Prompt on each of them.
-
-        Returns:
-            B x 1 x H/2 x W/2 float32 logits of the frames' encoded size.
-        """
+        """Segment what is meant: B x 1 x H/2 x W/2 float32 logits of the frames' encoded size."""
         dtype = features.context_BChw.dtype
         with torch.autocast(features.context_BChw.device.type, enabled=False):
             previous = prompt.previous_B1HW.float()
@@ -198,12 +188,7 @@ class CovosPrompt(nn.Module):
 
 
 def likeness(key_BCHW: Tensor, point_BK3: Tensor, *, scale: Tensor) -> Tensor:
-    """Compare each position with the clicked ones.
-
-    Args:
-        key_BCHW: Keys of length 1 along C, float32.
-        point_BK3: See `Prompt`.
-        scale: Scale of the cosines.
+    """Compare each position with the clicked ones, by keys of length 1 along C, float32.
 
     Returns:
         B x 3 x H x W float32: the largest affinity exp(scale (cosine - 1)) with a positive click, that with a negative
@@ -220,11 +205,7 @@ def likeness(key_BCHW: Tensor, point_BK3: Tensor, *, scale: Tensor) -> Tensor:
 
 
 def draw_guide(prompt: Prompt, *, size: Sequence[int]) -> Tensor:
-    """Draw a prompt as maps.
-
-    Args:
-        prompt: Clicks, boxes and masks of the user.
-        size: (H, W) at stride 4.
+    """Draw a prompt as maps of a size (H, W) at stride 4.
 
     Returns:
         B x 7 x H x W float32 in [0, 1]: the Gaussians of the positive clicks, narrow and wide, those of the negative

@@ -30,13 +30,7 @@ ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow", "promp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelEntry:
-    """A model of the registry.
-
-    Attributes:
-        name: Name that users call it by.
-        path: Path of its weights.
-        card: Card of the weights.
-    """
+    """A model of the registry: the name that users call it by, and its weights with their card."""
 
     name: str
     path: Path
@@ -61,12 +55,7 @@ def list_models() -> tuple[ModelEntry, ...]:
 
 
 def find_model(name_or_file: str | Path) -> ModelEntry:
-    """Find a model by name, or take a weights file.
-
-    Raises:
-        UsageError: Neither a known name nor a file.
-        CheckpointError: The file differs from its card, or its card names an unknown architecture.
-    """
+    """Find a model by name, or take a weights file."""
     models = {entry.name: entry for entry in list_models()}
     path = Path(name_or_file)
     if str(name_or_file) in models:
@@ -104,11 +93,7 @@ def find_model(name_or_file: str | Path) -> ModelEntry:
 
 
 def verify(entry: ModelEntry) -> None:
-    """Compare a weights file with the hash in its card.
-
-    Raises:
-        CheckpointError: They differ.
-    """
+    """Compare a weights file with the hash in its card."""
     found = sha256_of(entry.path)
     if found != entry.card.sha256:
         raise CheckpointError(
@@ -121,17 +106,11 @@ def verify(entry: ModelEntry) -> None:
 def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
     """Build the network of a model with its weights, in evaluation mode, on the CPU."""
     verify(entry)
-    network = _new_network(entry)
-    load_weights(entry.path, network)
-    return network.eval()
+    return _filled(_new_network(entry), entry)
 
 
 def refuse_untrained(entry: ModelEntry) -> None:
-    """Refuse to segment with a network of which essential parts are random: a DeepLabV3 file has no co-attention.
-
-    Raises:
-        CheckpointError: It was converted from such a file and not trained since.
-    """
+    """Refuse to segment with a network of which essential parts are random: a DeepLabV3 file has no co-attention."""
     origin = entry.card.recipe.get("converted_from", {})
     if origin.get("layout") == "deeplab":
         raise CheckpointError(
@@ -142,51 +121,34 @@ def refuse_untrained(entry: ModelEntry) -> None:
 
 
 def find_follower(name_or_file: str | Path = DEFAULT_FOLLOWER, *, encoder: ModelEntry) -> ModelEntry:
-    """Find a network that follows objects, and see that it belongs to the encoder; nothing is loaded.
-
-    Raises:
-        UsageError: It is another kind of network, or unknown.
-        CheckpointError: It was trained on the features of another encoder, or its file is damaged.
-        EnvironmentProblem: It is the package's own, and the package came without it.
-    """
+    """Find a network that follows objects, and see that it belongs to the encoder; nothing is loaded."""
     return _find_companion(name_or_file, "follow", encoder=encoder)
 
 
 def find_prompter(name_or_file: str | Path = DEFAULT_PROMPTER, *, encoder: ModelEntry) -> ModelEntry:
-    """Find a network that understands clicks, and see that it belongs to the encoder; see `find_follower`."""
+    """Find a network that understands clicks, and see that it belongs to the encoder; nothing is loaded."""
     return _find_companion(name_or_file, "prompt", encoder=encoder)
 
 
 def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
-    """Build the network that follows objects with its weights, in evaluation mode, on the CPU.
-
-    Args:
-        entry: A covos-follow.
-        encoder: The covos-lite whose features it will be given.
-
-    Raises:
-        UsageError: It is another kind of network.
-        CheckpointError: It was trained on the features of another encoder.
-    """
+    """Build the network that follows objects with its weights, in evaluation mode, on the CPU."""
     from covos.models.follow import CovosFollow
 
     _check_pair(entry, "follow", encoder=encoder)
+    verify(entry)
     return _filled(CovosFollow(), entry)
 
 
 def build_prompter(entry: ModelEntry, *, encoder: ModelEntry) -> CovosPrompt:
-    """Build the network that understands clicks with its weights, in evaluation mode, on the CPU.
-
-    See `build_follower`.
-    """
+    """Build the network that understands clicks with its weights, in evaluation mode, on the CPU."""
     from covos.models.prompt import CovosPrompt
 
     _check_pair(entry, "prompt", encoder=encoder)
+    verify(entry)
     return _filled(CovosPrompt(), entry)
 
 
 def _filled(network: NetworkT, entry: ModelEntry) -> NetworkT:
-    verify(entry)
     load_weights(entry.path, network)
     return network.eval()
 

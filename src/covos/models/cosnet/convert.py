@@ -95,13 +95,9 @@ COUNTER = "num_batches_tracked"
 class ConversionReport:
     """Account of each tensor of a checkpoint.
 
-    Attributes:
-        layout: Layout of the checkpoint, see `covos.models.cosnet.convert`.
-        architecture: Name of the network in the registry.
-        mapped: (their name, our name) of each tensor that was taken.
-        missing: Our names of tensors that the checkpoint lacks; they are random, from a fixed seed.
-        unexpected: Their names of tensors that the network has no place for.
-        counters: Their names of batch norm's step counters, which are not kept.
+    ``mapped`` has (their name, our name) of each that was taken; ``missing`` our names of those that the checkpoint
+    lacks, which are random, from a fixed seed; ``unexpected`` their names of those that the network has no place for;
+    ``counters`` those of batch norm's step counters, which are not kept.
     """
 
     layout: Layout
@@ -115,16 +111,10 @@ class ConversionReport:
 def map_tensors(
     tensors: dict[str, Tensor], *, path: Path, architecture: str | None = None
 ) -> tuple[Cosnet, ConversionReport]:
-    """Fill a network with the tensors of a published checkpoint.
+    """Fill a network with the tensors of a published checkpoint, by their published names.
 
-    Args:
-        tensors: By published name, from `read_tensors`.
-        path: Path of the checkpoint, for errors.
-        architecture: Name of the network; None takes the one with as many blocks as the checkpoint. A DeepLabV3 of more
-            blocks may start a smaller network: what is too much is reported as unexpected.
-
-    Raises:
-        CheckpointError: No known layout, of another network, or incomplete.
+    Without ``architecture`` it is the one with as many blocks as the checkpoint. A DeepLabV3 of more blocks may start a
+    smaller network: what is too much is reported as unexpected. ``path`` is for errors.
     """
     layout = recognise(tensors)
     if layout is None:
@@ -180,13 +170,7 @@ def map_tensors(
 def convert(
     source: Path, *, output: Path, architecture: str | None = None, overwrite: bool = False
 ) -> ConversionReport:
-    """Convert a checkpoint file.
-
-    Args:
-        source: A ``.pth`` file in one of the layouts of `covos.models.cosnet.convert`.
-        output: The ``.safetensors`` file; its card is written beside it.
-        architecture: See `map_tensors`.
-        overwrite: If true, an existing ``output`` may be replaced.
+    """Convert a ``.pth`` file of a known layout to a ``.safetensors`` file; its card is written beside it.
 
     Raises:
         UsageError: ``output`` exists, or has another suffix; an unknown ``architecture``.

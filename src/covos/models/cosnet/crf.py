@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, get_args
+from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import cv2
 import numpy as np
@@ -38,14 +38,9 @@ Refinement = Literal["none", "crf"]
 
 
 def check_refinement(name: str) -> Refinement:
-    """Return the refinement of this name.
-
-    Raises:
-        UsageError: There is none.
-    """
-    for known in get_args(Refinement):
-        if name == known:
-            return known  # type: ignore[no-any-return]
+    """Return the refinement of this name."""
+    if name in get_args(Refinement):
+        return cast("Refinement", name)
     raise UsageError(
         f"unknown refinement {name!r}",
         why="masks can be fitted to the picture in a few ways only",
@@ -56,16 +51,7 @@ def check_refinement(name: str) -> Refinement:
 def refine_probability(
     image: ImageArray, probability: ProbabilityArray, *, refinement: Refinement, device: torch.device | None = None
 ) -> ProbabilityArray:
-    """Fit a probability to its picture.
-
-    Args:
-        image: H x W x 3 uint8 RGB.
-        probability: H x W float32 in [0, 1].
-        refinement: ``"none"`` returns the probability itself.
-        device: See `crf_filter`.
-
-    Returns:
-        H x W float32 in [0, 1].
+    """Fit a probability, H x W float32 in [0, 1], to its picture, H x W x 3 uint8 RGB; see `crf_filter`.
 
     Raises:
         UsageError: There is no such refinement.
@@ -88,12 +74,9 @@ _REACH = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairwiseKernel:
-    """A Gaussian kernel between all pairs of pixels.
+    """A Gaussian kernel between all pairs of pixels, whose weight pydensecrf calls ``compat``.
 
-    Attributes:
-        weight: w, what pydensecrf calls ``compat``.
-        sxy: Standard deviation of the position, in pixels.
-        srgb: Standard deviation of the colours, of 255; None for a kernel that does not look at them.
+    The standard deviations are of positions, in pixels, and of colours, of 255; None for a kernel without colours.
     """
 
     weight: float
@@ -154,37 +137,25 @@ def _log_odds(probability: ProbabilityArray) -> ProbabilityArray:
 def dense_crf(
     image_HWC: Tensor, probability_HW: Tensor, *, kernels: Sequence[PairwiseKernel] = COSNET_KERNELS, steps: int = STEPS
 ) -> Tensor:
-    """Mean-field marginals of a dense CRF with two labels.
+    """Mean-field marginals of a dense CRF with two labels, H x W float32 in [0, 1].
 
-    Args:
-        image_HWC: H x W x 3 uint8.
-        probability_HW: H x W float32 in [0, 1], for label 1; on the same device.
-        kernels: See `PairwiseKernel`.
-        steps: Number of steps of mean-field inference.
-
-    Returns:
-        H x W float32 in [0, 1].
-
-    Raises:
-        ValueError: The picture is too large for the lattice of one of the kernels.
+    The picture is H x W x 3 uint8, and the probability of label 1 H x W float32 in [0, 1], on the same device.
     """
     unary_HW = torch.logit(probability_HW, eps=_SMALLEST)
-    messages = [(kernel.weight, _normalised(_unnormalised(image_HWC, kernel), like=unary_HW)) for kernel in kernels]
+    messages = []
+    for kernel in kernels:
+        filtered = _kernel_filter(image_HWC, kernel)
+        messages.append((kernel.weight, filtered, torch.rsqrt(filtered(torch.ones_like(unary_HW)))))
     logit_HW = unary_HW
     for _ in range(steps):
         mean_HW = torch.tanh(logit_HW / 2)
         logit_HW = unary_HW.clone()
-        for weight, message in messages:
-            logit_HW += weight * message(mean_HW)
+        for weight, filtered, scale_HW in messages:
+            logit_HW += weight * (scale_HW * filtered(scale_HW * mean_HW))
     return torch.sigmoid(logit_HW)
 
 
-def _normalised(filtered: _Filter, *, like: Tensor) -> _Filter:
-    scale_HW = torch.rsqrt(filtered(torch.ones_like(like)))
-    return lambda values_HW: scale_HW * filtered(scale_HW * values_HW)
-
-
-def _unnormalised(image_HWC: Tensor, kernel: PairwiseKernel) -> _Filter:
+def _kernel_filter(image_HWC: Tensor, kernel: PairwiseKernel) -> _Filter:
     height, width, _ = image_HWC.shape
     if kernel.srgb is None:
         return _spatial(kernel.sxy, image_HWC.device)
@@ -236,25 +207,17 @@ class PermutohedralLattice:
     """
 
     def __init__(self, features_ND: Tensor) -> None:
-        simplices = _Simplices(features_ND)
+        codes_NV, self._weights_NV, steps = _simplices(features_ND)
         # A corner V of point N at N * (d + 1) + V.
-        codes_X, order_X = torch.sort(simplices.codes_NV.reshape(-1), stable=True)
+        codes_X, order_X = torch.sort(codes_NV.reshape(-1), stable=True)
         codes_M, position_X, self._counts_M = torch.unique_consecutive(codes_X, return_inverse=True, return_counts=True)
-        self._weights_NV = simplices.weights_NV
         self._corner_NV = torch.empty_like(position_X).scatter_(0, order_X, position_X).view_as(self._weights_NV)
         self._weight_X = self._weights_NV.reshape(-1)[order_X]
         self._point_X = order_X // self._weights_NV.shape[1]
-        self._neighbours = [_neighbours(codes_M, step) for step in simplices.neighbour_steps]
+        self._neighbours = [_neighbours(codes_M, step) for step in steps]
 
     def filter(self, values_N: Tensor) -> Tensor:
-        """Filter one value a point.
-
-        Args:
-            values_N: N float32.
-
-        Returns:
-            N float32.
-        """
+        """Filter one value a point: N float32 -> N float32."""
         splat_M = torch.segment_reduce(values_N[self._point_X] * self._weight_X, "sum", lengths=self._counts_M)
         # One more, always 0, is what a neighbour that does not exist holds.
         corners = torch.cat((splat_M, splat_M.new_zeros(1)))
@@ -263,52 +226,49 @@ class PermutohedralLattice:
         return (corners[self._corner_NV] * self._weights_NV).sum(1)
 
 
-class _Simplices:
-    """Lattice simplex that each point lies in.
+def _simplices(features_ND: Tensor) -> tuple[Tensor, Tensor, list[int]]:
+    """Find the lattice simplex that each point lies in.
 
-    Attributes:
-        codes_NV: N x (d + 1) int64, a number for each of its corners.
-        weights_NV: N x (d + 1) float32, the point's barycentric coordinates: its corners' weights, which sum to 1.
-        neighbour_steps: Difference between the codes of two corners that are neighbours, for each of d + 1 directions.
+    Returns N x (d + 1) int64, a number for each of its corners; N x (d + 1) float32, the point's barycentric
+    coordinates, its corners' weights, which sum to 1; and how far the numbers of neighbours are apart along each of
+    d + 1 directions.
     """
+    points, d = features_ND.shape
+    elevated = _elevate(features_ND)
+    # The nearest corner whose coordinates are all multiples of d + 1, and the order of the residuals to it.
+    cells = torch.round(elevated / (d + 1)).long()
+    excess = cells.sum(1, keepdim=True)
+    axes = torch.argsort(elevated - cells * (d + 1), dim=1, descending=True, stable=True)
+    places = torch.arange(d + 1, device=axes.device).expand(points, -1)
+    rank = torch.empty_like(axes).scatter_(1, axes, places) + excess
+    # Rounding may leave the plane of sum 0: step back along the coordinates that were rounded furthest.
+    shift = (rank < 0).long() - (rank > d).long()
+    cells += shift
+    rank += (d + 1) * shift
+    axes.scatter_(1, rank, places)  # the inverse: which axis has rank 0, 1 ... d
 
-    def __init__(self, features_ND: Tensor) -> None:
-        points, d = features_ND.shape
-        elevated = _elevate(features_ND)
-        # The nearest corner whose coordinates are all multiples of d + 1, and the order of the residuals to it.
-        cells = torch.round(elevated / (d + 1)).long()
-        excess = cells.sum(1, keepdim=True)
-        axes = torch.argsort(elevated - cells * (d + 1), dim=1, descending=True, stable=True)
-        places = torch.arange(d + 1, device=axes.device).expand(points, -1)
-        rank = torch.empty_like(axes).scatter_(1, axes, places) + excess
-        # Rounding may leave the plane of sum 0: step back along the coordinates that were rounded furthest.
-        shift = (rank < 0).long() - (rank > d).long()
-        cells += shift
-        rank += (d + 1) * shift
-        axes.scatter_(1, rank, places)  # the inverse: which axis has rank 0, 1 ... d
+    residual = (elevated - cells * (d + 1)).gather(1, axes) / (d + 1)
+    first = 1 - residual[:, :1] + residual[:, -1:]
+    weights_NV = torch.cat((first, (residual[:, :-1] - residual[:, 1:]).flip(1)), dim=1)
 
-        residual = (elevated - cells * (d + 1)).gather(1, axes) / (d + 1)
-        first = 1 - residual[:, :1] + residual[:, -1:]
-        self.weights_NV = torch.cat((first, (residual[:, :-1] - residual[:, 1:]).flip(1)), dim=1)
+    strides = _strides(cells)
+    total = int(strides.sum())
+    # Corner V adds V to each coordinate, less d + 1 at the V axes of lowest residual, so that the sum stays 0.
+    lowered = strides[axes[:, 1:].flip(1)].cumsum(1)
+    origin = (cells * strides).sum(1, keepdim=True) * (d + 1)
+    others = origin + total * torch.arange(1, d + 1, device=axes.device) - (d + 1) * lowered
+    codes_NV = torch.cat((origin, others), dim=1)
+    return codes_NV, weights_NV, [total - (d + 1) * int(stride) for stride in strides]
 
-        strides = self._strides(cells)
-        total = int(strides.sum())
-        # Corner V adds V to each coordinate, less d + 1 at the V axes of lowest residual, so that the sum stays 0.
-        lowered = strides[axes[:, 1:].flip(1)].cumsum(1)
-        origin = (cells * strides).sum(1, keepdim=True) * (d + 1)
-        others = origin + total * torch.arange(1, d + 1, device=axes.device) - (d + 1) * lowered
-        self.codes_NV = torch.cat((origin, others), dim=1)
-        self.neighbour_steps = [total - (d + 1) * int(stride) for stride in strides]
 
-    @staticmethod
-    def _strides(cells: Tensor) -> Tensor:
-        """Return what a step along each axis adds to a code; 0 for the last, which follows from the others."""
-        d = cells.shape[1] - 1
-        # A corner is up to d away from the origin of its cell, either way, and a neighbour d more.
-        spans = ((cells.amax(0) - cells.amin(0)) * (d + 1) + 4 * d + 1).tolist()[:d]
-        if math.prod(spans) >= _CODES:
-            raise ValueError(f"the points span {spans} steps of the lattice, more than can be numbered")
-        return torch.tensor([*(math.prod(spans[axis + 1 :]) for axis in range(d)), 0], device=cells.device)
+def _strides(cells: Tensor) -> Tensor:
+    """Return what a step along each axis adds to a code; 0 for the last, which follows from the others."""
+    d = cells.shape[1] - 1
+    # A corner is up to d away from the origin of its cell, either way, and a neighbour d more.
+    spans = ((cells.amax(0) - cells.amin(0)) * (d + 1) + 4 * d + 1).tolist()[:d]
+    if math.prod(spans) >= _CODES:
+        raise ValueError(f"the points span {spans} steps of the lattice, more than can be numbered")
+    return torch.tensor([*(math.prod(spans[axis + 1 :]) for axis in range(d)), 0], device=cells.device)
 
 
 def _elevate(features_ND: Tensor) -> Tensor:

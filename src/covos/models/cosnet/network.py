@@ -19,23 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from covos.models.coattention import CoAttention, Fusion, Memory, flatten_positions
+from covos.models.coattention import BilinearCoAttention, Fusion, Memory, flatten_positions, join_memories
 
 
 class DenseASPP(nn.Module):
-    """Atrous spatial pyramid pooling (ASPP) of full convolutions, as in COSNet.
+    """Atrous spatial pyramid pooling (ASPP) of full convolutions: the global mean, 1x1, and one 3x3 for each dilation.
 
-    The branches are the global mean, 1x1, and one 3x3 for each of three dilations (DeepLabV3, Chen et al., 2017,
-    section 3.3).
-
-    Its convolutions have biases before their batch norms, and its output a PReLU with one slope for all channels:
-    needless, but part of the published weights, whose names these are.
-
-    Args:
-        c_in: Channels in.
-        c_out: Channels out.
-        branch: Channels of each branch.
-        dilations: Dilations of the 3x3 convolutions, in cells of the input map.
+    As in COSNet (DeepLabV3, Chen et al., 2017, section 3.3). Its convolutions have biases before their batch norms,
+    and its output a PReLU with one slope: needless, but part of the published weights, whose names these are.
     """
 
     def __init__(self, c_in: int, c_out: int, *, branch: int, dilations: tuple[int, int, int] = (6, 12, 18)) -> None:
@@ -150,17 +141,12 @@ COSNETS = {"cosnet_resnet101": COSNET_RESNET101, "cosnet_resnet50": COSNET_RESNE
 
 
 def as_trained(config: CosnetConfig, *, size: tuple[int, int], classes: bool) -> CosnetConfig:
-    """Return the configuration of a network that was trained here.
+    """Return the configuration of a network that was trained here on frames of a size (height, width).
 
-    Args:
-        config: Configuration of the published one.
-        size: (height, width) of the training frames, to which all frames are then resized.
-        classes: True if each output is a class; else three outputs are a colour.
+    With ``classes`` each output is a class; else three outputs are a colour.
     """
     return replace(
-        config,
-        preprocessing=replace(config.preprocessing, size=size),
-        level=1.0 if classes else PALETTE_LEVEL,
+        config, preprocessing=replace(config.preprocessing, size=size), level=1.0 if classes else PALETTE_LEVEL
     )
 
 
@@ -189,11 +175,7 @@ class Head(nn.Module):
 
 
 class Cosnet(nn.Module):
-    """The network of `cosnet_resnet101` and `cosnet_resnet50`.
-
-    Args:
-        config: Configuration of one of them.
-    """
+    """The network of `cosnet_resnet101` and `cosnet_resnet50`."""
 
     stride = 8
     fusions: tuple[Fusion, ...] = ("summary", "prediction", "group")
@@ -206,7 +188,7 @@ class Cosnet(nn.Module):
         self.encoder = DilatedResNet(config.blocks, width=config.width)
         self.context = DenseASPP(32 * config.width, channels, branch=8 * config.width)
         self.still = nn.Conv2d(channels, 1, 1) if config.still else None
-        self.coattention = CoAttention(channels, affinity="bilinear", key_channels=channels)
+        self.coattention = BilinearCoAttention(channels)
         self.head_a = Head(channels, outputs=config.outputs)
         self.head_b = Head(channels, outputs=config.outputs)
 
@@ -230,25 +212,17 @@ class Cosnet(nn.Module):
 
     def pair_logits(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """As `forward`, before the sigmoid: B x outputs x H x W float32 each."""
-        size = (int(a_BCHW.shape[2]), int(a_BCHW.shape[3]))
         a, b = self._features(a_BCHW), self._features(b_BCHW)
         with torch.autocast(a.device.type, enabled=False):
             z_a, z_b = self.coattention.between(a, b)
+        size = a_BCHW.shape[2:]
         return self._full(self.head_a(z_a, a), size), self._full(self.head_b(z_b, b), size)
 
     def still_logits(self, image_BCHW: Tensor) -> Tensor:
-        """Return the logits of the still-image head, for the paper's training on saliency data.
-
-        Args:
-            image_BCHW: B x 3 x H x W float, preprocessed.
-
-        Returns:
-            B x 1 x H x W float32 logits of the subject.
-        """
+        """Return the logits of the still-image head, B x 1 x H x W float32, for preprocessed pictures of any size."""
         if self.still is None:
             raise ValueError("this COSNet has no head for still images")
-        size = (int(image_BCHW.shape[2]), int(image_BCHW.shape[3]))
-        return self._full(self.still(self._features(image_BCHW)), size)
+        return self._full(self.still(self._features(image_BCHW)), image_BCHW.shape[2:])
 
     def encode(self, image_BCHW: Tensor, motion_B4HW: Tensor | None = None) -> CosnetFeatures:
         """Encode frames, each by itself.
@@ -277,7 +251,7 @@ class Cosnet(nn.Module):
         """
         v = features.v_BCHW
         if fusion == "group":
-            memories = [Memory.join(list(memories))]
+            memories = [join_memories(memories)]
         parts = (self._summary(v, memory) for memory in memories)
         if fusion == "prediction":
             probability = _mean(self._subject(z, v) for z in parts)
@@ -302,8 +276,9 @@ class Cosnet(nn.Module):
             return probability
         return (probability.amax(dim=1, keepdim=True) / self.config.level).clamp(max=1)
 
-    def _full(self, logit_BCHW: Tensor, size: tuple[int, int]) -> Tensor:
-        return F.interpolate(logit_BCHW.float(), size=size, mode="bilinear", align_corners=self.config.align_corners)
+    def _full(self, logit_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+        corners = self.config.align_corners
+        return F.interpolate(logit_BCHW.float(), size=list(size), mode="bilinear", align_corners=corners)
 
 
 def _mean(parts: Iterable[Tensor]) -> Tensor:
@@ -319,14 +294,9 @@ EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (dilated), 1x1, each with batch norm, around a shortcut.
+    """1x1, 3x3 (dilated), 1x1, each with batch norm, around a shortcut; `EXPANSION` times ``width`` channels come out.
 
-    Args:
-        c_in: Channels in.
-        width: Channels of the 3x3 convolution; `EXPANSION` times as many come out.
-        stride: Stride of the first 1x1 convolution.
-        dilation: Dilation of the 3x3 convolution.
-        projected: If true, the shortcut is a 1x1 convolution, as it must be where shapes change.
+    A projected shortcut is a 1x1 convolution, as it must be where shapes change.
     """
 
     def __init__(self, c_in: int, width: int, *, stride: int, dilation: int, projected: bool) -> None:
