@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from covos.core.types import ImageArray
     from covos.media.container import SeekTable
 
-
 # swscale's default repeats chroma samples, which shows as steps along coloured edges; exact rounding and
 # bit-exactness make two machines give the same pixels, and so the same masks.
 _ACCURATE = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT

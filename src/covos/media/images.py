@@ -107,10 +107,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 class FramesSource(Source):
-    """Image files in a given order, of a folder, a pattern or one alone; see ``open_source``.
-
-    Opening reads every file's header and the first file's pixels. The frame rate is None for a single image.
-    """
+    """Image files in a given order, of a folder, a pattern or one alone, without a frame rate; see ``open_source``."""
 
     def __init__(self, paths: Sequence[Path], *, name: str, frame_rate: Fraction | None) -> None:
         self.files = tuple(paths)

@@ -42,11 +42,7 @@ class _Pass(Tally):
 
 
 class VideoSource(Source):
-    """A video file; see ``open_source``.
-
-    Opening reads all packets once and decodes the first frame, so that what cannot be used is refused before
-    any output exists.
-    """
+    """A video file; see ``open_source``. Opening reads all packets once and decodes the first frame."""
 
     def __init__(self, path: Path, *, name: str) -> None:
         self._path = path

@@ -106,7 +106,13 @@ class VideoWriter:
         """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise."""
         self._check(image, pts)
         if self._last is None:
-            self._place_start(pts)
+            start = pts * self._time_base
+            self._shift = 0 if 0 <= start <= _LATEST_START else -pts
+            self.offset = self._shift * self._time_base
+            if self._shift:
+                self._warn(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
+            if self._sound is not None:
+                self._sound.offset = self.offset
         else:
             self._step = pts - self._last
         self._last = pts
@@ -221,15 +227,6 @@ class VideoWriter:
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
-
-    def _place_start(self, pts: int) -> None:
-        start = pts * self._time_base
-        self._shift = 0 if 0 <= start <= _LATEST_START else -pts
-        self.offset = self._shift * self._time_base
-        if self._shift:
-            self._warn(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
-        if self._sound is not None:
-            self._sound.offset = self.offset
 
     def _check(self, image: NDArray[np.uint8], pts: int) -> None:
         if self._done:
