@@ -35,7 +35,7 @@ from covos.engines.find import DEFAULT_REFERENCES, FindEngine
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
-from covos.training.validate import ScoredFrame, Validation, frames_of, score_frames
+from covos.training.validate import DatasetSource, ScoredFrame, Validation, score_frames
 
 SIZES = ((192, 320), (256, 448), (320, 576), (384, 672))
 REFERENCES = (0, 1, 2, 5, 8)
@@ -127,7 +127,7 @@ def time_all(rows: Sequence[Row], dataset: Dataset) -> None:
 
     Whatever else the machine does then slows neighbours of the table alike.
     """
-    frames = list(frames_of(dataset.videos[0].frames[:SPEED_FRAMES]))
+    frames = list(DatasetSource(dataset.videos[0].frames[:SPEED_FRAMES]))
     for _ in range(ROUNDS):
         for row in rows:
             engine, references = arranged(row.engine, row.setting), row.setting.references

@@ -39,7 +39,7 @@ from covos.masks import contact_sheet, draw_overlay
 from covos.models.coattention import CosineCoAttention, Memory, join_memories
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
-from covos.training.validate import frames_of
+from covos.training.validate import DatasetSource
 
 STRIDE = 16
 COVERED = 0.5
@@ -91,11 +91,12 @@ def looks(engine: FindEngine[Any], network: CovosLite, video: Video, *, every: i
     count = len(video.frames)
     chosen = uniform_references(count, references=DEFAULT_REFERENCES)
     queries = [k for k in range(1, count - 1, every) if k not in chosen and video.frames[k].annotation is not None]
+    source = DatasetSource(video.frames)
     needed = engine.encoder.needed(sorted({*chosen, *queries}), frame_count=count)
-    known = engine.remember(engine.encoder.observe(frames_of(video.frames, needed), wanted=chosen))
+    known = engine.remember(engine.encoder.observe(source.select(needed), wanted=chosen))
     memory = join_memories(known.memories)
-    pictures = tuple(frame.image for frame in frames_of(video.frames, chosen))
-    for observed in engine.encoder.observe(frames_of(video.frames, needed), wanted=queries):
+    pictures = tuple(frame.image for frame in source.select(chosen))
+    for observed in engine.encoder.observe(source.select(needed), wanted=queries):
         with engine.encoder.computing():
             v = engine.encoder.encode([observed]).v_BCHW
             attention = attention_of(network.coattention, v, memory)[0].cpu().numpy()

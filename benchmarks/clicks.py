@@ -38,7 +38,7 @@ from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import next_click
 from covos.model import load_model
 from covos.models.registry import DEFAULT_PROMPTER
-from covos.training.validate import frames_of
+from covos.training.validate import DatasetSource
 
 WANTED = 0.85
 """Jaccard index at which a user is content, for NoC."""
@@ -104,8 +104,7 @@ def tasks_of(video: Video, encoder: FrameEncoder[Any], *, every: int) -> Iterato
     """Every so many annotated frames of a video that show the object."""
     records = video.frames
     wanted = [index for index, record in enumerate(records) if record.annotation is not None][::every]
-    needed = encoder.needed(wanted, frame_count=len(records))
-    for observed in encoder.observe(frames_of(records, needed), wanted=wanted):
+    for observed in encoder.select(DatasetSource(records), wanted):
         foreground, valid = read_foreground(video, records[observed.frame.index])
         truth = foreground > 0.5
         if truth.any():

@@ -271,7 +271,7 @@ def train(run: Run) -> None:
     run.stopped("stopped", *tune, when=lambda folder: (folder / "checkpoint.pt").exists(), by=signal.SIGKILL)
     run.same("tuned", "stopped", but=("summary.html", "history.jsonl"))
     for name in ("summary.html", "history.jsonl"):  # losses are means since the start of the process
-        (run.folder / "stopped" / name).unlink()
+        (run.folder / "stopped" / name).unlink(missing_ok=True)  # the first is left by older code alone
     run.covos("train", "lite-finetune", "--data", "in/data", "--check", *lite, "--workers", "0")
 
 
@@ -383,7 +383,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time (default 2)")
     arguments = parser.parse_args()
     if arguments.list:
-        print("\n".join(f"{name:14} {(RUNS[name].__doc__ or '').splitlines()[0]}" for name in RUNS))
+        print("\n".join(f"{name:14} {next(iter((RUNS[name].__doc__ or '').splitlines()), '')}" for name in RUNS))
         return 0
     chosen = arguments.only or list(RUNS)
     with tempfile.TemporaryDirectory() as temporary:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import ast
 import re
+import signal
 import tomllib
 from collections.abc import Iterable, Iterator
 from importlib.util import resolve_name
@@ -116,6 +117,7 @@ def fragments(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
 
 def main() -> None:
     """Measure and print."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader such as head may stop early
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1], help="of the tree to measure")
     parser.add_argument("--list", action="store_true", help="list the docstrings that begin with a question word")

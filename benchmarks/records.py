@@ -26,7 +26,7 @@ from covos.media.opening import open_source
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Bits, Journal, JournalEntry
-from covos.runs.report import Report
+from covos.runs.report import Origin, Report
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZE = 854, 480
@@ -76,7 +76,7 @@ def main() -> None:
             )
         with open_source(EXAMPLE) as source:
             info = dataclasses.replace(source.info, width=SIZE[0], height=SIZE[1])
-        report = Report(info=info, model="m", sha256="", device="cpu")
+        report = Report(info=info, origin=Origin(model="m", sha256="", device="cpu", settings={}))
         started = time.process_time()
         for result in kept:
             report.add(result, seconds=0)

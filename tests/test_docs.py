@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
+import io
 import re
+import tokenize
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +21,7 @@ from covos.models.cosnet.convert import our_name, recognise
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
 
 
 def commands(page: Path) -> list[list[str]]:
@@ -58,3 +65,57 @@ def test_names_of_tensors_are_those_of_the_conversion() -> None:
     for theirs, ours in rows:
         layout = recognise([theirs]) or "cosnet"
         assert our_name(theirs, layout=layout) == ours
+
+
+def prose(file: Path) -> Iterator[str]:
+    """The text of a page; of a module, each docstring, string below a field, and comment."""
+    text = file.read_text(encoding="utf-8")
+    if file.suffix == ".md":
+        yield text
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            yield node.value.value
+    yield from (
+        token.string for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.type == tokenize.COMMENT
+    )
+
+
+def find_file(path: str) -> Path | None:
+    """A file as it is named in text: below the root of the repository, or of the package."""
+    places = (ROOT / folder / path for folder in ("", "src", "src/covos"))
+    return next((place for place in places if place.is_file()), None)
+
+
+def names_something(dotted: str) -> bool:
+    """Whether a name such as `covos.data.Video.frames` leads to a module, or to what is in one."""
+    value: Any = import_module("covos")
+    for number, name in enumerate(dotted.split(".")[1:], start=2):
+        if not hasattr(value, name) and hasattr(value, "__path__"):
+            try:
+                import_module(".".join(dotted.split(".")[:number]))
+            except ModuleNotFoundError:
+                return False
+        if not hasattr(value, name):
+            return inspect.isclass(value) and bool(re.search(rf"\b{name}(:| =)", inspect.getsource(value)))
+        value = getattr(value, name)
+    return True
+
+
+@pytest.mark.parametrize("file", [*PAGES, *SOURCES], ids=lambda file: str(file.relative_to(ROOT)))
+def test_modules_files_and_names_exist(file: Path) -> None:
+    for text in prose(file):
+        for dotted in re.findall(r"(?<![\w./-])covos(?:\.[A-Za-z_]\w*)+(?!\w*/)", text):
+            assert dotted == "covos.json" or names_something(dotted), dotted
+        for path in re.findall(r"(?<![\w./<])(?:[\w-]+/)+[\w-]+\.py\b", text):
+            assert find_file(path), path
+        for name, path in re.findall(r"`(\w+)` in `([\w/]+\.py)`", text):
+            assert re.search(rf"^(?:class |def )?{name}\b", find_file(path).read_text(), re.MULTILINE), (name, path)
+
+
+def test_parts_of_cosnet_are_where_the_page_says() -> None:
+    parts = re.findall(
+        r"`((?:cosnet\.network|coattention)\.[A-Z][\w.]+)`", (ROOT / "docs" / "from-cosnet.md").read_text()
+    )
+    assert len(parts) >= 6
+    assert all(names_something(f"covos.models.{part}") for part in parts), parts

@@ -87,6 +87,12 @@ def test_frames_in_memory_pickle_and_print(tmp_path) -> None:
         Plan(source=[frames[0], np.zeros((5, 6, 3), np.uint8)])
 
 
+def test_weights_may_be_paths(tmp_path) -> None:
+    plan = Plan(source=tmp_path / "clip.mp4", model=tmp_path / "mine.safetensors")
+    assert (plan.source, plan.model) == (str(tmp_path / "clip.mp4"), str(tmp_path / "mine.safetensors"))
+    assert Discover(follower=tmp_path / "follow.safetensors").follower == str(tmp_path / "follow.safetensors")
+
+
 def test_the_schema_names_every_field() -> None:
     schema = Plan.model_json_schema()
     assert set(schema["properties"]) == set(Plan.model_fields)

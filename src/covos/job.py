@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from covos.core.errors import CovosError, IncompleteError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
-from covos.engines.passes import Known, StageProgress, find_subject
+from covos.engines.passes import StageProgress, find_subject
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.formats.table import check_formats, size_notes
 from covos.media.memory import open_input
@@ -34,9 +34,10 @@ from covos.prompts.seeds import place_prompts
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
+from covos.runs.report import Origin
 from covos.runs.schema import followed_notes, load_report
 from covos.runs.terms import Inputs, RunTerms, remove_journal
-from covos.runs.writing import Origin, RunWriter, Saved, load_saved
+from covos.runs.writing import RunWriter, Saved, load_saved
 from covos.session import Session
 
 if TYPE_CHECKING:
@@ -204,7 +205,8 @@ class Job:
     def _write(self, work: _Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
-        origin = replace(origin, settings={**origin.settings, "formats": list(formats)})
+        part = {} if (self.plan.start, self.plan.stop) == (0, None) else {"frames": [self.plan.start, self.plan.stop]}
+        origin = replace(origin, settings={**origin.settings, **part, "formats": list(formats)})
         terms = RunTerms(
             inputs=_inputs(source),
             model=origin.model,
@@ -312,12 +314,7 @@ class _Work:
         """Return what a report says: model, and all settings that the masks depend on."""
         task = self._task
         if isinstance(task, Find):
-            return self.model.origin(
-                references=task.references,
-                fusion=task.fusion,
-                reference_seed=task.reference_seed,
-                refine=task.refine,
-            )
+            return self.model.origin(**task.model_dump(exclude={"kind"}))
         if isinstance(task, Discover):
             return self.model.origin(
                 objects=task.most,
@@ -333,15 +330,8 @@ class _Work:
         """Give the results, the first of them by the records of an earlier run."""
         task = self._task
         if isinstance(task, Find):
-            return find_subject(
-                self._source,
-                self.model.engine,
-                references=task.references,
-                fusion=task.fusion,
-                reference_seed=task.reference_seed,
-                refine=task.refine,
-                known=() if journal is None else _records(journal),
-            )
+            known = () if journal is None else (record.restore for record in journal.replay())
+            return find_subject(self._source, self.model.engine, known=known, **task.model_dump(exclude={"kind"}))
         assert self._session is not None
         results = self._follow(self._session)
         return results if journal is None else _again(results, journal)
@@ -354,10 +344,6 @@ class _Work:
         else:
             assert isinstance(task, Follow)
             yield from session.streaming(task.direction)
-
-
-def _records(journal: Journal) -> Iterator[Known]:
-    return (record.restore for record in journal.replay())
 
 
 def _again(results: Iterator[FrameResult | StageProgress], journal: Journal) -> Iterator[FrameResult | StageProgress]:

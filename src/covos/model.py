@@ -37,7 +37,7 @@ from covos.models.registry import (
 )
 from covos.plan import AUTO
 from covos.prompts.masker import ChosenPrompter
-from covos.runs.writing import Origin
+from covos.runs.report import Origin
 from covos.session import Session
 
 if TYPE_CHECKING:

@@ -48,6 +48,14 @@ Objects: TypeAlias = int | Literal["auto"]
 number above 1 does so with at most so many."""
 
 
+def _as_text(path: object) -> object:
+    return os.fspath(path) if isinstance(path, os.PathLike) else path
+
+
+Weights: TypeAlias = Annotated[str, BeforeValidator(_as_text)]
+"""A name, or the path of a ``.safetensors`` file."""
+
+
 class _Value(Record):
     """A part of a plan: a wrong value is refused as a wrong call, in three lines."""
 
@@ -92,6 +100,10 @@ class Find(_Value):
         return check_refinement(name)
 
 
+FIND: Final = Find()
+"""The subject, found with the defaults."""
+
+
 class Follow(_Value):
     """Follow the objects that prompts show.
 
@@ -103,7 +115,7 @@ class Follow(_Value):
         memory: Frames that are remembered between the seed frames and the latest.
         follower: The covos-follow that was trained on the model's features: a name, or a ``.safetensors`` file.
         prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
-            file; or ``"auto"`` (see `covos.model.choose_prompter`).
+            file; or ``"auto"`` (see `covos.model.Model.prompter`).
     """
 
     kind: Literal["follow"] = "follow"
@@ -111,8 +123,8 @@ class Follow(_Value):
     resize_masks: bool = False
     direction: Direction = AUTO
     memory: int = DEFAULT_MEMORY
-    follower: str = DEFAULT_FOLLOWER
-    prompter: str = AUTO
+    follower: Weights = DEFAULT_FOLLOWER
+    prompter: Weights = AUTO
 
     @field_validator("memory")
     @classmethod
@@ -141,7 +153,7 @@ class Discover(_Value):
     most: int = Field(default=DEFAULT_MOST, ge=1, le=MAX_MOST)
     references: int = DEFAULT_REFERENCES
     memory: int = DEFAULT_MEMORY
-    follower: str = DEFAULT_FOLLOWER
+    follower: Weights = DEFAULT_FOLLOWER
 
     @model_validator(mode="after")
     def _values(self) -> Discover:
@@ -171,8 +183,8 @@ class Plan(_Value):
     """
 
     source: Annotated[Any, BeforeValidator(as_source), PlainSerializer(str, return_type=str)]
-    task: Task = Find()
-    model: str = DEFAULT_MODEL
+    task: Task = FIND
+    model: Weights = DEFAULT_MODEL
     device: str = AUTO
     precision: Precision = AUTO
     formats: tuple[str, ...] = DEFAULT_FORMATS
@@ -232,16 +244,15 @@ def choose_task(
     if most is None and not prompts:
         return Find(references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
     refuse_refinement(refine)
-    follower, prompter = os.fspath(follower), os.fspath(prompter)
     if most is not None:
-        return Discover(most=most, references=references, memory=memory, follower=follower)
+        return Discover(most=most, references=references, memory=memory, follower=os.fspath(follower))
     return Follow(
         prompts=prompts,
         resize_masks=resize_masks,
         direction=direction,
         memory=memory,
-        follower=follower,
-        prompter=prompter,
+        follower=os.fspath(follower),
+        prompter=os.fspath(prompter),
     )
 
 

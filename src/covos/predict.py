@@ -9,24 +9,21 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
-from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError
+from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
 from covos.core.files import atomic_path
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
-from covos.data.base import some
-from covos.engines.find import DEFAULT_REFERENCES
 from covos.events import Event
 from covos.job import Job, run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.model import Model
-from covos.models.coattention import Fusion
-from covos.models.cosnet.crf import Refinement
-from covos.models.registry import DEFAULT_FOLLOWER, ModelEntry, find_follower
-from covos.plan import Follow, Plan, choose_task, refuse_refinement
+from covos.models.registry import DEFAULT_FOLLOWER
+from covos.plan import FIND, Find, Follow, Plan, refuse_refinement
 from covos.prompts.values import MaskPrompt
+from covos.runs.folder import remove_if_empty
 from covos.runs.schema import ModelRecord, as_json, load_report
 from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms
 
@@ -41,9 +38,9 @@ class Prediction:
     """The masks of a data set.
 
     Attributes:
-        folder: That holds a folder of masks for each video.
+        folder: Folder that holds a folder of masks for each video.
         made: The videos, in the order of the data set.
-        reused: Names of those that an earlier run had finished.
+        reused: Names of the videos that an earlier run had finished.
         archive: The archive, if one was asked for.
     """
 
@@ -58,10 +55,7 @@ def predict(
     *,
     output: Path,
     model: Model,
-    references: int = DEFAULT_REFERENCES,
-    fusion: Fusion | None = None,
-    refine: Refinement = "none",
-    reference_seed: int | None = None,
+    task: Find = FIND,
     follow: bool = False,
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
     archive: bool = False,
@@ -76,16 +70,12 @@ def predict(
     Args:
         dataset: The videos; see `open_subset`.
         output: Folder. Beside the masks it gets a report for each video, and ``predict.json``: model and settings.
-        model: To segment with.
-        references: See `Model.stream`.
-        fusion: See `Model.stream`.
-        refine: See `Model.stream`.
-        reference_seed: See `Model.stream`.
-        follow: Follow the objects of each video's first annotation, rather than find its subject; of a YouTube-VOS
-            tree each object from the first frame that shows it. References and fusion are then not used, and a
-            refinement is refused.
-        follower: See `Model.session`.
-        archive: Whether to pack the masks into ``submission.zip``, as the challenge of the data set takes them.
+        model: Model to segment with.
+        task: The way to find the subject.
+        follow: Follow the objects of each video's first annotation instead; of a YouTube-VOS tree each object from the
+            first frame that shows it. A refinement is then refused.
+        follower: See `covos.Model.follower`.
+        archive: If true, the masks are packed into ``submission.zip``, as the challenge of the data set takes them.
         listen: Called with each event of each video.
 
     Raises:
@@ -95,19 +85,14 @@ def predict(
         EnvironmentProblem: The disk is full or not writable.
     """
     _refuse_without_pictures(dataset)
-    chosen = model.engine.check_fusion(fusion)
-    finding = choose_task(references=references, fusion=chosen, reference_seed=reference_seed, refine=refine)
+    task = task.model_copy(update={"fusion": model.engine.check_fusion(task.fusion)})
     if follow:
-        refuse_refinement(refine)
+        refuse_refinement(task.refine)
     subsets = {video.subset for video in dataset}
-    settings = _settings(
-        model,
-        {"references": references, "fusion": chosen, "reference_seed": reference_seed, "refine": refine},
-        follower=find_follower(os.fspath(follower), encoder=model.entry) if follow else None,
-    )
+    depends = {"follower": model.describe_follower(follower)} if follow else task.model_dump(exclude={"kind"})
     terms = PredictTerms(
         model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
-        settings=dict(settings),
+        settings=dict(model.origin(**depends).settings),
         dataset=DatasetRecord(
             root=str(dataset.root.resolve()),
             layout=dataset.layout,
@@ -125,8 +110,8 @@ def predict(
             reused.append(video.name)
             continue
         work = output / UNFINISHED / video.name
-        task = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else finding
-        plan = Plan(source=_source(video), task=task, model=model.name, formats=("palette",))
+        chosen = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else task
+        plan = Plan(source=_source(video), task=chosen, model=model.name, formats=("palette",))
         # Not overwriting: a stopped run is gone on with.
         (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)
         if isinstance(outcome.error, EnvironmentProblem):  # the next video would meet it, too
@@ -135,7 +120,7 @@ def predict(
             failed[video.name] = outcome.error
             continue
         made.append(_publish(work, output, video))
-    _remove_if_empty(output / UNFINISHED)
+    remove_if_empty(output / UNFINISHED)
     packed = _pack(dataset, output) if archive and not failed else None
     terms.save(output, made=made, failed=failed)
     _refuse_failures(failed, of=len(dataset), output=output)
@@ -158,18 +143,11 @@ def follow_annotations(video: Video, *, layout: Layout, follower: str | os.PathL
     return Follow(prompts=tuple(prompts), direction="forward", follower=os.fspath(follower))
 
 
-def _settings(model: Model, finding: dict[str, Any], *, follower: ModelEntry | None) -> Mapping[str, Any]:
-    """What the masks depend on beside model and data."""
-    if follower is None:
-        return model.origin(**finding).settings
-    return model.origin(follower={"name": follower.name, "sha256": follower.card.sha256}).settings
-
-
 def _refuse_without_pictures(dataset: Dataset) -> None:
     bare = [video.name for video in dataset if not video.frames or video.frames[0].image is None]
     if bare:
         raise SourceError(
-            f"{dataset.root}: {len(bare)} of {len(dataset)} videos have no pictures: {some(bare)}",
+            f"{dataset.root}: {len(bare)} of {len(dataset)} videos have no pictures: {listed(bare, shown=4)}",
             why="there are annotations at most, and it is pictures that are segmented",
             fix="complete the tree, or name another subset",
         )
@@ -190,7 +168,7 @@ def _report(output: Path, video: Video) -> Path:
 
 
 def _finished(output: Path, video: Video) -> Made | None:
-    """What an earlier run made of a video, if all of it is there."""
+    """Return the outcome of an earlier run for a video; None if a part of it is missing."""
     try:
         report = load_report(_report(output, video))
     except CovosError:
@@ -224,18 +202,13 @@ def _clear(folder: Path, masks: Sequence[Path]) -> None:
     others = [path.name for path in folder.iterdir() if path not in masks]
     if others:
         raise UsageError(
-            f"{folder} holds {some(sorted(others))}",
+            f"{folder} holds {listed(sorted(others), shown=4)}",
             why="no frame of the video has this name, so it is not covos's to replace",
             fix="move it away",
         )
     for mask in masks:
         mask.unlink(missing_ok=True)
     folder.rmdir()
-
-
-def _remove_if_empty(folder: Path) -> None:
-    if folder.is_dir() and next(folder.iterdir(), None) is None:
-        folder.rmdir()
 
 
 def _pack(dataset: Dataset, output: Path) -> Path:
@@ -253,14 +226,14 @@ def _refuse_failures(failed: dict[str, CovosError], *, of: int, output: Path) ->
     if len(failed) == of:
         raise first
     raise IncompleteError(
-        f"{len(failed)} of {of} videos failed: {some(failed)}",
+        f"{len(failed)} of {of} videos failed: {listed(failed, shown=4)}",
         why=f"the first: {first.what}: {first.why}",
         fix=f"the others are done; mend these and run it again ({output / MANIFEST} lists them)",
     )
 
 
 DEFAULT_SUBSETS = ("test", "test-dev", "val", "valid", "val_open")
-"""What is predicted if nothing is said: the first of these that the data set has."""
+"""Subsets to predict if none is named: the first of these that the data set has."""
 
 
 def open_subset(
@@ -298,7 +271,7 @@ def open_subset(
 
 
 def gives_objects(dataset: Dataset) -> bool:
-    """Whether the videos come with the first mask of objects to follow: the semi-supervised task.
+    """Return True if the videos come with the first mask of objects to follow: the semi-supervised task.
 
     A model that finds the subject by itself takes no notice of these masks.
     """

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from covos.engines.find import DEFAULT_REFERENCES
 from covos.evaluation import Evaluation, evaluate
 from covos.events import Event
 from covos.job import Job
 from covos.model import Model
-from covos.models.coattention import Fusion
-from covos.models.cosnet.crf import Refinement
+from covos.plan import FIND, Find
 from covos.predict import open_subset, predict
 
 PROTOCOL: Final = "davis2016"
@@ -40,10 +38,7 @@ def reproduce_davis2016(
     *,
     output: Path,
     model: Model,
-    references: int = DEFAULT_REFERENCES,
-    fusion: Fusion | None = None,
-    reference_seed: int | None = None,
-    refine: Refinement = "none",
+    task: Find = FIND,
     subset: str | None = None,
     workers: int = 1,
     listen: Callable[[Job, Event], None] | None = None,
@@ -51,14 +46,11 @@ def reproduce_davis2016(
     """Segment and score DAVIS 2016: `covos.predict.predict`, which goes on where it stopped, and then the scores.
 
     Args:
-        root: Of the DAVIS tree.
+        root: Root of the DAVIS tree.
         output: Folder; see `covos.predict.predict`.
-        model: To segment with.
-        references: See `Model.stream`.
-        fusion: See `Model.stream`.
-        reference_seed: See `Model.stream`.
-        refine: See `Model.stream`.
-        subset: Of the data set's lists; ``val``, or else ``val_open``, if not given; of 2016's lists first.
+        model: Model to segment with.
+        task: The way to find the subject.
+        subset: One of the data set's lists; ``val``, or else ``val_open``, if not given; of 2016's lists first.
         workers: Processes that score.
         listen: Called with each event of each sequence.
 
@@ -69,16 +61,7 @@ def reproduce_davis2016(
     """
     dataset = open_subset(root, subset=_list_name(root, subset), otherwise=VALIDATION_SUBSETS, layout="davis")
     name = dataset.videos[0].subset
-    done = predict(
-        dataset,
-        output=output,
-        model=model,
-        references=references,
-        fusion=fusion,
-        reference_seed=reference_seed,
-        refine=refine,
-        listen=listen,
-    )
+    done = predict(dataset, output=output, model=model, task=task, listen=listen)
     evaluation = evaluate(output, root, protocol=PROTOCOL, subset=subset or name, workers=workers)
     return Reproduction(subset=name, reused=done.reused, evaluation=evaluation)
 

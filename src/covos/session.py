@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
@@ -38,7 +37,7 @@ from covos.results.segmentation import Segmentation
 
 if TYPE_CHECKING:
     from covos.media.memory import InMemory
-    from covos.runs.writing import Origin
+    from covos.runs.report import Origin
 
 
 class SessionModel(Protocol):
@@ -121,9 +120,7 @@ class Session:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -245,7 +242,6 @@ class Session:
 
         Raises:
             UsageError: The frame or the id cannot be, or the box has no area or reaches out of the frame.
-            SourceError: The frame cannot be read.
         """
         (one, *more) = as_boxes(box)
         if more:
@@ -284,10 +280,6 @@ class Session:
 
         Returns:
             The ids; none if nothing is found.
-
-        Raises:
-            CheckpointError: The weights do not fit.
-            EnvironmentProblem: The weights are not there.
         """
         before = set(self.objects)
         for _ in self.discovering(most, references=references):
@@ -326,19 +318,11 @@ class Session:
         return tuple(found)
 
     def remove(self, object_id: int) -> None:
-        """Forget an object, with all its prompts.
-
-        Raises:
-            UsageError: There is none of this id.
-        """
+        """Forget an object, with all its prompts; a UsageError if there is none of this id."""
         self.seeds.remove(object_id)
 
     def undo(self) -> None:
-        """Take back the latest prompt, confirmation or removal.
-
-        Raises:
-            UsageError: There is none.
-        """
+        """Take back the latest prompt, confirmation or removal; a UsageError if there is none."""
         self.seeds.undo()
 
     def propagate(self, direction: Direction = "auto") -> Segmentation:
@@ -355,8 +339,6 @@ class Session:
 
         Raises:
             UsageError: No object was shown, or there is no such direction.
-            CheckpointError: The weights do not fit.
-            EnvironmentProblem: The weights are not there.
         """
         if self.direction(direction) == "forward":
             self._make_masks()
@@ -409,11 +391,7 @@ class Session:
         return follow_objects(self.source, self._follower, self.seeds.given(), memory=self._memory, direction=chosen)
 
     def result(self, direction: Direction = "auto") -> Segmentation:
-        """Return the masks of the frames that were followed, in order of the frames.
-
-        Args:
-            direction: For the report: the way that was asked for.
-        """
+        """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""
         frames = tuple(self._found[index][0] for index in sorted(self._found))
         return Segmentation(
             info=self.source.info,
@@ -423,13 +401,8 @@ class Session:
             held=self._held,
         )
 
-    def origin(self, direction: Direction = "auto", **settings: object) -> Origin:
-        """Return what a report says of the results: model, prompts by their hashes, and the settings.
-
-        Args:
-            direction: The way that was asked for.
-            **settings: Everything else that the user chose; anything that JSON can express.
-        """
+    def origin(self, direction: Direction = "auto") -> Origin:
+        """Return what a report says of the results: model, prompts by their hashes, and the settings."""
         self._make_masks()
         return self.model.origin(
             follower=self.model.describe_follower(self._follower_name),
@@ -437,15 +410,10 @@ class Session:
             memory=self._memory,
             prompts=self.seeds.describe(),
             **({} if self._prompter is None else {"prompter": dict(self._prompter.described)}),
-            **settings,
         )
 
     def direction(self, asked: Direction) -> Direction:
-        """Return the direction that is taken.
-
-        Raises:
-            UsageError: There is no such direction, or no object was shown.
-        """
+        """Return the direction that is taken (see `covos.engines.passes.choose_direction`)."""
         return choose_direction(asked, frames=self.seeds.frames)
 
     def _part(self, direction: Direction, start: int | None, limit: int | None) -> Iterator[FrameResult]:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import covos
+from checked_output import check_output
 from covos.cli import main
 from covos.masks import write_label_map
-from covos.runs.check import check_output
 
 
 @pytest.fixture

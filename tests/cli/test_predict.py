@@ -20,6 +20,7 @@ from covos.events import FrameDone
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
 from covos.media.opening import open_source
 from covos.model import load_model
+from covos.plan import Find
 from covos.predict import follow_annotations, open_subset, predict
 from covos.prompts.seeds import Seeds, place_prompts
 from covos.runs.schema import load_report
@@ -293,8 +294,7 @@ def test_from_python(davis: Path, tmp_path: Path) -> None:
         open_subset(davis, subset="train"),
         output=tmp_path / "out",
         model=load_model(device="cpu", precision="fp32"),
-        references=2,
-        reference_seed=3,
+        task=Find(references=2, reference_seed=3),
         listen=lambda job, event: seen.append(event.index) if isinstance(event, FrameDone) else None,
     )
     assert seen == [0, 1, 2]

@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from checked_output import check_output
 from covos.cli import main
 from covos.formats.table import FORMATS
-from covos.runs.check import check_output
 from covos.runs.schema import load_report
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"

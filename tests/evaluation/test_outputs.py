@@ -72,7 +72,8 @@ def test_csv_survives_odd_names(results) -> None:
 def test_csv_files_are_named_after_the_subset(tmp_path: Path, results) -> None:
     assert csv_names("val")[0] == "global_results-val.csv"
     assert csv_names("2016/val")[1] == "per-sequence_results-val.csv"
-    paths = write_csv(results[0], tmp_path / "new" / "folder")
+    write_csv(results[0], tmp_path / "new" / "folder")
+    paths = [tmp_path / "new" / "folder" / name for name in csv_files(results[0])]
     assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == sorted(p.name for p in paths)
 
 

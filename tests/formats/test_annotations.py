@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
+from PIL import Image
 from pycocotools.coco import COCO
 
 from covos.core.errors import AnnotationError
@@ -28,6 +29,7 @@ from covos.formats.labelstudio import pack, unpack
 from covos.formats.table import make_writer
 from covos.masks import encode
 from covos.masks.frame_mask import FrameMask, labels_of
+from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
 
 Labels = NDArray[np.uint8]
@@ -161,13 +163,14 @@ def test_where_masks_overlap_the_higher_id_stays_whatever_their_order() -> None:
 def test_pictures_keep_their_names(tmp_path: Path) -> None:
     pictures = tmp_path / "shots"
     pictures.mkdir()
-    for name in ("00000.PNG", "00001.webp", "00001.txt"):
-        (pictures / name).touch()
-    for number, (path, kind) in enumerate([(pictures, "frames"), (f"{pictures}/*", "frames")]):
-        (file,), _ = write("coco", tmp_path / str(number), hard_cases()[:2], path=str(path), kind=kind)
-        assert [row["file_name"] for row in json.loads(file.read_text())["images"]] == ["00000.PNG", "00001.webp"]
-    (file,), _ = write("coco", tmp_path / "one", hard_cases()[:1], path=str(pictures / "00000.PNG"), kind="image")
-    assert [row["file_name"] for row in json.loads(file.read_text())["images"]] == ["00000.PNG"]
+    for name in ("00000.PNG", "00001.webp"):
+        Image.new("RGB", SIZE[::-1]).save(pictures / name)
+    with open_source(pictures) as source:
+        writer = make_writer("coco", OutputFolder(tmp_path / "out"), info=source.info, source_path=pictures)
+        for frame, labels in zip(source, hard_cases()[:2], strict=True):
+            writer.write(replace(result_of(frame.index, labels), frame=frame))
+        (file,) = writer.close()
+    assert [row["file_name"] for row in json.loads(file.read_text())["images"]] == ["00000.PNG", "00001.webp"]
 
 
 class TestYtvis:

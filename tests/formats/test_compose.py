@@ -12,7 +12,7 @@ from covos.formats import compose
 from covos.formats.compose import ComposedResult
 from covos.formats.table import make_writer
 from covos.runs.folder import OutputFolder
-from covos.runs.writers import BackgroundWriters
+from covos.runs.writing import BackgroundWriters
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
-from covos.api.convert import convert
-from covos.api.loading import load_result
 
+from checked_output import check_output
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import FrameResult
 from covos.formats.base import Format
@@ -20,10 +19,10 @@ from covos.formats.reading import MaskInput, MasksRead, ReadFrame, numbered
 from covos.formats.table import TABLE, check_formats, make_writer, probability_bits, size_notes
 from covos.masks import encode
 from covos.media.opening import open_source
-from covos.runs.check import check_output
+from covos.results.loading import convert, load_result
 from covos.runs.folder import OutputFolder
 from covos.runs.reading import read_masks
-from covos.runs.report import Report
+from covos.runs.report import Origin, Report
 
 
 class ToyFormat(Format):
@@ -92,7 +91,7 @@ def _register(monkeypatch: pytest.MonkeyPatch) -> None:
 def segment(source_path: Path, target: Path, *formats: str) -> None:
     folder = OutputFolder(target)
     with open_source(source_path) as source:
-        report = Report(info=source.info, model="rows", sha256="0" * 64, device="cpu")
+        report = Report(info=source.info, origin=Origin(model="rows", sha256="0" * 64, device="cpu", settings={}))
         writers = [make_writer(name, folder, info=source.info, source_path=source_path) for name in formats]
         for frame in source:
             labels = np.zeros(frame.size, np.uint8)

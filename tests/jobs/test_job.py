@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import covos
+from checked_output import check_output
 from covos.core.errors import IncompleteError, SourceError, UsageError
 from covos.core.types import Point
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Started
@@ -19,7 +20,6 @@ from covos.job import Job, ModelCache
 from covos.model import Model
 from covos.plan import Discover, Find, Follow, Plan
 from covos.prompts.values import MaskPrompt, PointPrompt
-from covos.runs.check import check_output
 from covos.runs.schema import load_report
 
 FRAMES = 14
@@ -205,5 +205,10 @@ def test_a_part_and_frames_in_memory(model: Model, clip: Path, tmp_path: Path) -
     assert [mask.stem for mask in part] == [f"{index:05d}" for index in range(4, 9)]
     saved = part.save(tmp_path / "part", formats=("palette", "overlay"))
     assert check_output(saved.folder) == []
+    plan = Plan(source=str(clip), stop=5, formats=("palette",))
+    assert Job(plan, tmp_path / "stopped", load=lambda _: model).run().frames == 5  # type: ignore[union-attr]
+    with pytest.raises(UsageError) as caught:
+        Job(plan.model_copy(update={"stop": 6}), tmp_path / "stopped", load=lambda _: model).run()
+    assert caught.value.why == "frames was 0 5, is 0 6"
     job = Job(Plan(source=frames, formats=("palette",)), tmp_path / "job", load=lambda _: model)
     assert job.run().frames == 6  # type: ignore[union-attr]

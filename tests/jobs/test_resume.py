@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import covos
+from checked_output import check_output
 from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
 from covos.core.files import exclusive
 from covos.events import FrameDone, Started
@@ -21,7 +22,6 @@ from covos.job import Job, Outcome, plan_folders, run_jobs
 from covos.model import Model
 from covos.models.registry import find_model
 from covos.plan import Plan, choose_task
-from covos.runs.check import check_output
 from covos.runs.folder import LOCK
 from covos.runs.schema import ProblemRecord, load_report
 

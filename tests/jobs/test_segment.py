@@ -7,11 +7,11 @@ import pytest
 from PIL import Image
 
 import covos
+from checked_output import check_output
 from covos.core.errors import SourceError, UsageError
 from covos.masks import read_label_map
 from covos.media.opening import open_source
 from covos.model import Model
-from covos.runs.check import check_output
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "car.mp4"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -338,3 +339,93 @@ def test_label_maps(prompts: Seeds) -> None:
     with pytest.raises(UsageError, match="24 x 32"):
         prompts.add_labels(1, np.ones((24, 32), np.uint8))
     assert prompts.add_labels(1, np.ones((24, 32), np.uint8), resize=True) == (1,)
+
+
+def test_what_was_streamed_can_be_confirmed_and_corrected(model: Model, follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(0, 1, mask=box(4, 4))
+        with pytest.raises(UsageError, match="frame 3 cannot be confirmed"):
+            session.confirm(3)
+        streamed = {result.frame.index: result.labels for result in session.stream("forward")}
+        assert session.confirm(3) == (1,)
+        np.testing.assert_array_equal(decode(session.shown[1].mask), streamed[3] == 1)
+        np.testing.assert_array_equal(session.preview(5), streamed[5])
+        session.add_points(5, 1, points=[(40, 30)])
+        assert session.shown[-1].describe()["corrects"] == "followed"
+        kept = session.result()
+    assert len(kept) == 8
+    for frame in kept:
+        np.testing.assert_array_equal(frame.labels, streamed[frame.index])
+
+
+def test_a_stream_may_be_left_and_taken_up_at_any_frame(model: Model, follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(2, 1, mask=box(4, 4))
+        whole = {result.frame.index: result.labels for result in session.stream("forward")}
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(2, 1, mask=box(4, 4))
+        for result in session.stream("forward"):
+            if result.frame.index == 4:
+                break
+        assert [frame.index for frame in session.result()] == [0, 1, 2, 3, 4], "what was streamed is kept"
+        part = list(session.stream("forward", start=5, limit=2))
+        assert [result.frame.index for result in part] == [5, 6]
+        for result in part:
+            np.testing.assert_array_equal(result.labels, whole[result.frame.index])
+        assert [frame.index for frame in session.result()] == [0, 1, 2, 3, 4, 5, 6]
+        assert [result.frame.index for result in session.stream("backward", limit=2)] == [2, 1]
+        assert [result.frame.index for result in session.stream(limit=3)] == [2, 3, 4, 1, 0]
+        with pytest.raises(UsageError, match="nothing is known at frame 1"):
+            list(session.stream("forward", start=1))
+        with pytest.raises(UsageError, match="nothing is known at frame 4"):
+            list(session.stream("backward", start=4))
+        with pytest.raises(UsageError, match="limit = 0"):
+            session.stream("forward", limit=0)
+        with pytest.raises(UsageError, match="frame 8 does not exist"):
+            session.stream("forward", start=8)
+
+
+def test_backward_a_part_is_what_the_whole_pass_gives(model: Model, follower: Path, make_clip) -> None:
+    clip = make_clip(frames=40)  # more than a block
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(38, 1, mask=box(4, 4))
+        whole = {result.frame.index: result.labels for result in session.stream("backward")}
+        part = list(session.stream("backward", limit=30))
+    assert [result.frame.index for result in part] == list(range(38, 8, -1))
+    for result in part:
+        np.testing.assert_array_equal(result.labels, whole[result.frame.index])
+
+
+def test_a_part_goes_on_from_a_checkpoint(
+    model: Model, follower: Path, make_clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = make_clip(frames=24)
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(0, 1, mask=box(4, 4))
+        whole = session.propagate("forward")
+        encoder, encoded = type(model.engine.encoder), []
+        encode = encoder.encode
+        monkeypatch.setattr(encoder, "encode", lambda self, batch: encoded.extend(batch) or encode(self, batch))
+        part = list(session.stream("forward", start=20, limit=3))
+        assert 3 <= len(encoded) < 12, "not from the beginning"
+    for result in part:
+        np.testing.assert_array_equal(result.labels, whole[result.frame.index].labels)
+
+
+def test_two_sessions_share_a_model(model: Model, follower: Path, make_clip) -> None:
+    clips = [make_clip("one.mp4"), make_clip("two.mp4", frames=12)]
+
+    def follow(clip: Path) -> list[np.ndarray]:
+        with model.session(clip, follower=follower) as session:
+            session.add_points(0, points=[(12, 12)])
+            session.add_mask(3, 2, mask=box(20, 30))
+            return [result.labels for result in session.stream("both")]
+
+    expected = [follow(clip) for clip in clips]
+    np.random.seed(5)
+    before = np.random.get_state()[1].copy()
+    with ThreadPoolExecutor(2) as threads:
+        for found, own in zip(threads.map(follow, clips), expected, strict=True):
+            for one, other in zip(found, own, strict=True):
+                np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)

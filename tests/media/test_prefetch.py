@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from covos.core.errors import UsageError
 from covos.media.opening import open_source
 from covos.media.source import prefetch
 
@@ -121,12 +120,6 @@ def test_an_error_on_starting_reaches_the_consumer() -> None:
 
     with pytest.raises(OSError, match="not ready"):
         next(prefetch(Unready()))
-
-
-@pytest.mark.parametrize("depth", [0, -1])
-def test_a_depth_below_one_is_refused_at_once(depth: int) -> None:
-    with pytest.raises(UsageError):
-        prefetch([1], depth=depth)
 
 
 def test_a_video_is_the_same_through_prefetch(film: Callable[..., Path]) -> None:

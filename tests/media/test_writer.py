@@ -207,13 +207,6 @@ def test_wrong_frames_are_refused_and_right_ones_still_taken(
         writer.write(right, pts=200)
 
 
-@pytest.mark.parametrize("settings", [{"height": 0}, {"width": -1}])
-def test_wrong_settings_are_refused(tmp_path: Path, settings: dict[str, int]) -> None:
-    with pytest.raises(UsageError):
-        VideoWriter(tmp_path / "out.mp4", **({"height": 4, "width": 4, "time_base": MS, "frame_rate": None} | settings))
-    assert leftovers(tmp_path) == []
-
-
 def test_a_missing_folder_is_noticed_at_once(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="cannot be written"):
         VideoWriter(tmp_path / "nowhere" / "out.mp4", height=48, width=64, time_base=MS, frame_rate=None)

@@ -13,7 +13,7 @@ from covos.models.coattention import join_memories
 from covos.models.follow import CovosFollow, FollowConfig, FollowFeatures, aggregate, read, with_others
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_follower, find_follower, find_model
-from covos.training.follow.recipe import FollowRecipe
+from covos.training.recipe import FollowRecipe
 from covos.training.registry import load_recipe
 
 CELLS = (4, 6)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from covos.core.errors import UsageError
 from covos.core.types import Box, Point, SourceInfo
+from covos.masks import write_label_map
 from covos.prompts.seeds import join_points
-from covos.prompts.values import PointPrompt, as_boxes, as_points, check_points
+from covos.prompts.values import MaskPrompt, PointPrompt, as_boxes, as_points, as_prompts, check_points
 
 INFO = SourceInfo(
     path="clip.mp4",
@@ -127,3 +130,18 @@ def test_what_belongs_join_points() -> None:
     assert [each.given_as for each in joined] == ["points", "box and points"]
     with pytest.raises(UsageError, match="object 1 has two boxes on frame 5"):
         join_points([joined[1], PointPrompt(frame=5, object=1, box=box)])
+
+
+def test_a_mask_may_be_a_file_an_array_a_picture_bytes_or_an_open_file(tmp_path: Path) -> None:
+    labels = np.zeros((20, 30), np.uint8)
+    labels[2:9, 3:12], labels[12:18, 20:28] = 1, 7
+    path = tmp_path / "mask.png"
+    write_label_map(path, labels)
+    with path.open("rb") as file:
+        given = [labels, Image.open(path), path.read_bytes(), file]
+        shown = [as_prompts(masks={3: each})[0] for each in given]
+    for prompt in shown:
+        assert isinstance(prompt, MaskPrompt)
+        assert prompt.frame == 3
+        assert np.array_equal(prompt.labels, labels)
+    assert as_prompts(masks=[str(path), path]) == (MaskPrompt(file=path), MaskPrompt(file=path))

@@ -13,24 +13,24 @@ import pytest
 from PIL import Image
 
 import covos
+from checked_output import check_output
 from covos.core.errors import AnnotationError, InputError, SourceError, UsageError
 from covos.masks import encode, write_label_map
 from covos.masks.frame_mask import FrameMask
-from covos.media.opening import open_source
+from covos.media.memory import open_input
 from covos.media.source import Health
 from covos.results.loading import convert
-from covos.runs.check import check_output
+from covos.runs.report import Origin
 from covos.runs.schema import load_report
-from covos.runs.writing import Origin
 
 READABLE = ("palette", "coco", "cvat", "labelstudio", "ytvis", "npz", "binary")
 MakeClip = Callable[..., Path]
 
 
-def result_of(path: Path) -> covos.Segmentation:
+def result_of(path: Path, *, start: int = 0, stop: int | None = None) -> covos.Segmentation:
     """Three objects over a source: 1 from the second frame on, 3 with a hole, 254 for a frame, of a single pixel."""
     frames = []
-    with open_source(path) as source:
+    with open_input(path, start=start, stop=stop) as source:
         for frame in source:
             labels = np.zeros(frame.size, np.uint8)
             labels[10:20, frame.index : frame.index + 12] = frame.index > 0
@@ -46,6 +46,7 @@ def result_of(path: Path) -> covos.Segmentation:
                     confidence=frame.index / 10,
                     size=frame.size,
                     objects={int(i): encode(labels == i) for i in np.unique(labels) if i},
+                    file=frame.file,
                 )
             )
         origin = Origin(model="boxes", sha256="ab" * 32, device="none", settings={"side": 12})
@@ -258,3 +259,30 @@ class TestConverting:
         saved = convert(tmp_path / "out", formats=["coco"])
         assert saved.health.missing == 22
         assert "the file is cut" in saved.warnings
+
+
+def test_a_result_of_pictures_keeps_the_names_of_their_files(tmp_path: Path) -> None:
+    pictures = tmp_path / "shots"
+    pictures.mkdir()
+    for name in ("a1.PNG", "a2.webp", "a10.bmp"):
+        Image.new("RGB", (64, 48)).save(pictures / name)
+    result_of(pictures).save(tmp_path / "out", formats=["palette", "coco"])
+    shutil.rmtree(pictures)
+    convert(tmp_path / "out", formats=["coco", "ytvis"], output=tmp_path / "again")
+    assert (tmp_path / "again" / "coco.json").read_bytes() == (tmp_path / "out" / "coco.json").read_bytes()
+    (video,) = json.loads((tmp_path / "again" / "ytvis.json").read_text())["videos"]
+    assert video["file_names"] == ["a1.PNG", "a2.webp", "a10.bmp"]
+
+
+def test_a_saved_part_of_a_source_finds_its_pictures_again(clip: Path, tmp_path: Path) -> None:
+    part = result_of(clip, start=3, stop=6)
+    part.save(tmp_path / "out", formats=["palette", "overlay"])
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["source"]["start"] == 3
+    again = covos.load_result(tmp_path / "out")
+    assert (again.info, again.frames) == (part.info, part.frames)
+    convert(tmp_path / "out", formats=["overlay"], output=tmp_path / "again")
+    assert (tmp_path / "again" / "overlay.mp4").read_bytes() == (tmp_path / "out" / "overlay.mp4").read_bytes()
+    result_of(clip).save(tmp_path / "whole", formats=["palette"])
+    content = json.loads((tmp_path / "whole" / "report.json").read_text())
+    assert "start" not in content["source"]
+    assert all("file" not in row for row in content["frames"])

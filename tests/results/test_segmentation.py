@@ -21,7 +21,7 @@ from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.masks import draw_overlay, encode
 from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
-from covos.runs.writing import Origin
+from covos.runs.report import Origin
 
 COUNT = 8
 

@@ -26,8 +26,8 @@ from covos.core.errors import EnvironmentProblem
 from covos.media.source import Health
 from covos.formats.table import make_writer
 from covos.runs.folder import OutputFolder
-from covos.runs.report import Report
-from covos.runs.writers import BackgroundWriters
+from covos.runs.report import Origin, Report
+from covos.runs.writing import BackgroundWriters
 from covos.core.types import Frame, FrameResult, SourceInfo
 
 root, limits, formats = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
@@ -40,7 +40,7 @@ labels[10:40, 10:50] = 1
 
 def run(name, path):
     folder = OutputFolder(path)
-    report = Report(info=info, model="m", sha256="0", device="cpu")
+    report = Report(info=info, origin=Origin(model="m", sha256="0", device="cpu", settings={}))
     with BackgroundWriters([make_writer(name, folder, info=info, source_path=path)]) as background:
         for index, image in enumerate(images):
             frame = Frame(index=index, stem=f"{index:05d}", image=image, pts=index, time_base=info.time_base)

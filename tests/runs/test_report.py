@@ -13,7 +13,7 @@ from covos._version import __version__
 from covos.core.errors import EnvironmentProblem, IncompleteError, InputError
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
-from covos.runs.report import Report
+from covos.runs.report import Origin, Report
 from covos.runs.schema import ProblemRecord, ReportContent, as_json, load_report
 
 HEALTH = Health(decoded=3, expected=5, concealed=(1,), undecodable=2, cut=True, warnings=("cut short",))
@@ -21,7 +21,9 @@ HEALTH = Health(decoded=3, expected=5, concealed=(1,), undecodable=2, cut=True, 
 
 @pytest.fixture
 def report(info, result) -> Report:
-    made = Report(info=info(), model="covos-lite", sha256="ab" * 32, device="cpu", settings={"references": 5})
+    made = Report(
+        info=info(), origin=Origin(model="covos-lite", sha256="ab" * 32, device="cpu", settings={"references": 5})
+    )
     for index, ids in enumerate([(1,), (), (3, 7)]):
         made.add(result(index, ids=ids), seconds=0.25)
     return made
@@ -84,7 +86,9 @@ def test_one_line_a_frame(tmp_path: Path, report: Report) -> None:
 
 
 def test_no_frames(tmp_path: Path, info) -> None:
-    empty = Report(info=info(kind="image", frame_rate=None), model="m", sha256="0", device="cpu")
+    empty = Report(
+        info=info(kind="image", frame_rate=None), origin=Origin(model="m", sha256="0", device="cpu", settings={})
+    )
     empty.save(OutputFolder(tmp_path), health=Health(decoded=0, expected=0), seconds=0)
     content = load_report(tmp_path)
     assert content.frames == ()
@@ -103,14 +107,14 @@ def test_the_hash_of_the_source(tmp_path: Path, info) -> None:
     source.write_bytes(b"film")
     for path, expected in ((source, sha256(b"film").hexdigest()), (tmp_path, None), (tmp_path / "no*", None)):
         folder = tmp_path / f"out{expected is None}{path.name}"
-        report = Report(info=info(path=str(path)), model="m", sha256="0", device="cpu")
+        report = Report(info=info(path=str(path)), origin=Origin(model="m", sha256="0", device="cpu", settings={}))
         report.save(OutputFolder(folder), health=HEALTH, seconds=1)
         assert load_report(folder).source.sha256 == expected
 
 
 @pytest.mark.parametrize("name", ["日本 😀", 'quo"te\nline', os.fsdecode(b"caf\xe9")])
 def test_any_name_comes_back(tmp_path: Path, info, result, name: str) -> None:
-    report = Report(info=info(path=name), model="m", sha256="0", device="cpu")
+    report = Report(info=info(path=name), origin=Origin(model="m", sha256="0", device="cpu", settings={}))
     report.add(result(0, stem=name), seconds=0)
     report.save(OutputFolder(tmp_path), health=HEALTH, seconds=1)
     content = load_report(tmp_path)
@@ -118,7 +122,7 @@ def test_any_name_comes_back(tmp_path: Path, info, result, name: str) -> None:
 
 
 def test_what_json_cannot_express(tmp_path: Path, info, result) -> None:
-    report = Report(info=info(), model="m", sha256="0", device="cpu")
+    report = Report(info=info(), origin=Origin(model="m", sha256="0", device="cpu", settings={}))
     report.add(result(0, confidence=float("nan")), seconds=0)
     report.save(OutputFolder(tmp_path), health=HEALTH, seconds=1)
     assert load_report(tmp_path).frames[0].confidence is None
@@ -127,7 +131,7 @@ def test_what_json_cannot_express(tmp_path: Path, info, result) -> None:
 
 def test_exact_times_can_be_rebuilt(tmp_path: Path, info, result) -> None:
     base = Fraction(1, 90000)
-    report = Report(info=info(time_base=base), model="m", sha256="0", device="cpu")
+    report = Report(info=info(time_base=base), origin=Origin(model="m", sha256="0", device="cpu", settings={}))
     for index, pts in enumerate([7, 3010, 3011, 10**9]):
         report.add(result(index, pts=pts, time_base=base), seconds=0)
     report.save(OutputFolder(tmp_path), health=HEALTH, seconds=1)
@@ -196,11 +200,11 @@ from pathlib import Path
 from covos.core.errors import EnvironmentProblem
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
-from covos.runs.report import Report
+from covos.runs.report import Origin, Report
 from covos.core.types import SourceInfo
 info = SourceInfo(path="x", kind="video", height=4, width=4, frame_count=1, frame_rate=None, duration=None,
                   time_base=Fraction(1))
-report = Report(info=info, model="m", sha256="0", device="cpu")
+report = Report(info=info, origin=Origin(model="m", sha256="0", device="cpu", settings={}))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 try:
     report.save(OutputFolder(Path(sys.argv[1])), health=Health(decoded=0, expected=0), seconds=1)

@@ -73,7 +73,7 @@ def test_a_mask_that_may_be_wrong_is_a_warning(root: Path, mask: NDArray[np.uint
     assert problem.what.startswith("set: 1 of 7 ")
     assert said in problem.what
     assert problem.examples == ("odd",)
-    assert found.usable
+    found.refuse()
 
 
 def test_a_rectangle_is_no_enlarged_mask(root: Path) -> None:

@@ -12,10 +12,10 @@ from covos.core.errors import UsageError
 from covos.data import Dataset, open_dataset, read_labels
 from covos.masks import davis_palette
 from covos.masks.label_files import write_label_map
-from covos.training.cosnet.batches import PairBatches, PairIndex, nth_pair, shuffled
-from covos.training.cosnet.recipe import CosnetRecipe
-from covos.training.cosnet.task import CosnetTask, class_loss, colour_loss, orthogonality
+from covos.training.cosnet import CosnetTask, class_loss, colour_loss, orthogonality
 from covos.training.distributed import ProcessGroup
+from covos.training.pairs import PairBatches, PairIndex, nth_pair, shuffled
+from covos.training.recipe import CosnetRecipe
 from covos.training.registry import load_recipe
 from covos.training.task import split
 

@@ -14,9 +14,8 @@ from covos.core.errors import CheckpointError, InputError, UsageError
 from covos.data import open_collection
 from covos.models.checkpoints import read_card
 from covos.models.registry import build_follower, find_model
-from covos.training.follow.batches import ClipBatches
-from covos.training.follow.recipe import FollowRecipe
-from covos.training.follow.task import FollowTask
+from covos.training.follow import ClipBatches, FollowTask
+from covos.training.recipe import FollowRecipe
 from covos.training.registry import load_recipe
 from covos.training.scenes.clips import MIN_CELLS
 from covos.training.scenes.cutouts import Cutout, recoloured
@@ -195,8 +194,8 @@ def test_a_run_of_another_encoder_is_not_continued(
         entry = original(name)
         return replace(entry, card=entry.card.model_copy(update={"sha256": "f" * 64}))
 
-    monkeypatch.setattr("covos.training.base.find_model", other)
-    monkeypatch.setattr("covos.training.base.verify", lambda entry: None)
+    monkeypatch.setattr("covos.training.task.find_model", other)
+    monkeypatch.setattr("covos.training.task.verify", lambda entry: None)
     monkeypatch.setattr("covos.models.registry.verify", lambda entry: None)
     with pytest.raises(CheckpointError, match="another recipe"):
         run("follow", tmp_path / "run", *SMALL, data=(tianchi,))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from covos.data import open_dataset
-from covos.training.lite.batches import GroupBatches
+from covos.training.lite import GroupBatches
 from covos.training.pools import LEAST, held_back, make_pool, make_pools
 from covos.training.registry import load_recipe
 

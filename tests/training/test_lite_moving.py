@@ -8,7 +8,7 @@ import pytest
 
 from covos.data import open_dataset, read_image
 from covos.engines.motion import residual_motion
-from covos.training.scenes.neighbours import RESTING, still_neighbour, video_neighbour
+from covos.training.scenes.samples import RESTING, still_neighbour, video_neighbour
 
 
 def write_video(root: Path, count: int) -> Path:

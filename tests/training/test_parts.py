@@ -9,12 +9,11 @@ import torch
 from torch import nn
 
 from covos.models.coattention import Memory
-from covos.training.lite.task import siblings
+from covos.training.lite import siblings
 from covos.training.loop import rate_at
 from covos.training.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
 from covos.training.scenes.light import spoil
-from covos.training.scenes.neighbours import Neighbour
-from covos.training.scenes.samples import Framing, draw_framing, draw_sample
+from covos.training.scenes.samples import Framing, Neighbour, draw_framing, draw_sample
 from covos.training.state import make_average, update_average
 
 

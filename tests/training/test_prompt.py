@@ -14,8 +14,7 @@ from covos.core.types import MaskArray
 from covos.data import open_collection
 from covos.models.checkpoints import read_card
 from covos.models.registry import build_prompter, find_model
-from covos.training.prompt.batches import MIN_CELLS, PromptBatches
-from covos.training.prompt.clicks import (
+from covos.training.clicks import (
     MARGIN,
     DrawnPrompt,
     click_beside,
@@ -27,8 +26,8 @@ from covos.training.prompt.clicks import (
     erosion_depth,
     jittered_box,
 )
-from covos.training.prompt.recipe import PromptRecipe
-from covos.training.prompt.task import PromptTask, ask, normalised_focal
+from covos.training.prompt import MIN_CELLS, PromptBatches, PromptTask, ask, normalised_focal
+from covos.training.recipe import PromptRecipe
 from covos.training.registry import load_recipe
 from covos.training.scenes.frames import pieces_of
 
@@ -388,6 +387,6 @@ def test_settings_that_make_no_sense_are_refused(field: str, value: object) -> N
 
 
 def test_data_without_objects_is_refused(tianchi: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("covos.training.prompt.batches.MIN_CELLS", 1e9)
+    monkeypatch.setattr("covos.training.prompt.MIN_CELLS", 1e9)
     with pytest.raises(InputError, match="nothing to click on"):
         task(tianchi).batches()[0]

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from covos.cli import main
 from covos.core.signals import DeferredSignals
-from covos.training import loop
-from covos.training.cosnet import task
+from covos.training import loop, task
+from covos.training.cosnet import CosnetTask
 
 pytestmark = [
     pytest.mark.usefixtures("narrow"),
@@ -61,14 +61,14 @@ def test_a_signal_in_a_step(
     folder = tmp_path / "parts"
     command = ["train", "cosnet-resnet50", "--data", str(tianchi), "-o", str(folder), "--device", "cpu"]
     command += ["--precision", "fp32", "--workers", "0", "--no-check", *sets]
-    original = task.batch_losses
-    monkeypatch.setattr(task, "batch_losses", signalling(original, call=3, number=number))
+    original = CosnetTask.losses
+    monkeypatch.setattr(CosnetTask, "losses", signalling(original, call=3, number=number))
     assert main(command) == code
     said = capsys.readouterr().err
     assert f"stopped; {folder / 'checkpoint.pt'} is written: the same command goes on from there" in said
     assert torch.load(folder / "checkpoint.pt", weights_only=True)["step"] == 3
     assert {path.name for path in folder.glob("last*")} == set()
-    monkeypatch.setattr(task, "batch_losses", original)
+    monkeypatch.setattr(CosnetTask, "losses", original)
     assert main(command) == 0
     assert "starts from the checkpoint" in capsys.readouterr().err
     assert same(tmp_path / "whole", folder)

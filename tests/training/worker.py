@@ -20,7 +20,7 @@ from covos.cli import main
 from covos.core.errors import InputError
 from covos.models.cosnet.network import COSNETS
 from covos.training import state
-from covos.training.cosnet import task
+from covos.training.cosnet import CosnetTask
 
 
 def work() -> int:
@@ -29,7 +29,7 @@ def work() -> int:
     for name, config in COSNETS.items():
         COSNETS[name] = replace(config, width=8, blocks=(1, 1, 1, 1))
     networks = []
-    make_average, batch_losses = state.make_average, task.batch_losses
+    make_average, losses = state.make_average, CosnetTask.losses
     state.make_average = lambda network: (networks.append(network), make_average(network))[1]
     steps = []
 
@@ -39,9 +39,9 @@ def work() -> int:
             raise InputError("frame 7 cannot be read", why="it was removed", fix="put it back")
         if len(steps) == 2 and event == f"stop{rank}":
             os.kill(os.getpid(), signal.SIGTERM)
-        return batch_losses(*arguments, **named)
+        return losses(*arguments, **named)
 
-    task.batch_losses = eventful
+    CosnetTask.losses = eventful
     code = main(sys.argv[3:])
     if networks:  # the last: those before were timed only
         torch.save(networks[-1].state_dict(), folder / f"rank{rank}.pt")

@@ -14,7 +14,7 @@ from pathlib import Path
 from covos._version import __version__
 
 ENCODERS = ("libx264", "libvpx-vp9", "prores_ks", "qtrle", "ffv1", "aac", "libopus", "flac")
-"""Of FFmpeg, which covos writes with."""
+"""Encoders of FFmpeg that covos writes with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,7 @@ _NO_CHOICE = re.compile(
     r"Invalid value for (?P<quote>['\"]?)(?P<option>[^:]+?)(?P=quote): (Value error, )?'(?P<value>.*)' is not one of "
     r"(?P<choices>.+)"
 )
-"""How typer says that an option takes certain words only."""
+"""Message of typer that an option takes certain words only."""
 
 _MACHINE = {
     errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC,

@@ -37,6 +37,7 @@ def predict(
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
     from covos.model import load_model
+    from covos.plan import Find
     from covos.predict import gives_objects, open_subset
     from covos.predict import predict as run
 
@@ -48,6 +49,12 @@ def predict(
     chosen = given and loaded.entry.card.architecture == "lite" if follow is None else follow
     if not quiet and (given or chosen):
         typer.echo(f"note: {_said_of(chosen)}", err=True)
+    task = Find(
+        references=references,
+        fusion=None if fusion == "auto" else fusion,
+        reference_seed=reference_seed,
+        refine=refine,
+    )
     with JobDisplay(quiet=quiet) as display:
         done = run(
             videos,
@@ -55,10 +62,7 @@ def predict(
             model=loaded,
             follow=chosen,
             follower=follower,
-            references=references,
-            fusion=None if fusion == "auto" else fusion,
-            reference_seed=reference_seed,
-            refine=refine,
+            task=task,
             archive=archive,
             listen=display,
         )

@@ -31,20 +31,24 @@ def reproduce(
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
     from covos.model import load_model
+    from covos.plan import Find
     from covos.reproduce import reproduce_davis2016
 
     threads = configure_threads()
 
     loaded = load_model(model, device=device, precision=precision)
+    task = Find(
+        references=references,
+        fusion=None if fusion == "auto" else fusion,
+        reference_seed=reference_seed,
+        refine=refine,
+    )
     with JobDisplay(quiet=quiet) as display:
         done = reproduce_davis2016(
             data,
             output=output,
             model=loaded,
-            references=references,
-            fusion=None if fusion == "auto" else fusion,
-            reference_seed=reference_seed,
-            refine=refine,
+            task=task,
             subset=subset,
             workers=threads,
             listen=display,

@@ -120,7 +120,7 @@ def train(
 
 
 def _goes_on(output: Path | None) -> bool:
-    """Whether the folder holds a run: its data were looked at when it began."""
+    """Return True if the folder holds a run: its data were looked at when it began."""
     return output is not None and (output / "checkpoint.pt").exists()
 
 
@@ -168,7 +168,7 @@ def _look(
 
 
 def _machine(device: str, precision: str, group: ProcessGroup) -> tuple[torch.device, torch.dtype]:
-    """Where this process computes, and how exactly."""
+    """Return the device and the number type that this process computes with."""
     import torch
 
     from covos.core.device import choose_precision, resolve_device

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -24,13 +25,7 @@ _QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 def resolve_device(name: str) -> torch.device:
     """Return the device of a name, after checking that it is there.
 
-    Args:
-        name: ``"auto"`` (the first CUDA device, else the CPU), ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
-            Apple's ``mps`` has to be asked for.
-
-    Raises:
-        UsageError: Not such a name.
-        EnvironmentProblem: This machine, or this build of torch, has no such device.
+    ``"auto"`` is the first CUDA device, else the CPU: Apple's ``mps`` has to be asked for.
     """
     import torch
 
@@ -45,11 +40,13 @@ def resolve_device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     wanted = f"cuda:{int(match['index'] or 0)}" if name.startswith("cuda") else name
     if wanted not in available_devices():
-        raise EnvironmentProblem(
-            f"there is no device {name!r}",
-            why=_why_missing(wanted),
-            fix=f"use auto, or one of: {', '.join(available_devices())}",
-        )
+        why = f"torch sees {torch.cuda.device_count()} CUDA devices"
+        if name == "mps":
+            why = "Apple's Metal is not available to this build of torch on this machine"
+        elif torch.version.cuda is None and torch.version.hip is None:
+            why = f"this build of torch ({torch.__version__}) is without CUDA"
+        fix = f"use auto, or one of: {', '.join(available_devices())}"
+        raise EnvironmentProblem(f"there is no device {name!r}", why=why, fix=fix)
     return torch.device(name)
 
 
@@ -61,28 +58,12 @@ def available_devices() -> tuple[str, ...]:
     return ("cpu", *cuda, *(("mps",) if torch.backends.mps.is_available() else ()))
 
 
-def _why_missing(name: str) -> str:
-    import torch
-
-    if name == "mps":
-        return "Apple's Metal is not available to this build of torch on this machine"
-    if torch.version.cuda is None and torch.version.hip is None:
-        return f"this build of torch ({torch.__version__}) is without CUDA"
-    return f"torch sees {torch.cuda.device_count()} CUDA devices"
-
-
 def choose_precision(device: torch.device, requested: Precision = "auto") -> torch.dtype:
     """Choose the dtype to compute in, by what the processor computes natively.
 
     With ``"auto"``: on a CPU bfloat16 if it has instructions for it (AVX512-BF16 or AMX), else float32, because
-    emulated bfloat16 is slower than float32; on CUDA bfloat16 if native, else float16; elsewhere float32.
-
-    Args:
-        device: The device that computes.
-        requested: The user's choice; anything but ``"auto"`` is taken as it is.
-
-    Raises:
-        UsageError: float16 on a CPU, where torch has no fast kernels for it, or an unknown name.
+    emulated bfloat16 is slower than float32; on CUDA bfloat16 if native, else float16; elsewhere float32. Other
+    requests are taken as they are, but float16 on a CPU, where torch has no fast kernels for it, is refused.
     """
     import torch
 
@@ -100,21 +81,11 @@ def choose_precision(device: torch.device, requested: Precision = "auto") -> tor
     if device.type == "cuda":
         with torch.cuda.device(device):
             return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    if device.type == "cpu" and cpu_has_bf16():
+    # torch keeps these private, under names that come and go: one that is not there counts as a no.
+    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    if device.type == "cpu" and any(getattr(torch.cpu, question, bool)() for question in questions):
         return torch.bfloat16
     return torch.float32
-
-
-def cpu_has_bf16() -> bool:
-    """Return True if the CPU has instructions for bfloat16.
-
-    torch keeps its questions about the CPU private, and asks them under names that come and go: a name that is not
-    there counts as a no.
-    """
-    import torch
-
-    questions = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(bool(getattr(torch.cpu, question, bool)()) for question in questions)
 
 
 def usable_cpus() -> int:
@@ -124,33 +95,31 @@ def usable_cpus() -> int:
     threads that wait for one another.
     """
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _quota()
-    return count if quota is None else max(1, min(count, math.ceil(quota)))
+    with suppress(OSError, ValueError):  # no control groups of Linux, or the word "max"
+        if _QUOTA_V2.exists():
+            granted, period = _QUOTA_V2.read_text().split()
+        else:
+            granted, period = _QUOTA_V1.read_text(), _QUOTA_V1.with_name("cpu.cfs_period_us").read_text()
+        if int(granted) > 0:
+            return max(1, min(count, math.ceil(int(granted) / int(period))))
+    return count
 
 
 def wait_without_spinning() -> None:
     """Let torch's threads sleep while they wait for one another; ``OMP_WAIT_POLICY``, if set, is kept.
 
     By default they spin for a while, which takes the processor from the threads that decode and write, and from other
-    programs: on a machine with more to do than it has processors, the threads then mostly wait for each other.
-
-    For programs at their start (the command line calls it): it has no effect once torch is imported.
+    programs. For programs at their start: it has no effect once torch is imported.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def configure_threads(*, leave: int = 0) -> int:
-    """Let torch and OpenCV compute on `usable_cpus` threads; ``OMP_NUM_THREADS``, if set, decides.
+    """Let torch and OpenCV compute on `usable_cpus` threads, or ``OMP_NUM_THREADS``, if set; return their number.
 
-    For programs at their start (the command line calls it): the counts hold for the whole process, so a library
-    should leave them alone.
-
-    Args:
-        leave: Processors to leave, if there are more, to the threads that decode and write beside the network. On two
-            processors the network alone gains little by the second, and these need it.
-
-    Returns:
-        The number of threads.
+    For programs at their start: the count holds for the whole process, so a library should leave them alone. ``leave``
+    processors, if there are more, are left to the threads that decode and write: on two, the network alone gains little
+    by the second, and these need it.
     """
     import cv2
     import torch
@@ -160,15 +129,3 @@ def configure_threads(*, leave: int = 0) -> int:
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     return count
-
-
-def _quota() -> float | None:
-    """Return the processors that the control group grants (Linux, versions 2 and 1); None if it sets no limit."""
-    try:
-        if _QUOTA_V2.exists():
-            granted, period = _QUOTA_V2.read_text().split()
-        else:
-            granted, period = _QUOTA_V1.read_text(), _QUOTA_V1.with_name("cpu.cfs_period_us").read_text()
-        return int(granted) / int(period) if int(granted) > 0 else None
-    except (OSError, ValueError):  # no control groups, or the word "max"
-        return None

@@ -85,7 +85,7 @@ class EnvironmentProblem(CovosError):  # noqa: N818 - Python has an EnvironmentE
 
 
 def listed(names: Iterable[object], *, shown: int = 3) -> str:
-    """Return the first few names for one line of a message, and how many more there are."""
+    """Return the first few names for one line of a message, and how many more there are; "none" if there is none."""
     every = [str(name) for name in names]
     more = len(every) - shown
-    return ", ".join(every[:shown]) + (f" and {more} more" if more > 0 else "")
+    return (", ".join(every[:shown]) or "none") + (f" and {more} more" if more > 0 else "")

@@ -24,24 +24,17 @@ _LONGEST_NAME = 255  # bytes, on every common file system
 def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; rename it to ``path`` if the block ends well, remove it if not.
 
-    The temporary name lies in the same folder (a rename is atomic only within one file system), contains
-    ``.partial`` and keeps the suffix, from which encoders choose their format. An existing ``path`` is replaced:
-    whether that is wanted is for the caller to ask first.
-
-    The content is flushed to the disk before the rename. Without that, a power cut after the rename can leave the
-    final name with an empty file, because a file system may write the new name before the data.
-
-    Args:
-        path: The final name. Its folder must exist.
-
-    Yields:
-        The temporary path. The block must create this file and close it.
+    The block must create this file and close it. Its name lies in the same folder, which must exist (a rename is atomic
+    only within one file system), and keeps the suffix, from which encoders choose their format. An existing ``path`` is
+    replaced. The content is flushed to the disk before the rename: else a power cut can leave an empty file.
 
     Raises:
         EnvironmentProblem: The disk or quota is full, a file-size limit is met, or the folder is not writable.
         FileNotFoundError: The block ended without creating the file.
     """
-    temporary = _temporary(path)
+    tail = f".{secrets.token_hex(4)}.partial{path.suffix}"
+    stem = os.fsencode(path.stem)[: _LONGEST_NAME - 1 - len(os.fsencode(tail))]
+    temporary = path.with_name(f".{os.fsdecode(stem)}{tail}")
     try:
         yield temporary
         _flush(temporary)
@@ -53,12 +46,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
         raise
 
 
-def _temporary(path: Path) -> Path:
-    tail = f".{secrets.token_hex(4)}.partial{path.suffix}"
-    stem = os.fsencode(path.stem)[: _LONGEST_NAME - 1 - len(os.fsencode(tail))]
-    return path.with_name(f".{os.fsdecode(stem)}{tail}")
-
-
 def _flush(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
@@ -66,30 +53,22 @@ def _flush(path: Path) -> None:
 
 def _explain(error: OSError, path: Path, temporary: Path) -> EnvironmentProblem | None:
     if error.errno in _FULL:
-        return EnvironmentProblem(
-            f"{path} could not be written",
-            why=f"{error.strerror or 'no space left'} on the disk of {path.parent}",
-            fix="free some space, or write to another disk; no half-written file was left",
-        )
+        why = f"{error.strerror or 'no space left'} on the disk of {path.parent}"
+        fix = "free some space, or write to another disk; no half-written file was left"
     # Other files may be opened inside the block: a refusal counts only if it was about this one.
-    if error.errno in _FORBIDDEN and error.filename in (str(temporary), str(path), temporary, path):
-        return EnvironmentProblem(
-            f"{path} could not be written",
-            why=f"{error.strerror}: {path.parent}",
-            fix="choose a folder that you may write to",
-        )
-    return None
+    elif error.errno in _FORBIDDEN and error.filename in (str(temporary), str(path), temporary, path):
+        why, fix = f"{error.strerror}: {path.parent}", "choose a folder that you may write to"
+    else:
+        return None
+    return EnvironmentProblem(f"{path} could not be written", why=why, fix=fix)
 
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Hold a lock file for the time of a block.
+    """Hold a lock file, in an existing folder, for the time of a block.
 
     The system holds the lock, on the open file: a killed holder leaves the file, but not the lock, so nothing is ever
     stale. The file names its holder, for the error, and is removed with the lock.
-
-    Args:
-        path: The lock file; its folder must exist.
 
     Raises:
         EnvironmentProblem: Another process, or another holder in this one, has the lock; or the file cannot be made.
@@ -102,9 +81,12 @@ def exclusive(path: Path) -> Iterator[None]:
         path.parent.stat()  # the library would make the folder
         lock.acquire()
     except Timeout:
+        holder = ""
+        with suppress(OSError):
+            holder = path.read_text(encoding="utf-8", errors="replace").strip()
         raise EnvironmentProblem(
             f"{path.parent} is in use",
-            why=f"another covos works in it: {_holder(path) or 'see its lock file'}",
+            why=f"another covos works in it: {holder or 'see its lock file'}",
             fix="wait until it is done, or choose another folder",
         ) from None
     except OSError as error:
@@ -122,10 +104,3 @@ def exclusive(path: Path) -> Iterator[None]:
         with suppress(PermissionError):
             path.unlink(missing_ok=True)
         lock.release()
-
-
-def _holder(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

@@ -25,22 +25,13 @@ def counted(count: int, noun: str) -> str:
 
 
 class Progress:
-    """Counts the turns of a loop and shows count, speed and time left.
+    """Counts the turns of a loop and shows count, speed and, if the total is known, the time left.
 
     >>> with Progress("segment", total=100) as progress:
     ...     for frame in progress.track(frames):
     ...         ...
 
-    Args:
-        what: Name of the work, at the front of every line.
-        total: Turns expected; None if unknown: then no time left is given.
-        unit: Name of what is counted.
-        quiet: Show nothing.
-        stream: Stream that shows it; stderr if not given.
-        clock: Gives the time in seconds.
-
-    Attributes:
-        done: Turns counted so far.
+    ``what`` names the work at the front of every line, ``unit`` what is counted; ``done`` are the turns so far.
     """
 
     def __init__(

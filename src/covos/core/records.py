@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,10 +21,9 @@ _LISTED = 3
 
 
 class Record(BaseModel):
-    """A value that is read from a file, or written to one. Frozen; unknown fields are ignored.
+    """A value that is read from a file, or written to one. Frozen; unknown fields, of later versions, are ignored.
 
-    Files of a later minor version may hold fields that this version does not know. A record that people write by hand
-    refuses unknown fields instead, so that a misspelt one is not lost: ``class Mine(Record, extra="forbid")``.
+    A record that people write by hand refuses them, so that no misspelt one is lost: ``extra="forbid"``.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True, ser_json_inf_nan="null")
@@ -33,65 +32,25 @@ class Record(BaseModel):
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
-def parse_record(
-    kind: type[RecordT], content: object, *, what: str, fix: str, error: type[CovosError] = InputError
-) -> RecordT:
-    """Check a decoded value against a record.
-
-    Args:
-        kind: The record.
-        content: From JSON or TOML.
-        what: The first line of the error, such as ``"cannot read the report out/report.json"``.
-        fix: The third line.
-        error: Class of the error that is raised.
-
-    Raises:
-        InputError: A field is missing, unknown or of another type; the second line names the first faults.
-    """
-    try:
-        return kind.model_validate(content)
-    except ValidationError as fault:
-        raise error(what, why=faults(fault), fix=fix) from None
-
-
 def read_record(
     kind: type[RecordT], file: Path, *, what: str, fix: str, error: type[CovosError] = InputError
 ) -> RecordT:
-    """Read a record from a JSON file, or from a TOML file if its name ends so.
-
-    Args:
-        kind: The record.
-        file: The file.
-        what: See `parse_record`.
-        fix: See `parse_record`.
-        error: See `parse_record`.
-
-    Raises:
-        InputError: The file cannot be read, is not JSON or TOML, or does not fit the record.
-    """
+    """Read a record from a JSON file, or from a TOML file if its name ends so, or raise ``error``."""
     try:
         text = file.read_text(encoding="utf-8")
-        content: Any = tomllib.loads(text) if file.suffix == ".toml" else json.loads(text)
+        return kind.model_validate(tomllib.loads(text) if file.suffix == ".toml" else json.loads(text))
     except FileNotFoundError:
         raise error(what, why="there is no such file", fix=fix) from None
+    except ValidationError as fault:  # a ValueError too
+        raise error(what, why=faults(fault), fix=fix) from None
     except (OSError, ValueError, RecursionError) as fault:
         raise error(what, why=" ".join(str(fault).split()), fix=fix) from fault
-    return parse_record(kind, content, what=what, fix=fix, error=error)
 
 
-def write_record(record: BaseModel, file: Path, *, indent: int | None = 2) -> None:
-    """Write a record as JSON, whole or not at all.
-
-    Args:
-        record: The record to write.
-        file: The file; replaced if it is there.
-        indent: Spaces a level; None writes one line.
-
-    Raises:
-        EnvironmentProblem: The disk is full or not writable.
-    """
+def write_record(record: BaseModel, file: Path) -> None:
+    """Write a record as JSON, whole or not at all; replaces the file."""
     # Names of files that are not UTF-8 hold lone surrogates; JSON's own escapes bring them back.
-    content = json.dumps(record.model_dump(mode="json", by_alias=True), indent=indent)
+    content = json.dumps(record.model_dump(mode="json", by_alias=True), indent=2)
     with atomic_path(file) as temporary:
         temporary.write_text(content + "\n", encoding="utf-8")
 
@@ -99,9 +58,8 @@ def write_record(record: BaseModel, file: Path, *, indent: int | None = 2) -> No
 def faults(error: ValidationError) -> str:
     """Say in one line where a record is wrong: the first faults, each with its place in the file."""
     every = error.errors(include_url=False, include_context=False, include_input=False)
-    said = "; ".join(f"{_place(each['loc'])}: {each['msg'][:1].lower()}{each['msg'][1:]}" for each in every[:_LISTED])
-    return said + (f"; and {len(every) - _LISTED} more" if len(every) > _LISTED else "")
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(map(str, location)) or "it"
+    said = []
+    for each in every[:_LISTED]:
+        place, fault = ".".join(map(str, each["loc"])) or "it", each["msg"]
+        said.append(f"{place}: {fault[:1].lower()}{fault[1:]}")
+    return "; ".join(said) + (f"; and {len(every) - _LISTED} more" if len(every) > _LISTED else "")

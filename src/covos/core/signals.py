@@ -62,10 +62,6 @@ class DeferredSignals:
 
 @contextmanager
 def unwinding_signals() -> Iterator[None]:
-    """Let Ctrl-C raise KeyboardInterrupt and SIGTERM raise SystemExit(143) inside the block, once.
-
-    The first of them restores the system's own handling: a second Ctrl-C, while the cleaning up takes long, ends the
-    process at once.
-    """
+    """Let Ctrl-C raise KeyboardInterrupt and SIGTERM raise SystemExit(143) inside the block, once."""
     with DeferredSignals() as signals, signals.at_once():
         yield

@@ -38,6 +38,7 @@ class Frame:
         pts: Presentation time in units of ``time_base``, as the source has it.
         time_base: Seconds per unit of ``pts``.
         status: ``"concealed"`` if the decoder reported damage that it painted over.
+        file: Name of the picture file without its folder; None for a frame of a video.
     """
 
     index: int
@@ -46,6 +47,7 @@ class Frame:
     pts: int
     time_base: Fraction
     status: FrameStatus = "ok"
+    file: str | None = None
 
     @property
     def time(self) -> float:
@@ -111,14 +113,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A rectangle around an object: it holds the pixels (x, y) with x0 <= x < x1 and y0 <= y < y1.
-
-    Attributes:
-        x0: Left.
-        y0: Top.
-        x1: Right, at most the frame's width.
-        y1: Bottom, at most its height.
-    """
+    """A rectangle around an object, within the frame: the pixels (x, y) with x0 <= x < x1 and y0 <= y < y1."""
 
     x0: float
     y0: float
@@ -144,12 +139,11 @@ class ObjectStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameResult:
-    """The masks that an engine makes of one frame.
+    """The masks that an engine makes of one frame, at the frame's own size.
 
     Attributes:
         frame: The frame, with its picture.
-        probability: H x W float32 in [0, 1], at the frame's own size: the probability that a pixel belongs to the
-            subject.
+        probability: H x W float32 in [0, 1]: the probability that a pixel belongs to the subject.
         labels: H x W uint8; 0 = background, 1.. = object ids.
         confidence: In [0, 1]: how far the probabilities are from undecided (see the engine that made it).
         objects: State of each followed object; empty where nothing is followed.

@@ -16,8 +16,7 @@ from covos.data.checks import Inspection, Problem, VideoReport, inspect
 from covos.data.opening import Collection, open_collection, open_dataset
 from covos.data.preview import preview
 from covos.data.reading import Foreground, read_foreground, read_image, read_labels
-from covos.data.sampling import GuidedClip, guided_clip, pairs, sample_group
-from covos.data.splits import random_subset, split_ratio
+from covos.data.sampling import GuidedClip, guided_clip, pairs, random_subset, sample_group, split_ratio
 
 __all__ = [
     "Collection",

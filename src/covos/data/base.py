@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from covos.core.errors import SourceError, UsageError
+from covos.core.errors import SourceError, UsageError, listed
 from covos.core.records import Record
 
 Layout: TypeAlias = Literal["davis", "youtube-vos", "tianchi", "image-mask"]
@@ -88,7 +88,7 @@ class Video:
 
     @property
     def coverage(self) -> Coverage:
-        """Tells which frames are annotated; ``"first"`` is the first alone, as in the test videos of several sets."""
+        """The frames that are annotated; ``"first"`` is the first alone, as in the test videos of several sets."""
         count = len(self.annotated)
         if count == 0:
             return "none"
@@ -163,9 +163,9 @@ class Dataset:
 
     def _unknown(self, names: list[str]) -> UsageError:
         close = difflib.get_close_matches(names[0], self._by_name, n=3)
-        have = f"the closest names are {', '.join(close)}" if close else f"it has {some(list(self._by_name))}"
+        have = f"the closest names are {', '.join(close)}" if close else f"it has {listed(self._by_name, shown=4)}"
         return UsageError(
-            f"{self.root}: no video {some(names)}",
+            f"{self.root}: no video {listed(names, shown=4)}",
             why=f"of the {len(self)} videos opened, {have}",
             fix="look at the names with: covos data inspect ROOT",
         )
@@ -173,21 +173,8 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Wishes for the reader of a layout; None leaves the choice to it.
-
-    Attributes:
-        subset: The list or folder of videos to open.
-        resolution: The resolution of a DAVIS tree.
-        encoding: Meaning of the annotations' values.
-    """
+    """The options of `open_dataset` for the reader of a layout; None leaves the choice to it."""
 
     subset: str | None = None
     resolution: str | None = None
     encoding: Encoding | None = None
-
-
-def some(names: Iterable[str], *, shown: int = 4) -> str:
-    """Return the first of many names, for one line of a message."""
-    every = list(names)
-    rest = len(every) - shown
-    return ", ".join(every[:shown]) + (f" and {rest} more" if rest > 0 else "") if every else "none"

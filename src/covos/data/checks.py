@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
 from covos.core.device import usable_cpus
 from covos.core.errors import InputError
 from covos.core.records import Record
-from covos.data.base import Coverage, Encoding
+from covos.core.types import LabelArray, ProbabilityArray
+from covos.data.base import Coverage, Dataset, Encoding, FrameRecord, Video
 from covos.data.reading import decode_labels, read_image
 from covos.masks import VOID, read_soft_mask
 from covos.media.images import image_header
-
-if TYPE_CHECKING:
-    from covos.core.types import LabelArray, ProbabilityArray
-    from covos.data.base import Dataset, FrameRecord, Video
 
 _EXAMPLES = 5
 _MOST_THREADS = 8  # beyond, the disk is the limit
@@ -137,21 +134,16 @@ class Inspection(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class CheckedFrame:
-    """A frame's files as they were read, and their faults.
-
-    Attributes:
-        size: (height, width) of the image; None if there is none, or if it cannot be read.
-        labels: H x W uint8 object ids; None if the frame has no annotation, or if it cannot be read.
-        share: H x W float32 in [0, 1]: a soft mask as it is; None for other encodings.
-        ids: Object ids that occur, background and void left out.
-        unreadable: One line for each file that cannot be read.
-    """
+    """A frame's files as they were read, each None if it is missing or unreadable, and their faults."""
 
     size: tuple[int, ...] | None
     labels: LabelArray | None
     share: ProbabilityArray | None
+    """A soft mask as it is; None for other encodings."""
     ids: frozenset[int]
+    """Object ids that occur, background and void left out."""
     unreadable: tuple[str, ...]
+    """One line for each file that cannot be read."""
 
     @property
     def empty(self) -> bool:
@@ -165,13 +157,7 @@ class CheckedFrame:
 
 
 def check_frame(video: Video, record: FrameRecord, *, decode_image: bool) -> CheckedFrame:
-    """Read a frame's annotation and its image, as far as there are any, and note their faults.
-
-    Args:
-        video: The frame's video, which knows the encoding.
-        record: The frame.
-        decode_image: Decode the whole image, not its header alone.
-    """
+    """Read a frame's annotation and its image (or its header alone), as far as there are any, and note their faults."""
     unreadable = []
     size: tuple[int, ...] | None = None
     labels = share = None
@@ -278,12 +264,14 @@ def _problems(reports: list[VideoReport], notes: tuple[str, ...]) -> tuple[Probl
         "videos have no annotation": videos(lambda report: report.frames > 0 and report.coverage == "none"),
         "videos have images of several sizes": videos(lambda report: len(report.sizes) > 1),
     }
+    kinds: tuple[tuple[Literal["error", "warning"], dict[str, list[str]]], ...]
+    kinds = (("error", errors), ("warning", warnings))
     return (
-        *(_problem("error", what, cases) for what, cases in errors.items() if cases),
-        *(_problem("warning", what, cases) for what, cases in warnings.items() if cases),
+        *(
+            Problem(severity=severity, what=f"{len(cases)} {what}", examples=tuple(cases[:_EXAMPLES]))
+            for severity, found in kinds
+            for what, cases in found.items()
+            if cases
+        ),
         *(Problem(severity="warning", what=note) for note in notes),
     )
-
-
-def _problem(severity: Literal["error", "warning"], what: str, cases: list[str]) -> Problem:
-    return Problem(severity=severity, what=f"{len(cases)} {what}", examples=tuple(cases[:_EXAMPLES]))

@@ -11,20 +11,15 @@ The tree:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from covos.core.errors import SourceError
-from covos.data.base import Dataset, Options, some
-from covos.data.scan import subfolders
-from covos.data.sequences import choose, present, read_lists, read_sequences
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from covos.core.errors import SourceError, listed
+from covos.data.base import Dataset, Options
+from covos.data.trees import choose, present, read_lists, read_sequences, subfolders
 
 LOOKS_LIKE = "JPEGImages/480p/<video>/<frame>.jpg with Annotations/480p/<video>/<frame>.png"
 RESOLUTIONS = ("480p", "1080p", "Full-Resolution")
 _ANNOTATIONS = ("Annotations", "Annotations_unsupervised")
-_NEWEST_LISTS_FIRST = ("2017", "2016")
 
 
 def matches(root: Path) -> bool:
@@ -37,16 +32,11 @@ def read(root: Path, options: Options) -> Dataset:
 
     ``options.subset`` is the name of a list (``val``: in the 2017 lists if there are any, else 2016's, else those of
     the resolution), or of a folder and a list (``2016/val``).
-
-    Raises:
-        SourceError: The resolution or the subset does not exist, or listed videos are missing.
     """
     resolution = _resolution(root, wanted=options.resolution)
     images = root / "JPEGImages" / resolution
-    annotations = next(
-        (root / name / resolution for name in _ANNOTATIONS if (root / name / resolution).is_dir()),
-        root / _ANNOTATIONS[0] / resolution,
-    )
+    usual, unsupervised = (root / name / resolution for name in _ANNOTATIONS)
+    annotations = unsupervised if unsupervised.is_dir() and not usual.is_dir() else usual
     lists, subset = _lists(root, resolution=resolution, subset=options.subset)
     subsets, notes = choose(lists, subset=subset, present=present(images, annotations), root=root)
     videos = read_sequences(subsets, images=images, annotations=annotations, encoding=options.encoding)
@@ -57,8 +47,8 @@ def _lists(root: Path, *, resolution: str, subset: str | None) -> tuple[dict[str
     """Return the lists of the one folder of ImageSets to look in, and the name of the list among them."""
     folders = {name: read_lists(path) for name, path in subfolders(root / "ImageSets").items()}
     found = {name: lists for name, lists in {**folders, "": read_lists(root / "ImageSets")}.items() if lists}
-    order = [name for name in (*_NEWEST_LISTS_FIRST, resolution, "") if name in found]
-    order += [name for name in found if name not in order]
+    first = {name: None for name in ("2017", "2016", resolution, "") if name in found}
+    order = [*(first | dict.fromkeys(found))]
     if subset is None:
         return (found[order[0]] if order else {}), None
     folder, _, name = subset.rpartition("/")
@@ -81,6 +71,6 @@ def _resolution(root: Path, *, wanted: str | None) -> str:
         return have[0]
     raise SourceError(
         f"{root}: no DAVIS images at the resolution {wanted or RESOLUTIONS[0]}",
-        why=f"JPEGImages and Annotations have: {some(have)}; looked for {LOOKS_LIKE}",
+        why=f"JPEGImages and Annotations have: {listed(have)}; looked for {LOOKS_LIKE}",
         fix="name a resolution that the tree has, or another layout",
     )

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from covos.core.errors import AnnotationError
 from covos.data.base import Encoding
 from covos.masks.label_files import open_mask
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
 
 _LOOKED_AT = 8
 _MOST_OBJECTS = 32
@@ -25,15 +22,12 @@ def detect_encoding(annotations: Sequence[Path], *, root: Path) -> Encoding:
 
     Colour pictures (mode P with a colour palette, RGB) hold ids, unless all they hold is 0 and 255. Grey ones hold a
     binary mask if they are 0 and 255, ids if no other value is above 32, and a soft mask if one is.
-
-    Args:
-        annotations: Spread over the data set; files that are empty (all 0) or unreadable are passed over.
-        root: The data set's folder, for messages.
-
-    Raises:
-        AnnotationError: Two files disagree.
     """
-    judged = ((path, found) for path in _spread(annotations) if (found := _encoding_of(path)))
+    # Those first that lie evenly over the data set: files are opened only until enough are judged.
+    step = max(1, len(annotations) // _LOOKED_AT)
+    tries = range(min(step, _LOOKED_AT))  # a set of empty masks must not be read whole
+    spread = [path for start in tries for path in annotations[start::step]]
+    judged = ((path, found) for path in spread if (found := _encoding_of(path)))
     seen: dict[Encoding, Path] = {}
     for path, found in islice(judged, _LOOKED_AT):
         seen.setdefault(found, path)
@@ -50,14 +44,8 @@ def detect_encoding(annotations: Sequence[Path], *, root: Path) -> Encoding:
     )
 
 
-def _spread(paths: Sequence[Path]) -> list[Path]:
-    """Return all paths, those first that lie evenly over the sequence: they are opened only until enough are judged."""
-    step = max(1, len(paths) // _LOOKED_AT)
-    tries = range(min(step, _LOOKED_AT))  # a set of empty masks must not be read whole
-    return [path for start in tries for path in paths[start::step]]
-
-
 def _encoding_of(path: Path) -> Encoding | None:
+    """Judge one file; None if it is empty (all 0) or unreadable."""
     try:
         image = open_mask(path)
     except AnnotationError:

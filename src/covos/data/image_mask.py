@@ -8,15 +8,12 @@ The tree:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import SourceError
 from covos.data.base import Dataset, NoSubsetError, Options, Video
 from covos.data.encoding import detect_encoding
-from covos.data.scan import has_pictures, pair, pictures, subfolders
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from covos.data.trees import has_pictures, pair, pictures, subfolders
 
 LOOKS_LIKE = "images/<name>.jpg with masks/<name>.png"
 _IMAGES = ("images", "image", "imgs")  # JPEGImages ends so, too
@@ -29,11 +26,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path, options: Options) -> Dataset:
-    """Open pictures with masks; each picture is a video of one frame.
-
-    Raises:
-        SourceError: A folder is missing or there are several, no picture has a mask, or a subset was asked for.
-    """
+    """Open pictures with masks; each picture is a video of one frame."""
     if options.subset is not None:
         raise NoSubsetError(
             f"{root}: the subset {options.subset!r} does not exist",

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, overload
 
-from covos.core.errors import SourceError, UsageError
+from covos.core.errors import SourceError, UsageError, listed
 from covos.data import davis, image_mask, tianchi, youtube_vos
-from covos.data.base import Dataset, Encoding, Layout, NoSubsetError, Options, some
-from covos.data.scan import subfolders
+from covos.data.base import Dataset, Encoding, Layout, NoSubsetError, Options
+from covos.data.trees import subfolders
 
 
 class LayoutReader(Protocol):
@@ -71,10 +71,11 @@ def open_dataset(
         )
     chosen = detect(root) if layout == "auto" else layout
     if chosen is None:
+        content = listed(sorted(path.name for path in root.iterdir()), shown=8) if any(root.iterdir()) else "nothing"
         raise SourceError(
             f"{root}: no data set was found",
             why="looked for " + "; ".join(f"{reader.LOOKS_LIKE} ({name})" for name, reader in LAYOUTS.items()),
-            fix=f"give the folder above these; this one holds: {_content(root)}",
+            fix=f"give the folder above these; this one holds: {content}",
         )
     dataset = LAYOUTS[chosen].read(root, Options(subset=subset, resolution=resolution, encoding=encoding))
     if not dataset.videos:
@@ -167,7 +168,3 @@ def _folder(root: Path | str) -> Path:
             fix="check the path",
         )
     return root
-
-
-def _content(root: Path) -> str:
-    return some(sorted(path.name for path in root.iterdir()), shown=8) if any(root.iterdir()) else "nothing"

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 from covos.core.errors import UsageError
+from covos.core.types import ImageArray
+from covos.data.base import Dataset, FrameRecord, Video
 from covos.data.reading import read_foreground, read_image, read_labels
 from covos.masks import contact_sheet, davis_palette
-
-if TYPE_CHECKING:
-    from covos.core.types import ImageArray
-    from covos.data.base import Dataset, FrameRecord, Video
 
 _PAIRS_A_ROW = 4
 _BLANK = 60
@@ -46,26 +42,28 @@ def preview(dataset: Dataset, *, frames: int = 8, cell_width: int = 200) -> Imag
     groups = [[video] for video in dataset if video.kind == "video"]
     groups.append([video for video in dataset if video.kind == "image"])
     sheets = [_sheet(group, frames, cell_width) for group in groups if any(video.frames for video in group)]
-    width = max(sheet.shape[1] for sheet in sheets)
-    return np.concatenate([_widened(sheet, width) for sheet in sheets])
+    picture = np.empty((sum(sheet.shape[0] for sheet in sheets), max(sheet.shape[1] for sheet in sheets), 3), np.uint8)
+    top = 0
+    for sheet in sheets:
+        rows = picture[top : top + sheet.shape[0]]
+        rows[:] = sheet[0, 0]  # the ground of a sheet that is narrower than others
+        rows[:, : sheet.shape[1]] = sheet
+        top += sheet.shape[0]
+    return picture
 
 
 def _sheet(videos: list[Video], frames: int, cell_width: int) -> ImageArray:
     cells: list[ImageArray] = []
     captions: list[str] = []
     for video in videos:
-        for record in _spread(video.frames, frames):
+        count = min(frames, len(video.frames))
+        for index in np.linspace(0, len(video.frames) - 1, count).round():
+            record = video.frames[int(index)]
             annotation, said = _annotation(video, record)
             image = read_image(record) if record.image is not None else _blank(*annotation.shape[:2])
             cells += [image, _blank(*image.shape[:2]) if record.annotation is None else annotation]
             captions += [video.name if video.kind == "image" else f"{video.name}/{record.stem}", said]
     return contact_sheet(cells, columns=2 * _PAIRS_A_ROW, cell_width=cell_width, captions=captions)
-
-
-def _spread(frames: tuple[FrameRecord, ...], count: int) -> tuple[FrameRecord, ...]:
-    if len(frames) <= count:
-        return frames
-    return tuple(frames[int(index)] for index in np.linspace(0, len(frames) - 1, count).round())
 
 
 def _annotation(video: Video, record: FrameRecord) -> tuple[ImageArray, str]:
@@ -79,13 +77,6 @@ def _annotation(video: Video, record: FrameRecord) -> tuple[ImageArray, str]:
     subject = read_foreground(video, record).probability
     grey = np.rint(subject * 255).astype(np.uint8)
     return np.repeat(grey[:, :, None], 3, axis=2), f"{video.encoding}, {subject.mean():.1%}"
-
-
-def _widened(sheet: ImageArray, width: int) -> ImageArray:
-    wide = np.empty((sheet.shape[0], width, 3), np.uint8)
-    wide[:] = sheet[0, 0]
-    wide[:, : sheet.shape[1]] = sheet
-    return wide
 
 
 def _blank(height: int, width: int) -> ImageArray:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import AnnotationError, SourceError
+from covos.core.types import ImageArray, LabelArray, MaskArray, ProbabilityArray
 from covos.data.base import Encoding, FrameRecord, Video
 from covos.masks import VOID, fit_labels, read_binary_mask, read_label_map, read_soft_mask
 from covos.media import images
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from covos.core.types import ImageArray, LabelArray, MaskArray, ProbabilityArray
 
 _Scalar = TypeVar("_Scalar", np.uint8, np.float32)
 Size = tuple[int, int]
@@ -109,14 +106,7 @@ def read_foreground(video: Video, record: FrameRecord, *, size: Size | None = No
 
 
 def decode_labels(path: Path, *, encoding: Encoding) -> LabelArray:
-    """Read an annotation file as object ids, whatever the size of its image.
-
-    Returns:
-        H x W uint8; 0 = background, 255 = void (in ``"ids"`` alone).
-
-    Raises:
-        AnnotationError: The file cannot be read.
-    """
+    """Read an annotation file as object ids, whatever the size of its image."""
     if encoding == "ids":
         return read_label_map(path)
     if encoding == "binary":

@@ -9,15 +9,11 @@ The tree:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.data.base import Dataset, Options
 from covos.data.davis import RESOLUTIONS
-from covos.data.scan import has_pictures, subfolders
-from covos.data.sequences import choose, present, read_lists, read_sequences
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from covos.data.trees import choose, has_pictures, present, read_lists, read_sequences, subfolders
 
 LOOKS_LIKE = "JPEGImages/<video>/<frame>.jpg with Annotations/<video>/<frame>.png"
 _OLD_TEST_LIST = "text"
@@ -32,11 +28,7 @@ def matches(root: Path) -> bool:
 
 
 def read(root: Path, options: Options) -> Dataset:
-    """Open a TIANCHI tree.
-
-    Raises:
-        SourceError: The subset does not exist, or listed videos are missing.
-    """
+    """Open a TIANCHI tree."""
     images, annotations = root / "JPEGImages", root / "Annotations"
     lists = read_lists(root / "ImageSets")
     if _OLD_TEST_LIST in lists:

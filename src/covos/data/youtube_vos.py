@@ -10,21 +10,16 @@ ROOT may also be one of the subset folders.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from covos.core.errors import AnnotationError, SourceError
+from covos.core.errors import AnnotationError, SourceError, listed
 from covos.core.records import Record, read_record
-from covos.data.base import Dataset, NoSubsetError, ObjectInfo, Options, Video, some
-from covos.data.scan import natural, subfolders
-from covos.data.sequences import present, read_sequences
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from covos.data.base import Dataset, NoSubsetError, ObjectInfo, Options, Video
+from covos.data.trees import natural, present, read_sequences, subfolders
 
 LOOKS_LIKE = "train/JPEGImages/<video>/<frame>.jpg with train/Annotations and train/meta.json (likewise valid, test)"
 _ALL_FRAMES = "_all_frames"
 _SUBSETS = frozenset({"train", "val", "valid", "test"})
-Objects = dict[str, dict[int, ObjectInfo]]
 
 
 class _VideoMeta(Record):
@@ -45,36 +40,39 @@ def read(root: Path, options: Options) -> Dataset:
 
     Without a subset, the ``*_all_frames`` folders are left out: they hold the videos of their namesakes again, at the
     full frame rate.
-
-    Raises:
-        SourceError: The subset does not exist, or two subsets hold a video of the same name.
-        AnnotationError: A meta.json cannot be read.
     """
     folders = _subsets(root)
     if options.subset is not None and options.subset not in folders:
         raise NoSubsetError(
             f"{root}: the subset {options.subset!r} does not exist",
-            why=f"folders with JPEGImages: {some(folders)}; looked for {LOOKS_LIKE}",
+            why=f"folders with JPEGImages: {listed(folders, shown=4)}; looked for {LOOKS_LIKE}",
             fix="name one of them, or leave the subset out to open all videos",
         )
     notes = []
     if options.subset is not None:
         folders = {options.subset: folders[options.subset]}
     elif left_out := [name for name in folders if name.endswith(_ALL_FRAMES)]:
-        notes.append(f"left out, as they hold videos of other folders again: {some(left_out)} (name one to open it)")
+        names = listed(left_out, shown=4)
+        notes.append(f"left out, as they hold videos of other folders again: {names} (name one to open it)")
         folders = {name: path for name, path in folders.items() if name not in left_out} or folders
     videos: list[Video] = []
     for subset, folder in folders.items():
         objects = _objects(folder / "meta.json")
         images, annotations = folder / "JPEGImages", folder / "Annotations"
-        names = natural(present(images, annotations))
-        if missing := objects.keys() - set(names):
-            notes.append(f"{len(missing)} videos of {folder / 'meta.json'} are missing: {some(natural(missing))}")
-        subsets = dict.fromkeys(names, subset)
+        subsets = dict.fromkeys(natural(present(images, annotations)), subset)
+        if missing := natural(objects.keys() - subsets.keys()):
+            meta = folder / "meta.json"
+            notes.append(f"{len(missing)} videos of {meta} are missing: {listed(missing, shown=4)}")
         videos += read_sequences(
             subsets, images=images, annotations=annotations, encoding=options.encoding or "ids", objects=objects
         )
-    _refuse_equal_names([video.name for video in videos], root)
+    twice = [name for name, count in Counter(video.name for video in videos).items() if count > 1]
+    if twice:
+        raise SourceError(
+            f"{root}: {len(twice)} videos lie in two subsets: {listed(twice, shown=4)}",
+            why="the videos of one data set go by their names",
+            fix="open one subset at a time",
+        )
     return Dataset(name=root.resolve().name, layout="youtube-vos", root=root, videos=tuple(videos), notes=tuple(notes))
 
 
@@ -90,7 +88,7 @@ def _subsets(root: Path) -> dict[str, Path]:
     }
 
 
-def _objects(path: Path) -> Objects:
+def _objects(path: Path) -> dict[str, dict[int, ObjectInfo]]:
     """Return video name to object id to what is known of the object; empty without the file, as in the test folders."""
     if not path.exists():
         return {}
@@ -102,13 +100,3 @@ def _objects(path: Path) -> Objects:
         error=AnnotationError,
     )
     return {name: video.objects for name, video in meta.videos.items()}
-
-
-def _refuse_equal_names(names: list[str], root: Path) -> None:
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise SourceError(
-            f"{root}: {len(twice)} videos lie in two subsets: {some(twice)}",
-            why="the videos of one data set go by their names",
-            fix="open one subset at a time",
-        )

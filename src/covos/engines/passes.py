@@ -6,7 +6,7 @@ decided which frames are read, in which order, and in which direction time runs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -55,6 +55,7 @@ def find_subject(
     reference_seed: int | None = None,
     refine: Refinement = "none",
     known: Iterable[Known] = (),
+    wanted: Collection[int] | None = None,
 ) -> Iterator[FrameResult]:
     """Segment the subject of a video, a frame at a time, at constant memory.
 
@@ -67,6 +68,11 @@ def find_subject(
         refine: Way to fit the probabilities to the picture.
         known: Results of the first frames, which are not computed again. Their number must be a multiple of the
             engine's batch for the others to come out as in one run.
+        wanted: Indices of the frames to segment, ascending; None takes all.
+
+    Returns:
+        An iterator over one result for each wanted frame that is decoded, in order. The references are read before the
+        first.
 
     Raises:
         UsageError: ``references`` is out of range, the network cannot do this ``fusion``, or there is no such
@@ -85,7 +91,8 @@ def find_subject(
         # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
         remembered = engine.remember(engine.encoder.select(source, indices))
         # The motion is found in the thread that decodes, while the network works on earlier frames.
-        frames = prefetch(engine.encoder.observe(source))
+        encoder = engine.encoder
+        frames = prefetch(encoder.observe(source) if wanted is None else encoder.select(source, tuple(wanted)))
         for restore in known:
             observed = next(frames, None)
             if observed is None:

@@ -4,6 +4,7 @@ from .evaluator import evaluate as evaluate
 from .intervals import Interval as Interval
 from .measures import boundary_f as boundary_f
 from .measures import boundary_map as boundary_map
+from .measures import flicker as flicker
 from .measures import jaccard as jaccard
 from .protocols import PROTOCOL_NAMES as PROTOCOL_NAMES
 from .protocols import ProtocolName as ProtocolName
@@ -16,4 +17,3 @@ from .scores import Scores as Scores
 from .scores import SequenceScores as SequenceScores
 from .scores import Statistics as Statistics
 from .scores import statistics as statistics
-from .temporal import flicker as flicker

@@ -14,15 +14,9 @@ from covos.core.types import MaskArray, Point
 
 
 def next_click(found: MaskArray | None, truth: MaskArray, *, void: MaskArray | None = None) -> Point | None:
-    """Return the place where the user clicks next.
+    """Return where the user clicks next: positive where something is missing, negative where there is too much.
 
-    Args:
-        found: H x W bool; None before the first click.
-        truth: H x W bool.
-        void: H x W bool; True where nothing counts as wrong.
-
-    Returns:
-        Positive where something is missing, negative where there is too much; None if nothing is wrong.
+    Nothing counts as wrong where ``void`` is set. Returns None if nothing is wrong.
     """
     known = np.ones(truth.shape, np.bool_) if void is None else ~void
     there = np.zeros(truth.shape, np.bool_) if found is None else found

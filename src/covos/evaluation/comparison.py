@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import UsageError
 from covos.evaluation.intervals import Interval, bounds, resampled
-from covos.evaluation.results import JSON_VERSION, columns, confidence, number
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from covos.evaluation.results import Evaluation
+from covos.evaluation.results import JSON_VERSION, Evaluation, columns, confidence, number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +65,7 @@ def verdict(found: Difference, *, name: str, than: str) -> str:
 
 
 def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
-    """Return results as text: a line each, what their differences mean, and J&F of each sequence in each.
-
-    Raises:
-        UsageError: They were not scored by the same protocol on the same sequences.
-    """
+    """Return results as text: a line each, what their differences mean, and J&F of each sequence in each."""
     first = evaluations[0]
     differences = [difference(first, other) for other in evaluations[1:]]
     header = ("result", "J&F", "95 % interval", "J mean", "F mean", "flicker", f"to {names[0]}", "95 % interval")
@@ -103,17 +94,19 @@ def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str])
 
 
 def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
-    """Return several evaluations as JSON, with the difference of each from the first.
-
-    Raises:
-        UsageError: They were not scored by the same protocol on the same sequences.
-    """
+    """Return several evaluations as JSON, with the difference of each from the first."""
     changes = []
     for name, each in zip(names[1:], evaluations[1:], strict=True):
         found = difference(evaluations[0], each)
-        interval = None if found.interval is None else [found.interval.low, found.interval.high]
-        change = {"result": name, "from": names[0], "J&F": found.value, "interval": interval}
-        changes.append({**change, "within_chance": found.is_within_chance})
+        changes.append(
+            {
+                "result": name,
+                "from": names[0],
+                "J&F": found.value,
+                "interval": None if found.interval is None else [found.interval.low, found.interval.high],
+                "within_chance": found.is_within_chance,
+            }
+        )
     content = {
         "format": "covos-comparison",
         "version": JSON_VERSION,
@@ -124,11 +117,7 @@ def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str
 
 
 def result_names(paths: Sequence[Path]) -> list[str]:
-    """Return short names for results: the last folders of each path, as many as it takes to tell the paths apart.
-
-    Raises:
-        UsageError: A path is given twice.
-    """
+    """Return short names for results: the last folders of each path, as many as it takes to tell the paths apart."""
     parts = [path.absolute().parts for path in paths]
     for depth in range(1, max(map(len, parts)) + 1):
         names = ["/".join(each[-depth:]).removeprefix("//") for each in parts]

@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 
 from covos.core.errors import EnvironmentProblem, UsageError
-from covos.evaluation.pairing import pair_up
-from covos.evaluation.protocols import get_protocol
+from covos.evaluation.pairing import Pair, pair_up
+from covos.evaluation.protocols import ProtocolName, ScoringProtocol, get_protocol
 from covos.evaluation.results import Evaluation
+from covos.evaluation.scores import SequenceScores
 from covos.evaluation.scoring import score_sequence
 from covos.evaluation.truth import find_truth
-
-if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Iterator
-
-    from covos.evaluation.pairing import Pair
-    from covos.evaluation.protocols import ProtocolName, ScoringProtocol
-    from covos.evaluation.scores import SequenceScores
 
 _THREADS = 4
 _FRAMES_A_PROCESS = 1000
@@ -118,8 +112,5 @@ def _executor(workers: int, *, frames: int) -> Executor:
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload([score_sequence.__module__])  # imported once, not once a worker
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_one_thread)
-
-
-def _one_thread() -> None:
-    cv2.setNumThreads(1)  # the workers are the threads
+    # One thread of OpenCV in each: the workers are the threads.
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))

@@ -7,17 +7,14 @@ Sequences, not frames or objects, are drawn, as those of one sequence are alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from covos.evaluation.scores import SequenceScores
+from covos.evaluation.scores import SequenceScores
 
 Measure: TypeAlias = Literal["J&F", "J", "F"]
 

@@ -2,60 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from PIL import Image
 
 from covos.core.errors import AnnotationError
+from covos.core.types import Frame, LabelArray
 from covos.evaluation.objects import FrameMasks, LabelMasks, LayerMasks
 from covos.formats.mask_tree import MASKS, frames_of, is_run, mask_files, masks_home, object_files, read_objects_of
 from covos.masks import read_label_map
 from covos.masks.object_ids import ids_of_picture
 from covos.media.images import natural_key
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from covos.core.types import Frame, ImageArray, LabelArray
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadMasks:
-    """Masks of one frame and where they come from.
-
-    Attributes:
-        stem: The frame's name.
-        where: The file, for messages.
-        masks: The objects.
-    """
+    """Masks of one frame and where they come from."""
 
     stem: str
     where: str
+    """The file, for messages."""
     masks: FrameMasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskFolder:
-    """A folder with one file a frame.
-
-    Attributes:
-        name: Name of the sequence.
-        folder: Where the files lie.
-        files: By frame name, in order.
-    """
+    """A folder with one file a frame."""
 
     name: str
-    folder: Path
+    where: Path
     files: Mapping[str, Path]
-
-    @property
-    def where(self) -> str:
-        """The folder, for messages."""
-        return str(self.folder)
+    """By frame name, in order."""
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -71,24 +52,17 @@ class MaskFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectFolders:
-    """A folder with one folder an object, with one binary mask a frame in which the object is there.
-
-    Attributes:
-        name: Name of the sequence.
-        folder: Where the folders lie.
-        files: By object id, then by frame name.
-        stems: Names of the frames that any object has, in order.
-    """
+    """A folder with one folder an object, with one binary mask a frame in which the object is there."""
 
     name: str
-    folder: Path
+    where: Path
     files: Mapping[int, Mapping[str, Path]]
-    stems: tuple[str, ...]
+    """By object id, then by frame name."""
 
     @property
-    def where(self) -> str:
-        """The folder, for messages."""
-        return str(self.folder)
+    def stems(self) -> tuple[str, ...]:
+        """Names of the frames that any object has, in order."""
+        return frames_of(self.files)
 
     def read(self, stems: Sequence[str]) -> Iterator[ReadMasks]:
         """Read the masks of these frames one by one."""
@@ -111,60 +85,38 @@ class MaskVideo:
 
     A video whose codec keeps every value is read exactly. Other codecs blur values along contours: of these, only
     white on black is read, and what is at least half white is the object.
-
-    Attributes:
-        name: Name of the sequence.
-        path: The video.
-        stems: Names of its frames, in order; those of the ground truth once it is paired with one.
-        positions: For each name, the index of its frame in the video.
-        codec: Name of the video codec.
     """
 
     name: str
-    path: Path
-    stems: tuple[str, ...]
-    positions: tuple[int, ...]
+    where: Path
+    positions: Mapping[str, int]
+    """Index in the video of each frame by its name, in order; the ground truth's names once it is paired with one."""
     codec: str
 
     @classmethod
     def open(cls, path: Path, *, name: str) -> MaskVideo:
-        """Look at a video; its frames are named 00000, 00001 and so on.
-
-        Raises:
-            SourceError: It cannot be read.
-        """
+        """Look at a video; its frames are named 00000, 00001 and so on."""
         from covos.media.opening import open_source
 
         with open_source(path) as source:
             count, codec = source.info.frame_count, source.info.codec
-        stems = tuple(f"{index:05d}" for index in range(count))
-        return cls(name=name, path=path, stems=stems, positions=tuple(range(count)), codec=codec)
+        return cls(name=name, where=path, positions={f"{index:05d}": index for index in range(count)}, codec=codec)
 
     @property
-    def where(self) -> str:
-        """The file, for messages."""
-        return str(self.path)
-
-    @property
-    def is_lossless(self) -> bool:
-        """True if the codec keeps every value."""
-        return self.codec in _LOSSLESS
+    def stems(self) -> tuple[str, ...]:
+        """Names of the frames, in order."""
+        return tuple(self.positions)
 
     def read(self, stems: Sequence[str]) -> Iterator[ReadMasks]:
-        """Read the masks of these frames one by one.
-
-        Raises:
-            AnnotationError: A frame is missing or damaged, or its colours are no masks.
-        """
+        """Read the masks of these frames one by one."""
         from covos.media.opening import open_source
 
-        index_of = dict(zip(self.stems, self.positions, strict=True))
-        with open_source(self.path) as source:
-            frames = source.select([index_of[stem] for stem in stems])
+        with open_source(self.where) as source:
+            frames = source.select([self.positions[stem] for stem in stems])
             for stem in stems:
                 frame = next(frames, None)
-                where = f"{self.path}, frame {index_of[stem]}"
-                if frame is None or frame.index != index_of[stem] or frame.status != "ok":
+                where = f"{self.where}, frame {self.positions[stem]}"
+                if frame is None or frame.index != self.positions[stem] or frame.status != "ok":
                     raise AnnotationError(
                         f"{where} cannot be scored",
                         why="the frame is missing or damaged",
@@ -174,28 +126,27 @@ class MaskVideo:
 
     def _labels(self, frame: Frame, where: str) -> LabelArray:
         image = frame.image
-        grey = np.ascontiguousarray(image[..., 0])
-        if not self.is_lossless:
-            return _thresholded(image, where)
-        if not (image == image[..., :1]).all():
+        if self.codec in _LOSSLESS:
+            grey = np.ascontiguousarray(image[..., 0])
+            are_ids = (grey < _GREY_IDS) | (grey == 255)
+            if (image == image[..., :1]).all() and are_ids.all():
+                return grey
             return ids_of_picture(Image.fromarray(image), path=Path(where))
-        between = grey[(grey >= _GREY_IDS) & (grey != 255)]
-        return ids_of_picture(Image.fromarray(image), path=Path(where)) if between.size else grey
+        spread = image.max(axis=2) - image.min(axis=2)
+        if int(spread.max()) > _COLOURED:
+            raise AnnotationError(
+                f"{where} is coloured, in a video that does not keep colours",
+                why="its codec changes values, so that ids cannot be told from its colours",
+                fix="export masks of several objects as PNG files, or as a lossless video (FFV1)",
+            )
+        return np.where(image[..., 1] >= 128, np.uint8(255), np.uint8(0))
 
 
 MaskSequence: TypeAlias = MaskFolder | ObjectFolders | MaskVideo
-"""Masks of one sequence, in order. ``read`` takes names out of ``stems``, in order, and reads a frame at a time."""
+"""Masks of one sequence, in order. ``read`` takes names out of ``stems``, in order, and reads a frame at a time.
 
-
-def _thresholded(image: ImageArray, where: str) -> LabelArray:
-    spread = image.max(axis=2) - image.min(axis=2)
-    if int(spread.max()) > _COLOURED:
-        raise AnnotationError(
-            f"{where} is coloured, in a video that does not keep colours",
-            why="its codec changes values, so that ids cannot be told from its colours",
-            fix="export masks of several objects as PNG files, or as a lossless video (FFV1)",
-        )
-    return np.where(image[..., 1] >= 128, np.uint8(255), np.uint8(0))
+``where`` is the folder or file that they lie in.
+"""
 
 
 def find_sequences(root: Path) -> dict[str, MaskSequence]:
@@ -204,10 +155,6 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
     The path is one of: a video of masks; a folder with one mask file a frame; a folder whose entries are sequences,
     each a folder of files, a folder with one numbered folder an object, or a video. `covos.formats.mask_tree` says
     what counts as a mask.
-
-    Raises:
-        AnnotationError: There is nothing at the path, or no masks under it.
-        SourceError: A video cannot be read.
     """
     if root.is_file():
         return {root.stem: MaskVideo.open(root, name=root.stem)}
@@ -215,12 +162,10 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
         raise AnnotationError(f"{root} does not exist", why="there is no such file or folder", fix="check the path")
     home = masks_home(root)
     if files := mask_files(home):
-        return {root.name: MaskFolder(name=root.name, folder=home, files=files)}
+        return {root.name: MaskFolder(name=root.name, where=home, files=files)}
     found: dict[str, MaskSequence] = {}
     for entry in sorted(home.iterdir(), key=lambda entry: natural_key(entry.name)):
-        if entry.name.startswith("."):
-            continue
-        sequence = _sequence(entry)
+        sequence = None if entry.name.startswith(".") else _sequence(entry)
         if sequence is None:
             continue
         if sequence.name in found:
@@ -240,12 +185,7 @@ def find_sequences(root: Path) -> dict[str, MaskSequence]:
 
 
 def single_sequence(root: Path, *, name: str) -> MaskSequence | None:
-    """Return the masks right in a path as one sequence; None if they are of several, or none are there.
-
-    Raises:
-        AnnotationError: The path holds several sets of masks.
-        SourceError: A video cannot be read.
-    """
+    """Return the masks right in a path as one sequence; None if they are of several, or none are there."""
     if root.is_file():
         return MaskVideo.open(root, name=name)
     return _in_folder(masks_home(root), name=name) if root.is_dir() else None
@@ -261,6 +201,6 @@ def _sequence(entry: Path) -> MaskSequence | None:
 
 def _in_folder(folder: Path, *, name: str) -> MaskSequence | None:
     if files := mask_files(folder):
-        return MaskFolder(name=name, folder=folder, files=files)
+        return MaskFolder(name=name, where=folder, files=files)
     objects = object_files(folder)
-    return ObjectFolders(name=name, folder=folder, files=objects, stems=frames_of(objects)) if objects else None
+    return ObjectFolders(name=name, where=folder, files=objects) if objects else None

@@ -1,6 +1,6 @@
-"""J and F of two masks of one object in one frame.
+"""J and F of two masks of one object in one frame, and the flicker of consecutive masks.
 
-The formulas are those of Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
+The formulas of J and F are those of Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
 Segmentation", CVPR 2016, section 4.1. They leave open which pixels are contour, and what empty masks score; both
 follow the DAVIS toolkits, so that the numbers are theirs.
 """
@@ -8,6 +8,8 @@ follow the DAVIS toolkits, so that the numbers are theirs.
 from __future__ import annotations
 
 import math
+from array import array
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import cv2
@@ -15,18 +17,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
-from covos.evaluation.scored_mask import ScoredMask, edges
+from covos.evaluation.scored_mask import Crop, ScoredMask, edges
+
+DEFAULT_THRESHOLD = 0.008
+"""Tolerance as a fraction of the image diagonal: the value of every DAVIS toolkit."""
 
 BinaryArray: TypeAlias = NDArray[np.bool_] | NDArray[np.uint8]
 """H x W, bool or uint8; anything but 0 is foreground."""
 
 
 def as_binary(mask: BinaryArray) -> NDArray[np.uint8]:
-    """Return the mask as H x W uint8 of 0 and 1; a bool array is viewed, not copied.
-
-    Raises:
-        UsageError: The array is not two-dimensional, or not bool or uint8.
-    """
+    """Return the mask as H x W uint8 of 0 and 1; a bool array is viewed, not copied."""
     if mask.ndim != 2:
         raise UsageError(
             f"a mask of shape {mask.shape} cannot be scored",
@@ -49,11 +50,7 @@ def as_binary(mask: BinaryArray) -> NDArray[np.uint8]:
 def same_size(
     prediction: BinaryArray, truth: BinaryArray, *, void: BinaryArray | None
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return both masks as H x W uint8 of 0 and 1, cleared where ``void`` is set.
-
-    Raises:
-        UsageError: The arrays are not two-dimensional, not of one size, or not bool or uint8.
-    """
+    """Return both masks as H x W uint8 of 0 and 1, cleared where ``void`` is set."""
     p, g = as_binary(prediction), as_binary(truth)
     v = None if void is None else as_binary(void)
     if p.shape != g.shape or (v is not None and v.shape != g.shape):
@@ -84,21 +81,14 @@ def jaccard(prediction: BinaryArray, truth: BinaryArray, *, void: BinaryArray | 
         UsageError: The arrays are not two-dimensional, not of one size, or not bool or uint8.
     """
     p, g = same_size(prediction, truth, void=void)
-    return _ratio(cv2.countNonZero(p & g), cv2.countNonZero(p) + cv2.countNonZero(g))
+    return region_j(ScoredMask(p, radius=0), ScoredMask(g, radius=0))
 
 
 def region_j(prediction: ScoredMask, truth: ScoredMask) -> float:
     """Return J of two masks of one image; see :func:`jaccard`."""
-    return _ratio(prediction.region.common(truth.region), prediction.area + truth.area)
-
-
-def _ratio(both: int, areas: int) -> float:
-    union = areas - both
+    both = prediction.region.common(truth.region)
+    union = prediction.area + truth.area - both
     return both / union if union else 1.0
-
-
-DEFAULT_THRESHOLD = 0.008
-"""Tolerance as a fraction of the image diagonal: the value of every DAVIS toolkit."""
 
 
 def boundary_map(mask: BinaryArray) -> NDArray[np.uint8]:
@@ -161,3 +151,69 @@ def contour_f(prediction: ScoredMask, truth: ScoredMask) -> float:
     precision = prediction.contour.common(truth.near_contour) / prediction.contour_length
     recall = truth.contour.common(prediction.near_contour) / truth.contour_length
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+
+class Flicker:
+    """Measures the flicker of one object, whose masks it takes one by one; it keeps the last two.
+
+    For three consecutive masks a, b, c the flicker of b is the part of the pixels covered by any of them that
+    differ in b from both a and c:
+
+        |(a xor b) and (b xor c)| / |a or b or c|        (0 where all three are empty)
+
+    It is 0 for what stands still or moves steadily, except for parts that are narrower, along their path, than
+    their way in two frames. A mask that is missing for one frame, or there for one frame, gives 1. Changes that
+    last two frames or more do not count: they may be the object's own.
+
+    The definition is this project's. Measures in the literature compare a mask with the one before it after
+    warping by optical flow (for example Varghese et al., "Unsupervised Temporal Consistency Metric for Video
+    Segmentation in Highly-Automated Driving", CVPR Workshops 2020), which needs the pictures and inherits the
+    errors of the flow; the T of DAVIS 2016 counts steady deformation too.
+    """
+
+    def __init__(self, *, empty: int = 0) -> None:
+        """Start, as if ``empty`` masks without a pixel had been taken already."""
+        self.values = array("d", [0.0] * max(empty - 2, 0))
+        self._last = [Crop(pixels=np.zeros((0, 0), np.uint8), top=0, left=0)] * min(empty, 2)
+
+    def add(self, region: Crop) -> None:
+        """Take the next mask; from the third on, this gives the flicker of the one before it."""
+        if len(self._last) == 2:
+            before, now = self._last
+            self.values.append(_flicker(before, now, region))
+            del self._last[0]
+        self._last.append(region)
+
+    def mean(self) -> float | None:
+        """Return the mean flicker; None with fewer than three masks."""
+        return sum(self.values) / len(self.values) if self.values else None
+
+
+def flicker(masks: Iterable[BinaryArray]) -> NDArray[np.float64]:
+    """Measure the flicker of each mask but the first and the last; see :class:`Flicker`.
+
+    Args:
+        masks: T masks of one object, of consecutive frames: H x W bool or uint8, non-zero is object. They are
+            taken one at a time.
+
+    Returns:
+        T - 2 values in [0, 1]; none if there are fewer than three masks.
+
+    Raises:
+        UsageError: A mask is not two-dimensional, or not bool or uint8.
+    """
+    meter = Flicker()
+    for mask in masks:
+        meter.add(ScoredMask(as_binary(mask), radius=0).region)
+    return np.array(meter.values, dtype=np.float64)
+
+
+def _flicker(a: Crop, b: Crop, c: Crop) -> float:
+    shown = [mask for mask in (a, b, c) if mask.pixels.size]
+    if not shown:
+        return 0.0
+    top, left = min(mask.top for mask in shown), min(mask.left for mask in shown)
+    bottom = max(mask.top + mask.pixels.shape[0] for mask in shown)
+    right = max(mask.left + mask.pixels.shape[1] for mask in shown)
+    before, now, after = (mask.on_canvas((bottom - top, right - left), top=top, left=left) for mask in (a, b, c))
+    return cv2.countNonZero((before ^ now) & (now ^ after)) / cv2.countNonZero(before | now | after)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from covos.core.types import LabelArray
 from covos.evaluation.scored_mask import ScoredMask
 from covos.masks import VOID
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
-    from covos.core.types import LabelArray
 
 
 class LabelMasks:

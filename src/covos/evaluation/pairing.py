@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import AnnotationError, listed
-from covos.evaluation.mask_trees import MaskVideo, find_sequences, single_sequence
-from covos.evaluation.truth import subsets_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from covos.evaluation.mask_trees import MaskSequence
-    from covos.evaluation.protocols import ScoringProtocol
-    from covos.evaluation.truth import Truth
+from covos.evaluation.mask_trees import MaskSequence, MaskVideo, find_sequences, single_sequence
+from covos.evaluation.protocols import ScoringProtocol
+from covos.evaluation.truth import Truth, subsets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A sequence of the ground truth and what was predicted for it.
-
-    Attributes:
-        truth: The ground truth.
-        prediction: The prediction; it has every frame that is scored.
-        seen: By object id, True if its class occurs in training; empty where that is not known.
-    """
+    """A sequence of the ground truth and what was predicted for it; every frame that is scored is predicted."""
 
     truth: MaskSequence
     prediction: MaskSequence
     seen: Mapping[int, bool]
+    """By object id, True if its class occurs in training; empty where that is not known."""
 
     @property
     def name(self) -> str:
@@ -39,21 +28,15 @@ class Pair:
 
 
 def pair_up(predictions: Path, truth: Truth, *, root: Path, protocol: ScoringProtocol) -> tuple[list[Pair], list[str]]:
-    """Find the prediction of each sequence of the ground truth, which lies at ``root``.
+    """Find the prediction of each sequence of the ground truth, which lies at ``root``; also return notes.
 
     Sequences go by name; a path that is itself one sequence stands for the only true one, whatever it is called.
     Frames go by name, too. Predictions beyond the ground truth are not scored, and a note says so.
-
-    Returns:
-        The pairs, in the order of the ground truth, and notes.
-
-    Raises:
-        AnnotationError: A sequence or a frame that the protocol scores has no prediction, or nothing is left to
-            score.
-        SourceError: A video cannot be read.
     """
-    found = _named_as(find_sequences(predictions), predictions, truth)
+    found = find_sequences(predictions)
     missing = [name for name in truth.sequences if name not in found]
+    if len(missing) == len(truth.sequences) == 1 and (single := single_sequence(predictions, name=missing[0])):
+        found = {missing.pop(): single}
     if missing:
         raise _missing_sequences(missing, found, predictions=predictions, truth=truth, root=root)
     pairs = []
@@ -63,14 +46,6 @@ def pair_up(predictions: Path, truth: Truth, *, root: Path, protocol: ScoringPro
     extra = [name for name in found if name not in truth.sequences]
     note = f"not scored, as the ground truth has no such sequence: {listed(extra)}"
     return pairs, [note] if extra else []
-
-
-def _named_as(found: dict[str, MaskSequence], root: Path, truth: Truth) -> dict[str, MaskSequence]:
-    if len(truth.sequences) != 1 or set(truth.sequences) <= set(found):
-        return found
-    (name,) = truth.sequences
-    single = single_sequence(root, name=name)
-    return found if single is None else {name: single}
 
 
 def _fitted(prediction: MaskSequence, truth: MaskSequence, *, protocol: ScoringProtocol) -> MaskSequence:
@@ -95,14 +70,15 @@ def _fitted(prediction: MaskSequence, truth: MaskSequence, *, protocol: ScoringP
 
 
 def _fitted_video(video: MaskVideo, truth: MaskSequence, *, protocol: ScoringProtocol) -> MaskVideo:
-    if len(video.stems) == len(truth.stems):
-        return replace(video, stems=truth.stems)
-    numbers = [int(stem) if stem.isdecimal() else -1 for stem in truth.stems]
-    if protocol.sparse and min(numbers) >= 0 and max(numbers) < len(video.stems):
-        return replace(video, stems=truth.stems, positions=tuple(numbers))
+    count = len(video.positions)
+    if count == len(truth.stems):
+        return replace(video, positions={stem: index for index, stem in enumerate(truth.stems)})
+    numbers = {stem: int(stem) if stem.isdecimal() else -1 for stem in truth.stems}
+    if protocol.sparse and all(0 <= number < count for number in numbers.values()):
+        return replace(video, positions=numbers)
     raise AnnotationError(
-        f"{video.path} does not have the frames of {truth.where}",
-        why=f"the video has {len(video.stems)} frames, the ground truth {len(truth.stems)}",
+        f"{video.where} does not have the frames of {truth.where}",
+        why=f"the video has {count} frames, the ground truth {len(truth.stems)}",
         fix="export one picture for every frame of the ground truth",
     )
 

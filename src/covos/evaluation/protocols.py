@@ -20,10 +20,10 @@ class ScoringProtocol:
         objects: ``"foreground"``: one object, everything that is not 0. ``"first-frame"``: the ids 1 to the highest
             of the first annotation; an id that it leaves out is an object that is never there. ``"appearing"``:
             every id of the ground truth, from the first annotated frame that shows it.
+        average: The units that the overall score is the mean of.
         drop_ends: If true, the first and the last annotated frame are left out.
         void: The meaning of 255 in the ground truth, where several objects are scored: background like any other,
             or pixels that are left out of J and F.
-        average: The units that the overall score is the mean of.
         proposals: Where predicted ids are free, and are matched to objects before scores are read: the highest id
             that a prediction may use. None where ids are those of the ground truth.
         sparse: If true, annotated frames are far apart, so that nothing can be said about flicker.
@@ -32,9 +32,9 @@ class ScoringProtocol:
     name: ProtocolName
     summary: str
     objects: Literal["foreground", "first-frame", "appearing"]
-    drop_ends: bool
-    void: Literal["background", "ignored"]
     average: Literal["sequences", "objects", "seen-unseen"]
+    drop_ends: bool = False
+    void: Literal["background", "ignored"] = "background"
     proposals: int | None = None
     sparse: bool = False
 
@@ -49,15 +49,12 @@ _PROTOCOLS = (
         summary="one object; first and last frame dropped; mean over sequences",
         objects="foreground",
         drop_ends=True,
-        void="background",
         average="sequences",
     ),
     ScoringProtocol(
         name="davis2016-all",
         summary="one object; all frames; mean over sequences",
         objects="foreground",
-        drop_ends=False,
-        void="background",
         average="sequences",
     ),
     ScoringProtocol(
@@ -65,14 +62,12 @@ _PROTOCOLS = (
         summary="objects of the first frame; first and last frame dropped; void is background; mean over objects",
         objects="first-frame",
         drop_ends=True,
-        void="background",
         average="objects",
     ),
     ScoringProtocol(
         name="davis2017-unsup",
         summary="up to 20 proposals matched to the objects; all frames; void ignored; mean over objects",
         objects="first-frame",
-        drop_ends=False,
         void="ignored",
         average="objects",
         proposals=20,
@@ -81,7 +76,6 @@ _PROTOCOLS = (
         name="youtube-vos",
         summary="annotated frames, each object from the first that shows it; mean of J and F, seen and unseen classes",
         objects="appearing",
-        drop_ends=False,
         void="ignored",
         average="seen-unseen",
         sparse=True,
@@ -109,15 +103,7 @@ def get_protocol(name: str) -> ScoringProtocol:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedRow:
-    """Published scores of one method, to set beside one's own: percent, as the paper prints them.
-
-    Attributes:
-        method: Its name and variant.
-        j: Mean region similarity, percent; None where it is not stated.
-        f: Mean contour accuracy, percent; None where it is not stated.
-        jf: Mean of the two, percent.
-        source: The paper that prints the numbers.
-    """
+    """Scores of one method in percent, as its paper (``source``) prints them; None where it does not state one."""
 
     method: str
     j: float | None

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from covos._version import __version__
 from covos.core.progress import counted
-from covos.evaluation.intervals import Interval, resampled
-from covos.evaluation.scores import Scores, mean_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from covos.evaluation.intervals import Measure
-    from covos.evaluation.pairing import Pair
-    from covos.evaluation.protocols import ScoringProtocol
-    from covos.evaluation.scores import ObjectScore, SequenceScores
+from covos.evaluation.intervals import Interval, Measure, resampled
+from covos.evaluation.pairing import Pair
+from covos.evaluation.protocols import ScoringProtocol
+from covos.evaluation.scores import ObjectScore, Scores, SequenceScores, mean_of
 
 JSON_VERSION = 1
 

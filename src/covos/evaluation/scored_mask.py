@@ -5,24 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Crop:
-    """A part of an image of 0 and 1 outside which there is only 0.
-
-    Attributes:
-        pixels: h x w uint8 of 0 and 1.
-        top: Row of the image at which it starts; may be negative.
-        left: Column of the image at which it starts; may be negative.
-    """
+    """A part of an image of 0 and 1 outside which there is only 0; it may start at negative rows and columns."""
 
     pixels: NDArray[np.uint8]
     top: int
@@ -31,6 +22,13 @@ class Crop:
     def count(self) -> int:
         """Return how many pixels are 1."""
         return cv2.countNonZero(self.pixels) if self.pixels.size else 0
+
+    def on_canvas(self, size: tuple[int, int], *, top: int = 0, left: int = 0) -> NDArray[np.uint8]:
+        """Return it within a larger part of the image, of which the size and the first row and column are given."""
+        canvas = np.zeros(size, np.uint8)
+        (height, width), y, x = self.pixels.shape, self.top - top, self.left - left
+        canvas[y : y + height, x : x + width] = self.pixels
+        return canvas
 
     def common(self, other: Crop) -> int:
         """Return how many pixels are 1 in both."""
@@ -49,22 +47,13 @@ class ScoredMask:
 
     An object is compared with many proposals. The contour and its dilation are most of the cost of F, and are paid
     once an object, not once a pair. Everything is kept as crops: what lies outside them is 0 and changes no count.
-
-    Attributes:
-        region: The mask.
-        area: Its pixels.
-        radius: Tolerance of the contour, in pixels.
     """
 
     def __init__(self, mask: NDArray[np.uint8], *, radius: int, top: int = 0, left: int = 0) -> None:
-        """Take the mask of one object.
+        """Take the mask of one object, h x w uint8 of 0 and 1, and the tolerance of its contour in pixels.
 
-        Args:
-            mask: h x w uint8 of 0 and 1; views of it are kept. It may be a part of the image if that part reaches
-                one pixel further than the object on every side where the image does.
-            radius: Tolerance in pixels, see :func:`covos.evaluation.measures.tolerance_radius`.
-            top: Row of the image at which ``mask`` starts.
-            left: Column of the image at which it starts.
+        Views of the mask are kept. It may be a part of the image, from ``top`` and ``left``, if that part reaches one
+        pixel further than the object on every side where the image does.
         """
         x, y, w, h = cv2.boundingRect(mask) if mask.size else (0, 0, 0, 0)
         self.region = Crop(pixels=mask[y : y + h, x : x + w], top=top + y, left=left + x)
@@ -94,14 +83,7 @@ class ScoredMask:
 
 
 def edges(binary: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Find the pixels that differ from their right, lower or lower-right neighbour.
-
-    Args:
-        binary: h x w uint8 of 0 and 1; pixels outside it are nobody's neighbours.
-
-    Returns:
-        h x w uint8, 1 where a pixel differs.
-    """
+    """Set the pixels that differ from their right, lower or lower-right neighbour; outside there are no neighbours."""
     found = np.zeros_like(binary)
     across = binary[:, :-1] ^ binary[:, 1:]
     found[:, :-1] = across
@@ -116,14 +98,8 @@ def dilate(binary: NDArray[np.uint8], *, radius: int) -> NDArray[np.uint8]:
 
     The disk is a union of rectangles, one a row: narrower towards its poles. From the widest to the narrowest,
     each rectangle's vertical part is joined in, and what was joined before is widened by the difference. That is
-    5 r operations on whole arrays instead of one for each of the disk's π r² pixels, with the same result.
-
-    Args:
-        binary: h x w uint8 of 0 and 1.
-        radius: In pixels.
-
-    Returns:
-        (h + 2 r) x (w + 2 r) uint8 of 0 and 1: the result has a margin of r on every side.
+    5 r operations on whole arrays instead of one for each of the disk's π r² pixels, with the same result. The result
+    has a margin of r on every side: (h + 2 r) x (w + 2 r) uint8 of 0 and 1.
     """
     height, width = binary.shape
     padded = np.zeros((height + 2 * radius, width + 2 * radius), np.uint8)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
 RECALL_THRESHOLD = 0.5
 _BINS = 4
@@ -131,7 +128,7 @@ class ObjectScore:
         frames: Names of the T frames that were scored, in order.
         j: T values in [0, 1], float64: region similarity.
         f: T values in [0, 1], float64: contour accuracy.
-        flicker: Mean flicker of the prediction over these frames (see :class:`covos.evaluation.temporal.Flicker`);
+        flicker: Mean flicker of the prediction over these frames (see :class:`covos.evaluation.measures.Flicker`);
             None where frames are not consecutive or fewer than three.
     """
 

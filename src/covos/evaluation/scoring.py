@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
+from copy import deepcopy
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from covos.core.errors import AnnotationError, listed
-from covos.evaluation.measures import contour_f, region_j, tolerance_radius
+from covos.evaluation.mask_trees import ReadMasks
+from covos.evaluation.measures import Flicker, contour_f, region_j, tolerance_radius
+from covos.evaluation.objects import FrameMasks
+from covos.evaluation.pairing import Pair
+from covos.evaluation.protocols import ScoringProtocol
+from covos.evaluation.scored_mask import ScoredMask
 from covos.evaluation.scores import ObjectScore, SequenceScores
-from covos.evaluation.temporal import Flicker
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from covos.evaluation.mask_trees import ReadMasks
-    from covos.evaluation.objects import FrameMasks
-    from covos.evaluation.pairing import Pair
-    from covos.evaluation.protocols import ScoringProtocol
-    from covos.evaluation.scored_mask import ScoredMask
 
 
 def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
     """Score one sequence.
 
     One frame of the prediction and one of the ground truth are held at a time; two numbers an object stay of them.
-
-    Raises:
-        AnnotationError: A mask cannot be read, differs in size, or has ids that the ground truth or the protocol
-            does not allow; or the ground truth has no object.
     """
     stems = protocol.scored(pair.truth.stems)
     first = next(pair.truth.read(pair.truth.stems[:1]))
@@ -42,12 +35,18 @@ def score_sequence(pair: Pair, *, protocol: ScoringProtocol) -> SequenceScores:
     scores = scorer.scores(sequence=pair.name)
     if not scores:
         raise _no_object(pair.truth.where)
+    ids = first.masks.ids if protocol.objects == "first-frame" else ()
     return SequenceScores(
         name=pair.name,
         size=first.masks.size,
         frames=stems,
         objects=tuple(replace(score, seen=pair.seen.get(score.object_id)) for score in scores),
-        notes=_notes(first, protocol=protocol),
+        notes=tuple(
+            f"object {absent} is not in the first annotation but a higher id is: "
+            "scored as an object that is never there"
+            for absent in range(1, max(ids, default=0))
+            if absent not in ids
+        ),
     )
 
 
@@ -69,24 +68,11 @@ def _scorer(first: ReadMasks, *, protocol: ScoringProtocol) -> GivenObjects | Pr
     return GivenObjects(range(1, highest + 1), protocol=protocol, radius=radius)
 
 
-def _notes(first: ReadMasks, *, protocol: ScoringProtocol) -> tuple[str, ...]:
-    if protocol.objects != "first-frame":
-        return ()
-    absent = [number for number in range(1, first.masks.ids[-1]) if number not in first.masks.ids]
-    return tuple(
-        f"object {number} is not in the first annotation but a higher id is: scored as an object that is never there"
-        for number in absent
-    )
-
-
 class GivenObjects:
     """Running scores of objects whose predicted ids are those of the ground truth.
 
-    Args:
-        ids: The objects to score from the first frame on.
-        protocol: The rules: objects may also appear, and are scored from the first frame that shows them; or one
-            object is everything that is not background.
-        radius: Tolerance of contours, in pixels.
+    By the protocol, objects may also appear, and are scored from the first frame that shows them; or one object is
+    everything that is not background.
     """
 
     def __init__(self, ids: Iterable[int], *, protocol: ScoringProtocol, radius: int) -> None:
@@ -108,7 +94,7 @@ class GivenObjects:
         for number, track in self._tracks.items():
             chosen = None if self._protocol.objects == "foreground" else number
             p = valid.object(chosen, radius=self._radius)
-            track.add(truth.stem, p, truth.masks.object(chosen, radius=self._radius))
+            track.add_frame(truth.stem, p, truth.masks.object(chosen, radius=self._radius))
 
     def scores(self, *, sequence: str) -> tuple[ObjectScore, ...]:
         """Return the scores so far, by object id; none if the ground truth should have shown an object and has not."""
@@ -121,8 +107,8 @@ class GivenObjects:
                 sequence=sequence,
                 object_id=number,
                 frames=tuple(track.frames),
-                j=np.array(track.values.j),
-                f=np.array(track.values.f),
+                j=np.array(track.j),
+                f=np.array(track.f),
                 flicker=None if self._protocol.sparse else track.flicker.mean(),
             )
             for number, track in sorted(self._tracks.items())
@@ -144,12 +130,7 @@ class Proposals:
 
     A proposal is an id that the prediction uses anywhere in the sequence. In frames that lack it, and for ids below
     the highest that are never used, it scores as an empty mask: 1 where the object is not there either, 0 where it
-    is.
-
-    Args:
-        objects: How many objects; their ids are 1 to this.
-        protocol: The rules.
-        radius: Tolerance of contours, in pixels.
+    is. The objects are 1 to ``objects``.
     """
 
     def __init__(self, *, objects: int, protocol: ScoringProtocol, radius: int) -> None:
@@ -165,7 +146,7 @@ class Proposals:
         self._refuse_too_many(prediction)
         for number in prediction.masks.ids:
             if number not in self._pairs:
-                self._pairs[number] = [values.copy() for values in self._nothing]
+                self._pairs[number] = deepcopy(self._nothing)
                 self._flicker[number] = Flicker(empty=len(self._frames))
         valid = without_void(prediction.masks, truth.masks, protocol=self._protocol)
         self._frames.append(truth.stem)
@@ -228,24 +209,19 @@ class _Values:
         self.j.append(j)
         self.f.append(f)
 
-    def copy(self) -> _Values:
-        other = _Values()
-        other.j, other.f = self.j[:], self.f[:]
-        return other
 
-
-class _Track:
+class _Track(_Values):
     """One object over the frames: of each, its name and three numbers stay."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.frames: list[str] = []
-        self.values = _Values()
         self.flicker = Flicker()
         self.shown = False
 
-    def add(self, stem: str, prediction: ScoredMask, truth: ScoredMask) -> None:
+    def add_frame(self, stem: str, prediction: ScoredMask, truth: ScoredMask) -> None:
         self.frames.append(stem)
-        self.values.add(j=region_j(prediction, truth), f=contour_f(prediction, truth))
+        self.add(j=region_j(prediction, truth), f=contour_f(prediction, truth))
         self.flicker.add(prediction.region)
         self.shown = self.shown or truth.area > 0
 
@@ -258,7 +234,7 @@ def _refuse_other_size(prediction: ReadMasks, truth: ReadMasks, *, first: ReadMa
             why=f"it is {w}x{h}, but {first.where} is {width}x{height}",
             fix="annotate a sequence at one size",
         )
-    (h, w) = prediction.masks.size
+    h, w = prediction.masks.size
     if (h, w) != (height, width):
         rotated = " (rotated?)" if (w, h) == (height, width) else ""
         raise AnnotationError(
@@ -287,7 +263,7 @@ def _refuse_void(prediction: ReadMasks, truth: ReadMasks, *, protocol: ScoringPr
             )
 
 
-def _no_object(where: str) -> AnnotationError:
+def _no_object(where: Path | str) -> AnnotationError:
     return AnnotationError(
         f"the ground truth {where} has no object",
         why="an empty prediction would score 1.0, and nothing would be measured",

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from pathlib import Path
 
 from covos.core.files import atomic_path
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from covos.evaluation.results import Evaluation
-    from covos.evaluation.scores import ObjectScore
+from covos.evaluation.results import Evaluation
+from covos.evaluation.scores import ObjectScore, Scores
 
 
 def csv_names(subset: str | None) -> tuple[str, ...]:
@@ -31,58 +27,37 @@ def csv_files(evaluation: Evaluation) -> dict[str, str]:
     proposal, so that ``name_1`` need not be object 1. ``results.csv`` has the form of vos-benchmark.
     ``per-frame_results-{set}.csv`` is of covos, and names objects by their ids.
     """
-    contents = (_global(evaluation), _per_sequence(evaluation), _per_frame(evaluation), _benchmark(evaluation))
+    numbers = evaluation.scores.numbers
+    names = [name if "-" in name else f"{name}-Mean" for name in numbers]
+    sequences = [
+        (f"{sequence.name}_{row}", f"{score.j_statistics.mean:.3f}", f"{score.f_statistics.mean:.3f}")
+        for sequence in evaluation.sequences
+        for row, score in enumerate(sorted(sequence.objects, key=_official_order), start=1)
+    ]
+    frames = [
+        (score.sequence, score.object_id, frame, f"{j:.6f}", f"{f:.6f}")
+        for score in evaluation.objects
+        for frame, j, f in zip(score.frames, score.j, score.f, strict=True)
+    ]
+    contents = (
+        _rows(names, [f"{value:.3f}" for value in numbers.values()]),
+        _rows(("Sequence", "J-Mean", "F-Mean"), *sequences),
+        _rows(("Sequence", "Object", "Frame", "J", "F"), *frames),
+        _benchmark(evaluation),
+    )
     return dict(zip(csv_names(evaluation.subset), contents, strict=True))
 
 
-def write_csv(evaluation: Evaluation, folder: Path) -> list[Path]:
-    """Write the files of :func:`csv_files` into a folder, which is made; existing files are replaced.
-
-    Returns:
-        The files.
-
-    Raises:
-        EnvironmentProblem: The disk is full or not writable; no half-written file is left.
-    """
+def write_csv(evaluation: Evaluation, folder: Path) -> None:
+    """Write the files of :func:`csv_files` into a folder, which is made; existing files are replaced."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = []
     for name, content in csv_files(evaluation).items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text(content, encoding="utf-8", newline="")
-        paths.append(folder / name)
-    return paths
-
-
-def _global(evaluation: Evaluation) -> str:
-    numbers = evaluation.scores.numbers
-    names = [name if "-" in name else f"{name}-Mean" for name in numbers]
-    return _rows(names, [f"{value:.3f}" for value in numbers.values()])
-
-
-def _per_sequence(evaluation: Evaluation) -> str:
-    return _rows(
-        ("Sequence", "J-Mean", "F-Mean"),
-        *(
-            (f"{sequence.name}_{row}", f"{score.j_statistics.mean:.3f}", f"{score.f_statistics.mean:.3f}")
-            for sequence in evaluation.sequences
-            for row, score in enumerate(sorted(sequence.objects, key=_official_order), start=1)
-        ),
-    )
 
 
 def _official_order(score: ObjectScore) -> int:
     return score.object_id if score.proposal is None else score.proposal
-
-
-def _per_frame(evaluation: Evaluation) -> str:
-    return _rows(
-        ("Sequence", "Object", "Frame", "J", "F"),
-        *(
-            (score.sequence, score.object_id, frame, f"{j:.6f}", f"{f:.6f}")
-            for score in evaluation.objects
-            for frame, j, f in zip(score.frames, score.j, score.f, strict=True)
-        ),
-    )
 
 
 def _rows(*rows: Sequence[object]) -> str:
@@ -93,15 +68,15 @@ def _rows(*rows: Sequence[object]) -> str:
 
 def _benchmark(evaluation: Evaluation) -> str:
     width = max(len("Global score"), *(len(sequence.name) for sequence in evaluation.sequences))
-    scores = evaluation.scores
     rows = [
-        f"{'sequence':<{width}},{'obj':>3}, {'J&F':>4}, {'J':>4}, {'F':>4}",
-        f"{'Global score':<{width}},{'':>3}, {100 * scores.jf:.1f}, {100 * scores.j.mean:.1f}, "
-        f"{100 * scores.f.mean:.1f}",
+        f"{'sequence':<{width}},obj,  J&F,    J,    F",
+        f"{'Global score':<{width}},   , {', '.join(_percents(evaluation.scores))}",
     ]
-    rows += [
-        f"{score.sequence:<{width}},{score.object_id:03}, {100 * score.jf:>4.1f}, "
-        f"{100 * score.j_statistics.mean:>4.1f}, {100 * score.f_statistics.mean:>4.1f}"
-        for score in evaluation.objects
-    ]
+    for score in evaluation.objects:
+        aligned = (text.rjust(4) for text in _percents(score.scores))
+        rows.append(f"{score.sequence:<{width}},{score.object_id:03}, {', '.join(aligned)}")
     return "\n".join(rows) + "\n"
+
+
+def _percents(scores: Scores) -> list[str]:
+    return [f"{100 * value:.1f}" for value in (scores.jf, scores.j.mean, scores.f.mean)]

@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError, listed
 from covos.core.records import Record, read_record
+from covos.data.base import Dataset, Video
 from covos.data.opening import detect, open_dataset
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence, find_sequences
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from covos.data.base import Dataset, Video
-    from covos.evaluation.protocols import ScoringProtocol
+from covos.evaluation.protocols import ScoringProtocol
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """Annotated sequences.
-
-    Attributes:
-        sequences: The sequences to score, by name, in the order of scoring.
-        seen: By sequence and object id, True if the object's class occurs in training; empty where not known.
-        notes: Remarks for a reader of the scores, one line each.
-    """
+    """Annotated sequences by name, in the order of scoring, and notes for a reader of the scores."""
 
     sequences: Mapping[str, MaskSequence]
     seen: Mapping[str, Mapping[int, bool]] = field(default_factory=dict)
+    """By sequence and object id, True if the object's class occurs in training; empty where not known."""
     notes: tuple[str, ...] = ()
 
 
 def find_truth(root: Path, *, protocol: ScoringProtocol, subset: str | None = None) -> Truth:
-    """Find the annotations under a path.
+    """Find the annotations of a DAVIS, YouTube-VOS or TIANCHI tree, or of whatever :func:`find_sequences` takes.
 
-    Args:
-        root: The root of a DAVIS, YouTube-VOS or TIANCHI tree, or whatever :func:`find_sequences` takes.
-        protocol: The rules: they say which annotations of a DAVIS tree are meant, and whether frames may lack one.
-        subset: Of a data set that lists subsets, the one to score.
-
-    Raises:
-        UsageError: A subset is asked for, and the path belongs to no data set.
-        SourceError: The subset does not exist, or listed sequences are missing.
-        AnnotationError: There are no annotations, or the protocol needs more of them.
+    The protocol says which annotations of a DAVIS tree are meant, and whether frames may lack one.
     """
     layout = detect(root) if root.is_dir() else None
     if layout is None or layout == "image-mask":
@@ -119,7 +102,7 @@ def _sequence(video: Video, dataset: Dataset, *, protocol: ScoringProtocol) -> M
     first = next(iter(files.values()))
     if protocol.proposals is not None:
         files = {stem: _unsupervised(path, dataset) for stem, path in files.items()}
-    return MaskFolder(name=video.name, folder=first.parent, files=files)
+    return MaskFolder(name=video.name, where=first.parent, files=files)
 
 
 def _unsupervised(path: Path, dataset: Dataset) -> Path:

@@ -1,62 +1,31 @@
-"""The base of the annotation formats that are one text file, and the names by which they refer to pictures."""
+"""The base of the annotation formats that are one text file."""
 
 from __future__ import annotations
 
-import glob
 from abc import abstractmethod
 from contextlib import ExitStack, suppress
-from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
 from covos.core.errors import EnvironmentProblem
 from covos.core.files import atomic_path
-from covos.core.types import FrameResult, SourceInfo
+from covos.core.types import FrameResult
 from covos.formats.base import Format
 from covos.masks.frame_mask import FrameMask
-from covos.media.opening import images_among
 
 CATEGORY = "object"
 """The one category that annotations have: covos finds objects and does not name what they are."""
 
 
-class PictureNames:
-    """Names of the frames' picture files, without folders.
-
-    Those of a folder, a pattern or an image are the files' own. The frames of a video have none yet: they are called
-    ``00000.jpg`` and so on, as DAVIS and YouTube-VIS call theirs.
-    """
-
-    def __init__(self, info: SourceInfo) -> None:
-        self._info = info
-
-    def of(self, stem: str) -> str:
-        """Return the name of the picture of a frame."""
-        return self._files.get(stem, f"{stem}.jpg")
-
-    def stems(self) -> list[str]:
-        """Return the frames' names in the order of the source, as reading it gives them."""
-        return list(self._files) or [f"{index:05d}" for index in range(self._info.frame_count)]
-
-    @cached_property
-    def _files(self) -> dict[str, str]:
-        if self._info.kind not in {"frames", "image"}:
-            return {}
-        path = Path(self._info.path)
-        if path.is_dir():
-            files = list(path.iterdir())
-        elif path.exists():
-            files = [path]
-        else:
-            # Path.glob takes no absolute patterns.
-            files = [Path(match) for match in glob.glob(self._info.path, recursive=True)]  # noqa: PTH207
-        return {file.stem: file.name for file in images_among(files)}
+def picture_name(masks: FrameMask) -> str:
+    """Return the name of a frame's picture file; a frame of a video gets one such as DAVIS and YouTube-VIS use."""
+    return masks.file or f"{masks.stem}.jpg"
 
 
 class AnnotationFormat(Format):
-    """One text file, UTF-8, written frame by frame under a temporary name; a format says only what the text is.
+    """One text file, UTF-8, written frame by frame under a temporary name; after an error nothing is left of it.
 
-    The content depends on the masks and the source alone: no clock, no random name. After an error nothing is left.
+    The content depends on the masks and the source alone: no clock, no random name.
     """
 
     labels_only = True
@@ -66,7 +35,6 @@ class AnnotationFormat(Format):
     def _add(self, result: FrameResult) -> None:
         masks = FrameMask.of(result)
         if self._file is None:
-            self._pictures = PictureNames(self._info)
             self._target = self._folder.file(self.output)
             self._place = ExitStack()
             partial = self._place.enter_context(atomic_path(self._target))

@@ -18,14 +18,8 @@ from covos.core.errors import EnvironmentProblem
 class ArraysOnDisk:
     """Arrays in a compressed file, in the order they came.
 
-    The file has no name, so that nothing is left of it however the program ends. In memory it costs some hundred
-    bytes an array.
-
-    Args:
-        folder: An existing one, on the disk that the results go to.
-
-    Raises:
-        EnvironmentProblem: It cannot be written to.
+    The file lies in a folder on the disk that the results go to. It has no name, so that nothing is left of it however
+    the program ends. In memory it costs some hundred bytes an array.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -35,11 +29,7 @@ class ArraysOnDisk:
         self._entries: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
 
     def append(self, array: NDArray[Any]) -> None:
-        """Put an array aside.
-
-        Raises:
-            EnvironmentProblem: The disk is full.
-        """
+        """Put an array aside."""
         packed = zlib.compress(array.tobytes(), level=1)
         with self._explained():
             self._file.write(packed)

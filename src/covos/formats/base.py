@@ -1,4 +1,4 @@
-"""An output format: what a user may ask for by name, how it is written, how it is read, and what is known of it."""
+"""The base of the output formats: how one is written, how it is read, and its traits."""
 
 from __future__ import annotations
 
@@ -19,10 +19,7 @@ OutputShape = Literal["file", "video", "a picture a frame", "a label map a frame
 class Destination(Protocol):
     """A folder that files of a format go to: `covos.runs.folder.OutputFolder`, as far as a format knows it."""
 
-    @property
-    def path(self) -> Path:
-        """The folder."""
-        ...
+    path: Path
 
     def file(self, name: str) -> Path:
         """Claim a file, by its relative name with forward slashes; return the path to write to."""
@@ -48,7 +45,7 @@ class Format(ABC):
     output: ClassVar[str]
     """The file or folder that a run lists among its outputs, for a video and without a value: ``"overlay.mp4"``."""
     shape: ClassVar[OutputShape] = "file"
-    """Arrangement of the output; one of these but "file" is compared with the report by `covos.runs.check`."""
+    """Arrangement of the output."""
     labels_only: ClassVar[bool] = False
     """True if it does not use the probability."""
     needs_pictures: ClassVar[bool] = True

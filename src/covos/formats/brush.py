@@ -23,11 +23,7 @@ _LONGEST = 1 << _SIZES[-1]
 
 
 def pack(rle: RLE) -> bytes:
-    """Code a mask as Label Studio's brush does: all four channels 255 on the object, 0 elsewhere.
-
-    Args:
-        rle: The mask.
-    """
+    """Code a mask as Label Studio's brush does: all four channels 255 on the object, 0 elsewhere."""
     height, width = rle.size
     runs = encode(np.ascontiguousarray(decode(rle).T)).counts.astype(np.int64) * _CHANNELS
     values = np.arange(runs.size) % 2 * 255
@@ -47,11 +43,7 @@ def pack(rle: RLE) -> bytes:
 
 
 def unpack(code: object, *, size: tuple[int, int]) -> RLE:
-    """Read a mask back: where the alpha channel is at least half opaque.
-
-    Args:
-        code: Bytes, as numbers.
-        size: (height, width) that the file says the picture has.
+    """Read a mask of a picture of (height, width) from a list of bytes: where alpha is at least half opaque.
 
     Raises:
         AnnotationError: The code is damaged, or of a picture of another size.

@@ -1,15 +1,15 @@
-"""``coco``: COCO instance segmentation, ``coco.json``: each frame an image, each mask a compressed run-length code.
+"""COCO instance segmentation, ``coco.json``, and YouTube-VIS, ``ytvis.json``: masks as compressed run-length codes.
 
-``track_id`` is the object's id: the same object has the same number in every frame. `pycocotools` reads the file.
-Files of other tools are read if they are of one video. Their objects are told apart by ``track_id``, of the annotation
-or of its ``attributes`` (as CVAT exports it), else by category. Polygons are not read: which pixels they cover is not
-agreed upon.
+COCO has an image for each frame, YouTube-VIS a mask or null for each object and frame. Files of other tools are read if
+they are of one video. In COCO an object is told by ``track_id``, of the annotation or of its ``attributes`` (as CVAT
+exports it), else by category; in YouTube-VIS by the id of its annotation. Polygons are not read: which pixels they
+cover is not agreed upon.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,13 @@ from typing import Any
 from covos._version import __version__
 from covos.core.records import Record
 from covos.core.types import SourceInfo
-from covos.formats.annotations import CATEGORY, AnnotationFormat, PictureNames
+from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
 
 
 class CocoFormat(AnnotationFormat):
-    """Writes annotations as they come; of the images a line each is kept for the end of the file."""
+    """Writes annotations as they come; of the images a line each is kept for the end. `pycocotools` reads the file."""
 
     name = "coco"
     output = "coco.json"
@@ -36,8 +36,8 @@ class CocoFormat(AnnotationFormat):
         return json.dumps(head, ensure_ascii=False).removesuffix("}") + ',\n"annotations": ['
 
     def _frame(self, masks: FrameMask) -> str:
-        self._images.append(json.dumps(coco_image(masks, name=self._pictures.of(masks.stem)), ensure_ascii=False))
-        rows = coco_annotations(masks, first=self._rows + 1)
+        self._images.append(json.dumps(_image(masks), ensure_ascii=False))
+        rows = _annotations(masks, first=self._rows + 1)
         text = "".join(f"{',' if self._rows + place else ''}\n{json.dumps(row)}" for place, row in enumerate(rows))
         self._rows += len(rows)
         return text
@@ -123,20 +123,14 @@ def _identity(row: CocoAnnotation, *, of: str) -> int | str:
 
 
 def coco_content(frames: Iterable[FrameMask], *, info: SourceInfo) -> dict[str, Any]:
-    """Return the content of a COCO file of these frames.
-
-    Args:
-        frames: In order.
-        info: Their source.
-    """
-    names = PictureNames(info)
+    """Return the content of a COCO file of a source's frames, which come in order."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     time_base = info.time_base
     for masks in frames:
         time_base = masks.time_base
-        images.append(coco_image(masks, name=names.of(masks.stem)))
-        annotations += coco_annotations(masks, first=len(annotations) + 1)
+        images.append(_image(masks))
+        annotations += _annotations(masks, first=len(annotations) + 1)
     return {**coco_head(info, time_base=time_base), "annotations": annotations, "images": images}
 
 
@@ -150,11 +144,11 @@ def coco_head(info: SourceInfo, *, time_base: Fraction) -> dict[str, Any]:
     }
 
 
-def coco_image(masks: FrameMask, *, name: str) -> dict[str, Any]:
+def _image(masks: FrameMask) -> dict[str, Any]:
     """Return the row of a frame; ``pts`` counts units of the head's ``time_base``."""
     return {
         "id": masks.index + 1,  # COCO's own evaluation takes an id of 0 for none
-        "file_name": name,
+        "file_name": picture_name(masks),
         "height": masks.size[0],
         "width": masks.size[1],
         "frame_index": masks.index,
@@ -162,7 +156,7 @@ def coco_image(masks: FrameMask, *, name: str) -> dict[str, Any]:
     }
 
 
-def coco_annotations(masks: FrameMask, *, first: int) -> list[dict[str, Any]]:
+def _annotations(masks: FrameMask, *, first: int) -> list[dict[str, Any]]:
     """Return a row for each object of a frame, numbered from ``first``."""
     return [
         {
@@ -177,3 +171,117 @@ def coco_annotations(masks: FrameMask, *, first: int) -> list[dict[str, Any]]:
         }
         for number, (identity, rle) in enumerate(masks.objects.items(), start=first)
     ]
+
+
+_Track = dict[int, tuple[str, str, str]]
+"""Position of a frame to the JSON of a mask, its box and its area."""
+
+
+class YtvisFormat(AnnotationFormat):
+    """Collects an object's masks over the whole video: memory grows with their run-length code, not with pictures."""
+
+    name = "ytvis"
+    output = "ytvis.json"
+    read_as = "YouTube-VIS JSON"
+
+    def _opening(self, first: FrameMask) -> str:
+        self._frames: list[dict[str, Any]] = []
+        self._size = first.size
+        self._tracks: dict[int, _Track] = {}
+        return json.dumps(coco_head(self._info, time_base=first.time_base), ensure_ascii=False).removesuffix("}")
+
+    def _frame(self, masks: FrameMask) -> str:
+        place = len(self._frames)
+        self._frames.append({"name": picture_name(masks), "index": masks.index, "pts": masks.pts})
+        for identity, rle in masks.objects.items():
+            row = json.dumps(rle.to_coco()), json.dumps(rle.bbox), str(rle.area)
+            self._tracks.setdefault(identity, {})[place] = row
+        return ""
+
+    def _end(self) -> None:
+        size = {"height": self._size[0], "width": self._size[1]}
+        video = {
+            "id": 1,
+            **size,
+            "length": len(self._frames),
+            "file_names": [frame["name"] for frame in self._frames],
+            "frame_indices": [frame["index"] for frame in self._frames],
+            "pts": [frame["pts"] for frame in self._frames],
+        }
+        self._put(f',\n"videos": [{json.dumps(video, ensure_ascii=False)}],\n"annotations": [')
+        for number, identity in enumerate(sorted(self._tracks)):
+            head = {"id": identity, "video_id": 1, "category_id": 1, "iscrowd": 0, **size}
+            self._put((",\n" if number else "\n") + json.dumps(head).removesuffix("}"))
+            for column, key in enumerate(("segmentations", "bboxes", "areas")):
+                self._put(f', "{key}": [' + ", ".join(self._column(identity, column)) + "]")
+            self._put("}")
+        self._put("\n]}\n")
+
+    def _column(self, identity: int, column: int) -> list[str]:
+        track = self._tracks[identity]
+        return [track[place][column] if place in track else "null" for place in range(len(self._frames))]
+
+    @classmethod
+    def recognise(cls, masks: MaskInput) -> bool:
+        """Return True for a JSON object with videos and no images."""
+        return isinstance(masks.json, dict) and "videos" in masks.json and "images" not in masks.json
+
+    @classmethod
+    def read(cls, masks: MaskInput) -> MasksRead:
+        """Read a file of one video."""
+        content = parsed(YtvisFile, masks.json)
+        if len(content.videos) != 1:
+            raise DamagedError(f"it has {len(content.videos)} videos; one is read")
+        (video,) = content.videos
+        count = len(video.file_names)
+        indices = _column(video.frame_indices, count) or range(count)
+        times: Sequence[int | None] = _column(video.pts, count) or [None] * count
+        frames = [
+            ReadFrame(index=index, stem=Path(str(name)).stem, pts=pts, size=(video.height, video.width))
+            for name, index, pts in zip(video.file_names, indices, times, strict=True)
+        ]
+        for row in content.annotations:
+            of = f"annotation {row.id}"
+            if row.video_id != video.id:
+                raise DamagedError(f"{of} belongs to video {row.video_id}, which is not listed")
+            if len(row.segmentations) != count:
+                raise DamagedError(f"{of} has {len(row.segmentations)} masks for {count} frames")
+            for frame, mask in zip(frames, row.segmentations, strict=True):
+                if mask is not None:
+                    frame.add(row.id, rle_of(mask, of=f"{of}, frame {frame.index}"))
+        time_base = time_base_of(content.info)
+        return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames), time_base=time_base)
+
+
+class YtvisVideo(Record, strict=True):
+    """The video; ``frame_indices`` and ``pts`` are written by covos alone."""
+
+    id: Any = None
+    file_names: list[Any]
+    height: int
+    width: int
+    frame_indices: Any = None
+    pts: Any = None
+
+
+class YtvisAnnotation(Record, strict=True):
+    """An object, with a mask or null for each frame."""
+
+    id: int
+    video_id: Any = None
+    segmentations: list[Any]
+
+
+class YtvisFile(Record, strict=True):
+    """A whole file, without what is not read of it."""
+
+    videos: list[YtvisVideo]
+    annotations: list[YtvisAnnotation]
+    info: Any = None
+
+
+def _column(values: Any, count: int) -> list[int] | None:
+    """Return a list of one whole number a frame, or None if it is none."""
+    if not isinstance(values, list) or len(values) != count or not all(type(value) is int for value in values):
+        return None
+    return values

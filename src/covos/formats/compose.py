@@ -76,15 +76,7 @@ def _shared(array: NDArray[Scalar]) -> NDArray[Scalar]:
 
 
 def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
-    """Lay the subject over another picture of the same size, mixed as players and browsers mix.
-
-    Args:
-        result: The frame and its subject.
-        background: H x W x 3 uint8 RGB.
-
-    Returns:
-        H x W x 3 uint8 RGB, a new array.
-    """
+    """Lay the subject over another picture of the same size, mixed as players and browsers mix."""
     composed = ComposedResult.of(result)
     alpha = composed.opacity
     return np.asarray(cv2.blendLinear(composed.colours, background, alpha, 1 - alpha), np.uint8)
@@ -94,14 +86,7 @@ def blurred_background(image: ImageArray, opacity: ProbabilityArray, *, sigma: f
     """Blur a picture as if the subject were not there: its colours do not bleed into what is around it.
 
     A normalised convolution: colours are weighted by how much they are background, and divided by the blurred weight.
-
-    Args:
-        image: H x W x 3 uint8 RGB.
-        opacity: H x W float32: the subject's.
-        sigma: Width of the Gaussian, in pixels.
-
-    Returns:
-        H x W x 3 uint8 RGB.
+    ``sigma`` is the width of the Gaussian, in pixels.
     """
     height, width = opacity.shape
     # A blurred picture has no detail to lose: a smaller one gives the same at a fraction of the time.

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from covos.core.errors import AnnotationError
 from covos.core.records import Record
-from covos.formats.annotations import CATEGORY, AnnotationFormat
+from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
 from covos.formats.brush import pack, unpack
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered, parsed
 from covos.masks.frame_mask import FrameMask
@@ -55,8 +55,7 @@ class LabelStudioFormat(AnnotationFormat):
             }
             for identity, rle in masks.objects.items()
         ]
-        name = self._pictures.of(masks.stem)
-        data = {"image": name, "frame": masks.index, "width": width, "height": height}
+        data = {"image": picture_name(masks), "frame": masks.index, "width": width, "height": height}
         task = {"data": data, "predictions": [{"model_version": "covos", "result": regions}]}
         text = self._separator + json.dumps(task, ensure_ascii=False, separators=(",", ":"))
         self._separator = ",\n"
@@ -147,21 +146,14 @@ def _add(frame: ReadFrame, brush: LabelStudioRegion, *, of: str) -> None:
     if brush.image_rotation:
         raise DamagedError(f"{of}: its picture is rotated by {brush.image_rotation} degrees")
     value = brush.value or {}
-    label = _label(value)
+    lists = [value[name] for name in ("brushlabels", "labels") if isinstance(value.get(name), list) and value[name]]
+    label = str(lists[0][0]) if lists else "object 1"  # a brush without labels is all of one object
     ours = _OURS.fullmatch(label)
     try:
         rle = unpack(value.get("rle"), size=frame.size)
     except AnnotationError as error:
         raise DamagedError(f"{of}: {error.what}: {error.why}") from error
     frame.add(int(ours[1]) if ours else label, rle)
-
-
-def _label(value: dict[str, Any]) -> str:
-    """Return the name of a region; a brush without labels is all of one object."""
-    for name in ("brushlabels", "labels"):
-        if isinstance(value.get(name), list) and value[name]:
-            return str(value[name][0])
-    return "object 1"
 
 
 def _size(task: LabelStudioTask, brushes: list[LabelStudioRegion]) -> tuple[int, int] | None:

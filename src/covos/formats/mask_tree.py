@@ -29,11 +29,7 @@ _WRAPPERS = ("Annotations", "annotations", MASKS, "480p", "1080p", "Full-Resolut
 
 
 def mask_files(folder: Path) -> dict[str, Path]:
-    """Return the mask files right in a folder, by frame name, in order; empty if there are none.
-
-    Raises:
-        AnnotationError: Two files are masks of one frame.
-    """
+    """Return the mask files right in a folder, by frame name, in order; refuse two of one frame."""
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file()]
     masks = [entry for entry in entries if entry.suffix.lower() in _LOSSLESS_SUFFIXES]
     masks = masks or [entry for entry in entries if entry.suffix.lower() in _LOSSY_SUFFIXES]
@@ -46,13 +42,9 @@ def mask_files(folder: Path) -> dict[str, Path]:
 
 
 def object_files(folder: Path) -> dict[int, dict[str, Path]]:
-    """Return the mask files of each object in a folder with a numbered folder an object; empty if it is none.
+    """Return the mask files in a folder with a numbered folder an object: object id to frame name to file, in order.
 
-    Returns:
-        Object id to frame name to file, the objects in order.
-
-    Raises:
-        AnnotationError: Two folders, such as ``1`` and ``01``, are of one object; or two files of one of its frames.
+    Folders such as ``1`` and ``01`` are of one object, and refused.
     """
     folders: dict[int, Path] = {}
     for entry in sorted(folder.iterdir(), key=lambda entry: natural_key(entry.name)):
@@ -70,14 +62,7 @@ def frames_of(objects: Mapping[int, Mapping[str, Path]]) -> tuple[str, ...]:
 
 
 def read_objects_of(objects: Mapping[int, Mapping[str, Path]], stem: str) -> dict[int, MaskArray]:
-    """Read the masks of a frame from `object_files`.
-
-    Returns:
-        Object id to H x W bool, all of one size; an object without a file is left out.
-
-    Raises:
-        AnnotationError: A file is damaged or soft, or the masks have different sizes.
-    """
+    """Read the masks of a frame from `object_files`, by object id; refuse those of different sizes."""
     paths = {number: files[stem] for number, files in objects.items() if stem in files}
     masks = {number: read_binary_mask(path) for number, path in paths.items()}
     sizes = sorted({mask.shape for mask in masks.values()})
@@ -92,11 +77,7 @@ def read_objects_of(objects: Mapping[int, Mapping[str, Path]], stem: str) -> dic
 
 
 def masks_home(folder: Path) -> Path:
-    """Return the folder in which masks or sequences lie, below folders that only say what is in them.
-
-    Raises:
-        AnnotationError: There are several of these, such as two resolutions.
-    """
+    """Return the folder in which masks or sequences lie, below folders that only say what is in them."""
     while is_run(folder) or not mask_files(folder):
         wrappers = [folder / name for name in _WRAPPERS if (folder / name).is_dir()]
         if len(wrappers) > 1:

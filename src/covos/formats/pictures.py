@@ -1,7 +1,9 @@
-"""Formats with a picture a frame: ``matte`` (soft and grey) and ``rgba`` (the subject with alpha)."""
+"""Formats with a picture a frame: ``matte`` (soft and grey), ``rgba`` (with alpha) and ``cutout`` (cropped)."""
 
 from __future__ import annotations
 
+import json
+import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,25 +15,29 @@ from PIL import Image
 
 from covos.core.errors import UsageError
 from covos.core.files import atomic_path
-from covos.core.types import FrameResult
+from covos.core.types import FrameResult, LabelArray, ProbabilityArray
+from covos.formats.arrays_on_disk import ArraysOnDisk
 from covos.formats.base import Bits, Format
 from covos.formats.compose import ComposedResult
 
+_MARGIN_PER_DIAGONAL = 1 / 100
+_Box = tuple[int, int, int, int]
+"""left, top, right, bottom in pixels; right and bottom are one further."""
+
 
 def write_png(path: Path, pixels: NDArray[Any]) -> None:
-    """Write pixels as they are, whole or not at all. An existing file is replaced.
-
-    Args:
-        path: The file, in an existing folder.
-        pixels: H x W uint8 or uint16 (grey), H x W x 3 uint8 (RGB) or H x W x 4 uint8 (RGBA, straight alpha).
-
-    Raises:
-        EnvironmentProblem: The disk is full or not writable; no half-written file is left.
-    """
+    """Write pixels as they are, whole or not at all: grey (uint8 or uint16), RGB, or RGBA with straight alpha."""
     with atomic_path(path) as temporary:
         # Alpha is mostly runs of equal bytes, and the detail of a photograph has no repeats to look for: searching
         # only for runs is faster and gives files of the same size.
         Image.fromarray(np.ascontiguousarray(pixels)).save(temporary, format="PNG", compress_type=zlib.Z_RLE)
+
+
+def grey_levels(probability: ProbabilityArray, *, bits: Bits) -> NDArray[Any]:
+    """Round a probability to H x W uint8 or, of 16 bits, uint16."""
+    if bits == 16:
+        return np.asarray(np.rint(probability * np.float32(65535)), np.uint16)
+    return np.asarray(cv2.convertScaleAbs(probability, alpha=255), np.uint8)  # saturates and rounds in one pass
 
 
 class MatteFormat(Format):
@@ -60,11 +66,7 @@ class MatteFormat(Format):
         return 0.53 if value == "16" else 0.0
 
     def _add(self, result: FrameResult) -> None:
-        grey: NDArray[Any]
-        if self._value == "16":
-            grey = np.rint(result.probability * np.float32(65535)).astype(np.uint16)
-        else:
-            grey = np.asarray(cv2.convertScaleAbs(result.probability, alpha=255), np.uint8)
+        grey = grey_levels(result.probability, bits=self.bits_of(self._value))
         write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), grey)
 
 
@@ -80,3 +82,62 @@ class RgbaFormat(Format):
 
     def _add(self, result: FrameResult) -> None:
         write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), ComposedResult.of(result).rgba)
+
+
+class CutoutFormat(Format):
+    """The subject cropped, a PNG with alpha a frame, ``cutout/<stem>.png``, and ``cutout/box.json``.
+
+    One box for the whole clip holds the subject in every frame: pictures of one size, in which the subject moves as it
+    does in the clip. A box of its own for each frame would be smaller and would jump. ``box.json`` says where the box
+    lies in the source, so that the pictures can be put back. Frames are put aside until the box is known. Outside the
+    subject's own box a frame is transparent black.
+    """
+
+    name = output = "cutout"
+    shape = "a picture a frame"
+    bytes_per_pixel = 0.53
+    _parts: ArraysOnDisk | None = None
+
+    def _add(self, result: FrameResult) -> None:
+        if self._parts is None:
+            self._box_file = self._folder.file(f"{self.output}/box.json")
+            self._parts = ArraysOnDisk(self._folder.path)
+            self._boxes: list[tuple[str, _Box | None]] = []
+        box = _subject_box(result.labels)
+        if box is not None:
+            left, top, right, bottom = box
+            self._parts.append(ComposedResult.of(result).rgba[top:bottom, left:right])
+        self._boxes.append((result.frame.stem, box))
+
+    def _finish(self) -> Path:
+        assert self._parts is not None
+        height, width = self._info.height, self._info.width
+        boxes = [box for _, box in self._boxes if box is not None] or [(0, 0, width, height)]
+        lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+        left, top, right, bottom = min(lefts), min(tops), max(rights), max(bottoms)
+        parts = iter(self._parts)
+        for stem, box in self._boxes:
+            picture: NDArray[np.uint8] = np.zeros((bottom - top, right - left, 4), np.uint8)
+            if box is not None:
+                picture[box[1] - top : box[3] - top, box[0] - left : box[2] - left] = next(parts)
+            write_png(self._folder.file(f"{self.output}/{stem}.png"), picture)
+        content = {"left": left, "top": top, "width": right - left, "height": bottom - top}
+        frame = {"frame_width": width, "frame_height": height}
+        with atomic_path(self._box_file) as temporary:
+            temporary.write_text(json.dumps(content | frame) + "\n", encoding="utf-8")
+        self._parts.close()
+        return super()._finish()
+
+    def _abandon(self) -> None:
+        if self._parts is not None:
+            self._parts.close()
+
+
+def _subject_box(labels: LabelArray) -> _Box | None:
+    """Return the smallest box around all objects and the soft edges beside them; None if there are none."""
+    x, y, width, height = cv2.boundingRect((labels != 0).view(np.uint8))
+    if not width:
+        return None
+    margin = math.ceil(math.hypot(*labels.shape) * _MARGIN_PER_DIAGONAL)
+    rows, columns = labels.shape
+    return max(0, x - margin), max(0, y - margin), min(columns, x + width + margin), min(rows, y + height + margin)

@@ -25,11 +25,7 @@ class DamagedError(Exception):
 
 
 class MaskInput:
-    """A file or folder of masks, as formats look at it to tell whether it is theirs.
-
-    Attributes:
-        path: The file or folder.
-    """
+    """A file or folder of masks, as formats look at it to tell whether it is theirs."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -44,11 +40,7 @@ class MaskInput:
 
     @cached_property
     def json(self) -> Any:
-        """Content of a JSON file, parsed once for all formats; None for other files and folders.
-
-        Raises:
-            DamagedError: It begins as JSON and is not whole.
-        """
+        """Content of a JSON file, parsed once for all formats; None for other files and folders."""
         if not self.start.startswith((b"{", b"[")):
             return None
         try:
@@ -144,16 +136,7 @@ def is_file_name(stem: str) -> bool:
 
 
 def parsed(kind: type[RecordT], content: object, *, of: str = "") -> RecordT:
-    """Check decoded JSON against a record.
-
-    Args:
-        kind: The record.
-        content: From JSON.
-        of: Words for it before the faults; none for a whole file.
-
-    Raises:
-        DamagedError: A field is missing, or of another type.
-    """
+    """Check decoded JSON against a record; say before the faults what it is, if it is no whole file."""
     try:
         return kind.model_validate(content)
     except ValidationError as error:
@@ -161,13 +144,11 @@ def parsed(kind: type[RecordT], content: object, *, of: str = "") -> RecordT:
 
 
 def rle_of(value: Any, *, of: str) -> RLE:
-    """Read a mask in COCO's form.
-
-    Raises:
-        DamagedError: It is none.
-    """
+    """Read a mask in COCO's form."""
     if not isinstance(value, Mapping):
-        kind = "polygons" if isinstance(value, list) else _short(value)
+        text = repr(value)
+        shown = text if len(text) <= 40 else f"{text[:37]}..."
+        kind = "polygons" if isinstance(value, list) else shown
         raise DamagedError(f"{of} has {kind} where a run-length code is read")
     size = value.get("size")
     if isinstance(size, list) and all(isinstance(side, int) for side in size) and len(size) == 2:
@@ -179,11 +160,7 @@ def rle_of(value: Any, *, of: str) -> RLE:
 
 
 def check_size(size: tuple[int, int]) -> None:
-    """Refuse what would not fit in memory, and what is no picture.
-
-    Raises:
-        DamagedError: A side is below 1, or there are more pixels than `MAX_PIXELS`.
-    """
+    """Refuse what would not fit in memory, and what is no picture."""
     if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
         raise DamagedError(f"its frames are {_shown(size)} pixels; 1 to {MAX_PIXELS} are read")
 
@@ -200,8 +177,3 @@ def time_base_of(about: object) -> Fraction | None:
 
 def _shown(size: tuple[int, int]) -> str:
     return f"{size[1]}x{size[0]}"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:37]}..."

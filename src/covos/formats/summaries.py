@@ -23,58 +23,44 @@ _WIDTH = 320
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SmallFrame:
-    """A frame with its objects drawn in, made small.
-
-    Attributes:
-        stem: Name of the frame.
-        time: In seconds.
-        image: H x W x 3 uint8 RGB, of square pixels.
-    """
+    """A frame with its objects drawn in, made small and of square pixels."""
 
     stem: str
     time: float
     image: ImageArray
 
 
-class EvenSample:
-    """A few evenly spaced frames of a stream whose end is not known.
+class SampledFormat(Format):
+    """A format that shows a few evenly spaced frames of a stream whose end is not known.
 
-    It keeps every frame at first; when there are too many, every second of them goes and the step doubles.
-
-    Args:
-        capacity: Frames to keep at most; at least half as many are kept of a longer clip.
-        width: Width of the kept pictures, in pixels.
-        pixel_aspect: Displayed width of a source's pixel over its height.
+    It keeps every frame at first; when they are too many, every second of them goes and the step doubles.
     """
 
-    def __init__(self, *, capacity: int, width: int, pixel_aspect: Fraction) -> None:
-        self._capacity = capacity
-        self._width = width
-        self._pixel_aspect = pixel_aspect
-        self._step = 1
-        self._count = 0
-        self.kept: list[SmallFrame] = []
+    labels_only = True
+    _step = 1
+    _last = 0.0
 
-    def add(self, result: FrameResult) -> None:
-        """See the next frame, and keep it if it is its turn."""
-        if self._count % self._step == 0:
-            if len(self.kept) == self._capacity:
-                del self.kept[1::2]
-                self._step *= 2
-            if self._count % self._step == 0:
-                self.kept.append(self._small(result))
-        self._count += 1
+    @property
+    def _capacity(self) -> int:
+        return 48
 
-    def pick(self, count: int) -> list[SmallFrame]:
-        """Return so many of the kept frames, from the first to the last; all if there are fewer."""
-        if count >= len(self.kept):
-            return list(self.kept)
-        return [self.kept[round(place)] for place in np.linspace(0, len(self.kept) - 1, count)]
+    @cached_property
+    def _kept(self) -> list[SmallFrame]:
+        return []
+
+    def _add(self, result: FrameResult) -> None:
+        self._last = result.frame.time
+        if self._written % self._step == 0 and len(self._kept) == self._capacity:
+            del self._kept[1::2]
+            self._step *= 2
+        if self._written % self._step == 0:
+            self._kept.append(self._small(result))
 
     def _small(self, result: FrameResult) -> SmallFrame:
         height, width = result.frame.size
-        target = min(self._width, round(width * max(Fraction(1), self._pixel_aspect)))
-        size = target, max(1, round(height * target / (width * self._pixel_aspect)))
+        aspect = self._info.pixel_aspect
+        target = min(_WIDTH, round(width * max(Fraction(1), aspect)))
+        size = target, max(1, round(height * target / (width * aspect)))
         interpolation = cv2.INTER_AREA if size[0] < width else cv2.INTER_LINEAR
         image = cv2.resize(result.frame.image, size, interpolation=interpolation)
         labels = cv2.resize(result.labels, size, interpolation=cv2.INTER_NEAREST)
@@ -85,12 +71,11 @@ class EvenSample:
         )
 
 
-class SheetFormat(Format):
+class SheetFormat(SampledFormat):
     """12 frames with their objects drawn in, name and time under each; ``sheet=24`` for 24 of them."""
 
     name = "sheet"
     output = "sheet.png"
-    labels_only = True
 
     @classmethod
     def check_value(cls, value: str) -> None:
@@ -102,16 +87,13 @@ class SheetFormat(Format):
     def _shown(self) -> int:
         return int(self._value or 12)
 
-    @cached_property
-    def _sample(self) -> EvenSample:
-        # Four times what is shown, so that what is picked lies evenly.
-        return EvenSample(capacity=4 * self._shown, width=_WIDTH, pixel_aspect=self._info.pixel_aspect)
-
-    def _add(self, result: FrameResult) -> None:
-        self._sample.add(result)
+    @property
+    def _capacity(self) -> int:
+        return 4 * self._shown  # so that what is picked lies evenly
 
     def _finish(self) -> Path:
-        chosen = self._sample.pick(self._shown)
+        places = np.linspace(0, len(self._kept) - 1, min(self._shown, len(self._kept)))
+        chosen = [self._kept[round(place)] for place in places]
         sheet = contact_sheet(
             [each.image for each in chosen],
             columns=min(4, len(chosen)),
@@ -123,12 +105,11 @@ class SheetFormat(Format):
         return target
 
 
-class PreviewFormat(Format):
+class PreviewFormat(SampledFormat):
     """At most 48 evenly spaced frames as WebP, or as ``preview=gif``, at the speed of the clip."""
 
     name = "preview"
     output = "preview.webp"
-    labels_only = True
 
     @classmethod
     def check_value(cls, value: str) -> None:
@@ -136,16 +117,8 @@ class PreviewFormat(Format):
         if value not in {"gif", "webp"}:
             raise UsageError(f"preview={value}", why="a preview is gif or webp", fix="write preview or preview=gif")
 
-    @cached_property
-    def _sample(self) -> EvenSample:
-        return EvenSample(capacity=48, width=_WIDTH, pixel_aspect=self._info.pixel_aspect)
-
-    def _add(self, result: FrameResult) -> None:
-        self._sample.add(result)
-        self._last = result.frame.time
-
     def _finish(self) -> Path:
-        kept = self._sample.kept
+        kept = self._kept
         first, *rest = [Image.fromarray(each.image) for each in kept]
         ends = [*(each.time for each in kept[1:]), self._last + 1 / float(self._info.frame_rate or 1)]
         shown = [max(1, round(1000 * (end - each.time))) for each, end in zip(kept, ends, strict=True)]

@@ -27,18 +27,18 @@ TABLE = {
     "palette": "mask_pictures:PaletteFormat",
     "npz": "npz:NpzFormat",
     "coco": "coco:CocoFormat",
-    "ytvis": "ytvis:YtvisFormat",
+    "ytvis": "coco:YtvisFormat",
     "cvat": "cvat:CvatFormat",
     "labelstudio": "labelstudio:LabelStudioFormat",
     "binary": "mask_pictures:BinaryFormat",
-    "background": "backgrounds:BackdropFormat",
-    "blur": "backgrounds:BlurFormat",
-    "cutout": "cutout:CutoutFormat",
+    "background": "videos:BackdropFormat",
+    "blur": "videos:BlurFormat",
+    "cutout": "pictures:CutoutFormat",
     "ffv1": "videos:Ffv1Format",
-    "green": "backgrounds:GreenFormat",
+    "green": "videos:GreenFormat",
     "matte": "pictures:MatteFormat",
     "matte-video": "videos:MatteVideoFormat",
-    "overlay": "backgrounds:OverlayFormat",
+    "overlay": "videos:OverlayFormat",
     "preview": "summaries:PreviewFormat",
     "prores": "videos:ProresFormat",
     "qtrle": "videos:QtrleFormat",
@@ -56,11 +56,7 @@ _WORTH_SAYING = 100_000_000
 
 
 def load_format(name: str) -> type[Format]:
-    """Return a format, loading its module.
-
-    Raises:
-        KeyError: There is none of this name.
-    """
+    """Return a format, loading its module."""
     module, _, attribute = TABLE[name].partition(":")
     found: type[Format] = getattr(import_module(f"covos.formats.{module}"), attribute)
     return found
@@ -83,10 +79,7 @@ def parse_format(text: str) -> tuple[type[Format], str | None]:
 
 
 def check_formats(names: Sequence[str]) -> tuple[str, ...]:
-    """Check formats, and return each once.
-
-    Args:
-        names: As the user gives them, with or without a value: ``matte``, ``matte=16``.
+    """Check formats as the user gives them, with or without a value: ``matte``, ``matte=16``; return each once.
 
     Raises:
         UsageError: One is unknown, takes no such value, or is asked for with two values.
@@ -112,50 +105,25 @@ def probability_bits(names: Sequence[str]) -> Bits:
 
 
 def make_writer(name: str, folder: Destination, *, info: SourceInfo, source_path: Path) -> Format:
-    """Make the writer of a format. Nothing is written before its first frame.
-
-    Args:
-        name: One of `FORMATS`, or one with a value.
-        folder: Where its files go.
-        info: Facts about the source whose frames will come.
-        source_path: The source, for what is copied from it (sound).
-
-    Raises:
-        UsageError: There is no such format, or it takes no such value.
-    """
+    """Make the writer of a format, one of `FORMATS` or one with a value; see `covos.formats.base.Format`."""
     check_formats([name])
     kind, value = parse_format(name)
     return kind(folder, info=info, source_path=source_path, value=value)
 
 
 def size_notes(formats: Sequence[str], *, info: SourceInfo, folder: Path) -> tuple[str, ...]:
-    """Warn of large results, before the work begins: formats above 100 MB, and a disk that will not hold them.
-
-    Args:
-        formats: As given to `check_formats`.
-        info: Facts about the source.
-        folder: Where they will go; it need not exist.
-
-    Returns:
-        A line for each, in plain words.
-    """
+    """Warn of large results, before the work begins: formats above 100 MB, and a disk that will not hold them."""
     pixels = info.frame_count * info.height * info.width
     sizes = {}
     for name in formats:
         kind, value = parse_format(name)
         sizes[name] = round(kind.size_of(value) * pixels)
     notes = [f"{name} will take about {_readable(size)}" for name, size in sizes.items() if size >= _WORTH_SAYING]
-    free = shutil.disk_usage(_existing(folder)).free
+    here = folder.absolute()
+    free = shutil.disk_usage(next(each for each in (here, *here.parents) if os.path.lexists(each))).free
     if sum(sizes.values()) > free:
         notes.append(f"the disk of {folder} has {_readable(free)} free, which may not be enough")
     return tuple(notes)
-
-
-def _existing(folder: Path) -> Path:
-    here = folder.absolute()
-    while not os.path.lexists(here):
-        here = here.parent
-    return here
 
 
 def _readable(size: int) -> str:
@@ -168,11 +136,7 @@ def readable_formats() -> Iterator[type[Format]]:
 
 
 def read_recognised(path: Path) -> MasksRead:
-    """Read masks from a file or folder, in the format that its content is of.
-
-    Raises:
-        AnnotationError: It is missing, damaged, or of no format that is read.
-    """
+    """Read masks from a file or folder, in the format that its content is of."""
     from covos.formats.reading import DamagedError, MaskInput
 
     masks = MaskInput(path)

@@ -21,22 +21,10 @@ _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5, outline: bool = True) -> ImageArray:
-    """Tint each object with its palette colour and draw its outline.
+    """Tint each object with its palette colour and draw its outline; return a new H x W x 3 uint8 RGB array.
 
-    The outline is a white line on the object's own rim, and a thinner dark line around it: neither is a colour that a
-    subject may have itself, and one of the two shows against any picture.
-
-    Args:
-        image: H x W x 3 uint8 RGB; it is not changed.
-        labels: H x W uint8 ids; 0 is left as it is.
-        opacity: Opacity of the tint, in [0, 1].
-        outline: Draw outlines.
-
-    Returns:
-        H x W x 3 uint8 RGB, a new array.
-
-    Raises:
-        ValueError: The sizes differ, or ``opacity`` is outside [0, 1].
+    The outline is a white line on the object's own rim, and a thinner dark line around it: one of the two shows against
+    any picture. The image is H x W x 3 uint8 RGB, the opacity of the tint in [0, 1].
     """
     if image.shape[:2] != labels.shape:
         raise ValueError(f"the image is {image.shape[:2]}, the labels {labels.shape}")
@@ -56,7 +44,8 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
     tint = cv2.LUT(cv2.merge([ids, ids, ids]), davis_palette()[None])
     cv2.copyTo(cv2.addWeighted(tint, opacity, part, 1 - opacity, 0), inside, part)
     if outline:
-        border = _border(ids)
+        cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
+        border = (cv2.erode(ids, cross) != cv2.dilate(ids, cross)).view(np.uint8)  # both sides of a change of id
         part[_thicken(border, (thickness + 1) // 2) > inside] = _DARK
         part[(_thicken(border, thickness) & inside).view(np.bool_)] = _WHITE
     return result
@@ -65,13 +54,6 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
 def outline_thickness(size: tuple[int, ...]) -> int:
     """Return the bright line's thickness in pixels for a picture of (height, width): 1 if small, up to 6 for 4K."""
     return max(1, round(math.hypot(*size) * _OUTLINE_PER_DIAGONAL))
-
-
-def _border(labels: LabelArray) -> NDArray[np.uint8]:
-    """Mark the pixels on both sides of a change of id with 1."""
-    cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
-    changes: NDArray[np.uint8] = (cv2.erode(labels, cross) != cv2.dilate(labels, cross)).view(np.uint8)
-    return changes
 
 
 def _thicken(border: NDArray[np.uint8], thickness: int) -> NDArray[np.uint8]:
@@ -83,38 +65,27 @@ def _thicken(border: NDArray[np.uint8], thickness: int) -> NDArray[np.uint8]:
 def contact_sheet(
     cells: Sequence[ImageArray], *, columns: int, cell_width: int, captions: Sequence[str] | None = None
 ) -> ImageArray:
-    """Lay pictures out in rows, each scaled to one width with its own aspect ratio.
+    """Lay H x W x 3 uint8 RGB pictures out in rows, each scaled to one width with its own aspect ratio.
 
-    Args:
-        cells: H x W x 3 uint8 RGB pictures of any sizes, at least one.
-        columns: Pictures a row.
-        cell_width: Width of each, in pixels.
-        captions: A line under each picture; letters outside ASCII are shown as ``?``, long lines are cut.
-
-    Returns:
-        H x W x 3 uint8 RGB.
-
-    Raises:
-        ValueError: No cell, a number below 1, or not one caption a cell.
+    ``captions`` are a line under each picture; letters outside ASCII are shown as ``?``, long lines are cut.
     """
     if not cells or columns < 1 or cell_width < 1:
         raise ValueError(f"{len(cells)} cells in {columns} columns of {cell_width} pixels make no sheet")
     if captions is not None and len(captions) != len(cells):
         raise ValueError(f"{len(captions)} captions for {len(cells)} cells")
-    band = 0 if captions is None else round(min(max(cell_width * 0.075, 14), 30))
+    band = round(min(max(cell_width * 0.075, 14), 30))
     scaled = [_scale(cell, cell_width) for cell in cells]
-    rows = [range(start, min(start + columns, len(scaled))) for start in range(0, len(scaled), columns)]
-    heights = [max(scaled[index].shape[0] for index in row) + band for row in rows]
+    if captions is not None:
+        named = zip(scaled, captions, strict=True)
+        scaled = [np.concatenate((cell, _caption(caption, cell_width, band))) for cell, caption in named]
+    rows = [scaled[start : start + columns] for start in range(0, len(scaled), columns)]
+    heights = [max(len(cell) for cell in row) for row in rows]
     width = min(columns, len(scaled)) * (cell_width + _GAP) + _GAP
     sheet = np.full((sum(heights) + _GAP * (len(rows) + 1), width, 3), _PAPER, np.uint8)
     top = _GAP
     for row, height in zip(rows, heights, strict=True):
-        for column, index in enumerate(row):
-            cell, left = scaled[index], _GAP + column * (cell_width + _GAP)
-            sheet[top : top + cell.shape[0], left : left + cell_width] = cell
-            if captions is not None:
-                below = top + cell.shape[0]
-                sheet[below : below + band, left : left + cell_width] = _caption(captions[index], cell_width, band)
+        for left, cell in zip(range(_GAP, width, cell_width + _GAP), row, strict=False):
+            sheet[top : top + len(cell), left : left + cell_width] = cell
         top += height + _GAP
     return sheet
 

@@ -18,15 +18,12 @@ class FrameMask:
     """The masks of one frame, run-length encoded; decoded each time they are asked for.
 
     Attributes:
-        index: 0-based position among the decoded frames of the source.
-        stem: Name for this frame's outputs.
-        pts: Presentation time in units of ``time_base``.
-        time_base: Seconds per unit.
-        status: ``"concealed"`` if the decoder painted over damage.
+        index: 0-based position; ``index``, ``stem``, ``pts``, ``time_base`` and ``status`` are as in `Frame`.
         confidence: In [0, 1] (see `covos.engines.find`); NaN where it is not known.
         size: (height, width) in pixels.
         objects: Mask of each object id that is present.
         states: State of each object that is followed, present or not.
+        file: Name of the frame's picture file; None for a frame of a video.
     """
 
     index: int
@@ -38,6 +35,7 @@ class FrameMask:
     size: tuple[int, int]
     objects: Mapping[int, RLE]
     states: tuple[ObjectStatus, ...] = ()
+    file: str | None = None
 
     @property
     def time(self) -> float:
@@ -68,6 +66,7 @@ class FrameMask:
             size=frame.size,
             objects=objects_of(result.labels),
             states=result.objects,
+            file=frame.file,
         )
 
 
@@ -77,12 +76,7 @@ def objects_of(labels: LabelArray) -> dict[int, RLE]:
 
 
 def labels_of(objects: Mapping[int, RLE], *, size: tuple[int, int]) -> LabelArray:
-    """Return the H x W uint8 label map of run-length coded objects: `objects_of` the other way round.
-
-    Args:
-        objects: Mask of each id. Where two overlap, the higher id stays.
-        size: (height, width) in pixels.
-    """
+    """Return the uint8 label map, (height, width), of coded objects. Where two overlap, the higher id stays."""
     labels = np.zeros(size, np.uint8)
     for identity in sorted(objects):
         labels[decode(objects[identity])] = identity

@@ -36,22 +36,13 @@ _MOST_OBJECTS = 254
 
 
 def open_mask(path: Path) -> Image.Image:
-    """Decode a picture file whole, with its own mode kept (palette indices stay indices).
-
-    PNG files are checked chunk by chunk first: Pillow does not verify every checksum, and gives a picture for a
-    palette file without a palette.
-
-    Args:
-        path: A PNG, BMP, GIF (its first frame), TIFF, WebP or JPEG file, told by content.
-
-    Raises:
-        AnnotationError: The file is missing, is no picture, is damaged or is too large.
-    """
+    """Decode a picture file, told by its content, whole, with its own mode kept (palette indices stay indices)."""
     try:
         content = path.read_bytes()
     except OSError as error:
         reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         raise _unreadable(path, reason, fix="check the path") from error
+    # Pillow does not verify every checksum, and gives a picture for a palette file without a palette.
     if content.startswith(_SIGNATURE) and (fault := _png_fault(content)):
         raise _unreadable(path, fault)
     try:
@@ -60,8 +51,8 @@ def open_mask(path: Path) -> Image.Image:
     except MemoryError:
         raise
     except Exception as error:  # on damaged bytes Pillow's decoders raise errors of many kinds
-        reason = "not a picture" if isinstance(error, UnidentifiedImageError) else _one_line(error)
-        raise _unreadable(path, reason) from error
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise _unreadable(path, "not a picture" if isinstance(error, UnidentifiedImageError) else reason) from error
     return image
 
 
@@ -88,25 +79,12 @@ def _png_fault(content: bytes) -> str | None:
     return "damaged: the PNG file ends early"
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def _unreadable(path: Path, why: str, *, fix: str = "export the mask again, as PNG") -> AnnotationError:
     return AnnotationError(f"cannot read the mask {path}", why=why, fix=fix)
 
 
 def write_label_map(path: Path, labels: LabelArray) -> None:
-    """Write ids as a PNG with the DAVIS palette (mode P, 8 bits, index = object id). An existing file is replaced.
-
-    Args:
-        path: The file, in an existing folder; whatever its suffix, the content is PNG.
-        labels: H x W uint8 ids.
-
-    Raises:
-        ValueError: ``labels`` is not H x W uint8 with at least one pixel.
-        EnvironmentProblem: The disk is full or not writable; no half-written file is left.
-    """
+    """Write H x W uint8 ids as a PNG of mode P with the DAVIS palette. An existing file is replaced."""
     if labels.dtype != np.uint8 or labels.ndim != 2 or labels.size == 0:
         raise ValueError(f"labels must be H x W uint8, not {labels.shape} {labels.dtype}")
     image = Image.fromarray(np.ascontiguousarray(labels))
@@ -117,42 +95,22 @@ def write_label_map(path: Path, labels: LabelArray) -> None:
 
 
 def read_label_map(path: Path) -> LabelArray:
-    """Read object ids as they are stored.
+    """Read object ids, H x W uint8 (0 = background), as they are stored; see `covos.masks.object_ids.ids_of_picture`.
 
-    The values are *raw*: a grey 0/255 mask gives the ids 0 and 255. The file does not say if 255 means void or the one
-    object: a caller that expects one object calls :func:`read_binary_mask`.
-
-    Args:
-        path: A PNG, BMP, TIFF or WebP file of mode P, L, LA, 1, 16-bit grey, RGB or RGBA
-            (see :func:`covos.masks.object_ids.ids_of_picture` for what each gives); a GIF counts as RGB.
-
-    Returns:
-        H x W uint8, 0 = background.
-
-    Raises:
-        AnnotationError: The file is missing or damaged, holds foreign colours or values, is a JPEG, or looks as if
-            it was resized with interpolation.
+    A grey 0/255 mask gives the ids 0 and 255. The file does not say if 255 means void or the one object: a caller that
+    expects one object calls :func:`read_binary_mask`. A JPEG, foreign colours or values, and maps that look as if they
+    were resized with interpolation are refused.
     """
-    image = _open_lossless(path)
-    labels = ids_of_picture(image, path=path)
+    labels = ids_of_picture(_open_lossless(path), path=path)
     _refuse_interpolated(labels, path)
     return labels
 
 
 def read_binary_mask(path: Path) -> MaskArray:
-    """Read the mask of one object: what is not zero (not black, not transparent) is the object.
+    """Read the H x W bool mask of one object: every pixel that is not zero (not black, not transparent).
 
-    This is the convention of DAVIS 2016. Several ids become one object, 255 too; colours need not be of a palette.
-
-    Args:
-        path: The file; see :func:`read_label_map`.
-
-    Returns:
-        H x W bool.
-
-    Raises:
-        AnnotationError: The file is missing, damaged or a JPEG, or is soft: then where the object ends is the
-            user's to say, and the half-transparent rim must not become object in silence.
+    This is the convention of DAVIS 2016. Several ids become one object, 255 too; colours need not be of a palette. A
+    JPEG or a soft mask is refused: where its object ends is the user's to say.
     """
     image, alpha = split_alpha(_open_lossless(path))
     values: NDArray[np.integer[Any]] = np.asarray(image)
@@ -188,19 +146,9 @@ def _refuse_interpolated(labels: LabelArray, path: Path) -> None:
 
 
 def fit_labels(labels: LabelArray, *, size: tuple[int, int], path: Path, resize: bool = False) -> LabelArray:
-    """Return the label map at the frame's size; a map of another size is refused, or resized if asked.
+    """Return the label map itself if it has the frame's (height, width), else a resized copy if asked for.
 
-    Args:
-        labels: H x W uint8 ids.
-        size: (height, width) of the frame.
-        path: The file of the labels, for the message.
-        resize: Resize a map of another size (nearest neighbour: ids are never mixed).
-
-    Returns:
-        The map itself where it fits, or a resized copy.
-
-    Raises:
-        AnnotationError: The sizes differ and ``resize`` is off.
+    Resizing takes the nearest neighbour: ids are never mixed. Without ``resize``, another size is an `AnnotationError`.
     """
     height, width = labels.shape
     if (height, width) == size:
@@ -218,19 +166,7 @@ def fit_labels(labels: LabelArray, *, size: tuple[int, int], path: Path, resize:
 
 
 def read_objects(path: Path, *, size: tuple[int, int], resize: bool = False) -> dict[int, MaskArray]:
-    """Read the mask of each object in a file.
-
-    Args:
-        path: See `covos.masks.read_label_map`.
-        size: (height, width) of the frame.
-        resize: Resize a file of another size (nearest neighbour).
-
-    Returns:
-        Object id to H x W bool, ascending; see `objects_in`.
-
-    Raises:
-        AnnotationError: The file cannot be read, has another size, or shows no object.
-    """
+    """Read the mask of each object in a file, as `objects_in` gives them, at the frame's (height, width)."""
     labels = read_label_map(path)
     objects = objects_in(fit_labels(labels, size=size, path=path, resize=resize))
     if objects:

@@ -30,51 +30,31 @@ _TINY = 1e-5
 
 
 def read_soft_mask(path: Path) -> ProbabilityArray:
-    """Read a matte: the alpha channel where there is one that is not all opaque, else the grey value.
+    """Read a matte: the alpha channel where there is one that is not all opaque, else the grey value of 1 to 16 bits.
 
-    Args:
-        path: A grey picture of 1, 8 or 16 bits, a colour or palette picture whose colours are all grey, or any
-            picture with alpha.
-
-    Returns:
-        H x W float32, black or transparent = 0, white or opaque = 1.
-
-    Raises:
-        AnnotationError: The file is missing or damaged, or is a colour picture without alpha.
+    The result is H x W float32: black or transparent is 0, white or opaque 1. Colours without alpha are refused.
     """
     image, alpha = split_alpha(open_mask(path))
-    if alpha is not None:
-        return _scaled(alpha, white=255)
-    if image.mode == "1":
-        return _scaled(np.asarray(image), white=1)
-    if image.mode.startswith("I"):
-        return _scaled(np.clip(np.asarray(image), 0, 65535), white=65535)
-    if image.mode != "L":
+    values: NDArray[Any] = np.asarray(image) if alpha is None else alpha
+    white = 255
+    if alpha is None and image.mode == "1":
+        white = 1
+    elif alpha is None and image.mode.startswith("I"):
+        values, white = np.clip(values, 0, 65535), 65535
+    elif alpha is None and image.mode != "L":
         colours = np.asarray(image.convert("RGB"))
-        if (colours != colours[..., :1]).any():
+        values = colours[..., 0]
+        if (colours != values[..., None]).any():
             raise AnnotationError(
                 f"{path} is not a soft mask",
                 why="it has colours; a matte is grey or an alpha channel",
                 fix="export the matte as a grey PNG, or read the file as a label map",
             )
-        return _scaled(colours[..., 0], white=255)
-    return _scaled(np.asarray(image), white=255)
-
-
-def _scaled(values: NDArray[Any], *, white: int) -> ProbabilityArray:
     return values.astype(np.float32) / np.float32(white)
 
 
 def check_pair(image: NDArray[Any], soft: NDArray[Any]) -> None:
-    """Refuse a picture and a soft mask that are not a pair.
-
-    Args:
-        image: H x W x 3 uint8.
-        soft: H x W float32, finite, in [0, 1].
-
-    Raises:
-        ValueError: A shape, a type or a value is not that.
-    """
+    """Refuse a picture and a soft mask that are not H x W x 3 uint8 and H x W float32 in [0, 1]."""
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise ValueError(f"the image must be H x W x 3 uint8, not {_text(image)}")
     if soft.ndim != 2 or soft.dtype != np.float32:
@@ -100,16 +80,9 @@ def foreground_colours(image: ImageArray, alpha: ProbabilityArray) -> ImageArray
     Estimation", ICIP 2021: F and B are first averaged over what surely is one or the other near by, then what the mix
     of the two does not explain is given to F in proportion to alpha; a last pass in a small window sharpens that.
 
-    Args:
-        image: H x W x 3 uint8.
-        alpha: H x W float32 in [0, 1].
-
     Returns:
         H x W x 3 uint8. The image itself where alpha is 1; black a few pixels away from all that is not
         transparent, so that nothing of the background is handed on.
-
-    Raises:
-        ValueError: The image and alpha are not a pair.
     """
     check_pair(image, alpha)
     height, width = alpha.shape
@@ -130,18 +103,7 @@ def foreground_colours(image: ImageArray, alpha: ProbabilityArray) -> ImageArray
 def _fuse(
     mixed: Colours, foreground: Colours, background: Colours, share: Colours, *, side: int
 ) -> tuple[Colours, Colours]:
-    """Run one pass of blur fusion.
-
-    Args:
-        mixed: H x W x 3, the picture.
-        foreground: H x W x 3, the estimate of F so far.
-        background: H x W x 3, the estimate of B so far.
-        share: H x W x 1, alpha.
-        side: Side of the window, in pixels.
-
-    Returns:
-        Better F, and B averaged.
-    """
+    """Run one pass of blur fusion from the estimates of F and B so far: return a better F, and B averaged."""
     weight = _blur(share, side)
     mean_foreground = _blur(foreground * share, side) / (weight + _TINY)
     mean_background = _blur(background * (1 - share), side) / (1 - weight + _TINY)

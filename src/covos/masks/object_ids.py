@@ -7,12 +7,12 @@ drew. Anti-aliased drawing and soft mattes do the same between 0 and 255. Such m
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, listed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,13 +47,9 @@ def davis_palette() -> NDArray[np.uint8]:
     Returns:
         256 x 3, uint8, RGB, read-only.
     """
-    index = np.arange(256, dtype=np.uint8)
-    bits = np.unpackbits(index[:, None], axis=1, bitorder="little")  # 256 x 8, lowest bit first
-    channels = np.zeros((256, 3, 8), np.uint8)
-    for channel in range(3):
-        own = bits[:, channel::3]
-        channels[:, channel, : own.shape[1]] = own
-    palette = np.packbits(channels, axis=2)[..., 0]
+    palette = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        palette[:, bit % 3] |= (np.arange(256) >> bit & 1).astype(np.uint8) << (7 - bit // 3)
     palette.flags.writeable = False
     return palette
 
@@ -70,11 +66,7 @@ def colour_ids() -> dict[int, int]:
 
 
 def present_ids(labels: LabelArray) -> list[int]:
-    """List the ids that have a pixel, ascending, without the background's 0; with 255 where it is.
-
-    Args:
-        labels: H x W uint8, at least one pixel.
-    """
+    """List the ids that have a pixel, ascending, without the background's 0; with 255 where it is."""
     # OpenCV's counting is several times as fast as numpy's, which sorts, or sums bytes in eight.
     counts = cv2.calcHist([np.ascontiguousarray(labels)], [0], None, [256], [0, 256])
     return [int(identity) for identity in np.flatnonzero(counts) if identity]
@@ -104,11 +96,7 @@ def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
     RGB, RGBA  the colour's index in the DAVIS palette; black and white alone give 0 and 255
     ========== ==========================================================================
 
-    With alpha, fully transparent pixels are background.
-
-    Raises:
-        AnnotationError: Half-transparent pixels, a colour that is not in the palette, a value above 255, or a mode
-            that holds no ids.
+    With alpha, fully transparent pixels are background. All else is an `AnnotationError`.
     """
     image, opaque = split_alpha(image)
     if opaque is not None and ((opaque != 0) & (opaque != 255)).any():
@@ -121,7 +109,16 @@ def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
     elif image.mode in {"P", "L", "1"}:
         labels = np.asarray(image).astype(np.uint8)
     elif image.mode.startswith("I"):
-        labels = _ids_of_integers(np.asarray(image), path=path)
+        values = np.asarray(image)
+        low, high = int(values.min()), int(values.max())
+        if low < 0 or high > 255:
+            raise AnnotationError(
+                f"{path} holds the value {low if low < 0 else high}",
+                why="object ids are 0 to 254, and 255 for void",
+                fix="save a 0/65535 mask with 8 bits; number objects from 1, and split a map of more than 254 into "
+                "several",
+            )
+        labels = values.astype(np.uint8)
     else:
         raise AnnotationError(
             f"{path} holds no object ids",
@@ -150,42 +147,25 @@ def interpolated(path: Path, *, why: str) -> AnnotationError:
     )
 
 
-def _ids_of_integers(values: NDArray[np.integer[Any]], *, path: Path) -> LabelArray:
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 255:
-        raise AnnotationError(
-            f"{path} holds the value {low if low < 0 else high}",
-            why="object ids are 0 to 254, and 255 for void",
-            fix="save a 0/65535 mask with 8 bits; number objects from 1, and split a map of more than 254 into several",
-        )
-    return values.astype(np.uint8)
-
-
 def _ids_of_colours(image: NDArray[np.uint8], *, path: Path) -> LabelArray:
     packed = image[..., 0].astype(np.int32) << 16 | image[..., 1].astype(np.int32) << 8 | image[..., 2]
     colours, inverse, counts = np.unique(packed, return_inverse=True, return_counts=True)
     known = {0: 0, 0xFFFFFF: VOID} if set(colours.tolist()) <= {0, 0xFFFFFF} else colour_ids()
     foreign = [(int(count), int(colour)) for colour, count in zip(colours, counts, strict=True) if colour not in known]
+    foreign.sort(reverse=True)
+    shown = listed((f"({c >> 16}, {c >> 8 & 255}, {c & 255}) x {n}" for n, c in foreign), shown=_LISTED)
+    if len(foreign) > _MANY_COLOURS:
+        why = f"{len(foreign)} colours are not of the DAVIS palette ({shown}): it looks interpolated"
+        raise interpolated(path, why=why)
     if foreign:
-        raise _foreign_colours(foreign, path=path)
+        raise AnnotationError(
+            f"{path} has colours that are not of the DAVIS palette",
+            why=shown,
+            fix="save a palette or grey PNG whose values are the object ids, or use the palette's colours",
+        )
     ids = np.array([known[colour] for colour in colours.tolist()], np.uint8)
     labels: LabelArray = ids[inverse.reshape(packed.shape)]
     return labels
-
-
-def _foreign_colours(foreign: list[tuple[int, int]], *, path: Path) -> AnnotationError:
-    foreign.sort(reverse=True)
-    listed = ", ".join(f"({c >> 16}, {c >> 8 & 255}, {c & 255}) x {n}" for n, c in foreign[:_LISTED])
-    rest = f" and {len(foreign) - _LISTED} more" if len(foreign) > _LISTED else ""
-    if len(foreign) > _MANY_COLOURS:
-        return interpolated(
-            path, why=f"{len(foreign)} colours are not of the DAVIS palette ({listed}{rest}): it looks interpolated"
-        )
-    return AnnotationError(
-        f"{path} has colours that are not of the DAVIS palette",
-        why=f"{listed}{rest}",
-        fix="save a palette or grey PNG whose values are the object ids, or use the palette's colours",
-    )
 
 
 def looks_interpolated(labels: LabelArray) -> bool:
@@ -193,11 +173,7 @@ def looks_interpolated(labels: LabelArray) -> bool:
 
     A pixel is suspect if no 3 x 3 block of its own id covers it (it is part of a thin line) and its id is strictly
     between the lowest and the highest id around it. A clean map has few of these: slivers of one object between two
-    others. The answer is a judgement: it catches soft binary masks and most interpolated maps of several objects,
-    and cannot see interpolation between neighbouring ids, which leaves nothing in between.
-
-    Args:
-        labels: H x W uint8 object ids.
+    others. Interpolation between neighbouring ids, which leaves nothing in between, is not seen.
     """
     # One id and the background have nothing in between. Most maps of one object are done here.
     if cv2.countNonZero(labels) == np.count_nonzero(labels == labels.max()):

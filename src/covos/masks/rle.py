@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _GROUPS = 8  # 40 bits: more than any difference of two 32-bit counts needs
 
 
-def compress(counts: NDArray[np.uint32]) -> str:
-    """Write run lengths, N uint32, as a compressed string."""
+def _compress(counts: NDArray[np.uint32]) -> str:
+    """Write run lengths as a compressed string."""
     numbers = counts.astype(np.int64)
     numbers[3:] -= counts[1:-2].astype(np.int64)
     rest = numbers[:, None] >> (5 * np.arange(_GROUPS + 1))  # column g: what is left before group g is written
@@ -39,24 +39,20 @@ def compress(counts: NDArray[np.uint32]) -> str:
     return bytes(characters[position <= last[:, None]].astype(np.uint8)).decode("ascii")
 
 
-def decompress(text: str) -> NDArray[np.int64]:
-    """Read the run lengths of a string. They are not checked to fit any size.
-
-    Raises:
-        AnnotationError: A character is foreign, a number is too long, or the string ends inside a number.
-    """
+def _decompress(text: str) -> NDArray[np.int64]:
+    """Read the run lengths of a compressed string. They are not checked to fit any size."""
     characters = np.frombuffer(text.encode("latin-1", "replace"), np.uint8).astype(np.int64) - 48
     if not characters.size:
         return np.zeros(0, np.int64)
     if characters.min() < 0 or characters.max() > 63:
-        raise _broken_rle_string("it holds a character that is not of the code")
+        raise _broken("it holds a character that is not of the code", of="compressed run-length string")
     last = np.flatnonzero(characters < 32)
     if not last.size or last[-1] != characters.size - 1:
-        raise _broken_rle_string("it ends inside a number")
+        raise _broken("it ends inside a number", of="compressed run-length string")
     first = np.concatenate(([0], last[:-1] + 1))
     length = last - first + 1
     if length.max() > _GROUPS:
-        raise _broken_rle_string("a number is too long")
+        raise _broken("a number is too long", of="compressed run-length string")
     shift = 5 * (np.arange(characters.size) - np.repeat(first, length))
     numbers = np.add.reduceat((characters & 31) << shift, first)
     numbers -= np.where(characters[last] & 16, np.int64(1) << (5 * length), 0)
@@ -64,17 +60,6 @@ def decompress(text: str) -> NDArray[np.int64]:
     numbers[1::2] = np.cumsum(numbers[1::2])
     numbers[2::2] = np.cumsum(numbers[2::2])
     return numbers
-
-
-def _broken_rle_string(why: str) -> AnnotationError:
-    return AnnotationError("a compressed run-length string cannot be read", why=why, fix="export the COCO file again")
-
-
-class CocoRLE(TypedDict):
-    """A mask as it stands in a COCO file."""
-
-    size: list[int]
-    counts: str
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,22 +106,18 @@ class RLE:
             top, bottom = int((starts % height).min()), int((lasts % height).max())
         return left, top, right - left + 1, bottom - top + 1
 
-    def to_coco(self) -> CocoRLE:
+    def to_coco(self) -> dict[str, Any]:
         """Return the mask for a COCO file: ``{"size": [height, width], "counts": compressed string}``."""
-        return {"size": list(self.size), "counts": compress(self.counts)}
+        return {"size": list(self.size), "counts": _compress(self.counts)}
 
     @classmethod
     def from_coco(cls, value: Mapping[str, Any]) -> RLE:
-        """Read a mask of a COCO file, compressed (str or bytes) or not (a list of counts).
-
-        Raises:
-            AnnotationError: A field is missing, or the counts do not add up to the size.
-        """
+        """Read a mask of a COCO file, compressed (str or bytes) or not (a list of counts)."""
         size, raw = value.get("size"), value.get("counts")
         if not isinstance(size, Sequence) or len(size) != 2 or not all(isinstance(n, int) and n > 0 for n in size):
             raise _broken(f"its size is {size!r}, not [height, width]")
         if isinstance(raw, str | bytes):
-            counts = decompress(raw if isinstance(raw, str) else raw.decode("latin-1"))
+            counts = _decompress(raw if isinstance(raw, str) else raw.decode("latin-1"))
         elif isinstance(raw, Sequence) and all(isinstance(n, int) and 0 <= n < 1 << 32 for n in raw):
             counts = np.array(raw, np.int64)
         else:
@@ -149,14 +130,7 @@ class RLE:
 
 
 def encode(mask: MaskArray) -> RLE:
-    """Encode a binary mask.
-
-    Args:
-        mask: H x W bool, with at least one pixel.
-
-    Raises:
-        ValueError: ``mask`` is not H x W bool.
-    """
+    """Encode a binary mask, H x W bool, with at least one pixel."""
     if mask.dtype != np.bool_ or mask.ndim != 2 or mask.size == 0:
         raise ValueError(f"mask must be H x W bool, not {mask.shape} {mask.dtype}")
     height, width = mask.shape
@@ -188,5 +162,5 @@ def _shortest(counts: NDArray[np.int64]) -> NDArray[np.int64]:
     return joined if value[0] == 0 else np.concatenate(([0], joined))
 
 
-def _broken(why: str) -> AnnotationError:
-    return AnnotationError("a run-length mask cannot be read", why=why, fix="export the COCO file again")
+def _broken(why: str, *, of: str = "run-length mask") -> AnnotationError:
+    return AnnotationError(f"a {of} cannot be read", why=why, fix="export the COCO file again")

@@ -38,10 +38,7 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
 
 
 def is_image(path: Path) -> bool:
-    """Return True if the content, not the suffix, is of an image format with a single picture.
-
-    A GIF is left to the video reader, and so is an animated PNG.
-    """
+    """Return True if the content, not the suffix, is of an image format; GIFs and animated PNGs count as videos."""
     try:
         with Image.open(path, formats=_FORMATS) as image:
             return image.format != "PNG" or not getattr(image, "is_animated", False)
@@ -52,13 +49,7 @@ def is_image(path: Path) -> bool:
 
 
 def image_header(path: Path) -> tuple[int, int, str]:
-    """Return (height, width, format) as displayed, without decoding the pixels.
-
-    The orientation of a PNG may be stored after its pixels and is not looked for.
-
-    Raises:
-        SourceError: Not a readable image, or one too large.
-    """
+    """Return (height, width, format) as displayed, without decoding the pixels."""
     with _opened(path) as image:
         width, height = image.size
         kind = (image.format or "").lower()
@@ -75,18 +66,23 @@ def image_header(path: Path) -> tuple[int, int, str]:
 
 
 def read_image(path: Path) -> ImageArray:
-    """Read an image, with its EXIF orientation applied.
+    """Read an image as H x W x 3 uint8 RGB, with its EXIF orientation applied.
 
     Palettes and greys become RGB, 16 bits are reduced to 8, alpha is dropped and the colour under it kept.
-
-    Returns:
-        H x W x 3 uint8 RGB.
-
-    Raises:
-        SourceError: The file is not an image, is damaged, too large, or holds floating-point pixels.
     """
-    with _opened(path) as image:
-        return _rgb(ImageOps.exif_transpose(image), path)
+    with _opened(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if image.mode == "F":
+            raise SourceError(
+                f"{path}: its pixels are floating-point numbers",
+                why="they have no agreed range to bring to 0..255",
+                fix="save it with 8 or 16 bits a channel",
+            )
+        if image.mode.startswith("I"):
+            # Pillow clips 16-bit greys when it converts them; their high byte is what is meant.
+            grey = (np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)
+            return np.repeat(grey[:, :, None], 3, axis=2)
+        return np.array(image.convert("RGB"))
 
 
 @contextmanager
@@ -110,39 +106,27 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def _rgb(image: Image.Image, path: Path) -> ImageArray:
-    if image.mode == "F":
-        raise SourceError(
-            f"{path}: its pixels are floating-point numbers",
-            why="they have no agreed range to bring to 0..255",
-            fix="save it with 8 or 16 bits a channel",
-        )
-    if image.mode.startswith("I"):
-        # Pillow clips 16-bit greys when it converts them; their high byte is what is meant.
-        grey = (np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    return np.array(image.convert("RGB"))
-
-
 class FramesSource(Source):
     """Image files in a given order, of a folder, a pattern or one alone; see ``open_source``.
 
-    Opening reads every file's header and the first file's pixels.
-
-    Args:
-        paths: At least one image file.
-        name: The path or pattern as the user gave it, for messages.
-        frame_rate: Frames a second; None for a single image.
+    Opening reads every file's header and the first file's pixels. The frame rate is None for a single image.
     """
 
     def __init__(self, paths: Sequence[Path], *, name: str, frame_rate: Fraction | None) -> None:
         self.files = tuple(paths)
         self._decoded = 0
         self._time_base = 1 / (frame_rate or DEFAULT_FRAME_RATE)
-        self._refuse_equal_stems(name)
+        seen: dict[str, Path] = {}
+        for path in self.files:
+            other = seen.setdefault(path.stem, path)
+            if other is not path:
+                raise SourceError(
+                    f"{name}: {other.name} and {path.name} share the name {path.stem!r}",
+                    why="outputs are named after their frame, so one would overwrite the other",
+                    fix="keep one of them, or rename them",
+                )
         _, _, codec = image_header(self.files[0])
-        height, width = read_image(self.files[0]).shape[:2]
-        self._size = height, width
+        self._size = height, width = read_image(self.files[0]).shape[:2]
         for path in self.files[1:]:
             self._refuse_other_size(path, image_header(path)[:2])
         self.info = SourceInfo(
@@ -172,11 +156,10 @@ class FramesSource(Source):
         for index in indices:
             path = self.files[index]
             image = read_image(path)
-            height, width = image.shape[:2]
-            self._refuse_other_size(path, (height, width))
-            yield Frame(index=index, stem=path.stem, image=image, pts=index, time_base=self._time_base)
+            self._refuse_other_size(path, image.shape[:2])
+            yield Frame(index=index, stem=path.stem, image=image, pts=index, time_base=self._time_base, file=path.name)
 
-    def _refuse_other_size(self, path: Path, size: tuple[int, int]) -> None:
+    def _refuse_other_size(self, path: Path, size: tuple[int, ...]) -> None:
         if size != self._size:
             first = self.files[0]
             raise SourceError(
@@ -184,14 +167,3 @@ class FramesSource(Source):
                 why="the images of one source are the frames of one video and share a size",
                 fix="move the odd one out, or bring all to one size",
             )
-
-    def _refuse_equal_stems(self, name: str) -> None:
-        seen: dict[str, Path] = {}
-        for path in self.files:
-            other = seen.setdefault(path.stem, path)
-            if other is not path:
-                raise SourceError(
-                    f"{name}: {other.name} and {path.name} share the name {path.stem!r}",
-                    why="outputs are named after their frame, so one would overwrite the other",
-                    fix="keep one of them, or rename them",
-                )

@@ -26,10 +26,8 @@ def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | No
     their names (``2`` before ``10``); hidden files are ignored. The first frame is decoded here, and every
     image's header read, so that an unusable input is refused before any output is made.
 
-    Videos are read as displayed: rotation and mirroring applied, the colour matrix and range honoured, deeper
-    samples reduced to 8 bits. Alpha is dropped, keeping the colour under it. HDR is not tone-mapped,
-    interlaced video is not deinterlaced, and if the frame size changes midway later frames are scaled to the
-    first one's size; ``health.warnings`` says so.
+    Videos are read as displayed, see `covos.media.decoding.PictureReader`; ``health.warnings`` says what was not as it
+    should be.
 
     Args:
         path: A path, or a pattern such as ``"shots/*.jpg"`` (quoted, so that the shell leaves it alone).

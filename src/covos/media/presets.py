@@ -8,13 +8,11 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoundRules:
-    """The sound that a container holds.
+    """The sound that a container holds: codecs that are copied untouched, and FFmpeg's encoder for others.
 
     Attributes:
-        copied: Codecs, by FFmpeg's canonical names, whose packets go over untouched.
-        refusal: The reason why others do not, to follow "which".
-        encoder: FFmpeg's encoder for the others.
-        label: Its name for people.
+        refusal: The reason why others are not copied, to follow "which".
+        label: Name of the encoder's codec for people.
         rates: Samples a second that the encoder takes, or 48000; empty if it takes any.
     """
 
@@ -27,22 +25,15 @@ class SoundRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """A kind of video.
+    """A kind of video, in the names of FFmpeg's muxers and encoders.
 
     Attributes:
-        label: For messages.
-        suffix: Suffix of the file, with its dot.
-        container: FFmpeg's muxer.
-        codec: FFmpeg's encoder.
         pixel_format: Pixels that are encoded. YUV is BT.709, limited range, and tagged so.
         has_alpha: True if frames are RGBA, with straight alpha; else they are RGB.
         crf: Constant rate factor; None where the codec has none.
-        options: Names and values of the encoder's options.
-        needs_even_size: True if a pixel must be added to odd sizes.
         pixel_aspect: Treatment of pixels that are not square: the file says so (``"kept"``), the pictures are
             scaled until they are (``"scaled"``), or it is lost and a warning says so (``"lost"``). PyAV has no way
             to tell the Matroska muxer.
-        sound: Treatment of the sound.
     """
 
     label: str
@@ -61,11 +52,6 @@ class Preset:
     def is_yuv(self) -> bool:
         """True if its colours need a matrix."""
         return self.pixel_format.startswith("yuv")
-
-    @property
-    def is_isobmff(self) -> bool:
-        """True for mp4 and mov, which take any time base and have an index that can be moved to the front."""
-        return self.container in {"mp4", "mov"}
 
 
 MP4_SOUND = SoundRules(

@@ -127,11 +127,7 @@ class Source(ABC):
         return self._read_some(wanted)
 
     def content(self) -> tuple[int, str]:
-        """Return the bytes that it reads, and their fingerprint (see `fingerprint`).
-
-        Raises:
-            OSError: A file cannot be read.
-        """
+        """Return the bytes that it reads, and their fingerprint (see `fingerprint`)."""
         return sum(path.stat().st_size for path in self.files), fingerprint(self.files)
 
     def close(self) -> None:
@@ -159,24 +155,7 @@ def prefetch(frames: Iterable[T], *, depth: int = 8) -> Iterator[T]:
     Decoding and colour conversion release the interpreter lock, so they overlap with the consumer's work.
     The thread starts with the first item asked for and has ended when the iterator is exhausted, closed or
     has raised. A generator given as ``frames`` is closed in the thread that ran it.
-
-    Args:
-        frames: Items to iterate; from then on they belong to the background thread.
-        depth: Most items that are ready and not yet consumed, at least 1.
-
-    Yields:
-        The items, in order.
-
-    Raises:
-        UsageError: ``depth`` is below 1.
-        BaseException: Whatever ``frames`` raises, after the items that came before it.
     """
-    if depth < 1:
-        raise UsageError(f"prefetch depth {depth} is too small", why="at least one item must fit", fix="use 1 or more")
-    return _prefetched(frames, depth)
-
-
-def _prefetched(frames: Iterable[T], depth: int) -> Iterator[T]:
     end: Any = object()
     with ThreadPoolExecutor(1, thread_name_prefix="covos-prefetch") as thread:
         items = thread.submit(iter, frames).result()
@@ -194,16 +173,7 @@ def _prefetched(frames: Iterable[T], depth: int) -> Iterator[T]:
 
 
 def check_pixels(name: str, *, height: int, width: int) -> None:
-    """Refuse frames that would not fit in memory, whose files may be small.
-
-    Args:
-        name: The file, for the message.
-        height: Height in pixels that the header states.
-        width: Width in pixels that the header states.
-
-    Raises:
-        SourceError: The frame has more than ``MAX_PIXELS`` pixels.
-    """
+    """Refuse frames that would not fit in memory, whose files may be small, by the size that the header states."""
     if height * width > MAX_PIXELS:
         raise SourceError(
             f"{name}: its frames are {width}x{height} pixels",
@@ -222,12 +192,6 @@ def fingerprint(files: Sequence[Path]) -> str:
     Of a single file 64 blocks are read, at most 4 MiB however long the video; of several files 2 blocks each, so that
     most frames are read whole. An edit that keeps the size and touches none of these blocks is not seen; adding,
     removing, renaming or re-encoding is. A single file may be renamed: it is the same video.
-
-    Args:
-        files: The files, as in ``Source.files``.
-
-    Raises:
-        OSError: One cannot be read.
     """
     digest = hashlib.sha256()
     count = _BLOCKS_OF_ONE if len(files) == 1 else _BLOCKS_OF_MANY
@@ -235,14 +199,10 @@ def fingerprint(files: Sequence[Path]) -> str:
         size = path.stat().st_size
         name = "" if len(files) == 1 else path.name
         digest.update(f"{name!r} {size}\n".encode())
+        starts = range(0, size, _BLOCK)
+        spread = [(size - _BLOCK) * block // (count - 1) for block in range(count)]
         with path.open("rb") as file:
-            for start in _starts(size, count=count):
+            for start in starts if size <= count * _BLOCK else spread:
                 file.seek(start)
                 digest.update(file.read(_BLOCK))
     return digest.hexdigest()
-
-
-def _starts(size: int, *, count: int) -> list[int]:
-    if size <= count * _BLOCK:
-        return list(range(0, size, _BLOCK))
-    return [(size - _BLOCK) * block // (count - 1) for block in range(count)]

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 from covos.core.errors import SourceError
 from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
-from covos.media.container import is_cut, open_container, picture_stream
-from covos.media.decoding import Cursor, Tally, decode_file
-from covos.media.packets import read_packet_table
-from covos.media.picture import PictureReader, orientation_of, rotation_degrees
+from covos.media.container import is_cut, open_container, picture_stream, read_packet_table
+from covos.media.decoding import Cursor, PictureReader, Tally, decode_file, orientation_of, rotation_degrees
 from covos.media.source import Health, Source
 
 if TYPE_CHECKING:
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    from covos.media.packets import PacketTable
+    from covos.media.container import PacketTable
 
 
 # Codecs whose key packets can be decoded on their own. GIF and APNG mark pictures as keys that are patches.
@@ -92,21 +90,21 @@ class VideoSource(Source):
 
     def _read_all(self) -> Iterator[Frame]:
         latest = self._pass = _Pass()
+        times = () if self._table.seeking is None else self._table.seeking.pts
         for frame in self._frames(enumerate(decode_file(self._path, tally=latest))):
             latest.decoded += 1
             if frame.status == "concealed":
                 latest.concealed.append(frame.index)
-            latest.keeps_table &= self._is_in_table(frame)
+            latest.keeps_table &= frame.index < len(times) and bool(times[frame.index] == frame.pts)
             yield frame
         latest.finished = True
 
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         """Seek where that saves decoding and the file's times can be trusted; decode from the start for the rest."""
         done = 0
-        if self._can_seek():
-            for frame in self._frames(self._sought(indices)):
-                yield frame
-                done += 1
+        for frame in self._frames(self._sought(indices)):
+            yield frame
+            done += 1
         rest = indices[done:]
         if not rest:
             return
@@ -133,25 +131,20 @@ class VideoSource(Source):
                     status="concealed" if picture.is_corrupt else "ok",
                 )
 
-    def _can_seek(self) -> bool:
-        latest = self._pass
+    def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, VideoFrame]]:
+        """Yield the wanted pictures by seeking, up to the first at which the file differs from the packet table."""
+        latest, table = self._pass, self._table.seeking
         damaged = latest.concealed or latest.undecodable or not latest.keeps_table
         short = latest.finished and latest.decoded != self._table.count
-        return not damaged and not short and self._table.seeking is not None and self.info.codec in _SEEKABLE
-
-    def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, VideoFrame]]:
-        """Yield the wanted pictures, up to the first at which the file differs from the packet table."""
-        assert self._table.seeking is not None  # asked in _can_seek
-        with Cursor(self._path, table=self._table.seeking) as cursor:
+        if damaged or short or table is None or self.info.codec not in _SEEKABLE:
+            return
+        with open_container(self._path) as container:
+            cursor = Cursor(container, picture_stream(container, self._path), table=table)
             for index in indices:
                 picture = cursor.move_to(index)
                 if picture is None:
                     return
                 yield index, picture
-
-    def _is_in_table(self, frame: Frame) -> bool:
-        table = self._table.seeking
-        return table is not None and frame.index < len(table.pts) and bool(table.pts[frame.index] == frame.pts)
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None

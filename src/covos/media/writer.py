@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 # Players show a video that starts late as black until then. Broadcast recordings start hours late.
 _LATEST_START = Fraction(10)
-_ONE = Fraction(1)
 
 
 class VideoWriter:
@@ -40,25 +39,11 @@ class VideoWriter:
     The file is written under a temporary name beside its place and takes its name on ``close``. As a context
     manager it is closed at the end of the block, or removed if the block raises.
 
-    Args:
-        path: The file to write; its suffix should be the preset's.
-        height: Height in pixels of every frame.
-        width: Width in pixels.
-        time_base: Seconds per unit of ``pts``.
-        frame_rate: Frames a second, about; for the last frame's length and the header. None for 25.
-        preset: Kind of video, of `covos.media.presets`.
-        audio_from: Media file whose sound is copied; None for silence. A file without sound is fine.
-        pixel_aspect: Displayed width of a pixel over its height.
+    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, tells the last frame's length.
 
     Attributes:
         padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
         offset: Seconds added to every time; zero unless the start had to be moved. Known after the first frame.
-        warnings: Notes on what could not be kept, in plain words.
-
-    Raises:
-        UsageError: ``path`` exists, or a setting is out of range.
-        SourceError: ``audio_from`` cannot be opened.
-        EnvironmentProblem: The file cannot be written.
     """
 
     def __init__(
@@ -86,12 +71,6 @@ class VideoWriter:
         self._shift = 0
         self._done = False
         self._sound: SoundTrack | None = None
-        if height < 1 or width < 1:
-            raise UsageError(
-                f"{self._path}: cannot write {width}x{height} pixels as {preset.label}",
-                why="sizes start at 1",
-                fix="check the settings",
-            )
         if self._path.exists():
             raise UsageError(
                 f"{self._path}: the file exists", why="nothing is overwritten", fix="remove it, or choose another name"
@@ -99,13 +78,16 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._place = ExitStack()
         self._partial = self._place.enter_context(atomic_path(self._path))
-        # Nothing is opened on disk yet. The time scale is that of start times, otherwise kept in thousandths. Copied
-        # AAC begins a little before zero: mkv can say so, but its muxer would rather move everything later.
-        options = (
-            {"movflags": "+faststart", "movie_timescale": str(_time_scale(time_base))}
-            if preset.is_isobmff
-            else {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}  # no random ids: equal runs, equal files
-        )
+        # Copied AAC begins a little before zero: mkv can say so, but its muxer would rather move everything later. Its
+        # random ids are left out: equal runs, equal files.
+        options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
+        if preset.container in {"mp4", "mov"}:
+            # The scale of start times, which are kept in thousandths otherwise: FFmpeg's own for the video track.
+            scale = time_base.denominator
+            while scale < 10_000:
+                scale *= 2
+            options = {"movflags": "+faststart", "movie_timescale": str(scale)}
+        # Nothing is opened on disk yet.
         self._container = av.open(
             str(self._partial.absolute()), "w", format=preset.container, container_options=options
         )
@@ -121,16 +103,7 @@ class VideoWriter:
         return tuple(self._warnings)
 
     def write(self, image: NDArray[np.uint8], *, pts: int) -> None:
-        """Add a frame.
-
-        Args:
-            image: H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha, of the size given at the start.
-            pts: Presentation time in units of ``time_base``, above that of the frame before.
-
-        Raises:
-            UsageError: Wrong size or type, a time that does not advance, or the writer is closed.
-            EnvironmentProblem: The disk is full or failed; the writer is then aborted.
-        """
+        """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise."""
         self._check(image, pts)
         if self._last is None:
             self._place_start(pts)
@@ -146,12 +119,7 @@ class VideoWriter:
                 self._sound.advance(picture.pts * self._time_base)
 
     def close(self) -> None:
-        """Finish the file and give it its name. Closing again does nothing.
-
-        Raises:
-            UsageError: No frame was written; nothing is left on disk.
-            EnvironmentProblem: The disk is full or failed; nothing is left on disk.
-        """
+        """Finish the file and give it its name, or leave nothing if that fails. Closing again does nothing."""
         if self._done:
             return
         if self._last is None:
@@ -168,7 +136,6 @@ class VideoWriter:
                 self._container.mux_one(self._held)
             if self._sound is not None:
                 self._sound.finish((self._last + self._shift + self._step) * self._time_base)
-                self._sound.close()
             self._container.close()
             self._place.close()
         self._done = True
@@ -186,8 +153,9 @@ class VideoWriter:
             self._partial.unlink()
         with suppress(av.FFmpegError, OSError):
             self._container.close()
-        with suppress(_AbandonedError, OSError):
-            self._place.__exit__(_AbandonedError, _AbandonedError(), None)
+        with suppress(OSError):
+            self._partial.unlink(missing_ok=True)  # some systems keep a file that is open
+            self._place.close()  # finds no file, and so makes none
 
     def __enter__(self) -> Self:
         return self
@@ -203,7 +171,8 @@ class VideoWriter:
         height, width = (size + more for size, more in zip(self._size, self.padding, strict=True))
         if pixel_aspect != 1 and preset.pixel_aspect == "scaled":
             # The longer side grows: nothing is thrown away.
-            width, height = round(width * max(_ONE, pixel_aspect)), round(height * max(_ONE, 1 / pixel_aspect))
+            one = Fraction(1)
+            width, height = round(width * max(one, pixel_aspect)), round(height * max(one, 1 / pixel_aspect))
             self._warn(f"{preset.label} has square pixels: the pictures are scaled to {width}x{height}")
         elif pixel_aspect != 1 and preset.pixel_aspect == "lost":
             self._warn(f"the pixel aspect {pixel_aspect} is not kept: set it in the program that reads the file")
@@ -227,7 +196,11 @@ class VideoWriter:
         return stream
 
     def _converted(self, image: NDArray[np.uint8]) -> VideoFrame:
-        picture = av.VideoFrame.from_ndarray(self._padded(image), format="rgba" if self._preset.has_alpha else "rgb24")
+        bottom, right = self.padding
+        if bottom or right:
+            image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
+        pixels = "rgba" if self._preset.has_alpha else "rgb24"
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
         matrix, limited = (Colorspace.ITU709, ColorRange.MPEG) if self._preset.is_yuv else (None, None)
         return self._reformatter.reformat(
             picture,
@@ -256,7 +229,7 @@ class VideoWriter:
         if self._shift:
             self._warn(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
         if self._sound is not None:
-            self._sound.shift(self.offset)
+            self._sound.offset = self.offset
 
     def _check(self, image: NDArray[np.uint8], pts: int) -> None:
         if self._done:
@@ -277,12 +250,6 @@ class VideoWriter:
                 fix="write frames in the source's order",
             )
 
-    def _padded(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        bottom, right = self.padding
-        if bottom or right:
-            return np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
-        return np.ascontiguousarray(image)
-
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Turn a failing disk into a problem with a remedy, and leave nothing half written."""
@@ -298,15 +265,3 @@ class VideoWriter:
         except BaseException:
             self.abort()
             raise
-
-
-class _AbandonedError(Exception):
-    """Makes ``atomic_path`` remove its file."""
-
-
-def _time_scale(time_base: Fraction) -> int:
-    """Return FFmpeg's units a second for a video track of this time base: the denominator, doubled to 10000 or more."""
-    scale = time_base.denominator
-    while scale < 10_000:
-        scale *= 2
-    return scale

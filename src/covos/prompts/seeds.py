@@ -75,11 +75,7 @@ class SeedMask:
         return {**said, "corrects": self.pointed.corrects} if self.pointed.corrects else said
 
     def without(self, mask: MaskArray, *, by: int) -> SeedMask:
-        """Return it without the pixels that now belong to another object.
-
-        Raises:
-            UsageError: Nothing is left.
-        """
+        """Return it without the pixels that now belong to another object; a UsageError if nothing is left."""
         own = decode(self.mask)
         if not (own & mask).any():
             return self
@@ -144,11 +140,7 @@ class Seeds:
         return self._states[-1].get((frame, identity))
 
     def check_frame(self, frame: int) -> None:
-        """Refuse a frame that does not exist.
-
-        Raises:
-            UsageError: See above.
-        """
+        """Refuse a frame that does not exist, with a UsageError."""
         if not 0 <= frame < self.info.frame_count:
             raise UsageError(
                 f"frame {frame} does not exist",
@@ -352,11 +344,7 @@ class Seeds:
         return tuple(named)
 
     def remove(self, identity: int) -> None:
-        """Forget an object.
-
-        Raises:
-            UsageError: There is none of this id.
-        """
+        """Forget an object; a UsageError if there is none of this id."""
         if identity not in self.objects:
             raise UsageError(
                 f"there is no object {identity}",
@@ -367,11 +355,7 @@ class Seeds:
         self._waiting = {key: prompt for key, prompt in self._waiting.items() if key[1] != identity}
 
     def undo(self) -> None:
-        """Take the latest step back.
-
-        Raises:
-            UsageError: There is none.
-        """
+        """Take the latest step back; a UsageError if there is none."""
         if len(self._states) == 1:
             raise UsageError("there is nothing to undo", why="no prompt was given", fix="give one")
         self._states.pop()

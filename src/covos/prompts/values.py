@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import IO, Annotated, Any, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -18,10 +18,11 @@ from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchem
 from covos.core.errors import UsageError
 from covos.core.records import Record
 from covos.core.types import Box, Point, SourceInfo
-from covos.masks import RLE, VOID, decode, encode, present_ids
+from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
+from covos.media.memory import FileInMemory
 
-MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image
-"""A mask file; or an H x W array or picture of object ids, or of bool."""
+MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image | bytes | IO[bytes]
+"""A mask file, its bytes, or an open file of it; or an H x W array or picture of object ids, or of bool."""
 Masks: TypeAlias = MaskSource | Sequence[MaskSource] | Mapping[int, MaskSource]
 """One mask of the first frame; several, each of one object; or one for each frame index."""
 Rows: TypeAlias = Sequence[Any] | np.ndarray[Any, Any] | Mapping[int, Sequence[Any] | np.ndarray[Any, Any]]
@@ -121,16 +122,22 @@ def as_prompts(
         UsageError: Points or boxes are not such rows.
     """
     shown: list[Prompt] = []
-    if masks is not None:
-        several = isinstance(masks, Sequence) and not isinstance(masks, str)
-        for frame, mask in [(0, each) for each in masks] if several else _by_frame(masks):  # type: ignore[union-attr]
-            if isinstance(mask, str | os.PathLike):
-                shown.append(MaskPrompt(file=Path(mask), frame=frame))
-            else:
-                shown.append(MaskPrompt(labels=np.asarray(mask), frame=frame))
+    several = isinstance(masks, Sequence) and not isinstance(masks, str | bytes)
+    for frame, mask in [(0, each) for each in masks] if several else _by_frame(masks):  # type: ignore[union-attr]
+        shown.append(_mask_prompt(mask, frame=frame))
     shown += [PointPrompt(frame=frame, points=as_points(rows)) for frame, rows in _by_frame(points)]
     shown += [PointPrompt(frame=frame, box=box) for frame, rows in _by_frame(boxes) for box in as_boxes(rows)]
     return tuple(shown)
+
+
+def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
+    if isinstance(mask, str | os.PathLike):
+        return MaskPrompt(file=Path(mask), frame=frame)
+    if isinstance(mask, bytes) or hasattr(mask, "read"):
+        # Read as a file is, which tells ids from colours and refuses what was interpolated.
+        held = FileInMemory(mask, name="mask.png")
+        return MaskPrompt(labels=read_label_map(held.path), frame=frame)
+    return MaskPrompt(labels=np.asarray(mask), frame=frame)
 
 
 def _by_frame(given: Any) -> Iterable[tuple[int, Any]]:

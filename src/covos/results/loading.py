@@ -21,11 +21,12 @@ from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.reading import read_masks
+from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
-from covos.runs.writing import Origin, Saved
+from covos.runs.writing import Saved
 
 FRAME_RATE = Fraction(25)
-"""Frames a second of masks of which no times are known, as `covos.media.open_source` has it of pictures."""
+"""Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""
 
 
 def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
@@ -127,6 +128,7 @@ def _frame(row: FrameRow, time_base: Fraction, objects: Mapping[int, RLE], size:
         confidence=math.nan if confidence is None else confidence,
         size=size,
         objects=objects,
+        file=row.file,
     )
 
 
@@ -137,19 +139,19 @@ def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named:
         if (info.height, info.width) != (result.info.height, result.info.width):
             sizes = f"the masks are {result.info.width}x{result.info.height}, its frames {info.width}x{info.height}"
             raise _misfit(path, info.path, sizes)
-        frames = {frame.index: (frame.stem, frame.pts, frame.time_base) for frame in opened}
-    places = _places(result, info, {stem: index for index, (stem, _, _) in frames.items()}, named=named)
+        frames = {frame.index: (frame.stem, frame.pts, frame.time_base, frame.file) for frame in opened}
+    places = _places(result, info, {stem: index for index, (stem, *_) in frames.items()}, named=named)
     if beyond := [place for place in places if place not in frames]:
         raise _misfit(path, info.path, f"there is a mask for frame {beyond[0]}, it has {len(frames)} frames")
     matched = []
     for place, mask in sorted(zip(places, result.frames, strict=True), key=lambda pair: pair[0]):
-        stem, pts, time_base = frames[place]
-        matched.append(replace(mask, index=place, stem=stem, pts=pts, time_base=time_base))
+        stem, pts, time_base, file = frames[place]
+        matched.append(replace(mask, index=place, stem=stem, pts=pts, time_base=time_base, file=file))
     return replace(result, info=info, frames=tuple(matched))
 
 
 def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], *, named: bool) -> list[int]:
-    """Which frame of the source each mask belongs to."""
+    """Return the index of the source's frame that each mask belongs to."""
     if named and all(frame.stem in numbers for frame in result.frames):
         return [numbers[frame.stem] for frame in result.frames]
     if named and len(result) != info.frame_count:

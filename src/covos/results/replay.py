@@ -15,7 +15,8 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory, open_input
 from covos.media.source import Health, Source
 from covos.runs.folder import OutputFolder
-from covos.runs.writing import Origin, Saved, write_results
+from covos.runs.report import Origin
+from covos.runs.writing import Saved, write_results
 
 Listener = Callable[[int, int], None]
 """Called with the number of frames that are done, and of all."""
@@ -169,4 +170,5 @@ def _blank(mask: FrameMask) -> Frame:
         pts=mask.pts,
         time_base=mask.time_base,
         status=mask.status,
+        file=mask.file,
     )

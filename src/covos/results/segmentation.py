@@ -24,7 +24,8 @@ from covos.plan import DEFAULT_FORMATS
 from covos.results.notebook import as_html
 from covos.results.replay import Listener, Replay
 from covos.runs.folder import OutputFolder
-from covos.runs.writing import Origin, Saved
+from covos.runs.report import Origin
+from covos.runs.writing import Saved
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,20 +23,11 @@ PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.\w+)?")  # the temporary nam
 
 
 class OutputFolder:
-    """Hold the files of one run, for its writers.
+    """Holds the files of one run, for its writers.
 
-    The folder is made with the first file, so that a run which fails before leaves nothing behind. With
-    ``overwrite``, the first file also clears away what an earlier run of covos wrote here.
-
-    Args:
-        path: The folder; its parents are made too.
-        overwrite: If true, the results of an earlier run may be replaced. Other files stay in any case.
-        resumable: If true, the folder may hold a run that was begun with a ``covos.json``:
-            `covos.runs.terms.RunTerms` decides if it can go on.
-
-    Attributes:
-        path: As given.
-        overwrites: As given.
+    The folder, with its parents, is made with the first file, so that a run which fails before leaves nothing behind.
+    With ``overwrite``, the first file also clears away what an earlier run of covos wrote here; other files stay. With
+    ``resumable``, the folder may hold a run that was begun: `covos.runs.terms.RunTerms` decides if it can go on.
 
     Raises:
         UsageError: The folder holds something and ``overwrite`` is off, or it holds files but no result of covos;
@@ -50,52 +41,45 @@ class OutputFolder:
         self._begun = False
         self._files: dict[str, None] = {}  # as a set that keeps the order
         self._folders: list[Path] = []
-        try:
+        with explained(path):
             _check(path, overwrite=overwrite, resumable=resumable)
-        except OSError as error:
-            raise not_written(path, error) from error
 
     def file(self, name: str) -> Path:
-        """Claim a file: make its folder and note that it is ours.
-
-        Args:
-            name: Relative, with forward slashes: ``masks/00000.png``.
-
-        Returns:
-            The path to write to. There is no file yet.
+        """Claim a file such as ``masks/00000.png``: make its folder, note that it is ours, return the path to write to.
 
         Raises:
             UsageError: The name is taken: by an earlier call, or by a file that covos did not write.
             EnvironmentProblem: The folder cannot be made, or the disk is full.
         """
         target = self.path / name
-        try:
+        with explained(target):
             if not self._begun:
-                self._begin()
-            if name in self._files or os.path.lexists(target):
+                if (self.path / LIST).is_file():
+                    _clear(self.path)
+                self._make(self.path)
+                self._begun = True
+            if name in self._files:
                 raise UsageError(
                     f"{target} would be written over",
-                    why="two frames have this name" if name in self._files else "covos did not write this file",
-                    fix="give the frames different names" if name in self._files else "move it, or write elsewhere",
+                    why="two frames have this name",
+                    fix="give the frames different names",
+                )
+            if os.path.lexists(target):
+                raise UsageError(
+                    f"{target} would be written over",
+                    why="covos did not write this file",
+                    fix="move it, or write elsewhere",
                 )
             self._make(target.parent)
             with (self.path / LIST).open("a", encoding="utf-8") as listing:
                 listing.write(json.dumps(name) + "\n")
             self._files[name] = None
-        except OSError as error:
-            raise not_written(target, error) from error
         return target
 
     def resume(self, *, keep: Sequence[str]) -> None:
-        """Go on in a folder that a stopped run has begun: clear away all that it wrote but these files.
-
-        Raises:
-            EnvironmentProblem: The disk is full or failed.
-        """
-        try:
+        """Go on in a folder that a stopped run has begun: clear away all that it wrote but these files."""
+        with explained(self.path):
             _clear(self.path, keep=keep)
-        except OSError as error:
-            raise not_written(self.path, error) from error
         self._files = dict.fromkeys(keep)
         self._begun = True
 
@@ -106,39 +90,30 @@ class OutputFolder:
         Raises:
             EnvironmentProblem: Another run is at work in it, or it cannot be made.
         """
-        try:
+        with explained(self.path):
             self._make(self.path)
-        except OSError as error:
-            raise not_written(self.path, error) from error
         try:
             with exclusive(self.path / LOCK):
                 yield
         finally:
             if not self._files:
-                for folder in reversed(self._folders):
-                    _remove_if_empty(folder)
+                self._remove_empty_folders()
 
     def discard(self) -> None:
         """Remove all that this run made, if it wrote nothing of value."""
         for name in self._files:
             (self.path / name).unlink(missing_ok=True)
-        if self._begun:
-            for folder in reversed(self._folders):
-                if folder != self.path and folder.is_relative_to(self.path):
-                    _remove_if_empty(folder)
-            if {entry.name for entry in self.path.iterdir()} <= {LIST, LOCK}:
-                (self.path / LIST).unlink()
-        for folder in reversed(self._folders):
-            _remove_if_empty(folder)
+        self._remove_empty_folders()
+        if self.path.is_dir() and self._begun and {entry.name for entry in self.path.iterdir()} <= {LIST, LOCK}:
+            (self.path / LIST).unlink()
+            self._remove_empty_folders()
         self._files.clear()
         self._folders = [folder for folder in self._folders if folder.is_dir()]  # one is still locked
         self._begun = False
 
-    def _begin(self) -> None:
-        if (self.path / LIST).is_file():
-            _clear(self.path)
-        self._make(self.path)
-        self._begun = True
+    def _remove_empty_folders(self) -> None:
+        for folder in reversed(self._folders):
+            remove_if_empty(folder)
 
     def _make(self, folder: Path) -> None:
         missing = []
@@ -168,9 +143,7 @@ def _check(path: Path, *, overwrite: bool, resumable: bool) -> None:
                 fix="choose another folder",
             )
     else:
-        here = path
-        while not os.path.lexists(here):
-            here = here.parent
+        here = next(each for each in (path, *path.parents) if os.path.lexists(each))
         if not here.is_dir():
             raise UsageError(f"{path} cannot be a folder", why=f"{here} is a file", fix="choose another name")
     if not os.access(here, os.W_OK | os.X_OK):
@@ -197,7 +170,7 @@ def _clear(root: Path, *, keep: Sequence[str] = ()) -> None:
             if PARTIAL.fullmatch(entry.name):
                 entry.unlink(missing_ok=True)
         if folder != root:
-            _remove_if_empty(folder)
+            remove_if_empty(folder)
     # Last, and not before: if this run is killed in between, the next one still knows what is ours.
     with atomic_path(root / LIST) as temporary:
         temporary.write_text("".join(json.dumps(name) + "\n" for name in keep), encoding="utf-8")
@@ -217,15 +190,20 @@ def _listed(root: Path, line: str) -> Path | None:
     return target if inside else None
 
 
-def _remove_if_empty(folder: Path) -> None:
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that is there and holds nothing."""
     if folder.is_dir() and next(folder.iterdir(), None) is None:
         folder.rmdir()
 
 
-def not_written(path: Path, error: OSError) -> EnvironmentProblem:
-    """Make the error for a path that the system did not let us write."""
-    return EnvironmentProblem(
-        f"{path} could not be written",
-        why=error.strerror or str(error),
-        fix="free some space, or choose a folder that you may write to",
-    )
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the system's refusal in a block into an error that names the path which could not be written."""
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{path} could not be written",
+            why=error.strerror or str(error),
+            fix="free some space, or choose a folder that you may write to",
+        ) from error

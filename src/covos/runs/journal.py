@@ -15,44 +15,30 @@ import os
 import time
 import zlib
 from array import array
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from pathlib import Path
+from typing import Any, BinaryIO, Self
 
-import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from covos.core.errors import InputError, SourceError
-from covos.core.types import FrameResult, ObjectStatus
+from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, ObjectStatus
 from covos.formats.base import Bits
+from covos.formats.pictures import grey_levels
 from covos.masks import RLE
 from covos.masks.frame_mask import labels_of, objects_of
-from covos.runs.folder import not_written
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from covos.core.types import Frame, FrameStatus, LabelArray
+from covos.runs.folder import explained
 
 _LEVEL = 1  # of zlib: higher ones save a quarter at twice the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JournalEntry:
-    """A frame's result without its picture.
+    """A frame's result without its picture, and the seconds that computing it took.
 
-    Attributes:
-        index: 0-based position among the decoded frames.
-        stem: Name for this frame's outputs.
-        pts: Presentation time in units of the source's time base.
-        status: Whether the decoder painted over damage.
-        confidence: See `covos.core.types.FrameResult`; may be NaN.
-        seconds: Time that computing it took.
-        labels: H x W uint8; 0 = background, 1.. = object ids.
-        matte: H x W uint8 or uint16, the probability times 255 or 65535, rounded; None where no output needs it.
-        objects: The state of each object that is followed.
+    ``matte`` is the probability times 255 or 65535, rounded; None where no output needs it.
     """
 
     index: int
@@ -62,24 +48,13 @@ class JournalEntry:
     confidence: float
     seconds: float
     labels: LabelArray
-    matte: NDArray[np.uint8] | NDArray[np.uint16] | None
+    matte: NDArray[Any] | None
     objects: tuple[ObjectStatus, ...] = ()
 
     @classmethod
     def of(cls, result: FrameResult, *, seconds: float, bits: Bits) -> Self:
-        """Keep a result.
-
-        Args:
-            result: The result of a frame.
-            seconds: Time that computing it took.
-            bits: Depth at which the probability is kept; 0 drops it.
-        """
+        """Keep a result; its probability at a depth of so many bits, none of it at 0."""
         frame = result.frame
-        matte: NDArray[np.uint8] | NDArray[np.uint16] | None = None
-        if bits == 8:  # saturating and rounding to nearest, in one pass
-            matte = np.asarray(cv2.convertScaleAbs(result.probability, alpha=255), np.uint8)
-        elif bits == 16:
-            matte = np.rint(result.probability * np.float32(65535)).astype(np.uint16)
         return cls(
             index=frame.index,
             stem=frame.stem,
@@ -88,7 +63,7 @@ class JournalEntry:
             confidence=float(result.confidence),
             seconds=seconds,
             labels=result.labels,
-            matte=matte,
+            matte=grey_levels(result.probability, bits=bits) if bits else None,
             objects=result.objects,
         )
 
@@ -98,11 +73,17 @@ class JournalEntry:
         Raises:
             SourceError: It is another frame than the one that was kept.
         """
-        kept = (self.index, self.stem, self.pts, self.labels.shape)
-        if (frame.index, frame.stem, frame.pts, frame.size) != kept:
+        was, now = (
+            f"frame {index} {stem!r} at {pts}, {size[1]}x{size[0]}"
+            for index, stem, pts, size in (
+                (self.index, self.stem, self.pts, self.labels.shape),
+                (frame.index, frame.stem, frame.pts, frame.size),
+            )
+        )
+        if was != now:
             raise SourceError(
                 f"frame {self.index} is no longer what it was",
-                why=f"it was {_described(*kept)}, it is {_described(frame.index, frame.stem, frame.pts, frame.size)}",
+                why=f"it was {was}, it is {now}",
                 fix="put the source back as it was, or start anew with -y (overwrite=True)",
             )
         if self.matte is None:
@@ -134,11 +115,7 @@ class JournalEntry:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
-        """Read `to_json`'s line.
-
-        Raises:
-            InputError: It is not one.
-        """
+        """Read `to_json`'s line."""
         try:
             content = json.loads(text)
             height, width = content["size"]
@@ -146,13 +123,11 @@ class JournalEntry:
                 int(identity): RLE.from_coco({"size": [height, width], "counts": counts})
                 for identity, counts in content["objects"].items()
             }
-            matte: NDArray[np.uint8] | NDArray[np.uint16] | None = None
+            matte: NDArray[Any] | None = None
             if "matte" in content:
                 packed = zlib.decompress(base64.b64decode(content["matte"]))
-                if content["bits"] == 16:
-                    matte = np.frombuffer(packed, np.uint16).reshape(height, width)
-                else:
-                    matte = np.frombuffer(packed, np.uint8).reshape(height, width)
+                depth = np.uint16 if content["bits"] == 16 else np.uint8
+                matte = np.frombuffer(packed, depth).reshape(height, width)
             return cls(
                 index=content["index"],
                 stem=content["stem"],
@@ -172,10 +147,6 @@ class JournalEntry:
             ) from error
 
 
-def _described(index: int, stem: str, pts: int, size: tuple[int, ...]) -> str:
-    return f"frame {index} {stem!r} at {pts}, {size[1]}x{size[0]}"
-
-
 SYNC_EVERY = 1.0
 """Seconds between two flushes to the disk. A flush takes from a fraction of a millisecond to some tens, by the disk."""
 
@@ -184,41 +155,25 @@ _TAIL = len(_MARK) + 8 + len(b'"}\n')
 
 
 class Journal:
-    """Entries of frames 0, 1, 2 ... in a file that only grows.
+    """Entries of frames 0, 1, 2 ... in a file that only grows; for a ``with`` block.
 
-    Use it in a ``with`` block, or `close` it.
-
-    Args:
-        path: The file; made if it is not there.
-        batch: Frames that are computed together. A number of entries that is no multiple of it is cut down to one:
-            the frames after it are then computed in the same company as in a run that was never stopped.
-
-    Attributes:
-        resumed: Entries that an earlier run left.
-        count: Entries in all.
-
-    Raises:
-        EnvironmentProblem: The file cannot be read or written.
+    Of the ``count`` entries an earlier run left ``resumed``. Frames are computed in batches: a number of entries that
+    is no multiple of ``batch`` is cut down to one, so that the frames after it are computed in the same company as in
+    a run that was never stopped.
     """
 
     def __init__(self, path: Path, *, batch: int) -> None:
         self._path = path
-        try:
+        with explained(path):
             self._file: BinaryIO = path.open("ab", buffering=0)
             self.resumed, self._end = _whole(path, batch=batch)
             self._file.truncate(self._end)
-        except OSError as error:
-            raise not_written(path, error) from error
         self.count = self.resumed
         self._seconds = array("d")
         self._synced = time.monotonic()
 
     def replay(self) -> Iterator[JournalEntry]:
-        """Read the entries of the earlier run, one at a time.
-
-        Raises:
-            InputError: One is not what this covos wrote, though its checksum is right.
-        """
+        """Read the entries of the earlier run, one at a time."""
         with self._path.open("rb") as file:
             for _ in range(self.resumed):
                 entry = JournalEntry.from_json(file.readline()[:-_TAIL] + b"}")
@@ -230,38 +185,27 @@ class Journal:
         return self._seconds[index]
 
     def append(self, entry: JournalEntry) -> None:
-        """Add the entry of the next frame.
-
-        Raises:
-            EnvironmentProblem: The disk is full or failed. The journal is then as it was before.
-        """
+        """Add the entry of the next frame; if that fails, the journal is as it was before."""
         if entry.index != self.count:
             raise ValueError(f"entry {entry.index} cannot follow {self.count} entries")
         line = _line(entry)
-        try:
-            rest = memoryview(line)
-            while rest:
-                rest = rest[self._file.write(rest) :]
-            if time.monotonic() - self._synced >= SYNC_EVERY:
-                self.sync()
-        except BaseException as error:
-            self._file.truncate(self._end)
-            if isinstance(error, OSError):
-                raise not_written(self._path, error) from error
-            raise
+        with explained(self._path):
+            try:
+                rest = memoryview(line)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+                if time.monotonic() - self._synced >= SYNC_EVERY:
+                    self.sync()
+            except BaseException:
+                self._file.truncate(self._end)
+                raise
         self._end += len(line)
         self.count += 1
 
     def sync(self) -> None:
-        """Force what was appended to the disk.
-
-        Raises:
-            EnvironmentProblem: The disk failed.
-        """
-        try:
+        """Force what was appended to the disk."""
+        with explained(self._path):
             os.fsync(self._file.fileno())
-        except OSError as error:
-            raise not_written(self._path, error) from error
         self._synced = time.monotonic()
 
     def close(self) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
-from markupsafe import Markup
-from numpy.typing import NDArray
 
 from covos.core.pages import COLOURS, Line, line_plot, picture_uri, render_page
 from covos.core.progress import counted
@@ -20,22 +18,8 @@ _WIDE = 1080
 _MOST_OBJECTS = 12
 
 
-class _Plot(NamedTuple):
-    """A plot over all frames, with its heading and the lines that its key names."""
-
-    title: str
-    lines: list[Line]
-    drawn: Markup
-
-
 def render_report(report: ReportContent, *, watch: Watch, card: Mapping[str, Any] | None) -> str:
-    """Return the page of a run.
-
-    Args:
-        report: The report; its rows are not used.
-        watch: What it saw of all rows.
-        card: Card of the model, if it has one; see `covos.models.checkpoints.Card`.
-    """
+    """Return the page of a run; all that is said of its frames comes from the watch, not from the report's rows."""
     name = report.source.path.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     health, without = report.health, watch.kinds["empty"]
     confidence = np.array(watch.confidence)
@@ -52,12 +36,11 @@ def render_report(report: ReportContent, *, watch: Watch, card: Mapping[str, Any
         picture_uri=picture_uri,
         plots=list(_plots(watch)) if watch.count else [],
         kinds=KINDS,
-        settings=_settings(report),
-        card=None if card is None else _card(card),
+        card=card,
     )
 
 
-def _plots(watch: Watch) -> Iterator[_Plot]:
+def _plots(watch: Watch) -> Iterator[dict[str, Any]]:
     marked = f"{watch.suspicious} suspicious frames are marked below"
     confidence = np.nan_to_num(np.array(watch.confidence))
     yield _plot(
@@ -70,10 +53,11 @@ def _plots(watch: Watch) -> Iterator[_Plot]:
     shown = sorted(watch.objects)[:_MOST_OBJECTS]
     if not shown:
         return
-    lines = [
-        Line(label=f"object {identity}", colour=place % COLOURS, values=100 * _area(watch, identity))
-        for place, identity in enumerate(shown)
-    ]
+    lines = []
+    for place, identity in enumerate(shown):
+        area = np.zeros(watch.count)  # 0 where the object is not
+        area[np.array(watch.objects[identity].at)] = watch.objects[identity].area
+        lines.append(Line(label=f"object {identity}", colour=place % COLOURS, values=100 * area))
     rest = len(watch.objects) - len(shown)
     yield _plot(
         "Area, percent of the frame" + (f"; {rest} more objects are not drawn" if rest else ""),
@@ -86,42 +70,7 @@ def _plots(watch: Watch) -> Iterator[_Plot]:
     )
 
 
-def _plot(title: str, lines: list[Line], *, watch: Watch, top: float, about: str) -> _Plot:
+def _plot(title: str, lines: list[Line], *, watch: Watch, top: float, about: str) -> dict[str, Any]:
     times = [f"{time:.2f} s" for time in watch.times]
     drawn = line_plot(lines, frames=times, top=top, width=_WIDE, marks=watch.marks, about=about)
-    return _Plot(title, lines, Markup(drawn))
-
-
-def _area(watch: Watch, identity: int) -> NDArray[np.float64]:
-    """Return the share of an object in every frame, 0 where it is not."""
-    values = np.zeros(watch.count)
-    series = watch.objects[identity]
-    values[np.array(series.at)] = series.area
-    return values
-
-
-def _settings(report: ReportContent) -> Iterator[tuple[str, str]]:
-    source, totals = report.source, report.totals
-    yield "input", source.path
-    yield "kind", f"{source.kind}, {source.codec}" + (", with sound" if source.has_audio else "")
-    if source.sha256 is not None:
-        yield "sha256", source.sha256
-    for name, value in report.settings.items():
-        shown = "default" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        yield name.replace("_", " "), shown
-    yield "device", report.device
-    resumed = f", {totals.resumed} frames by an earlier run" if totals.resumed else ""
-    yield "time", f"{totals.seconds:.1f} s{resumed}"
-    yield "outputs", ", ".join(report.outputs)
-    yield "covos", report.tool.version
-
-
-def _card(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    yield "name", f"{card['name']}, {card['parameters']:,} parameters, network {card['architecture']}"
-    yield "weights", f"sha256 {card['sha256']}"
-    yield "licence", card["licence"]
-    for each in card["data"]:
-        yield "trained on", f"{each.get('name')}, {each.get('items')} items: {each.get('licence')}"
-    for name, values in card["scores"].items():
-        numbers = [f"{key} {value:.3f}" for key, value in values.items() if isinstance(value, float)]
-        yield "measured", f"{', '.join(numbers)}: {name}"
+    return {"title": title, "lines": lines, "drawn": drawn}

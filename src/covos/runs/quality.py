@@ -44,12 +44,9 @@ _MOVE = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """Something unusual about a frame.
+    """Something unusual about a frame, in words with the value.
 
-    Attributes:
-        kind: One of `KINDS`.
-        text: The same in words, with the value.
-        suspicion: Distance beyond the threshold, in [0, 1]; 0 for a flag that only states a fact.
+    Its suspicion is the distance beyond the threshold, in [0, 1]; 0 for a flag that only states a fact.
     """
 
     kind: Kind
@@ -58,13 +55,7 @@ class Flag:
 
 
 def find_flags(rows: Sequence[FrameRow], at: int, *, size: tuple[int, int]) -> tuple[Flag, ...]:
-    """Find the flags of one frame.
-
-    Args:
-        rows: Rows of consecutive frames; those further than `SPAN` away are not looked at.
-        at: Position of the frame among them.
-        size: (height, width) of the frames in pixels.
-    """
+    """Find the flags of the frame at a position among the rows of consecutive frames of (height, width)."""
     row = rows[at]
     near = [*rows[max(0, at - SPAN) : at], *rows[at + 1 : at + 1 + SPAN]]
     flags = []
@@ -102,7 +93,8 @@ def _of_object(identity: int, row: FrameRow, near: Sequence[FrameRow], *, size: 
             flags.append(
                 _flag("position jump", f"object {identity} is {moved:.1f} of its size away", 1 - _MOVE / moved)
             )
-    if _touches(row.box[identity], size):
+    left, top, width, height = row.box[identity]
+    if left == 0 or top == 0 or left + width == size[1] or top + height == size[0]:
         flags.append(Flag(kind="border", text=f"object {identity} touches the edge", suspicion=0.0))
     return flags
 
@@ -110,11 +102,6 @@ def _of_object(identity: int, row: FrameRow, near: Sequence[FrameRow], *, size: 
 def _flag(kind: Kind, text: str, excess: float) -> Flag:
     # Each flag weighs something: a frame with several is more suspicious than one that is far beyond one threshold.
     return Flag(kind=kind, text=text, suspicion=0.2 + 0.8 * excess)
-
-
-def _touches(box: Sequence[int], size: tuple[int, int]) -> bool:
-    left, top, width, height = box
-    return left == 0 or top == 0 or left + width == size[1] or top + height == size[0]
 
 
 MOST_SHOWN = 24
@@ -126,14 +113,7 @@ _WIDTH = 320
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A frame to look at.
-
-    Attributes:
-        row: Its row of the report.
-        flags: The reasons.
-        suspicion: See `covos.runs.quality.suspicion`.
-        picture: Small H x W x 3 uint8 RGB, the objects drawn over it.
-    """
+    """A frame to look at: its row of the report, the reasons, and a small picture with the objects drawn over it."""
 
     row: FrameRow
     flags: tuple[Flag, ...]
@@ -150,20 +130,11 @@ class Series:
 
 
 class Watch:
-    """Watch a run's rows go by: give each back with its flags, `SPAN` rows later, and keep the frames to look at first.
+    """Watches a run's rows go by: gives each back with its flags, `SPAN` rows later; keeps the frames to look at first.
 
     Memory: `MOST_SHOWN` small pictures, some more for frames not judged yet, 16 bytes a frame and 16 an object in it.
-
-    Args:
-        size: (height, width) of the frames in pixels.
-
-    Attributes:
-        count: Number of rows judged.
-        kinds: Number of them with each kind of flag.
-        times: Time of each frame, in seconds.
-        confidence: Confidence of each frame; NaN where there is none.
-        objects: Each object over time, by id.
-        marks: Positions of the suspicious frames.
+    ``count`` rows are judged so far; ``kinds`` counts those with each kind of flag, ``marks`` holds the positions of
+    the suspicious ones. ``confidence`` is NaN where a frame has none.
     """
 
     def __init__(self, *, size: tuple[int, int]) -> None:
@@ -213,19 +184,9 @@ class Watch:
         worth = suspicion(flags)
         kinds = tuple(dict.fromkeys(flag.kind for flag in flags))
         row = row.model_copy(update={"flags": kinds, "suspicion": round(worth, 3)})
-        self._note(row, worth)
-        if worth > 0:
-            self._show(row, flags, worth, *self._pictures[at])
-        self._judged += 1
-        if self._judged > SPAN:
-            self._rows.popleft()
-            self._pictures.popleft()
-            self._judged -= 1
-        return row
-
-    def _note(self, row: FrameRow, worth: float) -> None:
         if worth > 0:
             self.marks.append(self.count)
+            self._show(row, flags, worth, *self._pictures[at])
         self.kinds.update(row.flags)
         self.times.append(row.time)
         self.confidence.append(float("nan") if row.confidence is None else row.confidence)
@@ -234,6 +195,12 @@ class Watch:
             series.at.append(self.count)
             series.area.append(row.area[identity])
         self.count += 1
+        self._judged += 1
+        if self._judged > SPAN:
+            self._rows.popleft()
+            self._pictures.popleft()
+            self._judged -= 1
+        return row
 
     def _show(
         self, row: FrameRow, flags: tuple[Flag, ...], worth: float, image: ImageArray, labels: LabelArray

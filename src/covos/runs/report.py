@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,35 +41,34 @@ from covos.runs.schema import (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The origin of results, as a report tells it.
+
+    Attributes:
+        model: Name of the model.
+        sha256: Hash of its weights.
+        device: Device that computed, in words.
+        settings: Everything that the user chose; anything that JSON can express.
+        card: Card of the model (see `covos.models.checkpoints.Card`), for the page.
+    """
+
+    model: str
+    sha256: str
+    device: str
+    settings: Mapping[str, Any]
+    card: Mapping[str, Any] | None = None
+
+
 class Report:
     """Collects a row for every frame and is written at the end of the run.
 
     Rows are kept as text, some two hundred bytes each, so that a long video does not fill the memory.
-
-    Args:
-        info: The source.
-        model: Name of the model.
-        sha256: Hash of its weights.
-        device: The device that computed, in words.
-        settings: The user's choices; anything that JSON can express.
-        card: Card of the model, for the page.
     """
 
-    def __init__(
-        self,
-        *,
-        info: SourceInfo,
-        model: str,
-        sha256: str,
-        device: str,
-        settings: Mapping[str, Any] | None = None,
-        card: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, *, info: SourceInfo, origin: Origin) -> None:
         self._info = info
-        self._model = ModelRecord(name=model, sha256=sha256)
-        self._device = device
-        self._settings = dict(settings or {})
-        self._card = card
+        self._origin = origin
         self._rows: list[bytes] = []
         self._count = 0
         self._before: LabelArray | None = None
@@ -78,12 +78,7 @@ class Report:
         return self._count
 
     def add(self, result: FrameResult, *, seconds: float) -> None:
-        """Add a frame.
-
-        Args:
-            result: Result of the next frame.
-            seconds: Time that computing it took.
-        """
+        """Add a frame, which took some seconds to compute."""
         row = frame_row(result, seconds=seconds, before=self._before)
         self._before = result.labels
         self._count += 1
@@ -109,27 +104,24 @@ class Report:
             folder: Folder of the run.
             health: The course of reading the source.
             seconds: Time that the run took, wall clock.
-            resumed: Frames that an earlier run had computed.
+            resumed: Number of frames that an earlier run had computed.
             outputs: Paths that the writers gave on closing.
             warnings: Warnings of the writers.
             problem: The error that ended the run early.
 
         Returns:
             The path of ``report.json``.
-
-        Raises:
-            EnvironmentProblem: The disk is full or not writable.
         """
         self._keep(self._watch.rest())
         content = ReportContent(
             schema=SCHEMA,
             tool=ToolRecord(name="covos", version=__version__),
-            settings=self._settings,
+            settings=dict(self._origin.settings),
             # Hashing a long video takes a while. Whoever stops a run does not want to wait for it.
             source=SourceRecord.of(self._info, sha256=_sha256(Path(self._info.path)) if problem is None else None),
-            health=HealthRecord.of(health),
-            model=self._model,
-            device=self._device,
+            health=HealthRecord(**asdict(health), missing=health.missing),
+            model=ModelRecord(name=self._origin.model, sha256=self._origin.sha256),
+            device=self._origin.device,
             totals=TotalsRecord(
                 frames=len(self),
                 seconds=round(seconds, 3),
@@ -144,7 +136,7 @@ class Report:
         )
         if problem is None:
             with atomic_path(folder.file(HTML)) as temporary:
-                temporary.write_bytes(_encoded(render_report(content, watch=self._watch, card=self._card)))
+                temporary.write_bytes(_encoded(render_report(content, watch=self._watch, card=self._origin.card)))
         target = folder.file(REPORT)
         head = {name: value for name, value in as_json(content).items() if name != "frames"}
         opening = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
@@ -157,13 +149,7 @@ class Report:
 
 
 def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None = None) -> FrameRow:
-    """Measure a frame's masks: its row, before it is flagged.
-
-    Args:
-        result: Result of the frame.
-        seconds: Time that computing it took.
-        before: H x W uint8, labels of the frame before; None for the first.
-    """
+    """Measure a frame's masks: its row, before it is flagged; ``before`` holds the labels of the frame before."""
     frame, labels = result.frame, result.labels
     objects = present_ids(labels)
     area, box, centre, overlap = {}, {}, {}, {}
@@ -178,7 +164,14 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
             then = np.equal(before, identity).view(np.uint8)
             both = cv2.countNonZero(mask & then)
             overlap[identity] = round(both / (pixels + cv2.countNonZero(then) - both), 4)
-    row = FrameRow(
+    optional: dict[str, Any] = {}
+    if frame.file is not None:
+        optional["file"] = frame.file
+    if result.objects:
+        optional["states"] = {
+            each.id: StateRecord(state=each.state, confidence=round(each.confidence, 4)) for each in result.objects
+        }
+    return FrameRow(
         index=frame.index,
         stem=frame.stem,
         pts=frame.pts,
@@ -191,11 +184,8 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
         box=box,
         centre=centre,
         overlap=overlap,
+        **optional,
     )
-    if not result.objects:
-        return row
-    states = {each.id: StateRecord(state=each.state, confidence=round(each.confidence, 4)) for each in result.objects}
-    return row.model_copy(update={"states": states})
 
 
 def _mean_place(mask: NDArray[np.uint8], axis: Literal[0, 1]) -> float:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Final, Self
+from pathlib import Path
+from typing import Any, Final, Self
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
+from covos.core.errors import CovosError
 from covos.core.progress import counted
 from covos.core.records import Record, read_record
 from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind
 from covos.media.source import Health
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from covos.core.errors import CovosError
 
 REPORT: Final = "report.json"
 
@@ -66,11 +63,15 @@ class SourceRecord(Record):
     codec: str
     pixel_aspect: Fraction
     sha256: str | None
+    start: int = 0
 
     @classmethod
     def of(cls, info: SourceInfo, *, sha256: str | None) -> Self:
-        """Make the record of a source."""
-        return cls(**asdict(info), sha256=sha256)
+        """Make the record of a source; one that is read from its first frame has no ``start`` in the file."""
+        values = asdict(info)
+        if not info.start:
+            del values["start"]
+        return cls(**values, sha256=sha256)
 
     def info(self) -> SourceInfo:
         """Return the source as it was described when it was read."""
@@ -78,7 +79,7 @@ class SourceRecord(Record):
 
 
 class HealthRecord(Record):
-    """The course of reading the source, as `covos.media.Health`; concealed frames are marked in their rows."""
+    """The course of reading the source, as `covos.media.source.Health`; concealed frames are marked in their rows."""
 
     decoded: int
     expected: int
@@ -86,11 +87,6 @@ class HealthRecord(Record):
     undecodable: int
     cut: bool
     warnings: tuple[str, ...]
-
-    @classmethod
-    def of(cls, health: Health) -> Self:
-        """Make the record of a pass over a source."""
-        return cls(**asdict(health), missing=health.missing)
 
 
 class ModelRecord(Record):
@@ -140,11 +136,13 @@ class FrameRow(Record):
     is not a number. ``box`` is the smallest around an object, [left, top, width, height] in pixels, ``centre`` the mean
     place [x, y] of its pixels, ``overlap`` its intersection over union with itself in the frame before (0 if it was not
     there; none for the first frame). ``states`` are those of the objects that are followed, seen or not. ``flags`` and
-    ``suspicion`` are those of `covos.runs.quality`. Fields with a default may be absent from the file.
+    ``suspicion`` are those of `covos.runs.quality`. ``file`` is the name of the frame's picture file; frames of a video
+    have none. Fields with a default may be absent from the file.
     """
 
     index: int
     stem: str
+    file: str | None = None
     pts: int
     time: float
     status: FrameStatus
@@ -214,10 +212,7 @@ def as_json(record: Record) -> Any:
 
 
 def load_report(path: Path) -> ReportContent:
-    """Read a report.
-
-    Args:
-        path: The file, or the folder it lies in.
+    """Read a report: the file, or the one in a folder.
 
     Raises:
         InputError: It is missing, damaged, no report, or of a newer schema.
@@ -233,14 +228,7 @@ def load_report(path: Path) -> ReportContent:
 
 
 def followed_notes(report: ReportContent) -> list[str]:
-    """Say how many objects were found, where they were looked for; and which of the objects are lost at the end.
-
-    Args:
-        report: The report of a run; one that followed nothing gives no notes.
-
-    Returns:
-        At most two lines.
-    """
+    """Say how many objects were found, where they were looked for; and which of the objects are lost at the end."""
     states: dict[int, str] = {}
     since: dict[int, int] = {}
     for row in report.frames:

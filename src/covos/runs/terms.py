@@ -39,16 +39,7 @@ class Terms(Record, ABC):
         ]
 
     def refuse_others(self, now: Terms, *, what: str, fix: str) -> None:
-        """Refuse to go on under other terms.
-
-        Args:
-            now: The terms of the call.
-            what: First line of the error.
-            fix: Third line; the second names each difference.
-
-        Raises:
-            UsageError: The terms differ.
-        """
+        """Refuse to go on under other terms, in an error that names each difference."""
         if differences := self.differences(now):
             raise UsageError(what, why="; ".join(differences), fix=fix)
 
@@ -68,13 +59,9 @@ def _model_in_words(name: str, sha256: str) -> str:
 
 
 class Inputs(Record):
-    """The files that a run reads.
+    """The files that a run reads: the path as the user gave it, their number, bytes and fingerprint.
 
-    Attributes:
-        path: Path as the user gave it.
-        files: Number of files.
-        size: Bytes in all.
-        fingerprint: See `covos.media.source.fingerprint`.
+    They may be moved or renamed; their content may not change.
     """
 
     path: str
@@ -84,16 +71,7 @@ class Inputs(Record):
 
 
 class RunTerms(Terms):
-    """Terms under which a source is segmented.
-
-    Attributes:
-        inputs: The files that it reads. They may be moved or renamed; their content may not change.
-        model: Name of the model.
-        weights_sha256: Hash of its weights.
-        settings: Everything else that the results depend on; anything that JSON can express.
-        batch: Frames computed together.
-        covos: Version.
-    """
+    """Terms under which a source is segmented; ``batch`` frames are computed together."""
 
     inputs: Inputs
     model: str
@@ -113,11 +91,7 @@ class RunTerms(Terms):
         }
 
     def is_done(self, folder: OutputFolder) -> bool:
-        """Tell if the folder holds the finished result of these terms.
-
-        Raises:
-            UsageError: It holds a run of other terms.
-        """
+        """Tell if the folder holds the finished result of these terms; refuse a folder that holds a run of others."""
         if not _is_begun(folder):
             return False
         file = folder.path / PROJECT
@@ -145,11 +119,7 @@ class RunTerms(Terms):
         return f"make the others of its masks: covos convert {folder.path} {named}; or {fix}"
 
     def begin(self, folder: OutputFolder) -> Journal:
-        """Start the run in its folder, or go on with it: all but the journal is then cleared away.
-
-        Raises:
-            EnvironmentProblem: The disk is full or not writable.
-        """
+        """Start the run in its folder, or go on with it: all but the journal is then cleared away."""
         if _is_begun(folder):
             folder.resume(keep=(PROJECT, JOURNAL))
             return Journal(folder.path / JOURNAL, batch=self.batch)
@@ -195,13 +165,7 @@ class Made(Record):
 
 
 class DatasetRecord(Record):
-    """The part of a data set that a run reads.
-
-    Attributes:
-        root: Its folder, absolute.
-        layout: Its layout.
-        subset: Name of the part; None for all of it.
-    """
+    """The part of a data set that a run reads: its folder, absolute, its layout, and the subset, None for all of it."""
 
     root: str
     layout: str
@@ -209,13 +173,7 @@ class DatasetRecord(Record):
 
 
 class PredictTerms(Terms):
-    """Terms under which the masks of a data set are made.
-
-    Attributes:
-        model: The model.
-        settings: The user's choices; anything that JSON can express.
-        dataset: The data set.
-    """
+    """Terms under which the masks of a data set are made."""
 
     model: ModelRecord
     settings: dict[str, Any]
@@ -230,12 +188,7 @@ class PredictTerms(Terms):
         }
 
     def begin(self, folder: Path) -> None:
-        """Take a folder for this run: make it, or see that it is this run's.
-
-        Raises:
-            UsageError: The folder is of a run with other terms, or of something else.
-            InputError: Its manifest cannot be read.
-        """
+        """Take a folder for this run: make it, or see that it is this run's."""
         file = folder / MANIFEST
         if file.is_file():
             found = read_record(
@@ -250,22 +203,20 @@ class PredictTerms(Terms):
                 fix="write to another folder, or use the same model, settings and data",
             )
             return
-        if folder.exists():
-            _refuse_foreign(folder)
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} cannot be a folder", why="it is a file", fix="choose another name")
         folder.mkdir(parents=True, exist_ok=True)
+        held = next((entry.name for entry in folder.iterdir()), None)
+        if held is not None:
+            raise UsageError(
+                f"{folder} is not empty",
+                why=f"it holds {held!r} and no {MANIFEST}, so it is no run that could go on",
+                fix="choose another folder",
+            )
         self.save(folder, made=(), failed={})
 
     def save(self, folder: Path, *, made: Sequence[Made], failed: Mapping[str, CovosError]) -> None:
-        """Write the manifest.
-
-        Args:
-            folder: Folder of the run.
-            made: The videos whose masks are there.
-            failed: The error of each other video, by its name.
-
-        Raises:
-            EnvironmentProblem: The disk is full or not writable.
-        """
+        """Write the manifest: the videos whose masks are there, and the error of each other video, by its name."""
         content = _PredictFile(
             schema=SCHEMA,
             tool=ToolRecord(name="covos", version=__version__),
@@ -285,15 +236,3 @@ class _PredictFile(PredictTerms, _PredictHead):
 
     videos: tuple[Made, ...]
     failed: dict[str, ProblemRecord]
-
-
-def _refuse_foreign(folder: Path) -> None:
-    if not folder.is_dir():
-        raise UsageError(f"{folder} cannot be a folder", why="it is a file", fix="choose another name")
-    held = next((entry.name for entry in folder.iterdir()), None)
-    if held is not None:
-        raise UsageError(
-            f"{folder} is not empty",
-            why=f"it holds {held!r} and no {MANIFEST}, so it is no run that could go on",
-            fix="choose another folder",
-        )

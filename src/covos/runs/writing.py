@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,36 +14,18 @@ from typing import Any, Self
 
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError
 from covos.core.types import FrameResult, SourceInfo
+from covos.formats.base import Format
+from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
-from covos.runs.report import Report
+from covos.runs.report import Origin, Report
 from covos.runs.schema import REPORT, load_report
-from covos.runs.writers import BackgroundWriters
 
 QUEUE = 4
 """Frames that may wait for the writers: one batch. More would only be memory."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """The origin of results, as a report tells it.
-
-    Attributes:
-        model: Name of the model.
-        sha256: Hash of its weights.
-        device: Device that computed, in words.
-        settings: Everything that the user chose; anything that JSON can express.
-        card: Card of the model (see `covos.models.checkpoints.Card`), for the page.
-    """
-
-    model: str
-    sha256: str
-    device: str
-    settings: Mapping[str, Any]
-    card: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +57,89 @@ class Saved:
     was_done: bool = False
 
 
+class BackgroundWriters:
+    """Runs all writers as one: each frame goes to every writer in order, on one thread, through a bounded queue.
+
+    When a writer fails, the others are aborted, and the next `write`, or `close`, raises the error. All calls to the
+    writers are made on the one thread. Use it in a ``with`` block: the block aborts what was not closed. It does *not*
+    close by itself: `close` returns the paths that were written, and may fail. At most ``depth`` frames wait; each
+    holds its picture, probabilities and labels: 8 bytes a pixel.
+    """
+
+    def __init__(self, writers: Sequence[Format], *, depth: int = 8) -> None:
+        self._writers = tuple(writers)
+        self._queue: queue.Queue[FrameResult | None] = queue.Queue(maxsize=depth)
+        self._error: BaseException | None = None
+        self._stop = threading.Event()
+        self._paths: tuple[Path, ...] = ()
+        # A daemon: if its owner dies without a word, the program must still be able to end.
+        self._thread = threading.Thread(target=self._run, name="covos-writers", daemon=True)
+        self._thread.start()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings of all writers."""
+        return tuple(text for writer in self._writers for text in writer.warnings)
+
+    def write(self, result: FrameResult) -> None:
+        """Hand over a frame; wait while ``depth`` frames are waiting. An error may be one of an earlier frame."""
+        if self._error is not None:
+            raise self._error
+        if not self._thread.is_alive():
+            raise RuntimeError("the writers are closed")
+        self._queue.put(result)
+
+    def close(self) -> tuple[Path, ...]:
+        """Write what waits, close all writers, end the thread; return the writers' paths, in their order.
+
+        Raises:
+            CovosError: A writer has failed. All of them are aborted then.
+        """
+        self._end()
+        if self._error is not None:
+            raise self._error
+        return self._paths
+
+    def abort(self) -> None:
+        """Drop what waits, abort all writers, end the thread."""
+        self._stop.set()
+        self._end()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abort()
+
+    def _end(self) -> None:
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while (result := self._queue.get()) is not None and not self._stop.is_set():
+                composed = ComposedResult.of(result)
+                for writer in self._writers:
+                    writer.write(composed)
+            if not self._stop.is_set():
+                self._paths = tuple(path for writer in self._writers for path in writer.close())
+                return
+        except BaseException as error:  # whatever it is, it belongs to the producer
+            self._error = error
+        for writer in self._writers:
+            try:
+                writer.abort()
+            except Exception as error:
+                # The first error is the one to report; this one must not keep the other writers from stopping.
+                if self._error is None:
+                    self._error = error
+                else:
+                    self._error.add_note(f"and stopping the {writer.name!r} writer failed: {error}")
+        while result is not None:  # a producer may be waiting for room
+            result = self._queue.get()
+
+
 class RunWriter:
     """Writes every result in every format, and the report.
 
@@ -87,13 +154,7 @@ class RunWriter:
                 writer.add(result)
             saved = writer.finish()
 
-    Args:
-        info: Description of the source.
-        health: How reading the source went; asked for after the last result.
-        folder: Destination.
-        formats: Names of `covos.formats.table.FORMATS`.
-        origin: For the report.
-        journal: Journal of the run; its frames come first among the results. It is closed here.
+    ``health`` is asked for after the last result. The journal's frames come first among the results; it is closed here.
     """
 
     def __init__(
@@ -110,14 +171,7 @@ class RunWriter:
         self._health, self._folder, self._journal = health, folder, journal
         self._bits = probability_bits(chosen)
         self._began = self._clock = time.perf_counter()
-        self._report = Report(
-            info=info,
-            model=origin.model,
-            sha256=origin.sha256,
-            device=origin.device,
-            settings=origin.settings,
-            card=origin.card,
-        )
+        self._report = Report(info=info, origin=origin)
         self._writers = BackgroundWriters(
             [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
         )
@@ -130,14 +184,14 @@ class RunWriter:
         return self
 
     def add(self, result: FrameResult) -> FrameResult:
-        """Write a result; return what is kept of it.
-
-        Raises:
-            EnvironmentProblem: The disk is full or not writable.
-        """
-        kept, seconds = result, time.perf_counter() - self._clock
-        if self._journal is not None:
-            kept, seconds = _journaled(result, self._journal, seconds=seconds, bits=self._bits)
+        """Write a result; return what is kept of it."""
+        kept, seconds, journal = result, time.perf_counter() - self._clock, self._journal
+        if journal is not None and result.frame.index < journal.resumed:
+            seconds = journal.seconds(result.frame.index)
+        elif journal is not None:
+            entry = JournalEntry.of(result, seconds=seconds, bits=self._bits)
+            journal.append(entry)
+            kept = entry.restore(result.frame)
         self._report.add(kept, seconds=seconds)
         self._writers.write(kept)
         self.restart_clock()
@@ -148,11 +202,7 @@ class RunWriter:
         self._clock = time.perf_counter()
 
     def finish(self) -> Saved:
-        """Finish every format, and write the report.
-
-        Raises:
-            EnvironmentProblem: The disk is full or not writable.
-        """
+        """Finish every format, and write the report."""
         outputs = self._writers.close()
         seconds = time.perf_counter() - self._began
         self._stack.close()
@@ -179,13 +229,19 @@ class RunWriter:
         self._stack.__exit__(kind, error, trace)
         if error is None:
             return
-        safe = len(self._report) if self._journal is None else self._journal.count
-        if safe == 0:
+        count = len(self._report) if self._journal is None else self._journal.count
+        if count == 0:
             self._folder.discard()
             return
         self._close_early(error)
-        if self._journal is not None:
-            _say_what_is_safe(error, safe, self._folder)
+        if self._journal is None:
+            return
+        are = "frames are" if count > 1 else "frame is"
+        safe = f"{count} {are} safe in {self._folder.path}, the same command goes on from there"
+        if isinstance(error, CovosError):
+            error.fix = f"{error.fix}; {safe}"
+        else:
+            error.add_note(safe)
 
     def _close_early(self, error: BaseException) -> None:
         seconds = time.perf_counter() - self._began
@@ -211,12 +267,7 @@ def write_results(results: Iterable[FrameResult], **where: Any) -> Saved:
 
 
 def load_saved(folder: Path) -> Saved:
-    """Return what a finished run wrote, by its report.
-
-    Raises:
-        InputError: There is no report, or it is damaged.
-        IncompleteError: An output that it lists is gone.
-    """
+    """Return what a finished run wrote, by its report; refuse one that lists an output which is gone."""
     report = load_report(folder)
     outputs = tuple(folder / name for name in report.outputs)
     if gone := [path.name for path in outputs if not path.exists()]:
@@ -236,23 +287,6 @@ def load_saved(folder: Path) -> Saved:
         warnings=(*report.health.warnings, *report.warnings),
         was_done=True,
     )
-
-
-def _journaled(result: FrameResult, journal: Journal, *, seconds: float, bits: Any) -> tuple[FrameResult, float]:
-    """Return the result as the journal keeps it, and the time that computing it took, in this run or an earlier one."""
-    if result.frame.index < journal.resumed:
-        return result, journal.seconds(result.frame.index)
-    record = JournalEntry.of(result, seconds=seconds, bits=bits)
-    journal.append(record)
-    return record.restore(result.frame), seconds
-
-
-def _say_what_is_safe(error: BaseException, count: int, folder: OutputFolder) -> None:
-    safe = f"{count} frame{'s are' if count > 1 else ' is'} safe in {folder.path}, the same command goes on from there"
-    if isinstance(error, CovosError):
-        error.fix = f"{error.fix}; {safe}"
-    else:
-        error.add_note(safe)
 
 
 def _as_problem(error: BaseException) -> CovosError:

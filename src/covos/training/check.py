@@ -15,9 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.errors import InputError
+from covos.core.errors import InputError, listed
 from covos.data import Dataset, FrameRecord, Problem, Video
-from covos.data.base import some
 from covos.data.checks import check_frame, map_in_threads
 from covos.masks import VOID
 from covos.training.gather import TrainingData
@@ -50,33 +49,19 @@ WARNINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataCheck:
-    """Findings in the data of a training.
-
-    Attributes:
-        counts: A line for each data set, those to train on first: what it holds.
-        problems: Errors first.
-    """
+    """Findings in the data of a training: a line for each data set, those to train on first; problems, errors first."""
 
     counts: tuple[str, ...]
     problems: tuple[Problem, ...]
 
-    @property
-    def usable(self) -> bool:
-        """True if no problem is an error."""
-        return all(problem.severity != "error" for problem in self.problems)
-
     def refuse(self) -> None:
-        """Stop if the data cannot be trained on.
-
-        Raises:
-            InputError: A problem is an error.
-        """
+        """Stop if the data cannot be trained on."""
         errors = [problem for problem in self.problems if problem.severity == "error"]
         if errors:
             raise InputError(
                 "the data cannot be trained on",
                 why="; ".join(
-                    error.what + (f" ({some(error.examples, shown=1)})" if error.examples else "") for error in errors
+                    error.what + (f" ({listed(error.examples, shown=1)})" if error.examples else "") for error in errors
                 ),
                 fix="mend or remove these files; covos data inspect ROOT lists all of them",
             )
@@ -87,12 +72,7 @@ Found: TypeAlias = dict[str, list[str]]
 
 
 def check_data(data: TrainingData, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
-    """Look at the data that a run would train and measure on.
-
-    Args:
-        data: From `covos.training.gather.gather`.
-        on_frames: Called with the number of frames that were read since the last call.
-    """
+    """Look at the data that a run would train and measure on."""
     sets = [*data.train, *([data.validation] if data.validation is not None else [])]
     counts, problems, filled = [], [], 0
     for dataset in sets:
@@ -130,9 +110,8 @@ def _count(dataset: Dataset, *, use: str, looked_at: int) -> str:
 
 def _sample(dataset: Dataset) -> list[tuple[Video, FrameRecord]]:
     frames = [(video, record) for video in dataset for record in video.annotated]
-    if len(frames) <= MOST:
-        return frames
-    return [frames[k * len(frames) // MOST] for k in range(MOST)]
+    count = min(len(frames), MOST)
+    return [frames[k * len(frames) // count] for k in range(count)]
 
 
 def _look_at_all(chosen: Sequence[tuple[Video, FrameRecord]], *, on_frames: Callable[[int], object]) -> Found:
@@ -146,12 +125,7 @@ def _look_at_all(chosen: Sequence[tuple[Video, FrameRecord]], *, on_frames: Call
 
 
 def look_at(video: Video, record: FrameRecord) -> dict[str, str]:
-    """Return the faults of a frame and its mask: keys of `ERRORS` and `WARNINGS`, each with more to say, or "".
-
-    Args:
-        video: The frame's video.
-        record: An annotated frame.
-    """
+    """Return the faults of a frame and its mask: keys of `ERRORS` and `WARNINGS`, each with more to say, or ""."""
     frame = check_frame(video, record, decode_image=True)
     kinds = {}
     if record.image is None:

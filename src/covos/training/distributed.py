@@ -24,13 +24,7 @@ PATIENCE = timedelta(hours=6)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessGroup:
-    """The processes of a training, as one of them sees it.
-
-    Attributes:
-        rank: Rank of this process, from 0.
-        size: Number of processes.
-        local_rank: Rank of this process on its machine; the number of its GPU.
-    """
+    """The processes of a training, as one of them sees it; its local rank is the number of its GPU."""
 
     rank: int = 0
     size: int = 1
@@ -52,9 +46,7 @@ class ProcessGroup:
     def parallel(self, module: nn.Module, *, partial: bool) -> nn.Module:
         """Return the module, such that each backward pass averages the gradients over the processes.
 
-        Args:
-            module: Its forward pass gives the losses.
-            partial: True if a step may leave some parameters unused; to look for them costs time.
+        It is ``partial`` if a step may leave some parameters unused; to look for them costs time.
         """
         if self.size == 1:
             return module
@@ -72,11 +64,7 @@ SINGLE_PROCESS = ProcessGroup()
 
 
 def process_group_from_environment() -> ProcessGroup:
-    """Return the group that ``torchrun`` started this process in; a group of one if it did not start it.
-
-    Raises:
-        UsageError: The variables contradict one another.
-    """
+    """Return the group that ``torchrun`` started this process in; a group of one if it did not start it."""
     if "WORLD_SIZE" not in os.environ:
         return SINGLE_PROCESS
     try:
@@ -100,15 +88,7 @@ def process_group_from_environment() -> ProcessGroup:
 
 @contextmanager
 def joined(group: ProcessGroup, device: torch.device) -> Iterator[None]:
-    """Connect the processes of a group in the block; do nothing for a group of one.
-
-    Args:
-        group: From `process_group_from_environment`.
-        device: The one that this process computes on.
-
-    Raises:
-        EnvironmentProblem: The processes do not find one another, or lose one another in the block.
-    """
+    """Connect the processes of a group in the block; do nothing for a group of one."""
     if group.size == 1:
         yield
         return

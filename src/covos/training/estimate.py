@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,8 @@ from covos.core.errors import InputError
 from covos.data import Dataset
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.training.distributed import SINGLE_PROCESS
-from covos.training.lite.recipe import LiteRecipe
 from covos.training.loop import Objective, take_step
-from covos.training.recipe import Recipe
+from covos.training.recipe import LiteRecipe, Recipe
 from covos.training.registry import make_task
 from covos.training.run_folder import VALIDATION_STRIDE
 from covos.training.state import TrainingState, make_average
@@ -37,14 +37,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeEstimate:
-    """The time that a training takes.
-
-    Attributes:
-        steps: Number of steps in all.
-        sizes: For each size of frames, the share of the steps that have it and the seconds of one.
-        measuring: Seconds that measuring takes once.
-        measured_after: Numbers of the steps that are measured after.
-    """
+    """The time that a training takes: seconds of a step of each size and its share, and of measuring once."""
 
     steps: int
     sizes: dict[Size, tuple[float, float]]
@@ -91,17 +84,6 @@ def estimate_time(
 
     The network has random weights and is thrown away. torch's generator is put back, so a run that follows draws what
     it would have drawn.
-
-    Args:
-        recipe: Recipe to train by, in one process.
-        datasets: Data sets to train on.
-        validation: Data set to measure on.
-        device: Device to compute on.
-        precision: Precision of the arithmetic.
-        workers: Loader processes.
-
-    Raises:
-        InputError: The data sets lack what the recipe trains on.
     """
     task = make_task(recipe, datasets)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -120,7 +102,7 @@ def estimate_time(
         steps=task.steps,
         sizes=sizes,
         measuring=measuring,
-        measured_after=tuple(_measured_after(task)) if measuring else (),
+        measured_after=tuple(filter(task.measures_after, range(1, task.steps + 1))) if measuring else (),
     )
 
 
@@ -137,22 +119,21 @@ def spoken(seconds: float) -> str:
     return f"{hours // 24} d {hours % 24} h"
 
 
-def _parts(task: Task, datasets: Sequence[Dataset]) -> Iterator[tuple[Size, float, Task]]:
+def _parts(task: Task[Any], datasets: Sequence[Dataset]) -> Iterator[tuple[Size, float, Task[Any]]]:
     """Yield each size of frames, its share of the steps, and a task of that size alone."""
     recipe = task.recipe
     if isinstance(recipe, LiteRecipe):
         for crop, chance in zip(recipe.crops, recipe.crop_chances, strict=True):
             if chance:
-                yield (
-                    crop,
-                    chance,
-                    make_task(recipe.model_copy(update={"crops": (crop,), "crop_chances": (1.0,)}), datasets),
-                )
+                own = recipe.model_copy(update={"crops": (crop,), "crop_chances": (1.0,)})
+                yield crop, chance, make_task(own, datasets)
     else:
         yield (0, 0), 1.0, task
 
 
-def _time_steps(task: Task, state: TrainingState, objective: Objective, *, device: torch.device, workers: int) -> float:
+def _time_steps(
+    task: Task[Any], state: TrainingState, objective: Objective, *, device: torch.device, workers: int
+) -> float:
     """Return the seconds of a step; where time allows, the first is left out: it brings memory and kernels up."""
     batches = task.batches()
     loading, computing = [], []
@@ -179,7 +160,7 @@ def _time_steps(task: Task, state: TrainingState, objective: Objective, *, devic
 
 
 def _time_measuring(
-    task: Task, state: TrainingState, validation: Dataset, *, device: torch.device, precision: torch.dtype
+    task: Task[Any], state: TrainingState, validation: Dataset, *, device: torch.device, precision: torch.dtype
 ) -> float:
     """Return the seconds of one measuring, from the beginning of the first video that can be scored."""
     videos = [video for video in validation if video.kind == "video" and len(video.frames) > 2]
@@ -200,10 +181,3 @@ def _time_measuring(
 def _encoded(frames: int) -> int:
     """Return the number of frames of a video that are encoded to measure on it."""
     return -(-(frames - 2) // VALIDATION_STRIDE) + min(DEFAULT_REFERENCES, frames)
-
-
-def _measured_after(task: Task) -> Iterator[int]:
-    every = task.recipe.validate_every
-    for step in range(1, task.steps + 1):
-        if step == task.steps or (every and step % every == 0) or task.epoch_after(step) is not None:
-            yield step

@@ -19,12 +19,7 @@ RATIO = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """The data sets of a run.
-
-    Attributes:
-        train: Annotated data sets to train on.
-        validation: Annotated videos to measure on, none of which is trained on; None if there are no videos.
-    """
+    """The data sets of a run; the videos to measure on, if there are any, are not trained on."""
 
     train: tuple[Dataset, ...]
     validation: Dataset | None
@@ -36,16 +31,8 @@ def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int 
     A data set that lists its subsets is trained on by its ``train`` list and measured on by the first list there is
     of `VALIDATION_SUBSETS`; whatever else it lists is left alone, and a set that lists none but the latter is not
     trained on at all. One without lists is trained on whole if it holds still pictures, and divided by ratio if it
-    holds several videos.
-
-    Args:
-        roots: Data sets, or folders of data sets.
-        seed: Decides which videos are trained on where a ratio divides them, and which are used at all.
-        ratio: Divide a training list too, where there is no validation list beside it; 0 trains on the whole list.
-        videos: Use so many of each data set's training videos, or all if it has fewer; 0 uses all.
-
-    Raises:
-        InputError: Nothing to train on.
+    holds several videos. ``ratio`` divides a training list too, where there is no validation list beside it;
+    ``videos`` limits the training videos of each data set; 0 turns either off. The seed decides what is drawn.
     """
     train: list[Dataset] = []
     validation: list[Dataset] = []

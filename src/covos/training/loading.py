@@ -23,27 +23,17 @@ def _start_worker(_: int) -> None:
 
 
 def _context() -> BaseContext:
-    """Return a context that starts fresh processes, not copies of this one with its threads and its GPU.
-
-    Where there is a fork server, it imports what all of them need once: sixteen of them one after the other would take
-    a minute and a half.
-    """
+    """Return a context that starts fresh processes, not copies of this one with its threads and its GPU."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch.utils.data", "covos.training.lite.batches"])
+    # Imported once: sixteen processes one after the other would take a minute and a half.
+    context.set_forkserver_preload(["torch.utils.data", "covos.training.lite"])
     return context
 
 
 def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, workers: int) -> Iterator[Any]:
-    """Yield the batches of some steps, in order.
-
-    Args:
-        batches: Item s is the batch of step s.
-        start: First step, 0-based.
-        stop: The step after the last.
-        workers: Loader processes; 0 loads in this one. Their number changes nothing but the speed.
-    """
+    """Yield the batches of the steps from ``start`` to before ``stop``, in order; 0 workers load in this process."""
     loader = DataLoader(
         batches,
         batch_size=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,29 +15,18 @@ from torch import Tensor, nn
 from covos.core.errors import CovosError, UsageError
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
-from covos.models.checkpoints import Card
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.loading import iterate_batches
 from covos.training.recipe import Recipe
 from covos.training.registry import make_task
-from covos.training.run_folder import LOG_EVERY, RunFolder, make_card
+from covos.training.run_folder import LOG_EVERY, RunFolder
 from covos.training.state import TrainingState, start_training, update_average
 from covos.training.task import Task, split, to_device
 from covos.training.validate import Validation
 
 
 def rate_at(step: int, *, steps: int, warmup: int, power: float) -> float:
-    """Return the factor on the peak learning rate: linear warm-up, then (1 - progress) ** power (DeepLab, section 4.1).
-
-    Args:
-        step: 0-based.
-        steps: Number of steps in all.
-        warmup: Steps until the peak.
-        power: Exponent of the decay.
-
-    Returns:
-        In (0, 1].
-    """
+    """Return the factor on the peak rate: linear warm-up, then (1 - progress) ** power (DeepLab, section 4.1)."""
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return float((1 - (step - warmup) / max(steps - warmup, 1)) ** power)
@@ -47,12 +36,7 @@ def rate_at(step: int, *, steps: int, warmup: int, power: float) -> float:
 class StepReport:
     """Progress of a training, as its caller is told after each step.
 
-    Attributes:
-        step: Number of steps done.
-        steps: Number of steps in all.
-        loss: Mean of the total loss over the last steps.
-        seconds_per_step: Mean over the last steps.
-        validation: The scores, on the steps that measured.
+    Loss and seconds are means over the last steps; the validation is there on the steps that measured.
     """
 
     step: int
@@ -65,11 +49,9 @@ class StepReport:
 class Objective(nn.Module):
     """Join network and losses in one module: several processes share a forward pass that ends in a loss."""
 
-    def __init__(self, task: Task, network: nn.Module, *, precision: torch.dtype) -> None:
+    def __init__(self, task: Task[Any], network: nn.Module, *, precision: torch.dtype) -> None:
         super().__init__()
-        self.task = task
-        self.network = network
-        self.precision = precision
+        self.task, self.network, self.precision = task, network, precision
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """Return the losses of a batch, by name."""
@@ -89,7 +71,7 @@ def train(
     group: ProcessGroup = SINGLE_PROCESS,
     on_step: Callable[[StepReport], None] = lambda report: None,
     on_start: Callable[[str], None] = lambda line: None,
-) -> Card:
+) -> None:
     """Train a network; continue where a run in the same folder stopped.
 
     The folder gets ``recipe.json``, ``checkpoint.pt``, TensorBoard's files, ``history.jsonl``, and the
@@ -98,21 +80,9 @@ def train(
 
     SIGINT and SIGTERM let the step be finished; then a checkpoint is written before the signal takes its effect.
 
-    Args:
-        datasets: Data sets to train on.
-        validation: Data set to measure on; None measures nothing.
-        recipe: Settings; they decide what is trained.
-        folder: Folder of the run.
-        device: Device to compute on.
-        precision: float32, or bfloat16 by autocast.
-        weights: Start from these, to fine-tune them. A run that is continued has its own.
-        workers: Loader processes; their number changes nothing but the speed.
-        group: The processes that share each step; every one of them calls this, after they have joined.
-        on_step: Called after each step.
-        on_start: Called once, before the first step, with what the network starts from in words.
-
-    Returns:
-        The card of the last weights.
+    A run that is continued has its own weights; else it starts from ``weights``, to fine-tune them. ``precision`` is
+    float32, or bfloat16 by autocast. Every process of the group calls this, once they have joined. ``on_start`` is told
+    what the network starts from, ``on_step`` each step. Without ``validation``, nothing is measured.
 
     Raises:
         CheckpointError: The folder holds a run with another recipe or from other weights, or ``weights`` are of
@@ -141,7 +111,7 @@ def train(
             folder, task=task, datasets=datasets, validation=validation, state=state, device=device, precision=precision
         )
     recent: list[tuple[float, float]] = []
-    with DeferredSignals() as signals, run or nullcontext():
+    with DeferredSignals() as signals, nullcontext() if run is None else closing(run):
         if run is not None and state.due:
             run.finish_step(state, signals)
         clock = time.perf_counter()
@@ -175,34 +145,18 @@ def train(
                 signals.take_effect()
             # Measuring and writing are no part of a step's time.
             clock = time.perf_counter()
-    return make_card(task, datasets, measured=None, state=state) if run is None else run.card
 
 
 def take_step(
     state: TrainingState,
     objective: nn.Module,
     batch: Any,
-    task: Task,
+    task: Task[Any],
     *,
     group: ProcessGroup,
     stopping: Callable[[], bool],
 ) -> tuple[dict[str, float], bool]:
-    """Change the weights once.
-
-    Args:
-        state: The state; it is changed.
-        objective: An `Objective`, as the processes share it.
-        batch: This process's share of the step, on its device.
-        task: The task that is trained.
-        group: The processes that share the step.
-        stopping: Tells, when the step is computed, if this process was asked to stop.
-
-    Returns:
-        The losses by name, and True if a process was asked to stop.
-
-    Raises:
-        CovosError: The loss is not a number.
-    """
+    """Change the weights once; return the losses by name, and True if a process was asked to stop."""
     recipe = task.recipe
     rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
     for parameters in state.optimizer.param_groups:

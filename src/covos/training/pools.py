@@ -39,7 +39,10 @@ def without_held_back(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
 
     Videos are left as they are, and so are sets of fewer than `LEAST` pictures.
     """
-    return tuple(_without(dataset, _names(dataset)) for dataset in datasets)
+    return tuple(
+        dataset.subset(video.name for video in dataset if video.name not in names) if names else dataset
+        for dataset, names in ((dataset, _names(dataset)) for dataset in datasets)
+    )
 
 
 def only_held_back(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
@@ -53,10 +56,6 @@ def _names(dataset: Dataset) -> frozenset[str]:
     if len(pictures) < LEAST:
         return frozenset()
     return frozenset(name for name in pictures if held_back(name))
-
-
-def _without(dataset: Dataset, names: frozenset[str]) -> Dataset:
-    return dataset.subset(video.name for video in dataset if video.name not in names) if names else dataset
 
 
 BatchT = TypeVar("BatchT")
@@ -91,13 +90,6 @@ def make_pool(datasets: Sequence[Dataset], *, kind: str) -> Pool | None:
 
     The square root lies between equal shares, which would wear out the small sets, and shares by size, which would
     drown them.
-
-    Args:
-        datasets: Data sets to draw from.
-        kind: ``"video"`` or ``"image"``.
-
-    Returns:
-        None if there is nothing of that kind.
     """
     videos: list[Video] = []
     chances: list[float] = []
@@ -112,11 +104,7 @@ def make_pool(datasets: Sequence[Dataset], *, kind: str) -> Pool | None:
 
 
 def make_pools(datasets: Sequence[Dataset]) -> tuple[Pool | None, Pool | None]:
-    """Pool the videos and the still pictures, see `make_pool`, without those that are held back for measuring.
-
-    Raises:
-        InputError: There is neither.
-    """
+    """Pool the videos and the still pictures, see `make_pool`, without those that are held back for measuring."""
     datasets = without_held_back(datasets)
     moving, still = make_pool(datasets, kind="video"), make_pool(datasets, kind="image")
     if moving is None and still is None:
@@ -129,16 +117,7 @@ def make_pools(datasets: Sequence[Dataset]) -> tuple[Pool | None, Pool | None]:
 
 
 class DrawnBatches(TorchDataset[BatchT], Generic[BatchT, RecipeT]):
-    """Item s is the batch of step s.
-
-    Args:
-        datasets: Data sets to train on.
-        recipe: The recipe, with sizes, shares and the seed.
-        group: Processes that share each step; each draws its own frames.
-
-    Raises:
-        InputError: There is nothing to train on.
-    """
+    """Item s is the batch of step s, of which each process of a group draws its own frames."""
 
     def __init__(self, datasets: Sequence[Dataset], recipe: RecipeT, *, group: ProcessGroup = SINGLE_PROCESS) -> None:
         self.recipe = recipe

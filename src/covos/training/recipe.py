@@ -1,16 +1,14 @@
-"""Settings of a training as one frozen record; each kind of training adds its own fields to `Recipe`."""
+"""Settings of a training as one frozen record: a `Recipe`, to which each kind of training adds its own fields."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NoReturn, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, Self, TypeAlias
 
-from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, field_validator
+from pydantic import AfterValidator, Field, NonNegativeFloat, NonNegativeInt, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from covos.core.errors import UsageError
 from covos.core.records import Record
-
-# Types of fields that several recipes have.
 
 
 def refused(why: str, fix: str) -> PydanticCustomError:
@@ -24,10 +22,6 @@ def _check_crops(crops: tuple[tuple[int, int], ...]) -> tuple[tuple[int, int], .
     return crops
 
 
-def _check_crop(crop: tuple[int, int]) -> tuple[int, int]:
-    return _check_crops((crop,))[0]
-
-
 def _check_zoom(zoom: tuple[float, float]) -> tuple[float, float]:
     if not 0 < zoom[0] <= zoom[1]:
         raise refused("it is a range of positive numbers", "write [least, most]")
@@ -36,7 +30,7 @@ def _check_zoom(zoom: tuple[float, float]) -> tuple[float, float]:
 
 Count: TypeAlias = Annotated[int, Field(ge=1)]
 Share: TypeAlias = Annotated[float, Field(ge=0, le=1)]
-Crop: TypeAlias = Annotated[tuple[int, int], AfterValidator(_check_crop)]
+Crop: TypeAlias = Annotated[tuple[int, int], AfterValidator(lambda crop: _check_crops((crop,))[0])]
 """(height, width) in pixels."""
 Crops: TypeAlias = Annotated[tuple[tuple[int, int], ...], AfterValidator(_check_crops)]
 Zoom: TypeAlias = Annotated[tuple[float, float], AfterValidator(_check_zoom)]
@@ -67,6 +61,9 @@ class Recipe(Record, extra="forbid", strict=True):
         seed: Seed of the initial weights and of everything drawn.
     """
 
+    divided: ClassVar[tuple[str, str]]
+    """Name of the things that a step is divided into, and the field with their number."""
+
     model: str
     steps: Count
     learning_rate: NonNegativeFloat
@@ -96,39 +93,273 @@ class Recipe(Record, extra="forbid", strict=True):
         return ratio
 
     def refuse(self, name: str, why: str, fix: str) -> NoReturn:
-        """Refuse the value of a field that does not go together with others.
-
-        Raises:
-            UsageError: Always.
-        """
+        """Refuse the value of a field that does not go together with others."""
         raise UsageError(f"recipe: {name} = {getattr(self, name)}", why=why, fix=fix)
 
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Numbers of things that must stay together when a step is divided."""
+        return (1,)
+
     def check_division(self, *, processes: int) -> None:
-        """Refuse a number of processes that a step cannot be divided among evenly.
+        """Refuse a number of processes that a step cannot be divided among evenly."""
+        what, field = self.divided
+        parts = processes * self.accumulate
+        for unit in self.units:
+            if getattr(self, field) % (parts * unit):
+                together = f", {unit} of which belong together" if unit > 1 else ""
+                raise UsageError(
+                    f"{getattr(self, field)} {what} a step cannot be divided among {processes} processes in "
+                    f"{self.accumulate} parts each",
+                    why=f"{parts} equal parts are needed{together}",
+                    fix="change the number of processes, accumulate, or the size of the step",
+                )
 
-        Raises:
-            UsageError: It cannot.
-        """
-        raise NotImplementedError
 
+class LiteRecipe(Recipe):
+    """Settings of a training of covos-lite, beside those of `Recipe`. All sizes in pixels.
 
-def check_division(what: str, count: int, *, processes: int, accumulate: int, unit: int = 1) -> None:
-    """Refuse a step that cannot be divided evenly.
+    The optimiser is AdamW; norms, biases and the temperature are not decayed.
 
-    Args:
-        what: Name of the things that are divided, in the plural.
-        count: Number of them in a step.
-        processes: Number of processes that share the step.
-        accumulate: Parts of each share.
-        unit: Number of things that must stay together.
-
-    Raises:
-        UsageError: The parts would not be equal.
+    Attributes:
+        frames_per_step: Frames in a batch; divided into groups of frames of one video.
+        group_sizes: Each step draws its group size from these; the frames of a group are each other's references.
+        video_share: Share of the groups that come from videos; the others are views of one still picture. Within a
+            share, a data set is drawn in proportion to the square root of its number of videos or pictures.
+        paste_share: Share of the groups that show a small subject of a still picture moving over a background.
+        motion_share: Share of the groups whose motion is known; in the others the network sees pictures alone.
+        motion_gap: Frames to the neighbour that the motion is found by, at most: videos have 15 to 60 a second.
+        distractor_share: Share of the pasted groups whose background keeps its own subject: it moves with the scene,
+            and only the motion tells that the pasted one is meant.
+        bystanders: Up to so many others of the subject's kind stand in such a background.
+        scatter_share: Share of the pasted groups each of whose frames has another background, with its own subject:
+            what the frames share is meant, and only the references tell it.
+        spoil_share: Share of the frames that are blurred, dim, noisy or coarse beyond what they tell by themselves.
+        crops: (height, width) that the frames of a step may have; the middle of their range is the size in use.
+        crop_chances: Chance of each; they sum to 1.
+        zoom: Range of the window's width over that of the largest window that fits the picture.
+        edge_weight: Weight of a cell of the contour beyond that of one of the inside, at most; see
+            `covos.training.losses.contour_weight`.
+        encoder_learning_rate: Peak rate for the encoder, which starts from ImageNet weights.
+        still_weight: Weight of the still-image head's loss.
+        match_weight: Weight of the loss on the subject mask as read from the references through the attention.
     """
-    if count % (processes * accumulate * unit):
-        together = f", {unit} of which belong together" if unit > 1 else ""
-        raise UsageError(
-            f"{count} {what} a step cannot be divided among {processes} processes in {accumulate} parts each",
-            why=f"{processes * accumulate} equal parts are needed{together}",
-            fix="change the number of processes, accumulate, or the size of the step",
-        )
+
+    divided = "frames", "frames_per_step"
+
+    model: Literal["lite"] = "lite"
+    frames_per_step: Count
+    group_sizes: tuple[int, ...]
+    video_share: Share
+    paste_share: Share
+    motion_share: Share
+    motion_gap: Count
+    distractor_share: Share
+    bystanders: NonNegativeInt
+    scatter_share: Share
+    spoil_share: Share
+    crops: Crops
+    crop_chances: tuple[float, ...]
+    zoom: Zoom
+    edge_weight: NonNegativeFloat
+    encoder_learning_rate: float
+    still_weight: float
+    match_weight: float
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Self:
+        if len(self.crop_chances) != len(self.crops) or abs(sum(self.crop_chances) - 1) > 1e-6 or not self.crops:
+            self.refuse("crop_chances", f"there are {len(self.crops)} crops", "give one each, 1 in all")
+        bad = [size for size in self.group_sizes if size < 2 or self.frames_per_step % size]
+        if bad or not self.group_sizes:
+            self.refuse(
+                "group_sizes", f"{self.frames_per_step} frames must divide into whole groups of 2 or more", "change"
+            )
+        return self
+
+    @property
+    def units(self) -> tuple[int, ...]:
+        """Sizes of groups."""
+        return self.group_sizes
+
+
+class FollowRecipe(Recipe):
+    """Settings of a training of covos-follow, beside those of `Recipe`. All sizes in pixels.
+
+    The optimiser is AdamW; norms, biases and the temperature are not decayed. The encoder is not trained.
+
+    Attributes:
+        encoder: The covos-lite whose features it works on: a name, or a .safetensors file.
+        encoder_sha256: Hash of the encoder's weights. Left empty, it is filled in; the card then says which it was.
+        clips_per_step: Clips in a batch.
+        clip_sizes: Each step draws the number of frames in its clips from these.
+        most_objects: Objects that are followed in a clip, at most.
+        video_share: Share of the clips whose scene is a video; the scene of the others is a still picture that a
+            camera moves over.
+        crowd_share: Share of the video clips over which further objects, cut out of still pictures, are moved. Over
+            still pictures they always are.
+        twin_share: Share of the clips in which another instance of one of the objects moves about near it, in front of
+            everything or behind, and is not to be followed.
+        motion_share: Share of the clips whose motion is known (see `covos.engines.motion`).
+        max_gap: Most annotated frames from one frame of a video clip to the next.
+        crop: (height, width) of the training frames.
+        zoom: Range of the window's width over that of the largest window that fits the picture.
+        read_weight: Weight of the loss on the masks as read from the memory.
+        judge_weight: Weight of the loss on presence and expected quality.
+    """
+
+    divided = "clips", "clips_per_step"
+
+    model: Literal["follow"] = "follow"
+    encoder: str = "covos-lite"
+    encoder_sha256: str = ""
+    clips_per_step: Count
+    clip_sizes: tuple[int, ...]
+    most_objects: Count
+    video_share: Share
+    crowd_share: Share
+    twin_share: Share
+    motion_share: Share
+    max_gap: Count
+    crop: Crop
+    zoom: Zoom
+    read_weight: float
+    judge_weight: float
+
+    @field_validator("clip_sizes")
+    @classmethod
+    def _frames_to_find(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if not sizes or min(sizes) < 2:
+            raise refused("the first frame is given and at least one is to be found", "use 2 or more")
+        return sizes
+
+
+class PromptRecipe(Recipe):
+    """Settings of a training of covos-prompt, beside those of `Recipe`. All sizes in pixels.
+
+    The optimiser is AdamW; norms, biases and the scales are not decayed. The encoder is not trained.
+
+    Attributes:
+        encoder: The covos-lite whose features it works on: a name, or a .safetensors file.
+        encoder_sha256: Hash of the encoder's weights. Left empty, it is filled in; the card then says which it was.
+        frames_per_step: Frames in a batch; in each, one object is asked for.
+        rounds: Each step draws from these how often the network is asked; between two rounds a click is put where it
+            was most wrong.
+        most_clicks: Clicks before the first round, at most.
+        box_share: Share of the frames on which a box is drawn round the object, half of them without clicks.
+        previous_share: Share of the frames on which a mask is to be corrected, with one click, and no box.
+        video_share: Share of the frames that come from videos; the others are still pictures.
+        crowd_share: Share of the frames over which further objects, cut out of still pictures, are laid.
+        most_objects: Objects that are laid over a frame, at most.
+        twin_share: Share of the frames that show another instance of one of the objects near it.
+        component_share: Share of the masks in several pieces of which one piece is asked for.
+        spoil_share: Share of the frames that are blurred, coarse, dim or noisy.
+        motion_share: Share of the frames whose motion is known (see `covos.engines.motion`).
+        crop: (height, width) of the training frames.
+        zoom: Range of the window's width over that of the largest window that fits the picture.
+        edge_weight: Weight of a cell of the contour beyond that of one of the inside, at most; see
+            `covos.training.losses.contour_weight`.
+    """
+
+    divided = "frames", "frames_per_step"
+
+    model: Literal["prompt"] = "prompt"
+    encoder: str = "covos-lite"
+    encoder_sha256: str = ""
+    frames_per_step: Count
+    rounds: tuple[int, ...]
+    most_clicks: Count
+    box_share: Share
+    previous_share: Share
+    video_share: Share
+    crowd_share: Share
+    most_objects: Count
+    twin_share: Share
+    component_share: Share
+    spoil_share: Share
+    motion_share: Share
+    crop: Crop
+    zoom: Zoom
+    edge_weight: NonNegativeFloat
+
+    @field_validator("rounds")
+    @classmethod
+    def _asked_at_least_once(cls, rounds: tuple[int, ...]) -> tuple[int, ...]:
+        if not rounds or min(rounds) < 1:
+            raise refused("the network is asked at least once", "use 1 or more")
+        return rounds
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Self:
+        if self.box_share + self.previous_share > 1:
+            self.refuse("box_share", "with previous_share it is more than all frames", "lower one of them")
+        return self
+
+
+class CosnetRecipe(Recipe):
+    """Settings of a training of COSNet, beside those of `Recipe`. The optimiser is SGD.
+
+    Attributes:
+        model: The network.
+        epochs: Passes over every pair of annotated frames of every training video; 0 counts `steps` instead. Exactly
+            one of the two is not 0. An epoch is measured and kept as a file.
+        batch: Pairs in a step, or pictures in a step on still pictures.
+        size: (height, width) that frames are resized to; also in use, later.
+        outputs: 1 for the subject: everything that is annotated. 3 keep objects apart, by the red, green and blue of
+            their colour in the palette.
+        target: ``"classes"`` asks each output a question of its own, by cross-entropy: 1 output, whether the pixel
+            belongs to the subject; 3 outputs, whether the first, second and third bit of its object id are set, which
+            are red, green and blue in the DAVIS palette. So 3 outputs tell 7 objects apart; pixels of further ones
+            are left out. ``"colours"`` asks for the colours themselves in [0, 1], by their absolute error, in 3
+            outputs.
+        balanced: Weigh the cross-entropy of each frame's foreground by its share of background and the other way
+            round (COSNet, section 3.3): a small subject counts as much as what surrounds it, and a frame without any
+            counts nothing.
+        alternate: Every second step is one on still pictures, through the encoder and the still-image head.
+        momentum: Momentum of SGD.
+        new_layers: Factor on the rate of the layers that the encoder's pre-training lacks: co-attention and heads.
+        orthogonality: Weight of the penalty on the co-attention's W: the sum of squares of W W' - I. The paper has it
+            for its symmetric form, W = P' D P with an orthogonal P; here W is free, and the penalty alone pulls it
+            towards an orthogonal matrix.
+        frozen_norms: Batch norms keep the statistics that they start with: for small batches on good weights.
+    """
+
+    divided = "pairs", "batch"
+
+    model: Literal["cosnet_resnet50", "cosnet_resnet101"]
+    steps: NonNegativeInt
+    epochs: NonNegativeInt
+    batch: Count
+    size: tuple[int, int]
+    outputs: Literal[1, 3]
+    target: Literal["classes", "colours"]
+    balanced: bool
+    alternate: bool
+    momentum: float
+    new_layers: NonNegativeFloat
+    orthogonality: NonNegativeFloat
+    frozen_norms: bool
+
+    @field_validator("size")
+    @classmethod
+    def _sides_to_divide(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if min(size) < 32:
+            raise refused("the encoder divides each side by 8", "use (height, width) of 32 or more")
+        return size
+
+    @field_validator("momentum")
+    @classmethod
+    def _less_than_all(cls, momentum: float) -> float:
+        if not 0 <= momentum < 1:
+            raise refused("it is the share of the last change in the next", "set it from 0 to below 1")
+        return momentum
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> Self:
+        if (self.steps == 0) == (self.epochs == 0):
+            self.refuse("epochs", f"steps = {self.steps}, and one of them must be 0", "set the other to 0")
+        if self.target == "colours" and self.outputs != 3:
+            self.refuse("target", "a colour has three channels", "set outputs=3")
+        if self.target == "colours" and self.balanced:
+            self.refuse("target", "only classes can be balanced", "set balanced=false")
+        return self

@@ -6,26 +6,21 @@ import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from covos.core.errors import UsageError
-from covos.training.cosnet.recipe import CosnetRecipe
-from covos.training.follow.recipe import FollowRecipe
-from covos.training.lite.recipe import LiteRecipe
-from covos.training.prompt.recipe import PromptRecipe
+from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, PromptRecipe, Recipe
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
     from covos.data import Dataset
-    from covos.training.recipe import Recipe
     from covos.training.task import Task
 
-AnyRecipe: TypeAlias = LiteRecipe | CosnetRecipe | FollowRecipe | PromptRecipe
-
-RECIPES: dict[str, type[AnyRecipe]] = {
+RECIPES: dict[str, type[Recipe]] = {
     "lite": LiteRecipe,
     "follow": FollowRecipe,
     "prompt": PromptRecipe,
@@ -33,34 +28,24 @@ RECIPES: dict[str, type[AnyRecipe]] = {
     "cosnet_resnet101": CosnetRecipe,
 }
 """The kind of recipe that trains each network."""
+TASKS: dict[type[Recipe], str] = {
+    LiteRecipe: "covos.training.lite:LiteTask",
+    FollowRecipe: "covos.training.follow:FollowTask",
+    PromptRecipe: "covos.training.prompt:PromptTask",
+    CosnetRecipe: "covos.training.cosnet:CosnetTask",
+}
+"""The task of each kind of recipe, by name: a recipe is read without torch."""
 DEFAULT = "lite"
 """The network of a recipe that does not name one."""
 STARTS = {"lite-finetune": "covos-lite"}
 """The model that a recipe of the package goes on from, unless other weights are given."""
 
 
-def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task:
-    """Make the task of a recipe on some data.
-
-    Raises:
-        InputError: There is nothing in the data that it could train on.
-    """
-    if isinstance(recipe, CosnetRecipe):
-        from covos.training.cosnet.task import CosnetTask
-
-        return CosnetTask(recipe, datasets)
-    if isinstance(recipe, FollowRecipe):
-        from covos.training.follow.task import FollowTask
-
-        return FollowTask(recipe, datasets)
-    if isinstance(recipe, PromptRecipe):
-        from covos.training.prompt.task import PromptTask
-
-        return PromptTask(recipe, datasets)
-    from covos.training.lite.task import LiteTask
-
-    assert isinstance(recipe, LiteRecipe)
-    return LiteTask(recipe, datasets)
+def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task[Any]:
+    """Make the task of a recipe on some data."""
+    kind = resolve_name(TASKS[type(recipe)])
+    task: Task[Any] = kind(recipe, datasets)
+    return task
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -69,16 +54,8 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
 
 
-def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) -> AnyRecipe:
-    """Read a recipe.
-
-    Args:
-        name_or_file: A name of `recipe_names`, or a TOML file.
-        overrides: ``field=value`` each, the value in TOML's notation.
-
-    Raises:
-        UsageError: Unknown recipe, field or value.
-    """
+def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
+    """Read a recipe: one of `recipe_names`, or a TOML file; overrides are ``field=value`` each, in TOML's notation."""
     path = Path(name_or_file)
     if path.suffix == ".toml":
         if not path.is_file():
@@ -97,7 +74,16 @@ def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) ->
         if "=" not in override:
             raise UsageError(f"--set {override}", why="there is no '='", fix="write field=value")
         values |= _parse(override, origin=f"--set {override}")
-    return _build(values, origin=str(name_or_file))
+    model = values.setdefault("model", DEFAULT)
+    if model not in RECIPES:
+        raise UsageError(
+            f"recipe {name_or_file}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(RECIPES)}"
+        )
+    kind = RECIPES[model]
+    try:
+        return kind.model_validate(values)
+    except ValidationError as fault:
+        raise _refusal(fault, kind, values, origin=str(name_or_file)) from None
 
 
 def _parse(text: str, *, origin: str) -> dict[str, Any]:
@@ -105,19 +91,6 @@ def _parse(text: str, *, origin: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{origin} cannot be read", why=str(error), fix="write it in TOML's notation") from error
-
-
-def _build(values: dict[str, Any], *, origin: str) -> AnyRecipe:
-    model = values.setdefault("model", DEFAULT)
-    if model not in RECIPES:
-        raise UsageError(
-            f"recipe {origin}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(RECIPES)}"
-        )
-    kind = RECIPES[model]
-    try:
-        return kind.model_validate(values)
-    except ValidationError as fault:
-        raise _refusal(fault, kind, values, origin=origin) from None
 
 
 def _refusal(fault: ValidationError, kind: type[Recipe], values: dict[str, Any], *, origin: str) -> UsageError:

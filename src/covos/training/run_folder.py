@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any
 
 import torch
 from pydantic import ValidationError
@@ -37,34 +37,18 @@ LICENCES = {
 
 def current_commit() -> str:
     """Return the commit of the running code, with ``+changes`` if files differ from it; empty outside a repository."""
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
-        ).stdout.strip()
-
+    output = partial(subprocess.check_output, cwd=Path(__file__).parent, text=True, stderr=subprocess.DEVNULL)
     try:
-        return git("rev-parse", "HEAD") + ("+changes" if git("status", "--porcelain", "--", ".") else "")
+        commit, changes = output(["git", "rev-parse", "HEAD"]), output(["git", "status", "--porcelain", "--", "."])
+        return commit.strip() + ("+changes" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return ""
 
 
 def make_card(
-    task: Task,
-    datasets: Sequence[Dataset],
-    *,
-    measured: Validation | None,
-    state: TrainingState,
+    task: Task[Any], datasets: Sequence[Dataset], *, measured: Validation | None, state: TrainingState
 ) -> Card:
-    """Make the card of a run's weights as they are: the settings, data and code that made them, and their scores.
-
-    Args:
-        task: The task of the run.
-        datasets: Data sets that are trained on.
-        measured: Scores at this step, if it was measured.
-        state: State of the run.
-    """
+    """Make the card of a run's weights as they are: the settings, data and code that made them, and their scores."""
     scores = {}
     if measured is not None:
         scores["training validation, every fifth frame"] = {
@@ -93,15 +77,7 @@ VALIDATION_STRIDE = 5
 
 
 class HistoryEntry(Record):
-    """One line of a run's ``history.jsonl``: either losses or scores.
-
-    Attributes:
-        step: Number of steps done.
-        losses: Mean of each loss since the entry before.
-        j: Mean of J over the sequences, in [0, 1].
-        f: Mean of F over the sequences, in [0, 1].
-        sequences: J and F of each sequence.
-    """
+    """One line of a run's ``history.jsonl``: either the means of the losses since the entry before, or scores."""
 
     step: int
     losses: dict[str, float] | None = None
@@ -115,11 +91,7 @@ class HistoryEntry(Record):
 
 
 def read_history(path: Path) -> list[HistoryEntry]:
-    """Read a run's history; it is empty if there is no file.
-
-    Raises:
-        CheckpointError: A line is no entry.
-    """
+    """Read a run's history; it is empty if there is no file."""
     if not path.exists():
         return []
     entries = []
@@ -143,23 +115,13 @@ def describe_outcome(folder: Path) -> str:
 
 
 class RunFolder:
-    """Measures, and writes what a run leaves, in the one process that does so.
-
-    Args:
-        folder: The folder; it exists.
-        task: The task that is trained.
-        datasets: Data sets that are trained on.
-        validation: Data set to measure on; None measures nothing.
-        state: State as the run begins or goes on.
-        device: Device to compute on.
-        precision: Precision of the arithmetic.
-    """
+    """Measures, and writes what a run leaves, in the one process that does so."""
 
     def __init__(
         self,
         folder: Path,
         *,
-        task: Task,
+        task: Task[Any],
         datasets: Sequence[Dataset],
         validation: Dataset | None,
         state: TrainingState,
@@ -185,12 +147,8 @@ class RunFolder:
         self.history: IO[str] = history.open("a", encoding="utf-8")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the files."""
         self.board.close()
         self.history.close()
 
@@ -198,11 +156,10 @@ class RunFolder:
         """Log the losses of the step that was just done, and mark the state if it is one to measure after."""
         total, count = state.epoch_losses
         state.epoch_losses = total + losses["total"], count + 1
-        last, ends = state.step == self.task.steps, self.task.epoch_after(state.step) is not None
-        state.due = _due(state.step, self.task.recipe.validate_every) or ends or last
+        state.due = self.task.measures_after(state.step)
         for name, value in losses.items():
             self.recent.setdefault(name, []).append(value)
-        if _due(state.step, LOG_EVERY) or last:
+        if state.step % LOG_EVERY == 0 or state.step == self.task.steps:
             # Means: steps may be of two kinds in turn, and the last would always be of the same.
             means = {name: sum(values) / len(values) for name, values in self.recent.items()}
             self.recent.clear()
@@ -231,7 +188,8 @@ class RunFolder:
             state.epoch_losses = 0.0, 0
         if last:
             self.card = self._save("last", state)
-        if _due(state.step, self.task.recipe.checkpoint_every) or epoch is not None or last:
+        every = self.task.recipe.checkpoint_every
+        if (every and state.step % every == 0) or epoch is not None or last:
             self.checkpoint(state)
         return measured
 
@@ -241,11 +199,7 @@ class RunFolder:
         measured = None
         if self.validation is not None:
             measured = self.task.measure(
-                state.average,
-                self.validation,
-                device=self.device,
-                precision=self.precision,
-                every=VALIDATION_STRIDE,
+                state.average, self.validation, device=self.device, precision=self.precision, every=VALIDATION_STRIDE
             )
             self._log_validation(state, measured)
         self.card = make_card(self.task, self.datasets, measured=measured, state=state)
@@ -273,7 +227,3 @@ class RunFolder:
     def _add_to_history(self, entry: HistoryEntry) -> None:
         self.history.write(entry.line())
         self.history.flush()
-
-
-def _due(step: int, every: int) -> bool:
-    return every > 0 and step % every == 0

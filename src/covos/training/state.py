@@ -29,9 +29,7 @@ class TrainingState:
     """Everything that changes while a training goes.
 
     Attributes:
-        network: The network that is trained.
-        average: Its moving average.
-        optimizer: The optimiser, with its moments.
+        average: Moving average of the network.
         step: Number of steps done.
         best_j: Highest validation J so far.
         due: True if the measurement after this step is still to be made.
@@ -53,20 +51,9 @@ _PLAIN = ("step", "best_j", "due", "epoch_losses", "started_from")
 
 
 def start_training(
-    task: Task, *, folder: Path, device: torch.device, weights: Path | None
+    task: Task[Any], *, folder: Path, device: torch.device, weights: Path | None
 ) -> tuple[TrainingState, str]:
-    """Return the state that a run begins with or goes on from, and in words where its weights come from.
-
-    Args:
-        task: The task of the run.
-        folder: The run's folder; its checkpoint is restored if it holds one.
-        device: Device to compute on.
-        weights: Weights to fine-tune; None fills the network as the task does.
-
-    Raises:
-        CheckpointError: The checkpoint was made with another recipe or from other weights, or ``weights`` are of
-            another network.
-    """
+    """Return the state that a run begins with or goes on from, and in words where its weights come from."""
     torch.manual_seed(task.recipe.seed)
     network = task.make_network()
     origin = None if weights is None else _origin(weights, task)
@@ -91,7 +78,7 @@ def start_training(
     return state, start
 
 
-def _origin(weights: Path, task: Task) -> dict[str, Any]:
+def _origin(weights: Path, task: Task[Any]) -> dict[str, Any]:
     """Return what a card says of the weights that a run was started from."""
     card = read_card(weights)
     if card is not None and card.architecture != task.architecture:
@@ -112,12 +99,7 @@ def make_average(network: Network) -> Network:
 def update_average(average: nn.Module, network: nn.Module, *, decay: float, step: int) -> None:
     """Move the average towards the network, buffers (batch-norm statistics) too.
 
-    Args:
-        average: From `make_average`.
-        network: The network as it is after this step.
-        decay: Decay in the long run; at the start (1 + step) / (10 + step) if less, so that the first weights are
-            forgotten.
-        step: 0-based.
+    At the start the decay is (1 + step) / (10 + step) if that is less: so the first weights are forgotten.
     """
     rate = 1 - min(decay, (1 + step) / (10 + step))
     moving, towards = [], []
@@ -145,11 +127,7 @@ def save_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None
 
 
 def restore_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None:
-    """Continue from a checkpoint.
-
-    Raises:
-        CheckpointError: It cannot be read, or was made with another recipe.
-    """
+    """Continue from a checkpoint of the same recipe."""
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         kept = json.loads(content["recipe"])

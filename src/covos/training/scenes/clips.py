@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,8 +14,8 @@ from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import Video, read_foreground, read_image, read_labels, sample_group
 from covos.engines.motion import residual_motion
 from covos.masks import VOID
-from covos.training.follow.recipe import FollowRecipe
 from covos.training.pools import Pool
+from covos.training.recipe import FollowRecipe
 from covos.training.scenes.cutouts import draw_cutouts
 from covos.training.scenes.light import Grade
 from covos.training.scenes.sprites import Sprite, draw_sprite, draw_twin, render
@@ -31,15 +30,10 @@ IN_THE_WAY = 0.15
 TRIES = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clip:
-    """Frames with their objects.
+class Clip(NamedTuple):
+    """K frames with the visible parts of O objects, each of which is visible in frame 0.
 
-    Attributes:
-        images: K x H x W x 3 uint8 RGB.
-        masks: O x K x H/4 x W/4 float32 in [0, 1]: the visible part of each object; each is visible in frame 0.
-        valid: K x H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void.
-        motion: K x H/4 x W/4 x 4 float32, see `residual_motion`; all zero if it is not to be known.
+    Pictures of H x W; masks (O x K), validity and motion of H/4 x W/4. The motion is all zero if it is not to be known.
     """
 
     images: ImageArray
@@ -57,18 +51,7 @@ class _Ground(NamedTuple):
 
 
 def draw_clip(moving: Pool | None, still: Pool | None, *, frames: int, recipe: FollowRecipe, rng: Generator) -> Clip:
-    """Draw one clip.
-
-    Args:
-        moving: Videos.
-        still: Still pictures; one of the two at least.
-        frames: Number of frames.
-        recipe: Sizes and shares.
-        rng: Source of everything drawn.
-
-    Raises:
-        InputError: Hardly a frame shows its object.
-    """
+    """Draw one clip, whose scene is a video or a still picture: there is one of the two at least."""
     for _ in range(TRIES):
         clip = _drawn(moving, still, frames=frames, recipe=recipe, rng=rng)
         if len(clip.masks):

@@ -75,12 +75,8 @@ def placement(
 ) -> NDArray[np.float64]:
     """Return the 2 x 3 matrix from a cut-out's pixels to those of the view that it is put into.
 
-    Args:
-        shape: (height, width) of the cut-out.
-        center: (x, y) of the cut-out's middle, in pixels of the view.
-        scale: Pixels of the view for one of the cut-out.
-        turn: Degrees.
-        mirror: If true, left and right are exchanged.
+    The center (x, y) of the cut-out is in pixels of the view, the scale in those for one of the cut-out, the turn in
+    degrees.
     """
     cos, sin = scale * np.cos(np.deg2rad(turn)), scale * np.sin(np.deg2rad(turn))
     linear = np.array([[-cos if mirror else cos, -sin], [-sin if mirror else sin, cos]])
@@ -105,16 +101,10 @@ def blend(below: ImageArray, above: Cutout) -> ImageArray:
 def paste(
     background: ImageArray, cutout: Cutout, *, height_share: float, center: NDArray[np.float64]
 ) -> tuple[ImageArray, ProbabilityArray]:
-    """Paste a cut-out over a background.
+    """Paste a cut-out over a background, and return the picture and the pasted mask.
 
-    Args:
-        background: H x W x 3 uint8 RGB.
-        cutout: Picture of any size.
-        height_share: Height of the pasted cut-out over H; less if it would be wider than the background.
-        center: 2 numbers, (x, y) of the cut-out's middle, in shares of the background; it may hang over the border.
-
-    Returns:
-        The picture, and the pasted mask, H x W float32 in [0, 1].
+    Its height and its center (x, y) are shares of the background; it is smaller if it would be wider than that, and may
+    hang over the border.
     """
     height, width = background.shape[:2]
     rows, columns = cutout.alpha.shape

@@ -6,7 +6,7 @@ contours of things look like where nothing was pasted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from covos.data import FrameRecord, Video, read_foreground, read_image, read_lab
 from covos.engines.motion import MotionArray, residual_motion
 from covos.masks import VOID
 from covos.training.pools import Pool
-from covos.training.prompt.recipe import PromptRecipe
+from covos.training.recipe import PromptRecipe
 from covos.training.scenes.cutouts import draw_cutouts
 from covos.training.scenes.light import Grade, spoil
 from covos.training.scenes.sprites import Sprite, draw_sprite, draw_twin, lay_over, render
@@ -31,15 +31,10 @@ PIECES = 8
 """Objects of a frame beyond these are not told apart."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectFrame:
-    """A frame with its objects.
+class ObjectFrame(NamedTuple):
+    """A frame with the visible part of each object, some of which may be empty, and motion at a quarter of its size.
 
-    Attributes:
-        image: H x W x 3 uint8 RGB.
-        masks: Visible part of each object, H x W float32 in [0, 1]; some may be empty.
-        valid: H x W float32 in [0, 1]; 0 where the annotation is void.
-        motion: H/4 x W/4 x 4 float32, see `residual_motion`; all zero if it is not to be known.
+    It is valid where the annotation is not void; the motion is all zero if it is not to be known.
     """
 
     image: ImageArray
@@ -49,14 +44,7 @@ class ObjectFrame:
 
 
 def draw_frame(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe, rng: Generator) -> ObjectFrame:
-    """Draw one.
-
-    Args:
-        moving: Videos.
-        still: Still pictures; one of the two at least.
-        recipe: Sizes and shares.
-        rng: Source of everything drawn.
-    """
+    """Draw one from a video or a still picture: there is one of the two at least."""
     size = recipe.crop
     from_video = still is None or (moving is not None and rng.random() < recipe.video_share)
     pool = moving if from_video else still

@@ -14,11 +14,19 @@ from numpy.typing import NDArray
 
 from covos.core.types import ImageArray, MaskArray
 from covos.data import read_foreground, read_image, sample_group
-from covos.training.lite.recipe import LiteRecipe
 from covos.training.pools import Pool
+from covos.training.recipe import LiteRecipe
 from covos.training.scenes.cutouts import Cutout, cut_out_subject, log_uniform, paste
-from covos.training.scenes.neighbours import Neighbour, small_step, still_neighbour, video_neighbour, warp
-from covos.training.scenes.samples import Sample, draw_framing, draw_sample
+from covos.training.scenes.samples import (
+    Neighbour,
+    Sample,
+    draw_framing,
+    draw_sample,
+    small_step,
+    still_neighbour,
+    video_neighbour,
+    warp,
+)
 
 HEIGHT_SHARE = (0.08, 0.4)
 """Height of the pasted subject over the height of the background."""
@@ -47,16 +55,7 @@ def draw_group(
     recipe: LiteRecipe,
     rng: Generator,
 ) -> list[Sample]:
-    """Draw the samples of one group.
-
-    Args:
-        moving: Videos.
-        still: Still pictures; one of the two at least.
-        group_size: Number of samples.
-        crop: (height, width) of the samples.
-        recipe: Shares.
-        rng: Source of everything drawn.
-    """
+    """Draw the samples of one group from videos or still pictures: there is one of the two at least."""
     if still is not None and rng.random() < recipe.paste_share:
         if rng.random() < recipe.scatter_share:
             group = _scattered(still, group_size=group_size, crop=crop, rng=rng)
@@ -164,15 +163,7 @@ def _pasted(
 
 
 def background_window(subject: MaskArray, *, rng: Generator) -> tuple[slice, slice] | None:
-    """Draw a window of a picture that its own subject is not in.
-
-    Args:
-        subject: H x W bool.
-        rng: Source of everything drawn.
-
-    Returns:
-        Rows and columns, at least half of each side; None if none was found.
-    """
+    """Draw a window, half of each side or more, that a picture's own subject is not in; None if none was found."""
     height, width = subject.shape
     for _ in range(WINDOW_TRIES):
         share = rng.uniform(0.5, 1.0)
@@ -185,14 +176,7 @@ def background_window(subject: MaskArray, *, rng: Generator) -> tuple[slice, sli
 
 
 def add_bystanders(scene: ImageArray, others: Sequence[Cutout], *, height_share: float, rng: Generator) -> ImageArray:
-    """Return a scene in which others like the subject stand about: a dancer before a crowd is told by motion alone.
-
-    Args:
-        scene: H x W x 3 uint8 RGB.
-        others: Cut-outs to be pasted.
-        height_share: As that of the subject; theirs are up to a third more or less.
-        rng: Source of everything drawn.
-    """
+    """Return a scene in which others like the subject stand about: a dancer before a crowd is told by motion alone."""
     for cutout in others:
         share = height_share * float(np.exp(rng.uniform(-0.3, 0.3)))
         scene, _ = paste(scene, cutout, height_share=share, center=rng.uniform(0.1, 0.9, size=2))

@@ -61,12 +61,7 @@ def recolour(image: ImageArray, *, rng: Generator) -> ImageArray:
 
 
 def spoil(image: ImageArray, *, rng: Generator) -> ImageArray:
-    """Blur a picture, by defocus or motion, make it coarse, dim or noisy, so that little is left to go by.
-
-    Args:
-        image: H x W x 3 uint8 RGB.
-        rng: Source of everything drawn.
-    """
+    """Blur a picture, by defocus or motion, make it coarse, dim or noisy, so that little is left to go by."""
     height, width = image.shape[:2]
     kind = int(rng.integers(5))
     if kind == 0:

@@ -54,16 +54,7 @@ class Sprite:
 def draw_sprite(
     cutout: Cutout, *, frames: int, size: tuple[int, int], followed: bool, bend: bool, rng: Generator
 ) -> Sprite:
-    """Let a cut-out move through the view.
-
-    Args:
-        cutout: At most `SIDE` pixels long, or it is shrunk.
-        frames: Number of frames.
-        size: (height, width) of the view.
-        followed: See `Sprite`.
-        bend: If true, it changes its shape.
-        rng: Source of everything drawn.
-    """
+    """Let a cut-out move through a view of size (height, width)."""
     height, width = size
     cutout = shrunk(cutout)
     rows, columns = cutout.alpha.shape
@@ -95,15 +86,6 @@ def draw_twin(image: ImageArray, mask: ProbabilityArray, *, frames: int, rng: Ge
 
     It comes into the view in the first frame or in a later one, walks past the object or away from it, and is not
     followed. A network that has seen no such thing takes likeness for identity.
-
-    Args:
-        image: The first view, H x W x 3 uint8 RGB.
-        mask: Visible part of the object in it, H x W float32 in [0, 1].
-        frames: Number of frames.
-        rng: Source of everything drawn.
-
-    Returns:
-        None if nothing of the object is to be seen.
     """
     x, y, width, height = cv2.boundingRect((mask > 0.5).astype(np.uint8))
     if not width:
@@ -141,14 +123,7 @@ def lay_over(
 ) -> tuple[ImageArray, list[ProbabilityArray]]:
     """Put a sprite over a view, or behind the objects that are in it.
 
-    Args:
-        image: H x W x 3 uint8 RGB.
-        masks: Visible parts of what lies below, H x W float32 each; a sprite that is behind goes below them.
-        sprite: To be put over it.
-        frame: Number of the sprite's frame.
-
-    Returns:
-        The new view, and what is still visible of the masks; the sprite's own is the last.
+    Return the new view, and what is still visible of the masks; the sprite's own is the last.
     """
     cutout = sprite.cutout if sprite.bends is None else _bent(sprite.cutout, sprite.bends[frame])
     above = put_into(cutout, sprite.placements[frame], size=image.shape)
@@ -169,18 +144,9 @@ def render(
     frame: int,
     size: tuple[int, int],
 ) -> tuple[ImageArray, list[ProbabilityArray]]:
-    """Show a picture through a window, with sprites over it.
+    """Show a picture through a window, with sprites over it, which are laid in their order.
 
-    Args:
-        picture: H x W x 3 uint8 RGB, of any size.
-        alphas: Objects of the picture, of its size.
-        window: See `window_matrix`.
-        sprites: In the order in which they are laid over it.
-        frame: Number of the sprites' frame.
-        size: (height, width) of the view.
-
-    Returns:
-        The view, and the visible part of each object and of each sprite, in the order given.
+    Return the view, and the visible part of each object and of each sprite, in the order given.
     """
     view = seen_through(picture, window, size=size)
     masks = [seen_through(alpha, window, size=size) for alpha in alphas]

@@ -25,15 +25,7 @@ def window_matrix(
     flip: bool,
     size: tuple[int, int],
 ) -> NDArray[np.float64]:
-    """Return the 2 x 3 matrix from a view's pixels to the picture's.
-
-    Args:
-        center: (x, y) of the window in the picture.
-        extent: Width and height of the window, in pixels of the picture.
-        degrees: The window is turned by so many.
-        flip: If true, the view is mirrored left to right.
-        size: (height, width) of the view.
-    """
+    """Return the 2 x 3 matrix from a view's pixels to the picture's; center (x, y) and extent are in pixels of this."""
     per_x, per_y = extent[0] / size[1], extent[1] / size[0]
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     linear = np.array([[cos * per_x, -sin * per_y], [sin * per_x, cos * per_y]])
@@ -55,13 +47,8 @@ def draw_camera(
 ) -> tuple[NDArray[np.float64], ...]:
     """Draw the windows of a camera that moves over a picture: one `window_matrix` a frame.
 
-    Args:
-        shape: Height and width of the picture.
-        frames: Number of frames.
-        size: (height, width) of the view.
-        zoom: Range of the window's width over that of the largest that fits.
-        calm: If true, it moves little: a video has a camera of its own.
-        rng: Source of everything drawn.
+    The zoom is the range of the window's width over that of the largest that fits. A calm camera moves little: a video
+    has one of its own.
     """
     height, width = shape[:2]
     aspect = size[1] / size[0] * float(np.exp(rng.uniform(-0.2, 0.2)))
@@ -83,15 +70,7 @@ def draw_camera(
 
 
 def area_average(mask: ProbabilityArray, *, stride: int) -> ProbabilityArray:
-    """Return the means of a mask's cells, so that thin parts weigh what they cover.
-
-    Args:
-        mask: H x W float32 in [0, 1].
-        stride: Side of a cell.
-
-    Returns:
-        H/stride x W/stride float32 in [0, 1].
-    """
+    """Return the means of a mask's cells, stride x stride pixels each, so that thin parts weigh what they cover."""
     small = mask.shape[1] // stride, mask.shape[0] // stride
     # Averages of ones come out a rounding error above one, which a cross-entropy refuses.
     return np.asarray(np.clip(cv2.resize(mask, small, interpolation=cv2.INTER_AREA), 0, 1), np.float32)

@@ -24,8 +24,8 @@ from torch.utils.data import Dataset as TorchDataset
 from covos.core.errors import InputError
 from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image, read_labels
 from covos.masks import VOID, davis_palette
-from covos.training.cosnet.recipe import CosnetRecipe
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
+from covos.training.recipe import CosnetRecipe
 
 ROUNDS = 4
 """Rounds of the Feistel network: with four, it is a pseudo-random permutation (Luby & Rackoff, 1988)."""
@@ -36,11 +36,7 @@ STILL = 1
 
 
 class PairIndex(Sequence[tuple[Video, FrameRecord, FrameRecord]]):
-    """Combinations of two annotated frames of each video, video by video, as a sequence.
-
-    Args:
-        videos: Those with fewer than two annotated frames have no pair.
-    """
+    """Combinations of two annotated frames of each video that has them, video by video, as a sequence."""
 
     def __init__(self, videos: Sequence[Video]) -> None:
         self._videos = [(video, video.annotated) for video in videos]
@@ -70,11 +66,6 @@ def shuffled(index: int, *, count: int, key: tuple[int, ...]) -> int:
 
     A Feistel network permutes the numbers of an even number of bits; numbers beyond ``count`` are permuted again until
     they lie below it (cycle walking: Black & Rogaway, 2002).
-
-    Args:
-        index: From 0 to ``count`` - 1.
-        count: Length of the range.
-        key: Another key, another order.
     """
     half = max((max(count - 1, 1).bit_length() + 1) // 2, 1)
     mask = (1 << half) - 1
@@ -105,14 +96,6 @@ class PairBatches(TorchDataset[PairBatch]):
     Over the steps, the shares of all processes together run through every pair, epoch by epoch, each epoch in an
     order of its own; where the number of pairs is no multiple of the batch, a batch has pairs of two epochs. Still
     pictures likewise.
-
-    Args:
-        datasets: To train on.
-        recipe: Settings.
-        group: Processes that share each step.
-
-    Raises:
-        InputError: There are no pairs; or no still pictures, and the recipe asks for them.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import MaskArray, ProbabilityArray
-from covos.training.prompt.recipe import PromptRecipe
+from covos.training.recipe import PromptRecipe
 
 MARGIN = 2.0
 """Negative clicks keep this distance from the object, in cells: nobody means the contour itself."""
@@ -50,15 +50,7 @@ class DrawnPrompt(NamedTuple):
 def draw_prompt(
     target: MaskArray, others: MaskArray, valid: MaskArray, *, recipe: PromptRecipe, rng: Generator
 ) -> DrawnPrompt:
-    """Draw the first prompt.
-
-    Args:
-        target: The object that is meant; not empty.
-        others: Other objects.
-        valid: True where the annotation is not void; clicks go nowhere else.
-        recipe: Shares.
-        rng: Source of everything drawn.
-    """
+    """Draw the first prompt for a target, which is not empty; clicks go where the annotation is valid."""
     points: list[tuple[float, float, int]] = []
     box, previous = np.zeros(5, np.float32), np.zeros(target.shape, np.float32)
     kind = rng.random()
@@ -68,12 +60,17 @@ def draw_prompt(
         missing, excess = target & ~wrong & valid, wrong & ~target & valid
         sign = 1 if missing.sum() >= excess.sum() else -1
         points += _point(click_within(missing if sign > 0 else excess, rng=rng), sign, target.shape)
-    elif kind < recipe.previous_share + recipe.box_share:
-        box = jittered_box(target, rng=rng)
-        if rng.random() >= WITHOUT_CLICKS:
-            points += _draw_clicks(target, others, valid, most=recipe.most_clicks, rng=rng)
     else:
-        points += _draw_clicks(target, others, valid, most=recipe.most_clicks, rng=rng)
+        boxed = kind < recipe.previous_share + recipe.box_share
+        if boxed:
+            box = jittered_box(target, rng=rng)
+        if not boxed or rng.random() >= WITHOUT_CLICKS:
+            points += _point(click_within(target & valid, rng=rng), 1, target.shape)
+            for _ in range(int(rng.integers(0, recipe.most_clicks))):
+                if rng.random() < 0.5:
+                    points += _point(click_within(target & valid, rng=rng), 1, target.shape)
+                else:
+                    points += _point(click_beside(target, others, valid, rng=rng), -1, target.shape)
     padded = np.zeros((recipe.most_clicks, 3), np.float32)
     if points:
         padded[: len(points)] = points
@@ -138,18 +135,6 @@ def depth_of(region: MaskArray) -> NDArray[np.float32]:
     return np.asarray(cv2.distanceTransform(padded, cv2.DIST_L2, 3)[1:-1, 1:-1], np.float32)
 
 
-def _draw_clicks(
-    target: MaskArray, others: MaskArray, valid: MaskArray, *, most: int, rng: Generator
-) -> list[tuple[float, float, int]]:
-    points = _point(click_within(target & valid, rng=rng), 1, target.shape)
-    for _ in range(int(rng.integers(0, most))):
-        if rng.random() < 0.5:
-            points += _point(click_within(target & valid, rng=rng), 1, target.shape)
-        else:
-            points += _point(click_beside(target, others, valid, rng=rng), -1, target.shape)
-    return points
-
-
 def _point(place: tuple[int, int] | None, sign: int, shape: tuple[int, ...]) -> list[tuple[float, float, int]]:
     if place is None:
         return []
@@ -169,16 +154,9 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
     """Click where a prediction is most wrong: deep within the region of error that is the deepest.
 
     That depth decides, not area, and that the click falls on any of its cells beyond a share of that depth, is as in
-    RITM (Sofiiuk et al., ICIP 2022); thin errors along a contour draw no clicks.
-
-    Args:
-        logit_B1HW: The prediction.
-        target_B1HW: In [0, 1].
-        weight_B1HW: In [0, 1]; nothing is wrong where it is below 0.5.
-        draw_B2: In [0, 1): how far from the middle, the less the more; and which of the cells that qualify.
-
-    Returns:
-        B x 1 x 3, see `covos.models.prompt.Prompt`; of kind 0 where nothing is wrong.
+    RITM (Sofiiuk et al., ICIP 2022); thin errors along a contour draw no clicks. Of the two random numbers in
+    ``draw_B2``, the first says how far from the middle, the second which of the cells that qualify. The click is
+    B x 1 x 3, see `covos.models.prompt.Prompt`; of kind 0 where nothing is wrong.
     """
     found, meant, known = logit_B1HW > 0, target_B1HW > 0.5, weight_B1HW > 0.5
     wrong = torch.cat([meant & ~found & known, found & ~meant & known], dim=1).float()
@@ -188,7 +166,9 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
     deepest, seed = depth.flatten(1).max(dim=1, keepdim=True)
     enough = depth >= (deepest * (0.5 + 0.5 * draw_B2[:, :1]))[..., None, None]
     region = torch.zeros_like(depth).flatten(1).scatter(1, seed, 1.0).view_as(depth)
-    count = _grown(region, within=enough.float()).flatten(1).cumsum(dim=1)
+    for _ in range(REACH):
+        region = F.max_pool2d(region, 3, stride=1, padding=1) * enough.float()
+    count = region.flatten(1).cumsum(dim=1)
     # The first cell at which the count exceeds a random share of it.
     place = (count <= draw_B2[:, 1:] * count[:, -1:]).sum(dim=1).clamp(max=count.shape[1] - 1)
     excess = place >= height * width
@@ -196,13 +176,6 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
     kind = torch.where(excess, -1.0, 1.0) * (deepest[:, 0] > 0)
     x, y = (cell % width + 0.5) / width, (torch.div(cell, width, rounding_mode="floor") + 0.5) / height
     return torch.stack([x, y, kind], dim=1)[:, None].view(batch, 1, 3)
-
-
-def _grown(region_BRHW: Tensor, *, within: Tensor) -> Tensor:
-    """Return a region of zeros and ones with what it is connected to, up to `REACH` cells away."""
-    for _ in range(REACH):
-        region_BRHW = F.max_pool2d(region_BRHW, 3, stride=1, padding=1) * within
-    return region_BRHW
 
 
 def erosion_depth(region_BRHW: Tensor) -> Tensor:

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from checked_output import check_output
 from covos.core.types import FrameResult
 from covos.formats.table import FORMATS, make_writer
 from covos.masks import write_label_map
 from covos.media.opening import open_source
 from covos.media.source import Health
-from covos.runs.check import check_output
 from covos.runs.folder import OutputFolder
-from covos.runs.report import Report
-from covos.runs.writers import BackgroundWriters
+from covos.runs.report import Origin, Report
+from covos.runs.writing import BackgroundWriters
 
 COUNT = 6
 
@@ -24,7 +24,7 @@ def segment(source_path: Path, target: Path, *, formats=("overlay", "palette")) 
     """A run with a square as the model."""
     folder = OutputFolder(target)
     with open_source(source_path) as source:
-        report = Report(info=source.info, model="square", sha256="0" * 64, device="cpu")
+        report = Report(info=source.info, origin=Origin(model="square", sha256="0" * 64, device="cpu", settings={}))
         writers = [make_writer(name, folder, info=source.info, source_path=source_path) for name in formats]
         with BackgroundWriters(writers) as background:
             for frame in source:
@@ -172,7 +172,7 @@ def test_times_that_mp4_cannot_express_still_agree(tmp_path: Path, info, result)
     folder = OutputFolder(tmp_path)
     base = Fraction(1, 1000)
     made = info(time_base=base, frame_count=3)
-    report = Report(info=made, model="m", sha256="0", device="cpu")
+    report = Report(info=made, origin=Origin(model="m", sha256="0", device="cpu", settings={}))
     writer = make_writer("overlay", folder, info=made, source_path=tmp_path)
     for index, pts in enumerate([-80, -40, 300]):
         each = result(index, pts=pts, time_base=base)

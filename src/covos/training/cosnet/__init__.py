@@ -1,1 +1,0 @@
-"""Training of COSNet: pairs of frames of one video, and still pictures in turn."""

@@ -1,0 +1,229 @@
+"""Training of covos-follow: clips, whose objects are followed from the first frame by what it makes of the others.
+
+Shape legend: B clips, K frames of a clip, O objects, P pairs of a clip and one of its objects, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from covos.data import Dataset, FrameRecord, Video, read_labels
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.follow import FollowEngine
+from covos.engines.memory import DEFAULT_MEMORY
+from covos.evaluation import boundary_f, jaccard
+from covos.masks import VOID
+from covos.models.coattention import join_memories
+from covos.models.follow import CovosFollow, DecodedObjects, FollowFeatures, ObjectMemory, aggregate, with_others
+from covos.models.lite import CovosLite
+from covos.training.losses import read_mask_bce, soft_iou, weighted_bce, weighted_mean
+from covos.training.pools import DrawnBatches
+from covos.training.recipe import FollowRecipe
+from covos.training.scenes.clips import draw_clip
+from covos.training.task import FrozenEncoderTask, picture_table
+from covos.training.validate import DatasetSource, Validation, mean_over_frames, mean_over_sequences
+
+COLOURS = ((0.0, 0.0, 0.0), (1.0, 0.2, 0.2), (0.2, 1.0, 0.2), (0.3, 0.4, 1.0), (1.0, 0.9, 0.1), (1.0, 0.3, 1.0))
+"""Colours of the background and of the first objects, in pictures."""
+SEEN = 2.0
+"""Cells that must be visible for an object to count as present."""
+
+
+class ClipBatch(NamedTuple):
+    """Clips of one step."""
+
+    image: Tensor
+    """B x K x 3 x H x W uint8 RGB."""
+    target: Tensor
+    """B x O x K x H/4 x W/4 float32 in [0, 1]; all zero for objects that a clip does not have."""
+    weight: Tensor
+    """B x K x H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void."""
+    motion: Tensor
+    """B x K x 4 x H/4 x W/4 float32; all zero for clips whose motion is not known."""
+    exists: Tensor
+    """B x O bool: whether the clip has the object."""
+
+
+class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):
+    """Item s is the batch of step s, see `DrawnBatches`; each process draws its own clips."""
+
+    def __getitem__(self, step: int) -> ClipBatch:
+        recipe = self.recipe
+        rng = np.random.default_rng((recipe.seed, step, self.group.rank))
+        frames = int(rng.choice(recipe.clip_sizes))
+        clips = [
+            draw_clip(self.moving, self.still, frames=frames, recipe=recipe, rng=rng)
+            for _ in range(recipe.clips_per_step // self.group.size)
+        ]
+        most = max(1, *(len(clip.masks) for clip in clips))
+        cells = clips[0].valid.shape[1:]
+        target = np.zeros((len(clips), most, frames, *cells), np.float32)
+        for row, clip in enumerate(clips):
+            target[row, : len(clip.masks)] = clip.masks
+        return ClipBatch(
+            torch.from_numpy(np.stack([clip.images for clip in clips])).permute(0, 1, 4, 2, 3),
+            torch.from_numpy(target),
+            torch.from_numpy(np.stack([clip.valid for clip in clips])),
+            torch.from_numpy(np.stack([clip.motion for clip in clips])).permute(0, 1, 4, 2, 3),
+            torch.tensor([[k < len(clip.masks) for k in range(most)] for clip in clips]),
+        )
+
+
+class FollowedClips(NamedTuple):
+    """A clip followed from its first frame: one entry for each later frame."""
+
+    found: list[DecodedObjects]
+    log_probability: list[Tensor]
+    """B x (1 + O) x H/4 x W/4 each."""
+    row: Tensor
+    """P: place of each pair among the O objects of its clip."""
+    owner: Tensor
+    """P: clip of each pair."""
+
+
+def follow_clips(
+    network: CovosFollow, encoder: CovosLite, batch: ClipBatch, *, precision: torch.dtype
+) -> FollowedClips:
+    """Follow the objects of each clip's first frame, by what the network itself made of the frames between."""
+    clips, frames = batch.image.shape[:2]
+    owner, row = batch.exists.nonzero(as_tuple=True)
+    with torch.autocast(batch.image.device.type, precision, enabled=precision != torch.float32):
+        with torch.no_grad():
+            image = batch.image.flatten(0, 1).to(memory_format=torch.channels_last).float() / 255
+            features = encoder.encode(image, batch.motion.flatten(0, 1))
+        every = network.project(features)
+        parts = [part.reshape(clips, frames, *part.shape[1:]) for part in every]
+        mask = batch.target[owner, row, 0].unsqueeze(1)
+        found, logs = [], []
+        memory: list[ObjectMemory] = []
+        for index in range(frames):
+            view = FollowFeatures(*(part[:, index] for part in parts))
+            if index:
+                decoded = network.find(view, join_memories(memory), memory[-1], with_others(mask, owner), owner)
+                log_probability = aggregate(decoded.logit_P1HW, owner, frames=clips)
+                found.append(decoded)
+                logs.append(log_probability)
+                mask = log_probability.exp()[owner, row + 1].unsqueeze(1)
+            if index < frames - 1:
+                both = with_others(mask, owner)
+                memory.append(network.memorise(view, both[:, :1], both[:, 1:], owner))
+    return FollowedClips(found, logs, row, owner)
+
+
+def _label_entropy(log_probability: Tensor, batch: ClipBatch, index: int) -> Tensor:
+    target = batch.target[:, :, index]
+    background = (1 - target.sum(dim=1, keepdim=True)).clamp(0, 1)
+    every = torch.cat([background, target], dim=1)
+    loss = -(every * log_probability[:, : every.shape[1]].clamp(min=-20)).sum(dim=1)
+    return weighted_mean(loss, batch.weight[:, index])
+
+
+def _binary_logit(log_probability: Tensor) -> Tensor:
+    sure = log_probability.clamp(max=-1e-6)
+    return sure - torch.log(-torch.expm1(sure))
+
+
+def _judgement(decoded: DecodedObjects, logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    seen = ((target * weight).sum(dim=(1, 2, 3)) >= SEEN).float()
+    presence = F.binary_cross_entropy_with_logits(decoded.present_P, seen)
+    with torch.no_grad():
+        mask, truth = (logit > 0) * weight, (target > 0.5) * weight
+        both = (mask * truth).sum(dim=(1, 2, 3))
+        either = (mask + truth - mask * truth).sum(dim=(1, 2, 3))
+        jaccard = both / either.clamp(min=1.0)
+    quality = weighted_bce(decoded.quality_P, jaccard, seen)
+    return presence + quality
+
+
+def _scored(
+    engine: FollowEngine, video: Video, records: tuple[FrameRecord, ...], *, every: int
+) -> Iterator[tuple[float, float]]:
+    first = read_labels(video, records[0])
+    given = {int(identity): first == identity for identity in np.unique(first) if identity not in (0, VOID)}
+    if not given:
+        return
+    measured = range(1, len(records) - 1, every)
+    frames = engine.encoder.observe(DatasetSource(records))
+    for result in engine.forward(frames, {0: given}, memory=DEFAULT_MEMORY):
+        index = result.frame.index
+        if index not in measured or records[index].annotation is None:
+            continue
+        truth = read_labels(video, records[index])
+        for identity in given:
+            mask, true, void = result.labels == identity, truth == identity, truth == VOID
+            yield jaccard(mask, true, void=void), boundary_f(mask, true, void=void)
+
+
+class FollowTask(FrozenEncoderTask[FollowRecipe]):
+    """Training of covos-follow, see `covos.training.task.Task`."""
+
+    name = "covos-follow"
+    architecture = "follow"
+    network_type = CovosFollow
+    batches_type = ClipBatches
+
+    def losses(self, network: CovosFollow, batch: ClipBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
+        """Return the losses of the label maps, of the masks as read from the memory, and of the judgement.
+
+        ``"read"`` teaches what matches what; ``"judge"`` is of presence and of the Jaccard index that is reached.
+        """
+        followed = follow_clips(network, self.encoder_on(batch.image.device), batch, precision=precision)
+        owner, row = followed.owner, followed.row
+        masks, reads, judges = [], [], []
+        steps = zip(followed.found, followed.log_probability, strict=True)
+        for index, (decoded, log_probability) in enumerate(steps, 1):
+            target = batch.target[owner, row, index].unsqueeze(1)
+            weight = batch.weight[owner, index].unsqueeze(1)
+            masks.append(_label_entropy(log_probability, batch, index))
+            logit = _binary_logit(log_probability[owner, row + 1].unsqueeze(1))
+            masks.append(soft_iou(logit, target, weight))
+            cells = decoded.read_P2hw.shape[2:]
+            # Clamped: an average of ones may exceed one by a rounding error, which a cross-entropy refuses.
+            small = F.interpolate(target, size=cells, mode="area").clamp(0, 1).expand(-1, 2, -1, -1)
+            small_weight = F.interpolate(weight, size=cells, mode="area").expand_as(small)
+            reads.append(read_mask_bce(decoded.read_P2hw, small, small_weight))
+            judges.append(_judgement(decoded, logit, target, weight))
+        mask, read, judge = (torch.stack(losses).sum() / len(reads) for losses in (masks, reads, judges))
+        total = mask + self.recipe.read_weight * read + self.recipe.judge_weight * judge
+        return {"total": total, "mask": mask, "read": read, "judge": judge}
+
+    @torch.inference_mode()
+    def pictures(self, network: CovosFollow, batch: ClipBatch) -> Tensor:
+        """Show clips in rows: the first frame with what was given, then frames with predictions."""
+        followed = follow_clips(network, self.encoder_on(batch.image.device), batch, precision=torch.float32)
+        given = torch.cat([1 - batch.target[:, :, 0].sum(dim=1, keepdim=True), batch.target[:, :, 0]], dim=1)
+        found = [given.clamp(0, 1), *(logs.exp() for logs in followed.log_probability)]
+        colours = batch.target.new_tensor(COLOURS)
+
+        def cell(image: Tensor, probability: Tensor) -> Tensor:
+            part = probability[: len(COLOURS)]
+            tint = torch.einsum("ohw,oc->chw", part, colours[: len(part)])
+            return 0.5 * (image / 255) + 0.5 * F.interpolate(tint[None], size=image.shape[1:], mode="nearest")[0]
+
+        return picture_table(
+            [cell(image, probability[clip]) for image, probability in zip(images, found, strict=True)]
+            for clip, images in enumerate(batch.image)
+        )
+
+    def measure(
+        self, network: CovosFollow, dataset: Dataset, *, device: torch.device, precision: torch.dtype, every: int
+    ) -> Validation:
+        """Follow the objects of the first annotation through each video; the last frame is not scored."""
+        encoder = self.encoder.to(device)
+        frame_encoder = FrameEncoder(encoder, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
+        engine = FollowEngine(frame_encoder, network)
+        scores: dict[str, tuple[float, float]] = {}
+        for video in dataset:
+            first = video.first_annotation
+            if video.kind == "video" and first is not None:
+                records = video.frames[video.frames.index(first) :]
+                if pairs := list(_scored(engine, video, records, every=every)):
+                    scores[video.name] = mean_over_frames(pairs)
+        lacking = "none of its videos has an object in its first annotation and annotated frames after it"
+        return mean_over_sequences(scores, dataset, lacking=lacking)
