@@ -6,7 +6,6 @@ import math
 import pickle
 import tempfile
 import zlib
-from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -77,7 +76,7 @@ def fuse(
 ) -> FramePrediction:
     """Weigh two passes for each object by their confidence, and by their distance from what the user gave.
 
-    ``given`` has for each object the ascending indices of the frames with a mask from the user. The result is for each
+    ``given`` has for each object the indices of the frames with a mask from the user. The result is for each
     object the weightier pass, and where both show it in the same place the weighted mean of the log-odds. An object
     that is not present is nowhere.
     """
@@ -87,8 +86,10 @@ def fuse(
         return backward
     odds, statuses = [], []
     for identity in (*forward.ids, *(other for other in backward.ids if other not in forward.ids)):
-        frames = given[identity]
-        gaps = ((forward, _since(frames, forward.index)), (backward, _until(frames, forward.index)))
+        gone = [forward.index - frame for frame in given[identity]]
+        since = min((gap for gap in gone if gap >= 0), default=math.inf)
+        until = min((-gap for gap in gone if gap <= 0), default=math.inf)
+        gaps = ((forward, since), (backward, until))
         sides = [_side(prediction, identity, gap) for prediction, gap in gaps if identity in prediction.ids]
         best = max(sides, key=lambda each: each.weight)
         agreeing = [each for each in sides if each is best or _agree(each, best)]
@@ -117,13 +118,3 @@ def _agree(one: _Side, other: _Side) -> bool:
         return one.status.state == other.status.state
     a, b = one.odds_HW > 0, other.odds_HW > 0
     return bool((a & b).sum() >= AGREEING * (a | b).sum())
-
-
-def _since(frames: Sequence[int], index: int) -> float:
-    place = bisect_right(frames, index)
-    return index - frames[place - 1] if place else math.inf
-
-
-def _until(frames: Sequence[int], index: int) -> float:
-    place = bisect_left(frames, index)
-    return frames[place] - index if place < len(frames) else math.inf

@@ -125,13 +125,13 @@ class Candidate:
         near = [each for each in self.anchors if abs(each.frame - anchor.frame) < spacing]
         if near:
             if all(each.confidence < anchor.confidence for each in near):
-                self.anchors = [each for each in self.anchors if not any(each is one for one in near)] + [anchor]
+                self.anchors = [each for each in self.anchors if each not in near] + [anchor]
             return
         self.anchors.append(anchor)
         if len(self.anchors) > ANCHORS:
             # Of those that are about as sure, the one that is between others: views of other times tell more.
             worst = min(self.anchors, key=lambda each: (round(each.confidence, 1), self._room(each)))
-            self.anchors = [each for each in self.anchors if each is not worst]
+            self.anchors.remove(worst)
 
     def _room(self, anchor: Anchor) -> float:
         """Count the frames from the view before to the view after; infinite for the first and the last."""

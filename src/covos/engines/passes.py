@@ -228,13 +228,12 @@ class IncrementalPass:
         The engine and the memory are the same each time. ``fingerprints`` has for each frame with masks a value that
         equals that of another run only if its masks are the same, of the same objects in the same order.
         """
-        count = self.source.info.frame_count
         changed = self._first_change(fingerprints)
         start, resumed = (self._is_whole() and self._checkpoints.rewind(changed)) or (0, None)
         if resumed is None:
             frames, self._checkpoints = engine.encoder.observe(self.source), PassCheckpoints()
         else:
-            frames = engine.encoder.select(self.source, range(start, count))
+            frames = engine.encoder.select(self.source, range(start, self.source.info.frame_count))
         results = engine.forward(prefetch(frames), given, memory=memory, checkpoints=self._checkpoints, resumed=resumed)
         kept = self._frames[:start]
         # Should this be interrupted, nothing is known.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -37,14 +36,13 @@ class ModelEntry:
     card: Card
 
 
-def _embedded_folder() -> Path:
-    return Path(str(resources.files("covos.models"))) / "weights"
+_EMBEDDED = Path(__file__).with_name("weights")
 
 
 def list_models() -> tuple[ModelEntry, ...]:
     """List the models whose weights are part of the package, by name."""
     entries = []
-    for path in sorted(_embedded_folder().glob("*.safetensors")):
+    for path in sorted(_EMBEDDED.glob("*.safetensors")):
         card = read_card(path)
         if card is None:
             raise CheckpointError(
@@ -162,7 +160,7 @@ def _find_companion(name_or_file: str | Path, architecture: str, *, encoder: Mod
     if str(name_or_file) == own and not any(entry.name == own for entry in list_models()):
         raise EnvironmentProblem(
             f"the weights of {own} are not there",
-            why=f"{_embedded_folder() / own}.safetensors does not exist",
+            why=f"{_EMBEDDED / own}.safetensors does not exist",
             fix=f"install covos again, or train them with `covos train {architecture}` and give the file",
         )
     entry = find_model(name_or_file)
@@ -179,7 +177,7 @@ def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) ->
         )
     trained_on = str(entry.card.recipe.get("encoder_sha256", ""))
     if trained_on != encoder.card.sha256:
-        packaged = encoder.path.parent == _embedded_folder()
+        packaged = encoder.path.parent == _EMBEDDED
         # A fine-tuned model has the name of the one that it began as: only its file tells them apart.
         setting = "" if packaged else f" --set 'encoder=\"{encoder.path.as_posix()}\"'"
         raise CheckpointError(
