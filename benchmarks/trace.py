@@ -38,7 +38,7 @@ import numpy as np
 SIZE = (96, 128)
 X, Y = 43.25, 53.75
 """A place on the square of the clip's first frame; no other value of a run is like these."""
-DEPTH, WIDTH = 4, 64
+DEPTH, WIDTH = 8, 64
 """Containers are looked into so deep, and of each so many items."""
 
 Watch = Callable[[FrameType, str, object], None]
@@ -160,7 +160,7 @@ def callers(frame: FrameType) -> Iterator[FrameType]:
 
 
 def holds(value: object, *, depth: int) -> bool:
-    """Whether a value is the point, or holds it.
+    """Tell if a value is the point, or holds it.
 
     Args:
         value: Any.
@@ -172,6 +172,8 @@ def holds(value: object, *, depth: int) -> bool:
         items = [getattr(value, field.name, None) for field in islice(dataclasses.fields(value), WIDTH)]
     elif isinstance(value, dict):
         items = list(islice(value.values(), WIDTH))
+    elif hasattr(type(value), "__pydantic_fields__"):
+        items = list(islice(vars(value).values(), WIDTH))
     elif isinstance(value, list | tuple | set | frozenset):
         items = list(islice(value, WIDTH))
     else:
