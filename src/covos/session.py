@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -255,9 +257,6 @@ class Session:
 
         Returns:
             H x W uint8 object ids; 0 = background.
-
-        Raises:
-            UsageError: The frame does not exist.
         """
         self.seeds.check_frame(frame)
         labels = np.zeros((self.source.info.height, self.source.info.width), np.uint8)
@@ -302,11 +301,7 @@ class Session:
             self.seeds.add(frame, masks, given_as="found")
 
     def confirm(self, frame: int) -> tuple[int, ...]:
-        """Take the masks that were followed to a frame as given; return the ids.
-
-        Raises:
-            UsageError: The frame was not followed yet, or shows no object that is still there.
-        """
+        """Take the masks that were followed to a frame as given; return the ids. A UsageError if there are none."""
         if not self._found:
             raise UsageError(f"frame {frame} cannot be confirmed", why="nothing was followed", fix="propagate first")
         self.seeds.check_place(frame, 1)
@@ -345,8 +340,7 @@ class Session:
             frames = self._forward.run(
                 self._follower, self.seeds.given(), fingerprints=self.seeds.fingerprints(), memory=self._memory
             )
-            self._found = {}
-            self._keep(*frames)
+            self._found = {each.index: (each, self.seeds.births) for each in frames}
         else:
             self._found = {}
             for _ in self.stream(direction):
@@ -364,8 +358,8 @@ class Session:
 
         Args:
             direction: The way in time; ``"auto"`` goes both ways where ``start`` or ``limit`` is given.
-            start: Index of the frame to begin with; the first seed frame (the last, backward) if None. An object must
-                be shown on it, or before it in the direction that is followed.
+            start: Index of the frame to begin with; the first seed frame (the last, backward) if None. To go onward, an
+                object must be shown on it or before it; to go backward, on it or after it.
             limit: The number of frames to go, in each direction; None goes to the end.
 
         Raises:
@@ -373,15 +367,13 @@ class Session:
         """
         chosen = self.direction(direction)
         if start is None and limit is None:
-            self._make_masks()
             return self._kept(item for item in self.streaming(chosen) if not isinstance(item, StageProgress))
         if limit is not None and limit < 1:
             raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
         if start is not None:
             self.seeds.check_frame(start)
-        chosen = "both" if direction == "auto" else chosen
         self._make_masks()
-        return self._kept(self._part(chosen, start, limit))
+        return self._kept(chain(*self._parts("both" if direction == "auto" else chosen, start, limit)))
 
     def streaming(self, direction: Direction = "auto") -> Iterator[FrameResult | StageProgress]:
         """Follow as `stream` does, over all frames, and yield how far the backward pass is as well; nothing is kept."""
@@ -392,7 +384,7 @@ class Session:
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""
-        frames = tuple(self._found[index][0] for index in sorted(self._found))
+        frames = tuple(self._known(index) for index in sorted(self._found))
         return Segmentation(
             info=self.source.info,
             health=self.source.health,
@@ -406,7 +398,7 @@ class Session:
         self._make_masks()
         return self.model.origin(
             follower=self.model.describe_follower(self._follower_name),
-            direction=self.direction(direction),
+            direction=self.direction(direction) if self.seeds.frames else direction,
             memory=self._memory,
             prompts=self.seeds.describe(),
             **({} if self._prompter is None else {"prompter": dict(self._prompter.described)}),
@@ -416,38 +408,40 @@ class Session:
         """Return the direction that is taken (see `covos.engines.passes.choose_direction`)."""
         return choose_direction(asked, frames=self.seeds.frames)
 
-    def _part(self, direction: Direction, start: int | None, limit: int | None) -> Iterator[FrameResult]:
+    def _parts(self, direction: Direction, start: int | None, limit: int | None) -> Iterator[Iterator[FrameResult]]:
+        """Give the passes of a part, each with the seeds of now; refuse one way alone that cannot be gone."""
         count, given = self.source.info.frame_count, self.seeds.given()
-        if direction in {"forward", "both"}:
-            first = min(given) if start is None else start
-            if min(given) > first:
-                raise _unknown(first, "before", min(given))
-            stop = count if limit is None else min(count, first + limit)
-            yield from self._forward.part(
+        first, last = min(given), max(given)
+        onward = first if start is None else start
+        if direction == "forward" and first > onward:
+            raise _unknown(onward, "before", first)
+        if direction != "backward" and first <= onward:
+            yield self._forward.part(
                 self._follower,
                 given,
                 fingerprints=self.seeds.fingerprints(),
                 memory=self._memory,
-                wanted=range(first, stop),
+                wanted=range(onward, count if limit is None else min(count, onward + limit)),
             )
-        if direction in {"backward", "both"}:
-            first = (max(given) if direction == "backward" else min(given)) if start is None else start
-            if max(given) < first:
-                raise _unknown(first, "after", max(given))
-            stop = -1 if limit is None else max(-1, first - limit)
-            for result in follow_backward(self.source, self._follower, given, memory=self._memory, stop=stop):
-                # What was followed onward from the same frame has it already.
-                if result.frame.index < first or (result.frame.index == first and direction == "backward"):
-                    yield result
+        back = (last if direction == "backward" else first) if start is None else start
+        if direction == "backward" and last < back:
+            raise _unknown(back, "after", last)
+        if direction != "forward" and last >= back:
+            stop = -1 if limit is None else max(-1, back - limit)
+            passed = follow_backward(self.source, self._follower, given, memory=self._memory, stop=stop)
+            # What was followed onward from the same frame has it already.
+            end = back if direction == "both" and first <= onward else back + 1
+            yield (result for result in passed if result.frame.index < end)
 
     def _kept(self, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
-        for result in results:
-            self._keep(FrameMask.of(result))
-            yield result
+        births = self.seeds.births  # of now: the user may change the seeds while the results come
 
-    def _keep(self, *frames: FrameMask) -> None:
-        births = self.seeds.births
-        self._found |= {each.index: (each, births) for each in frames}
+        def keep() -> Iterator[FrameResult]:
+            for result in results:
+                self._found[result.frame.index] = FrameMask.of(result), births
+                yield result
+
+        return keep()
 
     def _show(self, prompt: PointPrompt) -> PromptedMask:
         followed = None if prompt.object is None else self._followed(prompt.frame, prompt.object)
@@ -480,11 +474,20 @@ class Session:
 
     def _followed(self, frame: int, identity: int) -> MaskArray | None:
         """Return the mask that following has found, if the id is still that of the same object."""
-        mask, births = self._found.get(frame, (None, {}))
-        if mask is None or identity not in mask.objects:
+        if frame not in self._found or identity not in (known := self._known(frame).objects):
             return None
-        born = births.get(identity)
-        return decode(mask.objects[identity]) if born is not None and self.seeds.births.get(identity) == born else None
+        return decode(known[identity])
+
+    def _known(self, frame: int) -> FrameMask:
+        """Return the masks of a frame without objects that are no more."""
+        mask, births = self._found[frame]
+        now = self.seeds.births
+        gone = {identity for identity in births if now.get(identity) != births[identity]}
+        return replace(
+            mask,
+            objects={identity: rle for identity, rle in mask.objects.items() if identity not in gone},
+            states=tuple(each for each in mask.states if each.id not in gone),
+        )
 
     @property
     def _follower(self) -> FollowEngine:

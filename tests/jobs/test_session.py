@@ -429,3 +429,27 @@ def test_two_sessions_share_a_model(model: Model, follower: Path, make_clip) -> 
             for one, other in zip(found, own, strict=True):
                 np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_a_stream_stores_the_objects_that_it_began_with(model: Model, follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(0, 1, mask=box(4, 4))
+        results = session.stream("forward")
+        next(results)
+        session.remove(1)
+        session.add_mask(0, 1, mask=box(30, 40))
+        list(results)
+        assert not session.preview(5).any(), "that is the old object's mask"
+        with pytest.raises(UsageError, match="frame 5 cannot be confirmed"):
+            session.confirm(5)
+        assert all(not frame.objects for frame in session.result())
+        session.remove(1)
+        assert len(session.result()) == 8
+
+
+def test_from_a_frame_the_ways_that_can_be_are_gone(model: Model, follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=follower) as session:
+        session.add_mask(3, 1, mask=box(4, 4))
+        assert [result.frame.index for result in session.stream(start=5)] == [5, 6, 7]
+        assert [result.frame.index for result in session.stream(start=1)] == [1, 0]
+        assert [result.frame.index for result in session.stream(start=3, limit=2)] == [3, 4, 2]

@@ -11,7 +11,7 @@ from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
 from covos.models import registry
 from covos.models.checkpoints import Card, save_weights
 from covos.models.lite import CovosLite, Features
-from covos.models.prompt import CovosPrompt, Prompt, PromptConfig, PromptFeatures, draw_guide, likeness
+from covos.models.prompt import CovosPrompt, PromptConfig, PromptFeatures, PromptTensors, draw_guide, likeness
 from covos.models.registry import build_network, build_prompter, find_model, find_prompter
 
 CELLS = (4, 6)
@@ -48,7 +48,9 @@ def test_the_features_of_covos_lite_are_what_it_takes() -> None:
     image = torch.rand(2, 3, 64, 96)
     with torch.inference_mode():
         seen = network.project(CovosLite().eval().encode(image))
-        prompt = Prompt(points((0.5, 0.5, 1.0)).expand(2, -1, -1), NO_BOX.expand(2, -1), NO_MASK.expand(2, -1, -1, -1))
+        prompt = PromptTensors(
+            points((0.5, 0.5, 1.0)).expand(2, -1, -1), NO_BOX.expand(2, -1), NO_MASK.expand(2, -1, -1, -1)
+        )
         logit = network.find(seen, prompt)
     assert logit.shape == (2, 1, 32, 48)
     assert logit.dtype == torch.float32
@@ -63,16 +65,16 @@ def test_it_has_fewer_than_six_hundred_thousand_weights() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Prompt(points((0.9, 0.2, 1.0)), NO_BOX, NO_MASK),
-        Prompt(points((0.5, 0.5, -1.0)), NO_BOX, NO_MASK),
-        Prompt(points((0.5, 0.5, 1.0)), torch.tensor([[0.2, 0.2, 0.8, 0.8, 1.0]]), NO_MASK),
-        Prompt(points((0.5, 0.5, 1.0)), NO_BOX, NO_MASK + 1),
+        PromptTensors(points((0.9, 0.2, 1.0)), NO_BOX, NO_MASK),
+        PromptTensors(points((0.5, 0.5, -1.0)), NO_BOX, NO_MASK),
+        PromptTensors(points((0.5, 0.5, 1.0)), torch.tensor([[0.2, 0.2, 0.8, 0.8, 1.0]]), NO_MASK),
+        PromptTensors(points((0.5, 0.5, 1.0)), NO_BOX, NO_MASK + 1),
     ],
 )
-def test_everything_that_is_shown_matters(network: CovosPrompt, other: Prompt) -> None:
+def test_everything_that_is_shown_matters(network: CovosPrompt, other: PromptTensors) -> None:
     seen = view(network)
     with torch.no_grad():
-        plain = network.find(seen, Prompt(points((0.5, 0.5, 1.0)), NO_BOX, NO_MASK))
+        plain = network.find(seen, PromptTensors(points((0.5, 0.5, 1.0)), NO_BOX, NO_MASK))
         changed = network.find(seen, other)
     assert float((plain - changed).abs().max()) > 1e-4
 
@@ -80,25 +82,25 @@ def test_everything_that_is_shown_matters(network: CovosPrompt, other: Prompt) -
 def test_a_point_of_no_kind_changes_nothing_wherever_it_is(network: CovosPrompt) -> None:
     seen = view(network)
     with torch.no_grad():
-        alone = network.find(seen, Prompt(points((0.5, 0.5, 1.0)), NO_BOX, NO_MASK))
-        padded = network.find(seen, Prompt(points((0.5, 0.5, 1.0), (0.9, 0.1, 0.0)), NO_BOX, NO_MASK))
+        alone = network.find(seen, PromptTensors(points((0.5, 0.5, 1.0)), NO_BOX, NO_MASK))
+        padded = network.find(seen, PromptTensors(points((0.5, 0.5, 1.0), (0.9, 0.1, 0.0)), NO_BOX, NO_MASK))
     torch.testing.assert_close(alone, padded)
 
 
 def test_frames_of_a_batch_do_not_touch_one_another(network: CovosPrompt) -> None:
     seen = view(network, 2)
-    both = Prompt(
+    both = PromptTensors(
         torch.cat([points((0.2, 0.3, 1.0)), points((0.7, 0.6, -1.0))]), NO_BOX.expand(2, -1), torch.rand(2, 1, 32, 48)
     )
     with torch.no_grad():
         together = network.find(seen, both)
-        alone = network.find(PromptFeatures(*(part[1:] for part in seen)), Prompt(*(part[1:] for part in both)))
+        alone = network.find(PromptFeatures(*(part[1:] for part in seen)), PromptTensors(*(part[1:] for part in both)))
     torch.testing.assert_close(together[1:], alone, atol=1e-5, rtol=1e-4)
 
 
 def test_a_click_is_drawn_where_it_was_made() -> None:
     # The centre of cell (row 3, column 10) of 16 x 24.
-    prompt = Prompt(points((10.5 / 24, 3.5 / 16, 1.0), (2.5 / 24, 12.5 / 16, -1.0)), NO_BOX, NO_MASK)
+    prompt = PromptTensors(points((10.5 / 24, 3.5 / 16, 1.0), (2.5 / 24, 12.5 / 16, -1.0)), NO_BOX, NO_MASK)
     narrow, wide, beside, beside_wide, *rest = draw_guide(prompt, size=(16, 24))[0]
     assert divmod(int(narrow.argmax()), 24) == (3, 10)
     assert divmod(int(beside.argmax()), 24) == (12, 2)
@@ -110,7 +112,7 @@ def test_a_click_is_drawn_where_it_was_made() -> None:
 
 def test_a_box_is_drawn_by_what_it_covers_and_the_rest_is_outside() -> None:
     box = torch.tensor([[0.25, 0.5, 0.75, 1.0, 1.0]])
-    guide = draw_guide(Prompt(points((0, 0, 0)), box, NO_MASK), size=(4, 6))[0]
+    guide = draw_guide(PromptTensors(points((0, 0, 0)), box, NO_MASK), size=(4, 6))[0]
     inside, outside = guide[4], guide[5]
     expected = torch.tensor([0.0, 0.5, 1.0, 1.0, 0.5, 0.0])
     torch.testing.assert_close(inside[2], expected)

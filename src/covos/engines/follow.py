@@ -93,13 +93,12 @@ class FollowEngine:
         current, size = self.new_pass(memory=memory), self.encoder.batch
         for block in blocks:
             for start in reversed(range(0, len(block), size)):
-                # A batch is done before it is told: the settings must not last while the caller runs.
                 with self.encoder.computing():
-                    predicted = [
-                        (observed.frame, _step(current, observed.frame, features, given))
-                        for observed, features in reversed(list(self._encoded(block[start : start + size])))
-                    ]
-                yield from predicted
+                    encoded = list(self._encoded(block[start : start + size]))
+                for observed, features in reversed(encoded):
+                    with self.encoder.computing():
+                        prediction = _step(current, observed.frame, features, given)
+                    yield observed.frame, prediction
 
     def forward(
         self,
@@ -127,16 +126,17 @@ class FollowEngine:
         appearances = given_frames(given)
         source = iter(frames)
         while batch := list(islice(source, self.encoder.batch)):
-            # A batch is done before its results are given: the settings must not last while the caller runs.
-            predictions = []
             if checkpoints is not None:
                 checkpoints.add(batch[0].frame.index, current)
             with self.encoder.computing():
-                for observed, features in self._encoded(batch):
-                    prediction = _step(current, observed.frame, features, given)
-                    back = None if spool is None else spool.get(observed.frame.index)
-                    predictions.append((observed.frame, fuse(prediction, back, given=appearances)))
-            for frame, prediction in predictions:
+                encoded = list(self._encoded(batch))
+            for observed, features in encoded:
+                frame = observed.frame
+                # Anew for each frame: the settings must not last while the caller runs, who may stop here.
+                with self.encoder.computing():
+                    prediction = _step(current, frame, features, given)
+                    back = None if spool is None else spool.get(frame.index)
+                    prediction = fuse(prediction, back, given=appearances)
                 yield result_of(frame, prediction, given.get(frame.index, {}))
 
     def _encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:

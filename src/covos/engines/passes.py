@@ -178,10 +178,14 @@ def follow_backward(
 
     The pass begins at the last frame with a mask. ``stop`` is the frame at which it ends, itself left out.
     """
-    for frame, prediction in engine.backward(_blocks(source, engine, last=max(given), stop=stop), given, memory=memory):
-        if frame.index <= stop:
-            return
-        yield result_of(frame, prediction, given.get(frame.index, {}))
+    blocks = _blocks(source, engine, last=max(given), stop=stop)
+    with Spool() as spool:
+        for frame, prediction in engine.backward(blocks, given, memory=memory):
+            if frame.index <= stop:
+                return
+            # By way of the file, which rounds: so a part is what the whole pass gives.
+            spool.put(prediction)
+            yield result_of(frame, spool.get(frame.index) or prediction, given.get(frame.index, {}))
 
 
 def _blocks(source: Source, engine: FollowEngine, *, last: int, stop: int = -1) -> Iterator[Sequence[Observed]]:

@@ -19,7 +19,7 @@ from covos.engines.encoding import FrameEncoder, to_probability
 from covos.engines.find import THRESHOLD
 from covos.engines.motion import Observed
 from covos.models.lite import Features
-from covos.models.prompt import OUTPUT_STRIDE, CovosPrompt, Prompt, PromptFeatures
+from covos.models.prompt import OUTPUT_STRIDE, CovosPrompt, PromptFeatures, PromptTensors
 
 SPOT = 3
 """Radius in pixels of the disc that a point decides."""
@@ -121,7 +121,7 @@ def as_prompt(
     size: tuple[int, int],
     encoded: tuple[int, int],
     device: torch.device,
-) -> Prompt:
+) -> PromptTensors:
     """Make a prompt, as the network takes it, of what was shown of one object on one frame.
 
     Points and box are in pixels of a frame of a size (H, W), where (0, 0) is the centre of the first; ``encoded`` is
@@ -131,7 +131,7 @@ def as_prompt(
     rows = [((each.x + 0.5) / width, (each.y + 0.5) / height, 1.0 if each.positive else -1.0) for each in points]
     sides = [0.0] * 5 if box is None else [box.x0 / width, box.y0 / height, box.x1 / width, box.y1 / height, 1.0]
     cells = encoded[0] // OUTPUT_STRIDE, encoded[1] // OUTPUT_STRIDE
-    return Prompt(
+    return PromptTensors(
         torch.tensor([rows or [(0.0, 0.0, 0.0)]], device=device),
         torch.tensor([sides], device=device),
         torch.zeros(1, 1, *cells, device=device) if previous is None else _small(previous, cells).to(device),

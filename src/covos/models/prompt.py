@@ -67,7 +67,7 @@ class PromptFeatures(NamedTuple):
     s2_BCHW: Tensor
 
 
-class Prompt(NamedTuple):
+class PromptTensors(NamedTuple):
     """Clicks, box and mask of one object on each of B frames. Positions are shares of the width and height."""
 
     point_BK3: Tensor
@@ -167,7 +167,7 @@ class CovosPrompt(nn.Module):
         )
         return PromptFeatures(context, key16, key8, key4, self.skip8(s8), self.skip4(s4), self.skip2(features.s2_BCHW))
 
-    def find(self, features: PromptFeatures, prompt: Prompt) -> Tensor:
+    def find(self, features: PromptFeatures, prompt: PromptTensors) -> Tensor:
         """Segment what is meant: B x 1 x H/2 x W/2 float32 logits of the frames' encoded size."""
         dtype = features.context_BChw.dtype
         with torch.autocast(features.context_BChw.device.type, enabled=False):
@@ -204,7 +204,7 @@ def likeness(key_BCHW: Tensor, point_BK3: Tensor, *, scale: Tensor) -> Tensor:
     return torch.stack([(affinity * positive).amax(dim=1), (affinity * negative).amax(dim=1), mean], dim=1)
 
 
-def draw_guide(prompt: Prompt, *, size: Sequence[int]) -> Tensor:
+def draw_guide(prompt: PromptTensors, *, size: Sequence[int]) -> Tensor:
     """Draw a prompt as maps of a size (H, W) at stride 4.
 
     Returns:

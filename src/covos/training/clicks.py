@@ -1,8 +1,8 @@
 """Prompts as a user might give them: first clicks, a box, or a mask that is not right; later, clicks on errors.
 
 Masks of the first prompts are H x W at the stride of the network's output, and positions are shares of width and
-height, as in `covos.models.prompt.Prompt`. Corrective clicks are found where the prediction is: nothing of it leaves
-the device.
+height, as in `covos.models.prompt.PromptTensors`. Corrective clicks are found where the prediction is: nothing of it
+leaves the device.
 
 Shape legend: B frames, R regions, h x w cells at twice the output's stride.
 """
@@ -37,7 +37,7 @@ REACH = 24
 
 
 class DrawnPrompt(NamedTuple):
-    """First prompt for one object; see `covos.models.prompt.Prompt`."""
+    """First prompt for one object; see `covos.models.prompt.PromptTensors`."""
 
     point: NDArray[np.float32]
     """K x 3."""
@@ -99,7 +99,7 @@ def click_beside(target: MaskArray, others: MaskArray, valid: MaskArray, *, rng:
 
 
 def jittered_box(target: MaskArray, *, rng: Generator) -> NDArray[np.float32]:
-    """Draw a box round the object as a hurried user draws it: 5 numbers, see `covos.models.prompt.Prompt`."""
+    """Draw a box round the object as a hurried user draws it: 5 numbers, see `covos.models.prompt.PromptTensors`."""
     left, top, width, height = cv2.boundingRect(target.view(np.uint8))
     sides = np.array([left, top, left + width, top + height], np.float64)
     sides += rng.normal(0, JITTER, size=4).clip(-2 * JITTER, 2 * JITTER) * (width, height, width, height)
@@ -156,7 +156,7 @@ def corrective_click(logit_B1HW: Tensor, target_B1HW: Tensor, weight_B1HW: Tenso
     That depth decides, not area, and that the click falls on any of its cells beyond a share of that depth, is as in
     RITM (Sofiiuk et al., ICIP 2022); thin errors along a contour draw no clicks. Of the two random numbers in
     ``draw_B2``, the first says how far from the middle, the second which of the cells that qualify. The click is
-    B x 1 x 3, see `covos.models.prompt.Prompt`; of kind 0 where nothing is wrong.
+    B x 1 x 3, see `covos.models.prompt.PromptTensors`; of kind 0 where nothing is wrong.
     """
     found, meant, known = logit_B1HW > 0, target_B1HW > 0.5, weight_B1HW > 0.5
     wrong = torch.cat([meant & ~found & known, found & ~meant & known], dim=1).float()

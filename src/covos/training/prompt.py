@@ -21,7 +21,7 @@ from covos.engines.prompt import NetworkPrompter
 from covos.evaluation import boundary_f, jaccard
 from covos.evaluation.clicks import next_click
 from covos.models.lite import CovosLite
-from covos.models.prompt import GUIDE_STRIDE, OUTPUT_STRIDE, CovosPrompt, Prompt, draw_guide
+from covos.models.prompt import GUIDE_STRIDE, OUTPUT_STRIDE, CovosPrompt, PromptTensors, draw_guide
 from covos.training.clicks import DrawnPrompt, corrective_click, draw_prompt
 from covos.training.losses import contour_weight, soft_iou
 from covos.training.pools import DrawnBatches
@@ -54,7 +54,7 @@ class PromptBatch(NamedTuple):
     weight: Tensor
     """B x 1 x H/2 x W/2 float32 in [0, 1]; 0 where the annotation is void."""
     point: Tensor
-    """B x K x 3 float32, as the next two: what is shown first, see `covos.models.prompt.Prompt`."""
+    """B x K x 3 float32, as the next two: what is shown first, see `covos.models.prompt.PromptTensors`."""
     box: Tensor
     """B x 5."""
     previous: Tensor
@@ -133,7 +133,7 @@ def ask(network: CovosPrompt, encoder: CovosLite, batch: PromptBatch, *, precisi
                 click = corrective_click(last, batch.target, batch.weight, batch.draw[:, index])
                 # As in use: what is handed back is a mask, not a probability.
                 point, previous = torch.cat([point, click], dim=1), (last > 0).float()
-            logits.append(network.find(view, Prompt(point, batch.box, previous)))
+            logits.append(network.find(view, PromptTensors(point, batch.box, previous)))
     return Answers(logits, point)
 
 
@@ -157,7 +157,7 @@ def _tinted(image: Tensor, mask: Tensor) -> Tensor:
     return image * (1 - alpha) + alpha * image.new_tensor([1.0, 0.8, 0.1]).view(1, 3, 1, 1)
 
 
-def _dots(image: Tensor, prompt: Prompt) -> Tensor:
+def _dots(image: Tensor, prompt: PromptTensors) -> Tensor:
     guide = F.interpolate(
         draw_guide(prompt, size=[side // GUIDE_STRIDE for side in image.shape[2:]]), size=image.shape[2:]
     )
@@ -215,8 +215,8 @@ class PromptTask(FrozenEncoderTask[PromptRecipe]):
         batch = next(split(batch, max(1, len(batch.image) // SHOWN)))
         answers = ask(network, self.encoder_on(batch.image.device), batch, precision=torch.float32)
         image = batch.image.float() / 255
-        first = _dots(image, Prompt(batch.point, batch.box, batch.previous))
-        last = _dots(image, Prompt(answers.point, batch.box, batch.previous))
+        first = _dots(image, PromptTensors(batch.point, batch.box, batch.previous))
+        last = _dots(image, PromptTensors(answers.point, batch.box, batch.previous))
         columns = [
             _tinted(first, batch.previous),
             _tinted(first, answers.logits[0].sigmoid()),
