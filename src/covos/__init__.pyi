@@ -1,7 +1,9 @@
 from ._version import __version__ as __version__
 from .api import segment as segment
 from .api import stream as stream
+from .batch import ModelCache as ModelCache
 from .core.errors import AnnotationError as AnnotationError
+from .core.errors import CancelledError as CancelledError
 from .core.errors import CheckpointError as CheckpointError
 from .core.errors import CovosError as CovosError
 from .core.errors import EnvironmentProblem as EnvironmentProblem
@@ -20,7 +22,6 @@ from .events import Noted as Noted
 from .events import Started as Started
 from .events import Warned as Warned
 from .job import Job as Job
-from .job import ModelCache as ModelCache
 from .masks.frame_mask import FrameMask as FrameMask
 from .model import Model as Model
 from .model import load_model as load_model

@@ -10,6 +10,7 @@ from typing import Any
 from covos.core.device import Precision
 from covos.core.types import FrameResult
 from covos.engines.find import DEFAULT_REFERENCES
+from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.passes import Direction
 from covos.job import Job
 from covos.media.memory import Input
@@ -37,6 +38,7 @@ def segment(
     prompts: str | os.PathLike[str] | None = None,
     resize_masks: bool = False,
     direction: Direction = "auto",
+    memory: int = DEFAULT_MEMORY,
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
     prompter: str | os.PathLike[str] = AUTO,
     device: str = AUTO,
@@ -68,6 +70,7 @@ def segment(
         prompts: Follow what a prompt file lists (see `covos.prompts.file`).
         resize_masks: If true, masks of another size than their frame are resized (nearest neighbour).
         direction: The way in time in which objects are followed: ``"auto"``, ``"forward"``, ``"backward"``, ``"both"``.
+        memory: Frames that following remembers between the seed frames and the latest.
         follower: The network that follows; see `Model.follower`.
         prompter: The maker of masks of points and boxes; see `Model.prompter`.
         device: See `load_model`.
@@ -102,6 +105,7 @@ def stream(
     prompts: str | os.PathLike[str] | None = None,
     resize_masks: bool = False,
     direction: Direction = "auto",
+    memory: int = DEFAULT_MEMORY,
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
     prompter: str | os.PathLike[str] = AUTO,
     device: str = AUTO,
@@ -142,10 +146,10 @@ def _job(
     plan = Plan(
         source=source,
         task=choose_task(objects=objects, prompts=shown, **task),
-        model=loaded.name if loaded is not None else os.fspath(model),  # type: ignore[arg-type]
+        model=loaded.name if loaded is not None else model,  # type: ignore[arg-type]
         device=device,
         precision=precision,
-        frame_rate=None if frame_rate is None else Fraction(frame_rate),
+        frame_rate=frame_rate,  # type: ignore[arg-type]
         start=start,
         stop=stop,
     )

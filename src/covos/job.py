@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from covos.core.errors import CovosError, IncompleteError, SourceError, UsageError
+from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
 from covos.engines.passes import StageProgress, find_subject
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
@@ -40,17 +40,7 @@ from covos.runs.terms import Inputs, RunTerms, remove_journal
 from covos.runs.writing import RunWriter, Saved, load_saved
 from covos.session import Session
 
-if TYPE_CHECKING:
-    pass
-
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
-
-
-class _CancelledError(IncompleteError):
-    """Ends a run that was cancelled."""
-
-    def __init__(self) -> None:
-        super().__init__("cancelled", why="the run was stopped from outside", fix="run it again: it goes on")
 
 
 class Job:
@@ -87,7 +77,7 @@ class Job:
         if folder is not None and not isinstance(folder, OutputFolder):
             folder = OutputFolder(Path(folder), overwrite=overwrite, resumable=True)
         self._folder = folder
-        self._load = load or _load
+        self._load = load or load_planned
         self._cancel = threading.Event()
         self._frames = 0
         self._keeping = True
@@ -109,7 +99,7 @@ class Job:
 
         Raises:
             CovosError: The job failed.
-            IncompleteError: It was cancelled.
+            CancelledError: It was cancelled.
         """
         last: Event | None = None
         events = self._events_of_run()
@@ -125,7 +115,7 @@ class Job:
             outcome = last.saved or last.result
             assert outcome is not None, "a finished job has an outcome"
             return outcome
-        raise _CancelledError
+        raise _cancelled()
 
     def stream(self) -> Iterator[FrameResult]:
         """Run without keeping the masks; bad input is refused by this call, before a frame is computed.
@@ -134,14 +124,24 @@ class Job:
             An iterator over one result for each decoded frame, in order.
 
         Raises:
-            CovosError: The source, a prompt or the model cannot be used.
+            CovosError: The source, a prompt or the model cannot be used; or, from the iterator, the job failed.
+            CancelledError: From the iterator: the job was cancelled.
         """
         self._keeping = False
         events = iter(self)
         for event in events:
+            if isinstance(event, Cancelled):
+                raise _cancelled()
             if isinstance(event, Started) and event.stage == "ready":
                 break
-        return (event.result for event in events if isinstance(event, FrameDone))
+        return self._results(events)
+
+    def _results(self, events: Iterator[Event]) -> Iterator[FrameResult]:
+        for event in events:
+            if isinstance(event, FrameDone):
+                yield event.result
+            elif isinstance(event, Cancelled):
+                raise _cancelled()
 
     def __iter__(self) -> Iterator[Event]:
         """Return the events; the job runs as they are asked for.
@@ -157,14 +157,21 @@ class Job:
             raise UsageError("a job runs once", why=f"this one is {self.state}", fix="make another of the same plan")
         self.state = "running"
         try:
-            yield from self._run()
-            self.state = "done"
-        except _CancelledError:
-            self.state = "cancelled"
-            yield Cancelled(frames=self._frames)
+            for event in self._run():
+                if isinstance(event, Finished):  # all is on disk, whatever becomes of the listener
+                    self.state = "done"
+                yield event
+        except (CancelledError, GeneratorExit) as stop:
+            if self.state == "running":
+                self.state = "cancelled"
+            if isinstance(stop, GeneratorExit):
+                raise
         except BaseException:
-            self.state = "failed"
+            if self.state == "running":
+                self.state = "failed"
             raise
+        if self.state == "cancelled":
+            yield Cancelled(frames=self._frames)
 
     def _run(self) -> Iterator[Event]:
         plan = self.plan
@@ -224,14 +231,17 @@ class Job:
             yield Noted(text=text)
         journal = terms.begin(folder)
         self._frames = journal.resumed
-        with RunWriter(
-            info=source.info,
-            health=lambda: source.health,
-            folder=folder,
-            formats=formats,
-            origin=origin,
-            journal=journal,
-        ) as writer:
+        with (
+            journal,
+            RunWriter(
+                info=source.info,
+                health=lambda: source.health,
+                folder=folder,
+                formats=formats,
+                origin=origin,
+                journal=journal,
+            ) as writer,
+        ):
             for event in self._events(work.run(journal), source, resumed=journal.resumed, keep=writer.add):
                 yield event
                 writer.restart_clock()
@@ -266,7 +276,7 @@ class Job:
 
     def _check(self) -> None:
         if self._cancel.is_set():
-            raise _CancelledError
+            raise _cancelled()
 
 
 _STAGES: dict[str, Stage] = {"discover": "discovering", "backward": "following backward"}
@@ -383,84 +393,17 @@ class _Watched(Source):
             yield frame
 
 
-def _load(plan: Plan) -> Model:
+def load_planned(plan: Plan) -> Model:
+    """Load the model of a plan."""
     return load_model(plan.model, device=plan.device, precision=plan.precision)
 
 
-class ModelCache:
-    """Loads each model once, for many jobs; give it to them as ``load``."""
-
-    def __init__(self) -> None:
-        self._models: dict[tuple[str, str, str], Model] = {}
-        self._lock = threading.Lock()
-
-    def __call__(self, plan: Plan) -> Model:
-        """Return the model of a plan."""
-        key = plan.model, plan.device, plan.precision
-        with self._lock:
-            if key not in self._models:
-                self._models[key] = _load(plan)
-            return self._models[key]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """The end of one of many jobs: either ``saved`` or ``error`` is set."""
-
-    name: str
-    saved: Saved | None = None
-    error: CovosError | None = None
-
-
-def run_jobs(jobs: Iterable[Job], *, listen: Callable[[Job, Event], None] | None = None) -> Iterator[Outcome]:
-    """Run jobs that write to folders, one after another; one that fails does not stop the others.
-
-    Args:
-        jobs: With folders.
-        listen: Called with each event.
-
-    Yields:
-        One outcome for each job, in order. Its error is a UsageError if the folder holds a run of other terms, an
-        EnvironmentProblem if another process works in it.
-
-    Raises:
-        CovosError: A model cannot be loaded: that is no fault of one input, and ends the batch.
-    """
-    for job in jobs:
-        try:
-            done = job.run(None if listen is None else lambda event, job=job: listen(job, event))  # type: ignore[misc]
-        except CovosError as error:
-            if job.model_failed:
-                raise
-            yield Outcome(name=job.plan.name, error=error)
-            continue
-        assert isinstance(done, Saved)
-        yield Outcome(name=job.plan.name, saved=done)
-
-
-def plan_folders(inputs: Sequence[str], *, output: Path, overwrite: bool) -> dict[str, OutputFolder]:
-    """Choose the folder for each input's results: ``output`` itself for one, a subfolder each for several.
-
-    A subfolder has the input's file name without suffix; of a pattern, the name of the folder that it looks in.
-
-    Raises:
-        UsageError: Two inputs would share a folder, or a folder holds something else than a run of covos.
-        EnvironmentProblem: A folder cannot be written to.
-    """
-    if len(inputs) == 1:
-        return {inputs[0]: OutputFolder(output, overwrite=overwrite, resumable=True)}
-    names: dict[str, str] = {}
-    for each in inputs:
-        path = Path(each)
-        name = path.parent.name if "*" in path.name else (path.name if path.is_dir() else path.stem)
-        if name in names:
-            raise UsageError(
-                f"{names[name]} and {each} would both go to {output / name}",
-                why="a subfolder is named after its input",
-                fix="segment them one at a time, each to a folder of its own",
-            )
-        names[name] = each
-    return {each: OutputFolder(output / name, overwrite=overwrite, resumable=True) for name, each in names.items()}
+def _cancelled() -> CancelledError:
+    return CancelledError(
+        "the job was cancelled",
+        why="the run was stopped from outside",
+        fix="make another job of the same plan: in the same folder it goes on",
+    )
 
 
 def _ending(saved: Saved) -> Iterator[Event]:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from covos.models.cosnet.network import Cosnet
     from covos.models.lite import CovosLite
+    from covos.models.prompt import CovosPrompt
 
 BATCH = {"cpu": 4, "cuda": 16}
 """Frames encoded together, by type of device."""
@@ -64,6 +65,7 @@ class Model:
     engine: FindEngine[Any]
     network: CovosLite | Cosnet
     _followers: dict[str, FollowEngine] = field(default_factory=dict, repr=False)
+    _prompters: dict[str, CovosPrompt] = field(default_factory=dict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
@@ -150,8 +152,11 @@ class Model:
                 raise
             why = {"name": grabcut.name, "instead_of": wanted, "why": f"{missing.what}: {missing.why}"}
             return ChosenPrompter(prompter=grabcut, described=why)
-        network = build_prompter(entry, encoder=self.entry).to(self.device)
-        prompter: Prompter = NetworkPrompter(self.engine.encoder, network)
+        with self._lock:
+            if entry.card.sha256 not in self._prompters:
+                self._prompters[entry.card.sha256] = build_prompter(entry, encoder=self.entry).to(self.device)
+        # The network is shared; a prompter keeps the features of its latest frame, and is a session's own.
+        prompter: Prompter = NetworkPrompter(self.engine.encoder, self._prompters[entry.card.sha256])
         if str(name) == AUTO:
             prompter = RelayPrompter(grabcut, prompter)
         return ChosenPrompter(prompter=prompter, described={"name": prompter.name, "sha256": entry.card.sha256})
@@ -164,6 +169,8 @@ class Model:
         memory: int = DEFAULT_MEMORY,
         prompter: str | os.PathLike[str] = AUTO,
         frame_rate: Fraction | int | None = None,
+        start: int = 0,
+        stop: int | None = None,
     ) -> Session:
         """Open a video to follow objects in that the user shows.
 
@@ -173,6 +180,8 @@ class Model:
             memory: Frames that are remembered between the seed frames and the latest.
             prompter: See `prompter`.
             frame_rate: Frames a second of a folder or glob; 25 if not given.
+            start: Index of the first frame to take; the session's frames count from there.
+            stop: Index of the first frame not to take; None goes to the end.
 
         Returns:
             The session; a context manager.
@@ -185,7 +194,7 @@ class Model:
         """
         find_follower(os.fspath(follower), encoder=self.entry)
         held = as_source(source)
-        opened = open_input(held, frame_rate=frame_rate)
+        opened = open_input(held, frame_rate=frame_rate, start=start, stop=stop)
         return Session(opened, load=lambda: self, follower=follower, memory=memory, prompter=prompter, held=held)
 
 

@@ -25,7 +25,7 @@ from pydantic import (
     model_validator,
 )
 
-from covos.core.device import Precision
+from covos.core.device import Precision, check_device
 from covos.core.errors import UsageError
 from covos.core.records import Record, faults
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
@@ -33,7 +33,7 @@ from covos.engines.find import DEFAULT_REFERENCES, check_references
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import Direction, choose_direction
 from covos.formats.table import check_formats
-from covos.media.memory import as_source
+from covos.media.memory import InMemory, as_source
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
@@ -56,6 +56,20 @@ Weights: TypeAlias = Annotated[str, BeforeValidator(_as_text)]
 """A name, or the path of a ``.safetensors`` file."""
 
 
+def _source(given: Any) -> str | InMemory:
+    if isinstance(given, dict):
+        raise UsageError(
+            f"a plan of {given.get('in_memory', 'no source')} cannot be read back",
+            why="its JSON names frames that were in memory, and does not hold them",
+            fix="make the plan anew with the frames, pickle it, or write them to a file",
+        )
+    return as_source(given)
+
+
+def _source_to_json(source: str | InMemory) -> str | dict[str, str]:
+    return source if isinstance(source, str) else {"in_memory": str(source)}
+
+
 class _Value(Record):
     """A part of a plan: a wrong value is refused as a wrong call, in three lines."""
 
@@ -68,7 +82,9 @@ class _Value(Record):
             return make(values)
         except ValidationError as error:
             raise UsageError(
-                f"the {cls.__name__.lower()} cannot be used", why=faults(error), fix="give values of these kinds"
+                f"the {cls.__name__.lower()} cannot be used",
+                why=faults(error),
+                fix=f"its fields are {', '.join(cls.model_fields)}",
             ) from None
 
 
@@ -119,7 +135,7 @@ class Follow(_Value):
     """
 
     kind: Literal["follow"] = "follow"
-    prompts: tuple[Prompt, ...]
+    prompts: Annotated[tuple[Prompt, ...], Field(min_length=1)]
     resize_masks: bool = False
     direction: Direction = AUTO
     memory: int = DEFAULT_MEMORY
@@ -182,7 +198,7 @@ class Plan(_Value):
         stop: Index of the first frame not to take; None goes to the end.
     """
 
-    source: Annotated[Any, BeforeValidator(as_source), PlainSerializer(str, return_type=str)]
+    source: Annotated[Any, BeforeValidator(_source), PlainSerializer(_source_to_json)]
     task: Task = FIND
     model: Weights = DEFAULT_MODEL
     device: str = AUTO
@@ -198,7 +214,12 @@ class Plan(_Value):
         return check_formats(names)
 
     @model_validator(mode="after")
-    def _range(self) -> Plan:
+    def _numbers(self) -> Plan:
+        if self.frame_rate is not None and self.frame_rate <= 0:
+            raise UsageError(
+                f"frame rate {self.frame_rate} is not positive", why="time runs forward", fix="give 25, say"
+            )
+        check_device(self.device)
         if self.stop is not None and self.stop <= self.start:
             raise UsageError(
                 f"frames {self.start} to {self.stop}",
@@ -206,6 +227,18 @@ class Plan(_Value):
                 fix="give a start below the stop",
             )
         return self
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Plan:
+        """Return the plan that was printed as JSON.
+
+        Raises:
+            UsageError: It is not JSON, or not a plan.
+        """
+        try:
+            return super().model_validate_json(json_data, **options)
+        except ValidationError as error:
+            raise UsageError("the plan cannot be read", why=faults(error), fix="give what a plan printed") from None
 
     @property
     def name(self) -> str:

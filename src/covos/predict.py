@@ -13,11 +13,12 @@ from typing import Final, Literal
 
 import numpy as np
 
+from covos.batch import run_jobs
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
 from covos.core.files import atomic_path
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
 from covos.events import Event
-from covos.job import Job, run_jobs
+from covos.job import Job
 from covos.masks import NAMELESS, objects_in
 from covos.model import Model
 from covos.models.registry import DEFAULT_FOLLOWER
@@ -110,7 +111,11 @@ def predict(
             reused.append(video.name)
             continue
         work = output / UNFINISHED / video.name
-        chosen = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else task
+        try:
+            chosen = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else task
+        except CovosError as error:  # an annotation that cannot be read is this video's fault alone
+            failed[video.name] = error
+            continue
         plan = Plan(source=_source(video), task=chosen, model=model.name, formats=("palette",))
         # Not overwriting: a stopped run is gone on with.
         (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)

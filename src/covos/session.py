@@ -329,9 +329,6 @@ class Session:
         Args:
             direction: The way in time (see `covos.engines.passes.Direction`).
 
-        Returns:
-            The masks of all frames, run-length encoded.
-
         Raises:
             UsageError: No object was shown, or there is no such direction.
         """

@@ -13,10 +13,11 @@ import pytest
 
 import covos
 from checked_output import check_output
-from covos.core.errors import IncompleteError, SourceError, UsageError
+from covos.batch import ModelCache
+from covos.core.errors import CancelledError, SourceError, UsageError
 from covos.core.types import Point
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Started
-from covos.job import Job, ModelCache
+from covos.job import Job
 from covos.model import Model
 from covos.plan import Discover, Find, Follow, Plan
 from covos.prompts.values import MaskPrompt, PointPrompt
@@ -128,7 +129,7 @@ def test_a_cancelled_job_stops_within_a_batch_and_goes_on(
     if isinstance(counted[-1], FrameDone):
         problem = load_report(tmp_path / "out").problem
         assert problem is not None
-        assert problem.what == "cancelled"
+        assert problem.what == "the job was cancelled"
         assert event.frames == 3
     else:
         assert not (tmp_path / "out" / "masks").exists()
@@ -156,7 +157,7 @@ def test_passes_before_the_first_mask_say_how_far_they_are(
 def test_cancelled_before_it_begins(model: Model, clip: Path, tmp_path: Path) -> None:
     job = Job(Plan(source=str(clip)), tmp_path / "out", load=lambda _: model)
     job.cancel()
-    with pytest.raises(IncompleteError, match="cancelled"):
+    with pytest.raises(CancelledError, match="cancelled"):
         job.run()
     assert not (tmp_path / "out").exists()
 

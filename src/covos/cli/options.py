@@ -44,7 +44,7 @@ Archive: TypeAlias = Annotated[
     bool, typer.Option("--zip", help="Also make submission.zip, laid out as the data set's challenge takes it.")
 ]
 FrameRate: TypeAlias = Annotated[
-    str | None, typer.Option(help="Of folders of frames and globs, such as 25 or 30000/1001.")
+    str | None, typer.Option(help="Frames a second of folders of frames and globs, such as 25 or 30000/1001.")
 ]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")]
 AllowErrors: TypeAlias = Annotated[
@@ -140,5 +140,7 @@ Follow: TypeAlias = Annotated[
 # The machine and the terminal.
 
 Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-Precision: TypeAlias = Annotated[Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Of the arithmetic.")]
+Precision: TypeAlias = Annotated[
+    Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Precision of the arithmetic.")
+]
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")]

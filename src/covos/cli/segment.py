@@ -14,8 +14,8 @@ from covos.core.progress import counted
 if TYPE_CHECKING:
     from fractions import Fraction
 
+    from covos.batch import Outcome
     from covos.core.errors import CovosError
-    from covos.job import Outcome
     from covos.runs.writing import Saved
 
 
@@ -52,9 +52,10 @@ def segment(
     then not used, and --refine is refused.
     """
     rate = _rate(frame_rate)
+    from covos.batch import ModelCache, plan_folders, run_jobs
     from covos.cli.prompting import task_of
     from covos.core.device import configure_threads
-    from covos.job import Job, ModelCache, plan_folders, run_jobs
+    from covos.job import Job
     from covos.plan import DEFAULT_FORMATS, Plan
 
     configure_threads(leave=1)
@@ -145,13 +146,14 @@ def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
     failed: list[CovosError] = [outcome.error for outcome in outcomes if outcome.error is not None]
     if failed and len(failed) == len(outcomes):
         raise failed[0]
+    damaged = [each for each in outcomes if each.saved is not None and not each.saved.health.complete]
     if failed:
+        cut = f"; frames are missing from {', '.join(each.name for each in damaged)}" if damaged else ""
         raise IncompleteError(
             f"{len(failed)} of {len(outcomes)} inputs failed",
             why=f"the first: {failed[0].what}: {failed[0].why}",
-            fix="the others are done; run the failed ones again",
+            fix=f"the others are done{cut}; run the failed ones again",
         )
-    damaged = [each for each in outcomes if each.saved is not None and not each.saved.health.complete]
     if damaged and not allow_errors:
         raise IncompleteError(
             f"frames are missing from {', '.join(each.name for each in damaged)}",
@@ -159,6 +161,3 @@ def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
             fix="what could be read is done; --allow-errors takes that for success",
         )
     return 0
-
-
-# Progress over the frames of a source, for the verbs that segment.

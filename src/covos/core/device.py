@@ -22,6 +22,16 @@ _QUOTA_V2 = Path("/sys/fs/cgroup/cpu.max")
 _QUOTA_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
 
 
+def check_device(name: str) -> None:
+    """Refuse a name that no machine has a device of."""
+    if _NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"unknown device {name!r}",
+            why="a device is auto, cpu, cuda, cuda:N or mps",
+            fix=f"here are: {', '.join(available_devices())}",
+        )
+
+
 def resolve_device(name: str) -> torch.device:
     """Return the device of a name, after checking that it is there.
 
@@ -29,16 +39,10 @@ def resolve_device(name: str) -> torch.device:
     """
     import torch
 
-    match = _NAME.fullmatch(name)
-    if match is None:
-        raise UsageError(
-            f"unknown device {name!r}",
-            why="a device is auto, cpu, cuda, cuda:N or mps",
-            fix=f"here are: {', '.join(available_devices())}",
-        )
+    check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    wanted = f"cuda:{int(match['index'] or 0)}" if name.startswith("cuda") else name
+    wanted = f"cuda:{int(name.partition(':')[2] or 0)}" if name.startswith("cuda") else name
     if wanted not in available_devices():
         why = f"torch sees {torch.cuda.device_count()} CUDA devices"
         if name == "mps":

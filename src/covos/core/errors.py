@@ -7,6 +7,7 @@
     │   ├── AnnotationError                     a mask or an annotation tree
     │   └── CheckpointError                     a weights file
     ├── IncompleteError             4           partly done: the rest is on disk and listed in the report
+    │   └── CancelledError                      a job was cancelled
     └── EnvironmentProblem          5           disk, memory, device or a missing optional package
 
 Each error says *what* happened, *why*, and how to *fix* it, one line each. The command line prints these
@@ -76,6 +77,10 @@ class IncompleteError(CovosError):
     """Part of the work is done and on disk; the report lists what is missing."""
 
     exit_code = 4
+
+
+class CancelledError(IncompleteError):
+    """A job was cancelled."""
 
 
 class EnvironmentProblem(CovosError):  # noqa: N818 - Python has an EnvironmentError

@@ -17,8 +17,8 @@ import numpy as np
 from covos.core.errors import UsageError
 from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.memory import MAX_GIVEN
-from covos.masks import NAMELESS, RLE, VOID, decode, encode, objects_in, read_objects
-from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, box_name, check_points, point_name
+from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
+from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, box_name, check_labels, check_points, point_name
 
 MAX_ID = 254
 """The highest id of an object: 0 is the background, 255 void."""
@@ -285,21 +285,8 @@ class Seeds:
         """Show the objects of a label map on a frame; see `covos.session.Session.add_labels`."""
         self.check_place(frame, None if not self.objects else self.objects[0])
         size = (self.info.height, self.info.width)
-        ids = np.asarray(labels)
-        if ids.dtype == np.bool_:
-            ids = ids.astype(np.uint8) * np.uint8(VOID)
-        if (
-            ids.ndim != 2
-            or not np.issubdtype(ids.dtype, np.integer)
-            or ids.min(initial=0) < 0
-            or ids.max(initial=0) > 255
-        ):
-            raise UsageError(
-                f"the label map for frame {frame} cannot be read",
-                why=f"it is {' x '.join(map(str, ids.shape))} {ids.dtype}",
-                fix="give H x W whole numbers from 0 to 255, or bool",
-            )
-        small = _resized(ids.astype(np.uint8), size) if resize else ids.astype(np.uint8)
+        ids = check_labels(labels, frame=frame)
+        small = _resized(ids, size) if resize else ids
         if small.shape != size:
             raise _other_size(f"the label map for frame {frame}", small, size)
         masks = objects_in(small)

@@ -13,7 +13,7 @@ from typing import IO, Annotated, Any, TypeAlias
 
 import numpy as np
 from PIL import Image
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
 
 from covos.core.errors import UsageError
 from covos.core.records import Record
@@ -31,14 +31,31 @@ and (x, y, 0) off it, all of one object. Boxes are rows of (x0, y0, x1, y1), eac
 of the object in it."""
 
 
+def check_labels(labels: np.ndarray[Any, Any], *, frame: int) -> np.ndarray[Any, Any]:
+    """Return a label map as uint8, its own copy; a map of bool is one of 0 and 255.
+
+    Raises:
+        UsageError: It is not H x W, or not of whole numbers from 0 to 255.
+    """
+    ids = np.asarray(labels)
+    if ids.dtype == np.bool_:
+        return ids.astype(np.uint8) * np.uint8(VOID)
+    if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer) or ids.min(initial=0) < 0 or ids.max(initial=0) > 255:
+        raise UsageError(
+            f"the label map for frame {frame} cannot be read",
+            why=f"it is {' x '.join(map(str, ids.shape))} {ids.dtype}",
+            fix="give H x W whole numbers from 0 to 255, or bool",
+        )
+    return ids.astype(np.uint8)
+
+
 def _labels_to_json(labels: np.ndarray[Any, Any] | None) -> dict[str, Any] | None:
     """Run lengths of each id, as COCO has them; a label map as numbers would be a thousand times larger."""
     if labels is None:
         return None
-    ids = labels.astype(np.uint8) * np.uint8(VOID) if labels.dtype == np.bool_ else labels.astype(np.uint8)
-    every = [*present_ids(ids), *([VOID] if (ids == VOID).any() else [])]
-    objects = {str(identity): encode(ids == identity).to_coco()["counts"] for identity in every}
-    return {"size": list(ids.shape), "objects": objects}
+    every = [*present_ids(labels), *([VOID] if (labels == VOID).any() else [])]
+    objects = {str(identity): encode(labels == identity).to_coco()["counts"] for identity in every}
+    return {"size": list(labels.shape), "objects": objects}
 
 
 def _labels_from_json(value: object) -> object:
@@ -74,6 +91,28 @@ class MaskPrompt(Record):
     labels: Labels | None = None
     frame: int = 0
     object: int | None = None
+
+    @model_validator(mode="after")
+    def _one_mask(self) -> MaskPrompt:
+        if (self.file is None) == (self.labels is None):
+            raise UsageError(
+                f"a mask prompt for frame {self.frame} has {'no mask' if self.file is None else 'two masks'}",
+                why="it is either a file or a label map",
+                fix="give one of file and labels",
+            )
+        if self.labels is not None:
+            # Its own and for good: a plan is a value, whatever becomes of the caller's array.
+            self.__dict__["labels"] = check_labels(self.labels, frame=self.frame)
+            self.labels.setflags(write=False)
+        return self
+
+    def __eq__(self, other: Any) -> bool:
+        if not isinstance(other, MaskPrompt):
+            return NotImplemented
+        same = (self.file, self.frame, self.object) == (other.file, other.frame, other.object)
+        return same and np.array_equal(self.labels, other.labels)  # type: ignore[arg-type]
+
+    __hash__ = None  # type: ignore[assignment] # it holds an array
 
 
 class PointPrompt(Record):
@@ -122,7 +161,7 @@ def as_prompts(
         UsageError: Points or boxes are not such rows.
     """
     shown: list[Prompt] = []
-    several = isinstance(masks, Sequence) and not isinstance(masks, str | bytes)
+    several = isinstance(masks, Sequence) and not isinstance(masks, str | bytes | bytearray)
     for frame, mask in [(0, each) for each in masks] if several else _by_frame(masks):  # type: ignore[union-attr]
         shown.append(_mask_prompt(mask, frame=frame))
     shown += [PointPrompt(frame=frame, points=as_points(rows)) for frame, rows in _by_frame(points)]
@@ -133,9 +172,9 @@ def as_prompts(
 def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
     if isinstance(mask, str | os.PathLike):
         return MaskPrompt(file=Path(mask), frame=frame)
-    if isinstance(mask, bytes) or hasattr(mask, "read"):
+    if isinstance(mask, bytes | bytearray | memoryview) or hasattr(mask, "read"):
         # Read as a file is, which tells ids from colours and refuses what was interpolated.
-        held = FileInMemory(mask, name="mask.png")
+        held = FileInMemory(mask if hasattr(mask, "read") else bytes(mask), name="mask.png")
         return MaskPrompt(labels=read_label_map(held.path), frame=frame)
     return MaskPrompt(labels=np.asarray(mask), frame=frame)
 

@@ -1,0 +1,97 @@
+"""Batch: many jobs that share loaded models, one after another; one that fails does not stop the others."""
+
+from __future__ import annotations
+
+import glob
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from covos.core.errors import CovosError, UsageError
+from covos.events import Event
+from covos.job import Job, load_planned
+from covos.model import Model
+from covos.plan import Plan
+from covos.runs.folder import OutputFolder
+from covos.runs.writing import Saved
+
+
+class ModelCache:
+    """Loads each model once, for many jobs; give it to them as ``load``."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[str, str, str], Model] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, plan: Plan) -> Model:
+        """Return the model of a plan."""
+        key = plan.model, plan.device, plan.precision
+        with self._lock:
+            if key not in self._models:
+                self._models[key] = load_planned(plan)
+            return self._models[key]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one of many jobs: either ``saved`` or ``error`` is set."""
+
+    name: str
+    saved: Saved | None = None
+    error: CovosError | None = None
+
+
+def run_jobs(jobs: Iterable[Job], *, listen: Callable[[Job, Event], None] | None = None) -> Iterator[Outcome]:
+    """Run jobs that write to folders, one after another; one that fails does not stop the others.
+
+    Args:
+        jobs: With folders.
+        listen: Called with each event.
+
+    Yields:
+        One outcome for each job, in order. Its error is a UsageError if the folder holds a run of other terms, an
+        EnvironmentProblem if another process works in it.
+
+    Raises:
+        CovosError: A model cannot be loaded: that is no fault of one input, and ends the batch.
+    """
+    for job in jobs:
+        try:
+            done = job.run(None if listen is None else lambda event, job=job: listen(job, event))  # type: ignore[misc]
+        except CovosError as error:
+            if job.model_failed:
+                raise
+            yield Outcome(name=job.plan.name, error=error)
+            continue
+        assert isinstance(done, Saved)
+        yield Outcome(name=job.plan.name, saved=done)
+
+
+def plan_folders(inputs: Sequence[str], *, output: Path, overwrite: bool) -> dict[str, OutputFolder]:
+    """Choose the folder for each input's results: ``output`` itself for one, a subfolder each for several.
+
+    A subfolder has the input's file name without suffix; of a pattern, the name of the folder that it looks in.
+
+    Raises:
+        UsageError: Two inputs would share a folder, or a folder holds something else than a run of covos.
+        EnvironmentProblem: A folder cannot be written to.
+    """
+    if len(inputs) == 1:
+        return {inputs[0]: OutputFolder(output, overwrite=overwrite, resumable=True)}
+    names: dict[str, str] = {}
+    for each in inputs:
+        path = Path(each)
+        name = (
+            path.parent.name
+            if glob.has_magic(path.name) and not path.exists()
+            else (path.name if path.is_dir() else path.stem)
+        )
+        if name in names:
+            raise UsageError(
+                f"{names[name]} and {each} would both go to {output / name}",
+                why="a subfolder is named after its input",
+                fix="segment them one at a time, each to a folder of its own",
+            )
+        names[name] = each
+    return {each: OutputFolder(output / name, overwrite=overwrite, resumable=True) for name, each in names.items()}
