@@ -56,8 +56,8 @@ def test_a_label_map_is_part_of_the_json() -> None:
         (lambda: Find(references=-1), "references = -1"),
         (lambda: Find(references=65), "references = 65"),
         (lambda: Find(refine="sharp"), "unknown refinement 'sharp'"),
-        (lambda: Follow(prompts=(), memory=99), "memory = 99"),
-        (lambda: Follow(prompts=(), direction="sideways"), "direction 'sideways'"),
+        (lambda: Discover(memory=99), "memory = 99"),
+        (lambda: Follow(prompts=(PointPrompt(),), direction="sideways"), "direction 'sideways'"),
         (lambda: Discover(most=0), "the discover cannot be used"),
         (lambda: Plan(source="a.mp4", formats=("pallete",)), "unknown output format 'pallete'"),
         (lambda: Plan(source="a.mp4", formats=("green=3",)), "green with a value"),
@@ -80,7 +80,7 @@ def test_what_makes_no_sense_is_refused_when_the_plan_is_made(make, what: str) -
 def test_frames_in_memory_pickle_and_print(tmp_path) -> None:
     frames = [np.full((4, 6, 3), index, np.uint8) for index in range(3)]
     plan = Plan(source=iter(frames))
-    assert '"3 frames in memory"' in plan.model_dump_json()
+    assert "3 frames in memory" in plan.model_dump_json()
     again = pickle.loads(pickle.dumps(plan))
     assert all(np.array_equal(one, other) for one, other in zip(again.source.frames, frames, strict=True))
     with pytest.raises(SourceError, match="frame 1 in memory is 6x5"):
@@ -97,3 +97,42 @@ def test_the_schema_names_every_field() -> None:
     schema = Plan.model_json_schema()
     assert set(schema["properties"]) == set(Plan.model_fields)
     assert set(schema["$defs"]) >= {"Find", "Follow", "Discover", "MaskPrompt", "PointPrompt"}
+
+
+def test_a_plan_is_a_value_whatever_becomes_of_an_array() -> None:
+    labels = np.zeros((6, 9), np.uint8)
+    labels[1:3, 2:5] = 1
+    plan, same = (Plan(source="clip.mp4", task=Follow(prompts=(MaskPrompt(labels=labels),))) for _ in range(2))
+    labels[:] = 7
+    assert plan == same
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    assert plan != Plan(source="clip.mp4", task=Follow(prompts=(MaskPrompt(labels=labels),)))
+    with pytest.raises(ValueError, match="read-only"):
+        plan.task.prompts[0].labels[0, 0] = 3  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("make", "what"),
+    [
+        (lambda: MaskPrompt(labels=np.full((4, 4), 300)), "the label map for frame 0 cannot be read"),
+        (lambda: MaskPrompt(labels=np.full((4, 4), 0.5), frame=3), "the label map for frame 3 cannot be read"),
+        (MaskPrompt, "has no mask"),
+        (lambda: MaskPrompt(file="a.png", labels=np.ones((4, 4), bool)), "has two masks"),
+        (lambda: Plan(source="a.mp4", device="nonsense"), "unknown device 'nonsense'"),
+        (lambda: Plan(source="a.mp4", frame_rate=-1), "frame rate -1 is not positive"),
+        (lambda: Plan(source="a.mp4", frame_rate="abc"), "the plan cannot be used"),
+        (lambda: Plan(source="a.mp4", model=None), "the plan cannot be used"),
+        (lambda: Follow(prompts=()), "the follow cannot be used"),
+        (lambda: Plan.model_validate_json("{"), "the plan cannot be read"),
+    ],
+)
+def test_more_that_makes_no_sense(make, what: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make()
+    assert what in caught.value.what
+
+
+def test_json_of_frames_in_memory_is_refused_when_it_is_read() -> None:
+    text = Plan(source=[np.zeros((4, 6, 3), np.uint8)]).model_dump_json()
+    with pytest.raises(UsageError, match="1 frames in memory cannot be read back"):
+        Plan.model_validate_json(text)

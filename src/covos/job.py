@@ -157,10 +157,7 @@ class Job:
             raise UsageError("a job runs once", why=f"this one is {self.state}", fix="make another of the same plan")
         self.state = "running"
         try:
-            for event in self._run():
-                if isinstance(event, Finished):  # all is on disk, whatever becomes of the listener
-                    self.state = "done"
-                yield event
+            yield from self._run()
         except (CancelledError, GeneratorExit) as stop:
             if self.state == "running":
                 self.state = "cancelled"
@@ -207,6 +204,7 @@ class Job:
         result = Segmentation(
             info=source.info, health=source.health, origin=work.origin(), frames=tuple(frames), held=self.plan.source
         )
+        self.state = "done"
         yield Finished(result=result)
 
     def _write(self, work: _Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
@@ -225,6 +223,7 @@ class Job:
         if terms.is_done(folder):
             remove_journal(folder)
             yield Started(stage="done already", info=source.info)
+            self.state = "done"
             yield from _ending(load_saved(folder.path))
             return
         for text in size_notes(formats, info=source.info, folder=folder.path):
@@ -247,6 +246,7 @@ class Job:
                 writer.restart_clock()
             saved = writer.finish()
         terms.finish(folder)
+        self.state = "done"  # all is on disk, whatever becomes of a listener
         yield from _ending(saved)
 
     def _events(
@@ -268,11 +268,11 @@ class Job:
                 )
             if isinstance(each, StageProgress):
                 yield Advanced(stage=now, done=each.done, total=each.total)
-                continue
-            kept = keep(each)
-            self._frames = max(self._frames, kept.frame.index + 1)
-            yield FrameDone(index=kept.frame.index, total=total, result=kept, resumed=kept.frame.index < resumed)
-        self._check()
+            else:
+                kept = keep(each)
+                self._frames = max(self._frames, kept.frame.index + 1)
+                yield FrameDone(index=kept.frame.index, total=total, result=kept, resumed=kept.frame.index < resumed)
+            self._check()  # before the next frame is computed
 
     def _check(self) -> None:
         if self._cancel.is_set():

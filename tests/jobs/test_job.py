@@ -213,3 +213,52 @@ def test_a_part_and_frames_in_memory(model: Model, clip: Path, tmp_path: Path) -
     assert caught.value.why == "frames was 0 5, is 0 6"
     job = Job(Plan(source=frames, formats=("palette",)), tmp_path / "job", load=lambda _: model)
     assert job.run().frames == 6  # type: ignore[union-attr]
+
+
+def test_a_stream_that_is_cancelled_says_so(model: Model, clip: Path) -> None:
+    job = Job(Plan(source=str(clip)), load=lambda _: model)
+    results = job.stream()
+    next(results)
+    job.cancel()
+    with pytest.raises(CancelledError, match="the job was cancelled"):
+        list(results)
+    early = Job(Plan(source=str(clip)), load=lambda _: model)
+    early.cancel()
+    with pytest.raises(CancelledError):
+        early.stream()
+
+
+def test_the_state_is_that_of_the_work(model: Model, clip: Path, tmp_path: Path) -> None:
+    left = Job(Plan(source=str(clip)), load=lambda _: model)
+    for event in (events := iter(left)):
+        if isinstance(event, FrameDone):
+            break
+    events.close()  # type: ignore[attr-defined]
+    assert left.state == "cancelled"
+
+    def fail(event: Event) -> None:
+        if isinstance(event, Finished):
+            raise ValueError("the listener's own")
+
+    done = Job(Plan(source=str(clip), formats=("palette",)), tmp_path / "out", load=lambda _: model)
+    with pytest.raises(ValueError, match="the listener's own"):
+        done.run(fail)
+    assert done.state == "done"
+    assert check_output(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("task", ["forward", "backward"])
+def test_following_stops_before_the_next_frame(model: Model, clip: Path, random_follower: Path, task: str) -> None:
+    from covos.engines.follow_pass import FollowPass
+
+    steps: list[int] = []
+    job = Job(plans(clip, random_follower)[task], load=lambda _: model)
+    step = FollowPass.step
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            FollowPass, "step", lambda self, index, *a, **k: steps.append(index) or step(self, index, *a, **k)
+        )
+        for event in job:
+            if isinstance(event, FrameDone | Advanced) and job.state == "running":
+                job.cancel()
+    assert len(steps) == 1
