@@ -286,3 +286,11 @@ def test_a_saved_part_of_a_source_finds_its_pictures_again(clip: Path, tmp_path:
     content = json.loads((tmp_path / "whole" / "report.json").read_text())
     assert "start" not in content["source"]
     assert all("file" not in row for row in content["frames"])
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_masks_of_a_part_keep_their_frames_in_the_whole_source(clip: Path, tmp_path: Path, name: str) -> None:
+    (path,) = result_of(clip, start=3, stop=6).save(tmp_path / "out", formats=[name]).outputs
+    again = covos.load_result(path, source=clip)
+    assert [frame.index for frame in again] == [3, 4, 5]
+    assert [frame.time for frame in again] == [3 / 25, 4 / 25, 5 / 25]
