@@ -103,3 +103,13 @@ def test_a_part_of_a_clip(make_clip: Callable[..., Path]) -> None:
         assert rest.info.frame_count == 3
     with pytest.raises(UsageError, match="frame 8 does not exist"):
         open_input(clip, start=8)
+
+
+def test_a_part_of_a_folder_reads_its_own_pictures_alone(tmp_path: Path) -> None:
+    for index, frame in enumerate(FRAMES):
+        Image.fromarray(frame).save(tmp_path / f"{index}.png")
+    with open_input(tmp_path, start=2, stop=4) as part:
+        damaged = tmp_path / "1.png"
+        damaged.write_bytes(damaged.read_bytes()[:60])
+        assert [frame.stem for frame in part] == ["2", "3"]
+        assert part.health.complete

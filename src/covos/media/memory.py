@@ -158,7 +158,7 @@ def open_input(
             why=f"{opened.info.path} has {opened.info.frame_count} frames, numbered from 0",
             fix=f"begin with one of 0 to {opened.info.frame_count - 1}",
         )
-    return _Part(opened, start, end)
+    return _Part(opened, start, stop)
 
 
 def _frames(frames: Iterable[object]) -> FramesInMemory:
@@ -259,30 +259,55 @@ class _FramesSource(Source):
 
 
 class _Part(Source):
-    """The frames of a source from one index to another."""
+    """The frames of a source from one index to another.
 
-    def __init__(self, whole: Source, start: int, stop: int) -> None:
-        self._whole, self._start = whole, start
+    Args:
+        whole: The source.
+        start: Index of the first frame.
+        stop: Index of the first frame that is left out; None goes to the end, however many frames come.
+    """
+
+    def __init__(self, whole: Source, start: int, stop: int | None) -> None:
+        self._whole, self._start, self._stop, self._decoded = whole, start, stop, 0
+        known = whole.info.frame_count
+        count = (known if stop is None else min(stop, known)) - start
         rate = whole.info.frame_rate
-        seconds = None if rate is None else float((stop - start) / rate)
-        self.info = replace(whole.info, frame_count=stop - start, start=start, duration=seconds)
+        seconds = None if rate is None else float(count / rate)
+        self.info = replace(whole.info, frame_count=count, start=start, duration=seconds)
         self.files = whole.files
-        self._health = Health(decoded=0, expected=stop - start)
 
     @property
     def health(self) -> Health:
-        return self._health
+        """See `Source.health`; warnings and refused packets are those of the whole, as far as it was read."""
+        whole, start, stop = self._whole.health, self._start, self._stop
+        to_the_end = stop is None or stop > self._whole.info.frame_count
+        return replace(
+            whole,
+            decoded=self._decoded,
+            expected=(whole.expected if stop is None else min(stop, whole.expected)) - start,
+            concealed=tuple(i - start for i in whole.concealed if i >= start and (stop is None or i < stop)),
+            cut=whole.cut and to_the_end,
+        )
 
     def content(self) -> tuple[int, str]:
         return self._whole.content()
 
     def _read_all(self) -> Iterator[Frame]:
-        self._health = Health(decoded=0, expected=self.info.frame_count)
-        for frame in self._read_some(tuple(range(self.info.frame_count))):
-            concealed = self._health.concealed + ((frame.index,) if frame.status == "concealed" else ())
-            self._health = replace(self._health, decoded=self._health.decoded + 1, concealed=concealed)
-            yield frame
-        self._health = replace(self._health, warnings=self._whole.health.warnings)
+        self._decoded = 0
+        last = None if self._stop is None else self._stop - 1
+        for frame in self._pass():
+            if frame.index < self._start:
+                continue
+            self._decoded += 1
+            yield replace(frame, index=frame.index - self._start)
+            if frame.index == last:
+                return
+
+    def _pass(self) -> Iterator[Frame]:
+        """Begin a pass that meets all damage of a video; pictures are whole or refused, so others can be left out."""
+        if self.info.kind == "video":
+            return iter(self._whole)
+        return self._whole.select(range(self._start, self._start + self.info.frame_count))
 
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         for frame in self._whole.select([index + self._start for index in indices]):
