@@ -113,3 +113,17 @@ def test_a_part_of_a_folder_reads_its_own_pictures_alone(tmp_path: Path) -> None
         damaged.write_bytes(damaged.read_bytes()[:60])
         assert [frame.stem for frame in part] == ["2", "3"]
         assert part.health.complete
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_its_file_is(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    scene = np.arange(8 * 10 * 3, dtype=np.uint8).reshape(8, 10, 3)
+    Image.fromarray(scene).save(file, "JPEG", exif=exif)
+    (expected,) = images(file.getvalue())
+    assert expected.shape[:2] == ((10, 8) if orientation > 4 else (8, 10))
+    picture = Image.open(file)
+    for found in (images(picture), images([picture]), images(iter([picture]))):
+        np.testing.assert_array_equal(found[0], expected)

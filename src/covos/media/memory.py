@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, ImageArray, SourceInfo
@@ -179,7 +179,7 @@ def _frames(frames: Iterable[object]) -> FramesInMemory:
 
 
 def _picture(given: object, *, index: int) -> ImageArray:
-    image = np.asarray(given.convert("RGB") if isinstance(given, Image.Image) else given)
+    image = np.asarray(ImageOps.exif_transpose(given).convert("RGB") if isinstance(given, Image.Image) else given)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise SourceError(
             f"frame {index} in memory cannot be used",
