@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -127,3 +130,57 @@ def test_a_picture_is_turned_as_its_file_is(orientation: int) -> None:
     picture = Image.open(file)
     for found in (images(picture), images([picture]), images(iter([picture]))):
         np.testing.assert_array_equal(found[0], expected)
+
+
+def test_a_file_in_text_mode(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    path = make_clip(frames=2)
+    (tmp_path / "empty.txt").touch()
+    closed = io.BytesIO(path.read_bytes())
+    closed.close()
+    with (
+        path.open(encoding="utf-8") as undecodable,
+        path.open(encoding="latin-1") as text,
+        (tmp_path / "empty.txt").open(encoding="utf-8") as empty,
+        (tmp_path / "out.bin").open("wb") as written,
+        tempfile.NamedTemporaryFile("w+") as wrapped,
+    ):
+        for given in (undecodable, text, empty, written, wrapped, closed, io.StringIO("text")):
+            with pytest.raises(UsageError, match=r"the open file '.*' cannot be read") as caught:
+                as_source(given)
+            assert "binary mode" in caught.value.fix
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), "fast", 0, -1])
+def test_a_frame_rate_that_is_none(make_clip: Callable[..., Path], tmp_path: Path, rate: object) -> None:
+    for given in (FRAMES, str(make_clip(frames=2)), str(tmp_path / "*.png")):
+        with pytest.raises(UsageError, match=f"frame rate {rate} is "):
+            open_input(given, frame_rate=rate)
+
+
+# A limit on the size of files stands in for a full disk.
+FULL_DISK = """
+import io, resource, sys
+import numpy as np
+from covos.core.errors import EnvironmentProblem
+from covos.media.memory import as_source
+
+frames = [np.zeros((48, 64, 3), np.uint8)] * 5
+for limit in (0, 100, 10_000, 40_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    for given in (iter(frames), (frame[:4, :4] for frame in frames * 400), bytes(50_000), io.BytesIO(bytes(50_000))):
+        try:
+            as_source(given)
+        except EnvironmentProblem as problem:
+            reason = "File too large on the disk of" if limit else "No usable temporary directory"
+            assert reason in problem.why and "TMPDIR" in problem.fix, problem
+        else:
+            raise AssertionError(limit)
+"""
+
+
+def test_a_full_temporary_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("resource")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    run = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []
