@@ -12,6 +12,7 @@ import pytest
 from covos.core.errors import SourceError
 from covos.media import decoding
 from covos.media.container import is_cut
+from covos.media.memory import open_input
 from covos.media.opening import open_source
 
 Film = Callable[..., Path]
@@ -100,14 +101,18 @@ def test_a_long_last_frame_is_not_taken_for_damage(film: Film) -> None:
             assert source.health.complete
 
 
-def test_damaged_packets_are_counted_and_later_frames_come(film: Film) -> None:
-    path = film("film.mkv", options={"g": "10", "x264-params": "scenecut=0"})
+def with_a_damaged_packet(path: Path, number: int) -> Path:
     with av.open(str(path)) as container:
-        wanted = [p for p in container.demux(video=0) if p.size][12]
+        wanted = [p for p in container.demux(video=0) if p.size][number]
         where, size = path.read_bytes().index(bytes(wanted)), wanted.size
     data = bytearray(path.read_bytes())
     data[where + 4 : where + size] = bytes(255 - b for b in data[where + 4 : where + size])
     path.write_bytes(data)
+    return path
+
+
+def test_damaged_packets_are_counted_and_later_frames_come(film: Film) -> None:
+    path = with_a_damaged_packet(film("film.mkv", options={"g": "10", "x264-params": "scenecut=0"}), 12)
     with open_source(path) as source:
         frames = list(source)
         health = source.health
@@ -115,6 +120,44 @@ def test_damaged_packets_are_counted_and_later_frames_come(film: Film) -> None:
     assert health.missing + len(health.concealed) > 0
     assert health.decoded + health.missing == 30
     assert [f.index for f in frames if f.status == "concealed"] == list(health.concealed)
+
+
+@pytest.mark.parametrize("number", [3, 12, 20])
+def test_a_part_of_a_damaged_clip_has_the_frames_and_the_damage_of_the_whole(film: Film, number: int) -> None:
+    path = with_a_damaged_packet(film("film.mkv", options={"g": "10", "x264-params": "scenecut=0"}), number)
+    with open_source(path) as source:
+        whole, all_health = list(source), source.health
+    assert all_health.warnings
+    with open_input(path, start=5) as part:
+        rest, health = list(part), part.health
+    assert [(f.stem, f.pts, f.status) for f in rest] == [(f.stem, f.pts, f.status) for f in whole[5:]]
+    assert [f.index for f in rest] == list(range(len(rest)))
+    assert (health.warnings, health.undecodable) == (all_health.warnings, all_health.undecodable)
+    assert (health.expected, health.missing) == (25, all_health.missing)
+    assert health.concealed == tuple(index - 5 for index in all_health.concealed if index >= 5)
+    with open_input(path, start=5, stop=17) as part:
+        middle, health = list(part), part.health
+    assert [f.pts for f in middle] == [f.pts for f in whole[5:17]]
+    assert (health.decoded, health.expected) == (12, 12)
+    assert health.concealed == tuple(index - 5 for index in all_health.concealed if 5 <= index < 17)
+
+
+def test_a_part_of_a_cut_clip_says_what_is_missing(film: Film) -> None:
+    path = cut(film(container_options={"movflags": "+faststart"}), keep=0.8)
+    with open_source(path) as source:
+        got, cut_health = len(list(source)), source.health
+    assert got < 29
+    with open_input(path, start=2) as part:
+        list(part)
+        assert (part.health.decoded, part.health.expected, part.health.cut) == (got - 2, 28, True)
+        assert part.health.warnings == cut_health.warnings
+    with open_input(path, start=2, stop=5) as part:
+        list(part)
+        assert (part.health.decoded, part.health.expected, part.health.cut) == (3, 3, False)
+        assert part.health.complete
+    with open_input(path, stop=29) as part:  # the end is asked for, and is not there
+        list(part)
+        assert (part.health.decoded, part.health.expected, part.health.cut) == (got, 29, True)
 
 
 def alone(path: Path) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -103,3 +106,81 @@ def test_a_part_of_a_clip(make_clip: Callable[..., Path]) -> None:
         assert rest.info.frame_count == 3
     with pytest.raises(UsageError, match="frame 8 does not exist"):
         open_input(clip, start=8)
+
+
+def test_a_part_of_a_folder_reads_its_own_pictures_alone(tmp_path: Path) -> None:
+    for index, frame in enumerate(FRAMES):
+        Image.fromarray(frame).save(tmp_path / f"{index}.png")
+    with open_input(tmp_path, start=2, stop=4) as part:
+        damaged = tmp_path / "1.png"
+        damaged.write_bytes(damaged.read_bytes()[:60])
+        assert [frame.stem for frame in part] == ["2", "3"]
+        assert part.health.complete
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_picture_is_turned_as_its_file_is(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    scene = np.arange(8 * 10 * 3, dtype=np.uint8).reshape(8, 10, 3)
+    Image.fromarray(scene).save(file, "JPEG", exif=exif)
+    (expected,) = images(file.getvalue())
+    assert expected.shape[:2] == ((10, 8) if orientation > 4 else (8, 10))
+    picture = Image.open(file)
+    for found in (images(picture), images([picture]), images(iter([picture]))):
+        np.testing.assert_array_equal(found[0], expected)
+
+
+def test_a_file_in_text_mode(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    path = make_clip(frames=2)
+    (tmp_path / "empty.txt").touch()
+    closed = io.BytesIO(path.read_bytes())
+    closed.close()
+    with (
+        path.open(encoding="utf-8") as undecodable,
+        path.open(encoding="latin-1") as text,
+        (tmp_path / "empty.txt").open(encoding="utf-8") as empty,
+        (tmp_path / "out.bin").open("wb") as written,
+        tempfile.NamedTemporaryFile("w+") as wrapped,
+    ):
+        for given in (undecodable, text, empty, written, wrapped, closed, io.StringIO("text")):
+            with pytest.raises(UsageError, match=r"the open file '.*' cannot be read") as caught:
+                as_source(given)
+            assert "binary mode" in caught.value.fix
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), "fast", 0, -1])
+def test_a_frame_rate_that_is_none(make_clip: Callable[..., Path], tmp_path: Path, rate: object) -> None:
+    for given in (FRAMES, str(make_clip(frames=2)), str(tmp_path / "*.png")):
+        with pytest.raises(UsageError, match=f"frame rate {rate} is "):
+            open_input(given, frame_rate=rate)
+
+
+# A limit on the size of files stands in for a full disk.
+FULL_DISK = """
+import io, resource, sys
+import numpy as np
+from covos.core.errors import EnvironmentProblem
+from covos.media.memory import as_source
+
+frames = [np.zeros((48, 64, 3), np.uint8)] * 5
+for limit in (0, 100, 10_000, 40_000):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    for given in (iter(frames), (frame[:4, :4] for frame in frames * 400), bytes(50_000), io.BytesIO(bytes(50_000))):
+        try:
+            as_source(given)
+        except EnvironmentProblem as problem:
+            reason = "File too large on the disk of" if limit else "No usable temporary directory"
+            assert reason in problem.why and "TMPDIR" in problem.fix, problem
+        else:
+            raise AssertionError(limit)
+"""
+
+
+def test_a_full_temporary_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("resource")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    run = subprocess.run([sys.executable, "-c", FULL_DISK], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert list(tmp_path.iterdir()) == []

@@ -286,3 +286,33 @@ def test_a_saved_part_of_a_source_finds_its_pictures_again(clip: Path, tmp_path:
     content = json.loads((tmp_path / "whole" / "report.json").read_text())
     assert "start" not in content["source"]
     assert all("file" not in row for row in content["frames"])
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_masks_of_a_part_keep_their_frames_in_the_whole_source(clip: Path, tmp_path: Path, name: str) -> None:
+    (path,) = result_of(clip, start=3, stop=6).save(tmp_path / "out", formats=[name]).outputs
+    again = covos.load_result(path, source=clip)
+    assert [frame.index for frame in again] == [3, 4, 5]
+    assert [frame.time for frame in again] == [3 / 25, 4 / 25, 5 / 25]
+
+
+@pytest.mark.parametrize("pattern", ["shots/*.png", "shots/a?.png", "shots/a[12].png", "sho*/a1.png"])
+def test_the_pictures_of_a_pattern_are_found_again(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "shots").mkdir()
+    for number in (1, 2):
+        Image.new("RGB", (64, 48), (39 + number, 0, 0)).save(tmp_path / "shots" / f"a{number}.png")
+    result = result_of(tmp_path / pattern)
+    assert result.overlay(0, opacity=0, outline=False)[0, 0, 0] == 40
+    result.save(tmp_path / "out", formats=["overlay"])
+    shutil.rmtree(tmp_path / "shots")
+    with pytest.raises(SourceError, match="the pattern matches nothing"):
+        result.overlay(0)
+
+
+def test_a_clip_that_is_gone_is_no_pattern(clip: Path, tmp_path: Path) -> None:
+    path = clip.rename(tmp_path / "take[1].mp4")
+    result = result_of(path)
+    assert result.overlay(0).shape == (48, 64, 3)
+    path.unlink()
+    with pytest.raises(SourceError, match="no such file or folder"):
+        result.overlay(0)

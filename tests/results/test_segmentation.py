@@ -230,3 +230,8 @@ def test_without_supervision(result: covos.Segmentation, monkeypatch: pytest.Mon
 def test_times_are_exact(result: covos.Segmentation) -> None:
     late = replace(result[1], pts=90_001, time_base=Fraction(1, 30_000))
     assert late.time == 90_001 / 30_000
+
+
+def test_the_documentation_says_what_each_method_does() -> None:
+    for name in ("between", "overlay", "to_coco", "to_numpy", "to_supervision", "model", "object_ids"):
+        assert str(getattr(covos.Segmentation, name).__doc__).startswith("Return "), name

@@ -6,21 +6,23 @@ an iterable go to a temporary file at once, since a source is read more than onc
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
-from covos.core.errors import SourceError, UsageError
+from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.types import Frame, ImageArray, SourceInfo
 from covos.media.images import DEFAULT_FRAME_RATE
 from covos.media.opening import open_source
@@ -31,6 +33,9 @@ Picture: TypeAlias = np.ndarray[Any, Any] | Image.Image
 Input: TypeAlias = str | os.PathLike[str] | Picture | Iterable[Picture] | bytes | IO[bytes]
 """A path or glob; a picture; frames, as N x H x W x 3 uint8 or one after another; the bytes of a video or image, or an
 open binary file of one."""
+
+_BLOCK = 1 << 20
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 class InMemory:
@@ -58,10 +63,7 @@ class FramesInMemory(InMemory):
 
     def open(self, *, frame_rate: Fraction | int | None) -> Source:
         """See `InMemory.open`."""
-        rate = Fraction(DEFAULT_FRAME_RATE if frame_rate is None else frame_rate)
-        if rate <= 0:
-            raise UsageError(f"frame rate {frame_rate} is not positive", why="time runs forward", fix="give 25, say")
-        return _FramesSource(self, rate)
+        return _FramesSource(self, _checked_rate(frame_rate) or DEFAULT_FRAME_RATE)
 
 
 class FileInMemory(InMemory):
@@ -70,17 +72,20 @@ class FileInMemory(InMemory):
     Args:
         content: Bytes, or an open binary file, which is read from where it stands.
         name: Name of the temporary file.
+
+    Raises:
+        UsageError: The file gives no bytes.
+        EnvironmentProblem: The temporary disk is full.
     """
 
     def __init__(self, content: bytes | IO[bytes], *, name: str) -> None:
-        folder = Path(tempfile.mkdtemp(prefix="covos-"))
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        self.path = folder / name
-        with self.path.open("wb") as file:
-            if isinstance(content, bytes):
-                file.write(content)
-            else:
-                shutil.copyfileobj(content, file, 1 << 20)
+        with _temporary() as place:
+            folder = Path(tempfile.mkdtemp(prefix="covos-", dir=place))
+            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            self.path = folder / name
+            with self.path.open("wb") as file:
+                for block in [content] if isinstance(content, bytes) else _blocks(content, name):
+                    file.write(block)
 
     def __str__(self) -> str:
         return str(self.path)
@@ -95,6 +100,51 @@ class FileInMemory(InMemory):
         return source
 
 
+@contextmanager
+def _temporary() -> Iterator[str]:
+    """Give the folder for temporary files; turn a full disk into a problem with a remedy."""
+    what, fix = "the source could not be kept in a temporary file", "free some space, or set TMPDIR to another disk"
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError as error:  # it tries to write to each
+        raise EnvironmentProblem(what, why=str(error.strerror or error), fix=fix) from error
+    try:
+        yield folder
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        why = f"{error.strerror or 'no space left'} on the disk of {folder}"
+        raise EnvironmentProblem(what, why=why, fix=fix) from error
+
+
+def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
+    """Yield the bytes of an open file; one in text mode fails on them, or gives text."""
+    while True:
+        try:
+            block: object = file.read(_BLOCK)
+            why = f"reading it gives a {type(block).__name__}, not bytes"
+        except ValueError as error:  # of a wrong encoding, mode or state
+            block, why = None, str(error)
+        if not isinstance(block, bytes | bytearray | memoryview):
+            raise UsageError(f"the open file {name!r} cannot be read", why=why, fix='open it in binary mode, "rb"')
+        if not block:
+            return
+        yield bytes(block)
+
+
+def _checked_rate(frame_rate: Fraction | float | None) -> Fraction | None:
+    """Return a frame rate as a fraction."""
+    if frame_rate is None:
+        return None
+    try:
+        rate = Fraction(frame_rate)
+    except (TypeError, ValueError, ArithmeticError) as error:  # NaN, infinity, text
+        raise UsageError(f"frame rate {frame_rate} is no number", why=str(error), fix="give 25, say") from error
+    if rate <= 0:
+        raise UsageError(f"frame rate {frame_rate} is not positive", why="time runs forward", fix="give 25, say")
+    return rate
+
+
 def _again(content: bytes, name: str) -> FileInMemory:
     return FileInMemory(content, name=name)
 
@@ -106,8 +156,9 @@ def as_source(source: Any) -> str | InMemory:
         source: See `Input`. An iterable is read to its end.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: It is none of these, or an open file in text mode.
         SourceError: The frames are not H x W x 3 uint8, not of one size, or there are none.
+        EnvironmentProblem: The temporary disk is full.
     """
     if isinstance(source, InMemory):
         return source
@@ -142,12 +193,12 @@ def open_input(
 
     Raises:
         SourceError: It cannot be read.
-        UsageError: The frame rate or the range makes no sense.
+        UsageError: The frame rate or the range makes no sense, or an open file is in text mode.
+        EnvironmentProblem: The temporary disk is full.
     """
+    rate = _checked_rate(frame_rate)
     known = as_source(source)
-    opened = (
-        known.open(frame_rate=frame_rate) if isinstance(known, InMemory) else open_source(known, frame_rate=frame_rate)
-    )
+    opened = known.open(frame_rate=rate) if isinstance(known, InMemory) else open_source(known, frame_rate=rate)
     if start == 0 and stop is None:
         return opened
     end = opened.info.frame_count if stop is None else min(stop, opened.info.frame_count)
@@ -158,7 +209,7 @@ def open_input(
             why=f"{opened.info.path} has {opened.info.frame_count} frames, numbered from 0",
             fix=f"begin with one of 0 to {opened.info.frame_count - 1}",
         )
-    return _Part(opened, start, end)
+    return _Part(opened, start, stop)
 
 
 def _frames(frames: Iterable[object]) -> FramesInMemory:
@@ -179,7 +230,7 @@ def _frames(frames: Iterable[object]) -> FramesInMemory:
 
 
 def _picture(given: object, *, index: int) -> ImageArray:
-    image = np.asarray(given.convert("RGB") if isinstance(given, Image.Image) else given)
+    image = np.asarray(ImageOps.exif_transpose(given).convert("RGB") if isinstance(given, Image.Image) else given)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise SourceError(
             f"frame {index} in memory cannot be used",
@@ -193,15 +244,21 @@ class _Spooled(Sequence[ImageArray]):
     """Frames of one size in a temporary file, raw."""
 
     def __init__(self, frames: Iterable[ImageArray]) -> None:
-        self._file = tempfile.TemporaryFile(prefix="covos-")  # noqa: SIM115 - open as long as this lives
-        weakref.finalize(self, self._file.close)
         self._shapes: list[tuple[int, ...]] = []
         self._starts: list[int] = []
-        for frame in frames:
-            self._starts.append(self._file.tell())
-            self._shapes.append(frame.shape)
-            self._file.write(np.ascontiguousarray(frame).data)
-        self._file.flush()
+        with _temporary() as folder:
+            self._file = tempfile.TemporaryFile(prefix="covos-", dir=folder)  # noqa: SIM115 - open as long as this lives
+            weakref.finalize(self, self._file.close)
+            try:
+                for frame in frames:
+                    self._starts.append(self._file.tell())
+                    self._shapes.append(frame.shape)
+                    self._file.write(np.ascontiguousarray(frame).data)
+                self._file.flush()
+            except BaseException:
+                with suppress(OSError):  # bytes that the disk refused before are refused again
+                    self._file.close()
+                raise
 
     def __len__(self) -> int:
         return len(self._starts)
@@ -259,30 +316,55 @@ class _FramesSource(Source):
 
 
 class _Part(Source):
-    """The frames of a source from one index to another."""
+    """The frames of a source from one index to another.
 
-    def __init__(self, whole: Source, start: int, stop: int) -> None:
-        self._whole, self._start = whole, start
+    Args:
+        whole: The source.
+        start: Index of the first frame.
+        stop: Index of the first frame that is left out; None goes to the end, however many frames come.
+    """
+
+    def __init__(self, whole: Source, start: int, stop: int | None) -> None:
+        self._whole, self._start, self._stop, self._decoded = whole, start, stop, 0
+        known = whole.info.frame_count
+        count = (known if stop is None else min(stop, known)) - start
         rate = whole.info.frame_rate
-        seconds = None if rate is None else float((stop - start) / rate)
-        self.info = replace(whole.info, frame_count=stop - start, start=start, duration=seconds)
+        seconds = None if rate is None else float(count / rate)
+        self.info = replace(whole.info, frame_count=count, start=start, duration=seconds)
         self.files = whole.files
-        self._health = Health(decoded=0, expected=stop - start)
 
     @property
     def health(self) -> Health:
-        return self._health
+        """See `Source.health`; warnings and refused packets are those of the whole, as far as it was read."""
+        whole, start, stop = self._whole.health, self._start, self._stop
+        to_the_end = stop is None or stop > self._whole.info.frame_count
+        return replace(
+            whole,
+            decoded=self._decoded,
+            expected=(whole.expected if stop is None else min(stop, whole.expected)) - start,
+            concealed=tuple(i - start for i in whole.concealed if i >= start and (stop is None or i < stop)),
+            cut=whole.cut and to_the_end,
+        )
 
     def content(self) -> tuple[int, str]:
         return self._whole.content()
 
     def _read_all(self) -> Iterator[Frame]:
-        self._health = Health(decoded=0, expected=self.info.frame_count)
-        for frame in self._read_some(tuple(range(self.info.frame_count))):
-            concealed = self._health.concealed + ((frame.index,) if frame.status == "concealed" else ())
-            self._health = replace(self._health, decoded=self._health.decoded + 1, concealed=concealed)
-            yield frame
-        self._health = replace(self._health, warnings=self._whole.health.warnings)
+        self._decoded = 0
+        last = None if self._stop is None else self._stop - 1
+        for frame in self._pass():
+            if frame.index < self._start:
+                continue
+            self._decoded += 1
+            yield replace(frame, index=frame.index - self._start)
+            if frame.index == last:
+                return
+
+    def _pass(self) -> Iterator[Frame]:
+        """Begin a pass that meets all damage of a video; pictures are whole or refused, so others can be left out."""
+        if self.info.kind == "video":
+            return iter(self._whole)
+        return self._whole.select(range(self._start, self._start + self.info.frame_count))
 
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         for frame in self._whole.select([index + self._start for index in indices]):

@@ -161,7 +161,9 @@ def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], 
             info.path,
             f"there are {len(result)} masks for {info.frame_count} frames, and no frame has the name {other!r}",
         )
-    return [frame.index for frame in result.frames]
+    if named:  # as many masks as frames: the first belongs to the first
+        return [frame.index for frame in result.frames]
+    return [result.info.start + frame.index for frame in result.frames]
 
 
 def _misfit(path: str | Path, other: str, why: str) -> AnnotationError:

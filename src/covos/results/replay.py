@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,7 +117,8 @@ class Replay:
             raise UsageError(
                 f"{what} needs the pictures", why=f"{info.path} holds masks and does not name their source", fix=fix
             )
-        if isinstance(held, str) and "*" not in Path(held).name and not Path(held).exists():
+        pattern = info.kind == "frames" and isinstance(held, str) and glob.has_magic(held)
+        if isinstance(held, str) and not pattern and not Path(held).exists():
             raise SourceError(f"{held}: no such file or folder", why=f"{what} needs its pictures", fix=fix)
         # Pictures have no times of their own: the rate they were read at is part of the result.
         source = open_input(

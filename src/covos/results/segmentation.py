@@ -57,12 +57,12 @@ class Segmentation:
 
     @property
     def model(self) -> str:
-        """Name of the model."""
+        """Return the name of the model."""
         return self.origin.model
 
     @property
     def object_ids(self) -> tuple[int, ...]:
-        """Ids of the objects that occur, ascending."""
+        """Return the ids of the objects that occur, ascending."""
         return tuple(sorted({identity for frame in self.frames for identity in frame.objects}))
 
     def __len__(self) -> int:
@@ -87,7 +87,7 @@ class Segmentation:
         return self.frames[number]
 
     def between(self, start: float, end: float = float("inf")) -> Segmentation:
-        """The frames that are shown from one time to another.
+        """Return the frames that are shown from one time to another.
 
         Args:
             start: In seconds, as in ``frame.time``; frames from here on.
@@ -114,11 +114,11 @@ class Segmentation:
         )
 
     def _repr_html_(self) -> str:
-        """A small picture of a few frames, for notebooks."""
+        """Return a small picture of a few frames, for notebooks."""
         return as_html(self._replay, text=repr(self))
 
     def overlay(self, position: SupportsIndex = 0, *, opacity: float = 0.5, outline: bool = True) -> ImageArray:
-        """A frame with its objects tinted and outlined.
+        """Return a frame with its objects tinted and outlined.
 
         Args:
             position: As for an index.
@@ -176,18 +176,21 @@ class Segmentation:
         return Replay(info=self.info, frames=self.frames, held=self.held)
 
     def to_coco(self) -> dict[str, Any]:
-        """The content of a COCO file (see `covos.formats.coco`), for ``json.dump`` or `pycocotools`."""
+        """Return the content of a COCO file (see `covos.formats.coco`), for ``json.dump`` or `pycocotools`."""
         return coco_content(self.frames, info=self.info)
 
     def to_numpy(self) -> NDArray[np.uint8]:
-        """All label maps as one array, N x H x W uint8; 0 = background, 1.. = object ids: a byte a pixel and frame."""
+        """Return all label maps as one array, N x H x W uint8: a byte for each pixel of each frame.
+
+        0 is the background, 1 and above are object ids.
+        """
         maps = np.zeros((len(self), self.info.height, self.info.width), np.uint8)
         for place, frame in enumerate(self.frames):
             maps[place] = frame.labels
         return maps
 
     def to_supervision(self) -> list[Any]:
-        """A ``supervision.Detections`` for each frame: masks, boxes, and object ids as ``tracker_id``.
+        """Return a ``supervision.Detections`` for each frame: masks, boxes, and object ids as ``tracker_id``.
 
         Raises:
             EnvironmentProblem: The package `supervision` is not installed.
