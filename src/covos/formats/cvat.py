@@ -3,7 +3,8 @@
 CVAT has no tracks of masks: of a track with masks in several frames its import keeps the first alone. So each mask is
 a track of one frame, as CVAT's own export has it, and the object is told by the attribute ``track_id``, which CVAT
 keeps if the task's label ``object`` has a number attribute of that name. A mask is cut to its box and coded in rows,
-background first.
+background first. Frames count from the first that was segmented: the report beside the file tells its place in
+the source (``start``), which `covos.load_result` adds where a source is named.
 
 In files of CVAT an object is told by the attribute ``track_id``, else by the group of its track, else by the track if
 that has several masks, else by its label (CVAT's own export makes a track of every single mask).
