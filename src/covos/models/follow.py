@@ -1,9 +1,9 @@
 """covos-follow: given masks of some frames, the masks of the others.
 
-    features of covos-lite -> shared by all objects: keys, context, skips      (`project`)
-    features + an object's mask -> values, a frame of memory                   (`memorise`)
-    features + memory + latest frame -> logits of each object, by themselves   (`find`)
-    logits of all objects of a frame -> one label map                          (`aggregate`)
+    features of covos-lite -> shared by all objects: keys, context, skips, its own answer   (`project`)
+    features + an object's mask -> values, a frame of memory                                (`memorise`)
+    features + memory + what is believed -> logits of each object, by themselves            (`find`)
+    logits of all objects of a frame -> one label map                                       (`aggregate`)
 
 The plan is that of STCN (Cheng et al., *Rethinking Space-Time Networks with Improved Memory Coverage*, NeurIPS 2021):
 keys belong to frames, are made without any mask and serve queries and memory alike, so an affinity is found once for
@@ -11,10 +11,18 @@ all objects. The encoder is that of covos-lite, and stays as it is: a frame is e
 
 The memory is read twice. The long-term readout compares a position with all positions of all remembered frames; the
 short-term one with the neighbourhood of the same position in the latest frame alone (AOT, Yang et al., NeurIPS 2021,
-section 4.2, has a window there; here it is a Gaussian of learned width).
+section 4.2, has a window there; here it is a Gaussian of learned width, moved along the optical flow). What is
+remembered of a position counts as far as its mask is sure, and what the user gave counts most.
+
+Three more things go into the decoder, each of which may be missing:
+
+- the *latest masks*, moved along the optical flow;
+- the *cue*: what covos-lite itself takes for the subject of the video, and how well that agreed with the object where
+  the user showed it;
+- the score of a linear *target model*, fitted while following (`covos.models.target`).
 
 Shape legend: B frames, P pairs of a frame and one of its objects, C channels, K key channels, h x w cells at stride
-16, N = h w positions, M positions of a memory.
+16, N = h w positions, M positions of a memory, L positions at stride 8.
 """
 
 from __future__ import annotations
@@ -29,7 +37,12 @@ from torch import Tensor, nn
 from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.layers import Residual, conv, pointwise_conv, separable_conv, upsample_to
 from covos.models.lite import Features, LiteConfig
+from covos.models.target import TargetModel, TargetMoments, fit_features, moments, score
 
+MASK_STRIDE = 4
+"""Stride of the masks that are remembered, of the flow, and of the latest masks."""
+OUTPUT_STRIDE = 2
+"""Stride of the logits."""
 MAX_SCALE = 40.0
 """Largest scale of the affinity: exp(-2 * 40) is still a number in float32, so no position of a memory is ever divided
 away."""
@@ -47,6 +60,7 @@ class FollowConfig:
     value: int = 96
     widths: tuple[int, int, int] = (128, 64, 32)
     skips: tuple[int, int] = (32, 16)
+    detail: int = 12
 
 
 class FollowFeatures(NamedTuple):
@@ -57,6 +71,17 @@ class FollowFeatures(NamedTuple):
     context_BChw: Tensor
     s8_BCHW: Tensor
     s4_BCHW: Tensor
+    s2_BCHW: Tensor
+    fit_BLD: Tensor
+    """Inputs of the target model at stride 8, float32 (see `covos.models.target.fit_features`)."""
+    still_B1hw: Tensor
+    """Probability of the subject by covos-lite's still-image head, at stride 16."""
+    cue_B1HW: Tensor
+    """Probability of the subject by covos-lite with its references, at stride 2; 0 where it is not known."""
+    cue_known_B: Tensor
+    """1 where the cue is known, else 0."""
+    flow_B2HW: Tensor
+    """Optical flow (x, y) to the latest frame, in cells of stride 4, at stride 4; 0 where it is not known."""
 
 
 class ObjectMemory(NamedTuple):
@@ -64,14 +89,24 @@ class ObjectMemory(NamedTuple):
 
     key_BMK: Tensor
     value_PMC: Tensor
-    """The last two channels are the mask that the values were made of, and 1 where they are to be believed."""
+    """The last two channels are the mask that the values were made of, and how much they count; 0 for not at all."""
+
+
+class Belief(NamedTuple):
+    """What is believed of P objects before a frame is looked at."""
+
+    latest_P2HW: Tensor
+    """Each object's mask in the latest frame and that of all others (see `with_others`), at stride 4."""
+    target: TargetModel
+    agreement_P2: Tensor
+    """From `agreement`, where the user showed the object."""
 
 
 class DecodedObjects(NamedTuple):
     """Readout of P objects, each by itself."""
 
     logit_P1HW: Tensor
-    """At stride 4."""
+    """At stride 2."""
     present_P: Tensor
     """Logit that any of the object is to be seen."""
     quality_P: Tensor
@@ -82,6 +117,10 @@ class DecodedObjects(NamedTuple):
     """Match of each position with what is remembered, in [-1, 1] (see `read`)."""
     affinity_BNM: Tensor
     """See `CovosFollow.affinity`."""
+    before_P1HW: Tensor
+    """The object's mask in the latest frame, moved along the flow, at stride 4."""
+    score_P1HW: Tensor
+    """Score of the target model at stride 8."""
 
 
 class MaskEncoder(nn.Module):
@@ -103,24 +142,56 @@ class MaskEncoder(nn.Module):
 
 
 class ObjectDecoder(nn.Module):
-    """Decodes what was read for an object at stride 16 to its logit at stride 4."""
+    """Decodes what was read for an object at stride 16 to its logit at stride 2.
+
+    At each stride the latest masks and the cue come in again, at its resolution: a thin part that is lost at stride 16
+    is not lost for good.
+    """
 
     def __init__(self, c_in: int, config: FollowConfig) -> None:
         super().__init__()
         a, b, c = config.widths
+        fine = EfficientNetLite.fine_channels
         self.s16 = nn.Sequential(pointwise_conv(c_in, a), Residual(a))
-        self.s8 = nn.Sequential(separable_conv(a + config.skips[0], b), separable_conv(b, b))
-        self.s4 = nn.Sequential(separable_conv(b + config.skips[1], c), separable_conv(c, c))
+        # Beside the skip: the latest masks of the object and of the others, the cue, the target model's score.
+        self.s8 = nn.Sequential(separable_conv(a + config.skips[0] + 4, b), separable_conv(b, b))
+        self.s4 = nn.Sequential(separable_conv(b + config.skips[1] + 3, c), separable_conv(c, c))
         self.logit = nn.Conv2d(c, 1, 1)
-        self.judge = nn.Sequential(nn.Linear(2 * a, 64), nn.ReLU(inplace=True), nn.Linear(64, 2))
+        self.narrow = pointwise_conv(c, config.detail)
+        self.s2 = separable_conv(config.detail + fine + 1, config.detail)
+        self.correction = nn.Conv2d(config.detail, 1, 1)
+        # A training begins with the interpolated logit.
+        nn.init.zeros_(self.correction.weight)
+        nn.init.zeros_(self.correction.bias)  # type: ignore[arg-type]
+        self.judge = nn.Sequential(nn.Linear(3 * a, 64), nn.ReLU(inplace=True), nn.Linear(64, 2))
 
-    def forward(self, x_PChw: Tensor, s8_PCHW: Tensor, s4_PCHW: Tensor) -> tuple[Tensor, Tensor]:
-        """Return P x 1 x H/4 x W/4 logits, and P x 2 logits of presence and quality."""
-        x = self.s16(x_PChw)
-        judged: Tensor = self.judge(torch.cat([x.mean(dim=(2, 3)), x.amax(dim=(2, 3))], dim=1))
-        x = self.s8(torch.cat([upsample_to(x, s8_PCHW.shape[2:]), s8_PCHW], dim=1))
-        x = self.s4(torch.cat([upsample_to(x, s4_PCHW.shape[2:]), s4_PCHW], dim=1))
-        return self.logit(x), judged
+    def forward(
+        self,
+        x_PChw: Tensor,
+        skips: tuple[Tensor, Tensor, Tensor],
+        latest_P2HW: Tensor,
+        cue_P1HW: Tensor,
+        score_P1HW: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Return P x 1 x H/2 x W/2 logits, and P x 2 logits of presence and quality.
+
+        ``skips`` are at strides 8, 4 and 2, the latest masks at stride 4, the cue at stride 2, the score at stride 8.
+        """
+        s8, s4, s2 = skips
+        wide = self.s16(x_PChw)
+        cue4 = F.avg_pool2d(cue_P1HW, 2)
+        hints8 = [F.avg_pool2d(latest_P2HW, 2), F.avg_pool2d(cue4, 2), score_P1HW]
+        x = self.s8(torch.cat([upsample_to(wide, s8.shape[2:]), s8, *(hint.to(s8.dtype) for hint in hints8)], dim=1))
+        hints4 = [latest_P2HW, cue4]
+        x = self.s4(torch.cat([upsample_to(x, s4.shape[2:]), s4, *(hint.to(s4.dtype) for hint in hints4)], dim=1))
+        coarse = self.logit(x)
+        detail = self.s2(torch.cat([upsample_to(self.narrow(x), s2.shape[2:]), s2, cue_P1HW.to(s2.dtype)], dim=1))
+        logit = upsample_to(coarse.float(), s2.shape[2:]) + self.correction(detail)
+        # Judged is the mask that was found, by what is under it.
+        inside = F.interpolate(coarse.detach().float().sigmoid(), size=wide.shape[2:], mode="area").to(wide.dtype)
+        under = (wide * inside).sum(dim=(2, 3)) / inside.sum(dim=(2, 3)).clamp(min=1.0)
+        judged: Tensor = self.judge(torch.cat([wide.mean(dim=(2, 3)), wide.amax(dim=(2, 3)), under], dim=1))
+        return logit, judged
 
 
 class CovosFollow(nn.Module):
@@ -139,40 +210,80 @@ class CovosFollow(nn.Module):
         self.skip8 = pointwise_conv(c_s8, config.skips[0])
         self.skip4 = pointwise_conv(c_s4, config.skips[1])
         self.value = MaskEncoder(config)
-        # Readouts of two kinds with their masks and affinities, the context, the latest mask and the others'.
-        self.decoder = ObjectDecoder(2 * config.value + 2 + 2 + config.context + 2, config)
+        # Readouts of two kinds with their masks and affinities, the context, the latest masks; the cue, if it is known,
+        # the still head, the score of the target model and the agreement.
+        self.decoder = ObjectDecoder(2 * config.value + 2 + 2 + config.context + 2 + 6, config)
         # exp(2.3) = 10, as in `covos.models.coattention`.
         self.log_scale = nn.Parameter(torch.tensor(2.3))
         # The reach of the short-term readout, in cells of stride 16: e^1.1 = 3 cells, 48 pixels.
         self.log_reach = nn.Parameter(torch.tensor(1.1))
+        # How much more a position counts that the user showed: e^0.7 = 2.
+        self.log_given = nn.Parameter(torch.tensor(0.7))
 
     @property
     def scale(self) -> Tensor:
         """Scale of the cosines before the softmax."""
         return self.log_scale.exp().clamp(max=MAX_SCALE)
 
-    def project(self, features: Features) -> FollowFeatures:
-        """Make what all objects of a frame share; once for each frame."""
+    def project(self, features: Features, *, cue_B1HW: Tensor | None, flow_B2HW: Tensor | None) -> FollowFeatures:
+        """Make what all objects of a frame share; once for each frame.
+
+        Args:
+            features: Features of B frames of covos-lite.
+            cue_B1HW: Logits of covos-lite with its references, at stride 2; None if they are not known.
+            flow_B2HW: See `FollowFeatures`; None if it is not known.
+        """
         x = torch.cat([features.v_BCHW, features.s16_BCHW], dim=1)
         # In float32: the norm of a bf16 vector has three digits, and the temperature multiplies its error.
         key = F.normalize(self.key(x).flatten(2).transpose(1, 2).float(), dim=2)
-        return FollowFeatures(key, self.context(x), self.skip8(features.s8_BCHW), self.skip4(features.s4_BCHW))
+        batch, _, height, width = features.s4_BCHW.shape
+        s8 = features.s8_BCHW
+        with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
+            fitted = fit_features((features.v_BCHW, features.s16_BCHW, s8), (s8.shape[2], s8.shape[3]))
+            still = features.still_B1HW.float().sigmoid()
+            cue = still.new_zeros(batch, 1, *features.s2_BCHW.shape[2:]) if cue_B1HW is None else cue_B1HW.sigmoid()
+            flow = still.new_zeros(batch, 2, height, width) if flow_B2HW is None else flow_B2HW
+        return FollowFeatures(
+            key,
+            self.context(x),
+            self.skip8(s8),
+            self.skip4(features.s4_BCHW),
+            features.s2_BCHW,
+            fitted,
+            still,
+            cue.float(),
+            still.new_full((batch,), float(cue_B1HW is not None)),
+            flow,
+        )
 
     def memorise(
-        self, features: FollowFeatures, mask_P1HW: Tensor, others_P1HW: Tensor, owner_P: Tensor
+        self,
+        features: FollowFeatures,
+        mask_P2HW: Tensor,
+        owner_P: Tensor,
+        *,
+        certainty_P1HW: Tensor | None,
     ) -> ObjectMemory:
         """Turn frames whose objects are known into memory.
 
         Args:
             features: Features of B frames.
-            mask_P1HW: At stride 4, in [0, 1]: the share of the cell that the object covers.
-            others_P1HW: The same of all other objects of its frame together.
+            mask_P2HW: From `with_others`: at stride 4, in [0, 1], the share of the cell that the object covers, and
+                the same of all other objects of its frame together.
             owner_P: Frame of each object.
+            certainty_P1HW: From `certainty`: how far the mask is to be believed; None for masks that the user gave,
+                which count more than any other.
         """
         context = features.context_BChw[owner_P]
-        value = self.value(mask_P1HW.to(context.dtype), others_P1HW.to(context.dtype), context)
-        carried = F.interpolate(mask_P1HW.float(), size=value.shape[2:], mode="area")
-        value_PCM = torch.cat([value.float(), carried, torch.ones_like(carried)], dim=1).flatten(2)
+        mask = mask_P2HW[:, :1]
+        value = self.value(mask.to(context.dtype), mask_P2HW[:, 1:].to(context.dtype), context)
+        cells = value.shape[2:]
+        carried = F.interpolate(mask.float(), size=cells, mode="area")
+        if certainty_P1HW is None:
+            counted = torch.ones_like(carried) * self.log_given.exp()
+        else:
+            counted = F.interpolate(certainty_P1HW.float(), size=cells, mode="area")
+        value_PCM = torch.cat([value.float(), carried, counted], dim=1).flatten(2)
         return ObjectMemory(features.key_BNK, value_PCM.transpose(1, 2))
 
     def affinity(self, features: FollowFeatures, key_BMK: Tensor) -> Tensor:
@@ -184,16 +295,22 @@ class CovosFollow(nn.Module):
         return torch.exp(self.scale * (cosine - 1))
 
     def nearby(self, features: FollowFeatures, key_BMK: Tensor) -> Tensor:
-        """Return the affinity to the latest frame, N = M, less with distance."""
+        """Return the affinity to the latest frame, N = M, less with the distance from where the flow comes from."""
         height, width = features.context_BChw.shape[2:]
         device = features.key_BNK.device
         y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
-        place = torch.stack([y, x], dim=2).flatten(0, 1).float()
-        distance = torch.cdist(place, place) / self.log_reach.exp()
-        return self.affinity(features, key_BMK) * torch.exp(-distance.square().clamp(max=60) / 2)
+        place_N2 = torch.stack([x, y], dim=2).flatten(0, 1).float()
+        shift = F.interpolate(features.flow_B2HW, size=(height, width), mode="area") * (MASK_STRIDE / 16)
+        from_BN2 = place_N2 + shift.flatten(2).transpose(1, 2)
+        reach = self.log_reach.exp()
+        # A Gaussian of a plane is the product of two, of N x width and N x height.
+        across = torch.exp(-((from_BN2[..., :1] - torch.arange(width, device=device)) / reach).square() / 2)
+        down = torch.exp(-((from_BN2[..., 1:] - torch.arange(height, device=device)) / reach).square() / 2)
+        near = (down.clamp(min=1e-13).unsqueeze(3) * across.clamp(min=1e-13).unsqueeze(2)).flatten(2)
+        return self.affinity(features, key_BMK) * near
 
     def find(
-        self, features: FollowFeatures, memory: ObjectMemory, latest: ObjectMemory, latest_P2HW: Tensor, owner_P: Tensor
+        self, features: FollowFeatures, memory: ObjectMemory, latest: ObjectMemory, belief: Belief, owner_P: Tensor
     ) -> DecodedObjects:
         """Find objects that are remembered.
 
@@ -201,24 +318,45 @@ class CovosFollow(nn.Module):
             features: Features of B frames.
             memory: For the long-term readout; M >= 1 positions.
             latest: Memory of the latest frame alone, for the short-term one.
-            latest_P2HW: Each object's mask in the latest frame and that of all others (see `with_others`), at
-                stride 4.
+            belief: What is believed of the objects.
             owner_P: Frame of each object.
         """
+        device = features.key_BNK.device.type
         # Affinities span many powers of ten, so they are float32 whatever the rest is.
-        with torch.autocast(features.key_BNK.device.type, enabled=False):
+        with torch.autocast(device, enabled=False):
             affinity = self.affinity(features, memory.key_BMK)
             long = read(affinity, memory.value_PMC, owner_P, scale=self.scale)
             short = read(self.nearby(features, latest.key_BMK), latest.value_PMC, owner_P, scale=self.scale)
-        context = features.context_BChw[owner_P]
+            own = slice(None) if len(owner_P) == len(features.key_BNK) == 1 else owner_P
+            height, width = features.s8_BCHW.shape[2:]
+            scored = score(belief.target, features.fit_BLD, owner_P).view(-1, 1, height, width)
+            before = moved(belief.latest_P2HW.float(), features.flow_B2HW[own])
+        context, cue = features.context_BChw[own], features.cue_B1HW[own]
         cells = context.shape[2:]
         readings = [reading.transpose(1, 2).reshape(len(reading), -1, *cells) for reading in (long, short)]
-        before = F.interpolate(latest_P2HW.float(), size=cells, mode="area")
-        x = torch.cat([*readings, before, context.float()], dim=1).to(context.dtype)
-        logit, judged = self.decoder(x, features.s8_BCHW[owner_P], features.s4_BCHW[owner_P])
+        pairs = len(owner_P)
+        flat = torch.cat([features.cue_known_B[own].view(-1, 1).expand(pairs, 1), belief.agreement_P2], dim=1)
+        small = [
+            F.interpolate(part, size=cells, mode="area").expand(pairs, -1, -1, -1) for part in (before, cue, scored)
+        ]
+        still = features.still_B1hw[own].expand(pairs, -1, -1, -1)
+        x = torch.cat(
+            [
+                *readings,
+                *small,
+                still,
+                flat[:, :, None, None].expand(-1, -1, *cells),
+                context.float().expand(pairs, -1, -1, -1),
+            ],
+            dim=1,
+        ).to(context.dtype)
+        skips = (features.s8_BCHW[own], features.s4_BCHW[own], features.s2_BCHW[own])
+        logit, judged = self.decoder(x, skips, before, cue, scored)
         judged = judged.float()
         masks = torch.cat([reading[:, -2:-1] for reading in readings], dim=1)
-        return DecodedObjects(logit.float(), judged[:, 0], judged[:, 1], masks, readings[0][:, -1], affinity)
+        return DecodedObjects(
+            logit.float(), judged[:, 0], judged[:, 1], masks, readings[0][:, -1], affinity, before[:, :1], scored
+        )
 
 
 def with_others(mask_P1HW: Tensor, owner_P: Tensor) -> Tensor:
@@ -226,6 +364,49 @@ def with_others(mask_P1HW: Tensor, owner_P: Tensor) -> Tensor:
     frames = int(owner_P.max()) + 1
     total = mask_P1HW.new_zeros(frames, *mask_P1HW.shape[1:]).index_add(0, owner_P, mask_P1HW)
     return torch.cat([mask_P1HW, (total[owner_P] - mask_P1HW).clamp(0, 1)], dim=1)
+
+
+@torch.no_grad()
+def target_moments(
+    features: FollowFeatures, mask_P1HW: Tensor, owner_P: Tensor, *, certainty_P1HW: Tensor | None
+) -> TargetMoments:
+    """Sum up, for the target model, frames whose objects are known; for the arguments see `CovosFollow.memorise`."""
+    size = features.s8_BCHW.shape[2:]
+    with torch.autocast(mask_P1HW.device.type, enabled=False):
+        mask_PL = F.interpolate(mask_P1HW.float(), size=size, mode="area").flatten(1)
+        weight_BL = features.fit_BLD.new_ones(features.fit_BLD.shape[:2])
+        if certainty_P1HW is not None:
+            doubt_PL = 1 - F.interpolate(certainty_P1HW.float(), size=size, mode="area").flatten(1)
+            # A position is doubted as far as any object is in doubt there.
+            weight_BL = weight_BL.index_add(0, owner_P, doubt_PL, alpha=-1).clamp(min=0)
+        return moments(features.fit_BLD, mask_PL, weight_BL, owner_P)
+
+
+def certainty(mask_P1HW: Tensor) -> Tensor:
+    """Return how far each cell of a mask of probabilities is to be believed: (2 p - 1)^2, in [0, 1]."""
+    return (2 * mask_P1HW - 1).square()
+
+
+def agreement(mask_P2HW: Tensor, features: FollowFeatures, owner_P: Tensor) -> Tensor:
+    """Compare shown objects with the cue of their frames: P x 2 float32 in [0, 1].
+
+    The overlap (Jaccard index of soft masks) of the cue with the object, and with all objects of its frame together; 0
+    where there is no cue. The masks are from `with_others`, at stride 4.
+    """
+    cue = F.avg_pool2d(features.cue_B1HW, MASK_STRIDE // OUTPUT_STRIDE)[owner_P]
+    mask = mask_P2HW.float()
+    every = torch.cat([mask[:, :1], mask.sum(dim=1, keepdim=True).clamp(max=1)], dim=1)
+    either = torch.maximum(every, cue).sum(dim=(2, 3)).clamp(min=1.0)
+    return torch.minimum(every, cue).sum(dim=(2, 3)) / either * features.cue_known_B[owner_P].unsqueeze(1)
+
+
+def moved(mask_PCHW: Tensor, flow_P2HW: Tensor) -> Tensor:
+    """Move masks along the flow: each cell shows what lies where its flow points; beyond the border nothing does."""
+    height, width = mask_PCHW.shape[2:]
+    x = torch.arange(width, device=mask_PCHW.device) + flow_P2HW[:, 0]
+    y = torch.arange(height, device=mask_PCHW.device)[:, None] + flow_P2HW[:, 1]
+    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=3)
+    return F.grid_sample(mask_PCHW, grid.expand(len(mask_PCHW), -1, -1, -1), align_corners=False)
 
 
 def read(affinity_BNM: Tensor, value_PMC: Tensor, owner_P: Tensor, *, scale: Tensor) -> Tensor:
@@ -238,13 +419,20 @@ def read(affinity_BNM: Tensor, value_PMC: Tensor, owner_P: Tensor, *, scale: Ten
         scale: Scale of the affinity.
 
     Returns:
-        P x N x C: the mean of the values under the affinity, and in the last channel, in place of the knowledge, the
+        P x N x C: the mean of the values under the affinity, and in the last channel, in place of the weight, the
         match in [-1, 1]: the log of the mean affinity over the scale, as a cosine.
     """
-    value, known = value_PMC[..., :-1], value_PMC[..., -1:]
-    summed = affinity_BNM[owner_P] @ torch.cat([value * known, known], dim=2)
+    value, counted = value_PMC[..., :-1], value_PMC[..., -1:]
+    weighted = torch.cat([value * counted, counted], dim=2)
+    if len(affinity_BNM) == 1:
+        # One product for all objects: the affinity, much the largest part, is not copied.
+        pairs, positions, channels = weighted.shape
+        flat = weighted.transpose(0, 1).reshape(positions, pairs * channels)
+        summed = (affinity_BNM[0] @ flat).view(-1, pairs, channels).transpose(0, 1)
+    else:
+        summed = affinity_BNM[owner_P] @ weighted
     total = summed[..., -1:]
-    count = known.sum(dim=1, keepdim=True).clamp(min=1)
+    count = counted.sum(dim=1, keepdim=True).clamp(min=1)
     # The tiny constant lets an object of which nothing is known read zeros.
     match = 1 + torch.log(total / count + TINY) / scale
     return torch.cat([summed[..., :-1] / (total + TINY), match.clamp(min=-1)], dim=2)

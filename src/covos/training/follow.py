@@ -80,39 +80,60 @@ class FollowedClips(NamedTuple):
 
     found: list[DecodedObjects]
     log_probability: list[Tensor]
-    """B x (1 + O) x H/4 x W/4 each."""
+    """B x (1 + O) x H/2 x W/2 each."""
     row: Tensor
     """P: place of each pair among the O objects of its clip."""
     owner: Tensor
     """P: clip of each pair."""
 
 
+def observed_clips(
+    network: CovosFollow, encoder: CovosLite, batch: ClipBatch, *, cue_known: Tensor
+) -> list[FollowFeatures]:
+    """Encode clips: the features of each of their K frames, B clips each.
+
+    The cue is covos-lite's own answer, with the other frames of a clip as references; ``cue_known`` (B bool) says for
+    which clips it is told.
+    """
+    clips, frames = batch.image.shape[:2]
+    with torch.no_grad():
+        image = batch.image.flatten(0, 1).to(memory_format=torch.channels_last).float() / 255
+        features = encoder.encode(image, batch.motion.flatten(0, 1))
+        cue = encoder.decode(features, siblings(encoder.memorise(features), group_size=frames)).logit_B1HW.float()
+    every = network.project(features, cue_B1HW=cue, flow_B2HW=batch.flow.flatten(0, 1))
+    known = cue_known.repeat_interleave(frames).float()
+    every = every._replace(cue_B1HW=every.cue_B1HW * known.view(-1, 1, 1, 1), cue_known_B=known)
+    parts = [part.unflatten(0, (clips, frames)) for part in every]
+    return [FollowFeatures(*(part[:, index] for part in parts)) for index in range(frames)]
+
+
 def follow_clips(
-    network: CovosFollow, encoder: CovosLite, batch: ClipBatch, *, precision: torch.dtype
+    network: CovosFollow, encoder: CovosLite, batch: ClipBatch, *, cue_known: Tensor, precision: torch.dtype
 ) -> FollowedClips:
     """Follow the objects of each clip's first frame, by what the network itself made of the frames between."""
-    clips, frames = batch.image.shape[:2]
+    clips = batch.image.shape[0]
     owner, row = batch.exists.nonzero(as_tuple=True)
     with torch.autocast(batch.image.device.type, precision, enabled=precision != torch.float32):
-        with torch.no_grad():
-            image = batch.image.flatten(0, 1).to(memory_format=torch.channels_last).float() / 255
-            features = encoder.encode(image, batch.motion.flatten(0, 1))
-        every = network.project(features)
-        parts = [part.reshape(clips, frames, *part.shape[1:]) for part in every]
-        mask = batch.target[owner, row, 0].unsqueeze(1)
+        views = observed_clips(network, encoder, batch, cue_known=cue_known)
+        mask = F.avg_pool2d(as_share(batch.target[owner, row, 0]).unsqueeze(1), MASK_STRIDE // OUTPUT_STRIDE)
+        both = with_others(mask, owner)
+        memory = [network.memorise(views[0], both, owner, certainty_P1HW=None)]
+        agreed = agreement(both, views[0], owner)
+        known = TargetKnowledge(target_moments(views[0], mask, owner, certainty_P1HW=None))
         found, logs = [], []
-        memory: list[ObjectMemory] = []
-        for index in range(frames):
-            view = FollowFeatures(*(part[:, index] for part in parts))
-            if index:
-                decoded = network.find(view, join_memories(memory), memory[-1], with_others(mask, owner), owner)
-                log_probability = aggregate(decoded.logit_P1HW, owner, frames=clips)
-                found.append(decoded)
-                logs.append(log_probability)
-                mask = log_probability.exp()[owner, row + 1].unsqueeze(1)
-            if index < frames - 1:
-                both = with_others(mask, owner)
-                memory.append(network.memorise(view, both[:, :1], both[:, 1:], owner))
+        for index, view in enumerate(views[1:], 1):
+            with torch.no_grad(), torch.autocast(mask.device.type, enabled=False):
+                target = fit(known.moments, owner)
+            decoded = network.find(view, join_memories(memory), memory[-1], Belief(both, target, agreed), owner)
+            log_probability = aggregate(decoded.logit_P1HW, owner, frames=clips)
+            found.append(decoded)
+            logs.append(log_probability)
+            if index == len(views) - 1:
+                break
+            mask = F.avg_pool2d(log_probability.exp()[owner, row + 1].unsqueeze(1), MASK_STRIDE // OUTPUT_STRIDE)
+            both, sure = with_others(mask, owner), certainty(mask)
+            memory.append(network.memorise(view, both, owner, certainty_P1HW=sure))
+            known = known.follow(target_moments(view, mask, owner, certainty_P1HW=sure))
     return FollowedClips(found, logs, row, owner)
 
 
