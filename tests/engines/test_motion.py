@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from covos.core.types import Frame
-from covos.engines.motion import motion_batch, observe, residual_motion, with_neighbours
+from covos.engines.motion import motion_and_flow, motion_batch, observe, residual_motion, with_neighbours
 
 SIZE = (128, 224)
 
@@ -122,3 +122,29 @@ def test_a_batch_holds_zeros_where_nothing_is_known() -> None:
     assert not batch[0].any()
     assert (batch[1] == 1).all()
     assert motion_batch([None, None], device=torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize(("x", "y"), [(8.0, 0.0), (-6.0, 4.0)])
+def test_the_flow_leads_back_to_the_neighbour_in_cells(x: float, y: float) -> None:
+    before = texture(0)
+    after = cv2.warpAffine(before, np.array([[1, 0, x], [0, 1, y]]), SIZE[::-1], borderMode=cv2.BORDER_REFLECT)
+    found = motion_and_flow(after, before, size=SIZE)
+    assert found.flow.shape == (32, 56, 2)
+    assert found.flow.dtype == np.float32
+    middle = found.flow[6:-6, 6:-6].reshape(-1, 2)
+    np.testing.assert_allclose(np.median(middle, axis=0), [-x / 4, -y / 4], atol=0.15)
+    np.testing.assert_array_equal(found.motion, residual_motion(after, before, size=SIZE))
+
+
+def test_two_shots_share_no_flow() -> None:
+    assert not motion_and_flow(scene(0, 0), 255 - np.zeros_like(scene(0, 0)), size=SIZE).flow.any()
+
+
+def test_a_frame_has_flow_to_its_predecessor_alone() -> None:
+    first, second, third = observe(frames(range(3)), size_of=size_of)
+    assert first.motion is not None
+    assert first.flow is None, "its motion is that to its successor"
+    for before, here in ((first, second), (second, third)):
+        expected = motion_and_flow(here.frame.image, before.frame.image, size=SIZE).flow
+        assert here.flow is not None
+        np.testing.assert_array_equal(here.flow, expected)

@@ -26,6 +26,9 @@ from covos.models.lite import MOTION_CHANNELS, MOTION_STRIDE
 MotionArray = NDArray[np.float32]
 """H/4 x W/4 x 4 float32 of the encoded frame's size; see `residual_motion`."""
 
+FlowArray = NDArray[np.float32]
+"""H/4 x W/4 x 2 float32 of the encoded frame's size; see `MotionFlow`."""
+
 GreyArray = NDArray[np.uint8]
 """H/2 x W/2 of the encoded frame's size."""
 
@@ -43,12 +46,26 @@ CUT = 0.2
 """Neighbours that differ by more than this mean share of the range of grey belong to different shots."""
 
 
+class MotionFlow(NamedTuple):
+    """What one flow between two frames tells: what moves against the scene, and where each place was."""
+
+    motion: MotionArray
+    """H/4 x W/4 x 4 float32; see `residual_motion`."""
+    flow: FlowArray
+    """H/4 x W/4 x 2 float32: the whole flow (x, y) from this frame to its neighbour, on this frame's grid, in cells of
+    stride 4. What is seen at p is seen at p + flow(p) in the neighbour. All zero between two shots."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """A frame, and what moves in it; None if it has no neighbour."""
+    """A frame, and what moves in it; None if it has no neighbour.
+
+    The flow is that from the frame to its predecessor, see `MotionFlow`; None if there is no predecessor.
+    """
 
     frame: Frame
     motion: MotionArray | None
+    flow: FlowArray | None = None
 
 
 def residual_motion(image: ImageArray, neighbour: ImageArray, *, size: tuple[int, int]) -> MotionArray:
@@ -64,29 +81,42 @@ def residual_motion(image: ImageArray, neighbour: ImageArray, *, size: tuple[int
         `QUIET`), in [-2, 2]; its length; and how strong it is at all, the 95th percentile p as p / (p + 1), in
         [0, 1). All zero between two shots: there is nothing to know.
     """
+    return motion_and_flow(image, neighbour, size=size).motion
+
+
+def motion_and_flow(image: ImageArray, neighbour: ImageArray, *, size: tuple[int, int]) -> MotionFlow:
+    """Find the motion of things against the scene, and the whole flow that it is found by.
+
+    The arguments and the motion are those of `residual_motion`. The motion goes forward in time, from the neighbour to
+    this frame; the flow goes from this frame to the neighbour.
+    """
     return _motion(_grey(image, size), _grey(neighbour, size), size)
 
 
-def _motion(here: GreyArray, there: GreyArray, size: tuple[int, int]) -> MotionArray:
+def _motion(here: GreyArray, there: GreyArray, size: tuple[int, int]) -> MotionFlow:
     rows, columns = size[0] // MOTION_STRIDE, size[1] // MOTION_STRIDE
     if cv2.norm(here, there, cv2.NORM_L1) > CUT * 255 * here.size:
-        return np.zeros((rows, columns, MOTION_CHANNELS), np.float32)
+        nothing = np.zeros((rows, columns, MOTION_CHANNELS), np.float32)
+        return MotionFlow(nothing, nothing[..., :2].copy())
     # Made anew each time: it keeps its pyramids, and one of them must not serve two threads.
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     # From here to there is defined on this frame's grid; seen forward in time it is the other way round.
-    flow = -np.asarray(dis.calc(here, there, None), np.float32)  # type: ignore[call-overload]
+    back = np.asarray(dis.calc(here, there, None), np.float32)  # type: ignore[call-overload]
+    flow = -back
     residual = np.asarray(cv2.resize(flow - _camera(flow), (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
     length = np.hypot(residual[..., 0], residual[..., 1])
     strength = float(np.percentile(length, 95))
     scaled = np.clip(residual / max(strength, QUIET), -LIMIT, LIMIT)
     capped = np.minimum(length / max(strength, QUIET), LIMIT)
-    return np.dstack([scaled, capped, np.full_like(length, strength / (strength + 1))]).astype(np.float32)
+    motion = np.dstack([scaled, capped, np.full_like(length, strength / (strength + 1))]).astype(np.float32)
+    cells = np.asarray(cv2.resize(back, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
+    return MotionFlow(motion, cells * np.float32(FLOW_STRIDE / MOTION_STRIDE))
 
 
 def observe(
     frames: Iterable[Frame], *, size_of: Callable[[Frame], tuple[int, int]], wanted: Collection[int] | None = None
 ) -> Iterator[Observed]:
-    """Give each frame its motion; yield the wanted frames, in order, at most one frame late.
+    """Give each frame its motion and its flow; yield the wanted frames, in order, at most one frame late.
 
     Args:
         frames: Ascending; there may be gaps.
@@ -103,7 +133,8 @@ def observe(
             waiting = None
         if wanted is None or frame.index in wanted:
             if before is not None and before.frame.index == frame.index - 1:
-                yield Observed(frame=frame, motion=_motion(seen.grey, before.grey, size_of(frame)))
+                found = _motion(seen.grey, before.grey, size_of(frame))
+                yield Observed(frame=frame, motion=found.motion, flow=found.flow)
             else:
                 waiting = seen
         before = seen
@@ -138,7 +169,7 @@ class _GreyFrame(NamedTuple):
 def _to_successor(seen: _GreyFrame, after: _GreyFrame, *, size: tuple[int, int]) -> Observed:
     if after.frame.index != seen.frame.index + 1:
         return Observed(frame=seen.frame, motion=None)
-    motion = _motion(seen.grey, after.grey, size)
+    motion = _motion(seen.grey, after.grey, size).motion
     motion[..., :2] *= -1  # from this frame to the next, not back
     return Observed(frame=seen.frame, motion=motion)
 

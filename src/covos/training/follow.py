@@ -48,6 +48,11 @@ class ClipBatch(NamedTuple):
     """B x K x 4 x H/4 x W/4 float32; all zero for clips whose motion is not known."""
     exists: Tensor
     """B x O bool: whether the clip has the object."""
+    flow: Tensor
+    """B x K x 2 x H/4 x W/4 float32: from each frame to its predecessor in the clip, in cells of stride 4, see
+    `covos.engines.motion.MotionFlow`; all zero in frame 0, and in clips whose flow is not known."""
+    flow_known: Tensor
+    """B bool: whether the clip's flow is known."""
 
 
 class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):
@@ -72,6 +77,8 @@ class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):
             torch.from_numpy(np.stack([clip.valid for clip in clips])),
             torch.from_numpy(np.stack([clip.motion for clip in clips])).permute(0, 1, 4, 2, 3),
             torch.tensor([[k < len(clip.masks) for k in range(most)] for clip in clips]),
+            torch.from_numpy(np.stack([clip.flow for clip in clips])).permute(0, 1, 4, 2, 3),
+            torch.tensor([clip.flow_known for clip in clips]),
         )
 
 

@@ -201,6 +201,7 @@ class FollowRecipe(Recipe):
         twin_share: Share of the clips in which another instance of one of the objects moves about near it, in front of
             everything or behind, and is not to be followed.
         motion_share: Share of the clips whose motion is known (see `covos.engines.motion`).
+        flow_share: Share of the clips whose flow from each frame to the one before is known.
         max_gap: Most annotated frames from one frame of a video clip to the next.
         crop: (height, width) of the training frames.
         zoom: Range of the window's width over that of the largest window that fits the picture.
@@ -220,6 +221,7 @@ class FollowRecipe(Recipe):
     crowd_share: Share
     twin_share: Share
     motion_share: Share
+    flow_share: Share
     max_gap: Count
     crop: Crop
     zoom: Zoom

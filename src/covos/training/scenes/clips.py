@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from covos.core.errors import InputError
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import Video, read_foreground, read_image, read_labels, sample_group
-from covos.engines.motion import residual_motion
+from covos.engines.motion import motion_and_flow, residual_motion
 from covos.masks import VOID
 from covos.training.pools import Pool
 from covos.training.recipe import FollowRecipe
@@ -33,13 +33,17 @@ TRIES = 8
 class Clip(NamedTuple):
     """K frames with the visible parts of O objects, each of which is visible in frame 0.
 
-    Pictures of H x W; masks (O x K), validity and motion of H/4 x W/4. The motion is all zero if it is not to be known.
+    Pictures of H x W; masks (O x K), validity, motion and flow of H/4 x W/4. The motion is all zero if it is not to be
+    known. The flow goes from each frame to the one before, see `covos.engines.motion.MotionFlow`; it is all zero in
+    frame 0, and everywhere if it is not to be known.
     """
 
     images: ImageArray
     masks: ProbabilityArray
     valid: ProbabilityArray
     motion: NDArray[np.float32]
+    flow: NDArray[np.float32]
+    flow_known: bool
 
 
 class _Ground(NamedTuple):
@@ -92,11 +96,15 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
     stacked = np.reshape([np.stack(layer) for layer in zip(*visible, strict=True)], (-1, frames, *known[0].shape))
     kept = [k for k in range(len(stacked)) if stacked[k, 0].sum() >= MIN_CELLS]
     rng.shuffle(kept)
+    motion_known, flow_known = rng.random() < recipe.motion_share, rng.random() < recipe.flow_share
+    motion, flow = _motion_and_flow(images, size=size, motion_known=motion_known, flow_known=flow_known)
     return Clip(
         images=np.stack(images),
         masks=stacked[kept[: recipe.most_objects]].astype(np.float32),
         valid=np.stack(known),
-        motion=_motion(images, size=size, known=rng.random() < recipe.motion_share),
+        motion=motion,
+        flow=flow,
+        flow_known=flow_known,
     )
 
 
@@ -124,11 +132,19 @@ def _grounds(video: Video, *, frames: int, recipe: FollowRecipe, rng: Generator)
     ]
 
 
-def _motion(images: list[ImageArray], *, size: tuple[int, int], known: bool) -> NDArray[np.float32]:
-    """Return the motion as in use: from the predecessor, and to the successor for the first frame."""
-    if not known:
-        return np.stack([unknown_motion(size)] * len(images))
-    first = residual_motion(images[0], images[1], size=size)
-    first[..., :2] *= -1
-    later = [residual_motion(here, before, size=size) for before, here in pairwise(images)]
-    return np.stack([first, *later])
+def _motion_and_flow(
+    images: list[ImageArray], *, size: tuple[int, int], motion_known: bool, flow_known: bool
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the motion as in use: from the predecessor, and to the successor for the first frame; and the flow."""
+    motion = np.stack([unknown_motion(size)] * len(images))
+    flow = np.zeros((*motion.shape[:3], 2), np.float32)
+    if not motion_known and not flow_known:
+        return motion, flow
+    later = [motion_and_flow(here, before, size=size) for before, here in pairwise(images)]
+    if flow_known:
+        flow[1:] = np.stack([found.flow for found in later])
+    if motion_known:
+        motion[1:] = np.stack([found.motion for found in later])
+        motion[0] = residual_motion(images[0], images[1], size=size)
+        motion[0, ..., :2] *= -1
+    return motion, flow
