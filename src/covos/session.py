@@ -14,7 +14,7 @@ import numpy as np
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
-from covos.engines.find import DEFAULT_REFERENCES, FindEngine
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine, uniform_references
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import (
@@ -115,6 +115,7 @@ class Session:
         self._model: SessionModel | None = None
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
+        self._bound: FollowEngine | None = None
         self._forward = IncrementalPass(source)
         # The latest masks of each frame, with the births of the objects then: an id may become another object's later.
         self._found: dict[int, tuple[FrameMask, dict[int, int]]] = {}
@@ -488,7 +489,13 @@ class Session:
 
     @property
     def _follower(self) -> FollowEngine:
-        return self.model.follower(self._follower_name)
+        """The engine that follows, with references of this video, which are encoded once."""
+        if self._bound is None:
+            engine, source = self.model.follower(self._follower_name), self.source
+            chosen = uniform_references(source.info.frame_count, references=DEFAULT_REFERENCES)
+            references = engine.finder.remember(engine.encoder.select(source, chosen))
+            self._bound = engine.within(references)
+        return self._bound
 
 
 def _unknown(start: int, where: str, seed: int) -> UsageError:

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple, Self, TypeAlias
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
-from covos.models.follow import DecodedObjects
+from covos.models.follow import DecodedObjects, FollowFeatures
 
 LIMIT = 8.0
 """Bound of logits among the signals."""
@@ -40,6 +41,13 @@ class Signals(NamedTuple):
     """In [0, 1]: overlap of the mask with what the long-term reading finds of the object."""
     match: float
     """In [-1, 1]: how much the mask's positions have in common with what is remembered."""
+    moved: float
+    """In [0, 1]: overlap of the mask with the latest one, moved along the flow."""
+    scored: float
+    """In [0, 1]: overlap of the mask with where the target model sees the object."""
+    cued: float
+    """In [-1, 1]: overlap of the mask with the subject that covos-lite finds, from -1 for none, times how well that
+    subject agreed with the object where it was shown; 0 if nothing is known of that."""
     jump: float
     """In [0, 2]: the log of the mask's area over the usual one, or of its inverse."""
 
@@ -77,33 +85,48 @@ def estimate_mask(signals: Signals, calibration: Calibration | None) -> MaskEsti
     return MaskEstimate(_applied(signals, calibration.jaccard), _applied(signals, calibration.absent))
 
 
-def signals_of(decoded: DecodedObjects, *, usual: Sequence[float | None]) -> list[Signals]:
+def signals_of(
+    decoded: DecodedObjects, features: FollowFeatures, agreement_P2: Tensor, *, usual: Sequence[float | None]
+) -> list[Signals]:
     """Gather the signals of each object of one frame.
 
-    ``usual`` is the area of each object as it has been, as a share of the frame; None where it has not been seen.
+    Args:
+        decoded: What the network says of the objects.
+        features: Of the frame.
+        agreement_P2: See `covos.models.follow.Belief`.
+        usual: Area of each object as it has been, as a share of the frame; None where it has not been seen.
     """
-    probability = decoded.logit_P1HW.sigmoid()[:, 0]
+    probability = decoded.logit_P1HW.sigmoid()
     solid = probability > 0.5
-    inside = (probability * solid).sum(dim=(1, 2))
-    decided = inside / (probability.sum(dim=(1, 2)) - inside + solid.sum(dim=(1, 2))).clamp(min=1e-6)
-    long = decoded.read_P2hw[:, 0]
-    small = F.interpolate(probability.unsqueeze(1), size=long.shape[1:], mode="area")[:, 0]
-    either = torch.maximum(small, long).sum(dim=(1, 2)).clamp(min=1e-6)
-    agreement = torch.minimum(small, long).sum(dim=(1, 2)) / either
-    match = (decoded.match_Phw * small).sum(dim=(1, 2)) / small.sum(dim=(1, 2)).clamp(min=1e-6)
-    area = solid.float().mean(dim=(1, 2))
+    every = (1, 2, 3)
+    inside = (probability * solid).sum(dim=every)
+    decided = inside / (probability.sum(dim=every) - inside + solid.sum(dim=every)).clamp(min=1e-6)
+    long = decoded.read_P2hw[:, :1]
+    small = F.interpolate(probability, size=long.shape[2:], mode="area")
+    match = (decoded.match_Phw * small[:, 0]).sum(dim=(1, 2)) / small.sum(dim=every).clamp(min=1e-6)
+    cue = features.cue_B1HW.expand(len(probability), -1, -1, -1)
     columns = torch.stack(
         [
             decoded.quality_P.clamp(-LIMIT, LIMIT),
             decoded.present_P.clamp(-LIMIT, LIMIT),
             torch.logit(decided, eps=1e-3),
-            agreement,
+            _overlap(small, long),
             match,
-            area,
+            _overlap(probability, decoded.before_P1HW),
+            _overlap(probability, decoded.score_P1HW.clamp(0, 1)),
+            agreement_P2[:, 0] * (2 * _overlap(probability, cue) - 1),
+            solid.float().mean(dim=every),
         ],
         dim=1,
     ).tolist()
     return [Signals._make([*row[:-1], _jump(row[-1], before)]) for row, before in zip(columns, usual, strict=True)]
+
+
+def _overlap(a_P1HW: Tensor, b_P1HW: Tensor) -> Tensor:
+    """Return the Jaccard index of soft masks, at the resolution of the second."""
+    small = F.interpolate(a_P1HW, size=b_P1HW.shape[2:], mode="area") if a_P1HW.shape != b_P1HW.shape else a_P1HW
+    either = torch.maximum(small, b_P1HW).sum(dim=(1, 2, 3)).clamp(min=1e-6)
+    return torch.minimum(small, b_P1HW).sum(dim=(1, 2, 3)) / either
 
 
 def _applied(signals: Signals, weights: Weights) -> float:

@@ -1,6 +1,6 @@
 """Candidates: the things that were found in a video, told apart, and the choice of those that are worth following.
 
-The functions on masks work on small maps, at stride 4 of the encoded frame.
+The functions on masks work on small maps, at stride 2 of the encoded frame.
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ from itertools import islice, product
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from covos.core.types import MaskArray
@@ -35,8 +34,8 @@ from covos.engines.candidates import (
     share_inside,
     split,
 )
-from covos.engines.encoding import select_rows, to_probability
-from covos.engines.find import FindEngine, References, expected_jaccard
+from covos.engines.encoding import to_probability
+from covos.engines.find import References, expected_jaccard
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
@@ -105,7 +104,7 @@ class _Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Part:
-    """A separate thing in a frame: its mask at stride 4, and the view that it would be shown by."""
+    """A separate thing in a frame: its mask at stride 2, and the view that it would be shown by."""
 
     mask: MaskArray
     anchor: Anchor
@@ -117,7 +116,7 @@ def sampled_frames(frame_count: int) -> tuple[int, ...]:
 
 
 def masks_of(prediction: FramePrediction) -> dict[int, MaskArray]:
-    """Return each object's mask at stride 4: where it is likelier than the background and the others.
+    """Return each object's mask at stride 2: where it is likelier than the background and the others.
 
     It is empty if the object is not present.
     """
@@ -133,8 +132,7 @@ def masks_of(prediction: FramePrediction) -> dict[int, MaskArray]:
 
 def _parts(index: int, features: FollowFeatures, logit: Tensor) -> list[_Part]:
     """Find the separate things in a frame; none if it is not sure of its subject."""
-    coarse = F.interpolate(logit[None, None], size=features.s4_BCHW.shape[2:], mode="area")[0, 0]
-    solid, probability = (coarse > 0).numpy(), torch.sigmoid(coarse).numpy()
+    solid, probability = (logit > 0).numpy(), torch.sigmoid(logit).numpy()
     if not solid.any() or expected_jaccard(probability, solid) < SURE:
         return []
     keys = features.key_BNK[0].float().cpu().numpy()
@@ -173,12 +171,10 @@ class DiscoveryPass:
     def __init__(
         self, engine: FollowEngine, references: References[Features], *, most: int = DEFAULT_MOST, memory: int
     ) -> None:
-        self.engine = engine
-        self.references = references
+        self.engine = engine.within(references)
         self.most = most
         self.memory = memory
         self.candidates: dict[int, Candidate] = {}
-        self._finder = FindEngine(engine.encoder)
         self._current = engine.new_pass(memory=memory)
         self._recent: deque[_Sample] = deque(maxlen=TRACED)
         self._retired: list[Candidate] = []
@@ -190,13 +186,8 @@ class DiscoveryPass:
         source, encoder = iter(frames), self.engine.encoder
         while batch := list(islice(source, encoder.batch)):
             with encoder.computing():
-                encoded = encoder.encode(batch)
-                projected = self.engine.network.project(encoded)
-                for row, observed in enumerate(batch):
-                    index = observed.frame.index
-                    logit = self._finder.segment_one(select_rows(encoded, [row]), self.references.without(index))
-                    features = FollowFeatures(*(part[row : row + 1] for part in projected))
-                    self._take(index, features, logit.float().cpu())
+                for observed, features in self.engine.encoded(batch):
+                    self._take(observed.frame.index, features)
             yield from (observed.frame.index for observed in batch)
 
     def found(self) -> tuple[DiscoveredObject, ...]:
@@ -208,9 +199,10 @@ class DiscoveryPass:
             for each in kept
         )
 
-    def _take(self, index: int, features: FollowFeatures, logit: Tensor) -> None:
+    def _take(self, index: int, features: FollowFeatures) -> None:
         """Take the next sampled frame."""
         self._sampled += 1
+        logit = torch.logit(features.cue_B1HW[0, 0], eps=1e-5).cpu()
         # Empty where a candidate is not to be seen.
         tracks = masks_of(self._current.step(index, features))
         parts = _parts(index, features, logit)

@@ -132,6 +132,22 @@ class FindEngine(Generic[FeaturesT]):
                 confidence=expected_jaccard(own_probability, mask),
             )
 
+    def logits(self, observed: Sequence[Observed], encoded: FeaturesT, references: References[FeaturesT]) -> Tensor:
+        """Segment encoded frames as `stream` does; to be called while the encoder is computing.
+
+        Returns:
+            B x 1 x h x w float32 logits.
+        """
+        if not references.memories:
+            alone = (self.segment_one(select_rows(encoded, [row]), ()) for row in range(len(observed)))
+            return torch.stack(list(alone)).unsqueeze(1)
+        decoded = self.encoder.network.segment(encoded, references.memories, fusion=self.check_fusion(None))
+        for row, each in enumerate(observed):
+            if each.frame.index in references.indices:
+                others = references.without(each.frame.index)
+                decoded[row, 0] = self.segment_one(select_rows(encoded, [row]), others)
+        return decoded
+
     def segment_one(self, own: FeaturesT, others: tuple[Memory, ...], *, fusion: Fusion | None = None) -> Tensor:
         """Segment one encoded frame; to be called while the encoder is computing.
 

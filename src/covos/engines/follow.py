@@ -19,6 +19,7 @@ from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import FrameEncoder, to_probability
+from covos.engines.find import FindEngine, References
 from covos.engines.follow_pass import FollowPass, FramePrediction
 from covos.engines.motion import Observed
 from covos.models.follow import CovosFollow, FollowFeatures
@@ -70,14 +71,27 @@ class FollowEngine:
         encoder: Encodes the frames; its network is a covos-lite.
         network: In evaluation mode, on the same device.
         calibration: Calibration of the network's weights; None takes the network at its word.
+        references: References of the video that is followed in, by which its subject is found: a cue for objects that
+            it overlaps with. None gives no cue.
     """
 
     def __init__(
-        self, encoder: FrameEncoder[Features], network: CovosFollow, *, calibration: Calibration | None = None
+        self,
+        encoder: FrameEncoder[Features],
+        network: CovosFollow,
+        *,
+        calibration: Calibration | None = None,
+        references: References[Features] | None = None,
     ) -> None:
         self.encoder = encoder
         self.network = network
         self.calibration = calibration
+        self.references = references
+        self.finder = FindEngine(encoder)
+
+    def within(self, references: References[Features]) -> FollowEngine:
+        """Return an engine for one video, whose subject is found by these references; the networks are shared."""
+        return FollowEngine(self.encoder, self.network, calibration=self.calibration, references=references)
 
     def new_pass(self, *, memory: int) -> FollowPass:
         """Begin a pass that follows nothing yet; for ``memory`` see `covos.engines.memory`."""
@@ -91,14 +105,21 @@ class FollowEngine:
         The blocks of frames come the last first, those of a block in their order, all from `FrameEncoder.observe`.
         """
         current, size = self.new_pass(memory=memory), self.encoder.batch
+        later: tuple[int, Tensor] | None = None
         for block in blocks:
             for start in reversed(range(0, len(block), size)):
                 with self.encoder.computing():
-                    encoded = list(self._encoded(block[start : start + size]))
+                    encoded = list(self.encoded(block[start : start + size]))
                 for observed, features in reversed(encoded):
+                    frame = observed.frame
+                    adjacent = later is not None and later[0] == frame.index + 1
                     with self.encoder.computing():
-                        prediction = _step(current, observed.frame, features, given)
-                    yield observed.frame, prediction
+                        # The frame looked at before is the next one: the flow to it is about the opposite of its own.
+                        flow = -later[1] if later is not None and adjacent else torch.zeros_like(features.flow_B2HW)
+                        turned = features._replace(flow_B2HW=flow)
+                        prediction = _step(current, frame, turned, given)
+                    later = frame.index, features.flow_B2HW
+                    yield frame, prediction
 
     def forward(
         self,
@@ -129,7 +150,7 @@ class FollowEngine:
             if checkpoints is not None:
                 checkpoints.add(batch[0].frame.index, current)
             with self.encoder.computing():
-                encoded = list(self._encoded(batch))
+                encoded = list(self.encoded(batch))
             for observed, features in encoded:
                 frame = observed.frame
                 # Anew for each frame: the settings must not last while the caller runs, who may stop here.
@@ -139,10 +160,18 @@ class FollowEngine:
                     prediction = fuse(prediction, back, given=appearances)
                 yield result_of(frame, prediction, given.get(frame.index, {}))
 
-    def _encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:
-        features = self.network.project(self.encoder.encode(batch))
+    def encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:
+        """Encode frames of one size as a batch; to be called while the encoder is computing."""
+        encoded = self.encoder.encode(batch)
+        cue = None if self.references is None else self.finder.logits(batch, encoded, self.references)
+        features = self.network.project(encoded, cue_B1HW=cue, flow_B2HW=self._flow(batch, encoded))
         for row, observed in enumerate(batch):
             yield observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features))
+
+    def _flow(self, batch: Sequence[Observed], encoded: Features) -> Tensor:
+        size = encoded.s4_BCHW.shape[2:]
+        flows = [np.zeros((*size, 2), np.float32) if each.flow is None else each.flow for each in batch]
+        return torch.from_numpy(np.stack(flows)).to(self.encoder.device).permute(0, 3, 1, 2)
 
 
 def backward_results(frames: Iterable[Frame], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
@@ -197,7 +226,7 @@ def _labels(prediction: FramePrediction, size: tuple[int, int]) -> LabelArray:
 
 
 def _step(current: FollowPass, frame: Frame, features: FollowFeatures, given: Given) -> FramePrediction:
-    cells, device = features.s4_BCHW.shape[2:], features.key_BNK.device
+    cells, device = features.s2_BCHW.shape[2:], features.key_BNK.device
     masks = {identity: at_stride(mask, cells, device) for identity, mask in given.get(frame.index, {}).items()}
     return current.step(frame.index, features, given=masks)
 

@@ -8,16 +8,29 @@ Shape legend: O objects, h x w cells at stride 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from covos.core.types import ObjectStatus, Presence
 from covos.engines.calibration import Calibration, MaskEstimate, Signals, estimate_mask, signals_of
-from covos.engines.memory import MemoryBank
-from covos.models.follow import CovosFollow, FollowFeatures, aggregate, with_others
+from covos.engines.memory import TRUSTED, MemoryBank
+from covos.models.follow import (
+    MASK_STRIDE,
+    OUTPUT_STRIDE,
+    Belief,
+    CovosFollow,
+    FollowFeatures,
+    aggregate,
+    agreement,
+    certainty,
+    target_moments,
+    with_others,
+)
+from covos.models.target import TargetKnowledge, TargetModel, TargetMoments, fit
 
 GIVEN_LOGIT = 12.0
 """Logit of what the user said."""
@@ -74,7 +87,7 @@ class PresenceTracker:
 class FramePrediction:
     """Prediction of a pass for one frame.
 
-    ``log_odds`` are O x h x w float32: log-probability of each object over that of the background, at stride 4.
+    ``log_odds`` are O x H/2 x W/2 float32: log-probability of each object over that of the background.
     """
 
     index: int
@@ -98,6 +111,9 @@ class FollowPass:
         self.calibration = calibration
         self.bank = MemoryBank(between=memory)
         self._trackers: dict[int, PresenceTracker] = {}
+        self._targets: dict[int, TargetKnowledge] = {}
+        self._model: TargetModel | None = None
+        self._agreements: dict[int, Tensor] = {}
         self._mask_P1HW: Tensor | None = None
 
     @property
@@ -110,6 +126,8 @@ class FollowPass:
         other = FollowPass(self.network, memory=self.bank.between, calibration=self.calibration)
         other.bank = self.bank.copy()
         other._trackers = {identity: replace(tracker) for identity, tracker in self._trackers.items()}
+        other._targets, other._model = dict(self._targets), self._model
+        other._agreements = dict(self._agreements)
         other._mask_P1HW = self._mask_P1HW
         return other
 
@@ -118,8 +136,7 @@ class FollowPass:
     ) -> FramePrediction:
         """Follow everything into the next frame, of which the features are given.
 
-        Masks from the user are h x w float32 in [0, 1] at stride 4, by id. An id that was not followed yet is from here
-        on.
+        Masks from the user are H/2 x W/2 float32 in [0, 1], by id. An id that was not followed yet is from here on.
         """
         given = given or {}
         known = self.ids
@@ -134,7 +151,7 @@ class FollowPass:
         for identity, mask in given.items():
             if identity in self._trackers:
                 # What was made of it since is what the user has just corrected.
-                self.bank.forget(identity)
+                self._forget(identity)
             tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
             statuses[identity] = tracker.given(area=_area(mask))
             logits[identity] = (mask.float() * 2 - 1) * GIVEN_LOGIT
@@ -143,58 +160,105 @@ class FollowPass:
             taken = torch.stack([logits[identity] for identity in given]).amax(dim=0)
             logits |= {other: torch.minimum(logit, -taken) for other, logit in logits.items() if other not in given}
         if not logits:
-            height, width = features.s4_BCHW.shape[2:]
+            height, width = features.s2_BCHW.shape[2:]
             return FramePrediction(index=index, log_odds=torch.zeros(0, height, width), objects=())
         stacked = torch.stack([logits[identity] for identity in self.ids]).unsqueeze(1)
         log_probability = aggregate(stacked, _one_frame(stacked), frames=1)[0]
         objects = tuple(statuses[identity] for identity in self.ids)
-        self._mask_P1HW = log_probability[1:].exp().unsqueeze(1)
-        # In the order in which they were found: it is part of the sum.
-        confidence = sum(each.confidence for each in statuses.values()) / len(statuses)
-        self._remember(index, features, given=bool(given), confidence=confidence)
+        self._mask_P1HW = as_remembered(log_probability[1:].exp().unsqueeze(1))
+        self._remember(index, features, given=tuple(given), statuses=objects)
         return FramePrediction(index=index, log_odds=log_probability[1:] - log_probability[:1], objects=objects)
 
     def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.
 
-        Their masks are h x w float32 in [0, 1] at stride 4, by id.
+        Their masks are H/2 x W/2 float32 in [0, 1], by id.
         """
-        height, width = features.s4_BCHW.shape[2:]
         device = features.key_BNK.device
-        fresh = {identity: mask.to(device, torch.float32) for identity, mask in masks.items()}
+        fresh = {
+            identity: as_remembered(mask.to(device, torch.float32)[None, None])[0, 0]
+            for identity, mask in masks.items()
+        }
         left = 1 - torch.stack(list(fresh.values())).sum(dim=0).clamp(max=1)
-        known = self._mask_P1HW if self._mask_P1HW is not None else torch.zeros(0, 1, height, width, device=device)
+        known = self._mask_P1HW if self._mask_P1HW is not None else torch.zeros(0, 1, *left.shape, device=device)
         rows = {identity: known[row, 0] * left for row, identity in enumerate(self.ids)} | fresh
         for identity, mask in fresh.items():
             tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
             tracker.given(area=_area(mask))
+        statuses = [ObjectStatus(id=each, state="present", confidence=1.0) for each in self.ids]
         self._mask_P1HW = torch.stack([rows[identity] for identity in self.ids]).unsqueeze(1)
-        self._remember(index, features, given=True, confidence=1.0)
+        self._remember(index, features, given=tuple(fresh), statuses=statuses)
 
     def drop(self, identity: int) -> None:
         """Follow an object no longer."""
         assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
         kept = [row for row, other in enumerate(self.ids) if other != identity]
         self._mask_P1HW = self._mask_P1HW[kept]
-        del self._trackers[identity]
+        del self._trackers[identity], self._targets[identity], self._agreements[identity]
+        self._model = None
         self.bank.keep_only(self.ids)
 
     def look(self, features: FollowFeatures) -> tuple[list[Signals], Tensor]:
-        """Look for the objects that are followed: the signals of each, and its logits by itself, O x h x w."""
+        """Look for the objects that are followed: the signals of each, and its logits by itself, O x H/2 x W/2."""
         memory, latest = self.bank.of(self.ids)
         assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
         owner = _one_frame(self._mask_P1HW)
-        decoded = self.network.find(features, memory, latest, with_others(self._mask_P1HW, owner), owner)
+        agreed = torch.stack([self._agreements[identity] for identity in self.ids])
+        belief = Belief(with_others(self._mask_P1HW, owner), self._fitted(), agreed)
+        decoded = self.network.find(features, memory, latest, belief, owner)
         self.bank.note_reading(decoded.affinity_BNM)
-        return signals_of(decoded, usual=[each.usual for each in self._trackers.values()]), decoded.logit_P1HW[:, 0]
+        usual = [each.usual for each in self._trackers.values()]
+        return signals_of(decoded, features, agreed, usual=usual), decoded.logit_P1HW[:, 0]
 
-    def _remember(self, index: int, features: FollowFeatures, *, given: bool, confidence: float) -> None:
-        """Put the frame, with the masks that it has now, in the memory."""
+    def _fitted(self) -> TargetModel:
+        """Return the target models of all objects; fitted anew only if there is something new to fit them to."""
+        if self._model is None:
+            every = [self._targets[identity].moments for identity in self.ids]
+            with torch.autocast(every[0].gram_BDD.device.type, enabled=False):
+                joined = TargetMoments(*(torch.cat(parts) for parts in zip(*every, strict=True)))
+                # What was seen of one object need not be what was seen of another: each has a fit of its own.
+                self._model = fit(joined, torch.arange(len(every), device=joined.cross_PD.device))
+        return self._model
+
+    def _forget(self, identity: int) -> None:
+        """Drop what was made of an object outside the given frames."""
+        self.bank.forget(identity)
+        self._targets[identity] = self._targets[identity]._replace(since=None)
+
+    def _remember(
+        self, index: int, features: FollowFeatures, *, given: Sequence[int], statuses: Sequence[ObjectStatus]
+    ) -> None:
+        """Put the frame, with the masks that it has now, in the memory, and learn the objects from it."""
         assert self._mask_P1HW is not None
         owner = _one_frame(self._mask_P1HW)
         both = with_others(self._mask_P1HW, owner)
-        memory = self.network.memorise(features, both[:, :1], both[:, 1:], owner)
-        self.bank.keep(index, objects=self.ids, memory=memory, given=given, confidence=confidence)
+        shown = torch.tensor([identity in given for identity in self.ids], device=both.device)
+        sure = torch.where(shown.view(-1, 1, 1, 1), 1.0, certainty(self._mask_P1HW))
+        memory = self.network.memorise(features, both, owner, certainty_P1HW=sure, given_P=shown)
+        trusted = [status.id in given or status.confidence >= TRUSTED for status in statuses]
+        kept = self.bank.keep(index, objects=self.ids, memory=memory, given=bool(given), trusted=trusted)
+        if not kept:
+            return
+        if given:
+            agreed = agreement(both, features, owner)
+            self._agreements |= {each: agreed[row] for row, each in enumerate(self.ids) if each in given}
+        gram, cross = target_moments(features, self._mask_P1HW, owner, certainty_P1HW=sure)
+        for row, identity in enumerate(self.ids):
+            if not trusted[row]:
+                continue
+            seen = TargetMoments(gram, cross[row : row + 1])
+            if identity not in given:
+                self._targets[identity] = self._targets[identity].follow(seen)
+            elif identity in self._targets:
+                self._targets[identity] = self._targets[identity].show(seen)
+            else:
+                self._targets[identity] = TargetKnowledge(seen)
+        self._model = None
+
+
+def as_remembered(mask_P1HW: Tensor) -> Tensor:
+    """Return masks of the network's output stride at the stride that they are remembered at."""
+    return F.avg_pool2d(mask_P1HW, MASK_STRIDE // OUTPUT_STRIDE)
 
 
 def _one_frame(objects: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 Three kinds of frames are kept. *Given* ones, whose masks come from the user, stay for ever; there may be `MAX_GIVEN` of
 them. The *latest* frame is replaced by the next. Of those *between*, at most N are kept: a frame that follows the last
-such one by `APART` frames joins them if its masks are trusted, and when there are too many, the least useful goes: the
+such one by `APART` frames joins them with the masks that are trusted, and when there are too many, the least useful goes: the
 one that the frames since have read least, as in the working memory of XMem (Cheng & Schwing, ECCV 2022, section 3.3).
 """
 
@@ -26,7 +26,7 @@ MAX_MEMORY = 32
 APART = 5
 """Frames from one that is kept to the next."""
 TRUSTED = 0.6
-"""A frame whose objects are less sure than this on average is not kept."""
+"""What is less sure than this of an object is not kept of a frame."""
 
 
 def check_memory(count: int) -> None:
@@ -88,19 +88,30 @@ class MemoryBank:
             latest=None if self.latest is None else copies[id(self.latest)],
         )
 
-    def keep(self, index: int, *, objects: Sequence[int], memory: ObjectMemory, given: bool, confidence: float) -> None:
-        """Remember a frame as the latest, and longer if the user gave a mask of it or its masks are trusted."""
-        kept = MemoryFrame(index, tuple(objects), memory)
-        self.latest = kept
+    def keep(
+        self, index: int, *, objects: Sequence[int], memory: ObjectMemory, given: bool, trusted: Sequence[bool]
+    ) -> bool:
+        """Remember a frame as the latest, and longer if the user gave a mask of it or an object of it is trusted.
+
+        Return true if it is remembered for longer: then of the objects that are trusted alone.
+        """
+        self.latest = MemoryFrame(index, tuple(objects), memory)
+        apart = min((abs(index - other.index) for other in (*self.given.values(), *self.middle)), default=APART)
+        if not given and (not self.between or not any(trusted) or apart < APART):
+            return False
+        value = memory.value_PMC
+        if not all(trusted):
+            value = value.clone()
+            value[[row for row, each in enumerate(trusted) if not each], :, -1] = 0
+        kept = MemoryFrame(index, tuple(objects), memory._replace(value_PMC=value))
         if given:
             self.given[index] = kept
-            return
-        apart = min((abs(index - other.index) for other in (*self.given.values(), *self.middle)), default=APART)
-        if self.between and confidence >= TRUSTED and apart >= APART:
-            self.middle.append(kept)
-            if len(self.middle) > self.between:
-                # The newest has not been queried yet: it stays.
-                self.middle.remove(min(self.middle, key=lambda each: each.usefulness))
+            return True
+        self.middle.append(kept)
+        if len(self.middle) > self.between:
+            # The newest has not been queried yet: it stays.
+            self.middle.remove(min(self.middle, key=lambda each: each.usefulness))
+        return True
 
     def forget(self, identity: int) -> None:
         """Drop what is known of an object outside the given frames: it was corrected."""
@@ -134,6 +145,6 @@ class MemoryBank:
 
     def _frames(self) -> list[MemoryFrame]:
         frames = [*self.given.values(), *self.middle]
-        if self.latest is not None and not any(self.latest is each for each in frames):
+        if self.latest is not None and not any(self.latest.index == each.index for each in frames):
             frames.append(self.latest)
         return frames

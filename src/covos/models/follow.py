@@ -262,7 +262,8 @@ class CovosFollow(nn.Module):
         mask_P2HW: Tensor,
         owner_P: Tensor,
         *,
-        certainty_P1HW: Tensor | None,
+        certainty_P1HW: Tensor,
+        given_P: Tensor,
     ) -> ObjectMemory:
         """Turn frames whose objects are known into memory.
 
@@ -271,18 +272,16 @@ class CovosFollow(nn.Module):
             mask_P2HW: From `with_others`: at stride 4, in [0, 1], the share of the cell that the object covers, and
                 the same of all other objects of its frame together.
             owner_P: Frame of each object.
-            certainty_P1HW: From `certainty`: how far the mask is to be believed; None for masks that the user gave,
-                which count more than any other.
+            certainty_P1HW: From `certainty`: how far the mask is to be believed.
+            given_P: Bool: true for masks that the user gave, which are believed, and count more than any other.
         """
         context = features.context_BChw[owner_P]
         mask = mask_P2HW[:, :1]
         value = self.value(mask.to(context.dtype), mask_P2HW[:, 1:].to(context.dtype), context)
         cells = value.shape[2:]
         carried = F.interpolate(mask.float(), size=cells, mode="area")
-        if certainty_P1HW is None:
-            counted = torch.ones_like(carried) * self.log_given.exp()
-        else:
-            counted = F.interpolate(certainty_P1HW.float(), size=cells, mode="area")
+        believed = F.interpolate(certainty_P1HW.float(), size=cells, mode="area")
+        counted = torch.where(given_P.view(-1, 1, 1, 1), self.log_given.exp(), believed)
         value_PCM = torch.cat([value.float(), carried, counted], dim=1).flatten(2)
         return ObjectMemory(features.key_BNK, value_PCM.transpose(1, 2))
 
@@ -368,17 +367,16 @@ def with_others(mask_P1HW: Tensor, owner_P: Tensor) -> Tensor:
 
 @torch.no_grad()
 def target_moments(
-    features: FollowFeatures, mask_P1HW: Tensor, owner_P: Tensor, *, certainty_P1HW: Tensor | None
+    features: FollowFeatures, mask_P1HW: Tensor, owner_P: Tensor, *, certainty_P1HW: Tensor
 ) -> TargetMoments:
-    """Sum up, for the target model, frames whose objects are known; for the arguments see `CovosFollow.memorise`."""
+    """Sum up, for the target model, frames whose objects are known; masks and certainty are at stride 4."""
     size = features.s8_BCHW.shape[2:]
     with torch.autocast(mask_P1HW.device.type, enabled=False):
         mask_PL = F.interpolate(mask_P1HW.float(), size=size, mode="area").flatten(1)
-        weight_BL = features.fit_BLD.new_ones(features.fit_BLD.shape[:2])
-        if certainty_P1HW is not None:
-            doubt_PL = 1 - F.interpolate(certainty_P1HW.float(), size=size, mode="area").flatten(1)
-            # A position is doubted as far as any object is in doubt there.
-            weight_BL = weight_BL.index_add(0, owner_P, doubt_PL, alpha=-1).clamp(min=0)
+        doubt_PL = 1 - F.interpolate(certainty_P1HW.float(), size=size, mode="area").flatten(1)
+        # A position is doubted as far as its objects together are in doubt there.
+        certain_BL = features.fit_BLD.new_ones(features.fit_BLD.shape[:2])
+        weight_BL = certain_BL.index_add(0, owner_P, doubt_PL, alpha=-1).clamp(min=0)
         return moments(features.fit_BLD, mask_PL, weight_BL, owner_P)
 
 

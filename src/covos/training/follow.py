@@ -11,17 +11,34 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
+from covos.core.types import ProbabilityArray
 from covos.data import Dataset, FrameRecord, Video, read_labels
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.find import DEFAULT_REFERENCES, uniform_references
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import boundary_f, jaccard
 from covos.masks import VOID
 from covos.models.coattention import join_memories
-from covos.models.follow import CovosFollow, DecodedObjects, FollowFeatures, ObjectMemory, aggregate, with_others
+from covos.models.follow import (
+    MASK_STRIDE,
+    OUTPUT_STRIDE,
+    Belief,
+    CovosFollow,
+    DecodedObjects,
+    FollowFeatures,
+    aggregate,
+    agreement,
+    certainty,
+    target_moments,
+    with_others,
+)
 from covos.models.lite import CovosLite
+from covos.models.target import TargetKnowledge, fit
+from covos.training.lite import siblings
 from covos.training.losses import read_mask_bce, soft_iou, weighted_bce, weighted_mean
 from covos.training.pools import DrawnBatches
 from covos.training.recipe import FollowRecipe
@@ -31,7 +48,7 @@ from covos.training.validate import DatasetSource, Validation, mean_over_frames,
 
 COLOURS = ((0.0, 0.0, 0.0), (1.0, 0.2, 0.2), (0.2, 1.0, 0.2), (0.3, 0.4, 1.0), (1.0, 0.9, 0.1), (1.0, 0.3, 1.0))
 """Colours of the background and of the first objects, in pictures."""
-SEEN = 2.0
+SEEN = 8.0
 """Cells that must be visible for an object to count as present."""
 
 
@@ -41,9 +58,10 @@ class ClipBatch(NamedTuple):
     image: Tensor
     """B x K x 3 x H x W uint8 RGB."""
     target: Tensor
-    """B x O x K x H/4 x W/4 float32 in [0, 1]; all zero for objects that a clip does not have."""
+    """B x O x K x H/2 x W/2 uint8: the share of the cell that the object covers, 255 for all of it; all zero for objects
+    that a clip does not have."""
     weight: Tensor
-    """B x K x H/4 x W/4 float32 in [0, 1]; 0 where the annotation is void."""
+    """B x K x H/2 x W/2 uint8: likewise the share that is not void."""
     motion: Tensor
     """B x K x 4 x H/4 x W/4 float32; all zero for clips whose motion is not known."""
     exists: Tensor
@@ -51,8 +69,8 @@ class ClipBatch(NamedTuple):
     flow: Tensor
     """B x K x 2 x H/4 x W/4 float32: from each frame to its predecessor in the clip, in cells of stride 4, see
     `covos.engines.motion.MotionFlow`; all zero in frame 0, and in clips whose flow is not known."""
-    flow_known: Tensor
-    """B bool: whether the clip's flow is known."""
+    cue_known: Tensor
+    """B bool: whether covos-lite's own answer is told for the clip."""
 
 
 class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):
@@ -68,18 +86,27 @@ class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):
         ]
         most = max(1, *(len(clip.masks) for clip in clips))
         cells = clips[0].valid.shape[1:]
-        target = np.zeros((len(clips), most, frames, *cells), np.float32)
+        target = np.zeros((len(clips), most, frames, *cells), np.uint8)
         for row, clip in enumerate(clips):
-            target[row, : len(clip.masks)] = clip.masks
+            target[row, : len(clip.masks)] = _as_bytes(clip.masks)
         return ClipBatch(
             torch.from_numpy(np.stack([clip.images for clip in clips])).permute(0, 1, 4, 2, 3),
             torch.from_numpy(target),
-            torch.from_numpy(np.stack([clip.valid for clip in clips])),
+            torch.from_numpy(_as_bytes(np.stack([clip.valid for clip in clips]))),
             torch.from_numpy(np.stack([clip.motion for clip in clips])).permute(0, 1, 4, 2, 3),
             torch.tensor([[k < len(clip.masks) for k in range(most)] for clip in clips]),
             torch.from_numpy(np.stack([clip.flow for clip in clips])).permute(0, 1, 4, 2, 3),
-            torch.tensor([clip.flow_known for clip in clips]),
+            torch.from_numpy(rng.random(len(clips)) < recipe.cue_share),
         )
+
+
+def _as_bytes(share: ProbabilityArray) -> NDArray[np.uint8]:
+    return np.asarray(share * 255 + 0.5, np.uint8)
+
+
+def as_share(part: Tensor) -> Tensor:
+    """Return uint8 shares of a batch as float32 in [0, 1]."""
+    return part.float() / 255
 
 
 class FollowedClips(NamedTuple):
@@ -94,13 +121,10 @@ class FollowedClips(NamedTuple):
     """P: clip of each pair."""
 
 
-def observed_clips(
-    network: CovosFollow, encoder: CovosLite, batch: ClipBatch, *, cue_known: Tensor
-) -> list[FollowFeatures]:
+def observed_clips(network: CovosFollow, encoder: CovosLite, batch: ClipBatch) -> list[FollowFeatures]:
     """Encode clips: the features of each of their K frames, B clips each.
 
-    The cue is covos-lite's own answer, with the other frames of a clip as references; ``cue_known`` (B bool) says for
-    which clips it is told.
+    The cue is covos-lite's own answer, with the other frames of a clip as references.
     """
     clips, frames = batch.image.shape[:2]
     with torch.no_grad():
@@ -108,25 +132,27 @@ def observed_clips(
         features = encoder.encode(image, batch.motion.flatten(0, 1))
         cue = encoder.decode(features, siblings(encoder.memorise(features), group_size=frames)).logit_B1HW.float()
     every = network.project(features, cue_B1HW=cue, flow_B2HW=batch.flow.flatten(0, 1))
-    known = cue_known.repeat_interleave(frames).float()
+    known = batch.cue_known.repeat_interleave(frames).float()
     every = every._replace(cue_B1HW=every.cue_B1HW * known.view(-1, 1, 1, 1), cue_known_B=known)
     parts = [part.unflatten(0, (clips, frames)) for part in every]
     return [FollowFeatures(*(part[:, index] for part in parts)) for index in range(frames)]
 
 
 def follow_clips(
-    network: CovosFollow, encoder: CovosLite, batch: ClipBatch, *, cue_known: Tensor, precision: torch.dtype
+    network: CovosFollow, encoder: CovosLite, batch: ClipBatch, *, precision: torch.dtype
 ) -> FollowedClips:
     """Follow the objects of each clip's first frame, by what the network itself made of the frames between."""
     clips = batch.image.shape[0]
     owner, row = batch.exists.nonzero(as_tuple=True)
     with torch.autocast(batch.image.device.type, precision, enabled=precision != torch.float32):
-        views = observed_clips(network, encoder, batch, cue_known=cue_known)
+        views = observed_clips(network, encoder, batch)
         mask = F.avg_pool2d(as_share(batch.target[owner, row, 0]).unsqueeze(1), MASK_STRIDE // OUTPUT_STRIDE)
         both = with_others(mask, owner)
-        memory = [network.memorise(views[0], both, owner, certainty_P1HW=None)]
+        shown = torch.ones_like(owner, dtype=torch.bool)
+        sure = torch.ones_like(mask)
+        memory = [network.memorise(views[0], both, owner, certainty_P1HW=sure, given_P=shown)]
         agreed = agreement(both, views[0], owner)
-        known = TargetKnowledge(target_moments(views[0], mask, owner, certainty_P1HW=None))
+        known = TargetKnowledge(target_moments(views[0], mask, owner, certainty_P1HW=sure))
         found, logs = [], []
         for index, view in enumerate(views[1:], 1):
             with torch.no_grad(), torch.autocast(mask.device.type, enabled=False):
@@ -139,17 +165,17 @@ def follow_clips(
                 break
             mask = F.avg_pool2d(log_probability.exp()[owner, row + 1].unsqueeze(1), MASK_STRIDE // OUTPUT_STRIDE)
             both, sure = with_others(mask, owner), certainty(mask)
-            memory.append(network.memorise(view, both, owner, certainty_P1HW=sure))
+            memory.append(network.memorise(view, both, owner, certainty_P1HW=sure, given_P=~shown))
             known = known.follow(target_moments(view, mask, owner, certainty_P1HW=sure))
     return FollowedClips(found, logs, row, owner)
 
 
 def _label_entropy(log_probability: Tensor, batch: ClipBatch, index: int) -> Tensor:
-    target = batch.target[:, :, index]
+    target = as_share(batch.target[:, :, index])
     background = (1 - target.sum(dim=1, keepdim=True)).clamp(0, 1)
     every = torch.cat([background, target], dim=1)
     loss = -(every * log_probability[:, : every.shape[1]].clamp(min=-20)).sum(dim=1)
-    return weighted_mean(loss, batch.weight[:, index])
+    return weighted_mean(loss, as_share(batch.weight[:, index]))
 
 
 def _binary_logit(log_probability: Tensor) -> Tensor:
@@ -177,7 +203,10 @@ def _scored(
     if not given:
         return
     measured = range(1, len(records) - 1, every)
-    frames = engine.encoder.observe(DatasetSource(records))
+    source = DatasetSource(records)
+    chosen = uniform_references(len(records), references=DEFAULT_REFERENCES)
+    engine = engine.within(engine.finder.remember(engine.encoder.select(source, chosen)))
+    frames = engine.encoder.observe(source)
     for result in engine.forward(frames, {0: given}, memory=DEFAULT_MEMORY):
         index = result.frame.index
         if index not in measured or records[index].annotation is None:
@@ -206,8 +235,8 @@ class FollowTask(FrozenEncoderTask[FollowRecipe]):
         masks, reads, judges = [], [], []
         steps = zip(followed.found, followed.log_probability, strict=True)
         for index, (decoded, log_probability) in enumerate(steps, 1):
-            target = batch.target[owner, row, index].unsqueeze(1)
-            weight = batch.weight[owner, index].unsqueeze(1)
+            target = as_share(batch.target[owner, row, index]).unsqueeze(1)
+            weight = as_share(batch.weight[owner, index]).unsqueeze(1)
             masks.append(_label_entropy(log_probability, batch, index))
             logit = _binary_logit(log_probability[owner, row + 1].unsqueeze(1))
             masks.append(soft_iou(logit, target, weight))
@@ -225,9 +254,10 @@ class FollowTask(FrozenEncoderTask[FollowRecipe]):
     def pictures(self, network: CovosFollow, batch: ClipBatch) -> Tensor:
         """Show clips in rows: the first frame with what was given, then frames with predictions."""
         followed = follow_clips(network, self.encoder_on(batch.image.device), batch, precision=torch.float32)
-        given = torch.cat([1 - batch.target[:, :, 0].sum(dim=1, keepdim=True), batch.target[:, :, 0]], dim=1)
+        first = as_share(batch.target[:, :, 0])
+        given = torch.cat([1 - first.sum(dim=1, keepdim=True), first], dim=1)
         found = [given.clamp(0, 1), *(logs.exp() for logs in followed.log_probability)]
-        colours = batch.target.new_tensor(COLOURS)
+        colours = given.new_tensor(COLOURS)
 
         def cell(image: Tensor, probability: Tensor) -> Tensor:
             part = probability[: len(COLOURS)]

@@ -202,6 +202,7 @@ class FollowRecipe(Recipe):
             everything or behind, and is not to be followed.
         motion_share: Share of the clips whose motion is known (see `covos.engines.motion`).
         flow_share: Share of the clips whose flow from each frame to the one before is known.
+        cue_share: Share of the clips for which covos-lite's own answer is told.
         max_gap: Most annotated frames from one frame of a video clip to the next.
         crop: (height, width) of the training frames.
         zoom: Range of the window's width over that of the largest window that fits the picture.
@@ -222,6 +223,7 @@ class FollowRecipe(Recipe):
     twin_share: Share
     motion_share: Share
     flow_share: Share
+    cue_share: Share
     max_gap: Count
     crop: Crop
     zoom: Zoom

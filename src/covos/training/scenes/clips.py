@@ -21,9 +21,9 @@ from covos.training.scenes.light import Grade
 from covos.training.scenes.sprites import Sprite, draw_sprite, draw_twin, render
 from covos.training.scenes.windows import area_average, draw_camera, seen_through, unknown_motion
 
-TARGET_STRIDE = 4
+TARGET_STRIDE = 2
 """Stride of the network's output."""
-MIN_CELLS = 6.0
+MIN_CELLS = 24.0
 """An object must cover this many cells of the first frame's mask to be followed."""
 IN_THE_WAY = 0.15
 """Share of the moving objects that are not followed."""
@@ -33,7 +33,7 @@ TRIES = 8
 class Clip(NamedTuple):
     """K frames with the visible parts of O objects, each of which is visible in frame 0.
 
-    Pictures of H x W; masks (O x K), validity, motion and flow of H/4 x W/4. The motion is all zero if it is not to be
+    Pictures of H x W; masks (O x K) and validity of H/2 x W/2; motion and flow of H/4 x W/4. The motion is all zero if it is not to be
     known. The flow goes from each frame to the one before, see `covos.engines.motion.MotionFlow`; it is all zero in
     frame 0, and everywhere if it is not to be known.
     """
