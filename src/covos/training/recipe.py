@@ -198,8 +198,12 @@ class FollowRecipe(Recipe):
             camera moves over.
         crowd_share: Share of the video clips over which further objects, cut out of still pictures, are moved. Over
             still pictures they always are.
-        twin_share: Share of the clips in which another instance of one of the objects moves about near it, in front of
-            everything or behind, and is not to be followed.
+        twin_share: Share of the clips in which another instance of one of the objects, half of them a copy, moves about
+            near it, in front of everything or behind. In half of them both are followed, in the others the original
+            alone; a third of the twins cross their original.
+        merge_share: Share of the clips over which the objects of another training video move, cut out frame by frame.
+        hide_share: Share of the clips in which an object is hidden for some frames, by a thing before it or out of the
+            view, and comes back, now and then at another place. Not in clips of fewer than three frames.
         motion_share: Share of the clips whose motion is known (see `covos.engines.motion`).
         flow_share: Share of the clips whose flow from each frame to the one before is known.
         cue_share: Share of the clips for which covos-lite's own answer is told.
@@ -221,6 +225,8 @@ class FollowRecipe(Recipe):
     video_share: Share
     crowd_share: Share
     twin_share: Share
+    merge_share: Share
+    hide_share: Share
     motion_share: Share
     flow_share: Share
     cue_share: Share

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -11,13 +11,19 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from covos.core.types import ImageArray, ProbabilityArray
-from covos.data import Video, read_foreground, read_image
+from covos.data import Video
 from covos.training.pools import Pool
+from covos.training.scenes.pictures import read_foreground, read_image
+from covos.training.scenes.windows import as_bytes
 
 SIDE = 256
 """Longest side of a cut-out that moves, in pixels: none is shown larger."""
 LOOK_ALIKE = 0.2
 """Share of the cut-outs that are look-alikes of the one before."""
+
+
+LayerArray: TypeAlias = NDArray[np.uint8]
+"""H x W x 4 uint8: a cut-out's alpha in the last channel, and its colours multiplied by that."""
 
 
 class Cutout(NamedTuple):
@@ -61,6 +67,15 @@ def shrunk(cutout: Cutout) -> Cutout:
     """Return a cut-out that is at most `SIDE` pixels long."""
     scale = SIDE / max(cutout.alpha.shape)
     return cutout if scale >= 1 else _resized(cutout, scale)
+
+
+def as_layer(cutout: Cutout) -> LayerArray:
+    """Return a cut-out as one picture, which is warped at once, and put over others without a float."""
+    alpha = as_bytes(cutout.alpha)
+    image = cv2.multiply(cutout.image, cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB), scale=1 / 255)
+    layer = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), np.uint8)
+    cv2.insertChannel(alpha, layer, 3)
+    return layer
 
 
 def recoloured(cutout: Cutout, *, rng: Generator) -> Cutout:

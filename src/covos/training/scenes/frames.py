@@ -13,15 +13,16 @@ import numpy as np
 from numpy.random import Generator
 
 from covos.core.types import ImageArray, ProbabilityArray
-from covos.data import FrameRecord, Video, read_foreground, read_image, read_labels
+from covos.data import FrameRecord, Video
 from covos.engines.motion import MotionArray, residual_motion
 from covos.masks import VOID
 from covos.training.pools import Pool
 from covos.training.recipe import PromptRecipe
 from covos.training.scenes.cutouts import draw_cutouts
 from covos.training.scenes.light import Grade, spoil
+from covos.training.scenes.pictures import read_foreground, read_image, read_labels
 from covos.training.scenes.sprites import Sprite, draw_sprite, draw_twin, lay_over, render
-from covos.training.scenes.windows import draw_camera, seen_through, unknown_motion
+from covos.training.scenes.windows import as_bytes, as_shares, draw_camera, seen_through, unknown_motion
 
 FRAMES = 2
 """Paths of camera and objects are drawn for the frame and the one beside it, which shows the motion."""
@@ -58,7 +59,7 @@ def draw_frame(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe,
     if still is not None and rng.random() < recipe.crowd_share:
         for cutout in draw_cutouts(still, most=recipe.most_objects, rng=rng):
             sprites.append(draw_sprite(cutout, frames=FRAMES, size=size, followed=True, bend=False, rng=rng))
-    view, masks = render(image, alphas, camera[0], sprites, frame=0, size=size)
+    view, masks = render(image, [as_bytes(alpha) for alpha in alphas], camera[0], sprites, frame=0, size=size)
     if masks and rng.random() < recipe.twin_share:
         twin = draw_twin(view, masks[int(rng.integers(len(masks)))], frames=FRAMES, rng=rng)
         if twin is not None:
@@ -76,7 +77,12 @@ def draw_frame(moving: Pool | None, still: Pool | None, *, recipe: PromptRecipe,
         motion = residual_motion(view, grade.apply(other, rng=rng), size=size)
     if rng.random() < recipe.spoil_share:
         view = spoil(view, rng=rng)
-    return ObjectFrame(image=view, masks=masks, valid=seen_through(valid, camera[0], size=size), motion=motion)
+    return ObjectFrame(
+        image=view,
+        masks=[as_shares(mask) for mask in masks],
+        valid=seen_through(valid, camera[0], size=size),
+        motion=motion,
+    )
 
 
 def pieces_of(mask: ProbabilityArray) -> list[ProbabilityArray]:
