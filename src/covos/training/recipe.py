@@ -134,6 +134,13 @@ class LiteRecipe(Recipe):
         bystanders: Up to so many others of the subject's kind stand in such a background.
         scatter_share: Share of the pasted groups each of whose frames has another background, with its own subject:
             what the frames share is meant, and only the references tell it.
+        herd_share: Share of the groups with such a background in which copies of the subject stand instead, in other
+            shades: of several of a kind only one moves.
+        parallax_share: Share of the groups of still pictures and pasted subjects, of those whose motion is known, in
+            which something near the camera, or a nearer part of the ground, moves further than the scene.
+        graphics_share: Share of the groups over which graphics lie, fixed to the screen: scoreboards, banners, logos
+            and subtitles. They are not the subject, and they hide it.
+        shake: Share of the groups whose camera shakes: its step from the neighbour is several times as large.
         spoil_share: Share of the frames that are blurred, dim, noisy or coarse beyond what they tell by themselves.
         crops: (height, width) that the frames of a step may have; the middle of their range is the size in use.
         crop_chances: Chance of each; they sum to 1.
@@ -157,6 +164,10 @@ class LiteRecipe(Recipe):
     distractor_share: Share
     bystanders: NonNegativeInt
     scatter_share: Share
+    herd_share: Share
+    parallax_share: Share
+    graphics_share: Share
+    shake: Share
     spoil_share: Share
     crops: Crops
     crop_chances: tuple[float, ...]

@@ -1,8 +1,8 @@
 """Samples: random views of a frame, with its mask and its motion, that covos-lite learns from.
 
-The samples of one group share a flip; geometry and colour are drawn anew for each frame. The motion is found as it is
-in use, with its errors, against the frame beside it. That is read from a video, or made from a still picture: the
-camera moves a little, and the subject moves against the scene or stands still in it.
+The samples of one group share a flip and what lies over the screen; geometry and colour are drawn anew for each frame.
+The motion is found as it is in use, with its errors, against the frame beside it. That is read from a video, or made
+from a still picture: the camera moves a little, and the subject moves against the scene or stands still in it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,21 @@ from numpy.typing import NDArray
 from covos.core.types import ImageArray, ProbabilityArray
 from covos.data import FrameRecord, Video, read_image
 from covos.engines.motion import MotionArray, residual_motion
-from covos.training.scenes.cutouts import Cutout, blend
+from covos.training.scenes.graphics import Graphics
+from covos.training.scenes.layers import (
+    CoverArray,
+    Layer,
+    Matrix,
+    PictureArray,
+    after,
+    as_picture,
+    compose,
+    ground,
+    image_of,
+)
 from covos.training.scenes.light import recolour, spoil
-from covos.training.scenes.windows import PictureT, area_average, seen_through, unknown_motion, window_matrix
+from covos.training.scenes.nearby import Near, near_ground
+from covos.training.scenes.windows import area_average, seen_through, unknown_motion, window_matrix
 
 TARGET_STRIDE = 2
 """Stride of the network's output."""
@@ -31,8 +43,10 @@ ZOOM_DEVIATION = 0.006
 """Standard deviation of the logarithm of a change of size."""
 RESTING = 0.25
 """Share of the still pictures whose subject does not move against the scene."""
-LAST_ROW = (0.0, 0.0, 1.0)
-"""Makes a 2 x 3 matrix a square one."""
+SHAKE = (2.5, 6.0)
+"""Step of a camera that shakes over one of a camera that does not."""
+LOOK = 8
+"""Stride of the cells that are looked at to see whether a view shows the subject."""
 
 
 class Sample(NamedTuple):
@@ -64,10 +78,24 @@ class Framing(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A frame beside the one that is viewed, of its shape: a successor if it is after, else a predecessor."""
+    """A frame beside the one that is viewed, in its scene: a successor if it is after, else a predecessor."""
 
-    image: ImageArray
+    layers: tuple[Layer, ...]
     after: bool
+
+
+class Shot(NamedTuple):
+    """What there is to be viewed of a frame.
+
+    Attributes:
+        layers: From the ground, which all windows are drawn for and whose matrix is the identity, to the one on top.
+        valid: False where the annotation is void, of the ground's shape; None if it is void nowhere.
+        neighbour: The frame that shows the motion; None if the motion is not to be known.
+    """
+
+    layers: tuple[Layer, ...]
+    valid: NDArray[np.bool_] | None = None
+    neighbour: Neighbour | None = None
 
 
 def video_neighbour(video: Video, record: FrameRecord, *, most: int, rng: Generator) -> Neighbour | None:
@@ -76,42 +104,48 @@ def video_neighbour(video: Video, record: FrameRecord, *, most: int, rng: Genera
     The next frame is as likely as all others together.
     """
     index = video.frames.index(record)
-    after = bool(rng.random() < 0.5)
+    later = bool(rng.random() < 0.5)
     gap = 1 if most == 1 or rng.random() < 0.5 else int(rng.integers(2, most + 1))
     for distance in (gap, 1):
-        for candidate in (after, not after):
+        for candidate in (later, not later):
             other = index + (distance if candidate else -distance)
             if 0 <= other < len(video.frames):
-                return Neighbour(image=read_image(video.frames[other]), after=candidate)
+                return Neighbour(layers=(ground(as_picture(read_image(video.frames[other]))),), after=candidate)
     return None
 
 
-def still_neighbour(image: ImageArray, foreground: ProbabilityArray, *, rng: Generator) -> Neighbour:
-    """Make the frame before a still picture, as if it were one of a video."""
-    camera = small_step(image.shape, rng=rng)
-    scene = warp(image, camera)
-    if rng.random() < RESTING:
-        return Neighbour(image=scene, after=False)
-    step = small_step(image.shape, rng=rng)
-    own = (np.vstack([step, LAST_ROW]) @ np.vstack([camera, LAST_ROW]))[:2]
-    # What the subject uncovers shows the subject again: a flaw at its rim, where flow is wrong in any case.
-    return Neighbour(image=blend(scene, Cutout(warp(image, own), warp(foreground, own))), after=False)
+def still_neighbour(
+    picture: PictureArray, *, near: tuple[Near, ...] = (), parallax: bool = False, rng: Generator
+) -> Neighbour:
+    """Make the frame before a still picture, as if it were one of a video.
+
+    Near things move further than the scene. With parallax a part of the ground does too, now and then, and the
+    subject never rests: else what is near would be all that moves.
+    """
+    camera = small_step(picture.shape, rng=rng)
+    layers = [ground(picture).moved(camera)]
+    if parallax and (not near or rng.random() < 0.5):
+        layers.append(near_ground(picture, rng=rng).beside(camera, shape=picture.shape))
+    if parallax or rng.random() >= RESTING:
+        own = after(small_step(picture.shape, rng=rng), camera)
+        # What the subject uncovers shows the subject again: a flaw at its rim, where flow is wrong in any case.
+        layers.append(Layer(picture=picture, matrix=own, is_subject=True, endless=True))
+    layers += [thing.beside(camera, shape=picture.shape) for thing in near]
+    return Neighbour(layers=tuple(layers), after=False)
 
 
-def small_step(shape: tuple[int, ...], *, rng: Generator) -> NDArray[np.float64]:
+def small_step(shape: tuple[int, ...], *, rng: Generator) -> Matrix:
     """Draw the 2 x 3 matrix by which a picture moves from one frame to the next, about its middle."""
+    return _step(shape, times=1.0, rng=rng)
+
+
+def _step(shape: tuple[int, ...], *, times: float, rng: Generator) -> Matrix:
     height, width = shape[:2]
-    turn, zoom = float(rng.normal(0, TURN_DEVIATION)), float(np.exp(rng.normal(0, ZOOM_DEVIATION)))
+    turn, zoom = float(rng.normal(0, TURN_DEVIATION)) * times, float(np.exp(rng.normal(0, ZOOM_DEVIATION)))
     matrix = np.array(cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom), np.float64)
     # Slow steps are as common as fast ones.
-    matrix[:, 2] += rng.normal(0, STEP_DEVIATION * width, size=2) * rng.random()
+    matrix[:, 2] += rng.normal(0, STEP_DEVIATION * width * times, size=2) * rng.random()
     return matrix
-
-
-def warp(picture: PictureT, matrix: NDArray[np.float64]) -> PictureT:
-    """Move a picture or a mask; what comes in at the border is its reflection."""
-    size = picture.shape[1], picture.shape[0]
-    return np.asarray(cv2.warpAffine(picture, matrix, size, borderMode=cv2.BORDER_REFLECT_101), picture.dtype)
 
 
 def draw_framing(rng: Generator, *, zoom: tuple[float, float]) -> Framing:
@@ -125,42 +159,53 @@ def draw_framing(rng: Generator, *, zoom: tuple[float, float]) -> Framing:
 
 
 def draw_sample(
-    image: ImageArray,
-    foreground: ProbabilityArray,
-    valid: NDArray[np.bool_] | None,
+    shot: Shot,
     *,
-    neighbour: Neighbour | None,
-    framing: Framing,
+    window: Matrix,
     size: tuple[int, int],
+    graphics: Graphics | None = None,
+    shaken: bool = False,
     spoiled: bool = False,
     rng: Generator,
 ) -> Sample:
-    """Draw one sample of a frame; ``valid`` is False where the annotation is void, None if it is void nowhere.
+    """Draw one sample: a shot as it is seen through a window, with graphics over it.
 
-    The neighbour shows the motion, through the same window; without one it is unknown.
+    The neighbour shows the motion, through the same window and below the same graphics; without one it is unknown. A
+    camera that is shaken sees it through a window some way off.
     """
-    window = _draw_window(image.shape, framing=framing, size=size, rng=rng)
     # Reflection fills what lies outside the picture, in the mask too: no border that gives the subject away.
-    seen = seen_through(image, window, size=size)
-    target = area_average(seen_through(foreground, window, size=size), stride=TARGET_STRIDE)
-    if valid is None or valid.all():
+    view = compose(shot.layers, window, size=size)
+    seen, subject = image_of(view), view[..., 3]
+    if graphics is not None:
+        seen, subject = graphics.over(seen), graphics.hidden(subject)
+    target = area_average(subject.astype(np.float32) * np.float32(1 / 255), stride=TARGET_STRIDE)
+    if shot.valid is None or shot.valid.all():
         weight = np.ones_like(target)
     else:
-        weight = area_average(seen_through(valid.astype(np.float32), window, size=size), stride=TARGET_STRIDE)
+        weight = area_average(seen_through(shot.valid.astype(np.float32), window, size=size), stride=TARGET_STRIDE)
     motion = unknown_motion(size)
-    if neighbour is not None:
+    if shot.neighbour is not None:
+        if shaken:
+            times = float(rng.uniform(*SHAKE))
+            window = after(window, _step(size, times=times, rng=rng))
+        beside = image_of(compose(shot.neighbour.layers, window, size=size))
         # Of the good picture: what spoils a frame of a video spoils its neighbours, but the flow is of their match.
-        motion = residual_motion(seen, seen_through(neighbour.image, window, size=size), size=size)
-        if neighbour.after:
+        motion = residual_motion(seen, beside if graphics is None else graphics.over(beside), size=size)
+        if shot.neighbour.after:
             motion[..., :2] *= -1
     coloured = recolour(seen, rng=rng)
     shown = spoil(coloured, rng=rng) if spoiled else coloured
     return Sample(image=shown, target=target, weight=weight, motion=motion)
 
 
-def _draw_window(
-    shape: tuple[int, ...], *, framing: Framing, size: tuple[int, int], rng: Generator
-) -> NDArray[np.float64]:
+def share_seen(subject: CoverArray, window: Matrix, *, size: tuple[int, int]) -> float:
+    """Estimate the share of a view that the subject of a picture covers, from few of its pixels."""
+    coarse = seen_through(subject, window * (LOOK, LOOK, 1), size=(size[0] // LOOK, size[1] // LOOK))
+    return float(coarse.mean()) / 255
+
+
+def draw_window(shape: tuple[int, ...], *, framing: Framing, size: tuple[int, int], rng: Generator) -> Matrix:
+    """Draw the window of one sample of a group, into a picture of this shape."""
     height, width = shape[:2]
     aspect = size[1] / size[0] * framing.stretch
     scale = framing.scale * float(np.exp(rng.uniform(-0.15, 0.15)))
