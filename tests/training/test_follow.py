@@ -158,16 +158,6 @@ def test_there_is_no_twin_of_nothing() -> None:
     assert draw_twin(image, nothing, frames=3, rng=np.random.default_rng(0)) is None
 
 
-def test_a_twin_changes_the_picture_and_adds_no_object(tianchi: Path) -> None:
-    alone, beside = (
-        batches(tianchi, video_share=1.0, crowd_share=0.0, twin_share=share, clips_per_step=4) for share in (0.0, 1.0)
-    )
-    people = {len(ids) for ids in alone[0].exists}
-    assert people == {len(ids) for ids in beside[0].exists}
-    assert beside[0].target.sum() > 0
-    assert not torch.equal(alone[0].image, beside[0].image)
-
-
 def test_a_short_run_leaves_weights_that_belong_to_their_encoder(
     tmp_path: Path, tianchi: Path, stills: Path, run: Callable[..., list[object]]
 ) -> None:

@@ -254,7 +254,7 @@ def _ground(image: ImageArray, labels: LabelArray, ids: Sequence[int]) -> _Groun
 
 
 def _motion_and_flow(
-    images: Sequence[ImageArray], *, size: tuple[int, int], motion_known: bool, flow_known: bool
+    images: ImageArray, *, size: tuple[int, int], motion_known: bool, flow_known: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the motion as in use: from the predecessor, and to the successor for the first frame; and the flow."""
     motion = np.stack([unknown_motion(size)] * len(images))
