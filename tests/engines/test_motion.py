@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from covos.core.types import Frame
-from covos.engines.motion import motion_and_flow, motion_batch, observe, residual_motion, with_neighbours
+from covos.engines.motion import flow_alone, motion_and_flow, motion_batch, observe, residual_motion, with_neighbours
 
 SIZE = (128, 224)
 
@@ -134,10 +134,12 @@ def test_the_flow_leads_back_to_the_neighbour_in_cells(x: float, y: float) -> No
     middle = found.flow[6:-6, 6:-6].reshape(-1, 2)
     np.testing.assert_allclose(np.median(middle, axis=0), [-x / 4, -y / 4], atol=0.15)
     np.testing.assert_array_equal(found.motion, residual_motion(after, before, size=SIZE))
+    np.testing.assert_array_equal(found.flow, flow_alone(after, before, size=SIZE))
 
 
 def test_two_shots_share_no_flow() -> None:
     assert not motion_and_flow(scene(0, 0), 255 - np.zeros_like(scene(0, 0)), size=SIZE).flow.any()
+    assert not flow_alone(scene(0, 0), 255 - np.zeros_like(scene(0, 0)), size=SIZE).any()
 
 
 def test_a_frame_has_flow_to_its_predecessor_alone() -> None:

@@ -86,9 +86,9 @@ def test_a_later_sprite_hides_what_lies_below() -> None:
     ground = np.zeros((20, 40, 3), np.uint8)
     image, masks = lay_over(ground, [], sprite(5), frame=0)
     image, (first, second) = lay_over(image, masks, sprite(10), frame=0)
-    assert first[8, 6] == 1
+    assert first[8, 6] == 255
     assert first[8, 12] == 0
-    assert second[8, 12] == 1
+    assert second[8, 12] == 255
     assert image[8, 6, 0] == 200
     assert image[8, 30, 0] == 0
     assert not ground.any(), "the picture below is left as it was"
@@ -125,7 +125,7 @@ def test_a_look_alike_has_the_same_form_mirrored() -> None:
 def seen_with_a_disc(*, frames: int = 4, seed: int = 0) -> tuple[np.ndarray, np.ndarray, Sprite]:
     """A view with one red disc of 20 pixels, its mask, and a twin of it."""
     y, x = np.indices((96, 160))
-    mask = ((y - 48) ** 2 + (x - 80) ** 2 < 100).astype(np.float32)
+    mask = ((y - 48) ** 2 + (x - 80) ** 2 < 100).astype(np.uint8) * np.uint8(255)
     image = np.where(mask[..., None] > 0, np.uint8([200, 30, 30]), np.uint8([30, 90, 30])).astype(np.uint8)
     twin = draw_twin(image, mask, frames=frames, rng=np.random.default_rng(seed))
     assert twin is not None
@@ -141,31 +141,21 @@ def test_a_twin_looks_like_its_object_is_near_it_and_is_not_followed() -> None:
             shown, (left, own) = lay_over(image, [mask.copy()], twin, frame=frame)
             if twin.behind:
                 np.testing.assert_array_equal(left, mask)
-                assert not (own * mask).any(), "what is behind hides nothing and is hidden"
-            solid = own > 0.9
+                assert not own[mask > 0].any(), "what is behind hides nothing and is hidden"
+            solid = own > 230
             if solid.sum() > 100:
                 seen += 1
                 before += frame == 0
                 red, green, _ = shown[solid].mean(axis=0)
                 assert red > 4 * green
-                assert solid.sum() < 3 * mask.sum()
+                assert solid.sum() < 3 * (mask > 0).sum()
     assert seen > 60
     assert 10 < before < 40, "some are there from the first frame, some come later"
 
 
 def test_there_is_no_twin_of_nothing() -> None:
-    image, nothing = np.zeros((*CROP, 3), np.uint8), np.zeros(CROP, np.float32)
+    image, nothing = np.zeros((*CROP, 3), np.uint8), np.zeros(CROP, np.uint8)
     assert draw_twin(image, nothing, frames=3, rng=np.random.default_rng(0)) is None
-
-
-def test_a_twin_changes_the_picture_and_adds_no_object(tianchi: Path) -> None:
-    alone, beside = (
-        batches(tianchi, video_share=1.0, crowd_share=0.0, twin_share=share, clips_per_step=4) for share in (0.0, 1.0)
-    )
-    people = {len(ids) for ids in alone[0].exists}
-    assert people == {len(ids) for ids in beside[0].exists}
-    assert beside[0].target.sum() > 0
-    assert not torch.equal(alone[0].image, beside[0].image)
 
 
 def test_a_short_run_leaves_weights_that_belong_to_their_encoder(

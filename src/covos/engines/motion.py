@@ -93,15 +93,35 @@ def motion_and_flow(image: ImageArray, neighbour: ImageArray, *, size: tuple[int
     return _motion(_grey(image, size), _grey(neighbour, size), size)
 
 
-def _motion(here: GreyArray, there: GreyArray, size: tuple[int, int]) -> MotionFlow:
-    rows, columns = size[0] // MOTION_STRIDE, size[1] // MOTION_STRIDE
+def flow_alone(image: ImageArray, neighbour: ImageArray, *, size: tuple[int, int]) -> FlowArray:
+    """Find the flow of `motion_and_flow` without the motion: a fifth of the time less."""
+    back = _dense_flow(_grey(image, size), _grey(neighbour, size))
+    if back is None:
+        return np.zeros((size[0] // MOTION_STRIDE, size[1] // MOTION_STRIDE, 2), np.float32)
+    return _in_cells(back, size)
+
+
+def _dense_flow(here: GreyArray, there: GreyArray) -> FlowArray | None:
+    """Find the flow from here to there, on the grid of here, in its pixels; None between two shots."""
     if cv2.norm(here, there, cv2.NORM_L1) > CUT * 255 * here.size:
-        nothing = np.zeros((rows, columns, MOTION_CHANNELS), np.float32)
-        return MotionFlow(nothing, nothing[..., :2].copy())
+        return None
     # Made anew each time: it keeps its pyramids, and one of them must not serve two threads.
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return np.asarray(dis.calc(here, there, None), np.float32)  # type: ignore[call-overload]
+
+
+def _in_cells(flow: FlowArray, size: tuple[int, int]) -> FlowArray:
+    cells = cv2.resize(flow, (size[1] // MOTION_STRIDE, size[0] // MOTION_STRIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(cells, np.float32) * np.float32(FLOW_STRIDE / MOTION_STRIDE)
+
+
+def _motion(here: GreyArray, there: GreyArray, size: tuple[int, int]) -> MotionFlow:
+    rows, columns = size[0] // MOTION_STRIDE, size[1] // MOTION_STRIDE
+    back = _dense_flow(here, there)
+    if back is None:
+        nothing = np.zeros((rows, columns, MOTION_CHANNELS), np.float32)
+        return MotionFlow(nothing, nothing[..., :2].copy())
     # From here to there is defined on this frame's grid; seen forward in time it is the other way round.
-    back = np.asarray(dis.calc(here, there, None), np.float32)  # type: ignore[call-overload]
     flow = -back
     residual = np.asarray(cv2.resize(flow - _camera(flow), (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
     length = np.hypot(residual[..., 0], residual[..., 1])
@@ -109,8 +129,7 @@ def _motion(here: GreyArray, there: GreyArray, size: tuple[int, int]) -> MotionF
     scaled = np.clip(residual / max(strength, QUIET), -LIMIT, LIMIT)
     capped = np.minimum(length / max(strength, QUIET), LIMIT)
     motion = np.dstack([scaled, capped, np.full_like(length, strength / (strength + 1))]).astype(np.float32)
-    cells = np.asarray(cv2.resize(back, (columns, rows), interpolation=cv2.INTER_AREA), np.float32)
-    return MotionFlow(motion, cells * np.float32(FLOW_STRIDE / MOTION_STRIDE))
+    return MotionFlow(motion, _in_cells(back, size))
 
 
 def observe(

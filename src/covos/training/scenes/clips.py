@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from covos.core.errors import InputError
 from covos.core.types import ImageArray, LabelArray, ProbabilityArray
 from covos.data import Video
-from covos.engines.motion import motion_and_flow, residual_motion
+from covos.engines.motion import flow_alone, motion_and_flow, residual_motion
 from covos.masks import VOID
 from covos.training.pools import Pool
 from covos.training.recipe import FollowRecipe
@@ -123,10 +123,11 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
     else:
         cast = _cast(grounds, [])
     grade = Grade.draw(rng)
-    images, visible, known = [], [], []
+    images = np.empty((frames, *size, 3), np.uint8)
+    visible, known = [], []
     for index, (ground, window) in enumerate(zip(grounds, windows, strict=True)):
         view, masks = render(ground.image, ground.masks, window, cast.sprites, frame=index, size=size)
-        images.append(grade.apply(view, rng=rng))
+        images[index] = grade.apply(view, rng=rng)
         visible.append([masks[k] for k in cast.followed])
         known.append(_validity(ground, window, size=size))
     first = [float(area_average(mask, stride=TARGET_STRIDE).sum()) for mask in visible[0]]
@@ -135,10 +136,12 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
     kept = rng.permutation(kept[: recipe.most_objects]).astype(int).tolist()
     averaged = [[area_average(frame[k], stride=TARGET_STRIDE) for frame in visible] for k in kept]
     stacked = np.reshape(np.array(averaged, np.float32), (-1, frames, *known[0].shape))
-    motion_known, flow_known = rng.random() < recipe.motion_share, rng.random() < recipe.flow_share
+    # One draw for both: in use, too, a flow tells either both or nothing, and it is the most of the work.
+    lack = rng.random()
+    motion_known, flow_known = lack < recipe.motion_share, lack < recipe.flow_share
     motion, flow = _motion_and_flow(images, size=size, motion_known=motion_known, flow_known=flow_known)
     return Clip(
-        images=np.stack(images),
+        images=images,
         # Masks of bytes are rounded; together they may come out above one.
         masks=stacked / np.maximum(stacked.sum(axis=0), 1),
         valid=np.stack(known),
@@ -251,18 +254,21 @@ def _ground(image: ImageArray, labels: LabelArray, ids: Sequence[int]) -> _Groun
 
 
 def _motion_and_flow(
-    images: list[ImageArray], *, size: tuple[int, int], motion_known: bool, flow_known: bool
+    images: ImageArray, *, size: tuple[int, int], motion_known: bool, flow_known: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return the motion as in use: from the predecessor, and to the successor for the first frame; and the flow."""
     motion = np.stack([unknown_motion(size)] * len(images))
     flow = np.zeros((*motion.shape[:3], 2), np.float32)
     if not motion_known and not flow_known:
         return motion, flow
-    later = [motion_and_flow(here, before, size=size) for before, here in pairwise(images)]
-    if flow_known:
-        flow[1:] = np.stack([found.flow for found in later])
     if motion_known:
-        motion[1:] = np.stack([found.motion for found in later])
         motion[0] = residual_motion(images[0], images[1], size=size)
         motion[0, ..., :2] *= -1
+    for index, (before, here) in enumerate(pairwise(images), start=1):
+        if motion_known:
+            motion[index], found = motion_and_flow(here, before, size=size)
+        else:
+            found = flow_alone(here, before, size=size)
+        if flow_known:
+            flow[index] = found
     return motion, flow

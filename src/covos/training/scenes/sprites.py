@@ -228,7 +228,7 @@ def lay_over(
     box, layer = placed
     if sprite.behind:
         for before in masks:
-            free = cv2.cvtColor(255 - before[box], cv2.COLOR_GRAY2RGBA)
+            free = cv2.merge([255 - before[box]] * 4)
             layer = np.asarray(cv2.multiply(layer, free, scale=1 / 255), np.uint8)
     alpha = np.asarray(cv2.extractChannel(layer, 3), np.uint8)
     if not alpha.any():

@@ -99,8 +99,8 @@ def seen_with_masks(
     warped = [seen_through(np.asarray(each, np.uint8), window, size=size) for each in packed]
     seen: list[ByteMask] = [np.asarray(cv2.extractChannel(warped[0], 3), np.uint8)] if masks else []
     for start, each in zip(range(1, len(masks), 4), warped[1:], strict=True):
-        planes = list(cv2.split(each)) if each.ndim == 3 else [each]
-        seen += [np.asarray(plane, np.uint8) for plane in planes[: len(masks) - start]]
+        split = cv2.split(each) if each.ndim == 3 else [each]
+        seen += [np.asarray(plane, np.uint8) for plane in split[: len(masks) - start]]
     return np.asarray(cv2.cvtColor(warped[0], cv2.COLOR_RGBA2RGB), np.uint8), seen
 
 
@@ -127,7 +127,7 @@ def draw_sway(frames: int, *, strength: float, most: float = GROWTH, rng: Genera
     scale = np.minimum(np.exp(grown), most)
     cos, sin, one = np.cos(turn), np.sin(turn), np.ones(frames)
     turned = scale * np.array([[cos, -sin], [sin, cos]])
-    return np.einsum("ijk,jlk->kil", turned, np.array([[one, lean_x], [lean_y, one]]))
+    return np.asarray(np.einsum("ijk,jlk->kil", turned, np.array([[one, lean_x], [lean_y, one]])), np.float64)
 
 
 def swayed(
@@ -159,7 +159,7 @@ def area_average(mask: ProbabilityArray | ByteMask, *, stride: int) -> Probabili
 
 def as_bytes(mask: ProbabilityArray) -> ByteMask:
     """Return a mask of shares in [0, 1] as one of bytes."""
-    return np.rint(mask * np.float32(255)).astype(np.uint8)
+    return np.asarray(np.rint(mask * np.float32(255)), np.uint8)
 
 
 def as_shares(mask: ByteMask) -> ProbabilityArray:
