@@ -63,7 +63,7 @@ def test_cosnet(target: str, tmp_path: Path) -> None:
     check(f"cosnet-resnet50 {target}", losses("cosnet-resnet50", overrides, tmp_path, weights=None))
 
 
-@pytest.mark.parametrize("name", ["lite", "lite-crowd", "lite-finetune"])
+@pytest.mark.parametrize("name", ["lite", "lite-crowd", "lite-finetune", "lite-duts"])
 def test_covos_lite(name: str, tmp_path: Path) -> None:
     check(name, losses(name, LITE, tmp_path, weights=find_model("covos-lite").path))
 

@@ -54,7 +54,7 @@ def test_a_subject_may_leave_the_picture() -> None:
 
 
 def test_others_stand_in_the_scene() -> None:
-    scene = np.zeros((80, 120, 3), np.uint8)
+    scene = np.zeros((80, 120, 4), np.uint8)
     cut = Cutout(np.full((40, 20, 3), 200, np.uint8), np.ones((40, 20), np.float32))
     rng = np.random.default_rng(1)
     assert (add_bystanders(scene, [], height_share=0.3, rng=rng) == scene).all()

@@ -8,7 +8,13 @@ import pytest
 
 from covos.data import open_dataset, read_image
 from covos.engines.motion import residual_motion
-from covos.training.scenes.samples import RESTING, still_neighbour, video_neighbour
+from covos.training.scenes.layers import IDENTITY, as_cover, as_picture, compose, image_of
+from covos.training.scenes.samples import RESTING, Neighbour, still_neighbour, video_neighbour
+
+
+def shown(neighbour: Neighbour, *, size: tuple[int, int] = (32, 48)) -> np.ndarray:
+    """The whole scene of the neighbour."""
+    return image_of(compose(neighbour.layers, IDENTITY, size=size))
 
 
 def write_video(root: Path, count: int) -> Path:
@@ -28,7 +34,7 @@ def test_a_neighbour_stands_beside_its_frame(tmp_path: Path) -> None:
             neighbour = video_neighbour(video, record, most=1, rng=np.random.default_rng(seed))
             assert neighbour is not None
             other = index + 1 if neighbour.after else index - 1
-            np.testing.assert_array_equal(neighbour.image, read_image(video.frames[other]))
+            np.testing.assert_array_equal(shown(neighbour), read_image(video.frames[other]))
             seen.add((index, neighbour.after))
     assert seen == {(0, True), (1, False), (1, True), (2, False), (2, True), (3, False)}
 
@@ -40,7 +46,7 @@ def test_a_neighbour_may_stand_further_away_where_the_video_goes_on(tmp_path: Pa
     for seed in range(60):
         neighbour = video_neighbour(video, video.frames[1], most=3, rng=np.random.default_rng(seed))
         assert neighbour is not None
-        (other,) = (index for index, picture in enumerate(pictures) if np.array_equal(picture, neighbour.image))
+        (other,) = (index for index, picture in enumerate(pictures) if np.array_equal(picture, shown(neighbour)))
         assert (other > 1) == neighbour.after
         gaps.append(abs(other - 1))
     assert set(gaps) == {1, 2, 3}
@@ -70,9 +76,8 @@ def test_the_subject_of_a_still_picture_moves_against_the_scene_or_rests(
     outside[:, [0, 1, 2, -3, -2, -1]] = False
     moving = 0
     for seed in range(24):
-        neighbour = still_neighbour(image, mask, rng=np.random.default_rng(seed))
-        assert neighbour.image.shape == image.shape
+        neighbour = still_neighbour(as_picture(image, as_cover(mask)), rng=np.random.default_rng(seed))
         assert not neighbour.after
-        length = residual_motion(image, neighbour.image, size=(192, 320))[..., 2]
+        length = residual_motion(image, shown(neighbour, size=(192, 320)), size=(192, 320))[..., 2]
         moving += np.median(length[inside]) > 4 * np.median(length[outside])
     assert (1 - RESTING) * 24 * 0.5 < moving < 24

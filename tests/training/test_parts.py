@@ -12,9 +12,26 @@ from covos.models.coattention import Memory
 from covos.training.lite import siblings
 from covos.training.loop import rate_at
 from covos.training.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
+from covos.training.scenes.layers import as_cover, as_picture, ground
 from covos.training.scenes.light import spoil
-from covos.training.scenes.samples import Framing, Neighbour, draw_framing, draw_sample
+from covos.training.scenes.samples import Framing, Neighbour, Sample, Shot, draw_framing, draw_sample, draw_window
 from covos.training.state import make_average, update_average
+
+
+def view_of(
+    image: np.ndarray,
+    mask: np.ndarray,
+    valid: np.ndarray,
+    *,
+    framing: Framing,
+    size: tuple[int, int],
+    rng: np.random.Generator,
+    neighbour: Neighbour | None = None,
+    spoiled: bool = False,
+) -> Sample:
+    shot = Shot((ground(as_picture(image, as_cover(mask))),), valid, neighbour)
+    window = draw_window(image.shape, framing=framing, size=size, rng=rng)
+    return draw_sample(shot, window=window, size=size, spoiled=spoiled, rng=rng)
 
 
 def test_rate_warms_up_then_falls_to_nearly_nothing() -> None:
@@ -97,11 +114,10 @@ def test_views_keep_picture_and_mask_together(seed: int) -> None:
     """A bright disk on a dark ground: whatever is drawn, the mask must lie where it is bright."""
     image, mask = disk()
     rng = np.random.default_rng(seed)
-    view = draw_sample(
+    view = view_of(
         image,
         mask,
         np.ones(mask.shape, bool),
-        neighbour=None,
         framing=draw_framing(rng, zoom=(0.5, 1.15)),
         size=(64, 96),
         rng=rng,
@@ -133,9 +149,7 @@ def test_a_spoiled_picture_tells_less(seed: int) -> None:
         rng = np.random.default_rng(seed)
         framing = draw_framing(rng, zoom=(0.9, 1.0))
         valid = np.ones(mask.shape, bool)
-        views.append(
-            draw_sample(plain, mask, valid, neighbour=None, framing=framing, size=(64, 96), spoiled=spoiled, rng=rng)
-        )
+        views.append(view_of(plain, mask, valid, framing=framing, size=(64, 96), spoiled=spoiled, rng=rng))
     np.testing.assert_array_equal(views[0].target, views[1].target)
     assert (views[0].image != views[1].image).any()
 
@@ -153,7 +167,7 @@ def test_void_has_no_weight() -> None:
     image, mask = disk()
     rng = np.random.default_rng(0)
     framing = draw_framing(rng, zoom=(0.5, 1.15))
-    view = draw_sample(image, mask, mask == 0, neighbour=None, framing=framing, size=(64, 96), rng=rng)
+    view = view_of(image, mask, mask == 0, framing=framing, size=(64, 96), rng=rng)
     assert view.target[view.weight > 0.99].max() < 0.02
     assert view.weight[view.target > 0.99].max() < 0.02
 
@@ -163,11 +177,10 @@ def test_views_depend_on_the_seed_alone() -> None:
 
     def draw(seed: int) -> np.ndarray:
         rng = np.random.default_rng(seed)
-        return draw_sample(
+        return view_of(
             image,
             mask,
             np.ones(mask.shape, bool),
-            neighbour=None,
             framing=draw_framing(rng, zoom=(0.5, 1.15)),
             size=(64, 96),
             rng=rng,
@@ -188,8 +201,8 @@ def test_a_view_sees_the_motion_through_its_own_window() -> None:
 
     def speed(seen: np.ndarray, beside: np.ndarray, *, after: bool, flip: bool) -> float:
         framing = Framing(scale=1.0, center=(0.5, 0.5), stretch=1.0, flip=flip)
-        neighbour = Neighbour(image=beside, after=after)
-        view = draw_sample(
+        neighbour = Neighbour(layers=(ground(as_picture(beside)),), after=after)
+        view = view_of(
             seen,
             mask,
             np.ones(mask.shape, bool),
@@ -210,5 +223,5 @@ def test_a_view_without_a_neighbour_knows_no_motion() -> None:
     image, mask = disk()
     rng = np.random.default_rng(0)
     framing = draw_framing(rng, zoom=(1.0, 1.0))
-    view = draw_sample(image, mask, mask >= 0, neighbour=None, framing=framing, size=(64, 96), rng=rng)
+    view = view_of(image, mask, mask >= 0, framing=framing, size=(64, 96), rng=rng)
     assert not view.motion.any()

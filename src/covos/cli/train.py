@@ -24,8 +24,8 @@ def train(
     recipe: Annotated[
         str,
         typer.Argument(
-            help="A recipe (lite, lite-crowd, lite-finetune, follow, prompt, cosnet-resnet50, cosnet-resnet101), or a "
-            ".toml file."
+            help="A recipe (lite, lite-crowd, lite-duts, lite-finetune, follow, prompt, cosnet-resnet50, "
+            "cosnet-resnet101), or a .toml file."
         ),
     ],
     data: Annotated[

@@ -129,9 +129,9 @@ def _leaves(shape: tuple[int, ...], *, rng: Generator) -> CoverArray:
 def _texture(picture: ImageArray, *, shape: tuple[int, ...], rng: Generator) -> ImageArray:
     """Return a part of a picture, brought to one tone and as large as a scene: what near things are made of."""
     height, width = picture.shape[:2]
-    rows, columns = max(height // 3, 1), max(width // 3, 1)
+    rows, columns = max(height // 2, 1), max(width // 2, 1)
     top, left = int(rng.integers(height - rows + 1)), int(rng.integers(width - columns + 1))
     part = picture[top : top + rows, left : left + columns]
     large = cv2.resize(part, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
     tone = np.full_like(large, rng.integers(20, 230, size=3).astype(np.uint8))
-    return np.asarray(cv2.addWeighted(large, 0.6, tone, 0.4, 0), np.uint8)
+    return np.asarray(cv2.addWeighted(large, 0.8, tone, 0.2, 0), np.uint8)

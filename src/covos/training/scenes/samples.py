@@ -178,11 +178,13 @@ def draw_sample(
     seen, subject = image_of(view), view[..., 3]
     if graphics is not None:
         seen, subject = graphics.over(seen), graphics.hidden(subject)
-    target = area_average(subject.astype(np.float32) * np.float32(1 / 255), stride=TARGET_STRIDE)
+    target = _shares(subject)
     if shot.valid is None or shot.valid.all():
         weight = np.ones_like(target)
     else:
-        weight = area_average(seen_through(shot.valid.astype(np.float32), window, size=size), stride=TARGET_STRIDE)
+        known = shot.layers[0].picture.copy()
+        known[..., 3] = np.where(shot.valid, 255, 0)
+        weight = _shares(compose((ground(known),), window, size=size)[..., 3])
     motion = unknown_motion(size)
     if shot.neighbour is not None:
         if shaken:
@@ -196,6 +198,10 @@ def draw_sample(
     coloured = recolour(seen, rng=rng)
     shown = spoil(coloured, rng=rng) if spoiled else coloured
     return Sample(image=shown, target=target, weight=weight, motion=motion)
+
+
+def _shares(cover: CoverArray) -> ProbabilityArray:
+    return area_average(cover.astype(np.float32) * np.float32(1 / 255), stride=TARGET_STRIDE)
 
 
 def share_seen(subject: CoverArray, window: Matrix, *, size: tuple[int, int]) -> float:
