@@ -16,13 +16,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from covos.core.errors import InputError
-from covos.core.types import ImageArray, LabelArray, ProbabilityArray
+from covos.core.types import ImageArray, LabelArray
 from covos.data import Dataset, Video, read_foreground, read_image
 from covos.training.pools import only_held_back
 from covos.training.scenes.cutouts import Cutout, cut_out_subject, placement, shrunk
 from covos.training.scenes.groups import background_window
 from covos.training.scenes.sprites import Sprite, render
-from covos.training.scenes.windows import draw_camera
+from covos.training.scenes.windows import ByteMask, draw_camera
 
 Plot: TypeAlias = Literal["crossing", "hiding", "leaving", "twins"]
 """Objects pass in front of each other; one is hidden for a while by a thing that is not an object; one
@@ -185,9 +185,9 @@ def _post(*, frames: int, size: tuple[int, int], rng: Generator) -> Sprite:
     return Sprite(cutout=plank, placements=(matrix,) * frames, bends=None, followed=False)
 
 
-def _labels(masks: Sequence[ProbabilityArray]) -> LabelArray:
+def _labels(masks: Sequence[ByteMask]) -> LabelArray:
     stacked = np.stack(masks)
-    return np.where(stacked.max(axis=0) > 0.5, stacked.argmax(axis=0) + 1, 0).astype(np.uint8)
+    return np.where(stacked.max(axis=0) > 127, stacked.argmax(axis=0) + 1, 0).astype(np.uint8)
 
 
 def cast_and_ground(datasets: Sequence[Dataset]) -> tuple[Cast, Ground]:
