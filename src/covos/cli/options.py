@@ -54,6 +54,10 @@ AllowErrors: TypeAlias = Annotated[
 # How the subject is found.
 
 Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
+Quality: TypeAlias = Annotated[
+    Literal["fast", "balanced", "best"],
+    typer.Option(help="Sizes at which the subject is found: a small one, the model's own, or that and a large one."),
+]
 References: TypeAlias = Annotated[int, typer.Option(help="Frames that every frame is compared with.")]
 Fusion: TypeAlias = Annotated[
     Literal["auto", "summary", "prediction", "group"],

@@ -86,6 +86,16 @@ class FrameEncoder(Generic[FeaturesT]):
         self.area = area
         self.batch = batch
 
+    def scaled(self, share: float) -> FrameEncoder[FeaturesT]:
+        """Return an encoder of the same network that encodes at this share of the area."""
+        return FrameEncoder(
+            self.network,
+            device=self.device,
+            precision=self.precision,
+            area=round(share * self.area),
+            batch=self.batch,
+        )
+
     def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
         """Give each frame its motion, if the network uses it; see `covos.engines.motion.observe`."""
         if self.network.uses_motion:
@@ -108,7 +118,8 @@ class FrameEncoder(Generic[FeaturesT]):
         """Encode frames of one size as a batch; to be called while `computing`."""
         size = self.size_of(observed[0].frame)
         image = to_batch([each.frame.image for each in observed], size=size, device=self.device)
-        return self.network.encode(image, motion_batch([each.motion for each in observed], device=self.device))
+        motion = motion_batch([each.motion for each in observed], size=size, device=self.device)
+        return self.network.encode(image, motion)
 
     def size_of(self, frame: Frame) -> tuple[int, int]:
         """Return the (height, width) at which a frame is encoded."""

@@ -4,6 +4,9 @@ Two passes, neither of which holds the clip. The first encodes R references, spr
 streams: each other frame is encoded once, compared with the references, decoded and dropped. A frame that is itself a
 reference is not encoded again, and is compared with the others only: with itself it has everything in common.
 
+For the best quality all of this is done at two sizes, each with references of its own size, and the mean of the two
+logits is taken: the smaller size sees the scene, the larger one the contour.
+
 Memory is that of R references, one batch of frames and what the source prefetches, whatever the length.
 """
 
@@ -13,7 +16,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic
+from typing import Final, Generic, Literal
 
 import cv2
 import numpy as np
@@ -22,10 +25,11 @@ from torch import Tensor
 
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, MaskArray, ProbabilityArray
-from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows, to_probability
+from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
 from covos.engines.motion import Observed
 from covos.models.coattention import Fusion, Memory
 from covos.models.cosnet.crf import Refinement, refine_probability
+from covos.models.layers import upsample_to
 
 THRESHOLD = 0.5
 """Probability above which a pixel belongs to the subject."""
@@ -33,10 +37,20 @@ DEFAULT_REFERENCES = 5
 """As in the paper: J no longer grows beyond (COSNet, table 4)."""
 MAX_REFERENCES = 64
 
+Quality = Literal["fast", "balanced", "best"]
+"""Sizes at which the subject is found: a small one, the one of the training, or that and a large one."""
+DEFAULT_QUALITY: Final = "balanced"
+SHARES: Final[dict[Quality, tuple[float, ...]]] = {
+    "fast": (192 * 320 / DEFAULT_AREA,),
+    "balanced": (1.0,),
+    "best": (1.0, 384 * 672 / DEFAULT_AREA),
+}
+"""Areas of the encoded frame for each quality, ascending, as shares of the engine's own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References(Generic[FeaturesT]):
-    """Encoded references: frame index, features and memory of each, of batch size 1."""
+    """Encoded references at one size: frame index, features and memory of each, of batch size 1."""
 
     indices: tuple[int, ...]
     features: tuple[FeaturesT, ...]
@@ -48,10 +62,33 @@ class References(Generic[FeaturesT]):
 
 
 class FindEngine(Generic[FeaturesT]):
-    """Segments the subject of a video, frames of which an encoder encodes."""
+    """Segments the subject of a video.
 
-    def __init__(self, encoder: FrameEncoder[FeaturesT]) -> None:
+    Args:
+        encoder: Encodes the frames, and finds their motion.
+        finer: Encoders of the same network at larger sizes, ascending. Each gives logits of its own, and their mean
+            with those of ``encoder`` is taken, at the largest size.
+    """
+
+    def __init__(self, encoder: FrameEncoder[FeaturesT], *, finer: Sequence[FrameEncoder[FeaturesT]] = ()) -> None:
         self.encoder = encoder
+        self.encoders = (encoder, *finer)
+
+    def at(self, quality: Quality) -> FindEngine[FeaturesT]:
+        """Return an engine of the same network that finds at this quality; ``"balanced"`` is this engine's own size.
+
+        Raises:
+            UsageError: The network takes frames of one size alone, and another is asked for.
+        """
+        fixed = self.encoder.network.fixed_size
+        if fixed is not None and quality != DEFAULT_QUALITY:
+            raise UsageError(
+                f"quality {quality!r}",
+                why=f"{type(self.encoder.network).__name__} takes frames of {fixed[0]} x {fixed[1]} alone",
+                fix=f"leave it out ({DEFAULT_QUALITY}), or use a model that takes any size, such as covos-lite",
+            )
+        encoder, *finer = (self.encoder.scaled(share) for share in SHARES[quality])
+        return FindEngine(encoder, finer=finer)
 
     def check_fusion(self, fusion: Fusion | None) -> Fusion:
         """Return the way to use several references: the network's best if none is asked for."""
@@ -66,21 +103,28 @@ class FindEngine(Generic[FeaturesT]):
             )
         return fusion
 
-    def remember(self, frames: Iterable[Observed]) -> References[FeaturesT]:
-        """First pass: encode the references, one at a time."""
-        indices, encoded, memories = [], [], []
+    def remember(self, frames: Iterable[Observed]) -> tuple[References[FeaturesT], ...]:
+        """First pass: encode the references, one at a time, at each size."""
+        indices: list[int] = []
+        encoded: list[list[FeaturesT]] = [[] for _ in self.encoders]
         with self.encoder.computing():
             for observed in frames:
-                features = self.encoder.encode([observed])
                 indices.append(observed.frame.index)
-                encoded.append(features)
-                memories.append(self.encoder.network.memorise(features))
-        return References(indices=tuple(indices), features=tuple(encoded), memories=tuple(memories))
+                for features, encoder in zip(encoded, self.encoders, strict=True):
+                    features.append(encoder.encode([observed]))
+            return tuple(
+                References(
+                    indices=tuple(indices),
+                    features=tuple(features),
+                    memories=tuple(map(self.encoder.network.memorise, features)),
+                )
+                for features in encoded
+            )
 
     def stream(
         self,
         frames: Iterable[Observed],
-        references: References[FeaturesT],
+        references: Sequence[References[FeaturesT]],
         *,
         fusion: Fusion | None = None,
         refine: Refinement = "none",
@@ -89,7 +133,7 @@ class FindEngine(Generic[FeaturesT]):
 
         Args:
             frames: From `FrameEncoder.observe`.
-            references: From `remember`; with none, each frame is compared with itself.
+            references: From `remember`, for each size; if they are of no frame, each frame is compared with itself.
             fusion: Way to use several references; None takes the network's best.
             refine: Way to fit the probabilities to the picture.
 
@@ -102,24 +146,19 @@ class FindEngine(Generic[FeaturesT]):
             yield from self._segment(batch, references, chosen, refine)
 
     def _segment(
-        self, observed: Sequence[Observed], references: References[FeaturesT], fusion: Fusion, refine: Refinement
+        self,
+        observed: Sequence[Observed],
+        references: Sequence[References[FeaturesT]],
+        fusion: Fusion,
+        refine: Refinement,
     ) -> Iterator[FrameResult]:
-        known = dict(zip(references.indices, references.features, strict=True))
-        fresh = [each for each in observed if each.frame.index not in known]
-        logits: dict[int, Tensor] = {}
         with self.encoder.computing():
-            if fresh:
-                features = self.encoder.encode(fresh)
-                if references.memories:
-                    decoded = self.encoder.network.segment(features, references.memories, fusion=fusion)[:, 0]
-                else:
-                    rows = (select_rows(features, [row]) for row in range(len(fresh)))
-                    decoded = torch.stack([self.segment_one(own, (), fusion=fusion) for own in rows])
-                logits = dict(zip((each.frame.index for each in fresh), decoded, strict=True))
-            for index in known.keys() & {each.frame.index for each in observed}:
-                logits[index] = self.segment_one(known[index], references.without(index), fusion=fusion)
+            logits = [
+                self._logits(observed, encoder, known, fusion)
+                for encoder, known in zip(self.encoders, references, strict=True)
+            ]
         for frame in (each.frame for each in observed):
-            own_probability = to_probability(logits[frame.index], size=frame.size)
+            own_probability = to_probability(mean_logit([of[frame.index] for of in logits]), size=frame.size)
             probability = refine_probability(
                 frame.image, own_probability, refinement=refine, device=self.encoder.device
             )
@@ -132,6 +171,29 @@ class FindEngine(Generic[FeaturesT]):
                 confidence=expected_jaccard(own_probability, mask),
             )
 
+    def _logits(
+        self,
+        observed: Sequence[Observed],
+        encoder: FrameEncoder[FeaturesT],
+        references: References[FeaturesT],
+        fusion: Fusion,
+    ) -> dict[int, Tensor]:
+        """Segment a batch at one size; return the logits of each frame, h x w float32, by its index."""
+        known = dict(zip(references.indices, references.features, strict=True))
+        fresh = [each for each in observed if each.frame.index not in known]
+        logits: dict[int, Tensor] = {}
+        if fresh:
+            features = encoder.encode(fresh)
+            if references.memories:
+                decoded = encoder.network.segment(features, references.memories, fusion=fusion)[:, 0]
+            else:
+                rows = (select_rows(features, [row]) for row in range(len(fresh)))
+                decoded = torch.stack([self.segment_one(own, (), fusion=fusion) for own in rows])
+            logits = dict(zip((each.frame.index for each in fresh), decoded, strict=True))
+        for index in known.keys() & {each.frame.index for each in observed}:
+            logits[index] = self.segment_one(known[index], references.without(index), fusion=fusion)
+        return logits
+
     def segment_one(self, own: FeaturesT, others: tuple[Memory, ...], *, fusion: Fusion | None = None) -> Tensor:
         """Segment one encoded frame; to be called while the encoder is computing.
 
@@ -139,6 +201,13 @@ class FindEngine(Generic[FeaturesT]):
         """
         network = self.encoder.network
         return network.segment(own, others or (network.memorise(own),), fusion=self.check_fusion(fusion))[0, 0]
+
+
+def mean_logit(logits: Sequence[Tensor]) -> Tensor:
+    """Return the mean of logit maps of one frame, h x w float32 each, at the size of the last, the largest."""
+    *smaller, largest = logits
+    enlarged = [upsample_to(logit[None, None], largest.shape)[0, 0] for logit in smaller]
+    return torch.stack([*enlarged, largest]).mean(dim=0) if smaller else largest
 
 
 def expected_jaccard(probability: ProbabilityArray, mask: MaskArray) -> float:
