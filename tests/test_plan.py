@@ -15,7 +15,11 @@ from covos.prompts.values import MaskPrompt, PointPrompt
 
 PLANS = [
     Plan(source="clip.mp4"),
-    Plan(source="frames/", task=Find(quality="best", references=3, reference_seed=7, refine="crf"), frame_rate=Fraction(30000, 1001)),
+    Plan(
+        source="frames/",
+        task=Find(quality="best", references=3, reference_seed=7, refine="crf"),
+        frame_rate=Fraction(30000, 1001),
+    ),
     Plan(source="clip.mp4", task=Discover(most=3), formats=("prores", "matte=16"), start=5, stop=90),
     Plan(
         source="clip.mp4",

@@ -57,8 +57,8 @@ def segment(
         source: A video, a folder of frames, a glob of images or one image; or frames as arrays (N x H x W x 3 uint8
             RGB, or an iterable of H x W x 3), Pillow pictures, the bytes of a file, or an open binary file.
         model: A name, a weights file, or a model from `load_model` (``device`` and ``precision`` are then its own).
-        quality: ``"fast"`` finds the subject in smaller frames; ``"best"`` finds it at two sizes and takes the mean
-            (see `covos.plan.Find`).
+        quality: ``"fast"`` finds the subject in smaller frames; ``"best"`` finds it in larger and in mirrored frames,
+            too, and takes the mean.
         references: Frames, spread over the video, that every frame is compared with.
         fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
             `covos.models.coattention.Fusion`); None takes what suits the network.

@@ -92,8 +92,8 @@ class Find(_Value):
     """Find the moving subject, and cut it out of every frame.
 
     Attributes:
-        quality: ``"fast"`` finds it in smaller frames; ``"best"`` finds it at two sizes, and takes the mean. A network
-            that takes frames of one size alone has ``"balanced"`` alone.
+        quality: ``"fast"`` finds it in smaller frames; ``"best"`` finds it in larger and in mirrored frames, too, and
+            takes the mean. A network that takes frames of one size alone has ``"balanced"`` alone.
         references: Frames, spread over the video, that every frame is compared with; 0 takes each for itself.
         fusion: The way to use several references (see `covos.models.coattention.Fusion`); None takes the model's best.
         reference_seed: Draws the references at random; None spreads them evenly.
@@ -279,9 +279,7 @@ def choose_task(
             fix="leave one of them out, or find them in a session and show more there",
         )
     if most is None and not prompts:
-        return Find(
-            quality=quality, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine
-        )
+        return Find(quality=quality, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
     refuse_where_followed(quality=quality, refine=refine)
     if most is not None:
         return Discover(most=most, references=references, memory=memory, follower=os.fspath(follower))
@@ -338,7 +336,7 @@ def refuse_where_followed(*, quality: str, refine: str) -> None:
     if quality != DEFAULT_QUALITY:
         raise UsageError(
             f"quality = {quality!r} where objects are followed",
-            why="it is the size at which one subject is found, and objects are followed at one size",
+            why="it is how closely one subject is looked for, and objects are followed in one way",
             fix="leave it out",
         )
     if check_refinement(refine) != "none":

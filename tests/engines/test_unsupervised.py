@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,8 @@ import torch
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
-from covos.engines.find import DEFAULT_QUALITY, SHARES, FindEngine, Quality, mean_logit
+from covos.engines.find import DEFAULT_QUALITY, VIEWS, FindEngine, Quality, mean_logit
+from covos.engines.motion import Observed
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_network, find_model
 
@@ -57,14 +59,14 @@ def test_each_frame_gives_one_result_at_its_own_size(network: CovosLite) -> None
         assert 0 <= result.confidence <= 1
 
 
-@pytest.mark.parametrize("quality", SHARES)
+@pytest.mark.parametrize("quality", VIEWS)
 def test_batch_size_changes_nothing(network: CovosLite, quality: Quality) -> None:
     singly, together = (run(network, 7, (1, 5), batch=batch, quality=quality) for batch in (1, 4))
     for one, other in zip(singly, together, strict=True):
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 
 
-@pytest.mark.parametrize("quality", SHARES)
+@pytest.mark.parametrize("quality", VIEWS)
 def test_two_runs_agree_to_the_bit(network: CovosLite, quality: Quality) -> None:
     first, second = (run(network, 5, (2,), quality=quality) for _ in range(2))
     for one, other in zip(first, second, strict=True):
@@ -76,24 +78,46 @@ def test_the_sizes_of_each_quality(network: CovosLite) -> None:
     whole = FindEngine(
         FrameEncoder(network, device=torch.device("cpu"), precision=torch.float32, area=DEFAULT_AREA, batch=1)
     )
-    sizes = {quality: [encoder.size_of(frame) for encoder in whole.at(quality).encoders] for quality in SHARES}
-    assert sizes == {"fast": [(192, 320)], "balanced": [(256, 448)], "best": [(256, 448), (384, 672)]}
+    sizes = {quality: [encoder.size_of(frame) for encoder in whole.at(quality).encoders] for quality in VIEWS}
+    assert sizes == {"fast": [(192, 320)], "balanced": [(256, 448)], "best": [(256, 448), (256, 448), (384, 672)]}
 
 
-def test_the_best_is_the_mean_of_what_each_size_finds_with_its_own_references(network: CovosLite) -> None:
+def test_the_best_is_the_mean_of_what_each_view_finds_with_its_own_references(network: CovosLite) -> None:
     made = engine(network, quality="best")
-    single = [FindEngine(encoder) for encoder in made.encoders]
-    # Its motion is found once, by the first encoder.
+    # The motion is found once, by the first encoder.
     observed = list(made.encoder.observe(frames(5)))
     chosen = [observed[1], observed[3]]
-    both = list(made.stream(observed, made.remember(chosen)))
-    each = [list(alone.stream(observed, alone.remember(chosen))) for alone in single]
-    for one, small, large in zip(both, *each, strict=True):
-        low, high = np.minimum(small.probability, large.probability), np.maximum(small.probability, large.probability)
+    together = list(made.stream(observed, made.remember(chosen)))
+    alone = [FindEngine(encoder) for encoder in made.encoders]
+    each = [[r.probability for r in one.stream(observed, one.remember(chosen))] for one in alone]
+    for got, *parts in zip(together, *each, strict=True):
         # A mean of logits lies between them; they were interpolated from maps of different sizes.
-        inside = (one.probability >= low - 0.05) & (one.probability <= high + 0.05)
-        assert inside.mean() > 0.99
-    assert any((one.probability != large.probability).any() for one, large in zip(both, each[1], strict=True))
+        low, high = np.min(parts, axis=0) - 0.05, np.max(parts, axis=0) + 0.05
+        assert ((got.probability >= low) & (got.probability <= high)).mean() > 0.99
+        assert all((got.probability != part).any() for part in parts)
+
+
+def test_a_mirrored_view_is_that_of_the_mirrored_video(network: CovosLite) -> None:
+    usual, mirrored = (
+        FindEngine(
+            FrameEncoder(
+                network, device=torch.device("cpu"), precision=torch.float32, area=AREA, batch=4, mirrored=flag
+            )
+        )
+        for flag in (False, True)
+    )
+    observed = list(usual.encoder.observe(frames(4)))
+    turned = [
+        Observed(
+            frame=replace(each.frame, image=np.ascontiguousarray(each.frame.image[:, ::-1])),
+            motion=None if each.motion is None else each.motion[:, ::-1] * np.float32([-1, 1, 1, 1]),
+        )
+        for each in observed
+    ]
+    here = mirrored.stream(observed, mirrored.remember(observed[1:2]))
+    there = usual.stream(turned, usual.remember(turned[1:2]))
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose(one.probability, other.probability[:, ::-1], atol=1e-4)
 
 
 def test_logits_of_two_sizes_are_averaged_at_the_larger() -> None:

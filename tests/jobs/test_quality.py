@@ -12,7 +12,7 @@ import pytest
 import covos
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.engines.find import SHARES
+from covos.engines.find import VIEWS
 from covos.events import FrameDone
 from covos.job import Job
 from covos.model import Model
@@ -39,7 +39,7 @@ def masks(folder: Path) -> dict[str, bytes]:
 
 
 def test_each_quality_finds_otherwise_and_says_so(model: Model, clip: Path) -> None:
-    found = {quality: list(covos.stream(clip, model=model, quality=quality)) for quality in SHARES}
+    found = {quality: list(covos.stream(clip, model=model, quality=quality)) for quality in VIEWS}
     usual = list(covos.stream(clip, model=model))
     for quality, results in found.items():
         same = all(np.array_equal(a.probability, b.probability) for a, b in zip(results, usual, strict=True))

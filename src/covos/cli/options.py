@@ -56,7 +56,9 @@ AllowErrors: TypeAlias = Annotated[
 Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
 Quality: TypeAlias = Annotated[
     Literal["fast", "balanced", "best"],
-    typer.Option(help="Sizes at which the subject is found: a small one, the model's own, or that and a large one."),
+    typer.Option(
+        help="How closely the subject is looked for: best is several times slower than balanced, fast is faster."
+    ),
 ]
 References: TypeAlias = Annotated[int, typer.Option(help="Frames that every frame is compared with.")]
 Fusion: TypeAlias = Annotated[

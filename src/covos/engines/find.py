@@ -4,8 +4,9 @@ Two passes, neither of which holds the clip. The first encodes R references, spr
 streams: each other frame is encoded once, compared with the references, decoded and dropped. A frame that is itself a
 reference is not encoded again, and is compared with the others only: with itself it has everything in common.
 
-For the best quality all of this is done at two sizes, each with references of its own size, and the mean of the two
-logits is taken: the smaller size sees the scene, the larger one the contour.
+For the best quality all of this is done in three views of the frames, each with references of its own view, and the
+mean of the three logits is taken: the usual size sees the scene, its mirror image does so once more, and a larger size
+sees the contour.
 
 Memory is that of R references, one batch of frames and what the source prefetches, whatever the length.
 """
@@ -16,7 +17,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Generic, Literal
+from typing import Final, Generic, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -38,19 +39,28 @@ DEFAULT_REFERENCES = 5
 MAX_REFERENCES = 64
 
 Quality = Literal["fast", "balanced", "best"]
-"""Sizes at which the subject is found: a small one, the one of the training, or that and a large one."""
+"""Views of the frames in which the subject is found: small ones, those of the training, or these and further ones."""
 DEFAULT_QUALITY: Final = "balanced"
-SHARES: Final[dict[Quality, tuple[float, ...]]] = {
-    "fast": (192 * 320 / DEFAULT_AREA,),
-    "balanced": (1.0,),
-    "best": (1.0, 384 * 672 / DEFAULT_AREA),
+
+
+class View(NamedTuple):
+    """Size of the encoded frame, as a share of the engine's own area; and if it is the frame's mirror image."""
+
+    share: float
+    mirrored: bool = False
+
+
+VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
+    "fast": (View(192 * 320 / DEFAULT_AREA),),
+    "balanced": (View(1),),
+    "best": (View(1), View(1, mirrored=True), View(384 * 672 / DEFAULT_AREA)),
 }
-"""Areas of the encoded frame for each quality, ascending, as shares of the engine's own."""
+"""Views for each quality; none is larger than the last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References(Generic[FeaturesT]):
-    """Encoded references at one size: frame index, features and memory of each, of batch size 1."""
+    """Encoded references in one view: frame index, features and memory of each, of batch size 1."""
 
     indices: tuple[int, ...]
     features: tuple[FeaturesT, ...]
@@ -66,13 +76,13 @@ class FindEngine(Generic[FeaturesT]):
 
     Args:
         encoder: Encodes the frames, and finds their motion.
-        finer: Encoders of the same network at larger sizes, ascending. Each gives logits of its own, and their mean
-            with those of ``encoder`` is taken, at the largest size.
+        others: Encoders of the same network that encode the frames in further views, none larger than the last. Each
+            gives logits of its own, and their mean with those of ``encoder`` is taken.
     """
 
-    def __init__(self, encoder: FrameEncoder[FeaturesT], *, finer: Sequence[FrameEncoder[FeaturesT]] = ()) -> None:
+    def __init__(self, encoder: FrameEncoder[FeaturesT], *, others: Sequence[FrameEncoder[FeaturesT]] = ()) -> None:
         self.encoder = encoder
-        self.encoders = (encoder, *finer)
+        self.encoders = (encoder, *others)
 
     def at(self, quality: Quality) -> FindEngine[FeaturesT]:
         """Return an engine of the same network that finds at this quality; ``"balanced"`` is this engine's own size.
@@ -87,8 +97,8 @@ class FindEngine(Generic[FeaturesT]):
                 why=f"{type(self.encoder.network).__name__} takes frames of {fixed[0]} x {fixed[1]} alone",
                 fix=f"leave it out ({DEFAULT_QUALITY}), or use a model that takes any size, such as covos-lite",
             )
-        encoder, *finer = (self.encoder.scaled(share) for share in SHARES[quality])
-        return FindEngine(encoder, finer=finer)
+        encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in VIEWS[quality])
+        return FindEngine(encoder, others=others)
 
     def check_fusion(self, fusion: Fusion | None) -> Fusion:
         """Return the way to use several references: the network's best if none is asked for."""
@@ -104,7 +114,7 @@ class FindEngine(Generic[FeaturesT]):
         return fusion
 
     def remember(self, frames: Iterable[Observed]) -> tuple[References[FeaturesT], ...]:
-        """First pass: encode the references, one at a time, at each size."""
+        """First pass: encode the references, one at a time, in each view."""
         indices: list[int] = []
         encoded: list[list[FeaturesT]] = [[] for _ in self.encoders]
         with self.encoder.computing():
@@ -133,7 +143,7 @@ class FindEngine(Generic[FeaturesT]):
 
         Args:
             frames: From `FrameEncoder.observe`.
-            references: From `remember`, for each size; if they are of no frame, each frame is compared with itself.
+            references: From `remember`, for each view; if they are of no frame, each frame is compared with itself.
             fusion: Way to use several references; None takes the network's best.
             refine: Way to fit the probabilities to the picture.
 
@@ -178,7 +188,7 @@ class FindEngine(Generic[FeaturesT]):
         references: References[FeaturesT],
         fusion: Fusion,
     ) -> dict[int, Tensor]:
-        """Segment a batch at one size; return the logits of each frame, h x w float32, by its index."""
+        """Segment a batch in one view; return the logits of each frame as it is, h x w float32, by its index."""
         known = dict(zip(references.indices, references.features, strict=True))
         fresh = [each for each in observed if each.frame.index not in known]
         logits: dict[int, Tensor] = {}
@@ -192,7 +202,7 @@ class FindEngine(Generic[FeaturesT]):
             logits = dict(zip((each.frame.index for each in fresh), decoded, strict=True))
         for index in known.keys() & {each.frame.index for each in observed}:
             logits[index] = self.segment_one(known[index], references.without(index), fusion=fusion)
-        return logits
+        return {index: logit.flip(1) for index, logit in logits.items()} if encoder.mirrored else logits
 
     def segment_one(self, own: FeaturesT, others: tuple[Memory, ...], *, fusion: Fusion | None = None) -> Tensor:
         """Segment one encoded frame; to be called while the encoder is computing.

@@ -137,6 +137,12 @@ def motion_batch(
     return torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2)
 
 
+def mirror_motion(motion_B4HW: Tensor) -> Tensor:
+    """Return the motion of mirrored frames: left and right change places, and so does the way along x."""
+    signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=motion_B4HW.device)
+    return motion_B4HW.flip(3) * signs[:, None, None]
+
+
 def _resized(motion: MotionArray, size: tuple[int, int]) -> MotionArray:
     if motion.shape[:2] == size:
         return motion

@@ -61,7 +61,7 @@ def find_subject(
 
     Args:
         source: Read twice: the references, which are read before the first result is given, then all frames.
-        engine: Runs the network, at the sizes of its quality (`FindEngine.at`).
+        engine: Runs the network, in the views of its quality (`FindEngine.at`).
         references: Frames of the video that every frame is compared with; 0 takes each for itself.
         fusion: Way to use several references; None takes the network's best.
         reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
