@@ -7,7 +7,8 @@ probability map and G its true mask:
 - MAE: the mean of abs(P - G) over the pixels of a picture, then over pictures.
 - Maximal F: at each of 255 thresholds t the pixels with P >= t are compared with the truth. The precision p(t) and the
   recall r(t) are means over the pictures; F(t) = (1 + b) p(t) r(t) / (b p(t) + r(t)) with b = beta^2 = 0.3, which
-  weighs precision more (Achanta et al., *Frequency-tuned Salient Region Detection*, CVPR 2009). The largest F(t) counts.
+  weighs precision more (Achanta et al., *Frequency-tuned Salient Region Detection*, CVPR 2009). The largest F(t)
+  counts.
 
 Maps are taken as they are: they are not stretched to [0, 1], as some toolboxes do.
 """
@@ -78,7 +79,7 @@ class Saliency:
         inside = truth > 0.5
         found, hit = _from_level_up(level), _from_level_up(level[inside])
         self._precision += hit / np.maximum(found, 1)
-        self._recall += hit / max(np.count_nonzero(inside), 1)
+        self._recall += hit / np.maximum(np.count_nonzero(inside), 1)
 
     def scores(self) -> SaliencyScores:
         """Return the scores of all pictures so far.
