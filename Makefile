@@ -60,6 +60,7 @@ bench-alone: $(READY)
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"
+	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality fast balanced best
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
 	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
@@ -69,6 +70,7 @@ bench-davis: $(READY)
 
 bench-pictures: $(READY)
 	$(BIN)/python benchmarks/composed.py --data "$(PICTURES)"
+	$(BIN)/python benchmarks/pictures.py --data "$(PICTURES)" --quality fast balanced best
 	$(BIN)/python benchmarks/objects.py --data "$(PICTURES)"
 	$(BIN)/python benchmarks/calibration.py --data "$(PICTURES)"
 

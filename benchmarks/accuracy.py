@@ -1,10 +1,12 @@
 """How good covos is and how fast, setting by setting: J and F beside frames a second, on annotated videos.
 
     python benchmarks/accuracy.py --data DAVIS_ROOT [--model NAME_OR_FILE ...] [--grid] [--plot FILE.svg] [--json FILE]
+    python benchmarks/accuracy.py --data DAVIS_ROOT --quality fast balanced best
     python benchmarks/accuracy.py --data DAVIS_ROOT --worst 12 --sheet FILE.png
 
 The first row is what `covos segment` does. The others differ from it in one thing: the size at which frames are
-encoded, the number of references, or the motion, which is left out; `--grid` measures every combination. J and F are
+encoded, the number of references, or the motion, which is left out; `--grid` measures every combination. With
+`--quality` the rows are instead what `covos segment --quality` does. J and F are
 means over the frames of a sequence, then over sequences, by every so many frames (`--frames`). Speed is that of the
 engine from frame to mask, motion and interpolation to the frame's size included, decoding and scoring not: the best
 of three rounds over the first frames of the first video, in the same run. The plot joins the sizes of each model.
@@ -19,7 +21,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,7 @@ from accuracy_plot import Point, draw_plot
 from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.data import Dataset, open_dataset, read_labels
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
-from covos.engines.find import DEFAULT_REFERENCES, FindEngine
+from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, VIEWS, FindEngine, Quality
 from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
@@ -55,23 +57,30 @@ class Setting:
             size of its own.
         references: Frames that every frame is compared with.
         motion: Whether the network is told what moves.
+        quality: Of this size.
     """
 
     model: str
     size: tuple[int, int] | None
     references: int = DEFAULT_REFERENCES
     motion: bool = True
+    quality: Quality = DEFAULT_QUALITY
 
     def __str__(self) -> str:
+        if self.quality != DEFAULT_QUALITY:
+            return f"{self.model}, {self.quality}, {self.references} references"
         size = "own size" if self.size is None else f"{self.size[0]} x {self.size[1]}"
         return f"{self.model}, {size}, {self.references} references" + ("" if self.motion else ", no motion")
 
 
-def settings(model: str, network: Any, *, grid: bool) -> Iterator[Setting]:
-    """What to measure, the default first."""
+def settings(model: str, network: Any, *, grid: bool, qualities: Sequence[Quality] = ()) -> Iterator[Setting]:
+    """What to measure, the default first; of qualities, these alone."""
     fixed = network.fixed_size is not None
     default = Setting(model=model, size=None if fixed else (256, 448), motion=network.uses_motion)
     assert fixed or default.size[0] * default.size[1] == DEFAULT_AREA
+    if qualities:
+        yield from (replace(default, quality=quality) for quality in qualities)
+        return
     seen = [default]
     sizes = (None,) if fixed else SIZES
     motions = (True, False) if isinstance(network, CovosLite) else (network.uses_motion,)
@@ -116,7 +125,7 @@ class Row:
         setting = self.setting
         return Point(
             series=f"{setting.model}, {setting.references} references" + ("" if setting.motion else ", no motion"),
-            label="own size" if setting.size is None else f"{setting.size[0]} x {setting.size[1]}",
+            label=str(setting).split(", ")[1],
             speed=1000 / self.ms,
             score=(self.found.j + self.found.f) / 2,
         )
@@ -167,6 +176,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", help="a name or a .safetensors file; several are compared")
     parser.add_argument("--frames", type=int, default=5, help="score every so many frames")
     parser.add_argument("--grid", action="store_true", help="every combination, not one change at a time")
+    parser.add_argument("--quality", nargs="+", choices=VIEWS, default=(), help="measure these instead")
     parser.add_argument("--rows", type=int, default=1000, help="only the first so many of each model")
     parser.add_argument("--plot", type=Path, help="write the curve here, an .svg file")
     parser.add_argument("--json", type=Path, help="write the numbers here")
@@ -184,14 +194,14 @@ def main() -> None:
     for model in options.model or ["covos-lite"]:
         network = build_network(find_model(model))
         network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for setting in list(settings(model, network, grid=options.grid))[: 1 if options.sheet else options.rows]:
+        chosen = list(settings(model, network, grid=options.grid, qualities=options.quality))
+        for setting in chosen[: 1 if options.sheet else options.rows]:
             area = setting.size[0] * setting.size[1] if setting.size else DEFAULT_AREA
             encoder: FrameEncoder[Any] = FrameEncoder(network, device=device, precision=precision, area=area, batch=4)
-            engine = FindEngine(encoder)
+            engine = arranged(FindEngine(encoder).at(setting.quality), setting)
             scores: list[tuple[str, float, float]] = []
             worst: list[ScoredFrame] = []
-            chosen = arranged(engine, setting)
-            for scored in score_frames(chosen, dataset, references=setting.references, every=options.frames):
+            for scored in score_frames(engine, dataset, references=setting.references, every=options.frames):
                 scores.append((scored.video.name, scored.j, scored.f))
                 if options.sheet:
                     worst = sorted([*worst, scored], key=lambda each: each.j)[: options.worst]

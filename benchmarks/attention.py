@@ -93,7 +93,7 @@ def looks(engine: FindEngine[Any], network: CovosLite, video: Video, *, every: i
     queries = [k for k in range(1, count - 1, every) if k not in chosen and video.frames[k].annotation is not None]
     source = DatasetSource(video.frames)
     needed = engine.encoder.needed(sorted({*chosen, *queries}), frame_count=count)
-    known = engine.remember(engine.encoder.observe(source.select(needed), wanted=chosen))
+    (known,) = engine.remember(engine.encoder.observe(source.select(needed), wanted=chosen))
     memory = join_memories(known.memories)
     pictures = tuple(frame.image for frame in source.select(chosen))
     for observed in engine.encoder.observe(source.select(needed), wanted=queries):

@@ -12,8 +12,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from covos.core.types import Frame, Point
+from covos.data import open_dataset
+from covos.model import load_model
+from covos.models.registry import build_network, find_model
 from covos.training.registry import load_recipe
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -83,6 +87,29 @@ def test_attention_that_looks_everywhere_and_at_one_cell(module: ModuleType) -> 
     maps[..., 1, 2, 2] = 1
     assert look.entropy() == pytest.approx(0)
     assert look.on_subject() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("module", ["accuracy"], indirect=True)
+def test_qualities_are_measured_instead_of_the_settings(module: ModuleType) -> None:
+    lite = build_network(find_model("covos-lite"))
+    rows = list(module.settings("covos-lite", lite, grid=False, qualities=("fast", "balanced")))
+    assert [row.quality for row in rows] == ["fast", "balanced"]
+    assert rows[1] == next(module.settings("covos-lite", lite, grid=False))
+    assert [str(row) for row in rows] == ["covos-lite, fast, 5 references", "covos-lite, 256 x 448, 5 references"]
+
+
+@pytest.mark.parametrize("module", ["pictures"], indirect=True)
+def test_pictures_are_scored_by_their_masks(module: ModuleType, tmp_path: Path) -> None:
+    y, x = np.mgrid[:64, :96]
+    for name, radius in (("a", 14), ("b", 20)):
+        disk = (y - 32) ** 2 + (x - 48) ** 2 < radius**2
+        for kind, picture in (("images", np.where(disk[..., None], [230, 90, 30], 70)), ("masks", disk * 255)):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(picture.astype(np.uint8)).save(tmp_path / kind / f"{name}.png")
+    model = load_model(device="cpu", precision="fp32")
+    scores, milliseconds = module.measure(model, open_dataset(tmp_path), quality="fast", count=9)
+    assert (scores.pictures, milliseconds > 0) == (2, True)
+    assert 0 <= scores.mae < 0.5 < scores.max_f <= 1
 
 
 @pytest.mark.parametrize("module", ["house"], indirect=True)

@@ -15,7 +15,11 @@ from covos.prompts.values import MaskPrompt, PointPrompt
 
 PLANS = [
     Plan(source="clip.mp4"),
-    Plan(source="frames/", task=Find(references=3, reference_seed=7, refine="crf"), frame_rate=Fraction(30000, 1001)),
+    Plan(
+        source="frames/",
+        task=Find(quality="best", references=3, reference_seed=7, refine="crf"),
+        frame_rate=Fraction(30000, 1001),
+    ),
     Plan(source="clip.mp4", task=Discover(most=3), formats=("prores", "matte=16"), start=5, stop=90),
     Plan(
         source="clip.mp4",
@@ -56,6 +60,7 @@ def test_a_label_map_is_part_of_the_json() -> None:
         (lambda: Find(references=-1), "references = -1"),
         (lambda: Find(references=65), "references = 65"),
         (lambda: Find(refine="sharp"), "unknown refinement 'sharp'"),
+        (lambda: Find(quality="good"), "the find cannot be used"),
         (lambda: Discover(memory=99), "memory = 99"),
         (lambda: Follow(prompts=(PointPrompt(),), direction="sideways"), "direction 'sideways'"),
         (lambda: Discover(most=0), "the discover cannot be used"),
@@ -67,6 +72,7 @@ def test_a_label_map_is_part_of_the_json() -> None:
         (lambda: Plan(source=7), "a int is no source"),
         (lambda: choose_task(objects=3, prompts=(PointPrompt(points=(Point(x=1, y=1),)),)), "objects = 3 beside masks"),
         (lambda: choose_task(objects=3, refine="crf"), "refine = 'crf' where objects are followed"),
+        (lambda: choose_task(objects=3, quality="best"), "quality = 'best' where objects are followed"),
     ],
 )
 def test_what_makes_no_sense_is_refused_when_the_plan_is_made(make, what: str) -> None:

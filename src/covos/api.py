@@ -9,7 +9,7 @@ from typing import Any
 
 from covos.core.device import Precision
 from covos.core.types import FrameResult
-from covos.engines.find import DEFAULT_REFERENCES
+from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.passes import Direction
 from covos.job import Job
@@ -27,6 +27,7 @@ def segment(
     source: Input,
     *,
     model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    quality: Quality = DEFAULT_QUALITY,
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
@@ -56,6 +57,8 @@ def segment(
         source: A video, a folder of frames, a glob of images or one image; or frames as arrays (N x H x W x 3 uint8
             RGB, or an iterable of H x W x 3), Pillow pictures, the bytes of a file, or an open binary file.
         model: A name, a weights file, or a model from `load_model` (``device`` and ``precision`` are then its own).
+        quality: ``"fast"`` finds the subject in smaller frames; ``"best"`` finds it in larger and in mirrored frames,
+            too, and takes the mean.
         references: Frames, spread over the video, that every frame is compared with.
         fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
             `covos.models.coattention.Fusion`); None takes what suits the network.
@@ -94,6 +97,7 @@ def stream(
     source: Input,
     *,
     model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    quality: Quality = DEFAULT_QUALITY,
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
     reference_seed: int | None = None,

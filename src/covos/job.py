@@ -315,7 +315,7 @@ class _Work:
     def prepare(self) -> Model:
         """Load what is needed, and refuse what the model cannot do."""
         if isinstance(self._task, Find):
-            self.model.engine.check_fusion(self._task.fusion)
+            self.model.engine.at(self._task.quality).check_fusion(self._task.fusion)
         else:
             self.model.describe_follower(self._task.follower)
         return self.model
@@ -341,7 +341,8 @@ class _Work:
         task = self._task
         if isinstance(task, Find):
             known = () if journal is None else (record.restore for record in journal.replay())
-            return find_subject(self._source, self.model.engine, known=known, **task.model_dump(exclude={"kind"}))
+            engine = self.model.engine.at(task.quality)
+            return find_subject(self._source, engine, known=known, **task.model_dump(exclude={"kind", "quality"}))
         assert self._session is not None
         results = self._follow(self._session)
         return results if journal is None else _again(results, journal)

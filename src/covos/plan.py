@@ -29,7 +29,7 @@ from covos.core.device import Precision, check_device
 from covos.core.errors import UsageError
 from covos.core.records import Record, faults
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
-from covos.engines.find import DEFAULT_REFERENCES, check_references
+from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import Direction, choose_direction
 from covos.formats.table import check_formats
@@ -92,6 +92,8 @@ class Find(_Value):
     """Find the moving subject, and cut it out of every frame.
 
     Attributes:
+        quality: ``"fast"`` finds it in smaller frames; ``"best"`` finds it in larger and in mirrored frames, too, and
+            takes the mean. A network that takes frames of one size alone has ``"balanced"`` alone.
         references: Frames, spread over the video, that every frame is compared with; 0 takes each for itself.
         fusion: The way to use several references (see `covos.models.coattention.Fusion`); None takes the model's best.
         reference_seed: Draws the references at random; None spreads them evenly.
@@ -99,6 +101,7 @@ class Find(_Value):
     """
 
     kind: Literal["find"] = "find"
+    quality: Quality = DEFAULT_QUALITY
     references: int = DEFAULT_REFERENCES
     fusion: Fusion | None = None
     reference_seed: int | None = None
@@ -248,6 +251,7 @@ class Plan(_Value):
 
 def choose_task(
     *,
+    quality: Quality = DEFAULT_QUALITY,
     references: int = DEFAULT_REFERENCES,
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
@@ -275,8 +279,8 @@ def choose_task(
             fix="leave one of them out, or find them in a session and show more there",
         )
     if most is None and not prompts:
-        return Find(references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
-    refuse_refinement(refine)
+        return Find(quality=quality, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
+    refuse_where_followed(quality=quality, refine=refine)
     if most is not None:
         return Discover(most=most, references=references, memory=memory, follower=os.fspath(follower))
     return Follow(
@@ -323,12 +327,18 @@ def check_objects(objects: int | str) -> int | None:
     return None if objects == 1 else objects
 
 
-def refuse_refinement(refine: str) -> None:
-    """Refuse a refinement where objects are followed.
+def refuse_where_followed(*, quality: str, refine: str) -> None:
+    """Refuse a quality and a refinement where objects are followed.
 
     Raises:
-        UsageError: One is asked for.
+        UsageError: Another quality than the usual one is asked for, or a refinement.
     """
+    if quality != DEFAULT_QUALITY:
+        raise UsageError(
+            f"quality = {quality!r} where objects are followed",
+            why="it is how closely one subject is looked for, and objects are followed in one way",
+            fix="leave it out",
+        )
     if check_refinement(refine) != "none":
         raise UsageError(
             f"refine = {refine!r} where objects are followed",

@@ -22,7 +22,7 @@ from covos.job import Job
 from covos.masks import NAMELESS, objects_in
 from covos.model import Model
 from covos.models.registry import DEFAULT_FOLLOWER
-from covos.plan import FIND, Find, Follow, Plan, refuse_refinement
+from covos.plan import FIND, Find, Follow, Plan, refuse_where_followed
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import remove_if_empty
 from covos.runs.schema import ModelRecord, as_json, load_report
@@ -74,7 +74,7 @@ def predict(
         model: Model to segment with.
         task: The way to find the subject.
         follow: Follow the objects of each video's first annotation instead; of a YouTube-VOS tree each object from the
-            first frame that shows it. A refinement is then refused.
+            first frame that shows it. A quality and a refinement are then refused.
         follower: See `covos.Model.follower`.
         archive: If true, the masks are packed into ``submission.zip``, as the challenge of the data set takes them.
         listen: Called with each event of each video.
@@ -86,9 +86,9 @@ def predict(
         EnvironmentProblem: The disk is full or not writable.
     """
     _refuse_without_pictures(dataset)
-    task = task.model_copy(update={"fusion": model.engine.check_fusion(task.fusion)})
+    task = task.model_copy(update={"fusion": model.engine.at(task.quality).check_fusion(task.fusion)})
     if follow:
-        refuse_refinement(task.refine)
+        refuse_where_followed(quality=task.quality, refine=task.refine)
     subsets = {video.subset for video in dataset}
     depends = {"follower": model.describe_follower(follower)} if follow else task.model_dump(exclude={"kind"})
     terms = PredictTerms(

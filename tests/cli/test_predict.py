@@ -88,7 +88,8 @@ def test_the_test_videos_of_tianchi(tmp_path: Path, capsys: Capture) -> None:
     assert manifest["model"] == {"name": "covos-lite", "sha256": load_model(device="cpu").entry.card.sha256}
     assert manifest["dataset"] == {"root": str(TIANCHI), "layout": "tianchi", "subset": "test"}
     assert manifest["settings"] == {
-        "precision": "float32", "references": 5, "fusion": "group", "reference_seed": None, "refine": "none",
+        "precision": "float32", "quality": "balanced", "references": 5, "fusion": "group", "reference_seed": None,
+        "refine": "none",
     }  # fmt: skip
     assert [(video["name"], video["frames"]) for video in manifest["videos"]] == [("600103", 4)]
     report = load_report(out / "reports" / "600103.json")

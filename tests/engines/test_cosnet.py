@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
 from covos.engines.encoding import FrameEncoder
 from covos.engines.find import FindEngine, random_references, uniform_references
@@ -118,6 +119,14 @@ def test_a_clip_equals_the_pair_by_pair_procedure(literal: ModuleType, variant: 
         assert np.abs(result.probability - want).max() < 1e-4
         different += int((result.labels != (want > 0.5)).sum())
     assert different <= 6 * SIZE[0] * SIZE[1] * 1e-4
+
+
+def test_a_network_of_one_size_has_one_quality(variant: Variant) -> None:
+    network, _ = variant
+    assert len(engine(network).at("balanced").encoders) == 1
+    for quality in ("fast", "best"):
+        with pytest.raises(UsageError, match=f"quality '{quality}'"):
+            engine(network).at(quality)  # type: ignore[arg-type]
 
 
 def test_the_default_is_the_paper(variant: Variant) -> None:

@@ -116,12 +116,12 @@ def test_a_frame_without_a_neighbour_has_no_motion() -> None:
 
 def test_a_batch_holds_zeros_where_nothing_is_known() -> None:
     motion = np.ones((32, 56, 4), np.float32)
-    batch = motion_batch([None, motion], device=torch.device("cpu"))
+    batch = motion_batch([None, motion], size=SIZE, device=torch.device("cpu"))
     assert batch is not None
     assert batch.shape == (2, 4, 32, 56)
     assert not batch[0].any()
     assert (batch[1] == 1).all()
-    assert motion_batch([None, None], device=torch.device("cpu")) is None
+    assert motion_batch([None, None], size=SIZE, device=torch.device("cpu")) is None
 
 
 @pytest.mark.parametrize(("x", "y"), [(8.0, 0.0), (-6.0, 4.0)])
@@ -150,3 +150,12 @@ def test_a_frame_has_flow_to_its_predecessor_alone() -> None:
         expected = motion_and_flow(here.frame.image, before.frame.image, size=SIZE).flow
         assert here.flow is not None
         np.testing.assert_array_equal(here.flow, expected)
+
+
+def test_motion_that_was_found_at_another_size_is_resized() -> None:
+    motion = np.random.default_rng(0).normal(size=(32, 56, 4)).astype(np.float32)
+    batch = motion_batch([motion, None], size=(192, 320), device=torch.device("cpu"))
+    assert batch is not None
+    expected = cv2.resize(motion, (80, 48), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_array_equal(batch[0].permute(1, 2, 0).numpy(), expected)
+    assert not batch[1].any()

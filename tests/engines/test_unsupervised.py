@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,8 +10,9 @@ import torch
 
 from covos.core.errors import UsageError
 from covos.core.types import Frame, FrameResult
-from covos.engines.encoding import FrameEncoder
-from covos.engines.find import FindEngine, References
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.find import DEFAULT_QUALITY, VIEWS, FindEngine, Quality, mean_logit
+from covos.engines.motion import Observed
 from covos.models.lite import CovosLite, Features
 from covos.models.registry import build_network, find_model
 
@@ -32,14 +34,16 @@ def frames(count: int, *, size: tuple[int, int] = (90, 160)) -> Iterator[Frame]:
         yield Frame(index=index, stem=f"{index:05}", image=image, pts=index, time_base=Fraction(1, 25))
 
 
-def engine(network: CovosLite, *, batch: int = 4) -> FindEngine:
+def engine(network: CovosLite, *, batch: int = 4, quality: Quality = DEFAULT_QUALITY) -> FindEngine:
     return FindEngine(
         FrameEncoder(network, device=torch.device("cpu"), precision=torch.float32, area=AREA, batch=batch)
-    )
+    ).at(quality)
 
 
-def run(network: CovosLite, count: int, chosen: tuple[int, ...], *, batch: int = 4) -> list[FrameResult]:
-    made = engine(network, batch=batch)
+def run(
+    network: CovosLite, count: int, chosen: tuple[int, ...], *, batch: int = 4, quality: Quality = DEFAULT_QUALITY
+) -> list[FrameResult]:
+    made = engine(network, batch=batch, quality=quality)
     references = made.remember(made.encoder.observe(frames(count), wanted=chosen))
     return list(made.stream(made.encoder.observe(frames(count)), references))
 
@@ -55,14 +59,71 @@ def test_each_frame_gives_one_result_at_its_own_size(network: CovosLite) -> None
         assert 0 <= result.confidence <= 1
 
 
-def test_batch_size_changes_nothing(network: CovosLite) -> None:
-    for one, other in zip(run(network, 7, (1, 5), batch=1), run(network, 7, (1, 5), batch=4), strict=True):
+@pytest.mark.parametrize("quality", VIEWS)
+def test_batch_size_changes_nothing(network: CovosLite, quality: Quality) -> None:
+    singly, together = (run(network, 7, (1, 5), batch=batch, quality=quality) for batch in (1, 4))
+    for one, other in zip(singly, together, strict=True):
         np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 
 
-def test_two_runs_agree_to_the_bit(network: CovosLite) -> None:
-    for one, other in zip(run(network, 5, (2,)), run(network, 5, (2,)), strict=True):
+@pytest.mark.parametrize("quality", VIEWS)
+def test_two_runs_agree_to_the_bit(network: CovosLite, quality: Quality) -> None:
+    first, second = (run(network, 5, (2,), quality=quality) for _ in range(2))
+    for one, other in zip(first, second, strict=True):
         np.testing.assert_array_equal(one.probability, other.probability)
+
+
+def test_the_sizes_of_each_quality(network: CovosLite) -> None:
+    frame = next(frames(1, size=(480, 854)))
+    whole = FindEngine(
+        FrameEncoder(network, device=torch.device("cpu"), precision=torch.float32, area=DEFAULT_AREA, batch=1)
+    )
+    sizes = {quality: [encoder.size_of(frame) for encoder in whole.at(quality).encoders] for quality in VIEWS}
+    assert sizes == {"fast": [(192, 320)], "balanced": [(256, 448)], "best": [(256, 448), (256, 448), (384, 672)]}
+
+
+def test_the_best_is_the_mean_of_what_each_view_finds_with_its_own_references(network: CovosLite) -> None:
+    made = engine(network, quality="best")
+    # The motion is found once, by the first encoder.
+    observed = list(made.encoder.observe(frames(5)))
+    chosen = [observed[1], observed[3]]
+    together = list(made.stream(observed, made.remember(chosen)))
+    alone = [FindEngine(encoder) for encoder in made.encoders]
+    each = [[r.probability for r in one.stream(observed, one.remember(chosen))] for one in alone]
+    for got, *parts in zip(together, *each, strict=True):
+        # A mean of logits lies between them; they were interpolated from maps of different sizes.
+        low, high = np.min(parts, axis=0) - 0.05, np.max(parts, axis=0) + 0.05
+        assert ((got.probability >= low) & (got.probability <= high)).mean() > 0.99
+        assert all((got.probability != part).any() for part in parts)
+
+
+def test_a_mirrored_view_is_that_of_the_mirrored_video(network: CovosLite) -> None:
+    usual, mirrored = (
+        FindEngine(
+            FrameEncoder(
+                network, device=torch.device("cpu"), precision=torch.float32, area=AREA, batch=4, mirrored=flag
+            )
+        )
+        for flag in (False, True)
+    )
+    observed = list(usual.encoder.observe(frames(4)))
+    turned = [
+        Observed(
+            frame=replace(each.frame, image=np.ascontiguousarray(each.frame.image[:, ::-1])),
+            motion=None if each.motion is None else each.motion[:, ::-1] * np.float32([-1, 1, 1, 1]),
+        )
+        for each in observed
+    ]
+    here = mirrored.stream(observed, mirrored.remember(observed[1:2]))
+    there = usual.stream(turned, usual.remember(turned[1:2]))
+    for one, other in zip(here, there, strict=True):
+        np.testing.assert_allclose(one.probability, other.probability[:, ::-1], atol=1e-4)
+
+
+def test_logits_of_two_sizes_are_averaged_at_the_larger() -> None:
+    small, large = torch.full((4, 6), 2.0), torch.arange(96.0).reshape(8, 12)
+    torch.testing.assert_close(mean_logit([small, large]), (large + 2) / 2)
+    assert mean_logit([large]) is large
 
 
 def test_each_frame_is_encoded_once(network: CovosLite, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,8 +151,7 @@ def test_a_reference_is_not_compared_with_itself(network: CovosLite) -> None:
 
 def test_without_references_a_frame_stands_for_itself(network: CovosLite) -> None:
     made = engine(network)
-    nothing = References(indices=(), features=(), memories=())
-    alone = list(made.stream(made.encoder.observe(frames(3)), nothing))
+    alone = list(made.stream(made.encoder.observe(frames(3)), made.remember([])))
     assert len(alone) == 3
     first = next(made.encoder.observe(frames(3)))
     only_reference = list(made.stream([first], made.remember([first])))

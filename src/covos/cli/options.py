@@ -54,6 +54,12 @@ AllowErrors: TypeAlias = Annotated[
 # How the subject is found.
 
 Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
+Quality: TypeAlias = Annotated[
+    Literal["fast", "balanced", "best"],
+    typer.Option(
+        help="How closely the subject is looked for: best is several times slower than balanced, fast is faster."
+    ),
+]
 References: TypeAlias = Annotated[int, typer.Option(help="Frames that every frame is compared with.")]
 Fusion: TypeAlias = Annotated[
     Literal["auto", "summary", "prediction", "group"],

@@ -19,6 +19,7 @@ def predict(
     model: options.Model = "covos-lite",
     subset: options.TestVideos = None,
     archive: options.Archive = False,
+    quality: options.Quality = "balanced",
     references: options.References = 5,
     fusion: options.Fusion = "auto",
     reference_seed: options.ReferenceSeed = None,
@@ -50,6 +51,7 @@ def predict(
     if not quiet and (given or chosen):
         typer.echo(f"note: {_said_of(chosen)}", err=True)
     task = Find(
+        quality=quality,
         references=references,
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,

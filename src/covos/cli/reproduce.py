@@ -19,6 +19,7 @@ def reproduce(
     output: options.ContinuedFolder,
     model: options.Model = "covos-lite",
     subset: options.BenchmarkVideos = None,
+    quality: options.Quality = "balanced",
     references: options.References = 5,
     fusion: options.Fusion = "auto",
     reference_seed: options.ReferenceSeed = None,
@@ -38,6 +39,7 @@ def reproduce(
 
     loaded = load_model(model, device=device, precision=precision)
     task = Find(
+        quality=quality,
         references=references,
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,

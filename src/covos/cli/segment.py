@@ -24,6 +24,7 @@ def segment(
     output: options.FolderPerInput,
     model: options.Model = "covos-lite",
     formats: options.Formats = None,
+    quality: options.Quality = "balanced",
     references: options.References = 5,
     fusion: options.Fusion = "auto",
     reference_seed: options.ReferenceSeed = None,
@@ -49,7 +50,7 @@ def segment(
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
     With --mask, --point, --box or --prompts, follow the objects that they show instead: references and fusion are
-    then not used, and --refine is refused.
+    then not used, --quality and --refine are refused.
     """
     rate = _rate(frame_rate)
     from covos.batch import ModelCache, plan_folders, run_jobs
@@ -73,6 +74,7 @@ def segment(
         follower=follower,
         prompter=prompter,
         objects=objects,
+        quality=quality,
         references=references,
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from covos.core.types import Frame, ImageArray, ProbabilityArray
-from covos.engines.motion import Observed, motion_batch, observe, with_neighbours
+from covos.engines.motion import Observed, mirror_motion, motion_batch, observe, with_neighbours
 from covos.media.source import Source
 from covos.models.coattention import Fusion, Memory
 
@@ -75,16 +75,36 @@ class FrameEncoder(Generic[FeaturesT]):
         precision: Precision of the network's arithmetic: float32, or bfloat16 / float16 by autocast.
         area: Pixels of the encoded frame (see `working_size`), unless the network has a size of its own.
         batch: Frames encoded together.
+        mirrored: If true, frames are encoded as a mirror shows them, left and right exchanged.
     """
 
     def __init__(
-        self, network: VideoNetwork[FeaturesT], *, device: torch.device, precision: torch.dtype, area: int, batch: int
+        self,
+        network: VideoNetwork[FeaturesT],
+        *,
+        device: torch.device,
+        precision: torch.dtype,
+        area: int,
+        batch: int,
+        mirrored: bool = False,
     ) -> None:
         self.network = network
         self.device = device
         self.precision = precision
         self.area = area
         self.batch = batch
+        self.mirrored = mirrored
+
+    def scaled(self, share: float, *, mirrored: bool = False) -> FrameEncoder[FeaturesT]:
+        """Return an encoder of the same network that encodes at this share of the area."""
+        return FrameEncoder(
+            self.network,
+            device=self.device,
+            precision=self.precision,
+            area=round(share * self.area),
+            batch=self.batch,
+            mirrored=mirrored,
+        )
 
     def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
         """Give each frame its motion, if the network uses it; see `covos.engines.motion.observe`."""
@@ -108,7 +128,10 @@ class FrameEncoder(Generic[FeaturesT]):
         """Encode frames of one size as a batch; to be called while `computing`."""
         size = self.size_of(observed[0].frame)
         image = to_batch([each.frame.image for each in observed], size=size, device=self.device)
-        return self.network.encode(image, motion_batch([each.motion for each in observed], device=self.device))
+        motion = motion_batch([each.motion for each in observed], size=size, device=self.device)
+        if self.mirrored:
+            image, motion = image.flip(3), None if motion is None else mirror_motion(motion)
+        return self.network.encode(image, motion)
 
     def size_of(self, frame: Frame) -> tuple[int, int]:
         """Return the (height, width) at which a frame is encoded."""

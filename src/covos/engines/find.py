@@ -4,6 +4,10 @@ Two passes, neither of which holds the clip. The first encodes R references, spr
 streams: each other frame is encoded once, compared with the references, decoded and dropped. A frame that is itself a
 reference is not encoded again, and is compared with the others only: with itself it has everything in common.
 
+For the best quality all of this is done in three views of the frames, each with references of its own view, and the
+mean of the three logits is taken: the usual size sees the scene, its mirror image does so once more, and a larger size
+sees the contour.
+
 Memory is that of R references, one batch of frames and what the source prefetches, whatever the length.
 """
 
@@ -13,7 +17,7 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic
+from typing import Final, Generic, Literal, NamedTuple
 
 import cv2
 import numpy as np
@@ -22,10 +26,11 @@ from torch import Tensor
 
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, MaskArray, ProbabilityArray
-from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows, to_probability
+from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
 from covos.engines.motion import Observed
 from covos.models.coattention import Fusion, Memory
 from covos.models.cosnet.crf import Refinement, refine_probability
+from covos.models.layers import upsample_to
 
 THRESHOLD = 0.5
 """Probability above which a pixel belongs to the subject."""
@@ -33,10 +38,29 @@ DEFAULT_REFERENCES = 5
 """As in the paper: J no longer grows beyond (COSNet, table 4)."""
 MAX_REFERENCES = 64
 
+Quality = Literal["fast", "balanced", "best"]
+"""Views of the frames in which the subject is found: small ones, those of the training, or these and further ones."""
+DEFAULT_QUALITY: Final = "balanced"
+
+
+class View(NamedTuple):
+    """Size of the encoded frame, as a share of the engine's own area; and if it is the frame's mirror image."""
+
+    share: float
+    mirrored: bool = False
+
+
+VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
+    "fast": (View(192 * 320 / DEFAULT_AREA),),
+    "balanced": (View(1),),
+    "best": (View(1), View(1, mirrored=True), View(384 * 672 / DEFAULT_AREA)),
+}
+"""Views for each quality; none is larger than the last."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class References(Generic[FeaturesT]):
-    """Encoded references: frame index, features and memory of each, of batch size 1."""
+    """Encoded references in one view: frame index, features and memory of each, of batch size 1."""
 
     indices: tuple[int, ...]
     features: tuple[FeaturesT, ...]
@@ -48,10 +72,33 @@ class References(Generic[FeaturesT]):
 
 
 class FindEngine(Generic[FeaturesT]):
-    """Segments the subject of a video, frames of which an encoder encodes."""
+    """Segments the subject of a video.
 
-    def __init__(self, encoder: FrameEncoder[FeaturesT]) -> None:
+    Args:
+        encoder: Encodes the frames, and finds their motion.
+        others: Encoders of the same network that encode the frames in further views, none larger than the last. Each
+            gives logits of its own, and their mean with those of ``encoder`` is taken.
+    """
+
+    def __init__(self, encoder: FrameEncoder[FeaturesT], *, others: Sequence[FrameEncoder[FeaturesT]] = ()) -> None:
         self.encoder = encoder
+        self.encoders = (encoder, *others)
+
+    def at(self, quality: Quality) -> FindEngine[FeaturesT]:
+        """Return an engine of the same network that finds at this quality; ``"balanced"`` is this engine's own size.
+
+        Raises:
+            UsageError: The network takes frames of one size alone, and another is asked for.
+        """
+        fixed = self.encoder.network.fixed_size
+        if fixed is not None and quality != DEFAULT_QUALITY:
+            raise UsageError(
+                f"quality {quality!r}",
+                why=f"{type(self.encoder.network).__name__} takes frames of {fixed[0]} x {fixed[1]} alone",
+                fix=f"leave it out ({DEFAULT_QUALITY}), or use a model that takes any size, such as covos-lite",
+            )
+        encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in VIEWS[quality])
+        return FindEngine(encoder, others=others)
 
     def check_fusion(self, fusion: Fusion | None) -> Fusion:
         """Return the way to use several references: the network's best if none is asked for."""
@@ -66,21 +113,28 @@ class FindEngine(Generic[FeaturesT]):
             )
         return fusion
 
-    def remember(self, frames: Iterable[Observed]) -> References[FeaturesT]:
-        """First pass: encode the references, one at a time."""
-        indices, encoded, memories = [], [], []
+    def remember(self, frames: Iterable[Observed]) -> tuple[References[FeaturesT], ...]:
+        """First pass: encode the references, one at a time, in each view."""
+        indices: list[int] = []
+        encoded: list[list[FeaturesT]] = [[] for _ in self.encoders]
         with self.encoder.computing():
             for observed in frames:
-                features = self.encoder.encode([observed])
                 indices.append(observed.frame.index)
-                encoded.append(features)
-                memories.append(self.encoder.network.memorise(features))
-        return References(indices=tuple(indices), features=tuple(encoded), memories=tuple(memories))
+                for features, encoder in zip(encoded, self.encoders, strict=True):
+                    features.append(encoder.encode([observed]))
+            return tuple(
+                References(
+                    indices=tuple(indices),
+                    features=tuple(features),
+                    memories=tuple(map(self.encoder.network.memorise, features)),
+                )
+                for features in encoded
+            )
 
     def stream(
         self,
         frames: Iterable[Observed],
-        references: References[FeaturesT],
+        references: Sequence[References[FeaturesT]],
         *,
         fusion: Fusion | None = None,
         refine: Refinement = "none",
@@ -89,7 +143,7 @@ class FindEngine(Generic[FeaturesT]):
 
         Args:
             frames: From `FrameEncoder.observe`.
-            references: From `remember`; with none, each frame is compared with itself.
+            references: From `remember`, for each view; if they are of no frame, each frame is compared with itself.
             fusion: Way to use several references; None takes the network's best.
             refine: Way to fit the probabilities to the picture.
 
@@ -102,24 +156,19 @@ class FindEngine(Generic[FeaturesT]):
             yield from self._segment(batch, references, chosen, refine)
 
     def _segment(
-        self, observed: Sequence[Observed], references: References[FeaturesT], fusion: Fusion, refine: Refinement
+        self,
+        observed: Sequence[Observed],
+        references: Sequence[References[FeaturesT]],
+        fusion: Fusion,
+        refine: Refinement,
     ) -> Iterator[FrameResult]:
-        known = dict(zip(references.indices, references.features, strict=True))
-        fresh = [each for each in observed if each.frame.index not in known]
-        logits: dict[int, Tensor] = {}
         with self.encoder.computing():
-            if fresh:
-                features = self.encoder.encode(fresh)
-                if references.memories:
-                    decoded = self.encoder.network.segment(features, references.memories, fusion=fusion)[:, 0]
-                else:
-                    rows = (select_rows(features, [row]) for row in range(len(fresh)))
-                    decoded = torch.stack([self.segment_one(own, (), fusion=fusion) for own in rows])
-                logits = dict(zip((each.frame.index for each in fresh), decoded, strict=True))
-            for index in known.keys() & {each.frame.index for each in observed}:
-                logits[index] = self.segment_one(known[index], references.without(index), fusion=fusion)
+            logits = [
+                self._logits(observed, encoder, known, fusion)
+                for encoder, known in zip(self.encoders, references, strict=True)
+            ]
         for frame in (each.frame for each in observed):
-            own_probability = to_probability(logits[frame.index], size=frame.size)
+            own_probability = to_probability(mean_logit([of[frame.index] for of in logits]), size=frame.size)
             probability = refine_probability(
                 frame.image, own_probability, refinement=refine, device=self.encoder.device
             )
@@ -148,6 +197,29 @@ class FindEngine(Generic[FeaturesT]):
                 decoded[row, 0] = self.segment_one(select_rows(encoded, [row]), others)
         return decoded
 
+    def _logits(
+        self,
+        observed: Sequence[Observed],
+        encoder: FrameEncoder[FeaturesT],
+        references: References[FeaturesT],
+        fusion: Fusion,
+    ) -> dict[int, Tensor]:
+        """Segment a batch in one view; return the logits of each frame as it is, h x w float32, by its index."""
+        known = dict(zip(references.indices, references.features, strict=True))
+        fresh = [each for each in observed if each.frame.index not in known]
+        logits: dict[int, Tensor] = {}
+        if fresh:
+            features = encoder.encode(fresh)
+            if references.memories:
+                decoded = encoder.network.segment(features, references.memories, fusion=fusion)[:, 0]
+            else:
+                rows = (select_rows(features, [row]) for row in range(len(fresh)))
+                decoded = torch.stack([self.segment_one(own, (), fusion=fusion) for own in rows])
+            logits = dict(zip((each.frame.index for each in fresh), decoded, strict=True))
+        for index in known.keys() & {each.frame.index for each in observed}:
+            logits[index] = self.segment_one(known[index], references.without(index), fusion=fusion)
+        return {index: logit.flip(1) for index, logit in logits.items()} if encoder.mirrored else logits
+
     def segment_one(self, own: FeaturesT, others: tuple[Memory, ...], *, fusion: Fusion | None = None) -> Tensor:
         """Segment one encoded frame; to be called while the encoder is computing.
 
@@ -155,6 +227,13 @@ class FindEngine(Generic[FeaturesT]):
         """
         network = self.encoder.network
         return network.segment(own, others or (network.memorise(own),), fusion=self.check_fusion(fusion))[0, 0]
+
+
+def mean_logit(logits: Sequence[Tensor]) -> Tensor:
+    """Return the mean of logit maps of one frame, h x w float32 each, at the size of the last, the largest."""
+    *smaller, largest = logits
+    enlarged = [upsample_to(logit[None, None], largest.shape)[0, 0] for logit in smaller]
+    return torch.stack([*enlarged, largest]).mean(dim=0) if smaller else largest
 
 
 def expected_jaccard(probability: ProbabilityArray, mask: MaskArray) -> float:

@@ -168,14 +168,35 @@ def with_neighbours(indices: Iterable[int], *, frame_count: int) -> tuple[int, .
     return tuple(sorted(wanted | predecessors))
 
 
-def motion_batch(motions: Sequence[MotionArray | None], *, device: torch.device) -> Tensor | None:
-    """Stack motions to B x 4 x H/4 x W/4 float32; zero where there is none, and None if there is none at all."""
-    known = [motion for motion in motions if motion is not None]
-    if not known:
+def motion_batch(
+    motions: Sequence[MotionArray | None], *, size: tuple[int, int], device: torch.device
+) -> Tensor | None:
+    """Stack motions to B x 4 x H/4 x W/4 float32; zero where there is none, and None if there is none at all.
+
+    Args:
+        motions: Those that were found at another size are resized: a motion is in units of its own spread.
+        size: (H, W) at which the frames are encoded.
+        device: Of the result.
+    """
+    rows, columns = size[0] // MOTION_STRIDE, size[1] // MOTION_STRIDE
+    known = [None if motion is None else _resized(motion, (rows, columns)) for motion in motions]
+    if all(motion is None for motion in known):
         return None
-    unknown = np.zeros_like(known[0])
-    stacked = np.stack([unknown if motion is None else motion for motion in motions])
+    unknown = np.zeros((rows, columns, MOTION_CHANNELS), np.float32)
+    stacked = np.stack([unknown if motion is None else motion for motion in known])
     return torch.from_numpy(stacked).to(device).permute(0, 3, 1, 2)
+
+
+def mirror_motion(motion_B4HW: Tensor) -> Tensor:
+    """Return the motion of mirrored frames: left and right change places, and so does the way along x."""
+    signs = torch.tensor([-1.0, 1.0, 1.0, 1.0], device=motion_B4HW.device)
+    return motion_B4HW.flip(3) * signs[:, None, None]
+
+
+def _resized(motion: MotionArray, size: tuple[int, int]) -> MotionArray:
+    if motion.shape[:2] == size:
+        return motion
+    return np.asarray(cv2.resize(motion, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
 class _GreyFrame(NamedTuple):

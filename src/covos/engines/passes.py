@@ -61,7 +61,7 @@ def find_subject(
 
     Args:
         source: Read twice: the references, which are read before the first result is given, then all frames.
-        engine: Runs the network.
+        engine: Runs the network, in the views of its quality (`FindEngine.at`).
         references: Frames of the video that every frame is compared with; 0 takes each for itself.
         fusion: Way to use several references; None takes the network's best.
         reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
@@ -116,7 +116,7 @@ def discover_objects(
     """
     encoder, count = engine.encoder, source.info.frame_count
     chosen = uniform_references(count, references=references)
-    remembered = FindEngine(encoder).remember(encoder.select(source, chosen))
+    (remembered,) = FindEngine(encoder).remember(encoder.select(source, chosen))
     sampled = sampled_frames(count)
     discovery = DiscoveryPass(engine, remembered, most=most, memory=memory)
     for done, _ in enumerate(discovery.run(prefetch(encoder.select(source, sampled))), 1):

@@ -12,6 +12,8 @@ from .protocols import ScoringProtocol as ScoringProtocol
 from .protocols import get_protocol as get_protocol
 from .results import Evaluation as Evaluation
 from .results import confidence as confidence
+from .saliency import Saliency as Saliency
+from .saliency import SaliencyScores as SaliencyScores
 from .scores import ObjectScore as ObjectScore
 from .scores import Scores as Scores
 from .scores import SequenceScores as SequenceScores

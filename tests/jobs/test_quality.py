@@ -1,0 +1,75 @@
+"""Qualities of finding: what the command writes, that a stopped run goes on, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import covos
+from covos.cli import main
+from covos.core.errors import UsageError
+from covos.engines.find import VIEWS
+from covos.events import FrameDone
+from covos.job import Job
+from covos.model import Model
+from covos.plan import Find, Plan
+
+FRAMES = 10
+CPU = ["--device", "cpu", "--precision", "fp32"]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    loaded = covos.load_model(device="cpu", precision="fp32")
+    loaded.engine.encoder.area = 96 * 128  # small: what is computed does not matter here
+    return loaded
+
+
+@pytest.fixture
+def clip(make_clip: Callable[..., Path]) -> Path:
+    return make_clip(frames=FRAMES)
+
+
+def masks(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted((folder / "masks").iterdir())}
+
+
+def test_each_quality_finds_otherwise_and_says_so(model: Model, clip: Path) -> None:
+    found = {quality: list(covos.stream(clip, model=model, quality=quality)) for quality in VIEWS}
+    usual = list(covos.stream(clip, model=model))
+    for quality, results in found.items():
+        same = all(np.array_equal(a.probability, b.probability) for a, b in zip(results, usual, strict=True))
+        assert same == (quality == "balanced")
+        assert covos.segment(clip, model=model, quality=quality).origin.settings["quality"] == quality
+
+
+@pytest.mark.parametrize("quality", ["fast", "best"])
+def test_a_stopped_run_goes_on_to_the_same_masks(model: Model, clip: Path, tmp_path: Path, quality: str) -> None:
+    plan = Plan(source=str(clip), task=Find(quality=quality), formats=("palette",))  # type: ignore[arg-type]
+    Job(plan, tmp_path / "whole", load=lambda _: model).run()
+    stopped = Job(plan, tmp_path / "out", load=lambda _: model)
+    for event in stopped:
+        if isinstance(event, FrameDone) and event.index == 5:
+            stopped.cancel()
+    assert stopped.state == "cancelled"
+    other = plan.model_copy(update={"task": Find()})
+    with pytest.raises(UsageError, match=f"quality was {quality}, is balanced"):
+        Job(other, tmp_path / "out", load=lambda _: model).run()
+    assert Job(plan, tmp_path / "out", load=lambda _: model).run().resumed > 0  # type: ignore[union-attr]
+    assert masks(tmp_path / "out") == masks(tmp_path / "whole")
+
+
+def test_the_command_takes_a_quality(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    line = ["segment", str(clip), "-o", str(out), "-f", "palette", "-q", *CPU, "--quality"]
+    assert main([*line, "fast"]) == 0
+    assert json.loads((out / "report.json").read_text())["settings"]["quality"] == "fast"
+    assert main([*line, "balanced"]) == 2
+    assert "quality was fast, is balanced" in capsys.readouterr().err
+    assert main([*line, "good"]) == 2
+    assert main([*line, "best", "--objects", "auto", "-y"]) == 2
+    assert "quality = 'best' where objects are followed" in capsys.readouterr().err
