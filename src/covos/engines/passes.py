@@ -178,7 +178,8 @@ def steer_subject(
         # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
         followed = following.forward(other, given, memory=memory, spool=spool)
         found = finder.stream(one, remembered, fusion=chosen, refine=refine)
-        yield from steer_results(((next(found), beside) for beside in followed), rule=rule)
+        both = zip(followed, found, strict=True)
+        yield from steer_results(((result, beside) for beside, result in both), rule=rule)
 
 
 class _SharedEncoder(FrameEncoder[Any]):

@@ -20,7 +20,7 @@ from covos.core.types import Box, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.find import THRESHOLD, expected_jaccard
 
 WHOLE = 0.8
-"""Share of a part of the subject from which it goes as a whole to the side that has so much of it."""
+"""Share of a part of the subject from which the rest goes to the side that has so much of it."""
 RIM = 0.012
 """Width of the rim that following may miss, as a share of the frame's longer side."""
 STRAY = 0.5
@@ -125,25 +125,24 @@ class _Sides:
         count, parts, stats, _ = cv2.connectedComponentsWithStats(self._subject.view(np.uint8), connectivity=8)
         areas = stats[:, cv2.CC_STAT_AREA]
         self.side = self._by_place(kept)
-        shares = []
-        for mask, side in ((kept, 1), (self._dropped, -1)):
-            share = np.bincount(parts[mask & self._subject], minlength=count) / areas
-            whole = share >= WHOLE
-            whole[0] = False
-            self.side[whole[parts]] = side
-            shares.append(share)
-        stray = np.flatnonzero(sum(shares) < STRAY)
-        self._stray = [parts == part for part in stray if part]
+        loose, owned = self._subject & (self.side == 0), np.zeros(count)
+        self.side[loose] = self._default
+        for side in (1, -1):
+            share = np.bincount(parts[(self.side == side) & ~loose], minlength=count) / areas
+            # What is the other side's by name stays so, however little it is: a ball at a foot.
+            self.side[loose & (share >= WHOLE)[parts]] = side
+            owned += share
+        self._stray = [parts == part for part in np.flatnonzero(owned < STRAY) if part]
 
     def _by_place(self, kept: MaskArray) -> NDArray[np.int8]:
-        """Return for each pixel of the subject 1 where it is kept, -1 where it is dropped, else 0; H x W int8."""
+        """Return the sides by what is followed there or near: 1 is kept, -1 is dropped, else 0; H x W int8."""
         subject, dropped = self._subject, self._dropped
         reach = max(2.0, RIM * max(subject.shape))
         to_kept, to_dropped = distance_to(kept), distance_to(dropped)
         loose = subject & ~kept & ~dropped
         # A thing that touches a followed one is thicker than the rim that following misses.
         rim = loose & (distance_to(_thick(loose, reach)) > reach + 1)
-        side = np.full(subject.shape, self._default, np.int8)
+        side = np.zeros(subject.shape, np.int8)
         side[rim & (to_dropped <= reach) & (to_dropped < to_kept)] = -1
         side[rim & (to_kept <= reach) & (to_kept <= to_dropped)] = 1
         side[kept], side[dropped], side[~subject] = 1, -1, 0

@@ -98,9 +98,10 @@ def steering_masks(
         UsageError: There is no part of the subject at a point, or in a box.
         SourceError: The frame cannot be read.
     """
-    fixed = [each for each in shown if isinstance(each, RegionPrompt) and each.frame is None]
     frames = sorted({each.frame for each in shown if each.frame is not None})
-    only_kept = any(isinstance(each, RegionPrompt) and each.role == "within" and each not in fixed for each in shown)
+    regions = [each for each in shown if isinstance(each, RegionPrompt)]
+    fixed = [each for each in regions if each.frame is None]
+    only_kept = any(each.role == "within" and each.frame is not None for each in regions)
     seeds, sides = Seeds(source.info), {1: set[int](), -1: set[int]()}
     for frame in frames:
         there = [each for each in shown if each.frame == frame]
