@@ -32,7 +32,7 @@ from covos.model import Model, load_model
 from covos.plan import Discover, Find, Follow, Plan, Steer
 from covos.prompts.masker import ChosenPrompter
 from covos.prompts.seeds import place_prompts
-from covos.prompts.steering import SteeringMasks, check_steering, steering_masks
+from covos.prompts.steering import SteeringMasks, check_steering, steering_masks, telling_apart
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
@@ -415,7 +415,7 @@ class _Steerer:
         if self._made is None:
             model = self._load()
             if self._steer.points_out:
-                self._prompter = model.prompter(self._steer.prompter)
+                self._prompter = telling_apart(model.prompter(self._steer.prompter))
             self._made = steering_masks(
                 self._source,
                 self._steer.shown,

@@ -17,9 +17,10 @@ from covos.core.types import FrameResult, MaskArray, Point, SourceInfo
 from covos.engines.candidates import share_inside, split
 from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import Given
-from covos.engines.prompt import Prompter
+from covos.engines.prompt import Prompter, RelayPrompter
 from covos.engines.steer import WHOLE, SteeringRule, distance_to, in_boxes
 from covos.media.source import Source
+from covos.prompts.masker import ChosenPrompter
 from covos.prompts.seeds import Seeds
 from covos.prompts.values import (
     PointPrompt,
@@ -35,6 +36,8 @@ SLACK = 0.006
 """Distance at which a point still hits a part of the subject, as a share of the frame's longer side."""
 SPECK = 0.0005
 """Share of the frame below which what is left of the subject is not followed beside what was shown."""
+CRUMB = 0.1
+"""Share of a prompter's mask below which a separate piece of it, or a hole in it, is taken for an error."""
 INSIDE = 0.9
 """Share of a part of the subject in a box from which the part is meant as a whole."""
 
@@ -131,6 +134,17 @@ def steering_masks(
     return SteeringMasks(given=seeds.given(), rule=rule)
 
 
+def telling_apart(chosen: ChosenPrompter) -> ChosenPrompter:
+    """Return the prompter that tells things of the subject apart: of two in turn, the second alone.
+
+    The first begins with the subject as it is found, and this is what has to be told apart.
+    """
+    if not isinstance(chosen.prompter, RelayPrompter):
+        return chosen
+    then = chosen.prompter.then
+    return ChosenPrompter(prompter=then, described={**chosen.described, "name": then.name})
+
+
 class _Frame:
     """One frame on which something is shown: its subject, in parts."""
 
@@ -211,6 +225,7 @@ class _Frame:
         return mask
 
     def _told_apart(self, part: MaskArray, thing: MaskArray) -> MaskArray:
+        """Return a part of the subject, or what a thing has of it where that is clearly less."""
         own = part & thing
         return own if own.any() and share_inside(part, thing) < WHOLE else part
 
@@ -219,7 +234,20 @@ class _Frame:
         observed = next(self._encoder.select(self._source, [self._index]), None)
         if observed is None:
             raise _unreadable(self._source, self._index)
-        return self._prompter.mask(observed, points=points, box=None if box is None else box.box, previous=None)
+        thing = self._prompter.mask(observed, points=points, box=None if box is None else box.box, previous=None)
+        return _solid(thing)
+
+
+def _solid(thing: MaskArray) -> MaskArray:
+    """Return a thing without the crumbs around it and the small holes in it."""
+    area = int(thing.sum())
+    crumbs, holes = (split(mask, least=1, gap=0) for mask in (thing, ~thing))
+    solid = thing.copy()
+    for mask, value in ((crumbs, False), (holes, True)):
+        for each in mask:
+            if each.sum() < CRUMB * area:
+                solid[each] = value
+    return solid
 
 
 def _unreadable(source: Source, frame: int) -> SourceError:
