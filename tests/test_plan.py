@@ -65,7 +65,6 @@ def test_negative_points_and_regions_alone_steer_what_is_found() -> None:
     task = choose_task(prompts=shown, refine="crf", memory=3)
     assert task == Find(refine="crf", steer=STEER)
     assert STEER.follows
-    assert STEER.points_out
     assert task.settings["steer"] == [  # type: ignore[union-attr]
         {"frame": 3, "points": [[3.5, 4.0, 0]]},
         {"frame": None, "within": [1.0, 2.0, 30.0, 40.0]},

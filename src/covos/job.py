@@ -414,7 +414,7 @@ class _Steerer:
     def _masks(self) -> SteeringMasks:
         if self._made is None:
             model = self._load()
-            if self._steer.points_out:
+            if self._steer.follows:
                 self._prompter = telling_apart(model.prompter(self._steer.prompter))
             self._made = steering_masks(
                 self._source,

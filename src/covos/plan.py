@@ -96,7 +96,7 @@ class Steer(_Value):
             without a frame is fixed.
         memory: See `Follow`.
         follower: See `Follow`.
-        prompter: See `Follow`; it makes masks of points and of what is excluded by a box.
+        prompter: See `Follow`; it tells things of the subject apart.
     """
 
     shown: Annotated[tuple[Steering, ...], Field(min_length=1)]
@@ -129,13 +129,6 @@ class Steer(_Value):
     def follows(self) -> bool:
         """True if something is shown on a frame, and is then followed."""
         return any(each.frame is not None for each in self.shown)
-
-    @property
-    def points_out(self) -> bool:
-        """True if a prompter is needed."""
-        return any(
-            isinstance(each, PointPrompt) or (each.role == "exclude" and each.frame is not None) for each in self.shown
-        )
 
 
 class Find(_Value):

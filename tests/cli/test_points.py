@@ -142,7 +142,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--within", "8,20,16,30", "--point", "8,20"], 2, "a region beside masks, points or boxes of objects"),
         (["--within", "8,20,16,30", "--objects", "3"], 2, "--objects 3 beside --within or --exclude-box"),
         (["--within", "8,20,16,30", "--memory", "9"], 2, "--memory 9 without"),
-        (["--within", "8,20,16,30@2", "--prompter", "grabcut"], 2, "--prompter grabcut without"),
+        (["--within", "8,20,16,30", "--prompter", "grabcut"], 2, "--prompter grabcut without"),
         (["--not-point", "8,20", "--direction", "both"], 2, "--direction both without"),
         ([str(clip), "--within", "8,20,16,30@2"], 2, "objects are shown for 2 inputs"),
         (["--not-point", "8,20@2", "--point", "9,20@3"], 2, "object 1 has negative points only on frame 2"),

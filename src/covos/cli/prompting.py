@@ -87,7 +87,7 @@ def task_of(
         )
     task = choose_task(prompts=(*shown, *regions), **settings)
     if isinstance(task, Find) and task.steer is not None:
-        _refuse_idle(settings, following=task.steer.follows, pointing=task.steer.points_out)
+        _refuse_idle(settings, following=task.steer.follows, pointing=task.steer.follows)
     return task
 
 

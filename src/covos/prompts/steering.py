@@ -95,7 +95,7 @@ def steering_masks(
         shown: Checked by `check_steering`.
         found: See `Segmented`.
         encoder: Encodes the frames for the prompter.
-        prompter: The maker of masks; None where there is nothing to tell apart.
+        prompter: The maker of masks; None where nothing is shown on a frame.
 
     Raises:
         UsageError: There is no part of the subject at a point, or in a box.
@@ -171,7 +171,7 @@ class _Frame:
         made += [(-1, self._thing_at(self._parts[part], there)) for part, there in by_part.items()]
         for each in shown:
             if isinstance(each, RegionPrompt):
-                made.append((1, self._in_box(each)) if each.role == "within" else (-1, self._thing_in_box(each)))
+                made.append((1 if each.role == "within" else -1, self._thing_in_box(each)))
         return made
 
     def rest(self, masks: Sequence[MaskArray]) -> MaskArray:
@@ -199,14 +199,16 @@ class _Frame:
 
     def _thing_in_box(self, region: RegionPrompt) -> MaskArray:
         """Return the thing in a box: the parts that lie in it, or what of the others the prompter tells apart."""
-        whole = self._in_box(region)
-        cut = [part & whole for part in self._parts if 0 < share_inside(part, whole) < 1]
+        inside = self._in_box(region)
+        cut = [part for part in self._parts if 0 < share_inside(part, inside) < 1]
         if not cut:
-            return whole
+            return inside
         thing = self._prompt(points=[], box=region)
         for part in cut:
-            whole &= ~part | self._told_apart(part, thing)
-        return whole if whole.any() else self._in_box(region)
+            own = part & thing
+            if own.any() and share_inside(part, thing) < WHOLE:
+                inside = (inside & ~part) | own
+        return inside
 
     def _in_box(self, region: RegionPrompt) -> MaskArray:
         """Return the parts of the subject that lie in a box, and what lies in it of those that reach out of it."""
@@ -230,7 +232,7 @@ class _Frame:
         return own if own.any() and share_inside(part, thing) < WHOLE else part
 
     def _prompt(self, *, points: Sequence[Point], box: RegionPrompt | None) -> MaskArray:
-        assert self._prompter is not None, "points and what is excluded by a box need one"
+        assert self._prompter is not None, "what is shown on a frame needs one"
         observed = next(self._encoder.select(self._source, [self._index]), None)
         if observed is None:
             raise _unreadable(self._source, self._index)
