@@ -10,8 +10,17 @@ import pytest
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Box, Point
-from covos.plan import Discover, Find, Follow, Plan, choose_task
-from covos.prompts.values import MaskPrompt, PointPrompt
+from covos.plan import Discover, Find, Follow, Plan, Steer, choose_task
+from covos.prompts.values import MaskPrompt, PointPrompt, RegionPrompt, as_prompts, as_regions
+
+STEER = Steer(
+    shown=(
+        PointPrompt(frame=3, points=(Point(x=3.5, y=4, positive=False),)),
+        RegionPrompt(box=Box(x0=1, y0=2, x1=30, y1=40), role="within"),
+        RegionPrompt(box=Box(x0=1, y0=2, x1=30, y1=40), role="exclude", frame=5),
+    ),
+    memory=3,
+)
 
 PLANS = [
     Plan(source="clip.mp4"),
@@ -20,6 +29,7 @@ PLANS = [
         task=Find(quality="best", references=3, reference_seed=7, refine="crf"),
         frame_rate=Fraction(30000, 1001),
     ),
+    Plan(source="clip.mp4", task=Find(refine="crf", steer=STEER)),
     Plan(source="clip.mp4", task=Discover(most=3), formats=("prores", "matte=16"), start=5, stop=90),
     Plan(
         source="clip.mp4",
@@ -54,9 +64,37 @@ def test_a_label_map_is_part_of_the_json() -> None:
     assert len(plan.model_dump_json()) < 500
 
 
+def test_negative_points_and_regions_alone_steer_what_is_found() -> None:
+    shown = (*as_prompts(points={3: [(3.5, 4, 0)]}), *as_regions(within=(1, 2, 30, 40), exclude={5: (1, 2, 30, 40)}))
+    task = choose_task(prompts=shown, refine="crf", memory=3)
+    assert task == Find(refine="crf", steer=STEER)
+    assert STEER.follows
+    assert task.settings["steer"] == [  # type: ignore[union-attr]
+        {"frame": 3, "points": [[3.5, 4.0, 0]]},
+        {"frame": None, "within": [1.0, 2.0, 30.0, 40.0]},
+        {"frame": 5, "exclude": [1.0, 2.0, 30.0, 40.0]},
+    ]
+    fixed = choose_task(prompts=as_regions(exclude=[(1, 2, 30, 40)]))
+    assert isinstance(fixed, Find)
+    assert fixed.steer is not None
+    assert not fixed.steer.follows
+    assert "steer" not in Find().settings, "records of a run that is not steered stay as they were"
+
+
+def test_negative_points_beside_an_object_are_of_it() -> None:
+    assert isinstance(choose_task(prompts=as_prompts(points=[(3, 4, 0), (5, 6, 1)])), Follow)
+    assert isinstance(choose_task(prompts=as_prompts(points={4: [(3, 4, 0)]}, boxes=(1, 2, 30, 40))), Follow)
+
+
 @pytest.mark.parametrize(
     ("make", "what"),
     [
+        (lambda: Steer(shown=(PointPrompt(points=(Point(x=1, y=2),)),)), "what is shown on frame 0 shows an object"),
+        (lambda: choose_task(prompts=as_regions(within=(1, 2, 3, 4)), objects=3), "objects = 3 beside"),
+        (
+            lambda: choose_task(prompts=(*as_regions(within=(1, 2, 3, 4)), *as_prompts(points=(1, 2)))),
+            "a region beside masks, points or boxes of objects",
+        ),
         (lambda: Find(references=-1), "references = -1"),
         (lambda: Find(references=65), "references = 65"),
         (lambda: Find(refine="sharp"), "unknown refinement 'sharp'"),

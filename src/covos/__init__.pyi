@@ -29,9 +29,11 @@ from .plan import Discover as Discover
 from .plan import Find as Find
 from .plan import Follow as Follow
 from .plan import Plan as Plan
+from .plan import Steer as Steer
 from .prompts.masker import PromptedMask as PromptedMask
 from .prompts.values import MaskPrompt as MaskPrompt
 from .prompts.values import PointPrompt as PointPrompt
+from .prompts.values import RegionPrompt as RegionPrompt
 from .results.loading import convert as convert
 from .results.loading import load_result as load_result
 from .results.segmentation import Segmentation as Segmentation

@@ -36,6 +36,8 @@ def segment(
     masks: Masks | None = None,
     points: Rows | None = None,
     boxes: Rows | None = None,
+    within: Rows | None = None,
+    exclude: Rows | None = None,
     prompts: str | os.PathLike[str] | None = None,
     resize_masks: bool = False,
     direction: Direction = "auto",
@@ -68,9 +70,13 @@ def segment(
             directions; a number above 1 does so with at most so many. Fusion and seed are then of no account.
         masks: Follow these objects, rather than find the subject (see `covos.prompts.values.Masks`); references and
             fusion are then of no account. For more control, see `Model.session`.
-        points: Follow the object at these pixels (see `covos.prompts.values.Rows`).
+        points: Follow the object at these pixels (see `covos.prompts.values.Rows`). Negative points alone steer the
+            subject that is found: what they lie on is taken away from it in the whole video.
         boxes: Follow the objects in these boxes.
-        prompts: Follow what a prompt file lists (see `covos.prompts.file`).
+        within: Boxes that steer the subject that is found: only what lies in them stays. Rows of (x0, y0, x1, y1) are
+            regions of all frames; by frame index, they hold parts of the subject on that frame, which are followed.
+        exclude: Boxes, given in the same way, of what is taken away from the subject that is found.
+        prompts: Follow what a prompt file lists, or steer the subject by it (see `covos.prompts.file`).
         resize_masks: If true, masks of another size than their frame are resized (nearest neighbour).
         direction: The way in time in which objects are followed: ``"auto"``, ``"forward"``, ``"backward"``, ``"both"``.
         memory: Frames that following remembers between the seed frames and the latest.
@@ -106,6 +112,8 @@ def stream(
     masks: Masks | None = None,
     points: Rows | None = None,
     boxes: Rows | None = None,
+    within: Rows | None = None,
+    exclude: Rows | None = None,
     prompts: str | os.PathLike[str] | None = None,
     resize_masks: bool = False,
     direction: Direction = "auto",
@@ -137,6 +145,8 @@ def _job(
     masks: Masks | None,
     points: Rows | None,
     boxes: Rows | None,
+    within: Rows | None,
+    exclude: Rows | None,
     prompts: str | os.PathLike[str] | None,
     device: str,
     precision: Precision,
@@ -145,7 +155,7 @@ def _job(
     stop: int | None,
     **task: Any,
 ) -> Job:
-    shown = read_prompts(masks=masks, points=points, boxes=boxes, prompts=prompts)
+    shown = read_prompts(masks=masks, points=points, boxes=boxes, within=within, exclude=exclude, prompts=prompts)
     loaded = model if isinstance(model, Model) else None
     plan = Plan(
         source=source,

@@ -38,7 +38,7 @@ from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 from covos.prompts.file import read_prompt_file
-from covos.prompts.values import Masks, Prompt, Rows, as_prompts
+from covos.prompts.values import Masks, PointPrompt, Prompt, RegionPrompt, Rows, Steering, as_prompts, as_regions
 
 DEFAULT_FORMATS = ("palette", "overlay")
 AUTO: Final = "auto"
@@ -88,6 +88,49 @@ class _Value(Record):
             ) from None
 
 
+class Steer(_Value):
+    """Steer the subject that is found: say what it is not, and where it lies.
+
+    Attributes:
+        shown: Negative points and regions. What is shown on a frame is followed through the whole video; a region
+            without a frame is fixed.
+        memory: See `Follow`.
+        follower: See `Follow`.
+        prompter: See `Follow`; it tells things of the subject apart.
+    """
+
+    shown: Annotated[tuple[Steering, ...], Field(min_length=1)]
+    memory: int = DEFAULT_MEMORY
+    follower: Weights = DEFAULT_FOLLOWER
+    prompter: Weights = AUTO
+
+    @field_validator("memory")
+    @classmethod
+    def _memory(cls, count: int) -> int:
+        check_memory(count)
+        return count
+
+    @field_validator("shown")
+    @classmethod
+    def _steering(cls, shown: tuple[Steering, ...]) -> tuple[Steering, ...]:
+        if wrong := [each for each in shown if isinstance(each, PointPrompt) and not each.steers]:
+            raise UsageError(
+                f"what is shown on frame {wrong[0].frame} shows an object",
+                why="the subject that is found is steered by negative points without a number, and by regions",
+                fix="follow what is shown (Follow), or leave it out",
+            )
+        return shown
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what a report says of what is shown."""
+        return [{"frame": each.frame, **each.describe()} for each in self.shown]
+
+    @property
+    def follows(self) -> bool:
+        """True if something is shown on a frame, and is then followed."""
+        return any(each.frame is not None for each in self.shown)
+
+
 class Find(_Value):
     """Find the moving subject, and cut it out of every frame.
 
@@ -98,6 +141,7 @@ class Find(_Value):
         fusion: The way to use several references (see `covos.models.coattention.Fusion`); None takes the model's best.
         reference_seed: Draws the references at random; None spreads them evenly.
         refine: The way to fit the probabilities to the picture: ``"none"`` or ``"crf"``.
+        steer: What the subject is not, and where it lies; None takes it as it is found.
     """
 
     kind: Literal["find"] = "find"
@@ -106,6 +150,7 @@ class Find(_Value):
     fusion: Fusion | None = None
     reference_seed: int | None = None
     refine: Refinement = "none"
+    steer: Steer | None = None
 
     @field_validator("references")
     @classmethod
@@ -117,6 +162,17 @@ class Find(_Value):
     @classmethod
     def _refinement(cls, name: str) -> str:
         return check_refinement(name)
+
+    @property
+    def finding(self) -> dict[str, Any]:
+        """The settings that a find engine of this quality takes, before the subject is steered."""
+        return self.model_dump(exclude={"kind", "quality", "steer"})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings that the subject depends on, as records of a run have them."""
+        found = self.model_dump(exclude={"kind", "steer"})
+        return found if self.steer is None else {**found, "steer": self.steer.describe()}
 
 
 FIND: Final = Find()
@@ -257,7 +313,7 @@ def choose_task(
     reference_seed: int | None = None,
     refine: Refinement = "none",
     objects: Objects = 1,
-    prompts: tuple[Prompt, ...] = (),
+    prompts: tuple[Prompt | RegionPrompt, ...] = (),
     resize_masks: bool = False,
     direction: Direction = AUTO,
     memory: int = DEFAULT_MEMORY,
@@ -266,7 +322,8 @@ def choose_task(
 ) -> Find | Follow | Discover:
     """Choose between finding, following and discovering: the one place where that is decided.
 
-    Prompts are followed; without prompts, more objects than one are discovered; else the subject is found.
+    Prompts are followed; without prompts, more objects than one are discovered; else the subject is found. Regions, and
+    negative points alone, steer the subject that is found.
 
     Raises:
         UsageError: A value is wrong, or objects are both shown and looked for.
@@ -274,17 +331,28 @@ def choose_task(
     most = check_objects(objects)
     if most is not None and prompts:
         raise UsageError(
-            f"objects = {objects} beside masks, points, boxes or prompts",
+            f"objects = {objects} beside masks, points, boxes, regions or prompts",
             why="objects are either found or shown",
             fix="leave one of them out, or find them in a session and show more there",
         )
-    if most is None and not prompts:
-        return Find(quality=quality, references=references, fusion=fusion, reference_seed=reference_seed, refine=refine)
+    steering, shown = _told_apart(prompts)
+    if most is None and not shown:
+        steer = None
+        if steering:
+            steer = Steer(shown=steering, memory=memory, follower=os.fspath(follower), prompter=os.fspath(prompter))
+        return Find(
+            quality=quality,
+            references=references,
+            fusion=fusion,
+            reference_seed=reference_seed,
+            refine=refine,
+            steer=steer,
+        )
     refuse_where_followed(quality=quality, refine=refine)
     if most is not None:
         return Discover(most=most, references=references, memory=memory, follower=os.fspath(follower))
     return Follow(
-        prompts=prompts,
+        prompts=shown,
         resize_masks=resize_masks,
         direction=direction,
         memory=memory,
@@ -293,20 +361,40 @@ def choose_task(
     )
 
 
+def _told_apart(
+    prompts: tuple[Prompt | RegionPrompt, ...],
+) -> tuple[tuple[Steering, ...], tuple[Prompt, ...]]:
+    """Return what steers the found subject, and what shows objects to follow: there is one or the other."""
+    regions = tuple(each for each in prompts if isinstance(each, RegionPrompt))
+    shown = tuple(each for each in prompts if not isinstance(each, RegionPrompt))
+    points = tuple(each for each in shown if isinstance(each, PointPrompt) and each.steers)
+    if len(points) == len(shown):
+        return (*points, *regions), ()
+    if regions:
+        raise UsageError(
+            "a region beside masks, points or boxes of objects",
+            why="it steers the subject that is found, and objects that are shown are followed instead",
+            fix="leave the region out (--within, --exclude-box), or the objects",
+        )
+    return (), shown
+
+
 def read_prompts(
     *,
     masks: Masks | None = None,
     points: Rows | None = None,
     boxes: Rows | None = None,
+    within: Rows | None = None,
+    exclude: Rows | None = None,
     prompts: str | os.PathLike[str] | None = None,
-) -> tuple[Prompt, ...]:
+) -> tuple[Prompt | RegionPrompt, ...]:
     """Turn what a caller gives, and a prompt file, into prompts.
 
     Raises:
         UsageError: Points or boxes are not rows of numbers.
         AnnotationError: The prompt file cannot be read.
     """
-    shown = as_prompts(masks=masks, points=points, boxes=boxes)
+    shown = (*as_prompts(masks=masks, points=points, boxes=boxes), *as_regions(within=within, exclude=exclude))
     return shown if prompts is None else (*shown, *read_prompt_file(Path(prompts)))
 
 

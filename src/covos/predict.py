@@ -90,7 +90,7 @@ def predict(
     if follow:
         refuse_where_followed(quality=task.quality, refine=task.refine)
     subsets = {video.subset for video in dataset}
-    depends = {"follower": model.describe_follower(follower)} if follow else task.model_dump(exclude={"kind"})
+    depends = {"follower": model.describe_follower(follower)} if follow else task.settings
     terms = PredictTerms(
         model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
         settings=dict(model.origin(**depends).settings),

@@ -493,7 +493,7 @@ class Session:
         if self._bound is None:
             engine, source = self.model.follower(self._follower_name), self.source
             chosen = uniform_references(source.info.frame_count, references=DEFAULT_REFERENCES)
-            references = engine.finder.remember(engine.encoder.select(source, chosen))
+            (references,) = engine.finder.remember(engine.encoder.select(source, chosen))
             self._bound = engine.within(references)
         return self._bound
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from covos.core.errors import AnnotationError
 from covos.core.types import Box, Point
 from covos.prompts.file import read_prompt_file
-from covos.prompts.values import MaskPrompt, PointPrompt
+from covos.prompts.values import MaskPrompt, PointPrompt, RegionPrompt
 
 TOML = """
 [[masks]]
@@ -96,7 +96,7 @@ def test_a_mark_at_its_beginning_is_no_content(tmp_path: Path) -> None:
         ({"masks": [{"file": "none.png"}]}, "masks[0]: there is no file", "beside the prompt file"),
         ({"points": [{"positive": [[10**400, 1]]}]}, "positive[0] is", "it should be [x, y]"),
         ([], "is []", "it should be a table"),
-        ({}, "shows nothing", "it lists no mask, point or box"),
+        ({}, "shows nothing", "it lists no mask, point, box or region"),
         ("{", "is not JSON", "line 1"),
         ('{"points": [{"positive": [[NaN, 1]]}]}', "positive[0] is [NaN, 1]", "it should be [x, y]"),
     ],
@@ -139,3 +139,18 @@ values = st.recursive(
 def test_whatever_is_in_it_is_read_or_refused(tmp_path: Path, document: Any) -> None:
     with suppress(AnnotationError):
         assert read_prompt_file(written(tmp_path, document))
+
+
+def test_regions_and_negative_points_steer(tmp_path: Path) -> None:
+    content = {
+        "points": [{"frame": 30, "negative": [[160, 250]]}],
+        "within": [{"box": [0, 0, 640, 300]}],
+        "exclude": [{"frame": 20, "box": [10, 20, 300, 400]}],
+    }
+    assert read_prompt_file(written(tmp_path, content)) == (
+        PointPrompt(frame=30, points=(Point(x=160, y=250, positive=False),)),
+        RegionPrompt(box=Box(x0=0, y0=0, x1=640, y1=300), role="within"),
+        RegionPrompt(box=Box(x0=10, y0=20, x1=300, y1=400), role="exclude", frame=20),
+    )
+    with pytest.raises(AnnotationError, match="unknown key 'object'"):
+        read_prompt_file(written(tmp_path, {"within": [{"box": [0, 0, 9, 9], "object": 1}]}))

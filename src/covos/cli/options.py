@@ -103,7 +103,12 @@ Points: TypeAlias = Annotated[
 ]
 NotPoints: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--not-point", metavar="X,Y[@FRAME][:OBJECT]", help="What is at this pixel is not the object."),
+    typer.Option(
+        "--not-point",
+        metavar="X,Y[@FRAME][:OBJECT]",
+        help="What is at this pixel is not the object. With no object shown, it is taken away from the subject that is "
+        "found, in the whole video.",
+    ),
 ]
 Boxes: TypeAlias = Annotated[
     list[str] | None,
@@ -113,8 +118,26 @@ Boxes: TypeAlias = Annotated[
         help="Follow the object in this box: left, top, right, bottom; repeatable. Without OBJECT a new one.",
     ),
 ]
+Within: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--within",
+        metavar="X0,Y0,X1,Y1[@FRAME]",
+        help="Of the subject that is found, keep what lies in this box of every frame; with FRAME the parts that lie "
+        "in it there, in the whole video; repeatable.",
+    ),
+]
+ExcludeBoxes: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude-box",
+        metavar="X0,Y0,X1,Y1[@FRAME]",
+        help="Of the subject that is found, leave out what lies in this box of every frame; with FRAME the thing that "
+        "lies in it there, in the whole video; repeatable.",
+    ),
+]
 PromptFile: TypeAlias = Annotated[
-    Path | None, typer.Option("--prompts", metavar="FILE", help="Masks, points and boxes in a JSON or TOML file.")
+    Path | None, typer.Option("--prompts", metavar="FILE", help="Masks, points, boxes, regions in a JSON or TOML file.")
 ]
 ResizeMasks: TypeAlias = Annotated[
     bool, typer.Option("--resize-masks", help="Resize masks of another size than their frame.")

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
     from covos.plan import Discover, Find, Follow
-    from covos.prompts.values import MaskPrompt, PointPrompt, Prompt
+    from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
 
 AUTO = "auto"
 _MASK = re.compile(r"(?P<path>.+?)(?:@(?P<frame>\d+))?(?::(?P<object>\d+))?", re.DOTALL)
@@ -26,6 +26,8 @@ def task_of(
     points: Sequence[str] = (),
     not_points: Sequence[str] = (),
     boxes: Sequence[str] = (),
+    within: Sequence[str] = (),
+    exclude_boxes: Sequence[str] = (),
     prompts: Path | None = None,
     inputs: Sequence[str],
     objects: str,
@@ -38,6 +40,8 @@ def task_of(
         points: Options as written.
         not_points: Options as written.
         boxes: Options as written.
+        within: Options as written.
+        exclude_boxes: Options as written.
         prompts: A prompt file.
         inputs: Everything that is to be segmented.
         objects: Option as written.
@@ -47,37 +51,44 @@ def task_of(
         UsageError: Prompts are given for several inputs or cannot be read, or an option of following without prompts.
         AnnotationError: The prompt file cannot be read.
     """
-    from covos.plan import check_objects, choose_task
+    from covos.plan import Find, check_objects, choose_task
     from covos.prompts.file import read_prompt_file
 
     wanted: Any = int(objects) if objects.isdecimal() else objects
-    if not (masks or points or not_points or boxes or prompts):
-        _refuse_idle(settings, finding=objects != "1")
+    regions = [region("--within", text, role="within") for text in within]
+    regions += [region("--exclude-box", text, role="exclude") for text in exclude_boxes]
+    if not (masks or points or not_points or boxes or prompts or regions):
+        _refuse_idle(settings, following=objects != "1")
         return choose_task(objects=wanted, **settings)
-    if settings["prompter"] != AUTO and not (points or not_points or boxes or prompts):
+    if settings["prompter"] != AUTO and masks and not (points or not_points or boxes or prompts):
         raise UsageError(
             f"--prompter {settings['prompter']} without a point or a box",
             why="it would have nothing to do",
             fix="leave it out",
         )
-    if len(inputs) > 1:
+    screen = all(each.frame is None for each in regions) and not (masks or points or not_points or boxes or prompts)
+    if len(inputs) > 1 and not screen:
         raise UsageError(
             f"objects are shown for {len(inputs)} inputs",
             why="a mask, a point or a box belongs to a frame of one video",
             fix="segment the videos one at a time, each with its own",
         )
-    shown: list[Prompt] = [mask_prompt(text) for text in masks]
+    shown: list[Prompt | RegionPrompt] = [mask_prompt(text) for text in masks]
     shown += [box(text) for text in boxes]
     shown += [point(text) for text in points] + [point(text, positive=False) for text in not_points]
     if prompts is not None:
         shown += read_prompt_file(prompts)
     if check_objects(wanted) is not None:
+        beside = "--within or --exclude-box" if regions else "--mask, --point, --box or --prompts"
         raise UsageError(
-            f"--objects {objects} beside --mask, --point, --box or --prompts",
-            why="objects are either found or shown",
+            f"--objects {objects} beside {beside}",
+            why="one subject is steered, and objects are either found or shown",
             fix="leave one of them out",
         )
-    return choose_task(prompts=tuple(shown), **settings)
+    task = choose_task(prompts=(*shown, *regions), **settings)
+    if isinstance(task, Find) and task.steer is not None:
+        _refuse_idle(settings, following=task.steer.follows, pointing=task.steer.follows)
+    return task
 
 
 def mask_prompt(text: str) -> MaskPrompt:
@@ -107,7 +118,7 @@ def point(text: str, *, positive: bool = True) -> PointPrompt:
 
     option = "--point" if positive else "--not-point"
     (x, y), frame, identity = _place(option, text, form="X,Y")
-    return PointPrompt(frame=frame, object=identity, points=(Point(x=x, y=y, positive=positive),))
+    return PointPrompt(frame=frame or 0, object=identity, points=(Point(x=x, y=y, positive=positive),))
 
 
 def box(text: str) -> PointPrompt:
@@ -116,10 +127,25 @@ def box(text: str) -> PointPrompt:
     from covos.prompts.values import PointPrompt
 
     (x0, y0, x1, y1), frame, identity = _place("--box", text, form="X0,Y0,X1,Y1")
-    return PointPrompt(frame=frame, object=identity, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
+    return PointPrompt(frame=frame or 0, object=identity, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
 
 
-def _place(option: str, text: str, *, form: str) -> tuple[list[float], int, int | None]:
+def region(option: str, text: str, *, role: Literal["within", "exclude"]) -> RegionPrompt:
+    """Read ``X0,Y0,X1,Y1[@FRAME]``; without a frame it is a region of all frames."""
+    from covos.core.types import Box
+    from covos.prompts.values import RegionPrompt
+
+    (x0, y0, x1, y1), frame, identity = _place(option, text, form="X0,Y0,X1,Y1")
+    if identity is not None:
+        raise UsageError(
+            f"{option} {text!r} has an object's number",
+            why="it steers the one subject that is found",
+            fix="write X0,Y0,X1,Y1 or X0,Y0,X1,Y1@FRAME",
+        )
+    return RegionPrompt(box=Box(x0=x0, y0=y0, x1=x1, y1=y1), role=role, frame=frame)
+
+
+def _place(option: str, text: str, *, form: str) -> tuple[list[float], int | None, int | None]:
     found = _PLACE.fullmatch(text)
     numbers = [float(each) for each in found["numbers"].split(",")] if found is not None else []
     expected = form.count(",") + 1
@@ -132,21 +158,24 @@ def _place(option: str, text: str, *, form: str) -> tuple[list[float], int, int 
         raise UsageError(
             f"{option} {text!r} cannot be read", why=why, fix=f"write {form}, {form}@FRAME or {form}@FRAME:OBJECT"
         )
-    identity = found["object"]
-    return numbers, int(found["frame"] or 0), None if identity is None else int(identity)
+    frame, identity = found["frame"], found["object"]
+    return numbers, None if frame is None else int(frame), None if identity is None else int(identity)
 
 
-def _refuse_idle(settings: dict[str, Any], *, finding: bool) -> None:
-    """Refuse options of following where nothing is shown, and with ``finding`` those that discovery does not take."""
+def _refuse_idle(settings: dict[str, Any], *, following: bool, pointing: bool = False) -> None:
+    """Refuse options of following where no object is shown.
+
+    With ``following``, those of what is found and followed may be given, and with ``pointing`` the prompter.
+    """
     from covos.engines.memory import DEFAULT_MEMORY
     from covos.models.registry import DEFAULT_FOLLOWER
 
     idle = {
         "--resize-masks": settings["resize_masks"],
         f"--direction {settings['direction']}": settings["direction"] != AUTO,
-        f"--memory {settings['memory']}": settings["memory"] != DEFAULT_MEMORY and not finding,
-        f"--follower {settings['follower']}": settings["follower"] != DEFAULT_FOLLOWER and not finding,
-        f"--prompter {settings['prompter']}": settings["prompter"] != AUTO,
+        f"--memory {settings['memory']}": settings["memory"] != DEFAULT_MEMORY and not following,
+        f"--follower {settings['follower']}": settings["follower"] != DEFAULT_FOLLOWER and not following,
+        f"--prompter {settings['prompter']}": settings["prompter"] != AUTO and not pointing,
     }
     for name, given in idle.items():
         if given:

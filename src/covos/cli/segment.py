@@ -34,6 +34,8 @@ def segment(
     point: options.Points = None,
     not_point: options.NotPoints = None,
     box: options.Boxes = None,
+    within: options.Within = None,
+    exclude_box: options.ExcludeBoxes = None,
     prompts: options.PromptFile = None,
     resize_masks: options.ResizeMasks = False,
     direction: options.Direction = "auto",
@@ -50,7 +52,8 @@ def segment(
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
     With --mask, --point, --box or --prompts, follow the objects that they show instead: references and fusion are
-    then not used, --quality and --refine are refused.
+    then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box, steer the
+    subject that is found.
     """
     rate = _rate(frame_rate)
     from covos.batch import ModelCache, plan_folders, run_jobs
@@ -66,6 +69,8 @@ def segment(
         points=point or (),
         not_points=not_point or (),
         boxes=box or (),
+        within=within or (),
+        exclude_boxes=exclude_box or (),
         prompts=prompts,
         inputs=inputs,
         resize_masks=resize_masks,

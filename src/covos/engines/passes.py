@@ -1,4 +1,4 @@
-"""Passes over an open video: find its subject, discover its objects, follow objects through it.
+"""Passes over an open video: find its subject, steer it, discover its objects, follow objects through it.
 
 Each function reads a `Source` as often as it must, and gives results a frame at a time. The engines compute; here it is
 decided which frames are read, in which order, and in which direction time runs.
@@ -8,15 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import tee
 from typing import Any, Literal, TypeAlias, get_args
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
-from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references, random_references, uniform_references
+from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows
+from covos.engines.find import (
+    DEFAULT_REFERENCES,
+    FindEngine,
+    References,
+    check_references,
+    random_references,
+    uniform_references,
+)
 from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
 from covos.engines.motion import Observed
+from covos.engines.steer import SteeringRule, keep_in_regions, steer_results
 from covos.masks.frame_mask import FrameMask
 from covos.media.source import Source, prefetch
 from covos.models.coattention import Fusion
@@ -80,31 +90,120 @@ def find_subject(
     """
     check_references(references)
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
-    length = source.info.frame_count
-    indices = (
-        uniform_references(length, references=references)
-        if reference_seed is None
-        else random_references(length, references=references, seed=reference_seed)
-    )
 
     def results() -> Iterator[FrameResult]:
         # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
-        remembered = engine.remember(engine.encoder.select(source, indices))
+        remembered = _remember(source, engine, references=references, seed=reference_seed)
         # The motion is found in the thread that decodes, while the network works on earlier frames.
         encoder = engine.encoder
         frames = prefetch(encoder.observe(source) if wanted is None else encoder.select(source, tuple(wanted)))
-        for restore in known:
-            observed = next(frames, None)
-            if observed is None:
-                raise SourceError(
-                    f"{source.info.path} gives fewer frames than in the run before",
-                    why="it was changed, or the disk or network that it is on failed",
-                    fix="put it back as it was, or start anew with -y (overwrite=True)",
-                )
-            yield restore(observed.frame)
+        yield from _restored(source, frames, known)
         yield from engine.stream(frames, remembered, fusion=chosen, refine=refine)
 
     return results()
+
+
+def _remember(
+    source: Source, engine: FindEngine[FeaturesT], *, references: int, seed: int | None
+) -> References[FeaturesT]:
+    length = source.info.frame_count
+    indices = (
+        uniform_references(length, references=references)
+        if seed is None
+        else random_references(length, references=references, seed=seed)
+    )
+    return engine.remember(engine.encoder.select(source, indices))
+
+
+def _restored(source: Source, frames: Iterator[Observed], known: Iterable[Known]) -> Iterator[FrameResult]:
+    """Give the results that an earlier run has computed; their frames are taken off."""
+    for restore in known:
+        observed = next(frames, None)
+        if observed is None:
+            raise SourceError(
+                f"{source.info.path} gives fewer frames than in the run before",
+                why="it was changed, or the disk or network that it is on failed",
+                fix="put it back as it was, or start anew with -y (overwrite=True)",
+            )
+        yield restore(observed.frame)
+
+
+def steer_subject(
+    source: Source,
+    engine: FindEngine[Any],
+    rule: SteeringRule,
+    *,
+    follower: FollowEngine | None,
+    given: Given,
+    memory: int,
+    references: int = DEFAULT_REFERENCES,
+    fusion: Fusion | None = None,
+    reference_seed: int | None = None,
+    refine: Refinement = "none",
+    known: Iterable[Known] = (),
+) -> Iterator[FrameResult | StageProgress]:
+    """Segment the subject of a video and steer it, a frame at a time, at constant memory.
+
+    The pass that finds and the pass that follows read the frames once, and share what the encoder makes of them.
+
+    Args:
+        source: Read for the references, backward if anything is shown after the first frame, and then once.
+        engine: Finds the subject.
+        rule: What is taken away from it.
+        follower: Follows what the rule names; None if that is nothing.
+        given: Masks of what is followed.
+        memory: See `covos.engines.memory`.
+        references: See `find_subject`, here and for what comes after.
+        fusion: As there.
+        reference_seed: As there.
+        refine: As there.
+        known: As there. Not used where anything is followed: its memory must come to hold what it held.
+    """
+    check_references(references)
+    chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
+    remembered = _remember(source, engine, references=references, seed=reference_seed)
+    if follower is None or not rule.follows:
+        frames = prefetch(engine.encoder.observe(source))
+        yield from _restored(source, frames, known)
+        for result in engine.stream(frames, remembered, fusion=chosen, refine=refine):
+            yield keep_in_regions(result, rule=rule)
+        return
+    encoder = _SharedEncoder(engine.encoder)
+    finder = FindEngine(encoder)
+    following = FollowEngine(encoder, follower.network, calibration=follower.calibration)
+    with Spool() as spool:
+        if choose_direction("auto", frames=sorted(given)) != "forward":
+            yield from _follow_back(source, follower, given, memory=memory, spool=spool)
+        one, other = tee(prefetch(encoder.observe(source)))
+        # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
+        followed = following.forward(other, given, memory=memory, spool=spool)
+        found = finder.stream(one, remembered, fusion=chosen, refine=refine)
+        both = zip(followed, found, strict=True)
+        yield from steer_results(((result, beside) for beside, result in both), rule=rule)
+
+
+class _SharedEncoder(FrameEncoder[Any]):
+    """An encoder that keeps the features of its latest batch, for two engines that take the same frames in turn."""
+
+    def __init__(self, encoder: FrameEncoder[Any]) -> None:
+        super().__init__(
+            encoder.network,
+            device=encoder.device,
+            precision=encoder.precision,
+            area=encoder.area,
+            batch=encoder.batch,
+        )
+        self._rows: dict[int, int] = {}
+        self._latest: Any = None
+
+    def encode(self, observed: Sequence[Observed]) -> Any:
+        """See `FrameEncoder.encode`."""
+        indices = [each.frame.index for each in observed]
+        if not set(indices) <= set(self._rows):
+            self._latest, self._rows = super().encode(observed), {index: row for row, index in enumerate(indices)}
+        if indices == list(self._rows):
+            return self._latest
+        return select_rows(self._latest, [self._rows[index] for index in indices])
 
 
 def discover_objects(
@@ -160,15 +259,21 @@ def follow_objects(
         yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory)
         return
     with Spool() as spool:
-        last = max(given)
-        predicted = engine.backward(_blocks(source, engine, last=last), given, memory=memory)
-        for done, (_, prediction) in enumerate(predicted, 1):
-            spool.put(prediction)
-            yield StageProgress(stage="backward", done=done, total=last + 1)
+        yield from _follow_back(source, engine, given, memory=memory, spool=spool)
         if direction == "backward":
             yield from backward_results(prefetch(source), given, spool=spool)
         else:
             yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory, spool=spool)
+
+
+def _follow_back(
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, spool: Spool
+) -> Iterator[StageProgress]:
+    last = max(given)
+    predicted = engine.backward(_blocks(source, engine, last=last), given, memory=memory)
+    for done, (_, prediction) in enumerate(predicted, 1):
+        spool.put(prediction)
+        yield StageProgress(stage="backward", done=done, total=last + 1)
 
 
 def follow_backward(

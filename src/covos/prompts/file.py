@@ -6,8 +6,17 @@
       "boxes":  [{"frame": 40, "object": 3, "box": [10, 20, 300, 400]}]
     }
 
-All three lists may be missing, and so may ``frame`` (0), ``object`` (see `place_prompts` in `covos.prompts.seeds`) and
-one of ``positive`` and ``negative``. Mask files are looked for beside the prompt file.
+or, to steer the subject that is found by itself:
+
+    {
+      "points":  [{"frame": 30, "negative": [[160, 250]]}],
+      "within":  [{"box": [0, 0, 640, 300]}],
+      "exclude": [{"frame": 20, "box": [10, 20, 300, 400]}]
+    }
+
+All lists may be missing, and so may ``frame`` (0; of ``within`` and ``exclude`` all frames), ``object`` (see
+`place_prompts` in `covos.prompts.seeds`) and one of ``positive`` and ``negative``. Mask files are looked for beside the
+prompt file.
 """
 
 from __future__ import annotations
@@ -24,7 +33,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from covos.core.errors import AnnotationError
 from covos.core.records import Record
 from covos.core.types import Box, Point
-from covos.prompts.values import MaskPrompt, PointPrompt, Prompt
+from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
 
 SUFFIXES = (".json", ".toml")
 _LAYOUT = "the layout is in docs/follow.md, Prompt files"
@@ -56,17 +65,30 @@ class _Box(_Strict):
     box: tuple[_Number, _Number, _Number, _Number]
 
 
+class _Region(_Strict):
+    frame: int | None = None
+    box: tuple[_Number, _Number, _Number, _Number]
+
+
 class _File(_Strict):
     masks: tuple[_Masks, ...] = ()
     points: tuple[_Points, ...] = ()
     boxes: tuple[_Box, ...] = ()
+    within: tuple[_Region, ...] = ()
+    exclude: tuple[_Region, ...] = ()
 
 
-_KINDS: dict[str, type[_Strict]] = {"masks": _Masks, "points": _Points, "boxes": _Box}
+_KINDS: dict[str, type[_Strict]] = {
+    "masks": _Masks,
+    "points": _Points,
+    "boxes": _Box,
+    "within": _Region,
+    "exclude": _Region,
+}
 
 
-def read_prompt_file(path: Path) -> tuple[Prompt, ...]:
-    """Read a prompt file: its masks, then its points, then its boxes.
+def read_prompt_file(path: Path) -> tuple[Prompt | RegionPrompt, ...]:
+    """Read a prompt file: its masks, then its points, its boxes and its regions.
 
     Raises:
         AnnotationError: It is not there, is neither JSON nor TOML, has an unknown key or a value of another kind, or
@@ -78,7 +100,7 @@ def read_prompt_file(path: Path) -> tuple[Prompt, ...]:
         content = _File.model_validate_json(json.dumps(loaded, default=str))
     except ValidationError as error:
         raise _refusal(path, loaded, error) from None
-    prompts: list[Prompt] = list(_masks(path, content.masks))
+    prompts: list[Prompt | RegionPrompt] = list(_masks(path, content.masks))
     for number, each in enumerate(content.points):
         points = [Point(x=x, y=y) for x, y in each.positive]
         points += [Point(x=x, y=y, positive=False) for x, y in each.negative]
@@ -90,13 +112,19 @@ def read_prompt_file(path: Path) -> tuple[Prompt, ...]:
             )
         prompts.append(PointPrompt(frame=each.frame, object=each.object, points=tuple(points)))
     for box in content.boxes:
-        x0, y0, x1, y1 = box.box
-        prompts.append(PointPrompt(frame=box.frame, object=box.object, box=Box(x0=x0, y0=y0, x1=x1, y1=y1)))
+        prompts.append(PointPrompt(frame=box.frame, object=box.object, box=_box(box.box)))
+    prompts += [RegionPrompt(box=_box(each.box), role="within", frame=each.frame) for each in content.within]
+    prompts += [RegionPrompt(box=_box(each.box), role="exclude", frame=each.frame) for each in content.exclude]
     if not prompts:
         raise AnnotationError(
-            f"{path} shows nothing", why="it lists no mask, point or box", fix="add one, or leave it out"
+            f"{path} shows nothing", why="it lists no mask, point, box or region", fix="add one, or leave it out"
         )
     return tuple(prompts)
+
+
+def _box(edges: tuple[float, float, float, float]) -> Box:
+    x0, y0, x1, y1 = edges
+    return Box(x0=x0, y0=y0, x1=x1, y1=y1)
 
 
 def _masks(path: Path, entries: tuple[_Masks, ...]) -> Iterator[MaskPrompt]:

@@ -1,5 +1,7 @@
 """Prompts as values: a user shows objects on a frame by a mask, or one object by points and a box.
 
+Regions, and points on what the subject is not, steer the subject that is found by itself.
+
 They are part of a `covos.plan.Plan`: they pickle, and they print as JSON.
 """
 
@@ -9,7 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, TypeAlias
+from typing import IO, Annotated, Any, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image
@@ -142,6 +144,11 @@ class PointPrompt(Record):
         """True if it says only what the object is not."""
         return self.box is None and not any(point.positive for point in self.points)
 
+    @property
+    def steers(self) -> bool:
+        """True if it takes away from the found subject where nothing else is shown."""
+        return self.negative_only and self.object is None
+
     def describe(self) -> dict[str, Any]:
         """Return what the report says of it."""
         points = [[point.x, point.y, int(point.positive)] for point in self.points]
@@ -149,7 +156,31 @@ class PointPrompt(Record):
         return {"points": points} if box is None else {"points": points, "box": box}
 
 
+class RegionPrompt(Record):
+    """A box that says where the found subject is, or is not.
+
+    Attributes:
+        box: Its edges.
+        role: ``"within"`` if only what lies in the box is the subject, ``"exclude"`` if none of that is.
+        frame: Index of the frame, from 0, on which the box lies around things: these are meant, and are followed
+            through the video. None if the box is a fixed region of all frames.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    box: Box
+    role: Literal["within", "exclude"]
+    frame: int | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the report says of it."""
+        return {self.role: [self.box.x0, self.box.y0, self.box.x1, self.box.y1]}
+
+
 Prompt: TypeAlias = MaskPrompt | PointPrompt
+"""Shows objects that are to be followed."""
+Steering: TypeAlias = PointPrompt | RegionPrompt
+"""Steers the subject that is found: a region, or points on what it is not."""
 
 
 def as_prompts(
@@ -167,6 +198,25 @@ def as_prompts(
     shown += [PointPrompt(frame=frame, points=as_points(rows)) for frame, rows in _by_frame(points)]
     shown += [PointPrompt(frame=frame, box=box) for frame, rows in _by_frame(boxes) for box in as_boxes(rows)]
     return tuple(shown)
+
+
+def as_regions(*, within: Rows | None = None, exclude: Rows | None = None) -> tuple[RegionPrompt, ...]:
+    """Turn the boxes of a caller into regions that steer the found subject.
+
+    Args:
+        within: Boxes of which the subject is kept; see `Rows`. Rows alone are fixed regions of all frames, rows by
+            frame index lie around things of that frame.
+        exclude: Boxes of which it is taken away, given in the same way.
+
+    Raises:
+        UsageError: They are no such rows.
+    """
+    regions: list[RegionPrompt] = []
+    for role, given in (("within", within), ("exclude", exclude)):
+        placed = given.items() if isinstance(given, Mapping) else () if given is None else [(None, given)]
+        for frame, rows in placed:
+            regions += [RegionPrompt(box=box, role=role, frame=frame) for box in as_boxes(rows)]  # type: ignore[arg-type]
+    return tuple(regions)
 
 
 def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
@@ -262,6 +312,11 @@ def check_points(prompt: PointPrompt, *, info: SourceInfo) -> None:
                 )
 
 
+def check_region(region: RegionPrompt, *, info: SourceInfo) -> None:
+    """Refuse a region that lies outside the frame or has no area, with a UsageError."""
+    _check_box(region.box, frame=region.frame, info=info)
+
+
 def _check_point(point: Point, *, frame: int, info: SourceInfo) -> None:
     # A NaN lies nowhere: the comparisons are false.
     if not (0 <= point.x < info.width and 0 <= point.y < info.height):
@@ -287,17 +342,18 @@ def _check_repeats(prompt: PointPrompt) -> None:
             )
 
 
-def _check_box(box: Box, *, frame: int, info: SourceInfo) -> None:
+def _check_box(box: Box, *, frame: int | None, info: SourceInfo) -> None:
+    place = "every frame" if frame is None else f"frame {frame}"
     edges = box.x0, box.y0, box.x1, box.y1
     if all(map(math.isfinite, edges)) and (box.x1 - box.x0 < 1 or box.y1 - box.y0 < 1):
         raise UsageError(
-            f"{box_name(box)} on frame {frame} has no area",
+            f"{box_name(box)} on {place} has no area",
             why=f"it is {box.x1 - box.x0:g} wide and {box.y1 - box.y0:g} high",
             fix="give left, top, right and bottom, in pixels, right and bottom larger",
         )
     if not (box.x0 >= 0 and box.x1 <= info.width and box.y0 >= 0 and box.y1 <= info.height):
         raise UsageError(
-            f"{box_name(box)} lies outside frame {frame}",
+            f"{box_name(box)} lies outside {place}",
             why=f"the frame is {info.width} x {info.height} (width x height)",
             fix=f"keep left and right within 0 and {info.width}, top and bottom within 0 and {info.height}",
         )

@@ -205,7 +205,8 @@ def _scored(
     measured = range(1, len(records) - 1, every)
     source = DatasetSource(records)
     chosen = uniform_references(len(records), references=DEFAULT_REFERENCES)
-    engine = engine.within(engine.finder.remember(engine.encoder.select(source, chosen)))
+    (references,) = engine.finder.remember(engine.encoder.select(source, chosen))
+    engine = engine.within(references)
     frames = engine.encoder.observe(source)
     for result in engine.forward(frames, {0: given}, memory=DEFAULT_MEMORY):
         index = result.frame.index

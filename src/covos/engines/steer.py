@@ -1,0 +1,185 @@
+"""Steer the subject of a frame: take away what the user excludes, and keep what he asks for.
+
+What was shown on a frame is followed as objects of two kinds, kept and dropped. Following knows the objects roughly,
+and the network that finds knows the contours: so the subject's separate parts go to one side or the other as a whole
+wherever one side has most of them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import ceil
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.core.types import Box, FrameResult, MaskArray, ProbabilityArray
+from covos.engines.find import THRESHOLD, expected_jaccard
+
+WHOLE = 0.8
+"""Share of a part of the subject from which the rest goes to the side that has so much of it."""
+RIM = 0.012
+"""Width of the rim that following may miss, as a share of the frame's longer side."""
+STRAY = 0.5
+"""Share of a part below which, if following has no more of it, the part is on no side."""
+SAME_PLACE = 0.5
+"""Share of a part that has to lie on a thing of the frame before or after, for the two to be one."""
+REACH = 6
+"""Frames over which a part is known from its place. So many results are held at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SteeringRule:
+    """The sides of what is followed, and the regions that are fixed.
+
+    Attributes:
+        kept: Ids of followed objects that are the subject.
+        dropped: Ids of followed objects that are not.
+        only_kept: If true, what no kept object covers is not the subject.
+        within: Boxes; with any, the subject lies in these alone.
+        exclude: Boxes in which there is no subject.
+    """
+
+    kept: frozenset[int] = frozenset()
+    dropped: frozenset[int] = frozenset()
+    only_kept: bool = False
+    within: tuple[Box, ...] = ()
+    exclude: tuple[Box, ...] = ()
+
+    @property
+    def follows(self) -> bool:
+        """True if anything is followed for it."""
+        return bool(self.kept or self.dropped)
+
+
+def steer_results(pairs: Iterable[tuple[FrameResult, FrameResult]], *, rule: SteeringRule) -> Iterator[FrameResult]:
+    """Steer the subject of consecutive frames; yield one result for each, in order, a few frames late.
+
+    Following loses things where little of them is to be seen, as where they enter and leave the picture. So a part
+    that is on no side goes the way of what lay in its place in the frame before or after, over `REACH` frames at most.
+
+    Args:
+        pairs: For each frame the subject as it was found, and the kept and dropped objects as they were followed.
+        rule: What becomes of them.
+
+    Yields:
+        The result with a probability of 0 where the subject was taken away; elsewhere it stays.
+    """
+    waiting: deque[_Sides] = deque()
+    for found, followed in pairs:
+        fresh = _Sides(found, followed, rule)
+        if waiting:
+            fresh.inherit(waiting[-1])
+        waiting.append(fresh)
+        for at in range(len(waiting) - 2, -1, -1):
+            if not waiting[at].inherit(waiting[at + 1]):
+                break
+        if len(waiting) > REACH:
+            yield waiting.popleft().result()
+    for each in waiting:
+        yield each.result()
+
+
+def keep_in_regions(found: FrameResult, *, rule: SteeringRule) -> FrameResult:
+    """Take away the subject of a frame outside of a rule's fixed regions."""
+    return _without(found, np.zeros_like(found.probability, np.bool_), rule)
+
+
+def _without(found: FrameResult, gone: MaskArray, rule: SteeringRule) -> FrameResult:
+    if rule.within:
+        gone = gone | ~in_boxes(rule.within, size=gone.shape)
+    if rule.exclude:
+        gone = gone | in_boxes(rule.exclude, size=gone.shape)
+    probability = np.where(gone, np.float32(0), found.probability)
+    mask = probability > THRESHOLD
+    return replace(
+        found,
+        probability=probability,
+        labels=mask.astype(np.uint8),
+        confidence=expected_jaccard(probability, mask),
+    )
+
+
+def in_boxes(boxes: tuple[Box, ...], *, size: tuple[int, ...]) -> MaskArray:
+    """Return the pixels of a frame of a size (height, width) that lie in any of the boxes, H x W bool."""
+    inside = np.zeros(size, np.bool_)
+    for box in boxes:
+        rows, columns = slice(ceil(box.y0), ceil(box.y1)), slice(ceil(box.x0), ceil(box.x1))
+        inside[rows, columns] = True
+    return inside
+
+
+class _Sides:
+    """The side of each pixel of one frame's subject: kept or dropped."""
+
+    def __init__(self, found: FrameResult, followed: FrameResult, rule: SteeringRule) -> None:
+        self._found, self._rule = found, rule
+        self._subject = found.probability > THRESHOLD
+        kept = np.isin(followed.labels, list(rule.kept))
+        self._dropped = np.isin(followed.labels, list(rule.dropped))
+        self._default = -1 if rule.only_kept else 1
+        self._depth = 0
+        count, parts, stats, _ = cv2.connectedComponentsWithStats(self._subject.view(np.uint8), connectivity=8)
+        areas = stats[:, cv2.CC_STAT_AREA]
+        self.side = self._by_place(kept)
+        loose, owned = self._subject & (self.side == 0), np.zeros(count)
+        self.side[loose] = self._default
+        for side in (1, -1):
+            share = np.bincount(parts[(self.side == side) & ~loose], minlength=count) / areas
+            # What is the other side's by name stays so, however little it is: a ball at a foot.
+            self.side[loose & (share >= WHOLE)[parts]] = side
+            owned += share
+        self._stray = [parts == part for part in np.flatnonzero(owned < STRAY) if part]
+
+    def _by_place(self, kept: MaskArray) -> NDArray[np.int8]:
+        """Return the sides by what is followed there or near: 1 is kept, -1 is dropped, else 0; H x W int8."""
+        subject, dropped = self._subject, self._dropped
+        reach = max(2.0, RIM * max(subject.shape))
+        to_kept, to_dropped = distance_to(kept), distance_to(dropped)
+        loose = subject & ~kept & ~dropped
+        # A thing that touches a followed one is thicker than the rim that following misses.
+        rim = loose & (distance_to(_thick(loose, reach)) > reach + 1)
+        side = np.zeros(subject.shape, np.int8)
+        side[rim & (to_dropped <= reach) & (to_dropped < to_kept)] = -1
+        side[rim & (to_kept <= reach) & (to_kept <= to_dropped)] = 1
+        side[kept], side[dropped], side[~subject] = 1, -1, 0
+        return side
+
+    def inherit(self, neighbour: _Sides) -> bool:
+        """Give parts that are on no side that of what lies in their place in a neighbour; return true if any was."""
+        if not self._stray or neighbour._depth >= REACH:
+            return False
+        other = neighbour.side == -self._default
+        there = [part for part in self._stray if other[part].mean() >= SAME_PLACE]
+        for part in there:
+            self.side[part] = -self._default
+            self._depth = neighbour._depth + 1
+        self._stray = [part for part in self._stray if not any(part is each for each in there)]
+        return bool(there)
+
+    def result(self) -> FrameResult:
+        """Return the frame's result without what is dropped."""
+        left, lost = self.side > 0, self.side < 0
+        gone = lost | (self._dropped & ~left)
+        if self._rule.only_kept and not left.any():
+            gone = np.ones_like(lost)
+        elif lost.any():
+            # The soft border of what goes, where the probability is low, goes with it.
+            gone |= ~self._subject & (distance_to(lost) < distance_to(left))
+        return _without(self._found, gone, self._rule)
+
+
+def distance_to(mask: MaskArray) -> ProbabilityArray:
+    """Return the distance of each pixel to the nearest one of a mask, H x W float32 in pixels; inf if it is empty."""
+    if not mask.any():
+        return np.full(mask.shape, np.inf, np.float32)
+    return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, 3), np.float32)
+
+
+def _thick(mask: MaskArray, reach: float) -> MaskArray:
+    """Return the pixels of a mask that are further inside it than a distance, in pixels."""
+    # The border of the frame is no contour: beyond it things go on.
+    return np.asarray(cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 3) > reach)
