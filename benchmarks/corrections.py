@@ -71,9 +71,7 @@ def main() -> None:
     options = _options()
     threads = configure_threads()
     model = load_model(options.model, device=options.device)
-    print(
-        f"{model.name} and {options.follower}, {model.device}, {model.precision}, {threads} threads; every {options.every}"
-    )
+    print(f"{model.name} and {options.follower}, {model.device}, {model.precision}, {threads} threads")
     dataset = open_dataset(options.data, layout="davis")
     clips = []
     for video in dataset.subset(options.sequences or dataset.splits[options.subset]):

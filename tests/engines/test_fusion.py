@@ -57,7 +57,7 @@ def test_where_both_agree_their_mean_is_taken() -> None:
 
 
 def test_next_to_a_given_frame_its_pass_is_not_contradicted() -> None:
-    # The user said at frame 20 that columns 6 to 8 belong to the object; the pass from frame 40 is much surer of itself.
+    # The user said at frame 20 that columns 6 to 8 belong to the object; the pass from frame 40 is surer of itself.
     near, far = answer(21, slice(2, 9), confidence=0.5), answer(21, slice(2, 6), confidence=0.95)
     assert columns_of(fuse(near, far, given={1: (20, 40)})) == list(range(2, 9))
     near, far = answer(39, slice(2, 6), confidence=0.5), answer(39, slice(2, 9), confidence=0.95)

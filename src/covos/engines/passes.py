@@ -7,7 +7,7 @@ decided which frames are read, in which order, and in which direction time runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 from covos.core.errors import SourceError, UsageError
@@ -18,6 +18,7 @@ from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references,
 from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
 from covos.engines.motion import Observed
 from covos.masks.frame_mask import FrameMask
+from covos.masks.rims import without_rims
 from covos.media.source import Source, prefetch
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
@@ -142,11 +143,18 @@ def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
 
 
 def follow_objects(
-    source: Source, engine: FollowEngine, given: Given, *, memory: int, direction: Direction
+    source: Source,
+    engine: FollowEngine,
+    given: Given,
+    *,
+    memory: int,
+    direction: Direction,
+    found: Collection[int] = (),
 ) -> Iterator[FrameResult | StageProgress]:
     """Follow objects from the frames that they are given on to all frames.
 
-    The backward pass, if there is one, comes before the first result. Its predictions wait in a temporary file.
+    The backward pass, if there is one, comes before the first result. Its predictions wait in a temporary file. No
+    object lies round another as a rim, but on the frames that are given.
 
     Args:
         source: Read once in each direction.
@@ -154,7 +162,18 @@ def follow_objects(
         given: Masks on at least one frame; with direction ``"forward"``, on none gives frames without objects.
         memory: See `covos.engines.memory`.
         direction: From `choose_direction`; not ``"auto"``.
+        found: Ids of the objects that nobody drew (see `covos.masks.rims`).
     """
+    for each in _follow_all(source, engine, given, memory=memory, direction=direction):
+        if isinstance(each, StageProgress) or each.frame.index in given:
+            yield each
+        else:
+            yield replace(each, labels=without_rims(each.labels, found=found))
+
+
+def _follow_all(
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, direction: Direction
+) -> Iterator[FrameResult | StageProgress]:
     encoder = engine.encoder
     if direction == "forward":
         yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory)
