@@ -209,7 +209,9 @@ def test_fusion_takes_an_object_that_one_pass_alone_has() -> None:
     )
     found = fuse(forward, backward, given={1: (0, 9), 2: (8,)})
     assert found.ids == (1, 2)
-    assert float(found.log_odds[1, 0, 0]) == pytest.approx(2.0)
+    # The pixel is disputed: the pass that does not know object 2 is the nearer one.
+    assert float(found.log_odds[0, 0, 0]) > float(found.log_odds[1, 0, 0]) > 0
+    assert found.objects[1] == status(2)
 
 
 def test_fusion_lets_the_weightier_pass_say_that_an_object_is_gone() -> None:
