@@ -64,6 +64,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
 	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
+	$(BIN)/python benchmarks/corrections.py --data "$(DATA)"
 	$(BIN)/python benchmarks/refine.py --data "$(DATA)"
 	$(BIN)/python benchmarks/follow.py --data "$(DATA)"
 	$(BIN)/python benchmarks/calibration.py --davis "$(DATA)"

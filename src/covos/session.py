@@ -27,8 +27,9 @@ from covos.engines.passes import (
     follow_objects,
     follow_to,
 )
-from covos.masks import decode
+from covos.masks import decode, objects_in
 from covos.masks.frame_mask import FrameMask
+from covos.masks.rims import without_rims
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import AUTO
@@ -299,7 +300,11 @@ class Session:
                 if mask.any():
                     shown.setdefault(frame, {})[identity] = mask
         for frame, masks in sorted(shown.items()):
-            self.seeds.add(frame, masks, given_as="found")
+            labels = np.zeros(size, np.uint8)
+            for identity, mask in masks.items():
+                labels[mask] = identity
+            if clean := objects_in(without_rims(labels, found=masks)):
+                self.seeds.add(frame, clean, given_as="found")
 
     def confirm(self, frame: int) -> tuple[int, ...]:
         """Take the masks that were followed to a frame as given; return the ids. A UsageError if there are none."""
@@ -378,7 +383,15 @@ class Session:
         self._make_masks()
         # Where nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
-        return follow_objects(self.source, self._follower, self.seeds.given(), memory=self._memory, direction=chosen)
+        drawn = {seed.object for seed in self.seeds.current if seed.given_as not in {"found", "confirmed"}}
+        return follow_objects(
+            self.source,
+            self._follower,
+            self.seeds.given(),
+            memory=self._memory,
+            direction=chosen,
+            found=set(self.objects) - drawn,
+        )
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from covos.core.types import Frame, ObjectStatus
-from covos.engines.discover import GAP, OUTSIDE, SAMPLES, DiscoveryPass, sampled_frames
+from covos.engines.candidates import Candidate
+from covos.engines.discover import GAP, OUTSIDE, RIMMED, SAMPLES, DiscoveryPass, _Sample, sampled_frames
 from covos.engines.find import References
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
@@ -169,6 +170,25 @@ def test_two_that_were_one_are_told_apart_when_they_stay_apart() -> None:
     assert len(candidates) >= 2
     for candidate in candidates.values():
         assert all(each.frame > 40 for each in candidate.anchors), "no view shows both as one"
+
+
+def test_of_two_tracks_over_one_thing_the_rim_becomes_part_of_the_other() -> None:
+    engine = SimpleNamespace(encoder=Eyes(), network=SimpleNamespace(project=project), new_pass=ColourPass)
+    references: References[Seen] = References(indices=(), features=(), memories=())
+    discovery = DiscoveryPass(engine, references, memory=5)  # type: ignore[arg-type]
+    features = project(discovery.engine.encoder.encode(list(frames(lambda index: [(RED, 10, 10)], 1))))
+    whole, rim, apart = (np.zeros((32, 48), bool) for _ in range(3))
+    whole[5:25, 5:25], rim[4:26, 4:26], apart[5:25, 30:40] = True, True, True
+    rim &= ~whole
+    for key, first in ((1, 3), (2, 0), (3, 0)):
+        discovery.candidates[key] = Candidate(id=key, first=first, anchors=[])
+    discovery._current.add(0, features, {1: torch.from_numpy(whole), 2: torch.from_numpy(rim), 3: torch.ones(32, 48)})
+    for index in range(RIMMED):
+        assert set(discovery.candidates) == {1, 2, 3}
+        tracks = {1: whole, 2: rim, 3: apart}
+        discovery._unite_rims(_Sample(index=index, features=features, tracks=tracks))
+    assert set(discovery.candidates) == {1, 3}
+    assert discovery.candidates[1].first == 0
 
 
 def test_no_more_than_so_many_are_found_the_largest() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -52,6 +54,57 @@ def test_where_both_agree_their_mean_is_taken() -> None:
     assert columns_of(fused) == [0, 1, 2, 3, 4, 5]
     assert 0 < float(fused.log_odds[0, 0, 5]) < 4
     assert fused.objects[0].confidence == pytest.approx(0.8)
+
+
+def test_next_to_a_given_frame_its_pass_is_not_contradicted() -> None:
+    # The user said at frame 20 that columns 6 to 8 belong to the object; the pass from frame 40 is surer of itself.
+    near, far = answer(21, slice(2, 9), confidence=0.5), answer(21, slice(2, 6), confidence=0.95)
+    assert columns_of(fuse(near, far, given={1: (20, 40)})) == list(range(2, 9))
+    near, far = answer(39, slice(2, 6), confidence=0.5), answer(39, slice(2, 9), confidence=0.95)
+    assert columns_of(fuse(far, near, given={1: (20, 40)})) == list(range(2, 6))
+
+
+@pytest.mark.parametrize("index", [22, 24, 26, 28])
+def test_what_a_click_put_in_stays_on_its_side_though_the_other_pass_is_louder(index: int) -> None:
+    kept, lost = answer(index, slice(2, 9)), answer(index, slice(2, 6))
+    kept = replace(kept, log_odds=kept.log_odds.clamp(max=2.5))
+    lost = replace(lost, log_odds=lost.log_odds * 3)
+    assert columns_of(fuse(kept, lost, given={1: (20, 40)})) == list(range(2, 9))
+    assert columns_of(fuse(lost, kept, given={1: (2 * index - 40, 2 * index - 20)})) == list(range(2, 9))
+
+
+def test_a_pass_that_is_unsure_of_a_pixel_gives_way_to_one_that_is_sure() -> None:
+    near, far = answer(26, slice(2, 6)), answer(26, slice(2, 9))
+    near.log_odds[0, :, 6:9] = -0.3
+    assert columns_of(fuse(near, far, given={1: (20, 40)})) == list(range(2, 9))
+    near.log_odds[0, :, 6:9] = -3.0
+    assert columns_of(fuse(near, far, given={1: (20, 40)})) == list(range(2, 6))
+
+
+@pytest.mark.parametrize("index", [1, 30, 50, 80, 99])
+def test_pixels_that_both_passes_agree_on_stay_where_their_places_differ(index: int) -> None:
+    early, late = answer(index, slice(0, 5)), answer(index, slice(4, 11))
+    assert 4 in columns_of(fuse(early, late, given=GIVEN))
+    assert 11 not in columns_of(fuse(early, late, given=GIVEN))
+
+
+def test_a_pixel_that_goes_to_another_object_is_not_claimed_against_it() -> None:
+    def both(first: float, second: float) -> FramePrediction:
+        odds = torch.tensor([first, second])[:, None, None].expand(2, 4, 12)
+        known = tuple(ObjectStatus(id=identity, state="present", confidence=0.9) for identity in (1, 2))
+        return FramePrediction(index=60, log_odds=odds, objects=known)
+
+    # Over the background alone, the later pass speaks for object 1 as well; it gives the pixel to object 2.
+    fused = fuse(both(3.0, -3.0), both(5.0, 9.0), given={1: (0, 100), 2: (0, 100)})
+    assert bool((fused.log_odds[1] > fused.log_odds[0]).all())
+    assert bool((fused.log_odds[1] > 0).all())
+
+
+def test_two_passes_that_say_the_same_are_not_changed() -> None:
+    odds = torch.stack([torch.linspace(-6, 6, 48).view(4, 12), torch.linspace(3, -9, 48).view(4, 12)])
+    known = tuple(ObjectStatus(id=identity, state="present", confidence=0.9) for identity in (1, 2))
+    both = FramePrediction(index=60, log_odds=odds, objects=known)
+    torch.testing.assert_close(fuse(both, both, given={1: (0, 90), 2: (40, 90)}).log_odds, odds, atol=1e-4, rtol=0)
 
 
 def test_what_is_shown_nowhere_is_not_present() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from covos.core.types import Box, Frame, Point
 from covos.engines.grabcut import GrabCutPrompter, _FrameFeatures
 from covos.engines.motion import Observed
-from covos.engines.prompt import Prompter
+from covos.engines.prompt import Prompter, corrected
 from covos.model import load_model
 
 SIZE = (120, 200)
@@ -168,3 +168,22 @@ def test_every_point_is_obeyed_wherever_it_is(prompter: Prompter, points: list[P
     assert found.shape == SIZE
     for each in points:
         assert found[int(each.y), int(each.x)] == each.positive
+
+
+@pytest.mark.parametrize("positive", [True, False], ids=["missing", "excess"])
+def test_a_click_that_corrects_changes_the_whole_part_round_it_and_nothing_else(positive: bool) -> None:
+    previous = np.zeros((40, 60), bool)
+    previous[:, :30] = True
+    expected = previous.copy()
+    expected[5:35, 20:40] = True
+    mask = expected.copy()
+    mask[:3, 55:], mask[37:, :3] = True, False  # far from the click
+    if not positive:
+        previous, mask, expected = ~previous, ~mask, ~expected
+    found = corrected(previous, mask, points=[Point(x=35, y=20, positive=positive)])
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_click_that_agrees_leaves_the_new_mask_as_it_is() -> None:
+    previous, mask = np.ones((4, 6), bool), np.eye(4, 6, dtype=bool)
+    assert corrected(previous, mask, points=[Point(x=1, y=1)]) is mask

@@ -19,12 +19,15 @@ from covos.engines.follow_pass import GIVEN_LOGIT, FramePrediction
 
 STEP = 0.125
 """Step between stored log-odds: an eighth changes a probability by 0.03 at most. The range is then +-15.9."""
-FADING = 40.0
-"""Frames from a mask of the user's over which the trust in what followed from it falls to 1/e."""
-UNSEEN: dict[Presence, float] = {"present": 1.0, "occluded": 0.6, "lost": 0.3}
+NEARNESS = 2
+"""Power of the distance in frames by which a pass loses trust. Next to a given frame, the pass that comes from there is
+all but alone; in the middle between two, both passes count the same, however far apart these are."""
+UNSEEN: dict[Presence, float] = {"present": 1.0, "occluded": 0.4, "lost": 0.2}
 """Weight of a pass by its state: one that no longer sees the object may have lost it, where the other still has it."""
-AGREEING = 0.5
-"""J of two masks from which their mean is taken; of two places the mean would be neither."""
+SURE = 2.0
+"""Log-odds from which a pass is sure of a pixel (p = 0.88). Beyond, it is not heard louder: distance must decide."""
+LEAST = 1e-6
+"""Least probability of the background, where several objects claim a pixel."""
 
 
 class Spool:
@@ -64,9 +67,9 @@ class Spool:
 
 
 class _Side(NamedTuple):
-    """One pass's word on one object."""
+    """One pass's word on one object: the logit of each pixel, and how far it is to be trusted."""
 
-    odds_HW: Tensor
+    logit_HW: Tensor
     status: ObjectStatus
     weight: float
 
@@ -74,17 +77,26 @@ class _Side(NamedTuple):
 def fuse(
     forward: FramePrediction, backward: FramePrediction | None, *, given: Mapping[int, Sequence[int]]
 ) -> FramePrediction:
-    """Weigh two passes for each object by their confidence, and by their distance from what the user gave.
+    """Fuse the predictions of two passes for one frame, object by object and pixel by pixel.
 
-    ``given`` has for each object the indices of the frames with a mask from the user. The result is for each
-    object the weightier pass, and where both show it in the same place the weighted mean of the log-odds. An object
-    that is not present is nowhere.
+    The trust in a pass falls with the square of its distance, in frames, from the mask of the user's that it comes
+    from, and rises with its confidence. The more trusted pass says if the object is there at all. Where both passes
+    show it, they vote on each pixel: what both agree on stays; where both are sure and disagree, the more trusted pass
+    decides; one that is unsure gives way to one that is sure.
+
+    Args:
+        forward: Prediction of the pass that comes from earlier frames.
+        backward: Prediction of the pass that comes from later frames; None if there is none.
+        given: For each object the indices of the frames with a mask from the user.
+
+    Returns:
+        The objects of both passes, those of the forward one first. An object that is not present is nowhere.
     """
     if backward is None or not backward.objects:
         return forward
     if not forward.objects:
         return backward
-    odds, statuses = [], []
+    logits, statuses = [], []
     for identity in (*forward.ids, *(other for other in backward.ids if other not in forward.ids)):
         gone = [forward.index - frame for frame in given[identity]]
         since = min((gap for gap in gone if gap >= 0), default=math.inf)
@@ -92,29 +104,42 @@ def fuse(
         gaps = ((forward, since), (backward, until))
         sides = [_side(prediction, identity, gap) for prediction, gap in gaps if identity in prediction.ids]
         best = max(sides, key=lambda each: each.weight)
-        agreeing = [each for each in sides if each is best or _agree(each, best)]
-        total = sum(each.weight for each in agreeing)
-        mean = torch.stack([each.odds_HW * (each.weight / total) for each in agreeing]).sum(dim=0)
-        state = best.status.state
-        if state == "present" and not (mean > 0).any():
+        agreeing = [each for each in sides if (each.status.state == "present") == (best.status.state == "present")]
+        fused, state = _vote(agreeing), best.status.state
+        if state == "present" and not (fused > 0).any():
             state = "occluded"
-        odds.append(mean if state == "present" else mean.clamp(max=-GIVEN_LOGIT))
+        logits.append(fused if state == "present" else torch.full_like(fused, -GIVEN_LOGIT))
+        total = sum(each.weight for each in agreeing)
         confidence = sum(each.status.confidence * each.weight for each in agreeing) / total
         statuses.append(ObjectStatus(id=identity, state=state, confidence=confidence))
-    return FramePrediction(index=forward.index, log_odds=torch.stack(odds), objects=tuple(statuses))
+    odds = _over_background(torch.stack(logits))
+    for row, status in zip(odds, statuses, strict=True):
+        # Where the background is unlikely too, an object that is nowhere must not gain by it.
+        row.clamp_(max=math.inf if status.state == "present" else -GIVEN_LOGIT)
+    return FramePrediction(index=forward.index, log_odds=odds, objects=tuple(statuses))
 
 
 def _side(prediction: FramePrediction, identity: int, gap: float) -> _Side:
-    place = prediction.ids.index(identity)
-    status = prediction.objects[place]
-    weight = max(status.confidence, 1e-3) * UNSEEN[status.state] * math.exp(-gap / FADING)
+    row = prediction.ids.index(identity)
+    status = prediction.objects[row]
+    weight = max(status.confidence, 1e-3) * UNSEEN[status.state] * (1 + gap) ** -NEARNESS
+    odds = prediction.log_odds.double().cpu()
+    # Over all else, not over the background alone: where another object is, that says nothing.
+    others = [torch.zeros_like(odds[row]), *(each for other, each in enumerate(odds) if other != row)]
+    logit = odds[row] - torch.logsumexp(torch.stack(others), dim=0)
     # So far from anything given, nothing is left of the trust; what is there must do.
-    return _Side(prediction.log_odds[place].float().cpu(), status, max(weight, 1e-30))
+    return _Side(logit, status, max(weight, 1e-30))
 
 
-def _agree(one: _Side, other: _Side) -> bool:
-    """True if both show the object, and in the same place, or neither does."""
-    if one.status.state != "present" or other.status.state != "present":
-        return one.status.state == other.status.state
-    a, b = one.odds_HW > 0, other.odds_HW > 0
-    return bool((a & b).sum() >= AGREEING * (a | b).sum())
+def _vote(sides: Sequence[_Side]) -> Tensor:
+    """Return the mean of the logits, in which a pass that is more than sure weighs less, and so counts as sure."""
+    weights = [each.weight * (SURE / each.logit_HW.abs().clamp(min=SURE)) for each in sides]
+    votes = [weight * each.logit_HW for weight, each in zip(weights, sides, strict=True)]
+    return torch.stack(votes).sum(dim=0) / torch.stack(weights).sum(dim=0)
+
+
+def _over_background(logit_OHW: Tensor) -> Tensor:
+    """Return the log-odds of each object over the background, of its logits over all else."""
+    probability = torch.sigmoid(logit_OHW)
+    background = (1 - probability.sum(dim=0)).clamp(min=LEAST)
+    return (torch.log(probability) - torch.log(background)).float()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, product
+from itertools import islice, permutations, product
 
 import cv2
 import numpy as np
@@ -39,6 +39,7 @@ from covos.engines.find import References, expected_jaccard
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
+from covos.masks.rims import is_rim
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 
@@ -67,6 +68,8 @@ PIECE = 0.2
 """Share of a thing that each of two parts must have for it to be two."""
 APART = 4
 """Sampled frames in a row in which a thing must be in two parts to become two."""
+RIMMED = 4
+"""Sampled frames that must show two tracks before one is taken for a rim of the other."""
 AWAY = 5
 """Sampled frames after whose absence a thing that is there again must look as it did."""
 PROBATION = 12
@@ -178,6 +181,8 @@ class DiscoveryPass:
         self._current = engine.new_pass(memory=memory)
         self._recent: deque[_Sample] = deque(maxlen=TRACED)
         self._retired: list[Candidate] = []
+        # By (rim, whole), for each sampled frame that shows both: true if the one is a rim of the other there.
+        self._rims: dict[tuple[int, int], deque[bool]] = {}
         self._sampled = 0
         self._next = 1
 
@@ -227,6 +232,7 @@ class DiscoveryPass:
                 candidate.seen += 1
                 candidate.area += float(mask.mean())
         self._recent.append(_Sample(index=index, features=features, tracks=tracks))
+        self._unite_rims(self._recent[-1])
         for key in [key for key, each in self.candidates.items() if each.confirmed >= CONFIRMED and not each.traced]:
             self._trace(key)
         self._make_room()
@@ -333,6 +339,19 @@ class DiscoveryPass:
         if mask.any():
             self._current.add(sample.index, sample.features, {older.id: torch.from_numpy(mask.astype(np.float32))})
 
+    def _unite_rims(self, sample: _Sample) -> None:
+        """Two tracks lie over one thing if one is mostly a rim of the other: the whole goes on, with the rim."""
+        there = {key: mask for key, mask in sample.tracks.items() if mask.any()}
+        for part, whole in permutations(there, 2):
+            seen = self._rims.setdefault((part, whole), deque(maxlen=TRACED))
+            seen.append(is_rim(there[part], there[whole]))
+            if part in self.candidates and whole in self.candidates and len(seen) >= RIMMED and same_thing(seen):
+                kept = self.candidates[whole]
+                kept.first = min(kept.first, self.candidates[part].first)
+                self._drop(part)
+                both = torch.from_numpy((there[part] | there[whole]).astype(np.float32))
+                self._current.add(sample.index, sample.features, {whole: both})
+
     def _make_room(self) -> None:
         """Drop what was not found again, and the least of too many."""
         for each in list(self.candidates.values()):
@@ -350,4 +369,5 @@ class DiscoveryPass:
 
     def _drop(self, key: int) -> None:
         del self.candidates[key]
+        self._rims = {pair: seen for pair, seen in self._rims.items() if key not in pair}
         self._current.drop(key)

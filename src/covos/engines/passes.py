@@ -7,7 +7,7 @@ decided which frames are read, in which order, and in which direction time runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import tee
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -28,6 +28,7 @@ from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_
 from covos.engines.motion import Observed
 from covos.engines.steer import SteeringRule, keep_in_regions, steer_results
 from covos.masks.frame_mask import FrameMask
+from covos.masks.rims import without_rims
 from covos.media.source import Source, prefetch
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
@@ -105,7 +106,7 @@ def find_subject(
 
 def _remember(
     source: Source, engine: FindEngine[FeaturesT], *, references: int, seed: int | None
-) -> References[FeaturesT]:
+) -> tuple[References[FeaturesT], ...]:
     length = source.info.frame_count
     indices = (
         uniform_references(length, references=references)
@@ -168,12 +169,14 @@ def steer_subject(
         for result in engine.stream(frames, remembered, fusion=chosen, refine=refine):
             yield keep_in_regions(result, rule=rule)
         return
-    encoder = _SharedEncoder(engine.encoder)
-    finder = FindEngine(encoder)
-    following = FollowEngine(encoder, follower.network, calibration=follower.calibration)
+    encoder = _SharedEncoder(follower.encoder)
+    finder, own = engine, follower
+    if engine.encoder.area == encoder.area:
+        finder, own = FindEngine(encoder, others=engine.encoders[1:]), follower.within(remembered[0])
+    following = FollowEngine(encoder, own.network, calibration=own.calibration, references=own.references)
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
-            yield from _follow_back(source, follower, given, memory=memory, spool=spool)
+            yield from _follow_back(source, own, given, memory=memory, spool=spool)
         one, other = tee(prefetch(encoder.observe(source)))
         # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
         followed = following.forward(other, given, memory=memory, spool=spool)
@@ -241,11 +244,18 @@ def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
 
 
 def follow_objects(
-    source: Source, engine: FollowEngine, given: Given, *, memory: int, direction: Direction
+    source: Source,
+    engine: FollowEngine,
+    given: Given,
+    *,
+    memory: int,
+    direction: Direction,
+    found: Collection[int] = (),
 ) -> Iterator[FrameResult | StageProgress]:
     """Follow objects from the frames that they are given on to all frames.
 
-    The backward pass, if there is one, comes before the first result. Its predictions wait in a temporary file.
+    The backward pass, if there is one, comes before the first result. Its predictions wait in a temporary file. No
+    object lies round another as a rim, but on the frames that are given.
 
     Args:
         source: Read once in each direction.
@@ -253,7 +263,18 @@ def follow_objects(
         given: Masks on at least one frame; with direction ``"forward"``, on none gives frames without objects.
         memory: See `covos.engines.memory`.
         direction: From `choose_direction`; not ``"auto"``.
+        found: Ids of the objects that nobody drew (see `covos.masks.rims`).
     """
+    for each in _follow_all(source, engine, given, memory=memory, direction=direction):
+        if isinstance(each, StageProgress) or each.frame.index in given:
+            yield each
+        else:
+            yield replace(each, labels=without_rims(each.labels, found=found))
+
+
+def _follow_all(
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, direction: Direction
+) -> Iterator[FrameResult | StageProgress]:
     encoder = engine.encoder
     if direction == "forward":
         yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory)

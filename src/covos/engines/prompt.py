@@ -113,6 +113,24 @@ def with_points(mask: MaskArray, points: Sequence[Point]) -> MaskArray:
     return changed.astype(np.bool_)
 
 
+def corrected(previous: MaskArray, mask: MaskArray, *, points: Sequence[Point]) -> MaskArray:
+    """Return an earlier mask, H x W bool, changed where points contradict it, as a new mask has it there.
+
+    For each such point the whole connected part that the new mask adds round it, or takes away, is changed; the rest
+    was right, and stays. Without any such point it is the new mask.
+    """
+    wrong = [each for each in points if previous[int(each.y), int(each.x)] != each.positive]
+    if not wrong:
+        return mask
+    changed = previous.copy()
+    for point in wrong:
+        differing = mask & ~previous if point.positive else previous & ~mask
+        _, parts = cv2.connectedComponents(differing.astype(np.uint8), connectivity=8)
+        number = parts[int(point.y), int(point.x)]
+        changed[(parts == number) & (number > 0)] = point.positive
+    return with_points(changed, points)
+
+
 def as_prompt(
     points: Sequence[Point],
     box: Box | None,

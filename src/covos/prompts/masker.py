@@ -9,7 +9,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.types import MaskArray
 from covos.engines.encoding import FrameEncoder
 from covos.engines.motion import Observed
-from covos.engines.prompt import Prompter
+from covos.engines.prompt import Prompter, corrected
 from covos.masks import decode
 from covos.media.source import Source
 from covos.models.lite import Features
@@ -66,7 +66,8 @@ class PromptMasker:
     def mask(self, seeds: Seeds, identity: int, prompt: PointPrompt, *, followed: MaskArray | None) -> PromptedMask:
         """Make a mask of points and a box, and a seed of the mask.
 
-        Points correct the mask that was given on this frame, else the followed one. A box shows the object anew.
+        Points correct the mask that was given on this frame, else the followed one: each changes the whole part round
+        it that is wrong, and nothing else. A box shows the object anew.
 
         Args:
             seeds: The seeds of the video; one is added.
@@ -87,6 +88,8 @@ class PromptMasker:
             box=prompt.box,
             previous=previous,
         )
+        if previous is not None and corrects:
+            mask = corrected(previous, mask, points=every.points)
         if not mask.any():
             raise UsageError(
                 f"nothing is left of object {identity} on frame {frame}",

@@ -1,0 +1,171 @@
+"""What corrections are worth: J of all frames after each round of clicks, and the frames that a round made worse.
+
+    python benchmarks/corrections.py --data DAVIS [--subset val_open] [--sequences breakdance dog] [--every 2]
+    python benchmarks/corrections.py --data DAVIS --objects ids          each object of the first annotation by itself
+
+The objects are shown by the annotation of the first frame and followed. Then a simulated user corrects three times: of
+the mask with the lowest J, up to three clicks are given, each in the middle of the largest region of error, positive
+or negative (`covos.evaluation.clicks`), and the session follows again from all that was given. Printed, for each
+sequence, after each round:
+
+    J       mean over the objects and the frames behind the first;
+    worse   masks whose J fell by more than 0.02 in that round, and their share; a mask is of one object in one frame;
+    at      the frame that was clicked, its J before the clicks, and with the mask that came of them.
+
+The means of J are over the sequences, the shares over all masks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from covos.core.device import configure_threads
+from covos.core.types import LabelArray, MaskArray
+from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
+from covos.evaluation import jaccard
+from covos.evaluation.clicks import next_click
+from covos.masks import VOID, objects_in
+from covos.masks.frame_mask import FrameMask
+from covos.model import Model, load_model
+from covos.session import Session
+
+ROUNDS = 3
+CLICKS = 3
+"""Clicks of a round, at most."""
+WORSE = 0.02
+"""Fall of J from which a mask counts as worse."""
+
+Place = tuple[int, int]
+"""Index of a frame, and id of an object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """A round: J by frame and object, and the mask that was clicked, with its J before and after the clicks."""
+
+    scores: Mapping[Place, float]
+    clicked: tuple[Place, float, float] | None
+
+    @property
+    def mean(self) -> float:
+        """Mean J of all masks but those of the first frame, which was given."""
+        return float(np.mean([j for (frame, _), j in self.scores.items() if frame]))
+
+
+@dataclass(slots=True, kw_only=True)
+class Clip:
+    """A sequence: its truth as label maps, void included, and the rounds that were gone."""
+
+    name: str
+    truth: Sequence[LabelArray]
+    rounds: list[Round] = field(default_factory=list)
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    threads = configure_threads()
+    model = load_model(options.model, device=options.device)
+    print(f"{model.name} and {options.follower}, {model.device}, {model.precision}, {threads} threads")
+    dataset = open_dataset(options.data, layout="davis")
+    clips = []
+    for video in dataset.subset(options.sequences or dataset.splits[options.subset]):
+        clips.append(_corrected(video, model, options))
+        print("\n".join(_lines(clips[-1])), flush=True)
+    for number in range(1 + ROUNDS):
+        fallen = sum(len(_worse(clip, number)) for clip in clips)
+        masks = sum(len(clip.rounds[number].scores) for clip in clips)
+        mean = np.mean([clip.rounds[number].mean for clip in clips])
+        print(
+            f"{'all':22} round {number}   J {mean:.3f}" + f"   worse {fallen:4} ({fallen / masks:.1%})" * (number > 0)
+        )
+
+
+def _corrected(video: Video, model: Model, options: argparse.Namespace) -> Clip:
+    records = video.frames[:: options.every]
+    images = [read_image(record) for record in records]
+    if options.objects == "ids":
+        truth = [read_labels(video, record) for record in records]
+    else:
+        truth = [_foreground(video, index) for index in range(0, len(video.frames), options.every)]
+    clip = Clip(name=video.name, truth=truth)
+    with model.session(images, follower=options.follower) as session:
+        session.add_labels(0, labels=np.where(truth[0] == VOID, 0, truth[0]))
+        for number in range(1 + ROUNDS):
+            clicked = _click_worst(session, clip) if number else None
+            frames = session.propagate(options.direction).frames
+            clip.rounds.append(Round(scores=scores_of(frames, truth), clicked=clicked))
+    return clip
+
+
+def _click_worst(session: Session, clip: Clip) -> tuple[Place, float, float]:
+    """Correct the mask with the lowest J; return its place, and its J before and after the clicks."""
+    scores = clip.rounds[-1].scores
+    shown = {place: j for place, j in scores.items() if place[0] and (clip.truth[place[0]] == place[1]).any()}
+    frame, identity = worst = min(shown, key=lambda place: shown[place])
+    labels = clip.truth[frame]
+    truth, void = labels == identity, labels == VOID
+    mask: MaskArray = session.preview(frame) == identity
+    for _ in range(CLICKS):
+        point = next_click(mask, truth, void=void)
+        if point is None:
+            break
+        mask = session.add_points(frame, identity, points=[(point.x, point.y)], labels=[int(point.positive)]).mask
+    return worst, scores[worst], jaccard(mask, truth, void=void)
+
+
+def scores_of(frames: Sequence[FrameMask], truth: Sequence[LabelArray]) -> dict[Place, float]:
+    """J of each object of the first annotation, in all frames."""
+    return {
+        (frame.index, identity): jaccard(frame.labels == identity, labels == identity, void=labels == VOID)
+        for frame, labels in zip(frames, truth, strict=True)
+        for identity in objects_in(np.where(truth[0] == VOID, 0, truth[0]))
+    }
+
+
+def worse_places(before: Mapping[Place, float], after: Mapping[Place, float]) -> list[Place]:
+    """The masks whose J fell by more than `WORSE`."""
+    return [place for place, j in after.items() if j < before[place] - WORSE]
+
+
+def _worse(clip: Clip, number: int) -> list[Place]:
+    return worse_places(clip.rounds[number - 1].scores, clip.rounds[number].scores) if number else []
+
+
+def _lines(clip: Clip) -> Iterator[str]:
+    for number, each in enumerate(clip.rounds):
+        line = f"{clip.name:22} round {number}   J {each.mean:.3f}"
+        if each.clicked is not None:
+            fallen = len(_worse(clip, number))
+            line += f"   worse {fallen:4} ({fallen / len(each.scores):.1%})"
+            (frame, identity), before, after = each.clicked
+            line += f"   at {frame}:{identity}, J {before:.3f} to {after:.3f}"
+        yield line
+
+
+def _foreground(video: Video, index: int) -> LabelArray:
+    subject, valid = read_foreground(video, video.frames[index])
+    return np.where(valid, subject > 0.5, VOID).astype(np.uint8)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="root of a DAVIS tree")
+    parser.add_argument("--subset", default="val_open")
+    parser.add_argument("--sequences", nargs="+", help="these only")
+    parser.add_argument("--objects", choices=["foreground", "ids"], default="foreground", help="as one, or each")
+    parser.add_argument("--every", type=int, default=1, help="take every so many frames of a sequence")
+    parser.add_argument("--direction", choices=["auto", "forward"], default="auto", help="forward fuses nothing")
+    parser.add_argument("--model", default="covos-lite")
+    parser.add_argument("--follower", default="covos-follow")
+    parser.add_argument("--device", default="auto")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from covos.core.types import LabelArray, MaskArray
+from covos.masks import read_label_map, write_label_map
+from covos.masks.object_ids import looks_interpolated
+from covos.masks.rims import is_rim, without_rims
+
+SIZE = (240, 416)
+
+
+def disc(radius: int, *, x: int = 200, y: int = 120) -> MaskArray:
+    return cv2.circle(np.zeros(SIZE, np.uint8), (x, y), radius, 1, cv2.FILLED).astype(bool)
+
+
+def two(inner: int, outer: int, *, rim: int = 1, whole: int = 2) -> LabelArray:
+    """A disc of one object, with another one round it."""
+    labels = np.zeros(SIZE, np.uint8)
+    labels[disc(outer)] = rim
+    labels[disc(inner)] = whole
+    return labels
+
+
+def test_a_line_round_an_object_becomes_part_of_it_and_the_file_can_be_read(tmp_path: Path) -> None:
+    labels = two(60, 62)
+    assert looks_interpolated(labels)
+    cleaned = without_rims(labels)
+    assert set(np.unique(cleaned)) == {0, 2}
+    assert (cleaned == 2).sum() == (labels > 0).sum()
+    write_label_map(tmp_path / "clean.png", cleaned)
+    np.testing.assert_array_equal(read_label_map(tmp_path / "clean.png"), cleaned)
+
+
+def test_lines_along_half_of_a_contour_go_and_the_rest_of_their_object_stays(tmp_path: Path) -> None:
+    labels = two(60, 62)
+    labels[:, :200][labels[:, :200] == 1] = 0
+    labels[disc(40, x=330)] = 1
+    cleaned = without_rims(labels)
+    assert not looks_interpolated(cleaned)
+    np.testing.assert_array_equal(cleaned[disc(38, x=330)], 1)
+    assert not ((cleaned == 1) & disc(66)).any()
+
+
+@pytest.mark.parametrize("ids", [(1, 2), (2, 1)])
+def test_a_thicker_rim_goes_if_nobody_drew_it(ids: tuple[int, int]) -> None:
+    rim, whole = ids
+    labels = two(60, 65, rim=rim, whole=whole)
+    assert not looks_interpolated(labels)
+    assert without_rims(labels, found={whole}) is labels
+    cleaned = without_rims(labels, found={1, 2})
+    assert set(np.unique(cleaned)) == {0, whole}
+    assert (labels == rim).any(), "the map that was given is as it was"
+
+
+def test_objects_side_by_side_and_small_ones_stay() -> None:
+    labels = two(60, 60)
+    labels[disc(50, x=310)] = 3
+    labels[disc(4, x=264)] = 5  # a ball in its hand
+    np.testing.assert_array_equal(without_rims(labels, found={1, 2, 3, 5}), labels)
+
+
+def test_a_rim_is_thin_and_long_and_along_the_whole() -> None:
+    ring = disc(64) & ~disc(60)
+    assert is_rim(ring, disc(60))
+    assert not is_rim(ring, disc(30, x=60))
+    assert not is_rim(disc(60), ring)
+    assert not is_rim(disc(80) & ~disc(50), disc(50))
+    assert not is_rim(np.zeros(SIZE, bool), disc(50))
+
+
+def test_a_map_of_lines_alone_stays_as_it_is() -> None:
+    labels = np.zeros(SIZE, np.uint8)
+    for row in range(10, 100, 3):
+        labels[row, 10:200], labels[row + 1, 10:200] = 3, 2
+    np.testing.assert_array_equal(without_rims(labels), labels)
