@@ -2,8 +2,9 @@
 
 Three kinds of frames are kept. *Given* ones, whose masks come from the user, stay for ever; there may be `MAX_GIVEN` of
 them. The *latest* frame is replaced by the next. Of those *between*, at most N are kept: a frame that follows the last
-such one by `APART` frames joins them with the masks that are trusted, and when there are too many, the least useful goes: the
-one that the frames since have read least, as in the working memory of XMem (Cheng & Schwing, ECCV 2022, section 3.3).
+such one by `APART` frames joins them, with those of its masks that are trusted. When there are too many, the least
+useful goes: the one that the frames since have read least, as in the working memory of XMem (Cheng & Schwing, ECCV
+2022, section 3.3).
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class ClipBatch(NamedTuple):
     image: Tensor
     """B x K x 3 x H x W uint8 RGB."""
     target: Tensor
-    """B x O x K x H/2 x W/2 uint8: the share of the cell that the object covers, 255 for all of it; all zero for objects
-    that a clip does not have."""
+    """B x O x K x H/2 x W/2 uint8: the share of the cell that the object covers, 255 for all of it; all zero for
+    objects that a clip does not have."""
     weight: Tensor
     """B x K x H/2 x W/2 uint8: likewise the share that is not void."""
     motion: Tensor
@@ -134,7 +134,7 @@ def observed_clips(network: CovosFollow, encoder: CovosLite, batch: ClipBatch) -
     every = network.project(features, cue_B1HW=cue, flow_B2HW=batch.flow.flatten(0, 1))
     known = batch.cue_known.repeat_interleave(frames).float()
     every = every._replace(cue_B1HW=every.cue_B1HW * known.view(-1, 1, 1, 1), cue_known_B=known)
-    parts = [part.unflatten(0, (clips, frames)) for part in every]
+    parts = [part.reshape(clips, frames, *part.shape[1:]) for part in every]
     return [FollowFeatures(*(part[:, index] for part in parts)) for index in range(frames)]
 
 

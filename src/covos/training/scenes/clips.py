@@ -64,9 +64,9 @@ TRIES = 8
 class Clip(NamedTuple):
     """K frames with the visible parts of O objects, each of which is visible in frame 0.
 
-    Pictures of H x W; masks (O x K) and validity of H/2 x W/2; motion and flow of H/4 x W/4. The motion is all zero if it is not to be
-    known. The flow goes from each frame to the one before, see `covos.engines.motion.MotionFlow`; it is all zero in
-    frame 0, and everywhere if it is not to be known.
+    Pictures of H x W; masks (O x K) and validity of H/2 x W/2; motion and flow of H/4 x W/4. The motion is all zero if
+    it is not to be known. The flow goes from each frame to the one before, see `covos.engines.motion.MotionFlow`; it is
+    all zero in frame 0, and everywhere if it is not to be known.
     """
 
     images: ImageArray
@@ -74,7 +74,6 @@ class Clip(NamedTuple):
     valid: ProbabilityArray
     motion: NDArray[np.float32]
     flow: NDArray[np.float32]
-    flow_known: bool
 
 
 class _Ground(NamedTuple):
@@ -147,7 +146,6 @@ def _drawn(moving: Pool | None, still: Pool | None, *, frames: int, recipe: Foll
         valid=np.stack(known),
         motion=motion,
         flow=flow,
-        flow_known=flow_known,
     )
 
 
