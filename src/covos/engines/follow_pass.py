@@ -27,6 +27,7 @@ from covos.models.follow import (
     aggregate,
     agreement,
     certainty,
+    moved,
     target_moments,
     with_others,
 )
@@ -40,6 +41,14 @@ FOUND_AGAIN = 0.4
 """Expected J from which a lost object is there again: garbage is worse than a gap."""
 PATIENCE = 25
 """Frames of absence after which an object is lost rather than hidden."""
+ADVICE = 0.35
+"""Weight of the subject that covos-lite finds beside what the network makes of an object."""
+ADVISED = (0.4, 0.6)
+"""Agreement of that subject with the object where it was shown, from which it is listened to, and fully."""
+ADVICE_LIMIT = 6.0
+"""Bound of the logits that are mixed: neither may outvote the other by being loud."""
+ADVICE_EPS = 0.0025
+"""The same bound, as a probability."""
 AREA_WEIGHT = 0.1
 """Weight of a frame in the usual area."""
 
@@ -207,6 +216,7 @@ class FollowPass:
         belief = Belief(with_others(self._mask_P1HW, owner), self._fitted(), agreed)
         decoded = self.network.find(features, memory, latest, belief, owner)
         self.bank.note_reading(decoded.affinity_BNM)
+        decoded = decoded._replace(logit_P1HW=_advised(decoded.logit_P1HW, belief, features))
         usual = [each.usual for each in self._trackers.values()]
         return signals_of(decoded, features, agreed, usual=usual), decoded.logit_P1HW[:, 0]
 
@@ -254,6 +264,25 @@ class FollowPass:
             else:
                 self._targets[identity] = TargetKnowledge(seen)
         self._model = None
+
+
+def _advised(logit_P1HW: Tensor, belief: Belief, features: FollowFeatures) -> Tensor:
+    """Mix into the logits of objects the cue, as far as it agreed with them where they were shown.
+
+    It is mixed in before the frame is remembered: so what one of the two has lost comes back. Where another object has
+    been, the cue does not speak of this one.
+    """
+    trust = ((belief.agreement_P2[:, 0] - ADVISED[0]) / (ADVISED[1] - ADVISED[0])).clamp(0, 1)
+    if not trust.any():
+        return logit_P1HW
+    others = F.interpolate(
+        moved(belief.latest_P2HW[:, 1:].float(), features.flow_B2HW), scale_factor=2, mode="bilinear"
+    )
+    advice = torch.logit(features.cue_B1HW * (1 - others), eps=ADVICE_EPS)
+    weight = ADVICE * trust.view(-1, 1, 1, 1)
+    return torch.where(
+        weight > 0, (1 - weight) * logit_P1HW.clamp(-ADVICE_LIMIT, ADVICE_LIMIT) + weight * advice, logit_P1HW
+    )
 
 
 def as_remembered(mask_P1HW: Tensor) -> Tensor:
