@@ -111,7 +111,8 @@ class Model:
         entry = find_follower(os.fspath(name), encoder=self.entry)
         with self._lock:
             if entry.card.sha256 not in self._followers:
-                network = build_follower(entry, encoder=self.entry).to(self.device)
+                network = build_follower(entry, encoder=self.entry)
+                network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
                 fold_batch_norms(network)
                 calibration = Calibration.from_card(entry.card.calibration)
                 self._followers[entry.card.sha256] = FollowEngine(self.engine.encoder, network, calibration=calibration)

@@ -290,8 +290,10 @@ class CovosFollow(nn.Module):
 
         Not normalised, so that objects that part of the memory knows nothing of can share it (see `read`).
         """
-        cosine = features.key_BNK @ key_BMK.transpose(1, 2)
-        return torch.exp(self.scale * (cosine - 1))
+        scale = self.scale
+        logit = torch.baddbmm(-scale.view(1, 1, 1), scale * features.key_BNK, key_BMK.transpose(1, 2))
+        # In place where nothing is trained: it is by far the largest array.
+        return logit.exp() if torch.is_grad_enabled() else logit.exp_()
 
     def nearby(self, features: FollowFeatures, key_BMK: Tensor) -> Tensor:
         """Return the affinity to the latest frame, N = M, less with the distance from where the flow comes from."""
@@ -324,8 +326,10 @@ class CovosFollow(nn.Module):
         # Affinities span many powers of ten, so they are float32 whatever the rest is.
         with torch.autocast(device, enabled=False):
             affinity = self.affinity(features, memory.key_BMK)
-            long = read(affinity, memory.value_PMC, owner_P, scale=self.scale)
-            short = read(self.nearby(features, latest.key_BMK), latest.value_PMC, owner_P, scale=self.scale)
+            precision = torch.float32 if torch.is_grad_enabled() else features.context_BChw.dtype
+            long = read(affinity, memory.value_PMC, owner_P, scale=self.scale, precision=precision)
+            near = self.nearby(features, latest.key_BMK)
+            short = read(near, latest.value_PMC, owner_P, scale=self.scale, precision=precision)
             own = slice(None) if len(owner_P) == len(features.key_BNK) == 1 else owner_P
             height, width = features.s8_BCHW.shape[2:]
             scored = score(belief.target, features.fit_BLD, owner_P).view(-1, 1, height, width)
@@ -348,7 +352,7 @@ class CovosFollow(nn.Module):
                 context.float().expand(pairs, -1, -1, -1),
             ],
             dim=1,
-        ).to(context.dtype)
+        ).to(context.dtype, memory_format=torch.channels_last)
         skips = (features.s8_BCHW[own], features.s4_BCHW[own], features.s2_BCHW[own])
         logit, judged = self.decoder(x, skips, before, cue, scored)
         judged = judged.float()
@@ -407,7 +411,14 @@ def moved(mask_PCHW: Tensor, flow_P2HW: Tensor) -> Tensor:
     return F.grid_sample(mask_PCHW, grid.expand(len(mask_PCHW), -1, -1, -1), align_corners=False)
 
 
-def read(affinity_BNM: Tensor, value_PMC: Tensor, owner_P: Tensor, *, scale: Tensor) -> Tensor:
+def read(
+    affinity_BNM: Tensor,
+    value_PMC: Tensor,
+    owner_P: Tensor,
+    *,
+    scale: Tensor,
+    precision: torch.dtype = torch.float32,
+) -> Tensor:
     """Read the memory at each position.
 
     Args:
@@ -415,6 +426,8 @@ def read(affinity_BNM: Tensor, value_PMC: Tensor, owner_P: Tensor, *, scale: Ten
         value_PMC: See `ObjectMemory`; where the last channel is 0, the object is not looked for.
         owner_P: Frame of each object.
         scale: Scale of the affinity.
+        precision: Type of the products, if there is one frame: sums of them are normalised by sums that are rounded
+            alike.
 
     Returns:
         P x N x C: the mean of the values under the affinity, and in the last channel, in place of the weight, the
@@ -426,7 +439,7 @@ def read(affinity_BNM: Tensor, value_PMC: Tensor, owner_P: Tensor, *, scale: Ten
         # One product for all objects: the affinity, much the largest part, is not copied.
         pairs, positions, channels = weighted.shape
         flat = weighted.transpose(0, 1).reshape(positions, pairs * channels)
-        summed = (affinity_BNM[0] @ flat).view(-1, pairs, channels).transpose(0, 1)
+        summed = (affinity_BNM[0].to(precision) @ flat.to(precision)).float().view(-1, pairs, channels).transpose(0, 1)
     else:
         summed = affinity_BNM[owner_P] @ weighted
     total = summed[..., -1:]
