@@ -174,14 +174,18 @@ def test_void_counts_for_nothing(identity: ModuleType) -> None:
 
 # The fit of the calibration.
 
-SURE = Signals(quality=2.0, presence=4.0, decided=2.0, agreement=0.8, match=0.9, jump=0.0)
-NOTHING = (0.0,) * (len(Signals._fields) + 1)
+SURE = Signals(
+    quality=2.0, presence=4.0, decided=2.0, agreement=0.8, match=0.9, moved=0.8, scored=0.7, cued=0.5, jump=0.0
+)
+COUNT = len(Signals._fields)
+NOTHING = (0.0,) * (COUNT + 1)
+JUMP = Signals._fields.index("jump")
 
 
 def test_a_fit_comes_near_the_probabilities_that_the_data_were_drawn_by(calibration: ModuleType) -> None:
     rng = np.random.default_rng(0)
-    signals = np.column_stack([rng.normal(0, 2, (4000, 2)), rng.uniform(0, 1, (4000, 4))])
-    truth = 1 / (1 + np.exp(-(0.8 * signals[:, 0] - 1.5 * signals[:, 5] + 0.5)))
+    signals = np.column_stack([rng.normal(0, 2, (4000, 2)), rng.uniform(0, 1, (4000, COUNT - 2))])
+    truth = 1 / (1 + np.exp(-(0.8 * signals[:, 0] - 1.5 * signals[:, JUMP] + 0.5)))
     drawn = (rng.random(4000) < truth).astype(float)
     weights = calibration.fit(signals, drawn, start=NOTHING, rising=True)
     found = Calibration(jaccard=weights, absent=weights)
@@ -192,11 +196,11 @@ def test_a_fit_comes_near_the_probabilities_that_the_data_were_drawn_by(calibrat
 
 def test_weights_that_would_turn_a_signal_round_are_zero(calibration: ModuleType) -> None:
     rng = np.random.default_rng(1)
-    signals = rng.normal(0, 1, (500, 6))
-    falling = 1 / (1 + np.exp(signals[:, 0] + signals[:, 5]))
+    signals = rng.normal(0, 1, (500, COUNT))
+    falling = 1 / (1 + np.exp(signals[:, 0] + signals[:, JUMP]))
     weights = calibration.fit(signals, falling, start=NOTHING, rising=True)
     assert weights[0] == 0
-    assert weights[5] < -0.3
+    assert weights[JUMP] < -0.3
     assert calibration.fit(signals, falling, start=NOTHING, rising=False)[0] < -0.3
     assert calibration.fit(signals, falling, start=NOTHING, rising=False, unused=("quality",))[0] == 0
 

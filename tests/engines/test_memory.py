@@ -15,8 +15,8 @@ def memory_of(objects: int = 1) -> ObjectMemory:
     return ObjectMemory(torch.randn(1, POSITIONS, KEYS), value)
 
 
-def keep(bank: MemoryBank, index: int, *, given: bool = False, confidence: float = 1.0) -> None:
-    bank.keep(index, objects=(1,), memory=memory_of(), given=given, confidence=confidence)
+def keep(bank: MemoryBank, index: int, *, given: bool = False, trusted: bool = True) -> bool:
+    return bank.keep(index, objects=(1,), memory=memory_of(), given=given, trusted=[trusted])
 
 
 @pytest.mark.parametrize("between", [0, 1, 5])
@@ -37,7 +37,8 @@ def test_frames_between_stand_apart_and_are_trusted() -> None:
     bank = MemoryBank(between=3)
     keep(bank, 0, given=True)
     for index in range(1, 3 * APART):
-        keep(bank, index, confidence=0.1 if index == APART else 0.9)
+        longer = keep(bank, index, trusted=index != APART)
+        assert longer == any(kept.index == index for kept in bank.middle)
     assert [kept.index for kept in bank.middle] == [APART + 1, 2 * APART + 1]
 
 
@@ -65,7 +66,7 @@ def test_the_least_read_frame_makes_room() -> None:
 def test_an_object_that_came_later_is_unknown_in_earlier_frames() -> None:
     bank = MemoryBank(between=2)
     keep(bank, 0, given=True)
-    bank.keep(1, objects=(1, 7), memory=memory_of(2), given=True, confidence=1.0)
+    bank.keep(1, objects=(1, 7), memory=memory_of(2), given=True, trusted=[True, True])
     memory, latest = bank.of((7, 1))
     assert memory.value_PMC.shape == (2, 2 * POSITIONS, VALUES)
     known = memory.value_PMC[..., -1]
@@ -77,10 +78,45 @@ def test_an_object_that_came_later_is_unknown_in_earlier_frames() -> None:
 
 def test_a_corrected_object_is_forgotten_where_it_was_only_found() -> None:
     bank = MemoryBank(between=2)
-    bank.keep(0, objects=(1, 2), memory=memory_of(2), given=True, confidence=1.0)
-    bank.keep(9, objects=(1, 2), memory=memory_of(2), given=False, confidence=1.0)
+    bank.keep(0, objects=(1, 2), memory=memory_of(2), given=True, trusted=[True, True])
+    bank.keep(9, objects=(1, 2), memory=memory_of(2), given=False, trusted=[True, True])
     bank.forget(2)
     known = bank.of((1, 2))[0].value_PMC[..., -1]
     assert bool(known[0].all())
     assert bool(known[1, :POSITIONS].all())
     assert not known[1, POSITIONS:].any()
+
+
+def test_of_a_frame_between_the_trusted_objects_alone_are_kept() -> None:
+    bank = MemoryBank(between=2)
+    bank.keep(0, objects=(1, 2), memory=memory_of(2), given=True, trusted=[True, True])
+    found = memory_of(2)
+    assert bank.keep(APART, objects=(1, 2), memory=found, given=False, trusted=[True, False])
+    known = bank.of((1, 2))[0].value_PMC[:, POSITIONS:, -1]
+    assert bool(known[0].all())
+    assert not known[1].any()
+    latest = bank.of((1, 2))[1]
+    assert bool(latest.value_PMC[..., -1].all()), "the short-term reading has all of the latest frame"
+    assert bool(found.value_PMC[..., -1].all()), "what is kept is a copy"
+    # The next frame replaces the latest one, and what was not trusted is gone.
+    bank.keep(APART + 1, objects=(1, 2), memory=memory_of(2), given=False, trusted=[True, True])
+    assert not bank.of((1, 2))[0].value_PMC[1, POSITIONS : 2 * POSITIONS, -1].any()
+
+
+def test_of_a_frame_that_was_given_an_object_that_was_only_found_is_kept_if_it_is_trusted() -> None:
+    bank = MemoryBank(between=2)
+    for index, trusted in ((0, True), (50, False)):
+        assert bank.keep(index, objects=(1, 2), memory=memory_of(2), given=True, trusted=[True, trusted])
+    assert set(bank.given) == {0, 50}
+    known = bank.of((1, 2))[0].value_PMC[..., -1]
+    assert bool(known[0].all())
+    assert bool(known[1, :POSITIONS].all())
+    assert not known[1, POSITIONS:].any()
+
+
+def test_without_frames_between_what_is_found_is_not_kept_for_longer() -> None:
+    bank = MemoryBank(between=0)
+    assert keep(bank, 0, given=True)
+    assert not keep(bank, 50)
+    assert bank.middle == []
+    assert bank.of((1,))[0].value_PMC.shape[1] == 2 * POSITIONS, "the latest frame is there all the same"
