@@ -34,6 +34,7 @@ from covos.core.types import Frame, ImageArray, LabelArray, MaskArray, ObjectSta
 from covos.data import open_collection, open_dataset, read_foreground, read_image
 from covos.engines.calibration import Calibration, Signals, Weights
 from covos.engines.discover import masks_of
+from covos.engines.find import DEFAULT_REFERENCES, uniform_references
 from covos.engines.follow import FollowEngine, at_stride
 from covos.engines.follow_pass import FollowPass
 from covos.engines.memory import DEFAULT_MEMORY
@@ -56,7 +57,7 @@ WRONG = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """An object in a frame, at stride 4 of the encoded size; `own` is of what was found, `jaccard` of what is shown."""
+    """An object in a frame, at stride 2 of the encoded size; `own` is of what was found, `jaccard` of what is shown."""
 
     signals: Signals
     own: float
@@ -169,16 +170,19 @@ class RecordingPass(FollowPass):
 
 
 def _followed(clips: Iterable[Clip], engine: FollowEngine) -> Iterator[Case]:
+    """Follow the objects of each clip as a session does, forward from its first frame."""
+    encoder = engine.encoder
     for images, labels in clips:
+        chosen = uniform_references(len(images), references=DEFAULT_REFERENCES)
+        (references,) = engine.finder.remember(encoder.observe(_frames(images), wanted=chosen))
+        bound = engine.within(references)
         follower = RecordingPass(engine.network, memory=DEFAULT_MEMORY, calibration=engine.calibration)
-        for observed in engine.encoder.observe(_frames(images)):
+        for observed in encoder.observe(_frames(images)):
             index = observed.frame.index
-            with engine.encoder.computing():
-                view = engine.network.project(engine.encoder.encode([observed]))
-                cells = view.s4_BCHW.shape[2:]
-                truth = {
-                    int(each): at_stride(labels[index] == each, cells, engine.encoder.device) for each in _ids(labels)
-                }
+            with encoder.computing():
+                ((_, view),) = bound.encoded([observed])
+                cells = view.s2_BCHW.shape[2:]
+                truth = {int(each): at_stride(labels[index] == each, cells, encoder.device) for each in _ids(labels)}
                 answer = follower.step(index, view, given={} if index else truth)
             if index:
                 yield from _cases(masks_of(answer), answer.objects, follower.found, truth)

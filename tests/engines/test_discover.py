@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from fractions import Fraction
 from types import SimpleNamespace
-from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from covos.engines.find import References
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
 from covos.models.follow import FollowFeatures
+from covos.models.lite import Features
 
 SIZE = (128, 192)
 REACH = 160
@@ -27,10 +27,6 @@ REACH = 160
 RED, GREEN, BLUE, ORANGE = (250, 20, 20), (20, 250, 20), (20, 20, 250), (170, 175, 20)
 Spots = Sequence[tuple[tuple[int, int, int], int, int]]
 """Colour, left and top of squares of 32 pixels; later ones hide earlier ones."""
-
-
-class Seen(NamedTuple):
-    image: Tensor
 
 
 class ColourPass:
@@ -41,13 +37,13 @@ class ColourPass:
 
     def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         for key, mask in masks.items():
-            self.colours[key] = features.s4_BCHW[0][:, mask > 0.5].mean(dim=1)
+            self.colours[key] = features.s2_BCHW[0][:, mask > 0.5].mean(dim=1)
 
     def drop(self, key: int) -> None:
         del self.colours[key]
 
     def step(self, index: int, features: FollowFeatures) -> FramePrediction:
-        image = features.s4_BCHW[0]
+        image = features.s2_BCHW[0]
         found = {key: (image - colour[:, None, None]).abs().amax(dim=0) < REACH for key, colour in self.colours.items()}
         return FramePrediction(
             index=index,
@@ -62,33 +58,43 @@ class ColourPass:
 
 
 class Eyes:
-    batch = 3
-    network = SimpleNamespace(fusions=("group",), memorise=lambda features: (features,))
+    """Stands in for an engine: its cue is what is not black."""
 
-    def __init__(self) -> None:
-        self.network.segment = self.segment
+    new_pass = ColourPass
+    encoder = SimpleNamespace(batch=3, computing=nullcontext)
 
-    computing = staticmethod(nullcontext)
+    def within(self, references: References[Features]) -> Eyes:
+        return self
 
-    def encode(self, observed: Sequence[Observed]) -> Seen:
-        images = np.stack([each.frame.image for each in observed]).astype(np.float32)
-        return Seen(torch.from_numpy(images).permute(0, 3, 1, 2))
+    def encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:
+        for observed in batch:
+            image = torch.from_numpy(observed.frame.image.astype(np.float32)).permute(2, 0, 1)[None]
+            small, fine = image[..., ::16, ::16], image[..., ::2, ::2]
+            keys = torch.nn.functional.normalize(small.flatten(2).transpose(1, 2), dim=2)
+            nothing = torch.zeros(1)
+            cue = torch.where(fine.amax(dim=1, keepdim=True) > 100, 6.0, -6.0).sigmoid()
+            yield (
+                observed,
+                FollowFeatures(
+                    key_BNK=keys,
+                    context_BChw=small,
+                    s8_BCHW=image[..., ::8, ::8],
+                    s4_BCHW=image[..., ::4, ::4],
+                    s2_BCHW=fine,
+                    fit_BLD=nothing,
+                    still_B1hw=nothing,
+                    cue_B1HW=cue,
+                    cue_known_B=torch.ones(1),
+                    flow_B2HW=nothing,
+                ),
+            )
 
-    def segment(self, features: Seen, memories: object, *, fusion: str) -> Tensor:
-        solid = features.image.amax(dim=1, keepdim=True)[..., ::2, ::2] > 100
-        return torch.where(solid, 6.0, -6.0)
 
-
-def project(features: Seen) -> FollowFeatures:
-    small = features.image[..., ::16, ::16]
-    keys = torch.nn.functional.normalize(small.flatten(2).transpose(1, 2), dim=2)
-    return FollowFeatures(keys, small, features.image[..., ::8, ::8], features.image[..., ::4, ::4])
+NO_REFERENCES: References[Features] = References(indices=(), features=(), memories=())
 
 
 def discover(stage: Callable[[int], Spots], *, count: int, most: int = 10) -> DiscoveryPass:
-    engine = SimpleNamespace(encoder=Eyes(), network=SimpleNamespace(project=project), new_pass=ColourPass)
-    references: References[Seen] = References(indices=(), features=(), memories=())
-    discovery = DiscoveryPass(engine, references, most=most, memory=5)  # type: ignore[arg-type]
+    discovery = DiscoveryPass(Eyes(), NO_REFERENCES, most=most, memory=5)  # type: ignore[arg-type]
     assert list(discovery.run(frames(stage, count))) == list(sampled_frames(count))
     return discovery
 
@@ -173,16 +179,14 @@ def test_two_that_were_one_are_told_apart_when_they_stay_apart() -> None:
 
 
 def test_of_two_tracks_over_one_thing_the_rim_becomes_part_of_the_other() -> None:
-    engine = SimpleNamespace(encoder=Eyes(), network=SimpleNamespace(project=project), new_pass=ColourPass)
-    references: References[Seen] = References(indices=(), features=(), memories=())
-    discovery = DiscoveryPass(engine, references, memory=5)  # type: ignore[arg-type]
-    features = project(discovery.engine.encoder.encode(list(frames(lambda index: [(RED, 10, 10)], 1))))
-    whole, rim, apart = (np.zeros((32, 48), bool) for _ in range(3))
+    discovery = DiscoveryPass(Eyes(), NO_REFERENCES, memory=5)  # type: ignore[arg-type]
+    ((_, features),) = discovery.engine.encoded(list(frames(lambda index: [(RED, 10, 10)], 1)))
+    whole, rim, apart = (np.zeros((64, 96), bool) for _ in range(3))
     whole[5:25, 5:25], rim[4:26, 4:26], apart[5:25, 30:40] = True, True, True
     rim &= ~whole
     for key, first in ((1, 3), (2, 0), (3, 0)):
         discovery.candidates[key] = Candidate(id=key, first=first, anchors=[])
-    discovery._current.add(0, features, {1: torch.from_numpy(whole), 2: torch.from_numpy(rim), 3: torch.ones(32, 48)})
+    discovery._current.add(0, features, {1: torch.from_numpy(whole), 2: torch.from_numpy(rim), 3: torch.ones(64, 96)})
     for index in range(RIMMED):
         assert set(discovery.candidates) == {1, 2, 3}
         tracks = {1: whole, 2: rim, 3: apart}
