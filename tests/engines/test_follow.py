@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
 
@@ -13,11 +14,21 @@ from covos.core.types import Frame, ObjectStatus
 from covos.engines.backward import NEARNESS, STEP, SURE, Spool, fuse
 from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine, _step, at_stride, given_frames, result_of
-from covos.engines.follow_pass import GIVEN_LOGIT, FollowPass, FramePrediction
-from covos.engines.memory import MemoryBank
+from covos.engines.follow_pass import (
+    ADVICE,
+    ADVICE_LIMIT,
+    ADVISED,
+    GIVEN_LOGIT,
+    FollowPass,
+    FramePrediction,
+    PresenceTracker,
+    _advised,
+)
+from covos.engines.memory import APART, TRUSTED, MemoryBank
 from covos.engines.motion import Observed
-from covos.models.follow import CovosFollow, FollowConfig
+from covos.models.follow import Belief, CovosFollow, FollowConfig, FollowFeatures, ObjectMemory
 from covos.models.lite import CovosLite
+from covos.models.target import TargetModel, fit
 
 SIZE = (64, 96)
 
@@ -143,21 +154,59 @@ def test_backward_answers_reach_the_frames_before_the_first_mask(engine: FollowE
 
 
 def test_backward_is_forward_on_the_reversed_clip(engine: FollowEngine) -> None:
-    every = observed(5)
+    rng = np.random.default_rng(1)
+    # From each frame to the one before it, in cells of stride 4; there is none before the first.
+    flows = [None, *(rng.normal(0, 3, (SIZE[0] // 4, SIZE[1] // 4, 2)).astype(np.float32) for _ in range(4))]
+    every = [Observed(frame=frame, motion=None, flow=flow) for frame, flow in zip(frames(5), flows, strict=True)]
     reversed_ = [
-        Observed(frame=replace(each.frame, index=4 - each.frame.index), motion=None) for each in reversed(every)
+        Observed(
+            frame=replace(each.frame, index=4 - each.frame.index),
+            motion=None,
+            # Seen from the later frame, things moved the other way.
+            flow=None if later is None else -later.flow,
+        )
+        for each, later in zip(reversed(every), [None, *reversed(every[1:])], strict=True)
     ]
+    given = box(5, 5)
+    network = deepcopy(engine.network)
+    with torch.no_grad():
+        # Random weights hardly look at what the flow moves; these do.
+        network.decoder.logit.weight.mul_(1000)
+    engine = FollowEngine(engine.encoder, network)
     with Spool() as spool:
-        for _, prediction in engine.backward([every[2:], every[:2]], {4: {1: box(5, 5)}}, memory=2):
+        for _, prediction in engine.backward([every[2:], every[:2]], {4: {1: given}}, memory=2):
             spool.put(prediction)
         back = [spool.get(index) for index in range(5)]
-    with engine.encoder.computing():
-        current = FollowPass(engine.network, memory=2)
-        answers = [_step(current, o.frame, features, {0: {1: box(5, 5)}}) for o, features in engine._encoded(reversed_)]
+
+    def forward(clip: list[Observed]) -> list[FramePrediction]:
+        with engine.encoder.computing():
+            current = FollowPass(engine.network, memory=2)
+            encoded = list(engine.encoded(clip))
+            return [_step(current, each.frame, features, {0: {1: given}}) for each, features in encoded]
+
+    answers = forward(reversed_)
     for index, answer in enumerate(answers):
         kept = back[4 - index]
         assert kept is not None
         torch.testing.assert_close(kept.log_odds, answer.log_odds.clamp(-127 * STEP, 127 * STEP), atol=STEP, rtol=0)
+    still = forward([replace(each, flow=None) for each in reversed_])
+    assert any((a.log_odds - b.log_odds).abs().max() > 8 * STEP for a, b in zip(answers, still, strict=True))
+
+
+def test_backward_knows_no_flow_to_a_frame_that_is_not_its_neighbour(
+    engine: FollowEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow = np.ones((SIZE[0] // 4, SIZE[1] // 4, 2), np.float32)
+    every = [Observed(frame=frame, motion=None, flow=flow) for frame in frames(6) if frame.index != 2]
+    flows: dict[int, float] = {}
+
+    def step(self: FollowPass, index: int, features: FollowFeatures, **given: object) -> FramePrediction:
+        flows[index] = float(features.flow_B2HW.mean())
+        return FramePrediction(index=index, log_odds=torch.zeros(0, 32, 48), objects=())
+
+    monkeypatch.setattr(FollowPass, "step", step)
+    list(engine.backward([every], {}, memory=2))
+    assert flows == {5: 0, 4: -1, 3: -1, 1: 0, 0: -1}
 
 
 def test_a_spool_gives_back_what_it_was_given() -> None:
@@ -256,6 +305,184 @@ def test_of_objects_that_are_as_likely_the_first_stays_and_of_background_and_obj
     result = result_of(frame, FramePrediction(index=0, log_odds=odds, objects=(status(9), status(2))), {})
     assert not result.labels[:28].any()
     assert (result.labels[36:] == 9).all()
+
+
+def features_of(engine: FollowEngine, *, cue: torch.Tensor | None = None, frame: int = 0) -> FollowFeatures:
+    """Features of a frame, with a cue of probabilities at stride 2 if there is one."""
+    with engine.encoder.computing():
+        ((_, features),) = engine.encoded(observed(frame + 1)[frame:])
+    return features if cue is None else features._replace(cue_B1HW=cue, cue_known_B=torch.ones(1))
+
+
+def half(value: bool = True) -> torch.Tensor:
+    """Stride 2: true, or all but that, in the left half."""
+    mask = torch.zeros(SIZE[0] // 2, SIZE[1] // 2)
+    mask[:, : SIZE[1] // 4] = 1
+    return mask if value else 1 - mask
+
+
+def belief_of(*agreements: float, others: torch.Tensor | None = None) -> Belief:
+    """Belief about objects of which all that matters is how well they agreed, and where the others are."""
+    latest = torch.zeros(len(agreements), 2, SIZE[0] // 4, SIZE[1] // 4)
+    if others is not None:
+        latest[:, 1] = others[::2, ::2]
+    weight = torch.zeros(len(agreements), 281)
+    return Belief(latest, TargetModel(weight), torch.tensor([[each, 1.0] for each in agreements]))
+
+
+def test_the_subject_is_not_listened_to_unless_it_agreed_with_the_object(engine: FollowEngine) -> None:
+    features = features_of(engine, cue=half()[None, None])
+    logit = torch.randn(3, 1, 32, 48) * 9
+    low, high = ADVISED
+    found = _advised(logit, belief_of(low, (low + high) / 2, high), features)
+    torch.testing.assert_close(found[0], logit[0])
+    assert torch.equal(_advised(logit, belief_of(0, 0, 0), features), logit)
+    bounded = logit.clamp(-ADVICE_LIMIT, ADVICE_LIMIT)
+    advice = torch.where(half() > 0, ADVICE_LIMIT, -ADVICE_LIMIT)
+    for row, weight in ((1, ADVICE / 2), (2, ADVICE)):
+        expected = (1 - weight) * bounded[row, 0] + weight * advice
+        torch.testing.assert_close(found[row, 0], expected, atol=0.02, rtol=0)
+
+
+def test_the_subject_does_not_speak_for_an_object_where_another_one_is(engine: FollowEngine) -> None:
+    features = features_of(engine, cue=torch.ones(1, 1, 32, 48))
+    unsure = torch.zeros(1, 1, 32, 48)
+    found = _advised(unsure, belief_of(1.0, others=half()), features)[0, 0]
+    clear = slice(2, -2)  # the rim is interpolated
+    limit = pytest.approx(ADVICE * ADVICE_LIMIT, abs=0.01)
+    assert float(-found[:, :24][:, clear].max()) == limit
+    assert float(found[:, 24:][:, clear].min()) == limit
+    # The other one has moved to the right half.
+    flow = torch.zeros_like(features.flow_B2HW)
+    flow[:, 0] = -SIZE[1] / 8
+    moved_on = _advised(unsure, belief_of(1.0, others=half()), features._replace(flow_B2HW=flow))[0, 0]
+    assert float(-moved_on[:, 24:][:, clear].max()) == limit
+
+
+def test_a_pass_listens_to_the_subject_where_it_agreed_when_the_object_was_shown(engine: FollowEngine) -> None:
+    def follow(cue: torch.Tensor | None) -> FramePrediction:
+        current = FollowPass(engine.network, memory=2)
+        with engine.encoder.computing():
+            current.step(0, features_of(engine, cue=cue), given={1: half()})
+            again = None if cue is None else half()[None, None]
+            return current.step(1, features_of(engine, cue=again, frame=1))
+
+    inside = half() > 0
+    agreed, disagreed, unknown = (follow(cue) for cue in (half()[None, None], half(False)[None, None], None))
+    difference = agreed.log_odds - disagreed.log_odds
+    assert float(difference[0][inside].mean()) > 1
+    assert float(difference[0][~inside].mean()) < -1
+    # The cue of the second frame goes into the decoder all the same; in random weights it is hardly heard.
+    assert float((unknown.log_odds - disagreed.log_odds).abs().max()) < 1
+
+
+def test_the_subject_of_a_video_is_found_by_its_references(engine: FollowEngine) -> None:
+    with engine.encoder.computing():
+        ((_, alone),) = engine.encoded(observed(1))
+    assert not alone.cue_known_B.any()
+    (references,) = engine.finder.remember(observed(5)[1::2])
+    bound = engine.within(references)
+    assert engine.references is None
+    assert (bound.network, bound.encoder) == (engine.network, engine.encoder)
+    (result,) = engine.finder.stream(observed(1), [references])
+    with engine.encoder.computing():
+        ((_, features),) = bound.encoded(observed(1))
+    assert bool(features.cue_known_B.all())
+    cue = torch.nn.functional.interpolate(features.cue_B1HW, size=SIZE, mode="bilinear")[0, 0].numpy()
+    np.testing.assert_allclose(cue, result.probability, atol=0.05)
+
+
+def values(memory: ObjectMemory) -> list[bool]:
+    """For each object, whether a memory knows anything of it."""
+    return memory.value_PMC[..., -1].any(dim=1).tolist()
+
+
+@pytest.fixture
+def judged(engine: FollowEngine, monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, float]], FollowPass]:
+    """Makes a pass of objects 1 and 2, shown in frame 0, whose masks are then found with these confidences."""
+
+    def make(confidence: dict[int, float]) -> FollowPass:
+        def judge(self: PresenceTracker, estimated: object, *, area: float) -> ObjectStatus:
+            return status(self.identity, confidence=confidence[self.identity])
+
+        monkeypatch.setattr(PresenceTracker, "judge", judge)
+        current = FollowPass(engine.network, memory=2)
+        with engine.encoder.computing():
+            current.step(0, features_of(engine), given={1: half(), 2: half(False)})
+        return current
+
+    return make
+
+
+Judged = Callable[[dict[int, float]], FollowPass]
+
+
+def test_what_is_not_trusted_is_neither_remembered_for_longer_nor_learned(engine: FollowEngine, judged: Judged) -> None:
+    current = judged({1: TRUSTED + 0.1, 2: TRUSTED - 0.1})
+    with engine.encoder.computing():
+        current.step(APART, features_of(engine, frame=1))
+    (kept,) = current.bank.middle
+    assert kept.index == APART
+    assert values(kept.memory) == [True, False]
+    assert values(current.bank.given[0].memory) == [True, True]
+    assert current._targets[1].since is not None
+    assert current._targets[2].since is None
+    with engine.encoder.computing():
+        model = current._fitted()
+        alone = fit(current._targets[2].given, torch.tensor([0]))
+    torch.testing.assert_close(model.weight_PD[1:], alone.weight_PD, atol=1e-3, rtol=1e-3)
+
+
+def test_nothing_is_kept_for_longer_of_a_frame_in_which_nothing_is_trusted(
+    engine: FollowEngine, judged: Judged
+) -> None:
+    current = judged({1: 0.1, 2: 0.1})
+    with engine.encoder.computing():
+        current.step(APART, features_of(engine, frame=1))
+    assert current.bank.middle == []
+    assert current.bank.latest is not None
+    assert current.bank.latest.index == APART
+
+
+@pytest.mark.parametrize("confidence", [0.1, 0.9])
+def test_where_the_user_corrects_one_object_another_is_kept_if_it_is_trusted(
+    engine: FollowEngine, judged: Judged, confidence: float
+) -> None:
+    current = judged({1: 0.9, 2: confidence})
+    with engine.encoder.computing():
+        current.step(3, features_of(engine, frame=1), given={1: half()})
+    trusted = confidence >= TRUSTED
+    assert values(current.bank.given[3].memory) == [True, trusted]
+    assert (current._targets[2].since is not None) == trusted
+    assert current._targets[1].since is None
+    # The positions of one frame were given of the other object; of this one, those of two.
+    assert float(current._targets[1].given.gram_BDD[0, -1, -1]) > 1.2 * (8 * 12)
+    assert float(current._targets[2].given.gram_BDD[0, -1, -1]) == 8 * 12
+
+
+def test_a_correction_drops_what_was_learned_of_the_object_since(engine: FollowEngine, judged: Judged) -> None:
+    current = judged({1: 0.9, 2: 0.9})
+    with engine.encoder.computing():
+        current.step(APART, features_of(engine, frame=1))
+        assert all(current._targets[each].since is not None for each in (1, 2))
+        current.step(APART + 1, features_of(engine, frame=2), given={1: half()})
+    assert current._targets[1].since is None
+    assert current._targets[2].since is not None
+    assert values(current.bank.middle[0].memory) == [False, True]
+
+
+def test_a_copy_of_a_pass_goes_on_by_itself(engine: FollowEngine, judged: Judged) -> None:
+    current = judged({1: 0.9, 2: 0.9})
+    copied = current.copy()
+    with engine.encoder.computing():
+        first = current.step(APART, features_of(engine, frame=1))
+        current.drop(2)
+        second = copied.step(APART, features_of(engine, frame=1))
+    assert torch.equal(first.log_odds, second.log_odds)
+    assert (current.ids, copied.ids) == ((1,), (1, 2))
+    with engine.encoder.computing():
+        after = current.step(APART + 1, features_of(engine, frame=2))
+    assert after.log_odds.shape == (1, 32, 48)
 
 
 def test_a_thin_mask_is_remembered_by_its_share_of_the_cells() -> None:
