@@ -333,7 +333,7 @@ class _Work:
         task = self._task
         if isinstance(task, Find):
             steering = {} if self._steerer is None else self._steerer.settings()
-            return self.model.origin(**task.finding, **steering)
+            return self.model.origin(**{**task.settings, **steering})
         if isinstance(task, Discover):
             return self.model.origin(
                 objects=task.most,

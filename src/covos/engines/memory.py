@@ -81,12 +81,11 @@ class MemoryBank:
 
     def copy(self) -> MemoryBank:
         """Return one that goes on from here by itself; the tensors are shared, and never changed in place."""
-        copies = {id(kept): replace(kept) for kept in self._frames()}
         return MemoryBank(
             between=self.between,
-            given={index: copies[id(kept)] for index, kept in self.given.items()},
-            middle=[copies[id(kept)] for kept in self.middle],
-            latest=None if self.latest is None else copies[id(self.latest)],
+            given={index: replace(kept) for index, kept in self.given.items()},
+            middle=[replace(kept) for kept in self.middle],
+            latest=None if self.latest is None else replace(self.latest),
         )
 
     def keep(
