@@ -62,11 +62,15 @@ class Eyes:
 
     new_pass = ColourPass
     encoder = SimpleNamespace(batch=3, computing=nullcontext)
+    references: References[Features] | None = None
 
     def within(self, references: References[Features]) -> Eyes:
-        return self
+        bound = Eyes()
+        bound.references = references
+        return bound
 
     def encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:
+        assert self.references is NO_REFERENCES, "the cue is found by the references of the video"
         for observed in batch:
             image = torch.from_numpy(observed.frame.image.astype(np.float32)).permute(2, 0, 1)[None]
             small, fine = image[..., ::16, ::16], image[..., ::2, ::2]
