@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from covos.api import segment, stream
@@ -19,7 +18,7 @@ from covos.masks import decode, write_label_map
 from covos.media.opening import open_source
 from covos.model import Model, load_model
 from covos.models import registry
-from covos.models.checkpoints import Card, save_weights
+from covos.models.checkpoints import read_card, save_weights
 from covos.models.follow import CovosFollow
 from covos.prompts.seeds import MAX_ID, Seeds
 from covos.results.segmentation import Segmentation
@@ -31,30 +30,6 @@ SIZE = (48, 64)
 @pytest.fixture(scope="module")
 def model() -> Model:
     return load_model(device="cpu", precision="fp32")
-
-
-@pytest.fixture(scope="module")
-def follower(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Random weights, which always see the object."""
-    return random_follower(tmp_path_factory.mktemp("weights") / "follow.safetensors", model)
-
-
-def random_follower(path: Path, model: Model, *, encoder: str | None = None) -> Path:
-    torch.manual_seed(0)
-    network = CovosFollow()
-    torch.nn.init.constant_(network.decoder.judge[2].bias, 5.0)
-    card = Card(
-        name="covos-follow",
-        architecture="follow",
-        version="0",
-        commit="",
-        recipe={"encoder_sha256": model.entry.card.sha256 if encoder is None else encoder},
-        data=(),
-        scores={},
-        licence="none",
-    )
-    save_weights(path, network, card=card)
-    return path
 
 
 def box(top: int, left: int, side: int = 14) -> np.ndarray:
@@ -72,8 +47,8 @@ def prompts(clip: Path) -> Seeds:
     return Seeds(open_source(clip).info)
 
 
-def test_a_session_follows_a_mask_and_keeps_it_as_it_is(model: Model, follower: Path, clip: Path) -> None:
-    with model.session(clip, follower=follower) as session:
+def test_a_session_follows_a_mask_and_keeps_it_as_it_is(model: Model, random_follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=random_follower) as session:
         assert session.add_mask(0, mask=box(12, 0)) == 1
         assert session.add_mask(0, 7, mask=box(30, 40)) == 7
         result = session.propagate()
@@ -87,9 +62,9 @@ def test_a_session_follows_a_mask_and_keeps_it_as_it_is(model: Model, follower: 
 
 
 def test_a_correction_leaves_what_came_before_it_and_undo_takes_it_back(
-    model: Model, follower: Path, clip: Path
+    model: Model, random_follower: Path, clip: Path
 ) -> None:
-    with model.session(clip, follower=follower) as session:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(0, 1, mask=box(12, 0))
         before = session.propagate("forward")
         session.add_mask(5, 1, mask=box(30, 40))
@@ -103,8 +78,8 @@ def test_a_correction_leaves_what_came_before_it_and_undo_takes_it_back(
         np.testing.assert_array_equal(one.labels, other.labels)
 
 
-def test_what_was_confirmed_stays(model: Model, follower: Path, clip: Path) -> None:
-    with model.session(clip, follower=follower) as session:
+def test_what_was_confirmed_stays(model: Model, random_follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(0, 1, mask=box(12, 0))
         found = session.propagate()
         visible = next(frame.index for frame in found[2:] if frame.objects)
@@ -115,8 +90,8 @@ def test_what_was_confirmed_stays(model: Model, follower: Path, clip: Path) -> N
     assert [(each.frame, each.given_as) for each in session.shown] == [(0, "mask"), (visible, "confirmed"), (7, "mask")]
 
 
-def test_what_was_found_of_an_object_comes_back_with_it(model: Model, follower: Path, clip: Path) -> None:
-    with model.session(clip, follower=follower, prompter="grabcut") as session:
+def test_what_was_found_of_an_object_comes_back_with_it(model: Model, random_follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=random_follower, prompter="grabcut") as session:
         session.add_mask(0, mask=box(12, 0))
         found = session.propagate()
         frame = next(each.index for each in found[2:] if each.objects)
@@ -133,9 +108,9 @@ def test_what_was_found_of_an_object_comes_back_with_it(model: Model, follower: 
 
 @pytest.mark.parametrize("leave", ["undo", "remove", "both"])
 def test_an_id_that_is_anothers_now_shows_nothing_of_the_one_before(
-    model: Model, follower: Path, clip: Path, leave: str
+    model: Model, random_follower: Path, clip: Path, leave: str
 ) -> None:
-    with model.session(clip, follower=follower, prompter="grabcut") as session:
+    with model.session(clip, follower=random_follower, prompter="grabcut") as session:
         session.add_mask(0, mask=box(12, 0))
         found = session.propagate()
         frame, other = (each.index for each in found[2:4])
@@ -157,8 +132,8 @@ def test_an_id_that_is_anothers_now_shows_nothing_of_the_one_before(
 
 
 @pytest.mark.parametrize(("direction", "empty"), [("forward", {0, 1, 2}), ("backward", {4, 5, 6, 7}), ("both", set())])
-def test_directions(model: Model, follower: Path, clip: Path, direction: str, empty: set[int]) -> None:
-    with model.session(clip, follower=follower) as session:
+def test_directions(model: Model, random_follower: Path, clip: Path, direction: str, empty: set[int]) -> None:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(3, mask=box(12, 6))
         results = list(session.stream(direction))  # type: ignore[arg-type]
     assert [result.frame.index for result in results] == list(range(8))
@@ -168,10 +143,10 @@ def test_directions(model: Model, follower: Path, clip: Path, direction: str, em
 
 
 def test_the_backward_pass_sees_the_same_in_blocks(
-    model: Model, follower: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+    model: Model, random_follower: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def run() -> list[np.ndarray]:
-        with model.session(clip, follower=follower) as session:
+        with model.session(clip, follower=random_follower) as session:
             session.add_mask(6, mask=box(12, 6))
             return [result.probability for result in session.stream("backward")]
 
@@ -276,9 +251,15 @@ def test_where_masks_overlap_the_later_has_the_pixels(prompts: Seeds) -> None:
     assert prompts.objects == (1,)
 
 
-def test_the_weights_that_are_wanted(model: Model, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_weights_that_are_wanted(
+    model: Model, random_follower: Path, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = read_card(random_follower)
+    assert card is not None
+    other = tmp_path / "other.safetensors"
+    save_weights(other, CovosFollow(), card=card.model_copy(update={"recipe": {"encoder_sha256": "0" * 64}}))
     with pytest.raises(CheckpointError, match="does not belong to covos-lite"):
-        model.session(clip, follower=random_follower(tmp_path / "other.safetensors", model, encoder="0" * 64))
+        model.session(clip, follower=other)
     with pytest.raises(UsageError, match="cannot follow objects"):
         model.session(clip, follower="covos-lite")
     monkeypatch.setattr(registry, "list_models", lambda: (model.entry,))
@@ -286,10 +267,10 @@ def test_the_weights_that_are_wanted(model: Model, clip: Path, tmp_path: Path, m
         model.session(clip)
 
 
-def test_refusals_of_a_session(model: Model, follower: Path, clip: Path) -> None:
+def test_refusals_of_a_session(model: Model, random_follower: Path, clip: Path) -> None:
     with pytest.raises(UsageError, match="memory = 99"):
-        model.session(clip, follower=follower, memory=99)
-    with model.session(clip, follower=follower) as session:
+        model.session(clip, follower=random_follower, memory=99)
+    with model.session(clip, follower=random_follower) as session:
         with pytest.raises(UsageError, match="nothing to follow"):
             session.propagate()
         with pytest.raises(UsageError, match="cannot be confirmed"):
@@ -303,13 +284,13 @@ def test_refusals_of_a_session(model: Model, follower: Path, clip: Path) -> None
         assert session.objects == (1,)
 
 
-def test_one_call_with_masks(model: Model, follower: Path, clip: Path, tmp_path: Path) -> None:
+def test_one_call_with_masks(model: Model, random_follower: Path, clip: Path, tmp_path: Path) -> None:
     labels = np.zeros(SIZE, np.uint8)
     labels[12:26, :14], labels[30:40, 40:60] = 2, 5
     write_label_map(tmp_path / "first.png", labels)
-    by_file = segment(clip, model=model, masks=tmp_path / "first.png", follower=follower)
-    by_array = segment(clip, model=model, masks={0: labels}, follower=follower)
-    streamed = list(stream(clip, model=model, masks=[tmp_path / "first.png"], follower=follower))
+    by_file = segment(clip, model=model, masks=tmp_path / "first.png", follower=random_follower)
+    by_array = segment(clip, model=model, masks={0: labels}, follower=random_follower)
+    streamed = list(stream(clip, model=model, masks=[tmp_path / "first.png"], follower=random_follower))
     np.testing.assert_array_equal(by_file[0].labels, labels)
     for one, other, result in zip(by_file, by_array, streamed, strict=True):
         np.testing.assert_array_equal(one.labels, other.labels)
@@ -318,7 +299,7 @@ def test_one_call_with_masks(model: Model, follower: Path, clip: Path, tmp_path:
     saved = by_file.save(tmp_path / "out", formats=["palette"])
     assert json.loads(saved.report.read_text())["frames"][3]["states"].keys() == {"2", "5"}
     with pytest.raises(UsageError, match="where objects are followed"):
-        segment(clip, model=model, masks=labels, refine="crf", follower=follower)
+        segment(clip, model=model, masks=labels, refine="crf", follower=random_follower)
 
 
 @pytest.mark.parametrize(
@@ -341,8 +322,8 @@ def test_label_maps(prompts: Seeds) -> None:
     assert prompts.add_labels(1, np.ones((24, 32), np.uint8), resize=True) == (1,)
 
 
-def test_what_was_streamed_can_be_confirmed_and_corrected(model: Model, follower: Path, clip: Path) -> None:
-    with model.session(clip, follower=follower) as session:
+def test_what_was_streamed_can_be_confirmed_and_corrected(model: Model, random_follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(0, 1, mask=box(4, 4))
         with pytest.raises(UsageError, match="frame 3 cannot be confirmed"):
             session.confirm(3)
@@ -358,11 +339,11 @@ def test_what_was_streamed_can_be_confirmed_and_corrected(model: Model, follower
         np.testing.assert_array_equal(frame.labels, streamed[frame.index])
 
 
-def test_a_stream_may_be_left_and_taken_up_at_any_frame(model: Model, follower: Path, clip: Path) -> None:
-    with model.session(clip, follower=follower) as session:
+def test_a_stream_may_be_left_and_taken_up_at_any_frame(model: Model, random_follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(2, 1, mask=box(4, 4))
         whole = {result.frame.index: result.labels for result in session.stream("forward")}
-    with model.session(clip, follower=follower) as session:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(2, 1, mask=box(4, 4))
         for result in session.stream("forward"):
             if result.frame.index == 4:
@@ -385,9 +366,9 @@ def test_a_stream_may_be_left_and_taken_up_at_any_frame(model: Model, follower: 
             session.stream("forward", start=8)
 
 
-def test_backward_a_part_is_what_the_whole_pass_gives(model: Model, follower: Path, make_clip) -> None:
+def test_backward_a_part_is_what_the_whole_pass_gives(model: Model, random_follower: Path, make_clip) -> None:
     clip = make_clip(frames=40)  # more than a block
-    with model.session(clip, follower=follower) as session:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(38, 1, mask=box(4, 4))
         whole = {result.frame.index: result.labels for result in session.stream("backward")}
         part = list(session.stream("backward", limit=30))
@@ -397,10 +378,10 @@ def test_backward_a_part_is_what_the_whole_pass_gives(model: Model, follower: Pa
 
 
 def test_a_part_goes_on_from_a_checkpoint(
-    model: Model, follower: Path, make_clip, monkeypatch: pytest.MonkeyPatch
+    model: Model, random_follower: Path, make_clip, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = make_clip(frames=24)
-    with model.session(clip, follower=follower) as session:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(0, 1, mask=box(4, 4))
         whole = session.propagate("forward")
         encoder, encoded = type(model.engine.encoder), []
@@ -412,11 +393,11 @@ def test_a_part_goes_on_from_a_checkpoint(
         np.testing.assert_array_equal(result.labels, whole[result.frame.index].labels)
 
 
-def test_two_sessions_share_a_model(model: Model, follower: Path, make_clip) -> None:
+def test_two_sessions_share_a_model(model: Model, random_follower: Path, make_clip) -> None:
     clips = [make_clip("one.mp4"), make_clip("two.mp4", frames=12)]
 
     def follow(clip: Path) -> list[np.ndarray]:
-        with model.session(clip, follower=follower) as session:
+        with model.session(clip, follower=random_follower) as session:
             session.add_points(0, points=[(12, 12)])
             session.add_mask(3, 2, mask=box(20, 30))
             return [result.labels for result in session.stream("both")]
@@ -431,8 +412,8 @@ def test_two_sessions_share_a_model(model: Model, follower: Path, make_clip) -> 
     np.testing.assert_array_equal(np.random.get_state()[1], before)
 
 
-def test_a_stream_stores_the_objects_that_it_began_with(model: Model, follower: Path, clip: Path) -> None:
-    with model.session(clip, follower=follower) as session:
+def test_a_stream_stores_the_objects_that_it_began_with(model: Model, random_follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(0, 1, mask=box(4, 4))
         results = session.stream("forward")
         next(results)
@@ -447,8 +428,8 @@ def test_a_stream_stores_the_objects_that_it_began_with(model: Model, follower: 
         assert len(session.result()) == 8
 
 
-def test_from_a_frame_the_ways_that_can_be_are_gone(model: Model, follower: Path, clip: Path) -> None:
-    with model.session(clip, follower=follower) as session:
+def test_from_a_frame_the_ways_that_can_be_are_gone(model: Model, random_follower: Path, clip: Path) -> None:
+    with model.session(clip, follower=random_follower) as session:
         session.add_mask(3, 1, mask=box(4, 4))
         assert [result.frame.index for result in session.stream(start=5)] == [5, 6, 7]
         assert [result.frame.index for result in session.stream(start=1)] == [1, 0]
