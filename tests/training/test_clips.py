@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from covos.data import open_collection
-from covos.training.follow import ClipBatch, ClipBatches
+from covos.training.follow import ClipBatch, ClipBatches, as_share
 from covos.training.recipe import FollowRecipe
 from covos.training.registry import load_recipe
 from covos.training.scenes.cutouts import Cutout
@@ -219,14 +219,16 @@ def test_each_object_of_a_picture_with_ids_is_followed(stills: Path) -> None:
 
 def overlap(batch: ClipBatch, sign: float) -> float:
     """Mean Jaccard index of each mask with the one before, read where the flow points to."""
-    rows, columns = batch.target.shape[-2:]
+    # The flow is known at half the resolution of the masks.
+    masks = F.avg_pool3d(as_share(batch.target), (1, 2, 2))
+    rows, columns = masks.shape[-2:]
     y, x = torch.meshgrid(torch.arange(rows).float(), torch.arange(columns).float(), indexing="ij")
     both = either = 0.0
-    for clip in range(len(batch.target)):
-        for frame in range(1, batch.target.shape[2]):
+    for clip in range(len(masks)):
+        for frame in range(1, masks.shape[2]):
             flow = sign * batch.flow[clip, frame]
             spot = torch.stack([(x + flow[0]) * 2 / (columns - 1) - 1, (y + flow[1]) * 2 / (rows - 1) - 1], dim=-1)
-            before, here = batch.target[clip, :, frame - 1], batch.target[clip, :, frame]
+            before, here = masks[clip, :, frame - 1], masks[clip, :, frame]
             read = F.grid_sample(before[None], spot[None], padding_mode="border", align_corners=True)[0]
             both += float(torch.minimum(read, here).sum())
             either += float(torch.maximum(read, here).sum())
@@ -248,7 +250,6 @@ def test_the_flow_leads_to_where_the_objects_were(stills: Path) -> None:
 def test_flow_is_known_or_all_zero(tianchi: Path, stills: Path) -> None:
     batch = batches(tianchi, stills, flow_share=0.0, motion_share=1.0)[0]
     assert not batch.flow.any()
-    assert not batch.flow.any()
     assert bool(batch.motion.any())
     several = [batches(tianchi, stills, flow_share=0.5, motion_share=0.3)[step] for step in range(4)]
     for batch in several:
@@ -264,7 +265,8 @@ def test_a_share_changes_the_clips(tianchi: Path, stills: Path, share: str) -> N
     assert not torch.equal(calm.image, other.image)
     if share == "merge_share":
         assert int(other.exists.sum()) > int(calm.exists.sum())
-    assert float(other.target.sum(dim=1).max()) <= 1 + 1e-5
+    # Each share is rounded by itself, by half a step at most.
+    assert int(other.target.sum(dim=1).max()) <= 255 + other.target.shape[1] / 2
     again = batches(tianchi, stills, **{**off, share: 1.0})[0]
     assert all(torch.equal(a, b) for a, b in zip(other, again, strict=True))
 
