@@ -227,6 +227,28 @@ def test_a_mask_that_was_given_outweighs_one_that_was_found(network: CovosFollow
     torch.testing.assert_close(found.read_P2hw[:, :1], torch.full((1, 1, *CELLS), given / (given + 1)))
 
 
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16, torch.float16])
+def test_what_is_hardly_like_anything_remembered_is_read_in_any_precision(
+    network: CovosFollow, precision: torch.dtype
+) -> None:
+    mask, owner = torch.full((1, 1, 16, 24), 1.0), torch.tensor([0])
+    with torch.no_grad():
+        network.log_scale.fill_(3.6)
+    with torch.inference_mode(), torch.autocast("cpu", precision, enabled=precision != torch.float32):
+        seen = view(network)
+        recall = remember(network, seen, mask, owner)
+        first, second = (unit.expand(1, 24, -1) for unit in torch.eye(8)[:2])
+        found = network.find(
+            seen._replace(key_BNK=first),
+            recall._replace(key_BMK=second),
+            recall._replace(key_BMK=second),
+            believe(seen, mask, owner),
+            owner,
+        )
+    torch.testing.assert_close(found.read_P2hw[:, :1], torch.ones(1, 1, *CELLS), atol=0.01, rtol=0)
+    torch.testing.assert_close(found.match_Phw, torch.zeros(1, *CELLS), atol=0.01, rtol=0)
+
+
 def test_certainty_is_that_of_what_is_decided_either_way() -> None:
     found = certainty(torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0]))
     torch.testing.assert_close(found, torch.tensor([1.0, 0.25, 0.0, 0.25, 1.0]))

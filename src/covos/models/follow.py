@@ -326,7 +326,9 @@ class CovosFollow(nn.Module):
         # Affinities span many powers of ten, so they are float32 whatever the rest is.
         with torch.autocast(device, enabled=False):
             affinity = self.affinity(features, memory.key_BMK)
-            precision = torch.float32 if torch.is_grad_enabled() else features.context_BChw.dtype
+            # Of the short types bfloat16 alone has their range: in float16 the weak ones would be 0.
+            short_type = features.context_BChw.dtype == torch.bfloat16 and not torch.is_grad_enabled()
+            precision = torch.bfloat16 if short_type else torch.float32
             long = read(affinity, memory.value_PMC, owner_P, scale=self.scale, precision=precision)
             near = self.nearby(features, latest.key_BMK)
             short = read(near, latest.value_PMC, owner_P, scale=self.scale, precision=precision)
