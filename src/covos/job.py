@@ -16,23 +16,21 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
-from covos.engines.passes import Known, StageProgress, find_subject, steer_subject
+from covos.engines.passes import StageProgress, find_subject
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.formats.table import check_formats, size_notes
 from covos.media.memory import open_input
 from covos.media.source import Health, Source
 from covos.model import Model, load_model
-from covos.plan import Discover, Find, Follow, Plan, Steer
-from covos.prompts.masker import ChosenPrompter
+from covos.plan import Discover, Find, Follow, Plan
 from covos.prompts.seeds import place_prompts
-from covos.prompts.steering import SteeringMasks, check_steering, steering_masks, telling_apart
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal
@@ -41,6 +39,7 @@ from covos.runs.schema import followed_notes, load_report
 from covos.runs.terms import Inputs, RunTerms, remove_journal
 from covos.runs.writing import RunWriter, Saved, load_saved
 from covos.session import Session
+from covos.steerer import Steerer
 
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -291,11 +290,11 @@ class _Work:
         self._task, self._source, self._load = plan.task, source, load
         self._loaded: Model | None = None
         self._session: Session | None = None
-        self._steerer: _Steerer | None = None
+        self._steerer: Steerer | None = None
         task = plan.task
         if isinstance(task, Find):
             if task.steer is not None:
-                self._steerer = _Steerer(task, task.steer, source, lambda: self.model)
+                self._steerer = Steerer(task, steer=task.steer, source=source, load=lambda: self.model)
         elif isinstance(task, Follow):
             self._session = Session(
                 source,
@@ -369,66 +368,6 @@ class _Work:
         else:
             assert isinstance(task, Follow)
             yield from session.streaming(task.direction)
-
-
-class _Steerer:
-    """The steering of a subject that is found: its masks are made once, when they are first needed."""
-
-    def __init__(self, task: Find, steer: Steer, source: Source, load: Callable[[], Model]) -> None:
-        self._task, self._steer, self._source, self._load = task, steer, source, load
-        self._prompter: ChosenPrompter | None = None
-        self._made: SteeringMasks | None = None
-        check_steering(steer.shown, info=source.info)
-
-    @property
-    def follows(self) -> bool:
-        """True if anything is followed for it."""
-        return self._steer.follows
-
-    def prepare(self) -> None:
-        """Refuse a model that cannot do this."""
-        if self._steer.follows:
-            self._load().describe_follower(self._steer.follower)
-
-    def settings(self) -> dict[str, object]:
-        """Return what a report says of it, beside how the subject is found."""
-        self._masks()  # what cannot be steered is refused before anything is written
-        said: dict[str, object] = {"steer": self._steer.describe()}
-        if self._steer.follows:
-            said |= {"follower": self._load().describe_follower(self._steer.follower), "memory": self._steer.memory}
-        return said if self._prompter is None else {**said, "prompter": dict(self._prompter.described)}
-
-    def run(self, known: Iterable[Known]) -> Iterator[FrameResult | StageProgress]:
-        """Give the steered results, the first of them as they are known."""
-        model, masks = self._load(), self._masks()
-        return steer_subject(
-            self._source,
-            model.engine.at(self._task.quality),
-            masks.rule,
-            follower=model.follower(self._steer.follower) if self._steer.follows else None,
-            given=masks.given,
-            memory=self._steer.memory,
-            known=known,
-            **self._task.finding,
-        )
-
-    def _masks(self) -> SteeringMasks:
-        if self._made is None:
-            model = self._load()
-            if self._steer.follows:
-                self._prompter = telling_apart(model.prompter(self._steer.prompter))
-            self._made = steering_masks(
-                self._source,
-                self._steer.shown,
-                found=self._found,
-                encoder=model.engine.encoder,
-                prompter=None if self._prompter is None else self._prompter.prompter,
-            )
-        return self._made
-
-    def _found(self, frame: int) -> FrameResult | None:
-        engine = self._load().engine.at(self._task.quality)
-        return next(find_subject(self._source, engine, wanted=(frame,), **self._task.finding), None)
 
 
 def _again(results: Iterator[FrameResult | StageProgress], journal: Journal) -> Iterator[FrameResult | StageProgress]:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
-from covos.engines.find import DEFAULT_REFERENCES, FindEngine, uniform_references
+from covos.engines.find import DEFAULT_REFERENCES, uniform_references
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import (
@@ -37,40 +37,11 @@ from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
 from covos.prompts.seeds import SeedMask, Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points
 from covos.results.segmentation import Segmentation
+from covos.session_model import SessionModel
 
 if TYPE_CHECKING:
     from covos.media.memory import InMemory
     from covos.runs.report import Origin
-
-
-class SessionModel(Protocol):
-    """The part of `covos.model.Model` that a session uses."""
-
-    @property
-    def name(self) -> str:
-        """Name of the model."""
-        ...
-
-    @property
-    def engine(self) -> FindEngine[Any]:
-        """The engine that finds, with its encoder."""
-        ...
-
-    def follower(self, name: str) -> FollowEngine:
-        """Return the engine that follows."""
-        ...
-
-    def describe_follower(self, name: str) -> dict[str, str]:
-        """Return what a report says of a follower."""
-        ...
-
-    def prompter(self, name: str) -> ChosenPrompter:
-        """Return the maker of masks of points and boxes."""
-        ...
-
-    def origin(self, **settings: object) -> Origin:
-        """Return what a report says of the results."""
-        ...
 
 
 class Session:

@@ -40,6 +40,11 @@ def model() -> Model:
     return load_model(device="cpu", precision="fp32")
 
 
+@pytest.fixture
+def small(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model.engine.encoder, "area", 128 * 224)
+
+
 @pytest.fixture(scope="module")
 def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A yellow square above that goes right, and a blue one below that goes left, over dark noise."""
@@ -103,7 +108,7 @@ def test_of_what_the_network_finds_the_excluded_goes(model: Model, squares: Path
         assert each.mask[:48].sum() == upper[index]
 
 
-@pytest.mark.usefixtures("bright")
+@pytest.mark.usefixtures("bright", "small")
 @pytest.mark.parametrize(
     "steering",
     [
@@ -120,7 +125,7 @@ def test_the_excluded_goes_from_the_whole_clip(model: Model, squares: Path, stee
     assert upper_alone([each.mask for each in covos.segment(squares, model=model, **steering)])
 
 
-@pytest.mark.usefixtures("bright")
+@pytest.mark.usefixtures("bright", "small")
 def test_a_stream_gives_the_same_and_clears_the_probability(model: Model, squares: Path) -> None:
     whole = covos.segment(squares, model=model, exclude={6: BOX})
     results = list(covos.stream(squares, model=model, exclude={6: BOX}))
@@ -131,7 +136,7 @@ def test_a_stream_gives_the_same_and_clears_the_probability(model: Model, square
         assert not other.objects
 
 
-@pytest.mark.usefixtures("bright")
+@pytest.mark.usefixtures("bright", "small")
 @pytest.mark.parametrize(
     ("steering", "what"),
     [
@@ -156,7 +161,7 @@ def test_what_cannot_be_steered_is_refused_and_writes_nothing(
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.usefixtures("bright")
+@pytest.mark.usefixtures("bright", "small")
 @pytest.mark.parametrize(
     "steering",
     [as_regions(exclude={6: BOX}), as_regions(within=(0, 0, 160, 48)), as_prompts(points={6: [(*LOWER, 0)]})],
