@@ -192,9 +192,12 @@ class FollowPass:
         known = self._mask_P1HW if self._mask_P1HW is not None else torch.zeros(0, 1, *left.shape, device=device)
         rows = {identity: known[row, 0] * left for row, identity in enumerate(self.ids)} | fresh
         for identity, mask in fresh.items():
+            if identity in self._targets:
+                self._forget(identity)
             tracker = self._trackers.setdefault(identity, PresenceTracker(identity))
             tracker.given(area=_area(mask))
-        statuses = [ObjectStatus(id=each, state="present", confidence=1.0) for each in self.ids]
+        # Of the others, the step has remembered what is to be trusted.
+        statuses = [ObjectStatus(id=each, state="present", confidence=float(each in fresh)) for each in self.ids]
         self._mask_P1HW = torch.stack([rows[identity] for identity in self.ids]).unsqueeze(1)
         self._remember(index, features, given=tuple(fresh), statuses=statuses)
 
