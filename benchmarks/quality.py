@@ -1,4 +1,4 @@
-"""Do flagged frames really score lower? The flags of the report against ground truth.
+"""Do flagged frames really score lower? The flags and the confidence of the report against ground truth.
 
     python benchmarks/quality.py --data DAVIS [--subset val_open] [--follow] [--model covos-lite] [--rows rows.jsonl]
 
@@ -7,8 +7,13 @@ Segments the sequences of a subset, or follows the objects of their first masks 
 of flag, and for suspicious frames (any flag but ``border``): the share of frames that have it, their mean J beside that
 of the others, the share of them with J below 0.5 (precision), how many times that is what frames drawn at random would
 have (lift), the share of all frames with J below 0.5 that it finds (recall), and the share of them with a J that is 0.2
-or more below the median of their sequence (drops). ``--rows`` keeps what was computed, and reads it if it is there;
-rows of several subsets can stand in one file.
+or more below the median of their sequence (drops).
+
+Of the confidence, it prints the expected calibration error in ten bins, Spearman's rank correlation with J over all
+frames, and the mean of those of the sequences; and the share of the frames with J below 0.5, and below 0.7, that lie
+below one threshold of confidence. The threshold is the highest below which at least half of the frames are such frames.
+
+``--rows`` keeps what was computed, and reads it if it is there; rows of several subsets can stand in one file.
 """
 
 from __future__ import annotations
@@ -21,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 import covos
 from covos.data import open_dataset, read_labels
@@ -31,7 +38,13 @@ from covos.runs.report import frame_row
 from covos.runs.schema import FrameRow, as_json
 
 BAD = 0.5
+POOR = 0.7
+"""Few frames are bad: those below this are counted too, for confidence."""
 DROP = 0.2
+PRECISION = 0.5
+BINS = 10
+
+Numbers = NDArray[np.float64]
 
 
 def measured(root: Path, *, subset: str, model: str, follow: bool) -> Iterator[dict[str, Any]]:
@@ -91,6 +104,56 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def calibration_error(confidence: Numbers, j: Numbers) -> float:
+    """Expected calibration error: the mean over N frames of how far confidence and J are apart in their bin of ten."""
+    bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    return float(sum(abs((confidence - j)[bins == k].sum()) for k in range(BINS)) / len(j))
+
+
+def rank_correlation(confidence: Numbers, j: Numbers) -> float:
+    """Spearman's rank correlation over N frames; NaN if either is the same in all of them."""
+    if np.ptp(confidence) == 0 or np.ptp(j) == 0:
+        return float("nan")
+    return float(spearmanr(confidence, j).statistic)
+
+
+def recall_at_precision(confidence: Numbers, j: Numbers, *, below: float) -> float:
+    """Share of the frames with J below a bound that lie under one threshold of confidence.
+
+    The threshold is the highest under which at least `PRECISION` of the frames are such frames. Frames of equal
+    confidence are on the same side of it. NaN if there is no such frame.
+    """
+    bad = j < below
+    if not bad.any():
+        return float("nan")
+    order = np.argsort(confidence, kind="stable")
+    found = np.cumsum(bad[order])
+    last = np.append(np.diff(confidence[order]) > 0, True)  # of the frames of one confidence
+    enough = last & (found >= PRECISION * np.arange(1, len(j) + 1))
+    return float(found[enough].max(initial=0) / bad.sum())
+
+
+def confidence_lines(rows: list[dict[str, Any]]) -> str:
+    """What the confidence is worth, in two lines; rows without one are left out."""
+    known = [row for row in rows if row["confidence"] is not None]
+    if not known:
+        return "no confidence"
+    confidence, j = (np.array([row[name] for row in known], np.float64) for name in ("confidence", "j"))
+    sequences = np.array([row["sequence"] for row in known])
+    each = [rank_correlation(confidence[sequences == name], j[sequences == name]) for name in np.unique(sequences)]
+    ranked = [value for value in each if not np.isnan(value)]
+    recalls = ", ".join(
+        f"{recall_at_precision(confidence, j, below=bound):.2f} of the {(j < bound).sum()} frames below {bound}"
+        for bound in (BAD, POOR)
+    )
+    return (
+        f"confidence: mean {confidence.mean():.3f}, calibration error {calibration_error(confidence, j):.3f}, rank "
+        f"correlation with J {rank_correlation(confidence, j):.3f}, mean of the sequences' "
+        f"{np.mean(ranked) if ranked else np.nan:.3f}\n"
+        f"found at precision {PRECISION}: {recalls}"
+    )
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,6 +170,7 @@ def main() -> None:
         if arguments.rows is not None:
             arguments.rows.write_text("".join(json.dumps(row) + "\n" for row in rows))
     print(table(rows))
+    print(confidence_lines(rows))
 
 
 if __name__ == "__main__":
