@@ -1,6 +1,7 @@
 """Following the first frame's mask, measured: accuracy beside two baselines, speed by objects, memory by length.
 
     python benchmarks/follow.py --data DAVIS [--subset val_open] [--sequences camel dog] [--follower FILE]
+    python benchmarks/follow.py --data DAVIS --without cue advice target flow memory
     python benchmarks/follow.py --objects 1 3 10 --lengths 100 2000
 
 With --data: J&F of every sequence by the protocol davis2017-semi of covos.evaluation, on the foreground of each
@@ -10,6 +11,14 @@ annotation as one object, of
     copy    the first mask, copied to all frames;
     warp    the first mask, warped from frame to frame along DIS optical flow (Kroeger et al., ECCV 2016; medium
             preset).
+
+With --without: what following loses without one of its helps, one after the other:
+
+    cue     what covos-lite finds: neither an input nor mixed in;
+    advice  what covos-lite finds is an input alone;
+    target  the linear model of the object;
+    flow    the latest masks stay where they were;
+    memory  the frames between the first and the latest.
 
 With --objects: frames a second of the whole run, decoding too, with so many objects in the example clip. With
 --lengths: peak memory of `covos segment --mask` on clips of so many frames, each in a fresh process.
@@ -21,20 +30,27 @@ import argparse
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import patch
 
 import cv2
 import numpy as np
+import torch
 
 from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
 from covos.data import Video, open_dataset, read_foreground, read_image
+from covos.engines import follow_pass
+from covos.engines.follow import FollowEngine
+from covos.engines.memory import DEFAULT_MEMORY
 from covos.evaluation import evaluate
 from covos.masks import write_label_map
 from covos.media.opening import open_source
 from covos.model import Model, load_model
+from covos.models import follow as network
 from segment import COVOS, EXAMPLE, make_clip, run
 
 
@@ -63,15 +79,41 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
         _write(folder / "warp" / video.name, video, list(warped(truth[0], [read_image(each) for each in video.frames])))
         image = video.frames[0].image
         assert image is not None, "DAVIS has pictures"
-        results = stream(image.parent, masks=truth[0], direction="forward", follower=options.follower, model=model)
-        _write(folder / "covos" / video.name, video, [result.labels for result in results])
-    scores = {
-        name: evaluate(folder / name, folder / "truth", protocol="davis2017-semi") for name in ("covos", "copy", "warp")
-    }
+        for name in (None, *options.without):
+            memory = 0 if name == "memory" else DEFAULT_MEMORY
+            with without(name):
+                results = stream(
+                    image.parent,
+                    masks=truth[0],
+                    direction="forward",
+                    memory=memory,
+                    follower=options.follower,
+                    model=model,
+                )
+                _write(folder / (name or "covos") / video.name, video, [result.labels for result in results])
+    names = ("covos", "copy", "warp", *options.without)
+    scores = {name: evaluate(folder / name, folder / "truth", protocol="davis2017-semi") for name in names}
     print(f"{'davis2017-semi':20}" + "".join(f"{name:>8}: J     F   J&F" for name in scores))
     for row in zip(*(evaluation.sequences for evaluation in scores.values()), strict=True):
         print(_line(row[0].name, [(each.scores.j.mean, each.scores.f.mean) for each in row]))
     print(_line("mean", [(each.scores.j.mean, each.scores.f.mean) for each in scores.values()]))
+
+
+@contextmanager
+def without(name: str | None) -> Iterator[None]:
+    """Follow without one of the helps, in the block."""
+    with ExitStack() as stack:
+        if name == "cue":
+            stack.enter_context(patch.object(FollowEngine, "within", lambda engine, references: engine))
+        elif name == "advice":
+            stack.enter_context(patch.object(follow_pass, "ADVICE", 0.0))
+        elif name == "target":
+            unknown = lambda model, fit, owner: torch.zeros(len(owner), fit.shape[1])  # noqa: E731 - a stand-in
+            stack.enter_context(patch.object(network, "score", unknown))
+        elif name == "flow":
+            still = lambda engine, batch, encoded: torch.zeros(len(batch), 2, *encoded.s4_BCHW.shape[2:])  # noqa: E731
+            stack.enter_context(patch.object(FollowEngine, "_flow", still))
+        yield
 
 
 def warped(first: LabelArray, images: list[ImageArray]) -> Iterator[LabelArray]:
@@ -140,6 +182,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="root of a DAVIS tree")
     parser.add_argument("--subset", default="val_open")
     parser.add_argument("--sequences", nargs="+", help="these only")
+    parser.add_argument("--without", nargs="+", default=[], choices=("cue", "advice", "target", "flow", "memory"))
     parser.add_argument("--objects", nargs="+", type=int, default=[], help="numbers of objects to time")
     parser.add_argument("--lengths", nargs="+", type=int, default=[], help="numbers of frames to take the memory of")
     parser.add_argument("--model", default="covos-lite")
