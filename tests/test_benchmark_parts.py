@@ -13,7 +13,10 @@ import torch
 
 from covos.core.errors import InputError
 from covos.data import Dataset, open_dataset
+from covos.engines import follow_pass
 from covos.engines.calibration import Calibration, Signals, estimate_mask
+from covos.engines.follow import FollowEngine
+from covos.models import follow as follow_network
 from covos.models.coattention import CosineCoAttention
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -212,3 +215,25 @@ def test_where_the_data_say_nothing_the_network_keeps_its_word(calibration: Modu
     assert -2 < found.absent[1] < -0.7
     assert estimate_mask(SURE, found).absent < 0.1
     assert estimate_mask(SURE._replace(presence=-4.0), found).absent > 0.7
+
+
+@pytest.mark.parametrize(
+    ("name", "room", "attribute"),
+    [
+        ("cue", FollowEngine, "within"),
+        ("advice", follow_pass, "ADVICE"),
+        ("target", follow_network, "score"),
+        ("flow", FollowEngine, "_flow"),
+    ],
+)
+def test_a_help_that_is_left_out_is_there_again_afterwards(
+    monkeypatch: pytest.MonkeyPatch, name: str, room: object, attribute: str
+) -> None:
+    monkeypatch.syspath_prepend(FOLDER)
+    benchmark = import_module("follow")
+    before = getattr(room, attribute)
+    with benchmark.without(name):
+        assert getattr(room, attribute) is not before
+    assert getattr(room, attribute) is before
+    with benchmark.without(None):
+        assert getattr(room, attribute) is before
