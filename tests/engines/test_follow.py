@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from covos.core.types import Frame, ObjectStatus
-from covos.engines.backward import NEARNESS, STEP, SURE, Spool, fuse
+from covos.engines.backward import STEP, SURE, Spool, fuse
 from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine, _step, at_stride, given_frames, result_of
 from covos.engines.follow_pass import (
@@ -238,7 +238,7 @@ def test_fusion_weighs_by_confidence_and_distance() -> None:
     middle = fuse(forward, backward, given={1: (0, 20)})
     torch.testing.assert_close(middle.log_odds, torch.full((1, 2, 2), (SURE + 1) / 2))
     near = fuse(forward, backward, given={1: (8, 20)})
-    first, second = (1 + 2) ** -NEARNESS, (1 + 10) ** -NEARNESS
+    first, second = 1 / (1 + 2), 1 / (1 + 10)
     assert float(near.log_odds[0, 0, 0]) == pytest.approx((SURE * first + second) / (first + second), rel=1e-5)
     sure = fuse(
         FramePrediction(index=10, log_odds=forward.log_odds, objects=(status(confidence=1.0),)),

@@ -19,9 +19,6 @@ from covos.engines.follow_pass import GIVEN_LOGIT, FramePrediction
 
 STEP = 0.125
 """Step between stored log-odds: an eighth changes a probability by 0.03 at most. The range is then +-15.9."""
-NEARNESS = 2
-"""Power of the distance in frames by which a pass loses trust. Next to a given frame, the pass that comes from there is
-all but alone; in the middle between two, both passes count the same, however far apart these are."""
 UNSEEN: dict[Presence, float] = {"present": 1.0, "occluded": 0.4, "lost": 0.2}
 """Weight of a pass by its state: one that no longer sees the object may have lost it, where the other still has it."""
 SURE = 2.0
@@ -79,8 +76,8 @@ def fuse(
 ) -> FramePrediction:
     """Fuse the predictions of two passes for one frame, object by object and pixel by pixel.
 
-    The trust in a pass falls with the square of its distance, in frames, from the mask of the user's that it comes
-    from, and rises with its confidence. The more trusted pass says if the object is there at all. Where both passes
+    The trust in a pass falls with its distance, in frames, from the mask of the user's that it comes from, and rises
+    with its confidence. Next to that mask it is all but alone; far from both, confidence decides. The more trusted pass says if the object is there at all. Where both passes
     show it, they vote on each pixel: what both agree on stays; where both are sure and disagree, the more trusted pass
     decides; one that is unsure gives way to one that is sure.
 
@@ -122,7 +119,7 @@ def fuse(
 def _side(prediction: FramePrediction, identity: int, gap: float) -> _Side:
     row = prediction.ids.index(identity)
     status = prediction.objects[row]
-    weight = max(status.confidence, 1e-3) * UNSEEN[status.state] * (1 + gap) ** -NEARNESS
+    weight = max(status.confidence, 1e-3) * UNSEEN[status.state] / (1 + gap)
     odds = prediction.log_odds.double().cpu()
     # Over all else, not over the background alone: where another object is, that says nothing.
     others = [torch.zeros_like(odds[row]), *(each for other, each in enumerate(odds) if other != row)]
