@@ -423,9 +423,9 @@ def refuse_where_followed(*, quality: str, refine: str) -> None:
     """
     if quality != DEFAULT_QUALITY:
         raise UsageError(
-            f"quality = {quality!r} where objects are followed",
+            f"quality {quality!r} where objects are shown or discovered",
             why="it is how closely one subject is looked for, and objects are followed in one way",
-            fix="leave it out",
+            fix=f"leave the quality out ({DEFAULT_QUALITY!r}), or do not ask for objects",
         )
     if check_refinement(refine) != "none":
         raise UsageError(

@@ -72,4 +72,4 @@ def test_the_command_takes_a_quality(clip: Path, tmp_path: Path, capsys: pytest.
     assert "quality was fast, is balanced" in capsys.readouterr().err
     assert main([*line, "good"]) == 2
     assert main([*line, "best", "--objects", "auto", "-y"]) == 2
-    assert "quality = 'best' where objects are followed" in capsys.readouterr().err
+    assert "quality 'best' where objects are shown or discovered" in capsys.readouterr().err

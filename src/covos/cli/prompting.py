@@ -79,7 +79,7 @@ def task_of(
     if prompts is not None:
         shown += read_prompt_file(prompts)
     if check_objects(wanted) is not None:
-        beside = "--within or --exclude-box" if regions else "--mask, --point, --box or --prompts"
+        beside = "--within or --exclude-box" if regions else "--mask, --point, --not-point, --box or --prompts"
         raise UsageError(
             f"--objects {objects} beside {beside}",
             why="one subject is steered, and objects are either found or shown",
@@ -181,6 +181,6 @@ def _refuse_idle(settings: dict[str, Any], *, following: bool, pointing: bool = 
         if given:
             raise UsageError(
                 f"{name} without --mask, --point, --box or --prompts",
-                why="there is nothing to follow",
-                fix="show an object, or leave it out",
+                why="nothing is shown on a frame, so there is nothing to follow",
+                fix="show an object or, with @FRAME, what is to go from the subject; or leave it out",
             )

@@ -193,8 +193,8 @@ class Seeds:
         if prompt.negative_only and not followed and self.get(frame, identity) is None:
             raise UsageError(
                 f"object {identity} has negative points only on frame {frame}",
-                why="they take away from a mask, and there is none of it yet",
-                fix="give a point on the object as well, or a box around it",
+                why="they take away from a mask, and there is none of it on this frame or an earlier one",
+                fix="give a point on the object as well, or correct a frame after the first that shows it",
             )
         return identity
 
