@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from covos.training.scenes.cutouts import Cutout, cut_out, paste
+from covos.core.types import ImageArray, ProbabilityArray
+from covos.training.scenes.cutouts import Cutout, cut_out
 from covos.training.scenes.groups import EMPTY, OWN_STEP, add_bystanders, background_window, own_step
+from covos.training.scenes.layers import as_picture, compose, ground, place_cutout
 
 
 def test_a_background_window_shows_nothing_of_the_subject() -> None:
@@ -30,6 +32,14 @@ def test_cut_out_is_the_bounding_box() -> None:
     assert box[0].shape == (10, 40, 3)
     assert box[1].shape == (10, 40)
     assert cut_out(np.zeros((60, 100, 3), np.uint8), alpha * 0.1) is None
+
+
+def paste(
+    background: ImageArray, cutout: Cutout, *, height_share: float, center: np.ndarray
+) -> tuple[ImageArray, ProbabilityArray]:
+    layer = place_cutout(cutout, shape=background.shape, height_share=height_share, center=center, is_subject=True)
+    view = compose([ground(as_picture(background)), layer], np.eye(2, 3), size=background.shape[:2])
+    return view[..., :3], view[..., 3].astype(np.float32) / 255
 
 
 @pytest.mark.parametrize("height_share", [0.1, 0.4, 1.5])

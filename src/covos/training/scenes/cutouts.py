@@ -99,39 +99,6 @@ def placement(
     return np.concatenate([linear, offset[:, None]], axis=1)
 
 
-def put_into(cutout: Cutout, matrix: NDArray[np.float64], *, size: tuple[int, ...]) -> Cutout:
-    """Return a cut-out where a `placement` puts it: picture and alpha of a view of size (height, width)."""
-    width_height = (size[1], size[0])
-    image = cv2.warpAffine(cutout.image, matrix, width_height, borderMode=cv2.BORDER_REPLICATE)
-    alpha = cv2.warpAffine(cutout.alpha, matrix, width_height)
-    return Cutout(np.asarray(image, np.uint8), np.asarray(alpha, np.float32))
-
-
-def blend(below: ImageArray, above: Cutout) -> ImageArray:
-    """Return a picture with another of the same size over it, as opaque as its alpha says."""
-    mixed = below + (above.image.astype(np.float32) - below) * above.alpha[..., None]
-    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8)
-
-
-def paste(
-    background: ImageArray, cutout: Cutout, *, height_share: float, center: NDArray[np.float64]
-) -> tuple[ImageArray, ProbabilityArray]:
-    """Paste a cut-out over a background, and return the picture and the pasted mask.
-
-    Its height and its center (x, y) are shares of the background; it is smaller if it would be wider than that, and may
-    hang over the border.
-    """
-    height, width = background.shape[:2]
-    rows, columns = cutout.alpha.shape
-    scale = min(height_share * height / rows, width / columns)
-    matrix = placement((rows, columns), center=center * (width, height), scale=scale)
-    if scale < 0.5:  # shrink by area first: a linear warp that skips pixels aliases
-        cutout = _resized(cutout, scale)
-        matrix[:, :2] = np.eye(2)
-    above = put_into(cutout, matrix, size=(height, width))
-    return blend(background, above), above.alpha
-
-
 def log_uniform(limits: tuple[float, float], *, rng: Generator) -> float:
     """Draw a number between two limits whose logarithm is uniform: small ones are as common as large ones."""
     return float(np.exp(rng.uniform(*np.log(limits))))
