@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -54,6 +55,15 @@ def _as_text(path: object) -> object:
 
 Weights: TypeAlias = Annotated[str, BeforeValidator(_as_text)]
 """A name, or the path of a ``.safetensors`` file."""
+
+
+def _checked_memory(count: int) -> int:
+    check_memory(count)
+    return count
+
+
+Remembered: TypeAlias = Annotated[int, AfterValidator(_checked_memory)]
+"""Number of frames that following remembers between the seed frames and the latest."""
 
 
 def _source(given: Any) -> str | InMemory:
@@ -100,15 +110,9 @@ class Steer(_Value):
     """
 
     shown: Annotated[tuple[Steering, ...], Field(min_length=1)]
-    memory: int = DEFAULT_MEMORY
+    memory: Remembered = DEFAULT_MEMORY
     follower: Weights = DEFAULT_FOLLOWER
     prompter: Weights = AUTO
-
-    @field_validator("memory")
-    @classmethod
-    def _memory(cls, count: int) -> int:
-        check_memory(count)
-        return count
 
     @field_validator("shown")
     @classmethod
@@ -197,15 +201,9 @@ class Follow(_Value):
     prompts: Annotated[tuple[Prompt, ...], Field(min_length=1)]
     resize_masks: bool = False
     direction: Direction = AUTO
-    memory: int = DEFAULT_MEMORY
+    memory: Remembered = DEFAULT_MEMORY
     follower: Weights = DEFAULT_FOLLOWER
     prompter: Weights = AUTO
-
-    @field_validator("memory")
-    @classmethod
-    def _memory(cls, count: int) -> int:
-        check_memory(count)
-        return count
 
     @field_validator("direction", mode="before")
     @classmethod

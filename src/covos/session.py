@@ -14,7 +14,7 @@ import numpy as np
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
-from covos.engines.find import DEFAULT_REFERENCES, uniform_references
+from covos.engines.find import DEFAULT_REFERENCES
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import (
@@ -26,6 +26,7 @@ from covos.engines.passes import (
     follow_backward,
     follow_objects,
     follow_to,
+    remember_references,
 )
 from covos.masks import decode, objects_in
 from covos.masks.frame_mask import FrameMask
@@ -475,9 +476,8 @@ class Session:
     def _follower(self) -> FollowEngine:
         """The engine that follows, with references of this video, which are encoded once."""
         if self._bound is None:
-            engine, source = self.model.follower(self._follower_name), self.source
-            chosen = uniform_references(source.info.frame_count, references=DEFAULT_REFERENCES)
-            (references,) = engine.finder.remember(engine.encoder.select(source, chosen))
+            engine = self.model.follower(self._follower_name)
+            (references,) = remember_references(self.source, engine.finder)
             self._bound = engine.within(references)
         return self._bound
 

@@ -8,8 +8,9 @@ import pytest
 
 from covos.data import open_dataset, read_image
 from covos.engines.motion import residual_motion
-from covos.training.scenes.layers import IDENTITY, as_cover, as_picture, compose, image_of
+from covos.training.scenes.layers import IDENTITY, as_picture, compose, image_of
 from covos.training.scenes.samples import RESTING, Neighbour, still_neighbour, video_neighbour
+from covos.training.scenes.windows import as_bytes
 
 
 def shown(neighbour: Neighbour, *, size: tuple[int, int] = (32, 48)) -> np.ndarray:
@@ -76,7 +77,7 @@ def test_the_subject_of_a_still_picture_moves_against_the_scene_or_rests(
     outside[:, [0, 1, 2, -3, -2, -1]] = False
     moving = 0
     for seed in range(24):
-        neighbour = still_neighbour(as_picture(image, as_cover(mask)), rng=np.random.default_rng(seed))
+        neighbour = still_neighbour(as_picture(image, as_bytes(mask)), rng=np.random.default_rng(seed))
         assert not neighbour.after
         length = residual_motion(image, shown(neighbour, size=(192, 320)), size=(192, 320))[..., 2]
         moving += np.median(length[inside]) > 4 * np.median(length[outside])

@@ -21,7 +21,6 @@ from covos.training.scenes.layers import (
     IDENTITY,
     Layer,
     after,
-    as_cover,
     as_picture,
     compose,
     draw_into,
@@ -32,6 +31,7 @@ from covos.training.scenes.layers import (
 )
 from covos.training.scenes.nearby import Near, amplified, near_ground, near_things
 from covos.training.scenes.samples import Neighbour, Shot, draw_sample, small_step
+from covos.training.scenes.windows import as_bytes
 
 SIZE = (64, 96)
 
@@ -266,4 +266,4 @@ def test_a_batch_depends_on_seed_and_step_alone(root: Path, field: str) -> None:
 
 
 def test_covers_are_rounded() -> None:
-    np.testing.assert_array_equal(as_cover(np.array([[0, 0.5, 1]], np.float32)), [[0, 128, 255]])
+    np.testing.assert_array_equal(as_bytes(np.array([[0, 0.5, 1]], np.float32)), [[0, 128, 255]])

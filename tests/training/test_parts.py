@@ -12,9 +12,10 @@ from covos.models.coattention import Memory
 from covos.training.lite import siblings
 from covos.training.loop import rate_at
 from covos.training.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
-from covos.training.scenes.layers import as_cover, as_picture, ground
+from covos.training.scenes.layers import as_picture, ground
 from covos.training.scenes.light import spoil
 from covos.training.scenes.samples import Framing, Neighbour, Sample, Shot, draw_framing, draw_sample, draw_window
+from covos.training.scenes.windows import as_bytes
 from covos.training.state import make_average, update_average
 
 
@@ -29,7 +30,7 @@ def view_of(
     neighbour: Neighbour | None = None,
     spoiled: bool = False,
 ) -> Sample:
-    shot = Shot((ground(as_picture(image, as_cover(mask))),), valid, neighbour)
+    shot = Shot((ground(as_picture(image, as_bytes(mask))),), valid, neighbour)
     window = draw_window(image.shape, framing=framing, size=size, rng=rng)
     return draw_sample(shot, window=window, size=size, spoiled=spoiled, rng=rng)
 

@@ -7,11 +7,13 @@ import pickle
 import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import NamedTuple, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import ObjectStatus, Presence
@@ -47,8 +49,7 @@ class Spool:
 
     def put(self, prediction: FramePrediction) -> None:
         """Keep a prediction; one of the same frame is replaced."""
-        steps = (prediction.log_odds / STEP).round().clamp(-127, 127).to(torch.int8).cpu().numpy()
-        content = zlib.compress(pickle.dumps((steps, prediction.objects)), 1)
+        content = zlib.compress(pickle.dumps((_steps(prediction), prediction.objects)), 1)
         self._file.seek(0, 2)
         self._places[prediction.index] = self._file.tell(), len(content)
         self._file.write(content)
@@ -60,7 +61,20 @@ class Spool:
         start, length = self._places[index]
         self._file.seek(start)
         steps, objects = pickle.loads(zlib.decompress(self._file.read(length)))
-        return FramePrediction(index=index, log_odds=torch.from_numpy(steps.astype(np.float32)) * STEP, objects=objects)
+        return FramePrediction(index=index, log_odds=_odds(steps), objects=objects)
+
+
+def as_spooled(prediction: FramePrediction) -> FramePrediction:
+    """Return a prediction as a spool gives it back: on the processor, its log-odds in whole steps."""
+    return replace(prediction, log_odds=_odds(_steps(prediction)))
+
+
+def _steps(prediction: FramePrediction) -> NDArray[np.int8]:
+    return np.asarray((prediction.log_odds / STEP).round().clamp(-127, 127).to(torch.int8).cpu().numpy(), np.int8)
+
+
+def _odds(steps: NDArray[np.int8]) -> Tensor:
+    return torch.from_numpy(steps.astype(np.float32)) * STEP
 
 
 class _Side(NamedTuple):

@@ -187,15 +187,12 @@ class FindEngine(Generic[FeaturesT]):
         Returns:
             B x 1 x h x w float32 logits.
         """
-        if not references.memories:
-            alone = (self.segment_one(select_rows(encoded, [row]), ()) for row in range(len(observed)))
-            return torch.stack(list(alone)).unsqueeze(1)
-        decoded = self.encoder.network.segment(encoded, references.memories, fusion=self.check_fusion(None))
+        logits = self._by_references(encoded, references, self.check_fusion(None), frames=len(observed))
         for row, each in enumerate(observed):
             if each.frame.index in references.indices:
                 others = references.without(each.frame.index)
-                decoded[row, 0] = self.segment_one(select_rows(encoded, [row]), others)
-        return decoded
+                logits[row] = self.segment_one(select_rows(encoded, [row]), others)
+        return logits.unsqueeze(1)
 
     def _logits(
         self,
@@ -209,16 +206,20 @@ class FindEngine(Generic[FeaturesT]):
         fresh = [each for each in observed if each.frame.index not in known]
         logits: dict[int, Tensor] = {}
         if fresh:
-            features = encoder.encode(fresh)
-            if references.memories:
-                decoded = encoder.network.segment(features, references.memories, fusion=fusion)[:, 0]
-            else:
-                rows = (select_rows(features, [row]) for row in range(len(fresh)))
-                decoded = torch.stack([self.segment_one(own, (), fusion=fusion) for own in rows])
+            decoded = self._by_references(encoder.encode(fresh), references, fusion, frames=len(fresh))
             logits = dict(zip((each.frame.index for each in fresh), decoded, strict=True))
         for index in known.keys() & {each.frame.index for each in observed}:
             logits[index] = self.segment_one(known[index], references.without(index), fusion=fusion)
         return {index: logit.flip(1) for index, logit in logits.items()} if encoder.mirrored else logits
+
+    def _by_references(
+        self, encoded: FeaturesT, references: References[FeaturesT], fusion: Fusion, *, frames: int
+    ) -> Tensor:
+        """Segment so many encoded frames, none of which is a reference: B x h x w float32 logits."""
+        if references.memories:
+            return self.encoder.network.segment(encoded, references.memories, fusion=fusion)[:, 0]
+        rows = (select_rows(encoded, [row]) for row in range(frames))
+        return torch.stack([self.segment_one(own, (), fusion=fusion) for own in rows])
 
     def segment_one(self, own: FeaturesT, others: tuple[Memory, ...], *, fusion: Fusion | None = None) -> Tensor:
         """Segment one encoded frame; to be called while the encoder is computing.

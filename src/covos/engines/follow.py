@@ -112,10 +112,11 @@ class FollowEngine:
                     encoded = list(self.encoded(block[start : start + size]))
                 for observed, features in reversed(encoded):
                     frame = observed.frame
-                    adjacent = later is not None and later[0] == frame.index + 1
                     with self.encoder.computing():
                         # The frame looked at before is the next one: the flow to it is about the opposite of its own.
-                        flow = -later[1] if later is not None and adjacent else torch.zeros_like(features.flow_B2HW)
+                        flow = torch.zeros_like(features.flow_B2HW)
+                        if later is not None and later[0] == frame.index + 1:
+                            flow = -later[1]
                         turned = features._replace(flow_B2HW=flow)
                         prediction = _step(current, frame, turned, given)
                     later = frame.index, features.flow_B2HW

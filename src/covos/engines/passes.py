@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
-from covos.engines.backward import Spool
+from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows
 from covos.engines.find import (
@@ -94,7 +94,7 @@ def find_subject(
 
     def results() -> Iterator[FrameResult]:
         # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
-        remembered = _remember(source, engine, references=references, seed=reference_seed)
+        remembered = remember_references(source, engine, references=references, seed=reference_seed)
         # The motion is found in the thread that decodes, while the network works on earlier frames.
         encoder = engine.encoder
         frames = prefetch(encoder.observe(source) if wanted is None else encoder.select(source, tuple(wanted)))
@@ -104,9 +104,10 @@ def find_subject(
     return results()
 
 
-def _remember(
-    source: Source, engine: FindEngine[FeaturesT], *, references: int, seed: int | None
+def remember_references(
+    source: Source, engine: FindEngine[FeaturesT], *, references: int = DEFAULT_REFERENCES, seed: int | None = None
 ) -> tuple[References[FeaturesT], ...]:
+    """Read and encode so many frames of a video, in each view of the engine: spread evenly, or drawn from a seed."""
     length = source.info.frame_count
     indices = (
         uniform_references(length, references=references)
@@ -162,7 +163,7 @@ def steer_subject(
     """
     check_references(references)
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
-    remembered = _remember(source, engine, references=references, seed=reference_seed)
+    remembered = remember_references(source, engine, references=references, seed=reference_seed)
     if follower is None or not rule.follows:
         frames = prefetch(engine.encoder.observe(source))
         yield from _restored(source, frames, known)
@@ -217,8 +218,7 @@ def discover_objects(
     A few frames a second are sampled, and each is compared with ``references`` frames that are spread over the video.
     """
     encoder, count = engine.encoder, source.info.frame_count
-    chosen = uniform_references(count, references=references)
-    (remembered,) = FindEngine(encoder).remember(encoder.select(source, chosen))
+    (remembered,) = remember_references(source, engine.finder, references=references)
     sampled = sampled_frames(count)
     discovery = DiscoveryPass(engine, remembered, most=most, memory=memory)
     for done, _ in enumerate(discovery.run(prefetch(encoder.select(source, sampled))), 1):
@@ -305,13 +305,11 @@ def follow_backward(
     The pass begins at the last frame with a mask. ``stop`` is the frame at which it ends, itself left out.
     """
     blocks = _blocks(source, engine, last=max(given), stop=stop)
-    with Spool() as spool:
-        for frame, prediction in engine.backward(blocks, given, memory=memory):
-            if frame.index <= stop:
-                return
-            # By way of the file, which rounds: so a part is what the whole pass gives.
-            spool.put(prediction)
-            yield result_of(frame, spool.get(frame.index) or prediction, given.get(frame.index, {}))
+    for frame, prediction in engine.backward(blocks, given, memory=memory):
+        if frame.index <= stop:
+            return
+        # Rounded as in the file: so a part is what the whole pass gives.
+        yield result_of(frame, as_spooled(prediction), given.get(frame.index, {}))
 
 
 def _blocks(source: Source, engine: FollowEngine, *, last: int, stop: int = -1) -> Iterator[Sequence[Observed]]:

@@ -17,9 +17,9 @@ from torch import Tensor
 from covos.core.types import ProbabilityArray
 from covos.data import Dataset, FrameRecord, Video, read_labels
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
-from covos.engines.find import DEFAULT_REFERENCES, uniform_references
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
+from covos.engines.passes import remember_references
 from covos.evaluation import boundary_f, jaccard
 from covos.masks import VOID
 from covos.models.coattention import join_memories
@@ -204,8 +204,7 @@ def _scored(
         return
     measured = range(1, len(records) - 1, every)
     source = DatasetSource(records)
-    chosen = uniform_references(len(records), references=DEFAULT_REFERENCES)
-    (references,) = engine.finder.remember(engine.encoder.select(source, chosen))
+    (references,) = remember_references(source, engine.finder)
     engine = engine.within(references)
     frames = engine.encoder.observe(source)
     for result in engine.forward(frames, {0: given}, memory=DEFAULT_MEMORY):

@@ -16,7 +16,8 @@ from numpy.random import Generator
 from covos.core.types import ImageArray
 from covos.training.pools import Pool
 from covos.training.scenes.cutouts import cut_out_subject
-from covos.training.scenes.layers import CoverArray, as_cover, blend_over
+from covos.training.scenes.layers import blend_over
+from covos.training.scenes.windows import ByteMask, as_bytes
 
 FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
@@ -38,7 +39,7 @@ class Graphics(NamedTuple):
 
     image: ImageArray
     """H x W x 3 uint8 RGB, of the view's size."""
-    alpha: CoverArray
+    alpha: ByteMask
 
     def over(self, view: ImageArray) -> ImageArray:
         """Return a view with the graphics over it."""
@@ -48,7 +49,7 @@ class Graphics(NamedTuple):
         shown[box] = blend_over(view[box], self.image[box], self.alpha[box])
         return shown
 
-    def hidden(self, subject: CoverArray) -> CoverArray:
+    def hidden(self, subject: ByteMask) -> ByteMask:
         """Return the part of a subject that the graphics leave; under a plate that shines through it is hidden too."""
         return np.where(self.alpha >= HIDES, np.uint8(0), subject)
 
@@ -137,7 +138,7 @@ def _draw_cutout(graphics: Graphics, still: Pool, *, rng: Generator) -> bool:
     left, top = _corner(graphics, extent=(tall, wide), rng=rng)
     box = slice(top, top + tall), slice(left, left + wide)
     image = cv2.resize(cutout.image, (wide, tall), interpolation=cv2.INTER_AREA)
-    alpha = cv2.resize(as_cover(cutout.alpha), (wide, tall), interpolation=cv2.INTER_AREA)
+    alpha = cv2.resize(as_bytes(cutout.alpha), (wide, tall), interpolation=cv2.INTER_AREA)
     graphics.image[box] = np.where(alpha[..., None] > 0, image, graphics.image[box])
     graphics.alpha[box] = np.maximum(graphics.alpha[box], alpha)
     return True

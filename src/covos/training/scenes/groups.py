@@ -23,7 +23,6 @@ from covos.training.scenes.layers import (
     Layer,
     Matrix,
     PictureArray,
-    as_cover,
     as_picture,
     draw_into,
     ground,
@@ -42,6 +41,7 @@ from covos.training.scenes.samples import (
     still_neighbour,
     video_neighbour,
 )
+from covos.training.scenes.windows import as_bytes
 
 HEIGHT_SHARE = (0.08, 0.4)
 """Height of the pasted subject over the height of the background."""
@@ -153,7 +153,7 @@ def _plain(pool: Pool, still: Pool | None, *, view: _View, recipe: LiteRecipe, r
 def _read(video: Video, record: FrameRecord) -> tuple[PictureArray, NDArray[np.bool_]]:
     """Read a frame with its subject, and where its annotation is valid."""
     foreground, valid = read_foreground(video, record)
-    return as_picture(read_image(record), as_cover(foreground)), valid
+    return as_picture(read_image(record), as_bytes(foreground)), valid
 
 
 def _scattered(still: Pool, *, view: _View, rng: Generator) -> list[Sample] | None:

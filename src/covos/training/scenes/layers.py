@@ -13,11 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import ImageArray, ProbabilityArray
+from covos.core.types import ImageArray
 from covos.training.scenes.cutouts import Cutout, placement
+from covos.training.scenes.windows import ByteMask, as_bytes
 
-CoverArray: TypeAlias = NDArray[np.uint8]
-"""H x W uint8: how much of each pixel is covered, 255 for all of it."""
 PictureArray: TypeAlias = NDArray[np.uint8]
 """H x W x 4 uint8: RGB, and how much of each pixel is covered. OpenCV warps four channels faster than three."""
 Matrix: TypeAlias = NDArray[np.float64]
@@ -49,12 +48,7 @@ class Layer:
         return replace(self, matrix=after(step, self.matrix))
 
 
-def as_cover(share: ProbabilityArray) -> CoverArray:
-    """Return shares in [0, 1] as bytes: a warp of them costs a quarter."""
-    return np.asarray(cv2.convertScaleAbs(share, alpha=255), np.uint8)
-
-
-def as_picture(image: ImageArray, cover: CoverArray | None = None) -> PictureArray:
+def as_picture(image: ImageArray, cover: ByteMask | None = None) -> PictureArray:
     """Return an RGB image with what is covered of it; nothing is by default."""
     picture = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2RGBA), np.uint8)
     picture[..., 3] = 0 if cover is None else cover
@@ -88,7 +82,7 @@ def place_cutout(
     """
     rows, columns = cutout.alpha.shape
     scale = min(height_share * shape[0] / rows, shape[1] / columns)
-    picture = as_picture(cutout.image, as_cover(cutout.alpha))
+    picture = as_picture(cutout.image, as_bytes(cutout.alpha))
     if scale < 1:
         picture = _shrunk(picture, max(round(rows * scale), 1), max(round(columns * scale), 1))
     # A transparent rim of its own colours: between its border and the nothing beyond no other colour is mixed in.
@@ -127,7 +121,7 @@ def draw_into(scene: PictureArray, layers: Iterable[Layer]) -> PictureArray:
     return view
 
 
-def blend_over(below: NDArray[np.uint8], above: NDArray[np.uint8], alpha: CoverArray) -> NDArray[np.uint8]:
+def blend_over(below: NDArray[np.uint8], above: NDArray[np.uint8], alpha: ByteMask) -> NDArray[np.uint8]:
     """Return a picture with another of the same shape over it, as opaque as its alpha says."""
     weight = alpha.astype(np.float32) * np.float32(1 / 255)
     return np.asarray(cv2.blendLinear(above, below, weight, 1 - weight), np.uint8)

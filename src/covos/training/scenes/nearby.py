@@ -16,7 +16,8 @@ from covos.core.types import ImageArray
 from covos.data import read_image
 from covos.training.pools import Pool
 from covos.training.scenes.cutouts import Cutout, cut_out_subject, log_uniform
-from covos.training.scenes.layers import IDENTITY, CoverArray, Layer, Matrix, PictureArray, as_picture, place_cutout
+from covos.training.scenes.layers import IDENTITY, Layer, Matrix, PictureArray, as_picture, place_cutout
+from covos.training.scenes.windows import ByteMask
 
 NEARNESS = (1.6, 4.0)
 """Way of a near thing over that of the scene."""
@@ -97,7 +98,7 @@ def _large_cutout(still: Pool, *, shape: tuple[int, ...], rng: Generator) -> Lay
     return place_cutout(cutout, shape=shape, height_share=share, center=center, is_subject=False)
 
 
-def _bars(shape: tuple[int, ...], *, rng: Generator) -> CoverArray:
+def _bars(shape: tuple[int, ...], *, rng: Generator) -> ByteMask:
     """Draw a railing: upright posts with one or two rails, or a grid of thin wires."""
     height, width = shape[:2]
     cover = np.zeros((height, width), np.uint8)
@@ -111,7 +112,7 @@ def _bars(shape: tuple[int, ...], *, rng: Generator) -> CoverArray:
     return cover
 
 
-def _leaves(shape: tuple[int, ...], *, rng: Generator) -> CoverArray:
+def _leaves(shape: tuple[int, ...], *, rng: Generator) -> ByteMask:
     """Draw leaves: ellipses about one or two places of the border."""
     height, width = shape[:2]
     cover = np.zeros((height, width), np.uint8)

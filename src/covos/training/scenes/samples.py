@@ -19,7 +19,6 @@ from covos.data import FrameRecord, Video, read_image
 from covos.engines.motion import MotionArray, residual_motion
 from covos.training.scenes.graphics import Graphics
 from covos.training.scenes.layers import (
-    CoverArray,
     Layer,
     Matrix,
     PictureArray,
@@ -31,7 +30,7 @@ from covos.training.scenes.layers import (
 )
 from covos.training.scenes.light import recolour, spoil
 from covos.training.scenes.nearby import Near, near_ground
-from covos.training.scenes.windows import area_average, seen_through, unknown_motion, window_matrix
+from covos.training.scenes.windows import ByteMask, area_average, seen_through, unknown_motion, window_matrix
 
 TARGET_STRIDE = 2
 """Stride of the network's output."""
@@ -134,12 +133,11 @@ def still_neighbour(
     return Neighbour(layers=tuple(layers), after=False)
 
 
-def small_step(shape: tuple[int, ...], *, rng: Generator) -> Matrix:
-    """Draw the 2 x 3 matrix by which a picture moves from one frame to the next, about its middle."""
-    return _step(shape, times=1.0, rng=rng)
+def small_step(shape: tuple[int, ...], *, times: float = 1.0, rng: Generator) -> Matrix:
+    """Draw the 2 x 3 matrix by which a picture moves from one frame to the next, about its middle.
 
-
-def _step(shape: tuple[int, ...], *, times: float, rng: Generator) -> Matrix:
+    With ``times``, it shifts and turns by so many times as much.
+    """
     height, width = shape[:2]
     turn, zoom = float(rng.normal(0, TURN_DEVIATION)) * times, float(np.exp(rng.normal(0, ZOOM_DEVIATION)))
     matrix = np.array(cv2.getRotationMatrix2D((width / 2, height / 2), turn, zoom), np.float64)
@@ -178,18 +176,18 @@ def draw_sample(
     seen, subject = image_of(view), view[..., 3]
     if graphics is not None:
         seen, subject = graphics.over(seen), graphics.hidden(subject)
-    target = _shares(subject)
+    target = area_average(subject, stride=TARGET_STRIDE)
     if shot.valid is None or shot.valid.all():
         weight = np.ones_like(target)
     else:
         known = shot.layers[0].picture.copy()
         known[..., 3] = np.where(shot.valid, 255, 0)
-        weight = _shares(compose((ground(known),), window, size=size)[..., 3])
+        weight = area_average(compose((ground(known),), window, size=size)[..., 3], stride=TARGET_STRIDE)
     motion = unknown_motion(size)
     if shot.neighbour is not None:
         if shaken:
             times = float(rng.uniform(*SHAKE))
-            window = after(window, _step(size, times=times, rng=rng))
+            window = after(window, small_step(size, times=times, rng=rng))
         beside = image_of(compose(shot.neighbour.layers, window, size=size))
         # Of the good picture: what spoils a frame of a video spoils its neighbours, but the flow is of their match.
         motion = residual_motion(seen, beside if graphics is None else graphics.over(beside), size=size)
@@ -200,11 +198,7 @@ def draw_sample(
     return Sample(image=shown, target=target, weight=weight, motion=motion)
 
 
-def _shares(cover: CoverArray) -> ProbabilityArray:
-    return area_average(cover.astype(np.float32) * np.float32(1 / 255), stride=TARGET_STRIDE)
-
-
-def share_seen(subject: CoverArray, window: Matrix, *, size: tuple[int, int]) -> float:
+def share_seen(subject: ByteMask, window: Matrix, *, size: tuple[int, int]) -> float:
     """Estimate the share of a view that the subject of a picture covers, from few of its pixels."""
     coarse = seen_through(subject, window * (LOOK, LOOK, 1), size=(size[0] // LOOK, size[1] // LOOK))
     return float(coarse.mean()) / 255
