@@ -14,6 +14,8 @@ from covos.evaluation import (
     difference,
     get_protocol,
 )
+from covos.evaluation.comparison import describe
+from covos.evaluation.intervals import chance_of, contributions
 
 
 def evaluation(scores, *, protocol="davis2016", names=None, seen=None) -> Evaluation:
@@ -58,7 +60,7 @@ def test_one_sequence_has_no_interval() -> None:
     one = evaluation([[0.5]])
     assert confidence(one) is None
     assert difference(one, one).interval is None
-    assert difference(one, one).is_within_chance
+    assert difference(one, one).verdict == "too few sequences"
 
 
 def test_a_constant_gain_is_beyond_chance_however_sequences_vary() -> None:
@@ -66,7 +68,8 @@ def test_a_constant_gain_is_beyond_chance_however_sequences_vary() -> None:
     found = difference(evaluation([[v] for v in values]), evaluation([[v + 0.01] for v in values]))
     assert found.value == pytest.approx(0.01)
     assert (found.interval.low, found.interval.high) == pytest.approx((0.01, 0.01))
-    assert not found.is_within_chance
+    assert found.verdict == "beyond chance"
+    assert "0.010 better than a, which is beyond chance" in describe(found, name="b", than="a")
 
 
 def test_a_gain_on_half_of_the_sequences_is_within_chance() -> None:
@@ -74,14 +77,51 @@ def test_a_gain_on_half_of_the_sequences_is_within_chance() -> None:
     changed = values + np.where(np.arange(20) % 2, 0.1, -0.09)
     found = difference(evaluation([[v] for v in values]), evaluation([[v] for v in changed]))
     assert found.value == pytest.approx(0.005)
-    assert found.is_within_chance
+    assert found.verdict == "within chance"
+    assert "differ by +0.005, which is within chance" in describe(found, name="b", than="a")
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "within"), [(-0.1, 0.1, True), (0.0, 0.1, True), (0.01, 0.1, False), (-0.2, -0.1, False)]
+    ("chance", "sequences", "said"),
+    [
+        (0.5, 6, "within chance"),
+        (0.051, 40, "within chance"),
+        (0.031, 6, "beyond chance"),
+        (0.0001, 5, "too few sequences"),
+        (1.0, 1, "too few sequences"),
+    ],
 )
-def test_within_chance_is_an_interval_that_holds_zero(low: float, high: float, within: bool) -> None:
-    assert Difference(value=0.0, interval=Interval(low=low, high=high)).is_within_chance is within
+def test_beyond_chance_takes_six_sequences_and_a_small_p(chance: float, sequences: int, said: str) -> None:
+    found = Difference(value=0.0, interval=Interval(low=0.1, high=0.2), chance=chance, sequences=sequences)
+    assert found.verdict == said
+
+
+def test_chance_is_that_of_the_signs() -> None:
+    assert chance_of(np.full(6, 0.1)) == pytest.approx(2 / 64)
+    assert chance_of(np.array([0.1, -0.1])) == 1
+    # By hand: of the sums of +-1, +-2, +-3 four of eight reach 4 = 3 + 2 - 1.
+    assert chance_of(np.array([-1.0, 2.0, 3.0])) == pytest.approx(4 / 8)
+    many = np.random.default_rng(0).normal(0.02, 0.03, 40)
+    assert chance_of(many) == chance_of(many) < 0.01
+
+
+def test_parts_of_sequences_add_up_to_the_score() -> None:
+    found = evaluation([[0.9, 0.7], [0.5]], protocol="davis2017-semi")
+    assert contributions(found.sequences, by_class=False).sum() == pytest.approx(found.scores.jf)
+    classes = [[True, False], [False]]
+    parted = evaluation([[0.9, 0.7], [0.5]], protocol="youtube-vos", seen=classes)
+    assert contributions(parted.sequences, by_class=True).sum() == pytest.approx(parted.scores.jf)
+
+
+def test_alike_results_are_called_different_as_seldom_as_the_level_says() -> None:
+    rng = np.random.default_rng(1)
+    wrong = 0
+    for _ in range(200):
+        values = rng.uniform(0.4, 0.8, 6)
+        pair = [evaluation([[v + rng.normal(0, 0.03)] for v in values]) for _ in range(2)]
+        parts = [contributions(each.sequences, by_class=False) for each in pair]
+        wrong += chance_of(parts[1] - parts[0]) <= 0.05
+    assert wrong <= 18  # 10 are expected; a bootstrap interval of six sequences excludes 0 in 28 of them
 
 
 def test_seen_and_unseen_classes_weigh_alike() -> None:

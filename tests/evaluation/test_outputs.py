@@ -14,8 +14,8 @@ from PIL import Image
 from covos.core.pages import kept_points
 from covos.evaluation import evaluate
 from covos.evaluation.comparison import comparison_table, comparison_to_json, result_names
+from covos.evaluation.layout import columns
 from covos.evaluation.page import html_page, write_html
-from covos.evaluation.results import columns
 from covos.evaluation.tables import csv_files, csv_names, write_csv
 
 ODD = 'a, "b" <i>'
@@ -55,7 +55,7 @@ def test_json_of_several(results) -> None:
     assert [each["name"] for each in found["results"]] == ["one", "two"]
     (change,) = found["differences"]
     assert change["J&F"] == pytest.approx(results[1].scores.jf - results[0].scores.jf)
-    assert (change["result"], change["from"], change["within_chance"]) == ("two", "one", False)
+    assert (change["result"], change["from"], change["verdict"]) == ("two", "one", "too few sequences")
 
 
 def test_csv_survives_odd_names(results) -> None:
@@ -100,11 +100,40 @@ def test_columns_line_up() -> None:
     ]
 
 
-def test_comparison_says_what_a_difference_means(results) -> None:
+def test_comparison_says_that_two_sequences_are_too_few(results) -> None:
     text = comparison_table(results, names=["one", "two"])
-    assert re.search(r"two is 0\.\d+ better than one, which is beyond chance", text)
-    same = comparison_table([results[0], results[0]], names=["one", "again"])
-    assert "again and one differ by +0.000, which is within chance" in same
+    assert re.search(r"two is 0\.\d+ better than one; 2 sequences cannot tell whether by chance", text)
+
+
+def test_table_as_markdown_has_every_object_in_percent(results) -> None:
+    lines = results[0].table("markdown").splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) == 2 + 4 + 1  # header and rule, the objects, all
+    assert {line.count(" | ") for line in rows} == {9}
+    assert rows[0].startswith("| sequence | object | J&F | J mean | J recall |")
+    assert rows[-1].startswith(f"| all | 4 | {100 * results[0].scores.jf:.1f} | {100 * results[0].scores.j.mean:.1f} |")
+    assert "in percent" in lines[0]
+
+
+def test_table_as_latex_escapes_names_and_ends_its_rows(results) -> None:
+    lines = results[0].table("latex").splitlines()
+    inside = lines[lines.index(r"\toprule") : lines.index(r"\bottomrule")]
+    assert lines[0].startswith("% ")
+    assert r"\begin{tabular}{lrrrrrrrrr}" in lines
+    rows = [line for line in inside if not line.startswith((r"\toprule", r"\midrule"))]
+    assert len(rows) == 1 + 4 + 1
+    assert all(line.endswith(r" \\") and line.count(" & ") == 9 for line in rows)
+    assert r"J\&F" in rows[0]
+
+
+@pytest.mark.parametrize("how", ["markdown", "latex"])
+def test_comparison_for_papers_marks_the_best(results, how: str) -> None:
+    bold = {"markdown": "**{}**", "latex": r"\textbf{{{}}}"}[how]
+    text = comparison_table(results, names=["a_b", "two"], format=how)
+    assert bold.format(f"{100 * results[1].scores.jf:.1f}") in text
+    assert bold.format(f"{100 * results[0].scores.jf:.1f}") not in text
+    assert r"a\_b" in text
+    assert "cannot tell whether by chance" in text
 
 
 class Page(html.parser.HTMLParser):
@@ -162,7 +191,7 @@ def test_page_is_whole_and_loads_nothing(results, count: int) -> None:
 
 def test_page_of_several_says_what_the_difference_means(results) -> None:
     text = " ".join(read(html_page(results, names=["one", "two"])).text)
-    assert "better than one, which is beyond chance" in text
+    assert "better than one; 2 sequences cannot tell whether by chance" in text
 
 
 def test_pictures_show_the_annotated_picture(results) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -36,6 +36,10 @@ def evaluate(
     json: Annotated[Path | None, typer.Option("--json", help="Write everything, frame by frame, to this file.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the official CSV files to this folder.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a report with plots and pictures.")] = None,
+    format: Annotated[
+        Literal["text", "markdown", "latex"],
+        typer.Option("-f", "--format", help="How the table on stdout is laid out; papers take percentages."),
+    ] = "text",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, a sequence each; as many as processors if not given.")
     ] = None,
@@ -45,7 +49,7 @@ def evaluate(
     """Score predicted masks against ground truth, with the numbers of the official code."""
     from covos.core.device import usable_cpus
     from covos.evaluation import get_protocol
-    from covos.evaluation.comparison import result_names
+    from covos.evaluation.comparison import comparison_table, result_names
 
     rules = get_protocol(protocol)
     predictions, annotated = _roles(paths, truth)
@@ -56,7 +60,10 @@ def evaluate(
         _scored(path, annotated, protocol=rules.name, subset=subset, workers=workers or usable_cpus(), quiet=quiet)
         for path in predictions
     ]
-    _print(evaluations, names)
+    if len(names) == 1:
+        typer.echo(evaluations[0].table(format), nl=False)
+    else:
+        typer.echo(comparison_table(evaluations, names=names, format=format), nl=False)
     _write(evaluations, names, json=json, html=html, folders=folders)
 
 
@@ -113,12 +120,6 @@ def _scored(
                 shown[0].advance()
 
         return score(path, truth, protocol=protocol, subset=subset, workers=workers, progress=progress)
-
-
-def _print(evaluations: Sequence[Evaluation], names: Sequence[str]) -> None:
-    from covos.evaluation.comparison import comparison_table
-
-    typer.echo(evaluations[0].table() if len(names) == 1 else comparison_table(evaluations, names=names), nl=False)
 
 
 def _write(

@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final, Literal, TypeAlias
 
 from covos.core.errors import UsageError
-from covos.evaluation.intervals import Interval, bounds, resampled
-from covos.evaluation.results import JSON_VERSION, Evaluation, columns, confidence, number
+from covos.core.progress import counted
+from covos.evaluation.intervals import LEVEL, Interval, bounds, chance_of, contributions, resampled
+from covos.evaluation.layout import Table, TableFormat, columns, remarks
+from covos.evaluation.results import (
+    JSON_VERSION,
+    MEASURES,
+    Evaluation,
+    confidence,
+    measured,
+    number,
+    percentage,
+)
+
+LESS_IS_BETTER: Final = ("J decay", "F decay", "flicker")
+
+
+FEWEST = 6
+"""Sequences that it takes to call a difference more than chance.
+
+If neither result were better, all of n sequences would favour the same one with chance 2 / 2^n, which is below 5 % from
+n = 6 on.
+"""
+Verdict: TypeAlias = Literal["too few sequences", "within chance", "beyond chance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,15 +41,21 @@ class Difference:
     Attributes:
         value: The other's J&F less the first's.
         interval: The interval of that difference; None with fewer than two sequences.
+        chance: The chance of a difference at least as large if neither were better: the p of a sign test, in (0, 1].
+        sequences: Number of sequences.
     """
 
     value: float
     interval: Interval | None
+    chance: float
+    sequences: int
 
     @property
-    def is_within_chance(self) -> bool:
-        """True if the interval holds 0 (or there is none): with other sequences the order might be the reverse."""
-        return self.interval is None or self.interval.low <= 0 <= self.interval.high
+    def verdict(self) -> Verdict:
+        """What can be said: with fewer than `FEWEST` sequences nothing, else whether p is above 5 %."""
+        if self.sequences < FEWEST:
+            return "too few sequences"
+        return "beyond chance" if self.chance <= 1 - LEVEL else "within chance"
 
 
 def difference(first: Evaluation, other: Evaluation) -> Difference:
@@ -43,54 +71,93 @@ def difference(first: Evaluation, other: Evaluation) -> Difference:
             why="they were not scored by the same protocol on the same sequences",
             fix="score both against one ground truth with one protocol",
         )
+    by_class = bool(first.groups)
     interval = None
     if len(first.sequences) > 1:
-        draws = [resampled(each.sequences, "J&F", by_class=bool(each.groups)) for each in (first, other)]
+        draws = [resampled(each.sequences, "J&F", by_class=by_class) for each in (first, other)]
         interval = Interval.of(draws[1] - draws[0])
-    return Difference(value=other.scores.jf - first.scores.jf, interval=interval)
-
-
-def verdict(found: Difference, *, name: str, than: str) -> str:
-    """Say in one line what a difference means."""
-    better = "better" if found.value > 0 else "worse"
-    if found.interval is None:
-        return f"{name} is {abs(found.value):.3f} {better} than {than}; one sequence cannot tell whether by chance."
-    interval = f"95 % interval {bounds(found.interval, sign='+')}"
-    if found.is_within_chance:
-        return f"{name} and {than} differ by {found.value:+.3f}, which is within chance ({interval} holds 0)."
-    return (
-        f"{name} is {abs(found.value):.3f} {better} than {than}, which is beyond chance for sequences like these"
-        f" ({interval}; with few sequences a rough guide)."
+    parts = [contributions(each.sequences, by_class=by_class) for each in (first, other)]
+    return Difference(
+        value=other.scores.jf - first.scores.jf,
+        interval=interval,
+        chance=chance_of(parts[1] - parts[0]),
+        sequences=len(first.sequences),
     )
 
 
-def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
-    """Return results as text: a line each, what their differences mean, and J&F of each sequence in each."""
+def describe(found: Difference, *, name: str, than: str) -> str:
+    """Say in one line what a difference means."""
+    better = f"{name} is {abs(found.value):.3f} {'better' if found.value > 0 else 'worse'} than {than}"
+    if found.verdict == "too few sequences":
+        few = counted(found.sequences, "sequence")
+        return f"{better}; {few} cannot tell whether by chance: it takes {FEWEST} at least."
+    evidence = f"p = {found.chance:.3f}, 95 % interval {bounds(found.interval, sign='+')}"
+    if found.verdict == "within chance":
+        return f"{name} and {than} differ by {found.value:+.3f}, which is within chance ({evidence})."
+    return f"{better}, which is beyond chance for sequences like these ({evidence})."
+
+
+def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str], format: TableFormat = "text") -> str:
+    """Return results as text: a line each, what their differences mean, and J&F of each sequence in each.
+
+    As Markdown and LaTeX the numbers are percentages, all measures of each result are there, and the best are bold.
+    """
+    differences = [difference(evaluations[0], other) for other in evaluations[1:]]
+    verdicts = [describe(found, name=name, than=names[0]) for found, name in zip(differences, names[1:], strict=True)]
+    notes = [f"{name}: {n}" for name, each in zip(names, evaluations, strict=True) for n in each.all_notes]
     first = evaluations[0]
-    differences = [difference(first, other) for other in evaluations[1:]]
-    header = ("result", "J&F", "95 % interval", "J mean", "F mean", "flicker", f"to {names[0]}", "95 % interval")
+    if format == "text":
+        lines = [
+            f"truth        {first.truth_text}",
+            f"protocol     {first.protocol.name}: {first.protocol.summary}",
+            "",
+            *columns(_results(evaluations, names=names, differences=differences)),
+            "",
+            *verdicts,
+            "",
+            *columns([("J&F of sequence", *names), *_by_sequence(evaluations, number)]),
+            *[f"note: {note}" for note in notes],
+        ]
+    else:
+        values = [measured(each.scores) for each in evaluations]
+        rows: list[tuple[str, ...]] = [(name, *map(percentage, own)) for name, own in zip(names, values, strict=True)]
+        whole = Table(header=("result", *MEASURES), blocks=(rows,), best=_best(rows))
+        sequences = Table(header=("J&F of sequence", *names), blocks=(_by_sequence(evaluations, percentage),))
+        said = [f"Against {first.truth_text}; in percent", first.rules_text, *verdicts, *notes]
+        lines = [*remarks(said, format), *whole.laid_out(format), "", *sequences.laid_out(format)]
+    return "\n".join(lines) + "\n"
+
+
+def _results(
+    evaluations: Sequence[Evaluation], *, names: Sequence[str], differences: Sequence[Difference]
+) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [
+        ("result", "J&F", "95 % interval", "J mean", "F mean", "flicker", f"to {names[0]}", "95 % interval")
+    ]
     changes = [("", ""), *((f"{found.value:+.3f}", bounds(found.interval, sign="+")) for found in differences)]
-    rows = []
     for name, each, change in zip(names, evaluations, changes, strict=True):
         scores = each.scores
         means = (number(scores.j.mean), number(scores.f.mean), number(scores.flicker))
         rows.append((name, number(scores.jf), bounds(confidence(each)), *means, *change))
-    sequences = [
-        (same[0].name, *(number(sequence.scores.jf) for sequence in same))
+    return rows
+
+
+def _by_sequence(evaluations: Sequence[Evaluation], show: Callable[[float | None], str]) -> list[tuple[str, ...]]:
+    return [
+        (same[0].name, *(show(sequence.scores.jf) for sequence in same))
         for same in zip(*(each.sequences for each in evaluations), strict=True)
     ]
-    lines = [
-        f"truth        {first.truth_text}",
-        f"protocol     {first.protocol.name}: {first.protocol.summary}",
-        "",
-        *columns([header, *rows]),
-        "",
-        *(verdict(found, name=name, than=names[0]) for found, name in zip(differences, names[1:], strict=True)),
-        "",
-        *columns([("J&F of sequence", *names), *sequences]),
-        *[f"note: {name}: {n}" for name, each in zip(names, evaluations, strict=True) for n in each.all_notes],
-    ]
-    return "\n".join(lines) + "\n"
+
+
+def _best(rows: Sequence[tuple[str, ...]]) -> frozenset[tuple[int, int]]:
+    """Return the cells that are best in their column as they are printed; those of one digit are all best."""
+    best = set()
+    for column, name in enumerate(MEASURES, 1):
+        printed = {row: float(cells[column]) for row, cells in enumerate(rows) if cells[column] != "-"}
+        if printed:
+            top = min(printed.values()) if name in LESS_IS_BETTER else max(printed.values())
+            best |= {(row, column) for row, value in printed.items() if value == top}
+    return frozenset(best)
 
 
 def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str]) -> str:
@@ -104,7 +171,8 @@ def comparison_to_json(evaluations: Sequence[Evaluation], *, names: Sequence[str
                 "from": names[0],
                 "J&F": found.value,
                 "interval": None if found.interval is None else [found.interval.low, found.interval.high],
-                "within_chance": found.is_within_chance,
+                "p": found.chance,
+                "verdict": found.verdict,
             }
         )
     content = {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from covos.core.files import atomic_path
 from covos.core.pages import COLOURS, Line, dot_plot, line_plot, picture_uri, render_page
 from covos.core.types import ImageArray
-from covos.evaluation.comparison import difference, verdict
+from covos.evaluation.comparison import describe, difference
 from covos.evaluation.intervals import bounds
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence
 from covos.evaluation.results import Evaluation, confidence
@@ -80,7 +80,7 @@ def _alone(evaluation: Evaluation) -> dict[str, Any]:
 
 def _compared(evaluations: Sequence[Evaluation], names: Sequence[str]) -> dict[str, Any]:
     changes = [difference(evaluations[0], other) for other in evaluations[1:]]
-    verdicts = [verdict(found, name=name, than=names[0]) for found, name in zip(changes, names[1:], strict=True)]
+    verdicts = [describe(found, name=name, than=names[0]) for found, name in zip(changes, names[1:], strict=True)]
     notes = [f"{name}: {note}" for name, each in zip(names, evaluations, strict=True) for note in each.all_notes]
     sequences = [
         (same[0].name, [sequence.scores.jf for sequence in same])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from covos._version import __version__
 from covos.core.progress import counted
 from covos.evaluation.intervals import Interval, Measure, resampled
+from covos.evaluation.layout import Table, TableFormat, columns, remarks
 from covos.evaluation.pairing import Pair
 from covos.evaluation.protocols import ScoringProtocol
 from covos.evaluation.scores import ObjectScore, Scores, SequenceScores, mean_of
@@ -18,6 +19,9 @@ from covos.evaluation.scores import ObjectScore, Scores, SequenceScores, mean_of
 JSON_VERSION = 1
 
 _HEADER = ("sequence", "object", "J&F", "J mean", "recall", "decay", "F mean", "recall", "decay", "flicker")
+MEASURES = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay", "flicker")
+"""The numbers of `measured`, where nothing else tells J's from F's."""
+_PAPER_HEADER = ("sequence", "object", *MEASURES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -80,23 +84,39 @@ class Evaluation:
         return mean_of(list(self.groups.values()) or [score.scores for score in self.objects])
 
     @property
+    def rules_text(self) -> str:
+        """The protocol and what it says, in words."""
+        return f"Protocol {self.protocol.name}: {self.protocol.summary}"
+
+    @property
     def truth_text(self) -> str:
         """The ground truth and the part of it that was scored, in words."""
         return self.truth + (f", subset {self.subset}" if self.subset else "")
 
-    def table(self) -> str:
-        """Return the scores as text: a line an object, one overall, the rules above, the notes below."""
-        objects = [(score.sequence, _object_name(score), *_cells(score.scores)) for score in self.objects]
-        groups = [(f"{name} classes", str(group.objects), *_cells(group)) for name, group in self.groups.items()]
-        total = ("all", str(len(self.objects)), *_cells(self.scores))
-        lines = [
-            f"predictions  {self.predictions}",
-            f"truth        {self.truth_text}",
-            f"protocol     {self.protocol.name}: {self.protocol.summary}",
-            "",
-            *columns([_HEADER, *objects], [*groups, total]),
-            *[f"note: {note}" for note in self.all_notes],
-        ]
+    def table(self, format: TableFormat = "text") -> str:
+        """Return the scores as a table: a line an object, one overall, the rules above, the notes below.
+
+        Args:
+            format: ``"text"`` gives numbers in [0, 1]; ``"markdown"`` and ``"latex"`` percentages with one digit, as
+                papers print them. LaTeX needs the package ``booktabs``.
+        """
+        show = number if format == "text" else percentage
+        objects = [(score.sequence, _object_name(score), *_cells(score.scores, show)) for score in self.objects]
+        groups = [(f"{name} classes", str(group.objects), *_cells(group, show)) for name, group in self.groups.items()]
+        total = ("all", str(len(self.objects)), *_cells(self.scores, show))
+        if format == "text":
+            lines = [
+                f"predictions  {self.predictions}",
+                f"truth        {self.truth_text}",
+                f"protocol     {self.protocol.name}: {self.protocol.summary}",
+                "",
+                *columns([_HEADER, *objects], [*groups, total]),
+                *[f"note: {note}" for note in self.all_notes],
+            ]
+        else:
+            said = [f"{self.predictions} against {self.truth_text}; in percent", self.rules_text, *self.all_notes]
+            table = Table(header=_PAPER_HEADER, blocks=(objects, [*groups, total]))
+            lines = [*remarks(said, format), *table.laid_out(format)]
         return "\n".join(lines) + "\n"
 
     def to_json(self) -> str:
@@ -141,28 +161,23 @@ def confidence(evaluation: Evaluation, *, measure: Measure = "J&F") -> Interval 
     return Interval.of(resampled(evaluation.sequences, measure, by_class=bool(evaluation.groups)))
 
 
-def columns(*blocks: Sequence[Sequence[str]]) -> list[str]:
-    """Align rows of cells as lines, with a rule between blocks and below the first row; text left, numbers right."""
-    rows = [row for block in blocks for row in block]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    rule = "  ".join("-" * width for width in widths)
-    lines = []
-    for number, block in enumerate(blocks):
-        lines += [rule] if number else []
-        for row in block:
-            cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))]
-            lines.append("  ".join(cells).rstrip())
-            lines += [rule] if len(lines) == 1 else []
-    return lines
-
-
 def number(value: float | None) -> str:
     """Return a value with three digits, or a dash."""
     return "-" if value is None else f"{value:.3f}"
 
 
-def _cells(scores: Scores) -> tuple[str, ...]:
-    return tuple(map(number, [*scores.numbers.values(), scores.flicker]))
+def percentage(value: float | None) -> str:
+    """Return a value in percent with one digit, as papers print scores, or a dash."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def measured(scores: Scores) -> list[float | None]:
+    """Return the numbers of `MEASURES`, in [0, 1]."""
+    return [*scores.numbers.values(), scores.flicker]
+
+
+def _cells(scores: Scores, show: Callable[[float | None], str]) -> tuple[str, ...]:
+    return tuple(map(show, measured(scores)))
 
 
 def _object_name(score: ObjectScore) -> str:
