@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, SupportsIndex, TypeAlias
 
 from covos.core.errors import SourceError, UsageError, listed
+from covos.core.progress import counted
 from covos.core.records import Record
 
 Layout: TypeAlias = Literal["davis", "youtube-vos", "tianchi", "image-mask"]
@@ -103,13 +104,13 @@ def checked_position(index: SupportsIndex, *, count: int, what: str) -> int:
     return number % count
 
 
-def no_such_name(name: str, names: Sequence[str], *, of: object, what: str) -> UsageError:
-    """Return the error of a name that is not among those of a data set or video, with those that are close."""
-    close = difflib.get_close_matches(name, names, n=3)
-    have = f"the closest names are {', '.join(close)}" if close else f"there are {listed(names, shown=4)}"
+def no_such_name(*names: str, among: Sequence[str], of: object, what: str) -> UsageError:
+    """Return the error of names that a data set or a video does not have, with those that are close to the first."""
+    close = difflib.get_close_matches(names[0], among, n=3)
+    have = f"the closest names are {', '.join(close)}" if close else f"there are {listed(among, shown=4)}"
     return UsageError(
-        f"{of}: no {what} {name}",
-        why=f"of {len(names)} {what}s, {have}",
+        f"{of}: no {what} {listed(names, shown=4)}",
+        why=f"of {counted(len(among), what)}, {have}",
         fix="look at the names with: covos data inspect ROOT",
     )
 

@@ -11,7 +11,7 @@ from typing import SupportsIndex, overload
 
 import numpy as np
 
-from covos.core.errors import UsageError, listed
+from covos.core.errors import UsageError
 from covos.core.progress import counted
 from covos.data.base import Layout, checked_position, no_such_key, no_such_name
 from covos.data.video import Video, html_of
@@ -67,7 +67,7 @@ class Dataset:
         if isinstance(key, str):
             video = self._by_name.get(key)
             if video is None:
-                raise self._unknown(key)
+                raise no_such_name(key, among=list(self._by_name), of=self.root, what="video")
             return video
         if not hasattr(key, "__index__"):
             raise no_such_key(
@@ -114,7 +114,7 @@ class Dataset:
         wanted = set(names)
         unknown = sorted(wanted - self._by_name.keys())
         if unknown:
-            raise self._unknown(*unknown)
+            raise no_such_name(*unknown, among=list(self._by_name), of=self.root, what="video")
         return replace(self, videos=tuple(video for video in self.videos if video.name in wanted))
 
     def split(self, ratio: float = 0.8, *, seed: int = 0) -> tuple[Dataset, Dataset]:
@@ -179,9 +179,3 @@ class Dataset:
     @cached_property
     def _by_name(self) -> dict[str, Video]:
         return {video.name: video for video in self.videos}
-
-    def _unknown(self, name: str, *others: str) -> UsageError:
-        error = no_such_name(name, list(self._by_name), of=self.root, what="video")
-        if others:
-            return UsageError(f"{error.what} and {listed(others, shown=3)}", why=error.why, fix=error.fix)
-        return error

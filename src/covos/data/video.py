@@ -103,7 +103,7 @@ class Video:
         if isinstance(key, str):
             found = next((record for record in self.frames if record.stem == key), None)
             if found is None:
-                raise no_such_name(key, [record.stem for record in self.frames], of=self.name, what="frame")
+                raise no_such_name(key, among=[record.stem for record in self.frames], of=self.name, what="frame")
             return found
         if not hasattr(key, "__index__"):
             raise no_such_key(key, of=f"the video {self.name}", names="00012")
