@@ -1,3 +1,4 @@
+from . import data as data
 from ._version import __version__ as __version__
 from .api import segment as segment
 from .api import stream as stream

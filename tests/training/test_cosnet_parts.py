@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from covos.core.errors import UsageError
-from covos.data import Dataset, open_dataset, read_labels
+from covos.data import Dataset, PairIndex, open_dataset, read_labels
+from covos.data.sampling import nth_pair
 from covos.masks import davis_palette
 from covos.masks.label_files import write_label_map
 from covos.training.cosnet import CosnetTask, class_loss, colour_loss, orthogonality
 from covos.training.distributed import ProcessGroup
-from covos.training.pairs import PairBatches, PairIndex, nth_pair, shuffled
+from covos.training.pairs import PairBatches, shuffled
 from covos.training.recipe import CosnetRecipe
 from covos.training.registry import load_recipe
 from covos.training.task import split

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -25,6 +25,11 @@ Encodings: TypeAlias = Literal["auto", "ids", "binary", "soft"]
 Root = Annotated[Path, typer.Argument(help="A data set, or a folder of data sets.")]
 LayoutOption = Annotated[Layouts, typer.Option(help="How the tree is laid out.")]
 SubsetOption = Annotated[str | None, typer.Option(help="A list or folder of videos, such as train.")]
+RatioOption = Annotated[
+    float | None,
+    typer.Option(help="With --subset train or val: the part that a training with this ratio trains or measures on."),
+]
+SplitSeedOption = Annotated[int, typer.Option(help="Seed of that training; another seed, another division.")]
 EncodingOption = Annotated[Encodings, typer.Option(help="What the annotations' values mean.")]
 OverwriteOption = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output file.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
@@ -35,6 +40,8 @@ def inspect(
     root: Root,
     layout: LayoutOption = "auto",
     subset: SubsetOption = None,
+    ratio: RatioOption = None,
+    split_seed: SplitSeedOption = 0,
     encoding: EncodingOption = "auto",
     decode_images: Annotated[
         bool, typer.Option("--decode-images", help="Decode the images, too: finds damaged ones; slower.")
@@ -48,27 +55,53 @@ def inspect(
 
     Ends with 0 if it can be trained on, warnings or not; with 3 if files cannot be read or do not fit.
     """
-    import json
-
-    from covos.core.files import atomic_path
     from covos.core.progress import Progress
     from covos.data import inspect as look_through
 
     if json_file is not None:
         _refuse_existing(json_file, overwrite=overwrite)
     found = []
-    for dataset in _open(root, layout=layout, subset=subset, encoding=encoding):
+    for dataset in _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding):
         total = sum(len(video.frames) for video in dataset)
         with Progress(f"inspect {dataset.name}", total=total, quiet=quiet) as progress:
             found.append(look_through(dataset, decode_images=decode_images, on_frames=progress.advance))
     for inspection in found:
         _show(inspection, every_video=every_video)
     if json_file is not None:
-        text = json.dumps({"datasets": [inspection.to_dict() for inspection in found]}, indent=2)
-        with atomic_path(json_file) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
+        _write_json(json_file, [inspection.to_dict() for inspection in found])
     if not all(inspection.usable for inspection in found):
         raise typer.Exit(UNUSABLE_EXIT)
+
+
+@app.command()
+def statistics(
+    root: Root,
+    layout: LayoutOption = "auto",
+    subset: SubsetOption = None,
+    ratio: RatioOption = None,
+    split_seed: SplitSeedOption = 0,
+    encoding: EncodingOption = "auto",
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file, too.")] = None,
+    overwrite: OverwriteOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure the masks of a data set: lengths, sizes and counts of objects, where the subject is and moves.
+
+    Masks that cannot be read are left out; inspect names them.
+    """
+    from covos.core.progress import Progress
+    from covos.data import statistics as measure
+
+    if json_file is not None:
+        _refuse_existing(json_file, overwrite=overwrite)
+    found = []
+    for dataset in _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding):
+        total = sum(len(video) for video in dataset)
+        with Progress(f"measure {dataset.name}", total=total, quiet=quiet) as progress:
+            found.append(measure(dataset, on_frames=progress.advance))
+    typer.echo("\n\n".join(map(str, found)))
+    if json_file is not None:
+        _write_json(json_file, [each.to_dict() for each in found])
 
 
 @app.command()
@@ -80,6 +113,8 @@ def preview(
     seed: Annotated[int, typer.Option(help="Another seed, other videos.")] = 0,
     layout: LayoutOption = "auto",
     subset: SubsetOption = None,
+    ratio: RatioOption = None,
+    split_seed: SplitSeedOption = 0,
     encoding: EncodingOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -87,34 +122,41 @@ def preview(
 
     Several data sets give several files: sheet.png becomes sheet-NAME.png.
     """
-    from PIL import Image
-
     from covos.core.files import atomic_path
     from covos.data import preview as draw
-    from covos.data import random_subset
 
-    datasets = _open(root, layout=layout, subset=subset, encoding=encoding)
+    datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
     paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
     for path in paths:
         _refuse_existing(path, overwrite=overwrite)
     for path, dataset in zip(paths, datasets, strict=True):
-        some = random_subset(dataset, count=min(videos, len(dataset)), seed=seed)
-        sheet = Image.fromarray(draw(some, frames=frames))
+        sheet = draw(dataset.random(min(videos, len(dataset)), seed=seed), frames=frames)
         with atomic_path(path) as temporary:
             sheet.save(temporary, format="PNG")
         typer.echo(str(path))
 
 
-def _open(root: Path, *, layout: Layouts, subset: str | None, encoding: Encodings) -> tuple[Dataset, ...]:
+def _open(
+    root: Path, *, layout: Layouts, subset: str | None, ratio: float | None, seed: int, encoding: Encodings
+) -> tuple[Dataset, ...]:
     from covos.data import open_collection, open_dataset
 
     told = None if encoding == "auto" else encoding
     if layout != "auto":
-        return (open_dataset(root, layout=layout, subset=subset, encoding=told),)
-    collection = open_collection(root, subset=subset, encoding=told)
+        return (open_dataset(root, layout=layout, subset=subset, ratio=ratio, seed=seed, encoding=told),)
+    collection = open_collection(root, subset=subset, ratio=ratio, seed=seed, encoding=told)
     for name, reason in collection.skipped.items():
         typer.echo(f"skipped {root / name}: {reason}", err=True)
     return collection.datasets
+
+
+def _write_json(path: Path, datasets: list[dict[str, Any]]) -> None:
+    import json
+
+    from covos.core.files import atomic_path
+
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({"datasets": datasets}, indent=2) + "\n", encoding="utf-8")
 
 
 def _refuse_existing(path: Path, *, overwrite: bool) -> None:

@@ -1,15 +1,16 @@
-"""A data set is videos, a video is frames, a frame is an image and its annotation."""
+"""The small values of data sets: the files of a frame, facts about objects, and the meanings of annotations."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, SupportsIndex, TypeAlias
 
 from covos.core.errors import SourceError, UsageError, listed
+from covos.core.progress import counted
 from covos.core.records import Record
 
 Layout: TypeAlias = Literal["davis", "youtube-vos", "tianchi", "image-mask"]
@@ -21,6 +22,8 @@ much of the pixel belongs to the one object.
 """
 Coverage: TypeAlias = Literal["every", "first", "some", "none"]
 """The frames of a video that are annotated; ``"first"`` is the first one alone."""
+Size: TypeAlias = tuple[int, int]
+"""(height, width) in pixels."""
 
 
 class NoSubsetError(SourceError):
@@ -55,126 +58,67 @@ class ObjectInfo(Record, coerce_numbers_to_str=True):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Video:
-    """The frames of one video in their order, or one picture as a video of one frame.
-
-    Attributes:
-        name: Unique in its data set.
-        frames: In natural order of their stems.
-        kind: ``"image"`` for a picture that has no neighbours in time.
-        encoding: Meaning of the annotations' values.
-        objects: Object id to what is known of it; empty where the data set does not tell.
-        subset: The list or folder that names the video, such as ``"train"``.
-        extra: Annotations that no image belongs to.
-    """
-
-    name: str
-    frames: tuple[FrameRecord, ...]
-    kind: Literal["video", "image"] = "video"
-    encoding: Encoding = "ids"
-    objects: Mapping[int, ObjectInfo] = field(default_factory=dict, hash=False)
-    subset: str | None = None
-    extra: tuple[Path, ...] = ()
-
-    @property
-    def annotated(self) -> tuple[FrameRecord, ...]:
-        """The frames that have an annotation."""
-        return tuple(frame for frame in self.frames if frame.annotation is not None)
-
-    @property
-    def first_annotation(self) -> FrameRecord | None:
-        """The first frame that has an annotation."""
-        return next((frame for frame in self.frames if frame.annotation is not None), None)
-
-    @property
-    def coverage(self) -> Coverage:
-        """The frames that are annotated; ``"first"`` is the first alone, as in the test videos of several sets."""
-        count = len(self.annotated)
-        if count == 0:
-            return "none"
-        if count == len(self.frames):
-            return "every"
-        return "first" if count == 1 and self.frames[0].annotation is not None else "some"
-
-
-# No slots: cached_property keeps its value in the instance's __dict__.
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """Videos with a common root.
-
-    Attributes:
-        name: The root folder's name.
-        layout: Layout of the tree.
-        root: The folder that was opened.
-        videos: In natural order of their names, subset by subset where the layout has a folder for each.
-        notes: Remarks from opening, one line each: listed videos that are missing, folders left out.
-    """
-
-    name: str
-    layout: Layout
-    root: Path
-    videos: tuple[Video, ...]
-    notes: tuple[str, ...] = ()
-
-    def __iter__(self) -> Iterator[Video]:
-        return iter(self.videos)
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._by_name
-
-    def __getitem__(self, name: str) -> Video:
-        """Return the video of that name.
-
-        Raises:
-            UsageError: There is none.
-        """
-        video = self._by_name.get(name)
-        if video is None:
-            raise self._unknown([name])
-        return video
-
-    @cached_property
-    def splits(self) -> dict[str, tuple[str, ...]]:
-        """The names of the videos of each subset; videos in no subset are left out."""
-        names: dict[str, list[str]] = {}
-        for video in self.videos:
-            if video.subset is not None:
-                names.setdefault(video.subset, []).append(video.name)
-        return {subset: tuple(members) for subset, members in names.items()}
-
-    def subset(self, names: Iterable[str]) -> Dataset:
-        """Return the data set with these videos alone, in this data set's order.
-
-        Raises:
-            UsageError: A name is not in the data set.
-        """
-        wanted = set(names)
-        unknown = sorted(wanted - self._by_name.keys())
-        if unknown:
-            raise self._unknown(unknown)
-        return replace(self, videos=tuple(video for video in self.videos if video.name in wanted))
-
-    @cached_property
-    def _by_name(self) -> dict[str, Video]:
-        return {video.name: video for video in self.videos}
-
-    def _unknown(self, names: list[str]) -> UsageError:
-        close = difflib.get_close_matches(names[0], self._by_name, n=3)
-        have = f"the closest names are {', '.join(close)}" if close else f"it has {listed(self._by_name, shown=4)}"
-        return UsageError(
-            f"{self.root}: no video {listed(names, shown=4)}",
-            why=f"of the {len(self)} videos opened, {have}",
-            fix="look at the names with: covos data inspect ROOT",
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
     """The options of `open_dataset` for the reader of a layout; None leaves the choice to it."""
 
     subset: str | None = None
     resolution: str | None = None
     encoding: Encoding | None = None
+
+
+def checked_size(size: object) -> Size:
+    """Return a size to resize to as two plain numbers.
+
+    Raises:
+        UsageError: It is not a pair of whole numbers of 1 or more.
+    """
+    # numpy's numbers are not ints, and a bool is one.
+    try:
+        height, width = (operator.index(side) for side in size)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        height = width = 0
+    if height < 1 or width < 1:
+        raise UsageError(
+            f"size={size!r} is no size of a picture",
+            why="it takes two whole numbers of 1 or more: (height, width) in pixels",
+            fix="write it so: size=(480, 854)",
+        )
+    return height, width
+
+
+def checked_position(index: SupportsIndex, *, count: int, what: str) -> int:
+    """Return an index as one from 0 up; a negative one counts from the end.
+
+    Args:
+        index: From -count to count - 1.
+        count: Number of things there are.
+        what: Names one of them in the message, such as ``"video"``.
+
+    Raises:
+        IndexError: There is none at that place. Loops over indices end by it.
+    """
+    number = operator.index(index)
+    if not -count <= number < count:
+        there = f"0 to {count - 1}, or -{count} to -1" if count else "none"
+        raise IndexError(f"there is no {what} {number}: of {count} there are {there}")
+    return number % count
+
+
+def no_such_name(*names: str, among: Sequence[str], of: object, what: str) -> UsageError:
+    """Return the error of names that a data set or a video does not have, with those that are close to the first."""
+    close = difflib.get_close_matches(names[0], among, n=3)
+    have = f"the closest names are {', '.join(close)}" if close else f"there are {listed(among, shown=4)}"
+    return UsageError(
+        f"{of}: no {what} {listed(names, shown=4)}",
+        why=f"of {counted(len(among), what)}, {have}",
+        fix="look at the names with: covos data inspect ROOT",
+    )
+
+
+def no_such_key(key: object, *, of: str, names: str) -> UsageError:
+    """Return the error of a key that is neither a number nor a name nor a slice."""
+    return UsageError(
+        f"{of} has nothing at {key!r}",
+        why=f"it is a {type(key).__name__}",
+        fix=f'take a place such as 0 or -1, a name such as "{names}", or a slice such as 2:5',
+    )

@@ -13,8 +13,11 @@ from covos.core.device import usable_cpus
 from covos.core.errors import InputError
 from covos.core.records import Record
 from covos.core.types import LabelArray, ProbabilityArray
-from covos.data.base import Coverage, Dataset, Encoding, FrameRecord, Video
+from covos.data.base import Coverage, Encoding, FrameRecord
+from covos.data.dataset import Dataset
+from covos.data.measures import Statistics, VideoMeasures, summarise
 from covos.data.reading import decode_labels, read_image
+from covos.data.video import Video
 from covos.masks import VOID, read_soft_mask
 from covos.media.images import image_header
 
@@ -86,6 +89,7 @@ class Inspection(Record):
         root: Folder of the data set.
         videos: One report for each video.
         problems: Errors first.
+        statistics: What the masks that can be read are like.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Inspection(Record):
     root: str
     videos: tuple[VideoReport, ...]
     problems: tuple[Problem, ...]
+    statistics: Statistics
 
     @property
     def usable(self) -> bool:
@@ -142,6 +147,8 @@ class CheckedFrame:
     """A soft mask as it is; None for other encodings."""
     ids: frozenset[int]
     """Object ids that occur, background and void left out."""
+    pixels: tuple[int, ...]
+    """Number of pixels of each value of the annotation, from 0 to 255; none without one."""
     unreadable: tuple[str, ...]
     """One line for each file that cannot be read."""
 
@@ -174,9 +181,11 @@ def check_frame(video: Video, record: FrameRecord, *, decode_image: bool) -> Che
             labels = decode_labels(record.annotation, encoding=video.encoding)
     except InputError as error:
         unreadable.append(f"{error.what}: {error.why}")
-    counts = () if labels is None else np.bincount(labels.ravel(), minlength=256)
+    counts = np.zeros(0, np.int64) if labels is None else np.bincount(labels.ravel(), minlength=256)
     ids = frozenset(np.flatnonzero(counts).tolist()) - {0, VOID}
-    return CheckedFrame(size=size, labels=labels, share=share, ids=ids, unreadable=tuple(unreadable))
+    return CheckedFrame(
+        size=size, labels=labels, share=share, ids=ids, pixels=tuple(counts.tolist()), unreadable=tuple(unreadable)
+    )
 
 
 def map_in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -197,9 +206,11 @@ def inspect(
     """
     # In YouTube-VOS, every fifth frame is annotated.
     sparse = dataset.layout == "youtube-vos"
-    reports = []
-    for report in map_in_threads(lambda video: _report(video, sparse=sparse, decode_images=decode_images), dataset):
+    reports, measures = [], []
+    looked_at = map_in_threads(lambda video: _look_at(video, sparse=sparse, decode_images=decode_images), dataset)
+    for report, measured in looked_at:
         reports.append(report)
+        measures.append(measured)
         if on_frames:
             on_frames(report.frames)
     return Inspection(
@@ -208,11 +219,29 @@ def inspect(
         root=str(dataset.root),
         videos=tuple(reports),
         problems=_problems(reports, dataset.notes),
+        statistics=summarise(
+            dataset.name, measures, subsets={name: len(videos) for name, videos in dataset.splits.items()}
+        ),
     )
 
 
-def _report(video: Video, *, sparse: bool, decode_images: bool) -> VideoReport:
-    sizes: dict[tuple[int, ...], None] = {}
+def statistics(dataset: Dataset, *, on_frames: Callable[[int], object] | None = None) -> Statistics:
+    """Measure the masks of a data set: lengths, sizes and counts of objects, where the subject is and moves.
+
+    Every annotation is read once, and the header of every image; `inspect` finds the same on its way.
+
+    Args:
+        dataset: The data set.
+        on_frames: Called once a video, with the number of its frames.
+
+    Returns:
+        A record; ``print`` shows it as a table, ``to_dict()`` gives plain values.
+    """
+    return inspect(dataset, on_frames=on_frames).statistics
+
+
+def _look_at(video: Video, *, sparse: bool, decode_images: bool) -> tuple[VideoReport, VideoMeasures]:
+    measures = VideoMeasures(picture=video.kind == "image", frames=len(video))
     ids: set[int] = set()
     empty: list[str] = []
     mismatched: list[str] = []
@@ -223,17 +252,19 @@ def _report(video: Video, *, sparse: bool, decode_images: bool) -> VideoReport:
         unreadable += frame.unreadable
         empty += [record.stem] if frame.empty else []
         mismatched += [record.stem] if frame.mismatched else []
+        if frame.labels is not None:
+            measures.add(frame.labels, pixels=frame.pixels)
         if size := frame.size or (None if frame.labels is None else frame.labels.shape):
-            sizes.setdefault(size)
+            measures.sizes[size[0], size[1]] += 1
     lacking = [frame.stem for frame in video.frames if frame.annotation is None]
-    return VideoReport(
+    report = VideoReport(
         name=video.name,
         subset=video.subset,
         encoding=video.encoding,
         coverage=video.coverage,
         frames=len(video.frames),
         annotated=len(video.annotated),
-        sizes=tuple((height, width) for height, width in sizes),
+        sizes=tuple(measures.sizes),
         object_ids=tuple(sorted(ids)),
         empty=tuple(empty),
         missing=tuple(lacking) if video.coverage == "some" and not sparse else (),
@@ -241,6 +272,7 @@ def _report(video: Video, *, sparse: bool, decode_images: bool) -> VideoReport:
         unreadable=tuple(unreadable),
         extra=tuple(path.name for path in video.extra),
     )
+    return report, measures
 
 
 def _problems(reports: list[VideoReport], notes: tuple[str, ...]) -> tuple[Problem, ...]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from covos.core.errors import SourceError, listed
-from covos.data.base import Dataset, Options
+from covos.data.base import Options
+from covos.data.dataset import Dataset
 from covos.data.trees import choose, present, read_lists, read_sequences, subfolders
 
 LOOKS_LIKE = "JPEGImages/480p/<video>/<frame>.jpg with Annotations/480p/<video>/<frame>.png"

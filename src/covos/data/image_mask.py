@@ -11,9 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from covos.core.errors import SourceError
-from covos.data.base import Dataset, NoSubsetError, Options, Video
+from covos.data.base import NoSubsetError, Options
+from covos.data.dataset import Dataset
 from covos.data.encoding import detect_encoding
 from covos.data.trees import has_pictures, pair, pictures, subfolders
+from covos.data.video import Video
 
 LOOKS_LIKE = "images/<name>.jpg with masks/<name>.png"
 _IMAGES = ("images", "image", "imgs")  # JPEGImages ends so, too
@@ -31,7 +33,7 @@ def read(root: Path, options: Options) -> Dataset:
         raise NoSubsetError(
             f"{root}: the subset {options.subset!r} does not exist",
             why="pictures with masks have no lists of subsets",
-            fix="leave the subset out, and split by a ratio instead",
+            fix="leave the subset out, and split them yourself: train, val = dataset.split(0.8, seed=0)",
         )
     frames, extra = pair(pictures(_only(root, _IMAGES)), pictures(_only(root, _MASKS)))
     annotations = [frame.annotation for frame in frames if frame.annotation is not None]

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Literal, Protocol, overload
 
 from covos.core.errors import SourceError, UsageError, listed
+from covos.core.progress import counted
 from covos.data import davis, image_mask, tianchi, youtube_vos
-from covos.data.base import Dataset, Encoding, Layout, NoSubsetError, Options
+from covos.data.base import Encoding, Layout, NoSubsetError, Options
+from covos.data.dataset import Dataset
+from covos.data.splits import TRAIN_SUBSETS, VALIDATION_SUBSETS, divide
 from covos.data.trees import subfolders
 
 
@@ -47,6 +50,8 @@ def open_dataset(
     subset: str | None = None,
     resolution: Literal["480p", "1080p", "Full-Resolution"] | None = None,
     encoding: Encoding | None = None,
+    ratio: float | None = None,
+    seed: int = 0,
 ) -> Dataset:
     """Open a tree of images and annotations. No image is read; a few annotations are, to tell their encoding.
 
@@ -56,13 +61,20 @@ def open_dataset(
         subset: A list of ``ImageSets`` or a folder of YouTube-VOS, such as ``"train"``; None opens all videos.
         resolution: Resolution of a DAVIS tree; None takes 480p, or what there is.
         encoding: Meaning of the annotations' values; None judges from some of them.
+        ratio: With ``subset="train"`` or ``"val"``, open the part that a training with this ratio trains on or measures
+            on: a list of validation where there is one, else a division of the training list, or of all videos, of
+            which this share is trained on. Videos without annotations are in neither.
+        seed: Of that division, as the recipe has it; another seed, another division.
 
     Raises:
         SourceError: No such folder, no layout fits, the subset does not exist, or listed videos are missing.
         AnnotationError: The annotations are of different kinds, or a list of objects cannot be read.
-        UsageError: No layout is called so.
+        UsageError: No layout is called so, or ``ratio`` is not between 0 and 1, or given for another subset.
     """
     root = _folder(root)
+    if ratio is not None:
+        whole = open_dataset(root, layout=layout, resolution=resolution, encoding=encoding)
+        return _divided(whole, subset=subset, ratio=ratio, seed=seed)
     if layout != "auto" and layout not in LAYOUTS:
         raise UsageError(
             f"there is no layout {layout!r}",
@@ -77,7 +89,10 @@ def open_dataset(
             why="looked for " + "; ".join(f"{reader.LOOKS_LIKE} ({name})" for name, reader in LAYOUTS.items()),
             fix=f"give the folder above these; this one holds: {content}",
         )
-    dataset = LAYOUTS[chosen].read(root, Options(subset=subset, resolution=resolution, encoding=encoding))
+    try:
+        dataset = LAYOUTS[chosen].read(root, Options(subset=subset, resolution=resolution, encoding=encoding))
+    except NoSubsetError as error:
+        raise _with_ratio(error, subset) from None
     if not dataset.videos:
         raise SourceError(
             f"{root}: the data set has no video",
@@ -87,7 +102,36 @@ def open_dataset(
     return dataset
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int) -> Dataset:
+    """Return the part of a data set that a training trains on, or the one that it measures on."""
+    if subset not in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
+        raise UsageError(
+            f"{whole.root}: the subset {subset!r} is no part of a division by ratio",
+            why="a training divides videos into those it trains on and those it measures on",
+            fix='take subset="train" or subset="val" with a ratio; without one, any list of the data set',
+        )
+    if not 0 < ratio < 1:
+        whole.split(ratio)  # raises
+    train, validation = divide(whole, seed=seed, ratio=ratio)
+    part = train if subset in TRAIN_SUBSETS else validation
+    if part is None or not len(part):
+        raise NoSubsetError(
+            f"{whole.root}: the subset {subset!r} has no videos",
+            why="a training takes still pictures whole, and divides a list of two or more annotated videos",
+            fix="open it without a subset, and divide it yourself: train, val = dataset.split(0.8, seed=0)",
+        )
+    return part
+
+
+def _with_ratio(error: NoSubsetError, subset: str | None) -> NoSubsetError:
+    """Say how to get the part that a training makes, where a list of that name is wanted and there is none."""
+    if subset not in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
+        return error
+    ratio = f"or, for the videos that a training divides off, add a ratio: subset={subset!r}, ratio=0.8, seed=0"
+    return NoSubsetError(error.what, why=error.why, fix=f"{error.fix}; {ratio} (--ratio 0.8 --split-seed 0)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Collection(Sequence[Dataset]):
     """The data sets of a folder, as a sequence.
 
@@ -114,8 +158,20 @@ class Collection(Sequence[Dataset]):
     def __getitem__(self, index: int | slice) -> Dataset | tuple[Dataset, ...]:
         return self.datasets[index]
 
+    def __repr__(self) -> str:
+        names = listed((f"{dataset.name} ({dataset.summary.partition(',')[0]})" for dataset in self), shown=4)
+        skipped = f"; skipped {listed(self.skipped, shown=4)}" if self.skipped else ""
+        return f"Collection({counted(len(self), 'data set')}: {names}{skipped})"
 
-def open_collection(root: Path | str, *, subset: str | None = None, encoding: Encoding | None = None) -> Collection:
+
+def open_collection(
+    root: Path | str,
+    *,
+    subset: str | None = None,
+    encoding: Encoding | None = None,
+    ratio: float | None = None,
+    seed: int = 0,
+) -> Collection:
     """Open the data set at a root, or each that lies directly below it.
 
     Args:
@@ -123,21 +179,30 @@ def open_collection(root: Path | str, *, subset: str | None = None, encoding: En
         subset: Open these videos alone (``"train"``) wherever a data set has subsets. A data set without any is opened
             whole, one that has others only is skipped: what is for measuring must not slip into a training.
         encoding: Meaning of the annotations' values; None judges each data set.
+        ratio: As for `open_dataset`, of each data set; still pictures, which are trained on whole, are then the
+            training's alone.
+        seed: Of that division.
 
     Raises:
         SourceError: No such folder, or no data set is found.
         InputError: A data set is found and cannot be opened.
     """
     root = _folder(root)
+
+    def opened(folder: Path) -> Dataset:
+        if ratio is not None:
+            return open_dataset(folder, subset=subset, encoding=encoding, ratio=ratio, seed=seed)
+        return _subset_or_whole(folder, subset, encoding)
+
     if detect(root):
-        return Collection(root=root, datasets=(_subset_or_whole(root, subset, encoding),), skipped={})
+        return Collection(root=root, datasets=(opened(root),), skipped={})
     datasets, skipped = [], {}
     for name, folder in subfolders(root).items():
         if detect(folder) is None:
             skipped[name] = "no data set: its folders are of no known layout"
             continue
         try:
-            datasets.append(_subset_or_whole(folder, subset, encoding))
+            datasets.append(opened(folder))
         except NoSubsetError as error:
             skipped[name] = f"no subset {subset!r}: {error.why}"
     if not datasets:

@@ -2,46 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
+from PIL import Image
 
 from covos.core.errors import UsageError
+from covos.core.progress import counted
 from covos.core.types import ImageArray
-from covos.data.base import Dataset, FrameRecord, Video
-from covos.data.reading import read_foreground, read_image, read_labels
-from covos.masks import contact_sheet, davis_palette
-
-_PAIRS_A_ROW = 4
-_BLANK = 60
+from covos.data.dataset import Dataset
+from covos.data.sample import Sample, pairs_sheet
+from covos.data.video import Video
 
 
-def preview(dataset: Dataset, *, frames: int = 8, cell_width: int = 200) -> ImageArray:
-    """Draw up to ``frames`` frames of every video, evenly spread, each beside its annotation.
+def preview(
+    what: Dataset | Video | Sample | Iterable[Video | Sample], *, frames: int = 8, cell_width: int = 200
+) -> Image.Image:
+    """Draw frames beside their annotations: up to ``frames`` of every video, evenly spread.
 
     Ids are shown in the DAVIS palette, binary and soft masks in grey with the subject's share of the picture. A frame
     without annotation stands beside an empty cell. Four pairs make a row.
 
     Args:
-        dataset: The data set to show; take some videos of a large one first (``random_subset``).
+        what: A data set, a video, a frame that was read, or several of these; of a large data set take some videos
+            first (``dataset.random(6)``).
         frames: The most frames of a video, at least 1.
-        cell_width: Width of each picture, in pixels.
+        cell_width: Width of each picture, in pixels, at least 1.
 
     Returns:
-        H x W x 3 uint8 RGB.
+        A Pillow picture, RGB: it shows itself in a notebook, ``.save("sheet.png")`` writes it, and ``numpy.asarray``
+        makes it H x W x 3 uint8.
 
     Raises:
         InputError: A file cannot be read.
-        UsageError: ``frames`` is below 1, or the data set has no frame.
+        UsageError: ``frames`` or ``cell_width`` is below 1, there is no frame, or ``what`` is something else.
     """
-    if frames < 1 or not any(video.frames for video in dataset):
+    for name, value in (("frames", frames), ("cell_width", cell_width)):
+        if value < 1:
+            raise UsageError(
+                f"nothing to draw with {name}={value}", why="it is a number from 1 up", fix="leave it out, or raise it"
+            )
+    parts = _parts(what)
+    # A video begins a row; pictures and frames follow one another.
+    rows: list[list[Video | Sample]] = [[part] for part in parts if isinstance(part, Video) and part.kind == "video"]
+    rows.append([part for part in parts if isinstance(part, Sample) or part.kind == "image"])
+    drawn = ([sample for part in row for sample in _samples(part, frames=frames)] for row in rows)
+    sheets = [pairs_sheet(samples, cell_width=cell_width) for samples in drawn if samples]
+    if not sheets:
         raise UsageError(
-            f"{dataset.root}: nothing to draw",
-            why=f"{frames} frames of each of {len(dataset)} videos, which have {sum(len(v.frames) for v in dataset)}",
-            fix="ask for at least one frame of a data set that has some",
+            "nothing to draw: there is no frame",
+            why=f"{counted(len(parts), 'video')} given, without any frame",
+            fix="look at the data set with: covos data inspect ROOT",
         )
-    # A video begins a row; pictures follow one another.
-    groups = [[video] for video in dataset if video.kind == "video"]
-    groups.append([video for video in dataset if video.kind == "image"])
-    sheets = [_sheet(group, frames, cell_width) for group in groups if any(video.frames for video in group)]
+    return Image.fromarray(_stacked(sheets))
+
+
+def _parts(what: object) -> list[Video | Sample]:
+    parts: list[Video | Sample] = []
+    for part in [what] if isinstance(what, Video | Sample) else what if isinstance(what, Iterable) else [None]:
+        if not isinstance(part, Video | Sample):
+            raise UsageError(
+                f"nothing to draw in a {type(what if part is None else part).__name__}",
+                why="a sheet is of a data set, a video, a frame that was read (video[0]), or several of these",
+                fix="covos.data.preview(dataset), preview(dataset[0]), preview(dataset[0][3])",
+            )
+        parts.append(part)
+    return parts
+
+
+def _samples(part: Video | Sample, *, frames: int) -> list[Sample]:
+    if isinstance(part, Sample):
+        return [part]
+    return [part.sample(record.stem) for record in part.spread(frames)]
+
+
+def _stacked(sheets: list[ImageArray]) -> ImageArray:
     picture = np.empty((sum(sheet.shape[0] for sheet in sheets), max(sheet.shape[1] for sheet in sheets), 3), np.uint8)
     top = 0
     for sheet in sheets:
@@ -50,34 +85,3 @@ def preview(dataset: Dataset, *, frames: int = 8, cell_width: int = 200) -> Imag
         rows[:, : sheet.shape[1]] = sheet
         top += sheet.shape[0]
     return picture
-
-
-def _sheet(videos: list[Video], frames: int, cell_width: int) -> ImageArray:
-    cells: list[ImageArray] = []
-    captions: list[str] = []
-    for video in videos:
-        count = min(frames, len(video.frames))
-        for index in np.linspace(0, len(video.frames) - 1, count).round():
-            record = video.frames[int(index)]
-            annotation, said = _annotation(video, record)
-            image = read_image(record) if record.image is not None else _blank(*annotation.shape[:2])
-            cells += [image, _blank(*image.shape[:2]) if record.annotation is None else annotation]
-            captions += [video.name if video.kind == "image" else f"{video.name}/{record.stem}", said]
-    return contact_sheet(cells, columns=2 * _PAIRS_A_ROW, cell_width=cell_width, captions=captions)
-
-
-def _annotation(video: Video, record: FrameRecord) -> tuple[ImageArray, str]:
-    """Return the annotation as a picture, and a caption."""
-    if record.annotation is None:
-        return _blank(1, 1), "no annotation"
-    if video.encoding == "ids":
-        labels = read_labels(video, record)
-        ids = [str(number) for number in np.unique(labels) if number]
-        return davis_palette()[labels], f"ids {', '.join(ids)}" if ids else "empty"
-    subject = read_foreground(video, record).probability
-    grey = np.rint(subject * 255).astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2), f"{video.encoding}, {subject.mean():.1%}"
-
-
-def _blank(height: int, width: int) -> ImageArray:
-    return np.full((height, width, 3), _BLANK, np.uint8)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -11,13 +11,27 @@ from numpy.typing import NDArray
 
 from covos.core.errors import AnnotationError, SourceError
 from covos.core.types import ImageArray, LabelArray, MaskArray, ProbabilityArray
-from covos.data.base import Encoding, FrameRecord, Video
+from covos.data.base import Encoding, FrameRecord, Size, checked_size
 from covos.masks import VOID, fit_labels, read_binary_mask, read_label_map, read_soft_mask
 from covos.media import images
 
 _Scalar = TypeVar("_Scalar", np.uint8, np.float32)
-Size = tuple[int, int]
-"""(height, width) in pixels."""
+
+
+class AnnotatedFrames(Protocol):
+    """What reading needs to know of a `covos.data.Video`."""
+
+    @property
+    def name(self) -> str:
+        """Names the video in messages."""
+
+    @property
+    def encoding(self) -> Encoding:
+        """Meaning of the annotations' values."""
+
+    @property
+    def frames(self) -> tuple[FrameRecord, ...]:
+        """All frames."""
 
 
 class Foreground(NamedTuple):
@@ -41,6 +55,7 @@ def read_image(record: FrameRecord, *, size: Size | None = None) -> ImageArray:
 
     Raises:
         SourceError: The frame has no picture, or it cannot be read.
+        UsageError: ``size`` is no size.
     """
     if record.image is None:
         raise SourceError(
@@ -51,7 +66,7 @@ def read_image(record: FrameRecord, *, size: Size | None = None) -> ImageArray:
     return _resized(images.read_image(record.image), size)
 
 
-def read_labels(video: Video, record: FrameRecord, *, size: Size | None = None) -> LabelArray:
+def read_labels(video: AnnotatedFrames, record: FrameRecord, *, size: Size | None = None) -> LabelArray:
     """Read the frame's annotation as object ids.
 
     A binary mask is object 1; of a soft one, what is above 0.5.
@@ -67,16 +82,30 @@ def read_labels(video: Video, record: FrameRecord, *, size: Size | None = None) 
     Raises:
         AnnotationError: The frame has no annotation, it cannot be read, or it does not have the image's size.
         SourceError: The image's size cannot be read.
+        UsageError: ``size`` is no size.
     """
     path = _annotation(video, record)
     labels = decode_labels(path, encoding=video.encoding)
     _check_size(record, path, labels.shape)
-    if size is None or labels.shape == size:
-        return labels
-    return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
+    return _nearest(labels, size)
 
 
-def read_foreground(video: Video, record: FrameRecord, *, size: Size | None = None) -> Foreground:
+def read_annotation(
+    video: AnnotatedFrames, record: FrameRecord, *, size: Size | None = None
+) -> tuple[LabelArray, ProbabilityArray | None]:
+    """Read the frame's annotation once, as `read_labels` returns it and, if it is soft, as shares of the pixels, too.
+
+    Arguments and errors are those of `read_labels`.
+    """
+    if video.encoding != "soft":
+        return read_labels(video, record, size=size), None
+    path = _annotation(video, record)
+    soft = read_soft_mask(path)
+    _check_size(record, path, soft.shape)
+    return _nearest((soft > 0.5).view(np.uint8), size), np.minimum(_resized(soft, size), 1)
+
+
+def read_foreground(video: AnnotatedFrames, record: FrameRecord, *, size: Size | None = None) -> Foreground:
     """Read the frame's annotation as one subject: every object of an id map, soft masks as they are.
 
     Args:
@@ -87,6 +116,7 @@ def read_foreground(video: Video, record: FrameRecord, *, size: Size | None = No
     Raises:
         AnnotationError: The frame has no annotation, it cannot be read, or it does not have the image's size.
         SourceError: The image's size cannot be read.
+        UsageError: ``size`` is no size.
     """
     path = _annotation(video, record)
     if video.encoding == "soft":
@@ -97,7 +127,7 @@ def read_foreground(video: Video, record: FrameRecord, *, size: Size | None = No
         valid = labels != VOID
         subject = ((labels != 0) & valid).astype(np.float32)
     _check_size(record, path, subject.shape)
-    if size is None or subject.shape == size:
+    if size is None or subject.shape == checked_size(size):
         return Foreground(subject, valid)
     # A pixel that is partly void takes the share of the subject in its valid part.
     share = _resized(valid.astype(np.float32), size)
@@ -120,18 +150,25 @@ def _check_size(record: FrameRecord, path: Path, shape: tuple[int, ...]) -> None
         fit_labels(np.empty(shape, np.uint8), size=size, path=path)  # raises, and says both sizes
 
 
-def _annotation(video: Video, record: FrameRecord) -> Path:
+def _annotation(video: AnnotatedFrames, record: FrameRecord) -> Path:
     if record.annotation is None:
+        annotated = sum(each.annotation is not None for each in video.frames)
         raise AnnotationError(
             f"frame {record.stem} of {video.name} has no annotation",
-            why=f"{len(video.annotated)} of the {len(video.frames)} frames of the video have one",
+            why=f"{annotated} of the {len(video.frames)} frames of the video have one",
             fix="take one of the frames in video.annotated",
         )
     return record.annotation
 
 
+def _nearest(labels: LabelArray, size: Size | None) -> LabelArray:
+    if size is None or labels.shape == (size := checked_size(size)):
+        return labels
+    return cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
+
+
 def _resized(array: NDArray[_Scalar], size: Size | None) -> NDArray[_Scalar]:
-    if size is None or array.shape[:2] == size:
+    if size is None or array.shape[:2] == (size := checked_size(size)):
         return array
     shrinks = size[0] <= array.shape[0] and size[1] <= array.shape[1]
     resized = cv2.resize(array, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)

@@ -1,87 +1,55 @@
-"""Choose videos of a data set at random, the same way on every machine, and frames of one video."""
+"""Choose frames of a video: pairs, random groups, and what follows the first annotation."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
+import math
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import accumulate, combinations
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from covos.core.errors import AnnotationError, UsageError
-from covos.data.base import Dataset, FrameRecord, Video
-
-
-def split_ratio(dataset: Dataset, *, ratio: float = 0.8, seed: int) -> tuple[Dataset, Dataset]:
-    """Divide the videos into two parts, for training and validation.
-
-    Which video goes where depends on its name, the other names and the seed, not on the order of files.
-
-    Args:
-        dataset: At least two videos.
-        ratio: Share of the first part, between 0 and 1; each part gets at least one video.
-        seed: Another seed, another division.
-
-    Returns:
-        The two parts: disjoint, together the whole, each in the data set's order.
-
-    Raises:
-        UsageError: There are fewer than two videos, or ``ratio`` is not between 0 and 1.
-    """
-    if not 0 < ratio < 1:
-        raise UsageError(
-            f"cannot split by the ratio {ratio}",
-            why="it is the share of the videos that are trained on, between 0 and 1",
-            fix="0.8 is common",
-        )
-    if len(dataset) < 2:
-        raise UsageError(
-            f"{dataset.root}: cannot split {len(dataset)} video into two parts",
-            why="each part needs at least one video",
-            fix="add videos, or validate on another data set",
-        )
-    count = min(max(round(ratio * len(dataset)), 1), len(dataset) - 1)
-    names = _shuffled(dataset, seed)
-    return dataset.subset(names[:count]), dataset.subset(names[count:])
-
-
-def random_subset(dataset: Dataset, *, count: int, seed: int) -> Dataset:
-    """Choose some of the videos at random; a larger count with the same seed keeps those of a smaller.
-
-    Args:
-        dataset: The data set.
-        count: Number of videos, from 1 to all.
-        seed: Another seed, other videos.
-
-    Returns:
-        The data set with these videos alone, in its order.
-
-    Raises:
-        UsageError: ``count`` is below 1 or above the number of videos.
-    """
-    if not 1 <= count <= len(dataset):
-        raise UsageError(
-            f"{dataset.root}: cannot take {count} videos at random",
-            why=f"the data set has {len(dataset)}",
-            fix=f"ask for 1 to {len(dataset)}",
-        )
-    return dataset.subset(_shuffled(dataset, seed)[:count])
-
-
-def _shuffled(dataset: Dataset, seed: int) -> list[str]:
-    # By hash, not by a random generator: neither the order of files nor the version of numpy can change the result.
-    return sorted(
-        (video.name for video in dataset),
-        key=lambda name: hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest(),
-    )
+from covos.core.errors import AnnotationError
+from covos.data.base import FrameRecord
+from covos.data.video import Video
 
 
 def pairs(video: Video) -> Iterator[tuple[FrameRecord, FrameRecord]]:
     """Yield all combinations of two annotated frames, n (n - 1) / 2 of them, the earlier frame first."""
     return combinations(video.annotated, 2)
+
+
+class PairIndex(Sequence[tuple[Video, FrameRecord, FrameRecord]]):
+    """All combinations of two annotated frames of each video, video by video, as a sequence.
+
+    The pairs of 560 videos of 150 frames are six million: none of them is written down, a number is turned into a pair
+    by arithmetic.
+    """
+
+    def __init__(self, videos: Sequence[Video]) -> None:
+        self._videos = [(video, video.annotated) for video in videos]
+        self._ends = list(accumulate(math.comb(len(frames), 2) for _, frames in self._videos))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    def __getitem__(self, index: int) -> tuple[Video, FrameRecord, FrameRecord]:  # type: ignore[override]
+        """Return the video, the earlier frame and the later frame of a pair."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = bisect_right(self._ends, index)
+        video, frames = self._videos[number]
+        first, second = nth_pair(index - (self._ends[number - 1] if number else 0))
+        return video, frames[first], frames[second]
+
+
+def nth_pair(index: int) -> tuple[int, int]:
+    """Return the pair (i, j), i < j, of a number, ordered by j and then i: (0, 1), (0, 2), (1, 2), (0, 3) ..."""
+    later = (math.isqrt(8 * index + 1) + 1) // 2
+    return index - math.comb(later, 2), later
 
 
 def sample_group(video: Video, *, size: int, rng: Generator, max_gap: int | None = None) -> tuple[FrameRecord, ...]:

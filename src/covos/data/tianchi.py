@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from covos.data.base import Dataset, Options
+from covos.data.base import Options
+from covos.data.dataset import Dataset
 from covos.data.davis import RESOLUTIONS
 from covos.data.trees import choose, has_pictures, present, read_lists, read_sequences, subfolders
 

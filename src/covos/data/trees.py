@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from covos.core.errors import SourceError, listed
-from covos.data.base import Encoding, FrameRecord, NoSubsetError, ObjectInfo, Video
+from covos.data.base import Encoding, FrameRecord, NoSubsetError, ObjectInfo
 from covos.data.encoding import detect_encoding
+from covos.data.video import Video
 from covos.media.images import IMAGE_SUFFIXES, natural_key
 
 

@@ -14,8 +14,10 @@ from pathlib import Path
 
 from covos.core.errors import AnnotationError, SourceError, listed
 from covos.core.records import Record, read_record
-from covos.data.base import Dataset, NoSubsetError, ObjectInfo, Options, Video
+from covos.data.base import NoSubsetError, ObjectInfo, Options
+from covos.data.dataset import Dataset
 from covos.data.trees import natural, present, read_sequences, subfolders
+from covos.data.video import Video
 
 LOOKS_LIKE = "train/JPEGImages/<video>/<frame>.jpg with train/Annotations and train/meta.json (likewise valid, test)"
 _ALL_FRAMES = "_all_frames"

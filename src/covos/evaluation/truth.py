@@ -8,7 +8,7 @@ from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError, listed
 from covos.core.records import Record, read_record
-from covos.data.base import Dataset, Video
+from covos.data import Dataset, Video
 from covos.data.opening import detect, open_dataset
 from covos.evaluation.mask_trees import MaskFolder, MaskSequence, find_sequences
 from covos.evaluation.protocols import ScoringProtocol

@@ -7,14 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from covos.core.errors import InputError, SourceError
-from covos.data import Collection, Dataset, open_collection, random_subset, split_ratio
+from covos.data import Collection, Dataset, open_collection
+from covos.data.splits import divide
 from covos.evaluation.mask_trees import VIDEO_SUFFIXES
 from covos.media.images import IMAGE_SUFFIXES
-
-TRAIN_SUBSETS = ("train",)
-VALIDATION_SUBSETS = ("val_open", "val", "valid", "validation")
-RATIO = 0.8
-"""Share of the videos that are trained on, in a data set without lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,17 +24,14 @@ class TrainingData:
 def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int = 0) -> TrainingData:
     """Find the data sets at or directly below each root and divide them.
 
-    A data set that lists its subsets is trained on by its ``train`` list and measured on by the first list there is
-    of `VALIDATION_SUBSETS`; whatever else it lists is left alone, and a set that lists none but the latter is not
-    trained on at all. One without lists is trained on whole if it holds still pictures, and divided by ratio if it
-    holds several videos. ``ratio`` divides a training list too, where there is no validation list beside it;
-    ``videos`` limits the training videos of each data set; 0 turns either off. The seed decides what is drawn.
+    Each is divided by `covos.data.splits.divide`; the seed decides what is drawn, ``ratio`` divides a training list
+    without a validation list beside it, and ``videos`` limits the training videos of each data set; 0 turns either off.
     """
     train: list[Dataset] = []
     validation: list[Dataset] = []
     for root in roots:
         for dataset in _open(root):
-            kept, measured = _divide(dataset, seed=seed, ratio=ratio, videos=videos)
+            kept, measured = divide(dataset, seed=seed, ratio=ratio, videos=videos)
             train += [kept] if len(kept) else []
             validation += [measured] if measured is not None and len(measured) else []
     if not train:
@@ -73,20 +66,3 @@ def _open(root: Path) -> Collection:
                 "with Annotations/clip/00000.png",
             ) from error
         raise
-
-
-def _divide(dataset: Dataset, *, seed: int, ratio: float, videos: int) -> tuple[Dataset, Dataset | None]:
-    usable = dataset.subset(video.name for video in dataset if video.annotated)
-    moving = all(video.kind == "video" for video in usable)
-    splits = usable.splits
-    listed = any(name in splits for name in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS))
-    validation = next((usable.subset(splits[name]) for name in VALIDATION_SUBSETS if name in splits), None)
-    train = usable
-    if listed:
-        train = usable.subset(name for subset in TRAIN_SUBSETS for name in splits.get(subset, ()))
-    if moving and 0 < videos < len(train):
-        train = random_subset(train, count=videos, seed=seed)
-    share = ratio if listed or ratio else RATIO
-    if validation is None and moving and share and len(train) > 1:
-        return split_ratio(train, ratio=share, seed=seed)
-    return train, validation

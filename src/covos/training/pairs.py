@@ -1,7 +1,7 @@
 """Batches of pairs and of still pictures: those of a step depend on the seed, the step and the process alone.
 
-The pairs of 560 videos of 150 frames are six million: none of them is written down. A number is turned into a pair by
-arithmetic, and an order into another by a permutation that is computed a number at a time.
+The pairs of 560 videos of 150 frames are six million: none of them is written down (`covos.data.PairIndex`), and an
+order is turned into another by a permutation that is computed a number at a time.
 
 Shape legend: B pairs or pictures, V views (2 for pairs, 1 for pictures), C outputs, H height, W width.
 """
@@ -9,10 +9,7 @@ Shape legend: B pairs or pictures, V views (2 for pairs, 1 for pictures), C outp
 from __future__ import annotations
 
 import hashlib
-import math
-from bisect import bisect_right
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import InputError
-from covos.data import Dataset, FrameRecord, Video, read_foreground, read_image, read_labels
+from covos.data import Dataset, FrameRecord, PairIndex, Video, read_foreground, read_image, read_labels
 from covos.masks import VOID, davis_palette
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import CosnetRecipe
@@ -33,32 +30,6 @@ CODED = 7
 """Objects that the three bits of the class targets tell apart."""
 STILL = 1
 """Marks the order of still pictures off from that of pairs."""
-
-
-class PairIndex(Sequence[tuple[Video, FrameRecord, FrameRecord]]):
-    """Combinations of two annotated frames of each video that has them, video by video, as a sequence."""
-
-    def __init__(self, videos: Sequence[Video]) -> None:
-        self._videos = [(video, video.annotated) for video in videos]
-        self._ends = list(accumulate(math.comb(len(frames), 2) for _, frames in self._videos))
-
-    def __len__(self) -> int:
-        return self._ends[-1] if self._ends else 0
-
-    def __getitem__(self, index: int) -> tuple[Video, FrameRecord, FrameRecord]:  # type: ignore[override]
-        """Return the video, the earlier frame and the later frame of a pair."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
-        number = bisect_right(self._ends, index)
-        video, frames = self._videos[number]
-        first, second = nth_pair(index - (self._ends[number - 1] if number else 0))
-        return video, frames[first], frames[second]
-
-
-def nth_pair(index: int) -> tuple[int, int]:
-    """Return the pair (i, j), i < j, of a number, ordered by j and then i: (0, 1), (0, 2), (1, 2), (0, 3) ..."""
-    later = (math.isqrt(8 * index + 1) + 1) // 2
-    return index - math.comb(later, 2), later
 
 
 def shuffled(index: int, *, count: int, key: tuple[int, ...]) -> int:

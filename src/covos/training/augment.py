@@ -1,0 +1,121 @@
+"""The augmentations of covos's own trainings, for other trainings: windows, light and spoiled pictures.
+
+Each is called with a picture, its mask and a generator, and is a ``transform`` of the torch data sets of `covos.data`:
+
+    >>> from covos import data
+    >>> from covos.training import augment
+    >>> davis = data.open_dataset("DAVIS", subset="train")
+    >>> drawn = augment.Chain(augment.Window(size=(256, 448)), augment.Light(), augment.Spoil(share=0.1))
+    >>> pairs = data.PairDataset(davis, transform=drawn)
+
+Pictures are H x W x 3 uint8 RGB; masks are H x W, uint8 ids or float32 shares, 255 = void.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
+
+from covos.core.errors import UsageError
+from covos.core.types import ImageArray
+from covos.data.base import checked_size
+from covos.masks import VOID
+from covos.training.scenes.light import recolour, spoil
+from covos.training.scenes.samples import draw_framing, draw_window
+from covos.training.scenes.windows import seen_through
+
+Mask: TypeAlias = NDArray[np.uint8] | NDArray[np.float32]
+
+
+class Augmentation(Protocol):
+    """Changes a picture and its mask together."""
+
+    def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:
+        """Return both as they are after the change; the same state of the generator gives the same change."""
+
+
+class Chain:
+    """Several augmentations, one after the other."""
+
+    def __init__(self, *parts: Augmentation) -> None:
+        self.parts = parts
+
+    def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:
+        """Return what the last one returns."""
+        for part in self.parts:
+            image, mask = part(image=image, mask=mask, rng=rng)
+        return image, mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Show the frame through a window of one size: cut, scaled, stretched, turned by up to 10 degrees, and mirrored.
+
+    Beyond the border of the frame lies its reflection, in the mask too, so that no border gives the subject away.
+
+    Attributes:
+        size: (height, width) of what comes out.
+        zoom: Range of the window's width over that of the largest window that fits.
+    """
+
+    size: tuple[int, int]
+    zoom: tuple[float, float] = (0.6, 1.0)
+
+    def __post_init__(self) -> None:
+        checked_size(self.size)
+        least, most = self.zoom
+        if not 0 < least <= most:
+            raise UsageError(
+                f"zoom={self.zoom!r} is no range",
+                why="it goes from a share above 0 of the frame's width to one that is not smaller",
+                fix="zoom=(0.6, 1.0) is the trainings' own",
+            )
+
+    def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:
+        """Return both as they are seen through a window that is drawn."""
+        framing = draw_framing(rng, zoom=self.zoom)
+        window = draw_window(image.shape, framing=framing, size=self.size, rng=rng)
+        seen = seen_through(image, window, size=self.size)
+        if mask.dtype == np.uint8:  # ids are never mixed
+            flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+            labels = cv2.warpAffine(mask, window, self.size[::-1], flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+            return seen, np.asarray(labels, np.uint8)
+        valid = (mask != VOID).astype(np.float32)
+        share = seen_through(valid, window, size=self.size)
+        subject = seen_through(np.where(mask == VOID, 0, mask).astype(np.float32), window, size=self.size)
+        # A pixel that is partly void takes the share of the subject in its valid part.
+        known = np.minimum(np.divide(subject, share, out=np.zeros_like(share), where=share > 0.5), 1)
+        return seen, np.where(share > 0.5, known, np.float32(VOID))
+
+
+@dataclass(frozen=True, slots=True)
+class Light:
+    """Change brightness, contrast, saturation and tint; now and then blur, make grey or leave JPEG blocks."""
+
+    def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:
+        """Return the picture in another light, the mask as it is."""
+        return recolour(image, rng=rng), mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spoil:
+    """Spoil a share of the pictures: out of focus, blurred by motion, coarse, dark or noisy.
+
+    Attributes:
+        share: Of the pictures, in [0, 1].
+    """
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.share <= 1:
+            raise UsageError(f"share={self.share} is no share", why="it lies in [0, 1]", fix="0.1 is one in ten")
+
+    def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:
+        """Return the picture, spoiled now and then, and the mask as it is."""
+        return (spoil(image, rng=rng) if rng.random() < self.share else image), mask
