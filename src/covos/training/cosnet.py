@@ -57,6 +57,7 @@ class CosnetTask(Task[CosnetRecipe]):
     """Training of COSNet, see `covos.training.task.Task`."""
 
     fresh_start = "random weights, which a short training makes little of: fine-tune converted ones by --weights"
+    recipe_type = CosnetRecipe
     batches_type = PairBatches
     # The affinity has no scale, so its softmax turns the rounding of half precision into other matches.
     stored = torch.float32

@@ -223,6 +223,7 @@ class FollowTask(FrozenEncoderTask[FollowRecipe]):
     name = "covos-follow"
     architecture = "follow"
     network_type = CovosFollow
+    recipe_type = FollowRecipe
     batches_type = ClipBatches
 
     def losses(self, network: CovosFollow, batch: ClipBatch, *, precision: torch.dtype) -> dict[str, Tensor]:

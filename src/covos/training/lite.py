@@ -81,6 +81,7 @@ class LiteTask(Task[LiteRecipe]):
     name = "covos-lite"
     architecture = "lite"
     network_type = CovosLite
+    recipe_type = LiteRecipe
     batches_type = GroupBatches
     fresh_start = "ImageNet weights for the encoder, random ones for the rest"
 

@@ -196,6 +196,7 @@ class PromptTask(FrozenEncoderTask[PromptRecipe]):
     name = "covos-prompt"
     architecture = "prompt"
     network_type = CovosPrompt
+    recipe_type = PromptRecipe
     batches_type = PromptBatches
 
     def losses(self, network: CovosPrompt, batch: PromptBatch, *, precision: torch.dtype) -> dict[str, Tensor]:

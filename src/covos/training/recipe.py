@@ -44,7 +44,7 @@ class Recipe(Record, extra="forbid", strict=True):
     changes what it costs; what it learns, only as far as batch norm takes its statistics from one part.
 
     Attributes:
-        model: The network to train.
+        model: The kind of training, by its name in `covos.training.registry`; most train one network, of that name.
         steps: Number of steps in all.
         learning_rate: Peak rate.
         weight_decay: Weight decay of the optimiser.
@@ -154,7 +154,6 @@ class LiteRecipe(Recipe):
 
     divided = "frames", "frames_per_step"
 
-    model: Literal["lite"] = "lite"
     frames_per_step: Count
     group_sizes: tuple[int, ...]
     video_share: Share
@@ -228,7 +227,6 @@ class FollowRecipe(Recipe):
 
     divided = "clips", "clips_per_step"
 
-    model: Literal["follow"] = "follow"
     encoder: str = "covos-lite"
     encoder_sha256: str = ""
     clips_per_step: Count
@@ -285,7 +283,6 @@ class PromptRecipe(Recipe):
 
     divided = "frames", "frames_per_step"
 
-    model: Literal["prompt"] = "prompt"
     encoder: str = "covos-lite"
     encoder_sha256: str = ""
     frames_per_step: Count
@@ -348,7 +345,6 @@ class CosnetRecipe(Recipe):
 
     divided = "pairs", "batch"
 
-    model: Literal["cosnet_resnet50", "cosnet_resnet101"]
     steps: NonNegativeInt
     epochs: NonNegativeInt
     batch: Count

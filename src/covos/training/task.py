@@ -29,6 +29,7 @@ class Task(ABC, Generic[RecipeT]):
         name: Name of the model that is made.
         architecture: Architecture of its network, in the registry of models.
         fresh_start: The start of a network that is given no weights, in words.
+        recipe_type: The recipe with its settings.
         network_type: Makes a network with random weights, by torch's generator.
         batches_type: Makes the batches of a process: item s depends on the seed, s and the process alone.
         partial: True if a step may leave some parameters without a gradient.
@@ -39,6 +40,7 @@ class Task(ABC, Generic[RecipeT]):
     name: str
     architecture: str
     fresh_start: str
+    recipe_type: ClassVar[type[Recipe]]
     network_type: ClassVar[type[nn.Module]]
     batches_type: ClassVar[Callable[..., TorchDataset[Any]]]
     partial = False
