@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from covos.training.check import DataCheck
     from covos.training.distributed import ProcessGroup
     from covos.training.estimate import TimeEstimate
+    from covos.training.events import Finished, Measured, StepDone, TrainingEvent
     from covos.training.gather import TrainingData
-    from covos.training.loop import StepReport
     from covos.training.recipe import Recipe
 
 
@@ -34,7 +34,17 @@ def train(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of the run; continued if it holds one.")
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="How long: the recipe's steps.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="How long, in steps; also where the recipe counts epochs by itself.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="How long, in passes over all pairs: COSNet alone.")] = None,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Let the run in the folder go on to more steps or epochs than it had.")
+    ] = False,
+    overfit: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Train and measure on the same N videos: can the network learn them?"),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Replace a field of the recipe, such as steps=500.")
     ] = None,
@@ -61,8 +71,8 @@ def train(
     from covos.core.errors import EnvironmentProblem, UsageError
     from covos.training.registry import STARTS, load_recipe
 
-    overrides = [*(settings or ()), *([f"steps={steps}"] if steps is not None else ())]
-    chosen = load_recipe(recipe, overrides=tuple(overrides))
+    overrides = [*(settings or ()), *([f"overfit={overfit}"] if overfit is not None else ())]
+    chosen = load_recipe(recipe, overrides=tuple(overrides), steps=steps, epochs=epochs)
     from covos.core.device import configure_threads
     from covos.models.registry import find_model
     from covos.training.distributed import joined, process_group_from_environment
@@ -83,7 +93,7 @@ def train(
     target, dtype = _machine(device, precision, group)
     weights = weights or STARTS.get(recipe)
     start = find_model(weights).path if weights is not None else None
-    gathered = gather(data, seed=chosen.seed, ratio=chosen.ratio, videos=chosen.videos)
+    gathered = gather(data, seed=chosen.seed, ratio=chosen.ratio, videos=chosen.videos, overfit=chosen.overfit)
     try:
         from covos.training.loop import train as run
     except ImportError as error:
@@ -93,6 +103,7 @@ def train(
     configure_threads()
     console = Console(quiet=quiet or not group.leads)
     if group.leads and (check or (check is None and not _goes_on(output))):
+        console.from_weights = start is not None
         _look(gathered, chosen, console, device=target, precision=dtype, workers=workers, group=group, only=bool(check))
     if output is None or check:
         return
@@ -108,14 +119,10 @@ def train(
             weights=start,
             workers=workers,
             group=group,
-            on_step=console.show,
-            on_start=console.note,
+            extend=extend,
+            on_event=console,
         )
     if group.leads:
-        from covos.training.run_folder import describe_outcome
-
-        if outcome := describe_outcome(output):
-            console.note(outcome)
         typer.echo(str(output / "last.safetensors"))
 
 
@@ -160,11 +167,13 @@ def _look(
         device=device,
         precision=precision,
         workers=workers,
+        from_weights=console.from_weights,
     )
     steps = console.estimate.steps
     if recipe.warmup >= steps:
         say(f"warning: the rate rises for {recipe.warmup} of {steps} steps and is never full: --set warmup=0")
     say(f"time: {console.estimate}")
+    say(f"memory: {console.estimate.spoken_memory}")
 
 
 def _machine(device: str, precision: str, group: ProcessGroup) -> tuple[torch.device, torch.dtype]:
@@ -188,7 +197,7 @@ EVERY = 20
 
 
 class Console:
-    """Says on stderr how a training goes.
+    """Says on stderr how a training goes: a listener of its events.
 
     Args:
         quiet: Say nothing.
@@ -198,6 +207,7 @@ class Console:
         self.quiet = quiet
         self.estimate: TimeEstimate | None = None
         self.paces: list[float] = []
+        self.from_weights = False
 
     def note(self, line: str) -> None:
         """Say a line."""
@@ -206,25 +216,52 @@ class Console:
 
     def begin(self, gathered: TrainingData, *, group: ProcessGroup, output: Path) -> None:
         """Say what is trained on."""
+        from covos.core.progress import counted
+
         total = sum(len(dataset) for dataset in gathered.train)
-        measured = f"measured on {gathered.validation.name}" if gathered.validation else "nothing to measure on"
+        parts = ((gathered.videos, "video"), (gathered.pictures, "picture"))
+        measured = ", ".join(f"{each.name} ({counted(len(each), what)})" for sets, what in parts for each in sets)
+        measured = f"measured on {measured}" if measured else "nothing to measure on"
         names = ", ".join(f"{dataset.name} ({len(dataset)})" for dataset in gathered.train)
         self.note(f"{total} videos and pictures: {names}; {measured}")
         if group.size > 1:
             self.note(f"{group.size} processes share each step")
         self.note(f"if you stop it, the same command goes on from its last checkpoint in {output}")
 
-    def show(self, report: StepReport) -> None:
-        """Say how far it is, now and then."""
-        if report.step % EVERY == 0 or report.step == report.steps:
-            self.note(
-                f"step {report.step}/{report.steps}  loss {report.loss:.3f}  "
-                f"{report.seconds_per_step:.2f} s a step" + self._left(report)
-            )
-        if report.validation is not None:
-            self.note(f"validation  J {report.validation.j:.3f}  F {report.validation.f:.3f}")
+    def __call__(self, event: TrainingEvent) -> None:
+        """Say what an event means, if it is one to speak of."""
+        from covos.training.events import Finished, Measured, Skipped, Started, StepDone
 
-    def _left(self, report: StepReport) -> str:
+        if isinstance(event, Started):
+            self.note(f"starts from {event.origin}")
+        elif isinstance(event, StepDone):
+            self._show_step(event)
+        elif isinstance(event, Measured):
+            self._show_scores(event)
+        elif isinstance(event, Skipped):
+            self.note(f"warning: skipped, and another is drawn: {event.what}: {event.why}")
+        elif isinstance(event, Finished):
+            self._show_end(event)
+
+    def _show_step(self, done: StepDone) -> None:
+        if done.step % EVERY == 0 or done.step == done.steps:
+            self.note(
+                f"step {done.step}/{done.steps}  loss {done.loss:.3f}  "
+                f"{done.seconds_per_step:.2f} s a step" + self._left(done)
+            )
+
+    def _show_scores(self, event: Measured) -> None:
+        found = event.measurement
+        if not found.sets:
+            return
+        what = "validation" if event.step else "validation of the start"
+        if found.j is not None:
+            self.note(f"{what}  J {found.j:.3f}  F {found.f:.3f}")
+        for name, scores in found.sets.items():
+            loss = f"  loss {scores.losses['total']:.3f}" if "total" in scores.losses else ""
+            self.note(f"  {name}: {scores}{loss}")
+
+    def _left(self, report: StepDone) -> str:
         from covos.training.estimate import TimeEstimate, spoken
 
         if report.step == report.steps:
@@ -234,6 +271,14 @@ class Console:
         estimate = self.estimate or TimeEstimate(steps=report.steps, sizes={})
         seconds = estimate.left(report.step, seconds_per_step=sum(self.paces) / len(self.paces))
         return f"  about {spoken(seconds)} left"
+
+    def _show_end(self, event: Finished) -> None:
+        from covos.training.run_folder import describe_outcome
+
+        if outcome := describe_outcome(event.weights.parent):
+            self.note(outcome)
+        if event.skipped:
+            self.note(f"skipped: {event.skipped} files of the training data that cannot be read")
 
     @contextmanager
     def explaining_stops(self, checkpoint: Path) -> Iterator[None]:

@@ -54,8 +54,20 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
 
 
-def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Read a recipe: one of `recipe_names`, or a TOML file; overrides are ``field=value`` each, in TOML's notation."""
+def load_recipe(
+    name_or_file: str | Path,
+    *,
+    overrides: tuple[str, ...] = (),
+    steps: int | None = None,
+    epochs: int | None = None,
+) -> Recipe:
+    """Read a recipe: one of `recipe_names`, or a TOML file; overrides are ``field=value`` each, in TOML's notation.
+
+    ``steps`` or ``epochs`` say how long, whichever of the two the recipe counts by itself.
+
+    Raises:
+        UsageError: There is no such recipe, a value does not fit, or epochs are asked of a recipe that has none.
+    """
     path = Path(name_or_file)
     if path.suffix == ".toml":
         if not path.is_file():
@@ -80,10 +92,29 @@ def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) ->
             f"recipe {name_or_file}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(RECIPES)}"
         )
     kind = RECIPES[model]
+    values |= _length(kind, steps=steps, epochs=epochs, origin=str(name_or_file))
     try:
         return kind.model_validate(values)
     except ValidationError as fault:
         raise _refusal(fault, kind, values, origin=str(name_or_file)) from None
+
+
+def _length(kind: type[Recipe], *, steps: int | None, epochs: int | None, origin: str) -> dict[str, int]:
+    """Return the fields that say how long, of a kind of recipe that counts steps, or one of steps and epochs."""
+    if steps is not None and epochs is not None:
+        raise UsageError(
+            f"recipe {origin}: {steps} steps and {epochs} epochs", why="a run has one length", fix="give one of the two"
+        )
+    if epochs is not None and "epochs" not in kind.model_fields:
+        raise UsageError(
+            f"recipe {origin} counts no epochs",
+            why="what it trains on is drawn at random, step by step, so there is no pass over all of it",
+            fix="say how long in steps: --steps N",
+        )
+    length = {"steps": steps, "epochs": epochs}
+    if steps is None and epochs is None:
+        return {}
+    return {name: value or 0 for name, value in length.items() if name in kind.model_fields}
 
 
 def _parse(text: str, *, origin: str) -> dict[str, Any]:
