@@ -73,10 +73,12 @@ def random_subset(dataset: Dataset, *, count: int, seed: int) -> Dataset:
 
 def _shuffled(dataset: Dataset, seed: int) -> list[str]:
     # By hash, not by a random generator: neither the order of files nor the version of numpy can change the result.
-    return sorted(
-        (video.name for video in dataset),
-        key=lambda name: hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest(),
-    )
+    return sorted((video.name for video in dataset), key=lambda name: in_random_order(name, seed=seed))
+
+
+def in_random_order(name: str, *, seed: int) -> bytes:
+    """Return what names are sorted by to bring them into an order that the seed decides."""
+    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
 
 
 def pairs(video: Video) -> Iterator[tuple[FrameRecord, FrameRecord]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import torch
 import torch.nn.functional as F
@@ -59,6 +60,7 @@ class CosnetTask(Task[CosnetRecipe]):
     fresh_start = "random weights, which a short training makes little of: fine-tune converted ones by --weights"
     recipe_type = CosnetRecipe
     batches_type = PairBatches
+    plain = MappingProxyType({"alternate": False})
     # The affinity has no scale, so its softmax turns the rounding of half precision into other matches.
     stored = torch.float32
 
@@ -86,7 +88,12 @@ class CosnetTask(Task[CosnetRecipe]):
             groups[name.startswith(HEADS)].append(parameter)
         return torch.optim.SGD(
             [
-                {"params": parameters, "peak": recipe.learning_rate * (recipe.new_layers if new else 1.0), "lr": 0.0}
+                {
+                    "params": parameters,
+                    "peak": recipe.learning_rate * (recipe.new_layers if new else 1.0),
+                    "lr": 0.0,
+                    "name": "new_layers" if new else "encoder",
+                }
                 for new, parameters in groups.items()
             ],
             momentum=recipe.momentum,

@@ -58,6 +58,8 @@ class Recipe(Record, extra="forbid", strict=True):
         ratio: Share of the videos in a data set's training list that is trained on, where it has no validation list;
             the rest is measured on. 0 trains on the whole list.
         videos: Number of each data set's training videos that are used, at random; 0 uses all.
+        overfit: Number of videos, of all data sets together, that are all that is trained on, and that are measured on,
+            too: a check that the network can learn them. 0 is a usual run.
         seed: Seed of the initial weights and of everything drawn.
     """
 
@@ -77,6 +79,7 @@ class Recipe(Record, extra="forbid", strict=True):
     checkpoint_every: NonNegativeInt
     ratio: float = 0.0
     videos: NonNegativeInt = 0
+    overfit: NonNegativeInt = 0
     seed: int
 
     @field_validator("*", mode="before")

@@ -121,7 +121,12 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def load_recipe(
-    name_or_file: str | Path, *, overrides: tuple[str, ...] = (), settings: Mapping[str, Any] | None = None
+    name_or_file: str | Path,
+    *,
+    overrides: tuple[str, ...] = (),
+    settings: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    epochs: int | None = None,
 ) -> Recipe:
     """Read a recipe: one of `recipe_names`, or a TOML file.
 
@@ -129,6 +134,11 @@ def load_recipe(
         name_or_file: Its name, or a file that ends in ``.toml``.
         overrides: Fields to replace, ``field=value`` each, in TOML's notation.
         settings: Fields to replace, by name, as values.
+        steps: How long, in steps, whatever the recipe counts by itself.
+        epochs: How long, in passes over all pairs, in place of ``steps``.
+
+    Raises:
+        UsageError: There is no such recipe, a value does not fit, or epochs are asked of a recipe that has none.
     """
     path = Path(name_or_file)
     if path.suffix == ".toml":
@@ -148,25 +158,37 @@ def load_recipe(
         if "=" not in override:
             raise UsageError(f"--set {override}", why="there is no '='", fix="write field=value")
         values |= _parse(override, origin=f"--set {override}")
-    return make_recipe(values | dict(settings or {}), origin=str(name_or_file))
-
-
-def make_recipe(values: dict[str, Any], *, origin: str) -> Recipe:
-    """Make a recipe of the values of its fields; ``origin`` says in errors where they come from.
-
-    Raises:
-        UsageError: There is no such kind of training, or a field is unknown, missing or has a wrong value.
-    """
+    values |= settings or {}
+    origin = str(name_or_file)
     model = values.setdefault("model", DEFAULT)
     kind = kind_of(model)
     if kind is None:
         raise UsageError(
             f"recipe {origin}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(kinds())}"
         )
+    values |= _length(kind, steps=steps, epochs=epochs, origin=origin)
     try:
         return kind.model_validate(values)
     except ValidationError as fault:
         raise _refusal(fault, kind, values, origin=origin) from None
+
+
+def _length(kind: type[Recipe], *, steps: int | None, epochs: int | None, origin: str) -> dict[str, int]:
+    """Return the fields that say how long, of a kind of recipe that counts steps, or one of steps and epochs."""
+    if steps is not None and epochs is not None:
+        raise UsageError(
+            f"recipe {origin}: {steps} steps and {epochs} epochs", why="a run has one length", fix="give one of the two"
+        )
+    if epochs is not None and "epochs" not in kind.model_fields:
+        raise UsageError(
+            f"recipe {origin} counts no epochs",
+            why="what it trains on is drawn at random, step by step, so there is no pass over all of it",
+            fix="say how long in steps: --steps N",
+        )
+    length = {"steps": steps, "epochs": epochs}
+    if steps is None and epochs is None:
+        return {}
+    return {name: value or 0 for name, value in length.items() if name in kind.model_fields}
 
 
 def _parse(text: str, *, origin: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
 from covos.models.checkpoints import load_weights, read_card, sha256_of
 from covos.training.recipe import Recipe
+from covos.training.skipping import SkipCount
 from covos.training.task import Task
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -35,6 +36,11 @@ class TrainingState:
         due: True if the measurement after this step is still to be made.
         epoch_losses: Sum of the total loss over the steps of the epoch so far, and their number.
         started_from: Hash and recipe of the weights that were fine-tuned; None for a fresh start.
+        start: J and F of those weights; None if they were not measured.
+        best_f: F of the weights with the highest J.
+        best_step: The step that they are of.
+        extended: Numbers of steps that the run was to end at before it was made longer, each time.
+        skips: Files that could not be read, and the number of draws.
     """
 
     network: nn.Module
@@ -45,15 +51,27 @@ class TrainingState:
     due: bool = False
     epoch_losses: tuple[float, int] = (0.0, 0)
     started_from: dict[str, Any] | None = None
+    start: tuple[float, float] | None = None
+    best_f: float = 0.0
+    best_step: int = 0
+    extended: tuple[int, ...] = ()
+    skips: SkipCount = field(default_factory=SkipCount)
 
 
-_PLAIN = ("step", "best_j", "due", "epoch_losses", "started_from")
+_PLAIN = (
+    "step", "best_j", "due", "epoch_losses", "started_from", "start", "best_f", "best_step", "extended"
+)  # fmt: skip
+_LENGTHS = ("steps", "epochs")
+"""Fields of a recipe that say how long a run is."""
 
 
 def start_training(
-    task: Task[Any], *, folder: Path, device: torch.device, weights: Path | None
+    task: Task[Any], *, folder: Path, device: torch.device, weights: Path | None, extend: bool = False
 ) -> tuple[TrainingState, str]:
-    """Return the state that a run begins with or goes on from, and in words where its weights come from."""
+    """Return the state that a run begins with or goes on from, and in words where its weights come from.
+
+    With ``extend``, the recipe may make the run longer than its checkpoint says.
+    """
     torch.manual_seed(task.recipe.seed)
     network = task.make_network()
     origin = None if weights is None else _origin(weights, task)
@@ -68,7 +86,7 @@ def start_training(
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainingState(network, make_average(network), task.make_optimizer(network), started_from=origin)
     if checkpoint.exists():
-        restore_checkpoint(checkpoint, state, recipe=task.recipe)
+        restore_checkpoint(checkpoint, state, recipe=task.recipe, extend=extend)
         if origin is not None and (state.started_from or {}).get("sha256") != origin["sha256"]:
             raise CheckpointError(
                 f"the run in {folder} was not started from {weights}",
@@ -120,14 +138,15 @@ def save_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "recipe": json.dumps(recipe.model_dump(mode="json")),
+        "skips": asdict(state.skips),
         **{name: getattr(state, name) for name in _PLAIN},
     }
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
 
 
-def restore_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None:
-    """Continue from a checkpoint of the same recipe."""
+def restore_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe, extend: bool = False) -> None:
+    """Continue from a checkpoint of the same recipe; with ``extend``, of one that only ends earlier."""
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         kept = json.loads(content["recipe"])
@@ -140,15 +159,28 @@ def restore_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> N
     defaults = {name: each.default for name, each in type(recipe).model_fields.items() if not each.is_required()}
     before = defaults | kept
     changed = sorted(name for name in current if before.get(name) != current[name])
-    if changed:
+    lengths = [name for name in changed if name in _LENGTHS]
+    shorter = [name for name in lengths if 0 < current[name] < before[name]]
+    extended = extend and lengths == changed and not shorter
+    if changed and not extended:
+        fix = "use the same recipe, or start anew in another folder"
+        if lengths == changed:
+            fix = "a run cannot be made shorter" if shorter else "add --extend to make the run longer"
+            fix += ", or start anew in another folder"
         raise CheckpointError(
             f"{path} was made with another recipe",
             why="; ".join(f"{name}: {before.get(name)} there, {current[name]} here" for name in changed),
-            fix="use the same recipe, or start anew in another folder",
+            fix=fix,
         )
+    names = [group.get("name") for group in state.optimizer.param_groups]
     state.network.load_state_dict(content["network"])
     state.average.load_state_dict(content["average"])
     state.optimizer.load_state_dict(content["optimizer"])
     # Older checkpoints lack some.
     for name in _PLAIN:
         setattr(state, name, content.get(name, getattr(state, name)))
+    state.skips = SkipCount(**content.get("skips", {}))
+    for group, label in zip(state.optimizer.param_groups, names, strict=True):
+        group.setdefault("name", label)
+    if changed:
+        state.extended = (*state.extended, int(before.get("steps") or state.step))
