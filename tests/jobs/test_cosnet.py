@@ -18,6 +18,7 @@ from covos.models.cosnet.convert import convert
 from covos.models.cosnet.network import COSNETS
 
 SIZE = (48, 64)
+TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
 
 
 @pytest.fixture
@@ -79,3 +80,29 @@ def test_the_command_line(weights: Path, clip: Path, tmp_path: Path) -> None:
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert "summary" in json.dumps(report)
     assert len(list((tmp_path / "out").rglob("*.png"))) == 8
+
+
+def test_a_stopped_run_goes_on_with_a_file_that_was_converted_again(weights: Path, clip: Path, tmp_path: Path) -> None:
+    """Another name, the same tensors: the same model."""
+    again = tmp_path / "again.safetensors"
+    convert(tmp_path / "published.pth", output=again)
+    assert again.read_bytes() == weights.read_bytes()
+    out = tmp_path / "out"
+    line = [str(clip), "--references", "2", "-f", "palette", "--device", "cpu", "-o", str(out), "-q"]
+    assert cli.main(["segment", *line, "-m", str(weights)]) == 0
+    made = {path: path.stat().st_mtime_ns for path in out.rglob("*.png")}
+    assert cli.main(["segment", *line, "-m", str(again)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*.png")} == made, "done already"
+
+
+def test_a_predicted_data_set_goes_on_with_a_file_that_was_converted_again(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = tmp_path / "again.safetensors"
+    convert(tmp_path / "published.pth", output=again)
+    line = ["predict", str(TIANCHI), "-o", str(tmp_path / "out"), "--device", "cpu", "--references", "2"]
+    assert cli.main([*line, "-m", str(weights)]) == 0
+    capsys.readouterr()
+    assert cli.main([*line, "-m", str(again)]) == 0
+    assert cli.main([*line, "-m", "covos-lite"]) == 2
+    assert "the model was one with weights" in capsys.readouterr().err

@@ -247,7 +247,7 @@ def test_every_difference_is_named(run: Run, long_clip: Path, tmp_path: Path) ->
     assert isinstance(error, UsageError)
     sha256 = find_model("covos-lite").card.sha256
     assert error.why.split("; ") == [
-        f"the model was covos-lite with weights {'0' * 12}, is covos-lite with weights {sha256[:12]}",
+        f"the model was one with weights {'0' * 12}, is one with weights {sha256[:12]}",
         "precision was float16, is float32",
         "device was cuda, is cpu",
         "new was 1, is not there",

@@ -101,6 +101,17 @@ def test_round_trip(published: State, tmp_path: Path, layout: str) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ours.json", "ours.safetensors", "theirs.pth"]
 
 
+def test_converted_again_it_is_the_same_model(published: State, tmp_path: Path) -> None:
+    torch.save(as_cosnet(published), tmp_path / "theirs.pth")
+    torch.save(dict(reversed(published.items())), tmp_path / "moved.pth")
+    hashes = set()
+    for number, source in enumerate(("theirs.pth", "theirs.pth", "moved.pth")):
+        output = tmp_path / f"{number}.safetensors"
+        convert(tmp_path / source, output=output)
+        hashes.add(sha256_of(output))
+    assert len(hashes) == 1
+
+
 @pytest.mark.parametrize("prefix", ["", "encoder.", "module.", "module.encoder."])
 def test_deeplab_starts_a_network(published: State, prefix: str, tmp_path: Path) -> None:
     tensors = {name.removeprefix("module."): t for name, t in as_deeplab(published, prefix=prefix).items()}

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +15,26 @@ from torch import nn
 
 from covos.core.errors import CheckpointError, UsageError
 from covos.core.records import write_record
-from covos.models.checkpoints import Card, card_path, load_weights, read_card, save_weights, sha256_of
-from covos.models.registry import build_follower, build_network, build_prompter, find_model, list_models
+from covos.models.checkpoints import (
+    METADATA,
+    Card,
+    StoredNetwork,
+    card_path,
+    load_weights,
+    read_card,
+    save_weights,
+    sha256_of,
+    stored_network,
+)
+from covos.models.cosnet.network import COSNET_RESNET50, COSNETS, Cosnet, as_trained
+from covos.models.registry import (
+    build_follower,
+    build_network,
+    build_prompter,
+    find_follower,
+    find_model,
+    list_models,
+)
 
 CARD = Card(name="tiny", architecture="lite", version="0", commit="", recipe={}, data=(), scores={}, licence="none")
 
@@ -136,3 +158,118 @@ def test_a_file_without_card_or_of_unknown_architecture_is_refused(tmp_path: Pat
     card_path(copy).write_text("{")
     with pytest.raises(CheckpointError, match="not a model card"):
         find_model(copy)
+
+
+NARROW = replace(COSNET_RESNET50, width=8, blocks=(1, 1, 1, 1))
+
+
+def narrow_cosnet() -> Cosnet:
+    torch.manual_seed(0)
+    return Cosnet(as_trained(replace(NARROW, outputs=1), size=(48, 64), classes=True))
+
+
+def cosnet_card(**changes: object) -> Card:
+    return CARD.model_copy(update={"architecture": "cosnet_resnet50", **changes})
+
+
+def test_the_bytes_are_those_of_the_tensors_and_settings(tmp_path: Path) -> None:
+    """Neither the name, nor the card, nor the order of the tensors, nor how they lie in memory changes the file."""
+    network = narrow_cosnet()
+    first = save_weights(tmp_path / "first.safetensors", network, card=cosnet_card())
+
+    class Reordered(Cosnet):
+        def state_dict(self, *args: object, **kwargs: object) -> dict[str, torch.Tensor]:
+            tensors = super().state_dict(*args, **kwargs)
+            return {name: tensors[name] for name in reversed(tensors)}
+
+    other = Reordered(network.config)
+    other.load_state_dict(network.state_dict())
+    other.to(memory_format=torch.channels_last)
+    card = cosnet_card(name="another", recipe={"seed": 7}, version="9")
+    second = save_weights(tmp_path / "second.safetensors", other, card=card)
+    assert second.sha256 == first.sha256
+    assert (tmp_path / "first.safetensors").read_bytes() == (tmp_path / "second.safetensors").read_bytes()
+    changed = Cosnet(replace(network.config, align_corners=False))
+    changed.load_state_dict(network.state_dict())
+    third = save_weights(tmp_path / "third.safetensors", changed, card=cosnet_card())
+    assert third.sha256 != first.sha256, "what it computes is another thing"
+
+
+WRITER = """
+import sys
+from pathlib import Path
+import torch
+from torch import nn
+from covos.models.checkpoints import Card, save_weights
+torch.manual_seed(0)
+network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
+card = Card(name="x", architecture="lite", version="0", commit="", recipe={}, data=(), scores={}, licence="none")
+print(save_weights(Path(sys.argv[1]), network, card=card).sha256)
+"""
+
+
+def test_processes_write_the_same_bytes(tmp_path: Path) -> None:
+    """Hash maps of Python and of Rust are seeded anew in each process."""
+    found = {save_weights(tmp_path / "here.safetensors", tiny(), card=CARD).sha256}
+    for seed in ("1", "2", "3"):
+        line = [sys.executable, "-c", WRITER, str(tmp_path / f"{seed}.safetensors")]
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)}
+        found.add(subprocess.run(line, env=environment, check=True, capture_output=True, text=True).stdout.strip())
+    assert len(found) == 1
+
+
+def test_the_file_says_which_network_it_is(tmp_path: Path) -> None:
+    """The card's recipe is where the weights come from, and nothing more."""
+    path, network = tmp_path / "mine.safetensors", narrow_cosnet()
+    save_weights(path, network, card=cosnet_card(recipe={"size": [96, 96], "target": "colours"}))
+    built = build_network(find_model(path))
+    assert isinstance(built, Cosnet)
+    assert built.config == network.config
+    stored = stored_network(path)
+    assert stored is not None
+    assert (stored.architecture, stored.settings) == ("cosnet_resnet50", network.settings)
+
+
+def test_a_file_of_before_is_read_by_its_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COSNETS, "cosnet_resnet50", NARROW)
+    path, network = tmp_path / "mine.safetensors", narrow_cosnet()
+    card = save_weights(path, network, card=cosnet_card(recipe={"size": [48, 64], "target": "classes"}))
+    save_file(load_file(path), path, metadata={"architecture": "cosnet_resnet50", "name": "mine"})
+    assert stored_network(path) is None
+    write_record(card.model_copy(update={"sha256": sha256_of(path)}), card_path(path))
+    built = build_network(find_model(path))
+    assert isinstance(built, Cosnet)
+    assert built.config == network.config
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (StoredNetwork(architecture="lite").text, "the file is for lite, its card says cosnet_resnet50"),
+        ("{}", "architecture: field required"),
+        ('{"architecture": "cosnet_resnet50", "new": 1}', "new: extra inputs"),
+        ('{"architecture": "cosnet_resnet50", "settings": {"outputs": 1}}', "blocks: "),
+        (
+            StoredNetwork(architecture="cosnet_resnet50", settings={**narrow_cosnet().settings, "new": 1}).text,
+            "new: unexpected",
+        ),
+    ],
+)
+def test_a_file_of_another_network_is_refused(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "mine.safetensors"
+    card = save_weights(path, narrow_cosnet(), card=cosnet_card())
+    save_file(load_file(path), path, metadata={METADATA: text})
+    write_record(card.model_copy(update={"sha256": sha256_of(path)}), card_path(path))
+    with pytest.raises(CheckpointError) as caught:
+        build_network(find_model(path))
+    assert reason in caught.value.why
+
+
+def test_what_was_trained_on_an_earlier_file_of_the_same_tensors_fits(tmp_path: Path) -> None:
+    eyes, follower = find_model("covos-lite"), find_model("covos-follow")
+    (before,) = eyes.card.earlier_sha256
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(follower.path.read_bytes())
+    recipe = {**follower.card.recipe, "encoder_sha256": before}
+    write_record(follower.card.model_copy(update={"recipe": recipe}), card_path(copy))
+    assert find_follower(copy, encoder=eyes).path == copy

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import covos
 from covos.core.errors import CheckpointError, InputError
-from covos.models.checkpoints import read_card
+from covos.models.checkpoints import read_card, sha256_of
 from covos.models.cosnet.network import Cosnet
 from covos.models.registry import build_network, find_model
 from covos.training import loop
@@ -187,12 +187,15 @@ def test_videos_alone_are_nothing_to_alternate_with(run: Run, tmp_path: Path) ->
         run("cosnet-resnet101", tmp_path / "run", *STEPS_101)
 
 
-def test_a_card_that_lost_its_settings_is_refused(run: Run, tmp_path: Path) -> None:
+def test_a_card_that_lost_its_settings_is_refused_where_the_file_has_none(run: Run, tmp_path: Path) -> None:
     run("cosnet-resnet50", tmp_path, *SMALL)
-    path = tmp_path / "last.json"
+    path, weights = tmp_path / "last.json", tmp_path / "last.safetensors"
     card = json.loads(path.read_text())
     card["recipe"]["size"] = "large"
     path.write_text(json.dumps(card))
+    assert covos.load_model(weights, device="cpu").network.fixed_size == (48, 64)
+    save_file(load_file(weights), weights)  # as an older covos wrote it
+    path.write_text(json.dumps({**card, "sha256": sha256_of(weights)}))
     with pytest.raises(CheckpointError, match="size = 'large'"):
         covos.load_model(tmp_path / "last.safetensors", device="cpu")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import pickle
 import re
 import textwrap
@@ -10,17 +11,17 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
-from pydantic import Field
+from pydantic import Field, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
-from covos.core.records import Record, read_record, write_record
+from covos.core.records import Record, faults, read_record, write_record
 
 
 class Card(Record):
@@ -45,10 +46,17 @@ class Card(Record):
     parameters: int = 0
     """Number of weights."""
     sha256: str = ""
-    """Hash of the safetensors file."""
+    """Hash of the safetensors file, which is the identity of the model: a function of its tensors and settings."""
+    earlier_sha256: tuple[str, ...] = ()
+    """Hashes of earlier files with the same tensors and settings, written in other ways."""
     calibration: dict[str, Any] = Field(default_factory=dict)
     """For a network that follows: what turns its judgement into an expected J (see `covos.engines.calibration`); empty
     if that was not measured."""
+
+    @property
+    def hashes(self) -> frozenset[str]:
+        """Every hash that these weights are known by."""
+        return frozenset((self.sha256, *self.earlier_sha256))
 
 
 def card_path(weights: Path) -> Path:
@@ -76,6 +84,38 @@ MAX_BYTES = 2**31
 """Larger files are refused unread: no model of covos has that many weights."""
 
 
+class StoredNetwork(Record, extra="forbid"):
+    """What a weights file says of its network, under the one key `METADATA`: all that is needed to build it again."""
+
+    architecture: str
+    """Name of the network in the registry."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """Settings that change what the network computes; empty if it has none."""
+
+    @property
+    def text(self) -> str:
+        """The one way to write it: keys sorted, no spaces."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+
+METADATA = "covos"
+"""Key of the metadata of a weights file. There is one only: several are written in an order that varies."""
+
+
+@runtime_checkable
+class HasSettings(Protocol):
+    """A network of several variants, which says which of them it is."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Settings that change what the network computes, as JSON can express them."""
+
+
+def settings_of(network: nn.Module) -> dict[str, Any]:
+    """Return the settings of a network; empty if there is one variant only."""
+    return network.settings if isinstance(network, HasSettings) else {}
+
+
 def _stored(tensor: Tensor, precision: torch.dtype) -> Tensor:
     if tensor.is_floating_point():
         # Vectors (norms, biases, running variances) stay float32: they are few, and a small variance would underflow.
@@ -86,16 +126,18 @@ def _stored(tensor: Tensor, precision: torch.dtype) -> Tensor:
 def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch.dtype = torch.float16) -> Card:
     """Write weights and card; return the card with the file's hash and the number of parameters.
 
-    Matrices are in half precision by default: 11 bits are more than a trained weight means.
+    Matrices are in half precision by default: 11 bits are more than a trained weight means. The bytes of the file
+    depend on the tensors and the settings of the network alone: names, dates and scores stand in the card.
     """
     tensors = {
         name: _stored(tensor, precision)
         for name, tensor in network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
+    stored = StoredNetwork(architecture=card.architecture, settings=settings_of(network))
     with atomic_path(path) as temporary:
         # Not `save_file`: it leaves a file that only its owner may read.
-        temporary.write_bytes(save(tensors, metadata={"architecture": card.architecture, "name": card.name}))
+        temporary.write_bytes(save(tensors, metadata={METADATA: stored.text}))
     complete = card.model_copy(
         update={"sha256": sha256_of(path), "parameters": sum(each.numel() for each in network.parameters())}
     )
@@ -103,13 +145,34 @@ def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch
     return complete
 
 
+def stored_network(path: Path) -> StoredNetwork | None:
+    """Return what a weights file says of its network; None if an older covos or another program wrote it."""
+    text = _header(path)[1].get(METADATA)
+    if text is None:
+        return None
+    try:
+        return StoredNetwork.model_validate_json(text)
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{path} does not say which network it is for",
+            why=faults(error),
+            fix="update covos if a newer one wrote it; else restore the file",
+        ) from error
+
+
 def stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the names and shapes of the tensors in a weights file, without reading them."""
+    return _header(path)[0]
+
+
+def _header(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
+    """Return the shapes of a weights file by name, and its metadata."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise _too_large(path, "it exceeds 2 GiB")
         with safe_open(str(path), framework="pt") as opened:
-            return {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
+            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
+            return shapes, opened.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} cannot be read as weights",

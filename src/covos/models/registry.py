@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from pydantic import ValidationError
+
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
-from covos.models.checkpoints import Card, load_weights, read_card, sha256_of, stored_shapes
+from covos.core.records import faults
+from covos.models.checkpoints import Card, load_weights, read_card, sha256_of, stored_network, stored_shapes
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from covos.models.cosnet.network import Cosnet
+    from covos.models.cosnet.network import Cosnet, CosnetConfig
     from covos.models.follow import CovosFollow
     from covos.models.lite import CovosLite
     from covos.models.prompt import CovosPrompt
@@ -91,13 +94,20 @@ def find_model(name_or_file: str | Path) -> ModelEntry:
 
 
 def verify(entry: ModelEntry) -> None:
-    """Compare a weights file with the hash in its card."""
+    """Compare a weights file with the hash and the network in its card."""
     found = sha256_of(entry.path)
     if found != entry.card.sha256:
         raise CheckpointError(
             f"{entry.path} is damaged",
             why=f"its sha256 begins with {found[:12]}, its card says {entry.card.sha256[:12]}",
             fix="install covos again, or restore the file",
+        )
+    stored = stored_network(entry.path)
+    if stored is not None and stored.architecture != entry.card.architecture:
+        raise CheckpointError(
+            f"the card of {entry.path} is of another network",
+            why=f"the file is for {stored.architecture}, its card says {entry.card.architecture}",
+            fix="restore the .json that was written beside the weights",
         )
 
 
@@ -176,7 +186,7 @@ def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) ->
             fix=f"name a covos-{architecture}: the package's, or one that `covos train {architecture}` made",
         )
     trained_on = str(entry.card.recipe.get("encoder_sha256", ""))
-    if trained_on != encoder.card.sha256:
+    if trained_on not in encoder.card.hashes:
         packaged = encoder.path.parent == _EMBEDDED
         # A fine-tuned model has the name of the one that it began as: only its file tells them apart.
         setting = "" if packaged else f" --set 'encoder=\"{encoder.path.as_posix()}\"'"
@@ -200,7 +210,24 @@ def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
         from covos.models.lite import CovosLite
 
         return CovosLite()
-    from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
+    from covos.models.cosnet.network import Cosnet, config_of
+
+    stored = stored_network(entry.path)
+    if stored is None:
+        return Cosnet(_config_by_card(entry))
+    try:
+        return Cosnet(config_of(stored.settings))
+    except ValidationError as error:
+        raise CheckpointError(
+            f"{entry.path} is for a COSNet that this covos does not know",
+            why=faults(error),
+            fix="update covos if a newer one wrote the file; else convert or train it again",
+        ) from error
+
+
+def _config_by_card(entry: ModelEntry) -> CosnetConfig:
+    """Return the configuration of a file that does not hold its own, as covos wrote them before: the card tells."""
+    from covos.models.cosnet.network import COSNETS, as_trained
 
     # Variants of one network differ in their heads only, and the file shows which it holds.
     shapes = stored_shapes(entry.path)
@@ -208,10 +235,10 @@ def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
     config = replace(COSNETS[entry.card.architecture], outputs=outputs, still="still.weight" in shapes)
     settings = entry.card.recipe
     if "size" not in settings and "target" not in settings:  # a published checkpoint, converted
-        return Cosnet(config)
+        return config
     try:
         height, width = settings["size"]
-        return Cosnet(as_trained(config, size=(int(height), int(width)), classes=settings["target"] == "classes"))
+        return as_trained(config, size=(int(height), int(width)), classes=settings["target"] == "classes")
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"the card of {entry.path} does not say how it was trained",

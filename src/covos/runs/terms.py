@@ -45,7 +45,10 @@ class Terms(Record, ABC):
 
 
 def _settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
-    return {name.replace("_", " "): _shown(value) for name, value in settings.items()}
+    said = {name.replace("_", " "): _shown(value) for name, value in settings.items()}
+    follower = settings.get("follower")
+    # The name of a prompter, beside its hash, says in which way it is used; that of a follower is a file's.
+    return said | ({"follower": _model_in_words(str(follower["sha256"]))} if isinstance(follower, Mapping) else {})
 
 
 def _shown(value: object) -> str:
@@ -54,8 +57,9 @@ def _shown(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _model_in_words(name: str, sha256: str) -> str:
-    return f"{name} with weights {sha256[:12]}"
+def _model_in_words(sha256: str) -> str:
+    # Not its name: a file that was renamed is the same model.
+    return f"one with weights {sha256[:12]}"
 
 
 class Inputs(Record):
@@ -84,7 +88,7 @@ class RunTerms(Terms):
         """See `Terms`."""
         return {
             "the input": f"{self.inputs.size} bytes with fingerprint {self.inputs.fingerprint[:12]}",
-            "the model": _model_in_words(self.model, self.weights_sha256),
+            "the model": _model_in_words(self.weights_sha256),
             **_settings_in_words(self.settings),
             "the batch": str(self.batch),
             "covos": self.covos,
@@ -182,7 +186,7 @@ class PredictTerms(Terms):
     def in_words(self) -> dict[str, str]:
         """See `Terms`."""
         return {
-            "the model": _model_in_words(self.model.name, self.model.sha256),
+            "the model": _model_in_words(self.model.sha256),
             **_settings_in_words(self.settings),
             **{f"the data set's {name}": _shown(value) for name, value in self.dataset},
         }

@@ -5,9 +5,10 @@ Shape legend: B pairs or pictures, C outputs, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 
 from covos.data import Dataset
 from covos.models.cosnet.convert import HEADS
-from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
+from covos.models.cosnet.network import COSNETS, Cosnet, as_trained, config_of
 from covos.training.pairs import PairBatch, PairBatches
 from covos.training.recipe import CosnetRecipe
 from covos.training.task import Task, picture_table
@@ -74,9 +75,13 @@ class CosnetTask(Task[CosnetRecipe]):
         self.partial = recipe.alternate or COSNETS[recipe.model].still
         self.steps = recipe.steps or self._end_of(recipe.epochs)
 
-    def make_network(self) -> Cosnet:
-        """Make a network with random weights, and the heads that the recipe trains."""
-        base = COSNETS[self.recipe.model]
+    def make_network(self, settings: Mapping[str, Any] | None = None) -> Cosnet:
+        """Make a network with random weights, and the heads that the recipe trains.
+
+        What its start decides (the input, the co-attention, the place of the strides) is the start's; the size of the
+        frames and what the outputs mean are the recipe's.
+        """
+        base = config_of(settings) if settings else COSNETS[self.recipe.model]
         config = replace(base, outputs=self.recipe.outputs, still=base.still or self.recipe.alternate)
         return Cosnet(as_trained(config, size=self.recipe.size, classes=self.recipe.target == "classes"))
 

@@ -17,7 +17,14 @@ from torch import nn
 
 from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
-from covos.models.checkpoints import load_weights, read_card, sha256_of
+from covos.models.checkpoints import (
+    StoredNetwork,
+    load_weights,
+    read_card,
+    settings_of,
+    sha256_of,
+    stored_network,
+)
 from covos.training.recipe import Recipe
 from covos.training.skipping import SkipCount
 from covos.training.task import Task
@@ -73,21 +80,26 @@ def start_training(
     With ``extend``, the recipe may make the run longer than its checkpoint says.
     """
     torch.manual_seed(task.recipe.seed)
-    network = task.make_network()
-    origin = None if weights is None else _origin(weights, task)
     checkpoint = folder / "checkpoint.pt"
-    start = f"the checkpoint in {folder}"
-    if not checkpoint.exists():
-        start = task.fresh_start if weights is None else str(weights)
-        if weights is None:
-            task.fill(network)
-        else:
-            load_weights(weights, network)
+    content = _read_checkpoint(checkpoint, recipe=task.recipe, extend=extend) if checkpoint.exists() else None
+    stored, origin = (None, None) if weights is None else _origin(weights, task)
+    if content is not None:
+        # Not of the weights: a run goes on as it is, and an older checkpoint does not say.
+        network = task.make_network(content.get("settings"))
+        start = f"the checkpoint in {folder}"
+    elif weights is not None:
+        network = task.make_network(None if stored is None else stored.settings)
+        load_weights(weights, network)
+        start = str(weights)
+    else:
+        network = task.make_network()
+        task.fill(network)
+        start = task.fresh_start
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = TrainingState(network, make_average(network), task.make_optimizer(network), started_from=origin)
-    if checkpoint.exists():
-        restore_checkpoint(checkpoint, state, recipe=task.recipe, extend=extend)
-        if origin is not None and (state.started_from or {}).get("sha256") != origin["sha256"]:
+    if content is not None:
+        _restore(content, state)
+        if weights is not None and (state.started_from or {}).get("sha256") not in _hashes(weights):
             raise CheckpointError(
                 f"the run in {folder} was not started from {weights}",
                 why="it goes on with the weights of its checkpoint, whatever else is given",
@@ -96,16 +108,22 @@ def start_training(
     return state, start
 
 
-def _origin(weights: Path, task: Task[Any]) -> dict[str, Any]:
-    """Return what a card says of the weights that a run was started from."""
+def _origin(weights: Path, task: Task[Any]) -> tuple[StoredNetwork | None, dict[str, Any]]:
+    """Return what a file says of the network of the weights that a run is started from, and what its card says."""
+    card, stored = read_card(weights), stored_network(weights)
+    for says in (card, stored):
+        if says is not None and says.architecture != task.architecture:
+            raise CheckpointError(
+                f"{weights} is for the network {says.architecture}",
+                why=f"the recipe trains {task.architecture}",
+                fix="choose weights of that network, or a recipe for these",
+            )
+    return stored, {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
+
+
+def _hashes(weights: Path) -> frozenset[str]:
     card = read_card(weights)
-    if card is not None and card.architecture != task.architecture:
-        raise CheckpointError(
-            f"{weights} is for the network {card.architecture}",
-            why=f"the recipe trains {task.architecture}",
-            fix="choose weights of that network, or a recipe for these",
-        )
-    return {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
+    return frozenset({sha256_of(weights)}) | (frozenset() if card is None else card.hashes)
 
 
 def make_average(network: Network) -> Network:
@@ -139,14 +157,18 @@ def save_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None
         "optimizer": state.optimizer.state_dict(),
         "recipe": json.dumps(recipe.model_dump(mode="json")),
         "skips": asdict(state.skips),
+        "settings": settings_of(state.network),
         **{name: getattr(state, name) for name in _PLAIN},
     }
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
 
 
-def restore_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe, extend: bool = False) -> None:
-    """Continue from a checkpoint of the same recipe; with ``extend``, of one that only ends earlier."""
+def _read_checkpoint(path: Path, *, recipe: Recipe, extend: bool) -> dict[str, Any]:
+    """Read a checkpoint, and refuse that of another recipe; with ``extend``, one that only ends earlier will do.
+
+    In what is returned, ``extended`` then has the end that the run had so far, too.
+    """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         kept = json.loads(content["recipe"])
@@ -172,6 +194,12 @@ def restore_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe, exte
             why="; ".join(f"{name}: {before.get(name)} there, {current[name]} here" for name in changed),
             fix=fix,
         )
+    if changed:
+        content["extended"] = (*content.get("extended", ()), int(before.get("steps") or content["step"]))
+    return content
+
+
+def _restore(content: dict[str, Any], state: TrainingState) -> None:
     names = [group.get("name") for group in state.optimizer.param_groups]
     state.network.load_state_dict(content["network"])
     state.average.load_state_dict(content["average"])
@@ -182,5 +210,3 @@ def restore_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe, exte
     state.skips = SkipCount(**content.get("skips", {}))
     for group, label in zip(state.optimizer.param_groups, names, strict=True):
         group.setdefault("name", label)
-    if changed:
-        state.extended = (*state.extended, int(before.get("steps") or state.step))

@@ -59,8 +59,12 @@ class Task(ABC, Generic[RecipeT]):
         self.datasets = datasets
         self.steps = recipe.steps
 
-    def make_network(self) -> nn.Module:
-        """Make a network with random weights."""
+    def make_network(self, settings: Mapping[str, Any] | None = None) -> nn.Module:
+        """Make a network with random weights.
+
+        Args:
+            settings: Those of the weights that will be loaded into it (see `covos.models.checkpoints.StoredNetwork`).
+        """
         return self.network_type()
 
     def fill(self, network: nn.Module) -> None:
@@ -154,7 +158,7 @@ class FrozenEncoderTask(Task[FrozenRecipeT]):
     def __init__(self, recipe: FrozenRecipeT, datasets: Sequence[Dataset]) -> None:
         entry = find_model(recipe.encoder)
         verify(entry)
-        if recipe.encoder_sha256 not in ("", entry.card.sha256):
+        if recipe.encoder_sha256 and recipe.encoder_sha256 not in entry.card.hashes:
             raise UsageError(
                 f"{recipe.encoder} is not the encoder that the recipe names",
                 why=f"its sha256 begins with {entry.card.sha256[:12]}, the recipe says {recipe.encoder_sha256[:12]}",

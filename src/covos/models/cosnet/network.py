@@ -11,12 +11,13 @@ Shape legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
+from pydantic import ConfigDict, TypeAdapter
 from torch import Tensor, nn
 
 from covos.models.coattention import BilinearCoAttention, Fusion, Memory, flatten_positions, join_memories
@@ -59,6 +60,10 @@ class DenseASPP(nn.Module):
         return out
 
 
+_STRICT = ConfigDict(extra="forbid")
+"""A file with a setting that is not known here is of a later version, and its network another one."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
     """Turns RGB in [0, 1] into a network's input: reorder the channels, scale, subtract the mean.
@@ -69,6 +74,8 @@ class Preprocessing:
         scale: Value that 1 becomes.
         mean: Mean of each channel in ``order``, after scaling.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     size: tuple[int, int]
     order: Literal["rgb", "bgr"]
@@ -101,6 +108,8 @@ class CosnetConfig:
         preprocessing: Preprocessing of the frames.
         width: Width of the ResNet's first layer, from which all others follow; the published networks have 64.
     """
+
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
     blocks: tuple[int, int, int, int]
     outputs: int
@@ -138,6 +147,14 @@ COSNET_RESNET50 = CosnetConfig(
 
 COSNETS = {"cosnet_resnet101": COSNET_RESNET101, "cosnet_resnet50": COSNET_RESNET50}
 """By name in the registry."""
+
+
+_CONFIG = TypeAdapter(CosnetConfig)
+
+
+def config_of(settings: Mapping[str, Any]) -> CosnetConfig:
+    """Return the configuration that `Cosnet.settings` stands for; raises pydantic's ValidationError."""
+    return _CONFIG.validate_python(settings)
 
 
 def as_trained(config: CosnetConfig, *, size: tuple[int, int], classes: bool) -> CosnetConfig:
@@ -191,6 +208,12 @@ class Cosnet(nn.Module):
         self.coattention = BilinearCoAttention(channels)
         self.head_a = Head(channels, outputs=config.outputs)
         self.head_b = Head(channels, outputs=config.outputs)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The configuration as JSON can express it; `config_of` turns it back."""
+        said: dict[str, Any] = _CONFIG.dump_python(self.config, mode="json")
+        return said
 
     @property
     def fixed_size(self) -> tuple[int, int]:
