@@ -1,4 +1,5 @@
 from . import data as data
+from . import models as models
 from . import training as training
 from ._version import __version__ as __version__
 from .api import segment as segment

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from covos.cli import main
-from covos.cli.train import Console
 from covos.training import StepDone
+from covos.training.console import Console
 from covos.training.estimate import TimeEstimate, estimate_time, spoken
 from covos.training.gather import gather
 from covos.training.registry import load_recipe
