@@ -1,7 +1,7 @@
 """The models that covos knows by name, and how to load them or a file of weights.
 
 A program adds a network of its own by `register_network`, an installed package by an entry point of the group
-``covos.networks``; files of its weights are then loaded as others are.
+``covos_networks``; files of its weights are then loaded as others are.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow", "promp
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {}
 """Networks that programs and installed packages have added, by name."""
-GROUP = "covos.networks"
+GROUP = "covos_networks"
 """Group of the entry points by which an installed package brings networks."""
 
 MakerT = TypeVar("MakerT", bound="Callable[..., nn.Module]")

@@ -1,7 +1,7 @@
 """Find and read recipes, and make the task of each kind of training.
 
 A kind of training is a `Task` under a name, which a recipe gives as its ``model``. The package has a few; `register`
-adds one to a running program, and an installed package adds its own by entry points of the group ``covos.tasks``.
+adds one to a running program, and an installed package adds its own by entry points of the group ``covos_tasks``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TASKS: dict[str, str | type[Task[Any]]] = {
     "cosnet_resnet101": "covos.training.cosnet:CosnetTask",
 }
 """The task of each kind of training; those of the package by their place, as a recipe is read without torch."""
-GROUP = "covos.tasks"
+GROUP = "covos_tasks"
 """Group of the entry points by which an installed package brings kinds of training."""
 DEFAULT = "lite"
 """The network of a recipe that does not name one."""
