@@ -149,8 +149,8 @@ def test_few_are_forgiven_and_many_are_not() -> None:
         assert len(count.add(10, (Unreadable(f"file {number}", "gone"),))) == 1
     assert count.add(10, (Unreadable("file 0", "gone"),)) == ()
     count.refuse_many()
+    count.add(10, (Unreadable("file 9", "gone"),))
     with pytest.raises(InputError, match="10 files of the training data cannot be read"):
-        count.add(10, (Unreadable("file 9", "gone"),))
         count.refuse_many()
     rare = SkipCount()
     for number in range(30):  # one draw in a thousand

@@ -100,7 +100,9 @@ def _check(entries: Sequence[ModelEntry]) -> None:
 def _way(entry: ModelEntry) -> dict[str, Any]:
     """Return what says how a network is run: its configuration, and the encoder that it works on."""
     config = getattr(empty_network(entry), "config", None)
-    settings = asdict(config) if is_dataclass(config) and not isinstance(config, type) else {}
+    settings: dict[str, Any] = {}
+    for name, value in (asdict(config) if is_dataclass(config) and not isinstance(config, type) else {}).items():
+        settings |= {f"{name}.{key}": each for key, each in value.items()} if isinstance(value, dict) else {name: value}
     return {**settings, "encoder_sha256": entry.card.recipe.get("encoder_sha256")}
 
 
