@@ -13,7 +13,7 @@ from covos.cli import main
 from covos.core.errors import CheckpointError, UsageError
 from covos.models.checkpoints import read_card
 from covos.models.registry import find_model
-from covos.training import Started
+from covos.training import Started, loop
 from covos.training.check import check_data
 from covos.training.gather import gather
 from covos.training.registry import load_recipe, recipe_names
@@ -97,8 +97,6 @@ def test_a_finished_run_goes_on(run: Run, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("narrow")
 def test_a_longer_run_can_be_stopped_too(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same command goes on, with --extend or without, and gives what an unstopped one gives."""
-    from covos.training import loop
-
     settings = (*SMALL, "power=1.0", "validate_every=0")
     for name in ("whole", "parts", "plain"):
         run("cosnet-resnet50", tmp_path / name, *settings, "steps=4")

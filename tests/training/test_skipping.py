@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from covos.cli import main
 from covos.core.errors import InputError, SourceError
-from covos.training import Finished, Skipped, skipping
+from covos.training import Finished, Skipped, loop, skipping
 from covos.training.gather import gather
 from covos.training.loading import iterate_batches
 from covos.training.registry import load_recipe, make_task
@@ -76,8 +76,6 @@ def test_each_file_is_told_once_and_counted(run: Run, damaged: Path, tmp_path: P
 
 
 def test_a_resumed_run_skips_the_same(run: Run, damaged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from covos.training import loop
-
     settings = (*COSNET, "overfit=2")
     whole = run("cosnet-resnet50", tmp_path / "whole", *settings, data=(damaged,), measure=False)
     original = loop.iterate_batches
@@ -180,3 +178,23 @@ def test_attempts_are_numbered_and_end() -> None:
 
     with pytest.raises(InputError, match="20 draws in a row"):
         skips.draw(fail)
+
+
+def test_a_lost_picture_to_measure_on_loses_no_step(run: Run, tianchi: Path, tmp_path: Path) -> None:
+    """What is measured on is not replaced: the run stops with the file's error, and measures when it goes on."""
+    root = tmp_path / "data"
+    shutil.copytree(tianchi, root)
+    settings = (*COSNET, "validate_every=2", "checkpoint_every=0", "ratio=0.5")
+    (measured,) = gather([root], seed=0, ratio=0.5).validation
+    image = measured.videos[0].frames[1].image
+    assert image is not None
+    content = image.read_bytes()
+    image.write_bytes(b"nothing")
+    with pytest.raises(SourceError, match=image.name):
+        run("cosnet-resnet50", tmp_path / "run", *settings, data=(root,))
+    kept = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert (kept["step"], kept["due"]) == (2, True)
+    image.write_bytes(content)
+    seen = run("cosnet-resnet50", tmp_path / "run", *settings, data=(root,))
+    assert [event.step for event in seen.measured] == [2, 4, 6]
+    assert [event.step for event in seen] == [3, 4, 5, 6]
