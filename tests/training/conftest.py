@@ -60,13 +60,14 @@ def run() -> Run:
         weights: Path | None = None,
         workers: int = 0,
         extend: bool = False,
+        measure: bool = True,
     ) -> Seen:
         recipe = load_recipe(name, overrides=overrides)
         gathered = gather(data, seed=recipe.seed, ratio=recipe.ratio, videos=recipe.videos, overfit=recipe.overfit)
         seen = Seen()
         loop.train(
             gathered.train,
-            validation=gathered.validation,
+            validation=gathered.validation if measure else (),
             recipe=recipe,
             folder=folder,
             device=torch.device("cpu"),

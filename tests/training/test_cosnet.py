@@ -221,4 +221,4 @@ def test_tensorboard_has_losses_scores_and_pictures(run: Run, tmp_path: Path) ->
     (sequence,) = [entry.sequences for entry in history if entry.j is not None][-1].items()
     for kind, score in zip("JF", sequence[1], strict=True):
         assert board.Scalars(f"validation_{kind}/{sequence[0]}")[-1].value == pytest.approx(score)
-    assert board.Tags()["images"] == ["train/predictions"]
+    assert board.Tags()["images"] == ["train/predictions", "validation/worst_of_tianchi"]

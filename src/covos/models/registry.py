@@ -227,6 +227,19 @@ def build_prompter(entry: ModelEntry, *, encoder: ModelEntry) -> CovosPrompt:
     return _filled(CovosPrompt(), entry)
 
 
+def empty_network(entry: ModelEntry) -> nn.Module:
+    """Build the network of a model, of any architecture, without its weights."""
+    if entry.card.architecture == "follow":
+        from covos.models.follow import CovosFollow
+
+        return CovosFollow()
+    if entry.card.architecture == "prompt":
+        from covos.models.prompt import CovosPrompt
+
+        return CovosPrompt()
+    return _new_network(entry)
+
+
 def _filled(network: NetworkT, entry: ModelEntry) -> NetworkT:
     load_weights(entry.path, network)
     return network.eval()

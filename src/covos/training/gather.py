@@ -57,7 +57,8 @@ def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int 
     200 still pictures or more, one in twenty is held back and measured on, see `covos.training.pools`.
 
     With ``overfit``, so many of the training videos, and so many of the still pictures if there are any, are all that
-    is trained on, and they are measured on: of all data sets together, the first in an order that the seed decides.
+    is trained on, and they are measured on: of the undivided training lists of all data sets together, the first in an
+    order that the seed decides.
 
     Raises:
         InputError: There is nothing to train on.
@@ -67,7 +68,7 @@ def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int 
     validation: list[Dataset] = []
     for root in roots:
         for dataset in _open(root):
-            kept, measured = _divide(dataset, seed=seed, ratio=ratio, videos=videos)
+            kept, measured = _divide(dataset, seed=seed, ratio=ratio, videos=videos, whole=bool(overfit))
             train += [kept] if len(kept) else []
             validation += [measured] if measured is not None and len(measured) else []
     if train and overfit:
@@ -130,7 +131,7 @@ def _open(root: Path) -> Collection:
         raise
 
 
-def _divide(dataset: Dataset, *, seed: int, ratio: float, videos: int) -> tuple[Dataset, Dataset | None]:
+def _divide(dataset: Dataset, *, seed: int, ratio: float, videos: int, whole: bool) -> tuple[Dataset, Dataset | None]:
     usable = dataset.subset(video.name for video in dataset if video.annotated)
     moving = all(video.kind == "video" for video in usable)
     splits = usable.splits
@@ -142,6 +143,6 @@ def _divide(dataset: Dataset, *, seed: int, ratio: float, videos: int) -> tuple[
     if moving and 0 < videos < len(train):
         train = random_subset(train, count=videos, seed=seed)
     share = ratio if listed or ratio else RATIO
-    if validation is None and moving and share and len(train) > 1:
+    if validation is None and moving and share and len(train) > 1 and not whole:
         return split_ratio(train, ratio=share, seed=seed)
     return train, validation

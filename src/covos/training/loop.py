@@ -129,6 +129,7 @@ def train(
             waiting = time.perf_counter() - clock
             for file in state.skips.add(loaded.drawn, loaded.unreadable):
                 tell(Skipped(step=state.step + 1, what=file.what, why=file.why))
+            state.skips.refuse_many()
             losses, stop = take_step(
                 state,
                 objective,

@@ -77,19 +77,22 @@ class SkipCount:
     files: dict[str, str] = field(default_factory=dict)
 
     def add(self, drawn: int, found: tuple[Unreadable, ...]) -> tuple[Unreadable, ...]:
-        """Count the draws of a step; return the files that were not met before.
-
-        Raises:
-            InputError: The unreadable files are many: `LEAST_FILES` or more, in over `MOST_SHARE` of the draws.
-        """
+        """Count the draws of a step; return the files that were not met before."""
         self.drawn += drawn
         self.failed += len(found)
         new = {each.what: each for each in found if each.what not in self.files}
         self.files |= {each.what: each.why for each in new.values()}
+        return tuple(new.values())
+
+    def refuse_many(self) -> None:
+        """Stop if the unreadable files are many.
+
+        Raises:
+            InputError: They are `LEAST_FILES` or more, in over `MOST_SHARE` of the draws.
+        """
         if len(self.files) >= LEAST_FILES and self.failed > MOST_SHARE * self.drawn:
             raise InputError(
                 f"{len(self.files)} files of the training data cannot be read",
                 why=f"{self.failed:,} of {self.drawn:,} draws met one: {listed(self.files)}",
                 fix=_FIX,
             )
-        return tuple(new.values())
