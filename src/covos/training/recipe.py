@@ -44,7 +44,7 @@ class Recipe(Record, extra="forbid", strict=True):
     changes what it costs; what it learns, only as far as batch norm takes its statistics from one part.
 
     Attributes:
-        model: The kind of training, by its name in `covos.training.registry`; most train one network, of that name.
+        model: Kind of training, by its name; most train one network, which has the same name.
         steps: Number of steps in all.
         learning_rate: Peak rate.
         weight_decay: Weight decay of the optimiser.
@@ -322,7 +322,7 @@ class CosnetRecipe(Recipe):
     """Settings of a training of COSNet, beside those of `Recipe`. The optimiser is SGD.
 
     Attributes:
-        model: The network.
+        model: The network, which is the kind of training, too.
         epochs: Passes over every pair of annotated frames of every training video; 0 counts `steps` instead. Exactly
             one of the two is not 0. An epoch is measured and kept as a file.
         batch: Pairs in a step, or pictures in a step on still pictures.
