@@ -124,35 +124,37 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     from covos.engines.find import DEFAULT_REFERENCES, FindEngine
     from covos.models.lite import CovosLite
     from covos.models.registry import build_network, find_model
-    from covos.training import loop
+    from covos.training import StepDone, TrainingEvent, loop
     from covos.training.gather import gather
-    from covos.training.pools import only_held_back, without_held_back
     from covos.training.registry import load_recipe
     from covos.training.validate import measure
     from scenes_composed import compose_clips, fingerprint
+
+    def say_step(event: TrainingEvent) -> None:
+        if isinstance(event, StepDone):
+            print(f"{event.step}/{event.steps} loss {event.loss:.4f}", flush=True)
 
     device, precision = machine(options)
     configure_threads()
     recipe = load_recipe(run.recipe, overrides=run.overrides)
     # The same videos are measured on whatever the seed.
     data = gather(options.data, seed=0, ratio=recipe.ratio, videos=recipe.videos)
-    if data.validation is None:
+    if not data.videos:
         raise SystemExit("the data has no videos to measure on")
-    validation: Dataset = data.validation
+    validation: Dataset = data.videos[0]
     folder = options.output / run.name
     last = folder / "last.safetensors"
     began = time.perf_counter()
     if not last.exists():
         loop.train(
-            without_held_back(data.train),
-            validation=None,
+            data.train,
             recipe=recipe,
             folder=folder,
             device=device,
             precision=precision,
             weights=find_model(run.weights).path if run.weights else None,
             workers=options.workers,
-            on_step=lambda progress: print(f"{progress.step}/{progress.steps} loss {progress.loss:.4f}", flush=True),
+            on_event=say_step,
         )
     seconds = time.perf_counter() - began
     network = build_network(find_model(last))
@@ -166,7 +168,7 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
         network.uses_motion = True
         return score.j, score.f, dict(score.sequences)
 
-    clips = compose_clips(only_held_back(data.train), count=options.clips)
+    clips = compose_clips(data.pictures, count=options.clips)
 
     def on_clips(*, references: int, motion: bool) -> dict[str, float]:
         setting = Setting(references=references, motion=motion)

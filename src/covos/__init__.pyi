@@ -1,4 +1,6 @@
 from . import data as data
+from . import models as models
+from . import training as training
 from ._version import __version__ as __version__
 from .api import segment as segment
 from .api import stream as stream
@@ -39,3 +41,6 @@ from .results.loading import convert as convert
 from .results.loading import load_result as load_result
 from .results.segmentation import Segmentation as Segmentation
 from .session import Session as Session
+from .training.api import TrainingResult as TrainingResult
+from .training.api import train as train
+from .training.registry import recipes as recipes

@@ -15,10 +15,11 @@ from covos.models.cosnet.network import COSNETS
 from covos.training import loop
 from covos.training.gather import gather
 from covos.training.registry import load_recipe
+from seen import Seen
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"
 
-Run = Callable[..., list[loop.StepReport]]
+Run = Callable[..., Seen]
 
 
 @pytest.fixture
@@ -52,21 +53,29 @@ def run() -> Run:
     """Train by a recipe and collect what the loop says."""
 
     def train(
-        name: str, folder: Path, *overrides: str, data: tuple[Path, ...] = (TIANCHI,), weights: Path | None = None
-    ) -> list[loop.StepReport]:
+        name: str,
+        folder: Path,
+        *overrides: str,
+        data: tuple[Path, ...] = (TIANCHI,),
+        weights: Path | None = None,
+        workers: int = 0,
+        extend: bool = False,
+        measure: bool = True,
+    ) -> Seen:
         recipe = load_recipe(name, overrides=overrides)
-        gathered = gather(data, seed=recipe.seed, ratio=recipe.ratio, videos=recipe.videos)
-        seen: list[loop.StepReport] = []
+        gathered = gather(data, seed=recipe.seed, ratio=recipe.ratio, videos=recipe.videos, overfit=recipe.overfit)
+        seen = Seen()
         loop.train(
             gathered.train,
-            validation=gathered.validation,
+            validation=gathered.validation if measure else (),
             recipe=recipe,
             folder=folder,
             device=torch.device("cpu"),
             precision=torch.float32,
             weights=weights,
-            workers=0,
-            on_step=seen.append,
+            workers=workers,
+            extend=extend,
+            on_event=seen,
         )
         return seen
 

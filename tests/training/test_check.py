@@ -107,8 +107,7 @@ def test_pictures_that_are_trained_and_measured_on_are_found(tianchi: Path, tmp_
     copied = tmp_path / "tianchi"
     shutil.copytree(tianchi, copied)
     data = gather([copied], seed=0, ratio=0.5)
-    assert data.validation is not None
-    (trained,), measured = data.train, data.validation
+    (trained,), (measured,) = data.train, data.validation
     source, target = trained.videos[0].frames[1].image, measured.videos[0].frames[2].image
     assert source is not None
     assert target is not None

@@ -18,10 +18,11 @@ from covos.models.cosnet.network import Cosnet
 from covos.models.registry import build_network, find_model
 from covos.training import loop
 from covos.training.run_folder import describe_outcome, read_history
+from seen import Seen
 
 pytestmark = pytest.mark.usefixtures("narrow")
 
-Run = Callable[..., list[loop.StepReport]]
+Run = Callable[..., Seen]
 SMALL = ("size=[48, 80]", "checkpoint_every=2")
 STEPS_101 = (*SMALL, "steps=4", "batch=2", "validate_every=2")
 
@@ -30,7 +31,7 @@ def test_resnet50_as_its_recipe_says(run: Run, tianchi: Path, tmp_path: Path) ->
     """One of the two videos is trained on: all its pairs, two a step."""
     seen = run("cosnet-resnet50", tmp_path, *SMALL)
     assert [progress.step for progress in seen] in ([1, 2, 3, 4, 5], [*range(1, 9)])
-    assert seen[-1].validation is not None
+    assert seen.measured[-1].measurement.j is not None
     (epoch,) = tmp_path.glob("epoch-*.safetensors")
     (entry,) = [entry for entry in read_history(tmp_path / "history.jsonl") if entry.losses is not None]
     assert epoch.name == f"epoch-001-loss-{entry.losses['total']:.4f}.safetensors"
@@ -220,4 +221,4 @@ def test_tensorboard_has_losses_scores_and_pictures(run: Run, tmp_path: Path) ->
     (sequence,) = [entry.sequences for entry in history if entry.j is not None][-1].items()
     for kind, score in zip("JF", sequence[1], strict=True):
         assert board.Scalars(f"validation_{kind}/{sequence[0]}")[-1].value == pytest.approx(score)
-    assert board.Tags()["images"] == ["train/predictions"]
+    assert board.Tags()["images"] == ["train/predictions", "validation/worst_of_tianchi"]

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from covos.cli import main
-from covos.cli.train import Console
+from covos.training import StepDone
+from covos.training.console import Console
 from covos.training.estimate import TimeEstimate, estimate_time, spoken
 from covos.training.gather import gather
-from covos.training.loop import StepReport
 from covos.training.registry import load_recipe
 
 SMALL = (
@@ -48,14 +48,14 @@ def test_an_estimate_is_the_steps_and_the_measurings() -> None:
 def test_the_progress_says_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
     console = Console(quiet=False)
     for step, pace in ((10, 9.0), (20, 1.0), (40, 3.0), (60, 2.0)):
-        console.show(StepReport(step=step, steps=60, loss=0.5, seconds_per_step=pace))
+        console(StepDone(step=step, steps=60, losses={}, loss=0.5, seconds_per_step=pace))
     # The mean pace so far, and nothing is known of measuring in a run that goes on.
     assert [line.partition("step  ")[2] for line in capsys.readouterr().err.splitlines()] == [
         "about 40 s left", "about 40 s left", "",
     ]  # fmt: skip
     console = Console(quiet=False)
     console.estimate = TimeEstimate(steps=60, sizes={}, measuring=7.0, measured_after=(30, 60))
-    console.show(StepReport(step=40, steps=60, loss=0.5, seconds_per_step=1.0))
+    console(StepDone(step=40, steps=60, losses={}, loss=0.5, seconds_per_step=1.0))
     assert "about 27 s left" in capsys.readouterr().err
 
 

@@ -20,6 +20,7 @@ from covos.training.registry import load_recipe
 from covos.training.scenes.clips import MIN_CELLS
 from covos.training.scenes.cutouts import Cutout, recoloured
 from covos.training.scenes.sprites import Sprite, draw_sprite, draw_twin, lay_over
+from seen import Seen
 
 CROP = (64, 96)
 SMALL = (
@@ -161,12 +162,11 @@ def test_there_is_no_twin_of_nothing() -> None:
 
 
 def test_a_short_run_leaves_weights_that_belong_to_their_encoder(
-    tmp_path: Path, tianchi: Path, stills: Path, run: Callable[..., list[object]]
+    tmp_path: Path, tianchi: Path, stills: Path, run: Callable[..., Seen]
 ) -> None:
     seen = run("follow", tmp_path / "run", *SMALL, "ratio=0.5", data=(tianchi, stills))
-    assert [each.step for each in seen] == [1, 2]  # type: ignore[attr-defined]
-    measured = seen[-1].validation  # type: ignore[attr-defined]
-    assert measured is not None
+    assert [each.step for each in seen] == [1, 2]
+    (measured,) = seen.measured[-1].measurement.scored.values()
     assert 0 <= measured.j <= 1
     card = read_card(tmp_path / "run" / "last.safetensors")
     assert card is not None
@@ -177,7 +177,7 @@ def test_a_short_run_leaves_weights_that_belong_to_their_encoder(
 
 
 def test_a_run_of_another_encoder_is_not_continued(
-    tmp_path: Path, tianchi: Path, run: Callable[..., list[object]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tianchi: Path, run: Callable[..., Seen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run("follow", tmp_path / "run", *SMALL, data=(tianchi,))
     original = find_model

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from covos.models.registry import find_model
-from covos.training import loop
+from covos.training import StepDone, loop
 from covos.training.gather import gather
 from covos.training.registry import load_recipe
 
@@ -36,14 +36,14 @@ def losses(name: str, overrides: tuple[str, ...], folder: Path, *, weights: Path
     seen: list[float] = []
     loop.train(
         gather([TIANCHI], seed=0).train,
-        validation=None,
+        validation=(),
         recipe=load_recipe(name, overrides=overrides),
         folder=folder,
         device=torch.device("cpu"),
         precision=torch.float32,
         weights=weights,
         workers=0,
-        on_step=lambda progress: seen.append(progress.loss),
+        on_event=lambda event: seen.append(event.loss) if isinstance(event, StepDone) else None,
     )
     return seen
 

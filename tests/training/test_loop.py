@@ -20,6 +20,7 @@ from covos.training.lite import GroupBatches, LiteTask
 from covos.training.loading import iterate_batches
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe
+from seen import Seen
 
 SMALL = (
     "steps=4", "frames_per_step=2", "group_sizes=[2]", "crops=[[64, 96]]", "crop_chances=[1.0]", "warmup=1",
@@ -70,9 +71,9 @@ def recipe(*more: str) -> Recipe:
     return load_recipe("lite", overrides=(*SMALL, *more))
 
 
-def run(root: Path, folder: Path, *more: str) -> list[loop.StepReport]:
+def run(root: Path, folder: Path, *more: str) -> Seen:
     data = gather([root], seed=0)
-    seen: list[loop.StepReport] = []
+    seen = Seen()
     loop.train(
         data.train,
         validation=data.validation,
@@ -81,7 +82,7 @@ def run(root: Path, folder: Path, *more: str) -> list[loop.StepReport]:
         device=torch.device("cpu"),
         precision=torch.float32,
         workers=0,
-        on_step=seen.append,
+        on_event=seen,
     )
     return seen
 
@@ -92,8 +93,8 @@ def test_data_are_divided_by_their_lists(root: Path) -> None:
         "davis": ["one", "two"],
         "pictures": ["p0", "p1", "p2"],
     }
-    assert data.validation is not None
-    assert [video.name for video in data.validation] == ["held"]
+    (measured,) = data.validation
+    assert [video.name for video in measured] == ["held"]
 
 
 def test_nothing_to_train_on_is_said(tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_batches_depend_on_seed_and_step_alone(root: Path) -> None:
     batches = GroupBatches(data, recipe())
     first = batches[1]
     again = next(iterate_batches(GroupBatches(data, recipe()), start=1, stop=2, workers=0))
-    for one, other in zip(first[:3], again[:3], strict=True):
+    for one, other in zip(first[:3], again.batch[:3], strict=True):
         assert torch.equal(one, other)  # type: ignore[arg-type]
     assert first.image.shape == (2, 3, 64, 96)
     assert first.image.dtype == torch.uint8
@@ -121,7 +122,7 @@ def test_batches_depend_on_seed_and_step_alone(root: Path) -> None:
 def test_a_training_leaves_all_it_promises(root: Path, tmp_path: Path) -> None:
     seen = run(root, tmp_path / "run")
     assert [progress.step for progress in seen] == [1, 2, 3, 4]
-    assert [progress.step for progress in seen if progress.validation is not None] == [2, 4]
+    assert [event.step for event in seen.measured] == [2, 4]
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert {"best.safetensors", "best.json", "last.safetensors", "last.json", "checkpoint.pt"} <= names
     assert json.loads((tmp_path / "run" / "recipe.json").read_text())["steps"] == 4
@@ -179,7 +180,7 @@ def test_fine_tuning_starts_from_the_given_weights(root: Path, tmp_path: Path) -
     frozen = recipe("steps=1", "learning_rate=0.0", "encoder_learning_rate=0.0", "validate_every=1", "ema=0.0")
     loop.train(
         data.train,
-        validation=None,
+        validation=(),
         recipe=frozen,
         folder=tmp_path,
         device=torch.device("cpu"),

@@ -30,6 +30,7 @@ from covos.training.prompt import MIN_CELLS, PromptBatches, PromptTask, ask, nor
 from covos.training.recipe import PromptRecipe
 from covos.training.registry import load_recipe
 from covos.training.scenes.frames import pieces_of
+from seen import Seen
 
 CROP = (64, 96)
 SMALL = (
@@ -322,12 +323,11 @@ def test_the_focal_loss_looks_where_it_is_wrong() -> None:
 
 
 def test_a_short_run_leaves_weights_that_belong_to_their_encoder(
-    tmp_path: Path, tianchi: Path, stills: Path, run: Callable[..., list[object]]
+    tmp_path: Path, tianchi: Path, stills: Path, run: Callable[..., Seen]
 ) -> None:
     seen = run("prompt", tmp_path / "run", *SMALL, "ratio=0.5", data=(tianchi, stills))
-    assert [each.step for each in seen] == [1, 2]  # type: ignore[attr-defined]
-    measured = seen[-1].validation  # type: ignore[attr-defined]
-    assert measured is not None
+    assert [each.step for each in seen] == [1, 2]
+    (measured,) = seen.measured[-1].measurement.scored.values()
     assert 0 <= measured.j <= 1
     assert {name.partition(", ")[2] for name in measured.sequences} == {"1 click", "3 clicks"}
     card = read_card(tmp_path / "run" / "last.safetensors")
@@ -339,7 +339,7 @@ def test_a_short_run_leaves_weights_that_belong_to_their_encoder(
 
 
 def test_a_run_goes_on_as_if_it_had_not_stopped(
-    tmp_path: Path, tianchi: Path, stills: Path, run: Callable[..., list[object]], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tianchi: Path, stills: Path, run: Callable[..., Seen], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = (*SMALL, "steps=3", "checkpoint_every=1", "validate_every=0")
     whole = run("prompt", tmp_path / "whole", *settings, data=(tianchi, stills))
@@ -355,9 +355,9 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(
         with pytest.raises(RuntimeError, match="power cut"):
             run("prompt", tmp_path / "cut", *settings, data=(tianchi, stills))
     rest = run("prompt", tmp_path / "cut", *settings, data=(tianchi, stills))
-    assert [each.step for each in rest] == [3]  # type: ignore[attr-defined]
-    last = 3 * whole[-1].loss - 2 * whole[-2].loss  # type: ignore[attr-defined]
-    assert rest[0].loss == pytest.approx(last, rel=1e-4)  # type: ignore[attr-defined]
+    assert [each.step for each in rest] == [3]
+    last = 3 * whole[-1].loss - 2 * whole[-2].loss
+    assert rest[0].loss == pytest.approx(last, rel=1e-4)
 
 
 def test_pictures_show_frames_with_what_was_shown_and_found(tianchi: Path, stills: Path) -> None:

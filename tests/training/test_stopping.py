@@ -16,15 +16,16 @@ from safetensors.torch import load_file
 
 from covos.cli import main
 from covos.core.signals import DeferredSignals
-from covos.training import loop, task
+from covos.training import task
 from covos.training.cosnet import CosnetTask
+from seen import Seen
 
 pytestmark = [
     pytest.mark.usefixtures("narrow"),
     pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals"),
 ]
 
-Run = Callable[..., list[loop.StepReport]]
+Run = Callable[..., Seen]
 SETTINGS = ("size=[48, 80]", "steps=4", "epochs=0", "validate_every=2", "checkpoint_every=4")
 
 

@@ -67,6 +67,26 @@ def convert(
         typer.echo(str(output))
 
 
+@app.command()
+def average(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILES...", help="Weights of one network: .safetensors files, two or more.")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file; its card goes beside it.")],
+    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing file.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
+) -> None:
+    """Average the weights of several checkpoints of one training, or of several from the same start."""
+    from covos.models.average import average as run
+
+    card = run(files, output=output, overwrite=overwrite)
+    if not quiet:
+        for parent in card.recipe["averaged"]:
+            scores = [_score(protocol, values) for protocol, values in parent["scores"].items()]
+            typer.echo("  ".join([f"averaged    {parent['file']}  {parent['sha256'][:12]}", *scores]))
+        typer.echo(str(output))
+
+
 def _described(entry: ModelEntry) -> Iterator[tuple[str, str]]:
     card = entry.card
     yield "network", f"{card.architecture}, {card.parameters / 1e6:.1f} M weights"

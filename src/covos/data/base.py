@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -122,3 +123,11 @@ def no_such_key(key: object, *, of: str, names: str) -> UsageError:
         why=f"it is a {type(key).__name__}",
         fix=f'take a place such as 0 or -1, a name such as "{names}", or a slice such as 2:5',
     )
+
+
+def in_random_order(name: str, *, seed: int) -> bytes:
+    """Return what names are sorted by to bring them into an order that the seed decides.
+
+    By hash, not by a random generator: neither the order of files nor the version of numpy can change the result.
+    """
+    return hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()

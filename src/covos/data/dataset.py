@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,7 +12,7 @@ import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
-from covos.data.base import Layout, checked_position, no_such_key, no_such_name
+from covos.data.base import Layout, checked_position, in_random_order, no_such_key, no_such_name
 from covos.data.video import Video, html_of
 
 _SHOWN = 8
@@ -171,10 +170,7 @@ class Dataset:
         return self.subset(self._shuffled(seed)[:count])
 
     def _shuffled(self, seed: int) -> list[str]:
-        # By hash, not by a random generator: neither the order of files nor the version of numpy can change the result.
-        return sorted(
-            self._by_name, key=lambda name: hashlib.blake2b(f"{seed}/{name}".encode(), digest_size=8).digest()
-        )
+        return sorted(self._by_name, key=lambda name: in_random_order(name, seed=seed))
 
     @cached_property
     def _by_name(self) -> dict[str, Video]:

@@ -19,7 +19,7 @@ class Parts(NamedTuple):
     validation: Dataset | None
 
 
-def divide(dataset: Dataset, *, seed: int, ratio: float = 0.0, videos: int = 0) -> Parts:
+def divide(dataset: Dataset, *, seed: int, ratio: float = 0.0, videos: int = 0, whole: bool = False) -> Parts:
     """Divide a data set as a training does.
 
     A data set that lists its subsets is trained on by its ``train`` list and measured on by the first list there is of
@@ -32,6 +32,7 @@ def divide(dataset: Dataset, *, seed: int, ratio: float = 0.0, videos: int = 0) 
         seed: Decides what is drawn.
         ratio: Divides a training list too, where there is no validation list beside it; 0 leaves it whole.
         videos: The most videos to train on; 0 sets no limit.
+        whole: If true, a training list is never divided.
     """
     usable = dataset.subset(video.name for video in dataset if video.annotated)
     moving = all(video.kind == "video" for video in usable)
@@ -44,6 +45,6 @@ def divide(dataset: Dataset, *, seed: int, ratio: float = 0.0, videos: int = 0) 
     if moving and 0 < videos < len(train):
         train = train.random(videos, seed=seed)
     share = ratio if listed or ratio else RATIO
-    if validation is None and moving and share and len(train) > 1:
+    if validation is None and moving and share and len(train) > 1 and not whole:
         return Parts(*train.split(share, seed=seed))
     return Parts(train, validation)

@@ -1,8 +1,14 @@
-"""The models that covos knows by name, and how to load them or a file of weights."""
+"""The models that covos knows by name, and how to load them or a file of weights.
+
+A program adds a network of its own by `register_network`, an installed package by an entry point of the group
+``covos_networks``; files of its weights are then loaded as others are.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +34,54 @@ NetworkT = TypeVar("NetworkT", bound="nn.Module")
 
 ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow", "prompt")
 """Networks that a weights file can be for."""
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {}
+"""Networks that programs and installed packages have added, by name."""
+GROUP = "covos_networks"
+"""Group of the entry points by which an installed package brings networks."""
+
+MakerT = TypeVar("MakerT", bound="Callable[..., nn.Module]")
+
+
+def register_network(name: str) -> Callable[[MakerT], MakerT]:
+    """Make a network known under a name; use it as a decorator of a class or function that makes it.
+
+    A weights file of this architecture is then loaded into what the class makes of the settings that the file holds:
+    those that the network's property ``settings`` gave when it was saved, or none if it has no such property. To
+    segment, the network must be a `covos.engines.encoding.VideoNetwork`.
+
+    Raises:
+        UsageError: Another network has the name.
+    """
+
+    def keep(make: MakerT) -> MakerT:
+        known = NETWORKS.get(name)
+        if name in ARCHITECTURES or (known is not None and known.__qualname__ != make.__qualname__):
+            raise UsageError(
+                f"there is a network called {name!r} already",
+                why=f"names of networks are unique; {make.__qualname__} needs one of its own",
+                fix="choose another name",
+            )
+        NETWORKS[name] = make
+        return make
+
+    return keep
+
+
+def _added_network(name: str) -> Callable[..., nn.Module] | None:
+    """Return a network that was added; None if there is none of that name."""
+    if name not in NETWORKS and name not in ARCHITECTURES:
+        for point in entry_points(group=GROUP, name=name):
+            try:
+                register_network(name)(point.load())
+            except Exception as error:
+                raise EnvironmentProblem(
+                    f"the network {name!r} cannot be loaded",
+                    why=f"{point.value}, an entry point of the group {GROUP}: {type(error).__name__}: {error}",
+                    fix="mend or remove the package that brings it",
+                ) from error
+    return NETWORKS.get(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +138,13 @@ def find_model(name_or_file: str | Path) -> ModelEntry:
             why="neither a model of covos nor a file",
             fix=f"use one of: {', '.join(models)}; or the path of a .safetensors file",
         )
-    if entry.card.architecture not in ARCHITECTURES:
+    architecture = entry.card.architecture
+    if architecture not in ARCHITECTURES and _added_network(architecture) is None:
         raise CheckpointError(
-            f"{entry.path} is for the network {entry.card.architecture!r}",
+            f"{entry.path} is for the network {architecture!r}",
             why="this covos does not know it",
-            fix=f"known are: {', '.join(ARCHITECTURES)}; a newer covos may know more",
+            fix=f"known are: {', '.join((*ARCHITECTURES, *NETWORKS))}; import the program that adds it "
+            "(covos.models.register_network), or install its package; a newer covos may know more",
         )
     return entry
 
@@ -112,9 +168,24 @@ def verify(entry: ModelEntry) -> None:
 
 
 def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
-    """Build the network of a model with its weights, in evaluation mode, on the CPU."""
+    """Build the network of a model with its weights, in evaluation mode, on the CPU.
+
+    One that was added is a `covos.engines.encoding.VideoNetwork`, as these two are.
+    """
     verify(entry)
-    return _filled(_new_network(entry), entry)
+    make = _added_network(entry.card.architecture)
+    if make is None:
+        return _filled(_new_network(entry), entry)
+    stored = stored_network(entry.path)
+    network = _filled(make(**({} if stored is None else stored.settings)), entry)
+    lacking = [name for name in _ABILITIES if not hasattr(network, name)]
+    if lacking:
+        raise UsageError(
+            f"{entry.card.architecture} cannot segment a video",
+            why=f"it has no {', '.join(lacking)}",
+            fix="let it be a covos.engines.encoding.VideoNetwork",
+        )
+    return network  # type: ignore[return-value]
 
 
 def refuse_untrained(entry: ModelEntry) -> None:
@@ -156,11 +227,26 @@ def build_prompter(entry: ModelEntry, *, encoder: ModelEntry) -> CovosPrompt:
     return _filled(CovosPrompt(), entry)
 
 
+def empty_network(entry: ModelEntry) -> nn.Module:
+    """Build the network of a model, of any architecture, without its weights."""
+    if entry.card.architecture == "follow":
+        from covos.models.follow import CovosFollow
+
+        return CovosFollow()
+    if entry.card.architecture == "prompt":
+        from covos.models.prompt import CovosPrompt
+
+        return CovosPrompt()
+    return _new_network(entry)
+
+
 def _filled(network: NetworkT, entry: ModelEntry) -> NetworkT:
     load_weights(entry.path, network)
     return network.eval()
 
 
+_ABILITIES = ("stride", "fixed_size", "fusions", "uses_motion", "encode", "memorise", "segment")
+"""The names of a `covos.engines.encoding.VideoNetwork`."""
 _ABILITY = {"follow": "follow objects", "prompt": "understand clicks"}
 """Abilities of the networks that work on another's features, by architecture."""
 

@@ -73,15 +73,18 @@ Found: TypeAlias = dict[str, list[str]]
 
 def check_data(data: TrainingData, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
     """Look at the data that a run would train and measure on."""
-    sets = [*data.train, *([data.validation] if data.validation is not None else [])]
+    uses = [(dataset, "to train on") for dataset in data.train]
+    if data.overfit:
+        uses = [(dataset, "to train on and to measure on") for dataset in data.train]
+    else:
+        uses += [(dataset, "to measure on") for dataset in data.validation]
     counts, problems, filled = [], [], 0
-    for dataset in sets:
-        measured = dataset is data.validation
+    for dataset, use in uses:
         chosen = _sample(dataset)
         found = _look_at_all(chosen, on_frames=on_frames)
-        counts.append(_count(dataset, use="to measure on" if measured else "to train on", looked_at=len(chosen)))
+        counts.append(_count(dataset, use=use, looked_at=len(chosen)))
         problems += _problems(dataset.name, found, looked_at=len(chosen))
-        filled += 0 if measured else len(chosen) - len(found.get("empty", ()))
+        filled += 0 if use == "to measure on" else len(chosen) - len(found.get("empty", ()))
     if not filled:
         problems.append(Problem(severity="error", what="every mask that was read is empty: there is nothing to learn"))
     twice = _in_both(data)
@@ -185,9 +188,9 @@ def _problems(name: str, found: Found, *, looked_at: int) -> list[Problem]:
 
 def _in_both(data: TrainingData) -> list[str]:
     """Pictures to measure on whose file has the same bytes as one that is trained on."""
-    if data.validation is None:
+    if data.overfit:  # on purpose
         return []
-    measured = list(_images([data.validation]))
+    measured = list(_images(data.validation))
     measured = measured[:: -(-len(measured) // MOST_COMPARED) or 1]
     sizes = {path.stat().st_size for path in measured}
     # Only files of equal length are read: of other ones a look at the folder tells that they differ.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -58,7 +59,9 @@ class CosnetTask(Task[CosnetRecipe]):
     """Training of COSNet, see `covos.training.task.Task`."""
 
     fresh_start = "random weights, which a short training makes little of: fine-tune converted ones by --weights"
+    recipe_type = CosnetRecipe
     batches_type = PairBatches
+    plain = MappingProxyType({"alternate": False})
     # The affinity has no scale, so its softmax turns the rounding of half precision into other matches.
     stored = torch.float32
 
@@ -90,7 +93,12 @@ class CosnetTask(Task[CosnetRecipe]):
             groups[name.startswith(HEADS)].append(parameter)
         return torch.optim.SGD(
             [
-                {"params": parameters, "peak": recipe.learning_rate * (recipe.new_layers if new else 1.0), "lr": 0.0}
+                {
+                    "params": parameters,
+                    "peak": recipe.learning_rate * (recipe.new_layers if new else 1.0),
+                    "lr": 0.0,
+                    "name": "new_layers" if new else "encoder",
+                }
                 for new, parameters in groups.items()
             ],
             momentum=recipe.momentum,

@@ -16,11 +16,13 @@ from covos.data import Dataset
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.training.distributed import SINGLE_PROCESS
 from covos.training.loop import Objective, take_step
+from covos.training.measuring import VALIDATION_STRIDE, validation_losses
+from covos.training.memory import GIGA, Memory, peak_memory, restart_peak, total_memory
 from covos.training.recipe import LiteRecipe, Recipe
 from covos.training.registry import make_task
-from covos.training.run_folder import VALIDATION_STRIDE
 from covos.training.state import TrainingState, make_average
 from covos.training.task import Task, to_device
+from covos.training.validate import MOST_PICTURES, part_of_kind
 
 LEAST, MOST = 2, 10
 """Steps of each size that are timed."""
@@ -37,12 +39,25 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeEstimate:
-    """The time that a training takes: seconds of a step of each size and its share, and of measuring once."""
+    """The time and the memory that a training takes.
+
+    Attributes:
+        steps: Steps in all.
+        sizes: Share of the steps of each size of frames, and the seconds of one.
+        measuring: Seconds of measuring once.
+        measured_after: Steps after which it is measured.
+        measured_first: True if the weights that it starts from are measured, too.
+        memory: Peak memory of the steps and of measuring.
+        gpu_total: Bytes of memory that the GPU has; None without one.
+    """
 
     steps: int
     sizes: dict[Size, tuple[float, float]]
     measuring: float = 0.0
     measured_after: tuple[int, ...] = ()
+    measured_first: bool = False
+    memory: Memory | None = None
+    gpu_total: int | None = None
 
     @property
     def seconds_per_step(self) -> float:
@@ -52,7 +67,8 @@ class TimeEstimate:
     @property
     def seconds(self) -> float:
         """Seconds of the whole training."""
-        return self.left(0, seconds_per_step=self.seconds_per_step)
+        first = self.measuring if self.measured_first else 0.0
+        return first + self.left(0, seconds_per_step=self.seconds_per_step)
 
     def left(self, step: int, *, seconds_per_step: float) -> float:
         """Return the seconds that are left when so many steps are done, at their pace."""
@@ -64,28 +80,41 @@ class TimeEstimate:
             f"{seconds:.2g} s" + (f" at {size[0]} x {size[1]} ({share:.0%} of them)" if size != (0, 0) else "")
             for size, (share, seconds) in self.sizes.items()
         )
-        times = len(self.measured_after)
+        times = len(self.measured_after) + self.measured_first
         said = f"about {spoken(self.seconds)} on this machine: {self.steps:,} steps of {each}"
         if times:
             said += f"; measuring {spoken(self.measuring)}" + (f", {times} times" if times > 1 else "")
         return said
+
+    @property
+    def spoken_memory(self) -> str:
+        """The peak memory in words; on a GPU, beside what it has."""
+        if self.memory is None:
+            return "not measured"
+        has = "" if self.gpu_total is None else f"; the GPU has {self.gpu_total / GIGA:.1f} GB"
+        loaders = "" if self.memory.process is None else "; each loader process takes its own"
+        return f"at most {self.memory}{has}{loaders}"
 
 
 def estimate_time(
     recipe: Recipe,
     datasets: Sequence[Dataset],
     *,
-    validation: Dataset | None,
+    validation: Sequence[Dataset],
     device: torch.device,
     precision: torch.dtype,
     workers: int,
+    from_weights: bool = False,
 ) -> TimeEstimate:
-    """Time a few steps of each size, and a little measuring.
+    """Time a few steps of each size, and a little measuring; see how much memory they take.
+
+    A run that goes on ``from_weights`` measures these before its first step.
 
     The network has random weights and is thrown away. torch's generator is put back, so a run that follows draws what
     it would have drawn.
     """
     task = make_task(recipe, datasets)
+    restart_peak(device)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         network = task.make_network().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         state = TrainingState(network, make_average(network), task.make_optimizer(network), started_from=None)
@@ -95,14 +124,18 @@ def estimate_time(
         sizes = {}
         for size, share, part in _parts(task, datasets):
             sizes[size] = share, _time_steps(part, state, objective, device=device, workers=workers)
-        measuring = 0.0
-        if validation is not None:
-            measuring = _time_measuring(task, state, validation, device=device, precision=precision)
+        measuring = sum(
+            _time_measuring(task, state, dataset, device=device, precision=precision) for dataset in validation
+        )
+        memory = peak_memory(device)
     return TimeEstimate(
         steps=task.steps,
         sizes=sizes,
         measuring=measuring,
         measured_after=tuple(filter(task.measures_after, range(1, task.steps + 1))) if measuring else (),
+        measured_first=bool(measuring) and from_weights,
+        memory=memory,
+        gpu_total=total_memory(device),
     )
 
 
@@ -162,7 +195,23 @@ def _time_steps(
 def _time_measuring(
     task: Task[Any], state: TrainingState, validation: Dataset, *, device: torch.device, precision: torch.dtype
 ) -> float:
-    """Return the seconds of one measuring, from the beginning of the first video that can be scored."""
+    """Return the seconds of one measuring: its losses, some pictures, and the beginning of the first video."""
+    began = time.perf_counter()
+    if (moving := part_of_kind(validation, "video")) is not None:
+        validation_losses(task, state.average, moving, device=device, precision=precision)
+    seconds = time.perf_counter() - began
+    if (still := part_of_kind(validation, "image")) is not None:
+        some = replace(still, videos=still.videos[:MEASURED])
+        began = time.perf_counter()
+        task.measure_pictures(state.average, some, device=device, precision=precision)
+        seconds += (time.perf_counter() - began) * min(len(still), MOST_PICTURES) / len(some)
+    return seconds + _time_videos(task, state, validation, device=device, precision=precision)
+
+
+def _time_videos(
+    task: Task[Any], state: TrainingState, validation: Dataset, *, device: torch.device, precision: torch.dtype
+) -> float:
+    """Return the seconds of scoring the videos, from the beginning of the first that can be scored."""
     videos = [video for video in validation if video.kind == "video" and len(video.frames) > 2]
     if not videos:
         return 0.0

@@ -5,7 +5,7 @@ Shape legend: B clips, K frames of a clip, O objects, P pairs of a clip and one 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ from covos.training.pools import DrawnBatches
 from covos.training.recipe import FollowRecipe
 from covos.training.scenes.clips import draw_clip
 from covos.training.task import FrozenEncoderTask, picture_table
-from covos.training.validate import DatasetSource, Validation, mean_over_frames, mean_over_sequences
+from covos.training.validate import DatasetSource, FrameScores, Validation
 
 COLOURS = ((0.0, 0.0, 0.0), (1.0, 0.2, 0.2), (0.2, 1.0, 0.2), (0.3, 0.4, 1.0), (1.0, 0.9, 0.1), (1.0, 0.3, 1.0))
 """Colours of the background and of the first objects, in pictures."""
@@ -81,7 +81,7 @@ class ClipBatches(DrawnBatches[ClipBatch, FollowRecipe]):
         rng = np.random.default_rng((recipe.seed, step, self.group.rank))
         frames = int(rng.choice(recipe.clip_sizes))
         clips = [
-            draw_clip(self.moving, self.still, frames=frames, recipe=recipe, rng=rng)
+            self.skips.draw(lambda _: draw_clip(self.moving, self.still, frames=frames, recipe=recipe, rng=rng))
             for _ in range(recipe.clips_per_step // self.group.size)
         ]
         most = max(1, *(len(clip.masks) for clip in clips))
@@ -195,9 +195,9 @@ def _judgement(decoded: DecodedObjects, logit: Tensor, target: Tensor, weight: T
     return presence + quality
 
 
-def _scored(
-    engine: FollowEngine, video: Video, records: tuple[FrameRecord, ...], *, every: int
-) -> Iterator[tuple[float, float]]:
+def _score(
+    scores: FrameScores, engine: FollowEngine, video: Video, records: tuple[FrameRecord, ...], *, every: int
+) -> None:
     first = read_labels(video, records[0])
     given = {int(identity): first == identity for identity in np.unique(first) if identity not in (0, VOID)}
     if not given:
@@ -214,7 +214,8 @@ def _scored(
         truth = read_labels(video, records[index])
         for identity in given:
             mask, true, void = result.labels == identity, truth == identity, truth == VOID
-            yield jaccard(mask, true, void=void), boundary_f(mask, true, void=void)
+            j, f = jaccard(mask, true, void=void), boundary_f(mask, true, void=void)
+            scores.add(video.name, result.frame, mask=mask, truth=true, j=j, f=f)
 
 
 class FollowTask(FrozenEncoderTask[FollowRecipe]):
@@ -223,7 +224,20 @@ class FollowTask(FrozenEncoderTask[FollowRecipe]):
     name = "covos-follow"
     architecture = "follow"
     network_type = CovosFollow
+    recipe_type = FollowRecipe
     batches_type = ClipBatches
+    plain = MappingProxyType(
+        {
+            "video_share": 1.0,
+            "crowd_share": 0.0,
+            "twin_share": 0.0,
+            "merge_share": 0.0,
+            "hide_share": 0.0,
+            "motion_share": 1.0,
+            "flow_share": 1.0,
+            "cue_share": 1.0,
+        }
+    )
 
     def losses(self, network: CovosFollow, batch: ClipBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """Return the losses of the label maps, of the masks as read from the memory, and of the judgement.
@@ -276,12 +290,11 @@ class FollowTask(FrozenEncoderTask[FollowRecipe]):
         encoder = self.encoder.to(device)
         frame_encoder = FrameEncoder(encoder, device=device, precision=precision, area=DEFAULT_AREA, batch=4)
         engine = FollowEngine(frame_encoder, network)
-        scores: dict[str, tuple[float, float]] = {}
+        scores = FrameScores()
         for video in dataset:
             first = video.first_annotation
             if video.kind == "video" and first is not None:
                 records = video.frames[video.frames.index(first) :]
-                if pairs := list(_scored(engine, video, records, every=every)):
-                    scores[video.name] = mean_over_frames(pairs)
+                _score(scores, engine, video, records, every=every)
         lacking = "none of its videos has an object in its first annotation and annotated frames after it"
-        return mean_over_sequences(scores, dataset, lacking=lacking)
+        return scores.validation(dataset, lacking=lacking)

@@ -5,6 +5,7 @@ Shape legend: G groups, K frames of a group, B = G K frames, H height, W width.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,15 +13,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from covos.data import Dataset
 from covos.models.coattention import Memory
 from covos.models.efficientnet_lite import load_imagenet_weights
 from covos.models.lite import CovosLite
 from covos.training.losses import contour_weight, read_mask_bce, soft_iou, weighted_bce
 from covos.training.pools import DrawnBatches
 from covos.training.recipe import LiteRecipe
-from covos.training.scenes.groups import draw_group
+from covos.training.scenes.groups import draw_group, plain_group
 from covos.training.scenes.samples import Sample
-from covos.training.task import Task, picture_table
+from covos.training.task import LOSS_FRAMES, Task, picture_table
 
 SHOWN = 4
 """Frames of a batch that are shown."""
@@ -51,14 +53,21 @@ class GroupBatches(DrawnBatches[GroupBatch, LiteRecipe]):
         crop = recipe.crops[int(rng.choice(len(recipe.crops), p=recipe.crop_chances))]
         samples: list[Sample] = []
         for _ in range(recipe.frames_per_step // self.group.size // group_size):
-            samples += draw_group(self.moving, self.still, group_size=group_size, crop=crop, recipe=recipe, rng=rng)
-        return GroupBatch(
-            torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2),
-            torch.from_numpy(np.stack([sample.target for sample in samples]))[:, None],
-            torch.from_numpy(np.stack([sample.weight for sample in samples]))[:, None],
-            torch.from_numpy(np.stack([sample.motion for sample in samples])).permute(0, 3, 1, 2),
-            group_size,
-        )
+            samples += self.skips.draw(
+                lambda _: draw_group(self.moving, self.still, group_size=group_size, crop=crop, recipe=recipe, rng=rng)
+            )
+        return as_batch(samples, group_size=group_size)
+
+
+def as_batch(samples: Sequence[Sample], *, group_size: int) -> GroupBatch:
+    """Return samples as a batch."""
+    return GroupBatch(
+        torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2),
+        torch.from_numpy(np.stack([sample.target for sample in samples]))[:, None],
+        torch.from_numpy(np.stack([sample.weight for sample in samples]))[:, None],
+        torch.from_numpy(np.stack([sample.motion for sample in samples])).permute(0, 3, 1, 2),
+        group_size,
+    )
 
 
 def siblings(memory: Memory, *, group_size: int) -> Memory:
@@ -81,6 +90,7 @@ class LiteTask(Task[LiteRecipe]):
     name = "covos-lite"
     architecture = "lite"
     network_type = CovosLite
+    recipe_type = LiteRecipe
     batches_type = GroupBatches
     fresh_start = "ImageNet weights for the encoder, random ones for the rest"
 
@@ -88,6 +98,14 @@ class LiteTask(Task[LiteRecipe]):
         """Load ImageNet weights, from the optional package that brings them."""
         assert isinstance(network, CovosLite)
         load_imagenet_weights(network.encoder)
+
+    def validation_batches(self, dataset: Dataset) -> Iterator[GroupBatch]:
+        """Yield a group of whole frames for each of some videos, at the size in use: nothing is drawn."""
+        group_size = max(self.recipe.group_sizes)
+        size = sorted(self.recipe.crops)[len(self.recipe.crops) // 2]
+        count = min(len(dataset), -(-LOSS_FRAMES // group_size))
+        for video in (dataset.videos[k * len(dataset) // count] for k in range(count)):
+            yield as_batch(plain_group(video, group_size=group_size, size=size), group_size=group_size)
 
     @property
     def encoder_rate(self) -> float:

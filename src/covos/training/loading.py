@@ -6,12 +6,37 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import torch
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
+
+from covos.core.errors import CovosError
+from covos.training.skipping import Skips, Unreadable
+
+
+class Loaded(NamedTuple):
+    """The batch of a step, the number of draws that made it, and the files that some of these could not read."""
+
+    batch: Any
+    drawn: int
+    unreadable: tuple[Unreadable, ...]
+
+
+class _Reporting(TorchDataset[Any]):
+    """Batches with what was skipped, or an error as a value: raised in a loader process it would lose its kind."""
+
+    def __init__(self, batches: TorchDataset[Any]) -> None:
+        self._batches = batches
+
+    def __getitem__(self, step: int) -> Loaded | CovosError:
+        skips = getattr(self._batches, "skips", None) or Skips()
+        try:
+            return Loaded(self._batches[step], *skips.take())
+        except CovosError as error:
+            return error
 
 
 def _start_worker(_: int) -> None:
@@ -32,10 +57,13 @@ def _context() -> BaseContext:
     return context
 
 
-def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, workers: int) -> Iterator[Any]:
-    """Yield the batches of the steps from ``start`` to before ``stop``, in order; 0 workers load in this process."""
+def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, workers: int) -> Iterator[Loaded]:
+    """Yield the batches of the steps from ``start`` to before ``stop``, in order; 0 workers load in this process.
+
+    Batches that have ``skips`` (`covos.training.skipping.Skips`) draw again when a file cannot be read, and tell it.
+    """
     loader = DataLoader(
-        batches,
+        _Reporting(batches),
         batch_size=None,
         sampler=range(start, stop),
         num_workers=workers,
@@ -45,4 +73,7 @@ def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, worker
         # Pinned memory is copied to a GPU while it computes.
         pin_memory=torch.cuda.is_available(),
     )
-    yield from loader
+    for loaded in loader:
+        if isinstance(loaded, CovosError):
+            raise loaded
+        yield loaded

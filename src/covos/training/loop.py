@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,16 @@ from covos.core.errors import CovosError, UsageError
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
+from covos.training.events import Skipped, Started, StepDone, TrainingEvent
 from covos.training.loading import iterate_batches
+from covos.training.measuring import named
+from covos.training.memory import peak_memory
 from covos.training.recipe import Recipe
 from covos.training.registry import make_task
-from covos.training.run_folder import LOG_EVERY, RunFolder
+from covos.training.run_folder import RunFolder
+from covos.training.run_log import LOG_EVERY, RunLog
 from covos.training.state import TrainingState, start_training, update_average
 from covos.training.task import Task, split, to_device
-from covos.training.validate import Validation
 
 
 def rate_at(step: int, *, steps: int, warmup: int, power: float) -> float:
@@ -30,20 +32,6 @@ def rate_at(step: int, *, steps: int, warmup: int, power: float) -> float:
     if step < warmup:
         return (step + 1) / (warmup + 1)
     return float((1 - (step - warmup) / max(steps - warmup, 1)) ** power)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepReport:
-    """Progress of a training, as its caller is told after each step.
-
-    Loss and seconds are means over the last steps; the validation is there on the steps that measured.
-    """
-
-    step: int
-    steps: int
-    loss: float
-    seconds_per_step: float
-    validation: Validation | None = None
 
 
 class Objective(nn.Module):
@@ -61,7 +49,7 @@ class Objective(nn.Module):
 def train(
     datasets: Sequence[Dataset],
     *,
-    validation: Dataset | None,
+    validation: Sequence[Dataset] = (),
     recipe: Recipe,
     folder: Path,
     device: torch.device,
@@ -69,25 +57,29 @@ def train(
     weights: Path | None = None,
     workers: int = 1,
     group: ProcessGroup = SINGLE_PROCESS,
-    on_step: Callable[[StepReport], None] = lambda report: None,
-    on_start: Callable[[str], None] = lambda line: None,
+    extend: bool = False,
+    on_event: Callable[[TrainingEvent], None] = lambda event: None,
 ) -> None:
     """Train a network; continue where a run in the same folder stopped.
 
     The folder gets ``recipe.json``, ``checkpoint.pt``, TensorBoard's files, ``history.jsonl``, and the
-    averaged weights as ``best.safetensors`` (highest validation J), ``last.safetensors`` and, if the recipe counts
-    epochs, one file for each, every one with a card (``.json``).
+    averaged weights as ``best.safetensors`` (highest mean J of the validation sets), ``last.safetensors`` and, if the
+    recipe counts epochs, one file for each, every one with a card (``.json``).
 
     SIGINT and SIGTERM let the step be finished; then a checkpoint is written before the signal takes its effect.
 
-    A run that is continued has its own weights; else it starts from ``weights``, to fine-tune them. ``precision`` is
-    float32, or bfloat16 by autocast. Every process of the group calls this, once they have joined. ``on_start`` is told
-    what the network starts from, ``on_step`` each step. Without ``validation``, nothing is measured.
+    A run that is continued has its own weights; else it starts from ``weights``, to fine-tune them, and these are
+    measured before the first step. ``precision`` is float32, or bfloat16 by autocast. Every process of the group calls
+    this, once they have joined. Without ``validation``, nothing is measured. With ``extend``, a run may go on to more
+    steps or epochs than it was begun with: from there it has the rates that a run of the new length has.
+
+    ``on_event`` is told what happens, see `covos.training.events`; of several processes only the first measures, saves
+    and finishes. What it raises ends the run.
 
     Raises:
         CheckpointError: The folder holds a run with another recipe or from other weights, or ``weights`` are of
             another network.
-        InputError: The data sets lack what the recipe trains on.
+        InputError: The data sets lack what the recipe trains on, or many of their files cannot be read.
         UsageError: The run is done, or a step cannot be divided among the processes.
         CovosError: The loss is not a number.
         KeyboardInterrupt, SystemExit: A signal came.
@@ -95,56 +87,90 @@ def train(
     recipe.check_division(processes=group.size)
     task = make_task(recipe, datasets)
     batches = task.batches(group)
-    state, start = start_training(task, folder=folder, device=device, weights=weights)
+    state, start = start_training(task, folder=folder, device=device, weights=weights, extend=extend)
     if state.step >= task.steps and not state.due:
         raise UsageError(
             f"the run in {folder} is done",
             why=f"its checkpoint is at step {state.step} of {task.steps}",
-            fix="choose another folder, or take its last.safetensors",
+            fix="make it longer with --steps (or --epochs) and --extend, choose another folder, or take its "
+            "last.safetensors",
         )
-    on_start(f"starts from {start}")
-    objective = group.parallel(Objective(task, state.network, precision=precision), partial=task.partial)
-    run = None
+    log = run = None
+    listeners = [on_event]
+
+    def tell(event: TrainingEvent) -> None:
+        for listener in listeners:
+            listener(event)
+
     if group.leads:
         folder.mkdir(parents=True, exist_ok=True)
-        run = RunFolder(
-            folder, task=task, datasets=datasets, validation=validation, state=state, device=device, precision=precision
+        log = RunLog(folder, step=state.step)
+        listeners.insert(0, log)
+    with DeferredSignals() as signals, nullcontext() if log is None else closing(log):
+        tell(
+            Started(step=state.step, steps=task.steps, origin=start, folder=folder, validation=tuple(named(validation)))
         )
-    recent: list[tuple[float, float]] = []
-    with DeferredSignals() as signals, nullcontext() if run is None else closing(run):
-        if run is not None and state.due:
-            run.finish_step(state, signals)
+        objective = group.parallel(Objective(task, state.network, precision=precision), partial=task.partial)
+        if group.leads:
+            run = RunFolder(
+                folder,
+                task=task,
+                datasets=datasets,
+                validation=validation,
+                state=state,
+                device=device,
+                precision=precision,
+                tell=tell,
+            )
+            run.begin(state, signals)
+        recent: list[tuple[float, float]] = []
         clock = time.perf_counter()
-        for batch in iterate_batches(batches, start=state.step, stop=task.steps, workers=workers):
+        for loaded in iterate_batches(batches, start=state.step, stop=task.steps, workers=workers):
+            waiting = time.perf_counter() - clock
+            for file in state.skips.add(loaded.drawn, loaded.unreadable):
+                tell(Skipped(step=state.step + 1, what=file.what, why=file.why))
+            state.skips.refuse_many()
             losses, stop = take_step(
                 state,
                 objective,
-                to_device(batch, device),
+                to_device(loaded.batch, device),
                 task,
                 group=group,
                 stopping=lambda: signals.number is not None,
             )
-            now = time.perf_counter()
-            recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], now - clock)]
-            measured = None
-            if run is not None:
-                run.log_losses(state, losses)
-                measured = run.finish_step(state, signals)
-            on_step(
-                StepReport(
-                    step=state.step,
-                    steps=task.steps,
-                    loss=sum(loss for loss, _ in recent) / len(recent),
-                    seconds_per_step=sum(seconds for _, seconds in recent) / len(recent),
-                    validation=measured,
-                )
+            seconds = time.perf_counter() - clock
+            recent = [*recent[-LOG_EVERY + 1 :], (losses["total"], seconds)]
+            done = StepDone(
+                step=state.step,
+                steps=task.steps,
+                losses=losses,
+                loss=sum(loss for loss, _ in recent) / len(recent),
+                rates=rates_of(state.optimizer),
+                frames=task.frames(loaded.batch) * group.size,
+                seconds=seconds,
+                waiting=waiting,
+                seconds_per_step=sum(seconds for _, seconds in recent) / len(recent),
+                memory=peak_memory(device),
             )
+            if run is not None:
+                run.count_step(done, state)
+            tell(done)
+            if run is not None:
+                run.finish_step(state, signals)
             if stop and state.step < task.steps:
                 if run is not None:
                     run.checkpoint(state)
                 signals.take_effect()
             # Measuring and writing are no part of a step's time.
             clock = time.perf_counter()
+        if run is not None:
+            run.finish(state)
+
+
+def rates_of(optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    """Return the learning rate of each group of parameters by its name."""
+    groups = enumerate(optimizer.param_groups)
+    return {group.get("name") or f"group_{number}": float(group["lr"]) for number, group in groups}
 
 
 def take_step(

@@ -23,11 +23,14 @@ from covos.data import Dataset, FrameRecord, PairIndex, Video, read_foreground, 
 from covos.masks import VOID, davis_palette
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import CosnetRecipe
+from covos.training.skipping import Skips
 
 ROUNDS = 4
 """Rounds of the Feistel network: with four, it is a pseudo-random permutation (Luby & Rackoff, 1988)."""
 CODED = 7
 """Objects that the three bits of the class targets tell apart."""
+ELSEWHERE = 1_000_000
+"""Epochs from a pair or picture that cannot be read to that which is taken instead: no run gets as far."""
 STILL = 1
 """Marks the order of still pictures off from that of pairs."""
 
@@ -66,7 +69,7 @@ class PairBatches(TorchDataset[PairBatch]):
 
     Over the steps, the shares of all processes together run through every pair, epoch by epoch, each epoch in an
     order of its own; where the number of pairs is no multiple of the batch, a batch has pairs of two epochs. Still
-    pictures likewise.
+    pictures likewise. In place of a pair that cannot be read, one of a far epoch is taken.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class PairBatches(TorchDataset[PairBatch]):
     ) -> None:
         self.recipe = recipe
         self.group = group
+        self.skips = Skips()
         every = [video for dataset in datasets for video in dataset]
         self.pairs = PairIndex([video for video in every if video.kind == "video"])
         self.stills = [video for video in every if video.kind == "image" and video.annotated]
@@ -95,7 +99,12 @@ class PairBatches(TorchDataset[PairBatch]):
         turn, still = (step // 2, step % 2 == 1) if self.recipe.alternate else (step, False)
         first = turn * self.recipe.batch + self.group.rank * share
         read = self._still if still else self._pair
-        image, target, weight = zip(*(read(position) for position in range(first, first + share)), strict=True)
+        beyond = ELSEWHERE * len(self.stills if still else self.pairs)
+        parts = [
+            self.skips.draw(lambda attempt, position=position: read(position + attempt * beyond))  # type: ignore[misc]
+            for position in range(first, first + share)
+        ]
+        image, target, weight = zip(*parts, strict=True)
         return PairBatch(*(torch.from_numpy(np.stack(part)) for part in (image, target, weight)))
 
     def _pair(self, position: int) -> tuple[NDArray[np.generic], ...]:

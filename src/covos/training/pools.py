@@ -19,6 +19,7 @@ from covos.core.errors import InputError
 from covos.data import Dataset, Video
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import Recipe
+from covos.training.skipping import Skips
 
 ONE_IN = 20
 """One of so many pictures is held back: no training draws it, so that test clips can be composed of it.
@@ -117,11 +118,15 @@ def make_pools(datasets: Sequence[Dataset]) -> tuple[Pool | None, Pool | None]:
 
 
 class DrawnBatches(TorchDataset[BatchT], Generic[BatchT, RecipeT]):
-    """Item s is the batch of step s, of which each process of a group draws its own frames."""
+    """Item s is the batch of step s, of which each process of a group draws its own frames.
+
+    ``skips`` draws again where a file cannot be read; what it draws then comes from the same random numbers.
+    """
 
     def __init__(self, datasets: Sequence[Dataset], recipe: RecipeT, *, group: ProcessGroup = SINGLE_PROCESS) -> None:
         self.recipe = recipe
         self.group = group
+        self.skips = Skips()
         self.moving, self.still = make_pools(datasets)
 
     def __len__(self) -> int:

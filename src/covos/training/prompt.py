@@ -5,6 +5,7 @@ Shape legend: B frames, K points, R rounds, H height, W width.
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.random import Generator
 from torch import Tensor
 
 from covos.core.errors import InputError
+from covos.core.progress import counted
 from covos.core.types import MaskArray, Point, ProbabilityArray
 from covos.data import Dataset, Video, read_foreground
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
@@ -29,7 +31,7 @@ from covos.training.recipe import PromptRecipe
 from covos.training.scenes.frames import ObjectFrame, draw_frame
 from covos.training.scenes.windows import area_average
 from covos.training.task import FrozenEncoderTask, picture_table, split
-from covos.training.validate import DatasetSource, Validation, frames_to_score, mean_over_sequences
+from covos.training.validate import DatasetSource, FrameScores, Validation, frames_to_score
 
 FOCUS = 2.0
 """Exponent of the focal loss."""
@@ -73,7 +75,7 @@ class PromptBatches(DrawnBatches[PromptBatch, PromptRecipe]):
         # All processes ask as often, so that none waits for the others.
         rounds = int(np.random.default_rng((recipe.seed, step)).choice(recipe.rounds))
         rng = np.random.default_rng((recipe.seed, step, self.group.rank))
-        drawn = [self._frame(rng) for _ in range(recipe.frames_per_step // self.group.size)]
+        drawn = [self.skips.draw(lambda _: self._frame(rng)) for _ in range(recipe.frames_per_step // self.group.size)]
         frames, targets, weights, prompts = zip(*drawn, strict=True)
         return PromptBatch(
             torch.from_numpy(np.stack([frame.image for frame in frames])).permute(0, 3, 1, 2),
@@ -168,10 +170,9 @@ def _dots(image: Tensor, prompt: PromptTensors) -> Tensor:
     return image * (1 - box) + box * image.new_tensor([0.2, 0.3, 1.0]).view(1, 3, 1, 1)
 
 
-def _scored(prompter: NetworkPrompter, video: Video, *, every: int) -> dict[int, list[tuple[float, float]]]:
+def _score(scores: FrameScores, prompter: NetworkPrompter, video: Video, *, every: int) -> None:
     records = video.frames
     measured = frames_to_score(records, every=every)
-    scores: dict[int, list[tuple[float, float]]] = {clicks: [] for clicks in CLICKS}
     for observed in prompter.encoder.select(DatasetSource(records), measured):
         foreground, valid = read_foreground(video, records[observed.frame.index])
         truth, void = foreground > 0.5, ~valid
@@ -186,8 +187,9 @@ def _scored(prompter: NetworkPrompter, video: Video, *, every: int) -> dict[int,
                 mask = prompter.mask(observed, points=points, box=None, previous=mask)
             assert mask is not None, "before the first click all of the object is missing"
             if clicks in CLICKS:
-                scores[clicks].append((jaccard(mask, truth, void=void), boundary_f(mask, truth, void=void)))
-    return scores
+                j, f = jaccard(mask, truth, void=void), boundary_f(mask, truth, void=void)
+                name = f"{video.name}, {counted(clicks, 'click')}"
+                scores.add(name, observed.frame, mask=mask, truth=truth, j=j, f=f)
 
 
 class PromptTask(FrozenEncoderTask[PromptRecipe]):
@@ -196,7 +198,17 @@ class PromptTask(FrozenEncoderTask[PromptRecipe]):
     name = "covos-prompt"
     architecture = "prompt"
     network_type = CovosPrompt
+    recipe_type = PromptRecipe
     batches_type = PromptBatches
+    plain = MappingProxyType(
+        {
+            "video_share": 1.0,
+            "crowd_share": 0.0,
+            "twin_share": 0.0,
+            "spoil_share": 0.0,
+            "motion_share": 1.0,
+        }
+    )
 
     def losses(self, network: CovosPrompt, batch: PromptBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """Return the normalised focal loss and the soft IoU of the masks, means over the rounds."""
@@ -232,12 +244,9 @@ class PromptTask(FrozenEncoderTask[PromptRecipe]):
         encoder = self.encoder_on(device)
         frame_encoder = FrameEncoder(encoder, device=device, precision=precision, area=DEFAULT_AREA, batch=1)
         prompter = NetworkPrompter(frame_encoder, network)
-        scores: dict[str, tuple[float, float]] = {}
+        scores = FrameScores()
         for video in dataset:
             if video.kind == "video":
-                for clicks, pairs in _scored(prompter, video, every=every).items():
-                    if pairs:
-                        j, f = np.mean(pairs, axis=0)
-                        scores[f"{video.name}, {clicks} {'click' if clicks == 1 else 'clicks'}"] = float(j), float(f)
+                _score(scores, prompter, video, every=every)
         lacking = "none of its videos shows an object between its first annotated frame and its last"
-        return mean_over_sequences(scores, dataset, lacking=lacking)
+        return scores.validation(dataset, lacking=lacking)

@@ -44,7 +44,7 @@ class Recipe(Record, extra="forbid", strict=True):
     changes what it costs; what it learns, only as far as batch norm takes its statistics from one part.
 
     Attributes:
-        model: The network to train.
+        model: Kind of training, by its name; most train one network, which has the same name.
         steps: Number of steps in all.
         learning_rate: Peak rate.
         weight_decay: Weight decay of the optimiser.
@@ -58,6 +58,8 @@ class Recipe(Record, extra="forbid", strict=True):
         ratio: Share of the videos in a data set's training list that is trained on, where it has no validation list;
             the rest is measured on. 0 trains on the whole list.
         videos: Number of each data set's training videos that are used, at random; 0 uses all.
+        overfit: Number of videos, of all data sets together, that are all that is trained on, and that are measured on,
+            too: a check that the network can learn them. 0 is a usual run.
         seed: Seed of the initial weights and of everything drawn.
     """
 
@@ -77,6 +79,7 @@ class Recipe(Record, extra="forbid", strict=True):
     checkpoint_every: NonNegativeInt
     ratio: float = 0.0
     videos: NonNegativeInt = 0
+    overfit: NonNegativeInt = 0
     seed: int
 
     @field_validator("*", mode="before")
@@ -154,7 +157,6 @@ class LiteRecipe(Recipe):
 
     divided = "frames", "frames_per_step"
 
-    model: Literal["lite"] = "lite"
     frames_per_step: Count
     group_sizes: tuple[int, ...]
     video_share: Share
@@ -228,7 +230,6 @@ class FollowRecipe(Recipe):
 
     divided = "clips", "clips_per_step"
 
-    model: Literal["follow"] = "follow"
     encoder: str = "covos-lite"
     encoder_sha256: str = ""
     clips_per_step: Count
@@ -285,7 +286,6 @@ class PromptRecipe(Recipe):
 
     divided = "frames", "frames_per_step"
 
-    model: Literal["prompt"] = "prompt"
     encoder: str = "covos-lite"
     encoder_sha256: str = ""
     frames_per_step: Count
@@ -322,7 +322,7 @@ class CosnetRecipe(Recipe):
     """Settings of a training of COSNet, beside those of `Recipe`. The optimiser is SGD.
 
     Attributes:
-        model: The network.
+        model: The network, which is the kind of training, too.
         epochs: Passes over every pair of annotated frames of every training video; 0 counts `steps` instead. Exactly
             one of the two is not 0. An epoch is measured and kept as a file.
         batch: Pairs in a step, or pictures in a step on still pictures.
@@ -348,7 +348,6 @@ class CosnetRecipe(Recipe):
 
     divided = "pairs", "batch"
 
-    model: Literal["cosnet_resnet50", "cosnet_resnet101"]
     steps: NonNegativeInt
     epochs: NonNegativeInt
     batch: Count

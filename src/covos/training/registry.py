@@ -1,17 +1,22 @@
-"""Find and read recipes, and make the task of each kind of training."""
+"""Find and read recipes, and make the task of each kind of training.
+
+A kind of training is a `Task` under a name, which a recipe gives as its ``model``. The package has a few; `register`
+adds one to a running program, and an installed package adds its own by entry points of the group ``covos_tasks``.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
+from importlib.metadata import entry_points
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from covos.core.errors import UsageError
+from covos.core.errors import EnvironmentProblem, UsageError
 from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, PromptRecipe, Recipe
 
 if TYPE_CHECKING:
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from covos.data import Dataset
     from covos.training.task import Task
 
+TaskT = TypeVar("TaskT", bound="type[Task[Any]]")
+
 RECIPES: dict[str, type[Recipe]] = {
     "lite": LiteRecipe,
     "follow": FollowRecipe,
@@ -27,25 +34,84 @@ RECIPES: dict[str, type[Recipe]] = {
     "cosnet_resnet50": CosnetRecipe,
     "cosnet_resnet101": CosnetRecipe,
 }
-"""The kind of recipe that trains each network."""
-TASKS: dict[type[Recipe], str] = {
-    LiteRecipe: "covos.training.lite:LiteTask",
-    FollowRecipe: "covos.training.follow:FollowTask",
-    PromptRecipe: "covos.training.prompt:PromptTask",
-    CosnetRecipe: "covos.training.cosnet:CosnetTask",
+"""The kind of recipe of each kind of training."""
+TASKS: dict[str, str | type[Task[Any]]] = {
+    "lite": "covos.training.lite:LiteTask",
+    "follow": "covos.training.follow:FollowTask",
+    "prompt": "covos.training.prompt:PromptTask",
+    "cosnet_resnet50": "covos.training.cosnet:CosnetTask",
+    "cosnet_resnet101": "covos.training.cosnet:CosnetTask",
 }
-"""The task of each kind of recipe, by name: a recipe is read without torch."""
+"""The task of each kind of training; those of the package by their place, as a recipe is read without torch."""
+GROUP = "covos_tasks"
+"""Group of the entry points by which an installed package brings kinds of training."""
 DEFAULT = "lite"
 """The network of a recipe that does not name one."""
 STARTS = {"lite-finetune": "covos-lite"}
 """The model that a recipe of the package goes on from, unless other weights are given."""
 
 
+def register(name: str) -> Callable[[TaskT], TaskT]:
+    """Make a kind of training known under a name; use it as a decorator of a `Task`.
+
+    A recipe with ``model = NAME`` is then trained by it. The recipe has the fields of the task's ``recipe_type``.
+
+    Raises:
+        UsageError: Another kind of training has the name.
+    """
+
+    def keep(task: TaskT) -> TaskT:
+        if name in TASKS and not _is_same(TASKS[name], task):
+            raise UsageError(
+                f"there is a kind of training called {name!r} already",
+                why=f"names of kinds are unique; {task.__qualname__} needs one of its own",
+                fix="choose another name",
+            )
+        RECIPES[name], TASKS[name] = task.recipe_type, task
+        return task
+
+    return keep
+
+
+def _is_same(known: str | type[Task[Any]], task: type[Task[Any]]) -> bool:
+    # A notebook runs a cell again, and a module is imported under two names: neither is another kind.
+    return not isinstance(known, str) and known.__qualname__ == task.__qualname__
+
+
+def kind_of(model: str) -> type[Recipe] | None:
+    """Return the kind of recipe of a kind of training; None if there is none of that name.
+
+    Raises:
+        EnvironmentProblem: An installed package names it and cannot be loaded.
+    """
+    if model not in RECIPES:
+        for point in entry_points(group=GROUP, name=model):
+            try:
+                register(model)(point.load())
+            except Exception as error:
+                raise EnvironmentProblem(
+                    f"the kind of training {model!r} cannot be loaded",
+                    why=f"{point.value}, an entry point of the group {GROUP}: {type(error).__name__}: {error}",
+                    fix="mend or remove the package that brings it",
+                ) from error
+    return RECIPES.get(model)
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the names of all kinds of training, those of installed packages last."""
+    return tuple(dict.fromkeys((*RECIPES, *entry_points(group=GROUP).names)))
+
+
 def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task[Any]:
     """Make the task of a recipe on some data."""
-    kind = resolve_name(TASKS[type(recipe)])
-    task: Task[Any] = kind(recipe, datasets)
+    kind = TASKS[recipe.model]
+    task: Task[Any] = (resolve_name(kind) if isinstance(kind, str) else kind)(recipe, datasets)
     return task
+
+
+def recipes() -> dict[str, Recipe]:
+    """Return the package's recipes by name, each with the values of its fields."""
+    return {name: load_recipe(name) for name in recipe_names()}
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -54,8 +120,26 @@ def recipe_names() -> tuple[str, ...]:
     return tuple(sorted(Path(item.name).stem for item in folder.iterdir() if item.name.endswith(".toml")))
 
 
-def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) -> Recipe:
-    """Read a recipe: one of `recipe_names`, or a TOML file; overrides are ``field=value`` each, in TOML's notation."""
+def load_recipe(
+    name_or_file: str | Path,
+    *,
+    overrides: tuple[str, ...] = (),
+    settings: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    epochs: int | None = None,
+) -> Recipe:
+    """Read a recipe: one of `recipe_names`, or a TOML file.
+
+    Args:
+        name_or_file: Its name, or a file that ends in ``.toml``.
+        overrides: Fields to replace, ``field=value`` each, in TOML's notation.
+        settings: Fields to replace, by name, as values.
+        steps: How long, in steps, whatever the recipe counts by itself.
+        epochs: How long, in passes over all pairs, in place of ``steps``.
+
+    Raises:
+        UsageError: There is no such recipe, a value does not fit, or epochs are asked of a recipe that has none.
+    """
     path = Path(name_or_file)
     if path.suffix == ".toml":
         if not path.is_file():
@@ -65,7 +149,7 @@ def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) ->
         text = (resources.files("covos.training") / "recipes" / f"{name_or_file}.toml").read_text()
     else:
         raise UsageError(
-            f"unknown recipe {name_or_file!r}",
+            f"unknown recipe {str(name_or_file)!r}",
             why="neither a recipe of the package nor a .toml file",
             fix=f"use one of: {', '.join(recipe_names())}",
         )
@@ -74,16 +158,37 @@ def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) ->
         if "=" not in override:
             raise UsageError(f"--set {override}", why="there is no '='", fix="write field=value")
         values |= _parse(override, origin=f"--set {override}")
+    values |= settings or {}
+    origin = str(name_or_file)
     model = values.setdefault("model", DEFAULT)
-    if model not in RECIPES:
+    kind = kind_of(model)
+    if kind is None:
         raise UsageError(
-            f"recipe {name_or_file}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(RECIPES)}"
+            f"recipe {origin}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(kinds())}"
         )
-    kind = RECIPES[model]
+    values |= _length(kind, steps=steps, epochs=epochs, origin=origin)
     try:
         return kind.model_validate(values)
     except ValidationError as fault:
-        raise _refusal(fault, kind, values, origin=str(name_or_file)) from None
+        raise _refusal(fault, kind, values, origin=origin) from None
+
+
+def _length(kind: type[Recipe], *, steps: int | None, epochs: int | None, origin: str) -> dict[str, int]:
+    """Return the fields that say how long, of a kind of recipe that counts steps, or one of steps and epochs."""
+    if steps is not None and epochs is not None:
+        raise UsageError(
+            f"recipe {origin}: {steps} steps and {epochs} epochs", why="a run has one length", fix="give one of the two"
+        )
+    if epochs is not None and "epochs" not in kind.model_fields:
+        raise UsageError(
+            f"recipe {origin} counts no epochs",
+            why="what it trains on is drawn at random, step by step, so there is no pass over all of it",
+            fix="say how long in steps: --steps N",
+        )
+    length = {"steps": steps, "epochs": epochs}
+    if steps is None and epochs is None:
+        return {}
+    return {name: value or 0 for name, value in length.items() if name in kind.model_fields}
 
 
 def _parse(text: str, *, origin: str) -> dict[str, Any]:

@@ -1,28 +1,29 @@
-"""The folder of a run: the recipe, checkpoints, weights with their cards, the history, and TensorBoard's files."""
+"""The folder of a run: the recipe, checkpoints, and weights with their cards."""
 
 from __future__ import annotations
 
-import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
-from torch.utils.tensorboard import SummaryWriter
+from torch import Tensor
 
 import covos
-from covos.core.errors import CheckpointError
-from covos.core.files import atomic_path
-from covos.core.records import Record, faults, write_record
+from covos.core.errors import CovosError
+from covos.core.progress import counted
+from covos.core.records import write_record
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.models.checkpoints import Card, save_weights
+from covos.training.events import Finished, Measured, Saved, Scored, StepDone, TrainingEvent
+from covos.training.measuring import measure_all, named, worst_pictures
+from covos.training.run_log import read_history
 from covos.training.state import TrainingState, save_checkpoint
 from covos.training.task import Task, to_device
-from covos.training.validate import Validation
+from covos.training.validate import Measurement, SetScores
 
 LICENCES = {
     "davis2016": "DAVIS 2016: CC BY-NC; most sequences by the authors under CC BY 4.0",
@@ -46,76 +47,87 @@ def current_commit() -> str:
 
 
 def make_card(
-    task: Task[Any], datasets: Sequence[Dataset], *, measured: Validation | None, state: TrainingState
+    task: Task[Any], datasets: Sequence[Dataset], *, measured: Measurement | None, state: TrainingState
 ) -> Card:
     """Make the card of a run's weights as they are: the settings, data and code that made them, and their scores."""
-    scores = {}
-    if measured is not None:
-        scores["training validation, every fifth frame"] = {
-            "J": round(measured.j, 4),
-            "F": round(measured.f, 4),
-            "sequences": {name: [round(j, 4), round(f, 4)] for name, (j, f) in measured.sequences.items()},
-        }
+    recipe: dict[str, Any] = {**task.recipe.model_dump(mode="json"), "step": state.step}
+    if state.started_from is not None:
+        recipe["started_from"] = state.started_from
+    if state.extended:
+        recipe["extended"] = list(state.extended)
+    if state.skips.files:
+        recipe["files_skipped"] = len(state.skips.files)
     return Card(
         name=task.name,
         architecture=task.architecture,
         version=covos.__version__,
         commit=current_commit(),
-        recipe={**task.recipe.model_dump(mode="json"), "step": state.step}
-        | ({} if state.started_from is None else {"started_from": state.started_from}),
+        recipe=recipe,
         data=tuple(
             {"name": d.name, "items": len(d), "licence": LICENCES.get(d.name, "as its owner says")} for d in datasets
         ),
-        scores=scores,
+        scores={} if measured is None else _scores(measured, overfit=bool(task.recipe.overfit)),
         licence="code Apache-2.0; the weights inherit the terms of the data: research and non-commercial use",
     )
 
 
-LOG_EVERY = 20
-VALIDATION_STRIDE = 5
-"""Score every fifth frame while training: neighbours say the same, and the time is better spent on steps."""
+def _scores(measured: Measurement, *, overfit: bool) -> dict[str, Any]:
+    """Return the scores of a card: the means over the data sets, and each of them."""
+    scores: dict[str, Any] = {}
+    if measured.scored:
+        protocol = "training videos themselves (overfitting on purpose)" if overfit else "training validation"
+        scores[f"{protocol}, every fifth frame"] = {
+            **{name: round(value, 4) for name, value in (("J", measured.j), ("F", measured.f)) if value is not None},
+            "sets": {name: _set_score(found) for name, found in measured.sets.items() if found.videos is not None},
+        }
+    pictures = {name: found.pictures for name, found in measured.sets.items() if found.pictures is not None}
+    for name, found in pictures.items():
+        scores[f"{counted(found.pictures, 'still picture')} of {name}"] = {
+            "MAE": round(found.mae, 4),
+            "max F": round(found.max_f, 4),
+        }
+    return scores
 
 
-class HistoryEntry(Record):
-    """One line of a run's ``history.jsonl``: either the means of the losses since the entry before, or scores."""
-
-    step: int
-    losses: dict[str, float] | None = None
-    j: float | None = None
-    f: float | None = None
-    sequences: dict[str, tuple[float, float]] | None = None
-
-    def line(self) -> str:
-        """Return the entry as JSON, with the line's end."""
-        return json.dumps(self.model_dump(exclude_none=True)) + "\n"
-
-
-def read_history(path: Path) -> list[HistoryEntry]:
-    """Read a run's history; it is empty if there is no file."""
-    if not path.exists():
-        return []
-    entries = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        try:
-            entries.append(HistoryEntry.model_validate_json(line))
-        except ValidationError as error:
-            raise CheckpointError(
-                f"{path} is damaged", why=f"line {number}: {faults(error)}", fix="remove that line, or the file"
-            ) from error
-    return entries
+def _set_score(found: SetScores) -> dict[str, Any]:
+    assert found.videos is not None
+    return {
+        "J": round(found.videos.j, 4),
+        "F": round(found.videos.f, 4),
+        "losses": {name: round(value, 4) for name, value in found.losses.items()},
+        "sequences": {name: [round(j, 4), round(f, 4)] for name, (j, f) in found.videos.sequences.items()},
+    }
 
 
 def describe_outcome(folder: Path) -> str:
-    """Return a line that says how good a run's best weights are, and where they lie; empty if nothing was measured."""
+    """Return lines that say how good a run's best weights are and where they lie; empty if nothing was measured.
+
+    If the weights that the run started from were measured, their score is beside it, and it is said if no step was
+    better.
+    """
     measured = [(entry.j, entry) for entry in read_history(folder / "history.jsonl") if entry.j is not None]
-    if not measured:
+    trained = [(j, entry) for j, entry in measured if entry.step]
+    if not trained:
         return ""
-    j, best = max(measured, key=lambda pair: pair[0])
-    return f"best  J {j:.3f}  F {best.f:.3f}  at step {best.step:,}: {folder / 'best.safetensors'}"
+    j, best = max(trained, key=lambda pair: pair[0])
+    line = f"best  J {j:.3f}  F {best.f:.3f}  at step {best.step:,}: {folder / 'best.safetensors'}"
+    lines = [line]
+    if started := [entry for _, entry in measured if not entry.step]:
+        start = started[-1]
+        assert start.j is not None
+        lines = [f"start  J {start.j:.3f}  F {start.f:.3f}  ->  {line}"]
+        if j <= start.j:
+            lines.append(
+                "no step was better than the weights that the run started from: keep those, or train longer or at a "
+                "lower rate"
+            )
+    if len(best.sets or ()) > 1:
+        lines += (f"  {name}: {entry}" for name, entry in (best.sets or {}).items())
+    return "\n".join(lines)
 
 
 class RunFolder:
-    """Measures, and writes what a run leaves, in the one process that does so."""
+    """Measures, and writes what a run leaves, in the one process that does so; it tells what it did as events."""
 
     def __init__(
         self,
@@ -123,107 +135,97 @@ class RunFolder:
         *,
         task: Task[Any],
         datasets: Sequence[Dataset],
-        validation: Dataset | None,
+        validation: Sequence[Dataset],
         state: TrainingState,
         device: torch.device,
         precision: torch.dtype,
+        tell: Callable[[TrainingEvent], None],
     ) -> None:
         self.folder = folder
         self.task = task
         self.datasets = datasets
-        self.validation = validation
+        self.validation = named(validation)
         self.device = device
         self.precision = precision
+        self.tell = tell
         # Whole steps, not this process's share: pictures are drawn of one.
         self.batches = task.batches()
         self.card = make_card(task, datasets, measured=None, state=state)
-        self.recent: dict[str, list[float]] = {}
         write_record(task.recipe, folder / "recipe.json")
-        # Entries and curves beyond the checkpoint belong to steps that will be done again.
-        history = folder / "history.jsonl"
-        kept = [entry for entry in read_history(history) if entry.step <= state.step]
-        with atomic_path(history) as temporary:
-            temporary.write_text("".join(entry.line() for entry in kept))
-        self.history: IO[str] = history.open("a", encoding="utf-8")
-        self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
 
-    def close(self) -> None:
-        """Close the files."""
-        self.board.close()
-        self.history.close()
+    def begin(self, state: TrainingState, signals: DeferredSignals) -> None:
+        """Measure the weights that a run starts from, and what is still due of the step that was done last."""
+        if state.due:
+            self.finish_step(state, signals)
+        elif state.step == 0 and state.started_from is not None and self.validation:
+            with signals.at_once():
+                measured = self._scores_of(state)
+            if measured.j is not None and measured.f is not None:
+                state.start = measured.j, measured.f
+            self.tell(Measured(step=0, measurement=measured, pictures=worst_pictures(measured)))
 
-    def log_losses(self, state: TrainingState, losses: dict[str, float]) -> None:
-        """Log the losses of the step that was just done, and mark the state if it is one to measure after."""
+    def count_step(self, done: StepDone, state: TrainingState) -> None:
+        """Count the loss of the step that was just done, and mark the state if it is one to measure after."""
         total, count = state.epoch_losses
-        state.epoch_losses = total + losses["total"], count + 1
+        state.epoch_losses = total + done.losses["total"], count + 1
         state.due = self.task.measures_after(state.step)
-        for name, value in losses.items():
-            self.recent.setdefault(name, []).append(value)
-        if state.step % LOG_EVERY == 0 or state.step == self.task.steps:
-            # Means: steps may be of two kinds in turn, and the last would always be of the same.
-            means = {name: sum(values) / len(values) for name, values in self.recent.items()}
-            self.recent.clear()
-            self._add_to_history(HistoryEntry(step=state.step, losses=means))
-            for name, value in means.items():
-                self.board.add_scalar(f"train/{name}", value, state.step)
 
-    def finish_step(self, state: TrainingState, signals: DeferredSignals) -> Validation | None:
+    def finish_step(self, state: TrainingState, signals: DeferredSignals) -> None:
         """Measure and write what is due after the step that was just done.
 
         Measuring may take minutes, so a signal ends it; a run that is continued from there measures first.
         """
         epoch, last = self.task.epoch_after(state.step), state.step == self.task.steps
-        measured = None
         if state.due:
             try:
                 with signals.at_once():
-                    measured = self._measure(state)
-            except (KeyboardInterrupt, SystemExit):
+                    self._measure(state)
+            except (KeyboardInterrupt, SystemExit, CovosError):  # a picture to measure on may be lost, but no step
                 self.checkpoint(state)
                 raise
             state.due = False
         if epoch is not None:
             mean = state.epoch_losses[0] / state.epoch_losses[1]
-            self._save(f"epoch-{epoch:03}-loss-{mean:.4f}", state)
+            self._save(f"epoch-{epoch:03}-loss-{mean:.4f}", state, kind="epoch")
             state.epoch_losses = 0.0, 0
         if last:
-            self.card = self._save("last", state)
+            self.card = self._save("last", state, kind="last")
         every = self.task.recipe.checkpoint_every
         if (every and state.step % every == 0) or epoch is not None or last:
             self.checkpoint(state)
-        return measured
 
-    def _measure(self, state: TrainingState) -> Validation | None:
-        pictures = self.task.pictures(state.average, to_device(self.batches[state.step - 1], self.device))
-        self.board.add_image("train/predictions", pictures, state.step)
-        measured = None
-        if self.validation is not None:
-            measured = self.task.measure(
-                state.average, self.validation, device=self.device, precision=self.precision, every=VALIDATION_STRIDE
-            )
-            self._log_validation(state, measured)
-        self.card = make_card(self.task, self.datasets, measured=measured, state=state)
-        if measured is not None and measured.j > state.best_j:
-            self._save("best", state)
-            state.best_j = measured.j
-        return measured
+    def finish(self, state: TrainingState) -> None:
+        """Tell that the run is done, and what it made."""
+        start = None if state.start is None else Scored(step=0, j=state.start[0], f=state.start[1])
+        best = None if state.best_j < 0 else Scored(step=state.best_step, j=state.best_j, f=state.best_f)
+        weights = self.folder / f"{'last' if best is None else 'best'}.safetensors"
+        skipped = len(state.skips.files)
+        self.tell(Finished(step=state.step, start=start, best=best, weights=weights, skipped=skipped))
 
     def checkpoint(self, state: TrainingState) -> None:
         """Write everything that the next step depends on."""
-        save_checkpoint(self.folder / "checkpoint.pt", state, recipe=self.task.recipe)
+        path = self.folder / "checkpoint.pt"
+        save_checkpoint(path, state, recipe=self.task.recipe)
+        self.tell(Saved(step=state.step, path=path, kind="checkpoint"))
 
-    def _save(self, name: str, state: TrainingState) -> Card:
+    def _scores_of(self, state: TrainingState) -> Measurement:
+        return measure_all(self.task, state.average, self.validation, device=self.device, precision=self.precision)
+
+    def _measure(self, state: TrainingState) -> None:
+        batch = to_device(self.batches[state.step - 1], self.device)
+        pictures: dict[str, Tensor] = {"train/predictions": self.task.pictures(state.average, batch)}
+        measured = self._scores_of(state)
+        j, f = measured.j, measured.f
+        best = j is not None and f is not None and j > state.best_j
+        self.card = make_card(self.task, self.datasets, measured=measured, state=state)
+        pictures |= worst_pictures(measured)
+        self.tell(Measured(step=state.step, measurement=measured, pictures=pictures, best=best))
+        if j is not None and f is not None and best:
+            self._save("best", state, kind="best")
+            state.best_j, state.best_f, state.best_step = j, f, state.step
+
+    def _save(self, name: str, state: TrainingState, *, kind: Literal["best", "last", "epoch"]) -> Card:
         path = self.folder / f"{name}.safetensors"
-        return save_weights(path, state.average, card=self.card, precision=self.task.stored)
-
-    def _log_validation(self, state: TrainingState, measured: Validation) -> None:
-        self._add_to_history(HistoryEntry(step=state.step, j=measured.j, f=measured.f, sequences=measured.sequences))
-        self.board.add_scalar("validation/J", measured.j, state.step)
-        self.board.add_scalar("validation/F", measured.f, state.step)
-        for name, (j, f) in measured.sequences.items():
-            self.board.add_scalar(f"validation_J/{name}", j, state.step)
-            self.board.add_scalar(f"validation_F/{name}", f, state.step)
-
-    def _add_to_history(self, entry: HistoryEntry) -> None:
-        self.history.write(entry.line())
-        self.history.flush()
+        card = save_weights(path, state.average, card=self.card, precision=self.task.stored)
+        self.tell(Saved(step=state.step, path=path, kind=kind))
+        return card

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,6 +26,7 @@ from covos.models.checkpoints import (
     stored_network,
 )
 from covos.training.recipe import Recipe
+from covos.training.skipping import SkipCount
 from covos.training.task import Task
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -42,6 +43,11 @@ class TrainingState:
         due: True if the measurement after this step is still to be made.
         epoch_losses: Sum of the total loss over the steps of the epoch so far, and their number.
         started_from: Hash and recipe of the weights that were fine-tuned; None for a fresh start.
+        start: J and F of those weights; None if they were not measured.
+        best_f: F of the weights with the highest J.
+        best_step: The step that they are of.
+        extended: Numbers of steps that the run was to end at before it was made longer, each time.
+        skips: Files that could not be read, and the number of draws.
     """
 
     network: nn.Module
@@ -52,18 +58,30 @@ class TrainingState:
     due: bool = False
     epoch_losses: tuple[float, int] = (0.0, 0)
     started_from: dict[str, Any] | None = None
+    start: tuple[float, float] | None = None
+    best_f: float = 0.0
+    best_step: int = 0
+    extended: tuple[int, ...] = ()
+    skips: SkipCount = field(default_factory=SkipCount)
 
 
-_PLAIN = ("step", "best_j", "due", "epoch_losses", "started_from")
+_PLAIN = (
+    "step", "best_j", "due", "epoch_losses", "started_from", "start", "best_f", "best_step", "extended"
+)  # fmt: skip
+_LENGTHS = ("steps", "epochs")
+"""Fields of a recipe that say how long a run is."""
 
 
 def start_training(
-    task: Task[Any], *, folder: Path, device: torch.device, weights: Path | None
+    task: Task[Any], *, folder: Path, device: torch.device, weights: Path | None, extend: bool = False
 ) -> tuple[TrainingState, str]:
-    """Return the state that a run begins with or goes on from, and in words where its weights come from."""
+    """Return the state that a run begins with or goes on from, and in words where its weights come from.
+
+    With ``extend``, the recipe may make the run longer than its checkpoint says.
+    """
     torch.manual_seed(task.recipe.seed)
     checkpoint = folder / "checkpoint.pt"
-    content = _read_checkpoint(checkpoint, recipe=task.recipe) if checkpoint.exists() else None
+    content = _read_checkpoint(checkpoint, recipe=task.recipe, extend=extend) if checkpoint.exists() else None
     stored, origin = (None, None) if weights is None else _origin(weights, task)
     if content is not None:
         # Not of the weights: a run goes on as it is, and an older checkpoint does not say.
@@ -138,6 +156,7 @@ def save_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None
         "average": state.average.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "recipe": json.dumps(recipe.model_dump(mode="json")),
+        "skips": asdict(state.skips),
         "settings": settings_of(state.network),
         **{name: getattr(state, name) for name in _PLAIN},
     }
@@ -145,8 +164,11 @@ def save_checkpoint(path: Path, state: TrainingState, *, recipe: Recipe) -> None
         torch.save(content, temporary)
 
 
-def _read_checkpoint(path: Path, *, recipe: Recipe) -> dict[str, Any]:
-    """Read a checkpoint, and refuse that of another recipe."""
+def _read_checkpoint(path: Path, *, recipe: Recipe, extend: bool) -> dict[str, Any]:
+    """Read a checkpoint, and refuse that of another recipe; with ``extend``, one that only ends earlier will do.
+
+    In what is returned, ``extended`` then has the end that the run had so far, too.
+    """
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         kept = json.loads(content["recipe"])
@@ -159,19 +181,32 @@ def _read_checkpoint(path: Path, *, recipe: Recipe) -> dict[str, Any]:
     defaults = {name: each.default for name, each in type(recipe).model_fields.items() if not each.is_required()}
     before = defaults | kept
     changed = sorted(name for name in current if before.get(name) != current[name])
-    if changed:
+    lengths = [name for name in changed if name in _LENGTHS]
+    shorter = [name for name in lengths if 0 < current[name] < before[name]]
+    extended = extend and lengths == changed and not shorter
+    if changed and not extended:
+        fix = "use the same recipe, or start anew in another folder"
+        if lengths == changed:
+            fix = "a run cannot be made shorter" if shorter else "add --extend to make the run longer"
+            fix += ", or start anew in another folder"
         raise CheckpointError(
             f"{path} was made with another recipe",
             why="; ".join(f"{name}: {before.get(name)} there, {current[name]} here" for name in changed),
-            fix="use the same recipe, or start anew in another folder",
+            fix=fix,
         )
+    if changed:
+        content["extended"] = (*content.get("extended", ()), int(before.get("steps") or content["step"]))
     return content
 
 
 def _restore(content: dict[str, Any], state: TrainingState) -> None:
+    names = [group.get("name") for group in state.optimizer.param_groups]
     state.network.load_state_dict(content["network"])
     state.average.load_state_dict(content["average"])
     state.optimizer.load_state_dict(content["optimizer"])
     # Older checkpoints lack some.
     for name in _PLAIN:
         setattr(state, name, content.get(name, getattr(state, name)))
+    state.skips = SkipCount(**content.get("skips", {}))
+    for group, label in zip(state.optimizer.param_groups, names, strict=True):
+        group.setdefault("name", label)

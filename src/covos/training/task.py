@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -12,11 +13,15 @@ from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import UsageError
 from covos.data import Dataset
+from covos.evaluation import SaliencyScores
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model, verify
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import FollowRecipe, PromptRecipe, Recipe
-from covos.training.validate import Validation, validate
+from covos.training.validate import Validation, score_pictures, validate
+
+LOSS_FRAMES = 32
+"""Frames of a data set that the validation loss is of, about."""
 
 RecipeT = TypeVar("RecipeT", bound=Recipe)
 FrozenRecipeT = TypeVar("FrozenRecipeT", bound=FollowRecipe | PromptRecipe)
@@ -29,20 +34,25 @@ class Task(ABC, Generic[RecipeT]):
         name: Name of the model that is made.
         architecture: Architecture of its network, in the registry of models.
         fresh_start: The start of a network that is given no weights, in words.
+        recipe_type: The recipe with its settings.
         network_type: Makes a network with random weights, by torch's generator.
         batches_type: Makes the batches of a process: item s depends on the seed, s and the process alone.
         partial: True if a step may leave some parameters without a gradient.
         stored: Precision of the matrices in files of weights.
+        plain: Fields of the recipe that are replaced to draw the batches of the validation loss: no augmentation that
+            can be turned off.
         steps: Number of steps in all.
     """
 
     name: str
     architecture: str
     fresh_start: str
+    recipe_type: ClassVar[type[Recipe]]
     network_type: ClassVar[type[nn.Module]]
     batches_type: ClassVar[Callable[..., TorchDataset[Any]]]
     partial = False
     stored = torch.float16
+    plain: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
     def __init__(self, recipe: RecipeT, datasets: Sequence[Dataset]) -> None:
         self.recipe: RecipeT = recipe
@@ -64,6 +74,25 @@ class Task(ABC, Generic[RecipeT]):
         """Return this process's share of every step."""
         return self.batches_type(self.datasets, self.recipe, group=group)
 
+    def validation_batches(self, dataset: Dataset) -> Iterator[Any]:
+        """Yield batches of the videos of a data set, the same at every time and in every run: for the validation loss.
+
+        Together they have `LOSS_FRAMES` frames or a few more.
+
+        Raises:
+            InputError: No batch can be made of the videos.
+        """
+        batches = self.batches_type((dataset,), self.recipe.model_copy(update={**self.plain, "seed": 0}))
+        step, frames = 0, 0
+        while frames < LOSS_FRAMES:
+            batch = batches[step]
+            step, frames = step + 1, frames + self.frames(batch)
+            yield batch
+
+    def frames(self, batch: Any) -> int:
+        """Return the number of frames of a batch."""
+        return int(batch.image.shape[:-3].numel())
+
     @property
     def encoder_rate(self) -> float:
         """Peak learning rate of the parameters of an encoder that is trained."""
@@ -72,6 +101,7 @@ class Task(ABC, Generic[RecipeT]):
     def make_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
         """Make an AdamW in groups: encoder or not, decayed or not; the loop sets each ``lr`` from its ``peak``.
 
+        The ``name`` of a group is what its rate is called where it is shown; groups of one name have one rate.
         Norms, biases and the temperature are not decayed: they scale, and a scale has no reason to be small.
         """
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
@@ -84,6 +114,7 @@ class Task(ABC, Generic[RecipeT]):
                     "peak": self.encoder_rate if encoder else self.recipe.learning_rate,
                     "lr": 0.0,
                     "weight_decay": self.recipe.weight_decay if decayed else 0.0,
+                    "name": "encoder" if encoder else "rest",
                 }
                 for (encoder, decayed), parameters in sorted(groups.items())
             ]
@@ -112,6 +143,12 @@ class Task(ABC, Generic[RecipeT]):
         """Score a network in evaluation mode, by the engine that users run, on every so many frames of each video."""
         return validate(network, dataset, device=device, precision=precision, every=every)
 
+    def measure_pictures(
+        self, network: Any, dataset: Dataset, *, device: torch.device, precision: torch.dtype
+    ) -> SaliencyScores | None:
+        """Score a network in evaluation mode on still pictures; None if it finds nothing by itself."""
+        return score_pictures(network, dataset, device=device, precision=precision)
+
 
 class FrozenEncoderTask(Task[FrozenRecipeT]):
     """Training on the features of a frozen covos-lite."""
@@ -136,6 +173,9 @@ class FrozenEncoderTask(Task[FrozenRecipeT]):
             )
         super().__init__(Recipe.model_copy(recipe, update={"encoder_sha256": entry.card.sha256}), datasets)
         self.encoder = encoder.requires_grad_(False)
+
+    def measure_pictures(self, network: Any, dataset: Dataset, *, device: torch.device, precision: torch.dtype) -> None:
+        """Return nothing: the network answers what it is shown, and in a still picture nothing is shown."""
 
     def encoder_on(self, device: torch.device) -> CovosLite:
         """Return the encoder, moved to where the batch is."""

@@ -36,6 +36,7 @@ from covos.training.scenes.samples import (
     draw_framing,
     draw_sample,
     draw_window,
+    plain_sample,
     share_seen,
     small_step,
     still_neighbour,
@@ -147,6 +148,21 @@ def _plain(pool: Pool, still: Pool | None, *, view: _View, recipe: LiteRecipe, r
                 break
             framing = draw_framing(rng, zoom=recipe.zoom)
         samples.append(view.sample(Shot(layers, valid, neighbour), window=window, rng=rng))
+    return samples
+
+
+def plain_group(video: Video, *, group_size: int, size: tuple[int, int]) -> list[Sample]:
+    """Return annotated frames, evenly over a video, whole and as they are, with their motion: nothing is drawn."""
+    frames = video.annotated
+    samples = []
+    for record in (frames[(2 * k + 1) * len(frames) // (2 * group_size)] for k in range(group_size)):
+        picture, valid = _read(video, record)
+        index = video.frames.index(record)
+        neighbour = None
+        if len(video.frames) > 1:
+            beside = video.frames[index - 1 if index else 1]
+            neighbour = Neighbour(layers=(ground(as_picture(read_image(beside))),), after=not index)
+        samples.append(plain_sample(Shot((ground(picture),), valid, neighbour), size=size))
     return samples
 
 

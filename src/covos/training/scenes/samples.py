@@ -171,18 +171,7 @@ def draw_sample(
     The neighbour shows the motion, through the same window and below the same graphics; without one it is unknown. A
     camera that is shaken sees it through a window some way off.
     """
-    # Reflection fills what lies outside the picture, in the mask too: no border that gives the subject away.
-    view = compose(shot.layers, window, size=size)
-    seen, subject = image_of(view), view[..., 3]
-    if graphics is not None:
-        seen, subject = graphics.over(seen), graphics.hidden(subject)
-    target = area_average(subject, stride=TARGET_STRIDE)
-    if shot.valid is None or shot.valid.all():
-        weight = np.ones_like(target)
-    else:
-        known = shot.layers[0].picture.copy()
-        known[..., 3] = np.where(shot.valid, 255, 0)
-        weight = area_average(compose((ground(known),), window, size=size)[..., 3], stride=TARGET_STRIDE)
+    seen, target, weight = _seen(shot, window, size=size, graphics=graphics)
     motion = unknown_motion(size)
     if shot.neighbour is not None:
         if shaken:
@@ -196,6 +185,38 @@ def draw_sample(
     coloured = recolour(seen, rng=rng)
     shown = spoil(coloured, rng=rng) if spoiled else coloured
     return Sample(image=shown, target=target, weight=weight, motion=motion)
+
+
+def plain_sample(shot: Shot, *, size: tuple[int, int]) -> Sample:
+    """Return the sample of a whole shot as it is: nothing is drawn."""
+    height, width = shot.layers[0].picture.shape[:2]
+    center = np.array([(width - 1) / 2, (height - 1) / 2])
+    window = window_matrix(center=center, extent=(width, height), degrees=0, flip=False, size=size)
+    seen, target, weight = _seen(shot, window, size=size, graphics=None)
+    motion = unknown_motion(size)
+    if shot.neighbour is not None:
+        beside = image_of(compose(shot.neighbour.layers, window, size=size))
+        motion = residual_motion(seen, beside, size=size)
+        if shot.neighbour.after:
+            motion[..., :2] *= -1
+    return Sample(image=seen, target=target, weight=weight, motion=motion)
+
+
+def _seen(
+    shot: Shot, window: Matrix, *, size: tuple[int, int], graphics: Graphics | None
+) -> tuple[ImageArray, ProbabilityArray, ProbabilityArray]:
+    """Return the picture through a window, and the target and its weight, which are cells."""
+    # Reflection fills what lies outside the picture, in the mask too: no border that gives the subject away.
+    view = compose(shot.layers, window, size=size)
+    seen, subject = image_of(view), view[..., 3]
+    if graphics is not None:
+        seen, subject = graphics.over(seen), graphics.hidden(subject)
+    target = area_average(subject, stride=TARGET_STRIDE)
+    if shot.valid is None or shot.valid.all():
+        return seen, target, np.ones_like(target)
+    known = shot.layers[0].picture.copy()
+    known[..., 3] = np.where(shot.valid, 255, 0)
+    return seen, target, area_average(compose((ground(known),), window, size=size)[..., 3], stride=TARGET_STRIDE)
 
 
 def share_seen(subject: ByteMask, window: Matrix, *, size: tuple[int, int]) -> float:

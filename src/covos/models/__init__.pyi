@@ -1,0 +1,9 @@
+from .checkpoints import Card as Card
+from .cosnet.network import Cosnet as Cosnet
+from .follow import CovosFollow as CovosFollow
+from .lite import CovosLite as CovosLite
+from .prompt import CovosPrompt as CovosPrompt
+from .registry import ModelEntry as ModelEntry
+from .registry import find_model as find_model
+from .registry import list_models as list_models
+from .registry import register_network as register_network

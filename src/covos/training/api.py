@@ -1,0 +1,263 @@
+"""Train from Python: the same run as `covos train` makes, as a function."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from covos.core.device import choose_precision, configure_threads, resolve_device
+from covos.core.errors import EnvironmentProblem, UsageError
+from covos.model import Model, load_model
+from covos.models.registry import find_model
+from covos.training.check import DataCheck, check_data
+from covos.training.console import problem_line
+from covos.training.distributed import ProcessGroup, joined, process_group_from_environment
+from covos.training.events import Finished, Scored, TrainingEvent
+from covos.training.gather import TrainingData, gather
+from covos.training.recipe import Recipe
+from covos.training.registry import STARTS, load_recipe
+
+if TYPE_CHECKING:
+    from covos.training.estimate import TimeEstimate
+    from covos.training.run_log import HistoryEntry
+
+Listener = Callable[[TrainingEvent], None]
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """The end of a training.
+
+    Attributes:
+        folder: Folder of the run; docs/training.md lists its files.
+        weights: ``best.safetensors``, or ``last.safetensors`` if nothing was measured.
+        last: ``last.safetensors``.
+        steps: Steps that were done, those of an earlier part of the run among them.
+        start: Scores of the weights that it started from; None for a fresh start, or if nothing was measured.
+        best: Scores of ``weights``; None if nothing was measured. Of several processes the first alone has scores.
+        skipped: Number of files that could not be read, for which others were drawn.
+    """
+
+    folder: Path
+    weights: Path
+    last: Path
+    steps: int
+    start: Scored | None
+    best: Scored | None
+    skipped: int
+
+    @property
+    def history(self) -> list[HistoryEntry]:
+        """The losses and scores of the run, in the order of its steps."""
+        from covos.training.run_log import read_history
+
+        return read_history(self.folder / "history.jsonl")
+
+    def load(self, *, device: str = "auto") -> Model:
+        """Load the model that was made; a network that follows or prompts is given to a model by its file instead.
+
+        Raises:
+            UsageError: It is a network that finds nothing by itself.
+        """
+        return load_model(self.weights, device=device)
+
+
+def train(
+    recipe: str | os.PathLike[str],
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    weights: str | os.PathLike[str] | None = None,
+    steps: int | None = None,
+    epochs: int | None = None,
+    extend: bool = False,
+    check: bool = True,
+    device: str = "auto",
+    precision: str = "auto",
+    workers: int = 1,
+    on_event: Listener | Sequence[Listener] = (),
+    **settings: Any,
+) -> TrainingResult:
+    """Train a network by a recipe; a run that was stopped goes on with the same call.
+
+        >>> import covos
+        >>> result = covos.train("lite-finetune", "MY_FOLDER", "runs/mine", steps=200, learning_rate=5e-5)
+        >>> result.best.j, result.weights
+        >>> covos.segment("clip.mp4", model=result.weights)
+
+    Args:
+        recipe: A name of `recipes`, or a ``.toml`` file.
+        data: A data set, a folder of data sets, or several of these.
+        output: Folder of the run; continued if it holds one.
+        weights: Fine-tune these: a name, or a ``.safetensors`` file; None starts as the recipe does.
+        steps: How long, in steps.
+        epochs: How long, in passes over all pairs (COSNet alone); give one of the two, or neither.
+        extend: If true, the run in the folder goes on to more steps or epochs than it had.
+        check: Look at a sample of the data before a new run: files that cannot be trained on are refused, and what
+            is odd gives a Python warning.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
+        precision: ``"auto"``, ``"fp32"`` or ``"bf16"``.
+        workers: Loader processes; 0 loads in this one, as tasks that are defined in a notebook need it.
+        on_event: Told what happens, see `covos.training.events`; one function or several. `Console` prints it.
+        **settings: Fields of the recipe to replace, such as ``learning_rate=1e-4`` or ``overfit=2``; docs/recipes.md
+            lists them. ``model`` chooses a kind of training that `register` made known.
+
+    Returns:
+        Where the weights are, and how good.
+
+    Raises:
+        UsageError: A name or value is wrong, or the run is done.
+        InputError: The data cannot be trained on.
+        CheckpointError: The folder holds a run of other settings, or the weights are of another network.
+        EnvironmentProblem: The device or an optional package is not there.
+    """
+    chosen = load_recipe(os.fspath(recipe), settings=settings, steps=steps, epochs=epochs)
+    roots = [data] if isinstance(data, (str, os.PathLike)) else data
+    training = prepare(
+        chosen,
+        [Path(root) for root in roots],
+        weights=weights or STARTS.get(os.fspath(recipe)),
+        device=device,
+        precision=precision,
+        workers=workers,
+    )
+    folder = Path(output)
+    if check and training.group.leads and not is_run(folder):
+        found = training.check()
+        found.refuse()
+        for problem in found.problems:
+            warnings.warn(problem_line(problem), stacklevel=2)
+    listeners = (on_event,) if callable(on_event) else tuple(on_event)
+    return training.run(folder, extend=extend, listeners=listeners)
+
+
+def prepare(
+    recipe: Recipe,
+    roots: Sequence[Path],
+    *,
+    weights: str | os.PathLike[str] | None,
+    device: str,
+    precision: str,
+    workers: int,
+) -> Training:
+    """Gather the data and choose the machine; nothing is written, and no network is made."""
+    if precision not in PRECISIONS:
+        raise UsageError(
+            f"precision {precision} for training",
+            why="fp16 gradients underflow without scaling",
+            fix="use fp32 or bf16",
+        )
+    group = process_group_from_environment()
+    recipe.check_division(processes=group.size)
+    target = resolve_device(device)
+    if group.size > 1 and target.type == "cuda":
+        target = resolve_device(f"cuda:{group.local_rank}")
+    dtype = choose_precision(target, precision)  # type: ignore[arg-type]
+    return Training(
+        recipe=recipe,
+        start=None if weights is None else find_model(os.fspath(weights)).path,
+        data=gather(roots, seed=recipe.seed, ratio=recipe.ratio, videos=recipe.videos, overfit=recipe.overfit),
+        device=target,
+        # What auto takes on GPUs without bfloat16: good for running a network, not for gradients.
+        precision=torch.float32 if dtype == torch.float16 else dtype,
+        workers=workers,
+        group=group,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """A training that is about to begin: recipe, data and machine.
+
+    Attributes:
+        start: Weights to start from; None as the recipe does.
+        group: The processes that share it.
+    """
+
+    recipe: Recipe
+    data: TrainingData
+    start: Path | None
+    device: torch.device
+    precision: torch.dtype
+    workers: int
+    group: ProcessGroup
+
+    def check(self, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
+        """Look at a sample of the data."""
+        return check_data(self.data, on_frames=on_frames)
+
+    def estimate(self) -> TimeEstimate:
+        """Time a few steps, and tell time and memory of the whole."""
+        with _optional_packages():
+            from covos.training.estimate import estimate_time
+        return estimate_time(
+            self.recipe,
+            self.data.train,
+            validation=self.data.validation,
+            device=self.device,
+            precision=self.precision,
+            workers=self.workers,
+            from_weights=self.start is not None,
+        )
+
+    def run(self, folder: Path, *, extend: bool = False, listeners: Sequence[Listener] = ()) -> TrainingResult:
+        """Train to the end; errors are those of `covos.training.loop.train`."""
+        with _optional_packages():
+            from covos.training import loop
+        configure_threads()
+        ends: list[Finished] = []
+
+        def tell(event: TrainingEvent) -> None:
+            if isinstance(event, Finished):
+                ends.append(event)
+            for listener in listeners:
+                listener(event)
+
+        with joined(self.group, self.device):
+            loop.train(
+                self.data.train,
+                validation=self.data.validation,
+                recipe=self.recipe,
+                folder=folder,
+                device=self.device,
+                precision=self.precision,
+                weights=self.start,
+                workers=self.workers,
+                group=self.group,
+                extend=extend,
+                on_event=tell,
+            )
+        last = folder / "last.safetensors"
+        end = ends[0] if ends else Finished(step=self.recipe.steps, start=None, best=None, weights=last)
+        return TrainingResult(
+            folder=folder,
+            weights=end.weights,
+            last=last,
+            steps=end.step,
+            start=end.start,
+            best=end.best,
+            skipped=end.skipped,
+        )
+
+
+@contextmanager
+def _optional_packages() -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise EnvironmentProblem(
+            "training needs optional packages", why=str(error), fix="pip install 'covos[train]'"
+        ) from error
+
+
+def is_run(folder: Path) -> bool:
+    """Return True if a folder holds a run that has a checkpoint: its data were looked at when it began."""
+    return (folder / "checkpoint.pt").exists()
