@@ -24,8 +24,8 @@ def preview(
     without annotation stands beside an empty cell. Four pairs make a row.
 
     Args:
-        what: A data set, a video, a frame that was read, or several of these, such as a collection; of a large data set take some videos
-            first (``dataset.random(6)``).
+        what: A data set, a video, a frame that was read, or several of these, such as a collection; of
+            a large data set take some videos first (``dataset.random(6)``).
         frames: The most frames of a video, at least 1.
         cell_width: Width of each picture, in pixels, at least 1.
 
