@@ -64,6 +64,38 @@ def test_large_data_sets_are_listed_by_their_first_videos(tmp_path, capsys):
     assert "p60" in capsys.readouterr().out
 
 
+def test_the_part_that_a_training_measures_on(capsys):
+    part = ["--subset", "val", "--ratio", "0.5", "-q"]
+    assert main(["data", "inspect", str(TIANCHI), *part]) == 0
+    out = capsys.readouterr().out
+    assert "600102" in out
+    assert "600101" not in out
+    assert main(["data", "inspect", str(TIANCHI), *part, "--split-seed", "1"]) == 0
+    assert "600101" in capsys.readouterr().out
+
+
+def test_statistics_are_a_table_and_json(tmp_path, capsys):
+    target = tmp_path / "numbers.json"
+    command = ["data", "statistics", str(TIANCHI), "--subset", "train", "--json", str(target)]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("tianchi: 2 videos (train 2), 11 frames, 11 annotated (0 empty), 3 objects\n")
+    assert "subject's share of the frame" in out
+    assert "measure tianchi: 11/11 frames" in err
+    (numbers,) = json.loads(target.read_text())["datasets"]
+    assert numbers["lengths"]["median"] == 5.5
+    assert main(command) == 2
+    assert main([*command, "-y", "-q"]) == 0
+    assert capsys.readouterr().err.count("measure") == 0
+
+
+def test_statistics_of_a_folder_of_data_sets(tmp_path, capsys):
+    for name in ("one", "two"):
+        shutil.copytree(TIANCHI, tmp_path / name)
+    assert main(["data", "statistics", str(tmp_path), "-q"]) == 0
+    assert [part.split(":")[0] for part in capsys.readouterr().out.split("\n\n")] == ["one", "two"]
+
+
 def test_preview_writes_a_sheet_and_does_not_overwrite(tmp_path, capsys):
     target = tmp_path / "sheet.png"
     command = ["data", "preview", str(TIANCHI), "-o", str(target), "--videos", "2", "--frames", "3"]
@@ -92,6 +124,9 @@ def test_preview_of_a_folder_of_data_sets(tmp_path, capsys):
     [
         (["inspect", "nowhere"], 3, "no such folder"),
         (["inspect", str(TIANCHI), "--subset", "val"], 3, "test, train"),
+        (["inspect", str(TIANCHI), "--subset", "val"], 3, "--ratio 0.8 --split-seed 0"),
+        (["inspect", str(TIANCHI), "--subset", "test", "--ratio", "0.8"], 2, "no part of a division"),
+        (["statistics", str(TIANCHI), "--subset", "val", "--ratio", "80"], 2, "between 0 and 1"),
         (["inspect", str(TIANCHI), "--layout", "coco"], 2, "coco"),
         (["inspect", str(TIANCHI), "--layout", "davis"], 3, "no DAVIS images"),
         (["inspect", str(TIANCHI), "--json", "no/such/folder.json"], 2, "there is no folder"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from covos.core.errors import UsageError
-from covos.data import open_dataset, preview
+from covos.data import open_collection, open_dataset, preview
 from covos.masks.object_ids import davis_palette
 
 
@@ -87,6 +87,7 @@ def test_a_video_a_frame_and_several_of_them(tianchi):
     assert drawn(video[2], cell_width=80).shape[1] == 2 * 86 + 6
     np.testing.assert_array_equal(drawn([video[0], video[1]]), drawn(video[:2]))
     np.testing.assert_array_equal(drawn(list(dataset)), drawn(dataset))
+    np.testing.assert_array_equal(drawn(open_collection(tianchi)), drawn(dataset))
 
 
 def test_it_is_a_picture_that_a_notebook_shows(tianchi, tmp_path):

@@ -38,6 +38,9 @@ else:
             return getattr(import_module("covos.data.torch_sets"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
+    def __dir__() -> list[str]:  # for completion: names that are not loaded yet would be missing
+        return __all__
+
 
 __all__ = [
     "Collection",

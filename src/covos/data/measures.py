@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
 import numpy as np
 
 from covos.core.progress import counted
@@ -119,6 +121,10 @@ class Statistics(Record):
         """Return everything as plain values for JSON."""
         return self.model_dump(mode="json")
 
+    def _repr_html_(self) -> str:
+        """Show the table, for notebooks."""
+        return f"<pre>{html.escape(str(self))}</pre>"
+
     def __str__(self) -> str:
         """A table of a few lines, for people."""
         things = ((self.videos, "video"), (self.pictures, "picture"))
@@ -178,6 +184,7 @@ class VideoMeasures:
     void: float = 0.0
     """Sum over the frames of the share of pixels that are void."""
     _before: MaskArray | None = None
+    _covered_before: int = 0
 
     @property
     def annotated(self) -> int:
@@ -191,19 +198,23 @@ class VideoMeasures:
         ids = [number for number in range(1, VOID) if pixels[number]]
         self.counts[len(ids)] += 1
         self.seen.update(ids)
-        subject = (labels != 0) & (labels != VOID)
+        covered = valid - pixels[0]
+        subject = labels != 0
+        if pixels[VOID]:
+            subject &= labels != VOID
         if not self.picture:
             if self._before is not None and self._before.shape == subject.shape:
-                union = np.count_nonzero(subject | self._before)
-                if union:
-                    self.overlap.append(np.count_nonzero(subject & self._before) / union)
-            self._before = subject
+                common = np.count_nonzero(subject & self._before)
+                if either := covered + self._covered_before - common:
+                    self.overlap.append(common / either)
+            self._before, self._covered_before = subject, covered
         if not ids:
             return
         self.object_area += [pixels[number] / valid for number in ids]
-        rows, columns = subject.sum(axis=1), subject.sum(axis=0)
-        covered = int(rows.sum())
         self.subject_area.append(covered / valid)
+        # OpenCV's sums are several times as fast as numpy's.
+        seen = subject.view(np.uint8)
+        rows, columns = (cv2.reduce(seen, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel() for axis in (1, 0))
         self.at_border += bool(rows[0] or rows[-1] or columns[0] or columns[-1])
         height, width = labels.shape
         self.centers.append(

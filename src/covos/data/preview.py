@@ -16,7 +16,7 @@ from covos.data.video import Video
 
 
 def preview(
-    what: Dataset | Video | Sample | Iterable[Video | Sample], *, frames: int = 8, cell_width: int = 200
+    what: Dataset | Video | Sample | Iterable[Dataset | Video | Sample], *, frames: int = 8, cell_width: int = 200
 ) -> Image.Image:
     """Draw frames beside their annotations: up to ``frames`` of every video, evenly spread.
 
@@ -24,8 +24,8 @@ def preview(
     without annotation stands beside an empty cell. Four pairs make a row.
 
     Args:
-        what: A data set, a video, a frame that was read, or several of these; of a large data set take some videos
-            first (``dataset.random(6)``).
+        what: A data set, a video, a frame that was read, or several of these, such as a collection; of
+            a large data set take some videos first (``dataset.random(6)``).
         frames: The most frames of a video, at least 1.
         cell_width: Width of each picture, in pixels, at least 1.
 
@@ -60,6 +60,9 @@ def preview(
 def _parts(what: object) -> list[Video | Sample]:
     parts: list[Video | Sample] = []
     for part in [what] if isinstance(what, Video | Sample) else what if isinstance(what, Iterable) else [None]:
+        if isinstance(part, Dataset):
+            parts += part
+            continue
         if not isinstance(part, Video | Sample):
             raise UsageError(
                 f"nothing to draw in a {type(what if part is None else part).__name__}",

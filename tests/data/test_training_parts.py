@@ -1,0 +1,67 @@
+"""The part of a data set that a training measures on can be opened by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from covos.core.errors import UsageError
+from covos.data import NoSubsetError, open_collection, open_dataset
+from covos.training.gather import gather
+
+from .conftest import Tree
+
+
+def names(dataset):
+    return [] if dataset is None else [video.name for video in dataset]
+
+
+def videos(tree, count=9):
+    for number in range(count):
+        tree.video(f"JPEGImages/v{number}", f"Annotations/v{number}", frames=2)
+    tree.video("JPEGImages/bare", "Annotations/bare", frames=2, annotated=())
+
+
+@pytest.mark.parametrize("lists", [{}, {"train": range(7), "test": range(7, 9)}, {"train": range(7), "val": (7, 8)}])
+@pytest.mark.parametrize(("ratio", "seed"), [(0.8, 0), (0.5, 3)])
+def test_it_is_the_part_that_a_training_has(tree, lists, ratio, seed):
+    videos(tree)
+    for name, members in lists.items():
+        tree.text(f"ImageSets/{name}.txt", "\n".join(f"v{number}" for number in members))
+    trained = gather([tree.root], seed=seed, ratio=ratio)
+    opened = {name: open_dataset(tree.root, subset=name, ratio=ratio, seed=seed) for name in ("train", "val")}
+    assert names(opened["train"]) == names(trained.train[0])
+    assert names(opened["val"]) == names(trained.validation)
+    assert not set(names(opened["train"])) & set(names(opened["val"]))
+    (collected,) = open_collection(tree.root.parent, subset="val", ratio=ratio, seed=seed)
+    assert names(collected) == names(opened["val"])
+
+
+def test_the_error_says_how_to_get_it(tianchi):
+    with pytest.raises(NoSubsetError) as caught:
+        open_dataset(tianchi, subset="val")
+    assert "subset='val', ratio=0.8, seed=0" in str(caught.value)
+    with pytest.raises(NoSubsetError) as caught:
+        open_dataset(tianchi, subset="mine")
+    assert "ratio" not in str(caught.value)
+
+
+def test_refusals(tianchi, tree):
+    for subset in ("test", None):
+        with pytest.raises(UsageError, match="no part of a division"):
+            open_dataset(tianchi, subset=subset, ratio=0.8)
+    for ratio in (0, 1, 80):
+        with pytest.raises(UsageError, match="between 0 and 1"):
+            open_dataset(tianchi, subset="val", ratio=ratio)
+    tree.pictures(*"abc")
+    with pytest.raises(NoSubsetError, match=r"dataset\.split\(0\.8, seed=0\)"):
+        open_dataset(tree.root, subset="val", ratio=0.8)
+    assert len(open_dataset(tree.root, subset="train", ratio=0.8)) == 3
+
+
+def test_still_pictures_of_a_collection_are_left_to_the_training(tree):
+    videos(Tree(tree.root / "videos"))
+    Tree(tree.root / "pictures").pictures(*"abc")
+    assert [len(part) for part in open_collection(tree.root, subset="train", ratio=0.8)] == [3, 7]
+    measured = open_collection(tree.root, subset="val", ratio=0.8)
+    assert [part.name for part in measured] == ["videos"]
+    assert "still pictures whole" in measured.skipped["pictures"]
