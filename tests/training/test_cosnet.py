@@ -192,7 +192,7 @@ def test_a_card_that_lost_its_settings_is_refused_where_the_file_has_none(run: R
     card = json.loads(path.read_text())
     card["recipe"]["size"] = "large"
     path.write_text(json.dumps(card))
-    assert covos.load_model(weights, device="cpu").network.fixed_size == (48, 64)
+    assert covos.load_model(weights, device="cpu").network.fixed_size == (48, 80)
     save_file(load_file(weights), weights)  # as an older covos wrote it
     path.write_text(json.dumps({**card, "sha256": sha256_of(weights)}))
     with pytest.raises(CheckpointError, match="size = 'large'"):
