@@ -11,9 +11,9 @@ Attention is directed, and the affinity is one matrix: for b the same S is norma
 queries are Vb and a's keys W^T Va. `BilinearCoAttention.between` gives both.
 
 COSNet's variant for TIANCHI multiplies by the affinity where the paper multiplies by its transpose: Za = Vb softmax(S),
-with the softmax over a's positions, and Zb = Va softmax(S'). The frames of a pair have equally many positions, so the
-product exists, and weights that were trained with it need it. In words of attention, the queries of Za are Vb, its keys
-W Va, and its values Vb. It is an option of `BilinearCoAttention`, for its checkpoints.
+normalised over a's positions, and Zb = Va softmax(S^T). The frames of a pair are equally large, so the product exists,
+and weights that were trained with it need it. In words of attention, the queries of Za are Vb, its keys W^T Va, and its
+values Vb. It is an option of `BilinearCoAttention`, for checkpoints of that variant.
 
 Two affinities are offered: the published one (`BilinearCoAttention`), and cosines (`CosineCoAttention`).
 

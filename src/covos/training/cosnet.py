@@ -69,7 +69,7 @@ def _mean(loss: Tensor, weight: Tensor) -> Tensor:
 class CosnetTask(Task[CosnetRecipe]):
     """Training of COSNet, see `covos.training.task.Task`."""
 
-    fresh_start = "random weights, which a short training makes little of: fine-tune converted ones by --weights"
+    fresh_start = "random weights, which a short training makes little of: begin with converted ones by --weights"
     batches_type = PairBatches
     # The affinity has no scale, so its softmax turns the rounding of half precision into other matches.
     stored = torch.float32
