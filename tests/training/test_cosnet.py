@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,11 +18,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import covos
 from covos.core.errors import CheckpointError, InputError
+from covos.data import open_dataset
 from covos.models.checkpoints import read_card, sha256_of, stored_network
 from covos.models.cosnet.convert import convert
-from covos.models.cosnet.network import COSNETS, Cosnet
+from covos.models.cosnet.network import COSNET_RESNET50, COSNETS, Cosnet
 from covos.models.registry import build_network, find_model
 from covos.training import loop
+from covos.training.registry import load_recipe
 from covos.training.run_folder import describe_outcome, read_history
 
 pytestmark = pytest.mark.usefixtures("narrow")
@@ -194,6 +198,43 @@ def test_a_resnet_of_torchvision_starts_a_training(
     assert [seen.step for seen in run("cosnet-resnet50", tmp_path / "run", *settings)] == [3], "without --weights"
     assert stored_network(last) == stored_network(tmp_path / "run" / "last.safetensors")
     assert stored_network(last).settings["stride_on"] == "3x3"  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+def test_it_learns_two_videos_by_heart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An eighth as wide, as deep as published: what cannot fit two videos has a fault somewhere."""
+    monkeypatch.setitem(COSNETS, "cosnet_resnet50", replace(COSNET_RESNET50, width=8))
+    rng = np.random.default_rng(0)
+    for name, colour in (("one", (30, 60, 200)), ("two", (60, 180, 40))):
+        ground = cv2.resize(rng.integers(60, 200, (6, 8, 3), dtype=np.uint8), (96, 64))
+        for folder in ("JPEGImages", "Annotations"):
+            (tmp_path / "data" / folder / name).mkdir(parents=True)
+        for index in range(4):
+            image, mask = ground.copy(), np.zeros((64, 96), np.uint8)
+            middle = (33 + 8 * index, 32) if name == "one" else (53, 26 + 4 * index)
+            cv2.ellipse(image, middle, (27, 23), 0, 0, 360, colour, -1)
+            cv2.ellipse(mask, middle, (27, 23), 0, 0, 360, 255, -1)
+            cv2.imwrite(str(tmp_path / "data" / "JPEGImages" / name / f"{index:05}.png"), image)
+            cv2.imwrite(str(tmp_path / "data" / "Annotations" / name / f"{index:05}.png"), mask)
+    dataset = open_dataset(tmp_path / "data")
+    overrides = (
+        "size=[64, 96]", "outputs=1", "epochs=0", "steps=200", "batch=4", "learning_rate=0.05", "power=0.9",
+        "ratio=0.0", "checkpoint_every=0",
+    )  # fmt: skip
+    seen: list[loop.StepReport] = []
+    loop.train(
+        [dataset],
+        validation=dataset,
+        recipe=load_recipe("cosnet-resnet50", overrides=overrides),
+        folder=tmp_path / "run",
+        device=torch.device("cpu"),
+        precision=torch.float32,
+        workers=0,
+        on_step=seen.append,
+    )
+    assert seen[-1].validation is not None
+    assert len(seen[-1].validation.sequences) == 2
+    assert min(j for j, _ in seen[-1].validation.sequences.values()) > 0.95
 
 
 def test_a_subset_of_the_videos(run: Run, tmp_path: Path) -> None:
