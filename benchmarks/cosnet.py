@@ -33,6 +33,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -43,7 +44,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray
 from covos.engines.encoding import to_batch
-from covos.models.coattention import Memory
+from covos.models.coattention import Fusion, Memory
 from covos.models.cosnet.network import COSNETS, Cosnet
 
 FRAME = (480, 854)
@@ -51,7 +52,7 @@ SPREAD = 4.0
 BASELINE = "pair by pair, fp32"
 NOTHING = "network alone"
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16}
-MODES = (BASELINE, *(f"{fusion}, {name}" for fusion, name in product(Cosnet.fusions, PRECISIONS)))
+MODES = (BASELINE, *(f"{fusion}, {name}" for fusion, name in product(get_args(Fusion), PRECISIONS)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,14 +117,19 @@ def encode(state: State, x: Tensor, *, calibrate: bool = False) -> Tensor:
     return torch.where(y > 0, y, y * state["encoder.layer5.prelu.weight"])
 
 
-def summaries(state: State, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """Gated summaries of both frames, B x 256 x H x W each."""
+def summaries(state: State, a: Tensor, b: Tensor, *, transposed: bool = False) -> tuple[Tensor, Tensor]:
+    """Gated summaries of both frames, B x 256 x H x W each.
+
+    Of the paper: Za = Vb softmax(S'), Zb = Va softmax(S), each softmax over the first index of its matrix. Transposed,
+    as the variant for TIANCHI has it: Za = Vb softmax(S), Zb = Va softmax(S').
+    """
     batch, channels, height, width = a.shape
     va, vb = a.reshape(batch, channels, -1), b.reshape(batch, channels, -1)
     wa = state["linear_e.weight"] @ va
     affinity = wa.transpose(1, 2) @ vb
-    for_b = va @ torch.softmax(affinity, dim=1)
-    for_a = vb @ torch.softmax(affinity.transpose(1, 2), dim=1)
+    columns, rows = torch.softmax(affinity, dim=1), torch.softmax(affinity.transpose(1, 2), dim=1)
+    for_b = va @ (rows if transposed else columns)
+    for_a = vb @ (columns if transposed else rows)
     gate = state["gate.weight"]
     gated = []
     for z in (for_a, for_b):
@@ -141,10 +146,10 @@ def head(state: State, branch: str, z: Tensor, v: Tensor, *, size: tuple[int, in
     return torch.sigmoid(F.interpolate(x, size=size, mode="bilinear", align_corners=align_corners))
 
 
-def pair(state: State, a: Tensor, b: Tensor, *, align_corners: bool) -> tuple[Tensor, Tensor]:
+def pair(state: State, a: Tensor, b: Tensor, *, align_corners: bool, transposed: bool = False) -> tuple[Tensor, Tensor]:
     """Probabilities of both branches, for preprocessed frames."""
     va, vb = encode(state, a), encode(state, b)
-    za, zb = summaries(state, va, vb)
+    za, zb = summaries(state, va, vb, transposed=transposed)
     size = (a.shape[2], a.shape[3])
     first = head(state, "1", za, va, size=size, align_corners=align_corners)
     return first, head(state, "2", zb, vb, size=size, align_corners=align_corners)

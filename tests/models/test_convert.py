@@ -11,12 +11,13 @@ from types import ModuleType
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from covos.core.errors import CheckpointError, UsageError
 from covos.models.checkpoints import card_path, read_card, sha256_of
 from covos.models.cosnet.convert import convert, map_tensors, our_name
-from covos.models.cosnet.network import COSNETS
+from covos.models.cosnet.network import COSNET_RESNET101, COSNETS, Cosnet
 from covos.models.registry import build_network, find_model, refuse_untrained
 
 State = dict[str, Tensor]
@@ -147,6 +148,76 @@ def test_deeplab_round_trip(published: State, tmp_path: Path) -> None:
     again = build_network(find_model(output)).state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in again.items()), "random, but the same each time"
     assert torch.equal(after, before), "the caller's generator is left alone"
+
+
+def as_resnet(state: State, *, prefix: str = "") -> State:
+    """The encoder by its names in torchvision and timm, with their classifier."""
+    renamed = {
+        prefix + name.removeprefix("encoder."): tensor
+        for name, tensor in state.items()
+        if name.startswith(("encoder.conv1", "encoder.bn1", "encoder.layer")) and "layer5" not in name
+    }
+    if prefix:  # torchvision's DeepLabV3, with some of what it has beside its backbone
+        renamed["classifier.0.convs.0.0.weight"] = torch.zeros(32, 256, 1, 1)
+        renamed["classifier.4.weight"] = torch.zeros(21, 32, 1, 1)
+        renamed["aux_classifier.0.weight"] = torch.zeros(32, 128, 3, 3)
+        return renamed
+    return {**renamed, "fc.weight": torch.zeros(1000, 256), "fc.bias": torch.zeros(1000)}
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_resnets_of_torchvision_and_timm_start_a_network(
+    published: State, tmp_path: Path, prefix: str, suffix: str
+) -> None:
+    source, output = tmp_path / f"resnet50{suffix}", tmp_path / "start.safetensors"
+    tensors = as_resnet(published, prefix=prefix)
+    save_file(tensors, source) if suffix == ".safetensors" else torch.save(tensors, source)
+    report = convert(source, output=output)
+    assert (report.layout, report.architecture) == ("resnet", "cosnet_resnet50")
+    assert report.counters == (f"{prefix}bn1.num_batches_tracked",)
+    assert set(report.unexpected) == {name for name in tensors if "classifier" in name or name.startswith("fc.")}
+    assert {name.split(".")[0] for name in report.missing} == {"context", "coattention", "head_a", "head_b"}
+    network = build_network(find_model(output))
+    assert isinstance(network, Cosnet)
+    assert torch.equal(network.encoder.layer3[5].conv2.weight, published["encoder.layer3.5.conv2.weight"])
+    assert network.encoder.layer2[0].conv2.stride == (2, 2)
+    assert not network.encoder.maxpool.ceil_mode
+    seen = network.config.preprocessing
+    assert (seen.size, seen.order, seen.scale) == ((180, 320), "rgb", 1.0)
+    assert (seen.mean, seen.std) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    with pytest.raises(CheckpointError, match=r"a start for training(.|\n)*lacks coattention, context, head_a"):
+        refuse_untrained(find_model(output))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"conv1.0.weight": torch.zeros(4, 3, 3, 3), "conv1.weight": None}, "encoder.conv1.weight is missing"),
+        ({"layer1.0.se.fc1.weight": torch.zeros(2, 32, 1, 1)}, "layer1.0.se.fc1.weight is of another kind of block"),
+        ({"layer1.0.conv2.weight": torch.zeros(8, 2, 3, 3)}, r"layer1.0.conv2.weight is \(8, 2, 3, 3\)"),
+        ({"layer3.35.conv1.weight": torch.zeros(1)}, "36 blocks"),
+    ],
+)
+def test_other_kinds_of_resnets_are_refused(published: State, change: dict[str, Tensor | None], reason: str) -> None:
+    """With another stem, with attention of their own, grouped, or deeper."""
+    tensors = {name: tensor for name, tensor in {**as_resnet(published), **change}.items() if tensor is not None}
+    with pytest.raises(CheckpointError, match=reason):
+        map_tensors(tensors, path=Path("other.pth"))
+
+
+def test_each_layout_is_fed_what_it_was_trained_on(published: State) -> None:
+    fed = {
+        layout: map_tensors(tensors, path=Path(layout))[0].config.preprocessing
+        for layout, tensors in {
+            "split": as_split(published, older=False),
+            "deeplab": as_deeplab(published, prefix=""),
+        }.items()
+    }
+    assert (fed["split"].order, fed["split"].scale, fed["split"].mean) == ("bgr", 1.0, (0.0, 0.0, 0.0))
+    assert (fed["deeplab"].order, fed["deeplab"].scale) == ("bgr", 255.0)
+    assert fed["deeplab"].mean == COSNET_RESNET101.preprocessing.mean
+    assert {each.size for each in fed.values()} == {(180, 320)}
 
 
 def test_a_deeper_deeplab_may_start_a_smaller_network(literal: ModuleType) -> None:

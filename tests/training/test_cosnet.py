@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -13,8 +16,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import covos
 from covos.core.errors import CheckpointError, InputError
-from covos.models.checkpoints import read_card, sha256_of
-from covos.models.cosnet.network import Cosnet
+from covos.models.checkpoints import read_card, sha256_of, stored_network
+from covos.models.cosnet.convert import convert
+from covos.models.cosnet.network import COSNETS, Cosnet
 from covos.models.registry import build_network, find_model
 from covos.training import loop
 from covos.training.run_folder import describe_outcome, read_history
@@ -81,7 +85,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     run: Run, tianchi: Path, stills: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Losses and an epoch's mean too: momentum, rates, order and sums are all kept."""
-    settings = (*SMALL, "epochs=2", "alternate=true", "power=0.9", "ema=0.5", "checkpoint_every=3")
+    settings = (*SMALL, "epochs=2", "still_every=2", "power=0.9", "ema=0.5", "checkpoint_every=3")
     data = (tianchi, stills)
     whole = run("cosnet-resnet50", tmp_path / "whole", *settings, data=data)
     original = loop.iterate_batches
@@ -144,6 +148,55 @@ def test_new_layers_learn_faster(run: Run, tianchi: Path, stills: Path, tmp_path
     assert moved[2][head] == pytest.approx(10 * moved[1][head], rel=0.05)
 
 
+def test_the_encoder_hardly_moves_on_pairs_and_the_heads_not_on_pictures(
+    run: Run, tianchi: Path, stills: Path, tmp_path: Path
+) -> None:
+    data = (tianchi, stills)
+    settings = (*SMALL, "epochs=0", "outputs=1", "still_every=2", "encoder_on_pairs=0.0", "frozen_norms=true")
+    run("cosnet-resnet50", tmp_path / "start", *settings, "steps=1", data=data)
+    start = tmp_path / "start" / "last.safetensors"
+    states = [load_file(start)]
+    for steps in (1, 2):  # on pictures; then on pairs
+        run("cosnet-resnet50", tmp_path / str(steps), *settings, f"steps={steps}", data=data, weights=start)
+        states.append(load_file(tmp_path / str(steps) / "last.safetensors"))
+    changed = [
+        {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+        for before, after in pairwise(states)
+    ]
+    assert changed == [{"encoder", "context", "still"}, {"coattention", "head_a", "head_b"}]
+
+
+def test_a_resnet_of_torchvision_starts_a_training(
+    literal: ModuleType, run: Run, tianchi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is fed as it was trained, in the run, after a stop, and in what comes out."""
+    for name, depth in (("cosnet_resnet50", 6), ("cosnet_resnet101", 23)):
+        monkeypatch.setitem(COSNETS, name, replace(COSNETS[name], width=8, blocks=(3, 4, depth, 3)))
+    state = literal.random_state("resnet50", outputs=1, still=False, contrast=1.0, base=8)
+    tensors = {
+        name.removeprefix("encoder."): tensor
+        for name, tensor in state.items()
+        if name.startswith("encoder.") and "layer5" not in name
+    }
+    torch.save({**tensors, "fc.weight": torch.zeros(10, 256)}, tmp_path / "resnet50.pth")
+    start = tmp_path / "start.safetensors"
+    convert(tmp_path / "resnet50.pth", output=start)
+    settings = (*SMALL, "steps=3", "epochs=0", "checkpoint_every=2", "frozen_norms=true", "learning_rate=0.0")
+    run("cosnet-resnet50", tmp_path / "run", *settings, weights=start)
+    last = tmp_path / "run" / "last.safetensors"
+    model = covos.load_model(last, device="cpu", precision="fp32")
+    assert isinstance(model.network, Cosnet)
+    config = model.network.config
+    assert (config.stride_on, config.pool_up) == ("3x3", False)
+    assert (config.preprocessing.size, config.preprocessing.std) == ((48, 80), (0.229, 0.224, 0.225))
+    assert torch.equal(load_file(last)["encoder.layer3.2.conv2.weight"], tensors["layer3.2.conv2.weight"])
+    content = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    torch.save({**content, "step": 2}, tmp_path / "run" / "checkpoint.pt")
+    assert [seen.step for seen in run("cosnet-resnet50", tmp_path / "run", *settings)] == [3], "without --weights"
+    assert stored_network(last) == stored_network(tmp_path / "run" / "last.safetensors")
+    assert stored_network(last).settings["stride_on"] == "3x3"  # type: ignore[union-attr]
+
+
 def test_a_subset_of_the_videos(run: Run, tmp_path: Path) -> None:
     run("cosnet-resnet50", tmp_path, *SMALL, "videos=1")
     card = find_model(tmp_path / "last.safetensors").card
@@ -182,7 +235,7 @@ def test_pictures_alone_make_no_pairs(run: Run, stills: Path, tmp_path: Path) ->
         run("cosnet-resnet50", tmp_path / "run", *SMALL, data=(stills,))
 
 
-def test_videos_alone_are_nothing_to_alternate_with(run: Run, tmp_path: Path) -> None:
+def test_videos_alone_are_nothing_to_take_turns_with(run: Run, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no still pictures"):
         run("cosnet-resnet101", tmp_path / "run", *STEPS_101)
 
@@ -193,7 +246,7 @@ def test_a_card_that_lost_its_settings_is_refused_where_the_file_has_none(run: R
     card = json.loads(path.read_text())
     card["recipe"]["size"] = "large"
     path.write_text(json.dumps(card))
-    assert covos.load_model(weights, device="cpu").network.fixed_size == (48, 64)
+    assert covos.load_model(weights, device="cpu").network.fixed_size == (48, 80)
     save_file(load_file(weights), weights)  # as an older covos wrote it
     path.write_text(json.dumps({**card, "sha256": sha256_of(weights)}))
     with pytest.raises(CheckpointError, match="size = 'large'"):

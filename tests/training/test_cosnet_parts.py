@@ -4,6 +4,7 @@ import math
 from itertools import combinations
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from covos.data import Dataset, PairIndex, open_dataset, read_labels
 from covos.data.sampling import nth_pair
 from covos.masks import davis_palette
 from covos.masks.label_files import write_label_map
-from covos.training.cosnet import CosnetTask, class_loss, colour_loss, orthogonality
+from covos.training.cosnet import CosnetTask, absolute_loss, class_loss, orthogonality
 from covos.training.distributed import ProcessGroup
 from covos.training.pairs import PairBatches, shuffled
 from covos.training.recipe import CosnetRecipe
@@ -94,8 +95,10 @@ def test_the_processes_divide_the_batch_of_one(dataset: Dataset) -> None:
     assert whole.image.shape == (4, 2, 3, 48, 80)
     assert whole.image.dtype == torch.uint8
     assert whole.target.shape == whole.weight.shape == (4, 2, 1, 48, 80)
-    for part, halves in zip(whole, zip(*shares, strict=True), strict=True):
+    for part, halves in list(zip(whole, zip(*shares, strict=True), strict=True))[:3]:
         assert torch.equal(part, torch.cat(halves))
+    # The foreground's share is that of a process's part of the batch, as the statistics of a batch norm are.
+    torch.testing.assert_close(whole.area, sum(share.area for share in shares).repeat(2, 1, 1) / 2)
     for part, quarters in zip(whole, zip(*split(whole, 4), strict=True), strict=True):
         assert torch.equal(part, torch.cat(quarters))
 
@@ -148,7 +151,7 @@ def test_balanced_entropy_is_the_papers_formula() -> None:
     torch.manual_seed(0)
     logit = torch.randn(2, 1, 4, 5)
     target = (torch.rand(2, 1, 4, 5) < 0.3).float()
-    got = class_loss(logit, target, torch.ones_like(target), balanced=True)
+    got = class_loss(logit, target, torch.ones_like(target), balance="classes")
     frames = []
     for x, o in zip(logit.flatten(1), target.flatten(1), strict=True):
         y, share = x.sigmoid(), o.mean()
@@ -156,7 +159,7 @@ def test_balanced_entropy_is_the_papers_formula() -> None:
     torch.testing.assert_close(got, torch.stack(frames).mean())
 
 
-@pytest.mark.parametrize("loss", [lambda *a: class_loss(*a, balanced=True), colour_loss])
+@pytest.mark.parametrize("loss", [lambda *a: class_loss(*a, balance="classes"), absolute_loss])
 def test_a_batch_is_the_mean_of_its_frames_whatever_is_void(loss: object) -> None:
     torch.manual_seed(0)
     logit, target = torch.randn(3, 3, 6, 6), torch.rand(3, 3, 6, 6)
@@ -166,6 +169,100 @@ def test_a_batch_is_the_mean_of_its_frames_whatever_is_void(loss: object) -> Non
     assert frames[2] == 0
     changed = torch.where(weight > 0, logit, 50.0)
     torch.testing.assert_close(loss(changed, target, weight), frames.mean())
+
+
+def test_the_released_entropy_is_divided_by_the_foregrounds_share_of_the_batch() -> None:
+    torch.manual_seed(0)
+    logit, target = torch.randn(3, 1, 5, 6), (torch.rand(3, 1, 5, 6) < 0.2).float()
+    ones = torch.ones_like(target)
+    area = target.mean().expand(3, 1)
+    got = class_loss(logit, target, ones, balance="area", area=area)
+    y = logit.sigmoid()
+    entropy = -(target * y.log() + (1 - target) * (1 - y).log()).mean()
+    torch.testing.assert_close(got, entropy / target.mean())
+    empty = class_loss(logit, 0 * target, ones, balance="area", area=0 * area)
+    torch.testing.assert_close(empty, -(1 - y).log().mean() / 0.01)
+
+
+def test_the_loss_of_the_released_trainer(dataset: Dataset, stills: Path) -> None:
+    """Cross-entropy over the share, plus 0.8 of the absolute error, of both branches; a tenth of it on pictures."""
+    made = load_recipe("cosnet-resnet101", overrides=("size=[48, 80]", "batch=2"))
+    assert isinstance(made, CosnetRecipe)
+    task = CosnetTask(made, [dataset, open_dataset(stills)])
+    network = task.make_network().eval()
+    for step, names, factor in ((0, ("still",), 0.1), (1, ("a", "b"), 1.0)):
+        batch = task.batches()[step]
+        with torch.no_grad():
+            got = task.losses(network, batch, precision=torch.float32)
+            views = [network.config.preprocessing.apply(view.float() / 255) for view in batch.image.unbind(1)]
+            logits = (network.still_logits(views[0]),) if len(views) == 1 else network.pair_logits(*views)
+        wanted = 0.0
+        for name, logit, target in zip(names, logits, batch.target.unbind(1), strict=True):
+            entropy = torch.nn.functional.binary_cross_entropy(logit.sigmoid(), target)
+            loss = entropy / target.mean() + 0.8 * (logit.sigmoid() - target).abs().mean()
+            torch.testing.assert_close(got[name], loss)
+            wanted += factor * loss.item()
+        assert got["total"].item() == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize(("every", "kinds"), [(0, "pppppp"), (2, "spspsp"), (3, "sppspp")])
+def test_steps_take_turns(dataset: Dataset, stills: Path, every: int, kinds: str) -> None:
+    """No pair is passed over, whatever lies between; an epoch ends with its last pair."""
+    made = recipe("batch=5", "epochs=2", "outputs=1", f"still_every={every}")
+    datasets = [dataset, open_dataset(stills)]
+    batches, plain = PairBatches(datasets, made), PairBatches([dataset], recipe("batch=5", "outputs=1"))
+    found = [batches[step] for step in range(6)]
+    assert "".join("s" if batch.image.shape[1] == 1 else "p" for batch in found) == kinds
+    pairs = [batch for batch in found if batch.image.shape[1] == 2]
+    for number, batch in enumerate(pairs):
+        assert torch.equal(batch.image, plain[number].image)
+    task = CosnetTask(made, datasets)
+    ends = {0: (5, 10), 2: (10, 20), 3: (8, 15)}[every]
+    assert task.steps == ends[1]
+    assert [step for step in range(1, task.steps + 1) if task.epoch_after(step)] == list(ends)
+    assert [task.epoch_after(step) for step in ends] == [1, 2]
+
+
+CHANGES = ("crop_share=0.8", "flip_share=0.5", "resample=[0.5, 1.5]")
+
+
+def test_frames_of_pairs_are_changed_the_same_way_each_time(dataset: Dataset, stills: Path) -> None:
+    made = recipe("batch=4", "outputs=1", "still_every=3", *CHANGES)
+    datasets = [dataset, open_dataset(stills)]
+    whole = PairBatches(datasets, made)
+    shares = [PairBatches(datasets, made, group=ProcessGroup(rank=rank, size=2)) for rank in range(2)]
+    plain = PairBatches(datasets, recipe("batch=4", "outputs=1", "still_every=3"))
+    for step in (1, 2):
+        assert torch.equal(whole[step].image, whole[step].image)
+        assert torch.equal(whole[step].image, torch.cat([share[step].image for share in shares]))
+        assert torch.equal(whole[step].target, torch.cat([share[step].target for share in shares]))
+        assert not torch.equal(whole[step].image, plain[step].image)
+    assert torch.equal(whole[0].image, plain[0].image), "still pictures are taken as they are"
+    other = PairBatches(datasets, recipe("batch=4", "outputs=1", "still_every=3", "seed=1", *CHANGES))
+    assert not torch.equal(other[1].image, whole[1].image)
+
+
+def test_a_mask_is_changed_as_its_frame(dataset: Dataset, tmp_path: Path) -> None:
+    """The picture is its own mask here: what is cut out, mirrored and resampled of one is so of the other."""
+    video, record = dataset["600102"], dataset["600102"].frames[3]
+    labels = np.zeros((90, 160), np.uint8)
+    labels[20:60, 10:70] = 1
+    write_label_map(tmp_path / "mask.png", labels)
+    cv2.imwrite(str(tmp_path / "picture.png"), labels * 255)
+    drawn = type(record)(stem="x", image=tmp_path / "picture.png", annotation=tmp_path / "mask.png")
+    for overrides in (("outputs=1",), ("outputs=3",)):
+        batches = PairBatches([dataset], recipe(*overrides, *CHANGES))
+        seen = set()
+        for seed in range(12):
+            image, target, weight = batches._view(
+                video, drawn, outputs=batches.recipe.outputs, rng=np.random.default_rng(seed)
+            )
+            assert image.shape == (3, 48, 80)
+            assert target.shape == (batches.recipe.outputs, 48, 80)
+            assert (weight == 1).all()
+            assert np.abs(image[0] / 255 - target[0]).mean() < 0.03
+            seen.add(target.tobytes())
+        assert len(seen) == 12
 
 
 def test_orthogonality_of_a_rotation_is_zero() -> None:
@@ -185,7 +282,9 @@ def test_orthogonality_of_a_rotation_is_zero() -> None:
         ("momentum=1.0", "below 1"),
         ("ratio=1.0", "both parts need videos"),
         ("videos=-1", "0 or more"),
-        ("balanced=1", "should be bool"),
+        ("balance=1", "should be Literal"),
+        ("still_every=1", "no step is on pairs"),
+        ("crop_share=0.05", "nothing to learn from"),
         ("frames_per_step=8", "unknown fields: frames_per_step"),
         ("model='lite'", "unknown fields"),
     ],
@@ -199,7 +298,9 @@ def test_colours_need_three_outputs_and_no_balance() -> None:
     with pytest.raises(UsageError, match="three channels"):
         recipe('target="colours"', "outputs=1")
     with pytest.raises(UsageError, match="only classes can be balanced"):
-        recipe('target="colours"', "balanced=true")
+        recipe('target="colours"', 'balance="classes"')
+    with pytest.raises(UsageError, match="the loss of colours already"):
+        recipe('target="colours"', "absolute=0.8")
 
 
 @pytest.mark.parametrize(("batch", "accumulate", "processes"), [(3, 1, 2), (4, 3, 1), (4, 2, 4)])

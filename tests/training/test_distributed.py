@@ -16,7 +16,7 @@ from covos.training.distributed import ProcessGroup, process_group_from_environm
 WORKER = Path(__file__).with_name("worker.py")
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SETTINGS = (
-    "size=[48, 80]", "steps=4", "epochs=0", "batch=4", "frozen_norms=true", "alternate=true", "validate_every=2",
+    "size=[48, 80]", "steps=4", "epochs=0", "batch=4", "frozen_norms=true", "still_every=2", "validate_every=2",
     "checkpoint_every=2", "momentum=0.9", "learning_rate=0.02",
 )  # fmt: skip
 

@@ -46,7 +46,7 @@ def list_(
 
 @app.command()
 def convert(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A .pth checkpoint of COSNet or of its DeepLabV3.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A checkpoint of COSNet, DeepLabV3 or ResNet.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file; its card goes beside it.")],
     network: Annotated[
         str | None, typer.Option(help="cosnet_resnet101 or cosnet_resnet50; found in the checkpoint by default.")

@@ -234,11 +234,15 @@ _NUMBERS = {
 def read_tensors(path: Path) -> dict[str, Tensor]:
     """Read the named tensors of a ``.pth`` file: a state dict, or a dictionary with one under one of `WRAPPERS`.
 
-    The names come without the prefix ``module.`` that training on several GPUs leaves.
+    A ``.safetensors`` file holds nothing else. The names come without the prefix ``module.`` that training on several
+    GPUs leaves.
     """
-    content = _load(path)
     tensors: dict[str, Tensor] = {}
-    if isinstance(content, Mapping):
+    content: object
+    if path.suffix == ".safetensors":
+        stored_shapes(path)  # refuses what is none, with the reason
+        content = tensors = load_file(path)
+    elif isinstance(content := _load(path), Mapping):
         content = next((content[key] for key in WRAPPERS if isinstance(content.get(key), Mapping)), content)
         named = ((name, value) for name, value in content.items() if isinstance(name, str))
         tensors = {name: value.detach() for name, value in named if torch.is_tensor(value)}

@@ -10,6 +10,11 @@ journal version, PAMI 2020).
 Attention is directed, and the affinity is one matrix: for b the same S is normalised over a's positions, so b's
 queries are Vb and a's keys W^T Va. `BilinearCoAttention.between` gives both.
 
+COSNet's variant for TIANCHI multiplies by the affinity where the paper multiplies by its transpose: Za = Vb softmax(S),
+normalised over a's positions, and Zb = Va softmax(S^T). The frames of a pair are equally large, so the product exists,
+and weights that were trained with it need it. In words of attention, the queries of Za are Vb, its keys W^T Va, and its
+values Vb. It is an option of `BilinearCoAttention`, for checkpoints of that variant.
+
 Two affinities are offered: the published one (`BilinearCoAttention`), and cosines (`CosineCoAttention`).
 
 Shape legend: B batch, C channels, H height, W width, N = H W positions, M positions of all references together,
@@ -74,20 +79,24 @@ class BilinearCoAttention(nn.Module):
 
     Args:
         channels: Channels C of the features V.
+        transposed: If true, summaries are multiplied by the affinity as COSNet's variant for TIANCHI does it.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, *, transposed: bool = False) -> None:
         super().__init__()
+        self.transposed = transposed
         self.gate = nn.Conv2d(channels, 1, 1, bias=False)
         self.weight = nn.Linear(channels, channels, bias=False)
 
     def summarise(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
         """Return the gated summary of a query, B x C x H x W; nothing of size N x M is kept.
 
-        Keys and values of the memory are the features of the references.
+        Keys and values of the memory are the features of the references; transposed, those of one, of the query's size.
         """
-        query = self.weight(flatten_positions(v_BCHW))
-        return _gated(self.gate, _attend(query, memory.keys_BMK, memory.values_BMC), v_BCHW)
+        projected = self.weight(flatten_positions(v_BCHW))
+        keys, values = memory
+        read = _attend(keys, projected, values) if self.transposed else _attend(projected, keys, values)
+        return _gated(self.gate, read, v_BCHW)
 
     def between(self, a_BCHW: Tensor, b_BCHW: Tensor) -> tuple[Tensor, Tensor]:
         """Return the gated summaries of both frames of a pair of one size, from one affinity: B x C x H x W each.
@@ -96,7 +105,10 @@ class BilinearCoAttention(nn.Module):
         """
         a, b = flatten_positions(a_BCHW), flatten_positions(b_BCHW)
         projected = self.weight(a)
-        of_a, of_b = _attend(projected, b, b), _attend(b, projected, a)
+        if self.transposed:
+            of_a, of_b = _attend(b, projected, b), _attend(projected, b, a)
+        else:
+            of_a, of_b = _attend(projected, b, b), _attend(b, projected, a)
         return _gated(self.gate, of_a, a_BCHW), _gated(self.gate, of_b, b_BCHW)
 
 

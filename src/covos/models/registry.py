@@ -189,13 +189,14 @@ def build_network(entry: ModelEntry) -> CovosLite | Cosnet:
 
 
 def refuse_untrained(entry: ModelEntry) -> None:
-    """Refuse to segment with a network of which essential parts are random: a DeepLabV3 file has no co-attention."""
+    """Refuse to segment with a network of which essential parts are random: what training starts from lacks them."""
     origin = entry.card.recipe.get("converted_from", {})
-    if origin.get("layout") == "deeplab":
+    if origin.get("random"):
+        recipe = entry.card.architecture.replace("_", "-")
         raise CheckpointError(
             f"{entry.name} is a start for training, not a model",
-            why=f"it was converted from {origin.get('file')}, which lacks {', '.join(origin.get('random', ()))}",
-            fix="train it: covos train cosnet-resnet50 (or -resnet101) -w FILE --data ROOT -o RUN",
+            why=f"it was converted from {origin.get('file')}, which lacks {', '.join(origin['random'])}",
+            fix=f"train it: covos train {recipe} -w {entry.path} --data ROOT -o RUN",
         )
 
 

@@ -8,39 +8,51 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.data import Dataset
-from covos.models.cosnet.convert import HEADS
 from covos.models.cosnet.network import COSNETS, Cosnet, as_trained, config_of
-from covos.training.pairs import PairBatch, PairBatches
+from covos.training.pairs import PairBatch, PairBatches, is_still, steps_on_pairs
 from covos.training.recipe import CosnetRecipe
 from covos.training.task import Task, picture_table
 
+NEW = ("coattention.", "head_a.", "head_b.")
+"""Parts that are new to the encoder, whatever it was trained on: the still-image head belongs to its own training."""
 SHOWN = 2
 """Pairs or pictures of a batch that are shown."""
 
 
-def class_loss(logit: Tensor, target: Tensor, weight: Tensor, *, balanced: bool) -> Tensor:
+Balance = Literal["none", "classes", "area"]
+LEAST_AREA = 0.01
+"""Smallest share of foreground that a loss is divided by: a batch without any must not count without bound."""
+
+
+def class_loss(
+    logit: Tensor, target: Tensor, weight: Tensor, *, balance: Balance = "none", area: Tensor | None = None
+) -> Tensor:
     """Binary cross-entropy of each output with soft targets: the mean of each frame, averaged over the frames.
 
-    Balanced, the foreground weighs 1 - e and the background e, the foreground's share of each output in each frame
-    (COSNet, section 3.3). Logit and target are B x C x H x W, the weight is B x 1 x H x W.
+    Balanced by ``"classes"``, the foreground weighs 1 - e and the background e, the foreground's share of each output
+    in each frame (COSNet, section 3.3). By ``"area"``, each output is divided by its ``area``, B x C, the foreground's
+    share of the batch (COSNet's released trainer). Logit and target are B x C x H x W, the weight is B x 1 x H x W.
     """
     loss = F.binary_cross_entropy_with_logits(logit, target, reduction="none")
-    if balanced:
-        area = weight.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-        share = (target * weight).sum(dim=(2, 3), keepdim=True) / area
+    if balance == "classes":
+        pixels = weight.sum(dim=(2, 3), keepdim=True).clamp(min=1)
+        share = (target * weight).sum(dim=(2, 3), keepdim=True) / pixels
         loss = loss * ((1 - share) * target + share * (1 - target))
+    if balance == "area":
+        assert area is not None
+        loss = loss / area.clamp(min=LEAST_AREA)[:, :, None, None]
     return _mean(loss, weight)
 
 
-def colour_loss(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Mean absolute error of the colours; shapes as of `class_loss`, C = 3."""
+def absolute_loss(logit: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Mean absolute error of the probabilities, or of the colours; shapes as of `class_loss`."""
     return _mean((logit.sigmoid() - target).abs(), weight)
 
 
@@ -58,10 +70,10 @@ def _mean(loss: Tensor, weight: Tensor) -> Tensor:
 class CosnetTask(Task[CosnetRecipe]):
     """Training of COSNet, see `covos.training.task.Task`."""
 
-    fresh_start = "random weights, which a short training makes little of: fine-tune converted ones by --weights"
+    fresh_start = "random weights, which a short training makes little of: begin with converted ones by --weights"
     recipe_type = CosnetRecipe
     batches_type = PairBatches
-    plain = MappingProxyType({"alternate": False})
+    plain = MappingProxyType({"still_every": 0, "crop_share": 1.0, "flip_share": 0.0, "resample": (1.0, 1.0)})
     # The affinity has no scale, so its softmax turns the rounding of half precision into other matches.
     stored = torch.float32
 
@@ -69,10 +81,8 @@ class CosnetTask(Task[CosnetRecipe]):
         super().__init__(recipe, datasets)
         self.name = self.architecture = recipe.model
         self.pairs = len(PairBatches(datasets, recipe).pairs)
-        # A step on pairs and one on pictures are a turn.
-        self.turn = 2 if recipe.alternate else 1
         # Pairs and pictures use heads of their own; without pictures, the published one for them is idle.
-        self.partial = recipe.alternate or COSNETS[recipe.model].still
+        self.partial = recipe.still_every > 0 or COSNETS[recipe.model].still
         self.steps = recipe.steps or self._end_of(recipe.epochs)
 
     def make_network(self, settings: Mapping[str, Any] | None = None) -> Cosnet:
@@ -82,7 +92,7 @@ class CosnetTask(Task[CosnetRecipe]):
         frames and what the outputs mean are the recipe's.
         """
         base = config_of(settings) if settings else COSNETS[self.recipe.model]
-        config = replace(base, outputs=self.recipe.outputs, still=base.still or self.recipe.alternate)
+        config = replace(base, outputs=self.recipe.outputs, still=base.still or self.recipe.still_every > 0)
         return Cosnet(as_trained(config, size=self.recipe.size, classes=self.recipe.target == "classes"))
 
     def make_optimizer(self, network: nn.Module) -> torch.optim.Optimizer:
@@ -90,7 +100,7 @@ class CosnetTask(Task[CosnetRecipe]):
         recipe = self.recipe
         groups: dict[bool, list[nn.Parameter]] = {False: [], True: []}
         for name, parameter in network.named_parameters():
-            groups[name.startswith(HEADS)].append(parameter)
+            groups[name.startswith(NEW)].append(parameter)
         return torch.optim.SGD(
             [
                 {
@@ -105,6 +115,12 @@ class CosnetTask(Task[CosnetRecipe]):
             weight_decay=recipe.weight_decay,
         )
 
+    def rate_factor(self, group: Mapping[str, Any], step: int) -> float:
+        """Return the factor on the rate of what is not new, in the steps on pairs; else 1."""
+        if group["name"] == "new_layers" or is_still(step, every=self.recipe.still_every):
+            return 1.0
+        return self.recipe.encoder_on_pairs
+
     def losses(self, network: Cosnet, batch: PairBatch, *, precision: torch.dtype) -> dict[str, Tensor]:
         """Return the total, the losses ``"a"`` and ``"b"`` of the branches or ``"still"``, and ``"orthogonality"``."""
         recipe = self.recipe
@@ -116,22 +132,25 @@ class CosnetTask(Task[CosnetRecipe]):
         still = len(views) == 1
         with torch.autocast(views[0].device.type, precision, enabled=precision != torch.float32):
             logits = (network.still_logits(views[0]),) if still else network.pair_logits(*views)
-        parts = zip(logits, batch.target.unbind(1), batch.weight.unbind(1), strict=True)
-        if recipe.target == "colours" and not still:
-            values = [colour_loss(*part) for part in parts]
-        else:
-            values = [class_loss(*part, balanced=recipe.balanced) for part in parts]
+        parts = zip(logits, batch.target.unbind(1), batch.weight.unbind(1), batch.area.unbind(1), strict=True)
+        values = [self._loss(*part, colours=recipe.target == "colours" and not still) for part in parts]
         losses = dict(zip(("still",) if still else ("a", "b"), values, strict=True))
-        total = torch.stack(values).sum()
+        total = torch.stack(values).sum() * (recipe.still_weight if still else 1.0)
         if recipe.orthogonality and not still:
             losses["orthogonality"] = orthogonality(network.coattention.weight.weight)
             total = total + recipe.orthogonality * losses["orthogonality"]
         return {"total": total, **losses}
 
+    def _loss(self, logit: Tensor, target: Tensor, weight: Tensor, area: Tensor, *, colours: bool) -> Tensor:
+        if colours:
+            return absolute_loss(logit, target, weight)
+        loss = class_loss(logit, target, weight, balance=self.recipe.balance, area=area)
+        return loss + self.recipe.absolute * absolute_loss(logit, target, weight) if self.recipe.absolute else loss
+
     @torch.inference_mode()
     def pictures(self, network: Cosnet, batch: PairBatch) -> Tensor:
         """Show the first pairs or pictures in columns: frame, target, prediction; three outputs as red, green, blue."""
-        image, target, _ = (part[:SHOWN] for part in batch)
+        image, target = batch.image[:SHOWN], batch.target[:SHOWN]
         views = list((image.float() / 255).unbind(1))
         prepared = [network.config.preprocessing.apply(view) for view in views]
         logits = (network.still_logits(prepared[0]),) if len(views) == 1 else network.pair_logits(*prepared)
@@ -144,8 +163,10 @@ class CosnetTask(Task[CosnetRecipe]):
         """Return the epoch whose last pair is in the step before, if the recipe counts epochs."""
         if not self.recipe.epochs:
             return None
-        epoch = min((step // self.turn) * self.recipe.batch // self.pairs, self.recipe.epochs)
+        done = steps_on_pairs(step, every=self.recipe.still_every) * self.recipe.batch
+        epoch = min(done // self.pairs, self.recipe.epochs)
         return epoch if epoch and step == self._end_of(epoch) else None
 
     def _end_of(self, epoch: int) -> int:
-        return self.turn * -(-epoch * self.pairs // self.recipe.batch)
+        on_pairs, every = -(-epoch * self.pairs // self.recipe.batch), self.recipe.still_every
+        return on_pairs + -(-on_pairs // (every - 1)) if every else on_pairs

@@ -186,7 +186,7 @@ def take_step(
     recipe = task.recipe
     rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
     for parameters in state.optimizer.param_groups:
-        parameters["lr"] = parameters["peak"] * rate
+        parameters["lr"] = parameters["peak"] * rate * task.rate_factor(parameters, state.step)
     state.network.train()
     state.optimizer.zero_grad(set_to_none=True)
     sums: dict[str, Tensor] = {}

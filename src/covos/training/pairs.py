@@ -9,9 +9,11 @@ Shape legend: B pairs or pictures, V views (2 for pairs, 1 for pictures), C outp
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -19,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import InputError
+from covos.core.types import ImageArray
 from covos.data import Dataset, FrameRecord, PairIndex, Video, read_foreground, read_image, read_labels
 from covos.masks import VOID, davis_palette
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
@@ -31,8 +34,8 @@ CODED = 7
 """Objects that the three bits of the class targets tell apart."""
 ELSEWHERE = 1_000_000
 """Epochs from a pair or picture that cannot be read to that which is taken instead: no run gets as far."""
-STILL = 1
-"""Marks the order of still pictures off from that of pairs."""
+STILL, CHANGED = 1, 2
+"""Marks the order of still pictures off from that of pairs, and both from what is drawn for a frame."""
 
 
 def shuffled(index: int, *, count: int, key: tuple[int, ...]) -> int:
@@ -53,6 +56,16 @@ def shuffled(index: int, *, count: int, key: tuple[int, ...]) -> int:
             return index
 
 
+def is_still(step: int, *, every: int) -> bool:
+    """Tell if a step is on still pictures, where each first one of so many is; 0 leaves them out."""
+    return every > 0 and step % every == 0
+
+
+def steps_on_pairs(steps: int, *, every: int) -> int:
+    """Count the steps on pairs among the first so many steps."""
+    return steps - -(-steps // every) if every else steps
+
+
 class PairBatch(NamedTuple):
     """Pairs or still pictures of one step."""
 
@@ -62,6 +75,8 @@ class PairBatch(NamedTuple):
     """B x V x C x H x W float32 in [0, 1]; C = 1 on still pictures."""
     weight: Tensor
     """B x V x 1 x H x W float32; 0 where nothing is to be learnt."""
+    area: Tensor
+    """B x V x C float32 in [0, 1]: the share of each output's foreground, over all frames of a view in the batch."""
 
 
 class PairBatches(TorchDataset[PairBatch]):
@@ -87,16 +102,17 @@ class PairBatches(TorchDataset[PairBatch]):
                 why=f"no video among {len(every)} videos and pictures has two annotated frames",
                 fix="add videos with annotations, such as DAVIS or TIANCHI: covos data inspect ROOT",
             )
-        if recipe.alternate and not self.stills:
+        if recipe.still_every and not self.stills:
             raise InputError(
-                "no still pictures to alternate with",
+                "no still pictures to take turns with",
                 why=f"the recipe asks for them, and all {len(every)} training videos are videos",
-                fix="add --data with a folder of images and masks, or leave them out: --set alternate=false",
+                fix="add --data with a folder of images and masks, or leave them out: --set still_every=0",
             )
 
     def __getitem__(self, step: int) -> PairBatch:
-        share = self.recipe.batch // self.group.size
-        turn, still = (step // 2, step % 2 == 1) if self.recipe.alternate else (step, False)
+        share, every = self.recipe.batch // self.group.size, self.recipe.still_every
+        still = is_still(step, every=every)
+        turn = step // every if still else steps_on_pairs(step, every=every)
         first = turn * self.recipe.batch + self.group.rank * share
         read = self._still if still else self._pair
         beyond = ELSEWHERE * len(self.stills if still else self.pairs)
@@ -104,13 +120,23 @@ class PairBatches(TorchDataset[PairBatch]):
             self.skips.draw(lambda attempt, position=position: read(position + attempt * beyond))  # type: ignore[misc]
             for position in range(first, first + share)
         ]
-        image, target, weight = zip(*parts, strict=True)
-        return PairBatch(*(torch.from_numpy(np.stack(part)) for part in (image, target, weight)))
+        image, target, weight = (torch.from_numpy(np.stack(part)) for part in zip(*parts, strict=True))
+        area = (target * weight).sum(dim=(0, 3, 4)) / weight.sum(dim=(0, 3, 4)).clamp(min=1)
+        return PairBatch(image, target, weight, area.expand(share, -1, -1).contiguous())
 
     def _pair(self, position: int) -> tuple[NDArray[np.generic], ...]:
         epoch, index = divmod(position, len(self.pairs))
         video, *records = self.pairs[shuffled(index, count=len(self.pairs), key=(self.recipe.seed, epoch))]
-        views = [self._view(video, record, outputs=self.recipe.outputs) for record in records]
+        views = [
+            self._view(
+                video,
+                record,
+                outputs=self.recipe.outputs,
+                # Of the frame's place in the whole order: so it is the same however the steps are divided.
+                rng=np.random.default_rng((self.recipe.seed, CHANGED, position, number)),
+            )
+            for number, record in enumerate(records)
+        ]
         return tuple(np.stack(part) for part in zip(*views, strict=True))
 
     def _still(self, position: int) -> tuple[NDArray[np.generic], ...]:
@@ -119,10 +145,26 @@ class PairBatches(TorchDataset[PairBatch]):
         video = self.stills[order]
         return tuple(part[None] for part in self._view(video, video.annotated[0], outputs=1))
 
-    def _view(self, video: Video, record: FrameRecord, *, outputs: int) -> tuple[NDArray[np.generic], ...]:
-        """Read image, target and weight, channels first."""
-        size = self.recipe.size
-        image = read_image(record, size=size).transpose(2, 0, 1)
+    def _view(
+        self, video: Video, record: FrameRecord, *, outputs: int, rng: np.random.Generator | None = None
+    ) -> tuple[NDArray[np.generic], ...]:
+        """Read image, target and weight, channels first; with a generator, cut out, mirrored and resampled."""
+        if rng is None:
+            return self._read(video, record, outputs=outputs, size=self.recipe.size, factor=1.0)
+        height, width = self.recipe.size
+        whole = math.ceil(height / self.recipe.crop_share), math.ceil(width / self.recipe.crop_share)
+        factor = float(rng.uniform(*self.recipe.resample))
+        top, left = (int(rng.integers(all_ - part + 1)) for all_, part in zip(whole, (height, width), strict=True))
+        step = -1 if rng.random() < self.recipe.flip_share else 1
+        parts = self._read(video, record, outputs=outputs, size=whole, factor=factor)
+        return tuple(
+            np.ascontiguousarray(part[:, top : top + height, left : left + width][..., ::step]) for part in parts
+        )
+
+    def _read(
+        self, video: Video, record: FrameRecord, *, outputs: int, size: tuple[int, int], factor: float
+    ) -> tuple[NDArray[np.generic], ...]:
+        image = _resampled(record, size=size, factor=factor).transpose(2, 0, 1)
         if outputs == 1:
             probability, valid = read_foreground(video, record, size=size)
             return image, probability[None], valid[None].astype(np.float32)
@@ -132,3 +174,14 @@ class PairBatches(TorchDataset[PairBatch]):
             return image, coloured, (labels != VOID)[None].astype(np.float32)
         bits = np.stack([labels >> bit & 1 for bit in range(3)]).astype(np.float32)
         return image, bits, (labels <= CODED)[None].astype(np.float32)
+
+
+def _resampled(record: FrameRecord, *, size: tuple[int, int], factor: float) -> ImageArray:
+    """Read a picture of a size; the factor says how large it is made on the way there."""
+    if factor == 1.0:
+        return read_image(record, size=size)
+    image = read_image(record)
+    between = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    shrinks = between.shape[0] >= size[0] and between.shape[1] >= size[1]
+    resized = cv2.resize(between, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized.astype(np.uint8)

@@ -334,12 +334,24 @@ class CosnetRecipe(Recipe):
             are red, green and blue in the DAVIS palette. So 3 outputs tell 7 objects apart; pixels of further ones
             are left out. ``"colours"`` asks for the colours themselves in [0, 1], by their absolute error, in 3
             outputs.
-        balanced: Weigh the cross-entropy of each frame's foreground by its share of background and the other way
-            round (COSNet, section 3.3): a small subject counts as much as what surrounds it, and a frame without any
-            counts nothing.
-        alternate: Every second step is one on still pictures, through the encoder and the still-image head.
+        balance: Weighting of the cross-entropy. ``"none"``: all pixels alike. ``"classes"``: the foreground of a frame
+            weighs its share of background and the other way round (COSNet, section 3.3), so a small subject counts as
+            much as what surrounds it, and a frame without any counts nothing. ``"area"``: the whole is divided by the
+            foreground's share of the batch, at least 0.01 (COSNet's released trainer), so a batch of small subjects
+            counts as much as one of large ones; a process takes the share of its part of the batch.
+        absolute: Weight of the mean absolute error of the probabilities, which is added to the cross-entropy.
+        still_every: Every so many steps, the first of them on, one is on still pictures, through the encoder and the
+            still-image head; the others are on pairs. 0 leaves still pictures out.
+        still_weight: Weight of the loss of the steps on still pictures.
+        crop_share: Share of the height and of the width that is cut out of each frame of a pair, at a random place of
+            its own; 1 takes the whole frame. Still pictures are taken as they are.
+        flip_share: Share of the frames of pairs that are mirrored, each by itself.
+        resample: Range of the factor that the frames of pairs are reduced or enlarged by before they are resized to
+            ``size``: they show the same, less or more sharply.
         momentum: Momentum of SGD.
-        new_layers: Factor on the rate of the layers that the encoder's pre-training lacks: co-attention and heads.
+        new_layers: Factor on the rate of the layers that are new to the pre-trained encoder: the co-attention and the
+            heads of both branches.
+        encoder_on_pairs: Factor on the rate of all other layers, in the steps on pairs.
         orthogonality: Weight of the penalty on the co-attention's W: the sum of squares of W W' - I. The paper has it
             for its symmetric form, W = P' D P with an orthogonal P; here W is free, and the penalty alone pulls it
             towards an orthogonal matrix.
@@ -354,10 +366,16 @@ class CosnetRecipe(Recipe):
     size: tuple[int, int]
     outputs: Literal[1, 3]
     target: Literal["classes", "colours"]
-    balanced: bool
-    alternate: bool
+    balance: Literal["none", "classes", "area"]
+    absolute: NonNegativeFloat
+    still_every: NonNegativeInt
+    still_weight: NonNegativeFloat
+    crop_share: Share
+    flip_share: Share
+    resample: Zoom
     momentum: float
     new_layers: NonNegativeFloat
+    encoder_on_pairs: NonNegativeFloat
     orthogonality: NonNegativeFloat
     frozen_norms: bool
 
@@ -367,6 +385,20 @@ class CosnetRecipe(Recipe):
         if min(size) < 32:
             raise refused("the encoder divides each side by 8", "use (height, width) of 32 or more")
         return size
+
+    @field_validator("still_every")
+    @classmethod
+    def _some_on_pairs(cls, every: int) -> int:
+        if every == 1:
+            raise refused("then no step is on pairs", "use 2 or more, or 0 for no still pictures")
+        return every
+
+    @field_validator("crop_share")
+    @classmethod
+    def _something_left(cls, share: float) -> float:
+        if share < 0.1:
+            raise refused("that leaves nothing to learn from", "set it from 0.1 to 1")
+        return share
 
     @field_validator("momentum")
     @classmethod
@@ -381,6 +413,8 @@ class CosnetRecipe(Recipe):
             self.refuse("epochs", f"steps = {self.steps}, and one of them must be 0", "set the other to 0")
         if self.target == "colours" and self.outputs != 3:
             self.refuse("target", "a colour has three channels", "set outputs=3")
-        if self.target == "colours" and self.balanced:
-            self.refuse("target", "only classes can be balanced", "set balanced=false")
+        if self.target == "colours" and self.balance != "none":
+            self.refuse("target", "only classes can be balanced", "set 'balance=\"none\"'")
+        if self.target == "colours" and self.absolute:
+            self.refuse("target", "the absolute error is the loss of colours already", "set absolute=0.0")
         return self

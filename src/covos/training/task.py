@@ -120,6 +120,10 @@ class Task(ABC, Generic[RecipeT]):
             ]
         )
 
+    def rate_factor(self, group: Mapping[str, Any], step: int) -> float:
+        """Return the factor on the rate of a group of the optimiser's parameters in the step after so many."""
+        return 1.0
+
     def epoch_after(self, step: int) -> int | None:
         """Return the number of the epoch that ends when so many steps are done; None if none does."""
         return None

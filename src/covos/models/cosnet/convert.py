@@ -1,11 +1,18 @@
-"""Turn a published COSNet checkpoint into a safetensors file with a card.
+"""Turn a published checkpoint into a safetensors file with a card: of COSNet, or of what its training starts from.
 
-The numbers are kept as they are, in float32: the converted network gives what the original gave. Three layouts of
-published checkpoints are known:
+The numbers are kept as they are, in float32, and the file says how they are used: so a converted COSNet computes what
+the original computed. Four layouts of published checkpoints are known:
 
 - ``cosnet``: the paper's release. ``encoder.*``, ``linear_e``, ``gate``, and a head of three parts for each branch.
-- ``split``: the same network in parts, ``encoder.*``, ``co_att.*`` and ``seg.*``, with two generations of names.
-- ``deeplab``: the DeepLabV3 that both are started from: the encoder alone, with or without the prefix ``encoder.``.
+- ``split``: its variant for TIANCHI in parts, ``encoder.*``, ``co_att.*`` and ``seg.*``, with two generations of names.
+  It takes BGR in [0, 1], and its co-attention is transposed (see `covos.models.coattention`).
+- ``deeplab``: the DeepLabV3 that COSNet's training starts from: the encoder alone, with or without the prefix
+  ``encoder.``. It takes what COSNet takes.
+- ``resnet``: a ResNet-50 or ResNet-101 by its names in torchvision and timm, trained on ImageNet, or the backbone of
+  torchvision's DeepLabV3 (``backbone.*``), whose own context and classifier have other shapes and are left out. It
+  takes RGB with ImageNet's mean and deviation, and has its strides on the 3x3 convolutions.
+
+The last two are starts for a training.
 """
 
 from __future__ import annotations
@@ -22,9 +29,16 @@ from torch import Tensor
 from covos._version import __version__
 from covos.core.errors import CheckpointError, UsageError
 from covos.models.checkpoints import Card, card_path, read_tensors, save_weights, sha256_of
-from covos.models.cosnet.network import COSNETS, Cosnet, CosnetConfig
+from covos.models.cosnet.network import (
+    COSNET_RESNET50,
+    COSNET_RESNET101,
+    COSNETS,
+    Cosnet,
+    CosnetConfig,
+    Preprocessing,
+)
 
-Layout = Literal["cosnet", "split", "deeplab"]
+Layout = Literal["cosnet", "split", "deeplab", "resnet"]
 
 _ENCODER = {"encoder.layer5.": "context.", "encoder.main_classifier.": "still.", "encoder.": "encoder."}
 
@@ -52,6 +66,7 @@ _PREFIXES: dict[Layout, dict[str, str]] = {
         **_heads("seg.", "classifier", "main_classifier"),
     },
     "deeplab": _ENCODER,
+    "resnet": {"encoder.": "encoder."},
 }
 
 
@@ -63,13 +78,16 @@ def recognise(names: Iterable[str]) -> Layout | None:
     if "linear_e.weight" in known:
         return "cosnet"
     encoder = {name.removeprefix("encoder.") for name in known}
-    return "deeplab" if {"layer3.0.conv1.weight", "layer5.conv2d_0.weight"} <= encoder else None
+    if {"layer3.0.conv1.weight", "layer5.conv2d_0.weight"} <= encoder:
+        return "deeplab"
+    bare = {name.removeprefix("backbone.") for name in known}
+    return "resnet" if {"layer3.0.conv1.weight", "layer4.0.conv3.weight"} <= bare else None
 
 
 def our_name(name: str, *, layout: Layout) -> str | None:
     """Return our name of a published tensor; None if our networks have nothing like it."""
-    if layout == "deeplab" and not name.startswith("encoder."):
-        name = f"encoder.{name}"
+    if layout in STARTS and not name.startswith("encoder."):
+        name = f"encoder.{name.removeprefix('backbone.')}"
     # The order of the table matters: `encoder.layer5.` stands before `encoder.`.
     for theirs, ours in _PREFIXES[layout].items():
         if name.startswith(theirs):
@@ -79,12 +97,16 @@ def our_name(name: str, *, layout: Layout) -> str | None:
 
 def layer3_blocks(names: Iterable[str]) -> int:
     """Count the blocks of the encoder's third layer: 23 in a ResNet-101, 6 in a ResNet-50."""
-    found = (re.fullmatch(r"(?:encoder\.)?layer3\.(\d+)\.conv1\.weight", name) for name in names)
+    found = (re.fullmatch(r"(?:encoder\.|backbone\.)?layer3\.(\d+)\.conv1\.weight", name) for name in names)
     return max((int(match[1]) + 1 for match in found if match), default=0)
 
 
 HEADS = ("still.", "coattention.", "head_a.", "head_b.")
 """Parts that a DeepLabV3 file lacks, and training begins at random."""
+STARTS: dict[Layout, tuple[str, ...]] = {"deeplab": HEADS, "resnet": ("context.", *HEADS)}
+"""Layouts that training starts from, and the parts that each lacks."""
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""Of red, green and blue in [0, 1]: the normalisation that torchvision and timm train by."""
 SEED = 0
 """Seed of the parts that a checkpoint lacks."""
 COUNTER = "num_batches_tracked"
@@ -113,7 +135,7 @@ def map_tensors(
 ) -> tuple[Cosnet, ConversionReport]:
     """Fill a network with the tensors of a published checkpoint, by their published names.
 
-    Without ``architecture`` it is the one with as many blocks as the checkpoint. A DeepLabV3 of more blocks may start a
+    Without ``architecture`` it is the one with as many blocks as the checkpoint. A start of more blocks may start a
     smaller network: what is too much is reported as unexpected. ``path`` is for errors.
     """
     layout = recognise(tensors)
@@ -121,9 +143,11 @@ def map_tensors(
         raise CheckpointError(
             f"{path} is no checkpoint of COSNet",
             why=f"names such as {', '.join(sorted(tensors)[:2])} belong to no layout that is known",
-            fix="known are COSNet's release, its variant in parts (co_att, seg), and DeepLabV3's (layer5)",
+            fix="known are COSNet's release, its variant in parts (co_att, seg), its DeepLabV3 (layer5), and ResNet-50 "
+            "and -101 of torchvision or timm (layer4.0.conv3), also in torchvision's DeepLabV3 (backbone)",
         )
     chosen = _choose(tensors, layout=layout, architecture=architecture, path=path)
+    random = STARTS.get(layout, ())
     ours: dict[str, Tensor] = {}
     mapped, unexpected = [], []
     config = _config(tensors, layout=layout, base=COSNETS[chosen], path=path)
@@ -138,17 +162,19 @@ def map_tensors(
         name = our_name(theirs, layout=layout)
         if name not in wanted:
             unexpected.append(theirs)
+            if layout == "resnet" and name is not None and _belongs_to_a_block(name, wanted):
+                wrong.append(f"{theirs} is of another kind of block")
         elif name in ours:
             wrong.append(f"{theirs} and another tensor are both {name}")
         elif tensors[theirs].shape == wanted[name].shape:
             ours[name] = tensors[theirs].to(torch.float32)
             mapped.append((theirs, name))
-        elif layout == "deeplab" and name.startswith(HEADS):
+        elif name.startswith(random):
             unexpected.append(theirs)
         else:
             wrong.append(f"{theirs} is {tuple(tensors[theirs].shape)} instead of {tuple(wanted[name].shape)}")
     missing = tuple(sorted(set(wanted) - set(ours)))
-    wrong += [f"{name} is missing" for name in missing if layout != "deeplab" or not name.startswith(HEADS)]
+    wrong += [f"{name} is missing" for name in missing if not name.startswith(random)]
     if wrong:
         raise CheckpointError(
             f"{path} does not fit {chosen}",
@@ -170,7 +196,9 @@ def map_tensors(
 def convert(
     source: Path, *, output: Path, architecture: str | None = None, overwrite: bool = False
 ) -> ConversionReport:
-    """Convert a ``.pth`` file of a known layout to a ``.safetensors`` file; its card is written beside it.
+    """Convert a checkpoint of a known layout to a ``.safetensors`` file of ours; its card is written beside it.
+
+    ``source`` is a ``.pth`` file, or a ``.safetensors`` file such as timm's.
 
     Raises:
         UsageError: ``output`` exists, or has another suffix; an unknown ``architecture``.
@@ -230,7 +258,7 @@ def _choose(tensors: dict[str, Tensor], *, layout: Layout, architecture: str | N
         )
     if architecture is None or architecture == fitting[0]:
         return fitting[0]
-    if layout != "deeplab" or COSNETS[architecture].blocks[2] > found:
+    if layout not in STARTS or COSNETS[architecture].blocks[2] > found:
         raise CheckpointError(
             f"{path} does not fit {architecture}",
             why=f"its third layer has {found} blocks, as {fitting[0]} has",
@@ -239,10 +267,25 @@ def _choose(tensors: dict[str, Tensor], *, layout: Layout, architecture: str | N
     return architecture
 
 
+def _belongs_to_a_block(name: str, wanted: Iterable[str]) -> bool:
+    """Tell if a tensor stands in a block that the network has too: then the block computes something else."""
+    block = re.match(r"encoder\.layer\d\.\d+\.", name)
+    return block is not None and any(each.startswith(block[0]) for each in wanted)
+
+
 def _config(tensors: dict[str, Tensor], *, layout: Layout, base: CosnetConfig, path: Path) -> CosnetConfig:
-    """Return the variant that a checkpoint holds: with or without a still-image head, of one output or three."""
+    """Return the variant that a checkpoint holds: how it computes, and which heads it has."""
+    published = COSNET_RESNET101.preprocessing
     if layout == "deeplab":
-        return base
+        # What the encoder was trained on, whatever the size of the network that it starts.
+        seen = replace(base.preprocessing, order=published.order, scale=published.scale, mean=published.mean)
+        return replace(base, preprocessing=seen)
+    if layout == "resnet":
+        seen = Preprocessing(size=base.preprocessing.size, order="rgb", scale=1.0, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+        return replace(base, preprocessing=seen, stride_on="3x3", pool_up=False)
+    if layout == "split":
+        seen = replace(COSNET_RESNET50.preprocessing, size=base.preprocessing.size, order="bgr")
+        base = replace(base, preprocessing=seen, align_corners=True, transposed=True)
     shapes = {our_name(name, layout=layout): tuple(tensor.shape) for name, tensor in tensors.items()}
     outputs = shapes.get("head_a.classifier.weight", (base.outputs,))[0]
     if outputs not in (1, 3):

@@ -66,13 +66,14 @@ _STRICT = ConfigDict(extra="forbid")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preprocessing:
-    """Turns RGB in [0, 1] into a network's input: reorder the channels, scale, subtract the mean.
+    """Turns RGB in [0, 1] into a network's input: reorder the channels, scale, subtract the mean, divide.
 
     Attributes:
         size: (height, width) that frames are resized to.
         order: Order of the channels.
         scale: Value that 1 becomes.
         mean: Mean of each channel in ``order``, after scaling.
+        std: Divisor of each channel in ``order``, after that.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -81,13 +82,17 @@ class Preprocessing:
     order: Literal["rgb", "bgr"]
     scale: float
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def apply(self, image_BCHW: Tensor) -> Tensor:
         """B x 3 x H x W float RGB in [0, 1] -> the same shape, as the network takes it; sizes are left alone."""
         ordered = image_BCHW.flip(1) if self.order == "bgr" else image_BCHW
-        mean = ordered.new_tensor(self.mean)[:, None, None]
-        return ordered * self.scale - mean
+        mean, std = (ordered.new_tensor(each)[:, None, None] for each in (self.mean, self.std))
+        return (ordered * self.scale - mean) / std
 
+
+StrideOn = Literal["1x1", "3x3"]
+"""Convolution of a block that has its stride."""
 
 PALETTE_LEVEL = 128 / 255
 """The brightest channel of the first seven colours of the DAVIS palette, which the colour networks regress."""
@@ -96,7 +101,7 @@ LOGIT_EPS = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CosnetConfig:
-    """Configuration of a COSNet: the differences between the published variants.
+    """Configuration of a COSNet: the differences between the published variants, and those of what they start from.
 
     Attributes:
         blocks: Blocks of the ResNet's layers, see `DilatedResNet`.
@@ -107,6 +112,9 @@ class CosnetConfig:
             network regresses colours, 1 if each channel is a class of its own.
         preprocessing: Preprocessing of the frames.
         width: Width of the ResNet's first layer, from which all others follow; the published networks have 64.
+        transposed: True for the co-attention of the variant for TIANCHI, see `covos.models.coattention`.
+        stride_on: Convolution that has a block's stride, see `DilatedResNet`.
+        pool_up: True if the max-pooling rounds sizes up, see `DilatedResNet`.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
@@ -118,6 +126,9 @@ class CosnetConfig:
     preprocessing: Preprocessing
     level: float = PALETTE_LEVEL
     width: int = 64
+    transposed: bool = False
+    stride_on: StrideOn = "1x1"
+    pool_up: bool = True
 
     @property
     def channels(self) -> int:
@@ -143,7 +154,9 @@ COSNET_RESNET50 = CosnetConfig(
     still=False,
     preprocessing=Preprocessing(size=(180, 320), order="rgb", scale=1.0),
 )
-"""The smaller variant, which paints objects in the colours of their annotation."""
+"""The smaller one, with the co-attention of the paper, and with the size, the outputs and the up-sampling of COSNet's
+variant for TIANCHI, which paints objects in the colours of their annotation. The variant itself differs in two more
+things, which its conversion sets: the input is BGR, and the co-attention ``transposed``."""
 
 COSNETS = {"cosnet_resnet101": COSNET_RESNET101, "cosnet_resnet50": COSNET_RESNET50}
 """By name in the registry."""
@@ -195,19 +208,25 @@ class Cosnet(nn.Module):
     """The network of `cosnet_resnet101` and `cosnet_resnet50`."""
 
     stride = 8
-    fusions: tuple[Fusion, ...] = ("summary", "prediction", "group")
     uses_motion = False
 
     def __init__(self, config: CosnetConfig) -> None:
         super().__init__()
         self.config = config
         channels = config.channels
-        self.encoder = DilatedResNet(config.blocks, width=config.width)
+        self.encoder = DilatedResNet(
+            config.blocks, width=config.width, stride_on=config.stride_on, pool_up=config.pool_up
+        )
         self.context = DenseASPP(32 * config.width, channels, branch=8 * config.width)
         self.still = nn.Conv2d(channels, 1, 1) if config.still else None
-        self.coattention = BilinearCoAttention(channels)
+        self.coattention = BilinearCoAttention(channels, transposed=config.transposed)
         self.head_a = Head(channels, outputs=config.outputs)
         self.head_b = Head(channels, outputs=config.outputs)
+
+    @property
+    def fusions(self) -> tuple[Fusion, ...]:
+        """Ways to fuse references; a transposed summary lies on the positions of one reference, so none joins them."""
+        return ("summary", "prediction") if self.config.transposed else ("summary", "prediction", "group")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -319,15 +338,19 @@ EXPANSION = 4
 class Bottleneck(nn.Module):
     """1x1, 3x3 (dilated), 1x1, each with batch norm, around a shortcut; `EXPANSION` times ``width`` channels come out.
 
-    A projected shortcut is a 1x1 convolution, as it must be where shapes change.
+    A projected shortcut is a 1x1 convolution, as it must be where shapes change. The stride lies on the first 1x1
+    convolution or on the 3x3, and on the projection.
     """
 
-    def __init__(self, c_in: int, width: int, *, stride: int, dilation: int, projected: bool) -> None:
+    def __init__(
+        self, c_in: int, width: int, *, stride: int, dilation: int, projected: bool, stride_on: StrideOn = "1x1"
+    ) -> None:
         super().__init__()
         c_out = width * EXPANSION
-        self.conv1 = nn.Conv2d(c_in, width, 1, stride=stride, bias=False)
+        first, second = (stride, 1) if stride_on == "1x1" else (1, stride)
+        self.conv1 = nn.Conv2d(c_in, width, 1, stride=first, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, stride=second, padding=dilation, dilation=dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, c_out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(c_out)
@@ -352,37 +375,54 @@ class DilatedResNet(nn.Module):
     """ResNet without its classifier, at output stride 8: features at stride 8 from a network that would end at 32.
 
     He et al., *Deep Residual Learning for Image Recognition*, CVPR 2016, as DeepLabV3 dilates it (Chen et al., 2017,
-    section 3.2). Two details differ from the ResNets of today's libraries, and weights trained with one do not work
-    with the other: the stride lies on a block's first 1x1 convolution (as in Caffe's ResNet), and the max-pooling
-    rounds sizes up. So 473 x 473 pixels give 60 x 60 positions.
+    section 3.2). Weights that were trained with one of two forms do not work in the other:
+
+    - COSNet's, as Caffe's ResNet: the stride lies on a block's first 1x1 convolution, the max-pooling rounds sizes up
+      (473 x 473 pixels give 60 x 60 positions), and all blocks of a dilated layer dilate alike.
+    - That of today's libraries (torchvision, timm): the stride lies on the 3x3 convolution, and the pooling rounds
+      down. There the 3x3 of a layer's first block still sees the finer positions, so it dilates as the layer before.
+
+    In both, a layer whose stride was taken away gives at every second position what the ResNet with the stride gives.
 
     Args:
         blocks: Number of blocks in each of the four layers: (3, 4, 23, 3) is ResNet-101, (3, 4, 6, 3) ResNet-50.
         width: Width of the first layer's blocks; each further layer doubles it, so 32 times as many channels come out.
+        stride_on: Convolution that has a block's stride.
+        pool_up: If true, the max-pooling rounds sizes up.
     """
 
-    def __init__(self, blocks: tuple[int, int, int, int], *, width: int = 64) -> None:
+    def __init__(
+        self,
+        blocks: tuple[int, int, int, int],
+        *,
+        width: int = 64,
+        stride_on: StrideOn = "1x1",
+        pool_up: bool = True,
+    ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=True)
-        self.layer1 = _layer(width, width, blocks=blocks[0], stride=1, dilation=1)
-        self.layer2 = _layer(4 * width, 2 * width, blocks=blocks[1], stride=2, dilation=1)
-        self.layer3 = _layer(8 * width, 4 * width, blocks=blocks[2], stride=1, dilation=2)
-        self.layer4 = _layer(16 * width, 8 * width, blocks=blocks[3], stride=1, dilation=4)
+        self.maxpool = nn.MaxPool2d(3, stride=2, padding=1, ceil_mode=pool_up)
+        layers, c_in, before = [], width, 1
+        for number, (count, stride, dilation) in enumerate(zip(blocks, (1, 2, 1, 1), (1, 1, 2, 4), strict=True)):
+            inner = width * 2**number
+            first = dilation if stride_on == "1x1" else before
+            # Every layer changes the width, so its first block has a projection, and only that one.
+            layers.append(
+                nn.Sequential(
+                    Bottleneck(c_in, inner, stride=stride, dilation=first, projected=True, stride_on=stride_on),
+                    *(
+                        Bottleneck(inner * EXPANSION, inner, stride=1, dilation=dilation, projected=False)
+                        for _ in range(1, count)
+                    ),
+                )
+            )
+            c_in, before = inner * EXPANSION, dilation
+        self.layer1, self.layer2, self.layer3, self.layer4 = layers
 
     def forward(self, image_BCHW: Tensor) -> Tensor:
         """B x 3 x H x W preprocessed -> B x 32 width x H' x W', at stride 8."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(image_BCHW))))
         out: Tensor = self.layer4(self.layer3(self.layer2(self.layer1(x))))
         return out
-
-
-def _layer(c_in: int, width: int, *, blocks: int, stride: int, dilation: int) -> nn.Sequential:
-    # Every layer changes the width, so its first block has a projection, and only that one.
-    first = Bottleneck(c_in, width, stride=stride, dilation=dilation, projected=True)
-    rest = (
-        Bottleneck(width * EXPANSION, width, stride=1, dilation=dilation, projected=False) for _ in range(1, blocks)
-    )
-    return nn.Sequential(first, *rest)
