@@ -47,7 +47,7 @@ class Console:
         measured = ", ".join(f"{each.name} ({counted(len(each), what)})" for sets, what in parts for each in sets)
         measured = f"measured on {measured}" if measured else "nothing to measure on"
         names = ", ".join(f"{dataset.name} ({len(dataset)})" for dataset in gathered.train)
-        self.note(f"{total} videos and pictures: {names}; {measured}")
+        self.note(f"{counted(total, 'item')} to train on: {names}; {measured}")
         if processes > 1:
             self.note(f"{processes} processes share each step")
         self.note(f"if you stop it, the same command goes on from its last checkpoint in {output}")

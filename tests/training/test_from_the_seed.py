@@ -1,0 +1,46 @@
+"""The listings of docs/from-the-seed.md run as they are printed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covos.cli import main
+
+PAGE = Path(__file__).parents[2] / "docs" / "from-the-seed.md"
+
+pytestmark = pytest.mark.usefixtures("narrow")
+
+
+@pytest.fixture(autouse=True)
+def _tree(tianchi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(tianchi, tmp_path / "TIANCHI")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore:warning")
+def test_the_listing_in_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (listing,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(listing, names)
+    assert (names["image"].shape, names["labels"].shape) == ((180, 320, 3), (180, 320))
+    count = len(names["video"].annotated)
+    assert len(names["pairs"]) == count * (count - 1) // 2
+    assert "Scored(step=" in capsys.readouterr().out
+    assert Path("sheet.png").is_file()
+    assert len(list(Path("out/masks").glob("*.png"))) == len(names["masks"])
+
+
+def test_the_listing_in_the_shell_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (listing,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    commands = [line.split("#")[0].split() for line in listing.splitlines()]
+    ours = [words for words in commands if words[0] == "covos"]
+    assert len(ours) == len(commands) - 1  # TensorBoard's is a program of its own
+    for _, *words in ours:
+        assert main(words) == 0, words
+    assert re.search(r"^all .*", capsys.readouterr().out, re.MULTILINE)
+    assert Path("submission/submission.zip").is_file()
