@@ -39,7 +39,7 @@ def test_commands_have_verbs_and_options_that_exist(page: Path) -> None:
         while hasattr(command, "commands") and rest:
             assert rest[0] in command.commands, " ".join(words)
             command, rest = command.commands[rest[0]], rest[1:]
-        known = {option for parameter in command.params for option in parameter.opts}
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         assert {word for word in rest if word.startswith("-")} <= known, " ".join(words)
 
 
