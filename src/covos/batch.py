@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from covos.core.errors import CovosError, UsageError
+from covos.core.errors import CovosError, UsageError, explained
 from covos.events import Event
 from covos.job import Job, load_planned
 from covos.model import Model
@@ -51,7 +51,7 @@ def run_jobs(jobs: Iterable[Job], *, listen: Callable[[Job, Event], None] | None
 
     Yields:
         One outcome for each job, in order. Its error is a UsageError if the folder holds a run of other terms, an
-        EnvironmentProblem if another process works in it.
+        EnvironmentProblem if another process works in it; an exception of a bug or of a library is explained.
 
     Raises:
         CovosError: A model cannot be loaded: that is no fault of one input, and ends the batch.
@@ -59,10 +59,10 @@ def run_jobs(jobs: Iterable[Job], *, listen: Callable[[Job, Event], None] | None
     for job in jobs:
         try:
             done = job.run(None if listen is None else lambda event, job=job: listen(job, event))  # type: ignore[misc]
-        except CovosError as error:
-            if job.model_failed:
+        except Exception as error:
+            if job.model_failed and isinstance(error, CovosError):
                 raise
-            yield Outcome(name=job.plan.name, error=error)
+            yield Outcome(name=job.plan.name, error=explained(error))
             continue
         assert isinstance(done, Saved)
         yield Outcome(name=job.plan.name, saved=done)

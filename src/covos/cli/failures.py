@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import sys
@@ -10,12 +9,11 @@ import traceback
 
 import typer
 
-from covos.core.errors import CovosError
+from covos.core.errors import explained
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT
 
 BUG_EXIT = 1
 USAGE_EXIT = 2
-ENVIRONMENT_EXIT = 5
 SIGPIPE_EXIT = 141
 """As a shell reports a program that SIGPIPE ended."""
 
@@ -24,12 +22,6 @@ _NO_CHOICE = re.compile(
     r"(?P<choices>.+)"
 )
 """Message of typer that an option takes certain words only."""
-
-_MACHINE = {
-    errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC,
-    errno.EPERM, errno.EROFS,
-}  # fmt: skip
-"""Errors of the operating system that are no bug of ours, wherever they come up."""
 
 
 def report(error: BaseException, *, debug: bool) -> int:
@@ -74,27 +66,10 @@ def _after_exit(error: SystemExit) -> int:
 
 def _explain(error: BaseException) -> tuple[int, tuple[str, str, str]]:
     """Exit code, and what / why / fix."""
-    if isinstance(error, CovosError):
-        return error.exit_code, (error.what, error.why, error.fix)
     if _is_usage(error):
         return USAGE_EXIT, _usage_lines(error)
-    if _is_out_of_memory(error):
-        return ENVIRONMENT_EXIT, (
-            "out of memory",
-            str(error) or "the machine refused more",
-            "close other programs, or use a smaller input; --debug shows where it happened",
-        )
-    if isinstance(error, OSError) and error.errno in _MACHINE:
-        return ENVIRONMENT_EXIT, (
-            f"the system refused: {error.filename or 'an operation'}",
-            error.strerror or type(error).__name__,
-            "check free space and permissions; --debug shows where it happened",
-        )
-    return BUG_EXIT, (
-        f"{type(error).__name__}: {error}",
-        "this is a bug of ours, not yours",
-        "run the command again with --debug, and report what it prints",
-    )
+    known = explained(error)
+    return known.exit_code, (known.what, known.why, known.fix)
 
 
 def _is_broken_pipe(error: BaseException) -> bool:
@@ -124,15 +99,6 @@ def _usage_lines(error: BaseException) -> tuple[str, str, str]:
         return message, "covos does not understand the command line", "see covos --help"
     usage = " ".join(context.get_usage().split()).removeprefix("Usage: ")
     return message.rstrip("."), f"the usage is: {usage}", f"see {context.command_path} --help"
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    # torch is not imported to ask it: CUDA has a class of its own, the CPU's allocator says it in words.
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
-    )
 
 
 def _one_line(text: str) -> str:

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from covos.batch import Outcome
-    from covos.core.errors import CovosError
     from covos.runs.writing import Saved
 
 
@@ -56,9 +55,12 @@ def segment(
     subject that is found.
     """
     rate = _rate(frame_rate)
-    from covos.batch import ModelCache, plan_folders, run_jobs
+    from functools import partial
+
+    from covos.batch import plan_folders, run_jobs
     from covos.cli.prompting import task_of
     from covos.core.device import configure_threads
+    from covos.isolation import run_isolated
     from covos.job import Job
     from covos.plan import DEFAULT_FORMATS, Plan
 
@@ -98,15 +100,18 @@ def segment(
         for name in inputs
     }
     folders = plan_folders(inputs, output=output, overwrite=overwrite)
-    models = ModelCache()
-    jobs = (Job(plans[name], folder, load=models) for name, folder in folders.items())
+    tasks = [(plans[name], folder) for name, folder in folders.items()]
     outcomes = []
     try:
-        with JobDisplay(quiet=quiet) as display:
-            for outcome in run_jobs(jobs, listen=display):
-                display.end(failed=outcome.error is not None)
+        if len(tasks) == 1:
+            with JobDisplay(quiet=quiet) as display:
+                outcomes = list(run_jobs((Job(plan, folder) for plan, folder in tasks), listen=display))
+                display.end(failed=outcomes[0].error is not None)
+            _tell(outcomes[0], alone=True, quiet=quiet)
+        else:
+            for outcome in run_isolated(tasks, display=partial(JobDisplay, quiet=quiet)):
                 outcomes.append(outcome)
-                _tell(outcome, alone=len(inputs) == 1, quiet=quiet)
+                _tell(outcome, alone=False, quiet=quiet)
     except (KeyboardInterrupt, SystemExit) as stopped:
         for note in getattr(stopped, "__notes__", ()):
             typer.echo(note, err=True)
@@ -150,7 +155,7 @@ def _closing_line(saved: Saved) -> str:
 def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
     from covos.core.errors import IncompleteError
 
-    failed: list[CovosError] = [outcome.error for outcome in outcomes if outcome.error is not None]
+    failed = [outcome.error for outcome in outcomes if outcome.error is not None]
     if failed and len(failed) == len(outcomes):
         raise failed[0]
     damaged = [each for each in outcomes if each.saved is not None and not each.saved.health.complete]

@@ -16,6 +16,7 @@ three lines and exits with ``exit_code``; 1 is left for bugs of ours, 130 for an
 
 from __future__ import annotations
 
+import errno
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
@@ -87,6 +88,45 @@ class EnvironmentProblem(CovosError):  # noqa: N818 - Python has an EnvironmentE
     """The machine lacks something: disk space, memory, a device, an optional package."""
 
     exit_code = 5
+
+
+_MACHINE = {
+    errno.EACCES, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC,
+    errno.EPERM, errno.EROFS,
+}  # fmt: skip
+"""Errors of the operating system that are no bug of ours, wherever they come up."""
+
+
+def explained(error: BaseException) -> CovosError:
+    """Return any error as one of ours: itself, the machine's refusal, or a bug (exit code 1)."""
+    if isinstance(error, CovosError):
+        return error
+    if _is_out_of_memory(error):
+        return EnvironmentProblem(
+            "out of memory",
+            why=str(error) or "the machine refused more",
+            fix="close other programs, or use a smaller input; --debug shows where it happened",
+        )
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        return EnvironmentProblem(
+            f"the system refused: {error.filename or 'an operation'}",
+            why=error.strerror or type(error).__name__,
+            fix="check free space and permissions; --debug shows where it happened",
+        )
+    return CovosError(
+        f"{type(error).__name__}: {error}",
+        why="this is a bug of ours, not yours",
+        fix="run the command again with --debug, and report what it prints",
+    )
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    # torch is not imported to ask it: CUDA has a class of its own, the CPU's allocator says it in words.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
 
 
 def listed(names: Iterable[object], *, shown: int = 3) -> str:

@@ -1,0 +1,111 @@
+"""A job that ends its process costs one input; the others of the batch are done."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from checked_output import check_output
+from covos.batch import ModelCache, plan_folders, run_jobs
+from covos.cli.progress import JobDisplay
+from covos.core.errors import EnvironmentProblem, SourceError
+from covos.events import Event, FrameDone
+from covos.isolation import run_isolated
+from covos.job import Job
+from covos.plan import Find, Plan
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+class Dying(JobDisplay):
+    """Ends its process, in some way, at the second frame of an input called ``bad``."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__(quiet=True)
+        self.way = way
+
+    def __call__(self, job: Job, event: Event) -> None:
+        super().__call__(job, event)
+        if isinstance(event, FrameDone) and event.index == 1 and Path(job.plan.name).stem == "bad":
+            if self.way == "abort":
+                os.abort()
+            if self.way == "raise":
+                raise ZeroDivisionError("a bug")
+            if self.way == "memory":
+                raise MemoryError
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture
+def inputs(make_clip) -> list[str]:
+    """Three alike videos; the second is called ``bad.mp4``."""
+    return [str(make_clip(name, frames=4)) for name in ("first.mp4", "bad.mp4", "last.mp4")]
+
+
+def tasks(inputs: list[str], output: Path) -> list:
+    folders = plan_folders(inputs, output=output, overwrite=False)
+    return [(Plan(source=name, task=Find(), formats=("palette",)), folder) for name, folder in folders.items()]
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("way", "kind", "said"),
+    [
+        ("abort", SourceError, "SIGABRT"),
+        ("kill", EnvironmentProblem, "memory ran out"),
+    ],
+)
+def test_a_dying_process_costs_one_input(inputs: list[str], tmp_path: Path, way: str, kind: type, said: str) -> None:
+    outcomes = list(run_isolated(tasks(inputs, tmp_path / "out"), display=partial(Dying, way)))
+    assert [Path(outcome.name).stem for outcome in outcomes] == ["first", "bad", "last"]
+    assert isinstance(outcomes[1].error, kind)
+    assert said in outcomes[1].error.why
+    for name in ("first", "last"):
+        assert check_output(tmp_path / "out" / name) == []
+    if way == "kill":
+        return
+    # The same command goes on with the one that failed.
+    again = list(run_isolated(tasks(inputs, tmp_path / "out"), display=partial(JobDisplay, quiet=True)))
+    assert [outcome.error for outcome in again] == [None] * 3
+    assert check_output(tmp_path / "out" / "bad") == []
+
+
+@pytest.mark.parametrize(("way", "code", "said"), [("raise", 1, "ZeroDivisionError: a bug"), ("memory", 5, "memory")])
+def test_any_exception_costs_one_input(inputs: list[str], tmp_path: Path, way: str, code: int, said: str) -> None:
+    models = ModelCache()
+    jobs = [Job(plan, folder, load=models) for plan, folder in tasks(inputs, tmp_path / "out")]
+    outcomes = list(run_jobs(jobs, listen=Dying(way)))
+    assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+    error = outcomes[1].error
+    assert error is not None
+    assert (error.exit_code, said in error.what) == (code, True)
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_batch_and_the_same_command_goes_on(
+    make_clip, tmp_path: Path, number: int, code: int
+) -> None:
+    names = [str(make_clip(name, frames=120)) for name in ("a.mp4", "b.mp4")]
+    command = [sys.executable, "-m", "covos", "segment", *names, "-o", str(tmp_path / "out"), "-f", "palette"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        masks = tmp_path / "out" / "a" / "masks"
+        while process.poll() is None and len(list(masks.glob("*.png")) if masks.is_dir() else ()) < 8:
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait(60) == code
+    assert not (tmp_path / "out" / "b").exists()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "of them by an earlier run" in done.stderr
+    for name in ("a", "b"):
+        assert check_output(tmp_path / "out" / name) == []
