@@ -11,14 +11,15 @@ from types import ModuleType
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from covos.core.errors import CheckpointError, UsageError
+from covos.core.records import write_record
 from covos.models.checkpoints import card_path, read_card, sha256_of
 from covos.models.cosnet.convert import convert, map_tensors, our_name
 from covos.models.cosnet.network import COSNET_RESNET101, COSNETS, Cosnet
-from covos.models.registry import build_network, find_model, refuse_untrained
+from covos.models.registry import build_network, find_model, refuse_untrained, settings_of_file
 
 State = dict[str, Tensor]
 
@@ -218,6 +219,25 @@ def test_each_layout_is_fed_what_it_was_trained_on(published: State) -> None:
     assert (fed["deeplab"].order, fed["deeplab"].scale) == ("bgr", 255.0)
     assert fed["deeplab"].mean == COSNET_RESNET101.preprocessing.mean
     assert {each.size for each in fed.values()} == {(180, 320)}
+
+
+@pytest.mark.parametrize("layout", ["split", "deeplab", "cosnet"])
+def test_a_file_that_was_converted_before_is_used_as_its_layout_is(
+    published: State, tmp_path: Path, layout: str
+) -> None:
+    """Older files do not say what they are; their cards say which layout they come from."""
+    source, output = tmp_path / "theirs.pth", tmp_path / "ours.safetensors"
+    made = {"split": as_split(published, older=False), "deeplab": as_deeplab(published, prefix="")}
+    torch.save(made.get(layout, as_cosnet(published)), source)
+    convert(source, output=output)
+    config = build_network(find_model(output)).config
+    settings = settings_of_file(output)
+    save_file(load_file(output), output)
+    card = read_card(output)
+    assert card is not None
+    write_record(card.model_copy(update={"sha256": sha256_of(output)}), card_path(output))
+    assert build_network(find_model(output)).config == config
+    assert settings_of_file(output) == settings
 
 
 def test_a_deeper_deeplab_may_start_a_smaller_network(literal: ModuleType) -> None:

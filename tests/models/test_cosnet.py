@@ -65,7 +65,7 @@ def test_equals_the_literal_network(literal: ModuleType, both: Pair, size: tuple
 def test_the_variant_equals_its_literal_arithmetic(literal: ModuleType, factor: float, older: bool) -> None:
     """Both generations of its names; with a W that is 40 times as large each softmax is nearly a choice."""
     state = literal.random_state("resnet50", outputs=3, still=False, contrast=0.3, base=16)
-    state["linear_e.weight"] = factor * state["linear_e.weight"] / 4
+    state["linear_e.weight"] = factor * state["linear_e.weight"] / 40  # so that 1 is soft
     named = {"linear_e": "co_att.linear_e" if older else "co_att.linear", "gate": "co_att.gate"}
     published = {
         (
@@ -89,7 +89,7 @@ def test_the_variant_equals_its_literal_arithmetic(literal: ModuleType, factor: 
         want = literal.pair(state, a, b, align_corners=True, transposed=True)
         paper = literal.pair(state, a, b, align_corners=True)
     for ours, theirs, other in zip(got, want, paper, strict=True):
-        assert (theirs - other).abs().max() > 1e-2, "the two contractions are to be told apart"
+        assert (theirs - other).abs().max() > 5e-4, "the two contractions are to be told apart"
         assert (ours - theirs).abs().max() < 1e-4
 
 

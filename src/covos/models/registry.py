@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -312,8 +312,21 @@ def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
         ) from error
 
 
+def settings_of_file(path: Path) -> dict[str, Any] | None:
+    """Return the settings of the network that a weights file is for; None if neither the file nor its card tells."""
+    stored, card = stored_network(path), read_card(path)
+    if stored is not None:
+        return stored.settings
+    if card is None or not card.architecture.startswith("cosnet"):
+        return None
+    from covos.models.cosnet.network import settings_from
+
+    return settings_from(_config_by_card(ModelEntry(name=card.name, path=path, card=card)))
+
+
 def _config_by_card(entry: ModelEntry) -> CosnetConfig:
     """Return the configuration of a file that does not hold its own, as covos wrote them before: the card tells."""
+    from covos.models.cosnet.convert import of_layout
     from covos.models.cosnet.network import COSNETS, as_trained
 
     # Variants of one network differ in their heads only, and the file shows which it holds.
@@ -322,7 +335,7 @@ def _config_by_card(entry: ModelEntry) -> CosnetConfig:
     config = replace(COSNETS[entry.card.architecture], outputs=outputs, still="still.weight" in shapes)
     settings = entry.card.recipe
     if "size" not in settings and "target" not in settings:  # a published checkpoint, converted
-        return config
+        return of_layout(config, settings.get("converted_from", {}).get("layout", "cosnet"))
     try:
         height, width = settings["size"]
         return as_trained(config, size=(int(height), int(width)), classes=settings["target"] == "classes")

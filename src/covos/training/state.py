@@ -17,14 +17,8 @@ from torch import nn
 
 from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
-from covos.models.checkpoints import (
-    StoredNetwork,
-    load_weights,
-    read_card,
-    settings_of,
-    sha256_of,
-    stored_network,
-)
+from covos.models.checkpoints import load_weights, read_card, settings_of, sha256_of, stored_network
+from covos.models.registry import settings_of_file
 from covos.training.recipe import Recipe
 from covos.training.skipping import SkipCount
 from covos.training.task import Task
@@ -83,12 +77,13 @@ def start_training(
     checkpoint = folder / "checkpoint.pt"
     content = _read_checkpoint(checkpoint, recipe=task.recipe, extend=extend) if checkpoint.exists() else None
     stored, origin = (None, None) if weights is None else _origin(weights, task)
+    origin = None if weights is None else _origin(weights, task)
     if content is not None:
         # Not of the weights: a run goes on as it is, and an older checkpoint does not say.
         network = task.make_network(content.get("settings"))
         start = f"the checkpoint in {folder}"
     elif weights is not None:
-        network = task.make_network(None if stored is None else stored.settings)
+        network = task.make_network(settings_of_file(weights))
         load_weights(weights, network)
         start = str(weights)
     else:
@@ -108,8 +103,8 @@ def start_training(
     return state, start
 
 
-def _origin(weights: Path, task: Task[Any]) -> tuple[StoredNetwork | None, dict[str, Any]]:
-    """Return what a file says of the network of the weights that a run is started from, and what its card says."""
+def _origin(weights: Path, task: Task[Any]) -> dict[str, Any]:
+    """Return what is known of the weights that a run is started from; refuse those of another network."""
     card, stored = read_card(weights), stored_network(weights)
     for says in (card, stored):
         if says is not None and says.architecture != task.architecture:
@@ -118,7 +113,7 @@ def _origin(weights: Path, task: Task[Any]) -> tuple[StoredNetwork | None, dict[
                 why=f"the recipe trains {task.architecture}",
                 fix="choose weights of that network, or a recipe for these",
             )
-    return stored, {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
+    return {"sha256": sha256_of(weights), "recipe": {} if card is None else card.recipe}
 
 
 def _hashes(weights: Path) -> frozenset[str]:

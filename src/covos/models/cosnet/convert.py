@@ -273,8 +273,8 @@ def _belongs_to_a_block(name: str, wanted: Iterable[str]) -> bool:
     return block is not None and any(each.startswith(block[0]) for each in wanted)
 
 
-def _config(tensors: dict[str, Tensor], *, layout: Layout, base: CosnetConfig, path: Path) -> CosnetConfig:
-    """Return the variant that a checkpoint holds: how it computes, and which heads it has."""
+def of_layout(base: CosnetConfig, layout: Layout) -> CosnetConfig:
+    """Return the configuration of a network with the weights of a layout: how they are used, and what they are fed."""
     published = COSNET_RESNET101.preprocessing
     if layout == "deeplab":
         # What the encoder was trained on, whatever the size of the network that it starts.
@@ -285,11 +285,19 @@ def _config(tensors: dict[str, Tensor], *, layout: Layout, base: CosnetConfig, p
         return replace(base, preprocessing=seen, stride_on="3x3", pool_up=False)
     if layout == "split":
         seen = replace(COSNET_RESNET50.preprocessing, size=base.preprocessing.size, order="bgr")
-        base = replace(base, preprocessing=seen, align_corners=True, transposed=True)
+        return replace(base, preprocessing=seen, align_corners=True, transposed=True)
+    return base
+
+
+def _config(tensors: dict[str, Tensor], *, layout: Layout, base: CosnetConfig, path: Path) -> CosnetConfig:
+    """Return the variant that a checkpoint holds: how it computes, and which heads it has."""
+    config = of_layout(base, layout)
+    if layout in STARTS:
+        return config
     shapes = {our_name(name, layout=layout): tuple(tensor.shape) for name, tensor in tensors.items()}
     outputs = shapes.get("head_a.classifier.weight", (base.outputs,))[0]
     if outputs not in (1, 3):
         raise CheckpointError(
             f"{path} is of another network", why=f"it has {outputs} outputs instead of 1 or 3", fix="use another file"
         )
-    return replace(base, outputs=outputs, still="still.weight" in shapes)
+    return replace(config, outputs=outputs, still="still.weight" in shapes)

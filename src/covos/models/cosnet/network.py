@@ -165,8 +165,14 @@ COSNETS = {"cosnet_resnet101": COSNET_RESNET101, "cosnet_resnet50": COSNET_RESNE
 _CONFIG = TypeAdapter(CosnetConfig)
 
 
+def settings_from(config: CosnetConfig) -> dict[str, Any]:
+    """Return a configuration as JSON can express it; `config_of` turns it back."""
+    said: dict[str, Any] = _CONFIG.dump_python(config, mode="json")
+    return said
+
+
 def config_of(settings: Mapping[str, Any]) -> CosnetConfig:
-    """Return the configuration that `Cosnet.settings` stands for; raises pydantic's ValidationError."""
+    """Return the configuration of `settings_from`; raises pydantic's ValidationError."""
     return _CONFIG.validate_python(settings)
 
 
@@ -230,9 +236,8 @@ class Cosnet(nn.Module):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The configuration as JSON can express it; `config_of` turns it back."""
-        said: dict[str, Any] = _CONFIG.dump_python(self.config, mode="json")
-        return said
+        """The configuration, see `settings_from`."""
+        return settings_from(self.config)
 
     @property
     def fixed_size(self) -> tuple[int, int]:
