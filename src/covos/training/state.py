@@ -76,7 +76,6 @@ def start_training(
     torch.manual_seed(task.recipe.seed)
     checkpoint = folder / "checkpoint.pt"
     content = _read_checkpoint(checkpoint, recipe=task.recipe, extend=extend) if checkpoint.exists() else None
-    stored, origin = (None, None) if weights is None else _origin(weights, task)
     origin = None if weights is None else _origin(weights, task)
     if content is not None:
         # Not of the weights: a run goes on as it is, and an older checkpoint does not say.
