@@ -30,7 +30,7 @@ def test_it_is_the_part_that_a_training_has(tree, lists, ratio, seed):
     trained = gather([tree.root], seed=seed, ratio=ratio)
     opened = {name: open_dataset(tree.root, subset=name, ratio=ratio, seed=seed) for name in ("train", "val")}
     assert names(opened["train"]) == names(trained.train[0])
-    assert names(opened["val"]) == names(trained.validation)
+    assert names(opened["val"]) == names(trained.validation[0])
     assert not set(names(opened["train"])) & set(names(opened["val"]))
     (collected,) = open_collection(tree.root.parent, subset="val", ratio=ratio, seed=seed)
     assert names(collected) == names(opened["val"])
