@@ -3,6 +3,7 @@
 #   make demo        cut the cars out of the example clip
 #   make test        all tests                    make test-fast   those that take no longer than a few seconds
 #   make check       style, types, import rule
+#   make notebooks   execute docs/notebooks again, and keep what they show
 #   make bench       time and memory on this machine; with DATA and PICTURES, accuracy too
 #   make clean       remove what the targets made, except for .venv
 #
@@ -23,7 +24,7 @@ READY := .venv/ready
 # Twice quiet: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test test-fast check bench bench-alone bench-davis bench-pictures clean
+.PHONY: demo test test-fast check notebooks bench bench-alone bench-davis bench-pictures clean
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
 
@@ -41,6 +42,9 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+notebooks: $(READY)
+	@$(BIN)/python docs/notebooks/execute.py --store
 
 # Not among them: ablations.py, which trains for hours.
 bench: bench-alone $(if $(DATA),bench-davis) $(if $(PICTURES),bench-pictures)

@@ -121,6 +121,9 @@ class Statistics(Record):
         """Return everything as plain values for JSON."""
         return self.model_dump(mode="json")
 
+    def __repr__(self) -> str:
+        return f"Statistics({str(self).partition(chr(10))[0]})"
+
     def _repr_html_(self) -> str:
         """Show the table, for notebooks."""
         return f"<pre>{html.escape(str(self))}</pre>"
