@@ -48,7 +48,7 @@ def test_it_is_kept_with_its_outputs(notebook: Path) -> None:
 
 
 def test_they_are_small_and_linked() -> None:
-    assert len(NOTEBOOKS) >= 3
+    assert len(NOTEBOOKS) >= 4
     assert sum(notebook.stat().st_size for notebook in NOTEBOOKS) < MOST_BYTES
     pages = "".join(page.read_text() for page in (*FOLDER.parent.glob("*.md"), FOLDER.parents[1] / "README.md"))
     assert all(f"notebooks/{notebook.name}" in pages for notebook in NOTEBOOKS)
