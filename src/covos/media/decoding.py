@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -15,7 +15,7 @@ from covos.core.errors import SourceError
 from covos.media.container import is_shown, open_container, packets_of, picture_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from av.container import InputContainer
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
     from covos.core.types import ImageArray
-    from covos.media.container import SeekTable
+    from covos.media.packets import SeekTable
 
 # swscale's default repeats chroma samples, which shows as steps along coloured edges; exact rounding and
 # bit-exactness make two machines give the same pixels, and so the same masks.
@@ -42,51 +42,105 @@ _UPRIGHT: Orientation = (1, 0, 0, 1)
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one pass so far."""
+    """Counts of one pass so far: packets that should give a picture, pictures, and packets that gave nothing.
+
+    ``refused`` are the numbers of the packets that a strict decoder does not take.
+    """
 
     packets: int = 0
     pictures: int = 0
     undecodable: int = 0
+    refused: set[int] = field(default_factory=set)
 
 
-def decode_file(path: Path, *, tally: Tally) -> Iterator[VideoFrame]:
-    """Yield every picture that the file's video stream gives, in presentation order.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decoded:
+    """A picture, with the number of the packet that it is of, -1 where that is not known."""
 
-    Pictures in flight are lost when a decoder with frame threads meets damage near the end of the stream:
-    PyAV cannot go on draining it after an error. If fewer pictures came out than packets went in, the rest is
-    decoded once more on a single thread, at the cost of a second pass over a damaged file. ``tally`` counts along.
+    picture: VideoFrame
+    packet: int
+    is_damaged: bool = False
+
+
+def decode_file(path: Path, *, tally: Tally) -> Iterator[Decoded]:
+    """Yield every picture that the file's video stream gives, in presentation order; ``tally`` counts along.
+
+    The decoder is strict, and an intact file is decoded once. At the first packet that it refuses, or if fewer pictures
+    come out than packets go in, the file is read again from its start by two decoders on one thread each: one that
+    gives all it can, and a strict one, which tells the pictures that the other has painted over. One thread, because
+    pictures in flight are lost when a decoder with frame threads meets damage near the end of the stream: PyAV cannot
+    go on draining it after an error.
     """
-    last: int | None = None
-    for picture in _decode(path, tally=tally, threads=0):
-        last = _moment(picture)
-        yield picture
-    if last is None or tally.pictures >= tally.packets:
+    given = 0
+    damaged = False
+    for each in _decode_strictly(path, tally=tally):
+        if each is None:
+            damaged = True
+            break
+        given += 1
+        yield each
+    if not damaged and tally.pictures >= tally.packets:
         return
-    retry = Tally()
-    for picture in _decode(path, tally=retry, threads=1):
-        moment = _moment(picture)
-        if moment is not None and moment > last:
+    again = Tally()
+    for number, each in enumerate(_decode_damaged(path, tally=again)):
+        if number >= given:
             tally.pictures += 1
-            yield picture
-    tally.undecodable = retry.undecodable
+            yield each
+    tally.packets, tally.undecodable, tally.refused = again.packets, again.undecodable, again.refused
 
 
-def _moment(picture: VideoFrame) -> int | None:
-    return picture.pts if picture.pts is not None else picture.dts
-
-
-def _decode(path: Path, *, tally: Tally, threads: int) -> Iterator[VideoFrame]:
+def _decode_strictly(path: Path, *, tally: Tally) -> Iterator[Decoded | None]:
+    """Yield pictures up to the first sign of damage, and then None."""
     with open_container(path) as container:
-        stream = picture_stream(container, path)
-        if threads:
-            stream.codec_context.thread_count = threads
-            stream.codec_context.thread_type = ThreadType.NONE
-        codec = stream.codec_context.name
-        for packet in _packets_and_end(container, stream):
-            tally.packets += packet is not None and is_shown(packet, codec=codec)
+        stream = picture_stream(container, path, strict=True)
+        for packet in _numbered(_packets_and_end(container, stream), stream, tally=tally):
+            try:
+                pictures = stream.decode(packet)
+            except (av.FFmpegError, ValueError):
+                yield None
+                return
+            for picture in pictures:
+                if picture.is_corrupt:
+                    yield None
+                    return
+                tally.pictures += 1
+                yield Decoded(picture=picture, packet=_packet_of(picture))
+
+
+def _decode_damaged(path: Path, *, tally: Tally) -> Iterator[Decoded]:
+    with open_container(path) as container, open_container(path) as other:
+        stream, judge = picture_stream(container, path), picture_stream(other, path, strict=True)
+        for each in (stream, judge):
+            each.codec_context.thread_count = 1
+            each.codec_context.thread_type = ThreadType.NONE
+        packets = _numbered(_packets_and_end(container, stream), stream, tally=tally)
+        for packet, twin in zip(packets, _packets_and_end(other, judge), strict=False):
+            judged = Tally()
+            _decode_packet(judge, twin, tally=judged)
+            if judged.undecodable and packet is not None:
+                tally.refused.add(packet.opaque)
             for picture in _decode_packet(stream, packet, tally=tally):
                 tally.pictures += 1
-                yield picture
+                number = _packet_of(picture)
+                yield Decoded(picture=picture, packet=number, is_damaged=picture.is_corrupt or number in tally.refused)
+
+
+def _numbered(
+    packets: Iterable[Packet[VideoStream] | None], stream: VideoStream, *, tally: Tally
+) -> Iterator[Packet[VideoStream] | None]:
+    """Number the packets that should give a picture, so that each picture can tell which one it is of."""
+    codec = stream.codec_context.name
+    for packet in packets:
+        if packet is not None and is_shown(packet, codec=codec):
+            packet.opaque = tally.packets
+            tally.packets += 1
+        elif packet is not None:
+            packet.opaque = -1
+        yield packet
+
+
+def _packet_of(picture: VideoFrame) -> int:
+    return picture.opaque if isinstance(picture.opaque, int) else -1
 
 
 def _packets_and_end(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:

@@ -26,23 +26,45 @@ MAX_PIXELS = 8192 * 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MissingFrame:
+    """A frame that the source had, and that did not come out.
+
+    Attributes:
+        after: Index of the frame that came out before it; -1 if none did.
+        pts: Its time in units of the source's ``time_base``, as near as it is known.
+        why: In plain words.
+    """
+
+    after: int
+    pts: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Result of the latest full pass over a source: the frames that came out, and the damage that was met.
 
     Attributes:
         decoded: Frames that came out.
-        expected: Frames that the source promises: its packets, or more where its index or header states more.
+        expected: Frames that the source promises: its packets, or more where its index, its header or a gap beside
+            damage tells of more.
         concealed: Indices of the frames whose damage the decoder painted over.
+        unreadable: Indices of the pictures that could not be read, in whose places others stand.
         undecodable: Packets that the decoder refused.
-        cut: True if the file is shorter than its own header says.
+        cut: True if the file is shorter than its own header says, or ends in the midst of something.
+        at_least: True if more frames may be missing than is known.
+        lost: The frames that are missing, in order; empty before a pass is finished.
         warnings: Notes for the user, in plain words.
     """
 
     decoded: int
     expected: int
     concealed: tuple[int, ...] = ()
+    unreadable: tuple[int, ...] = ()
     undecodable: int = 0
     cut: bool = False
+    at_least: bool = False
+    lost: tuple[MissingFrame, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -52,8 +74,9 @@ class Health:
 
     @property
     def complete(self) -> bool:
-        """True if every promised frame came out and the file is not cut."""
-        return self.missing == 0 and not self.cut
+        """True if every promised frame came out undamaged and the file is not cut."""
+        damaged = self.missing or self.concealed or self.unreadable or self.undecodable
+        return not (damaged or self.cut or self.at_least)
 
 
 class Source(ABC):
