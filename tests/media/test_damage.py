@@ -133,12 +133,13 @@ def test_a_part_of_a_damaged_clip_has_the_frames_and_the_damage_of_the_whole(fil
     assert [(f.stem, f.pts, f.status) for f in rest] == [(f.stem, f.pts, f.status) for f in whole[5:]]
     assert [f.index for f in rest] == list(range(len(rest)))
     assert (health.warnings, health.undecodable) == (all_health.warnings, all_health.undecodable)
-    assert (health.expected, health.missing) == (25, all_health.missing)
+    assert health.missing == sum(lost.after >= 4 for lost in all_health.lost)
+    assert health.expected == len(rest) + health.missing
     assert health.concealed == tuple(index - 5 for index in all_health.concealed if index >= 5)
     with open_input(path, start=5, stop=17) as part:
         middle, health = list(part), part.health
     assert [f.pts for f in middle] == [f.pts for f in whole[5:17]]
-    assert (health.decoded, health.expected) == (12, 12)
+    assert (health.decoded, health.missing) == (12, sum(4 <= lost.after < 16 for lost in all_health.lost))
     assert health.concealed == tuple(index - 5 for index in all_health.concealed if 5 <= index < 17)
 
 

@@ -85,7 +85,6 @@ def picture_stream(container: InputContainer, path: Path, *, strict: bool = Fals
             fix="convert it again from the original, at most 8192x8192",
         )
     context.options = {"max_pixels": str(source.MAX_PIXELS), **({"err_detect": STRICT} if strict else {})}
-    context.copy_opaque = True  # a picture tells which packet it is of
     context.thread_type = ThreadType.AUTO
     # Damaged pictures come out, marked, instead of vanishing.
     context.flags |= Flags.output_corrupt.value

@@ -93,9 +93,10 @@ def _decode_strictly(path: Path, *, tally: Tally) -> Iterator[Decoded | None]:
     """Yield pictures up to the first sign of damage, and then None."""
     with open_container(path) as container:
         stream = picture_stream(container, path, strict=True)
-        for packet in _numbered(_packets_and_end(container, stream), stream, tally=tally):
+        numbers = _Numbers(stream, tally=tally)
+        for packet in _packets_and_end(container, stream):
             try:
-                pictures = stream.decode(packet)
+                pictures = stream.decode(numbers.put(packet))
             except (av.FFmpegError, ValueError):
                 yield None
                 return
@@ -104,7 +105,7 @@ def _decode_strictly(path: Path, *, tally: Tally) -> Iterator[Decoded | None]:
                     yield None
                     return
                 tally.pictures += 1
-                yield Decoded(picture=picture, packet=_packet_of(picture))
+                yield Decoded(picture=picture, packet=numbers.take(picture))
 
 
 def _decode_damaged(path: Path, *, tally: Tally) -> Iterator[Decoded]:
@@ -113,34 +114,49 @@ def _decode_damaged(path: Path, *, tally: Tally) -> Iterator[Decoded]:
         for each in (stream, judge):
             each.codec_context.thread_count = 1
             each.codec_context.thread_type = ThreadType.NONE
-        packets = _numbered(_packets_and_end(container, stream), stream, tally=tally)
-        for packet, twin in zip(packets, _packets_and_end(other, judge), strict=False):
+        numbers = _Numbers(stream, tally=tally)
+        for packet, twin in zip(_packets_and_end(container, stream), _packets_and_end(other, judge), strict=False):
             judged = Tally()
             _decode_packet(judge, twin, tally=judged)
-            if judged.undecodable and packet is not None:
-                tally.refused.add(packet.opaque)
-            for picture in _decode_packet(stream, packet, tally=tally):
+            numbered = numbers.put(packet)
+            if judged.undecodable and numbered is not None and numbered.pts is not None:
+                tally.refused.add(numbered.pts)
+            for picture in _decode_packet(stream, numbered, tally=tally):
                 tally.pictures += 1
-                number = _packet_of(picture)
+                number = numbers.take(picture)
                 yield Decoded(picture=picture, packet=number, is_damaged=picture.is_corrupt or number in tally.refused)
 
 
-def _numbered(
-    packets: Iterable[Packet[VideoStream] | None], stream: VideoStream, *, tally: Tally
-) -> Iterator[Packet[VideoStream] | None]:
-    """Number the packets that should give a picture, so that each picture can tell which one it is of."""
-    codec = stream.codec_context.name
-    for packet in packets:
-        if packet is not None and is_shown(packet, codec=codec):
-            packet.opaque = tally.packets
-            tally.packets += 1
-        elif packet is not None:
-            packet.opaque = -1
-        yield packet
+class _Numbers:
+    """Numbers the packets that should give a picture: each picture then tells which one it is of.
 
+    The number takes the place of the presentation time on the way through the decoder, since a time may be missing, or
+    be that of several packets.
+    """
 
-def _packet_of(picture: VideoFrame) -> int:
-    return picture.opaque if isinstance(picture.opaque, int) else -1
+    def __init__(self, stream: VideoStream, *, tally: Tally) -> None:
+        self._codec = stream.codec_context.name
+        self._tally = tally
+        self._times: dict[int, int | None] = {}
+
+    def put(self, packet: Packet[VideoStream] | None) -> Packet[VideoStream] | None:
+        """Number a packet that goes to the decoder; one that is decoded only gets none."""
+        if packet is None:
+            return None
+        if is_shown(packet, codec=self._codec):
+            number = self._tally.packets
+            self._times[number] = packet.pts
+            packet.pts = number
+            self._tally.packets += 1
+        else:
+            packet.pts = None
+        return packet
+
+    def take(self, picture: VideoFrame) -> int:
+        """Return the number of a picture's packet, -1 if it has none, and give the picture its time back."""
+        number = -1 if picture.pts is None else picture.pts
+        picture.pts = self._times.pop(number, None)
+        return number
 
 
 def _packets_and_end(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:

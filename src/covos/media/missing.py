@@ -16,12 +16,20 @@ if TYPE_CHECKING:
 
     from covos.media.packets import PacketTable
 
+_REORDERED = 16
+"""Packets by which a decoder may be ahead of the pictures that it has given."""
 _MOST_PLACES = 8
 """Places in time that a warning names."""
 
 
 def missing_frames(
-    table: PacketTable, *, packets: Sequence[int], times: Sequence[int], damaged: Collection[int], time_base: Fraction
+    table: PacketTable,
+    *,
+    packets: Sequence[int],
+    times: Sequence[int],
+    damaged: Collection[int],
+    time_base: Fraction,
+    is_whole: bool = True,
 ) -> tuple[MissingFrame, ...]:
     """Return the frames that are missing after a full pass: those without a packet, and packets that gave no frame.
 
@@ -31,9 +39,11 @@ def missing_frames(
         times: Presentation time of each frame, rising.
         damaged: Numbers of the packets that the decoder refused or painted over.
         time_base: Seconds per unit of the times.
+        is_whole: False if the pass was left early: what is missing after its last frame is then not known.
     """
     given = np.asarray(packets, np.int64)
-    silent = np.setdiff1d(np.arange(table.count), given)
+    reached = table.count if is_whole else max(0, max(packets, default=0) - _REORDERED)
+    silent = np.setdiff1d(np.arange(reached), given)
     # One packet may hold two pictures, and the next one none.
     silent = silent[: max(0, table.count - len(given))]
     short = _short_groups(table, {*damaged, *silent.tolist(), *table.suspects})
@@ -47,7 +57,7 @@ def missing_frames(
         (int(each), None if table.times is None else int(table.times[each]), "it could not be decoded")
         for each in silent
     ]
-    found += [(each.packet, each.time, "it is gone from the file") for each in table.lost]
+    found += [(each.packet, each.time, "it is gone from the file") for each in table.lost if is_whole or each.packet < reached]
     found += [(packet, None, "it is gone from the file") for packet, count in short.items() for _ in range(count)]
     placed = []
     run = {-1: 0}  # frames without a time of their own, by the frame that they follow

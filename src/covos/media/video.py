@@ -73,19 +73,21 @@ class VideoSource(Source):
     def health(self) -> Health:
         """See ``Source.health``; warnings tell how many frames are missing, and at which times."""
         latest, table = self._pass, self._table
-        lost = self._missing() if latest.finished else ()
+        lost = self._missing()
         met = lost or latest.concealed or latest.refused or latest.undecodable
         at_least = table.at_least or (bool(met) and not table.has_total)
         warnings = list(self._warnings)
         if self._is_cut:
             warnings.append("the file is shorter than its header says, or ends in the midst of a frame")
-        if latest.finished and (lost or at_least):
+        if lost:
             count = f"{'at least ' if at_least else ''}{counted(len(lost), 'frame')}"
-            places = f" of {latest.decoded + len(lost)}, at {self._spans([each.pts for each in lost])}" if lost else ""
-            warnings.append(f"{count} missing{places}: the file is damaged or cut")
+            places = self._spans([each.pts for each in lost])
+            warnings.append(f"{count} missing of {latest.decoded + len(lost)}, at {places}: the file is damaged or cut")
+        elif latest.finished and at_least:
+            warnings.append("frames may be missing: the file is damaged or cut, and does not say how many it had")
         if latest.concealed:
-            spans = self._spans([latest.times[index] for index in latest.concealed])
-            warnings.append(f"{counted(len(latest.concealed), 'frame')} damaged and painted over, at {spans}")
+            places = self._spans([latest.times[index] for index in latest.concealed])
+            warnings.append(f"{counted(len(latest.concealed), 'frame')} damaged and painted over, at {places}")
         return Health(
             decoded=latest.decoded,
             expected=latest.decoded + len(lost) if latest.finished else max(table.expected, latest.decoded),
@@ -102,15 +104,19 @@ class VideoSource(Source):
 
     def _missing(self) -> tuple[MissingFrame, ...]:
         latest = self._pass
-        if latest.missing is None:
-            latest.missing = missing_frames(
-                self._table,
-                packets=latest.packets_of,
-                times=latest.times,
-                damaged=[*latest.refused, *(latest.packets_of[index] for index in latest.concealed)],
-                time_base=self._time_base,
-            )
-        return latest.missing
+        if latest.missing is not None:
+            return latest.missing
+        found = missing_frames(
+            self._table,
+            packets=latest.packets_of,
+            times=latest.times,
+            damaged=[*latest.refused, *(latest.packets_of[index] for index in latest.concealed)],
+            time_base=self._time_base,
+            is_whole=latest.finished,
+        )
+        if latest.finished:
+            latest.missing = found
+        return found
 
     def _read_all(self) -> Iterator[Frame]:
         latest = self._pass = _Pass()
