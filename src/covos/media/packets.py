@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MICROSECOND = Fraction(1, 1_000_000)
+LONGEST_PAUSE = 86_400
+"""Seconds of a jump ahead above which it is no pause."""
 _FASTEST = 1000  # frames a second; a higher stated rate is damage
 _FAR = 6
 """Packets by which a gap in time may lie away from the damage that made it: pictures are stored in another order."""
@@ -84,6 +86,7 @@ class PacketTable:
         lost: Frames that no packet holds, by gaps in time, stated durations and counts.
         has_total: True if the file says how many frames it has, or how long it is.
         at_least: True if more may be lost than is known.
+        jumps: True if decoding times run back, or far ahead: see `covos.media.clock`.
     """
 
     count: int
@@ -97,6 +100,7 @@ class PacketTable:
     lost: tuple[LostFrame, ...] = ()
     has_total: bool = True
     at_least: bool = False
+    jumps: bool = False
 
     @property
     def expected(self) -> int:
@@ -140,6 +144,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, structu
         ]
         is_key, seek_to = np.array(read.keys, np.bool_), np.array(earliest, np.int64)
         seeking = SeekTable(pts=times, is_key=is_key[order], seek_to=seek_to[order])
+    far = float(LONGEST_PAUSE / (stream.time_base or 1))
     loss = _Loss(container, stream, read, times=own, rate=rate, structure=structure)
     lost = tuple(loss.frames()) if count else ()
     return PacketTable(
@@ -153,6 +158,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, structu
         suspects=frozenset(loss.suspects),
         lost=lost,
         has_total=loss.has_total,
+        jumps=bool(((np.diff(decoding) < 0) | (np.diff(decoding) > far)).any()),
         at_least=loss.at_least,
     )
 

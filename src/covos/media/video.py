@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from covos.core.errors import SourceError
 from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
+from covos.media.clock import STEADY, Clock, read_clock
 from covos.media.container import open_container, picture_stream
 from covos.media.decoding import Cursor, Decoded, PictureReader, Tally, decode_file, orientation_of, rotation_degrees
 from covos.media.missing import missing_frames, spans
@@ -62,6 +63,8 @@ class VideoSource(Source):
         with open_container(path) as container:
             stream = picture_stream(container, path)
             self._table = read_packet_table(container, stream, structure=structure)
+            self._stream = stream.index
+            self._clock = read_clock(path) if self._table.jumps else STEADY
             if len(container.streams.video) > 1:
                 self._warn(f"the file has {len(container.streams.video)} video streams: #{stream.index} is read")
             self._time_base = stream.time_base or 1 / self._table.frame_rate
@@ -154,10 +157,12 @@ class VideoSource(Source):
     ) -> Iterator[Frame]:
         """Make frames of the pictures with their indices; of the wanted ones alone, though all count for the times."""
         reader = self._reader()
-        timeline = Timeline(self._table, time_base=self._time_base, warn=self._warn)
+        timeline = Timeline(
+            self._table, time_base=self._time_base, warn=self._warn, clock=self._clock, stream=self._stream
+        )
         for index, decoded in pictures:
             picture = decoded.picture
-            pts = timeline.at(picture)
+            pts = timeline.at(picture, packet=decoded.packet)
             if wanted is None or index in wanted:
                 yield Frame(
                     index=index,
@@ -232,38 +237,38 @@ class VideoSource(Source):
 class Timeline:
     """Gives each picture of one pass its presentation time, strictly increasing, whatever the container states.
 
-    Stated times are kept as they are. Where a picture has none, its decoding time is used, and failing that
-    the frame rate. A time that does not advance becomes the previous one plus one unit; a jump back of more
-    than a second, as where two recordings were joined, moves all that follows.
+    Stated times are kept as they are, but for jumps of the clock, which `covos.media.clock` closes. Where a picture has
+    none, its decoding time is used, and failing that the frame rate. A time that does not advance becomes the previous
+    one plus one unit.
     """
 
-    def __init__(self, table: PacketTable, *, time_base: Fraction, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, table: PacketTable, *, time_base: Fraction, warn: Callable[[str], None], clock: Clock = STEADY, stream: int = 0
+    ) -> None:
         self._step = 1 / (table.frame_rate * time_base)
-        self._second = 1 / time_base
         self._table = table
         self._warn = warn
+        self._clock, self._stream, self._time_base = clock, stream, time_base
         self._last: int | None = None
-        self._shift = 0
         self._lead: int | None = None
         self._anchor = Fraction(table.first_dts or 0)
         self._since_anchor = 0
 
-    def at(self, picture: VideoFrame) -> int:
-        """Return the presentation time of the next picture, above that of the one before."""
-        stated = self._stated(picture)
+    def at(self, picture: VideoFrame, *, packet: int = -1) -> int:
+        """Return the presentation time of the next picture, above that of the one before; ``packet`` is its packet."""
+        stated = None if packet in self._clock.wrong else self._stated(picture)
         if stated is None:
             # Counted from an anchor, so that a frame rate of 29.97 does not drift by rounding.
             self._since_anchor += self._last is not None
             time = round(self._anchor + self._since_anchor * self._step)
         else:
-            time = stated + self._shift
+            time = stated
+            if self._clock.jumps and (shift := self._clock.shift(self._stream, packet)):
+                self._warn("the file's clock jumps, as where recordings were joined: what follows is moved to go on there")
+                time += round(shift / self._time_base)
         if self._last is not None and time <= self._last:
             self._warn("some frames do not advance in time: their presentation times are moved forward")
-            if stated is not None and self._last - time > self._second:
-                self._shift += self._last + max(1, round(self._step)) - time
-                time = stated + self._shift
-            else:
-                time = self._last + 1
+            time = self._last + 1
         if stated is not None:
             self._anchor, self._since_anchor = Fraction(time), 0
         self._last = time
