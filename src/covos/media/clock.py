@@ -1,7 +1,7 @@
 """Find where the clock of a file jumps, so that pictures and sound are moved by the same time.
 
 Recordings that were joined begin anew at an earlier time, or years later. A jump back, however small, and a jump ahead of
-more than a day are closed: what follows continues where the one before ended. A smaller jump ahead is a pause, and kept.
+more than a day (an hour in transport streams) are closed: what follows continues where the one before ended. A smaller jump ahead is a pause, and kept.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covos.media.container import is_shown, open_container, packets_of, picture_stream
-from covos.media.packets import LONGEST_PAUSE
+from covos.media.packets import longest_pause
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -91,7 +91,8 @@ def _read_clock(path: str, _size: int, _changed: int) -> Clock:
     with open_container(Path(path)) as container:
         stream = picture_stream(container, Path(path))
         lanes = _read_lanes(container, stream)
-        return _find(lanes, picture=stream.index, step=_step(stream, lanes[stream.index]))
+        step = _step(stream, lanes[stream.index])
+        return _find(lanes, picture=stream.index, step=step, pause=longest_pause(container))
 
 
 def _read_lanes(container: InputContainer, stream: VideoStream) -> dict[int, _Lane]:
@@ -134,9 +135,9 @@ def _step(stream: VideoStream, lane: _Lane) -> Fraction:
     return usual or (1 / rate if rate else Fraction(1, 25))
 
 
-def _find(lanes: dict[int, _Lane], *, picture: int, step: Fraction) -> Clock:
+def _find(lanes: dict[int, _Lane], *, picture: int, step: Fraction, pause: int) -> Clock:
     lane = lanes[picture]
-    starts, wrong = _breaks(lane, step=step)
+    starts, wrong = _breaks(lane, step=step, pause=pause)
     if not starts:
         return Clock(wrong=wrong)
     jumps: list[Jump] = []
@@ -146,7 +147,7 @@ def _find(lanes: dict[int, _Lane], *, picture: int, step: Fraction) -> Clock:
         packets = {picture: start}
         for index, other in lanes.items():
             if index != picture:
-                packets[index] = _where(other, lane, start=start, after=before[index])
+                packets[index] = _where(other, lane, start=start, after=before[index], pause=pause)
         stop = starts[number + 1] if number + 1 < len(starts) else len(lane.keys)
         shift += _needed(lanes, picture, packets=packets, before=before, stop=stop, step=step)
         jumps.append(Jump(packets=packets, shift=shift))
@@ -154,14 +155,14 @@ def _find(lanes: dict[int, _Lane], *, picture: int, step: Fraction) -> Clock:
     return Clock(jumps=tuple(jumps), wrong=wrong)
 
 
-def _breaks(lane: _Lane, *, step: Fraction) -> tuple[list[int], frozenset[int]]:
+def _breaks(lane: _Lane, *, step: Fraction, pause: int) -> tuple[list[int], frozenset[int]]:
     """Return the numbers of the first packets after each jump, and of single packets with an impossible time."""
     keys = np.array(lane.keys, np.int64)
     usual = float(step / lane.base)
     steps = np.diff(keys)
     found: list[int] = []
     wrong: set[int] = set()
-    for at in (np.flatnonzero((steps < 0) | (steps > float(LONGEST_PAUSE / lane.base))) + 1).tolist():
+    for at in (np.flatnonzero((steps < 0) | (steps > float(pause / lane.base))) + 1).tolist():
         if at - 1 in wrong or at in wrong:
             continue
         after = keys[at + 1] if at + 1 < len(keys) else None
@@ -176,7 +177,7 @@ def _breaks(lane: _Lane, *, step: Fraction) -> tuple[list[int], frozenset[int]]:
     return found, frozenset(wrong)
 
 
-def _where(other: _Lane, lane: _Lane, *, start: int, after: int) -> int:
+def _where(other: _Lane, lane: _Lane, *, start: int, after: int, pause: int) -> int:
     """Return the number of another stream's first packet after a jump of the pictures.
 
     It is where that stream's own time jumps next to it; if it does not, where its bytes lie behind, or by the order.
@@ -184,7 +185,7 @@ def _where(other: _Lane, lane: _Lane, *, start: int, after: int) -> int:
     keys = np.array(other.keys[after:], np.int64)
     steps = np.diff(keys)
     orders = np.array(other.orders[after:], np.int64)
-    own = np.flatnonzero((steps < 0) | (steps > float(LONGEST_PAUSE / other.base))) + 1
+    own = np.flatnonzero((steps < 0) | (steps > float(pause / other.base))) + 1
     if len(own):
         nearest = int(own[np.abs(orders[own] - lane.orders[start]).argmin()])
         if abs(int(orders[nearest]) - lane.orders[start]) <= 256:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _MICROSECOND = Fraction(1, 1_000_000)
-LONGEST_PAUSE = 86_400
-"""Seconds of a jump ahead above which it is no pause."""
 _FASTEST = 1000  # frames a second; a higher stated rate is damage
 _FAR = 6
 """Packets by which a gap in time may lie away from the damage that made it: pictures are stored in another order."""
@@ -122,6 +120,7 @@ class _Read:
     swallowed: dict[int, int] = field(default_factory=dict)  # of a suspect: bytes or pictures that are not its own
     skipped: list[int] = field(default_factory=list)  # bytes before each that belong to no packet
     overheads: list[int] = field(default_factory=list)
+    trusts_marks: bool = True  # those of a transport stream are made at each join, too
     reached: Fraction = Fraction(0)  # end of the last packet of any stream, in seconds
     empty: int = 0
 
@@ -144,7 +143,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, structu
         ]
         is_key, seek_to = np.array(read.keys, np.bool_), np.array(earliest, np.int64)
         seeking = SeekTable(pts=times, is_key=is_key[order], seek_to=seek_to[order])
-    far = float(LONGEST_PAUSE / (stream.time_base or 1))
+    far = float(longest_pause(container) / (stream.time_base or 1))
     loss = _Loss(container, stream, read, times=own, rate=rate, structure=structure)
     lost = tuple(loss.frames()) if count else ()
     return PacketTable(
@@ -163,8 +162,16 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, structu
     )
 
 
+def longest_pause(container: InputContainer) -> int:
+    """Return the seconds of a jump ahead above which it is no pause, but another recording's clock.
+
+    A transport stream's clock turns over within 27 hours, so that a jump back may look like one ahead.
+    """
+    return 3_600 if container.format.name in {"mpegts", "mpeg"} else 86_400
+
+
 def _read(container: InputContainer, stream: VideoStream, *, alone: bool) -> _Read:
-    read, codec = _Read(), stream.codec_context.name
+    read, codec = _Read(trusts_marks=container.format.name != "mpegts"), stream.codec_context.name
     # The others are read along where the container may state only the file's duration, which may be theirs.
     others = () if alone else tuple(s for s in container.streams if s.type in {"video", "audio", "subtitle", "data"})
     before: int | None = None
@@ -196,7 +203,7 @@ def _read(container: InputContainer, stream: VideoStream, *, alone: bool) -> _Re
 def _look_inside(read: _Read, packet: Packet[Any], *, codec: str) -> None:
     """Note a packet that is marked as damaged, or holds what no intact one does."""
     number = len(read.pts)
-    if packet.is_corrupt:
+    if packet.is_corrupt and read.trusts_marks:
         read.suspects.add(number)
     if codec not in _WITHOUT_ZEROS:
         return

@@ -54,7 +54,7 @@ _NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
 _KLV = b"\x06\x0e\x2b\x34"
 _SYNC = 0x47
 _NULL_PACKETS = 0x1FFF
-_TABLES = (0x0000, 0x0011)  # what a recording begins with: program association, service description
+_TABLES = (0x0000, 0x0011)  # program association, service description: a recording begins with them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -430,7 +430,8 @@ def _packet_size(content: Content) -> int:
 def _transport_stream(content: Content) -> Structure:
     """Check sync bytes and continuity counters (ISO/IEC 13818-1, 2.4.3).
 
-    A break that is followed by a program's tables is where two recordings were joined: nothing is lost there.
+    A break that is followed by a program's tables and the start of a picture or of sound, with counters that begin anew
+    or a mark that a decoder may begin, is where two recordings were joined: nothing is lost there.
     """
     unit = _packet_size(content)
     size, at, breaks = len(content), 4 if unit == 192 else 0, []
@@ -456,9 +457,12 @@ def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]
     if not len(heads):
         return []
     pids = (heads[:, 1] & 0x1F) << 8 | heads[:, 2]
-    # A discontinuity that is announced is none.
-    announced = (heads[:, 3] & 0x20 > 0) & (heads[:, 4] > 0) & (heads[:, 5] & 0x80 > 0)
-    found: list[tuple[int, int, bool]] = []  # (row of the packet before, row, is a table)
+    has_field = (heads[:, 3] & 0x20 > 0) & (heads[:, 4] > 0)
+    announced = has_field & (heads[:, 5] & 0x80 > 0)  # a discontinuity that is announced is none
+    begins = heads[:, 1] & 0x40 > 0
+    is_entry = begins & ((heads[:, 3] & 0x0F == 0) | (has_field & (heads[:, 5] & 0x40 > 0)))
+    tables = np.flatnonzero(np.isin(pids, _TABLES))
+    lost, joins = np.flatnonzero(heads[:, 1] & 0x80).tolist(), []  # those that the receiver marked as damaged
     for pid in np.unique(pids).tolist():
         rows = np.flatnonzero((pids == pid) & (heads[:, 3] & 0x10 > 0))
         if pid == _NULL_PACKETS or not len(rows):
@@ -467,9 +471,20 @@ def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]
         before = np.concatenate(([last.get(pid, int(counters[0]) - 1)], counters[:-1]))
         jumps = np.flatnonzero(~np.isin((counters - before) % 16, (0, 1)) & ~announced[rows])
         last[pid] = int(counters[-1])
-        found += [(int(rows[each - 1]) if each else -1, int(rows[each]), pid in _TABLES) for each in jumps]
-    joins = [row for _, row, is_table in found if is_table]
-    return sorted({row for former, row, _ in found if not any(former < join <= row for join in joins)})
+        for each in jumps.tolist():
+            former, row = int(rows[each - 1]) if each else -1, int(rows[each])
+            has_table = pid in _TABLES or bool(((tables > former) & (tables < row)).any())
+            if begins[row] and has_table:
+                joins.append((former, row, bool(is_entry[row])))
+            else:
+                lost.append(row)
+    entries = [(former, row) for former, row, is_one in joins if is_one]
+    lost += [
+        row
+        for former, row, is_one in joins
+        if not is_one and not any(start < row and former < end for start, end in entries)
+    ]
+    return sorted(set(lost))
 
 
 def _next_sync(content: Content, at: int, unit: int) -> int:
