@@ -48,6 +48,7 @@ def segment(
     frame_rate: options.FrameRate = None,
     overwrite: options.Overwrite = False,
     allow_errors: options.AllowErrors = False,
+    damaged: options.Damaged = "hold",
     quiet: options.Quiet = False,
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
@@ -95,6 +96,7 @@ def segment(
             precision=precision,
             formats=tuple(formats or DEFAULT_FORMATS),
             frame_rate=rate,
+            damaged=damaged,
         )
         for name in inputs
     }

@@ -153,6 +153,10 @@ class Source(ABC):
         """Return the bytes that it reads, and their fingerprint (see `fingerprint`)."""
         return sum(path.stat().st_size for path in self.files), fingerprint(self.files)
 
+    def content_of_files(self) -> tuple[tuple[str, str], ...]:
+        """Return the name and fingerprint of each of its files; empty if it is one file, or not made of files."""
+        return ()
+
     def close(self) -> None:
         """Refuse further passes. A pass that is under way ends on its own."""
         self._closed = True
@@ -217,15 +221,32 @@ def fingerprint(files: Sequence[Path]) -> str:
     removing, renaming or re-encoding is. A single file may be renamed: it is the same video.
     """
     digest = hashlib.sha256()
-    count = _BLOCKS_OF_ONE if len(files) == 1 else _BLOCKS_OF_MANY
     for path in files:
+        _add(digest, path, count=_BLOCKS_OF_ONE if len(files) == 1 else _BLOCKS_OF_MANY, named=len(files) > 1)
+    return digest.hexdigest()
+
+
+def fingerprint_each(files: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+    """Return the name of each of several files, and the first half of its fingerprint; empty where it may not be read."""
+    found = []
+    for path in files:
+        digest = hashlib.sha256()
+        _add(digest, path, count=_BLOCKS_OF_MANY, named=True)
+        found.append((path.name, digest.hexdigest()[:32]))
+    return tuple(found)
+
+
+def _add(digest: hashlib._Hash, path: Path, *, count: int, named: bool) -> None:
+    try:
         size = path.stat().st_size
-        name = "" if len(files) == 1 else path.name
-        digest.update(f"{name!r} {size}\n".encode())
+        digest.update(f"{(path.name if named else '')!r} {size}\n".encode())
         starts = range(0, size, _BLOCK)
         spread = [(size - _BLOCK) * block // (count - 1) for block in range(count)]
         with path.open("rb") as file:
             for start in starts if size <= count * _BLOCK else spread:
                 file.seek(start)
                 digest.update(file.read(_BLOCK))
-    return digest.hexdigest()
+    except OSError:
+        if not named:
+            raise
+        digest.update(b"not to be read")  # one picture of many
