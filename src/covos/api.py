@@ -18,7 +18,7 @@ from covos.model import Model
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
-from covos.plan import AUTO, Objects, Plan, choose_task, read_prompts
+from covos.plan import AUTO, Damaged, Objects, Plan, choose_task, read_prompts
 from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
 
@@ -49,6 +49,7 @@ def segment(
     frame_rate: Fraction | int | None = None,
     start: int = 0,
     stop: int | None = None,
+    damaged: Damaged = "hold",
 ) -> Segmentation:
     """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
 
@@ -87,6 +88,7 @@ def segment(
         frame_rate: Frames a second of a folder of frames, a glob or frames in memory; 25 if not given.
         start: Index of the first frame to take. Indices of results, and of prompts, count from there.
         stop: Index of the first frame not to take; None goes to the end.
+        damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
 
     Raises:
         SourceError: The source cannot be read.
@@ -125,6 +127,7 @@ def stream(
     frame_rate: Fraction | int | None = None,
     start: int = 0,
     stop: int | None = None,
+    damaged: Damaged = "hold",
 ) -> Iterator[FrameResult]:
     """Cut the moving subject out of a video, a frame at a time, at constant memory.
 
@@ -153,6 +156,7 @@ def _job(
     frame_rate: Fraction | int | None,
     start: int,
     stop: int | None,
+    damaged: Damaged,
     **task: Any,
 ) -> Job:
     shown = read_prompts(masks=masks, points=points, boxes=boxes, within=within, exclude=exclude, prompts=prompts)
@@ -166,5 +170,6 @@ def _job(
         frame_rate=frame_rate,  # type: ignore[arg-type]
         start=start,
         stop=stop,
+        damaged=damaged,
     )
     return Job(plan, load=None if loaded is None else lambda _: loaded)

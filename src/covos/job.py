@@ -16,14 +16,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
-from covos.engines.passes import StageProgress, find_subject
+from covos.engines.find import FindEngine
+from covos.engines.held import with_held_masks
+from covos.engines.passes import StageProgress, chosen_references, find_subject
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.formats.table import check_formats, size_notes
 from covos.media.memory import open_input
@@ -33,10 +35,11 @@ from covos.plan import Discover, Find, Follow, Plan
 from covos.prompts.seeds import place_prompts
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
-from covos.runs.journal import Journal
+from covos.runs.journal import Journal, read_entries
+from covos.runs.mending import frames_to_redo
 from covos.runs.report import Origin
 from covos.runs.schema import followed_notes, load_report
-from covos.runs.terms import Inputs, RunTerms, remove_journal
+from covos.runs.terms import Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved
 from covos.session import Session
 from covos.steerer import Steerer
@@ -198,7 +201,7 @@ class Job:
 
     def _keep(self, work: _Work, source: Source) -> Iterator[Event]:
         frames = []
-        for event in self._events(work.run(None), source):
+        for event in self._events(with_held_masks(work.run(None), choice=self.plan.damaged), source):
             if isinstance(event, FrameDone) and self._keeping:
                 frames.append(event.masks)
             yield event
@@ -218,18 +221,23 @@ class Job:
             model=origin.model,
             weights_sha256=origin.sha256,
             # Another kind of device, or another batch, rounds otherwise: its masks would differ by a pixel.
-            settings={**origin.settings, "device": model.device.type, "frame_rate": str(source.info.frame_rate)},
+            settings={
+                **origin.settings,
+                "device": model.device.type,
+                "frame_rate": str(source.info.frame_rate),
+                **({} if self.plan.damaged == "hold" else {"damaged": self.plan.damaged}),
+            },
             batch=model.engine.encoder.batch,
         )
         if terms.is_done(folder):
-            remove_journal(folder)
+            remove_leftovers(folder)
             yield Started(stage="done already", info=source.info)
             self.state = "done"
             yield from _ending(load_saved(folder.path))
             return
         for text in size_notes(formats, info=source.info, folder=folder.path):
             yield Noted(text=text)
-        journal = terms.begin(folder)
+        journal = terms.begin(folder, touched=work.touched)
         self._frames = journal.resumed
         with (
             journal,
@@ -242,11 +250,12 @@ class Job:
                 journal=journal,
             ) as writer,
         ):
-            for event in self._events(work.run(journal), source, resumed=journal.resumed, keep=writer.add):
+            results = with_held_masks(work.run(journal), choice=self.plan.damaged)
+            for event in self._events(results, source, resumed=journal.resumed, keep=writer.add):
                 yield event
                 writer.restart_clock()
             saved = writer.finish()
-        terms.finish(folder)
+        terms.finish(folder, mendable=bool(saved.health.unreadable and terms.inputs.each))
         self.state = "done"  # all is on disk, whatever becomes of a listener
         yield from _ending(saved)
 
@@ -355,10 +364,48 @@ class _Work:
             if self._steerer is not None:
                 return self._steerer.run(known)
             engine = self.model.engine.at(task.quality)
+            if journal is not None and journal.earlier is not None:
+                return self._find_again(engine, task, journal)
             return find_subject(self._source, engine, known=known, **task.finding)
         assert self._session is not None
         results = self._follow(self._session)
         return results if journal is None else _again(results, journal)
+
+    def touched(self, changed: Sequence[int], unreadable: Sequence[int]) -> tuple[int, ...] | None:
+        """Return the frames to compute again after pictures were mended; None for all.
+
+        What is followed or steered depends on all that came before, and is followed again anyway.
+        """
+        task, count = self._task, self._source.info.frame_count
+        if not isinstance(task, Find) or self._steerer is not None:
+            return None
+        encoder = self.model.engine.at(task.quality).encoder
+        chosen = chosen_references(count, references=task.references, seed=task.reference_seed)
+        return frames_to_redo(
+            changed,
+            count=count,
+            unreadable=unreadable,
+            references=encoder.needed(chosen, frame_count=count),
+            uses_motion=encoder.network.uses_motion,
+            batch=encoder.batch,
+        )
+
+    def _find_again(self, engine: FindEngine[Any], task: Find, journal: Journal) -> Iterator[FrameResult]:
+        """Compute the frames that mended pictures touch, and take the others from the journal of the run before."""
+        assert journal.earlier is not None, "there is a run before"
+        wanted = [index for index in journal.redo if index >= journal.resumed]
+        computed = find_subject(self._source, engine, wanted=wanted, **task.finding)
+        again, before = journal.replay(), read_entries(journal.earlier)
+        redo = frozenset(journal.redo)
+        for frame in self._source:
+            old = next(before, None)
+            if frame.index < journal.resumed:
+                yield next(again).restore(frame)
+            elif frame.index in redo:
+                yield next(computed)
+            else:
+                assert old is not None, "what the journal lacks is computed again"
+                yield old.restore(frame)
 
     def _follow(self, session: Session) -> Iterator[FrameResult | StageProgress]:
         task = self._task
@@ -394,6 +441,9 @@ class _Watched(Source):
 
     def content(self) -> tuple[int, str]:
         return self._source.content()
+
+    def content_of_files(self) -> tuple[tuple[str, str], ...]:
+        return self._source.content_of_files()
 
     def _read_all(self) -> Iterator[Frame]:
         return self._checked(iter(self._source))
@@ -437,4 +487,10 @@ def _inputs(source: Source) -> Inputs:
             why=f"{error.filename}: {error.strerror}",
             fix="check the disk or network that it is on",
         ) from error
-    return Inputs(path=source.info.path, files=len(source.files), size=size, fingerprint=digest)
+    return Inputs(
+        path=source.info.path,
+        files=len(source.files),
+        size=size,
+        fingerprint=digest,
+        each=source.content_of_files(),
+    )

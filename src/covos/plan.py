@@ -53,6 +53,9 @@ def _as_text(path: object) -> object:
     return os.fspath(path) if isinstance(path, os.PathLike) else path
 
 
+Damaged: TypeAlias = Literal["hold", "empty"]
+"""What stands for the mask of a picture that cannot be read: the one before, or none."""
+
 Weights: TypeAlias = Annotated[str, BeforeValidator(_as_text)]
 """A name, or the path of a ``.safetensors`` file."""
 
@@ -253,6 +256,7 @@ class Plan(_Value):
         frame_rate: Frames a second of a folder or glob; 25 if not given.
         start: Index of the first frame to take.
         stop: Index of the first frame not to take; None goes to the end.
+        damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
     """
 
     source: Annotated[Any, BeforeValidator(_source), PlainSerializer(_source_to_json)]
@@ -264,6 +268,7 @@ class Plan(_Value):
     frame_rate: Annotated[Fraction, PlainSerializer(str, return_type=str)] | None = None
     start: int = Field(default=0, ge=0)
     stop: int | None = Field(default=None, ge=1)
+    damaged: Damaged = "hold"
 
     @field_validator("formats")
     @classmethod

@@ -16,6 +16,7 @@ import numpy as np
 from covos.batch import run_jobs
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
 from covos.core.files import atomic_path
+from covos.core.progress import counted
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
 from covos.events import Event
 from covos.job import Job
@@ -123,6 +124,13 @@ def predict(
             raise outcome.error
         if outcome.error is not None:
             failed[video.name] = outcome.error
+            continue
+        if outcome.saved is not None and (unread := outcome.saved.health.unreadable):
+            failed[video.name] = IncompleteError(
+                f"{counted(len(unread), 'picture')} of {video.name} cannot be read",
+                why="; ".join(outcome.saved.health.warnings),
+                fix="mend them, and give the same command again",
+            )
             continue
         made.append(_publish(work, output, video))
     remove_if_empty(output / UNFINISHED)

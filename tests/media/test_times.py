@@ -9,7 +9,7 @@ from typing import Any
 import av
 import pytest
 
-from covos.media.container import PacketTable
+from covos.media.packets import PacketTable
 from covos.media.opening import open_source
 from covos.media.video import Timeline
 
@@ -87,7 +87,7 @@ def test_hidden_reference_frames_of_vp8_are_not_expected(film: Film, tmp_path: P
 
 def timeline(warnings: list[str], **changes: Any) -> Timeline:
     stated = {"frame_rate": Fraction(25), "first_dts": 0, "has_pts": True} | changes
-    return Timeline(PacketTable(count=0, seeking=None, expected=0, **stated), time_base=MS, warn=warnings.append)
+    return Timeline(PacketTable(count=0, seeking=None, **stated), time_base=MS, warn=warnings.append)
 
 
 def picture(pts: int | None, dts: int | None = None) -> Any:
@@ -102,11 +102,10 @@ def picture(pts: int | None, dts: int | None = None) -> Any:
         ([0, 40, 40, 80], [0, 40, 41, 80]),
         ([0, 40, 20, 80], [0, 40, 41, 80]),
         ([0, 40, 5000, 5040], [0, 40, 5000, 5040]),
-        ([9000, 9040, 0, 40, 80], [9000, 9040, 9080, 9120, 9160]),
         ([0, 40, None, 120], [0, 40, 80, 120]),
         ([None, 40, None, None], [0, 40, 80, 120]),
     ],
-    ids=["plain", "negative", "repeated", "backwards", "gap", "restart", "hole", "holes"],
+    ids=["plain", "negative", "repeated", "backwards", "gap", "hole", "holes"],
 )
 def test_times_always_advance(stated: list[int | None], expected: list[int]) -> None:
     warnings: list[str] = []

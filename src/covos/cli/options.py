@@ -51,6 +51,11 @@ AllowErrors: TypeAlias = Annotated[
     bool, typer.Option("--allow-errors", help="End with 0 even if frames of a source could not be read.")
 ]
 
+Damaged: TypeAlias = Annotated[
+    Literal["hold", "empty"],
+    typer.Option(help="Mask of a picture that cannot be read: that of the frame before, or none."),
+]
+
 # How the subject is found.
 
 Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fractions import Fraction
 
     from covos.batch import Outcome
+    from covos.media.source import Health
     from covos.runs.writing import Saved
 
 
@@ -46,6 +47,7 @@ def segment(
     frame_rate: options.FrameRate = None,
     overwrite: options.Overwrite = False,
     allow_errors: options.AllowErrors = False,
+    damaged: options.Damaged = "hold",
     quiet: options.Quiet = False,
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
@@ -96,6 +98,7 @@ def segment(
             precision=precision,
             formats=tuple(formats or DEFAULT_FORMATS),
             frame_rate=rate,
+            damaged=damaged,
         )
         for name in inputs
     }
@@ -152,6 +155,19 @@ def _closing_line(saved: Saved) -> str:
     return f"{frames} in {saved.seconds:.1f} s ({speed:.1f} a second): {parts}"
 
 
+def _damage(health: Health) -> str:
+    """Say in a line what is missing or damaged."""
+    least = "at least " if health.at_least else ""
+    said = [f"{least}{counted(health.missing, 'frame')} missing"] if health.missing else []
+    if health.concealed:
+        said.append(f"{counted(len(health.concealed), 'frame')} damaged")
+    if health.unreadable:
+        said.append(f"{counted(len(health.unreadable), 'picture')} not to be read")
+    if not said:
+        said.append("the end is missing" if health.cut else "parts cannot be decoded")
+    return f"{', '.join(said)}; report.json has a row for each"
+
+
 def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
     from covos.core.errors import IncompleteError
 
@@ -160,7 +176,7 @@ def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
         raise failed[0]
     damaged = [each for each in outcomes if each.saved is not None and not each.saved.health.complete]
     if failed:
-        cut = f"; frames are missing from {', '.join(each.name for each in damaged)}" if damaged else ""
+        cut = f"; frames are missing or damaged in {', '.join(each.name for each in damaged)}" if damaged else ""
         raise IncompleteError(
             f"{len(failed)} of {len(outcomes)} inputs failed",
             why=f"the first: {failed[0].what}: {failed[0].why}",
@@ -168,8 +184,8 @@ def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
         )
     if damaged and not allow_errors:
         raise IncompleteError(
-            f"frames are missing from {', '.join(each.name for each in damaged)}",
-            why="the file is damaged or cut; report.json counts what came out",
+            f"frames are missing or damaged in {', '.join(each.name for each in damaged)}",
+            why="; ".join(dict.fromkeys(_damage(each.saved.health) for each in damaged if each.saved is not None)),
             fix="what could be read is done; --allow-errors takes that for success",
         )
     return 0

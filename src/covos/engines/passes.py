@@ -108,13 +108,15 @@ def remember_references(
     source: Source, engine: FindEngine[FeaturesT], *, references: int = DEFAULT_REFERENCES, seed: int | None = None
 ) -> tuple[References[FeaturesT], ...]:
     """Read and encode so many frames of a video, in each view of the engine: spread evenly, or drawn from a seed."""
-    length = source.info.frame_count
-    indices = (
-        uniform_references(length, references=references)
-        if seed is None
-        else random_references(length, references=references, seed=seed)
-    )
+    indices = chosen_references(source.info.frame_count, references=references, seed=seed)
     return engine.remember(engine.encoder.select(source, indices))
+
+
+def chosen_references(frame_count: int, *, references: int, seed: int | None) -> tuple[int, ...]:
+    """Return the indices of the frames that every frame is compared with."""
+    if seed is None:
+        return uniform_references(frame_count, references=references)
+    return random_references(frame_count, references=references, seed=seed)
 
 
 def _restored(source: Source, frames: Iterator[Observed], known: Iterable[Known]) -> Iterator[FrameResult]:

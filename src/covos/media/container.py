@@ -1,20 +1,18 @@
-"""Open a video file safely, say what is wrong with one that cannot be, and list the packets that it promises."""
+"""Open a video file safely, say what is wrong with one that cannot be, and read its packets."""
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
-from fractions import Fraction
+import mmap
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import av
-import numpy as np
 from av.codec.context import Flags, ThreadType
 from av.container.core import Flags as ContainerFlags
 from av.stream import Disposition
 
 from covos.core.errors import SourceError
 from covos.media import source
+from covos.media.structure import MP4_FIRST, mp4_boxes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.stream import Stream
     from av.video.stream import VideoStream
-    from numpy.typing import NDArray
 
 # Only formats that carry their own pictures. A playlist (ffconcat, HLS, DASH, SDP) would open other files or hosts.
 _FORMATS = (
@@ -34,13 +31,9 @@ _FORMATS = (
 )
 _PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"RTSPtext")
 _READ_ERRORS_IN_A_ROW = 32
-_MICROSECOND = Fraction(1, 1_000_000)
-_FASTEST = 1000  # frames a second; a higher stated rate is damage
-
-_EBML = b"\x1a\x45\xdf\xa3"
-_MATROSKA_SEGMENT = b"\x18\x53\x80\x67"
-_GIF_TRAILER = b";"
-_MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_PLACEHOLDER = 8  # bytes: a header that says that nothing is coded
+STRICT = "crccheck+explode"
+"""Checks of a decoder that refuses damaged packets, instead of painting over what they lack."""
 
 
 def open_container(path: Path) -> InputContainer:
@@ -64,8 +57,8 @@ def open_container(path: Path) -> InputContainer:
     return container
 
 
-def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """Choose the video stream to read, set up to decode all that it can."""
+def picture_stream(container: InputContainer, path: Path, *, strict: bool = False) -> VideoStream:
+    """Choose the video stream to read, set up to decode all that it can, or to refuse what is damaged."""
     pictures = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not pictures:
         has_sound = bool(container.streams.audio)
@@ -91,7 +84,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
             why=f"the header is damaged, or a frame has more than {source.MAX_PIXELS} pixels",
             fix="convert it again from the original, at most 8192x8192",
         )
-    context.options = {"max_pixels": str(source.MAX_PIXELS)}
+    context.options = {"max_pixels": str(source.MAX_PIXELS), **({"err_detect": STRICT} if strict else {})}
     context.thread_type = ThreadType.AUTO
     # Damaged pictures come out, marked, instead of vanishing.
     context.flags |= Flags.output_corrupt.value
@@ -116,205 +109,21 @@ def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[A
             return
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SeekTable:
-    """Presentation times of packets, ascending; where decoding may start, and where to seek to land there or before."""
-
-    pts: NDArray[np.int64]
-    is_key: NDArray[np.bool_]
-    seek_to: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class PacketTable:
-    """The packets of a video stream that should each give one displayed frame.
-
-    Attributes:
-        seeking: Their times; None where the container has none or repeats them.
-        has_pts: True if any packet states a presentation time.
-        frame_rate: Frames a second, as stated or else measured.
-        expected: Frames promised: ``count``, or more where an index or a stated duration says so.
-    """
-
-    count: int
-    seeking: SeekTable | None
-    first_dts: int | None
-    has_pts: bool
-    frame_rate: Fraction
-    expected: int
-
-
-def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut: bool) -> PacketTable:
-    """Read all packets of a fresh container once. Costs reading the file; memory is about 17 bytes a frame."""
-    pts: list[int | None] = []
-    dts: list[int | None] = []
-    keys: list[bool] = []
-    reached = Fraction(0)  # end of the last packet of any stream, in seconds
-    # The others are read along where the container may state only the file's duration, which may be theirs.
-    is_mp4 = "mp4" in container.format.name
-    others = () if is_mp4 else (*container.streams.audio, *container.streams.subtitles)
-    for packet in packets_of(container, stream, *others):
-        time = packet.pts if packet.pts is not None else packet.dts
-        if time is not None:
-            reached = max(reached, (time + (packet.duration or 0)) * packet.time_base)
-        if packet.stream_index == stream.index and is_shown(packet, codec=stream.codec_context.name):
-            pts.append(packet.pts)
-            dts.append(packet.dts)
-            keys.append(packet.is_keyframe)
-    stated = np.array([t for t in pts if t is not None], np.int64)
-    order = np.argsort(stated, kind="stable")
-    times = stated[order]
-    has_pts = len(times) > 0
-    rate = _frame_rate(stream, times if has_pts else np.array([t for t in dts if t is not None], np.int64))
-    if is_mp4:  # its index is whole and made while writing; that of others may not be
-        expected = max(len(pts), sum(not entry.is_discard for entry in stream.index_entries))
-    else:
-        expected = len(pts) + _missing_at_the_end(container, stream, times, rate=rate, reached=reached, cut=is_cut)
-    seeking = None
-    if len(times) == len(pts) > 0 and bool((np.diff(times) > 0).all()):
-        earliest = [p if d is None or (p is not None and p < d) else d for p, d in zip(pts, dts, strict=True)]
-        is_key, seek_to = np.array(keys, np.bool_), np.array(earliest, np.int64)
-        seeking = SeekTable(pts=times, is_key=is_key[order], seek_to=seek_to[order])
-    return PacketTable(
-        count=len(pts),
-        seeking=seeking,
-        first_dts=next((t for t in dts if t is not None), None),
-        has_pts=has_pts,
-        frame_rate=rate,
-        expected=expected,
-    )
-
-
 def is_shown(packet: Packet[Any], *, codec: str) -> bool:
     """Return True if the packet is meant to give a displayed frame.
 
-    Packets before an mp4 edit list's start, and VP8 reference frames that are never shown, are decoded only.
+    Packets before an mp4 edit list's start, and VP8 reference frames that are never shown, are decoded only. Some
+    encoders of MPEG-4 put placeholders where a picture lies in the packet before, or stays as it was.
     """
-    if packet.is_discard:
+    if packet.is_discard or (codec == "mpeg4" and packet.size <= _PLACEHOLDER):
         return False
     return codec != "vp8" or bool(memoryview(packet)[0] & 0x10)  # show_frame: RFC 6386, section 9.1
-
-
-def _frame_rate(stream: VideoStream, times: NDArray[np.int64]) -> Fraction:
-    for stated in (stream.average_rate, stream.guessed_rate):
-        if stated is not None and 0 < stated <= _FASTEST:
-            return Fraction(stated)
-    span = int(times.max() - times.min()) if len(times) > 1 else 0
-    if span > 0 and stream.time_base is not None:
-        measured = Fraction(len(times) - 1) / (span * stream.time_base)
-        if 0 < measured <= _FASTEST:
-            return measured.limit_denominator(1001)
-    return Fraction(25)
-
-
-def _missing_at_the_end(
-    container: InputContainer,
-    stream: VideoStream,
-    times: NDArray[np.int64],
-    *,
-    rate: Fraction,
-    reached: Fraction,
-    cut: bool,
-) -> int:
-    """Count the frames that the stated duration has room for after the last packet.
-
-    A long last frame looks the same as lost ones. So an uncut file is only doubted where the room is wider than
-    twice its longest interval between frames.
-    """
-    if len(times) == 0 or stream.time_base is None:
-        return 0
-    step = 1 / rate
-    end = Fraction(int(times[-1])) * stream.time_base + step
-    stated = _stated_end(stream)
-    if stated is None and container.duration is not None:
-        # Matroska counts from zero, others from the first packet; taken from zero, none is doubted wrongly.
-        stated, end = container.duration * _MICROSECOND, max(end, reached)
-    if stated is None:
-        return 0
-    room = stated - end
-    if cut:
-        tolerance = step
-    elif len(times) > 1:
-        tolerance = 2 * max(step, int(np.diff(times).max()) * stream.time_base)
-    else:
-        return 0
-    return round(room / step) if room > tolerance else 0
-
-
-def _stated_end(stream: VideoStream) -> Fraction | None:
-    """Return the end of the stream in seconds, where Matroska's statistics state it."""
-    stated = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
-    try:
-        hours, minutes, seconds = stated.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds.strip())
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
-def is_cut(path: Path) -> bool:
-    """Return True if the file ends before the size that its container (MP4, MOV, Matroska, AVI, GIF) states, if any."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        start = file.read(12)
-        if start[4:8] in _MP4_FIRST:
-            return any(end > size for _, end in _mp4_boxes(file, size))
-        if start[:4] == _EBML:
-            return _matroska_end(file) > size
-        if start[:4] == b"RIFF":
-            return int.from_bytes(start[4:8], "little") + 8 > size
-        if start[:4] == b"GIF8":
-            file.seek(max(0, size - 16))
-            return not file.read().rstrip(b"\x00").endswith(_GIF_TRAILER)
-    return False
-
-
-def _mp4_boxes(file: BinaryIO, size: int) -> Iterator[tuple[bytes, int]]:
-    """Yield (type, end offset) of each top-level box (ISO/IEC 14496-12, 4.2)."""
-    at = 0
-    while at + 8 <= size:
-        file.seek(at)
-        header = file.read(16)
-        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        if not kind.isalnum():
-            return  # padding or rubbish after the last box
-        if length == 1:
-            length = int.from_bytes(header[8:16], "big")
-        elif length == 0:
-            length = size - at
-        if length < 8:
-            return
-        at += length
-        yield kind, at
-
-
-def _matroska_end(file: BinaryIO) -> int:
-    """Return the offset at which the segment ends, 0 where it has no stated size (RFC 8794, RFC 9559)."""
-    file.seek(4)
-    head_size = _variable_int(file)
-    if head_size is None:
-        return 0
-    file.seek(head_size, os.SEEK_CUR)
-    if file.read(4) != _MATROSKA_SEGMENT:
-        return 0
-    size = _variable_int(file)
-    return 0 if size is None else file.tell() + size
-
-
-def _variable_int(file: BinaryIO) -> int | None:
-    """Read an EBML element size; None for "unknown" (all ones) and at the end of the file."""
-    first = file.read(1)
-    if not first or first[0] == 0:
-        return None
-    length = 9 - first[0].bit_length()
-    value = int.from_bytes(first + file.read(length - 1), "big") & ((1 << 7 * length) - 1)
-    return None if value == (1 << 7 * length) - 1 else value
 
 
 def _unreadable(path: Path, error: Exception) -> SourceError:
     with path.open("rb") as file:
         head = file.read(512)
-        is_mp4 = head[4:8] in _MP4_FIRST
-        lacks_index = is_mp4 and all(kind != b"moov" for kind, _ in _mp4_boxes(file, path.stat().st_size))
+        lacks_index = head[4:8] in MP4_FIRST and _lacks_index(file)
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(_PLAYLISTS) or b"<MPD" in head:
         what = "it is a playlist, not a video"
         why = "playlists are not opened, because they can point to other files and hosts"
@@ -336,6 +145,11 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
         why = str(error.args[1] if isinstance(error, av.FFmpegError) and len(error.args) > 1 else error)
         fix = "check that it plays elsewhere; convert it to mp4 if it does"
     return SourceError(f"{path}: {what}", why=why, fix=fix)
+
+
+def _lacks_index(file: BinaryIO) -> bool:
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return all(kind != b"moov" for kind, _, _ in mp4_boxes(content, len(content)))
 
 
 def _is_text(head: bytes) -> bool:

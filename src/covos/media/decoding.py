@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -15,7 +15,7 @@ from covos.core.errors import SourceError
 from covos.media.container import is_shown, open_container, packets_of, picture_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from av.container import InputContainer
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
     from covos.core.types import ImageArray
-    from covos.media.container import SeekTable
+    from covos.media.packets import SeekTable
 
 # swscale's default repeats chroma samples, which shows as steps along coloured edges; exact rounding and
 # bit-exactness make two machines give the same pixels, and so the same masks.
@@ -42,51 +42,121 @@ _UPRIGHT: Orientation = (1, 0, 0, 1)
 
 @dataclass(slots=True)
 class Tally:
-    """Counts of one pass so far."""
+    """Counts of one pass so far: packets that should give a picture, pictures, and packets that gave nothing.
+
+    ``refused`` are the numbers of the packets that a strict decoder does not take.
+    """
 
     packets: int = 0
     pictures: int = 0
     undecodable: int = 0
+    refused: set[int] = field(default_factory=set)
 
 
-def decode_file(path: Path, *, tally: Tally) -> Iterator[VideoFrame]:
-    """Yield every picture that the file's video stream gives, in presentation order.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Decoded:
+    """A picture, with the number of the packet that it is of, -1 where that is not known."""
 
-    Pictures in flight are lost when a decoder with frame threads meets damage near the end of the stream:
-    PyAV cannot go on draining it after an error. If fewer pictures came out than packets went in, the rest is
-    decoded once more on a single thread, at the cost of a second pass over a damaged file. ``tally`` counts along.
+    picture: VideoFrame
+    packet: int
+    is_damaged: bool = False
+
+
+def decode_file(path: Path, *, tally: Tally) -> Iterator[Decoded]:
+    """Yield every picture that the file's video stream gives, in presentation order; ``tally`` counts along.
+
+    The decoder is strict, and an intact file is decoded once. At the first packet that it refuses, or if fewer pictures
+    come out than packets go in, the file is read again from its start by two decoders on one thread each: one that
+    gives all it can, and a strict one, which tells the pictures that the other has painted over. One thread, because
+    pictures in flight are lost when a decoder with frame threads meets damage near the end of the stream: PyAV cannot
+    go on draining it after an error.
     """
-    last: int | None = None
-    for picture in _decode(path, tally=tally, threads=0):
-        last = _moment(picture)
-        yield picture
-    if last is None or tally.pictures >= tally.packets:
+    given = 0
+    damaged = False
+    for each in _decode_strictly(path, tally=tally):
+        if each is None:
+            damaged = True
+            break
+        given += 1
+        yield each
+    if not damaged and tally.pictures >= tally.packets:
         return
-    retry = Tally()
-    for picture in _decode(path, tally=retry, threads=1):
-        moment = _moment(picture)
-        if moment is not None and moment > last:
+    again = Tally()
+    for number, each in enumerate(_decode_damaged(path, tally=again)):
+        if number >= given:
             tally.pictures += 1
-            yield picture
-    tally.undecodable = retry.undecodable
+            yield each
+    tally.packets, tally.undecodable, tally.refused = again.packets, again.undecodable, again.refused
 
 
-def _moment(picture: VideoFrame) -> int | None:
-    return picture.pts if picture.pts is not None else picture.dts
-
-
-def _decode(path: Path, *, tally: Tally, threads: int) -> Iterator[VideoFrame]:
+def _decode_strictly(path: Path, *, tally: Tally) -> Iterator[Decoded | None]:
+    """Yield pictures up to the first sign of damage, and then None."""
     with open_container(path) as container:
-        stream = picture_stream(container, path)
-        if threads:
-            stream.codec_context.thread_count = threads
-            stream.codec_context.thread_type = ThreadType.NONE
-        codec = stream.codec_context.name
+        stream = picture_stream(container, path, strict=True)
+        numbers = _Numbers(stream, tally=tally)
         for packet in _packets_and_end(container, stream):
-            tally.packets += packet is not None and is_shown(packet, codec=codec)
-            for picture in _decode_packet(stream, packet, tally=tally):
+            try:
+                pictures = stream.decode(numbers.put(packet))
+            except (av.FFmpegError, ValueError):
+                yield None
+                return
+            for picture in pictures:
+                if picture.is_corrupt:
+                    yield None
+                    return
                 tally.pictures += 1
-                yield picture
+                yield Decoded(picture=picture, packet=numbers.take(picture))
+
+
+def _decode_damaged(path: Path, *, tally: Tally) -> Iterator[Decoded]:
+    with open_container(path) as container, open_container(path) as other:
+        stream, judge = picture_stream(container, path), picture_stream(other, path, strict=True)
+        for each in (stream, judge):
+            each.codec_context.thread_count = 1
+            each.codec_context.thread_type = ThreadType.NONE
+        numbers = _Numbers(stream, tally=tally)
+        for packet, twin in zip(_packets_and_end(container, stream), _packets_and_end(other, judge), strict=False):
+            judged = Tally()
+            _decode_packet(judge, twin, tally=judged)
+            numbered = numbers.put(packet)
+            if judged.undecodable and numbered is not None and numbered.pts is not None:
+                tally.refused.add(numbered.pts)
+            for picture in _decode_packet(stream, numbered, tally=tally):
+                tally.pictures += 1
+                number = numbers.take(picture)
+                yield Decoded(picture=picture, packet=number, is_damaged=picture.is_corrupt or number in tally.refused)
+
+
+class _Numbers:
+    """Numbers the packets that should give a picture: each picture then tells which one it is of.
+
+    The number takes the place of the presentation time on the way through the decoder, since a time may be missing, or
+    be that of several packets.
+    """
+
+    def __init__(self, stream: VideoStream, *, tally: Tally) -> None:
+        self._codec = stream.codec_context.name
+        self._tally = tally
+        self._times: dict[int, int | None] = {}
+
+    def put(self, packet: Packet[VideoStream] | None) -> Packet[VideoStream] | None:
+        """Number a packet that goes to the decoder; one that is decoded only gets none."""
+        if packet is None:
+            return None
+        if is_shown(packet, codec=self._codec):
+            number = self._tally.packets
+            self._times[number] = packet.pts
+            packet.pts = number
+            self._tally.packets += 1
+        else:
+            packet.pts = None
+        return packet
+
+    def take(self, picture: VideoFrame) -> int:
+        """Return the number of a picture's packet, -1 if it has none, and give the picture its time back."""
+        number = -1 if picture.pts is None else picture.pts
+        picture.pts = self._times.pop(number, None)
+        return number
 
 
 def _packets_and_end(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream] | None]:

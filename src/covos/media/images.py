@@ -12,21 +12,23 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from covos.core.errors import SourceError
+from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media import source
-from covos.media.source import Health, Source
+from covos.media.source import Health, Source, fingerprint_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from covos.core.types import ImageArray
+    from covos.core.types import FrameStatus, ImageArray
 
 DEFAULT_FRAME_RATE = Fraction(25)
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # JPEG brings multi-picture files (MPO) along
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, struct.error)
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_MOST_NAMED = 4
 _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
 
@@ -85,6 +87,10 @@ def read_image(path: Path) -> ImageArray:
         return np.array(image.convert("RGB"))
 
 
+class UnreadableImage(SourceError):
+    """An image is damaged, or may not be read."""
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image of a size that can be read; say why one cannot be read, also if that shows inside the block."""
@@ -99,7 +105,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             fix=f"scale it down to at most {source.MAX_PIXELS} pixels",
         ) from error
     except _DAMAGE as error:
-        raise SourceError(
+        raise UnreadableImage(
             f"{path}: the image cannot be read",
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
             fix="open it in a viewer; write it again, or remove it",
@@ -107,11 +113,17 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 class FramesSource(Source):
-    """Image files in a given order, of a folder, a pattern or one alone, without a frame rate; see ``open_source``."""
+    """Image files in a given order, of a folder, a pattern or one alone, without a frame rate; see ``open_source``.
+
+    An image that cannot be read is a frame all the same, with the status ``"unreadable"``: the picture before it stands
+    in its place, at the beginning the first that can be read. If none can be read, the source is refused.
+    """
 
     def __init__(self, paths: Sequence[Path], *, name: str, frame_rate: Fraction | None) -> None:
         self.files = tuple(paths)
         self._decoded = 0
+        self._damaged: dict[int, str] = {}  # what is wrong, by index; found out as the files are read
+        self._met: set[int] = set()  # those of the latest full pass
         self._time_base = 1 / (frame_rate or DEFAULT_FRAME_RATE)
         seen: dict[str, Path] = {}
         for path in self.files:
@@ -122,10 +134,13 @@ class FramesSource(Source):
                     why="outputs are named after their frame, so one would overwrite the other",
                     fix="keep one of them, or rename them",
                 )
-        _, _, codec = image_header(self.files[0])
-        self._size = height, width = read_image(self.files[0]).shape[:2]
-        for path in self.files[1:]:
-            self._refuse_other_size(path, image_header(path)[:2])
+        headers = [self._header(index) for index in range(len(self.files))]
+        self._first = self._first_readable()
+        self._size = height, width = read_image(self.files[self._first]).shape[:2]
+        for path, header in zip(self.files, headers, strict=True):
+            if header is not None:
+                self._refuse_other_size(path, header[:2])
+        codec = next(header[2] for header in headers if header is not None)
         self.info = SourceInfo(
             path=name,
             kind="image" if frame_rate is None else "frames",
@@ -140,25 +155,94 @@ class FramesSource(Source):
 
     @property
     def health(self) -> Health:
-        """See ``Source.health``; a damaged image raises instead of being left out."""
-        return Health(decoded=self._decoded, expected=len(self.files))
+        """See ``Source.health``; warnings name the images that cannot be read, and why."""
+        named = [f"{self.files[index].name}: {self._damaged[index]}" for index in sorted(self._met)]
+        more = len(named) - _MOST_NAMED
+        said = "; ".join(named[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
+        warnings = (f"{counted(len(named), 'picture')} cannot be read: {said}",) if named else ()
+        return Health(
+            decoded=self._decoded, expected=len(self.files), unreadable=tuple(sorted(self._met)), warnings=warnings
+        )
+
+    def content_of_files(self) -> tuple[tuple[str, str], ...]:
+        """See ``Source.content_of_files``."""
+        return fingerprint_each(self.files) if len(self.files) > 1 else ()
 
     def _read_all(self) -> Iterator[Frame]:
         self._decoded = 0
+        self._met.clear()
         for frame in self._read_some(range(len(self.files))):
             self._decoded += 1
+            if frame.status == "unreadable":
+                self._met.add(frame.index)
             yield frame
 
     def _read_some(self, indices: Iterable[int]) -> Iterator[Frame]:
+        latest: tuple[int, ImageArray] | None = None
         for index in indices:
             path = self.files[index]
+            image = self._read(index)
+            status: FrameStatus = "ok"
+            if image is None:
+                status = "unreadable"
+                before = latest if latest is not None and latest[0] == index - 1 else None
+                image = self._stand_in(index) if before is None else before[1]
+            latest = index, image
+            yield Frame(
+                index=index,
+                stem=path.stem,
+                image=image,
+                pts=index,
+                time_base=self._time_base,
+                status=status,
+                file=path.name,
+            )
+
+    def _header(self, index: int) -> tuple[int, int, str] | None:
+        try:
+            return image_header(self.files[index])
+        except UnreadableImage as error:
+            self._damaged[index] = error.why
+            if len(self.files) == 1:
+                raise
+            return None
+
+    def _first_readable(self) -> int:
+        error: UnreadableImage | None = None
+        for index, path in enumerate(self.files):
+            try:
+                read_image(path)
+            except UnreadableImage as met:
+                error = error or met
+                self._damaged[index] = met.why
+                continue
+            return index
+        assert error is not None, "there are files"
+        raise error
+
+    def _read(self, index: int) -> ImageArray | None:
+        """Read an image; None if it cannot be read."""
+        if index in self._damaged:
+            return None
+        path = self.files[index]
+        try:
             image = read_image(path)
-            self._refuse_other_size(path, image.shape[:2])
-            yield Frame(index=index, stem=path.stem, image=image, pts=index, time_base=self._time_base, file=path.name)
+        except UnreadableImage as error:
+            self._damaged[index] = error.why
+            return None
+        self._refuse_other_size(path, image.shape[:2])
+        return image
+
+    def _stand_in(self, index: int) -> ImageArray:
+        for before in range(index - 1, self._first, -1):
+            image = self._read(before)
+            if image is not None:
+                return image
+        return read_image(self.files[self._first])
 
     def _refuse_other_size(self, path: Path, size: tuple[int, ...]) -> None:
         if size != self._size:
-            first = self.files[0]
+            first = self.files[self._first]
             raise SourceError(
                 f"{path}: it is {size[1]}x{size[0]}, but {first.name} is {self._size[1]}x{self._size[0]}",
                 why="the images of one source are the frames of one video and share a size",

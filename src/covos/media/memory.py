@@ -338,12 +338,23 @@ class _Part(Source):
         """See `Source.health`; warnings and refused packets are those of the whole, as far as it was read."""
         whole, start, stop = self._whole.health, self._start, self._stop
         to_the_end = stop is None or stop > self._whole.info.frame_count
+
+        def inside(index: int) -> bool:
+            return index >= start and (stop is None or index < stop)
+
+        lost = tuple(replace(each, after=each.after - start) for each in whole.lost if inside(each.after + 1))
+        is_done = stop is not None and self._decoded == stop - start
+        before = sum(each.after < start - 1 for each in whole.lost)
+        promised = (whole.expected if stop is None else min(stop, whole.expected)) - start - before
         return replace(
             whole,
             decoded=self._decoded,
-            expected=(whole.expected if stop is None else min(stop, whole.expected)) - start,
-            concealed=tuple(i - start for i in whole.concealed if i >= start and (stop is None or i < stop)),
+            expected=self._decoded + len(lost) if is_done else promised,
+            concealed=tuple(index - start for index in whole.concealed if inside(index)),
+            unreadable=tuple(index - start for index in whole.unreadable if inside(index)),
             cut=whole.cut and to_the_end,
+            at_least=whole.at_least and to_the_end,
+            lost=lost,
         )
 
     def content(self) -> tuple[int, str]:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import av
 
+from covos.media.channels import KEPT, PcmReader, bits_of, channel_layouts, count_of, is_plain_pcm, is_safe
+from covos.media.clock import STEADY, read_clock
 from covos.media.container import open_container, packets_of
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from covos.media.presets import SoundRules
 
 _USUAL_RATE = 48000
-_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
+# Their channels are always one of FFmpeg's own orders.
+_HARMLESS = frozenset({"mp1", "mp2", "mp3"})
 # A tail of sound shorter than this after the last picture is normal and kept.
 _TAIL = Fraction(1)
 
@@ -46,12 +49,36 @@ class SoundTrack:
         self._lanes: dict[int, _Lane] = {}
         for stream in streams:
             codec = stream.codec_context.codec.canonical_name
-            copied = codec in rules.copied
-            if not copied:
+            lane: _Lane
+            if codec in rules.copied:
+                lane = _Lane(stream, output)
+            else:
+                layout = None if codec in _HARMLESS else channel_layouts(source).get(stream.index)
+                if not (codec in _HARMLESS or is_safe(layout) or is_plain_pcm(codec)):
+                    order = f"has its channels in an order of its own ({layout})" if layout else "cannot be examined"
+                    warn(f"the sound is {codec} that {order}: it is left out")
+                    continue
                 warn(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {rules.label}")
-            self._lanes[stream.index] = _Lane(stream, output, encoded=None if copied else rules)
-        self._packets: Iterator[Packet[AudioStream]] = packets_of(self._container, *streams) if streams else iter(())
-        self._pending = next(self._packets, None)
+                lane = _EncodedLane(stream, output, rules=rules, layout=layout, warn=warn)
+            self._lanes[stream.index] = lane
+        kept = [stream for stream in streams if stream.index in self._lanes]
+        self._clock = read_clock(source) if kept and self._container.streams.video else STEADY
+        self._packets: Iterator[Packet[AudioStream]] = packets_of(self._container, *kept) if kept else iter(())
+        self._pending = self._next()
+
+    def _next(self) -> Packet[AudioStream] | None:
+        """Return the next packet, moved by as much as the pictures are where the clock jumps."""
+        packet = next(self._packets, None)
+        if packet is None:
+            return None
+        lane = self._lanes[packet.stream_index]
+        if self._clock.jumps and packet.time_base:
+            shift = round(self._clock.shift(packet.stream_index, lane.count) / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + shift
+            packet.dts = None if packet.dts is None else packet.dts + shift
+        lane.count += 1
+        lane.complete(packet)
+        return packet
 
     def advance(self, until: Fraction | None) -> None:
         """Write the packets that start at or before this output time in seconds; None for all the rest."""
@@ -62,7 +89,7 @@ class SoundTrack:
                 return
             if self.offset >= 0 or start >= 0:
                 self._lanes[self._pending.stream_index].write(self._pending, offset=self.offset)
-            self._pending = next(self._packets, None)
+            self._pending = self._next()
 
     def finish(self, end: Fraction) -> None:
         """Write what is left, if the last picture ends at this output time in seconds, and close the source.
@@ -75,6 +102,8 @@ class SoundTrack:
             lane.write(None, offset=self.offset)
             if lane.lost:
                 self._warn(f"{lane.lost} damaged packets of sound were left out")
+            if lane.overlapping:
+                self._warn(f"{lane.overlapping} packets of sound that overlap others were left out")
         self.close()
 
     def close(self) -> None:
@@ -92,22 +121,80 @@ class SoundTrack:
 
 
 class _Lane:
-    """One audio stream on its way to the output, copied or encoded again."""
+    """One audio stream on its way to the output, copied."""
 
-    def __init__(self, source: AudioStream, output: OutputContainer, *, encoded: SoundRules | None) -> None:
+    def __init__(self, source: AudioStream, output: OutputContainer) -> None:
         self.lost = 0
+        self.overlapping = 0
+        self.count = 0
         self._source = source
         self._output = output
         self._last_dts: Fraction | None = None
-        self._resampler: av.AudioResampler | None = None
-        if encoded is None:
-            self._stream = output.add_stream_from_template(source)
-            self._stream.metadata.update({k: v for k, v in source.metadata.items() if k == "language"})
+        self._end: Fraction | None = None  # of the sound so far
+        self._expected: int | None = None  # time of the next packet, where it states none
+        self._stream = self._add(source, output)
+
+    def _add(self, source: AudioStream, output: OutputContainer) -> AudioStream:
+        stream = output.add_stream_from_template(source)
+        stream.metadata.update({k: v for k, v in source.metadata.items() if k == "language"})
+        return stream
+
+    def complete(self, packet: Packet[AudioStream]) -> None:
+        """Give a packet without a time the one at which the packet before ended."""
+        if packet.pts is None:
+            packet.pts = packet.dts if packet.dts is not None else self._expected
+        if packet.pts is not None:
+            self._expected = packet.pts + (packet.duration or 0)
+
+    def write(self, packet: Packet[AudioStream] | None, *, offset: Fraction) -> None:
+        """Pass a packet on; None ends the stream."""
+        if packet is not None:
+            self._mux(packet, offset=offset)
+
+    def _mux(self, packet: Packet[AudioStream], *, offset: Fraction) -> None:
+        pts, dts, base = packet.pts, packet.dts, packet.time_base
+        if pts is None or not base:
+            self.lost += 1
             return
-        rate = source.codec_context.sample_rate
-        taken = not encoded.rates or rate in encoded.rates
-        self._stream = output.add_stream(encoded.encoder, rate=rate if taken else _USUAL_RATE)  # type: ignore[assignment]
-        self._stream.layout = _LAYOUTS.get(source.codec_context.layout.nb_channels, "stereo")
+        # The muxer refuses a file whose times run backwards, and would take the pictures down with it.
+        order = (pts if dts is None else dts) * base
+        end = order + (packet.duration or 0) * base
+        late = Fraction(0)
+        if self._last_dts is not None and order <= self._last_dts:
+            if self._end is not None and end <= self._end and packet.duration:
+                self.overlapping += 1
+                return
+            # Short packets whose times were rounded to the same thousandth of a second are no damage.
+            late = self._last_dts + (self._stream.time_base or base) - order
+        self._last_dts = order + late
+        self._end = max(end, self._end or end)
+        finer = min(base, self._stream.time_base or base)
+        packet.pts = round((pts * base + offset + late) / finer)
+        packet.dts = packet.pts if dts is None else round((dts * base + offset + late) / finer)
+        packet.duration = round((packet.duration or 0) * base / finer)
+        packet.time_base = finer
+        packet.stream = self._stream
+        self._output.mux_one(packet)
+
+
+class _EncodedLane(_Lane):
+    """One audio stream on its way to the output, encoded again."""
+
+    def __init__(
+        self,
+        source: AudioStream,
+        output: OutputContainer,
+        *,
+        rules: SoundRules,
+        layout: str | None,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._rules, self._layout, self._warn = rules, layout, warn
+        self._codec = source.codec_context.codec.canonical_name
+        self._rate = source.codec_context.sample_rate
+        self._pcm: PcmReader | None = None
+        self._is_pcm = is_plain_pcm(self._codec)
+        super().__init__(source, output)
         self._stream.codec_context.open()
         self._resampler = av.AudioResampler(
             format=self._stream.format,
@@ -116,16 +203,36 @@ class _Lane:
             frame_size=self._stream.codec_context.frame_size or None,  # PCM takes any
         )
 
+    def _add(self, source: AudioStream, output: OutputContainer) -> AudioStream:
+        rules = self._rules
+        taken = not rules.rates or self._rate in rules.rates
+        stream: AudioStream = output.add_stream(rules.encoder, rate=self._rate if taken else _USUAL_RATE)  # type: ignore[assignment]
+        if self._is_pcm:
+            self._pcm = PcmReader.of(self._codec, channels=self._channels(), layout=self._layout)
+            stream.layout = self._pcm.layout
+            if self._pcm.is_mixed:
+                self._warn(f"the sound has {self._pcm.channels} channels, and is mixed down to two")
+            return stream
+        count = source.codec_context.channels
+        stream.layout = KEPT.get(count, "stereo")
+        if count not in KEPT:
+            self._warn(f"the sound has {count} channels, and is mixed down to two")
+        return stream
+
+    def _channels(self) -> int:
+        counted = count_of(self._layout)
+        if counted is None:
+            # By the bits a second: asking for the channels themselves may end the process.
+            bits = self._rate * bits_of(self._codec)
+            counted = max(1, round((self._source.codec_context.bit_rate or 2 * bits) / bits))
+        return counted
+
     def write(self, packet: Packet[AudioStream] | None, *, offset: Fraction) -> None:
         """Pass a packet on; None ends the stream."""
-        if self._resampler is None:
-            if packet is not None:
-                self._mux(packet, offset=offset)
-            return
         try:
-            decoded: list[AudioFrame | None] = [*self._source.decode(packet)]
+            decoded: list[AudioFrame | None] = [*self._decoded(packet)]
         except (av.FFmpegError, ValueError):
-            self.lost += 1
+            self.lost += packet is not None
             decoded = []
         end = [None] if packet is None else []
         resampled = [sound for frame in [*decoded, *end] for sound in self._resampler.resample(frame)]
@@ -133,19 +240,16 @@ class _Lane:
             for each in self._stream.encode(sound):
                 self._mux(each, offset=offset)
 
-    def _mux(self, packet: Packet[AudioStream], *, offset: Fraction) -> None:
-        pts, dts = packet.pts, packet.dts
-        if pts is None or packet.time_base is None:
-            self.lost += 1
-            return
-        # The muxer refuses a file whose times run backwards, and would take the pictures down with it.
-        order = (pts if dts is None else dts) * packet.time_base
-        if self._last_dts is not None and order <= self._last_dts:
-            self.lost += 1
-            return
-        self._last_dts = order
-        shift = round(offset / packet.time_base)
-        packet.pts = pts + shift
-        packet.dts = packet.pts if dts is None else dts + shift
-        packet.stream = self._stream
-        self._output.mux_one(packet)
+    def _decoded(self, packet: Packet[AudioStream] | None) -> list[AudioFrame]:
+        if self._pcm is None:
+            return self._source.decode(packet)
+        if packet is None:
+            return []
+        samples = self._pcm.read(bytes(packet))
+        if samples.size == 0:
+            return []
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=self._pcm.layout)
+        frame.sample_rate, frame.time_base = self._rate, Fraction(1, self._rate)
+        if packet.pts is not None and packet.time_base:
+            frame.pts = round(packet.pts * packet.time_base * self._rate)
+        return [frame]

@@ -26,23 +26,45 @@ MAX_PIXELS = 8192 * 8192
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MissingFrame:
+    """A frame that the source had, and that did not come out.
+
+    Attributes:
+        after: Index of the frame that came out before it; -1 if none did.
+        pts: Its time in units of the source's ``time_base``, as near as it is known.
+        why: In plain words.
+    """
+
+    after: int
+    pts: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
     """Result of the latest full pass over a source: the frames that came out, and the damage that was met.
 
     Attributes:
         decoded: Frames that came out.
-        expected: Frames that the source promises: its packets, or more where its index or header states more.
+        expected: Frames that the source promises: its packets, or more where its index, its header or a gap beside
+            damage tells of more.
         concealed: Indices of the frames whose damage the decoder painted over.
+        unreadable: Indices of the pictures that could not be read, in whose places others stand.
         undecodable: Packets that the decoder refused.
-        cut: True if the file is shorter than its own header says.
+        cut: True if the file is shorter than its own header says, or ends in the midst of something.
+        at_least: True if more frames may be missing than is known.
+        lost: The frames that are missing, in order; empty before a pass is finished.
         warnings: Notes for the user, in plain words.
     """
 
     decoded: int
     expected: int
     concealed: tuple[int, ...] = ()
+    unreadable: tuple[int, ...] = ()
     undecodable: int = 0
     cut: bool = False
+    at_least: bool = False
+    lost: tuple[MissingFrame, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -52,8 +74,9 @@ class Health:
 
     @property
     def complete(self) -> bool:
-        """True if every promised frame came out and the file is not cut."""
-        return self.missing == 0 and not self.cut
+        """True if every promised frame came out undamaged and the file is not cut."""
+        damaged = self.missing or self.concealed or self.unreadable or self.undecodable
+        return not (damaged or self.cut or self.at_least)
 
 
 class Source(ABC):
@@ -130,6 +153,10 @@ class Source(ABC):
         """Return the bytes that it reads, and their fingerprint (see `fingerprint`)."""
         return sum(path.stat().st_size for path in self.files), fingerprint(self.files)
 
+    def content_of_files(self) -> tuple[tuple[str, str], ...]:
+        """Return the name and fingerprint of each of its files; empty if it is one file, or not made of files."""
+        return ()
+
     def close(self) -> None:
         """Refuse further passes. A pass that is under way ends on its own."""
         self._closed = True
@@ -194,15 +221,32 @@ def fingerprint(files: Sequence[Path]) -> str:
     removing, renaming or re-encoding is. A single file may be renamed: it is the same video.
     """
     digest = hashlib.sha256()
-    count = _BLOCKS_OF_ONE if len(files) == 1 else _BLOCKS_OF_MANY
     for path in files:
+        _add(digest, path, count=_BLOCKS_OF_ONE if len(files) == 1 else _BLOCKS_OF_MANY, named=len(files) > 1)
+    return digest.hexdigest()
+
+
+def fingerprint_each(files: Sequence[Path]) -> tuple[tuple[str, str], ...]:
+    """Return the name of each of several files, and the first half of its fingerprint; empty where it may not be read."""
+    found = []
+    for path in files:
+        digest = hashlib.sha256()
+        _add(digest, path, count=_BLOCKS_OF_MANY, named=True)
+        found.append((path.name, digest.hexdigest()[:32]))
+    return tuple(found)
+
+
+def _add(digest: hashlib._Hash, path: Path, *, count: int, named: bool) -> None:
+    try:
         size = path.stat().st_size
-        name = "" if len(files) == 1 else path.name
-        digest.update(f"{name!r} {size}\n".encode())
+        digest.update(f"{(path.name if named else '')!r} {size}\n".encode())
         starts = range(0, size, _BLOCK)
         spread = [(size - _BLOCK) * block // (count - 1) for block in range(count)]
         with path.open("rb") as file:
             for start in starts if size <= count * _BLOCK else spread:
                 file.seek(start)
                 digest.update(file.read(_BLOCK))
-    return digest.hexdigest()
+    except OSError:
+        if not named:
+            raise
+        digest.update(b"not to be read")  # one picture of many

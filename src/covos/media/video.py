@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -9,19 +10,23 @@ from typing import TYPE_CHECKING
 from covos.core.errors import SourceError
 from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
-from covos.media.container import is_cut, open_container, picture_stream, read_packet_table
-from covos.media.decoding import Cursor, PictureReader, Tally, decode_file, orientation_of, rotation_degrees
-from covos.media.source import Health, Source
+from covos.media.clock import STEADY, Clock, read_clock
+from covos.media.container import open_container, picture_stream
+from covos.media.decoding import Cursor, Decoded, PictureReader, Tally, decode_file, orientation_of, rotation_degrees
+from covos.media.missing import missing_frames, spans
+from covos.media.packets import read_packet_table
+from covos.media.source import Health, MissingFrame, Source
+from covos.media.structure import examine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from av.container import InputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-    from covos.media.container import PacketTable
+    from covos.media.packets import PacketTable
 
 
 # Codecs whose key packets can be decoded on their own. GIF and APNG mark pictures as keys that are patches.
@@ -37,7 +42,10 @@ class _Pass(Tally):
 
     decoded: int = 0
     concealed: list[int] = field(default_factory=list)
+    packets_of: array[int] = field(default_factory=lambda: array("q"))  # number of each frame's packet
+    times: array[int] = field(default_factory=lambda: array("q"))
     finished: bool = False
+    missing: tuple[MissingFrame, ...] | None = None  # once the pass is finished and it was asked for
     keeps_table: bool = True  # each frame had the time that the packet table gives its index
 
 
@@ -50,10 +58,13 @@ class VideoSource(Source):
         self.files = (path,)
         self._warnings: dict[str, None] = {}  # in the order met, each once
         self._pass = _Pass()
-        self._is_cut = is_cut(path)
+        structure = examine(path)
+        self._is_cut = structure.cut
         with open_container(path) as container:
             stream = picture_stream(container, path)
-            self._table = read_packet_table(container, stream, is_cut=self._is_cut)
+            self._table = read_packet_table(container, stream, structure=structure)
+            self._stream = stream.index
+            self._clock = read_clock(path) if self._table.jumps else STEADY
             if len(container.streams.video) > 1:
                 self._warn(f"the file has {len(container.streams.video)} video streams: #{stream.index} is read")
             self._time_base = stream.time_base or 1 / self._table.frame_rate
@@ -63,37 +74,69 @@ class VideoSource(Source):
 
     @property
     def health(self) -> Health:
-        """See ``Source.health``; ``expected`` counts packets, or more where an index or header states more."""
-        latest, expected = self._pass, self._table.expected
+        """See ``Source.health``; warnings tell how many frames are missing, and at which times."""
+        latest, table = self._pass, self._table
+        lost = self._missing()
+        met = lost or latest.concealed or latest.refused or latest.undecodable
+        at_least = table.at_least or (bool(met) and not table.has_total)
         warnings = list(self._warnings)
         if self._is_cut:
-            warnings.append("the file is shorter than its header says: its end is missing")
-        if latest.finished and latest.decoded < expected:
-            basis = "packets" if expected == self._table.count else "header"
-            warnings.append(
-                f"expected about {expected} frames by its {basis}, got {latest.decoded}: the file is damaged or cut"
-            )
+            warnings.append("the file is shorter than its header says, or ends in the midst of a frame")
+        if lost:
+            count = f"{'at least ' if at_least else ''}{counted(len(lost), 'frame')}"
+            places = self._spans([each.pts for each in lost])
+            warnings.append(f"{count} missing of {latest.decoded + len(lost)}, at {places}: the file is damaged or cut")
+        elif latest.finished and at_least:
+            warnings.append("frames may be missing: the file is damaged or cut, and does not say how many it had")
         if latest.concealed:
-            warnings.append(f"{counted(len(latest.concealed), 'frame')} damaged and painted over by the decoder")
+            places = self._spans([latest.times[index] for index in latest.concealed])
+            warnings.append(f"{counted(len(latest.concealed), 'frame')} damaged and painted over, at {places}")
         return Health(
             decoded=latest.decoded,
-            expected=expected,
+            expected=latest.decoded + len(lost) if latest.finished else max(table.expected, latest.decoded),
             concealed=tuple(latest.concealed),
             undecodable=latest.undecodable,
             cut=self._is_cut,
+            at_least=at_least,
+            lost=lost,
             warnings=tuple(warnings),
         )
+
+    def _spans(self, times: Sequence[int]) -> str:
+        return spans(times, time_base=self._time_base, frame_rate=self._table.frame_rate)
+
+    def _missing(self) -> tuple[MissingFrame, ...]:
+        latest = self._pass
+        if latest.missing is not None:
+            return latest.missing
+        found = missing_frames(
+            self._table,
+            packets=latest.packets_of,
+            times=latest.times,
+            damaged=[*latest.refused, *(latest.packets_of[index] for index in latest.concealed)],
+            time_base=self._time_base,
+            is_whole=latest.finished,
+        )
+        if latest.finished:
+            latest.missing = found
+        return found
 
     def _read_all(self) -> Iterator[Frame]:
         latest = self._pass = _Pass()
         times = () if self._table.seeking is None else self._table.seeking.pts
-        for frame in self._frames(enumerate(decode_file(self._path, tally=latest))):
+        for frame in self._frames(enumerate(self._noted(decode_file(self._path, tally=latest)))):
             latest.decoded += 1
             if frame.status == "concealed":
                 latest.concealed.append(frame.index)
+            latest.times.append(frame.pts)
             latest.keeps_table &= frame.index < len(times) and bool(times[frame.index] == frame.pts)
             yield frame
         latest.finished = True
+
+    def _noted(self, pictures: Iterable[Decoded]) -> Iterator[Decoded]:
+        for each in pictures:
+            self._pass.packets_of.append(each.packet)
+            yield each
 
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         """Seek where that saves decoding and the file's times can be trusted; decode from the start for the rest."""
@@ -110,13 +153,16 @@ class VideoSource(Source):
                 return
 
     def _frames(
-        self, pictures: Iterable[tuple[int, VideoFrame]], *, wanted: Container[int] | None = None
+        self, pictures: Iterable[tuple[int, Decoded]], *, wanted: Container[int] | None = None
     ) -> Iterator[Frame]:
         """Make frames of the pictures with their indices; of the wanted ones alone, though all count for the times."""
         reader = self._reader()
-        timeline = Timeline(self._table, time_base=self._time_base, warn=self._warn)
-        for index, picture in pictures:
-            pts = timeline.at(picture)
+        timeline = Timeline(
+            self._table, time_base=self._time_base, warn=self._warn, clock=self._clock, stream=self._stream
+        )
+        for index, decoded in pictures:
+            picture = decoded.picture
+            pts = timeline.at(picture, packet=decoded.packet)
             if wanted is None or index in wanted:
                 yield Frame(
                     index=index,
@@ -124,10 +170,10 @@ class VideoSource(Source):
                     image=reader.rgb(picture),
                     pts=pts,
                     time_base=self._time_base,
-                    status="concealed" if picture.is_corrupt else "ok",
+                    status="concealed" if decoded.is_damaged else "ok",
                 )
 
-    def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, VideoFrame]]:
+    def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, Decoded]]:
         """Yield the wanted pictures by seeking, up to the first at which the file differs from the packet table."""
         latest, table = self._pass, self._table.seeking
         damaged = latest.concealed or latest.undecodable or not latest.keeps_table
@@ -135,12 +181,12 @@ class VideoSource(Source):
         if damaged or short or table is None or self.info.codec not in _SEEKABLE:
             return
         with open_container(self._path) as container:
-            cursor = Cursor(container, picture_stream(container, self._path), table=table)
+            cursor = Cursor(container, picture_stream(container, self._path, strict=True), table=table)
             for index in indices:
                 picture = cursor.move_to(index)
                 if picture is None:
                     return
-                yield index, picture
+                yield index, Decoded(picture=picture, packet=-1)
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
@@ -155,8 +201,8 @@ class VideoSource(Source):
                 why="its video stream is empty",
                 fix="check the recording; export the video again",
             )
-        for picture in decode_file(self._path, tally=Tally()):
-            return picture
+        for decoded in decode_file(self._path, tally=Tally()):
+            return decoded.picture
         raise SourceError(
             f"{self._name}: none of its {self._table.count} frames can be decoded",
             why="the video data is damaged or encrypted",
@@ -191,38 +237,38 @@ class VideoSource(Source):
 class Timeline:
     """Gives each picture of one pass its presentation time, strictly increasing, whatever the container states.
 
-    Stated times are kept as they are. Where a picture has none, its decoding time is used, and failing that
-    the frame rate. A time that does not advance becomes the previous one plus one unit; a jump back of more
-    than a second, as where two recordings were joined, moves all that follows.
+    Stated times are kept as they are, but for jumps of the clock, which `covos.media.clock` closes. Where a picture has
+    none, its decoding time is used, and failing that the frame rate. A time that does not advance becomes the previous
+    one plus one unit.
     """
 
-    def __init__(self, table: PacketTable, *, time_base: Fraction, warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, table: PacketTable, *, time_base: Fraction, warn: Callable[[str], None], clock: Clock = STEADY, stream: int = 0
+    ) -> None:
         self._step = 1 / (table.frame_rate * time_base)
-        self._second = 1 / time_base
         self._table = table
         self._warn = warn
+        self._clock, self._stream, self._time_base = clock, stream, time_base
         self._last: int | None = None
-        self._shift = 0
         self._lead: int | None = None
         self._anchor = Fraction(table.first_dts or 0)
         self._since_anchor = 0
 
-    def at(self, picture: VideoFrame) -> int:
-        """Return the presentation time of the next picture, above that of the one before."""
-        stated = self._stated(picture)
+    def at(self, picture: VideoFrame, *, packet: int = -1) -> int:
+        """Return the presentation time of the next picture, above that of the one before; ``packet`` is its packet."""
+        stated = None if packet in self._clock.wrong else self._stated(picture)
         if stated is None:
             # Counted from an anchor, so that a frame rate of 29.97 does not drift by rounding.
             self._since_anchor += self._last is not None
             time = round(self._anchor + self._since_anchor * self._step)
         else:
-            time = stated + self._shift
+            time = stated
+            if self._clock.jumps and (shift := self._clock.shift(self._stream, packet)):
+                self._warn("the file's clock jumps, as where recordings were joined: what follows is moved to go on there")
+                time += round(shift / self._time_base)
         if self._last is not None and time <= self._last:
             self._warn("some frames do not advance in time: their presentation times are moved forward")
-            if stated is not None and self._last - time > self._second:
-                self._shift += self._last + max(1, round(self._step)) - time
-                time = stated + self._shift
-            else:
-                time = self._last + 1
+            time = self._last + 1
         if stated is not None:
             self._anchor, self._since_anchor = Fraction(time), 0
         self._last = time

@@ -15,7 +15,7 @@ import os
 import time
 import zlib
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -160,10 +160,14 @@ class Journal:
     Of the ``count`` entries an earlier run left ``resumed``. Frames are computed in batches: a number of entries that
     is no multiple of ``batch`` is cut down to one, so that the frames after it are computed in the same company as in
     a run that was never stopped.
+
+    Where files of the source were mended, ``earlier`` is the journal of the run before, and ``redo`` are the frames
+    that have to be computed again; the others are taken from there.
     """
 
-    def __init__(self, path: Path, *, batch: int) -> None:
+    def __init__(self, path: Path, *, batch: int, earlier: Path | None = None, redo: Sequence[int] = ()) -> None:
         self._path = path
+        self.earlier, self.redo = earlier, tuple(redo)
         with explained(path):
             self._file: BinaryIO = path.open("ab", buffering=0)
             self.resumed, self._end = _whole(path, batch=batch)
@@ -174,11 +178,9 @@ class Journal:
 
     def replay(self) -> Iterator[JournalEntry]:
         """Read the entries of the earlier run, one at a time."""
-        with self._path.open("rb") as file:
-            for _ in range(self.resumed):
-                entry = JournalEntry.from_json(file.readline()[:-_TAIL] + b"}")
-                self._seconds.append(entry.seconds)
-                yield entry
+        for entry in read_entries(self._path, count=self.resumed):
+            self._seconds.append(entry.seconds)
+            yield entry
 
     def seconds(self, index: int) -> float:
         """Return the time that computing a frame took, which `replay` has given."""
@@ -219,6 +221,13 @@ class Journal:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def read_entries(path: Path, *, count: int | None = None) -> Iterator[JournalEntry]:
+    """Read the first so many entries of a journal, or all that are whole, one at a time."""
+    with path.open("rb") as file:
+        for _ in range(_whole(path, batch=1)[0] if count is None else count):
+            yield JournalEntry.from_json(file.readline()[:-_TAIL] + b"}")
 
 
 def _line(entry: JournalEntry) -> bytes:

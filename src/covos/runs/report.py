@@ -19,7 +19,7 @@ from covos.core.errors import CovosError
 from covos.core.files import atomic_path
 from covos.core.types import FrameResult, LabelArray, SourceInfo
 from covos.masks import present_ids
-from covos.media.source import Health
+from covos.media.source import Health, MissingFrame
 from covos.runs.folder import OutputFolder
 from covos.runs.page import HTML, render_report
 from covos.runs.quality import KINDS, Watch
@@ -29,6 +29,7 @@ from covos.runs.schema import (
     FrameRow,
     HealthRecord,
     LookAtRecord,
+    MissingRow,
     ModelRecord,
     ProblemRecord,
     QualityRecord,
@@ -132,6 +133,7 @@ class Report:
             warnings=tuple(warnings),
             problem=None if problem is None else ProblemRecord.of(problem),
             quality=_quality(self._watch),
+            missing=tuple(self._missing(each) for each in health.lost),
             frames=(),  # they are text already, and follow at the end of the file
         )
         if problem is None:
@@ -146,6 +148,10 @@ class Report:
                 file.write((b",\n    " if number else b"\n    ") + row)
             file.write(b"\n  ]\n}\n")
         return target
+
+    def _missing(self, lost: MissingFrame) -> MissingRow:
+        time = round(float(lost.pts * self._info.time_base), 6)
+        return MissingRow(after=lost.after, pts=lost.pts, time=time, status="missing", why=lost.why)
 
 
 def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None = None) -> FrameRow:

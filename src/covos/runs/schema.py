@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
@@ -14,7 +14,7 @@ from covos.core.errors import CovosError
 from covos.core.progress import counted
 from covos.core.records import Record, read_record
 from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind
-from covos.media.source import Health
+from covos.media.source import Health, MissingFrame
 
 REPORT: Final = "report.json"
 
@@ -79,13 +79,14 @@ class SourceRecord(Record):
 
 
 class HealthRecord(Record):
-    """The course of reading the source, as `covos.media.source.Health`; concealed frames are marked in their rows."""
+    """The course of reading the source, as `covos.media.source.Health`; damaged frames are marked in their rows."""
 
     decoded: int
     expected: int
     missing: int
     undecodable: int
     cut: bool
+    at_least: bool = False
     warnings: tuple[str, ...]
 
 
@@ -158,6 +159,20 @@ class FrameRow(Record):
     suspicion: float = 0.0
 
 
+class MissingRow(Record):
+    """A frame that the source had and that did not come out: it has no masks.
+
+    ``after`` is the index of the row of the frame before it, -1 if there is none. ``pts`` and ``time`` are as near as they
+    are known; ``why`` is in plain words.
+    """
+
+    after: int
+    pts: int
+    time: float
+    status: Literal["missing"] = "missing"
+    why: str
+
+
 class LookAtRecord(Record):
     """A frame to look at: why, and how much it stands out, in [0, 1]."""
 
@@ -184,7 +199,8 @@ class ReportContent(Versioned):
     """A whole report. Its JSON Schema is that of `model_json_schema`.
 
     ``outputs`` are relative to its folder: files, or the folder of a format with a file a frame. ``problem`` is the
-    error that ended the run early. Reports of earlier versions have no ``quality``.
+    error that ended the run early. Reports of earlier versions have no ``quality``. ``missing`` has a row for each frame
+    that did not come out.
     """
 
     tool: ToolRecord
@@ -198,12 +214,17 @@ class ReportContent(Versioned):
     warnings: tuple[str, ...]
     problem: ProblemRecord | None
     quality: QualityRecord | None = None
+    missing: tuple[MissingRow, ...] = ()
     frames: tuple[FrameRow, ...]
 
     def full_health(self) -> Health:
-        """Return the course of reading the source, with the concealed frames that the rows mark."""
-        concealed = tuple(row.index for row in self.frames if row.status == "concealed")
-        return Health(**self.health.model_dump(exclude={"missing"}), concealed=concealed)
+        """Return the course of reading the source, with the frames that the rows mark."""
+        return Health(
+            **self.health.model_dump(exclude={"missing"}),
+            concealed=tuple(row.index for row in self.frames if row.status == "concealed"),
+            unreadable=tuple(row.index for row in self.frames if row.status == "unreadable"),
+            lost=tuple(MissingFrame(after=row.after, pts=row.pts, why=row.why) for row in self.missing),
+        )
 
 
 def as_json(record: Record) -> Any:

@@ -7,18 +7,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from covos._version import __version__
 from covos.core.errors import CovosError, UsageError
 from covos.core.records import Record, read_record, write_record
-from covos.runs.folder import PROJECT, OutputFolder
-from covos.runs.journal import Journal
+from covos.runs.folder import PROJECT, OutputFolder, explained
+from covos.runs.journal import Journal, read_entries
 from covos.runs.schema import SCHEMA, ModelRecord, ProblemRecord, ToolRecord, Versioned
 
 JOURNAL: Final = "journal.jsonl"
+EARLIER: Final = "journal.earlier.jsonl"
 MANIFEST: Final = "predict.json"
 
 
@@ -65,13 +66,26 @@ def _model_in_words(sha256: str) -> str:
 class Inputs(Record):
     """The files that a run reads: the path as the user gave it, their number, bytes and fingerprint.
 
-    They may be moved or renamed; their content may not change.
+    They may be moved or renamed; their content may not change, but for pictures of a folder (see `RunTerms.begin`):
+    ``each`` has the name and fingerprint of each.
     """
 
     path: str
     files: int
     size: int
     fingerprint: str
+    each: tuple[tuple[str, str], ...] = ()
+
+    def changed(self, now: Inputs) -> list[int] | None:
+        """Return the indices of the pictures that are others now; None if some were added or removed."""
+        if [name for name, _ in self.each] != [name for name, _ in now.each]:
+            return None
+        pairs = zip(self.each, now.each, strict=True)
+        return [index for index, (before, after) in enumerate(pairs) if before != after]
+
+
+Touched: TypeAlias = Callable[[Sequence[int], Sequence[int]], tuple[int, ...] | None]
+"""Returns the frames to compute again, by the pictures that changed, and those that could not be read; None for all."""
 
 
 class RunTerms(Terms):
@@ -98,14 +112,9 @@ class RunTerms(Terms):
         """Tell if the folder holds the finished result of these terms; refuse a folder that holds a run of others."""
         if not _is_begun(folder):
             return False
-        file = folder.path / PROJECT
-        found = read_record(
-            _RunFile,
-            file,
-            what=f"{file} cannot be read",
-            fix="update covos if a newer one wrote it; else another folder, or start anew with -y (overwrite=True)",
-            error=UsageError,
-        )
+        found = _read(folder)
+        if self._is_mended(found):
+            return False
         held = "the result" if found.complete else "an unfinished run"
         found.refuse_others(self, what=f"{folder.path} holds {held} of other terms", fix=self._ways_on(found, folder))
         return found.complete
@@ -122,11 +131,24 @@ class RunTerms(Terms):
         named = " ".join(f"-f {name}" for name in wanted)
         return f"make the others of its masks: covos convert {folder.path} {named}; or {fix}"
 
-    def begin(self, folder: OutputFolder) -> Journal:
-        """Start the run in its folder, or go on with it: all but the journal is then cleared away."""
-        if _is_begun(folder):
+    def begin(self, folder: OutputFolder, *, touched: Touched = lambda _changed, _unreadable: None) -> Journal:
+        """Start the run in its folder, or go on with it: all but the journal is then cleared away.
+
+        If pictures of the source were mended since, the journal of the run before is kept for the frames that do not
+        depend on them. If some were added or removed, all is computed anew.
+        """
+        if not _is_begun(folder):
+            return self._begin_anew(folder)
+        found = _read(folder)
+        if found.inputs.fingerprint != self.inputs.fingerprint:
+            return self._mend(found, folder, touched)
+        if found.redo is None:
             folder.resume(keep=(PROJECT, JOURNAL))
             return Journal(folder.path / JOURNAL, batch=self.batch)
+        folder.resume(keep=(PROJECT, JOURNAL, EARLIER))
+        return Journal(folder.path / JOURNAL, batch=self.batch, earlier=folder.path / EARLIER, redo=found.redo)
+
+    def _begin_anew(self, folder: OutputFolder) -> Journal:
         try:
             self._write(folder.file(PROJECT), complete=False)
             return Journal(folder.file(JOURNAL), batch=self.batch)
@@ -134,21 +156,73 @@ class RunTerms(Terms):
             folder.discard()
             raise
 
-    def finish(self, folder: OutputFolder) -> None:
-        """Note that all outputs are there, and remove the journal."""
-        self._write(folder.path / PROJECT, complete=True)
-        remove_journal(folder)
+    def _is_mended(self, found: _RunFile) -> bool:
+        """Tell if a run may go on with pictures that are others now: it was stopped, or some could not be read."""
+        if found.inputs.fingerprint == self.inputs.fingerprint or not (found.inputs.each and self.inputs.each):
+            return False
+        same = self.model_copy(update={"inputs": found.inputs})
+        return (found.mendable or not found.complete) and not found.differences(same)
 
-    def _write(self, file: Path, *, complete: bool) -> None:
-        write_record(_RunFile(schema=SCHEMA, complete=complete, **dict(self)), file)
+    def _mend(self, found: _RunFile, folder: OutputFolder, touched: Touched) -> Journal:
+        journal, earlier = folder.path / JOURNAL, folder.path / EARLIER
+        redo = None
+        changed = found.inputs.changed(self.inputs)
+        # A run that was stopped while it mended holds two journals: which frames are of which files is not known.
+        if changed is not None and found.redo is None and journal.is_file() != earlier.is_file():
+            entries = [entry.status for entry in read_entries(journal if journal.is_file() else earlier)]
+            redo = touched(changed, [index for index, status in enumerate(entries) if status == "unreadable"])
+            if redo is not None:
+                redo = tuple(sorted({*redo, *range(len(entries) // self.batch * self.batch, len(self.inputs.each))}))
+        if redo is None or len(redo) == len(self.inputs.each):
+            folder.resume(keep=())
+            return self._begin_anew(folder)
+        folder.resume(keep=(PROJECT, JOURNAL, EARLIER))
+        with explained(earlier):
+            if journal.is_file():
+                journal.replace(earlier)
+        # Behind the renaming: a kill in between leaves the old terms, and the one journal under its new name.
+        self._write(folder.path / PROJECT, complete=False, redo=redo)
+        return Journal(journal, batch=self.batch, earlier=earlier, redo=redo)
+
+    def finish(self, folder: OutputFolder, *, mendable: bool = False) -> None:
+        """Note that all outputs are there, and remove the journal, unless pictures that it lacks may be mended."""
+        if mendable:
+            self._write(folder.path / PROJECT, complete=True, mendable=True)
+            (folder.path / EARLIER).unlink(missing_ok=True)
+        else:
+            self._write(folder.path / PROJECT, complete=True)
+            remove_journal(folder)
+
+    def _write(
+        self, file: Path, *, complete: bool, mendable: bool = False, redo: tuple[int, ...] | None = None
+    ) -> None:
+        optional: dict[str, Any] = {} if redo is None else {"redo": redo}
+        if mendable:
+            optional["mendable"] = True
+        write_record(_RunFile(schema=SCHEMA, complete=complete, **optional, **dict(self)), file)
 
 
 class _RunHead(Versioned):
+    """``mendable`` runs keep their journal; ``redo`` are the frames that are computed again after mending."""
+
     complete: bool
+    mendable: bool = False
+    redo: tuple[int, ...] | None = None
 
 
 class _RunFile(RunTerms, _RunHead):
     """The content of ``covos.json``. The head stands last among the bases: its fields then come first in the file."""
+
+
+def _read(folder: OutputFolder) -> _RunFile:
+    file = folder.path / PROJECT
+    return read_record(
+        _RunFile,
+        file,
+        what=f"{file} cannot be read",
+        fix="update covos if a newer one wrote it; else another folder, or start anew with -y (overwrite=True)",
+        error=UsageError,
+    )
 
 
 def _is_begun(folder: OutputFolder) -> bool:
@@ -156,8 +230,15 @@ def _is_begun(folder: OutputFolder) -> bool:
 
 
 def remove_journal(folder: OutputFolder) -> None:
-    """Remove the journal, of no use after the run; one that was killed as it finished may have left it."""
-    (folder.path / JOURNAL).unlink(missing_ok=True)
+    """Remove the journals, of no use after the run; one that was killed as it finished may have left them."""
+    for name in (JOURNAL, EARLIER):
+        (folder.path / name).unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: OutputFolder) -> None:
+    """Remove the journals of a finished run that needs none."""
+    if not _read(folder).mendable:
+        remove_journal(folder)
 
 
 class Made(Record):

@@ -1,0 +1,496 @@
+"""Walk through a file's own structure: does it end early, where does it not go on, how many frames does it list?
+
+Only headers are read, never pictures. What is found is evidence of damage; a file of which nothing is found may still
+have damaged pictures, which the decoder tells.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from bisect import bisect_right
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+Content: TypeAlias = "mmap.mmap | bytes"
+
+_MOST_BREAKS = 1000
+_EBML = b"\x1a\x45\xdf\xa3"
+_SEGMENT = b"\x18\x53\x80\x67"
+_CLUSTER = b"\x1f\x43\xb6\x75"
+_UPPER = frozenset(
+    (
+        _CLUSTER,
+        _EBML,
+        b"\x1c\x53\xbb\x6b",  # Cues
+        b"\x15\x49\xa9\x66",  # Info
+        b"\x16\x54\xae\x6b",  # Tracks
+        b"\x12\x54\xc3\x67",  # Tags
+        b"\x11\x4d\x9b\x74",  # SeekHead
+        b"\x10\x43\xa7\x70",  # Chapters
+        b"\x19\x41\xa4\x69",  # Attachments
+        b"\xec",  # Void
+        b"\xbf",  # CRC-32
+    )
+)
+_IN_CLUSTER = frozenset((b"\xe7", b"\xa3", b"\xa0", b"\xab", b"\xa7", b"\x58\x54", b"\xaf", b"\xec", b"\xbf"))
+MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+_GIF_PICTURE = re.compile(rb"\x21\xf9\x04....\x00\x2c", re.DOTALL)
+_GIF_TRAILER = 0x3B
+_PNG = b"\x89PNG\r\n\x1a\n"
+_ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
+_ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
+_KLV = b"\x06\x0e\x2b\x34"
+_SYNC = 0x47
+_NULL_PACKETS = 0x1FFF
+_TABLES = (0x0000, 0x0011)  # program association, service description: a recording begins with them
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """What a walk through a file found.
+
+    Attributes:
+        cut: True if the file ends before the size that it states, or in the midst of a unit.
+        breaks: Offsets of the bytes at which the structure does not go on as it must.
+        frames: Pictures that the file lists, where it is known how to count them; trusted only beside other evidence.
+        is_total: True if the file states that number; False if it is counted, and damage may have taken more.
+        has_index: False if the file lacks an index without which its duration is not stated.
+    """
+
+    cut: bool = False
+    breaks: tuple[int, ...] = ()
+    frames: int | None = None
+    is_total: bool = True
+    has_index: bool = True
+
+
+def examine(path: Path) -> Structure:
+    """Walk through a file; a container that is not known here gives an empty finding."""
+    size = path.stat().st_size
+    if size == 0:
+        return Structure()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        walk = _walker(content[:16], content)
+        return Structure() if walk is None else walk(content)
+
+
+def is_cut(path: Path) -> bool:
+    """Return True if the file ends before the size that its container states, or in the midst of a unit."""
+    return examine(path).cut
+
+
+def _walker(head: bytes, content: Content) -> Callable[[Content], Structure] | None:
+    for is_it, walk in (
+        (head[4:8] in MP4_FIRST, _mp4),
+        (head[:4] == _EBML, _matroska),
+        (head[:4] == b"RIFF", _riff),
+        (head[:4] == b"GIF8", _gif),
+        (head[:8] == _PNG, _png),
+        (head[:4] == b"DKIF", _ivf),
+        (head[:3] == b"FLV", _flv),
+        (head[:4] == b"nut/", lambda content: Structure(has_index=content.rfind(_NUT_INDEX) >= 0)),
+        (head[:9] == b"YUV4MPEG2", _yuv4mpeg),
+        (head[:16] == _ASF, _asf),
+        (head[:4] == _KLV, _mxf),
+        (head[:4] == b"\x00\x00\x01\xba", _program_stream),
+    ):
+        if is_it:
+            return walk
+    return _transport_stream if _packet_size(content) else None
+
+
+def mp4_boxes(content: Content, size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, start, end) of each top-level box (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    while at + 8 <= size:
+        header = content[at : at + 16]
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if not kind.isalnum():
+            return  # padding or rubbish after the last box
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        elif length == 0:
+            length = size - at
+        if length < 8:
+            return
+        yield kind, at, at + length
+        at += length
+
+
+def _mp4(content: Content) -> Structure:
+    size, reached, is_fragmented = len(content), 0, False
+    for kind, start, end in mp4_boxes(content, size):
+        is_fragmented |= kind == b"moof" or (kind == b"moov" and content.find(b"mvex", start, min(end, size)) >= 0)
+        reached = end
+        if end > size:
+            # Fragments are read one after another: behind one that is damaged, nothing is found.
+            if is_fragmented and content.find(b"moof", start + 16) >= 0:
+                return Structure(breaks=(start,), frames=_fragment_samples(content), is_total=False)
+            return Structure(cut=True, frames=_fragment_samples(content) if is_fragmented else None, is_total=False)
+    if is_fragmented and reached < size:
+        return Structure(breaks=(reached,), frames=_fragment_samples(content), is_total=False)
+    return Structure()
+
+
+def _fragment_samples(content: Content) -> int | None:
+    """Count the samples of the track with the lowest id in all fragments that can be made out."""
+    counts: dict[int, list[int]] = {}
+    track = 0
+    numbers = set()
+    for found in re.finditer(rb"\x00...(mfhd|tfhd|trun)[\x00\x01]", content, re.DOTALL):
+        start = found.end() - 1
+        value = int.from_bytes(content[start + 4 : start + 8], "big")
+        if found[1] == b"mfhd":
+            numbers.add(value)
+        elif found[1] == b"tfhd":
+            track = value
+        elif value < 1 << 20:
+            counts.setdefault(track, []).append(value)
+    if not counts:
+        return None
+    samples = counts[min(counts)]
+    gone = max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
+    return sum(samples) + min(gone, len(numbers)) * int(np.median(samples))
+
+
+def _number(content: Content, at: int) -> tuple[int | None, int]:
+    """Read an EBML size at an offset: its value, None for "unknown" (all ones), and its length; 0 if it is none."""
+    first = content[at] if at < len(content) else 0
+    if first == 0:
+        return None, 0
+    length = 9 - first.bit_length()
+    if at + length > len(content):
+        return None, 0
+    most = (1 << 7 * length) - 1
+    value = int.from_bytes(content[at : at + length], "big") & most
+    return (None if value == most else value), length
+
+
+def _matroska(content: Content) -> Structure:
+    """Walk segments and clusters (RFC 8794, RFC 9559), to the next cluster after each break."""
+    size, breaks = len(content), []
+    value, length = _number(content, 4)
+    at = 4 + length + (value or 0)
+    if content[at : at + 4] != _SEGMENT:
+        return Structure()
+    value, length = _number(content, at + 4)
+    at += 4 + length
+    end = size if value is None else at + value
+    states_size = value is not None
+    cluster_end: int | None = None  # of the cluster that is walked through; at most the file's for an unknown size
+    while at < min(end, size) and len(breaks) < _MOST_BREAKS:
+        first = content[at]
+        id_length = 9 - first.bit_length() if first >= 0x10 else 0
+        name = content[at : at + id_length]
+        inside = cluster_end is not None and at < cluster_end and name in _IN_CLUSTER
+        value, length = _number(content, at + id_length) if name in _UPPER or inside else (None, 0)
+        start = at + id_length + length
+        if length == 0 or (value is None and name != _CLUSTER):
+            if at + 12 > size and not states_size:
+                return Structure(cut=True, breaks=tuple(breaks))
+            breaks.append(at)
+            at = content.find(_CLUSTER, at + 1)
+            if at < 0:
+                break
+            cluster_end = None
+            continue
+        if name == _CLUSTER:
+            cluster_end = start + value if value is not None else size
+            at = start
+            continue
+        after = start + (value or 0)
+        if inside and cluster_end is not None and after > cluster_end and after <= size:
+            breaks.append(at)
+        if not inside:
+            cluster_end = None
+        if after > size and (later := content.find(_CLUSTER, at + 1)) >= 0:
+            breaks.append(at)
+            at, cluster_end = later, None
+            continue
+        if after > size:
+            return Structure(cut=True, breaks=tuple(breaks))
+        at = after
+    return Structure(cut=end > size, breaks=tuple(breaks))
+
+
+def _riff(content: Content) -> Structure:
+    size = len(content)
+    stated = int.from_bytes(content[4:8], "little") + 8
+    at, end = 12, min(stated, size)
+    while at + 8 <= end:
+        name, length = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
+        if name == b"LIST" and content[at + 8 : at + 12] in (b"movi", b"rec "):
+            at += 12
+            continue
+        if not all(32 <= byte < 127 for byte in name):
+            return Structure(cut=stated > size, breaks=(at,))
+        at += 8 + length + length % 2
+    return Structure(cut=stated > size)
+
+
+def _flv(content: Content) -> Structure:
+    size, at = len(content), int.from_bytes(content[5:9], "big") + 4
+    while at + 11 <= size:
+        length = int.from_bytes(content[at + 1 : at + 4], "big")
+        end = at + 11 + length
+        if content[at] & 0x1F not in (8, 9, 18):
+            return Structure(breaks=(at,))
+        # Some writers leave the size behind a tag at zero.
+        if end + 4 <= size and int.from_bytes(content[end : end + 4], "big") not in (0, length, 11 + length):
+            return Structure(breaks=(at,))
+        at = end + 4
+    return Structure(cut=at > size)
+
+
+def _gif(content: Content) -> Structure:
+    size = len(content)
+    pictures = [found.start() for found in _GIF_PICTURE.finditer(content)]
+    frames = len(pictures)
+    at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
+    while at < size:
+        kind = content[at]
+        if kind == _GIF_TRAILER:
+            return Structure(frames=frames)
+        if kind == 0 and not any(content[at : at + 16]) and size - at < 16:
+            return Structure(frames=frames)  # padding
+        if kind == 0x21:
+            at += 2
+        elif kind == 0x2C and at + 10 < size:
+            packed = content[at + 9]
+            at += 11 + (3 << (packed & 7) + 1 if packed & 0x80 else 0)
+        else:
+            return Structure(breaks=(at,), frames=frames + _between(pictures, at), is_total=False)
+        while at < size and content[at]:
+            at += 1 + content[at]
+        at += 1
+    return Structure(cut=True, frames=frames, is_total=False)
+
+
+def _between(pictures: list[int], place: int) -> int:
+    """Estimate how many pictures lay in the widest gap up to the one after a place, by the usual distance."""
+    distances = np.diff(pictures[: bisect_right(pictures, place) + 1])
+    if len(distances) < 2:
+        return 0
+    return max(0, round(float(distances.max()) / float(np.median(np.diff(pictures)))) - 1)
+
+
+def _png(content: Content) -> Structure:
+    size, at, frames = len(content), 8, None
+    while at + 12 <= size:
+        length, name = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
+        if not name.isalpha():
+            return Structure(breaks=(at,), frames=frames)
+        if name == b"acTL":
+            frames = int.from_bytes(content[at + 8 : at + 12], "big")
+        if name == b"IEND":
+            return Structure(frames=frames)
+        at += 12 + length
+    return Structure(cut=True, frames=frames)
+
+
+def _ivf(content: Content) -> Structure:
+    size, at = len(content), int.from_bytes(content[6:8], "little") or 32
+    frames = int.from_bytes(content[24:28], "little") or None
+    before = -1
+    while at + 12 <= size:
+        length, pts = (int.from_bytes(content[at + a : at + b], "little") for a, b in ((0, 4), (4, 12)))
+        if length == 0 or pts <= before or pts > 1 << 48:
+            return Structure(breaks=(at,), frames=frames)
+        before = pts
+        if at + 12 + length > size:
+            break
+        at += 12 + length
+    return Structure(cut=at < size, frames=frames)
+
+
+def _yuv4mpeg(content: Content) -> Structure:
+    size, at = len(content), content.find(b"\n") + 1
+    unit = _yuv4mpeg_unit(content, at)
+    if unit is None:
+        return Structure()
+    count, rest = divmod(size - at, unit)
+    wrong = (at + unit * each for each in range(count) if content[at + unit * each : at + unit * each + 5] != b"FRAME")
+    return Structure(cut=rest > 0, breaks=tuple(islice(wrong, 1)), frames=count + (rest > 0), is_total=False)
+
+
+def _yuv4mpeg_unit(content: Content, at: int) -> int | None:
+    """Return the bytes of a frame with its header, for planes of 8 bits and more."""
+    fields = {field[:1]: field[1:] for field in bytes(content[:at]).split()[1:]}
+    header = content.find(b"\n", at) + 1 - at
+    try:
+        width, height = int(fields[b"W"]), int(fields[b"H"])
+    except (KeyError, ValueError):
+        return None
+    space = fields.get(b"C", b"420")
+    across, down = -(-width // 2), -(-height // 2)
+    chroma = {b"444": width * height, b"422": across * height, b"411": -(-width // 4) * height, b"mono": 0}
+    planes = width * height + 2 * chroma.get(space[:4] if space[:4] == b"mono" else space[:3], across * down)
+    if space == b"444alpha":
+        planes += width * height
+    deep = re.search(rb"(?:p|mono)(\d+)$", space)
+    return header + planes * (2 if deep else 1) if header > 0 else None
+
+
+def _asf(content: Content) -> Structure:
+    size, breaks = len(content), []
+    properties, data = content.find(_ASF_PROPERTIES), content.find(_ASF_DATA)
+    if properties < 0 or data < 0:
+        return Structure()
+    count = int.from_bytes(content[properties + 56 : properties + 64], "little")
+    live = content[properties + 88] & 1
+    unit = int.from_bytes(content[properties + 92 : properties + 96], "little")
+    start = data + 50
+    if not unit or unit != int.from_bytes(content[properties + 96 : properties + 100], "little"):
+        return Structure()
+    stated = start + count * unit if count and not live else 0
+    first = content[start : start + 1]
+    for at in range(start, min(size, stated or size) - unit + 1, unit):
+        if content[at : at + 1] != first:
+            if not stated and content[at : at + 16].count(0) < 12:
+                break  # an index follows
+            breaks.append(at)
+    return Structure(cut=stated > size, breaks=tuple(breaks[:_MOST_BREAKS]))
+
+
+def _mxf(content: Content) -> Structure:
+    size, at, breaks = len(content), 0, []
+    while at < size and len(breaks) < _MOST_BREAKS:
+        if content[at : at + 4] != _KLV:
+            breaks.append(at)
+            at = content.find(_KLV, at)
+            if at < 0:
+                break
+            continue
+        length, width = content[at + 16] if at + 16 < size else 0, 1
+        if length & 0x80:
+            width = 1 + (length & 0x7F)
+            length = int.from_bytes(content[at + 17 : at + 16 + width], "big")
+        end = at + 16 + width + length
+        if end > size:
+            if (later := content.find(_KLV, at + 16)) < 0:
+                return Structure(cut=True, breaks=tuple(breaks))
+            breaks.append(at)
+            end = later
+        at = end
+    # The footer partition pack ends a file that was finished.
+    finished = content.find(b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x04") >= 0
+    open_header = content.find(b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02\x01") >= 0
+    return Structure(cut=not finished and not open_header, breaks=tuple(breaks))
+
+
+def _program_stream(content: Content) -> Structure:
+    size, at, breaks = len(content), 0, []
+    while at + 4 <= size and len(breaks) < _MOST_BREAKS:
+        if content[at : at + 3] != b"\x00\x00\x01" or content[at + 3] < 0xB9:
+            filled = re.compile(rb"\x00*").match(content, at)
+            after = filled.end() if filled else at
+            if after - at > 3 and content[after - 2 : after + 1] == b"\x00\x00\x01" and content[after + 1] >= 0xB9:
+                at = after - 2
+                continue
+            if after >= size:
+                break
+            breaks.append(at)
+            at = content.find(b"\x00\x00\x01\xba", at + 1)
+            if at < 0:
+                break
+            continue
+        kind = content[at + 3]
+        if kind == 0xB9:
+            at += 4
+        elif kind == 0xBA:
+            is_second = at + 14 <= size and content[at + 4] & 0xC0 == 0x40
+            at += 14 + (content[at + 13] & 7) if is_second else 12
+        else:
+            at += 6 + int.from_bytes(content[at + 4 : at + 6], "big")
+    return Structure(cut=at > size, breaks=tuple(breaks))
+
+
+def _packet_size(content: Content) -> int:
+    """Return the size of a transport stream's packets, 0 if it is none."""
+    for size in (188, 192, 204):
+        start = 4 if size == 192 else 0
+        places = range(start, min(len(content), size * 8), size)
+        if len(places) > 1 and sum(content[at] == _SYNC for at in places) >= max(2, len(places) - 2):
+            return size
+    return 0
+
+
+def _transport_stream(content: Content) -> Structure:
+    """Check sync bytes and continuity counters (ISO/IEC 13818-1, 2.4.3).
+
+    A break that is followed by a program's tables and the start of a picture or of sound, with counters that begin anew
+    or a mark that a decoder may begin, is where two recordings were joined: nothing is lost there.
+    """
+    unit = _packet_size(content)
+    size, at, breaks = len(content), 4 if unit == 192 else 0, []
+    last: dict[int, int] = {}
+    while at + unit <= size and len(breaks) < _MOST_BREAKS:
+        block = np.frombuffer(content, np.uint8, (min(size - at, unit << 14)) // unit * unit, at).reshape(-1, unit)
+        in_step = block[:, 0] == _SYNC
+        whole = len(block) if in_step.all() else int(in_step.argmin())
+        heads = block[:whole, :6].astype(np.int64)
+        del block
+        found = _counter_breaks(heads, last)
+        breaks += [at + unit * row for row in found]
+        at += unit * whole
+        if whole < len(in_step):
+            breaks.append(at)
+            last.clear()
+            at = _next_sync(content, at + 1, unit)
+    return Structure(cut=size - at not in range(5 if unit == 192 else 1), breaks=tuple(sorted(breaks)))
+
+
+def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]:
+    """Return the rows at which a stream's counter jumps; ``last`` keeps the counters from block to block."""
+    if not len(heads):
+        return []
+    pids = (heads[:, 1] & 0x1F) << 8 | heads[:, 2]
+    has_field = (heads[:, 3] & 0x20 > 0) & (heads[:, 4] > 0)
+    announced = has_field & (heads[:, 5] & 0x80 > 0)  # a discontinuity that is announced is none
+    begins = heads[:, 1] & 0x40 > 0
+    is_entry = begins & ((heads[:, 3] & 0x0F == 0) | (has_field & (heads[:, 5] & 0x40 > 0)))
+    tables = np.flatnonzero(np.isin(pids, _TABLES))
+    lost, joins = np.flatnonzero(heads[:, 1] & 0x80).tolist(), []  # those that the receiver marked as damaged
+    for pid in np.unique(pids).tolist():
+        rows = np.flatnonzero((pids == pid) & (heads[:, 3] & 0x10 > 0))
+        if pid == _NULL_PACKETS or not len(rows):
+            continue
+        counters = heads[rows, 3] & 0x0F
+        before = np.concatenate(([last.get(pid, int(counters[0]) - 1)], counters[:-1]))
+        jumps = np.flatnonzero(~np.isin((counters - before) % 16, (0, 1)) & ~announced[rows])
+        last[pid] = int(counters[-1])
+        for each in jumps.tolist():
+            former, row = int(rows[each - 1]) if each else -1, int(rows[each])
+            has_table = pid in _TABLES or bool(((tables > former) & (tables < row)).any())
+            if begins[row] and has_table:
+                joins.append((former, row, bool(is_entry[row])))
+            else:
+                lost.append(row)
+    entries = [(former, row) for former, row, is_one in joins if is_one]
+    lost += [
+        row
+        for former, row, is_one in joins
+        if not is_one and not any(start < row and former < end for start, end in entries)
+    ]
+    return sorted(set(lost))
+
+
+def _next_sync(content: Content, at: int, unit: int) -> int:
+    size = len(content)
+    while 0 <= (at := content.find(b"\x47", at)) < size - unit:
+        if content[at + unit] == _SYNC and (at + 2 * unit >= size or content[at + 2 * unit] == _SYNC):
+            return at
+        at += 1
+    return size
