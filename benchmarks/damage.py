@@ -13,10 +13,9 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from damage_inputs import COUNT, DAMAGES, KINDS, decodable, make_clip
-
 from covos.core.errors import CovosError
 from covos.media.video import VideoSource
+from damage_inputs import COUNT, DAMAGES, KINDS, decodable, make_clip
 
 
 def main() -> None:
@@ -67,7 +66,7 @@ def main() -> None:
 
 
 def outcome(clip: Path) -> tuple[int, int, bool, int, int]:
-    """Read a clip: frames given, missing, whether an unknown number more is missing, damaged ones, and the exit code."""
+    """Read a clip: frames given, missing, whether more may be missing, damaged ones, and the exit code."""
     try:
         with VideoSource(clip, name=str(clip)) as source:
             given = sum(1 for _ in source)

@@ -126,7 +126,7 @@ def predict(
             failed[video.name] = outcome.error
             continue
         if outcome.saved is not None and (unread := outcome.saved.health.unreadable):
-            failed[video.name] = IncompleteError(
+            failed[video.name] = SourceError(
                 f"{counted(len(unread), 'picture')} of {video.name} cannot be read",
                 why="; ".join(outcome.saved.health.warnings),
                 fix="mend them, and give the same command again",

@@ -242,7 +242,7 @@ def test_a_video_that_cannot_be_read_does_not_stop_the_others(davis: Path, tmp_p
     assert sorted(path.name for path in (out / "Annotations").iterdir()) == ["more"]
     assert not (out / "submission.zip").exists()
     manifest = json.loads((out / "predict.json").read_text())
-    assert "00005.jpg" in manifest["failed"]["held"]["what"]
+    assert "00005.jpg" in manifest["failed"]["held"]["why"]
     assert [video["name"] for video in manifest["videos"]] == ["more"]
     frame.write_bytes(whole)
     assert run(davis, out, "--zip") == 0

@@ -85,7 +85,7 @@ def outputs(folder: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("spoil", [lambda p: cut(p), lambda p: p.write_bytes(b""), lambda p: p.write_text("no image")])
+@pytest.mark.parametrize("spoil", [cut, lambda p: p.write_bytes(b""), lambda p: p.write_text("no image")])
 def test_one_damaged_picture_costs_one_mask(folder: Path, run: Run, spoil: Callable[[Path], Any]) -> None:
     spoil(folder / "07.png")
     saved = run(folder)
@@ -243,9 +243,7 @@ def test_a_selection_gives_what_a_full_pass_gives(folder: Path) -> None:
     ],
 )
 def test_what_is_touched(changed: list[int], unreadable: list[int], expected: tuple[int, ...] | None) -> None:
-    found = frames_to_redo(
-        changed, count=16, unreadable=unreadable, references=(2,), uses_motion=True, batch=4
-    )
+    found = frames_to_redo(changed, count=16, unreadable=unreadable, references=(2,), uses_motion=True, batch=4)
     assert found == expected
 
 

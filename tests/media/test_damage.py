@@ -11,9 +11,9 @@ import pytest
 
 from covos.core.errors import SourceError
 from covos.media import decoding
-from covos.media.structure import is_cut
 from covos.media.memory import open_input
 from covos.media.opening import open_source
+from covos.media.structure import is_cut
 
 Film = Callable[..., Path]
 
@@ -188,7 +188,9 @@ def test_decoding_on_several_threads_loses_nothing_to_damage_near_the_end(film: 
         frames = list(source)
         assert len(frames) >= alone(broken)
         assert all(a.pts < b.pts for a, b in itertools.pairwise(frames))
-        recovered += len(frames) > sum(1 for _ in decoding._decode_strictly(broken, tally=decoding.Tally()) if _ is not None)
+        recovered += len(frames) > sum(
+            1 for _ in decoding._decode_strictly(broken, tally=decoding.Tally()) if _ is not None
+        )
     assert recovered > 0
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import av
 import pytest
 
-from covos.media.packets import PacketTable
 from covos.media.opening import open_source
+from covos.media.packets import PacketTable
 from covos.media.video import Timeline
 
 Film = Callable[..., Path]

@@ -41,7 +41,8 @@ def test_all_is_there(tmp_path: Path, report: Report) -> None:
     assert content.settings == {"references": 5}
     assert content.source.info().frame_rate == 25
     assert content.health.model_dump() == {
-        "decoded": 3, "expected": 5, "missing": 2, "undecodable": 2, "cut": True, "at_least": False, "warnings": ("cut short",),
+        "decoded": 3, "expected": 5, "missing": 2, "undecodable": 2, "cut": True, "at_least": False,
+        "warnings": ("cut short",),
     }  # fmt: skip
     assert content.full_health() == dataclasses.replace(HEALTH, concealed=())
     assert content.model.model_dump() == {"name": "covos-lite", "sha256": "ab" * 32}

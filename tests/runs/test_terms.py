@@ -15,11 +15,14 @@ from covos.runs.terms import DatasetRecord, Inputs, Made, PredictTerms, RunTerms
 RUN = """{
   "schema": 1,
   "complete": true,
+  "mendable": false,
+  "redo": null,
   "inputs": {
     "path": "caf\\udce9.mp4",
     "files": 1,
     "size": 265790,
-    "fingerprint": "64f664a8908f8f8c"
+    "fingerprint": "64f664a8908f8f8c",
+    "each": []
   },
   "model": "covos-lite",
   "weights_sha256": "4767a94259ce462f",

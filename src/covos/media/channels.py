@@ -45,7 +45,8 @@ def _listed(path: str, _changed: int) -> dict[int, str]:
 def channel_layouts(path: Path) -> dict[int, str]:
     """Return how FFmpeg describes the channels of each sound stream, by its index; empty if that cannot be told.
 
-    ``"5.1"`` and the like are orders of FFmpeg's own, ``"6 channels"`` is none, ``"6 channels (FL+FC+FR+...)"`` another.
+    ``"5.1"`` and the like are orders of FFmpeg's own, ``"6 channels"`` is none, ``"6 channels (FL+FC+FR+...)"`` is
+    another.
     """
     return _listed(str(path.absolute()), path.stat().st_mtime_ns)
 

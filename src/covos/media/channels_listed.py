@@ -11,7 +11,7 @@ def main() -> None:
     """Print the description of the file named by the first argument."""
     av.logging.set_level(av.logging.INFO)
     with av.open(sys.argv[1], options={"protocol_whitelist": "file"}, metadata_errors="replace") as container:
-        print(container.dumps_format())
+        print(container.dumps_format())  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Find where the clock of a file jumps, so that pictures and sound are moved by the same time.
 
-Recordings that were joined begin anew at an earlier time, or years later. A jump back, however small, and a jump ahead of
-more than a day (an hour in transport streams) are closed: what follows continues where the one before ended. A smaller jump ahead is a pause, and kept.
+Recordings that were joined begin anew at an earlier time, or years later. A jump back, however small, and a jump ahead
+of more than a day (an hour in transport streams) are closed: what follows continues where the one before ended. A
+smaller jump ahead is a pause, and kept.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ def _find(lanes: dict[int, _Lane], *, picture: int, step: Fraction, pause: int) 
     if not starts:
         return Clock(wrong=wrong)
     jumps: list[Jump] = []
-    before = {index: 0 for index in lanes}
+    before = dict.fromkeys(lanes, 0)
     shift = Fraction(0)
     for number, start in enumerate(starts):
         packets = {picture: start}

@@ -15,7 +15,7 @@ from covos.core.errors import SourceError
 from covos.media.container import is_shown, open_container, packets_of, picture_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from av.container import InputContainer

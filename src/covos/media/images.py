@@ -87,7 +87,7 @@ def read_image(path: Path) -> ImageArray:
         return np.array(image.convert("RGB"))
 
 
-class UnreadableImage(SourceError):
+class UnreadableImageError(SourceError):
     """An image is damaged, or may not be read."""
 
 
@@ -105,7 +105,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
             fix=f"scale it down to at most {source.MAX_PIXELS} pixels",
         ) from error
     except _DAMAGE as error:
-        raise UnreadableImage(
+        raise UnreadableImageError(
             f"{path}: the image cannot be read",
             why=str(error).splitlines()[0] if str(error) else type(error).__name__,
             fix="open it in a viewer; write it again, or remove it",
@@ -137,8 +137,8 @@ class FramesSource(Source):
         headers = [self._header(index) for index in range(len(self.files))]
         self._first = self._first_readable()
         self._size = height, width = read_image(self.files[self._first]).shape[:2]
-        for path, header in zip(self.files, headers, strict=True):
-            if header is not None:
+        for index, (path, header) in enumerate(zip(self.files, headers, strict=True)):
+            if header is not None and index != self._first:
                 self._refuse_other_size(path, header[:2])
         codec = next(header[2] for header in headers if header is not None)
         self.info = SourceInfo(
@@ -201,18 +201,18 @@ class FramesSource(Source):
     def _header(self, index: int) -> tuple[int, int, str] | None:
         try:
             return image_header(self.files[index])
-        except UnreadableImage as error:
+        except UnreadableImageError as error:
             self._damaged[index] = error.why
             if len(self.files) == 1:
                 raise
             return None
 
     def _first_readable(self) -> int:
-        error: UnreadableImage | None = None
+        error: UnreadableImageError | None = None
         for index, path in enumerate(self.files):
             try:
                 read_image(path)
-            except UnreadableImage as met:
+            except UnreadableImageError as met:
                 error = error or met
                 self._damaged[index] = met.why
                 continue
@@ -227,7 +227,7 @@ class FramesSource(Source):
         path = self.files[index]
         try:
             image = read_image(path)
-        except UnreadableImage as error:
+        except UnreadableImageError as error:
             self._damaged[index] = error.why
             return None
         self._refuse_other_size(path, image.shape[:2])

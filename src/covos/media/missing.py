@@ -44,6 +44,11 @@ def missing_frames(
     given = np.asarray(packets, np.int64)
     reached = table.count if is_whole else max(0, max(packets, default=0) - _REORDERED)
     silent = np.setdiff1d(np.arange(reached), given)
+    if not is_whole and table.times is not None and len(given):
+        # What should have come before the latest frame is missing, even if that frame came early.
+        latest = table.times[given[-1]] if given[-1] >= 0 else table.times.min()
+        earlier = np.flatnonzero(table.times < latest)
+        silent = np.union1d(silent, np.setdiff1d(earlier, given))
     # One packet may hold two pictures, and the next one none.
     silent = silent[: max(0, table.count - len(given))]
     short = _short_groups(table, {*damaged, *silent.tolist(), *table.suspects})
@@ -57,7 +62,9 @@ def missing_frames(
         (int(each), None if table.times is None else int(table.times[each]), "it could not be decoded")
         for each in silent
     ]
-    found += [(each.packet, each.time, "it is gone from the file") for each in table.lost if is_whole or each.packet < reached]
+    found += [
+        (each.packet, each.time, "it is gone from the file") for each in table.lost if is_whole or each.packet < reached
+    ]
     found += [(packet, None, "it is gone from the file") for packet, count in short.items() for _ in range(count)]
     placed = []
     run = {-1: 0}  # frames without a time of their own, by the frame that they follow

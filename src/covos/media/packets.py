@@ -138,9 +138,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, structu
     own = stated if len(stated) == count else decoding if len(decoding) == count else None
     seeking = None
     if len(times) == count > 0 and bool((np.diff(times) > 0).all()):
-        earliest = [
-            p if d is None or (p is not None and p < d) else d for p, d in zip(read.pts, read.dts, strict=True)
-        ]
+        earliest = [p if d is None or (p is not None and p < d) else d for p, d in zip(read.pts, read.dts, strict=True)]
         is_key, seek_to = np.array(read.keys, np.bool_), np.array(earliest, np.int64)
         seeking = SeekTable(pts=times, is_key=is_key[order], seek_to=seek_to[order])
     far = float(longest_pause(container) / (stream.time_base or 1))

@@ -227,7 +227,7 @@ def fingerprint(files: Sequence[Path]) -> str:
 
 
 def fingerprint_each(files: Sequence[Path]) -> tuple[tuple[str, str], ...]:
-    """Return the name of each of several files, and the first half of its fingerprint; empty where it may not be read."""
+    """Return the name of each of several files, and the first half of its fingerprint."""
     found = []
     for path in files:
         digest = hashlib.sha256()

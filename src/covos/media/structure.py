@@ -180,7 +180,8 @@ def _number(content: Content, at: int) -> tuple[int | None, int]:
 
 def _matroska(content: Content) -> Structure:
     """Walk segments and clusters (RFC 8794, RFC 9559), to the next cluster after each break."""
-    size, breaks = len(content), []
+    size = len(content)
+    breaks: list[int] = []
     value, length = _number(content, 4)
     at = 4 + length + (value or 0)
     if content[at : at + 4] != _SEGMENT:
@@ -344,7 +345,8 @@ def _yuv4mpeg_unit(content: Content, at: int) -> int | None:
 
 
 def _asf(content: Content) -> Structure:
-    size, breaks = len(content), []
+    size = len(content)
+    breaks: list[int] = []
     properties, data = content.find(_ASF_PROPERTIES), content.find(_ASF_DATA)
     if properties < 0 or data < 0:
         return Structure()
@@ -365,7 +367,8 @@ def _asf(content: Content) -> Structure:
 
 
 def _mxf(content: Content) -> Structure:
-    size, at, breaks = len(content), 0, []
+    size, at = len(content), 0
+    breaks: list[int] = []
     while at < size and len(breaks) < _MOST_BREAKS:
         if content[at : at + 4] != _KLV:
             breaks.append(at)
@@ -391,7 +394,8 @@ def _mxf(content: Content) -> Structure:
 
 
 def _program_stream(content: Content) -> Structure:
-    size, at, breaks = len(content), 0, []
+    size, at = len(content), 0
+    breaks: list[int] = []
     while at + 4 <= size and len(breaks) < _MOST_BREAKS:
         if content[at : at + 3] != b"\x00\x00\x01" or content[at + 3] < 0xB9:
             filled = re.compile(rb"\x00*").match(content, at)
@@ -434,7 +438,8 @@ def _transport_stream(content: Content) -> Structure:
     or a mark that a decoder may begin, is where two recordings were joined: nothing is lost there.
     """
     unit = _packet_size(content)
-    size, at, breaks = len(content), 4 if unit == 192 else 0, []
+    size, at = len(content), 4 if unit == 192 else 0
+    breaks: list[int] = []
     last: dict[int, int] = {}
     while at + unit <= size and len(breaks) < _MOST_BREAKS:
         block = np.frombuffer(content, np.uint8, (min(size - at, unit << 14)) // unit * unit, at).reshape(-1, unit)

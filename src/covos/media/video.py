@@ -243,7 +243,13 @@ class Timeline:
     """
 
     def __init__(
-        self, table: PacketTable, *, time_base: Fraction, warn: Callable[[str], None], clock: Clock = STEADY, stream: int = 0
+        self,
+        table: PacketTable,
+        *,
+        time_base: Fraction,
+        warn: Callable[[str], None],
+        clock: Clock = STEADY,
+        stream: int = 0,
     ) -> None:
         self._step = 1 / (table.frame_rate * time_base)
         self._table = table
@@ -264,7 +270,9 @@ class Timeline:
         else:
             time = stated
             if self._clock.jumps and (shift := self._clock.shift(self._stream, packet)):
-                self._warn("the file's clock jumps, as where recordings were joined: what follows is moved to go on there")
+                self._warn(
+                    "the file's clock jumps, as where recordings were joined: what follows is moved to go on there"
+                )
                 time += round(shift / self._time_base)
         if self._last is not None and time <= self._last:
             self._warn("some frames do not advance in time: their presentation times are moved forward")

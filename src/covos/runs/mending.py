@@ -36,9 +36,13 @@ def frames_to_redo(
     if uses_motion:
         masks |= {index + 1 for index in pictures if index + 1 < count} | ({0} if 1 in pictures else set())
     _spread(masks, unreadable)
-    whole = {each for index in masks for each in range(index // batch * batch, min(count, (index // batch + 1) * batch))}
+    whole = {
+        each for index in masks for each in range(index // batch * batch, min(count, (index // batch + 1) * batch))
+    }
     _spread(whole, unreadable)
-    whole = {each for index in whole for each in range(index // batch * batch, min(count, (index // batch + 1) * batch))}
+    whole = {
+        each for index in whole for each in range(index // batch * batch, min(count, (index // batch + 1) * batch))
+    }
     return None if len(whole) == count else tuple(sorted(whole))
 
 

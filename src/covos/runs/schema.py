@@ -162,8 +162,8 @@ class FrameRow(Record):
 class MissingRow(Record):
     """A frame that the source had and that did not come out: it has no masks.
 
-    ``after`` is the index of the row of the frame before it, -1 if there is none. ``pts`` and ``time`` are as near as they
-    are known; ``why`` is in plain words.
+    ``after`` is the index of the row of the frame before it, -1 if there is none. ``pts`` and ``time`` are as near as
+    they are known; ``why`` is in plain words.
     """
 
     after: int
@@ -199,8 +199,8 @@ class ReportContent(Versioned):
     """A whole report. Its JSON Schema is that of `model_json_schema`.
 
     ``outputs`` are relative to its folder: files, or the folder of a format with a file a frame. ``problem`` is the
-    error that ended the run early. Reports of earlier versions have no ``quality``. ``missing`` has a row for each frame
-    that did not come out.
+    error that ended the run early. Reports of earlier versions have no ``quality``. ``missing`` has a row for each
+    frame that did not come out.
     """
 
     tool: ToolRecord
