@@ -10,7 +10,7 @@ import traceback
 
 import typer
 
-from covos.core.errors import CovosError
+from covos.core.errors import CovosError, printable
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT
 
 BUG_EXIT = 1
@@ -48,7 +48,8 @@ def report(error: BaseException, *, debug: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
         return USAGE_EXIT
     if debug:
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            print(printable(line), file=sys.stderr)
     match error:
         case SystemExit():
             return _after_exit(error)
@@ -62,7 +63,7 @@ def show(error: BaseException) -> int:
     """Say what / why / fix of an error on stderr, a line each, and return its exit code."""
     code, lines = _explain(error)
     labels = ("error: ", "  why: ", "  fix: ")
-    print(*(label + _one_line(line) for label, line in zip(labels, lines, strict=True)), sep="\n", file=sys.stderr)
+    print(*(label + printable(line) for label, line in zip(labels, lines, strict=True)), sep="\n", file=sys.stderr)
     return code
 
 
@@ -133,8 +134,3 @@ def _is_out_of_memory(error: BaseException) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
-
-
-def _one_line(text: str) -> str:
-    """Escape line ends and control codes: a file may be named with them."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

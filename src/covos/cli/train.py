@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from covos.cli.terminal import say
+
 if TYPE_CHECKING:
     import torch
 
@@ -116,7 +118,7 @@ def train(
 
         if outcome := describe_outcome(output):
             console.note(outcome)
-        typer.echo(str(output / "last.safetensors"))
+        say(str(output / "last.safetensors"))
 
 
 def _goes_on(output: Path | None) -> bool:
@@ -146,9 +148,9 @@ def _look(
 
     with Progress("look at the data", quiet=console.quiet) as progress:
         found = check_data(gathered, on_frames=progress.advance)
-    say = typer.echo if only else console.note
+    tell = say if only else console.note
     for line in lines_of(found):
-        say(line)
+        tell(line)
     found.refuse()
     if group.size > 1:  # the others wait, and what one process takes alone is not what they take together
         return
@@ -202,7 +204,7 @@ class Console:
     def note(self, line: str) -> None:
         """Say a line."""
         if not self.quiet:
-            typer.echo(line, err=True)
+            say(line, err=True)
 
     def begin(self, gathered: TrainingData, *, group: ProcessGroup, output: Path) -> None:
         """Say what is trained on."""

@@ -46,7 +46,7 @@ class CovosError(Exception):
         return partial(type(self), self.what, why=self.why, fix=self.fix), ()
 
     def __str__(self) -> str:
-        return f"{self.what}\n  why: {self.why}\n  fix: {self.fix}"
+        return f"{printable(self.what)}\n  why: {printable(self.why)}\n  fix: {printable(self.fix)}"
 
 
 class UsageError(CovosError):
@@ -87,6 +87,11 @@ class EnvironmentProblem(CovosError):  # noqa: N818 - Python has an EnvironmentE
     """The machine lacks something: disk space, memory, a device, an optional package."""
 
     exit_code = 5
+
+
+def printable(text: str) -> str:
+    """Return a text for one line of a terminal: line ends, and all codes that a file may be named with, are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def listed(names: Iterable[object], *, shown: int = 3) -> str:

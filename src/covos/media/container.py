@@ -14,6 +14,7 @@ from av.container.core import Flags as ContainerFlags
 from av.stream import Disposition
 
 from covos.core.errors import SourceError
+from covos.core.limits import limits, raising
 from covos.media import source
 
 if TYPE_CHECKING:
@@ -52,12 +53,17 @@ def open_container(path: Path) -> InputContainer:
             options={
                 "format_whitelist": _FORMATS,
                 "protocol_whitelist": "file",
-                "max_pixels": str(source.MAX_PIXELS),
+                "max_pixels": str(limits().pixels),
             },
             metadata_errors="replace",
         )
     except (av.FFmpegError, ValueError, OSError) as error:
         raise _unreadable(path, error) from error
+    try:
+        source.check_streams(str(path), len(container.streams))
+    except SourceError:
+        container.close()
+        raise
     # Left on, FFmpeg invents wrong presentation times for files that have none, such as H.264 in AVI.
     generate_times: Any = ContainerFlags.gen_pts.value
     container.flags &= ~generate_times
@@ -88,10 +94,10 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
     if context.width <= 0 or context.height <= 0:
         raise SourceError(
             f"{path}: the size of its frames is unknown",
-            why=f"the header is damaged, or a frame has more than {source.MAX_PIXELS} pixels",
-            fix="convert it again from the original, at most 8192x8192",
+            why=f"the header is damaged, or a frame has more than {limits().pixels} pixels",
+            fix=f"convert it again from the original, in smaller frames; or {raising('pixels')}",
         )
-    context.options = {"max_pixels": str(source.MAX_PIXELS)}
+    context.options = {"max_pixels": str(limits().pixels)}
     context.thread_type = ThreadType.AUTO
     # Damaged pictures come out, marked, instead of vanishing.
     context.flags |= Flags.output_corrupt.value
@@ -158,6 +164,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, is_cut:
         if time is not None:
             reached = max(reached, (time + (packet.duration or 0)) * packet.time_base)
         if packet.stream_index == stream.index and is_shown(packet, codec=stream.codec_context.name):
+            source.check_frames(container.name, len(pts) + 1)
             pts.append(packet.pts)
             dts.append(packet.dts)
             keys.append(packet.is_keyframe)

@@ -18,12 +18,13 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import InputError, SourceError
+from covos.core.files import open_own
 from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, ObjectStatus
 from covos.formats.base import Bits
 from covos.formats.pictures import grey_levels
@@ -165,7 +166,7 @@ class Journal:
     def __init__(self, path: Path, *, batch: int) -> None:
         self._path = path
         with explained(path):
-            self._file: BinaryIO = path.open("ab", buffering=0)
+            self._file: IO[bytes] = open_own(path, "ab", buffering=0)
             self.resumed, self._end = _whole(path, batch=batch)
             self._file.truncate(self._end)
         self.count = self.resumed
@@ -174,7 +175,7 @@ class Journal:
 
     def replay(self) -> Iterator[JournalEntry]:
         """Read the entries of the earlier run, one at a time."""
-        with self._path.open("rb") as file:
+        with open_own(self._path, "rb") as file:
             for _ in range(self.resumed):
                 entry = JournalEntry.from_json(file.readline()[:-_TAIL] + b"}")
                 self._seconds.append(entry.seconds)
@@ -229,7 +230,7 @@ def _line(entry: JournalEntry) -> bytes:
 def _whole(path: Path, *, batch: int) -> tuple[int, int]:
     """Count the whole entries at the file's beginning, in full batches, and find their end."""
     count = end = at = kept = 0
-    with path.open("rb") as file:
+    with open_own(path, "rb") as file:
         for line in file:
             if not _is_whole(line, index=count):
                 break

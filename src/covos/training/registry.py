@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from covos.core.errors import UsageError
+from covos.core.guarded import parse_toml, read_guarded
 from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, PromptRecipe, Recipe
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) ->
     """Read a recipe: one of `recipe_names`, or a TOML file; overrides are ``field=value`` each, in TOML's notation."""
     path = Path(name_or_file)
     if path.suffix == ".toml":
-        if not path.is_file():
-            raise UsageError(f"recipe {path} not found", why="there is no such file", fix="check the path")
-        text = path.read_text()
+        text = _text(path)
     elif str(name_or_file) in recipe_names():
         text = (resources.files("covos.training") / "recipes" / f"{name_or_file}.toml").read_text()
     else:
@@ -86,10 +84,18 @@ def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) ->
         raise _refusal(fault, kind, values, origin=str(name_or_file)) from None
 
 
+def _text(path: Path) -> str:
+    content = read_guarded(path, what=f"recipe {path} cannot be read", fix="check the path", error=UsageError)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"recipe {path} cannot be read", why=str(error), fix="save it as UTF-8 text") from error
+
+
 def _parse(text: str, *, origin: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except ValueError as error:
         raise UsageError(f"{origin} cannot be read", why=str(error), fix="write it in TOML's notation") from error
 
 

@@ -15,7 +15,8 @@ from torch.utils.tensorboard import SummaryWriter
 
 import covos
 from covos.core.errors import CheckpointError
-from covos.core.files import atomic_path
+from covos.core.files import atomic_path, open_own, refuse_links
+from covos.core.guarded import read_guarded
 from covos.core.records import Record, faults, write_record
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
@@ -95,7 +96,10 @@ def read_history(path: Path) -> list[HistoryEntry]:
     if not path.exists():
         return []
     entries = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    content = read_guarded(
+        path, what=f"{path} cannot be read", fix="remove it, or start anew in another folder", error=CheckpointError
+    )
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
         try:
             entries.append(HistoryEntry.model_validate_json(line))
         except ValidationError as error:
@@ -144,7 +148,8 @@ class RunFolder:
         kept = [entry for entry in read_history(history) if entry.step <= state.step]
         with atomic_path(history) as temporary:
             temporary.write_text("".join(entry.line() for entry in kept))
-        self.history: IO[str] = history.open("a", encoding="utf-8")
+        self.history: IO[str] = open_own(history, "a", encoding="utf-8")
+        refuse_links(folder, folder / "tensorboard")
         self.board = SummaryWriter(str(folder / "tensorboard"), purge_step=state.step)
 
     def close(self) -> None:
