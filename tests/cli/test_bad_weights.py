@@ -256,8 +256,9 @@ def test_weights_of_another_network_than_the_card_says(tmp_path: Path, clip: Pat
 def test_weights_of_any_size_are_not_read(
     tmp_path: Path, clip: Path, capsys: Capture, limited: Callable[..., Limits]
 ) -> None:
+    weights = weights_with(lambda _: None, tmp_path)
     limited(weights=1000)
-    code, said = segment(weights_with(lambda _: None, tmp_path), clip, capsys)
+    code, said = segment(weights, clip, capsys)
     assert code == 3
     assert "more than 1000 bytes" in said
     assert "--limit weights=" in said

@@ -31,6 +31,10 @@ _MACHINE = {
 }  # fmt: skip
 """Errors of the operating system that are no bug of ours, wherever they come up."""
 
+_NAMES = {errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR}
+"""Errors of names that no file can have."""
+_SHOWN = 120
+
 
 def report(error: BaseException, *, debug: bool) -> int:
     """Say on stderr why a command ended.
@@ -84,6 +88,13 @@ def _explain(error: BaseException) -> tuple[int, tuple[str, str, str]]:
             "out of memory",
             str(error) or "the machine refused more",
             "close other programs, or use a smaller input; --debug shows where it happened",
+        )
+    if isinstance(error, OSError) and error.errno in _NAMES:
+        name = f"{error.filename or 'a name'}"
+        return USAGE_EXIT, (
+            f"{name if len(name) < _SHOWN else name[:_SHOWN] + '...'} cannot be used",
+            error.strerror or type(error).__name__,
+            "check the name of the file",
         )
     if isinstance(error, OSError) and error.errno in _MACHINE:
         return ENVIRONMENT_EXIT, (

@@ -97,9 +97,10 @@ def task_of(
 
 def mask_prompt(text: str) -> MaskPrompt:
     """Read ``FILE[@FRAME][:OBJECT]``; a file of just that name goes before."""
+    from covos.core.guarded import is_there
     from covos.prompts.values import MaskPrompt
 
-    if Path(text).is_file():
+    if is_there(Path(text)):
         return MaskPrompt(file=Path(text))
     found = _MASK.fullmatch(text)
     form = "write FILE, FILE@FRAME or FILE@FRAME:OBJECT"
@@ -107,7 +108,7 @@ def mask_prompt(text: str) -> MaskPrompt:
         raise UsageError(f"--mask {text!r}", why="it names no file", fix=form)
     for mark, what in (("@", "frame, or frame and object"), (":", "object")):
         file, _, rest = found["path"].rpartition(mark)
-        if Path(file).is_file():
+        if is_there(Path(file)) and file:
             raise UsageError(f"--mask {text!r}", why=f"{rest!r} is no {what}", fix=f"{form}: whole numbers")
     identity = found["object"]
     return MaskPrompt(

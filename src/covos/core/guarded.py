@@ -95,6 +95,14 @@ def refuse_irregular(file: Path, *, what: str, fix: str, error: type[CovosError]
         pass
 
 
+def is_there(path: Path) -> bool:
+    """Tell if a path leads to something; a name that the system does not take leads nowhere."""
+    try:
+        return path.exists()
+    except OSError:  # too long, or links in a circle
+        return False
+
+
 def _opened(file: Path) -> tuple[io.BufferedReader | None, str]:
     if why := _irregular(file.stat().st_mode):  # looked at first: opening a device or a pipe may already do something
         return None, why

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from covos.core.files import atomic_path
 from covos.evaluation.results import Evaluation
 from covos.evaluation.scores import ObjectScore, Scores
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""First characters of a cell that a spreadsheet computes, or leaves out before it looks."""
+_FORMULA = ("=", "+", "-", "@")
+"""First characters of a cell that a spreadsheet computes."""
+_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 def csv_names(subset: str | None) -> tuple[str, ...]:
@@ -72,18 +74,15 @@ def _rows(*rows: Sequence[object]) -> str:
 
 def _cell(value: object) -> object:
     """Return a cell that no spreadsheet takes for a formula: a sequence may be named ``=HYPERLINK(...)``."""
-    if not isinstance(value, str) or not value.startswith(_FORMULA):
+    if not isinstance(value, str):
         return value
-    try:
-        float(value)
-    except ValueError:
-        return f"'{value}"
-    return value
+    text = printable(value)
+    return f"'{text}" if text.startswith(_FORMULA) and _NUMBER.fullmatch(text) is None else text
 
 
 def _name(sequence: str) -> str:
     """Return a sequence's name for a table whose cells are not quoted."""
-    return str(_cell(printable(sequence).replace(",", ";")))
+    return str(_cell(sequence.replace(",", ";")))
 
 
 def _benchmark(evaluation: Evaluation) -> str:

@@ -30,7 +30,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from covos.core.errors import AnnotationError
-from covos.core.guarded import parse_json, parse_toml, read_guarded
+from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded
 from covos.core.records import Record
 from covos.core.types import Box, Point
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
@@ -141,7 +141,7 @@ def _masks(path: Path, entries: tuple[_Masks, ...], *, trusted: bool) -> Iterato
                 why="a prompt file of somebody else could name any file of this machine",
                 fix="put the mask beside it; or trust the file: --trust-prompts (trust_prompts=True)",
             )
-        if not file.exists():
+        if not is_there(file):
             raise AnnotationError(
                 f"{path}: masks[{number}]: there is no file {file}",
                 why="mask files are looked for beside the prompt file",

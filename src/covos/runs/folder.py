@@ -196,9 +196,12 @@ def _listed(root: Path, line: str) -> Path | None:
     if not isinstance(name, str) or ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
         return None
     target = root / name
-    # A folder in between may have become a link to elsewhere.
-    inside = target.parent.resolve().is_relative_to(root.resolve()) and not target.is_dir()
-    return target if inside else None
+    try:
+        # A folder in between may have become a link to elsewhere.
+        inside = target.parent.resolve().is_relative_to(root.resolve()) and not target.is_dir()
+    except (OSError, RuntimeError, ValueError):  # no name of a file: too long, a null byte, links in a circle
+        return None
+    return target if inside and "\0" not in name else None
 
 
 def remove_if_empty(folder: Path) -> None:
