@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 import torch
 
+from covos.core.limits import Limits, limits, set_limits
 from covos.core.types import Frame, FrameResult, SourceInfo
 
 torch.set_num_threads(1)
@@ -30,6 +32,14 @@ MakeClip = Callable[..., Path]
 def _seeds() -> None:
     np.random.seed(0)
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def limited() -> Iterator[Callable[..., Limits]]:
+    """`covos.core.limits.set_limits`, for the time of a test."""
+    before = limits()
+    yield set_limits
+    set_limits(**asdict(before))
 
 
 @pytest.fixture

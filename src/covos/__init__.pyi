@@ -14,6 +14,9 @@ from .core.errors import IncompleteError as IncompleteError
 from .core.errors import InputError as InputError
 from .core.errors import SourceError as SourceError
 from .core.errors import UsageError as UsageError
+from .core.limits import Limits as Limits
+from .core.limits import limits as limits
+from .core.limits import set_limits as set_limits
 from .core.types import Frame as Frame
 from .core.types import FrameResult as FrameResult
 from .evaluation import evaluate as evaluate

@@ -39,6 +39,7 @@ def segment(
     within: Rows | None = None,
     exclude: Rows | None = None,
     prompts: str | os.PathLike[str] | None = None,
+    trust_prompts: bool = False,
     resize_masks: bool = False,
     direction: Direction = "auto",
     memory: int = DEFAULT_MEMORY,
@@ -78,6 +79,7 @@ def segment(
             regions of all frames; by frame index, they hold parts of the subject on that frame, which are followed.
         exclude: Boxes, given in the same way, of what is taken away from the subject that is found.
         prompts: Follow what a prompt file lists, or steer the subject by it (see `covos.prompts.file`).
+        trust_prompts: If true, the prompt file may name masks outside its own folder.
         resize_masks: If true, masks of another size than their frame are resized (nearest neighbour).
         direction: The way in time in which objects are followed: ``"auto"``, ``"forward"``, ``"backward"``, ``"both"``.
         memory: Frames that following remembers between the seed frames and the latest.
@@ -117,6 +119,7 @@ def stream(
     within: Rows | None = None,
     exclude: Rows | None = None,
     prompts: str | os.PathLike[str] | None = None,
+    trust_prompts: bool = False,
     resize_masks: bool = False,
     direction: Direction = "auto",
     memory: int = DEFAULT_MEMORY,
@@ -151,6 +154,7 @@ def _job(
     within: Rows | None,
     exclude: Rows | None,
     prompts: str | os.PathLike[str] | None,
+    trust_prompts: bool,
     device: str,
     precision: Precision,
     frame_rate: Fraction | int | None,
@@ -159,7 +163,15 @@ def _job(
     damaged: Damaged,
     **task: Any,
 ) -> Job:
-    shown = read_prompts(masks=masks, points=points, boxes=boxes, within=within, exclude=exclude, prompts=prompts)
+    shown = read_prompts(
+        masks=masks,
+        points=points,
+        boxes=boxes,
+        within=within,
+        exclude=exclude,
+        prompts=prompts,
+        trust_prompts=trust_prompts,
+    )
     loaded = model if isinstance(model, Model) else None
     plan = Plan(
         source=source,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from covos.core.errors import CovosError, UsageError, explained
+from covos.core.files import refuse_links
 from covos.events import Event
 from covos.job import Job, load_planned
 from covos.model import Model
@@ -94,4 +95,6 @@ def plan_folders(inputs: Sequence[str], *, output: Path, overwrite: bool) -> dic
                 fix="segment them one at a time, each to a folder of its own",
             )
         names[name] = each
+    for name in names:
+        refuse_links(output, output / name)
     return {each: OutputFolder(output / name, overwrite=overwrite, resumable=True) for name, each in names.items()}

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
@@ -28,6 +27,7 @@ from pydantic import (
 
 from covos.core.device import Precision, check_device
 from covos.core.errors import UsageError
+from covos.core.guarded import SafeFraction
 from covos.core.records import Record, faults
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
@@ -265,7 +265,7 @@ class Plan(_Value):
     device: str = AUTO
     precision: Precision = AUTO
     formats: tuple[str, ...] = DEFAULT_FORMATS
-    frame_rate: Annotated[Fraction, PlainSerializer(str, return_type=str)] | None = None
+    frame_rate: Annotated[SafeFraction, PlainSerializer(str, return_type=str)] | None = None
     start: int = Field(default=0, ge=0)
     stop: int | None = Field(default=None, ge=1)
     damaged: Damaged = "hold"
@@ -390,15 +390,16 @@ def read_prompts(
     within: Rows | None = None,
     exclude: Rows | None = None,
     prompts: str | os.PathLike[str] | None = None,
+    trust_prompts: bool = False,
 ) -> tuple[Prompt | RegionPrompt, ...]:
-    """Turn what a caller gives, and a prompt file, into prompts.
+    """Turn what a caller gives, and a prompt file, into prompts; ``trust_prompts`` as of `covos.prompts.file`.
 
     Raises:
         UsageError: Points or boxes are not rows of numbers.
         AnnotationError: The prompt file cannot be read.
     """
     shown = (*as_prompts(masks=masks, points=points, boxes=boxes), *as_regions(within=within, exclude=exclude))
-    return shown if prompts is None else (*shown, *read_prompt_file(Path(prompts)))
+    return shown if prompts is None else (*shown, *read_prompt_file(Path(prompts), trusted=trust_prompts))
 
 
 def check_objects(objects: int | str) -> int | None:

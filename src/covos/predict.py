@@ -15,10 +15,11 @@ import numpy as np
 
 from covos.batch import run_jobs
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
-from covos.core.files import atomic_path
+from covos.core.files import atomic_path, refuse_links
 from covos.core.progress import counted
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
 from covos.events import Event
+from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.job import Job
 from covos.masks import NAMELESS, objects_in
 from covos.model import Model
@@ -112,6 +113,7 @@ def predict(
             reused.append(video.name)
             continue
         work = output / UNFINISHED / video.name
+        refuse_links(output, work)
         try:
             chosen = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else task
         except CovosError as error:  # an annotation that cannot be read is this video's fault alone
@@ -196,11 +198,13 @@ def _publish(work: Path, output: Path, video: Video) -> Made:
     """Move the masks of a whole video to where they belong, then its report, which says that they are there."""
     report = load_report(work)
     target = output / MASKS / video.name
+    refuse_links(output, target)
     _clear(target, _masks(output, video))
     target.parent.mkdir(exist_ok=True)
-    (work / report.outputs[0]).replace(target)
+    (work / FRAME_MASKS).replace(target)  # not what the report lists: somebody else may have written it
     content = as_json(report.model_copy(update={"outputs": (f"../{MASKS}/{video.name}",)}))
     file = _report(output, video)
+    refuse_links(output, file.parent)
     file.parent.mkdir(exist_ok=True)
     with atomic_path(file) as temporary:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")

@@ -19,9 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from covos import cli
+from covos.core.limits import Limits
 from covos.core.records import write_record
-from covos.models import checkpoints as pickled
-from covos.models import checkpoints as weights_file
 from covos.models.checkpoints import Card, card_path, sha256_of
 from covos.models.cosnet.network import COSNETS
 from covos.models.registry import find_model
@@ -185,7 +184,7 @@ def test_a_program_is_no_checkpoint(tmp_path: Path, capsys: Capture) -> None:
     assert "TorchScript" in lines[1]
 
 
-def test_a_zip_that_grows(tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_zip_that_grows(tmp_path: Path, capsys: Capture, limited: Callable[..., Limits]) -> None:
     """Torch packs without compression; a file that is packed with it may be any size inside."""
     torch.save({"w": torch.zeros(100_000)}, tmp_path / "flat.pth")
     with zipfile.ZipFile(tmp_path / "flat.pth") as flat, zipfile.ZipFile(tmp_path / "bomb.pth", "w") as bomb:
@@ -193,7 +192,7 @@ def test_a_zip_that_grows(tmp_path: Path, capsys: Capture, monkeypatch: pytest.M
             bomb.writestr(part.filename, flat.read(part), zipfile.ZIP_DEFLATED)
     (tmp_path / "flat.pth").unlink()
     assert (tmp_path / "bomb.pth").stat().st_size < 10_000
-    monkeypatch.setattr(pickled, "MAX_BYTES", 100_000)
+    limited(weights=100_000)
     code, lines = convert(tmp_path / "bomb.pth", capsys)
     assert code == 3
     assert "unpacked" in lines[1]
@@ -255,12 +254,14 @@ def test_weights_of_another_network_than_the_card_says(tmp_path: Path, clip: Pat
 
 
 def test_weights_of_any_size_are_not_read(
-    tmp_path: Path, clip: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clip: Path, capsys: Capture, limited: Callable[..., Limits]
 ) -> None:
-    monkeypatch.setattr(weights_file, "MAX_BYTES", 1000)
-    code, said = segment(weights_with(lambda _: None, tmp_path), clip, capsys)
+    weights = weights_with(lambda _: None, tmp_path)
+    limited(weights=1000)
+    code, said = segment(weights, clip, capsys)
     assert code == 3
-    assert "too large" in said
+    assert "more than 1000 bytes" in said
+    assert "--limit weights=" in said
 
 
 def test_a_published_checkpoint_is_to_be_converted_first(tmp_path: Path, clip: Path, capsys: Capture) -> None:

@@ -256,7 +256,7 @@ def test_missing_empty_text_and_folder(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("not a picture")
     (tmp_path / "folder.png").mkdir()
-    for name, reason in [("no", "no such file"), ("empty", "not a picture"), ("text", "not a"), ("folder", "director")]:
+    for name, reason in [("no", "no such file"), ("empty", "not a picture"), ("text", "not a"), ("folder", "a folder")]:
         with pytest.raises(AnnotationError, match=reason):
             read_label_map(tmp_path / f"{name}.png")
 

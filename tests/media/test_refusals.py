@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from covos.core.errors import SourceError, UsageError
-from covos.media import source as sources
+from covos.core.limits import Limits
 from covos.media.opening import open_source
 
 Film = Callable[..., Path]
@@ -138,18 +138,18 @@ def test_a_pattern_of_other_files_says_so(film: Film, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "gif"])
-def test_large_frames_are_refused_before_decoding(film: Film, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+def test_large_frames_are_refused_before_decoding(film: Film, limited: Callable[..., Limits], suffix: str) -> None:
     codec, pix_fmt = ("gif", "rgb8") if suffix == "gif" else ("libx264", "yuv420p")
     path = film(f"film.{suffix}", codec=codec, pix_fmt=pix_fmt, count=2)
     assert open_source(path).info.frame_count == 2
-    monkeypatch.setattr(sources, "MAX_PIXELS", 64 * 48 - 1)
+    limited(pixels=64 * 48 - 1)
     error = refusal(path)
     assert "3071 pixels" in error.why
 
 
 @pytest.mark.parametrize("codec", ["png", "ffv1"])
 def test_large_frames_are_refused_even_where_probing_would_decode_them(
-    film: Film, monkeypatch: pytest.MonkeyPatch, codec: str
+    film: Film, limited: Callable[..., Limits], codec: str
 ) -> None:
     path = film(
         "film.mov" if codec == "png" else "film.mkv",
@@ -157,17 +157,17 @@ def test_large_frames_are_refused_even_where_probing_would_decode_them(
         pix_fmt="rgb24" if codec == "png" else "yuv420p",
         count=2,
     )
-    monkeypatch.setattr(sources, "MAX_PIXELS", 1000)
+    limited(pixels=1000)
     assert "1000 pixels" in refusal(path).why
 
 
 def test_frames_that_grow_beyond_the_limit_are_not_decoded(
-    film: Film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    film: Film, tmp_path: Path, limited: Callable[..., Limits]
 ) -> None:
     path = tmp_path / "grows.h264"
     parts = [film("a.h264", count=10), film("b.h264", count=10, size=(640, 640))]
     path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    monkeypatch.setattr(sources, "MAX_PIXELS", 640 * 640 - 1)
+    limited(pixels=640 * 640 - 1)
     with open_source(path) as source:
         assert 0 < len(list(source)) <= 10
         assert source.health.missing >= 10

@@ -111,7 +111,7 @@ def test_refusals(tmp_path: Path, content: Any, what: str, why: str) -> None:
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
-    with pytest.raises(AnnotationError, match="No such file"):
+    with pytest.raises(AnnotationError, match="no such file"):
         read_prompt_file(tmp_path / "none.json")
     (tmp_path / "prompts.yaml").touch()
     with pytest.raises(AnnotationError, match=r"does not end in \.json or \.toml"):

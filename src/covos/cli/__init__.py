@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from typing import Annotated, NoReturn
 
 import typer
@@ -19,8 +20,11 @@ from covos.cli.failures import report
 from covos.cli.predict import predict
 from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
+from covos.cli.terminal import say
 from covos.cli.train import train
 from covos.core.device import wait_without_spinning
+from covos.core.errors import UsageError
+from covos.core.limits import Limits, limits, parse_limit, set_limits
 from covos.core.signals import SIGINT_EXIT, unwinding_signals
 
 app = typer.Typer(
@@ -40,7 +44,7 @@ app.add_typer(models.app, name="models")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"covos {__version__}")
+        say(f"covos {__version__}")
         raise typer.Exit
 
 
@@ -50,8 +54,17 @@ def _options(
         bool, typer.Option("--version", help="Show the version.", callback=_print_version, is_eager=True)
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error; works anywhere.")] = False,
+    limit: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit",
+            metavar="NAME=NUMBER",
+            help=f"Raise or lower what is read at most: {', '.join(each.name for each in fields(Limits))}; works "
+            "anywhere, repeatable.",
+        ),
+    ] = None,
 ) -> None:
-    """Options before the verb. ``main`` takes --debug out of the line; it is declared for the help."""
+    """Options before the verb. ``main`` takes --debug and --limit out of the line; they are declared for the help."""
 
 
 def run() -> NoReturn:
@@ -68,8 +81,10 @@ def main(arguments: Sequence[str]) -> int:
         arguments: Without the program's name.
     """
     arguments, debug = _take_debug(arguments)
+    before = limits()
     try:
         with unwinding_signals():
+            arguments = _take_limits(arguments)
             # Not standalone: typer would print errors its own way and end with its own codes.
             result = typer.main.get_command(app).main(arguments, prog_name="covos", standalone_mode=False)
             if result == SIGINT_EXIT:  # typer turns a KeyboardInterrupt into this
@@ -77,6 +92,8 @@ def main(arguments: Sequence[str]) -> int:
             sys.stdout.flush()
     except BaseException as error:
         return report(error, debug=debug)
+    finally:
+        set_limits(**asdict(before))
     return result if isinstance(result, int) else 0
 
 
@@ -85,6 +102,26 @@ def _take_debug(arguments: Sequence[str]) -> tuple[list[str], bool]:
     end = arguments.index("--") if "--" in arguments else len(arguments)
     options = [argument for argument in arguments[:end] if argument != "--debug"]
     return [*options, *arguments[end:]], len(options) < end
+
+
+def _take_limits(arguments: Sequence[str]) -> list[str]:
+    """Set what --limit says, before and after the verb; return the other arguments."""
+    rest = list(arguments)
+    end = rest.index("--") if "--" in rest else len(rest)
+    place = 0
+    while place < end:
+        name, equals, value = rest[place].partition("=")
+        if name != "--limit":
+            place += 1
+            continue
+        if not equals and place + 1 >= end:
+            raise UsageError("--limit without a value", why="nothing stands after it", fix="write --limit NAME=NUMBER")
+        taken = 1 if equals else 2
+        limit, number = parse_limit(value if equals else rest[place + 1])
+        set_limits(**{limit: number})
+        del rest[place : place + taken]
+        end -= taken
+    return rest
 
 
 def _open_missing_streams() -> None:

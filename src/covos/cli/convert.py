@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from covos.cli.terminal import say
 from covos.core.progress import counted
 
 
@@ -39,7 +40,7 @@ def convert(
             listen=display.frames(result.name),
         )
     for warning in saved.warnings:
-        typer.echo(f"warning: {result}: {warning}", err=True)
+        say(f"warning: {result}: {warning}", err=True)
     if not quiet:
         written = ", ".join(str(path) for path in (*saved.outputs, saved.report))
-        typer.echo(f"{counted(saved.frames, 'frame')}: {written}", err=True)
+        say(f"{counted(saved.frames, 'frame')}: {written}", err=True)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from covos.cli.terminal import say
+from covos.core.errors import printable
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ def preview(
         sheet = draw(dataset.random(min(videos, len(dataset)), seed=seed), frames=frames)
         with atomic_path(path) as temporary:
             sheet.save(temporary, format="PNG")
-        typer.echo(str(path))
+        say(str(path))
 
 
 def _open(
@@ -146,7 +148,7 @@ def _open(
         return (open_dataset(root, layout=layout, subset=subset, ratio=ratio, seed=seed, encoding=told),)
     collection = open_collection(root, subset=subset, ratio=ratio, seed=seed, encoding=told)
     for name, reason in collection.skipped.items():
-        typer.echo(f"skipped {root / name}: {reason}", err=True)
+        say(f"skipped {root / name}: {reason}", err=True)
     return collection.datasets
 
 
@@ -170,13 +172,12 @@ def _refuse_existing(path: Path, *, overwrite: bool) -> None:
 
 def _show(inspection: Inspection, *, every_video: bool) -> None:
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     stdout = Console(highlight=False)
     if not stdout.is_terminal:
         stdout.width = 200  # a pipe has no width; rich would cut the lines at 80
-    stdout.print(f"[bold]{escape(inspection.name)}[/] ({inspection.layout}, {escape(inspection.root)})", soft_wrap=True)
+    stdout.print(f"[bold]{_plain(inspection.name)}[/] ({inspection.layout}, {_plain(inspection.root)})", soft_wrap=True)
     table = Table("video", "subset", box=None, pad_edge=False)
     for title in ("frames", "annotated", "objects", "empty"):
         table.add_column(title, justify="right")
@@ -185,7 +186,7 @@ def _show(inspection: Inspection, *, every_video: bool) -> None:
     videos = inspection.videos
     shown = videos if every_video or len(videos) <= ROWS else videos[:FEW]
     for video in shown:
-        table.add_row(*(escape(cell) for cell in _row(video)))
+        table.add_row(*(_plain(cell) for cell in _row(video)))
     stdout.print(table)
     if len(shown) < len(videos):
         stdout.print(f"... and {len(videos) - len(shown)} more (--all)")
@@ -197,8 +198,15 @@ def _show(inspection: Inspection, *, every_video: bool) -> None:
     )
     for problem in inspection.problems:
         cases = f": {', '.join(problem.examples)}" if problem.examples else ""
-        stdout.print(f"{problem.severity}: {escape(problem.what + cases)}", soft_wrap=True)
+        stdout.print(f"{problem.severity}: {_plain(problem.what + cases)}", soft_wrap=True)
     stdout.print()
+
+
+def _plain(text: str) -> str:
+    """Return a text of which nothing is markup, and no code reaches the terminal."""
+    from rich.markup import escape
+
+    return escape(printable(text))
 
 
 def _row(video: VideoReport) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from covos.cli.terminal import say_lines
 from covos.core.errors import EnvironmentProblem
 
 
@@ -22,7 +23,7 @@ def doctor(
 
     checks = run_checks()
     if as_json:
-        typer.echo(json.dumps([asdict(check) for check in checks], indent=2))
+        say_lines(json.dumps([asdict(check) for check in checks], indent=2) + "\n")
     else:
         table = Table("check", "", "found", box=None, pad_edge=False)
         for check in checks:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from covos.cli.terminal import say_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -61,9 +63,9 @@ def evaluate(
         for path in predictions
     ]
     if len(names) == 1:
-        typer.echo(evaluations[0].table(format), nl=False)
+        say_lines(evaluations[0].table(format))
     else:
-        typer.echo(comparison_table(evaluations, names=names, format=format), nl=False)
+        say_lines(comparison_table(evaluations, names=names, format=format))
     _write(evaluations, names, json=json, html=html, folders=folders)
 
 

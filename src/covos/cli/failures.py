@@ -9,7 +9,7 @@ import traceback
 
 import typer
 
-from covos.core.errors import explained
+from covos.core.errors import explained, printable
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT
 
 BUG_EXIT = 1
@@ -40,7 +40,8 @@ def report(error: BaseException, *, debug: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed
         return USAGE_EXIT
     if debug:
-        traceback.print_exception(error)
+        for line in "".join(traceback.format_exception(error)).splitlines():
+            print(printable(line), file=sys.stderr)
     match error:
         case SystemExit():
             return _after_exit(error)
@@ -54,7 +55,7 @@ def show(error: BaseException) -> int:
     """Say what / why / fix of an error on stderr, a line each, and return its exit code."""
     code, lines = _explain(error)
     labels = ("error: ", "  why: ", "  fix: ")
-    print(*(label + _one_line(line) for label, line in zip(labels, lines, strict=True)), sep="\n", file=sys.stderr)
+    print(*(label + printable(line) for label, line in zip(labels, lines, strict=True)), sep="\n", file=sys.stderr)
     return code
 
 
@@ -99,8 +100,3 @@ def _usage_lines(error: BaseException) -> tuple[str, str, str]:
         return message, "covos does not understand the command line", "see covos --help"
     usage = " ".join(context.get_usage().split()).removeprefix("Usage: ")
     return message.rstrip("."), f"the usage is: {usage}", f"see {context.command_path} --help"
-
-
-def _one_line(text: str) -> str:
-    """Escape line ends and control codes: a file may be named with them."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from covos.cli.terminal import say, say_lines
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -31,7 +33,9 @@ def list_(
 
     entries = list_models()
     if as_json:
-        typer.echo(json.dumps([_as_dict(entry, default=entry.name == DEFAULT_MODEL) for entry in entries], indent=2))
+        say_lines(
+            json.dumps([_as_dict(entry, default=entry.name == DEFAULT_MODEL) for entry in entries], indent=2) + "\n"
+        )
         return
     console = Console()
     for index, entry in enumerate(entries):
@@ -60,11 +64,11 @@ def convert(
 
     report = run(source, output=output, architecture=network, overwrite=overwrite)
     if as_json:
-        typer.echo(json.dumps(asdict(report), indent=2))
+        say_lines(json.dumps(asdict(report), indent=2) + "\n")
     elif not quiet:
         for line in _account(report):
-            typer.echo(line)
-        typer.echo(str(output))
+            say(line)
+        say(str(output))
 
 
 @app.command()

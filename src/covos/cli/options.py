@@ -144,6 +144,9 @@ ExcludeBoxes: TypeAlias = Annotated[
 PromptFile: TypeAlias = Annotated[
     Path | None, typer.Option("--prompts", metavar="FILE", help="Masks, points, boxes, regions in a JSON or TOML file.")
 ]
+TrustPrompts: TypeAlias = Annotated[
+    bool, typer.Option("--trust-prompts", help="Let the prompt file name masks outside its own folder.")
+]
 ResizeMasks: TypeAlias = Annotated[
     bool, typer.Option("--resize-masks", help="Resize masks of another size than their frame.")
 ]

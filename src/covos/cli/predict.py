@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from covos.cli import options
+from covos.cli.terminal import say
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def predict(
     # Of itself, only where it can be done: a COSNet has no follower.
     chosen = given and loaded.entry.card.architecture == "lite" if follow is None else follow
     if not quiet and (given or chosen):
-        typer.echo(f"note: {_said_of(chosen)}", err=True)
+        say(f"note: {_said_of(chosen)}", err=True)
     task = Find(
         quality=quality,
         references=references,
@@ -69,8 +68,8 @@ def predict(
             listen=display,
         )
     if not quiet:
-        typer.echo(_summary(done), err=True)
-    typer.echo(str(done.archive or done.folder))
+        say(_summary(done), err=True)
+    say(str(done.archive or done.folder))
 
 
 def _said_of(follow: bool) -> str:

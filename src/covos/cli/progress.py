@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import typer
+from covos.cli.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,10 +50,10 @@ class JobDisplay:
                 self.end(failed=isinstance(event, Cancelled))
             case Warned(text=text):
                 self.end()
-                typer.echo(f"warning: {job.plan.name}: {text}", err=True)
+                say(f"warning: {job.plan.name}: {text}", err=True)
             case Noted(text=text) if not self.quiet:
                 self.end()
-                typer.echo(f"note: {name}: {text}", err=True)
+                say(f"note: {name}: {text}", err=True)
 
     def frames(self, name: str) -> Callable[[int, int], None]:
         """Return a listener for work that counts its frames itself: it is told how many are done, and of how many."""

@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
 
 AUTO = "auto"
-_MASK = re.compile(r"(?P<path>.+?)(?:@(?P<frame>\d+))?(?::(?P<object>\d+))?", re.DOTALL)
-_NUMBER = r"[+-]?\d+(?:\.\d*)?"
-_PLACE = re.compile(rf"(?P<numbers>{_NUMBER}(?:,{_NUMBER})*)(?:@(?P<frame>\d+))?(?::(?P<object>\d+))?", re.ASCII)
+_MASK = re.compile(r"(?P<path>.+?)(?:@(?P<frame>\d{1,18}))?(?::(?P<object>\d{1,18}))?", re.DOTALL | re.ASCII)
+_NUMBER = r"[+-]?\d{1,18}(?:\.\d{0,18})?"
+_PLACE = re.compile(
+    rf"(?P<numbers>{_NUMBER}(?:,{_NUMBER})*)(?:@(?P<frame>\d{{1,18}}))?(?::(?P<object>\d{{1,18}}))?", re.ASCII
+)
 
 
 def task_of(
@@ -29,6 +31,7 @@ def task_of(
     within: Sequence[str] = (),
     exclude_boxes: Sequence[str] = (),
     prompts: Path | None = None,
+    trust_prompts: bool = False,
     inputs: Sequence[str],
     objects: str,
     **settings: Any,
@@ -43,6 +46,7 @@ def task_of(
         within: Options as written.
         exclude_boxes: Options as written.
         prompts: A prompt file.
+        trust_prompts: If true, it may name masks outside its folder.
         inputs: Everything that is to be segmented.
         objects: Option as written.
         **settings: See `covos.plan.choose_task`.
@@ -54,7 +58,7 @@ def task_of(
     from covos.plan import Find, check_objects, choose_task
     from covos.prompts.file import read_prompt_file
 
-    wanted: Any = int(objects) if objects.isdecimal() else objects
+    wanted: Any = int(objects) if objects.isdecimal() and len(objects) < 19 else objects
     regions = [region("--within", text, role="within") for text in within]
     regions += [region("--exclude-box", text, role="exclude") for text in exclude_boxes]
     if not (masks or points or not_points or boxes or prompts or regions):
@@ -77,7 +81,7 @@ def task_of(
     shown += [box(text) for text in boxes]
     shown += [point(text) for text in points] + [point(text, positive=False) for text in not_points]
     if prompts is not None:
-        shown += read_prompt_file(prompts)
+        shown += read_prompt_file(prompts, trusted=trust_prompts)
     if check_objects(wanted) is not None:
         beside = "--within or --exclude-box" if regions else "--mask, --point, --not-point, --box or --prompts"
         raise UsageError(
@@ -93,9 +97,10 @@ def task_of(
 
 def mask_prompt(text: str) -> MaskPrompt:
     """Read ``FILE[@FRAME][:OBJECT]``; a file of just that name goes before."""
+    from covos.core.guarded import is_there
     from covos.prompts.values import MaskPrompt
 
-    if Path(text).is_file():
+    if is_there(Path(text)):
         return MaskPrompt(file=Path(text))
     found = _MASK.fullmatch(text)
     form = "write FILE, FILE@FRAME or FILE@FRAME:OBJECT"
@@ -103,7 +108,7 @@ def mask_prompt(text: str) -> MaskPrompt:
         raise UsageError(f"--mask {text!r}", why="it names no file", fix=form)
     for mark, what in (("@", "frame, or frame and object"), (":", "object")):
         file, _, rest = found["path"].rpartition(mark)
-        if Path(file).is_file():
+        if is_there(Path(file)) and file:
             raise UsageError(f"--mask {text!r}", why=f"{rest!r} is no {what}", fix=f"{form}: whole numbers")
     identity = found["object"]
     return MaskPrompt(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from covos.cli import options
+from covos.cli.terminal import say, say_lines
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
@@ -56,9 +55,9 @@ def reproduce(
             listen=display,
         )
     if done.reused and not quiet:
-        typer.echo(f"{counted(len(done.reused), 'sequence')} already done: {', '.join(done.reused)}", err=True)
-    typer.echo(done.evaluation.table())
-    typer.echo(_rows(done.evaluation, model=loaded.name, subset=done.subset), nl=False)
+        say(f"{counted(len(done.reused), 'sequence')} already done: {', '.join(done.reused)}", err=True)
+    say_lines(done.evaluation.table() + "\n")
+    say_lines(_rows(done.evaluation, model=loaded.name, subset=done.subset))
 
 
 def _rows(evaluation: Evaluation, *, model: str, subset: str | None) -> str:

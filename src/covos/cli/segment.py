@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from covos.cli import options
 from covos.cli.failures import show
 from covos.cli.progress import JobDisplay
+from covos.cli.terminal import say
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ def segment(
     within: options.Within = None,
     exclude_box: options.ExcludeBoxes = None,
     prompts: options.PromptFile = None,
+    trust_prompts: options.TrustPrompts = False,
     resize_masks: options.ResizeMasks = False,
     direction: options.Direction = "auto",
     memory: options.Memory = 5,
@@ -76,6 +76,7 @@ def segment(
         within=within or (),
         exclude_boxes=exclude_box or (),
         prompts=prompts,
+        trust_prompts=trust_prompts,
         inputs=inputs,
         resize_masks=resize_masks,
         direction=direction,
@@ -117,7 +118,7 @@ def segment(
                 _tell(outcome, alone=False, quiet=quiet)
     except (KeyboardInterrupt, SystemExit) as stopped:
         for note in getattr(stopped, "__notes__", ()):
-            typer.echo(note, err=True)
+            say(note, err=True)
         raise
     return _verdict(outcomes, allow_errors=allow_errors)
 
@@ -125,12 +126,12 @@ def segment(
 def _rate(text: str | None) -> Fraction | None:
     if text is None:
         return None
-    from fractions import Fraction
 
     from covos.core.errors import UsageError
+    from covos.core.guarded import parse_fraction
 
     try:
-        return Fraction(text)
+        return parse_fraction(text)
     except (ValueError, ZeroDivisionError):
         raise UsageError(
             f"--frame-rate {text}", why="it is not a number of frames a second", fix="write 25 or 30000/1001"
@@ -139,7 +140,7 @@ def _rate(text: str | None) -> Fraction | None:
 
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
     if outcome.saved is not None and not quiet:
-        typer.echo(_closing_line(outcome.saved), err=True)
+        say(_closing_line(outcome.saved), err=True)
     elif outcome.error is not None and not alone:
         show(outcome.error)
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from covos.cli.terminal import say
+
 if TYPE_CHECKING:
     from covos.training.api import Training
     from covos.training.console import Console
@@ -85,7 +87,7 @@ def train(
     with console.explaining_stops(output / "checkpoint.pt"):
         result = training.run(output, extend=extend, listeners=(console,))
     if leads:
-        typer.echo(str(result.last))
+        say(str(result.last))
 
 
 def _look(training: Training, console: Console, *, only: bool) -> None:
@@ -99,9 +101,9 @@ def _look(training: Training, console: Console, *, only: bool) -> None:
 
     with Progress("look at the data", quiet=console.quiet) as progress:
         found = training.check(on_frames=progress.advance)
-    say = typer.echo if only else console.note
+    tell = say if only else console.note
     for line in lines_of(found):
-        say(line)
+        tell(line)
     found.refuse()
     if training.group.size > 1:  # the others wait, and what one process takes alone is not what they take together
         return
@@ -109,6 +111,6 @@ def _look(training: Training, console: Console, *, only: bool) -> None:
     console.estimate = training.estimate()
     steps = console.estimate.steps
     if training.recipe.warmup >= steps:
-        say(f"warning: the rate rises for {training.recipe.warmup} of {steps} steps and is never full: --set warmup=0")
-    say(f"time: {console.estimate}")
-    say(f"memory: {console.estimate.spoken_memory}")
+        tell(f"warning: the rate rises for {training.recipe.warmup} of {steps} steps and is never full: --set warmup=0")
+    tell(f"time: {console.estimate}")
+    tell(f"memory: {console.estimate.spoken_memory}")

@@ -47,7 +47,7 @@ class CovosError(Exception):
         return partial(type(self), self.what, why=self.why, fix=self.fix), ()
 
     def __str__(self) -> str:
-        return f"{self.what}\n  why: {self.why}\n  fix: {self.fix}"
+        return f"{printable(self.what)}\n  why: {printable(self.why)}\n  fix: {printable(self.fix)}"
 
 
 class UsageError(CovosError):
@@ -97,6 +97,11 @@ _MACHINE = {
 """Errors of the operating system that are no bug of ours, wherever they come up."""
 
 
+_NAMES = {errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR}
+"""Errors of names that no file can have."""
+_SHOWN = 120
+
+
 def explained(error: BaseException) -> CovosError:
     """Return any error as one of ours: itself, the machine's refusal, or a bug (exit code 1)."""
     if isinstance(error, CovosError):
@@ -106,6 +111,13 @@ def explained(error: BaseException) -> CovosError:
             "out of memory",
             why=str(error) or "the machine refused more",
             fix="close other programs, or use a smaller input; --debug shows where it happened",
+        )
+    if isinstance(error, OSError) and error.errno in _NAMES:
+        name = f"{error.filename or 'a name'}"
+        return UsageError(
+            f"{name if len(name) < _SHOWN else name[:_SHOWN] + '...'} cannot be used",
+            why=error.strerror or type(error).__name__,
+            fix="check the name of the file",
         )
     if isinstance(error, OSError) and error.errno in _MACHINE:
         return EnvironmentProblem(
@@ -127,6 +139,11 @@ def _is_out_of_memory(error: BaseException) -> bool:
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
     )
+
+
+def printable(text: str) -> str:
+    """Return a text for one line of a terminal: line ends, and all codes that a file may be named with, are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def listed(names: Iterable[object], *, shown: int = 3) -> str:

@@ -6,10 +6,11 @@ import errno
 import os
 import secrets
 import socket
+import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
-from covos.core.errors import EnvironmentProblem
+from covos.core.errors import EnvironmentProblem, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _LONGEST_NAME = 255  # bytes, on every common file system
+_LONGEST_HOLDER = 400  # bytes of a lock file that are shown
 
 
 @contextmanager
@@ -63,6 +65,63 @@ def _explain(error: OSError, path: Path, temporary: Path) -> EnvironmentProblem 
     return EnvironmentProblem(f"{path} could not be written", why=why, fix=fix)
 
 
+def refuse_link(path: Path) -> None:
+    """Refuse a path that is no file of its own: written through a link, another file would be changed.
+
+    Raises:
+        UsageError: It is a link, has a second name, or is no regular file; one that is not there is fine.
+    """
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if stat.S_ISLNK(found.st_mode):
+        why = "it is a link, and links inside an output folder are not followed"
+    elif not stat.S_ISREG(found.st_mode):
+        why = "it is not a regular file"
+    elif found.st_nlink > 1:
+        why = "it has a second name (a hard link), under which it would be changed as well"
+    else:
+        return
+    raise UsageError(f"{path} is not covos's to write", why=why, fix="remove it, or choose another folder")
+
+
+def refuse_links(root: Path, folder: Path) -> None:
+    """Refuse a folder that lies behind a link inside an output folder: what is written would land elsewhere.
+
+    Args:
+        root: The output folder, which may itself be a link: the user named it.
+        folder: A folder in it, which need not be there.
+
+    Raises:
+        UsageError: There is one on the way.
+    """
+    inside = folder.relative_to(root)
+    for each in reversed((inside, *inside.parents)):
+        place = root / each
+        if place != root and place.is_symlink():
+            raise UsageError(
+                f"{place} is a link",
+                why="links inside an output folder are not followed: what is written would land elsewhere",
+                fix="remove the link, or write to another folder",
+            )
+
+
+def open_own(path: Path, mode: str, *, encoding: str | None = None, buffering: int = -1) -> IO[Any]:
+    """Open a file in an output folder, in any mode of `open`, without following a link.
+
+    Raises:
+        UsageError: See `refuse_link`.
+        OSError: As `open`.
+    """
+
+    def opener(name: str, flags: int) -> int:
+        return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+    refuse_link(path)
+    return open(path, mode, encoding=encoding, buffering=buffering, opener=opener)
+
+
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Hold a lock file, in an existing folder, for the time of a block.
@@ -79,11 +138,12 @@ def exclusive(path: Path) -> Iterator[None]:
     lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
     try:
         path.parent.stat()  # the library would make the folder
+        refuse_link(path)
         lock.acquire()
     except Timeout:
         holder = ""
-        with suppress(OSError):
-            holder = path.read_text(encoding="utf-8", errors="replace").strip()
+        with suppress(OSError, UsageError), open_own(path, "rb") as file:
+            holder = file.read(_LONGEST_HOLDER).decode("utf-8", "replace").strip()
         raise EnvironmentProblem(
             f"{path.parent} is in use",
             why=f"another covos works in it: {holder or 'see its lock file'}",
@@ -96,8 +156,9 @@ def exclusive(path: Path) -> Iterator[None]:
             fix="choose another folder, on a disk that has file locks",
         ) from error
     try:
-        with suppress(OSError):  # the name is only for the error; Windows lets nobody write to a locked file
-            path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        # The name is only for the error; Windows lets nobody write to a locked file.
+        with suppress(OSError), open_own(path, "w", encoding="utf-8") as file:
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         yield
     finally:
         # The file goes before the lock, or it could be the next holder's. Windows keeps what is open.

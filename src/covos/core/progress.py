@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Self, TextIO, TypeVar
 
+from covos.core.errors import printable
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import Task
@@ -45,7 +47,7 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.done = 0
-        self._what, self._total, self._unit, self._quiet = what, total, unit, quiet
+        self._what, self._total, self._unit, self._quiet = printable(what), total, unit, quiet
         self._stream = sys.stderr if stream is None else stream
         self._clock = clock
         self._bar: Bar | None = None

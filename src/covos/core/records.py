@@ -6,13 +6,13 @@ A record that cannot be read raises the error of its caller in three lines, and 
 from __future__ import annotations
 
 import json
-import tomllib
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from covos.core.errors import CovosError, InputError
 from covos.core.files import atomic_path
+from covos.core.guarded import SafeFraction, parse_json, parse_toml, read_guarded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,24 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True, ser_json_inf_nan="null")
 
 
+Count = Annotated[int, Field(ge=0, le=1 << 53)]
+"""A number of things, or the place of one among them."""
+Side = Annotated[int, Field(ge=1, le=1 << 31)]
+"""Height or width in pixels."""
+Ticks = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]
+"""A time in units of a time base."""
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+"""A number that is one."""
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A time that something took or lasts."""
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+"""A part of a whole, or a probability."""
+ObjectId = Annotated[int, Field(ge=1, le=255)]
+"""Id of an object in a label map; 255 in a 0/255 mask."""
+Ratio = Annotated[SafeFraction, Field(gt=0, le=1 << 63)]
+"""A positive fraction: a rate, a time base, the aspect of a pixel."""
+
+
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
@@ -36,14 +54,13 @@ def read_record(
     kind: type[RecordT], file: Path, *, what: str, fix: str, error: type[CovosError] = InputError
 ) -> RecordT:
     """Read a record from a JSON file, or from a TOML file if its name ends so, or raise ``error``."""
+    content = read_guarded(file, what=what, fix=fix, error=error)
     try:
-        text = file.read_text(encoding="utf-8")
-        return kind.model_validate(tomllib.loads(text) if file.suffix == ".toml" else json.loads(text))
-    except FileNotFoundError:
-        raise error(what, why="there is no such file", fix=fix) from None
+        text = content.decode("utf-8")
+        return kind.model_validate(parse_toml(text) if file.suffix == ".toml" else parse_json(text))
     except ValidationError as fault:  # a ValueError too
         raise error(what, why=faults(fault), fix=fix) from None
-    except (OSError, ValueError, RecursionError) as fault:
+    except ValueError as fault:
         raise error(what, why=" ".join(str(fault).split()), fix=fix) from fault
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from covos.core.errors import SourceError, listed
+from covos.core.guarded import read_guarded
 from covos.data.base import Encoding, FrameRecord, NoSubsetError, ObjectInfo
 from covos.data.encoding import detect_encoding
 from covos.data.video import Video
@@ -82,12 +83,11 @@ def _read_names(path: Path) -> tuple[str, ...]:
     A line is a name, or DAVIS 2016's pair of files (``/JPEGImages/480p/bear/00000.jpg /Annotations/...``), which
     names the folder of its first file. LF, CR and CR LF end a line; empty lines and a byte-order mark are skipped.
     """
+    what, fix = f"{path}: the list of videos cannot be read", "save it as plain text, one name a line"
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(
-            f"{path}: the list of videos cannot be read", why=str(error), fix="save it as plain text, one name a line"
-        ) from error
+        text = read_guarded(path, what=what, fix=fix, error=SourceError).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SourceError(what, why=str(error), fix=fix) from error
     lines = (line.strip() for line in text.splitlines())
     return tuple(dict.fromkeys(_name(line) for line in lines if line))
 

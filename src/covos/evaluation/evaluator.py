@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
 import cv2
 
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.limits import limits, set_limits
 from covos.evaluation.pairing import Pair, pair_up
 from covos.evaluation.protocols import ProtocolName, ScoringProtocol, get_protocol
 from covos.evaluation.results import Evaluation
@@ -112,5 +114,9 @@ def _executor(workers: int, *, frames: int) -> Executor:
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if context.get_start_method() == "forkserver":
         context.set_forkserver_preload([score_sequence.__module__])  # imported once, not once a worker
-    # One thread of OpenCV in each: the workers are the threads.
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=cv2.setNumThreads, initargs=(1,))
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker, initargs=(asdict(limits()),))
+
+
+def _start_worker(most: dict[str, int]) -> None:
+    cv2.setNumThreads(1)  # the workers are the threads
+    set_limits(**most)

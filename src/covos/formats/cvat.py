@@ -13,16 +13,27 @@ that has several masks, else by its label (CVAT's own export makes a track of ev
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
+from xml.parsers import expat
 from xml.sax.saxutils import escape
 
 import numpy as np
 
+from covos.core.limits import limits, raising
 from covos.formats.annotations import CATEGORY, AnnotationFormat
-from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered
+from covos.formats.reading import (
+    DamagedError,
+    MaskInput,
+    MasksRead,
+    ReadFrame,
+    check_frame_count,
+    check_size,
+    numbered,
+)
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask
 
@@ -87,7 +98,7 @@ class CvatFormat(AnnotationFormat):
     def read(cls, masks: MaskInput) -> MasksRead:
         """Read a file, a track at a time."""
         try:
-            with masks.path.open("rb") as file:
+            with masks.opened() as file:
                 frames = _frames(file)
         except (ElementTree.ParseError, LookupError, ValueError) as error:  # the others are of encodings
             raise DamagedError(f"it is not whole XML: {error}") from error
@@ -155,14 +166,18 @@ _HEAD = """<?xml version="1.0" encoding="utf-8"?>
 """
 
 
-def _frames(file: IO[bytes]) -> list[ReadFrame]:
-    if b"<!DOCTYPE" in file.read(1 << 16).partition(b"<annotations")[0]:
-        raise DamagedError("it has a document type declaration, which no file of CVAT has")
-    file.seek(0)
+def _frames(file: BinaryIO) -> list[ReadFrame]:
+    _refuse_document_type(file)
+    count, depth, most = 0, 0, limits()
     root: Element | None = None
     described: dict[str, int] = {}
     objects: dict[int, list[tuple[Hashable, RLE]]] = {}
     for event, element in ElementTree.iterparse(file, events=("start", "end")):
+        count, depth = count + (event == "start"), depth + (1 if event == "start" else -1)
+        if count > most.values:
+            raise DamagedError(f"it has more than {most.values} elements; {raising('values')}")
+        if depth > most.depth:
+            raise DamagedError(f"it has more than {most.depth} levels; {raising('depth')}")
         if root is None:
             root = element
             if root.tag != "annotations":
@@ -176,11 +191,32 @@ def _frames(file: IO[bytes]) -> list[ReadFrame]:
                 objects.setdefault(number, []).append((key, rle))
             root.clear()  # what has been read takes no memory
     count = max([described.get("size", 0), *(index + 1 for index in objects)])
+    check_frame_count(count)
     frames = [ReadFrame(index=index, size=_size(described)) for index in range(count)]
     for frame in frames:
         for key, rle in objects.get(frame.index, ()):
             frame.add(key, rle)
     return frames
+
+
+class _RootMetError(Exception):
+    """Ends the first look at a file."""
+
+
+def _refuse_document_type(file: BinaryIO) -> None:
+    """Look at what stands before the root: a declaration there may define entities that grow without end."""
+
+    def refuse(*_: object) -> None:
+        raise DamagedError("it has a document type declaration, which no file of CVAT has")
+
+    def end(*_: object) -> None:
+        raise _RootMetError
+
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler, parser.StartElementHandler = refuse, end
+    with suppress(_RootMetError, expat.ExpatError):  # a fault is for the one who reads on to tell
+        parser.ParseFile(file)
+    file.seek(0)
 
 
 def _describe(meta: Element, described: dict[str, int]) -> None:

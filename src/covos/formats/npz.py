@@ -12,17 +12,26 @@ import zipfile
 import zlib
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from covos.core.files import atomic_path
+from covos.core.guarded import check_zip
 from covos.core.types import FrameResult
 from covos.formats.arrays_on_disk import ArraysOnDisk
 from covos.formats.base import Format
-from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered
+from covos.formats.reading import (
+    DamagedError,
+    MaskInput,
+    MasksRead,
+    ReadFrame,
+    check_frame_count,
+    check_size,
+    numbered,
+)
 from covos.masks import present_ids
 from covos.masks.frame_mask import objects_of
 
@@ -88,7 +97,7 @@ class NpzFormat(Format):
     def read(cls, masks: MaskInput) -> MasksRead:
         """Read an archive."""
         try:
-            with zipfile.ZipFile(masks.path) as archive:
+            with masks.opened() as opened, _archive(opened) as archive:
                 if "masks.npy" not in archive.namelist():
                     raise DamagedError("it has no array 'masks'")
                 times = _list(archive, "times", kinds="fiu")
@@ -99,6 +108,11 @@ class NpzFormat(Format):
             raise DamagedError(" ".join(str(error).split())) from error
         time_base = None if times is None else _MICROSECOND
         return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames), time_base=time_base)
+
+
+def _archive(file: BinaryIO) -> zipfile.ZipFile:
+    check_zip(file)
+    return zipfile.ZipFile(file)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
@@ -114,6 +128,7 @@ def _frames(file: IO[bytes], *, times: list[Any] | None, stems: list[Any] | None
         raise DamagedError(f"its masks are {shape} {dtype}; N x H x W uint8 is read")
     count, height, width = shape
     check_size((height, width))
+    check_frame_count(count)
     for name, values in (("times", times), ("stems", stems)):
         if values is not None and len(values) != count:
             raise DamagedError(f"it has {len(values)} {name} for {count} masks")
@@ -143,6 +158,7 @@ def _list(archive: zipfile.ZipFile, name: str, *, kinds: str) -> list[Any] | Non
         size = math.prod(shape) * dtype.itemsize
         if len(shape) != 1 or dtype.kind not in kinds or size > _LONGEST_LIST:
             raise DamagedError(f"its {name} are {shape} {dtype}")
+        check_frame_count(shape[0])
         data = file.read(size)
     if len(data) != size:
         raise DamagedError(f"its {name} are cut off")

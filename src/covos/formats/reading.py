@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Hashable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from covos.core.errors import AnnotationError
+from covos.core.guarded import open_guarded, parse_fraction, parse_json
+from covos.core.limits import limits, raising
 from covos.core.records import RecordT, faults
 from covos.masks import RLE, decode, encode
-from covos.media.source import MAX_PIXELS
 
 MAX_OBJECTS = 254
+_FIX = "name an output folder of covos, a folder of mask pictures, or a file of masks"
 
 
 class DamagedError(Exception):
@@ -30,12 +33,16 @@ class MaskInput:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    def opened(self) -> AbstractContextManager[BufferedReader]:
+        """Open the file, guarded."""
+        return open_guarded(self.path, what=f"cannot read masks from {self.path}", fix=_FIX, error=AnnotationError)
+
     @cached_property
     def start(self) -> bytes:
         """First bytes of a file, without a byte order mark and spaces; empty for a folder."""
         if self.path.is_dir():
             return b""
-        with self.path.open("rb") as file:
+        with self.opened() as file:
             return file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
 
     @cached_property
@@ -44,8 +51,9 @@ class MaskInput:
         if not self.start.startswith((b"{", b"[")):
             return None
         try:
-            return json.loads(self.path.read_bytes())
-        except (ValueError, RecursionError) as error:
+            with self.opened() as file:
+                return parse_json(file.read())
+        except ValueError as error:
             raise DamagedError(f"it is not whole JSON: {' '.join(str(error).split())}") from error
 
 
@@ -107,6 +115,7 @@ def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
         DamagedError: There is no frame, two have one number, there are too many objects, or frames of different sizes.
     """
     gathered = list(frames)
+    check_frame_count(len(gathered))
     if not gathered:
         raise DamagedError("it has no frames")
     for each in gathered:
@@ -161,18 +170,26 @@ def rle_of(value: Any, *, of: str) -> RLE:
 
 def check_size(size: tuple[int, int]) -> None:
     """Refuse what would not fit in memory, and what is no picture."""
-    if min(size) < 1 or size[0] * size[1] > MAX_PIXELS:
-        raise DamagedError(f"its frames are {_shown(size)} pixels; 1 to {MAX_PIXELS} are read")
+    pixels = size[0] * size[1]
+    if min(size) < 1 or pixels > limits().pixels:
+        more = f"; {raising('pixels', pixels)}" if min(size) >= 1 else ""
+        raise DamagedError(f"its frames are {_shown(size)} pixels; 1 to {limits().pixels} are read{more}")
 
 
 def time_base_of(about: object) -> Fraction | None:
     """Return the time base in the ``info`` of a COCO or YouTube-VIS file, a text such as ``1/25``; None without one."""
     value = about.get("time_base") if isinstance(about, Mapping) else None
     try:
-        base = Fraction(value) if isinstance(value, str) else None
+        base = parse_fraction(value) if isinstance(value, str) else None
     except (ValueError, ZeroDivisionError):
         return None
     return base if base is not None and base > 0 else None
+
+
+def check_frame_count(count: int) -> None:
+    """Refuse more frames than the limit, before anything is made of them."""
+    if count > limits().frames:
+        raise DamagedError(f"it has {count} frames, and {limits().frames} are read; {raising('frames', count)}")
 
 
 def _shown(size: tuple[int, int]) -> str:

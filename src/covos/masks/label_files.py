@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from PIL import Image, UnidentifiedImageError
 
 from covos.core.errors import AnnotationError
 from covos.core.files import atomic_path
+from covos.core.guarded import read_guarded
+from covos.core.limits import limits, raising
 from covos.masks.object_ids import (
     davis_palette,
     ids_of_picture,
@@ -33,23 +36,35 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG")
 _PALETTE_COLOUR = 3
 _MOST_OBJECTS = 254
+_MOST_CHUNKS = 100_000
 
 
 def open_mask(path: Path) -> Image.Image:
     """Decode a picture file, told by its content, whole, with its own mode kept (palette indices stay indices)."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
-        raise _unreadable(path, reason, fix="check the path") from error
+    content = read_guarded(
+        path, what=f"cannot read the mask {path}", fix="check the path; a mask is a picture file", error=AnnotationError
+    )
     # Pillow does not verify every checksum, and gives a picture for a palette file without a palette.
     if content.startswith(_SIGNATURE) and (fault := _png_fault(content)):
         raise _unreadable(path, fault)
     try:
-        image = Image.open(io.BytesIO(content), formats=_FORMATS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # ours is the limit, see below
+            image = Image.open(io.BytesIO(content), formats=_FORMATS)
+        pixels = image.width * image.height
+        if pixels > limits().pixels:  # before a pixel is decoded: a small file may hold any number of them
+            raise _unreadable(
+                path,
+                f"it is {image.width}x{image.height}, and {limits().pixels} pixels are read",
+                fix=raising("pixels", pixels),
+            )
         image.load()
-    except MemoryError:
+    except (MemoryError, AnnotationError):
         raise
+    except Image.DecompressionBombError as error:
+        raise _unreadable(
+            path, f"{error}; {limits().pixels} pixels are read", fix="export the mask at the size of the frame"
+        ) from error
     except Exception as error:  # on damaged bytes Pillow's decoders raise errors of many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise _unreadable(path, "not a picture" if isinstance(error, UnidentifiedImageError) else reason) from error
@@ -58,8 +73,10 @@ def open_mask(path: Path) -> Image.Image:
 
 def _png_fault(content: bytes) -> str | None:
     """Find the fault in the chunks of a whole PNG file, its structure and checksums, not its pixels; None if sound."""
-    position, seen, colour_type = len(_SIGNATURE), set[bytes](), None
+    position, seen, colour_type, chunks = len(_SIGNATURE), set[bytes](), None, 0
     while position + 12 <= len(content):
+        if (chunks := chunks + 1) > _MOST_CHUNKS:
+            return f"it is a PNG of more than {_MOST_CHUNKS} chunks, which no program writes"
         length, kind = struct.unpack_from(">I4s", content, position)
         end = position + 12 + length
         if end > len(content):

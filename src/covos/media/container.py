@@ -11,6 +11,7 @@ from av.container.core import Flags as ContainerFlags
 from av.stream import Disposition
 
 from covos.core.errors import SourceError
+from covos.core.limits import limits, raising
 from covos.media import source
 from covos.media.structure import MP4_FIRST, mp4_boxes
 
@@ -45,12 +46,17 @@ def open_container(path: Path) -> InputContainer:
             options={
                 "format_whitelist": _FORMATS,
                 "protocol_whitelist": "file",
-                "max_pixels": str(source.MAX_PIXELS),
+                "max_pixels": str(limits().pixels),
             },
             metadata_errors="replace",
         )
     except (av.FFmpegError, ValueError, OSError) as error:
         raise _unreadable(path, error) from error
+    try:
+        source.check_streams(str(path), len(container.streams))
+    except SourceError:
+        container.close()
+        raise
     # Left on, FFmpeg invents wrong presentation times for files that have none, such as H.264 in AVI.
     generate_times: Any = ContainerFlags.gen_pts.value
     container.flags &= ~generate_times
@@ -81,10 +87,10 @@ def picture_stream(container: InputContainer, path: Path, *, strict: bool = Fals
     if context.width <= 0 or context.height <= 0:
         raise SourceError(
             f"{path}: the size of its frames is unknown",
-            why=f"the header is damaged, or a frame has more than {source.MAX_PIXELS} pixels",
-            fix="convert it again from the original, at most 8192x8192",
+            why=f"the header is damaged, or a frame has more than {limits().pixels} pixels",
+            fix=f"convert it again from the original, in smaller frames; or {raising('pixels')}",
         )
-    context.options = {"max_pixels": str(source.MAX_PIXELS), **({"err_detect": STRICT} if strict else {})}
+    context.options = {"max_pixels": str(limits().pixels), **({"err_detect": STRICT} if strict else {})}
     context.thread_type = ThreadType.AUTO
     # Damaged pictures come out, marked, instead of vanishing.
     context.flags |= Flags.output_corrupt.value

@@ -12,6 +12,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from covos.core.errors import SourceError
+from covos.core.guarded import open_guarded
+from covos.core.limits import limits
 from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media import source
@@ -94,22 +96,23 @@ class UnreadableImageError(SourceError):
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open an image of a size that can be read; say why one cannot be read, also if that shows inside the block."""
+    what, fix = f"{path}: the image cannot be read", "open it in a viewer; write it again, or remove it"
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with (
+            open_guarded(path, what=what, fix=fix, error=SourceError) as file,
+            Image.open(file, formats=_FORMATS) as image,
+        ):
             source.check_pixels(str(path), height=image.height, width=image.width)
             yield image
     except _TOO_LARGE as error:
         raise SourceError(
             f"{path}: the image is too large",
             why=str(error),
-            fix=f"scale it down to at most {source.MAX_PIXELS} pixels",
+            fix=f"scale it down to at most {limits().pixels} pixels",
         ) from error
     except _DAMAGE as error:
-        raise UnreadableImageError(
-            f"{path}: the image cannot be read",
-            why=str(error).splitlines()[0] if str(error) else type(error).__name__,
-            fix="open it in a viewer; write it again, or remove it",
-        ) from error
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UnreadableImageError(what, why=why, fix=fix) from error
 
 
 class FramesSource(Source):

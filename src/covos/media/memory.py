@@ -23,6 +23,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
+from covos.core.guarded import parse_fraction
 from covos.core.types import Frame, ImageArray, SourceInfo
 from covos.media.images import DEFAULT_FRAME_RATE
 from covos.media.opening import open_source
@@ -132,12 +133,12 @@ def _blocks(file: IO[bytes], name: str) -> Iterator[bytes]:
         yield bytes(block)
 
 
-def _checked_rate(frame_rate: Fraction | float | None) -> Fraction | None:
+def _checked_rate(frame_rate: Fraction | float | str | None) -> Fraction | None:
     """Return a frame rate as a fraction."""
     if frame_rate is None:
         return None
     try:
-        rate = Fraction(frame_rate)
+        rate = parse_fraction(frame_rate) if isinstance(frame_rate, str) else Fraction(frame_rate)
     except (TypeError, ValueError, ArithmeticError) as error:  # NaN, infinity, text
         raise UsageError(f"frame rate {frame_rate} is no number", why=str(error), fix="give 25, say") from error
     if rate <= 0:

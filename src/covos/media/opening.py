@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, UsageError
 from covos.media.images import DEFAULT_FRAME_RATE, IMAGE_SUFFIXES, FramesSource, is_image, natural_key
+from covos.media.source import check_duration, check_frames
 from covos.media.video import VideoSource
 
 if TYPE_CHECKING:
@@ -46,9 +47,9 @@ def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | No
     if rate is not None and rate <= 0:
         raise UsageError(f"frame rate {frame_rate} is not positive", why="time runs forward", fix="give 25, say")
     if target.is_dir():
-        return FramesSource(_folder_images(target), name=name, frame_rate=rate or DEFAULT_FRAME_RATE)
+        return _pictures(_folder_images(target), name=name, frame_rate=rate)
     if not target.exists() and glob.has_magic(name):
-        return FramesSource(_pattern_images(name), name=name, frame_rate=rate or DEFAULT_FRAME_RATE)
+        return _pictures(_pattern_images(name), name=name, frame_rate=rate)
     _check_file(target, name)
     if rate is not None:
         raise UsageError(
@@ -58,7 +59,16 @@ def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | No
         )
     if is_image(target):
         return FramesSource([target], name=name, frame_rate=None)
-    return VideoSource(target, name=name)
+    video = VideoSource(target, name=name)
+    # By its frames and their rate: a gap between two recordings costs nothing.
+    rate = video.info.frame_rate
+    check_duration(name, 0.0 if not rate else float(video.info.frame_count / rate))
+    return video
+
+
+def _pictures(files: list[Path], *, name: str, frame_rate: Fraction | None) -> FramesSource:
+    check_frames(name, len(files))
+    return FramesSource(files, name=name, frame_rate=frame_rate or DEFAULT_FRAME_RATE)
 
 
 def _check_file(target: Path, name: str) -> None:

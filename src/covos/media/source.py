@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from covos.core.errors import SourceError, UsageError
+from covos.core.limits import limits, raising
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from covos.core.types import Frame, SourceInfo
 
 T = TypeVar("T")
-
-MAX_PIXELS = 8192 * 8192
-"""Pixels in one frame above which a source is refused, before anything is decoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,11 +200,45 @@ def prefetch(frames: Iterable[T], *, depth: int = 8) -> Iterator[T]:
 
 def check_pixels(name: str, *, height: int, width: int) -> None:
     """Refuse frames that would not fit in memory, whose files may be small, by the size that the header states."""
-    if height * width > MAX_PIXELS:
+    most = limits().pixels
+    if height * width > most:
         raise SourceError(
             f"{name}: its frames are {width}x{height} pixels",
-            why=f"frames above {MAX_PIXELS} pixels are refused, so that a small file cannot fill the memory",
-            fix="scale it down first, for example to 3840x2160",
+            why=f"frames above {most} pixels are refused, so that a small file cannot fill the memory",
+            fix=f"scale it down first, for example to 3840x2160; or {raising('pixels', height * width)}",
+        )
+
+
+def check_frames(name: str, count: int) -> None:
+    """Refuse more frames than the limit, as soon as they are counted."""
+    most = limits().frames
+    if count > most:
+        raise SourceError(
+            f"{name}: it has more than {most} frames",
+            why="each takes some hundred bytes of memory and of the report",
+            fix=f"cut it into parts; or {raising('frames', max(count, 2 * most))}",
+        )
+
+
+def check_streams(name: str, count: int) -> None:
+    """Refuse a file of more streams than the limit: no camera writes so many."""
+    most = limits().streams
+    if count > most:
+        raise SourceError(
+            f"{name}: it has {count} streams",
+            why=f"{most} are read, so that a small file cannot keep the machine busy",
+            fix=f"keep the video and its sound alone; or {raising('streams', count)}",
+        )
+
+
+def check_duration(name: str, seconds: float) -> None:
+    """Refuse a video that lasts longer than the limit."""
+    most = limits().duration
+    if seconds > most:
+        raise SourceError(
+            f"{name}: it lasts {seconds:.0f} seconds",
+            why=f"{most} are read, and its times may be damaged",
+            fix=f"cut it into parts, or mend its times; or {raising('duration', math.ceil(seconds))}",
         )
 
 

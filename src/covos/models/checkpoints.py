@@ -11,7 +11,7 @@ import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import torch
 from pydantic import Field, ValidationError
@@ -21,6 +21,8 @@ from torch import Tensor, nn
 
 from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
+from covos.core.guarded import check_zip, open_guarded, refuse_irregular
+from covos.core.limits import limits, raising
 from covos.core.records import Record, faults, read_record, write_record
 
 
@@ -65,23 +67,21 @@ def card_path(weights: Path) -> Path:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the hex digest of a file."""
-    with path.open("rb") as handle:
+    """Return the hex digest of a weights file."""
+    with open_guarded(
+        path, what=f"{path} cannot be read", fix="check the path", error=CheckpointError, limit="weights"
+    ) as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 def read_card(weights: Path) -> Card | None:
     """Read the card beside a weights file; None if there is none."""
     path = card_path(weights)
-    if not path.is_file():
+    if not path.exists():
         return None
     return read_record(
         Card, path, what=f"{path} is not a model card", fix="remove or restore it", error=CheckpointError
     )
-
-
-MAX_BYTES = 2**31
-"""Larger files are refused unread: no model of covos has that many weights."""
 
 
 class StoredNetwork(Record, extra="forbid"):
@@ -167,18 +167,15 @@ def stored_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 def _header(path: Path) -> tuple[dict[str, tuple[int, ...]], dict[str, str]]:
     """Return the shapes of a weights file by name, and its metadata."""
+    what = f"{path} cannot be read as weights"
+    fix = "use a .safetensors file; `covos models convert` makes one of a published .pth file"
+    refuse_irregular(path, what=what, fix=fix, error=CheckpointError, limit="weights")
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise _too_large(path, "it exceeds 2 GiB")
         with safe_open(str(path), framework="pt") as opened:
             shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118 - no mapping
             return shapes, opened.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read as weights",
-            why=str(error).splitlines()[0],
-            fix="use a .safetensors file; `covos models convert` makes one of a published .pth file",
-        ) from error
+        raise CheckpointError(what, why=str(error).splitlines()[0], fix=fix) from error
 
 
 def load_weights(path: Path, network: nn.Module) -> None:
@@ -272,8 +269,9 @@ def _check(tensors: Mapping[str, Tensor], path: Path) -> None:
             fix="save them as ordinary tensors of real numbers",
         )
     # A few bytes can be stretched to any shape.
-    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) > MAX_BYTES:
-        raise _too_large(path, "its tensors exceed 2 GiB in memory")
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if needed > limits().weights:
+        raise _too_large(path, f"its tensors take {needed} bytes in memory", needed)
     if broken := sorted(name for name, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()):
         raise CheckpointError(
             f"{path} holds numbers that are none",
@@ -293,22 +291,28 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _load(path: Path) -> object:
+    with open_guarded(
+        path, what=f"{path} cannot be read", fix="check the path", error=CheckpointError, limit="weights"
+    ) as file:
+        return _loaded(file, path)
+
+
+def _loaded(file: BinaryIO, path: Path) -> object:
     try:
-        with path.open("rb") as handle:
-            size = handle.seek(0, 2)
-    except OSError as error:
+        check_zip(file)
+    except ValueError as error:
         raise CheckpointError(
-            f"{path} cannot be read", why=error.strerror or str(error), fix="check the path"
+            f"{path} is no PyTorch checkpoint", why=str(error), fix="download or copy the file again"
         ) from error
-    if size > MAX_BYTES:
-        raise _too_large(path, "it exceeds 2 GiB")
-    if _unpacked_size(path) > MAX_BYTES:
-        raise _too_large(path, "it exceeds 2 GiB when it is unpacked")
+    unpacked = _unpacked_size(file)
+    if unpacked > limits().weights:
+        raise _too_large(path, f"it takes {unpacked} bytes when it is unpacked", unpacked)
     try:
         with warnings.catch_warnings():
             # Of old formats; what they warn of does not touch the numbers.
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            file.seek(0)
+            return torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         code = _CODE.search(str(error))
         if code is None:
@@ -331,18 +335,18 @@ def _load(path: Path) -> object:
         raise _damaged(path, error) from error
 
 
-def _unpacked_size(path: Path) -> int:
+def _unpacked_size(file: BinaryIO) -> int:
     """Return the bytes of a zip file's parts, as checkpoints are since 2020; 0 for other files."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(file) as archive:
             return sum(part.file_size for part in archive.infolist())
     except Exception:  # no zip file, or a damaged one: whoever reads it will say so
         return 0
 
 
-def _too_large(path: Path, why: str) -> CheckpointError:
+def _too_large(path: Path, why: str, needed: int) -> CheckpointError:
     return CheckpointError(
-        f"{path} is too large", why=why, fix="check the file: no network of covos has that many weights"
+        f"{path} is too large", why=f"{why}; {limits().weights} are read", fix=raising("weights", needed)
     )
 
 

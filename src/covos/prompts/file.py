@@ -16,14 +16,13 @@ or, to steer the subject that is found by itself:
 
 All lists may be missing, and so may ``frame`` (0; of ``within`` and ``exclude`` all frames), ``object`` (see
 `place_prompts` in `covos.prompts.seeds`) and one of ``positive`` and ``negative``. Mask files are looked for beside the
-prompt file.
+prompt file, and lie in its folder or below, unless the file is trusted.
 """
 
 from __future__ import annotations
 
 import difflib
 import json
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -31,6 +30,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field, ValidationError
 
 from covos.core.errors import AnnotationError
+from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded
 from covos.core.records import Record
 from covos.core.types import Box, Point
 from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
@@ -87,12 +87,16 @@ _KINDS: dict[str, type[_Strict]] = {
 }
 
 
-def read_prompt_file(path: Path) -> tuple[Prompt | RegionPrompt, ...]:
+def read_prompt_file(path: Path, *, trusted: bool = False) -> tuple[Prompt | RegionPrompt, ...]:
     """Read a prompt file: its masks, then its points, its boxes and its regions.
+
+    Args:
+        path: The file.
+        trusted: If true, it may name masks outside its folder.
 
     Raises:
         AnnotationError: It is not there, is neither JSON nor TOML, has an unknown key or a value of another kind, or
-            names a mask file that is not there.
+            names a mask file that is not there, or lies outside its folder.
     """
     loaded = _load(path)
     try:
@@ -100,7 +104,7 @@ def read_prompt_file(path: Path) -> tuple[Prompt | RegionPrompt, ...]:
         content = _File.model_validate_json(json.dumps(loaded, default=str))
     except ValidationError as error:
         raise _refusal(path, loaded, error) from None
-    prompts: list[Prompt | RegionPrompt] = list(_masks(path, content.masks))
+    prompts: list[Prompt | RegionPrompt] = list(_masks(path, content.masks, trusted=trusted))
     for number, each in enumerate(content.points):
         points = [Point(x=x, y=y) for x, y in each.positive]
         points += [Point(x=x, y=y, positive=False) for x, y in each.negative]
@@ -127,10 +131,17 @@ def _box(edges: tuple[float, float, float, float]) -> Box:
     return Box(x0=x0, y0=y0, x1=x1, y1=y1)
 
 
-def _masks(path: Path, entries: tuple[_Masks, ...]) -> Iterator[MaskPrompt]:
+def _masks(path: Path, entries: tuple[_Masks, ...], *, trusted: bool) -> Iterator[MaskPrompt]:
     for number, entry in enumerate(entries):
         file = path.parent / entry.file
-        if not file.is_file():
+        # Links are followed first: one inside the folder may lead out of it.
+        if not trusted and not _resolved(file).is_relative_to(_resolved(path.parent)):
+            raise AnnotationError(
+                f"{path}: masks[{number}]: {entry.file} lies outside the folder of the prompt file",
+                why="a prompt file of somebody else could name any file of this machine",
+                fix="put the mask beside it; or trust the file: --trust-prompts (trust_prompts=True)",
+            )
+        if not is_there(file):
             raise AnnotationError(
                 f"{path}: masks[{number}]: there is no file {file}",
                 why="mask files are looked for beside the prompt file",
@@ -139,19 +150,23 @@ def _masks(path: Path, entries: tuple[_Masks, ...]) -> Iterator[MaskPrompt]:
         yield MaskPrompt(file=file, frame=entry.frame, object=entry.object)
 
 
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a null byte
+        raise AnnotationError(f"{path} cannot be looked for", why=str(error), fix="correct the path") from error
+
+
 def _load(path: Path) -> object:
     if path.suffix.lower() not in SUFFIXES:
         raise AnnotationError(
             f"prompt file {path}", why=f"its name does not end in {' or '.join(SUFFIXES)}", fix="name it for what it is"
         )
+    read = read_guarded(path, what=f"prompt file {path} cannot be read", fix="check the path", error=AnnotationError)
     try:
-        content = path.read_bytes().decode("utf-8-sig")
-        loaded: object = json.loads(content) if path.suffix.lower() == ".json" else tomllib.loads(content)
-    except OSError as error:
-        raise AnnotationError(
-            f"prompt file {path} cannot be read", why=error.strerror or "unknown", fix="check the path"
-        ) from error
-    except (ValueError, RecursionError) as error:  # undecodable, or not in the language that its name says
+        content = read.decode("utf-8-sig")
+        loaded: object = parse_json(content) if path.suffix.lower() == ".json" else parse_toml(content)
+    except ValueError as error:  # undecodable, or not in the language that its name says
         reason = str(error).splitlines()[0]
         raise AnnotationError(
             f"{path} is not {path.suffix[1:].upper()}", why=reason, fix="correct it there, or name it for what it is"

@@ -18,7 +18,16 @@ from covos.core.errors import UsageError
 from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
-from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, box_name, check_labels, check_points, point_name
+from covos.prompts.values import (
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    box_name,
+    check_labels,
+    check_points,
+    point_name,
+    refuse_many_points,
+)
 
 MAX_ID = 254
 """The highest id of an object: 0 is the background, 255 void."""
@@ -183,7 +192,11 @@ class Seeds:
         """
         frame, identity = prompt.frame, self.check_place(prompt.frame, prompt.object)
         check_points(prompt, info=self.info)
-        for other, there in self._pointed(frame):
+        pointed = dict(self._pointed(frame))
+        refuse_many_points(
+            len(prompt.points) + sum(len(each.points) for key, each in pointed.items() if key != identity), frame=frame
+        )
+        for other, there in pointed.items():
             for point in _shared(there, prompt):
                 raise UsageError(
                     f"{point_name(point)} is given for object {identity} on frame {frame}",

@@ -18,6 +18,7 @@ from PIL import Image
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
 
 from covos.core.errors import UsageError
+from covos.core.limits import limits, raising
 from covos.core.records import Record
 from covos.core.types import Box, Point, SourceInfo
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
@@ -298,6 +299,7 @@ def check_points(prompt: PointPrompt, *, info: SourceInfo) -> None:
             why="there is no point and no box",
             fix="give a point on the object, or a box around it",
         )
+    refuse_many_points(len(prompt.points), frame=prompt.frame)
     for point in prompt.points:
         _check_point(point, frame=prompt.frame, info=info)
     _check_repeats(prompt)
@@ -310,6 +312,16 @@ def check_points(prompt: PointPrompt, *, info: SourceInfo) -> None:
                     why="the box is to hold all of the object, and the point is on it",
                     fix="widen the box, or give the point another object's number",
                 )
+
+
+def refuse_many_points(count: int, *, frame: int) -> None:
+    """Refuse more points on a frame than the limit, with a UsageError: the time that they take grows faster."""
+    if count > limits().points:
+        raise UsageError(
+            f"there are {count} points on frame {frame}",
+            why=f"{limits().points} are taken: more say little new, and each takes time",
+            fix=f"leave some out, or give a mask; or {raising('points', count)}",
+        )
 
 
 def check_region(region: RegionPrompt, *, info: SourceInfo) -> None:

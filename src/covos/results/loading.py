@@ -93,7 +93,7 @@ def _alone(read: MasksRead) -> Segmentation:
     )
     health = Health(decoded=len(frames), expected=len(frames))
     origin = Origin(model="unknown", sha256="", device="", settings={"read_from": str(read.path)})
-    return Segmentation(info=info, health=health, origin=origin, frames=frames)
+    return Segmentation(info=info, health=health, origin=origin, frames=frames, held=info.path)
 
 
 def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
@@ -147,7 +147,7 @@ def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named:
     for place, mask in sorted(zip(places, result.frames, strict=True), key=lambda pair: pair[0]):
         stem, pts, time_base, file = frames[place]
         matched.append(replace(mask, index=place, stem=stem, pts=pts, time_base=time_base, file=file))
-    return replace(result, info=info, frames=tuple(matched))
+    return replace(result, info=info, frames=tuple(matched), held=os.fspath(source))
 
 
 def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], *, named: bool) -> list[int]:

@@ -30,7 +30,8 @@ class Replay:
     Attributes:
         info: Description of the source.
         frames: Masks, in any order.
-        held: The source, where it is in memory; else it is opened by its path.
+        held: The source as the user gave it, which may be in memory; empty where only a report names it, and it is
+            opened by that path.
     """
 
     info: SourceInfo
@@ -73,6 +74,7 @@ class Replay:
                 folder=folder,
                 formats=chosen,
                 origin=origin,
+                named=bool(self.held),
             )
             soft = ", ".join(name for name in chosen if probability_bits([name]))
             if not soft:
@@ -118,6 +120,12 @@ class Replay:
                 f"{what} needs the pictures", why=f"{info.path} holds masks and does not name their source", fix=fix
             )
         pattern = info.kind == "frames" and isinstance(held, str) and glob.has_magic(held)
+        if pattern and not self.held and "**" in info.path:
+            raise SourceError(
+                f"{info.path}: a pattern that searches whole folders",
+                why="a report names it, which somebody else may have written",
+                fix=fix,
+            )
         if isinstance(held, str) and not pattern and not Path(held).exists():
             raise SourceError(f"{held}: no such file or folder", why=f"{what} needs its pictures", fix=fix)
         # Pictures have no times of their own: the rate they were read at is part of the result.

@@ -46,7 +46,7 @@ class Segmentation:
         health: How reading it went.
         origin: Model, weights, device and settings.
         frames: One entry for each decoded frame.
-        held: The source, where it is in memory.
+        held: The source as the user gave it, which may be in memory; empty where only a report names it.
     """
 
     info: SourceInfo

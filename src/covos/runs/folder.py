@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from covos.core.errors import EnvironmentProblem, UsageError
-from covos.core.files import atomic_path, exclusive
+from covos.core.files import atomic_path, exclusive, open_own, refuse_link, refuse_links
+from covos.core.limits import limits
 
 LIST = ".covos-files"
 LOCK = ".covos-lock"
@@ -53,8 +54,9 @@ class OutputFolder:
         """
         target = self.path / name
         with explained(target):
+            refuse_links(self.path, target.parent)
             if not self._begun:
-                if (self.path / LIST).is_file():
+                if os.path.lexists(self.path / LIST):
                     _clear(self.path)
                 self._make(self.path)
                 self._begun = True
@@ -71,7 +73,8 @@ class OutputFolder:
                     fix="move it, or write elsewhere",
                 )
             self._make(target.parent)
-            with (self.path / LIST).open("a", encoding="utf-8") as listing:
+            refuse_links(self.path, target.parent)
+            with open_own(self.path / LIST, "a", encoding="utf-8") as listing:
                 listing.write(json.dumps(name) + "\n")
             self._files[name] = None
         return target
@@ -105,7 +108,7 @@ class OutputFolder:
             (self.path / name).unlink(missing_ok=True)
         self._remove_empty_folders()
         if self.path.is_dir() and self._begun and {entry.name for entry in self.path.iterdir()} <= {LIST, LOCK}:
-            (self.path / LIST).unlink()
+            (self.path / LIST).unlink(missing_ok=True)
             self._remove_empty_folders()
         self._files.clear()
         self._folders = [folder for folder in self._folders if folder.is_dir()]  # one is still locked
@@ -128,6 +131,8 @@ class OutputFolder:
 def _check(path: Path, *, overwrite: bool, resumable: bool) -> None:
     if path.is_dir():
         here = path
+        for name in (LIST, LOCK):
+            refuse_link(path / name)
         is_ours = (path / LIST).is_file()
         held = next((entry.name for entry in path.iterdir() if not _is_unseen(entry.name, is_ours)), None)
         if held is not None and not overwrite and not (resumable and is_ours and (path / PROJECT).is_file()):
@@ -161,7 +166,7 @@ def _clear(root: Path, *, keep: Sequence[str] = ()) -> None:
     """Remove what the list names, except for some files, and what a killed run left of unfinished files."""
     folders = {root}
     kept = {root / name for name in keep}
-    for line in (root / LIST).read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in _lines(root / LIST):
         if (target := _listed(root, line)) is not None and target not in kept:
             folders.add(target.parent)
             target.unlink(missing_ok=True)
@@ -176,6 +181,12 @@ def _clear(root: Path, *, keep: Sequence[str] = ()) -> None:
         temporary.write_text("".join(json.dumps(name) + "\n" for name in keep), encoding="utf-8")
 
 
+def _lines(listing: Path) -> list[str]:
+    with open_own(listing, "rb") as file:
+        content: bytes = file.read(limits().bytes)
+    return content.decode("utf-8", "replace").splitlines()
+
+
 def _listed(root: Path, line: str) -> Path | None:
     """Return the file that a line of the list names; None if it is torn, or leads out of the folder."""
     try:
@@ -185,9 +196,12 @@ def _listed(root: Path, line: str) -> Path | None:
     if not isinstance(name, str) or ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
         return None
     target = root / name
-    # A folder in between may have become a link to elsewhere.
-    inside = target.parent.resolve().is_relative_to(root.resolve()) and not target.is_dir()
-    return target if inside else None
+    try:
+        # A folder in between may have become a link to elsewhere.
+        inside = target.parent.resolve().is_relative_to(root.resolve()) and not target.is_dir()
+    except (OSError, RuntimeError, ValueError):  # no name of a file: too long, a null byte, links in a circle
+        return None
+    return target if inside and "\0" not in name else None
 
 
 def remove_if_empty(folder: Path) -> None:

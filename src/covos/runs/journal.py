@@ -18,12 +18,13 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import InputError, SourceError
+from covos.core.files import open_own
 from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, ObjectStatus
 from covos.formats.base import Bits
 from covos.formats.pictures import grey_levels
@@ -169,7 +170,7 @@ class Journal:
         self._path = path
         self.earlier, self.redo = earlier, tuple(redo)
         with explained(path):
-            self._file: BinaryIO = path.open("ab", buffering=0)
+            self._file: IO[bytes] = open_own(path, "ab", buffering=0)
             self.resumed, self._end = _whole(path, batch=batch)
             self._file.truncate(self._end)
         self.count = self.resumed
@@ -225,7 +226,7 @@ class Journal:
 
 def read_entries(path: Path, *, count: int | None = None) -> Iterator[JournalEntry]:
     """Read the first so many entries of a journal, or all that are whole, one at a time."""
-    with path.open("rb") as file:
+    with open_own(path, "rb") as file:
         for _ in range(_whole(path, batch=1)[0] if count is None else count):
             yield JournalEntry.from_json(file.readline()[:-_TAIL] + b"}")
 
@@ -238,7 +239,7 @@ def _line(entry: JournalEntry) -> bytes:
 def _whole(path: Path, *, batch: int) -> tuple[int, int]:
     """Count the whole entries at the file's beginning, in full batches, and find their end."""
     count = end = at = kept = 0
-    with path.open("rb") as file:
+    with open_own(path, "rb") as file:
         for line in file:
             if not _is_whole(line, index=count):
                 break

@@ -64,12 +64,14 @@ class Origin:
 class Report:
     """Collects a row for every frame and is written at the end of the run.
 
-    Rows are kept as text, some two hundred bytes each, so that a long video does not fill the memory.
+    Rows are kept as text, some two hundred bytes each, so that a long video does not fill the memory. A source that
+    the user has not ``named``, but somebody's report, is not hashed: the report may name any file of this machine.
     """
 
-    def __init__(self, *, info: SourceInfo, origin: Origin) -> None:
+    def __init__(self, *, info: SourceInfo, origin: Origin, named: bool = True) -> None:
         self._info = info
         self._origin = origin
+        self._named = named
         self._rows: list[bytes] = []
         self._count = 0
         self._before: LabelArray | None = None
@@ -119,7 +121,9 @@ class Report:
             tool=ToolRecord(name="covos", version=__version__),
             settings=dict(self._origin.settings),
             # Hashing a long video takes a while. Whoever stops a run does not want to wait for it.
-            source=SourceRecord.of(self._info, sha256=_sha256(Path(self._info.path)) if problem is None else None),
+            source=SourceRecord.of(
+                self._info, sha256=_sha256(Path(self._info.path)) if problem is None and self._named else None
+            ),
             health=HealthRecord(**asdict(health), missing=health.missing),
             model=ModelRecord(name=self._origin.model, sha256=self._origin.sha256),
             device=self._origin.device,
@@ -218,10 +222,12 @@ def _quality(watch: Watch) -> QualityRecord:
 
 
 def _sha256(path: Path) -> str | None:
+    if not path.is_file():  # a folder, a pattern; a device would have no end
+        return None
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:  # a folder, a pattern, or moved away since: the report is worth more than the hash
+    except OSError:  # moved away since: the report is worth more than the hash
         return None
 
 

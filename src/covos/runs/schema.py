@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from covos.core.errors import CovosError
 from covos.core.progress import counted
-from covos.core.records import Record, read_record
+from covos.core.records import Count, Finite, ObjectId, Ratio, Record, Seconds, Share, Side, Ticks, read_record
 from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind
 from covos.media.source import Health, MissingFrame
 
@@ -25,7 +24,7 @@ SCHEMA: Final = 1
 class Versioned(Record):
     """A file of a run that says by which schema it was written; a newer one is refused."""
 
-    schema_number: int = Field(alias="schema")
+    schema_number: int = Field(alias="schema", ge=0)
 
     @field_validator("schema_number")
     @classmethod
@@ -52,18 +51,18 @@ class SourceRecord(Record):
 
     path: str
     kind: SourceKind
-    height: int
-    width: int
-    frame_count: int
-    frame_rate: Fraction | None
-    duration: float | None
-    time_base: Fraction
-    rotation: int
+    height: Side
+    width: Side
+    frame_count: Count
+    frame_rate: Ratio | None
+    duration: Seconds | None
+    time_base: Ratio
+    rotation: Annotated[int, Field(ge=-360, le=360)]
     has_audio: bool
     codec: str
-    pixel_aspect: Fraction
+    pixel_aspect: Ratio
     sha256: str | None
-    start: int = 0
+    start: Count = 0
 
     @classmethod
     def of(cls, info: SourceInfo, *, sha256: str | None) -> Self:
@@ -81,10 +80,10 @@ class SourceRecord(Record):
 class HealthRecord(Record):
     """The course of reading the source, as `covos.media.source.Health`; damaged frames are marked in their rows."""
 
-    decoded: int
-    expected: int
-    missing: int
-    undecodable: int
+    decoded: Count
+    expected: Count
+    missing: Count
+    undecodable: Count
     cut: bool
     at_least: bool = False
     warnings: tuple[str, ...]
@@ -103,10 +102,10 @@ class TotalsRecord(Record):
     ``resumed`` of the frames were computed by an earlier run that was stopped.
     """
 
-    frames: int
-    seconds: float
-    fps: float | None
-    resumed: int = 0
+    frames: Count
+    seconds: Seconds
+    fps: Seconds | None
+    resumed: Count = 0
 
 
 class ProblemRecord(Record):
@@ -126,7 +125,7 @@ class StateRecord(Record):
     """The state of a followed object: see `covos.core.types.ObjectStatus`."""
 
     state: Presence
-    confidence: float
+    confidence: Share
 
 
 class FrameRow(Record):
@@ -141,22 +140,22 @@ class FrameRow(Record):
     have none. Fields with a default may be absent from the file.
     """
 
-    index: int
+    index: Count
     stem: str
     file: str | None = None
-    pts: int
-    time: float
+    pts: Ticks
+    time: Finite
     status: FrameStatus
-    objects: list[int]
-    area: dict[int, float]
-    confidence: float | None
-    seconds: float
-    box: dict[int, tuple[int, int, int, int]] = Field(default_factory=dict)
-    centre: dict[int, tuple[float, float]] = Field(default_factory=dict)
-    overlap: dict[int, float] = Field(default_factory=dict)
-    states: dict[int, StateRecord] = Field(default_factory=dict)
+    objects: list[ObjectId]
+    area: dict[ObjectId, Share]
+    confidence: Share | None
+    seconds: Seconds
+    box: dict[ObjectId, tuple[Count, Count, Count, Count]] = Field(default_factory=dict)
+    centre: dict[ObjectId, tuple[Seconds, Seconds]] = Field(default_factory=dict)
+    overlap: dict[ObjectId, Share] = Field(default_factory=dict)
+    states: dict[ObjectId, StateRecord] = Field(default_factory=dict)
     flags: tuple[str, ...] = ()
-    suspicion: float = 0.0
+    suspicion: Share = 0.0
 
 
 class MissingRow(Record):
@@ -176,10 +175,10 @@ class MissingRow(Record):
 class LookAtRecord(Record):
     """A frame to look at: why, and how much it stands out, in [0, 1]."""
 
-    index: int
+    index: Count
     stem: str
-    time: float
-    suspicion: float
+    time: Finite
+    suspicion: Share
     reasons: tuple[str, ...]
 
 
@@ -190,8 +189,8 @@ class QualityRecord(Record):
     most 24 frames, some apart, the most suspicious first.
     """
 
-    suspicious: int
-    flags: dict[str, int]
+    suspicious: Count
+    flags: dict[str, Count]
     look_at_first: tuple[LookAtRecord, ...]
 
 

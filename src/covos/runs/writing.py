@@ -155,6 +155,7 @@ class RunWriter:
             saved = writer.finish()
 
     ``health`` is asked for after the last result. The journal's frames come first among the results; it is closed here.
+    ``named`` is False where somebody's report named the source (see `covos.runs.report.Report`).
     """
 
     def __init__(
@@ -166,12 +167,13 @@ class RunWriter:
         formats: Sequence[str],
         origin: Origin,
         journal: Journal | None = None,
+        named: bool = True,
     ) -> None:
         chosen = check_formats(formats)
         self._health, self._folder, self._journal = health, folder, journal
         self._bits = probability_bits(chosen)
         self._began = self._clock = time.perf_counter()
-        self._report = Report(info=info, origin=origin)
+        self._report = Report(info=info, origin=origin, named=named)
         self._writers = BackgroundWriters(
             [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
         )

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import InputError, listed
+from covos.core.guarded import read_guarded
 from covos.data import Dataset, FrameRecord, Problem, Video
 from covos.data.checks import check_frame, map_in_threads
 from covos.masks import VOID
@@ -203,4 +204,5 @@ def _images(datasets: Iterable[Dataset]) -> Iterable[Path]:
 
 
 def _digest(path: Path) -> bytes:
-    return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+    content = read_guarded(path, what=f"{path} cannot be read", fix="make it readable, or take it out of the data")
+    return hashlib.blake2b(content, digest_size=16).digest()

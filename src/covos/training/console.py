@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from covos.core.errors import printable
 from covos.core.progress import counted
 from covos.data import Problem
 from covos.training.check import DataCheck
@@ -38,7 +39,7 @@ class Console:
     def note(self, line: str) -> None:
         """Say a line."""
         if not self.quiet:
-            print(line, file=sys.stderr, flush=True)
+            print(printable(line), file=sys.stderr, flush=True)
 
     def begin(self, gathered: TrainingData, *, processes: int, output: Path) -> None:
         """Say what is trained on."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import signal
 from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
 from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple
 
@@ -14,6 +16,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import CovosError
+from covos.core.limits import limits, set_limits
 from covos.training.skipping import Skips, Unreadable
 
 
@@ -39,7 +42,8 @@ class _Reporting(TorchDataset[Any]):
             return error
 
 
-def _start_worker(_: int) -> None:
+def _start_worker(_: int, *, most: dict[str, int]) -> None:
+    set_limits(**most)
     # A loader process must not take the cores from the training.
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -68,7 +72,7 @@ def iterate_batches(batches: TorchDataset[Any], *, start: int, stop: int, worker
         sampler=range(start, stop),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        worker_init_fn=_start_worker,
+        worker_init_fn=partial(_start_worker, most=asdict(limits())),
         multiprocessing_context=_context() if workers else None,
         # Pinned memory is copied to a GPU while it computes.
         pin_memory=torch.cuda.is_available(),

@@ -6,7 +6,6 @@ adds one to a running program, and an installed package adds its own by entry po
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from importlib.metadata import entry_points
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import ValidationError
 
 from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.guarded import parse_toml, read_guarded
 from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, PromptRecipe, Recipe
 
 if TYPE_CHECKING:
@@ -142,9 +142,7 @@ def load_recipe(
     """
     path = Path(name_or_file)
     if path.suffix == ".toml":
-        if not path.is_file():
-            raise UsageError(f"recipe {path} not found", why="there is no such file", fix="check the path")
-        text = path.read_text()
+        text = _text(path)
     elif str(name_or_file) in recipe_names():
         text = (resources.files("covos.training") / "recipes" / f"{name_or_file}.toml").read_text()
     else:
@@ -191,10 +189,18 @@ def _length(kind: type[Recipe], *, steps: int | None, epochs: int | None, origin
     return {name: value or 0 for name, value in length.items() if name in kind.model_fields}
 
 
+def _text(path: Path) -> str:
+    content = read_guarded(path, what=f"recipe {path} cannot be read", fix="check the path", error=UsageError)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"recipe {path} cannot be read", why=str(error), fix="save it as UTF-8 text") from error
+
+
 def _parse(text: str, *, origin: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return parse_toml(text)
+    except ValueError as error:
         raise UsageError(f"{origin} cannot be read", why=str(error), fix="write it in TOML's notation") from error
 
 

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from torch.utils.tensorboard import SummaryWriter
 
 from covos.core.errors import CheckpointError
-from covos.core.files import atomic_path
+from covos.core.files import atomic_path, open_own, refuse_links
+from covos.core.guarded import read_guarded
 from covos.core.records import Record, faults
 from covos.training.events import Measured, StepDone
 from covos.training.memory import GIGA
@@ -87,7 +88,10 @@ def read_history(path: Path) -> list[HistoryEntry]:
     if not path.exists():
         return []
     entries = []
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
+    content = read_guarded(
+        path, what=f"{path} cannot be read", fix="remove it, or start anew in another folder", error=CheckpointError
+    )
+    for number, line in enumerate(content.decode(errors="replace").splitlines(), start=1):
         try:
             entries.append(HistoryEntry.model_validate_json(line))
         except ValidationError as error:
@@ -105,7 +109,8 @@ class RunLog:
         kept = [entry for entry in read_history(history) if entry.step <= step]
         with atomic_path(history) as temporary:
             temporary.write_text("".join(entry.line() for entry in kept))
-        self._history: IO[str] = history.open("a", encoding="utf-8")
+        self._history: IO[str] = open_own(history, "a", encoding="utf-8")
+        refuse_links(folder, folder / "tensorboard")
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step)
         self._recent: list[StepDone] = []
 

@@ -17,6 +17,7 @@ from torch import nn
 
 from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
+from covos.core.guarded import open_guarded, parse_json
 from covos.models.checkpoints import load_weights, read_card, settings_of, sha256_of, stored_network
 from covos.models.registry import settings_of_file
 from covos.training.recipe import Recipe
@@ -163,13 +164,15 @@ def _read_checkpoint(path: Path, *, recipe: Recipe, extend: bool) -> dict[str, A
 
     In what is returned, ``extended`` then has the end that the run had so far, too.
     """
+    what, fix = f"{path} cannot be read", "start anew in another folder"
     try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        kept = json.loads(content["recipe"])
+        with open_guarded(path, what=what, fix=fix, error=CheckpointError, limit="weights") as file:
+            content: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+        kept = parse_json(content["recipe"])
+    except CheckpointError:
+        raise
     except Exception as error:
-        raise CheckpointError(
-            f"{path} cannot be read", why=str(error).splitlines()[0], fix="start anew in another folder"
-        ) from error
+        raise CheckpointError(what, why=(str(error).splitlines() or [type(error).__name__])[0], fix=fix) from error
     current = recipe.model_dump(mode="json")
     # A field that is newer than the checkpoint had its default's effect.
     defaults = {name: each.default for name, each in type(recipe).model_fields.items() if not each.is_required()}
