@@ -368,6 +368,8 @@ class _Loss:
         end = (Fraction(int(times[-1])) * self._base) + 1 / self._rate
         stated = _stated_end(self._stream)
         damaged = self._is_damaged_near(self._count, self._count)
+        if stated is None and self._container.duration is None:
+            stated = self._structure.duration
         has_duration = self._structure.has_index and not self._name.startswith(_WITHOUT_DURATION)
         if stated is None and self._container.duration is not None and has_duration:
             stated = self._container.duration * _MICROSECOND
