@@ -33,7 +33,7 @@ _WITHOUT_TIMES = frozenset(
     {"gif", "apng", "yuv4mpegpipe", "mjpeg", "h264", "hevc", "mpegvideo", "m4v", "obu", "vc1", "dirac"}
 )
 # Packets of these lie elsewhere than their positions say, or in pieces; `structure` looks for their damage.
-_WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "gif", "apng", "mjpeg")
+_WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "avi", "gif", "apng", "mjpeg")
 # They state none: it is measured while reading.
 _WITHOUT_DURATION = ("mpegts", "mpeg", "mov,mp4", "ogg")
 # Their clocks begin at zero with the file.

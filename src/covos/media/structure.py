@@ -461,7 +461,7 @@ def _transport_stream(content: Content) -> Structure:
             breaks.append(at)
             last.clear()
             at = _next_sync(content, at + 1, unit)
-    return Structure(cut=size - at not in range(5 if unit == 192 else 1), breaks=tuple(sorted(breaks)))
+    return Structure(cut=size % unit > 0, breaks=tuple(sorted(breaks)))
 
 
 def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]:
