@@ -277,7 +277,8 @@ class _Loss:
     def _swollen(self) -> set[int]:
         """Find packets that hold what was a group's end, where all other groups have one length and nothing else tells.
 
-        Such a packet is in a group that is too short, and thrice as large as all others in it but the key.
+        Such a packet is in a group that is too short, and thrice as large as all others in it, or twice as large as other
+        key packets.
         """
         if self._times is not None or self._structure.frames is not None:
             return set()
@@ -287,7 +288,9 @@ class _Loss:
         found = set()
         for start, length in zip(keys[:-1].tolist(), lengths.tolist(), strict=True):
             others = np.sort(sizes[start + 1 : start + length])
-            if usual and 2 < length < usual and others[-1] > 3 * others[-2]:
+            if usual and length < usual and sizes[start] > 2 * np.median(sizes[keys]):
+                found.add(start)
+            elif usual and 2 < length < usual and others[-1] > 3 * others[-2]:
                 found.add(start + 1 + int(sizes[start + 1 : start + length].argmax()))
         return found
 
