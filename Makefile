@@ -61,6 +61,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/house.py
 	$(BIN)/python benchmarks/trace.py
+	$(BIN)/python benchmarks/damage.py
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"

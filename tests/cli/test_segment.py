@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -207,6 +208,53 @@ def test_a_clip_cut_in_the_middle_is_done_as_far_as_it_goes(
     capsys.readouterr()
     assert refused(capsys, beheaded, "-o", tmp_path / "other")[0] == 3
     assert not (tmp_path / "other").exists()
+
+
+def test_a_hole_in_a_clip_is_told_with_its_times(make_clip: MakeClip, tmp_path: Path, capsys: Capture) -> None:
+    clip = make_clip("clip.ts", frames=40)
+    data = bytearray(clip.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + len(data) // 5] = bytes(len(data) // 5)
+    clip.write_bytes(data)
+    assert run(clip, "-o", tmp_path / "out") == 4
+    said = capsys.readouterr().err
+    report = load_report(tmp_path / "out")
+    assert report.missing
+    assert len(report.missing) == report.health.missing
+    assert len(report.frames) == report.health.decoded
+    first = report.missing[0]
+    assert report.frames[first.after].time < first.time < report.frames[first.after + 1].time
+    assert "missing of" in said
+    assert f"at {first.time:.2f}" in said
+    assert check_output(tmp_path / "out") == []
+
+
+def test_a_damaged_picture_of_a_folder_costs_one_mask(make_frames: Any, tmp_path: Path, capsys: Capture) -> None:
+    folder = make_frames(8)
+    path = sorted(folder.iterdir())[5]
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert run(folder, "-o", tmp_path / "out") == 4
+    assert f"1 picture cannot be read: {path.name}" in capsys.readouterr().err
+    assert [row.status for row in load_report(tmp_path / "out").frames] == ["ok"] * 5 + ["unreadable"] + ["ok"] * 2
+    assert run(folder, "-o", tmp_path / "out", "--allow-errors") == 0
+    path.write_bytes(whole)
+    assert run(folder, "-o", tmp_path / "out") == 0
+    assert load_report(tmp_path / "out").health.missing == 0
+
+
+@pytest.fixture
+def make_frames(tmp_path: Path) -> Callable[[int], Path]:
+    def make(count: int) -> Path:
+        folder = tmp_path / "frames"
+        folder.mkdir()
+        for index in range(count):
+            image = np.random.default_rng(index).integers(0, 60, (48, 64, 3), dtype=np.uint8)
+            image[12:28, 3 * index : 3 * index + 16] = (230, 200, 40)
+            Image.fromarray(image).save(folder / f"{index}.png")
+        return folder
+
+    return make
 
 
 def test_an_existing_output_is_kept_unless_asked(clip: Path, tmp_path: Path, capsys: Capture) -> None:

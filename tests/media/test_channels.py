@@ -93,9 +93,11 @@ def pitches(path: Path) -> list[int]:
     """Return the loudest pitch of each channel."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
-        shape = av.AudioResampler(format="fltp", layout=stream.codec_context.layout, rate=SOUND)
+        # Packed: PyAV reads beyond the planes of eight channels.
+        shape = av.AudioResampler(format="flt", layout=stream.codec_context.layout, rate=SOUND)
         pieces = [s.to_ndarray() for sound in container.decode(stream) for s in shape.resample(sound)]
-    sound = np.concatenate(pieces, axis=1)[:, 9600:28800]
+        channels = stream.codec_context.channels
+    sound = np.concatenate(pieces, axis=1).reshape(-1, channels).T[:, 9600:28800]
     spectrum = np.abs(np.fft.rfft(sound * np.hanning(sound.shape[1]), axis=1))
     return [int(round(each * SOUND / sound.shape[1] / 10) * 10) for each in spectrum.argmax(axis=1)]
 
@@ -141,7 +143,7 @@ def test_other_containers_take_it_too(recording: Recording, tmp_path: Path, pres
 
 @pytest.mark.parametrize(
     ("layout", "kept"),
-    [("quad", 4), ("4.0", 4), ("3.0", 3), ("5.1(side)", 6), ("7.1", 8), ("7.1(wide)", 2), ("5.0", 2)],
+    [("quad", 4), ("4.0", 2), ("3.0", 3), ("5.1(side)", 6), ("7.1", 8), ("7.1(wide)", 2), ("5.0", 2)],
 )
 def test_many_channels_are_kept_or_it_is_said(recording: Recording, tmp_path: Path, layout: str, kept: int) -> None:
     channels = av.AudioLayout(layout).nb_channels

@@ -33,7 +33,7 @@ _WITHOUT_TIMES = frozenset(
     {"gif", "apng", "yuv4mpegpipe", "mjpeg", "h264", "hevc", "mpegvideo", "m4v", "obu", "vc1", "dirac"}
 )
 # Packets of these lie elsewhere than their positions say, or in pieces; `structure` looks for their damage.
-_WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "gif", "apng", "mjpeg")
+_WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "avi", "gif", "apng", "mjpeg")
 # They state none: it is measured while reading.
 _WITHOUT_DURATION = ("mpegts", "mpeg", "mov,mp4", "ogg")
 # Their clocks begin at zero with the file.
@@ -277,7 +277,8 @@ class _Loss:
     def _swollen(self) -> set[int]:
         """Find packets that hold what was a group's end, where all other groups have one length and nothing else tells.
 
-        Such a packet is in a group that is too short, and thrice as large as all others in it but the key.
+        Such a packet is in a group that is too short, and thrice as large as all others in it, or twice as large as other
+        key packets.
         """
         if self._times is not None or self._structure.frames is not None:
             return set()
@@ -287,7 +288,9 @@ class _Loss:
         found = set()
         for start, length in zip(keys[:-1].tolist(), lengths.tolist(), strict=True):
             others = np.sort(sizes[start + 1 : start + length])
-            if usual and 2 < length < usual and others[-1] > 3 * others[-2]:
+            if usual and length < usual and sizes[start] > 2 * np.median(sizes[keys]):
+                found.add(start)
+            elif usual and 2 < length < usual and others[-1] > 3 * others[-2]:
                 found.add(start + 1 + int(sizes[start + 1 : start + length].argmax()))
         return found
 
@@ -368,6 +371,8 @@ class _Loss:
         end = (Fraction(int(times[-1])) * self._base) + 1 / self._rate
         stated = _stated_end(self._stream)
         damaged = self._is_damaged_near(self._count, self._count)
+        if stated is None and self._container.duration is None:
+            stated = self._structure.duration
         has_duration = self._structure.has_index and not self._name.startswith(_WITHOUT_DURATION)
         if stated is None and self._container.duration is not None and has_duration:
             stated = self._container.duration * _MICROSECOND

@@ -10,6 +10,7 @@ import mmap
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -66,6 +67,7 @@ class Structure:
         breaks: Offsets of the bytes at which the structure does not go on as it must.
         frames: Pictures that the file lists, where it is known how to count them; trusted only beside other evidence.
         is_total: True if the file states that number; False if it is counted, and damage may have taken more.
+        duration: Stated duration in seconds, of a container whose header FFmpeg does not believe once it is cut.
         has_index: False if the file lacks an index without which its duration is not stated.
     """
 
@@ -73,6 +75,7 @@ class Structure:
     breaks: tuple[int, ...] = ()
     frames: int | None = None
     is_total: bool = True
+    duration: Fraction | None = None
     has_index: bool = True
 
 
@@ -363,7 +366,11 @@ def _asf(content: Content) -> Structure:
             if not stated and content[at : at + 16].count(0) < 12:
                 break  # an index follows
             breaks.append(at)
-    return Structure(cut=stated > size, breaks=tuple(breaks[:_MOST_BREAKS]))
+    ticks, preroll = (int.from_bytes(content[properties + a : properties + a + 8], "little") for a in (64, 80))
+    duration = Fraction(ticks, 10_000_000) - Fraction(preroll, 1000)
+    return Structure(
+        cut=stated > size, breaks=tuple(breaks[:_MOST_BREAKS]), duration=duration if stated and duration > 0 else None
+    )
 
 
 def _mxf(content: Content) -> Structure:
@@ -454,7 +461,7 @@ def _transport_stream(content: Content) -> Structure:
             breaks.append(at)
             last.clear()
             at = _next_sync(content, at + 1, unit)
-    return Structure(cut=size - at not in range(5 if unit == 192 else 1), breaks=tuple(sorted(breaks)))
+    return Structure(cut=size % unit > 0, breaks=tuple(sorted(breaks)))
 
 
 def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]:
