@@ -111,9 +111,10 @@ def refuse_untrained(entry: ModelEntry) -> None:
     """Refuse to segment with a network of which essential parts are random: a DeepLabV3 file has no co-attention."""
     origin = entry.card.recipe.get("converted_from", {})
     if origin.get("layout") == "deeplab":
+        lacks = ", ".join(map(str, origin.get("random", ())))
         raise CheckpointError(
             f"{entry.name} is a start for training, not a model",
-            why=f"it was converted from {origin.get('file')}, which lacks {', '.join(origin.get('random', ()))}",
+            why=f"it was converted from {origin.get('file')}, which lacks {lacks}",
             fix="train it: covos train cosnet-resnet50 (or -resnet101) -w FILE --data ROOT -o RUN",
         )
 

@@ -73,7 +73,7 @@ def load_recipe(name_or_file: str | Path, *, overrides: tuple[str, ...] = ()) ->
             raise UsageError(f"--set {override}", why="there is no '='", fix="write field=value")
         values |= _parse(override, origin=f"--set {override}")
     model = values.setdefault("model", DEFAULT)
-    if model not in RECIPES:
+    if not isinstance(model, str) or model not in RECIPES:
         raise UsageError(
             f"recipe {name_or_file}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(RECIPES)}"
         )
