@@ -35,6 +35,7 @@ from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import Direction, choose_direction
 from covos.formats.table import check_formats
 from covos.media.memory import InMemory, as_source
+from covos.media.opening import check_rate
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
@@ -277,10 +278,8 @@ class Plan(_Value):
 
     @model_validator(mode="after")
     def _numbers(self) -> Plan:
-        if self.frame_rate is not None and self.frame_rate <= 0:
-            raise UsageError(
-                f"frame rate {self.frame_rate} is not positive", why="time runs forward", fix="give 25, say"
-            )
+        if self.frame_rate is not None:
+            check_rate(self.frame_rate)
         check_device(self.device)
         if self.stop is not None and self.stop <= self.start:
             raise UsageError(

@@ -334,3 +334,74 @@ def test_flipped_bits_give_a_map_or_an_error(tmp_path: Path, suffix: str) -> Non
         assert labels.ndim == 2
         assert labels.dtype == np.uint8
     assert suffix != "png" or read == 0
+
+
+# Palettes that are fitted to the picture.
+
+
+def with_palette(path: Path, indices: np.ndarray, colours: list[tuple[int, int, int]]) -> Path:
+    image = Image.fromarray(indices.astype(np.uint8), mode="P")
+    image.putpalette([value for colour in colours for value in colour])
+    image.save(path)
+    return path
+
+
+BLACK, WHITE, RED, GREEN, ODD = (0, 0, 0), (255, 255, 255), (128, 0, 0), (0, 128, 0), (9, 200, 130)
+
+
+@pytest.mark.parametrize(
+    ("black", "white"), [(BLACK, WHITE), ((3, 2, 1), (250, 254, 251))], ids=["exact", "means of colours"]
+)
+@pytest.mark.parametrize("at", [(1, 0), (2, 1), (7, 3)])
+def test_black_at_another_index_is_still_the_background(
+    tmp_path: Path, black: tuple[int, int, int], white: tuple[int, int, int], at: tuple[int, int]
+) -> None:
+    object_ = scene(1) > 0
+    colours = [ODD] * 8
+    colours[at[0]], colours[at[1]] = black, white
+    path = with_palette(tmp_path / "a.png", np.where(object_, at[1], at[0]), colours)
+    np.testing.assert_array_equal(read_label_map(path), object_ * np.uint8(255))
+    np.testing.assert_array_equal(read_binary_mask(path), object_)
+
+
+def test_black_at_another_index_beside_colours_of_the_palette(tmp_path: Path) -> None:
+    labels = scene(1, 2)
+    path = with_palette(tmp_path / "a.png", np.array([2, 0, 1])[labels], [RED, GREEN, BLACK])
+    np.testing.assert_array_equal(read_label_map(path), labels)
+    np.testing.assert_array_equal(read_binary_mask(path), labels > 0)
+
+
+@pytest.mark.parametrize(
+    ("order", "colours", "why"),
+    [
+        ([2, 0, 1], [ODD, GREEN, BLACK], "black is index 2"),
+        ([0, 1, 2], [BLACK, GREEN, RED], "index 1 has the colour of object 2"),
+    ],
+)
+def test_colours_that_contradict_the_indices_are_refused(
+    tmp_path: Path, order: list[int], colours: list[tuple[int, int, int]], why: str
+) -> None:
+    path = with_palette(tmp_path / "a.png", np.array(order)[scene(1, 2)], colours)
+    for read in (read_label_map, read_binary_mask):
+        with pytest.raises(AnnotationError, match=why):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "colours",
+    [[WHITE, RED, GREEN], [BLACK, WHITE, ODD], [BLACK, GREEN, ODD], [BLACK, BLACK, BLACK], [ODD, WHITE, RED]],
+)
+def test_colours_that_do_not_contradict_the_indices(tmp_path: Path, colours: list[tuple[int, int, int]]) -> None:
+    labels = scene(1, 2)
+    np.testing.assert_array_equal(read_label_map(with_palette(tmp_path / "a.png", labels, colours)), labels)
+
+
+@pytest.mark.parametrize("dither", [Image.Dither.NONE, Image.Dither.FLOYDSTEINBERG])
+def test_what_programs_make_of_a_black_and_white_mask(tmp_path: Path, dither: Image.Dither) -> None:
+    object_ = scene(1) > 0
+    for place, grey in enumerate((object_, ~object_)):
+        whole = Image.fromarray(grey.astype(np.uint8) * 255).convert("RGB")
+        for method in (Image.Quantize.MEDIANCUT, Image.Quantize.MAXCOVERAGE, Image.Quantize.FASTOCTREE):
+            path = tmp_path / f"{place}{method}.png"
+            whole.quantize(2, method=method, dither=dither).save(path)
+            np.testing.assert_array_equal(read_binary_mask(path), grey)

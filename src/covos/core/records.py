@@ -43,8 +43,10 @@ Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 """A part of a whole, or a probability."""
 ObjectId = Annotated[int, Field(ge=1, le=255)]
 """Id of an object in a label map; 255 in a 0/255 mask."""
-Ratio = Annotated[SafeFraction, Field(gt=0, le=1 << 63)]
-"""A positive fraction: a rate, a time base, the aspect of a pixel."""
+TimeBase = Annotated[SafeFraction, Field(ge=1e-12, le=1e12)]
+"""Seconds a unit of time."""
+Rate = Annotated[SafeFraction, Field(ge=1e-6, le=1e6)]
+"""Frames a second, from one in eleven days to a million; or the aspect of a pixel."""
 
 
 RecordT = TypeVar("RecordT", bound=BaseModel)

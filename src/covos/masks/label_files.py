@@ -17,6 +17,7 @@ from covos.core.files import atomic_path
 from covos.core.guarded import read_guarded
 from covos.core.limits import limits, raising
 from covos.masks.object_ids import (
+    by_colour,
     davis_palette,
     ids_of_picture,
     interpolated,
@@ -150,7 +151,9 @@ def _open_lossless(path: Path) -> Image.Image:
             fix="export the mask as PNG",
         )
     # Programs that write GIF renumber its palette freely: there only the colours mean something.
-    return image.convert("RGB") if image.format == "GIF" else image
+    if image.format == "GIF":
+        return image.convert("RGB")
+    return by_colour(image, path=path) if image.mode == "P" else image
 
 
 def _refuse_interpolated(labels: LabelArray, path: Path) -> None:

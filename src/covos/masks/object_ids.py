@@ -54,6 +54,7 @@ def davis_palette() -> NDArray[np.uint8]:
     return palette
 
 
+@cache
 def colour_ids() -> dict[int, int]:
     """Map packed RGB (``red << 16 | green << 8 | blue``) to object ids, for masks that were saved in colour.
 
@@ -89,7 +90,7 @@ def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
     ========== ==========================================================================
     mode       ids
     ========== ==========================================================================
-    P          the palette index (colours are not looked at)
+    P          the palette index, unless the colours contradict it: see `by_colour`
     L, LA      the grey value: a 0/255 mask gives the ids 0 and 255
     1          0 and 1
     I, I;16    the value, if none is above 255
@@ -128,6 +129,60 @@ def ids_of_picture(image: Image.Image, *, path: Path) -> LabelArray:
     if opaque is not None:
         labels[opaque == 0] = 0
     return labels
+
+
+_DARK, _BRIGHT = 32, 223
+"""A colour below the first in all channels is black, above the second white: palettes that are fitted to a picture
+hold means of its colours."""
+
+
+def by_colour(image: Image.Image, *, path: Path) -> Image.Image:
+    """Return a palette picture as its colours, RGB, where they contradict its indices; else the picture itself.
+
+    Many programs fit a palette to each picture, in any order: index 0 is then white, say, and the black background is
+    index 1, which would be followed in place of the object. So black, at an index that is used, has to be index 0.
+
+    Raises:
+        AnnotationError: The colours contradict the indices and say nothing themselves, or two indices have each
+            other's colours.
+    """
+    palette = np.array(image.getpalette("RGB") or (), np.uint8).reshape(-1, 3)
+    used = [index for index, count in enumerate(image.histogram()[:256]) if count and index < len(palette)]
+    colours = {index: tuple(int(value) for value in palette[index]) for index in used}
+    dark = [index for index in used if max(colours[index]) < _DARK]
+    if not dark or 0 in dark:
+        _refuse_exchanged(colours, path=path)
+        return image
+    snapped = palette.copy()
+    snapped[dark] = 0
+    others = [index for index in used if index not in dark]
+    if all(min(colours[index]) > _BRIGHT for index in others):
+        snapped[others] = 255
+    elif any(_packed(colours[index]) not in colour_ids() for index in others):
+        raise AnnotationError(
+            f"{path} has colours that contradict its indices",
+            why=f"black is index {dark[0]}, not the background's 0, and its other colours are not of the DAVIS palette",
+            fix="save it as a palette or grey PNG whose values are the object ids, with 0 for the background",
+        )
+    coloured = image.copy()
+    coloured.putpalette(snapped.tobytes())
+    return coloured.convert("RGB")
+
+
+def _refuse_exchanged(colours: dict[int, tuple[int, ...]], *, path: Path) -> None:
+    """Refuse objects with each other's colours, where all colours are of the DAVIS palette: others mean nothing."""
+    known = {index: colour_ids().get(_packed(colour)) for index, colour in colours.items() if index}
+    for index, meant in known.items():
+        if meant and meant != index and meant in colours and None not in known.values():
+            raise AnnotationError(
+                f"{path} has colours that contradict its indices",
+                why=f"index {index} has the colour of object {meant} in the DAVIS palette, and {meant} has another",
+                fix="save it with the DAVIS palette, or as a grey PNG whose values are the object ids",
+            )
+
+
+def _packed(colour: tuple[int, ...]) -> int:
+    return colour[0] << 16 | colour[1] << 8 | colour[2]
 
 
 def split_alpha(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:

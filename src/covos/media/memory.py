@@ -26,7 +26,7 @@ from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.guarded import parse_fraction
 from covos.core.types import Frame, ImageArray, SourceInfo
 from covos.media.images import DEFAULT_FRAME_RATE
-from covos.media.opening import open_source
+from covos.media.opening import check_rate, open_source
 from covos.media.source import Health, Source
 
 Picture: TypeAlias = np.ndarray[Any, Any] | Image.Image
@@ -141,8 +141,7 @@ def _checked_rate(frame_rate: Fraction | float | str | None) -> Fraction | None:
         rate = parse_fraction(frame_rate) if isinstance(frame_rate, str) else Fraction(frame_rate)
     except (TypeError, ValueError, ArithmeticError) as error:  # NaN, infinity, text
         raise UsageError(f"frame rate {frame_rate} is no number", why=str(error), fix="give 25, say") from error
-    if rate <= 0:
-        raise UsageError(f"frame rate {frame_rate} is not positive", why="time runs forward", fix="give 25, say")
+    check_rate(rate)
     return rate
 
 

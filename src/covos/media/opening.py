@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, UsageError
+from covos.core.guarded import is_there
 from covos.media.images import DEFAULT_FRAME_RATE, IMAGE_SUFFIXES, FramesSource, is_image, natural_key
 from covos.media.source import check_duration, check_frames
 from covos.media.video import VideoSource
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from covos.media.source import Source
+
+
+_SLOWEST, _FASTEST = Fraction(1, 1_000_000), 1_000_000  # frames a second
 
 
 def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | None = None) -> Source:
@@ -44,11 +48,12 @@ def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | No
     name = os.fspath(path)
     target = Path(name)
     rate = None if frame_rate is None else Fraction(frame_rate)
-    if rate is not None and rate <= 0:
-        raise UsageError(f"frame rate {frame_rate} is not positive", why="time runs forward", fix="give 25, say")
-    if target.is_dir():
+    if rate is not None:
+        check_rate(rate)
+    there = is_there(target)
+    if there and target.is_dir():
         return _pictures(_folder_images(target), name=name, frame_rate=rate)
-    if not target.exists() and glob.has_magic(name):
+    if not there and glob.has_magic(name):
         return _pictures(_pattern_images(name), name=name, frame_rate=rate)
     _check_file(target, name)
     if rate is not None:
@@ -66,13 +71,23 @@ def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | No
     return video
 
 
+def check_rate(rate: Fraction) -> None:
+    """Refuse what is no number of frames a second, with a UsageError."""
+    if rate <= 0:
+        raise UsageError(f"frame rate {rate} is not positive", why="time runs forward", fix="give 25, say")
+    if not _SLOWEST <= rate <= _FASTEST:
+        raise UsageError(
+            f"frame rate {rate} cannot be used", why=f"it is not from {_SLOWEST} to {_FASTEST}", fix="give 25, say"
+        )
+
+
 def _pictures(files: list[Path], *, name: str, frame_rate: Fraction | None) -> FramesSource:
     check_frames(name, len(files))
     return FramesSource(files, name=name, frame_rate=frame_rate or DEFAULT_FRAME_RATE)
 
 
 def _check_file(target: Path, name: str) -> None:
-    if not target.exists():
+    if not is_there(target):
         raise SourceError(
             f"{name}: no such file or folder",
             why="a dangling link" if target.is_symlink() else "URLs are not opened" if "://" in name else "missing",

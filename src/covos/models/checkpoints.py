@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import torch
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from covos.core.errors import CheckpointError
 from covos.core.files import atomic_path
 from covos.core.guarded import check_zip, open_guarded, refuse_irregular
 from covos.core.limits import limits, raising
-from covos.core.records import Record, faults, read_record, write_record
+from covos.core.records import Count, Finite, Record, faults, read_record, write_record
 
 
 class Card(Record):
@@ -41,17 +42,17 @@ class Card(Record):
     """Settings of the training."""
     data: tuple[dict[str, Any], ...]
     """One entry a data set: name, number of videos or pictures, licence."""
-    scores: dict[str, Any]
+    scores: dict[str, dict[str, Any]]
     """Measurements, with the command or protocol that made them."""
     licence: str
     """Licence of the weights, and what restricts their use."""
-    parameters: int = 0
+    parameters: Count = 0
     """Number of weights."""
     sha256: str = ""
     """Hash of the safetensors file, which is the identity of the model: a function of its tensors and settings."""
     earlier_sha256: tuple[str, ...] = ()
     """Hashes of earlier files with the same tensors and settings, written in other ways."""
-    calibration: dict[str, Any] = Field(default_factory=dict)
+    calibration: dict[str, tuple[Finite, ...]] = Field(default_factory=dict)
     """For a network that follows: what turns its judgement into an expected J (see `covos.engines.calibration`); empty
     if that was not measured."""
 
@@ -59,6 +60,21 @@ class Card(Record):
     def hashes(self) -> frozenset[str]:
         """Every hash that these weights are known by."""
         return frozenset((self.sha256, *self.earlier_sha256))
+
+    @field_validator("recipe")
+    @classmethod
+    def _origin(cls, recipe: dict[str, Any]) -> dict[str, Any]:
+        origin = recipe.get("converted_from", {})
+        if not isinstance(origin, dict) or not isinstance(origin.get("random", []), list):
+            raise PydanticCustomError("origin", "converted_from should say the layout, the file and what is random")
+        return recipe
+
+    @field_validator("data")
+    @classmethod
+    def _named(cls, data: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        if any("name" not in each for each in data):
+            raise PydanticCustomError("data", "each data set should have a name")
+        return data
 
 
 def card_path(weights: Path) -> Path:

@@ -193,9 +193,10 @@ def refuse_untrained(entry: ModelEntry) -> None:
     origin = entry.card.recipe.get("converted_from", {})
     if origin.get("random"):
         recipe = entry.card.architecture.replace("_", "-")
+        lacks = ", ".join(map(str, origin["random"]))
         raise CheckpointError(
             f"{entry.name} is a start for training, not a model",
-            why=f"it was converted from {origin.get('file')}, which lacks {', '.join(origin['random'])}",
+            why=f"it was converted from {origin.get('file')}, which lacks {lacks}",
             fix=f"train it: covos train {recipe} -w {entry.path} --data ROOT -o RUN",
         )
 

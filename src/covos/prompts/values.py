@@ -16,10 +16,11 @@ from typing import IO, Annotated, Any, Literal, TypeAlias
 import numpy as np
 from PIL import Image
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
-from covos.core.errors import UsageError
+from covos.core.errors import AnnotationError, UsageError
 from covos.core.limits import limits, raising
-from covos.core.records import Record
+from covos.core.records import ObjectId, Record, Side
 from covos.core.types import Box, Point, SourceInfo
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
 from covos.media.memory import FileInMemory
@@ -52,6 +53,11 @@ def check_labels(labels: np.ndarray[Any, Any], *, frame: int) -> np.ndarray[Any,
     return ids.astype(np.uint8)
 
 
+class _CodedLabels(Record):
+    size: tuple[Side, Side]
+    objects: dict[ObjectId, str]
+
+
 def _labels_to_json(labels: np.ndarray[Any, Any] | None) -> dict[str, Any] | None:
     """Run lengths of each id, as COCO has them; a label map as numbers would be a thousand times larger."""
     if labels is None:
@@ -64,9 +70,16 @@ def _labels_to_json(labels: np.ndarray[Any, Any] | None) -> dict[str, Any] | Non
 def _labels_from_json(value: object) -> object:
     if not isinstance(value, dict):
         return value
-    labels = np.zeros(value["size"], np.uint8)
-    for identity, counts in value["objects"].items():
-        labels[decode(RLE.from_coco({"size": value["size"], "counts": counts}))] = int(identity)
+    coded = _CodedLabels.model_validate(value)
+    height, width = coded.size
+    if height * width > limits().pixels:
+        raise PydanticCustomError("pixels", f"should have at most {limits().pixels} pixels; {raising('pixels')}")
+    labels = np.zeros(coded.size, np.uint8)
+    for identity, counts in coded.objects.items():
+        try:
+            labels[decode(RLE.from_coco({"size": coded.size, "counts": counts}))] = identity
+        except AnnotationError as error:
+            raise PydanticCustomError("counts", "{why}", {"why": error.why}) from None
     return labels
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from covos.core.errors import SourceError, UsageError
+from covos.core.guarded import is_there
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
 from covos.formats.table import check_formats, parse_format, probability_bits
 from covos.masks.frame_mask import FrameMask
@@ -126,7 +127,7 @@ class Replay:
                 why="a report names it, which somebody else may have written",
                 fix=fix,
             )
-        if isinstance(held, str) and not pattern and not Path(held).exists():
+        if isinstance(held, str) and not pattern and not is_there(Path(held)):
             raise SourceError(f"{held}: no such file or folder", why=f"{what} needs its pictures", fix=fix)
         # Pictures have no times of their own: the rate they were read at is part of the result.
         source = open_input(

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from covos.core.errors import CovosError
 from covos.core.progress import counted
-from covos.core.records import Count, Finite, ObjectId, Ratio, Record, Seconds, Share, Side, Ticks, read_record
+from covos.core.records import Count, Finite, ObjectId, Rate, Record, Seconds, Share, Side, Ticks, TimeBase, read_record
 from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind
 from covos.media.source import Health, MissingFrame
 
@@ -54,13 +54,13 @@ class SourceRecord(Record):
     height: Side
     width: Side
     frame_count: Count
-    frame_rate: Ratio | None
+    frame_rate: Rate | None
     duration: Seconds | None
-    time_base: Ratio
+    time_base: TimeBase
     rotation: Annotated[int, Field(ge=-360, le=360)]
     has_audio: bool
     codec: str
-    pixel_aspect: Ratio
+    pixel_aspect: Rate
     sha256: str | None
     start: Count = 0
 

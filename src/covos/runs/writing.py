@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError
+from covos.core.guarded import is_there
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
@@ -272,7 +273,7 @@ def load_saved(folder: Path) -> Saved:
     """Return what a finished run wrote, by its report; refuse one that lists an output which is gone."""
     report = load_report(folder)
     outputs = tuple(folder / name for name in report.outputs)
-    if gone := [path.name for path in outputs if not path.exists()]:
+    if gone := [path.name for path in outputs if not is_there(path)]:
         raise IncompleteError(
             f"{folder} holds a finished run that lacks {', '.join(gone)}",
             why="it was removed since",

@@ -159,7 +159,7 @@ def load_recipe(
     values |= settings or {}
     origin = str(name_or_file)
     model = values.setdefault("model", DEFAULT)
-    kind = kind_of(model)
+    kind = kind_of(model) if isinstance(model, str) else None
     if kind is None:
         raise UsageError(
             f"recipe {origin}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(kinds())}"
