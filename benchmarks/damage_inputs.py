@@ -80,6 +80,7 @@ KINDS: dict[str, Kind] = {
     "flv": Kind(suffix="flv", codec="flv", options=_MPEG),
     "flv, h264": Kind(suffix="flv", codec="libx264", options=_X264),
     "mjpeg": Kind(suffix="mjpeg", codec="mjpeg", pixels="yuvj420p"),
+    "ogg": Kind(suffix="ogg", codec="libvpx", options={"g": "8", "b": "1M"}),
     "ivf": Kind(suffix="ivf", codec="libvpx", options={"g": "8", "b": "1M"}),
 }
 
@@ -172,7 +173,7 @@ def decodable(path: Path) -> int | None:
                 else:
                     break
             count += _decoded(stream, None)
-    except (av.FFmpegError, IndexError, ValueError):
+    except (av.FFmpegError, IndexError, ValueError, AttributeError):  # the last: a codec is no longer known
         return count or None
     return count
 

@@ -32,6 +32,8 @@ _MOST = 100_000
 _WITHOUT_TIMES = frozenset(
     {"gif", "apng", "yuv4mpegpipe", "mjpeg", "h264", "hevc", "mpegvideo", "m4v", "obu", "vc1", "dirac"}
 )
+# Whatever follows the last packet was not understood; in NUT, that may be an index.
+_READ_TO_THE_END = frozenset({"obu", "nut"})
 # Packets of these lie elsewhere than their positions say, or in pieces; `structure` looks for their damage.
 _WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "avi", "gif", "apng", "mjpeg")
 # They state none: it is measured while reading.
@@ -121,6 +123,8 @@ class _Read:
     skipped: list[int] = field(default_factory=list)  # bytes before each that belong to no packet
     overheads: list[int] = field(default_factory=list)
     trusts_marks: bool = True  # those of a transport stream are made at each join, too
+    ends_torn: bool = False  # the last packet of any stream is marked as damaged
+    last_end: int = 0  # offset of the byte after the last packet of any stream
     reached: Fraction = Fraction(0)  # end of the last packet of any stream, in seconds
     empty: int = 0
 
@@ -183,6 +187,8 @@ def _read(container: InputContainer, stream: VideoStream, *, alone: bool) -> _Re
             read.overheads.append(place - before)
             widest = max(widest, place - before)
         before = place + packet.size if place is not None else None
+        read.last_end = before or read.last_end
+        read.ends_torn = packet.is_corrupt and read.trusts_marks
         if packet.stream_index != stream.index or not is_shown(packet, codec=codec):
             continue
         _look_inside(read, packet, codec=codec)
@@ -241,7 +247,8 @@ class _Loss:
         self._step = max(1.0, float(1 / (rate * self._base)))
         self._times = None if self._name in _WITHOUT_TIMES else times
         self.suspects = read.suspects | self._at_breaks() | self._after_skipped_bytes() | self._swollen()
-        if structure.cut:
+        is_unread = self._name in _READ_TO_THE_END and self._count > 0 and self._rest() > 0
+        if structure.cut or read.ends_torn or (is_unread and (self._name != "nut" or not structure.has_index)):
             self.suspects.add(self._count)
         self.has_total = True
         self.at_least = False
@@ -260,6 +267,8 @@ class _Loss:
             # Nothing says how many there were: by the bytes that were not read.
             lost += self._behind(self._unread(), after=self._count)
             self.at_least = True
+        if self._structure.breaks and not lost and self._name == "ogg":
+            self.at_least = True  # its times are counted on over a lost page
         return sorted(lost, key=lambda each: each.packet)
 
     def groups(self) -> NDArray[np.int64] | None:
@@ -271,14 +280,17 @@ class _Loss:
         if self._read.places[-1] < 0 or self._name.startswith("mov,mp4"):
             return 0
         usual = float(np.median(self._read.sizes)) + float(np.median(self._read.overheads or [0]))
-        rest = self._size - self._read.places[-1] - self._read.sizes[-1]
-        return max(0, math.ceil(rest / usual - 0.5)) if usual else 0
+        return max(0, math.ceil(self._rest() / usual - 0.5)) if usual else 0
+
+    def _rest(self) -> int:
+        """Return the bytes after the last packet of any stream."""
+        return self._size - self._read.last_end if self._read.last_end else 0
 
     def _swollen(self) -> set[int]:
         """Find packets that hold what was a group's end, where all other groups have one length and nothing else tells.
 
-        Such a packet is in a group that is too short, and thrice as large as all others in it, or twice as large as other
-        key packets.
+        Such a packet is in a group that is too short, and thrice as large as all others in it, or a key packet twice as
+        large as all others. The first group is another's remainder, and is left aside.
         """
         if self._times is not None or self._structure.frames is not None:
             return set()
@@ -288,7 +300,9 @@ class _Loss:
         found = set()
         for start, length in zip(keys[:-1].tolist(), lengths.tolist(), strict=True):
             others = np.sort(sizes[start + 1 : start + length])
-            if usual and length < usual and sizes[start] > 2 * np.median(sizes[keys]):
+            if not start:
+                continue
+            if usual and length < usual and sizes[start] > 2 * np.delete(sizes[keys], keys == start).max():
                 found.add(start)
             elif usual and 2 < length < usual and others[-1] > 3 * others[-2]:
                 found.add(start + 1 + int(sizes[start + 1 : start + length].argmax()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import mmap
 import re
+import zlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
@@ -52,6 +53,8 @@ _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
+_OGG = b"OggS"
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _KLV = b"\x06\x0e\x2b\x34"
 _SYNC = 0x47
 _NULL_PACKETS = 0x1FFF
@@ -103,6 +106,7 @@ def _walker(head: bytes, content: Content) -> Callable[[Content], Structure] | N
         (head[:8] == _PNG, _png),
         (head[:4] == b"DKIF", _ivf),
         (head[:3] == b"FLV", _flv),
+        (head[:4] == _OGG, _ogg),
         (head[:4] == b"nut/", lambda content: Structure(has_index=content.rfind(_NUT_INDEX) >= 0)),
         (head[:9] == b"YUV4MPEG2", _yuv4mpeg),
         (head[:16] == _ASF, _asf),
@@ -256,6 +260,39 @@ def _flv(content: Content) -> Structure:
             return Structure(breaks=(at,))
         at = end + 4
     return Structure(cut=at > size)
+
+
+def _ogg(content: Content) -> Structure:
+    """Walk the pages (RFC 3533, section 6): their numbers rise one by one, and each stream's last page says so."""
+    size, at = len(content), 0
+    breaks: list[int] = []
+    numbers: dict[bytes, int] = {}
+    unfinished: set[bytes] = set()
+    while at + 27 <= size and len(breaks) < _MOST_BREAKS:
+        if content[at : at + 4] != _OGG:
+            breaks.append(at)
+            at = content.find(_OGG, at + 1)
+            if at < 0:
+                return Structure(cut=bool(unfinished), breaks=tuple(breaks))
+            continue
+        kind, stream = content[at + 5], bytes(content[at + 14 : at + 18])
+        number = int.from_bytes(content[at + 18 : at + 22], "little")
+        segments = content[at + 26]
+        end = at + 27 + segments + sum(content[at + 27 : at + 27 + segments])
+        # A page whose checksum is wrong is skipped by readers, whatever it held.
+        if (stream in numbers and number != numbers[stream] + 1) or (end <= size and not _is_whole(content[at:end])):
+            breaks.append(at)
+        numbers[stream] = number
+        (unfinished.discard if kind & 4 else unfinished.add)(stream)
+        at = end
+    return Structure(cut=at > size or bool(unfinished), breaks=tuple(breaks))
+
+
+def _is_whole(page: bytes) -> bool:
+    """Check the checksum of an Ogg page: CRC-32 as in zlib, but with the bits the other way round and begun at zero."""
+    plain = page[:22] + bytes(4) + page[26:]
+    mirrored = zlib.crc32(plain.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return mirrored.to_bytes(4, "little").translate(_MIRRORED) == page[22:26][::-1]
 
 
 def _gif(content: Content) -> Structure:
@@ -469,12 +506,15 @@ def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]
     if not len(heads):
         return []
     pids = (heads[:, 1] & 0x1F) << 8 | heads[:, 2]
+    # A receiver marks packets that it knows to be damaged; they count at the end.
     has_field = (heads[:, 3] & 0x20 > 0) & (heads[:, 4] > 0)
     announced = has_field & (heads[:, 5] & 0x80 > 0)  # a discontinuity that is announced is none
     begins = heads[:, 1] & 0x40 > 0
     is_entry = begins & ((heads[:, 3] & 0x0F == 0) | (has_field & (heads[:, 5] & 0x40 > 0)))
     tables = np.flatnonzero(np.isin(pids, _TABLES))
-    lost, joins = np.flatnonzero(heads[:, 1] & 0x80).tolist(), []  # those that the receiver marked as damaged
+    lost: list[tuple[int, int]] = []  # rows of the packet before and of the one after
+    joins: list[tuple[int, int]] = []
+    tables_jump: list[tuple[int, int]] = []
     for pid in np.unique(pids).tolist():
         rows = np.flatnonzero((pids == pid) & (heads[:, 3] & 0x10 > 0))
         if pid == _NULL_PACKETS or not len(rows):
@@ -486,17 +526,20 @@ def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]
         for each in jumps.tolist():
             former, row = int(rows[each - 1]) if each else -1, int(rows[each])
             has_table = pid in _TABLES or bool(((tables > former) & (tables < row)).any())
-            if begins[row] and has_table:
-                joins.append((former, row, bool(is_entry[row])))
+            if pid in _TABLES:
+                tables_jump.append((former, row))
+            elif begins[row] and has_table and is_entry[row]:
+                joins.append((former, row))
             else:
-                lost.append(row)
-    entries = [(former, row) for former, row, is_one in joins if is_one]
-    lost += [
-        row
-        for former, row, is_one in joins
-        if not is_one and not any(start < row and former < end for start, end in entries)
-    ]
-    return sorted(set(lost))
+                lost.append((former, row))
+    # Where one stream was torn in its midst, the others are no beginnings either.
+    lost += [one for one in joins if any(_overlap(one, other) for other in lost)]
+    lost += [one for one in tables_jump if not any(_overlap(one, other) for other in joins)]
+    return sorted({row for _, row in lost} | set(np.flatnonzero(heads[:, 1] & 0x80).tolist()))
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
 
 
 def _next_sync(content: Content, at: int, unit: int) -> int:
