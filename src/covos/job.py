@@ -23,6 +23,7 @@ from typing import Literal, TypeAlias
 
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
+from covos.engines.finite import hold_uncomputed
 from covos.engines.passes import StageProgress, find_subject
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.formats.table import check_formats, size_notes
@@ -37,7 +38,7 @@ from covos.runs.journal import Journal
 from covos.runs.report import Origin
 from covos.runs.schema import followed_notes, load_report
 from covos.runs.terms import Inputs, RunTerms, remove_journal
-from covos.runs.writing import RunWriter, Saved, load_saved
+from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.session import Session
 from covos.steerer import Steerer
 
@@ -198,7 +199,7 @@ class Job:
 
     def _keep(self, work: _Work, source: Source) -> Iterator[Event]:
         frames = []
-        for event in self._events(work.run(None), source):
+        for event in self._events(hold_uncomputed(work.run(None)), source):
             if isinstance(event, FrameDone) and self._keeping:
                 frames.append(event.masks)
             yield event
@@ -206,6 +207,8 @@ class Job:
             info=source.info, health=source.health, origin=work.origin(), frames=tuple(frames), held=self.plan.source
         )
         self.state = "done"
+        if text := uncomputed_note(sum(frame.status == "uncomputed" for frame in frames)):
+            yield Warned(text=text)
         yield Finished(result=result)
 
     def _write(self, work: _Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
@@ -242,7 +245,8 @@ class Job:
                 journal=journal,
             ) as writer,
         ):
-            for event in self._events(work.run(journal), source, resumed=journal.resumed, keep=writer.add):
+            results = hold_uncomputed(work.run(journal))
+            for event in self._events(results, source, resumed=journal.resumed, keep=writer.add):
                 yield event
                 writer.restart_clock()
             saved = writer.finish()

@@ -21,7 +21,7 @@ ProbabilityArray: TypeAlias = NDArray[np.float32]
 MaskArray: TypeAlias = NDArray[np.bool_]
 """H x W, bool."""
 
-FrameStatus: TypeAlias = Literal["ok", "concealed"]
+FrameStatus: TypeAlias = Literal["ok", "concealed", "uncomputed"]
 SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
 Presence: TypeAlias = Literal["present", "occluded", "lost"]
 """State of a followed object: seen; not seen for a while; not seen for so long that it may be gone."""
@@ -37,7 +37,8 @@ class Frame:
         image: H x W x 3 uint8 RGB.
         pts: Presentation time in units of ``time_base``, as the source has it.
         time_base: Seconds per unit of ``pts``.
-        status: ``"concealed"`` if the decoder reported damage that it painted over.
+        status: ``"concealed"`` if the decoder reported damage that it painted over; ``"uncomputed"`` if the network
+            gave no numbers for it (see `covos.engines.finite`).
         file: Name of the picture file without its folder; None for a frame of a video.
     """
 
