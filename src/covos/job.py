@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeAlias
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.types import Frame, FrameResult
 from covos.engines.find import FindEngine
+from covos.engines.finite import hold_uncomputed
 from covos.engines.held import with_held_masks
 from covos.engines.passes import StageProgress, chosen_references, find_subject
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
@@ -40,7 +41,7 @@ from covos.runs.mending import frames_to_redo
 from covos.runs.report import Origin
 from covos.runs.schema import followed_notes, load_report
 from covos.runs.terms import Inputs, RunTerms, remove_leftovers
-from covos.runs.writing import RunWriter, Saved, load_saved
+from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.session import Session
 from covos.steerer import Steerer
 
@@ -201,7 +202,8 @@ class Job:
 
     def _keep(self, work: _Work, source: Source) -> Iterator[Event]:
         frames = []
-        for event in self._events(with_held_masks(work.run(None), choice=self.plan.damaged), source):
+        results = with_held_masks(hold_uncomputed(work.run(None)), choice=self.plan.damaged)
+        for event in self._events(results, source):
             if isinstance(event, FrameDone) and self._keeping:
                 frames.append(event.masks)
             yield event
@@ -209,6 +211,8 @@ class Job:
             info=source.info, health=source.health, origin=work.origin(), frames=tuple(frames), held=self.plan.source
         )
         self.state = "done"
+        if text := uncomputed_note(sum(frame.status == "uncomputed" for frame in frames)):
+            yield Warned(text=text)
         yield Finished(result=result)
 
     def _write(self, work: _Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
@@ -250,7 +254,7 @@ class Job:
                 journal=journal,
             ) as writer,
         ):
-            results = with_held_masks(work.run(journal), choice=self.plan.damaged)
+            results = with_held_masks(hold_uncomputed(work.run(journal)), choice=self.plan.damaged)
             for event in self._events(results, source, resumed=journal.resumed, keep=writer.add):
                 yield event
                 writer.restart_clock()

@@ -29,6 +29,7 @@ from covos.prompts.values import MaskPrompt
 from covos.runs.folder import remove_if_empty
 from covos.runs.schema import ModelRecord, as_json, load_report
 from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms
+from covos.runs.writing import uncomputed_note
 
 MASKS: Final = "Annotations"
 REPORTS: Final = "reports"
@@ -132,6 +133,13 @@ def predict(
                 f"{counted(len(unread), 'picture')} of {video.name} cannot be read",
                 why="; ".join(outcome.saved.health.warnings),
                 fix="mend them, and give the same command again",
+            )
+            continue
+        if outcome.saved is not None and outcome.saved.uncomputed:
+            failed[video.name] = IncompleteError(
+                f"{video.name}: {uncomputed_note(outcome.saved.uncomputed)}",
+                why="its precision does not suffice, or the weights are damaged",
+                fix="try another precision (--precision fp32), or other weights",
             )
             continue
         made.append(_publish(work, output, video))

@@ -183,6 +183,13 @@ def _verdict(outcomes: list[Outcome], *, allow_errors: bool) -> int:
             why=f"the first: {failed[0].what}: {failed[0].why}",
             fix=f"the others are done{cut}; run the failed ones again",
         )
+    nothing = [each for each in outcomes if each.saved is not None and each.saved.uncomputed]
+    if nothing and not allow_errors:
+        raise IncompleteError(
+            f"frames of {', '.join(each.name for each in nothing)} were not computed",
+            why="the network gave no numbers for them (NaN or infinity); report.json has them as uncomputed",
+            fix="try --precision fp32, or other weights; --allow-errors takes that for success",
+        )
     if damaged and not allow_errors:
         raise IncompleteError(
             f"frames are missing or damaged in {', '.join(each.name for each in damaged)}",

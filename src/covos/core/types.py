@@ -21,8 +21,9 @@ ProbabilityArray: TypeAlias = NDArray[np.float32]
 MaskArray: TypeAlias = NDArray[np.bool_]
 """H x W, bool."""
 
-FrameStatus: TypeAlias = Literal["ok", "concealed", "unreadable"]
-"""State of a frame's picture: whole; damaged and painted over by the decoder; not to be read, another in its place."""
+FrameStatus: TypeAlias = Literal["ok", "concealed", "unreadable", "uncomputed"]
+"""State of a frame: whole; damaged and painted over by the decoder; not to be read, with another in its place; or one
+that the network gave no numbers for (see `covos.engines.finite`)."""
 SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
 Presence: TypeAlias = Literal["present", "occluded", "lost"]
 """State of a followed object: seen; not seen for a while; not seen for so long that it may be gone."""

@@ -13,6 +13,7 @@ Memory is that of R references, one batch of frames and what the source prefetch
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 
 from covos.core.errors import UsageError
-from covos.core.types import FrameResult, MaskArray, ProbabilityArray
+from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
 from covos.engines.motion import Observed
 from covos.models.coattention import Fusion, Memory
@@ -168,7 +169,11 @@ class FindEngine(Generic[FeaturesT]):
                 for encoder, known in zip(self.encoders, references, strict=True)
             ]
         for frame in (each.frame for each in observed):
-            own_probability = to_probability(mean_logit([of[frame.index] for of in logits]), size=frame.size)
+            logit = mean_logit([of[frame.index] for of in logits])
+            if not torch.isfinite(logit).all():
+                yield uncomputed(frame)
+                continue
+            own_probability = to_probability(logit, size=frame.size)
             probability = refine_probability(
                 frame.image, own_probability, refinement=refine, device=self.encoder.device
             )
@@ -235,6 +240,12 @@ def mean_logit(logits: Sequence[Tensor]) -> Tensor:
     *smaller, largest = logits
     enlarged = [upsample_to(logit[None, None], largest.shape)[0, 0] for logit in smaller]
     return torch.stack([*enlarged, largest]).mean(dim=0) if smaller else largest
+
+
+def uncomputed(frame: Frame) -> FrameResult:
+    """Return the result of a frame for which the network gave no numbers: all probabilities are NaN."""
+    nothing = np.full(frame.size, np.nan, np.float32)
+    return FrameResult(frame=frame, probability=nothing, labels=np.zeros(frame.size, np.uint8), confidence=math.nan)
 
 
 def expected_jaccard(probability: ProbabilityArray, mask: MaskArray) -> float:

@@ -19,7 +19,7 @@ from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import FrameEncoder, to_probability
-from covos.engines.find import FindEngine, References
+from covos.engines.find import FindEngine, References, uncomputed
 from covos.engines.follow_pass import FollowPass, FramePrediction
 from covos.engines.motion import Observed
 from covos.models.follow import CovosFollow, FollowFeatures
@@ -193,6 +193,8 @@ def given_frames(given: Given) -> dict[int, tuple[int, ...]]:
 
 def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, MaskArray]) -> FrameResult:
     """Make a result, at the frame's own size, of a prediction and the user's masks, which are in it as they are."""
+    if torch.isnan(prediction.log_odds).any():
+        return uncomputed(frame)
     labels = _labels(prediction, frame.size)
     for identity, mask in given.items():
         labels[(labels == identity) & ~mask] = 0

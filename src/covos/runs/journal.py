@@ -16,7 +16,7 @@ import time
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -87,6 +87,8 @@ class JournalEntry:
                 why=f"it was {was}, it is {now}",
                 fix="put the source back as it was, or start anew with -y (overwrite=True)",
             )
+        if frame.status != self.status:  # what became of it while it was computed
+            frame = replace(frame, status=self.status)
         if self.matte is None:
             soft = (self.labels > 0).astype(np.float32)
         else:

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError
 from covos.core.guarded import is_there
+from covos.core.progress import counted
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
@@ -42,6 +43,7 @@ class Saved:
         page: ``report.html``.
         health: How reading the source went.
         warnings: Warnings of the source and the writers, in plain words.
+        uncomputed: Number of frames for which the network gave no numbers; they have the masks of the frame before.
         resumed: Number of frames that an earlier run had computed before it was stopped.
         was_done: True if all was there already, and nothing was done.
     """
@@ -54,6 +56,7 @@ class Saved:
     page: Path
     health: Health
     warnings: tuple[str, ...]
+    uncomputed: int = 0
     resumed: int = 0
     was_done: bool = False
 
@@ -174,6 +177,7 @@ class RunWriter:
         self._health, self._folder, self._journal = health, folder, journal
         self._bits = probability_bits(chosen)
         self._began = self._clock = time.perf_counter()
+        self._uncomputed = 0
         self._report = Report(info=info, origin=origin, named=named)
         self._writers = BackgroundWriters(
             [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
@@ -195,6 +199,7 @@ class RunWriter:
             entry = JournalEntry.of(result, seconds=seconds, bits=self._bits)
             journal.append(entry)
             kept = entry.restore(result.frame)
+        self._uncomputed += kept.frame.status == "uncomputed"
         self._report.add(kept, seconds=seconds)
         self._writers.write(kept)
         self.restart_clock()
@@ -210,6 +215,8 @@ class RunWriter:
         seconds = time.perf_counter() - self._began
         self._stack.close()
         health, warnings = self._health(), self._writers.warnings
+        if note := uncomputed_note(self._uncomputed):
+            warnings = (note, *warnings)
         resumed = 0 if self._journal is None else self._journal.resumed
         path = self._report.save(
             self._folder, health=health, seconds=seconds, resumed=resumed, outputs=outputs, warnings=warnings
@@ -223,6 +230,7 @@ class RunWriter:
             page=self._folder.path / HTML,
             health=health,
             warnings=(*health.warnings, *warnings),
+            uncomputed=self._uncomputed,
             resumed=resumed,
         )
 
@@ -288,8 +296,16 @@ def load_saved(folder: Path) -> Saved:
         page=folder / HTML,
         health=report.full_health(),
         warnings=(*report.health.warnings, *report.warnings),
+        uncomputed=sum(row.status == "uncomputed" for row in report.frames),
         was_done=True,
     )
+
+
+def uncomputed_note(count: int) -> str:
+    """Say how many frames the network gave no numbers for; empty if it gave some for all."""
+    if not count:
+        return ""
+    return f"the network gave no numbers (NaN or infinity) for {counted(count, 'frame')}: the mask before is held there"
 
 
 def _as_problem(error: BaseException) -> CovosError:
