@@ -256,7 +256,7 @@ def coco_file(path: Path, change: Callable[[dict], object] = lambda _: None) -> 
         "annotations": [
             {"id": 1, "image_id": 5, "category_id": 3, "segmentation": encode(square).to_coco()},
             {"id": 2, "image_id": 12, "category_id": 4, "segmentation": encode(square[::-1].copy()).to_coco()},
-            {"id": 3, "image_id": 5, "category_id": 3, "segmentation": {"size": [6, 8], "counts": [46, 2]}},
+            {"id": 3, "image_id": 12, "category_id": 3, "segmentation": {"size": [6, 8], "counts": [46, 2]}},
         ],
         "categories": [{"id": 3, "name": "cat"}, {"id": 4, "name": "dog"}],
     }
@@ -270,8 +270,8 @@ class TestCoco:
         read = read_masks(coco_file(tmp_path / "c.json"))
         assert [frame.stem for frame in read.frames] == ["12", "5"]
         assert [frame.index for frame in read.frames] == [0, 1]
-        assert [sorted(frame.objects) for frame in read.frames] == [[1], [2]]
-        assert read.frames[1].objects[2].area == 8
+        assert [sorted(frame.objects) for frame in read.frames] == [[1, 2], [2]]
+        assert read.frames[1].objects[2].area == 6
 
     def test_tracks_in_attributes(self, tmp_path: Path) -> None:
         def change(content: dict) -> None:
@@ -279,7 +279,8 @@ class TestCoco:
                 row["attributes"] = {"track_id": track}
 
         read = read_masks(coco_file(tmp_path / "c.json", change))
-        assert [sorted(frame.objects) for frame in read.frames] == [[1], [1, 9]]
+        assert [sorted(frame.objects) for frame in read.frames] == [[1], [9]]
+        assert read.frames[0].objects[1].area == 8
 
     @pytest.mark.parametrize(
         ("change", "why"),
@@ -293,7 +294,8 @@ class TestCoco:
             (lambda c: c["images"][0].update(video_id=2), "several videos"),
             (lambda c: c["images"][0].update(width=9), "frame 0 is 8x6"),
             (lambda c: c["annotations"][0].update(image_id=7), "annotation 1 belongs to image 7"),
-            (lambda c: c["annotations"][0].update(segmentation=[[1, 1, 2, 2, 3, 1]]), "annotation 1 has polygons"),
+            (lambda c: c["annotations"][0].update(segmentation=[[1, 1, 2, 2]]), "annotation 1: a polygon"),
+            (lambda c: c["annotations"][2].update(image_id=5), "annotation 3 is the second of category 3 in image 5"),
             (lambda c: c["annotations"][0]["segmentation"].update(counts="11"), "do not add up"),
             (lambda c: c["annotations"][0]["segmentation"].update(size=[1 << 20, 1 << 20]), "1048576x1048576"),
             (lambda c: c["annotations"].append(7), "annotations.3: input should be a valid dict"),
@@ -315,8 +317,11 @@ class TestCoco:
         for text, why in (
             ("{", "not whole JSON"),
             ("[" * 100_000, "not whole JSON"),
-            ("[]", "size"),
-            ("hello", "no COCO"),
+            ("[]", "an empty JSON list"),
+            ("[1]", "a JSON list of other things"),
+            ('{"a": 1}', "a JSON object with 'a'"),
+            ('[{"b": 1}]', "a JSON list of objects with 'b'. Looked for were npz"),
+            ("hello", "Looked for were npz"),
         ):
             (tmp_path / "c.json").write_text(text)
             assert why in reason(tmp_path / "c.json")

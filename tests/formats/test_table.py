@@ -150,12 +150,12 @@ def test_it_is_named_where_a_file_is_none(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     with pytest.raises(AnnotationError) as caught:
         read_masks(tmp_path / "notes.txt")
-    assert "no toy text" in caught.value.why
+    assert "toy text" in caught.value.why
     assert "toy file" in caught.value.fix
 
 
 def test_a_format_that_is_read_and_not_listed_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(TABLE, "toy")
     (tmp_path / "toy.txt").write_text("TOY")
-    with pytest.raises(AnnotationError, match="it is no npz, no COCO JSON"):
+    with pytest.raises(AnnotationError, match="Looked for were npz"):
         read_masks(tmp_path / "toy.txt")

@@ -56,6 +56,9 @@ class Format(ABC):
     read_as: ClassVar[str] = ""
     """Name among the inputs that are read, such as ``"COCO JSON"``; empty if masks are not read from it."""
 
+    looks_like: ClassVar[str] = ""
+    """By what a file of it is recognised, in words, where masks are read from it."""
+
     def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
         self._folder = folder
         self._info = info

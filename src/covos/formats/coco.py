@@ -2,14 +2,15 @@
 
 COCO has an image for each frame, YouTube-VIS a mask or null for each object and frame. Files of other tools are read if
 they are of one video. In COCO an object is told by ``track_id``, of the annotation or of its ``attributes`` (as CVAT
-exports it), else by category; in YouTube-VIS by the id of its annotation. Polygons are not read: which pixels they
-cover is not agreed upon.
+exports it), else by category, if no picture has two of one; of a single picture each annotation is an object. In
+YouTube-VIS it is told by the id of its annotation. Polygons cover the pixels that COCO's own code gives them (see
+`covos.masks.polygon`). Lists of results are read as well (see `covos.formats.detections`).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from covos._version import __version__
 from covos.core.records import Record
 from covos.core.types import SourceInfo
 from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
+from covos.formats.detections import CocoResult, coco_frames, is_list_of, ytvis_frames
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
 
@@ -28,6 +30,7 @@ class CocoFormat(AnnotationFormat):
     name = "coco"
     output = "coco.json"
     read_as = "COCO JSON"
+    looks_like = "an object with 'images' and 'annotations', or a list of results with 'image_id' and 'segmentation'"
 
     def _opening(self, first: FrameMask) -> str:
         self._images: list[str] = []
@@ -49,12 +52,20 @@ class CocoFormat(AnnotationFormat):
 
     @classmethod
     def recognise(cls, masks: MaskInput) -> bool:
-        """Return True for a JSON object that is not one of YouTube-VIS."""
-        return isinstance(masks.json, dict) and ("images" in masks.json or "videos" not in masks.json)
+        """Return True for a JSON object with images, or with annotations and no videos, and for a list of results."""
+        if is_list_of(masks.json, keys={"image_id", "segmentation"}):
+            return True
+        return isinstance(masks.json, dict) and (
+            "images" in masks.json or ("annotations" in masks.json and "videos" not in masks.json)
+        )
 
     @classmethod
     def read(cls, masks: MaskInput) -> MasksRead:
         """Read a file of one video."""
+        if isinstance(masks.json, list):
+            frames, results = coco_frames(masks.json)
+            add_annotations(frames, results)
+            return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames.values()))
         content = parsed(CocoFile, masks.json)
         if len({row.video_id for row in content.images}) > 1:
             raise DamagedError("its images are of several videos")
@@ -70,14 +81,33 @@ class CocoFormat(AnnotationFormat):
         }
         if len(frames) != len(content.images):
             raise DamagedError("two of its images have the same id")
-        for annotation in content.annotations:
-            of = f"annotation {annotation.id}"
-            if annotation.image_id not in frames:
-                raise DamagedError(f"{of} belongs to image {annotation.image_id}, which is not listed")
-            rle = rle_of(annotation.segmentation, of=of)
-            frames[annotation.image_id].add(_identity(annotation, of=of), rle)
+        add_annotations(frames, content.annotations)
         ordered, time_base = numbered(frames.values()), time_base_of(content.info)
         return MasksRead(format=cls.name, path=masks.path, frames=ordered, time_base=time_base)
+
+
+def add_annotations(frames: Mapping[int, ReadFrame], rows: Sequence[CocoAnnotation | CocoResult]) -> None:
+    """Add masks to the frames of their pictures, by image id."""
+    untracked: set[tuple[int, Hashable]] = set()
+    for place, row in enumerate(rows):
+        of = f"annotation {row.id}" if isinstance(row, CocoAnnotation) else f"result {place}"
+        if row.image_id not in frames:
+            raise DamagedError(f"{of} belongs to image {row.image_id}, which is not listed")
+        frame = frames[row.image_id]
+        identity: Hashable = _track(row)
+        if identity is None and len(frames) == 1:
+            identity = ("instance", place)  # in one picture, each is an object of its own
+        elif identity is None:
+            if row.category_id is None:
+                raise DamagedError(f"{of} has neither a 'track_id' nor a 'category_id'")
+            identity = f"category {row.category_id}"
+            if (row.image_id, identity) in untracked:
+                raise DamagedError(
+                    f"{of} is the second of {identity} in image {row.image_id}, and without a 'track_id' nothing "
+                    "tells which of them is which object in the other images"
+                )
+            untracked.add((row.image_id, identity))
+        frame.add(identity, rle_of(row.segmentation, of=of, size=frame.size))
 
 
 class CocoImage(Record, strict=True):
@@ -111,15 +141,11 @@ class CocoFile(Record, strict=True):
     info: Any = None
 
 
-def _identity(row: CocoAnnotation, *, of: str) -> int | str:
+def _track(row: CocoAnnotation | CocoResult) -> int | str | None:
     track = row.track_id
-    if track is None and isinstance(row.attributes, dict):
+    if track is None and isinstance(row, CocoAnnotation) and isinstance(row.attributes, dict):
         track = row.attributes.get("track_id")
-    if track is not None:
-        return track if type(track) is int else str(track)
-    if row.category_id is None:
-        raise DamagedError(f"{of} has neither a 'track_id' nor a 'category_id'")
-    return f"category {row.category_id}"
+    return track if track is None or type(track) is int else str(track)
 
 
 def coco_content(frames: Iterable[FrameMask], *, info: SourceInfo) -> dict[str, Any]:
@@ -183,6 +209,7 @@ class YtvisFormat(AnnotationFormat):
     name = "ytvis"
     output = "ytvis.json"
     read_as = "YouTube-VIS JSON"
+    looks_like = "an object with 'videos' and 'annotations', or a list of results with 'video_id' and 'segmentations'"
 
     def _opening(self, first: FrameMask) -> str:
         self._frames: list[dict[str, Any]] = []
@@ -223,12 +250,16 @@ class YtvisFormat(AnnotationFormat):
 
     @classmethod
     def recognise(cls, masks: MaskInput) -> bool:
-        """Return True for a JSON object with videos and no images."""
+        """Return True for a JSON object with videos and no images, and for a list of results."""
+        if is_list_of(masks.json, keys={"video_id", "segmentations"}):
+            return True
         return isinstance(masks.json, dict) and "videos" in masks.json and "images" not in masks.json
 
     @classmethod
     def read(cls, masks: MaskInput) -> MasksRead:
         """Read a file of one video."""
+        if isinstance(masks.json, list):
+            return MasksRead(format=cls.name, path=masks.path, frames=numbered(ytvis_frames(masks.json)))
         content = parsed(YtvisFile, masks.json)
         if len(content.videos) != 1:
             raise DamagedError(f"it has {len(content.videos)} videos; one is read")
@@ -248,7 +279,7 @@ class YtvisFormat(AnnotationFormat):
                 raise DamagedError(f"{of} has {len(row.segmentations)} masks for {count} frames")
             for frame, mask in zip(frames, row.segmentations, strict=True):
                 if mask is not None:
-                    frame.add(row.id, rle_of(mask, of=f"{of}, frame {frame.index}"))
+                    frame.add(row.id, rle_of(mask, of=f"{of}, frame {frame.index}", size=frame.size))
         time_base = time_base_of(content.info)
         return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames), time_base=time_base)
 

@@ -52,6 +52,7 @@ class CvatFormat(AnnotationFormat):
     name = "cvat"
     output = "cvat.xml"
     read_as = "CVAT XML"
+    looks_like = "XML with the root 'annotations'"
 
     def _opening(self, first: FrameMask) -> str:
         self._frames = 0

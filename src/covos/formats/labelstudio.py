@@ -19,6 +19,7 @@ from covos.core.errors import AnnotationError
 from covos.core.records import Record
 from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
 from covos.formats.brush import pack, unpack
+from covos.formats.detections import is_list_of
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered, parsed
 from covos.masks.frame_mask import FrameMask
 from covos.media.images import natural_key
@@ -35,6 +36,7 @@ class LabelStudioFormat(AnnotationFormat):
     name = "labelstudio"
     output = "labelstudio.json"
     read_as = "Label Studio JSON"
+    looks_like = "a list of tasks with 'data'"
 
     def _opening(self, first: FrameMask) -> str:
         self._separator = "[\n"
@@ -66,8 +68,8 @@ class LabelStudioFormat(AnnotationFormat):
 
     @classmethod
     def recognise(cls, masks: MaskInput) -> bool:
-        """Return True for a JSON list."""
-        return isinstance(masks.json, list)
+        """Return True for a JSON list of tasks."""
+        return is_list_of(masks.json, keys={"data"})
 
     @classmethod
     def read(cls, masks: MaskInput) -> MasksRead:

@@ -48,6 +48,7 @@ class NpzFormat(Format):
     labels_only = True
     needs_pictures = False
     read_as = "npz"
+    looks_like = "a zip archive with 'masks'"
     _maps: ArraysOnDisk | None = None
 
     def _add(self, result: FrameResult) -> None:

@@ -11,13 +11,16 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from covos.core.errors import AnnotationError
 from covos.core.guarded import open_guarded, parse_fraction, parse_json
 from covos.core.limits import limits, raising
 from covos.core.records import RecordT, faults
+from covos.core.types import MaskArray
 from covos.masks import RLE, decode, encode
+from covos.masks.polygon import polygon_to_rle
 
 MAX_OBJECTS = 254
 _FIX = "name an output folder of covos, a folder of mask pictures, or a file of masks"
@@ -152,20 +155,33 @@ def parsed(kind: type[RecordT], content: object, *, of: str = "") -> RecordT:
         raise DamagedError(f"{of}: {faults(error)}" if of else faults(error)) from error
 
 
-def rle_of(value: Any, *, of: str) -> RLE:
-    """Read a mask in COCO's form."""
+def rle_of(value: Any, *, of: str, size: tuple[int, int] | None = None) -> RLE:
+    """Read a mask in COCO's form; polygons, too, where the size of the picture is known."""
+    if isinstance(value, list) and value and size is not None:
+        return _polygons(value, of=of, size=size)
     if not isinstance(value, Mapping):
         text = repr(value)
         shown = text if len(text) <= 40 else f"{text[:37]}..."
         kind = "polygons" if isinstance(value, list) else shown
         raise DamagedError(f"{of} has {kind} where a run-length code is read")
-    size = value.get("size")
-    if isinstance(size, list) and all(isinstance(side, int) for side in size) and len(size) == 2:
-        check_size((size[0], size[1]))
+    stated = value.get("size")
+    if isinstance(stated, list) and all(isinstance(side, int) for side in stated) and len(stated) == 2:
+        check_size((stated[0], stated[1]))
     try:
         return RLE.from_coco(value)
     except AnnotationError as error:
         raise DamagedError(f"{of}: {error.what}: {error.why}") from error
+
+
+def _polygons(value: list[Any], *, of: str, size: tuple[int, int]) -> RLE:
+    """Join polygons, each a list of x0, y0, x1, y1, ..."""
+    whole: MaskArray = np.zeros(size, np.bool_)
+    try:
+        for corners in value:
+            whole |= decode(polygon_to_rle(corners if isinstance(corners, list) else [], size=size))
+    except AnnotationError as error:
+        raise DamagedError(f"{of}: {error.what}: {error.why}") from error
+    return encode(whole)
 
 
 def check_size(size: tuple[int, int]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from covos.core.errors import AnnotationError, UsageError
+from covos.core.errors import AnnotationError, UsageError, listed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -151,7 +151,19 @@ def read_recognised(path: Path) -> MasksRead:
         raise unreadable(path, "there is no such file" if missing else error.strerror or str(error)) from error
     if path.is_dir():
         raise unreadable(path, "it has neither a report of covos nor mask pictures")
-    raise unreadable(path, "it is " + ", ".join(f"no {kind.read_as}" for kind in _readable_files()))
+    looked_for = "; ".join(f"{kind.read_as}: {kind.looks_like}" for kind in _readable_files())
+    raise unreadable(path, f"it is {_shown(masks.json, start=masks.start)}. Looked for were {looked_for}")
+
+
+def _shown(content: object, *, start: bytes) -> str:
+    """Say in words what a file is that no format knows."""
+    if isinstance(content, dict):
+        return f"a JSON object with {listed(map(repr, content), shown=6)}"
+    if isinstance(content, list) and content and isinstance(content[0], dict):
+        return f"a JSON list of objects with {listed(map(repr, content[0]), shown=6)}"
+    if isinstance(content, list):
+        return "a JSON list of other things" if content else "an empty JSON list"
+    return f"a file that begins with {start[:16]!r}" if start else "an empty file"
 
 
 def unreadable(path: Path, why: str, *, fix: str | None = None) -> AnnotationError:
