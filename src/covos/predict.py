@@ -57,7 +57,7 @@ class Prediction:
 def predict(
     dataset: Dataset,
     *,
-    output: Path,
+    output: str | os.PathLike[str],
     model: Model,
     task: Find = FIND,
     follow: bool = False,
@@ -88,6 +88,7 @@ def predict(
         IncompleteError: Some videos could not be read.
         EnvironmentProblem: The disk is full or not writable.
     """
+    output = Path(output)
     _refuse_without_pictures(dataset)
     task = task.model_copy(update={"fusion": model.engine.at(task.quality).check_fusion(task.fusion)})
     if follow:
@@ -262,7 +263,7 @@ DEFAULT_SUBSETS = ("test", "test-dev", "val", "valid", "val_open")
 
 
 def open_subset(
-    root: Path,
+    root: Path | str,
     *,
     subset: str | None = None,
     otherwise: Sequence[str] = DEFAULT_SUBSETS,

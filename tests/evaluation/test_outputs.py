@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from covos.core.errors import UsageError
 from covos.core.pages import kept_points
 from covos.evaluation import evaluate
 from covos.evaluation.comparison import comparison_table, comparison_to_json, result_names
@@ -124,6 +125,12 @@ def test_table_as_latex_escapes_names_and_ends_its_rows(results) -> None:
     assert len(rows) == 1 + 4 + 1
     assert all(line.endswith(r" \\") and line.count(" & ") == 9 for line in rows)
     assert r"J\&F" in rows[0]
+
+
+def test_an_unknown_format_is_refused(results) -> None:
+    for make in (results[0].table, lambda how: comparison_table(results, names=["a", "b"], format=how)):
+        with pytest.raises(UsageError, match="no table format 'tex'"):
+            make("tex")
 
 
 @pytest.mark.parametrize("how", ["markdown", "latex"])

@@ -112,7 +112,7 @@ def test_recipes_are_values_by_name() -> None:
     [
         ({"learning_rte": 1}, "unknown fields: learning_rte"),
         ({"warmup": -1}, "warmup = -1"),
-        ({"model": "heavy"}, "no such network"),
+        ({"model": "heavy"}, "no such kind of training"),
         ({"precision": "fp16"}, "underflow"),
         ({"epochs": 2}, "one length"),
     ],

@@ -33,6 +33,7 @@ def test_the_listing_in_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Scored(step=" in capsys.readouterr().out
     assert Path("sheet.png").is_file()
     assert len(list(Path("out/masks").glob("*.png"))) == len(names["masks"])
+    assert Path("handed-in/submission.zip").is_file()
 
 
 def test_the_listing_in_the_shell_runs(capsys: pytest.CaptureFixture[str]) -> None:

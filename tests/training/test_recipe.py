@@ -51,7 +51,7 @@ def test_overrides_replace_fields() -> None:
         ("group_sizes=[3]", "whole groups"),
         ("group_sizes=[]", "whole groups"),
         ("video_share=1.5", "between 0 and 1"),
-        ("model='huge'", "no such network"),
+        ("model='huge'", "no such kind of training"),
     ],
 )
 def test_bad_overrides_are_explained(override: str, reason: str) -> None:

@@ -105,12 +105,12 @@ class Dataset:
         return {subset: tuple(members) for subset, members in names.items()}
 
     def subset(self, names: Iterable[str]) -> Dataset:
-        """Return the data set with these videos alone, in this data set's order.
+        """Return the data set with these videos alone (one name, or several), in this data set's order.
 
         Raises:
             UsageError: A name is not in the data set.
         """
-        wanted = set(names)
+        wanted = {names} if isinstance(names, str) else set(names)
         unknown = sorted(wanted - self._by_name.keys())
         if unknown:
             raise no_such_name(*unknown, among=list(self._by_name), of=self.root, what="video")

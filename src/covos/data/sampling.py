@@ -13,7 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from covos.core.errors import AnnotationError
-from covos.data.base import FrameRecord
+from covos.data.base import FrameRecord, checked_position
 from covos.data.video import Video
 
 
@@ -38,8 +38,7 @@ class PairIndex(Sequence[tuple[Video, FrameRecord, FrameRecord]]):
 
     def __getitem__(self, index: int) -> tuple[Video, FrameRecord, FrameRecord]:  # type: ignore[override]
         """Return the video, the earlier frame and the later frame of a pair."""
-        if not 0 <= index < len(self):
-            raise IndexError(index)
+        index = checked_position(index, count=len(self), what="pair")
         number = bisect_right(self._ends, index)
         video, frames = self._videos[number]
         first, second = nth_pair(index - (self._ends[number - 1] if number else 0))

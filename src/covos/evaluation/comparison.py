@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 from covos.core.errors import UsageError
 from covos.core.progress import counted
 from covos.evaluation.intervals import LEVEL, Interval, bounds, chance_of, contributions, resampled
-from covos.evaluation.layout import Table, TableFormat, columns, remarks
+from covos.evaluation.layout import Table, TableFormat, check_format, columns, remarks
 from covos.evaluation.results import (
     JSON_VERSION,
     MEASURES,
@@ -41,7 +41,7 @@ class Difference:
     Attributes:
         value: The other's J&F less the first's.
         interval: The interval of that difference; None with fewer than two sequences.
-        chance: The chance of a difference at least as large if neither were better: the p of a sign test, in (0, 1].
+        chance: The chance of a difference at least as large if neither were better: the p of a randomisation test.
         sequences: Number of sequences.
     """
 
@@ -102,6 +102,7 @@ def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str],
 
     As Markdown and LaTeX the numbers are percentages, all measures of each result are there, and the best are bold.
     """
+    check_format(format)
     differences = [difference(evaluations[0], other) for other in evaluations[1:]]
     verdicts = [describe(found, name=name, than=names[0]) for found, name in zip(differences, names[1:], strict=True)]
     notes = [f"{name}: {n}" for name, each in zip(names, evaluations, strict=True) for n in each.all_notes]

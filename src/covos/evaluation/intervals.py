@@ -4,9 +4,9 @@ Sequences are drawn anew, with replacement, 10,000 times, and scored together as
 of the middle 95 % (percentile bootstrap: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).
 Sequences, not frames or objects, are drawn, as those of one sequence are alike. The draw is the same at every call.
 
-A difference of two results is tested by their signs (Fisher's randomisation test for pairs: Efron and Tibshirani,
-chapter 15): if neither result were better, each sequence could as well have favoured the other. The bootstrap would not
-do for this: of six sequences its interval is too narrow, and calls one difference in seven more than chance.
+A difference of two results is tested by turning its signs round (Fisher's randomisation test for pairs: Efron and
+Tibshirani, chapter 15): if neither result were better, each sequence could as well have favoured the other. The
+bootstrap would not do for this: of six sequences its interval is too narrow (`tests/evaluation/test_comparison.py`).
 """
 
 from __future__ import annotations

@@ -7,10 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from covos.core.errors import UsageError
+
 TableFormat: TypeAlias = Literal["text", "markdown", "latex"]
 TABLE_FORMATS: Final[tuple[TableFormat, ...]] = ("text", "markdown", "latex")
 
 Row: TypeAlias = Sequence[str]
+
+
+def check_format(name: str) -> None:
+    """Refuse a layout that there is not."""
+    if name not in TABLE_FORMATS:
+        raise UsageError(
+            f"there is no table format {name!r}",
+            why="tables are laid out as text, for Markdown or for LaTeX",
+            fix=f"use one of: {', '.join(TABLE_FORMATS)}",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 from covos._version import __version__
 from covos.core.progress import counted
 from covos.evaluation.intervals import Interval, Measure, resampled
-from covos.evaluation.layout import Table, TableFormat, columns, remarks
+from covos.evaluation.layout import Table, TableFormat, check_format, columns, remarks
 from covos.evaluation.pairing import Pair
 from covos.evaluation.protocols import ScoringProtocol
 from covos.evaluation.scores import ObjectScore, Scores, SequenceScores, mean_of
@@ -100,6 +100,7 @@ class Evaluation:
             format: ``"text"`` gives numbers in [0, 1]; ``"markdown"`` and ``"latex"`` percentages with one digit, as
                 papers print them. LaTeX needs the package ``booktabs``.
         """
+        check_format(format)
         show = number if format == "text" else percentage
         objects = [(score.sequence, _object_name(score), *_cells(score.scores, show)) for score in self.objects]
         groups = [(f"{name} classes", str(group.objects), *_cells(group, show)) for name, group in self.groups.items()]

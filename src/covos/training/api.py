@@ -155,6 +155,8 @@ def prepare(
             why="fp16 gradients underflow without scaling",
             fix="use fp32 or bf16",
         )
+    if workers < 0:
+        raise UsageError(f"workers = {workers}", why="it is a number of processes", fix="use 0 or more")
     group = process_group_from_environment()
     recipe.check_division(processes=group.size)
     target = resolve_device(device)

@@ -73,7 +73,7 @@ class Window:
             raise UsageError(
                 f"zoom={self.zoom!r} is no range",
                 why="it goes from a share above 0 of the frame's width to one that is not smaller",
-                fix="zoom=(0.6, 1.0) is the trainings' own",
+                fix="write it so: zoom=(0.6, 1.0)",
             )
 
     def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:

@@ -43,7 +43,14 @@ class Objective(nn.Module):
 
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """Return the losses of a batch, by name."""
-        return self.task.losses(self.network, batch, precision=self.precision)
+        losses = self.task.losses(self.network, batch, precision=self.precision)
+        if "total" not in losses:
+            raise UsageError(
+                f"{type(self.task).__name__}.losses gave no total",
+                why=f'"total" is minimised, and it returned: {", ".join(losses) or "nothing"}',
+                fix="return the sum to minimise under the name total",
+            )
+        return losses
 
 
 def train(

@@ -162,7 +162,9 @@ def load_recipe(
     kind = kind_of(model) if isinstance(model, str) else None
     if kind is None:
         raise UsageError(
-            f"recipe {origin}: model = {model!r}", why="no such network", fix=f"use one of: {', '.join(kinds())}"
+            f"recipe {origin}: model = {model!r}",
+            why="there is no such kind of training",
+            fix=f"use one of: {', '.join(kinds())}",
         )
     values |= _length(kind, steps=steps, epochs=epochs, origin=origin)
     try:
