@@ -412,7 +412,8 @@ class TestCvat:
             ("<track>" + mask(0).replace('left="1"', 'left="4"') + "</track>", "reaches out"),
             ("<track>" + mask(0).replace('left="1"', 'left="-1"') + "</track>", "'-1' stands where left"),
             ("<track>" + mask(0).replace('frame="0"', "") + "</track>", "'' stands where frame"),
-            ('<track><polygon frame="2" points="1,1"/></track>', "a polygon in frame 2"),
+            ('<track><polygon frame="2" points="1,1"/></track>', "a polygon of frame 2"),
+            ('<track><box frame="2"/></track>', "a box in frame 2"),
             ('<image id="0"/>', "CVAT for images"),
             ("<track>", "not whole XML"),
             ("<meta><task><size>3</size></task></meta>", "several tasks"),
@@ -466,7 +467,7 @@ class TestLabelStudio:
             (lambda t: t[1]["predictions"][0]["result"][0].update(original_width=34), "a picture of 34x24 has 3264"),
             (
                 lambda t: t[1]["predictions"][0]["result"].append({"type": "polygonlabels", "value": {"points": []}}),
-                "'polygonlabels'",
+                "task 1: a polygon",
             ),
             (lambda t: t[1]["data"].update(frame=0), "the same number"),
         ],

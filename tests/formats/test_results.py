@@ -81,3 +81,25 @@ def test_polygons_are_as_the_official_code_has_them(tmp_path: Path) -> None:
     row = {"id": 3, "video_id": 1, "segmentations": [corners]}
     (frame,) = read(tmp_path, {"videos": [video], "annotations": [row]}).frames
     np.testing.assert_array_equal(decode(frame.objects[3]), expected)
+
+
+def test_polygons_of_cvat_and_label_studio_are_those_of_coco(tmp_path: Path) -> None:
+    corners = [1.0, 1.0, 6.5, 1.0, 6.5, 4.2, 1.0, 4.2]
+    image = {"id": 1, "file_name": "a.png", "height": 6, "width": 8}
+    row = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": [corners]}
+    (known,) = read(tmp_path, {"images": [image], "annotations": [row]}).frames
+    pairs = list(zip(corners[::2], corners[1::2], strict=True))
+    (tmp_path / "c.xml").write_text(
+        "<annotations><meta><task><size>1</size><original_size><width>8</width><height>6</height></original_size></task>"
+        '</meta><track id="0" label="a"><polygon frame="0" outside="0" points="'
+        + ";".join(f"{x},{y}" for x, y in pairs)
+        + '"/></track></annotations>'
+    )
+    (frame,) = read_masks(tmp_path / "c.xml").frames
+    assert frame.objects == known.objects
+    region = {
+        "type": "polygonlabels", "original_width": 8, "original_height": 6, "image_rotation": 0,
+        "value": {"points": [[100 * x / 8, 100 * y / 6] for x, y in pairs], "polygonlabels": ["object 1"]},
+    }  # fmt: skip
+    (frame,) = read(tmp_path, [{"data": {"image": "a.png"}, "annotations": [{"result": [region]}]}]).frames
+    assert frame.objects == known.objects

@@ -8,6 +8,7 @@ the source (``start``), which `covos.load_result` adds where a source is named.
 
 In files of CVAT an object is told by the attribute ``track_id``, else by the group of its track, else by the track if
 that has several masks, else by its label (CVAT's own export makes a track of every single mask).
+Polygons are read as well as masks.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
+from covos.core.errors import AnnotationError
 from covos.core.limits import limits, raising
 from covos.formats.annotations import CATEGORY, AnnotationFormat
 from covos.formats.reading import (
@@ -36,6 +38,7 @@ from covos.formats.reading import (
 )
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask
+from covos.masks.polygon import polygon_to_rle
 
 IDENTITY = "track_id"
 _COUNT = "<size>"
@@ -43,7 +46,7 @@ _DIGITS = 10
 """Room for the number of frames, which is known at the end only."""
 
 
-_SHAPES = {"box", "polygon", "polyline", "points", "ellipse", "cuboid", "skeleton"}
+_SHAPES = {"box", "polyline", "points", "ellipse", "cuboid", "skeleton"}
 
 
 class CvatFormat(AnnotationFormat):
@@ -241,8 +244,8 @@ def _masks(track: Element, described: dict[str, int]) -> list[tuple[int, Hashabl
     """Return the frame, object and pixels of each mask of a track."""
     for element in track.iter():
         if element.tag in _SHAPES:
-            raise DamagedError(f"it has a {element.tag} in frame {element.get('frame')}; masks are read")
-    masks = [mask for mask in track.iter("mask") if mask.get("outside", "0") != "1"]
+            raise DamagedError(f"it has a {element.tag} in frame {element.get('frame')}; masks and polygons are read")
+    masks = [mask for mask in track.iter() if mask.tag in {"mask", "polygon"} and mask.get("outside", "0") != "1"]
     numbers = [_number(mask.get("frame"), of="frame") for mask in masks]
     key: Hashable
     if (group := track.get("group_id", "0")) != "0":
@@ -254,8 +257,18 @@ def _masks(track: Element, described: dict[str, int]) -> list[tuple[int, Hashabl
         named = mask.find(f"attribute[@name='{IDENTITY}']")
         text = "" if named is None else (named.text or "").strip()
         identity = int(text) if text.isascii() and text.isdigit() else text
-        found.append((number, identity if text else key, _rle(mask, _size(described))))
+        read = _rle if mask.tag == "mask" else _polygon
+        found.append((number, identity if text else key, read(mask, _size(described))))
     return found
+
+
+def _polygon(polygon: Element, size: tuple[int, int]) -> RLE:
+    try:
+        corners = [float(each) for pair in polygon.get("points", "").split(";") for each in pair.split(",")]
+        return polygon_to_rle(corners, size=size)
+    except (ValueError, AnnotationError) as error:
+        why = error.why if isinstance(error, AnnotationError) else str(error)
+        raise DamagedError(f"a polygon of frame {polygon.get('frame')} cannot be read: {why}") from error
 
 
 def _rle(mask: Element, size: tuple[int, int]) -> RLE:

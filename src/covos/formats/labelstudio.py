@@ -4,7 +4,7 @@ Label Studio has no masks on videos, so the frames are tasks of images: ``data.i
 object is a label of its own, ``object 1``, ``object 2``, ... of the ``BrushLabels`` tag ``brush``.
 
 In exports of Label Studio annotations of people go before predictions of models, later ones before earlier ones. A
-label such as ``object 3`` is object 3; another label is an object of its own.
+label such as ``object 3`` is object 3; another label is an object of its own. Polygons are read as well as brush masks.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from covos.formats.brush import pack, unpack
 from covos.formats.detections import is_list_of
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered, parsed
 from covos.masks.frame_mask import FrameMask
+from covos.masks.polygon import polygon_to_rle
 from covos.media.images import natural_key
 
 _OURS = re.compile(r"object (\d{1,3})")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name of an uploaded file
 _LOCAL = re.compile(r"[?&]d=([^&]*)")
 _SHAPES = {"x", "points", "vertices"}
+_FAR = 1e6  # percent
 
 
 class LabelStudioFormat(AnnotationFormat):
@@ -137,10 +139,10 @@ def _brushes(task: LabelStudioTask, *, of: str) -> list[LabelStudioRegion]:
     brushes = []
     for region in parsed(LabelStudioAnswer, latest[-1], of=of).result if latest else ():
         value = region.value or {}
-        if value.get("format") == "rle":
+        if value.get("format") == "rle" or (region.type == "polygonlabels" and "points" in value):
             brushes.append(region)
         elif _SHAPES & value.keys():
-            raise DamagedError(f"{of} has a region of type {region.type!r}; brush masks are read")
+            raise DamagedError(f"{of} has a region of type {region.type!r}; brush masks and polygons are read")
     return brushes
 
 
@@ -148,14 +150,33 @@ def _add(frame: ReadFrame, brush: LabelStudioRegion, *, of: str) -> None:
     if brush.image_rotation:
         raise DamagedError(f"{of}: its picture is rotated by {brush.image_rotation} degrees")
     value = brush.value or {}
-    lists = [value[name] for name in ("brushlabels", "labels") if isinstance(value.get(name), list) and value[name]]
+    lists = [
+        value[name]
+        for name in ("brushlabels", "polygonlabels", "labels")
+        if isinstance(value.get(name), list) and value[name]
+    ]
     label = str(lists[0][0]) if lists else "object 1"  # a brush without labels is all of one object
     ours = _OURS.fullmatch(label)
     try:
-        rle = unpack(value.get("rle"), size=frame.size)
+        if "points" in value:
+            rle = polygon_to_rle(_corners(value["points"], size=frame.size), size=frame.size)
+        else:
+            rle = unpack(value.get("rle"), size=frame.size)
     except AnnotationError as error:
         raise DamagedError(f"{of}: {error.what}: {error.why}") from error
     frame.add(int(ours[1]) if ours else label, rle)
+
+
+def _corners(points: object, *, size: tuple[int, int]) -> list[float]:
+    """Return x0, y0, x1, y1, ... in pixels of points in percent of the picture's width and height."""
+    pairs = points if isinstance(points, list) else []
+    if not all(
+        isinstance(pair, list) and len(pair) == 2 and all(type(each) in (int, float) for each in pair) for pair in pairs
+    ):
+        return []
+    if any(abs(each) > _FAR for pair in pairs for each in pair):
+        return []
+    return [each * side / 100 for pair in pairs for each, side in zip(pair, (size[1], size[0]), strict=True)]
 
 
 def _size(task: LabelStudioTask, brushes: list[LabelStudioRegion]) -> tuple[int, int] | None:
