@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from covos.media import source
 from covos.media.container import is_shown, packets_of
 from covos.media.structure import Structure
 
@@ -192,6 +193,7 @@ def _read(container: InputContainer, stream: VideoStream, *, alone: bool) -> _Re
         if packet.stream_index != stream.index or not is_shown(packet, codec=codec):
             continue
         _look_inside(read, packet, codec=codec)
+        source.check_frames(container.name, len(read.pts) + 1)
         read.pts.append(packet.pts)
         read.dts.append(packet.dts)
         read.keys.append(packet.is_keyframe)
