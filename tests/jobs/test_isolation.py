@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -16,31 +15,12 @@ from checked_output import check_output
 from covos.batch import ModelCache, plan_folders, run_jobs
 from covos.cli.progress import JobDisplay
 from covos.core.errors import EnvironmentProblem, SourceError
-from covos.events import Event, FrameDone
 from covos.isolation import run_isolated
 from covos.job import Job
 from covos.plan import Find, Plan
+from dying import Dying
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
-
-
-class Dying(JobDisplay):
-    """Ends its process, in some way, at the second frame of an input called ``bad``."""
-
-    def __init__(self, way: str) -> None:
-        super().__init__(quiet=True)
-        self.way = way
-
-    def __call__(self, job: Job, event: Event) -> None:
-        super().__call__(job, event)
-        if isinstance(event, FrameDone) and event.index == 1 and Path(job.plan.name).stem == "bad":
-            if self.way == "abort":
-                os.abort()
-            if self.way == "raise":
-                raise ZeroDivisionError("a bug")
-            if self.way == "memory":
-                raise MemoryError
-            os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.fixture

@@ -38,8 +38,9 @@ def test_pairs_are_all_combinations_of_each_video(dataset: Dataset) -> None:
     want = {(video.name, a.stem, b.stem) for video in dataset for a, b in combinations(video.annotated, 2)}
     assert len(index) == 10 + 15
     assert {(video.name, a.stem, b.stem) for video, a, b in index} == want
-    for beyond in (-1, len(index)):
-        with pytest.raises(IndexError):
+    assert index[-1] == index[len(index) - 1]
+    for beyond in (-len(index) - 1, len(index)):
+        with pytest.raises(IndexError, match="no pair"):
             index[beyond]
 
 
