@@ -92,11 +92,11 @@ def test_names_are_given_once() -> None:
 def test_a_package_brings_networks_by_entry_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     points = EntryPoints(
         [
-            EntryPoint(name="brought", value="covos.models.lite:CovosLite", group=registry.GROUP),
-            EntryPoint(name="broken", value="covos.nowhere:Network", group=registry.GROUP),
+            EntryPoint(name="brought", value="covos.models.lite:CovosLite", group=registry.ADDED.group),
+            EntryPoint(name="broken", value="covos.nowhere:Network", group=registry.ADDED.group),
         ]
     )
-    monkeypatch.setattr(registry, "entry_points", points.select)
+    monkeypatch.setattr("covos.core.extensions.entry_points", points.select)
     path = stored(tmp_path, CovosLite(), architecture="brought")
     assert isinstance(covos.load_model(path, device="cpu").network, CovosLite)
     broken = stored(tmp_path, CovosLite(), architecture="broken")

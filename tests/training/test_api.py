@@ -170,11 +170,11 @@ def test_a_name_is_given_once() -> None:
 def test_a_package_brings_kinds_by_entry_points(monkeypatch: pytest.MonkeyPatch) -> None:
     points = EntryPoints(
         [
-            EntryPoint(name="brought", value="covos.training.lite:LiteTask", group=registry.GROUP),
-            EntryPoint(name="broken", value="covos.nowhere:Task", group=registry.GROUP),
+            EntryPoint(name="brought", value="covos.training.lite:LiteTask", group=registry.ADDED.group),
+            EntryPoint(name="broken", value="covos.nowhere:Task", group=registry.ADDED.group),
         ]
     )
-    monkeypatch.setattr(registry, "entry_points", points.select)
+    monkeypatch.setattr("covos.core.extensions.entry_points", points.select)
     assert load_recipe("lite-finetune", settings={"model": "brought"}).model == "brought"
     assert "broken" in registry.kinds()
     with pytest.raises(EnvironmentProblem, match=r"covos\.nowhere"):

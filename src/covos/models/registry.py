@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.core.extensions import Extensions
 from covos.core.records import faults
 from covos.models.checkpoints import Card, load_weights, read_card, sha256_of, stored_network, stored_shapes
 
@@ -35,11 +35,9 @@ NetworkT = TypeVar("NetworkT", bound="nn.Module")
 ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow", "prompt")
 """Networks that a weights file can be for."""
 
-
 NETWORKS: dict[str, Callable[..., nn.Module]] = {}
 """Networks that programs and installed packages have added, by name."""
-GROUP = "covos_networks"
-"""Group of the entry points by which an installed package brings networks."""
+ADDED = Extensions(what="the network", several="networks", group="covos_networks")
 
 MakerT = TypeVar("MakerT", bound="Callable[..., nn.Module]")
 
@@ -56,13 +54,7 @@ def register_network(name: str) -> Callable[[MakerT], MakerT]:
     """
 
     def keep(make: MakerT) -> MakerT:
-        known = NETWORKS.get(name)
-        if name in ARCHITECTURES or (known is not None and known.__qualname__ != make.__qualname__):
-            raise UsageError(
-                f"there is a network called {name!r} already",
-                why=f"names of networks are unique; {make.__qualname__} needs one of its own",
-                fix="choose another name",
-            )
+        ADDED.refuse_taken(name, name if name in ARCHITECTURES else NETWORKS.get(name), make)
         NETWORKS[name] = make
         return make
 
@@ -72,15 +64,7 @@ def register_network(name: str) -> Callable[[MakerT], MakerT]:
 def _added_network(name: str) -> Callable[..., nn.Module] | None:
     """Return a network that was added; None if there is none of that name."""
     if name not in NETWORKS and name not in ARCHITECTURES:
-        for point in entry_points(group=GROUP, name=name):
-            try:
-                register_network(name)(point.load())
-            except Exception as error:
-                raise EnvironmentProblem(
-                    f"the network {name!r} cannot be loaded",
-                    why=f"{point.value}, an entry point of the group {GROUP}: {type(error).__name__}: {error}",
-                    fix="mend or remove the package that brings it",
-                ) from error
+        ADDED.bring(name, register_network)
     return NETWORKS.get(name)
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
-from importlib.metadata import entry_points
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.errors import UsageError
+from covos.core.extensions import Extensions
 from covos.core.guarded import parse_toml, read_guarded
 from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, PromptRecipe, Recipe
 
@@ -43,8 +43,7 @@ TASKS: dict[str, str | type[Task[Any]]] = {
     "cosnet_resnet101": "covos.training.cosnet:CosnetTask",
 }
 """The task of each kind of training; those of the package by their place, as a recipe is read without torch."""
-GROUP = "covos_tasks"
-"""Group of the entry points by which an installed package brings kinds of training."""
+ADDED = Extensions(what="the kind of training", several="kinds", group="covos_tasks")
 DEFAULT = "lite"
 """The network of a recipe that does not name one."""
 STARTS = {"lite-finetune": "covos-lite"}
@@ -61,21 +60,11 @@ def register(name: str) -> Callable[[TaskT], TaskT]:
     """
 
     def keep(task: TaskT) -> TaskT:
-        if name in TASKS and not _is_same(TASKS[name], task):
-            raise UsageError(
-                f"there is a kind of training called {name!r} already",
-                why=f"names of kinds are unique; {task.__qualname__} needs one of its own",
-                fix="choose another name",
-            )
+        ADDED.refuse_taken(name, TASKS.get(name), task)
         RECIPES[name], TASKS[name] = task.recipe_type, task
         return task
 
     return keep
-
-
-def _is_same(known: str | type[Task[Any]], task: type[Task[Any]]) -> bool:
-    # A notebook runs a cell again, and a module is imported under two names: neither is another kind.
-    return not isinstance(known, str) and known.__qualname__ == task.__qualname__
 
 
 def kind_of(model: str) -> type[Recipe] | None:
@@ -85,21 +74,13 @@ def kind_of(model: str) -> type[Recipe] | None:
         EnvironmentProblem: An installed package names it and cannot be loaded.
     """
     if model not in RECIPES:
-        for point in entry_points(group=GROUP, name=model):
-            try:
-                register(model)(point.load())
-            except Exception as error:
-                raise EnvironmentProblem(
-                    f"the kind of training {model!r} cannot be loaded",
-                    why=f"{point.value}, an entry point of the group {GROUP}: {type(error).__name__}: {error}",
-                    fix="mend or remove the package that brings it",
-                ) from error
+        ADDED.bring(model, register)
     return RECIPES.get(model)
 
 
 def kinds() -> tuple[str, ...]:
     """Return the names of all kinds of training, those of installed packages last."""
-    return tuple(dict.fromkeys((*RECIPES, *entry_points(group=GROUP).names)))
+    return tuple(dict.fromkeys((*RECIPES, *ADDED.brought())))
 
 
 def make_task(recipe: Recipe, datasets: Sequence[Dataset]) -> Task[Any]:
