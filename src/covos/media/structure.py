@@ -13,19 +13,17 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from covos.media.mpeg import MOST_BREAKS, Content, Walked, packet_size, program_stream, transport_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
 
-Content: TypeAlias = "mmap.mmap | bytes"
-
-_MOST_BREAKS = 1000
 _EBML = b"\x1a\x45\xdf\xa3"
 _SEGMENT = b"\x18\x53\x80\x67"
 _CLUSTER = b"\x1f\x43\xb6\x75"
@@ -56,9 +54,6 @@ _NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
 _OGG = b"OggS"
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _KLV = b"\x06\x0e\x2b\x34"
-_SYNC = 0x47
-_NULL_PACKETS = 0x1FFF
-_TABLES = (0x0000, 0x0011)  # program association, service description: a recording begins with them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,11 +106,15 @@ def _walker(head: bytes, content: Content) -> Callable[[Content], Structure] | N
         (head[:9] == b"YUV4MPEG2", _yuv4mpeg),
         (head[:16] == _ASF, _asf),
         (head[:4] == _KLV, _mxf),
-        (head[:4] == b"\x00\x00\x01\xba", _program_stream),
+        (head[:4] == b"\x00\x00\x01\xba", lambda content: _found(program_stream(content))),
     ):
         if is_it:
             return walk
-    return _transport_stream if _packet_size(content) else None
+    return (lambda content: _found(transport_stream(content))) if packet_size(content) else None
+
+
+def _found(walked: Walked) -> Structure:
+    return Structure(cut=walked.cut, breaks=walked.breaks)
 
 
 def mp4_boxes(content: Content, size: int) -> Iterator[tuple[bytes, int, int]]:
@@ -198,7 +197,7 @@ def _matroska(content: Content) -> Structure:
     end = size if value is None else at + value
     states_size = value is not None
     cluster_end: int | None = None  # of the cluster that is walked through; at most the file's for an unknown size
-    while at < min(end, size) and len(breaks) < _MOST_BREAKS:
+    while at < min(end, size) and len(breaks) < MOST_BREAKS:
         first = content[at]
         id_length = 9 - first.bit_length() if first >= 0x10 else 0
         name = content[at : at + id_length]
@@ -268,7 +267,7 @@ def _ogg(content: Content) -> Structure:
     breaks: list[int] = []
     numbers: dict[bytes, int] = {}
     unfinished: set[bytes] = set()
-    while at + 27 <= size and len(breaks) < _MOST_BREAKS:
+    while at + 27 <= size and len(breaks) < MOST_BREAKS:
         if content[at : at + 4] != _OGG:
             breaks.append(at)
             at = content.find(_OGG, at + 1)
@@ -406,14 +405,14 @@ def _asf(content: Content) -> Structure:
     ticks, preroll = (int.from_bytes(content[properties + a : properties + a + 8], "little") for a in (64, 80))
     duration = Fraction(ticks, 10_000_000) - Fraction(preroll, 1000)
     return Structure(
-        cut=stated > size, breaks=tuple(breaks[:_MOST_BREAKS]), duration=duration if stated and duration > 0 else None
+        cut=stated > size, breaks=tuple(breaks[:MOST_BREAKS]), duration=duration if stated and duration > 0 else None
     )
 
 
 def _mxf(content: Content) -> Structure:
     size, at = len(content), 0
     breaks: list[int] = []
-    while at < size and len(breaks) < _MOST_BREAKS:
+    while at < size and len(breaks) < MOST_BREAKS:
         if content[at : at + 4] != _KLV:
             breaks.append(at)
             at = content.find(_KLV, at)
@@ -435,117 +434,3 @@ def _mxf(content: Content) -> Structure:
     finished = content.find(b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x04") >= 0
     open_header = content.find(b"\x06\x0e\x2b\x34\x02\x05\x01\x01\x0d\x01\x02\x01\x01\x02\x01") >= 0
     return Structure(cut=not finished and not open_header, breaks=tuple(breaks))
-
-
-def _program_stream(content: Content) -> Structure:
-    size, at = len(content), 0
-    breaks: list[int] = []
-    while at + 4 <= size and len(breaks) < _MOST_BREAKS:
-        if content[at : at + 3] != b"\x00\x00\x01" or content[at + 3] < 0xB9:
-            filled = re.compile(rb"\x00*").match(content, at)
-            after = filled.end() if filled else at
-            if after - at > 3 and content[after - 2 : after + 1] == b"\x00\x00\x01" and content[after + 1] >= 0xB9:
-                at = after - 2
-                continue
-            if after >= size:
-                break
-            breaks.append(at)
-            at = content.find(b"\x00\x00\x01\xba", at + 1)
-            if at < 0:
-                break
-            continue
-        kind = content[at + 3]
-        if kind == 0xB9:
-            at += 4
-        elif kind == 0xBA:
-            is_second = at + 14 <= size and content[at + 4] & 0xC0 == 0x40
-            at += 14 + (content[at + 13] & 7) if is_second else 12
-        else:
-            at += 6 + int.from_bytes(content[at + 4 : at + 6], "big")
-    return Structure(cut=at > size, breaks=tuple(breaks))
-
-
-def _packet_size(content: Content) -> int:
-    """Return the size of a transport stream's packets, 0 if it is none."""
-    for size in (188, 192, 204):
-        start = 4 if size == 192 else 0
-        places = range(start, min(len(content), size * 8), size)
-        if len(places) > 1 and sum(content[at] == _SYNC for at in places) >= max(2, len(places) - 2):
-            return size
-    return 0
-
-
-def _transport_stream(content: Content) -> Structure:
-    """Check sync bytes and continuity counters (ISO/IEC 13818-1, 2.4.3).
-
-    A break that is followed by a program's tables and the start of a picture or of sound, with counters that begin anew
-    or a mark that a decoder may begin, is where two recordings were joined: nothing is lost there.
-    """
-    unit = _packet_size(content)
-    size, at = len(content), 4 if unit == 192 else 0
-    breaks: list[int] = []
-    last: dict[int, int] = {}
-    while at + unit <= size and len(breaks) < _MOST_BREAKS:
-        block = np.frombuffer(content, np.uint8, (min(size - at, unit << 14)) // unit * unit, at).reshape(-1, unit)
-        in_step = block[:, 0] == _SYNC
-        whole = len(block) if in_step.all() else int(in_step.argmin())
-        heads = block[:whole, :6].astype(np.int64)
-        del block
-        found = _counter_breaks(heads, last)
-        breaks += [at + unit * row for row in found]
-        at += unit * whole
-        if whole < len(in_step):
-            breaks.append(at)
-            last.clear()
-            at = _next_sync(content, at + 1, unit)
-    return Structure(cut=size % unit > 0, breaks=tuple(sorted(breaks)))
-
-
-def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]:
-    """Return the rows at which a stream's counter jumps; ``last`` keeps the counters from block to block."""
-    if not len(heads):
-        return []
-    pids = (heads[:, 1] & 0x1F) << 8 | heads[:, 2]
-    # A receiver marks packets that it knows to be damaged; they count at the end.
-    has_field = (heads[:, 3] & 0x20 > 0) & (heads[:, 4] > 0)
-    announced = has_field & (heads[:, 5] & 0x80 > 0)  # a discontinuity that is announced is none
-    begins = heads[:, 1] & 0x40 > 0
-    is_entry = begins & ((heads[:, 3] & 0x0F == 0) | (has_field & (heads[:, 5] & 0x40 > 0)))
-    tables = np.flatnonzero(np.isin(pids, _TABLES))
-    lost: list[tuple[int, int]] = []  # rows of the packet before and of the one after
-    joins: list[tuple[int, int]] = []
-    tables_jump: list[tuple[int, int]] = []
-    for pid in np.unique(pids).tolist():
-        rows = np.flatnonzero((pids == pid) & (heads[:, 3] & 0x10 > 0))
-        if pid == _NULL_PACKETS or not len(rows):
-            continue
-        counters = heads[rows, 3] & 0x0F
-        before = np.concatenate(([last.get(pid, int(counters[0]) - 1)], counters[:-1]))
-        jumps = np.flatnonzero(~np.isin((counters - before) % 16, (0, 1)) & ~announced[rows])
-        last[pid] = int(counters[-1])
-        for each in jumps.tolist():
-            former, row = int(rows[each - 1]) if each else -1, int(rows[each])
-            has_table = pid in _TABLES or bool(((tables > former) & (tables < row)).any())
-            if pid in _TABLES:
-                tables_jump.append((former, row))
-            elif begins[row] and has_table and is_entry[row]:
-                joins.append((former, row))
-            else:
-                lost.append((former, row))
-    # Where one stream was torn in its midst, the others are no beginnings either.
-    lost += [one for one in joins if any(_overlap(one, other) for other in lost)]
-    lost += [one for one in tables_jump if not any(_overlap(one, other) for other in joins)]
-    return sorted({row for _, row in lost} | set(np.flatnonzero(heads[:, 1] & 0x80).tolist()))
-
-
-def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
-    return one[0] < other[1] and other[0] < one[1]
-
-
-def _next_sync(content: Content, at: int, unit: int) -> int:
-    size = len(content)
-    while 0 <= (at := content.find(b"\x47", at)) < size - unit:
-        if content[at + unit] == _SYNC and (at + 2 * unit >= size or content[at + 2 * unit] == _SYNC):
-            return at
-        at += 1
-    return size

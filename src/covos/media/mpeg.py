@@ -1,0 +1,142 @@
+"""Walk through program streams and transport streams (MPEG-2 systems): where do they not go on?"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Content: TypeAlias = "mmap.mmap | bytes"
+
+MOST_BREAKS = 1000
+"""Breaks of a file after which no further one is looked for."""
+_SYNC = 0x47
+_NULL_PACKETS = 0x1FFF
+_TABLES = (0x0000, 0x0011)  # program association, service description: a recording begins with them
+
+
+class Walked(NamedTuple):
+    """The finding of a walk; fields as of `covos.media.structure.Structure`."""
+
+    cut: bool
+    breaks: tuple[int, ...]
+
+
+def program_stream(content: Content) -> Walked:
+    """Walk from pack to pack and from packet to packet (ISO/IEC 13818-1, 2.5.3)."""
+    size, at = len(content), 0
+    breaks: list[int] = []
+    while at + 4 <= size and len(breaks) < MOST_BREAKS:
+        if content[at : at + 3] != b"\x00\x00\x01" or content[at + 3] < 0xB9:
+            filled = re.compile(rb"\x00*").match(content, at)
+            after = filled.end() if filled else at
+            if after - at > 3 and content[after - 2 : after + 1] == b"\x00\x00\x01" and content[after + 1] >= 0xB9:
+                at = after - 2
+                continue
+            if after >= size:
+                break
+            breaks.append(at)
+            at = content.find(b"\x00\x00\x01\xba", at + 1)
+            if at < 0:
+                break
+            continue
+        kind = content[at + 3]
+        if kind == 0xB9:
+            at += 4
+        elif kind == 0xBA:
+            is_second = at + 14 <= size and content[at + 4] & 0xC0 == 0x40
+            at += 14 + (content[at + 13] & 7) if is_second else 12
+        else:
+            at += 6 + int.from_bytes(content[at + 4 : at + 6], "big")
+    return Walked(cut=at > size, breaks=tuple(breaks))
+
+
+def packet_size(content: Content) -> int:
+    """Return the size of a transport stream's packets, 0 if it is none."""
+    for size in (188, 192, 204):
+        start = 4 if size == 192 else 0
+        places = range(start, min(len(content), size * 8), size)
+        if len(places) > 1 and sum(content[at] == _SYNC for at in places) >= max(2, len(places) - 2):
+            return size
+    return 0
+
+
+def transport_stream(content: Content) -> Walked:
+    """Check sync bytes and continuity counters (ISO/IEC 13818-1, 2.4.3).
+
+    A break that is followed by a program's tables and the start of a picture or of sound, with counters that begin anew
+    or a mark that a decoder may begin, is where two recordings were joined: nothing is lost there.
+    """
+    unit = packet_size(content)
+    size, at = len(content), 4 if unit == 192 else 0
+    breaks: list[int] = []
+    last: dict[int, int] = {}
+    while at + unit <= size and len(breaks) < MOST_BREAKS:
+        block = np.frombuffer(content, np.uint8, (min(size - at, unit << 14)) // unit * unit, at).reshape(-1, unit)
+        in_step = block[:, 0] == _SYNC
+        whole = len(block) if in_step.all() else int(in_step.argmin())
+        heads = block[:whole, :6].astype(np.int64)
+        del block
+        found = _counter_breaks(heads, last)
+        breaks += [at + unit * row for row in found]
+        at += unit * whole
+        if whole < len(in_step):
+            breaks.append(at)
+            last.clear()
+            at = _next_sync(content, at + 1, unit)
+    return Walked(cut=size % unit > 0, breaks=tuple(sorted(breaks)))
+
+
+def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]:
+    """Return the rows at which a stream's counter jumps; ``last`` keeps the counters from block to block."""
+    if not len(heads):
+        return []
+    pids = (heads[:, 1] & 0x1F) << 8 | heads[:, 2]
+    # A receiver marks packets that it knows to be damaged; they count at the end.
+    has_field = (heads[:, 3] & 0x20 > 0) & (heads[:, 4] > 0)
+    announced = has_field & (heads[:, 5] & 0x80 > 0)  # a discontinuity that is announced is none
+    begins = heads[:, 1] & 0x40 > 0
+    is_entry = begins & ((heads[:, 3] & 0x0F == 0) | (has_field & (heads[:, 5] & 0x40 > 0)))
+    tables = np.flatnonzero(np.isin(pids, _TABLES))
+    lost: list[tuple[int, int]] = []  # rows of the packet before and of the one after
+    joins: list[tuple[int, int]] = []
+    tables_jump: list[tuple[int, int]] = []
+    for pid in np.unique(pids).tolist():
+        rows = np.flatnonzero((pids == pid) & (heads[:, 3] & 0x10 > 0))
+        if pid == _NULL_PACKETS or not len(rows):
+            continue
+        counters = heads[rows, 3] & 0x0F
+        before = np.concatenate(([last.get(pid, int(counters[0]) - 1)], counters[:-1]))
+        jumps = np.flatnonzero(~np.isin((counters - before) % 16, (0, 1)) & ~announced[rows])
+        last[pid] = int(counters[-1])
+        for each in jumps.tolist():
+            former, row = int(rows[each - 1]) if each else -1, int(rows[each])
+            has_table = pid in _TABLES or bool(((tables > former) & (tables < row)).any())
+            if pid in _TABLES:
+                tables_jump.append((former, row))
+            elif begins[row] and has_table and is_entry[row]:
+                joins.append((former, row))
+            else:
+                lost.append((former, row))
+    # Where one stream was torn in its midst, the others are no beginnings either.
+    lost += [one for one in joins if any(_overlap(one, other) for other in lost)]
+    lost += [one for one in tables_jump if not any(_overlap(one, other) for other in joins)]
+    return sorted({row for _, row in lost} | set(np.flatnonzero(heads[:, 1] & 0x80).tolist()))
+
+
+def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def _next_sync(content: Content, at: int, unit: int) -> int:
+    size = len(content)
+    while 0 <= (at := content.find(b"\x47", at)) < size - unit:
+        if content[at + unit] == _SYNC and (at + 2 * unit >= size or content[at + 2 * unit] == _SYNC):
+            return at
+        at += 1
+    return size
