@@ -10,10 +10,10 @@ import av
 import numpy as np
 import pytest
 
+from covos.core.types import ImageArray
 from covos.media.channels import PcmReader, channel_layouts, count_of, is_safe
-from covos.media.opening import open_source
 from covos.media.presets import FFV1, H264, PRORES_4444, VP9_ALPHA, Preset
-from covos.media.writer import VideoWriter
+from rewritten import rewritten
 
 SOUND = 48000
 Recording = Callable[..., Path]
@@ -71,22 +71,13 @@ def pitch(channel: int) -> int:
 
 
 def overlay(path: Path, target: Path, *, preset: Preset = H264) -> tuple[str, ...]:
-    with open_source(path) as source:
-        info = source.info
-        with VideoWriter(
-            target,
-            height=info.height,
-            width=info.width,
-            time_base=info.time_base,
-            frame_rate=info.frame_rate,
-            preset=preset,
-            audio_from=path,
-        ) as writer:
-            for frame in source:
-                alpha = np.full((*frame.size, 1), 255, np.uint8)
-                image = np.concatenate([frame.image, alpha], axis=2) if preset.has_alpha else frame.image
-                writer.write(image, pts=frame.pts)
-    return writer.warnings
+    """Rewrite a video, opaque where the preset has alpha; return what the writer warned of."""
+
+    def opaque(image: ImageArray) -> ImageArray:
+        alpha = np.full((*image.shape[:2], 1), 255, np.uint8)
+        return np.concatenate([image, alpha], axis=2) if preset.has_alpha else image
+
+    return rewritten(path, target, preset=preset, picture=opaque).writer.warnings
 
 
 def pitches(path: Path) -> list[int]:

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from covos.media import clock
-from covos.media.opening import open_source
-from covos.media.writer import VideoWriter
+from rewritten import rewritten
 
 RATE, SOUND = 25, 48000
 SECONDS = 2
@@ -63,22 +62,9 @@ def piece(tmp_path: Path) -> Piece:
 
 def overlay(path: Path, target: Path) -> tuple[list[Fraction], tuple[str, ...]]:
     """Write the pictures of a source with its sound; return their times."""
-    with open_source(path) as source:
-        info = source.info
-        with VideoWriter(
-            target,
-            height=info.height,
-            width=info.width,
-            time_base=info.time_base,
-            frame_rate=info.frame_rate,
-            audio_from=path,
-        ) as writer:
-            times = []
-            for frame in source:
-                writer.write(frame.image, pts=frame.pts)
-                times.append(frame.pts * frame.time_base)
-        assert source.health.missing == 0, source.health
-    return times, writer.warnings
+    done = rewritten(path, target)
+    assert done.health.missing == 0, done.health
+    return done.times, done.writer.warnings
 
 
 def moments(path: Path) -> tuple[list[float], list[float]]:

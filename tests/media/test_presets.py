@@ -17,6 +17,7 @@ from covos.core.errors import UsageError
 from covos.media.opening import open_source
 from covos.media.presets import FFV1, H264, PRORES_4444, QTRLE, VP9_ALPHA, Preset
 from covos.media.writer import VideoWriter
+from rewritten import rewritten
 
 Film = Callable[..., Path]
 Draw = Callable[..., NDArray[np.uint8]]
@@ -233,20 +234,7 @@ def test_other_sound_is_encoded_again_in_step(
 
 
 def copy(path: Path, target: Path, preset: Preset) -> VideoWriter:
-    with open_source(path) as source:
-        info = source.info
-        with VideoWriter(
-            target,
-            height=info.height,
-            width=info.width,
-            time_base=info.time_base,
-            frame_rate=info.frame_rate,
-            preset=preset,
-            audio_from=path,
-        ) as writer:
-            for frame in source:
-                writer.write(frame_of(preset, frame.image), pts=frame.pts)
-    return writer
+    return rewritten(path, target, preset=preset, picture=lambda image: frame_of(preset, image)).writer
 
 
 def heard(path: Path) -> tuple[float, NDArray[np.float32], str]:

@@ -12,27 +12,11 @@ import pytest
 from covos.core.errors import SourceError
 from covos.media.opening import open_source
 from covos.media.writer import VideoWriter
+from rewritten import rewritten
 
 Film = Callable[..., Path]
 Packets = Callable[[Path], dict[str, list[Any]]]
 MS = Fraction(1, 1000)
-
-
-def overlay(path: Path, target: Path, *, count: int | None = None) -> VideoWriter:
-    """Copy the first ``count`` pictures of a video, with its sound."""
-    with open_source(path) as source:
-        info = source.info
-        with VideoWriter(
-            target,
-            height=info.height,
-            width=info.width,
-            time_base=info.time_base,
-            frame_rate=info.frame_rate,
-            audio_from=path,
-        ) as writer:
-            for frame in source.select(range(count if count is not None else info.frame_count)):
-                writer.write(frame.image, pts=frame.pts)
-    return writer
 
 
 @pytest.mark.parametrize(
@@ -52,7 +36,7 @@ def overlay(path: Path, target: Path, *, count: int | None = None) -> VideoWrite
 )
 def test_sound_is_copied_packet_for_packet(film: Film, packets: Packets, tmp_path: Path, name: str, sound: str) -> None:
     path, target = film(name, sound=sound), tmp_path / "overlay.mp4"
-    writer = overlay(path, target)
+    writer, *_ = rewritten(path, target)
     assert writer.warnings == ()
     before, after = packets(path)["audio"], packets(target)["audio"]
     assert len(before) == len(after) > 5
@@ -67,7 +51,7 @@ def test_sound_is_copied_packet_for_packet(film: Film, packets: Packets, tmp_pat
 @pytest.mark.parametrize(("name", "sound"), [("film.mov", "pcm_s16le"), ("film.mkv", "pcm_s16le"), ("film.mkv", "mp2")])
 def test_other_sound_is_encoded_again_in_step_and_said(film: Film, tmp_path: Path, name: str, sound: str) -> None:
     path, target = film(name, sound=sound), tmp_path / "overlay.mp4"
-    writer = overlay(path, target)
+    writer, *_ = rewritten(path, target)
     assert any(sound.split("_", maxsplit=1)[0] in text and "AAC" in text for text in writer.warnings)
     before, after = heard(path), heard(target)
     assert after[1] == "aac"
@@ -93,7 +77,7 @@ def test_sound_and_pictures_stay_together(film: Film, packets: Packets, tmp_path
         sound_start=max(0, start) / 1000 + 0.2,
     )
     target = tmp_path / "overlay.mp4"
-    overlay(path, target)
+    rewritten(path, target)
     before, after = packets(path), packets(target)
     lead_before = before["audio"][0][0] - min(p[0] for p in before["video"])
     lead_after = after["audio"][0][0] - min(p[0] for p in after["video"])
@@ -104,7 +88,7 @@ def test_sound_and_pictures_stay_together(film: Film, packets: Packets, tmp_path
 def test_sound_is_interleaved(film: Film, packets: Packets, tmp_path: Path) -> None:
     path = film(pts=[1000 * k for k in range(30)], time_base=MS, sound="aac", sound_seconds=30.0)
     target = tmp_path / "overlay.mp4"
-    overlay(path, target)
+    rewritten(path, target)
     found = packets(target)
     in_file = sorted(
         [(position, start, "video") for start, _, _, position in found["video"]]
@@ -119,20 +103,20 @@ def test_sound_is_interleaved(film: Film, packets: Packets, tmp_path: Path) -> N
 def test_sound_of_a_part_ends_with_its_pictures(film: Film, packets: Packets, tmp_path: Path) -> None:
     path = film(pts=[200 * k for k in range(30)], time_base=MS, sound="aac", sound_seconds=6.0)
     target = tmp_path / "overlay.mp4"
-    overlay(path, target, count=10)
+    rewritten(path, target, count=10)
     last = packets(target)["audio"][-1][0]
     assert Fraction(19, 10) < last <= 2
 
 
 def test_a_tail_of_sound_is_kept(film: Film, packets: Packets, tmp_path: Path) -> None:
     path, target = film(sound="aac", sound_seconds=3.0), tmp_path / "overlay.mp4"
-    overlay(path, target)
+    rewritten(path, target)
     assert len(packets(target)["audio"]) == len(packets(path)["audio"])
 
 
 def test_a_source_without_sound_is_fine(film: Film, packets: Packets, tmp_path: Path) -> None:
     target = tmp_path / "overlay.mp4"
-    writer = overlay(film("silent.mp4"), target)
+    writer, *_ = rewritten(film("silent.mp4"), target)
     assert packets(target)["audio"] == []
     assert writer.warnings == ()
 
@@ -150,7 +134,7 @@ def test_every_sound_stream_is_kept(film: Film, packets: Packets, tmp_path: Path
                     twin.time_base, twin.is_keyframe, twin.stream = packet.time_base, packet.is_keyframe, lane
                     copy.mux(twin)
     target = tmp_path / "overlay.mp4"
-    overlay(path, target)
+    rewritten(path, target)
     with av.open(str(target)) as container:
         assert len(container.streams.audio) == 2
     assert len(packets(target)["audio"]) == 2 * len(packets(first)["audio"])
@@ -166,7 +150,7 @@ def test_damaged_sound_does_not_stop_the_pictures(film: Film, tmp_path: Path) ->
         data[at : at + 40] = bytes(40)
     path.write_bytes(data)
     target = tmp_path / "overlay.mp4"
-    writer = overlay(path, target)
+    writer, *_ = rewritten(path, target)
     assert open_source(target).info.frame_count == 30
     assert any("10 damaged packets of sound" in text for text in writer.warnings)
 

@@ -1,0 +1,53 @@
+"""Write the pictures of a video anew, with its sound: what an overlay does, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from numpy.typing import NDArray
+
+from covos.core.types import ImageArray
+from covos.media.opening import open_source
+from covos.media.presets import H264, Preset
+from covos.media.source import Health
+from covos.media.writer import VideoWriter
+
+
+class Rewritten(NamedTuple):
+    """What a rewriting said."""
+
+    writer: VideoWriter
+    times: list[Fraction]
+    """Seconds of the pictures that were written."""
+    health: Health
+    """Of the source, at the end."""
+
+
+def rewritten(
+    path: Path,
+    target: Path,
+    *,
+    preset: Preset = H264,
+    count: int | None = None,
+    picture: Callable[[ImageArray], NDArray] = lambda image: image,
+) -> Rewritten:
+    """Write the first ``count`` pictures, or all, each through ``picture``."""
+    with open_source(path) as source:
+        info = source.info
+        times = []
+        with VideoWriter(
+            target,
+            height=info.height,
+            width=info.width,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate,
+            preset=preset,
+            audio_from=path,
+        ) as writer:
+            for frame in source if count is None else source.select(range(count)):
+                writer.write(picture(frame.image), pts=frame.pts)
+                times.append(frame.pts * frame.time_base)
+        return Rewritten(writer, times, source.health)
