@@ -55,7 +55,7 @@ def _as_text(path: object) -> object:
 
 
 Damaged: TypeAlias = Literal["hold", "empty"]
-"""What stands for the mask of a picture that cannot be read: the one before, or none."""
+"""The mask of a picture that cannot be read: the one before, or none."""
 
 Weights: TypeAlias = Annotated[str, BeforeValidator(_as_text)]
 """A name, or the path of a ``.safetensors`` file."""

@@ -1,4 +1,4 @@
-"""What a session asks of a model, which it is given by whoever opens it."""
+"""The part of a model that a session needs; whoever opens the session gives it one."""
 
 from __future__ import annotations
 

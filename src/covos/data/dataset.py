@@ -86,7 +86,7 @@ class Dataset:
 
     @property
     def summary(self) -> str:
-        """What the data set holds, in one line; no file is opened for it."""
+        """A line that says what the data set holds; no file is opened for it."""
         pictures = sum(video.kind == "image" for video in self.videos)
         kinds = ((len(self) - pictures, "video"), (pictures, "picture"))
         things = " and ".join(counted(count, what) for count, what in kinds if count) or "no videos"

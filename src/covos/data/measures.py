@@ -172,7 +172,7 @@ class Statistics(Record):
 
 @dataclass(kw_only=True)
 class VideoMeasures:
-    """What is measured in the masks of one video, a frame at a time, in the order of time."""
+    """Measures of the masks of one video, taken a frame at a time, in the order of time."""
 
     picture: bool
     frames: int

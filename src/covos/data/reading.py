@@ -19,7 +19,7 @@ _Scalar = TypeVar("_Scalar", np.uint8, np.float32)
 
 
 class AnnotatedFrames(Protocol):
-    """What reading needs to know of a `covos.data.Video`."""
+    """The part of a `covos.data.Video` that reading needs."""
 
     @property
     def name(self) -> str:

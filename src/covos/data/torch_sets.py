@@ -59,7 +59,7 @@ class Transform(Protocol):
 
 
 class _Frames(TorchDataset[Item]):
-    """What the three kinds share: which videos, how a frame is read and transformed."""
+    """The base of the three kinds: it chooses the videos, and reads and transforms a frame."""
 
     def __init__(
         self,

@@ -27,7 +27,7 @@ MAX_MEMORY = 32
 APART = 5
 """Frames from one that is kept to the next."""
 TRUSTED = 0.6
-"""What is less sure than this of an object is not kept of a frame."""
+"""An object that is less sure than this in a frame is not kept of it."""
 
 
 def check_memory(count: int) -> None:

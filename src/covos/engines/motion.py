@@ -47,7 +47,7 @@ CUT = 0.2
 
 
 class MotionFlow(NamedTuple):
-    """What one flow between two frames tells: what moves against the scene, and where each place was."""
+    """The findings of one flow between two frames: things that move against the scene, and where each place was."""
 
     motion: MotionArray
     """H/4 x W/4 x 4 float32; see `residual_motion`."""

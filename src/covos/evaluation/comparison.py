@@ -52,7 +52,7 @@ class Difference:
 
     @property
     def verdict(self) -> Verdict:
-        """What can be said: with fewer than `FEWEST` sequences nothing, else whether p is above 5 %."""
+        """The verdict: none with fewer than `FEWEST` sequences, else by p, which is above 5 % or not."""
         if self.sequences < FEWEST:
             return "too few sequences"
         return "beyond chance" if self.chance <= 1 - LEVEL else "within chance"

@@ -1,4 +1,4 @@
-"""What chance does to a score: the interval it would lie in with other sequences, and a test of a difference.
+"""Tell what chance does to a score: the interval it would lie in with other sequences, and a test of a difference.
 
 Sequences are drawn anew, with replacement, 10,000 times, and scored together as the protocol does; the interval is that
 of the middle 95 % (percentile bootstrap: Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13).

@@ -33,7 +33,7 @@ _REORDERED = 32
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Jump:
-    """What follows a jump is moved by ``shift`` seconds in all.
+    """A jump of the clock; all that follows it is moved by ``shift`` seconds in all.
 
     Attributes:
         packets: Number of the first packet after the jump, by index of the stream; pictures that are not shown do not

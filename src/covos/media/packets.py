@@ -111,7 +111,7 @@ class PacketTable:
 
 @dataclass(slots=True, kw_only=True)
 class _Read:
-    """What is kept of each packet while a file is read."""
+    """The facts that are kept of each packet while a file is read."""
 
     pts: list[int | None] = field(default_factory=list)
     dts: list[int | None] = field(default_factory=list)

@@ -58,7 +58,7 @@ _KLV = b"\x06\x0e\x2b\x34"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
-    """What a walk through a file found.
+    """The findings of a walk through a file.
 
     Attributes:
         cut: True if the file ends before the size that it states, or in the midst of a unit.

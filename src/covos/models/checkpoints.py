@@ -101,7 +101,7 @@ def read_card(weights: Path) -> Card | None:
 
 
 class StoredNetwork(Record, extra="forbid"):
-    """What a weights file says of its network, under the one key `METADATA`: all that is needed to build it again."""
+    """A weights file's account of its network, under the one key `METADATA`: all that is needed to build it again."""
 
     architecture: str
     """Name of the network in the registry."""

@@ -93,7 +93,7 @@ class ObjectMemory(NamedTuple):
 
 
 class Belief(NamedTuple):
-    """What is believed of P objects before a frame is looked at."""
+    """Beliefs about P objects before a frame is looked at."""
 
     latest_P2HW: Tensor
     """Each object's mask in the latest frame and that of all others (see `with_others`), at stride 4."""

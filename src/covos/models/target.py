@@ -83,7 +83,7 @@ def moments(fit_BND: Tensor, mask_PN: Tensor, weight_BN: Tensor, owner_P: Tensor
 
 
 class TargetKnowledge(NamedTuple):
-    """What a pass has seen of its objects: in frames that were given, and in those that were followed since."""
+    """Sightings of a pass's objects: in frames that were given, and in those that were followed since."""
 
     given: TargetMoments
     since: TargetMoments | None = None

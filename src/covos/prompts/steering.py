@@ -47,7 +47,7 @@ Segmented = Callable[[int], FrameResult | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SteeringMasks:
-    """What is followed so that the subject can be steered.
+    """Masks of the things that are followed so that the subject can be steered.
 
     Attributes:
         given: Frame index to object id to its mask, H x W bool.

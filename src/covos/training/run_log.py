@@ -1,4 +1,4 @@
-"""What a run leaves to be looked at: ``history.jsonl`` and TensorBoard's files, written by a listener of its events."""
+"""Keep what a run leaves to be looked at: ``history.jsonl`` and TensorBoard's files, by a listener of its events."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ HEADS = ("still.", "coattention.", "head_a.", "head_b.")
 STARTS: dict[Layout, tuple[str, ...]] = {"deeplab": HEADS, "resnet": ("context.", *HEADS)}
 """Layouts that training starts from, and the parts that each lacks."""
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""Of red, green and blue in [0, 1]: the normalisation that torchvision and timm train by."""
+"""The normalisation of red, green and blue in [0, 1] that torchvision and timm train by."""
 SEED = 0
 """Seed of the parts that a checkpoint lacks."""
 COUNTER = "num_batches_tracked"

@@ -85,7 +85,7 @@ class _Ground(NamedTuple):
 
 
 class _Cast(NamedTuple):
-    """What moves in a clip: the sprites, the objects to be followed, and those of them that must be."""
+    """The moving things of a clip: the sprites, the objects to be followed, and those of them that must be."""
 
     sprites: list[Sprite]
     followed: list[int]

@@ -35,7 +35,7 @@ Color = tuple[int, int, int]
 
 
 class Graphics(NamedTuple):
-    """What lies over all frames of a group, and over the frames beside them."""
+    """The things that lie over all frames of a group, and over the frames beside them."""
 
     image: ImageArray
     """H x W x 3 uint8 RGB, of the view's size."""

@@ -1,4 +1,4 @@
-"""What hides an object for some frames: a thing that comes in front of it, or the way out of the view and back."""
+"""Hide an object for some frames: by a thing that comes in front of it, or by its way out of the view and back."""
 
 from __future__ import annotations
 

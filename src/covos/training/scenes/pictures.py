@@ -19,7 +19,7 @@ MOST_BYTES = 256 * 2**20
 
 
 class ReadBefore:
-    """What was read last, up to a number of bytes. The arrays are shared, and so they are read-only."""
+    """The pictures that were read last, up to a number of bytes. The arrays are shared, and so they are read-only."""
 
     def __init__(self, *, most_bytes: int = MOST_BYTES) -> None:
         self._most = most_bytes

@@ -84,7 +84,7 @@ class Neighbour(NamedTuple):
 
 
 class Shot(NamedTuple):
-    """What there is to be viewed of a frame.
+    """All that there is to be viewed of a frame.
 
     Attributes:
         layers: From the ground, which all windows are drawn for and whose matrix is the identity, to the one on top.

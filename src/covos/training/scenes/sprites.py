@@ -35,7 +35,7 @@ TWIN_SPEED = (0.01, 0.06)
 FINE = 33
 """Points along a side of the lattice that a bending is made smooth on before it is warped."""
 FAR = 3.0
-"""What is out of the view is so many views away."""
+"""A thing out of the view is so many views away."""
 
 Box: TypeAlias = tuple[slice, slice]
 """Rows and columns of a view."""
