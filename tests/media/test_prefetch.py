@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import concurrent.futures.thread
 import itertools
 import threading
 import time
@@ -82,6 +83,17 @@ def test_an_abandoned_iterator_leaves_no_thread() -> None:
     next(ahead)
     del ahead
     assert settled(lambda: workers() == 0)
+
+
+def test_an_iterator_can_be_collected_while_another_one_begins() -> None:
+    # A garbage collection inside an executor's `submit`, which holds this lock, may end an abandoned iterator.
+    ahead = prefetch(Counted())
+    next(ahead)
+    closing = threading.Thread(target=ahead.close, daemon=True)
+    with concurrent.futures.thread._global_shutdown_lock:
+        closing.start()
+        closing.join(10)
+        assert not closing.is_alive()
 
 
 def test_a_consumer_that_raises_leaves_no_thread() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from queue import SimpleQueue
+from threading import Thread, current_thread
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from covos.core.errors import SourceError, UsageError
@@ -183,19 +183,45 @@ def prefetch(frames: Iterable[T], *, depth: int = 8) -> Iterator[T]:
     has raised. A generator given as ``frames`` is closed in the thread that ran it.
     """
     end: Any = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="covos-prefetch") as thread:
-        items = thread.submit(iter, frames).result()
-        ahead = deque(thread.submit(next, items, end) for _ in range(depth))
+    # Plain queues, for a garbage collection may end this, in the midst of anything. An executor's `submit` holds a lock
+    # of all executors: if the garbage is collected there, another `submit` would wait for itself.
+    wanted: SimpleQueue[bool] = SimpleQueue()
+    made: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+    stopped = False
+
+    def work() -> None:
+        items: Any = None
+        item: Any = None
         try:
-            while (item := ahead.popleft().result()) is not end:
-                ahead.append(thread.submit(next, items, end))
-                yield item
+            items = iter(frames)
+            while item is not end and wanted.get() and not stopped:
+                item = next(items, end)
+                made.put((item, None))
+        except BaseException as error:
+            made.put((end, error))
         finally:
-            for later in ahead:
-                later.cancel()
             if hasattr(items, "close"):
-                with suppress(RuntimeError):  # while the interpreter ends, no thread takes on work
-                    thread.submit(items.close)
+                with suppress(Exception):  # nobody waits for it
+                    items.close()
+
+    thread = Thread(target=work, name="covos-prefetch", daemon=True)
+    thread.start()
+    for _ in range(depth):
+        wanted.put(True)
+    try:
+        while True:
+            item, error = made.get()
+            if error is not None:
+                raise error
+            if item is end:
+                return
+            wanted.put(True)
+            yield item
+    finally:
+        stopped = True
+        wanted.put(False)
+        if thread is not current_thread():  # which may be the one that collects the garbage
+            thread.join()
 
 
 def check_pixels(name: str, *, height: int, width: int) -> None:
