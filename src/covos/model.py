@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from covos.core.device import Precision, choose_precision, resolve_device
-from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.find import FindEngine
@@ -51,7 +51,7 @@ BATCH = {"cpu": 4, "cuda": 16}
 """Frames encoded together, by type of device."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Model:
     """A model on its device; made by `load_model`. Several sessions and threads may share one.
 
@@ -64,9 +64,13 @@ class Model:
     entry: ModelEntry
     engine: FindEngine[Any]
     network: CovosLite | Cosnet
-    _followers: dict[str, FollowEngine] = field(default_factory=dict, repr=False)
-    _prompters: dict[str, CovosPrompt] = field(default_factory=dict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _followers: dict[str, FollowEngine] = field(default_factory=dict)
+    _prompters: dict[str, CovosPrompt] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __repr__(self) -> str:
+        weights = f"{self.entry.card.parameters / 1e6:.1f} M weights"
+        return f"<Model {self.name}: {self.entry.card.architecture}, {weights}, on {self.device} in {self.precision}>"
 
     @property
     def name(self) -> str:
@@ -144,7 +148,7 @@ class Model:
             raise UsageError(
                 f"unknown prompter {wanted!r}",
                 why="neither one of covos nor a file",
-                fix=f"use one of: {AUTO}, {grabcut.name}, {DEFAULT_PROMPTER}; or the path of a .safetensors file",
+                fix=one_of(wanted, (AUTO, grabcut.name, DEFAULT_PROMPTER)) + "; or the path of a .safetensors file",
             )
         try:
             entry = find_prompter(wanted, encoder=self.entry)

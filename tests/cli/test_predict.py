@@ -15,7 +15,7 @@ from PIL import Image
 
 from covos.cli import main
 from covos.core import files as atomic
-from covos.data import FrameRecord, Video
+from covos.data import FrameRecord, Video, open_dataset
 from covos.events import FrameDone
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
 from covos.media.opening import open_source
@@ -347,3 +347,10 @@ def test_objects_of_youtube_vos_join_when_they_appear(tmp_path: Path) -> None:
             seeds = Seeds(source.info)
             place_prompts(seeds, follow_annotations(video, layout=layout).prompts, resize=False)
             assert [(each.frame, each.object) for each in seeds.current] == expected
+
+
+def test_the_part_that_a_training_measures_on(tmp_path: Path) -> None:
+    held = open_dataset(TIANCHI, subset="val", ratio=0.5, seed=4)
+    assert len(held) == 1
+    assert run(TIANCHI, tmp_path, "--subset", "val", "--ratio", "0.5", "--split-seed", "4", "-q") == 0
+    assert [folder.name for folder in (tmp_path / "Annotations").iterdir()] == [held[0].name]

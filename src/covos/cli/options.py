@@ -37,6 +37,11 @@ Formats: TypeAlias = Annotated[
 TestVideos: TypeAlias = Annotated[
     str | None, typer.Option(help="List or folder of videos; the test videos if there are any, else val's.")
 ]
+Ratio: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="With --subset train or val: the part that a training with this ratio trains or measures on."),
+]
+SplitSeed: TypeAlias = Annotated[int, typer.Option(help="Seed of that training; another seed, another division.")]
 BenchmarkVideos: TypeAlias = Annotated[
     str | None, typer.Option(help="List of sequences; val or else val_open if not given.")
 ]
