@@ -7,7 +7,6 @@ import hashlib
 import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Literal, SupportsIndex, TypeAlias
 
@@ -94,7 +93,7 @@ def checked_ratio(ratio: object) -> float:
     Raises:
         UsageError: It is not a number between 0 and 1, both excluded.
     """
-    if not isinstance(ratio, Real) or not 0 < ratio < 1:
+    if not isinstance(ratio, int | float) or not 0 < ratio < 1:
         raise UsageError(
             f"cannot split by the ratio {ratio!r}",
             why="it is the share of the videos that are trained on, a number between 0 and 1",
