@@ -219,7 +219,7 @@ class Job:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
         part = {} if (self.plan.start, self.plan.stop) == (0, None) else {"frames": [self.plan.start, self.plan.stop]}
-        origin = replace(origin, settings={**origin.settings, **part, "formats": list(formats)})
+        origin = replace(origin, settings={**origin.settings, **part})
         terms = RunTerms(
             inputs=_inputs(source),
             model=origin.model,
@@ -232,6 +232,7 @@ class Job:
                 **({} if self.plan.damaged == "hold" else {"damaged": self.plan.damaged}),
             },
             batch=model.engine.encoder.batch,
+            formats=formats,
         )
         if terms.is_done(folder):
             remove_leftovers(folder)
@@ -239,9 +240,11 @@ class Job:
             self.state = "done"
             yield from _ending(load_saved(folder.path))
             return
-        for text in size_notes(formats, info=source.info, folder=folder.path):
+        begun = terms.begin(folder, touched=work.touched)
+        journal = begun.journal
+        origin = replace(origin, settings={**origin.settings, "formats": list(begun.every)})
+        for text in size_notes(begun.formats, info=source.info, folder=folder.path):
             yield Noted(text=text)
-        journal = terms.begin(folder, touched=work.touched)
         self._frames = journal.resumed
         with (
             journal,
@@ -249,9 +252,10 @@ class Job:
                 info=source.info,
                 health=lambda: source.health,
                 folder=folder,
-                formats=formats,
+                formats=begun.formats,
                 origin=origin,
                 journal=journal,
+                outputs=begun.outputs,
             ) as writer,
         ):
             results = with_held_masks(hold_uncomputed(work.run(journal)), choice=self.plan.damaged)
@@ -259,7 +263,8 @@ class Job:
                 yield event
                 writer.restart_clock()
             saved = writer.finish()
-        terms.finish(folder, mendable=bool(saved.health.unreadable and terms.inputs.each))
+        mendable = bool(saved.health.unreadable and terms.inputs.each)
+        terms.finish(folder, formats=begun.every, mendable=mendable)
         self.state = "done"  # all is on disk, whatever becomes of a listener
         yield from _ending(saved)
 
@@ -360,6 +365,8 @@ class _Work:
     def run(self, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
         """Give the results, the first of them by the records of an earlier run."""
         task = self._task
+        if journal is not None and journal.whole:
+            return (record.restore(frame) for record, frame in zip(journal.replay(), self._source, strict=False))
         if isinstance(task, Find):
             if self._steerer is not None and self._steerer.follows:
                 results = self._steerer.run(())

@@ -466,8 +466,11 @@ class Session:
         mask, births = self._found[frame]
         now = self.seeds.births
         gone = {identity for identity in births if now.get(identity) != births[identity]}
+        if not gone:
+            return mask
         return replace(
             mask,
+            soft=None,  # it is of all objects together
             objects={identity: rle for identity, rle in mask.objects.items() if identity not in gone},
             states=tuple(each for each in mask.states if each.id not in gone),
         )

@@ -21,6 +21,7 @@ from covos.core.records import RecordT, faults
 from covos.core.types import MaskArray
 from covos.masks import RLE, decode, encode
 from covos.masks.polygon import polygon_to_rle
+from covos.masks.soft import SoftMask
 
 MAX_OBJECTS = 254
 _FIX = "name an output folder of covos, a folder of mask pictures, or a file of masks"
@@ -71,6 +72,7 @@ class ReadFrame:
         pts: Presentation time in units of the file's time base; None where it has none.
         objects: Mask of each object that is present, by object id; until `numbered`, by whatever the file tells
             objects apart by.
+        soft: The probability of all objects together; None where the file has masks alone.
     """
 
     index: int
@@ -78,6 +80,7 @@ class ReadFrame:
     stem: str | None = None
     pts: int | None = None
     objects: dict[Any, RLE] = field(default_factory=dict)
+    soft: SoftMask | None = None
 
     def __post_init__(self) -> None:
         check_size(self.size)

@@ -11,9 +11,8 @@ from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import SourceInfo
-from covos.formats.reading import MasksRead, is_file_name
+from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import check_formats
-from covos.masks import RLE
 from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
 from covos.media.source import Health
@@ -23,6 +22,7 @@ from covos.runs.folder import OutputFolder
 from covos.runs.reading import read_masks
 from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
+from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved
 
 FRAME_RATE = Fraction(25)
@@ -60,7 +60,7 @@ def _report_beside(path: Path) -> ReportContent | None:
     if not (path.parent / REPORT).is_file():
         return None
     report = load_report(path.parent)
-    return report if path.name in report.outputs else None
+    return report if path.name in (*report.outputs, JOURNAL) else None
 
 
 def _alone(read: MasksRead) -> Segmentation:
@@ -108,7 +108,7 @@ def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
         mask = masks.pop(row.stem if by_name else row.index, None)
         if mask is None or not is_file_name(row.stem):
             raise _misfit(read.path, REPORT, f"frame {row.stem!r} of the report has no mask")
-        frames.append(_frame(row, info.time_base, mask.objects, mask.size))
+        frames.append(_frame(row, info.time_base, mask))
     left = [key for key, frame in masks.items() if frame.objects]
     if left or not frames:
         raise _misfit(read.path, REPORT, f"{len(left)} of its masks are of frames that the report does not have")
@@ -117,7 +117,7 @@ def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
     return Segmentation(info=info, health=report.full_health(), origin=origin, frames=tuple(frames))
 
 
-def _frame(row: FrameRow, time_base: Fraction, objects: Mapping[int, RLE], size: tuple[int, int]) -> FrameMask:
+def _frame(row: FrameRow, time_base: Fraction, mask: ReadFrame) -> FrameMask:
     confidence = row.confidence
     return FrameMask(
         index=row.index,
@@ -126,9 +126,10 @@ def _frame(row: FrameRow, time_base: Fraction, objects: Mapping[int, RLE], size:
         time_base=time_base,
         status=row.status,
         confidence=math.nan if confidence is None else confidence,
-        size=size,
-        objects=objects,
+        size=mask.size,
+        objects=mask.objects,
         file=row.file,
+        soft=mask.soft,
     )
 
 

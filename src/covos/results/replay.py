@@ -78,9 +78,9 @@ class Replay:
                 named=bool(self.held),
             )
             soft = ", ".join(name for name in chosen if probability_bits([name]))
-            if not soft:
+            if not soft or all(frame.soft is not None for frame in self.frames):
                 return saved
-            note = f"{soft}: hard edges, for masks hold no probabilities; segment with these formats for soft ones"
+            note = f"{soft}: hard edges, for no probabilities were kept with these masks; segment for soft ones"
             return replace(saved, warnings=(*saved.warnings, note))
 
         hungry = [name for name in chosen if parse_format(name)[0].needs_pictures]
@@ -149,7 +149,7 @@ class Replay:
             labels = kept.labels
             yield FrameResult(
                 frame=frame,
-                probability=(labels > 0).astype(np.float32),
+                probability=kept.probability,
                 labels=labels,
                 confidence=kept.confidence,
                 objects=kept.states,

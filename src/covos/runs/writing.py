@@ -19,6 +19,7 @@ from covos.core.types import FrameResult, SourceInfo
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
+from covos.masks.soft import Depth
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal, JournalEntry
@@ -150,8 +151,8 @@ class RunWriter:
     If something fails on the way, what is whole stays, with a report that says what went wrong; if nothing was written
     yet, nothing is left.
 
-    With a journal, the formats are given what it keeps of a result, not the result: probabilities are rounded to
-    1/255, and are 0 or 1 where no format needs them. So they write the same whether a run was stopped or not.
+    With a journal, the formats are given what it keeps of a result, not the result: probabilities are rounded (see
+    `covos.masks.soft`). So they write the same whether a run was stopped or not.
 
         with RunWriter(...) as writer:
             for result in results:
@@ -159,7 +160,8 @@ class RunWriter:
             saved = writer.finish()
 
     ``health`` is asked for after the last result. The journal's frames come first among the results; it is closed here.
-    ``named`` is False where somebody's report named the source (see `covos.runs.report.Report`).
+    ``outputs`` are files and folders that are there already and belong to the run. ``named`` is False where somebody's
+    report named the source (see `covos.runs.report.Report`).
     """
 
     def __init__(
@@ -171,13 +173,15 @@ class RunWriter:
         formats: Sequence[str],
         origin: Origin,
         journal: Journal | None = None,
+        outputs: Sequence[str] = (),
         named: bool = True,
     ) -> None:
         chosen = check_formats(formats)
         self._health, self._folder, self._journal = health, folder, journal
-        self._bits = probability_bits(chosen)
+        self._bits: Depth = 16 if probability_bits(chosen) == 16 else 8
         self._began = self._clock = time.perf_counter()
         self._uncomputed = 0
+        self._outputs = tuple(folder.path / name for name in outputs)
         self._report = Report(info=info, origin=origin, named=named)
         self._writers = BackgroundWriters(
             [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
@@ -211,7 +215,7 @@ class RunWriter:
 
     def finish(self) -> Saved:
         """Finish every format, and write the report."""
-        outputs = self._writers.close()
+        outputs = (*self._outputs, *self._writers.close())
         seconds = time.perf_counter() - self._began
         self._stack.close()
         health, warnings = self._health(), self._writers.warnings
