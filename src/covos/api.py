@@ -13,6 +13,7 @@ from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.passes import Direction
 from covos.job import Job
+from covos.masks.edges import NO_EDGES, Edges
 from covos.media.memory import Input
 from covos.model import Model
 from covos.models.coattention import Fusion
@@ -51,11 +52,12 @@ def segment(
     start: int = 0,
     stop: int | None = None,
     damaged: Damaged = "hold",
+    edges: Edges = NO_EDGES,
 ) -> Segmentation:
     """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
 
-    Only the masks are kept, run-length encoded: the memory needed grows with the length of the clip by some hundred
-    bytes a frame. Use `stream` for what must not grow at all.
+    Only the masks are kept, run-length encoded, and their soft edges, packed: the memory needed grows with the length of
+    the clip by some kilobytes a frame. Use `stream` for what must not grow at all.
 
     Args:
         source: A video, a folder of frames, a glob of images or one image; or frames as arrays (N x H x W x 3 uint8
@@ -91,6 +93,7 @@ def segment(
         start: Index of the first frame to take. Indices of results, and of prompts, count from there.
         stop: Index of the first frame not to take; None goes to the end.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
+        edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
 
     Raises:
         SourceError: The source cannot be read.
@@ -131,6 +134,7 @@ def stream(
     start: int = 0,
     stop: int | None = None,
     damaged: Damaged = "hold",
+    edges: Edges = NO_EDGES,
 ) -> Iterator[FrameResult]:
     """Cut the moving subject out of a video, a frame at a time, at constant memory.
 
@@ -161,6 +165,7 @@ def _job(
     start: int,
     stop: int | None,
     damaged: Damaged,
+    edges: Edges,
     **task: Any,
 ) -> Job:
     shown = read_prompts(
@@ -183,5 +188,6 @@ def _job(
         start=start,
         stop=stop,
         damaged=damaged,
+        edges=edges,
     )
     return Job(plan, load=None if loaded is None else lambda _: loaded)

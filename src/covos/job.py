@@ -29,6 +29,7 @@ from covos.engines.held import with_held_masks
 from covos.engines.passes import StageProgress, chosen_references, find_subject
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.formats.table import check_formats, size_notes
+from covos.masks.steady import retouched
 from covos.media.memory import open_input
 from covos.media.source import Health, Source
 from covos.model import Model, load_model
@@ -203,12 +204,15 @@ class Job:
     def _keep(self, work: _Work, source: Source) -> Iterator[Event]:
         frames = []
         results = with_held_masks(hold_uncomputed(work.run(None)), choice=self.plan.damaged)
+        results = retouched(results, self.plan.edges)
         for event in self._events(results, source):
             if isinstance(event, FrameDone) and self._keeping:
                 frames.append(event.masks)
             yield event
+        origin = work.origin()
+        origin = replace(origin, settings={**origin.settings, **self.plan.edges.settings})
         result = Segmentation(
-            info=source.info, health=source.health, origin=work.origin(), frames=tuple(frames), held=self.plan.source
+            info=source.info, health=source.health, origin=origin, frames=tuple(frames), held=self.plan.source
         )
         self.state = "done"
         if text := uncomputed_note(sum(frame.status == "uncomputed" for frame in frames)):
@@ -219,7 +223,7 @@ class Job:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
         part = {} if (self.plan.start, self.plan.stop) == (0, None) else {"frames": [self.plan.start, self.plan.stop]}
-        origin = replace(origin, settings={**origin.settings, **part})
+        origin = replace(origin, settings={**origin.settings, **part, **self.plan.edges.settings})
         terms = RunTerms(
             inputs=_inputs(source),
             model=origin.model,
@@ -256,6 +260,7 @@ class Job:
                 origin=origin,
                 journal=journal,
                 outputs=begun.outputs,
+                edges=self.plan.edges,
             ) as writer,
         ):
             results = with_held_masks(hold_uncomputed(work.run(journal)), choice=self.plan.damaged)

@@ -34,6 +34,7 @@ from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, che
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import Direction, choose_direction
 from covos.formats.table import check_formats
+from covos.masks.edges import NO_EDGES, Edges
 from covos.media.memory import InMemory, as_source
 from covos.media.opening import check_rate
 from covos.models.coattention import Fusion
@@ -258,6 +259,7 @@ class Plan(_Value):
         start: Index of the first frame to take.
         stop: Index of the first frame not to take; None goes to the end.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
+        edges: Changes of the masks' edges, made of what was found.
     """
 
     source: Annotated[Any, BeforeValidator(_source), PlainSerializer(_source_to_json)]
@@ -270,6 +272,7 @@ class Plan(_Value):
     start: int = Field(default=0, ge=0)
     stop: int | None = Field(default=None, ge=1)
     damaged: Damaged = "hold"
+    edges: Edges = NO_EDGES
 
     @field_validator("formats")
     @classmethod

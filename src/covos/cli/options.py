@@ -37,6 +37,18 @@ Formats: TypeAlias = Annotated[
 TestVideos: TypeAlias = Annotated[
     str | None, typer.Option(help="List or folder of videos; the test videos if there are any, else val's.")
 ]
+Grow: TypeAlias = Annotated[
+    str, typer.Option(metavar="LENGTH", help="Let masks grow: pixels, or a share of the frame's height as 0.5%.")
+]
+Shrink: TypeAlias = Annotated[str, typer.Option(metavar="LENGTH", help="Shrink masks, likewise.")]
+Feather: TypeAlias = Annotated[str, typer.Option(metavar="LENGTH", help="Soften edges over this length.")]
+FillHoles: TypeAlias = Annotated[
+    str, typer.Option(metavar="AREA", help="Fill holes up to this area: pixels, a share of the frame as 0.1%, or all.")
+]
+MinArea: TypeAlias = Annotated[str, typer.Option(metavar="AREA", help="Remove parts of masks that are smaller.")]
+SmoothTime: TypeAlias = Annotated[
+    int, typer.Option(min=0, max=10, metavar="N", help="Steady edges by N frames on each side, along the motion.")
+]
 Ratio: TypeAlias = Annotated[
     float | None,
     typer.Option(help="With --subset train or val: the part that a training with this ratio trains or measures on."),

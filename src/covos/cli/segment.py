@@ -45,6 +45,12 @@ def segment(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     frame_rate: options.FrameRate = None,
+    grow: options.Grow = "0",
+    shrink: options.Shrink = "0",
+    feather: options.Feather = "0",
+    fill_holes: options.FillHoles = "0",
+    min_area: options.MinArea = "0",
+    smooth_time: options.SmoothTime = 0,
     overwrite: options.Overwrite = False,
     allow_errors: options.AllowErrors = False,
     damaged: options.Damaged = "hold",
@@ -64,6 +70,7 @@ def segment(
     from covos.core.device import configure_threads
     from covos.isolation import run_isolated
     from covos.job import Job
+    from covos.masks.edges import Edges
     from covos.plan import DEFAULT_FORMATS, Plan
 
     configure_threads(leave=1)
@@ -90,6 +97,14 @@ def segment(
         reference_seed=reference_seed,
         refine=refine,
     )
+    edges = Edges(
+        grow=grow,
+        shrink=shrink,
+        feather=feather,
+        fill_holes=fill_holes,
+        min_area=min_area,
+        smooth_time=smooth_time,
+    )
     plans = {
         name: Plan(
             source=name,
@@ -100,6 +115,7 @@ def segment(
             formats=tuple(formats or DEFAULT_FORMATS),
             frame_rate=rate,
             damaged=damaged,
+            edges=edges,
         )
         for name in inputs
     }

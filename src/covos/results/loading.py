@@ -13,6 +13,7 @@ from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import SourceInfo
 from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import check_formats
+from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
 from covos.media.source import Health
@@ -179,6 +180,7 @@ def convert(
     formats: Sequence[str],
     output: str | os.PathLike[str] | None = None,
     source: str | os.PathLike[str] | None = None,
+    edges: Edges = NO_EDGES,
     overwrite: bool = False,
     listen: Listener | None = None,
 ) -> Saved:
@@ -189,6 +191,7 @@ def convert(
         formats: Names of `covos.formats.table.FORMATS`, at least one.
         output: Folder; beside the result and named after it and the formats if not given.
         source: As for `load_result`.
+        edges: Changes of the masks' edges; those of an earlier run stay, and these come on top.
         overwrite: Whether an earlier result in the folder may be replaced.
         listen: Called with the number of frames that are done, and of all.
 
@@ -207,7 +210,7 @@ def convert(
     result = load_result(path, source=source)
     settings = {**result.origin.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
     result = replace(result, origin=replace(result.origin, settings=settings))
-    return result.write(folder, formats=chosen, listen=listen)
+    return result.write(folder, formats=chosen, edges=edges, listen=listen)
 
 
 def _beside(path: Path, formats: Sequence[str]) -> Path:

@@ -13,6 +13,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
 from covos.formats.table import check_formats, parse_format, probability_bits
+from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory, open_input
 from covos.media.source import Health, Source
@@ -46,6 +47,7 @@ class Replay:
         origin: Origin,
         folder: OutputFolder,
         formats: Sequence[str],
+        edges: Edges = NO_EDGES,
         listen: Listener = lambda _done, _total: None,
     ) -> Saved:
         """Write every frame, in the order of the source.
@@ -55,6 +57,7 @@ class Replay:
             origin: For the report.
             folder: Destination.
             formats: Names of `covos.formats.table.FORMATS`.
+            edges: Changes of the masks' edges.
             listen: See `Listener`.
 
         Raises:
@@ -75,6 +78,7 @@ class Replay:
                 folder=folder,
                 formats=chosen,
                 origin=origin,
+                edges=edges,
                 named=bool(self.held),
             )
             soft = ", ".join(name for name in chosen if probability_bits([name]))
@@ -83,10 +87,11 @@ class Replay:
             note = f"{soft}: hard edges, for no probabilities were kept with these masks; segment for soft ones"
             return replace(saved, warnings=(*saved.warnings, note))
 
-        hungry = [name for name in chosen if parse_format(name)[0].needs_pictures]
+        hungry = [f"the format {name}" for name in chosen if parse_format(name)[0].needs_pictures]
+        hungry += ["smoothing over time"] * bool(edges.smooth_time)
         if not hungry:
             return write(_blank(mask) for mask in self._ascending())
-        with self._open(what=f"the format {hungry[0]}") as source:
+        with self._open(what=hungry[0]) as source:
             return write(iter(source))
 
     def pictures(self, masks: Sequence[FrameMask]) -> list[ImageArray]:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from pydantic import ValidationError
+
+from covos.core.errors import UsageError
 from covos.core.guarded import is_there
 from covos.formats.reading import MasksRead, ReadFrame
 from covos.formats.table import read_recognised, readable_formats, unreadable
+from covos.masks.edges import NO_EDGES, Edges
+from covos.masks.frame_mask import labels_of, objects_of
+from covos.masks.soft import SoftMask
 from covos.runs.journal import KeptMasks, read_kept
 from covos.runs.schema import REPORT, load_report
 from covos.runs.terms import JOURNAL
@@ -29,8 +36,11 @@ def read_masks(path: Path) -> MasksRead:
     """
     if not (path / REPORT).is_file():
         return read_recognised(path)
-    outputs = load_report(path).outputs
+    report = load_report(path)
+    outputs, edges = report.outputs, _edges(report.settings.get("edges"))
     kept = {each.stem: each for each in read_kept(path / JOURNAL)} if is_there(path / JOURNAL) else {}
+    if edges:
+        kept = {stem: _changed(each, edges) for stem, each in kept.items()}
     for kind in readable_formats():
         if kind.output in outputs:
             return _with_soft(read_recognised(path / kind.output), kept)
@@ -52,6 +62,21 @@ def read_masks(path: Path) -> MasksRead:
         f"its run wrote {', '.join(outputs) or 'nothing whole'}, of which no masks can be read",
         fix="segment again with -f palette beside the other formats",
     )
+
+
+def _edges(settings: object) -> Edges:
+    """Return the edges that a run was written with; none where a report says nothing that is understood."""
+    try:
+        return Edges.model_validate(settings or {})
+    except (ValidationError, UsageError):
+        return NO_EDGES
+
+
+def _changed(kept: KeptMasks, edges: Edges) -> KeptMasks:
+    """Change the edges of kept masks as the run did; where that took the neighbouring pictures, masks will differ."""
+    labels = labels_of(kept.objects, size=kept.size)
+    labels, soft = edges.apply(labels, kept.soft.restore(labels > 0))
+    return replace(kept, objects=objects_of(labels), soft=SoftMask.of(soft, labels > 0, bits=kept.soft.bits))
 
 
 def _with_soft(read: MasksRead, kept: Mapping[str, KeptMasks]) -> MasksRead:

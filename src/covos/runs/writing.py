@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from covos.core.types import FrameResult, SourceInfo
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
+from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.soft import Depth
+from covos.masks.steady import Retoucher
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal, JournalEntry
@@ -160,7 +163,7 @@ class RunWriter:
             saved = writer.finish()
 
     ``health`` is asked for after the last result. The journal's frames come first among the results; it is closed here.
-    ``outputs`` are files and folders that are there already and belong to the run. ``named`` is False where somebody's
+    ``outputs`` are files and folders that are there already and belong to the run. ``edges`` changes what is written, and the report, not what the journal keeps. ``named`` is False where somebody's
     report named the source (see `covos.runs.report.Report`).
     """
 
@@ -174,6 +177,7 @@ class RunWriter:
         origin: Origin,
         journal: Journal | None = None,
         outputs: Sequence[str] = (),
+        edges: Edges = NO_EDGES,
         named: bool = True,
     ) -> None:
         chosen = check_formats(formats)
@@ -181,6 +185,9 @@ class RunWriter:
         self._bits: Depth = 16 if probability_bits(chosen) == 16 else 8
         self._began = self._clock = time.perf_counter()
         self._uncomputed = 0
+        self._retoucher = Retoucher(edges)
+        self._seconds: deque[float] = deque()
+        """What the frames took that wait for those after them."""
         self._outputs = tuple(folder.path / name for name in outputs)
         self._report = Report(info=info, origin=origin, named=named)
         self._writers = BackgroundWriters(
@@ -204,10 +211,15 @@ class RunWriter:
             journal.append(entry)
             kept = entry.restore(result.frame)
         self._uncomputed += kept.frame.status == "uncomputed"
-        self._report.add(kept, seconds=seconds)
-        self._writers.write(kept)
+        self._seconds.append(seconds)
+        for changed in self._retoucher.push(kept):
+            self._write(changed)
         self.restart_clock()
         return kept
+
+    def _write(self, result: FrameResult) -> None:
+        self._report.add(result, seconds=self._seconds.popleft())
+        self._writers.write(result)
 
     def restart_clock(self) -> None:
         """Count the time of the next frame from here: a full queue is the writers' time, a listener's its own."""
@@ -215,6 +227,8 @@ class RunWriter:
 
     def finish(self) -> Saved:
         """Finish every format, and write the report."""
+        for changed in self._retoucher.end():
+            self._write(changed)
         outputs = (*self._outputs, *self._writers.close())
         seconds = time.perf_counter() - self._began
         self._stack.close()
