@@ -25,7 +25,7 @@ from PIL import Image, ImageOps
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.guarded import parse_fraction
 from covos.core.types import Frame, ImageArray, SourceInfo
-from covos.media.images import DEFAULT_FRAME_RATE
+from covos.media.folder import DEFAULT_FRAME_RATE
 from covos.media.opening import check_rate, open_source
 from covos.media.source import Health, Source
 

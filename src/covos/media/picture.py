@@ -1,0 +1,43 @@
+"""One picture as it is displayed, and its alpha."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from covos.core.types import AlphaArray, ImageArray
+
+BACKDROP = 128
+"""Grey that shows through a transparent picture: neither a dark nor a light subject vanishes before it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Picture:
+    """A picture as networks see it, with what an input with alpha has beside; see `covos.core.types.Frame`."""
+
+    image: ImageArray
+    alpha: AlphaArray | None = None
+    bare: ImageArray | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width) in pixels."""
+        return int(self.image.shape[0]), int(self.image.shape[1])
+
+
+def as_picture(pixels: NDArray[Any]) -> Picture:
+    """Make a picture of H x W x 3 uint8 RGB, or of H x W x 4 RGBA with straight alpha, laid over `BACKDROP`."""
+    if pixels.shape[2] == 3:
+        return Picture(image=pixels)
+    bare, alpha = np.ascontiguousarray(pixels[..., :3]), np.ascontiguousarray(pixels[..., 3])
+    if alpha.min(initial=255) == 255:
+        return Picture(image=bare)
+    share = alpha.astype(np.float32) / 255
+    laid = np.asarray(cv2.blendLinear(bare, np.full_like(bare, BACKDROP), share, 1 - share), np.uint8)
+    return Picture(image=laid, alpha=alpha, bare=bare)
