@@ -102,21 +102,3 @@ def test_limited_range_grey_is_stretched(tmp_path: Path) -> None:
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert (next(iter(open_source(path))).image == 255).all()
-
-
-@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
-def test_hdr_is_said(tmp_path: Path, transfer: int, name: str) -> None:
-    path = tmp_path / "hdr.mkv"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, width=64, height=48)
-        stream.pix_fmt = "yuv420p10le"
-        stream.codec_context.color_trc = transfer
-        container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p10le")))
-        container.mux(stream.encode(None))
-    with open_source(path) as source:
-        assert any(f"HDR ({name})" in text for text in source.health.warnings)
-
-
-def test_interlaced_video_is_said(film: Callable[..., Path]) -> None:
-    with open_source(film(options={"x264-params": "interlaced=1"})) as source:
-        assert any("interlaced" in text for text in source.health.warnings)

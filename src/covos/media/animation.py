@@ -14,7 +14,7 @@ from covos.core.errors import SourceError
 from covos.core.guarded import read_guarded
 from covos.core.types import Frame, SourceInfo
 from covos.media.images import UnreadableImageError, opened_image
-from covos.media.picture import as_picture
+from covos.media.picture import ALPHA_NOTE, as_picture
 from covos.media.source import Health, MissingFrame, Source, check_frames
 
 _TIME_BASE = Fraction(1, 1000)
@@ -54,7 +54,7 @@ class AnimatedSource(Source):
             time_base=_TIME_BASE,
             codec="webp",
         )
-        next(self._read_some((0,)))
+        self._has_alpha = next(self._read_some((0,))).alpha is not None
 
     @property
     def health(self) -> Health:
@@ -62,8 +62,9 @@ class AnimatedSource(Source):
         count = self.info.frame_count
         missing = range(self._decoded, count) if self._why else range(0)
         lost = tuple(MissingFrame(after=self._decoded - 1, pts=self._starts[each], why=self._why) for each in missing)
-        said = f"frames {missing.start} to {count - 1} cannot be decoded: {self._why}"
-        return Health(decoded=self._decoded, expected=count, lost=lost, warnings=(said,) if lost else ())
+        said = (f"frames {missing.start} to {count - 1} cannot be decoded: {self._why}",) if lost else ()
+        noted = (ALPHA_NOTE,) if self._has_alpha else ()
+        return Health(decoded=self._decoded, expected=count, lost=lost, warnings=(*said, *noted))
 
     def _read_all(self) -> Iterator[Frame]:
         self._decoded, self._why = 0, ""

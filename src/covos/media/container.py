@@ -168,6 +168,10 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
         what = "it ends before its first frame"
         why = "there is a header and nothing after it"
         fix = "copy or record it again"
+    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        what = "it is a WebP that was cut short, or is damaged"
+        why = "its decoder takes such a file whole or not at all"
+        fix = "copy or export it again"
     elif lacks_index:
         what = "it was cut short"
         why = "the mp4 index (moov) is missing: the recording or copy did not finish"

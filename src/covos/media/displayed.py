@@ -9,7 +9,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from covos.core.errors import SourceError
-from covos.media.picture import Picture, as_picture
+from covos.media.picture import ALPHA_NOTE, Picture, as_picture
 from covos.media.tones import Toning, Transfer, transfer_of
 
 if TYPE_CHECKING:
@@ -67,7 +67,10 @@ class PictureReader:
             ) from error
         if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
             pixels = _LIMITED_TO_FULL[pixels]  # swscale takes every grey for full range
-        return as_picture(_orient(pixels, orientation=orientation))
+        shown = as_picture(_orient(pixels, orientation=orientation))
+        if shown.alpha is not None:
+            self._warn(ALPHA_NOTE)
+        return shown
 
     def _pixels(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Return H x W x 3 RGB, or x 4 with alpha, as it is stored."""

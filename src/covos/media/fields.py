@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from fractions import Fraction
 from itertools import chain
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -81,7 +82,7 @@ def _kind(picture: VideoFrame) -> tuple[int, int, str]:
 
 def _as(shown: VideoFrame, stored: VideoFrame) -> VideoFrame:
     """Give a picture back the times that the filter has changed."""
-    shown.time_base, shown.pts, shown.dts = stored.time_base, stored.pts, stored.dts
+    shown.pts, shown.dts = stored.pts, stored.dts
     return shown
 
 
@@ -91,8 +92,9 @@ class _Run:
     def __init__(self, picture: VideoFrame, *, every: bool) -> None:
         self._graph = graph = Graph()
         graph.threads = 1
+        # The time base is never used: each picture gets its own times back.
         source = graph.add_buffer(
-            width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base
+            width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1000)
         )
         filtering = graph.add("bwdif", mode="send_frame", parity="auto", deint="all" if every else "interlaced")
         sink = graph.add("buffersink")

@@ -10,6 +10,7 @@ from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media.depth import depth_of
 from covos.media.images import UnreadableImageError, deep_image, image_header, read_picture
+from covos.media.picture import ALPHA_NOTE
 from covos.media.source import Health, Source, fingerprint_each
 
 if TYPE_CHECKING:
@@ -52,7 +53,9 @@ class FramesSource(Source):
         headers = [self._header(index) for index in range(len(self.files))]
         self._first = self._first_readable()
         self._bits = self._depth()
-        self._size = height, width = read_picture(self.files[self._first]).size
+        first = read_picture(self.files[self._first])
+        self._has_alpha = first.alpha is not None
+        self._size = height, width = first.size
         for index, (path, header) in enumerate(zip(self.files, headers, strict=True)):
             if header is not None and index != self._first:
                 self._refuse_other_size(path, header[:2])
@@ -78,6 +81,8 @@ class FramesSource(Source):
         warnings = [f"{counted(len(named), 'picture')} cannot be read: {said}"] if named else []
         if self._bits is not None and self._bits < 16:
             warnings.append(f"samples of 16 bits hold values of {self._bits}: white is {(1 << self._bits) - 1}")
+        if self._has_alpha:
+            warnings.append(ALPHA_NOTE)
         return Health(
             decoded=self._decoded,
             expected=len(self.files),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from PIL import Image, ImageOps
 
-from covos.core.errors import SourceError
+from covos.core.errors import EnvironmentProblem, SourceError
 from covos.core.guarded import open_guarded
 from covos.core.limits import limits
 from covos.media import source
@@ -111,7 +111,8 @@ def read_picture(path: Path, *, bits: int | None = None) -> Picture:
 
     Raises:
         UnreadableImageError: It is damaged, or may not be read.
-        SourceError: It is too large, of a kind that has no agreed range, or takes a package that is not installed.
+        SourceError: It is too large, or of a kind that has no agreed range.
+        EnvironmentProblem: It is a HEIC picture, and the package that reads these is not installed.
     """
     with opened_image(path) as opened:
         tones = _tones(path)
@@ -179,7 +180,7 @@ def _formats(file: BufferedReader, path: Path) -> tuple[str, ...]:
     try:
         heif = import_module("pillow_heif")
     except ImportError as error:
-        raise SourceError(
+        raise EnvironmentProblem(
             f"{path}: HEIC pictures cannot be read",
             why="the package pillow-heif is not installed; the other libraries give single tiles of such a picture",
             fix="pip install 'covos[heic]', or convert it to JPEG or PNG",
