@@ -31,9 +31,8 @@ def tiled_avif(image: NDArray[np.uint8], *, rows: int, columns: int) -> bytes:
     whole, tiles = count + 1, range(1, count + 1)
     grid = struct.pack(">BBBBHH", 0, 0, rows - 1, columns - 1, image.shape[1], image.shape[0])
     config = coded[0][0]
-    size_of = lambda wide, high: full(b"ispe", struct.pack(">II", wide, high))
     pixels = full(b"pixi", bytes([3, 8, 8, 8]))
-    properties = box(b"ipco", size_of(width, height) + config + size_of(image.shape[1], image.shape[0]) + pixels)
+    properties = box(b"ipco", _extent(width, height) + config + _extent(image.shape[1], image.shape[0]) + pixels)
     owned = b"".join(struct.pack(">HBBBB", item, 3, 1, 0x80 | 2, 4) for item in tiles)
     owned += struct.pack(">HBBB", whole, 2, 3, 4)
     items = b"".join(full(b"infe", struct.pack(">HH", item, 0) + b"av01\0", version=2, flags=1) for item in tiles)
@@ -60,6 +59,10 @@ def tiled_avif(image: NDArray[np.uint8], *, rows: int, columns: int) -> bytes:
     head = box(b"ftyp", b"avif\0\0\0\0avifmif1miaf")
     start = len(head) + len(meta(0)) + 8
     return head + meta(start) + box(b"mdat", b"".join(data for _, data in coded))
+
+
+def _extent(width: int, height: int) -> bytes:
+    return full(b"ispe", struct.pack(">II", width, height))
 
 
 def _coded(tile: NDArray[np.uint8]) -> tuple[bytes, bytes]:

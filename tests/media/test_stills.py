@@ -11,10 +11,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-from avif_grid import box, smooth, tiled_avif
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from avif_grid import box, smooth, tiled_avif
 from covos.core.errors import EnvironmentProblem, SourceError
 from covos.media.images import image_header, kind_of, read_image, read_picture
 from covos.media.opening import open_source
