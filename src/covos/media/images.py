@@ -183,7 +183,7 @@ def _formats(file: BufferedReader, path: Path) -> tuple[str, ...]:
         raise EnvironmentProblem(
             f"{path}: HEIC pictures cannot be read",
             why="the package pillow-heif is not installed; the other libraries give single tiles of such a picture",
-            fix="pip install 'covos[heic]', or convert it to JPEG or PNG",
+            fix="pip install pillow-heif, or convert it to JPEG or PNG",
         ) from error
     heif.register_heif_opener(thumbnails=False)
     return ("HEIF",)
