@@ -111,6 +111,31 @@ def test_an_opaque_alpha_is_none(tmp_path: Path, draw: Draw) -> None:
     assert frame.colours is frame.image
 
 
+def test_an_alpha_that_nobody_has_written_is_not_used(tmp_path: Path, draw: Draw) -> None:
+    empty = np.dstack([draw(0), np.zeros((48, 64), np.uint8)])
+    with av.open(str(tmp_path / "screen.mov"), "w") as container:
+        stream = container.add_stream("png", rate=25, width=64, height=48)
+        stream.pix_fmt = "rgba"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(empty, format="rgba")))
+        container.mux(stream.encode(None))
+    Pillow.fromarray(empty).save(tmp_path / "screen.png")
+    for name in ("screen.mov", "screen.png"):
+        with open_source(tmp_path / name) as source:
+            (frame,) = source
+        assert frame.alpha is None
+        np.testing.assert_array_equal(frame.image, draw(0))
+
+
+def test_a_frame_of_which_nothing_is_to_be_seen_is_grey_where_others_are_seen(tmp_path: Path, draw: Draw) -> None:
+    gone = np.dstack([draw(1), np.zeros((48, 64), np.uint8)])
+    for index, image in enumerate((rgba(draw), gone)):
+        Pillow.fromarray(image).save(tmp_path / f"{index}.png")
+    with open_source(tmp_path) as source:
+        _, last = source
+    assert (last.image == BACKDROP).all()
+    np.testing.assert_array_equal(last.colours, draw(1))
+
+
 def test_pictures_in_memory_keep_their_alpha(draw: Draw) -> None:
     for given in (Pillow.fromarray(rgba(draw)), rgba(draw), [rgba(draw), draw(0)]):
         frame = next(iter(open_input(given)))

@@ -109,6 +109,19 @@ def test_progressive_frames_among_interlaced_ones_stay_as_they_are(tmp_path: Pat
         np.testing.assert_array_equal(frame.image, read[frame.index].image)
 
 
+def test_a_video_too_small_for_the_filter_is_read_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "small.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25, width=2, height=1)
+        stream.pix_fmt = "bgr0"
+        for index in range(3):
+            picture = np.full((1, 2, 3), 40 * index, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    with open_source(path, deinterlace="on") as source:
+        assert [int(frame.image[0, 0, 0]) for frame in source] == [0, 40, 80]
+
+
 def test_one_interlaced_frame_alone_comes_out(tmp_path: Path) -> None:
     path = tmp_path / "one.mp4"
     with av.open(str(path), "w") as container:

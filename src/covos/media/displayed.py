@@ -37,17 +37,28 @@ class PictureReader:
     Rotation and mirroring are applied, limited and full range and the colour matrix are honoured, deeper samples are
     reduced to 8 bits, HDR and BT.2020 are brought to ordinary tones (`covos.media.tones`), and alpha is kept.
     ``size``, (width, height), is that of the first picture before rotation; ``warn`` is called with each oddity met.
+    If ``uses_alpha`` is false, alpha is left out (see `is_alpha_used`).
     """
 
-    def __init__(self, name: str, *, size: tuple[int, int], warn: Callable[[str], None]) -> None:
+    def __init__(
+        self, name: str, *, size: tuple[int, int], warn: Callable[[str], None], uses_alpha: bool = True
+    ) -> None:
         self._name = name
         self._size = size
         self._warn = warn
+        self._uses_alpha = uses_alpha
         self._reformatter = VideoReformatter()
         self._toning = Toning()
 
     def read(self, picture: VideoFrame) -> Picture:
         """Convert one picture; its arrays are contiguous."""
+        shown = as_picture(self.pixels(picture), uses_alpha=self._uses_alpha)
+        if shown.alpha is not None:
+            self._warn(ALPHA_NOTE)
+        return shown
+
+    def pixels(self, picture: VideoFrame) -> NDArray[np.uint8]:
+        """Convert one picture to H x W x 3 RGB, or x 4 RGBA where its format has alpha."""
         orientation = orientation_of(picture)
         if orientation is None:
             self._warn("the rotation that the file asks for is not a quarter turn and is not applied")
@@ -58,7 +69,7 @@ class PictureReader:
                 "each mask has its own frame's size; where one size must do, the first is kept and frames are fitted in"
             )
         try:
-            pixels = self._pixels(picture)
+            pixels = self._stored(picture)
         except (av.FFmpegError, ValueError) as error:
             raise SourceError(
                 f"{self._name}: its colours cannot be read",
@@ -67,13 +78,10 @@ class PictureReader:
             ) from error
         if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
             pixels = _LIMITED_TO_FULL[pixels]  # swscale takes every grey for full range
-        shown = as_picture(_orient(pixels, orientation=orientation))
-        if shown.alpha is not None:
-            self._warn(ALPHA_NOTE)
-        return shown
+        return _orient(pixels, orientation=orientation)
 
-    def _pixels(self, picture: VideoFrame) -> NDArray[np.uint8]:
-        """Return H x W x 3 RGB, or x 4 with alpha, as it is stored."""
+    def _stored(self, picture: VideoFrame) -> NDArray[np.uint8]:
+        """Return H x W x 3 RGB, or x 4 with alpha, turned as it is stored."""
         alpha = has_alpha(picture)
         tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
         matrix = self._matrix(picture)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Deinterlace: TypeAlias = Literal["auto", "on", "off"]
 """Pictures to deinterlace: those that are flagged as interlaced, all, or none."""
 
+_SMALLEST = 2
+"""Pixels: the filter refuses pictures that are no wider, or no higher."""
 _Indexed: TypeAlias = "tuple[int, Decoded]"
 
 
@@ -58,7 +60,7 @@ def deinterlaced(
             run = run if joined else None
         if each is None:
             return
-        if choice == "on" or each[1].picture.interlaced_frame:
+        if (choice == "on" or each[1].picture.interlaced_frame) and _has_rows(each[1].picture):
             warn("the video is interlaced: it is deinterlaced, in what is written, too")
             if run is None:
                 run = _Run(each[1].picture, every=choice == "on")
@@ -74,6 +76,10 @@ def deinterlaced(
 
 def _follow(before: _Indexed, after: _Indexed) -> bool:
     return after[0] == before[0] + 1 and _kind(before[1].picture) == _kind(after[1].picture)
+
+
+def _has_rows(picture: VideoFrame) -> bool:
+    return min(picture.width, picture.height) > _SMALLEST
 
 
 def _kind(picture: VideoFrame) -> tuple[int, int, str]:

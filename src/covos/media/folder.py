@@ -55,6 +55,8 @@ class FramesSource(Source):
         self._bits = self._depth()
         first = read_picture(self.files[self._first])
         self._has_alpha = first.alpha is not None
+        # In a folder, a picture of which nothing is to be seen is what the others tell that it is.
+        self._uses_alpha: bool | None = True if self._has_alpha else None
         self._size = height, width = first.size
         for index, (path, header) in enumerate(zip(self.files, headers, strict=True)):
             if header is not None and index != self._first:
@@ -170,7 +172,7 @@ class FramesSource(Source):
             return None
         path = self.files[index]
         try:
-            picture = read_picture(path, bits=self._bits)
+            picture = read_picture(path, bits=self._bits, uses_alpha=self._uses_alpha)
         except UnreadableImageError as error:
             self._damaged[index] = error.why
             return None
@@ -182,7 +184,7 @@ class FramesSource(Source):
             picture = self._read(before)
             if picture is not None:
                 return picture
-        return read_picture(self.files[self._first], bits=self._bits)
+        return read_picture(self.files[self._first], bits=self._bits, uses_alpha=self._uses_alpha)
 
     def _refuse_other_size(self, path: Path, size: tuple[int, ...]) -> None:
         if size != self._size:

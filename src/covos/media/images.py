@@ -17,13 +17,15 @@ from covos.core.guarded import open_guarded
 from covos.core.limits import limits
 from covos.media import source
 from covos.media.depth import Deep, deep_pixels
-from covos.media.picture import Picture, as_picture
+from covos.media.picture import Picture, as_picture, is_alpha_used
 from covos.media.tones import Transfer, tone, transfer_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import BufferedReader
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from covos.core.types import ImageArray
 
@@ -45,6 +47,7 @@ _HEAD = 1 << 16
 _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"})
 _AVIF, _AVIF_SEQUENCE = b"avif", b"avis"
 _JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_ZEROS = re.compile(rb"\0*")
 _JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # markers of the segments that state the size
 
 
@@ -99,7 +102,7 @@ def read_image(path: Path) -> ImageArray:
     return read_picture(path).image
 
 
-def read_picture(path: Path, *, bits: int | None = None) -> Picture:
+def read_picture(path: Path, *, bits: int | None = None, uses_alpha: bool | None = None) -> Picture:
     """Read an image with its alpha; its EXIF orientation is applied.
 
     Palettes and greys become RGB, HDR becomes ordinary, tiles of AVIF and HEIC become one picture. Up to 16 bits are
@@ -108,6 +111,7 @@ def read_picture(path: Path, *, bits: int | None = None) -> Picture:
     Args:
         path: The file.
         bits: Depth of samples that are stored in 16 bits; None finds it.
+        uses_alpha: False leaves alpha out; None does so if it is not used (see `covos.media.picture.is_alpha_used`).
 
     Raises:
         UnreadableImageError: It is damaged, or may not be read.
@@ -118,7 +122,7 @@ def read_picture(path: Path, *, bits: int | None = None) -> Picture:
         tones = _tones(path)
         deep = deep_pixels(path, opened)
         if deep is not None:
-            return _deep_picture(deep, bits=bits or deep.bits, tones=tones)
+            return _as_used(_deep_pixels(deep, bits=bits or deep.bits, tones=tones), uses_alpha)
         image = ImageOps.exif_transpose(opened)
         if image.mode == "F":
             raise SourceError(
@@ -127,7 +131,7 @@ def read_picture(path: Path, *, bits: int | None = None) -> Picture:
                 fix="save it with 8 or 16 bits a channel",
             )
         if image.mode in _WITH_ALPHA or "transparency" in image.info:
-            return as_picture(np.array(image.convert("RGBA")))
+            return _as_used(np.array(image.convert("RGBA")), uses_alpha)
         pixels = np.array(image.convert("RGB"))
         return as_picture(pixels if tones is None else tone(pixels, transfer=tones[0], wide=tones[1]))
 
@@ -138,13 +142,17 @@ def deep_image(path: Path) -> Deep | None:
         return deep_pixels(path, image)
 
 
-def _deep_picture(deep: Deep, *, bits: int, tones: tuple[Transfer, bool] | None) -> Picture:
+def _as_used(pixels: NDArray[np.uint8], uses_alpha: bool | None) -> Picture:
+    return as_picture(pixels, uses_alpha=is_alpha_used(pixels) if uses_alpha is None else uses_alpha)
+
+
+def _deep_pixels(deep: Deep, *, bits: int, tones: tuple[Transfer, bool] | None) -> NDArray[np.uint8]:
     pixels = deep.at_8_bits(bits)
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[:, :, None], 3, axis=2)
     if tones is not None:
         pixels = np.concatenate([tone(deep.at_16_bits(bits), transfer=tones[0], wide=tones[1]), pixels[..., 3:]], 2)
-    return as_picture(pixels)
+    return pixels
 
 
 class UnreadableImageError(SourceError):
@@ -222,9 +230,8 @@ def _is_motion_jpeg(path: Path) -> bool:
         end = content.find(_JPEG_END, scan)
         while end >= 0:
             # Some programs fill up with zeros.
-            at = end + 2
-            while at < len(content) and content[at] == 0:
-                at += 1
+            filled = _ZEROS.match(content, end + 2)
+            at = filled.end() if filled else end + 2
             if content[at : at + 3] == _JPEG_START:
                 return _jpeg_size(content, at)[0] == first
             end = content.find(_JPEG_END, end + 2)
@@ -237,10 +244,10 @@ def _jpeg_size(content: mmap.mmap, start: int) -> tuple[bytes, int]:
     """Return the height and width of the photograph at a place, as stored, and where its first scan begins."""
     at, size = start + 2, b""
     while content[at : at + 1] == b"\xff":
-        marker = content[at + 1]
-        if marker == 0xDA:
-            return size, at
-        if marker in _JPEG_SIZES:
+        marker = content[at + 1 : at + 2]
+        if marker in {b"", b"\xda"}:
+            break
+        if marker[0] in _JPEG_SIZES:
             size = content[at + 5 : at + 9]
-        at += 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        at += 1 if marker == b"\xff" else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
     return size, at

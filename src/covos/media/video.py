@@ -17,6 +17,7 @@ from covos.media.displayed import PictureReader, orientation_of, rotation_degree
 from covos.media.fields import Deinterlace, deinterlaced, with_neighbours
 from covos.media.missing import missing_frames, spans
 from covos.media.packets import read_packet_table
+from covos.media.picture import is_alpha_used
 from covos.media.source import Health, MissingFrame, Source
 from covos.media.structure import examine
 
@@ -61,6 +62,7 @@ class VideoSource(Source):
         self.files = (path,)
         self._warnings: dict[str, None] = {}  # in the order met, each once
         self._pass = _Pass()
+        self._uses_alpha = True
         structure = examine(path)
         self._is_cut = structure.cut
         with open_container(path) as container:
@@ -192,6 +194,7 @@ class VideoSource(Source):
         short = latest.finished and latest.decoded != self._table.count
         if damaged or short or table is None or self.info.codec not in _SEEKABLE:
             return
+        wanted = frozenset(indices)
         takes_neighbours = self._is_interlaced and self._deinterlace != "off"
         with open_container(self._path) as container:
             cursor = Cursor(container, picture_stream(container, self._path, strict=True), table=table)
@@ -212,14 +215,14 @@ class VideoSource(Source):
             for index, each in self._whole(walk()):
                 if gave_up:  # without its successor, it may differ
                     return
-                if index in indices:
+                if index in wanted:
                     yield index, each
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
 
     def _reader(self) -> PictureReader:
-        return PictureReader(self._name, size=self._coded_size, warn=self._warn)
+        return PictureReader(self._name, size=self._coded_size, warn=self._warn, uses_alpha=self._uses_alpha)
 
     def _first_picture(self) -> VideoFrame:
         if self._table.count == 0:
@@ -238,6 +241,8 @@ class VideoSource(Source):
 
     def _describe(self, container: InputContainer, stream: VideoStream, picture: VideoFrame) -> SourceInfo:
         ((_, first),) = self._whole([(0, Decoded(picture=picture, packet=-1))])  # warns of what it does
+        pixels = self._reader().pixels(first.picture)
+        self._uses_alpha = is_alpha_used(pixels)
         self._size = height, width = self._reader().read(first.picture).size
         rotation = rotation_degrees(orientation_of(picture))
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
