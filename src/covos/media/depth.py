@@ -77,10 +77,9 @@ def _scaled(samples: NDArray[np.uint16], bits: int) -> NDArray[np.uint8]:
 
 def deep_pixels(path: Path, image: Image.Image) -> Deep | None:
     """Return the samples of an opened image if it has 16 bits a sample; None if it has fewer, or real numbers."""
-    orientation = image.getexif().get(_ORIENTATION, 1)
     if image.mode.startswith("I"):
         grey = np.asarray(image)
-        return Deep(samples=_upright(grey.clip(0, 65535).astype(np.uint16), orientation, image), stated=_stated(image))
+        return Deep(samples=_upright(grey.clip(0, 65535).astype(np.uint16), image), stated=_stated(image))
     if not _has_deep_colours(path, image):
         return None
     # Pillow keeps their high bytes alone.
@@ -90,7 +89,7 @@ def deep_pixels(path: Path, image: Image.Image) -> Deep | None:
     if colours is None or colours.dtype != np.uint16 or colours.ndim != 3 or colours.shape[2] not in {3, 4}:
         return None
     order = [2, 1, 0, 3][: colours.shape[2]]
-    return Deep(samples=_upright(colours[..., order], orientation, image), stated=_stated(image))
+    return Deep(samples=_upright(colours[..., order], image), stated=_stated(image))
 
 
 def _has_deep_colours(path: Path, image: Image.Image) -> bool:
@@ -115,10 +114,10 @@ def _stated(image: Image.Image) -> int | None:
     return bits if 8 <= bits < 16 else None
 
 
-def _upright(samples: NDArray[np.uint16], orientation: int, image: Image.Image) -> NDArray[np.uint16]:
+def _upright(samples: NDArray[np.uint16], image: Image.Image) -> NDArray[np.uint16]:
     """Apply an EXIF orientation; Pillow has applied that of a TIFF's grey levels itself."""
-    if image.format == "TIFF" and image.mode.startswith("I"):
-        orientation = 1
+    is_done = image.format == "TIFF" and image.mode.startswith("I")
+    orientation = 1 if is_done else image.getexif().get(_ORIENTATION, 1)
     turned = np.swapaxes(samples, 0, 1) if orientation >= 5 else samples
     down = -1 if orientation in {3, 4, 7, 8} else 1
     across = -1 if orientation in {2, 3, 6, 7} else 1
