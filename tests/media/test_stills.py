@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -242,3 +243,36 @@ def test_deep_pictures_are_turned_too(tmp_path: Path, orientation: int, name: st
     picture.save(tmp_path / name, exif=exif)
     turned = {3: np.rot90(RAMP, 2), 6: np.rot90(RAMP, -1), 8: np.rot90(RAMP)}[orientation]
     np.testing.assert_allclose(read_picture(tmp_path / name).image[..., 0], turned * 255, atol=1.01)
+
+
+def colour_tiff(samples: NDArray[np.uint16], *, orientation: int) -> bytes:
+    """An H x W x 3 TIFF of 16 bits with an orientation, which no library here writes."""
+    height, width, _ = samples.shape
+    data = samples.astype("<u2").tobytes()
+    behind = 8 + 2 + 10 * 12 + 4  # the header and the directory
+    fields = {256: width, 257: height, 258: behind, 259: 1, 262: 2, 273: behind + 6, 274: orientation}
+    fields |= {277: 3, 278: height, 279: len(data)}
+    directory = b"".join(
+        struct.pack("<HHII", tag, 3 if tag not in {273, 279} else 4, 3 if tag == 258 else 1, value)
+        for tag, value in fields.items()
+    )
+    head = b"II*\0" + struct.pack("<IH", 8, len(fields)) + directory + struct.pack("<I", 0)
+    return head + struct.pack("<3H", 16, 16, 16) + data
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_deep_colours_of_a_tiff_are_turned_once(tmp_path: Path, orientation: int) -> None:
+    stored = np.dstack([RAMP, RAMP * 0 + 0.4, RAMP[:, ::-1]])
+    path = tmp_path / "deep.tif"
+    path.write_bytes(colour_tiff(np.rint(stored * 65535).astype(np.uint16), orientation=orientation))
+    turned = {1: stored, 3: np.rot90(stored, 2), 6: np.rot90(stored, -1), 8: np.rot90(stored)}[orientation]
+    np.testing.assert_allclose(read_picture(path).image, turned * 255, atol=1.01)
+
+
+def test_a_cut_picture_of_deep_colours_is_unreadable(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 65535, (32, 32, 3), dtype=np.uint16)
+    cv2.imwrite(str(tmp_path / "whole.png"), noise)
+    content = (tmp_path / "whole.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
+    with pytest.raises(SourceError, match="image cannot be read"):
+        read_picture(tmp_path / "cut.png")

@@ -82,10 +82,14 @@ def deep_pixels(path: Path, image: Image.Image) -> Deep | None:
         return Deep(samples=_upright(grey.clip(0, 65535).astype(np.uint16), image), stated=_stated(image))
     if not _has_deep_colours(path, image):
         return None
-    # Pillow keeps their high bytes alone.
+    # Pillow keeps their high bytes alone; but it tells a damaged file, which OpenCV reads as far as it goes.
+    image.load()
     what = f"{path}: the image cannot be read"
     content = read_guarded(path, what=what, fix="write it again", error=SourceError)
-    colours: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        colours: Any = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        return None
     if colours is None or colours.dtype != np.uint16 or colours.ndim != 3 or colours.shape[2] not in {3, 4}:
         return None
     order = [2, 1, 0, 3][: colours.shape[2]]
