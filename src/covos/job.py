@@ -18,6 +18,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -34,6 +35,7 @@ from covos.media.memory import open_input
 from covos.media.source import Health, Source
 from covos.model import Model, load_model
 from covos.plan import Discover, Find, Follow, Plan
+from covos.prompts.alpha import alpha_mask
 from covos.prompts.seeds import place_prompts
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
@@ -180,7 +182,13 @@ class Job:
         plan = self.plan
         yield Started(stage="opening")
         self._check()
-        with open_input(plan.source, frame_rate=plan.frame_rate, start=plan.start, stop=plan.stop) as opened:
+        with open_input(
+            plan.source,
+            frame_rate=plan.frame_rate,
+            start=plan.start,
+            stop=plan.stop,
+            deinterlace=plan.deinterlace,
+        ) as opened:
             source = _Watched(opened, self._check)
             work = _Work(plan, source, self._model)
             yield Started(stage="loading", info=source.info)
@@ -234,6 +242,7 @@ class Job:
                 "device": model.device.type,
                 "frame_rate": str(source.info.frame_rate),
                 **({} if self.plan.damaged == "hold" else {"damaged": self.plan.damaged}),
+                **({} if self.plan.deinterlace == "auto" else {"deinterlace": self.plan.deinterlace}),
             },
             batch=model.engine.encoder.batch,
             formats=formats,
@@ -327,7 +336,12 @@ class _Work:
                 prompter=task.prompter,
                 held=plan.source,
             )
-            place_prompts(self._session.seeds, task.prompts, resize=task.resize_masks)
+            place_prompts(
+                self._session.seeds,
+                task.prompts,
+                resize=task.resize_masks,
+                alpha_of=partial(alpha_mask, source),
+            )
             self._session.direction(task.direction)
         else:
             self._session = Session(

@@ -19,6 +19,7 @@ from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.prompt import NetworkPrompter, Prompter, RelayPrompter
+from covos.media.fields import Deinterlace
 from covos.media.memory import Input, as_source, open_input
 from covos.models.layers import fold_batch_norms
 from covos.models.registry import (
@@ -176,6 +177,7 @@ class Model:
         frame_rate: Fraction | int | None = None,
         start: int = 0,
         stop: int | None = None,
+        deinterlace: Deinterlace = "auto",
     ) -> Session:
         """Open a video to follow objects in that the user shows.
 
@@ -187,6 +189,8 @@ class Model:
             frame_rate: Frames a second of a folder or glob; 25 if not given.
             start: Index of the first frame to take; the session's frames count from there.
             stop: Index of the first frame not to take; None goes to the end.
+            deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
+                interlaced, ``"on"`` all, ``"off"`` none.
 
         Returns:
             The session; a context manager.
@@ -199,7 +203,7 @@ class Model:
         """
         find_follower(os.fspath(follower), encoder=self.entry)
         held = as_source(source)
-        opened = open_input(held, frame_rate=frame_rate, start=start, stop=stop)
+        opened = open_input(held, frame_rate=frame_rate, start=start, stop=stop, deinterlace=deinterlace)
         return Session(opened, load=lambda: self, follower=follower, memory=memory, prompter=prompter, held=held)
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ from covos.media.opening import open_source
 from covos.model import load_model
 from covos.plan import Find
 from covos.predict import follow_annotations, open_subset, predict
+from covos.prompts.alpha import alpha_mask
 from covos.prompts.seeds import Seeds, place_prompts
 from covos.runs.schema import load_report
 
@@ -345,7 +347,12 @@ def test_objects_of_youtube_vos_join_when_they_appear(tmp_path: Path) -> None:
     with open_source(pictures / "v") as source:
         for layout, expected in (("youtube-vos", [(0, 1), (1, 2)]), ("davis", [(0, 1)])):
             seeds = Seeds(source.info)
-            place_prompts(seeds, follow_annotations(video, layout=layout).prompts, resize=False)
+            place_prompts(
+                seeds,
+                follow_annotations(video, layout=layout).prompts,
+                resize=False,
+                alpha_of=partial(alpha_mask, source),
+            )
             assert [(each.frame, each.object) for each in seeds.current] == expected
 
 

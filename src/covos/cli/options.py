@@ -73,6 +73,11 @@ Damaged: TypeAlias = Annotated[
     typer.Option(help="Mask of a picture that cannot be read: that of the frame before, or none."),
 ]
 
+Deinterlace: TypeAlias = Annotated[
+    Literal["auto", "on", "off"],
+    typer.Option(help="Frames of a video to deinterlace: those that are flagged as interlaced, all, or none."),
+]
+
 # How the subject is found.
 
 Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
@@ -122,6 +127,9 @@ Points: TypeAlias = Annotated[
         help="Follow the object at this pixel (column, row) of the first frame or of frame FRAME; repeatable. Points "
         "without a number are of one object; on a frame where it has a mask, they correct that.",
     ),
+]
+AlphaAsMask: TypeAlias = Annotated[
+    bool, typer.Option("--alpha-as-mask", help="Follow what is opaque in the first frame of an input with alpha.")
 ]
 NotPoints: TypeAlias = Annotated[
     list[str] | None,

@@ -30,6 +30,7 @@ def segment(
     refine: options.Refine = "none",
     objects: options.Objects = "1",
     mask: options.Masks = None,
+    alpha_as_mask: options.AlphaAsMask = False,
     point: options.Points = None,
     not_point: options.NotPoints = None,
     box: options.Boxes = None,
@@ -54,13 +55,14 @@ def segment(
     overwrite: options.Overwrite = False,
     allow_errors: options.AllowErrors = False,
     damaged: options.Damaged = "hold",
+    deinterlace: options.Deinterlace = "auto",
     quiet: options.Quiet = False,
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
-    With --mask, --point, --box or --prompts, follow the objects that they show instead: references and fusion are
-    then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box, steer the
-    subject that is found.
+    With --mask, --alpha-as-mask, --point, --box or --prompts, follow the objects that they show instead: references and
+    fusion are then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box,
+    steer the subject that is found.
     """
     rate = _rate(frame_rate)
     from functools import partial
@@ -77,6 +79,7 @@ def segment(
 
     task = task_of(
         mask or (),
+        alpha_as_mask=alpha_as_mask,
         points=point or (),
         not_points=not_point or (),
         boxes=box or (),
@@ -116,6 +119,7 @@ def segment(
             frame_rate=rate,
             damaged=damaged,
             edges=edges,
+            deinterlace=deinterlace,
         )
         for name in inputs
     }

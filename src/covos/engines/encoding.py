@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Generic, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import Frame, ImageArray, ProbabilityArray
@@ -135,7 +137,8 @@ class FrameEncoder(Generic[FeaturesT]):
 
     def size_of(self, frame: Frame) -> tuple[int, int]:
         """Return the (height, width) at which a frame is encoded."""
-        return self.network.fixed_size or working_size(frame.size, area=self.area, stride=self.network.stride)
+        size = frame.source_size or frame.size  # one for all frames of a source
+        return self.network.fixed_size or working_size(size, area=self.area, stride=self.network.stride)
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -145,6 +148,22 @@ class FrameEncoder(Generic[FeaturesT]):
             torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32),
         ):
             yield
+
+
+def at_source_size(frame: Frame) -> Frame:
+    """Return a frame scaled to the size of its source, where prompts are given, if it has another."""
+    if frame.source_size is None:
+        return frame
+    image = to_size(frame.image, frame.source_size, interpolation=cv2.INTER_LINEAR)
+    return replace(frame, image=image, alpha=None, bare=None, source_size=None)
+
+
+def to_size(array: NDArray[Any], size: tuple[int, int], *, interpolation: int = cv2.INTER_NEAREST_EXACT) -> Any:
+    """Scale an array to (height, width); a mask or a label map by its nearest values."""
+    if array.shape[:2] == size:
+        return array
+    plain = array.view(np.uint8) if array.dtype == np.bool_ else array
+    return cv2.resize(plain, size[::-1], interpolation=interpolation).view(array.dtype)
 
 
 def working_size(size: tuple[int, int], *, area: int, stride: int) -> tuple[int, int]:

@@ -101,7 +101,7 @@ class MasksRead:
     Attributes:
         format: Name of its format.
         path: The file or folder itself.
-        frames: In order, at least one, all of one size.
+        frames: In order, at least one.
         time_base: Seconds per unit of ``pts``; None where the file tells no times.
     """
 
@@ -118,17 +118,12 @@ def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
     order in which they appear.
 
     Raises:
-        DamagedError: There is no frame, two have one number, there are too many objects, or frames of different sizes.
+        DamagedError: There is no frame, two have one number, or there are too many objects.
     """
     gathered = list(frames)
     check_frame_count(len(gathered))
     if not gathered:
         raise DamagedError("it has no frames")
-    for each in gathered:
-        if each.size != gathered[0].size:
-            raise DamagedError(
-                f"frame {each.index} is {_shown(each.size)}, frame {gathered[0].index} {_shown(gathered[0].size)}"
-            )
     if len({each.index for each in gathered}) != len(gathered):
         raise DamagedError("two of its frames have the same number")
     keys = dict.fromkeys(key for each in gathered for key in each.objects)

@@ -23,7 +23,7 @@ from covos.masks.object_ids import present_ids
 UNITS = {"": 0.0, "px": 0.0, "%": 1e-2, "‰": 1e-3}
 """What a unit is of the whole; 0 stands for pixels."""
 ALL = "all"
-_GHOST = 0.1
+_GHOST = 0.02
 """Probabilities above this belong to what is seen of a speck."""
 _MOST = 1000.0
 
@@ -37,7 +37,7 @@ def _measured(given: object) -> str:
             why="it takes a number of pixels, or a share: 3, 3px, 0.5% or 5‰",
             fix="lengths are shares of the frame's height, areas of its pixels",
         )
-    return f"{float(found[1]):g}{found[2]}".removesuffix("px")
+    return f"{float(found[1]):g}{found[2]}".removesuffix("px") if float(found[1]) else "0"
 
 
 def _area(given: object) -> str:

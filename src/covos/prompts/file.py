@@ -46,7 +46,8 @@ class _Strict(Record):
 
 
 class _Masks(_Strict):
-    file: str
+    file: str | None = None
+    alpha: bool = False
     frame: int = 0
     object: int | None = None
 
@@ -132,6 +133,15 @@ def _box(edges: tuple[float, float, float, float]) -> Box:
 
 def _masks(path: Path, entries: tuple[_Masks, ...], *, trusted: bool) -> Iterator[MaskPrompt]:
     for number, entry in enumerate(entries):
+        if (entry.file is None) != entry.alpha:
+            raise AnnotationError(
+                f"{path}: masks[{number}] names {'neither a file nor alpha' if entry.file is None else 'both'}",
+                why="a mask is a file, or the alpha of the frame itself",
+                fix='give it "file", or "alpha": true',
+            )
+        if entry.file is None:
+            yield MaskPrompt(alpha=True, frame=entry.frame, object=entry.object)
+            continue
         file = path.parent / entry.file
         # Links are followed first: one inside the folder may lead out of it.
         if not trusted and not _resolved(file).is_relative_to(_resolved(path.parent)):
@@ -175,6 +185,7 @@ def _load(path: Path) -> object:
 
 _EXPECTED = {
     "file": "a file's name",
+    "alpha": "true or false",
     "frame": "a whole number",
     "object": "a whole number",
     "positive": "a list of points, each [x, y]",

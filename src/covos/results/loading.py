@@ -65,7 +65,15 @@ def _report_beside(path: Path) -> ReportContent | None:
 
 
 def _alone(read: MasksRead) -> Segmentation:
-    height, width = read.frames[0].size
+    (height, width), first = read.frames[0].size, read.frames[0].index
+    for frame in read.frames:
+        if frame.size != (height, width):
+            size = f"{frame.size[1]}x{frame.size[0]}"
+            raise AnnotationError(
+                f"cannot read masks from {read.path}",
+                why=f"frame {frame.index} is {size}, frame {first} {width}x{height}",
+                fix="bring them to one size; only a report beside them can tell that the source had several",
+            )
     timed = read.time_base is not None and all(frame.pts is not None for frame in read.frames)
     time_base = read.time_base if timed and read.time_base is not None else 1 / FRAME_RATE
     info = SourceInfo(
@@ -99,9 +107,6 @@ def _alone(read: MasksRead) -> Segmentation:
 
 def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
     info = report.source.info()
-    height, width = read.frames[0].size
-    if (height, width) != (info.height, info.width):
-        raise _misfit(read.path, REPORT, f"the masks are {width}x{height}, the source {info.width}x{info.height}")
     by_name = read.frames[0].stem is not None
     masks = {(frame.stem if by_name else frame.index): frame for frame in read.frames}
     frames = []
@@ -109,6 +114,11 @@ def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
         mask = masks.pop(row.stem if by_name else row.index, None)
         if mask is None or not is_file_name(row.stem):
             raise _misfit(read.path, REPORT, f"frame {row.stem!r} of the report has no mask")
+        height, width = row.size or (info.height, info.width)
+        # A format of one size has fitted the frame in.
+        if mask.size not in {(height, width), (info.height, info.width)}:
+            sizes = f"the mask of frame {row.stem!r} is {mask.size[1]}x{mask.size[0]}, the frame {width}x{height}"
+            raise _misfit(read.path, REPORT, sizes)
         frames.append(_frame(row, info.time_base, mask))
     left = [key for key, frame in masks.items() if frame.objects]
     if left or not frames:

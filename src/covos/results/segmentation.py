@@ -16,7 +16,7 @@ from covos.core.errors import EnvironmentProblem
 from covos.core.types import ImageArray, SourceInfo
 from covos.formats.coco import coco_content
 from covos.formats.table import check_formats
-from covos.masks import decode, draw_overlay
+from covos.masks import decode, draw_overlay, letterbox
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory
@@ -193,11 +193,11 @@ class Segmentation:
     def to_numpy(self) -> NDArray[np.uint8]:
         """Return all label maps as one array, N x H x W uint8: a byte for each pixel of each frame.
 
-        0 is the background, 1 and above are object ids.
+        0 is the background, 1 and above are object ids. A frame of another size is fitted in, between bars.
         """
         maps = np.zeros((len(self), self.info.height, self.info.width), np.uint8)
         for place, frame in enumerate(self.frames):
-            maps[place] = frame.labels
+            maps[place] = letterbox(frame.labels, maps.shape[1:], smooth=False)
         return maps
 
     def to_supervision(self) -> list[Any]:

@@ -18,6 +18,7 @@ from covos._version import __version__
 from covos.core.errors import CovosError
 from covos.core.files import atomic_path
 from covos.core.types import FrameResult, LabelArray, SourceInfo
+from covos.formats.compose import ComposedResult
 from covos.masks import present_ids
 from covos.media.source import Health, MissingFrame
 from covos.runs.folder import OutputFolder
@@ -85,7 +86,7 @@ class Report:
         row = frame_row(result, seconds=seconds, before=self._before)
         self._before = result.labels
         self._count += 1
-        self._keep(self._watch.add(row, result))
+        self._keep(self._watch.add(row, ComposedResult.of(result).fitted))
 
     def _keep(self, rows: Iterable[FrameRow]) -> None:
         self._rows.extend(_encoded(json.dumps(as_json(row), ensure_ascii=False)) for row in rows)
@@ -177,6 +178,8 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
     optional: dict[str, Any] = {}
     if frame.file is not None:
         optional["file"] = frame.file
+    if frame.source_size is not None:
+        optional["size"] = frame.size
     if result.objects:
         optional["states"] = {
             each.id: StateRecord(state=each.state, confidence=round(each.confidence, 4)) for each in result.objects

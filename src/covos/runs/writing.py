@@ -163,8 +163,9 @@ class RunWriter:
             saved = writer.finish()
 
     ``health`` is asked for after the last result. The journal's frames come first among the results; it is closed here.
-    ``outputs`` are files and folders that are there already and belong to the run. ``edges`` changes what is written, and the report, not what the journal keeps. ``named`` is False where somebody's
-    report named the source (see `covos.runs.report.Report`).
+    ``outputs`` are files and folders that are there already and belong to the run. ``edges`` changes what is written,
+    and the report, not what the journal keeps. ``named`` is False where somebody's report named the source (see
+    `covos.runs.report.Report`).
     """
 
     def __init__(
