@@ -96,8 +96,8 @@ def test_specks_are_removed_with_their_soft_edges():
     probability[80:90, 10:20] = 0.4  # a soft spot without a mask
     kept, cleaned = Edges(min_area="1%").apply(labels, probability)
     np.testing.assert_array_equal(kept, disc())
-    assert cleaned[:30, :40].max() == 0
-    assert cleaned[75:95, 5:25].max() == 0
+    assert cleaned[:30, :40].max() < 0.02
+    assert cleaned[75:95, 5:25].max() < 0.02
     np.testing.assert_array_equal(cleaned[25:76, 55:106], probability[25:76, 55:106])
 
 
