@@ -174,7 +174,10 @@ class _Lane:
         packet.duration = round((packet.duration or 0) * base / finer)
         packet.time_base = finer
         packet.stream = self._stream
-        self._output.mux_one(packet)
+        try:
+            self._output.mux_one(packet)
+        except av.InvalidDataError:
+            self.lost += 1  # its header is checked on the way from a transport stream into mp4
 
 
 class _EncodedLane(_Lane):
