@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import select
@@ -64,7 +65,8 @@ def in_child(function: Callable[[], Any], *, seconds: float = 20.0) -> Child:
 
 
 def _answer(function: Callable[[], Any], writer: int) -> None:
-    # Whatever happens, the child must not return into the tests of its parent.
+    # Whatever happens, the child must not return into the tests of its parent, nor print what it died of.
+    faulthandler.disable()
     try:
         said = ["answered", function()]
     except BaseException:

@@ -101,8 +101,7 @@ class Sweep:
 
     def broken(self, fault: Fault) -> list[str]:
         """Run under a fault, and again without; return what does not hold, a line each."""
-        shutil.rmtree(self._out, ignore_errors=True)
-        met = self._run(fault=fault)
+        met = self.met(fault)
         found = [f"{fault}: {line}" for line in self._after(fault, met)]
         again = self._run(more=self._again)
         if again["code"] != 0:
@@ -110,6 +109,11 @@ class Sweep:
         found += [f"{fault}: given again, {line}" for line in _differences(_outputs(self._out), self._expected)]
         found += [f"{fault}: given again, {line}" for line in check_output(self._out)]
         return found
+
+    def met(self, fault: Fault) -> dict[str, Any]:
+        """Run in an empty folder under a fault, and return what the program answers."""
+        shutil.rmtree(self._out, ignore_errors=True)
+        return self._run(fault=fault)
 
     def _after(self, fault: Fault, met: dict[str, Any]) -> Iterator[str]:
         killed = fault.way == "killed"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covos.media.asf import PacketWalk
 from covos.media.mpeg import MOST_BREAKS, Content, Walked, packet_size, program_stream, transport_stream
 
 if TYPE_CHECKING:
@@ -396,11 +397,11 @@ def _asf(content: Content) -> Structure:
     if not unit or unit != int.from_bytes(content[properties + 96 : properties + 100], "little"):
         return Structure()
     stated = start + count * unit if count and not live else 0
-    first = content[start : start + 1]
+    first, walk = content[start : start + 1], PacketWalk()
     for at in range(start, min(size, stated or size) - unit + 1, unit):
-        if content[at : at + 1] != first:
-            if not stated and content[at : at + 16].count(0) < 12:
-                break  # an index follows
+        if content[at : at + 1] != first and not stated and content[at : at + 16].count(0) < 12:
+            break  # an index follows
+        if not walk.goes_on(content[at : at + unit]) or content[at : at + 1] != first:
             breaks.append(at)
     ticks, preroll = (int.from_bytes(content[properties + a : properties + a + 8], "little") for a in (64, 80))
     duration = Fraction(ticks, 10_000_000) - Fraction(preroll, 1000)
