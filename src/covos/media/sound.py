@@ -50,6 +50,9 @@ class SoundTrack:
         for stream in streams:
             codec = stream.codec_context.codec.canonical_name
             lane: _Lane
+            if not stream.codec_context.sample_rate:
+                warn(f"the sound is {codec} without a whole packet: it is left out")
+                continue
             if codec in rules.copied:
                 lane = _Lane(stream, output)
             else:
