@@ -72,12 +72,31 @@ class OutputFolder:
                     why="covos did not write this file",
                     fix="move it, or write elsewhere",
                 )
-            self._make(target.parent)
-            refuse_links(self.path, target.parent)
             with open_own(self.path / LIST, "a", encoding="utf-8") as listing:
                 listing.write(json.dumps(name) + "\n")
+            # Behind the list: a kill in between leaves a list of too much, and not a folder that nobody knows.
+            self._make(target.parent)
+            refuse_links(self.path, target.parent)
             self._files[name] = None
         return target
+
+    @contextmanager
+    def whole(self, name: str) -> Iterator[Path]:
+        """Claim a file, and give a temporary path to write to (see `covos.core.files.atomic_path`).
+
+        If the block fails, the name is given back: the file may be written by another call.
+
+        Raises:
+            UsageError: See `file`.
+            EnvironmentProblem: As there.
+        """
+        target = self.file(name)
+        try:
+            with atomic_path(target) as temporary:
+                yield temporary
+        except BaseException:
+            del self._files[name]
+            raise
 
     def resume(self, *, keep: Sequence[str]) -> None:
         """Go on in a folder that a run has begun: clear away all that it wrote but these files and folders."""

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from covos._version import __version__
 from covos.core.errors import CovosError
-from covos.core.files import atomic_path
 from covos.core.types import FrameResult, LabelArray, SourceInfo
 from covos.formats.compose import ComposedResult
 from covos.masks import present_ids
@@ -142,17 +141,16 @@ class Report:
             frames=(),  # they are text already, and follow at the end of the file
         )
         if problem is None:
-            with atomic_path(folder.file(HTML)) as temporary:
+            with folder.whole(HTML) as temporary:
                 temporary.write_bytes(_encoded(render_report(content, watch=self._watch, card=self._origin.card)))
-        target = folder.file(REPORT)
         head = {name: value for name, value in as_json(content).items() if name != "frames"}
         opening = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
-        with atomic_path(target) as temporary, temporary.open("wb") as file:
+        with folder.whole(REPORT) as temporary, temporary.open("wb") as file:
             file.write(_encoded(opening) + b',\n  "frames": [')
             for number, row in enumerate(self._rows):
                 file.write((b",\n    " if number else b"\n    ") + row)
             file.write(b"\n  ]\n}\n")
-        return target
+        return folder.path / REPORT
 
     def _missing(self, lost: MissingFrame) -> MissingRow:
         time = round(float(lost.pts * self._info.time_base), 6)

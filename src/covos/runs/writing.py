@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError
+from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, explained
 from covos.core.guarded import is_there
 from covos.core.progress import counted
 from covos.core.types import FrameResult, SourceInfo
@@ -328,8 +328,6 @@ def uncomputed_note(count: int) -> str:
 
 
 def _as_problem(error: BaseException) -> CovosError:
-    if isinstance(error, CovosError):
-        return error
     if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
         return IncompleteError("interrupted", why="the run was stopped from outside", fix="give the same command again")
-    return IncompleteError(type(error).__name__, why=str(error), fix="a bug of ours: please report it")
+    return explained(error)
