@@ -8,9 +8,9 @@
 #   make bench       time and memory on this machine; with DATA and PICTURES, accuracy too
 #   make clean       remove what the targets made, except for .venv
 #
-# Variables: PYTHON (which interpreter), WORKERS (processes that test), MUTANTS and SEED (of make fuzz), DATA (a DAVIS tree) and PICTURES (a folder of
-# data sets of pictures with masks) for what needs data among the benchmarks, and TORCH_INDEX (where torch comes from):
-# on Linux the default index has the CUDA build, some gigabytes; for the small CPU build
+# Variables: PYTHON (which interpreter), WORKERS (processes that test), MUTANTS and SEED (of make fuzz), DATA (a DAVIS
+# tree) and PICTURES (a folder of data sets of pictures with masks) for what needs data among the benchmarks, and
+# TORCH_INDEX (where torch comes from): on Linux the default index has the CUDA build, some gigabytes; for the small CPU build
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 python; do \

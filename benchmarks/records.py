@@ -3,8 +3,9 @@
     python benchmarks/records.py [--folder DIR]
 
 Segments the example once, scales each result to 854 x 480, and appends it to a journal in DIR (a temporary folder if
-not given), with the probability in 8 bits, and in 16 as `matte=16` asks for. Then one flush to the disk, of which a run makes one a second, and reading the journal back. Last, the report's share:
-measuring the masks, flagging frames, and the pages at the end. Times are the processor's, but for the flush.
+not given), with the probability in 8 bits, and in 16 as `matte=16` asks for. Then one flush to the disk, of which a
+run makes one a second, and reading the journal back. Last, the report's share: measuring the masks, flagging frames,
+and the pages at the end. Times are the processor's, but for the flush.
 """
 
 from __future__ import annotations
