@@ -4,6 +4,9 @@
 #   make test        all tests                    make test-fast   those that take no longer than a few seconds
 #   make check       style, types, import rule
 #   make notebooks   execute docs/notebooks again, and keep what they show
+#   make fuzz        damage, faults and command lines at random, for hours; MUTANTS, SEED and EVERY say how many
+#   make fuzz-parsers  parsers of strangers' bytes, guided by coverage, SECONDS each
+#   make audit       known vulnerabilities of the dependencies
 #   make bench       time and memory on this machine; with DATA and PICTURES, accuracy too
 #   make clean       remove what the targets made, except for .venv
 #
@@ -17,6 +20,10 @@ PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 p
 WORKERS ?= 2
 DATA ?=
 PICTURES ?=
+MUTANTS ?= 300
+SEED ?= 0
+EVERY ?= 1
+SECONDS ?= 60
 TORCH_INDEX ?=
 
 BIN := .venv/bin
@@ -24,7 +31,7 @@ READY := .venv/ready
 # Twice quiet: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test test-fast check notebooks bench bench-alone bench-davis bench-pictures clean
+.PHONY: demo test test-fast check fuzz fuzz-parsers audit notebooks bench bench-alone bench-davis bench-pictures clean
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
 
@@ -42,6 +49,20 @@ check: $(READY)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(READY)
+	cd tests && ../$(BIN)/python -m faults.measure --mutants $(MUTANTS) --seed $(SEED) --every $(EVERY)
+	FUZZ_EXAMPLES=2000 $(BIN)/pytest tests/faults/test_commands.py
+
+# atheris has wheels for Linux and some versions of Python: nobody else needs it.
+fuzz-parsers: $(READY)
+	@$(PIP) install --group fuzz
+	cd tests && for parser in rle mask journal prompts structure; do \
+		../$(BIN)/python -m faults.fuzz_parsers $$parser -max_total_time=$(SECONDS) -verbosity=0 || exit 1; done
+
+audit: $(READY)
+	@$(PIP) install --group audit
+	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
 
 notebooks: $(READY)
 	@$(BIN)/python docs/notebooks/execute.py --store

@@ -87,7 +87,10 @@ def examine(path: Path) -> Structure:
         return Structure()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         walk = _walker(content[:16], content)
-        return Structure() if walk is None else walk(content)
+        try:
+            return Structure() if walk is None else walk(content)
+        except IndexError:
+            return Structure(cut=True)  # the file ends within a header
 
 
 def is_cut(path: Path) -> bool:
@@ -302,10 +305,11 @@ def _gif(content: Content) -> Structure:
     pictures = [found.start() for found in _GIF_PICTURE.finditer(content)]
     frames = len(pictures)
     at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
-    walked, uneven = 0, []
+    walked = 0
+    uneven: list[int] = []
     while at < size:
         kind = content[at]
-        if kind == _GIF_TRAILER or (kind == 0 and not any(content[at : at + 16]) and size - at < 16):  # or padding
+        if kind == _GIF_TRAILER or (kind == 0 and size - at < 16 and content[at:].count(0) == size - at):  # or padding
             if uneven and _GIF_UNEVEN * len(uneven) < walked:
                 more = sum(_between(pictures, place) for place in uneven)
                 return Structure(breaks=tuple(uneven), frames=max(frames, walked) + more, is_total=False)
