@@ -90,7 +90,7 @@ def _difference(probability: ProbabilityArray, mask: MaskArray, bits: Depth) -> 
     if bits == 16:
         return np.asarray(np.rint(probability * np.float32(65535)).astype(np.uint16) ^ hard)
     levels = cv2.convertScaleAbs(probability, alpha=255)  # saturates and rounds in one pass
-    unsure = cv2.compare(cv2.absdiff(levels, hard), SURE, cv2.CMP_GT)  # type: ignore[call-overload]
+    _, unsure = cv2.threshold(cv2.absdiff(levels, hard), SURE, 255, cv2.THRESH_BINARY)
     return np.asarray(cv2.bitwise_and(cv2.bitwise_xor(levels, hard), unsure))
 
 
