@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -26,11 +27,13 @@ class Child:
         end: Way in which it ended.
         answer: Return value of the function, by way of JSON; a text that says why there is none.
         peak: The most memory that it held, in bytes.
+        begun: The memory that it held when it began, of this process, in bytes; 0 if it gave no answer.
     """
 
     end: End
     answer: Any
     peak: int
+    begun: int = 0
 
 
 def in_child(function: Callable[[], Any], *, seconds: float = 20.0) -> Child:
@@ -60,19 +63,20 @@ def in_child(function: Callable[[], Any], *, seconds: float = 20.0) -> Child:
         return Child(end="died", answer=signal.Signals(os.WTERMSIG(status)).name, peak=peak)
     if not said:
         return Child(end="died", answer=f"exit code {os.waitstatus_to_exitcode(status)}", peak=peak)
-    end, answer = json.loads(said)
-    return Child(end=end, answer=answer, peak=peak)
+    end, answer, begun = json.loads(said)
+    return Child(end=end, answer=answer, peak=peak, begun=begun)
 
 
 def _answer(function: Callable[[], Any], writer: int) -> None:
     # Whatever happens, the child must not return into the tests of its parent, nor print what it died of.
     faulthandler.disable()
+    begun = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIBIBYTE
     try:
         said = ["answered", function()]
     except BaseException:
         said = ["raised", traceback.format_exc()]
     try:
-        rest = json.dumps(said).encode()
+        rest = json.dumps([*said, begun]).encode()
         while rest:
             rest = rest[os.write(writer, rest) :]
     finally:
