@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -21,6 +20,7 @@ import torch
 
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.types import Frame, FrameResult, SourceInfo
+from loaded import load_module
 
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
@@ -74,12 +74,7 @@ def clip(make_clip: MakeClip) -> Path:
 @pytest.fixture(scope="session")
 def literal() -> ModuleType:
     """COSNet written out from its formulas, see ``tests/models/literal_cosnet.py``; tests have no package."""
-    path = Path(__file__).parent / "models" / "literal_cosnet.py"
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module: ModuleType = load_module(Path(__file__).parent / "models" / "literal_cosnet.py")
     return module
 
 

@@ -28,9 +28,9 @@ from covos.engines.find import FindEngine
 from covos.engines.finite import hold_uncomputed
 from covos.engines.held import with_held_masks
 from covos.engines.passes import StageProgress, chosen_references, find_subject
+from covos.engines.steady import retouched
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
 from covos.formats.table import check_formats, size_notes
-from covos.masks.steady import retouched
 from covos.media.memory import open_input
 from covos.media.source import Health, Source
 from covos.model import Model, load_model
@@ -217,10 +217,8 @@ class Job:
             if isinstance(event, FrameDone) and self._keeping:
                 frames.append(event.masks)
             yield event
-        origin = work.origin()
-        origin = replace(origin, settings={**origin.settings, **self.plan.edges.settings})
         result = Segmentation(
-            info=source.info, health=source.health, origin=origin, frames=tuple(frames), held=self.plan.source
+            info=source.info, health=source.health, origin=work.origin(), frames=tuple(frames), held=self.plan.source
         )
         self.state = "done"
         if text := uncomputed_note(sum(frame.status == "uncomputed" for frame in frames)):
@@ -231,7 +229,7 @@ class Job:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
         part = {} if (self.plan.start, self.plan.stop) == (0, None) else {"frames": [self.plan.start, self.plan.stop]}
-        origin = replace(origin, settings={**origin.settings, **part, **self.plan.edges.settings})
+        origin = replace(origin, settings={**origin.settings, **part})
         terms = RunTerms(
             inputs=_inputs(source),
             model=origin.model,
@@ -319,7 +317,7 @@ class _Work:
     """The task of a plan on an open source: the one place that tells finding, following and discovering apart."""
 
     def __init__(self, plan: Plan, source: Source, load: Callable[[], Model]) -> None:
-        self._task, self._source, self._load = plan.task, source, load
+        self._task, self._source, self._load, self._edges = plan.task, source, load, plan.edges
         self._loaded: Model | None = None
         self._session: Session | None = None
         self._steerer: Steerer | None = None
@@ -365,7 +363,11 @@ class _Work:
         return self.model
 
     def origin(self) -> Origin:
-        """Return what a report says: model, and all settings that the masks depend on."""
+        """Return what a report says: model, and all settings that the written masks depend on."""
+        found = self._origin_of_found()
+        return replace(found, settings={**found.settings, **self._edges.settings})
+
+    def _origin_of_found(self) -> Origin:
         task = self._task
         if isinstance(task, Find):
             steering = {} if self._steerer is None else self._steerer.settings()

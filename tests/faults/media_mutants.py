@@ -3,27 +3,13 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Callable
-from importlib import util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-_FILE = Path(__file__).parents[2] / "benchmarks" / "damage_inputs.py"
+from loaded import damage_inputs
 
-
-def _inputs() -> ModuleType:
-    spec = util.spec_from_file_location("damage_inputs", _FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    found = util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    return found
-
-
-INPUTS: Any = _inputs()
+INPUTS: Any = damage_inputs()
 COUNT = 16
 """Frames of a clip."""
 UNKNOWABLE = {"mjpeg"}

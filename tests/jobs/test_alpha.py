@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import covos
 from covos.api import segment
 from covos.cli import main
 from covos.core.errors import UsageError
@@ -20,13 +19,6 @@ from covos.prompts.file import read_prompt_file
 from covos.prompts.values import MaskPrompt
 
 COUNT = 3
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    loaded = covos.load_model(device="cpu", precision="fp32")
-    loaded.engine.encoder.area = 96 * 128
-    return loaded
 
 
 def opaque(index: int) -> np.ndarray:

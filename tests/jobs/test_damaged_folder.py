@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import covos
 from covos.batch import run_jobs
 from covos.core.errors import SourceError, UsageError
 from covos.events import FrameDone
@@ -46,13 +45,6 @@ def folder(tmp_path: Path) -> Path:
 def cut(path: Path, *, keep: float = 0.5) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    loaded = covos.load_model(device="cpu", precision="fp32")
-    loaded.engine.encoder.area = 96 * 128
-    return loaded
 
 
 @pytest.fixture

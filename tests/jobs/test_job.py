@@ -27,13 +27,6 @@ FRAMES = 14
 BATCH = 4
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    loaded = covos.load_model(device="cpu", precision="fp32")
-    loaded.engine.encoder.area = 96 * 128  # small: what is computed does not matter here
-    return loaded
-
-
 @pytest.fixture
 def clip(make_clip: Callable[..., Path]) -> Path:
     return make_clip(frames=FRAMES)

@@ -22,13 +22,6 @@ FRAMES = 10
 CPU = ["--device", "cpu", "--precision", "fp32"]
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    loaded = covos.load_model(device="cpu", precision="fp32")
-    loaded.engine.encoder.area = 96 * 128  # small: what is computed does not matter here
-    return loaded
-
-
 @pytest.fixture
 def clip(make_clip: Callable[..., Path]) -> Path:
     return make_clip(frames=FRAMES)

@@ -133,13 +133,6 @@ def test_a_full_disk(orders: Order, long_clip: Path, tmp_path: Path, formats: Se
     assert_finished(out, content(tmp_path / "whole"))
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    loaded = covos.load_model(device="cpu", precision="fp32")
-    loaded.engine.encoder.area = 96 * 128
-    return loaded
-
-
 @pytest.fixture
 def run(model: Model, tmp_path: Path) -> Run:
     """One input to ``out``; stopped after some frames if asked."""

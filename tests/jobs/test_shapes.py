@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import covos
 from checked_output import check_output
 from covos.batch import run_jobs
 from covos.formats.table import FORMATS
@@ -19,13 +18,6 @@ from covos.model import Model
 from covos.plan import Plan, Task, choose_task
 from covos.prompts.values import as_prompts
 from covos.runs.writing import Saved
-
-
-@pytest.fixture(scope="module")
-def model() -> Model:
-    loaded = covos.load_model(device="cpu", precision="fp32")
-    loaded.engine.encoder.area = 96 * 128
-    return loaded
 
 
 @pytest.fixture

@@ -30,13 +30,6 @@ FIRST, SECOND, EACH = (48, 64), (96, 72), 6
 MakeClip = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def model() -> Model:
-    loaded = covos.load_model(device="cpu", precision="fp32")
-    loaded.engine.encoder.area = 96 * 128
-    return loaded
-
-
 @pytest.fixture
 def changing(make_clip: MakeClip, tmp_path: Path) -> Path:
     """Two recordings in one stream, as a camera that is turned makes them."""

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from covos.core.errors import UsageError
+from covos.engines.steady import retouched, steady
 from covos.masks.edges import Edges
-from covos.masks.steady import retouched, steady
 
 
 def disc(size=(100, 160), *, centre=(80, 50), radius=20, identity=1):

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import sys
-from importlib import util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,21 +12,9 @@ from covos.core.errors import SourceError
 from covos.media.source import Health
 from covos.media.structure import examine
 from covos.media.video import VideoSource
+from loaded import damage_inputs
 
-_FILE = Path(__file__).parents[2] / "benchmarks" / "damage_inputs.py"
-
-
-def _inputs() -> ModuleType:
-    spec = util.spec_from_file_location("damage_inputs", _FILE)
-    assert spec is not None
-    assert spec.loader is not None
-    found = util.module_from_spec(spec)
-    sys.modules[spec.name] = found
-    spec.loader.exec_module(found)
-    return found
-
-
-INPUTS: Any = _inputs()
+INPUTS: Any = damage_inputs()
 UNKNOWABLE = {("mjpeg", "bytes gone in the middle"), ("mjpeg", "bytes gone at the beginning")}
 """Bytes that were taken out of a bare stream of photographs may leave one picture of two halves behind."""
 

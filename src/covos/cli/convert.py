@@ -37,18 +37,9 @@ def convert(
 
     The soft edges of a run are kept in its folder: formats with alpha are as soft as if the run had written them.
     """
+    edges = options.edges_of(locals())
     from covos.cli.progress import JobDisplay
-    from covos.masks.edges import Edges
     from covos.results.loading import convert as run
-
-    edges = Edges(
-        grow=grow,
-        shrink=shrink,
-        feather=feather,
-        fill_holes=fill_holes,
-        min_area=min_area,
-        smooth_time=smooth_time,
-    )
 
     with JobDisplay(quiet=quiet) as display:
         saved = run(

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
 from covos.formats.table import FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from covos.masks.edges import Edges
 
 # What goes in and what comes out.
 
@@ -49,6 +54,15 @@ MinArea: TypeAlias = Annotated[str, typer.Option(metavar="AREA", help="Remove pa
 SmoothTime: TypeAlias = Annotated[
     int, typer.Option(min=0, max=10, metavar="N", help="Steady edges by N frames on each side, along the motion.")
 ]
+
+
+def edges_of(chosen: Mapping[str, Any]) -> Edges:
+    """Return the edges that the options of a verb ask for; ``chosen`` has them by name, among others."""
+    from covos.masks.edges import Edges
+
+    return Edges(**{name: chosen[name] for name in Edges.model_fields})
+
+
 Ratio: TypeAlias = Annotated[
     float | None,
     typer.Option(help="With --subset train or val: the part that a training with this ratio trains or measures on."),

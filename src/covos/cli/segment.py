@@ -64,6 +64,7 @@ def segment(
     fusion are then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box,
     steer the subject that is found.
     """
+    edges = options.edges_of(locals())
     rate = _rate(frame_rate)
     from functools import partial
 
@@ -72,7 +73,6 @@ def segment(
     from covos.core.device import configure_threads
     from covos.isolation import run_isolated
     from covos.job import Job
-    from covos.masks.edges import Edges
     from covos.plan import DEFAULT_FORMATS, Plan
 
     configure_threads(leave=1)
@@ -99,14 +99,6 @@ def segment(
         fusion=None if fusion == "auto" else fusion,
         reference_seed=reference_seed,
         refine=refine,
-    )
-    edges = Edges(
-        grow=grow,
-        shrink=shrink,
-        feather=feather,
-        fill_holes=fill_holes,
-        min_area=min_area,
-        smooth_time=smooth_time,
     )
     plans = {
         name: Plan(

@@ -105,6 +105,11 @@ def _dense_flow(here: GreyArray, there: GreyArray) -> FlowArray | None:
     """Find the flow from here to there, on the grid of here, in its pixels; None between two shots."""
     if cv2.norm(here, there, cv2.NORM_L1) > CUT * 255 * here.size:
         return None
+    return dis_flow(here, there)
+
+
+def dis_flow(here: GreyArray, there: GreyArray) -> NDArray[np.float32]:
+    """Find where each pixel of one grey picture is seen in another: H x W x 2 float32, (x, y), in pixels."""
     # Made anew each time: it keeps its pyramids, and one of them must not serve two threads.
     dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     return np.asarray(dis.calc(here, there, None), np.float32)  # type: ignore[call-overload]

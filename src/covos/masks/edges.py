@@ -1,7 +1,7 @@
 """Edges as an editor asks for them: grown, shrunk, feathered, holes filled, specks removed.
 
-All of it works on masks and probabilities that are there: no network runs for it. `covos.masks.steady` keeps edges from
-flickering, which takes the neighbouring frames.
+All of it works on masks and probabilities that are there: no network runs for it. `covos.engines.steady` keeps edges
+from flickering, which takes the neighbouring frames.
 """
 
 from __future__ import annotations

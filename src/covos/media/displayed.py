@@ -52,7 +52,11 @@ class PictureReader:
 
     def read(self, picture: VideoFrame) -> Picture:
         """Convert one picture; its arrays are contiguous."""
-        shown = as_picture(self.pixels(picture), uses_alpha=self._uses_alpha)
+        return self.laid(self.pixels(picture))
+
+    def laid(self, pixels: NDArray[np.uint8]) -> Picture:
+        """Lay what `pixels` gives over grey where it has alpha, and tell that it has."""
+        shown = as_picture(pixels, uses_alpha=self._uses_alpha)
         if shown.alpha is not None:
             self._warn(ALPHA_NOTE)
         return shown

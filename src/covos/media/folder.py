@@ -51,9 +51,8 @@ class FramesSource(Source):
                     fix="keep one of them, or rename them",
                 )
         headers = [self._header(index) for index in range(len(self.files))]
-        self._first = self._first_readable()
+        self._first, first = self._first_readable()
         self._bits = self._depth()
-        first = read_picture(self.files[self._first])
         self._has_alpha = first.alpha is not None
         # In a folder, a picture of which nothing is to be seen is what the others tell that it is.
         self._uses_alpha: bool | None = True if self._has_alpha else None
@@ -137,16 +136,15 @@ class FramesSource(Source):
                 raise
             return None
 
-    def _first_readable(self) -> int:
+    def _first_readable(self) -> tuple[int, Picture]:
+        """Find the first image that can be read; return its index, and the picture."""
         error: UnreadableImageError | None = None
         for index, path in enumerate(self.files):
             try:
-                read_picture(path)
+                return index, read_picture(path)
             except UnreadableImageError as met:
                 error = error or met
                 self._damaged[index] = met.why
-                continue
-            return index
         assert error is not None, "there are files"
         raise error
 

@@ -38,6 +38,7 @@ ImageKind: TypeAlias = Literal["still", "animated", "video"]
 
 _FORMATS = ("AVIF", "BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # JPEG brings multi-picture files (MPO) along
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, RuntimeError, struct.error)
+_STATING_TONES = frozenset({"AVIF", "HEIF", "PNG"})
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
@@ -119,7 +120,7 @@ def read_picture(path: Path, *, bits: int | None = None, uses_alpha: bool | None
         EnvironmentProblem: It is a HEIC picture, and the package that reads these is not installed.
     """
     with opened_image(path) as opened:
-        tones = _tones(path)
+        tones = _tones(path) if opened.format in _STATING_TONES else None
         deep = deep_pixels(path, opened)
         if deep is not None:
             return _as_used(_deep_pixels(deep, bits=bits or deep.bits, tones=tones), uses_alpha)

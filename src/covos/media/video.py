@@ -243,7 +243,7 @@ class VideoSource(Source):
         ((_, first),) = self._whole([(0, Decoded(picture=picture, packet=-1))])  # warns of what it does
         pixels = self._reader().pixels(first.picture)
         self._uses_alpha = is_alpha_used(pixels)
-        self._size = height, width = self._reader().read(first.picture).size
+        self._size = height, width = self._reader().laid(pixels).size
         rotation = rotation_degrees(orientation_of(picture))
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         duration = None

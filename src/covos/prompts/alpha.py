@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
 from covos.core.errors import SourceError, UsageError
+from covos.engines.encoding import to_size
 
 if TYPE_CHECKING:
     from covos.core.types import MaskArray
@@ -44,5 +42,5 @@ def alpha_mask(source: Source, frame: int) -> MaskArray:
             why="every pixel of it is transparent",
             fix="take the alpha of a frame that shows the object, in a prompt file or a session",
         )
-    size = source.info.width, source.info.height
-    return np.asarray(cv2.resize(opaque.view(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0)
+    mask: MaskArray = to_size(opaque, (source.info.height, source.info.width))
+    return mask

@@ -101,14 +101,19 @@ class Begun:
     Attributes:
         journal: The frames that are done, and those to come.
         formats: The formats to write.
-        every: All formats of the folder: those to write, and those that are there already.
-        outputs: The files and folders of those that are there, relative to the folder.
+        written: The formats that are there already.
+        outputs: The files and folders of these, relative to the folder.
     """
 
     journal: Journal
     formats: tuple[str, ...]
-    every: tuple[str, ...]
+    written: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+
+    @property
+    def every(self) -> tuple[str, ...]:
+        """All formats of the folder."""
+        return (*self.written, *self.formats)
 
 
 class RunTerms(Terms):
@@ -160,17 +165,17 @@ class RunTerms(Terms):
         if not _is_begun(folder):
             return self._begin_anew(folder)
         found = _read(folder)
-        every = merged_formats(found.formats, self.formats)
+        now = self.model_copy(update={"formats": check_formats((*found.formats, *self.formats))})
         if found.inputs.fingerprint != self.inputs.fingerprint:
-            return self.model_copy(update={"formats": every})._mend(found, folder, touched)
+            return now._mend(found, folder, touched)
         if found.complete or found.written:
-            return self._add_formats(found, folder, every=every)
+            return now._add_formats(found, folder)
         keep = (PROJECT, JOURNAL) if found.redo is None else (PROJECT, JOURNAL, EARLIER)
         folder.resume(keep=keep)
-        self.model_copy(update={"formats": every})._write(folder.path / PROJECT, complete=False, redo=found.redo)
+        now._write(folder.path / PROJECT, complete=False, redo=found.redo)
         path, earlier = folder.path / JOURNAL, None if found.redo is None else folder.path / EARLIER
         journal = Journal(path, batch=self.batch, earlier=earlier, redo=found.redo or ())
-        return Begun(journal=journal, formats=every, every=every)
+        return Begun(journal=journal, formats=now.formats)
 
     def _begin_anew(self, folder: OutputFolder) -> Begun:
         try:
@@ -179,9 +184,9 @@ class RunTerms(Terms):
         except BaseException:
             folder.discard()
             raise
-        return Begun(journal=journal, formats=self.formats, every=self.formats)
+        return Begun(journal=journal, formats=self.formats)
 
-    def _add_formats(self, found: _RunFile, folder: OutputFolder, *, every: tuple[str, ...]) -> Begun:
+    def _add_formats(self, found: _RunFile, folder: OutputFolder) -> Begun:
         """Write further formats of a run that is done; it is not done until these are there, too."""
         if not is_there(folder.path / JOURNAL):
             raise UsageError(
@@ -192,13 +197,12 @@ class RunTerms(Terms):
         written, outputs = found.written, found.outputs
         if found.complete:
             written, outputs = found.formats, load_report(folder.path).outputs
-        now = self.model_copy(update={"formats": every})
-        now._write(folder.path / PROJECT, complete=False, written=written, outputs=outputs, mendable=found.mendable)
+        self._write(folder.path / PROJECT, complete=False, written=written, outputs=outputs, mendable=found.mendable)
         folder.resume(keep=(PROJECT, JOURNAL, *outputs))
         return Begun(
             journal=Journal(folder.path / JOURNAL, batch=1, whole=True),
-            formats=tuple(name for name in every if name not in written),
-            every=every,
+            formats=tuple(name for name in self.formats if name not in written),
+            written=written,
             outputs=outputs,
         )
 
@@ -229,24 +233,17 @@ class RunTerms(Terms):
         # Behind the renaming: a kill in between leaves the old terms, and the one journal under its new name.
         self._write(folder.path / PROJECT, complete=False, redo=redo)
         again = Journal(journal, batch=self.batch, earlier=earlier, redo=redo)
-        return Begun(journal=again, formats=self.formats, every=self.formats)
+        return Begun(journal=again, formats=self.formats)
 
     def finish(self, folder: OutputFolder, *, formats: tuple[str, ...], mendable: bool = False) -> None:
         """Note that the outputs of all formats are there, and if pictures that could not be read may be mended."""
         done = self.model_copy(update={"formats": formats})
         done._write(folder.path / PROJECT, complete=True, mendable=mendable)
-        (folder.path / EARLIER).unlink(missing_ok=True)
+        remove_leftovers(folder)
 
-    def _write(self, file: Path, *, complete: bool, mendable: bool = False, **optional: Any) -> None:
-        given = {name: value for name, value in {**optional, "mendable": mendable}.items() if value}
-        if optional.get("redo") is not None:
-            given["redo"] = optional["redo"]
-        write_record(_RunFile(schema=SCHEMA, complete=complete, **given, **dict(self)), file)
-
-
-def merged_formats(before: Sequence[str], now: Sequence[str]) -> tuple[str, ...]:
-    """Return the formats of both, each once; refuse one that is asked for with another value than before."""
-    return check_formats((*before, *now))
+    def _write(self, file: Path, **state: Any) -> None:
+        """Write the terms and the state of the run: fields of `_RunHead`."""
+        write_record(_RunFile(schema=SCHEMA, **state, **dict(self)), file)
 
 
 class _RunHead(Versioned):

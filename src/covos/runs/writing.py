@@ -17,12 +17,12 @@ from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, e
 from covos.core.guarded import is_there
 from covos.core.progress import counted
 from covos.core.types import FrameResult, SourceInfo
+from covos.engines.steady import Retoucher
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.soft import Depth, rounded
-from covos.masks.steady import Retoucher
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal, JournalEntry
@@ -220,8 +220,9 @@ class RunWriter:
         return kept
 
     def _write(self, result: FrameResult) -> None:
-        self._report.add(result, seconds=self._seconds.popleft())
-        self._writers.write(result)
+        composed = ComposedResult.of(result)  # once for the report and the formats
+        self._report.add(composed, seconds=self._seconds.popleft())
+        self._writers.write(composed)
 
     def restart_clock(self) -> None:
         """Count the time of the next frame from here: a full queue is the writers' time, a listener's its own."""

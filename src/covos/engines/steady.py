@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import FrameResult, ImageArray, ProbabilityArray
+from covos.engines.motion import dis_flow
 from covos.masks.edges import Edges, relabelled
 
 ProgressT = TypeVar("ProgressT")
@@ -121,10 +122,7 @@ def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> NDArray[np.float
     factor = max(1.0, height / _FLOW_HEIGHT)
     size = max(16, round(width / factor)), max(16, round(height / factor))
     small = [np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), np.uint8) for each in (here, there)]
-    # Made anew each time: it keeps its pyramids, and one of them must not serve two threads.
-    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    found = np.asarray(dis.calc(small[0], small[1], None), np.float32)  # type: ignore[call-overload]
-    flow = np.asarray(cv2.resize(found, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    flow = np.asarray(cv2.resize(dis_flow(*small), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     return flow * np.array([width / size[0], height / size[1]], np.float32)
 
 
