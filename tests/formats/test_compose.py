@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,3 +59,17 @@ def test_a_hard_mask_takes_the_colours_of_the_source(result) -> None:
     composed = ComposedResult.of(result())
     assert composed.colours is composed.frame.image
     np.testing.assert_array_equal(composed.rgba[..., 3], np.where(composed.labels > 0, 255, 0))
+
+
+def test_a_result_goes_when_nothing_refers_to_it(result) -> None:
+    """Pictures and probabilities are large: they must not wait for a garbage collection."""
+    gc.disable()
+    try:
+        composed = ComposedResult.of(result(0))
+        assert composed.fitted is composed
+        assert composed.rgba.shape == (48, 64, 4)
+        gone = weakref.ref(composed)
+        del composed
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -34,12 +34,16 @@ class ComposedResult(FrameResult):
             return result
         return cls(**{field.name: getattr(result, field.name) for field in fields(FrameResult)})
 
-    @cached_property
+    @property
     def fitted(self) -> FrameResult:
         """The result at the size of the source, for outputs of one size: a frame of another is fitted in, with bars."""
+        # Not kept where it is the result itself: one that refers to itself lives on until a garbage collection.
+        return self if self.frame.source_size is None else self._letterboxed
+
+    @cached_property
+    def _letterboxed(self) -> FrameResult:
         size = self.frame.source_size
-        if size is None:
-            return self
+        assert size is not None, "it is fitted into another size"
         return ComposedResult(
             frame=fitted(self.frame),
             probability=letterbox(self.probability, size, smooth=True),
