@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar
 
 import cv2
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from covos.core.types import Frame, ImageArray, ProbabilityArray
+from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed, mirror_motion, motion_batch, observe, with_neighbours
 from covos.media.source import Source
 from covos.models.coattention import Fusion, Memory
@@ -74,8 +75,9 @@ class FrameEncoder(Generic[FeaturesT]):
         device: Device of the network.
         precision: Precision of the network's arithmetic: float32, or bfloat16 / float16 by autocast.
         area: Pixels of the encoded frame (see `working_size`), unless the network has a size of its own.
-        batch: Frames encoded together.
+        batch: Frames encoded together, while the memory holds them.
         mirrored: If true, frames are encoded as a mirror shows them, left and right exchanged.
+        ladder: Runs the network, and goes on with less when the memory runs out; with its own device and precision.
     """
 
     def __init__(
@@ -87,23 +89,51 @@ class FrameEncoder(Generic[FeaturesT]):
         area: int,
         batch: int,
         mirrored: bool = False,
+        ladder: Ladder | None = None,
     ) -> None:
-        self.network = network
-        self.device = device
-        self.precision = precision
         self.area = area
         self.batch = batch
         self.mirrored = mirrored
+        self.ladder = ladder or Ladder(device=device, precision=precision)
+        self._network = network
+
+    @property
+    def network(self) -> VideoNetwork[FeaturesT]:
+        """The network, on the device that is computed on now."""
+        return self.ladder.here(self._network)
+
+    @property
+    def device(self) -> torch.device:
+        """Device that is computed on now."""
+        return self.ladder.device
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Precision of the arithmetic now."""
+        return self.ladder.precision
+
+    @property
+    def together(self) -> int:
+        """Frames that are encoded together now: the batch, or fewer since the memory ran out."""
+        return self.ladder.frames(self.batch)
 
     def scaled(self, share: float, *, mirrored: bool = False) -> FrameEncoder[FeaturesT]:
-        """Return an encoder of the same network that encodes at this share of the area."""
+        """Return an encoder of the same network, on the same ladder, that encodes at this share of the area."""
+        return self._like(area=round(share * self.area), mirrored=mirrored, ladder=self.ladder)
+
+    def fresh(self) -> FrameEncoder[FeaturesT]:
+        """Return the same encoder on a ladder of its own, for another video."""
+        return self._like(area=self.area, mirrored=self.mirrored, ladder=self.ladder.fresh())
+
+    def _like(self, *, area: int, mirrored: bool, ladder: Ladder) -> FrameEncoder[FeaturesT]:
         return FrameEncoder(
-            self.network,
+            self._network,
             device=self.device,
             precision=self.precision,
-            area=round(share * self.area),
+            area=area,
             batch=self.batch,
             mirrored=mirrored,
+            ladder=ladder,
         )
 
     def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
@@ -137,14 +167,9 @@ class FrameEncoder(Generic[FeaturesT]):
         """Return the (height, width) at which a frame is encoded."""
         return self.network.fixed_size or working_size(frame.size, area=self.area, stride=self.network.stride)
 
-    @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self) -> AbstractContextManager[None]:
         """Set up what the network runs in: without gradients, in its precision."""
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32),
-        ):
-            yield
+        return self.ladder.computing()
 
 
 def working_size(size: tuple[int, int], *, area: int, stride: int) -> tuple[int, int]:
