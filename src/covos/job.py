@@ -19,18 +19,20 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
-from covos.core.types import Frame, FrameResult
+from covos.core.types import FrameResult
 from covos.engines.find import FindEngine
 from covos.engines.finite import hold_uncomputed
 from covos.engines.held import with_held_masks
+from covos.engines.ladder import LadderStep
 from covos.engines.passes import StageProgress, chosen_references, find_subject
-from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
+from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
 from covos.formats.table import check_formats, size_notes
 from covos.media.memory import open_input
-from covos.media.source import Health, Source
+from covos.media.source import Source
+from covos.media.watched import WatchedSource
 from covos.model import Model, load_model
 from covos.plan import Discover, Find, Follow, Plan
 from covos.prompts.seeds import place_prompts
@@ -39,12 +41,14 @@ from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal, read_entries
 from covos.runs.mending import frames_to_redo
 from covos.runs.report import Origin
+from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
 from covos.runs.schema import followed_notes, load_report
 from covos.runs.terms import Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.session import Session
 from covos.steerer import Steerer
 
+T = TypeVar("T")
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -180,7 +184,9 @@ class Job:
         yield Started(stage="opening")
         self._check()
         with open_input(plan.source, frame_rate=plan.frame_rate, start=plan.start, stop=plan.stop) as opened:
-            source = _Watched(opened, self._check)
+            source = WatchedSource(opened, self._check)
+            for text in memory_notes(source.info):
+                yield Warned(text=text)
             work = _Work(plan, source, self._model)
             yield Started(stage="loading", info=source.info)
             # Before the folder is made: a model that cannot be loaded leaves nothing behind.
@@ -203,12 +209,17 @@ class Job:
     def _keep(self, work: _Work, source: Source) -> Iterator[Event]:
         frames = []
         results = with_held_masks(hold_uncomputed(work.run(None)), choice=self.plan.damaged)
-        for event in self._events(results, source):
-            if isinstance(event, FrameDone) and self._keeping:
-                frames.append(event.masks)
-            yield event
+        with explaining_memory(source.info):
+            for event in self._events(results, source, work=work):
+                if isinstance(event, FrameDone) and self._keeping:
+                    frames.append(event.masks)
+                yield event
         result = Segmentation(
-            info=source.info, health=source.health, origin=work.origin(), frames=tuple(frames), held=self.plan.source
+            info=source.info,
+            health=source.health,
+            origin=replace(work.origin(), steps_down=work.steps_down),
+            frames=tuple(frames),
+            held=self.plan.source,
         )
         self.state = "done"
         if text := uncomputed_note(sum(frame.status == "uncomputed" for frame in frames)):
@@ -241,8 +252,10 @@ class Job:
             return
         for text in size_notes(formats, info=source.info, folder=folder.path):
             yield Noted(text=text)
+        refuse_small_disk(formats, info=source.info, folder=folder.path)
         journal = terms.begin(folder, touched=work.touched)
         self._frames = journal.resumed
+        before = terms.earlier_steps(folder)
         with (
             journal,
             RunWriter(
@@ -252,10 +265,14 @@ class Job:
                 formats=formats,
                 origin=origin,
                 journal=journal,
+                steps_down=lambda: (*before, *work.steps_down),
             ) as writer,
+            explaining_memory(source.info),
         ):
             results = with_held_masks(hold_uncomputed(work.run(journal)), choice=self.plan.damaged)
-            for event in self._events(results, source, resumed=journal.resumed, keep=writer.add):
+            for event in self._events(results, source, work=work, resumed=journal.resumed, keep=writer.add):
+                if isinstance(event, SteppedDown):
+                    terms.note_steps(folder, (*before, *work.steps_down))
                 yield event
                 writer.restart_clock()
             saved = writer.finish()
@@ -268,11 +285,17 @@ class Job:
         results: Iterator[FrameResult | StageProgress],
         source: Source,
         *,
+        work: _Work,
         resumed: int = 0,
         keep: Callable[[FrameResult], FrameResult] = lambda result: result,
     ) -> Iterator[Event]:
-        total, stage = source.info.frame_count, ""
-        for each in results:
+        total, stage, told = source.info.frame_count, "", 0
+        for each in _with_error(results):
+            for step in work.steps_down[told:]:
+                told += 1
+                yield SteppedDown(text=step.text, step=step)
+            if isinstance(each, Exception):
+                raise each
             self._check()
             now: Stage = _STAGES[each.stage] if isinstance(each, StageProgress) else "frames"
             if now != stage:
@@ -291,6 +314,14 @@ class Job:
     def _check(self) -> None:
         if self._cancel.is_set():
             raise _cancelled()
+
+
+def _with_error(results: Iterator[T]) -> Iterator[T | Exception]:
+    """Give the results, and in the end the error that they end with, if they do."""
+    try:
+        yield from results
+    except Exception as error:
+        yield error
 
 
 _STAGES: dict[str, Stage] = {"discover": "discovering", "backward": "following backward"}
@@ -326,9 +357,14 @@ class _Work:
 
     @property
     def model(self) -> Model:
-        """The model; loaded when it is first asked for."""
-        self._loaded = self._loaded or self._load()
+        """The model, on a ladder of its own; loaded when it is first asked for."""
+        self._loaded = self._loaded or self._load().fresh()
         return self._loaded
+
+    @property
+    def steps_down(self) -> tuple[LadderStep, ...]:
+        """The steps that were taken so far because the memory ran out."""
+        return () if self._loaded is None else tuple(self._loaded.engine.ladder.steps)
 
     def prepare(self) -> Model:
         """Load what is needed, and refuse what the model cannot do."""
@@ -430,35 +466,6 @@ def _again(results: Iterator[FrameResult | StageProgress], journal: Journal) -> 
             continue
         record = next(records, None)
         yield result if record is None else record.restore(result.frame)
-
-
-class _Watched(Source):
-    """A source that asks, before each frame, whether to go on: so every pass over it can be stopped."""
-
-    def __init__(self, source: Source, check: Callable[[], None]) -> None:
-        self._source, self._check = source, check
-        self.info, self.files = source.info, source.files
-
-    @property
-    def health(self) -> Health:
-        return self._source.health
-
-    def content(self) -> tuple[int, str]:
-        return self._source.content()
-
-    def content_of_files(self) -> tuple[tuple[str, str], ...]:
-        return self._source.content_of_files()
-
-    def _read_all(self) -> Iterator[Frame]:
-        return self._checked(iter(self._source))
-
-    def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
-        return self._checked(self._source.select(indices))
-
-    def _checked(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            self._check()
-            yield frame
 
 
 def load_planned(plan: Plan) -> Model:

@@ -75,8 +75,8 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Device that it computes on."""
-        return self.engine.encoder.device
+        """Device that it computes on, while the memory of that does."""
+        return self.engine.encoder.ladder.top
 
     @property
     def precision(self) -> str:

@@ -109,7 +109,7 @@ def explained(error: BaseException) -> CovosError:
     if is_out_of_memory(error):
         return EnvironmentProblem(
             "out of memory",
-            why=str(error) or "the machine refused more",
+            why=refusal(error),
             fix="close other programs, or use a smaller input; --debug shows where it happened",
         )
     if isinstance(error, OSError) and error.errno in _NAMES:
@@ -134,10 +134,12 @@ def explained(error: BaseException) -> CovosError:
 
 _REFUSED = (
     "can't allocate memory",  # torch's allocator
+    "Cannot allocate memory",  # the system, in torch's and other libraries' words
     "std::bad_alloc",
     "CUDA error: out of memory",
     "ALLOC_FAILED",  # cuBLAS and cuDNN
-    "could not create a memory object",  # oneDNN
+    "could not create a memory object",  # oneDNN, which does not say more
+    "could not create a primitive",
     "can't start new thread",  # there is no room for its stack
     "failed to map segment",  # a library that is loaded
 )
@@ -155,6 +157,12 @@ def is_out_of_memory(error: BaseException) -> bool:
         or (isinstance(error, RuntimeError | ImportError) and any(words in str(error) for words in _REFUSED))
         or (type(error).__module__ == "cv2" and getattr(error, "code", None) == _NO_MEMORY_OF_OPENCV)
     )
+
+
+def refusal(error: BaseException) -> str:
+    """Return the words of an error that says that the memory ran out, in one short line."""
+    text = (str(error) or "the machine refused more").splitlines()[0]
+    return text if len(text) < _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def printable(text: str) -> str:

@@ -194,9 +194,7 @@ class FindEngine(Generic[FeaturesT]):
         if not torch.isfinite(logit).all():
             return uncomputed(frame)
         own_probability = to_probability(logit, size=frame.size)
-        probability = refine_probability(
-            frame.image, own_probability, refinement=refine, device=self.encoder.device
-        )
+        probability = refine_probability(frame.image, own_probability, refinement=refine, device=self.encoder.device)
         mask = probability > THRESHOLD
         return FrameResult(
             frame=frame,
@@ -234,9 +232,7 @@ class FindEngine(Generic[FeaturesT]):
             decoded = self._by_references(encoder.encode(fresh), references, fusion, frames=len(fresh))
             logits = dict(zip((each.frame.index for each in fresh), decoded, strict=True))
         for index in known.keys() & {each.frame.index for each in observed}:
-            logits[index] = self.segment_one(
-                self.ladder.moved(known[index]), references.without(index), fusion=fusion
-            )
+            logits[index] = self.segment_one(self.ladder.moved(known[index]), references.without(index), fusion=fusion)
         return {index: logit.flip(1) for index, logit in logits.items()} if encoder.mirrored else logits
 
     def _by_references(

@@ -11,15 +11,15 @@ import copy
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from covos.core.device import choose_precision
-from covos.core.errors import is_out_of_memory
+from covos.core.errors import is_out_of_memory, refusal
 from covos.core.progress import counted
+from covos.core.records import Count, Record
 
 T = TypeVar("T")
 ItemT = TypeVar("ItemT")
@@ -28,8 +28,7 @@ StepKind = Literal["again", "frames", "objects", "processor"]
 """What a step gives up: nothing, frames together, objects together, the GPU."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LadderStep:
+class LadderStep(Record):
     """A step down.
 
     Attributes:
@@ -39,7 +38,7 @@ class LadderStep:
     """
 
     kind: StepKind
-    together: int | None = None
+    together: Count | None = None
     why: str
 
     @property
@@ -66,14 +65,16 @@ class Ladder:
         device: Device to compute on now.
         precision: Precision to compute in now.
         steps: The steps that were taken, in order.
+        top: Device that was computed on before any step.
     """
 
     def __init__(self, *, device: torch.device, precision: torch.dtype, below: torch.device | None = None) -> None:
         self.device = device
         self.precision = precision
         self.steps: list[LadderStep] = []
+        self.top = device
         self._below = torch.device("cpu") if below is None and device.type != "cpu" else below
-        self._top = device, precision, self._below
+        self._at_first = precision, self._below
         self._frames: int | None = None
         self._objects: int | None = None
         self._has_moved = False
@@ -81,8 +82,8 @@ class Ladder:
 
     def fresh(self) -> Ladder:
         """Return one that stands at the top, for another video."""
-        device, precision, below = self._top
-        return Ladder(device=device, precision=precision, below=below)
+        precision, below = self._at_first
+        return Ladder(device=self.top, precision=precision, below=below)
 
     def frames(self, count: int) -> int:
         """Return how many of so many frames are computed together now."""
@@ -120,7 +121,7 @@ class Ladder:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                why = (str(error) or type(error).__name__).splitlines()[0]
+                why = refusal(error)
             # Not while the error is handled: its traceback holds on to all that the call had made.
             step = self._next(self.frames(frames), self.objects(objects), why)
             if step is None:
@@ -131,13 +132,15 @@ class Ladder:
         self, items: Sequence[ItemT], work: Callable[[Sequence[ItemT]], T]
     ) -> Iterator[tuple[Sequence[ItemT], T]]:
         """Do something with frames, as many at a time as the memory holds; yield each part with what came of it."""
-        done = 0
-        while done < len(items):
-            part, found = self.run(
-                lambda: ((now := items[done : done + self.frames(len(items) - done)]), work(now)),
-                frames=len(items) - done,
-            )
-            done += len(part)
+        left = items
+
+        def first_part() -> tuple[Sequence[ItemT], T]:
+            part = left[: self.frames(len(left))]
+            return part, work(part)
+
+        while left:
+            part, found = self.run(first_part, frames=len(left))
+            left = left[len(part) :]
             yield part, found
 
     def here(self, network: T) -> T:

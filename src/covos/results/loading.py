@@ -113,7 +113,13 @@ def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
     if left or not frames:
         raise _misfit(read.path, REPORT, f"{len(left)} of its masks are of frames that the report does not have")
     model = report.model
-    origin = Origin(model=model.name, sha256=model.sha256, device=report.device, settings=report.settings)
+    origin = Origin(
+        model=model.name,
+        sha256=model.sha256,
+        device=report.device,
+        settings=report.settings,
+        steps_down=report.steps_down,
+    )
     return Segmentation(info=info, health=report.full_health(), origin=origin, frames=tuple(frames))
 
 

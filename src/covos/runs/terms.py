@@ -14,6 +14,7 @@ from typing import Any, Final, TypeAlias
 from covos._version import __version__
 from covos.core.errors import CovosError, UsageError
 from covos.core.records import Record, read_record, write_record
+from covos.engines.ladder import LadderStep
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import Journal, read_entries
 from covos.runs.schema import SCHEMA, ModelRecord, ProblemRecord, ToolRecord, Versioned
@@ -184,6 +185,14 @@ class RunTerms(Terms):
         self._write(folder.path / PROJECT, complete=False, redo=redo)
         return Journal(journal, batch=self.batch, earlier=earlier, redo=redo)
 
+    def earlier_steps(self, folder: OutputFolder) -> tuple[LadderStep, ...]:
+        """Return the steps that this run has taken before it was stopped, because the memory ran out."""
+        return _read(folder).steps_down
+
+    def note_steps(self, folder: OutputFolder, steps: Sequence[LadderStep]) -> None:
+        """Note all steps that this run has taken, so that its report has them, however often it is stopped."""
+        write_record(_read(folder).model_copy(update={"steps_down": tuple(steps)}), folder.path / PROJECT)
+
     def finish(self, folder: OutputFolder, *, mendable: bool = False) -> None:
         """Note that all outputs are there, and remove the journal, unless pictures that it lacks may be mended."""
         if mendable:
@@ -203,11 +212,15 @@ class RunTerms(Terms):
 
 
 class _RunHead(Versioned):
-    """``mendable`` runs keep their journal; ``redo`` are the frames that are computed again after mending."""
+    """``mendable`` runs keep their journal; ``redo`` are the frames that are computed again after mending.
+
+    ``steps_down`` are those of a run that is under way (see `covos.engines.ladder`).
+    """
 
     complete: bool
     mendable: bool = False
     redo: tuple[int, ...] | None = None
+    steps_down: tuple[LadderStep, ...] = ()
 
 
 class _RunFile(RunTerms, _RunHead):
