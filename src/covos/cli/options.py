@@ -47,6 +47,9 @@ FrameRate: TypeAlias = Annotated[
     str | None, typer.Option(help="Frames a second of folders of frames and globs, such as 25 or 30000/1001.")
 ]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")]
+SkipExisting: TypeAlias = Annotated[
+    bool, typer.Option("-n", "--skip-existing", help="Leave what is finished as it is, and say so.")
+]
 AllowErrors: TypeAlias = Annotated[
     bool, typer.Option("--allow-errors", help="End with 0 even if frames of a source could not be read.")
 ]
@@ -181,3 +184,13 @@ Precision: TypeAlias = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Precision of the arithmetic.")
 ]
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")]
+
+
+def refuse_both(*, overwrite: bool, skip: bool) -> None:
+    """Refuse to replace what exists and to leave it, at once."""
+    if overwrite and skip:
+        from covos.core.errors import UsageError
+
+        raise UsageError(
+            "-y and -n together", why="one replaces what exists, the other leaves it", fix="give one of them, or none"
+        )

@@ -228,7 +228,10 @@ class _RunFile(RunTerms, _RunHead):
 
 
 def _read(folder: OutputFolder) -> _RunFile:
-    file = folder.path / PROJECT
+    return _read_project(folder.path / PROJECT)
+
+
+def _read_project(file: Path) -> _RunFile:
     return read_record(
         _RunFile,
         file,
@@ -236,6 +239,11 @@ def _read(folder: OutputFolder) -> _RunFile:
         fix="update covos if a newer one wrote it; else another folder, or start anew with -y (overwrite=True)",
         error=UsageError,
     )
+
+
+def is_complete(project: Path) -> bool:
+    """Tell if a ``covos.json`` is that of a run that is done, under whatever terms."""
+    return _read_project(project).complete
 
 
 def _is_begun(folder: OutputFolder) -> bool:

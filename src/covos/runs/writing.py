@@ -325,6 +325,17 @@ def load_saved(folder: Path) -> Saved:
     )
 
 
+def is_finished(folder: Path) -> bool:
+    """Tell if a folder holds the whole result of a run, or of a conversion: with a report, and all that this lists."""
+    if not is_there(folder / REPORT):
+        return False
+    project = folder / PROJECT
+    if is_there(project) and not is_complete(project):
+        return False
+    report = load_report(folder)
+    return report.problem is None and all(is_there(folder / name) for name in report.outputs)
+
+
 def uncomputed_note(count: int) -> str:
     """Say how many frames the network gave no numbers for; empty if it gave some for all."""
     if not count:
