@@ -75,15 +75,15 @@ def _check_stems(folder: Path, rows: Sequence[FrameRow]) -> Iterator[str]:
 def _check_masks(folder: Path, report: ReportContent) -> Iterator[str]:
     yield from _check_stems(folder, report.frames)
     rows, files = {row.stem: row for row in report.frames}, _pictures(folder)
-    size = report.source.height, report.source.width
     for stem in sorted(rows.keys() & files.keys()):
         try:
             labels = read_label_map(files[stem])
         except CovosError as error:
             yield f"{error.what}: {error.why}"
             continue
+        size = rows[stem].size or (report.source.height, report.source.width)
         if labels.shape != size:
-            yield f"{files[stem]} is {labels.shape[1]}x{labels.shape[0]}, the source {size[1]}x{size[0]}"
+            yield f"{files[stem]} is {labels.shape[1]}x{labels.shape[0]}, the frame {size[1]}x{size[0]}"
         ids = present_ids(labels)
         if ids != rows[stem].objects:
             yield f"{files[stem]} holds the objects {ids}, its row {rows[stem].objects}"

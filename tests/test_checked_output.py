@@ -126,7 +126,7 @@ def test_another_size_and_a_torn_mask(done: Path) -> None:
     torn = done / "masks" / "00002.png"
     torn.write_bytes(torn.read_bytes()[:60])
     size, broken = check_output(done)
-    assert "is 32x24, the source 64x48" in size
+    assert "is 32x24, the frame 64x48" in size
     assert "00002.png" in broken
 
 

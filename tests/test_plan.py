@@ -161,7 +161,7 @@ def test_a_plan_is_a_value_whatever_becomes_of_an_array() -> None:
         (lambda: MaskPrompt(labels=np.full((4, 4), 300)), "the label map for frame 0 cannot be read"),
         (lambda: MaskPrompt(labels=np.full((4, 4), 0.5), frame=3), "the label map for frame 3 cannot be read"),
         (MaskPrompt, "has no mask"),
-        (lambda: MaskPrompt(file="a.png", labels=np.ones((4, 4), bool)), "has two masks"),
+        (lambda: MaskPrompt(file="a.png", labels=np.ones((4, 4), bool)), "has several masks"),
         (lambda: Plan(source="a.mp4", device="nonsense"), "unknown device 'nonsense'"),
         (lambda: Plan(source="a.mp4", frame_rate=-1), "frame rate -1 is not positive"),
         (lambda: Plan(source="a.mp4", frame_rate="abc"), "the plan cannot be used"),

@@ -28,6 +28,7 @@ from .events import Noted as Noted
 from .events import Started as Started
 from .events import Warned as Warned
 from .job import Job as Job
+from .masks.edges import Edges as Edges
 from .masks.frame_mask import FrameMask as FrameMask
 from .model import Model as Model
 from .model import load_model as load_model

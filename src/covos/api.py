@@ -13,6 +13,8 @@ from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.passes import Direction
 from covos.job import Job
+from covos.masks.edges import NO_EDGES, Edges
+from covos.media.fields import Deinterlace
 from covos.media.memory import Input
 from covos.model import Model
 from covos.models.coattention import Fusion
@@ -38,6 +40,7 @@ def segment(
     boxes: Rows | None = None,
     within: Rows | None = None,
     exclude: Rows | None = None,
+    alpha_as_mask: bool = False,
     prompts: str | os.PathLike[str] | None = None,
     trust_prompts: bool = False,
     resize_masks: bool = False,
@@ -51,11 +54,13 @@ def segment(
     start: int = 0,
     stop: int | None = None,
     damaged: Damaged = "hold",
+    edges: Edges = NO_EDGES,
+    deinterlace: Deinterlace = "auto",
 ) -> Segmentation:
     """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
 
-    Only the masks are kept, run-length encoded: the memory needed grows with the length of the clip by some hundred
-    bytes a frame. Use `stream` for what must not grow at all.
+    Only the masks are kept, run-length encoded, and their soft edges, packed: the memory needed grows with the length
+    of the clip by some kilobytes a frame. Use `stream` for what must not grow at all.
 
     Args:
         source: A video, a folder of frames, a glob of images or one image; or frames as arrays (N x H x W x 3 uint8
@@ -78,6 +83,7 @@ def segment(
         within: Boxes that steer the subject that is found: only what lies in them stays. Rows of (x0, y0, x1, y1) are
             regions of all frames; by frame index, they hold parts of the subject on that frame, which are followed.
         exclude: Boxes, given in the same way, of what is taken away from the subject that is found.
+        alpha_as_mask: If true, follow what is opaque in the first frame of a source with alpha.
         prompts: Follow what a prompt file lists, or steer the subject by it (see `covos.prompts.file`).
         trust_prompts: If true, the prompt file may name masks outside its own folder.
         resize_masks: If true, masks of another size than their frame are resized (nearest neighbour).
@@ -91,6 +97,9 @@ def segment(
         start: Index of the first frame to take. Indices of results, and of prompts, count from there.
         stop: Index of the first frame not to take; None goes to the end.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
+        edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
+        deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
+            interlaced, ``"on"`` all, ``"off"`` none.
 
     Raises:
         SourceError: The source cannot be read.
@@ -118,6 +127,7 @@ def stream(
     boxes: Rows | None = None,
     within: Rows | None = None,
     exclude: Rows | None = None,
+    alpha_as_mask: bool = False,
     prompts: str | os.PathLike[str] | None = None,
     trust_prompts: bool = False,
     resize_masks: bool = False,
@@ -131,6 +141,8 @@ def stream(
     start: int = 0,
     stop: int | None = None,
     damaged: Damaged = "hold",
+    edges: Edges = NO_EDGES,
+    deinterlace: Deinterlace = "auto",
 ) -> Iterator[FrameResult]:
     """Cut the moving subject out of a video, a frame at a time, at constant memory.
 
@@ -153,6 +165,7 @@ def _job(
     boxes: Rows | None,
     within: Rows | None,
     exclude: Rows | None,
+    alpha_as_mask: bool,
     prompts: str | os.PathLike[str] | None,
     trust_prompts: bool,
     device: str,
@@ -161,6 +174,8 @@ def _job(
     start: int,
     stop: int | None,
     damaged: Damaged,
+    edges: Edges,
+    deinterlace: Deinterlace,
     **task: Any,
 ) -> Job:
     shown = read_prompts(
@@ -169,6 +184,7 @@ def _job(
         boxes=boxes,
         within=within,
         exclude=exclude,
+        alpha_as_mask=alpha_as_mask,
         prompts=prompts,
         trust_prompts=trust_prompts,
     )
@@ -183,5 +199,7 @@ def _job(
         start=start,
         stop=stop,
         damaged=damaged,
+        edges=edges,
+        deinterlace=deinterlace,
     )
     return Job(plan, load=None if loaded is None else lambda _: loaded)

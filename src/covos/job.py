@@ -18,6 +18,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -30,11 +31,13 @@ from covos.engines.ladder import LadderStep
 from covos.engines.passes import StageProgress, chosen_references, find_subject
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
 from covos.formats.table import check_formats, size_notes
+from covos.masks.steady import retouched
 from covos.media.memory import open_input
 from covos.media.source import Source
 from covos.media.watched import WatchedSource
 from covos.model import Model, load_model
 from covos.plan import Discover, Find, Follow, Plan
+from covos.prompts.alpha import alpha_mask
 from covos.prompts.seeds import place_prompts
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
@@ -183,7 +186,13 @@ class Job:
         plan = self.plan
         yield Started(stage="opening")
         self._check()
-        with open_input(plan.source, frame_rate=plan.frame_rate, start=plan.start, stop=plan.stop) as opened:
+        with open_input(
+            plan.source,
+            frame_rate=plan.frame_rate,
+            start=plan.start,
+            stop=plan.stop,
+            deinterlace=plan.deinterlace,
+        ) as opened:
             source = WatchedSource(opened, self._check)
             for text in memory_notes(source.info):
                 yield Warned(text=text)
@@ -209,15 +218,19 @@ class Job:
     def _keep(self, work: _Work, source: Source) -> Iterator[Event]:
         frames = []
         results = with_held_masks(hold_uncomputed(work.run(None)), choice=self.plan.damaged)
+        results = retouched(results, self.plan.edges)
         with explaining_memory(source.info):
             for event in self._events(results, source, work=work):
                 if isinstance(event, FrameDone) and self._keeping:
                     frames.append(event.masks)
                 yield event
+        origin = work.origin()
         result = Segmentation(
             info=source.info,
             health=source.health,
-            origin=replace(work.origin(), steps_down=work.steps_down),
+            origin=replace(
+                origin, settings={**origin.settings, **self.plan.edges.settings}, steps_down=work.steps_down
+            ),
             frames=tuple(frames),
             held=self.plan.source,
         )
@@ -230,7 +243,7 @@ class Job:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
         part = {} if (self.plan.start, self.plan.stop) == (0, None) else {"frames": [self.plan.start, self.plan.stop]}
-        origin = replace(origin, settings={**origin.settings, **part, "formats": list(formats)})
+        origin = replace(origin, settings={**origin.settings, **part, **self.plan.edges.settings})
         terms = RunTerms(
             inputs=_inputs(source),
             model=origin.model,
@@ -241,8 +254,10 @@ class Job:
                 "device": model.device.type,
                 "frame_rate": str(source.info.frame_rate),
                 **({} if self.plan.damaged == "hold" else {"damaged": self.plan.damaged}),
+                **({} if self.plan.deinterlace == "auto" else {"deinterlace": self.plan.deinterlace}),
             },
             batch=model.engine.encoder.batch,
+            formats=formats,
         )
         if terms.is_done(folder):
             remove_leftovers(folder)
@@ -250,10 +265,12 @@ class Job:
             self.state = "done"
             yield from _ending(load_saved(folder.path))
             return
-        for text in size_notes(formats, info=source.info, folder=folder.path):
-            yield Noted(text=text)
         refuse_small_disk(formats, info=source.info, folder=folder.path)
-        journal = terms.begin(folder, touched=work.touched)
+        begun = terms.begin(folder, touched=work.touched)
+        journal = begun.journal
+        origin = replace(origin, settings={**origin.settings, "formats": list(begun.every)})
+        for text in size_notes(begun.formats, info=source.info, folder=folder.path):
+            yield Noted(text=text)
         self._frames = journal.resumed
         before = terms.earlier_steps(folder)
         with (
@@ -262,9 +279,11 @@ class Job:
                 info=source.info,
                 health=lambda: source.health,
                 folder=folder,
-                formats=formats,
+                formats=begun.formats,
                 origin=origin,
                 journal=journal,
+                outputs=begun.outputs,
+                edges=self.plan.edges,
                 steps_down=lambda: (*before, *work.steps_down),
             ) as writer,
             explaining_memory(source.info),
@@ -276,7 +295,8 @@ class Job:
                 yield event
                 writer.restart_clock()
             saved = writer.finish()
-        terms.finish(folder, mendable=bool(saved.health.unreadable and terms.inputs.each))
+        mendable = bool(saved.health.unreadable and terms.inputs.each)
+        terms.finish(folder, formats=begun.every, mendable=mendable)
         self.state = "done"  # all is on disk, whatever becomes of a listener
         yield from _ending(saved)
 
@@ -348,7 +368,12 @@ class _Work:
                 prompter=task.prompter,
                 held=plan.source,
             )
-            place_prompts(self._session.seeds, task.prompts, resize=task.resize_masks)
+            place_prompts(
+                self._session.seeds,
+                task.prompts,
+                resize=task.resize_masks,
+                alpha_of=partial(alpha_mask, source),
+            )
             self._session.direction(task.direction)
         else:
             self._session = Session(
@@ -396,6 +421,8 @@ class _Work:
     def run(self, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
         """Give the results, the first of them by the records of an earlier run."""
         task = self._task
+        if journal is not None and journal.whole:
+            return (record.restore(frame) for record, frame in zip(journal.replay(), self._source, strict=False))
         if isinstance(task, Find):
             if self._steerer is not None and self._steerer.follows:
                 results = self._steerer.run(())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from covos.core.device import Precision, choose_precision, resolve_device
-from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.find import FindEngine
@@ -19,6 +19,7 @@ from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.prompt import NetworkPrompter, Prompter, RelayPrompter
+from covos.media.fields import Deinterlace
 from covos.media.memory import Input, as_source, open_input
 from covos.models.layers import fold_batch_norms
 from covos.models.registry import (
@@ -51,7 +52,7 @@ BATCH = {"cpu": 4, "cuda": 16}
 """Frames encoded together, by type of device."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Model:
     """A model on its device; made by `load_model`. Several sessions and threads may share one.
 
@@ -64,9 +65,13 @@ class Model:
     entry: ModelEntry
     engine: FindEngine[Any]
     network: CovosLite | Cosnet
-    _followers: dict[str, FollowEngine] = field(default_factory=dict, repr=False)
-    _prompters: dict[str, CovosPrompt] = field(default_factory=dict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _followers: dict[str, FollowEngine] = field(default_factory=dict)
+    _prompters: dict[str, CovosPrompt] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __repr__(self) -> str:
+        weights = f"{self.entry.card.parameters / 1e6:.1f} M weights"
+        return f"<Model {self.name}: {self.entry.card.architecture}, {weights}, on {self.device} in {self.precision}>"
 
     @property
     def name(self) -> str:
@@ -148,7 +153,7 @@ class Model:
             raise UsageError(
                 f"unknown prompter {wanted!r}",
                 why="neither one of covos nor a file",
-                fix=f"use one of: {AUTO}, {grabcut.name}, {DEFAULT_PROMPTER}; or the path of a .safetensors file",
+                fix=one_of(wanted, (AUTO, grabcut.name, DEFAULT_PROMPTER)) + "; or the path of a .safetensors file",
             )
         try:
             entry = find_prompter(wanted, encoder=self.entry)
@@ -176,6 +181,7 @@ class Model:
         frame_rate: Fraction | int | None = None,
         start: int = 0,
         stop: int | None = None,
+        deinterlace: Deinterlace = "auto",
     ) -> Session:
         """Open a video to follow objects in that the user shows.
 
@@ -187,6 +193,8 @@ class Model:
             frame_rate: Frames a second of a folder or glob; 25 if not given.
             start: Index of the first frame to take; the session's frames count from there.
             stop: Index of the first frame not to take; None goes to the end.
+            deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
+                interlaced, ``"on"`` all, ``"off"`` none.
 
         Returns:
             The session; a context manager.
@@ -199,7 +207,7 @@ class Model:
         """
         find_follower(os.fspath(follower), encoder=self.entry)
         held = as_source(source)
-        opened = open_input(held, frame_rate=frame_rate, start=start, stop=stop)
+        opened = open_input(held, frame_rate=frame_rate, start=start, stop=stop, deinterlace=deinterlace)
         return Session(opened, load=self.fresh, follower=follower, memory=memory, prompter=prompter, held=held)
 
 

@@ -34,13 +34,25 @@ from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, che
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import Direction, choose_direction
 from covos.formats.table import check_formats
+from covos.masks.edges import NO_EDGES, Edges
+from covos.media.fields import Deinterlace
 from covos.media.memory import InMemory, as_source
 from covos.media.opening import check_rate
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 from covos.prompts.file import read_prompt_file
-from covos.prompts.values import Masks, PointPrompt, Prompt, RegionPrompt, Rows, Steering, as_prompts, as_regions
+from covos.prompts.values import (
+    MaskPrompt,
+    Masks,
+    PointPrompt,
+    Prompt,
+    RegionPrompt,
+    Rows,
+    Steering,
+    as_prompts,
+    as_regions,
+)
 
 DEFAULT_FORMATS = ("palette", "overlay")
 AUTO: Final = "auto"
@@ -258,6 +270,9 @@ class Plan(_Value):
         start: Index of the first frame to take.
         stop: Index of the first frame not to take; None goes to the end.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
+        edges: Changes of the masks' edges, made of what was found.
+        deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
+            interlaced, ``"on"`` all, ``"off"`` none.
     """
 
     source: Annotated[Any, BeforeValidator(_source), PlainSerializer(_source_to_json)]
@@ -270,6 +285,8 @@ class Plan(_Value):
     start: int = Field(default=0, ge=0)
     stop: int | None = Field(default=None, ge=1)
     damaged: Damaged = "hold"
+    edges: Edges = NO_EDGES
+    deinterlace: Deinterlace = "auto"
 
     @field_validator("formats")
     @classmethod
@@ -388,16 +405,21 @@ def read_prompts(
     boxes: Rows | None = None,
     within: Rows | None = None,
     exclude: Rows | None = None,
+    alpha_as_mask: bool = False,
     prompts: str | os.PathLike[str] | None = None,
     trust_prompts: bool = False,
 ) -> tuple[Prompt | RegionPrompt, ...]:
     """Turn what a caller gives, and a prompt file, into prompts; ``trust_prompts`` as of `covos.prompts.file`.
 
+    With ``alpha_as_mask`` the opacity of the first frame is the first mask.
+
     Raises:
         UsageError: Points or boxes are not rows of numbers.
         AnnotationError: The prompt file cannot be read.
     """
-    shown = (*as_prompts(masks=masks, points=points, boxes=boxes), *as_regions(within=within, exclude=exclude))
+    alpha = (MaskPrompt(alpha=True),) if alpha_as_mask else ()
+    given = as_prompts(masks=masks, points=points, boxes=boxes)
+    shown = (*alpha, *given, *as_regions(within=within, exclude=exclude))
     return shown if prompts is None else (*shown, *read_prompt_file(Path(prompts), trusted=trust_prompts))
 
 

@@ -266,6 +266,8 @@ def open_subset(
     root: Path | str,
     *,
     subset: str | None = None,
+    ratio: float | None = None,
+    seed: int = 0,
     otherwise: Sequence[str] = DEFAULT_SUBSETS,
     layout: Layout | Literal["auto"] = "auto",
 ) -> Dataset:
@@ -274,12 +276,17 @@ def open_subset(
     Args:
         root: Of the data set.
         subset: Of the data set.
+        ratio: With the subset ``"train"`` or ``"val"``, the part that a training with this ratio trains or measures
+            on; see `covos.data.open_dataset`.
+        seed: Seed of that division.
         otherwise: The first of these that there is, if ``subset`` is None; of a data set without subsets, all videos.
         layout: See `covos.data.open_dataset`.
 
     Raises:
         SourceError: There is no such data set or subset.
     """
+    if ratio is not None:
+        return open_dataset(root, layout=layout, subset=subset, ratio=ratio, seed=seed, encoding="ids")
     for name in otherwise if subset is None else [subset]:
         try:
             # Whatever the annotations mean, they are not looked at.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +15,7 @@ import numpy as np
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
+from covos.engines.encoding import to_size
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
@@ -34,6 +36,7 @@ from covos.masks.rims import without_rims
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import AUTO
+from covos.prompts.alpha import alpha_mask
 from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
 from covos.prompts.seeds import SeedMask, Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points
@@ -180,6 +183,22 @@ class Session:
             UsageError: The frame does not exist, an id cannot be or is there on this frame already.
         """
         return self.seeds.add_file(Path(path), frame=frame, identity=object_id, resize=resize)
+
+    def add_alpha(self, frame: int = 0, object_id: int | None = None) -> int:
+        """Show what is opaque in a frame of a source with alpha, as one object.
+
+        Args:
+            frame: Index, from 0.
+            object_id: 1 to 254; the next free one if None.
+
+        Returns:
+            The id.
+
+        Raises:
+            UsageError: The frame does not exist, has no alpha, or is transparent all over; an id cannot be.
+            SourceError: The frame cannot be read.
+        """
+        return self.seeds.add_alpha(frame, identity=object_id, alpha_of=partial(alpha_mask, self.source))
 
     def add_points(
         self, frame: int, object_id: int | None = None, *, points: object, labels: object = None
@@ -459,15 +478,20 @@ class Session:
         """Return the mask that following has found, if the id is still that of the same object."""
         if frame not in self._found or identity not in (known := self._known(frame).objects):
             return None
-        return decode(known[identity])
+        info = self.source.info
+        mask: MaskArray = to_size(decode(known[identity]), (info.height, info.width))
+        return mask
 
     def _known(self, frame: int) -> FrameMask:
         """Return the masks of a frame without objects that are no more."""
         mask, births = self._found[frame]
         now = self.seeds.births
         gone = {identity for identity in births if now.get(identity) != births[identity]}
+        if not gone:
+            return mask
         return replace(
             mask,
+            soft=None,  # it is of all objects together
             objects={identity: rle for identity, rle in mask.objects.items() if identity not in gone},
             states=tuple(each for each in mask.states if each.id not in gone),
         )

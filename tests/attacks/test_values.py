@@ -170,7 +170,7 @@ def read_prompts(folder: Path, content: Any) -> None:
     info = load_result(folder / "sound").info
     task = choose_task(prompts=prompts)
     if task.kind == "follow":
-        place_prompts(Seeds(info), task.prompts, resize=False)
+        place_prompts(Seeds(info), task.prompts, resize=False, alpha_of=lambda _: np.ones((48, 64), bool))
 
 
 def read_plan(folder: Path, content: Any) -> None:

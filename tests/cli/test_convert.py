@@ -23,9 +23,15 @@ def checkpoint(literal: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_every_tensor_is_accounted_for(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    output = checkpoint.with_name("cosnet.safetensors")
-    assert cli.main(["models", "convert", str(checkpoint), "-o", str(output)]) == 0
+    brief = checkpoint.parent / "a" / "new folder" / "cosnet.safetensors"
+    assert cli.main(["models", "convert", str(checkpoint), "-o", str(brief)]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "unexpected  x, left out", "what was mapped is counted"
+    assert len(lines) == 3
+    output = checkpoint.with_name("cosnet.safetensors")
+    assert cli.main(["models", "convert", str(checkpoint), "-o", str(output), "--all"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert output.read_bytes() == brief.read_bytes()
     assert "mapped      linear_e.weight -> coattention.weight.weight" in lines
     assert "unexpected  x, left out" in lines
     assert lines[-2].startswith("cosnet_resnet50 from the layout cosnet: ")

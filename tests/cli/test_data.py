@@ -129,8 +129,6 @@ def test_preview_of_a_folder_of_data_sets(tmp_path, capsys):
         (["statistics", str(TIANCHI), "--subset", "val", "--ratio", "80"], 2, "between 0 and 1"),
         (["inspect", str(TIANCHI), "--layout", "coco"], 2, "coco"),
         (["inspect", str(TIANCHI), "--layout", "davis"], 3, "no DAVIS images"),
-        (["inspect", str(TIANCHI), "--json", "no/such/folder.json"], 2, "there is no folder"),
-        (["preview", str(TIANCHI), "-o", "no/such/folder.png"], 2, "there is no folder"),
     ],
 )
 def test_refusals(arguments, code, said, capsys):

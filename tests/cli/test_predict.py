@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,13 +16,14 @@ from PIL import Image
 
 from covos.cli import main
 from covos.core import files as atomic
-from covos.data import FrameRecord, Video
+from covos.data import FrameRecord, Video, open_dataset
 from covos.events import FrameDone
 from covos.masks import davis_palette, read_binary_mask, read_label_map, write_label_map
 from covos.media.opening import open_source
 from covos.model import load_model
 from covos.plan import Find
 from covos.predict import follow_annotations, open_subset, predict
+from covos.prompts.alpha import alpha_mask
 from covos.prompts.seeds import Seeds, place_prompts
 from covos.runs.schema import load_report
 
@@ -345,5 +347,17 @@ def test_objects_of_youtube_vos_join_when_they_appear(tmp_path: Path) -> None:
     with open_source(pictures / "v") as source:
         for layout, expected in (("youtube-vos", [(0, 1), (1, 2)]), ("davis", [(0, 1)])):
             seeds = Seeds(source.info)
-            place_prompts(seeds, follow_annotations(video, layout=layout).prompts, resize=False)
+            place_prompts(
+                seeds,
+                follow_annotations(video, layout=layout).prompts,
+                resize=False,
+                alpha_of=partial(alpha_mask, source),
+            )
             assert [(each.frame, each.object) for each in seeds.current] == expected
+
+
+def test_the_part_that_a_training_measures_on(tmp_path: Path) -> None:
+    held = open_dataset(TIANCHI, subset="val", ratio=0.5, seed=4)
+    assert len(held) == 1
+    assert run(TIANCHI, tmp_path, "--subset", "val", "--ratio", "0.5", "--split-seed", "4", "-q") == 0
+    assert [folder.name for folder in (tmp_path / "Annotations").iterdir()] == [held[0].name]

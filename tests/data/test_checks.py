@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from covos.data import inspect, open_dataset
+from covos.core.errors import UsageError
+from covos.data import inspect, open_collection, open_dataset, statistics
 
 
 def problems(inspection):
@@ -90,8 +91,15 @@ def test_images_that_are_cut_off_are_found_by_decoding(tree):
     path = tree.grey("JPEGImages/480p/a/00000.jpg", noise)
     path.write_bytes(path.read_bytes()[:-100])
     dataset = open_dataset(tree.root)
-    assert inspect(dataset).usable, "its header is sound"
-    assert problems(inspect(dataset, decode_images=True)).keys() == {"1 files cannot be read"}
+    assert inspect(dataset, decode_images=False).usable, "its header is sound"
+    assert problems(inspect(dataset)).keys() == {"1 files cannot be read"}
+
+
+def test_one_data_set_is_looked_through(tianchi):
+    for wrong in (str(tianchi), open_collection(tianchi), open_dataset(tianchi)[0]):
+        for look in (inspect, statistics):
+            with pytest.raises(UsageError, match=r"is no data set(.|\n)*open_dataset"):
+                look(wrong)
 
 
 def test_progress_counts_every_frame(tianchi):

@@ -50,7 +50,7 @@ def test_a_random_subset_grows():
 
 
 def test_refusals():
-    for ratio in (0, 1, -0.5, 80):
+    for ratio in (0, 1, -0.5, 80, "a", [0.8, 0.2]):
         with pytest.raises(UsageError, match="between 0 and 1"):
             dataset_of("ab").split(ratio, seed=0)
     with pytest.raises(UsageError, match="cannot split 1 video into"):

@@ -9,7 +9,16 @@ import torch
 from torch.utils.data import DataLoader
 
 from covos.core.errors import AnnotationError, UsageError
-from covos.data import FrameDataset, GroupDataset, PairDataset, open_dataset, read_foreground, read_image, read_labels
+from covos.data import (
+    FrameDataset,
+    GroupDataset,
+    PairDataset,
+    open_collection,
+    open_dataset,
+    read_foreground,
+    read_image,
+    read_labels,
+)
 from covos.masks.label_files import write_label_map
 from covos.training import augment
 
@@ -30,6 +39,7 @@ def test_frames_are_what_is_read(tianchi):
         np.testing.assert_array_equal(image.permute(1, 2, 0), read_image(record))
         np.testing.assert_array_equal(mask, read_labels(video, record))
     assert len(list(frames)) == 12
+    assert len(FrameDataset(open_collection(tianchi))) == 12, "those of several data sets"
     with pytest.raises(IndexError, match="of 12 there are"):
         frames[12]
 

@@ -1,12 +1,15 @@
 """Ground truth as data sets have it: DAVIS, YouTube-VOS and TIANCHI trees, their subsets and their gaps."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from covos.core.errors import AnnotationError, SourceError
+from covos.cli import main
+from covos.core.errors import AnnotationError, SourceError, UsageError
+from covos.data import open_dataset
 from covos.evaluation import evaluate
 
 
@@ -169,3 +172,20 @@ def test_training_set_of_tianchi(tmp_path: Path, masks) -> None:
     (root / "ImageSets" / "train.txt").write_text("600001\r\n")
     predict(tmp_path / "pred", masks, ["600001"])
     assert evaluate(tmp_path / "pred", root, protocol="davis2017-semi", subset="train").scores.jf == 1
+
+
+def test_a_part_that_a_training_divides_off(tmp_path: Path, davis: Path, masks) -> None:
+    shutil.rmtree(davis / "ImageSets")
+    _, held = open_dataset(davis).split(0.67, seed=3)
+    names = [video.name for video in held]
+    predictions = predict(tmp_path / "pred", masks, names)
+    for truth in (davis, davis / "Annotations" / "480p"):
+        found = evaluate(predictions, truth, protocol="davis2017-semi", subset="val", ratio=0.67, seed=3)
+        assert [each.name for each in found.sequences] == names
+        assert found.truth_text == f"{truth}, subset val by ratio 0.67, seed 3"
+        assert (json.loads(found.to_json())["ratio"], json.loads(found.to_json())["split_seed"]) == (0.67, 3)
+    with pytest.raises(UsageError, match="no part of a division"):
+        evaluate(predictions, davis, protocol="davis2017-semi", ratio=0.67)
+    line = ["evaluate", str(predictions), str(davis), "--protocol", "davis2017-semi", "-q", "--subset", "val"]
+    assert main([*line, "--ratio", "0.67", "--split-seed", "3"]) == 0
+    assert main(line) != 0

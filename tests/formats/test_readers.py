@@ -23,6 +23,7 @@ from covos.formats.reading import MasksRead
 from covos.formats.table import make_writer
 from covos.masks import decode, encode, write_label_map
 from covos.masks.object_ids import looks_interpolated
+from covos.results.loading import load_result
 from covos.runs.folder import OutputFolder
 from covos.runs.reading import read_masks
 
@@ -174,7 +175,8 @@ class TestPictures:
     def test_sizes_must_agree(self, tmp_path: Path) -> None:
         write_label_map(tmp_path / "0.png", np.zeros((8, 9), np.uint8))
         write_label_map(tmp_path / "1.png", np.zeros((9, 8), np.uint8))
-        assert reason(tmp_path) == "frame 1 is 8x9, frame 0 9x8"
+        with pytest.raises(AnnotationError, match="frame 1 is 8x9, frame 0 9x8"):
+            load_result(tmp_path)
 
     def test_a_torn_mask_is_named(self, tmp_path: Path) -> None:
         write_label_map(tmp_path / "0.png", np.ones((8, 9), np.uint8))

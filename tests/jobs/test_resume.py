@@ -38,7 +38,7 @@ def content(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.startswith("report.") and path.name != "covos.json"
+        if path.is_file() and not path.name.startswith("report.") and path.name not in ("covos.json", "journal.jsonl")
     }
 
 

@@ -78,7 +78,7 @@ def test_a_temporary_file_goes_with_what_holds_it(make_clip: Callable[..., Path]
     [
         (np.zeros((4, 6), np.uint8)[None, ..., None], "frame 0 in memory cannot be used"),
         (np.zeros((4, 6, 3), np.float32), "frame 0 in memory cannot be used"),
-        (np.zeros((4, 6, 4), np.uint8), "frame 0 in memory cannot be used"),
+        (np.zeros((4, 6, 5), np.uint8), "frame 0 in memory cannot be used"),
         ([], "there are no frames"),
         (b"not a video", "input"),
     ],

@@ -157,28 +157,6 @@ def test_pixel_formats_of_png(film: Film, draw: Draw, pix_fmt: str) -> None:
         assert image.std() > 5
 
 
-def test_alpha_is_dropped_and_the_colour_under_it_kept(tmp_path: Path, draw: Draw) -> None:
-    path = tmp_path / "alpha.mov"
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("png", rate=25, width=64, height=48)
-        stream.pix_fmt = "rgba"
-        alpha = np.zeros((48, 64, 1), np.uint8)
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.concatenate([draw(0), alpha], 2), format="rgba")))
-        container.mux(stream.encode(None))
-    np.testing.assert_array_equal(next(iter(open_source(path))).image, draw(0))
-
-
-def test_a_change_of_size_is_scaled_to_the_first_and_said(film: Film, tmp_path: Path) -> None:
-    parts = [film("a.h264", count=10), film("b.h264", count=10, size=(64, 96))]
-    path = tmp_path / "both.h264"
-    path.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with open_source(path) as source:
-        frames = list(source)
-        assert {f.size for f in frames} == {(48, 64)}
-        assert len(frames) == 20
-        assert any("64x48 to 96x64" in text for text in source.health.warnings)
-
-
 def test_a_still_image_and_its_kind(tmp_path: Path, draw: Draw) -> None:
     Pillow.fromarray(draw(3)).save(tmp_path / "still.png")
     with open_source(tmp_path / "still.png") as source:

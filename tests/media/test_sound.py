@@ -167,3 +167,24 @@ def test_an_unreadable_sound_source_is_refused_and_leaves_nothing(tmp_path: Path
             audio_from=tmp_path / "notes.mp4",
         )
     assert [p.name for p in tmp_path.iterdir()] == ["notes.mp4"]
+
+
+def test_damaged_aac_of_a_transport_stream_is_left_out(film: Film, tmp_path: Path) -> None:
+    path = film("film.ts", sound="aac")
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        sound = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+    data[data.index(sound[12][:7]) + 1] ^= 0x40  # of the header that each packet has there
+    path.write_bytes(data)
+    done = rewritten(path, tmp_path / "out.mp4")
+    assert len(done.times) == 30
+    assert any("packets of sound" in text or "packet of sound" in text for text in done.writer.warnings)
+
+
+def test_sound_without_a_packet_is_left_out(film: Film, tmp_path: Path) -> None:
+    path = film("film.ts", sound="aac", sound_start=1.0)
+    data = path.read_bytes()
+    path.write_bytes(data[: 188 * 24])
+    done = rewritten(path, tmp_path / "out.mp4")
+    assert done.times
+    assert any("left out" in text for text in done.writer.warnings)

@@ -207,7 +207,7 @@ class TestReports:
     @pytest.mark.parametrize(
         ("change", "kind", "match"),
         [
-            (lambda c: c["source"].update(height=50), AnnotationError, "the masks are 64x48, the source 64x50"),
+            (lambda c: c["source"].update(height=50), AnnotationError, "00000' is 64x48, the frame 64x50"),
             (lambda c: c["source"].update(time_base="1/0"), InputError, "source.time_base: should be a fraction"),
             (lambda c: c["source"].update(frame_rate="fast"), InputError, "source.frame_rate: should be a fraction"),
             (lambda c: c.update(outputs=["overlay.mp4"]), AnnotationError, "wrote overlay.mp4, of which no masks"),

@@ -77,7 +77,7 @@ def test_the_call_and_the_command_make_the_same_weights(tianchi: Path, tmp_path:
     assert (tmp_path / "command" / "last.safetensors").read_bytes() == result.last.read_bytes()
 
 
-def test_a_run_is_gone_on_with_and_refused_when_it_is_done(tianchi: Path, tmp_path: Path) -> None:
+def test_a_run_is_gone_on_with_and_told_again_when_it_is_done(tianchi: Path, tmp_path: Path) -> None:
     class StopError(Exception):
         pass
 
@@ -88,13 +88,12 @@ def test_a_run_is_gone_on_with_and_refused_when_it_is_done(tianchi: Path, tmp_pa
     with pytest.raises(StopError):
         covos.train("lite-finetune", tianchi, tmp_path, **SMALL, on_event=stop)
     begun: list[int] = []
-    covos.train(
+    done = covos.train(
         "lite-finetune", tianchi, tmp_path, **SMALL,
         on_event=[lambda event: begun.append(event.step) if isinstance(event, StepDone) else None],
     )  # fmt: skip
     assert begun == [3, 4]  # from the checkpoint after step 2
-    with pytest.raises(UsageError, match="is done"):
-        covos.train("lite-finetune", tianchi, tmp_path, **SMALL)
+    assert covos.train("lite-finetune", tianchi, tmp_path, **SMALL) == done
     with pytest.raises(CheckpointError, match="another recipe"):
         covos.train("lite-finetune", tianchi, tmp_path, **SMALL | {"warmup": 0})
     longer = covos.train("lite-finetune", tianchi, tmp_path, **SMALL | {"steps": 6}, extend=True)
@@ -114,6 +113,7 @@ def test_recipes_are_values_by_name() -> None:
         ({"warmup": -1}, "warmup = -1"),
         ({"model": "heavy"}, "no such kind of training"),
         ({"precision": "fp16"}, "underflow"),
+        ({"precision": "fp61"}, "no precision has this name"),
         ({"epochs": 2}, "one length"),
     ],
 )
@@ -179,3 +179,16 @@ def test_a_package_brings_kinds_by_entry_points(monkeypatch: pytest.MonkeyPatch)
     assert "broken" in registry.kinds()
     with pytest.raises(EnvironmentProblem, match=r"covos\.nowhere"):
         load_recipe("lite-finetune", settings={"model": "broken"})
+
+
+def test_weights_of_another_network_are_refused_at_once(
+    tianchi: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def late(*arguments: object, **options: object) -> None:
+        raise AssertionError("the data were looked at first")
+
+    monkeypatch.setattr("covos.training.api.check_data", late)
+    with pytest.raises(CheckpointError, match=r"is for the network follow(.|\n)*the recipe trains lite"):
+        covos.train("lite-finetune", tianchi, tmp_path, weights="covos-follow", **SMALL)
+    assert main(["train", "lite", "--data", str(tianchi), "--check", "-w", "covos-follow", "--device", "cpu"]) == 3
+    assert "is for the network follow" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from covos.core.errors import UsageError
-from covos.training.augment import Chain, Light, Spoil, Window
+from covos.training.augment import Chain, Cut, Light, Mirror, Resample, Spoil, Window
 
 
 @pytest.fixture
@@ -54,6 +54,27 @@ def test_the_same_state_draws_the_same(frame):
     assert not np.array_equal(one[1], other[1])
     again = pickle.loads(pickle.dumps(drawn))(image=image, mask=mask, rng=np.random.default_rng(1))
     np.testing.assert_array_equal(again[0], one[0])
+
+
+def test_cosnets_own_show_picture_and_mask_alike(frame):
+    image, mask = frame
+    drawn = Chain(Resample(factor=(0.5, 1.5)), Cut(size=(64, 96)), Mirror(share=0.5))
+    mirrored = 0
+    for seed in range(20):
+        seen, ids = drawn(image=image, mask=mask, rng=np.random.default_rng(seed))
+        assert (seen.shape, ids.shape) == ((64, 96, 3), (64, 96))
+        grey = seen[..., 0].astype(int)
+        for number, value in ((3, 250), (7, 10), (255, 180), (0, 100)):
+            if (ids == number).sum() > 100:
+                assert abs(np.median(grey[ids == number]) - value) < 10
+        mirrored += (ids[:, 48:] == 255).sum() > (ids[:, :48] == 255).sum()
+    assert 0 < mirrored < 20
+    with pytest.raises(UsageError, match=r"90 x 160 has no part of 100 x 96"):
+        Cut(size=(100, 96))(image=image, mask=mask, rng=np.random.default_rng(0))
+    with pytest.raises(UsageError, match="no range"):
+        Resample(factor=(1.3, 0.7))
+    with pytest.raises(UsageError, match="no share"):
+        Mirror(share=2)
 
 
 def test_light_and_spoiling_leave_the_mask(frame):

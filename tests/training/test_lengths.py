@@ -13,7 +13,7 @@ from covos.cli import main
 from covos.core.errors import CheckpointError, UsageError
 from covos.models.checkpoints import read_card
 from covos.models.registry import find_model
-from covos.training import Started, loop
+from covos.training import Finished, Started, loop
 from covos.training.check import check_data
 from covos.training.gather import gather
 from covos.training.registry import load_recipe, recipe_names
@@ -60,10 +60,11 @@ def test_the_options_of_the_command(tianchi: Path, tmp_path: Path, capsys: pytes
     assert "GB in the process" in memory
     run = [*command, "--no-check", "-o", str(tmp_path / "run")]
     assert main([*run, "--steps", "3"]) == 0
-    assert main([*run, "--steps", "3"]) == 2
-    assert "--extend" in capsys.readouterr().err
+    capsys.readouterr()
+    assert main([*run, "--steps", "3"]) == 0
+    assert "the run was done before, at step 3" in capsys.readouterr().err
     assert main([*run, "--steps", "5"]) == 3
-    assert "add --extend to make the run longer" in capsys.readouterr().err
+    assert "add --extend (extend=True) to make it longer" in capsys.readouterr().err
     assert main([*run, "--steps", "5", "--extend"]) == 0
     assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 5
     assert main([*command, "--no-check", "-o", str(tmp_path / "passes"), "--epochs", "1"]) == 0
@@ -90,8 +91,11 @@ def test_a_finished_run_goes_on(run: Run, tmp_path: Path) -> None:
     card = read_card(tmp_path / "run" / "last.safetensors")
     assert card is not None
     assert (card.recipe["step"], card.recipe["steps"], card.recipe["extended"]) == (8, 8, [4])
-    with pytest.raises(UsageError, match="is done"):
-        run("cosnet-resnet50", tmp_path / "run", *settings, "steps=8", extend=True)
+    again = run("cosnet-resnet50", tmp_path / "run", *settings, "steps=8", extend=True)
+    assert [type(event) for event in again.events] == [Finished], "a run that is done tells its end again"
+    assert again.events == seen.events[-1:]
+    with pytest.raises(UsageError, match=r"holds no run to extend(.|\n)*begun without"):
+        run("cosnet-resnet50", tmp_path / "other", *settings, "steps=8", extend=True)
 
 
 @pytest.mark.usefixtures("narrow")
@@ -126,7 +130,7 @@ def test_a_longer_run_can_be_stopped_too(run: Run, tmp_path: Path, monkeypatch: 
 @pytest.mark.usefixtures("narrow")
 def test_only_the_length_may_change_and_only_grow(run: Run, tmp_path: Path) -> None:
     run("cosnet-resnet50", tmp_path, *SMALL, "steps=4")
-    with pytest.raises(CheckpointError, match="cannot be made shorter"):
+    with pytest.raises(CheckpointError, match="ask for more steps than it has"):
         run("cosnet-resnet50", tmp_path, *SMALL, "steps=3", extend=True)
     with pytest.raises(CheckpointError, match="seed: 0 there, 1 here"):
         run("cosnet-resnet50", tmp_path, *SMALL, "steps=8", "seed=1", extend=True)

@@ -34,11 +34,13 @@ def test_overrides_replace_fields() -> None:
     ("override", "reason"),
     [
         ("steps", "no '='"),
-        ("steps=ten", "cannot be read"),
+        ("steps=10 20", "cannot be read"),
+        ("steps=ten", "should be int"),
         ("steps='ten'", "should be int"),
         ("steps=true", "should be int"),
         ("steps=0", "1 or more"),
-        ("stepps=3", "unknown fields: stepps"),
+        ("stepps=3", r"unknown fields: stepps(.|\n)*did you mean steps"),
+        ("model=litle", "did you mean lite"),
         ("crops=[[190, 320]]", "multiples of 32"),
         ("crops=[[192]]", "should be"),
         ("crops=[192, 320]", "should be"),
@@ -68,3 +70,11 @@ def test_a_file_is_a_recipe_too(tmp_path: Path) -> None:
         load_recipe(tmp_path / "other.toml")
     with pytest.raises(UsageError, match="one of: cosnet-resnet101, cosnet-resnet50, follow, lite"):
         load_recipe("heavy")
+
+
+def test_a_word_needs_no_quotes() -> None:
+    """A shell takes them away."""
+    assert load_recipe("cosnet-resnet50", overrides=("balance=none",)) == load_recipe(
+        "cosnet-resnet50", overrides=('balance="none"',)
+    )
+    assert load_recipe("cosnet-resnet50", overrides=("frozen_norms=true",)).frozen_norms is True

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from covos.cli import options
 from covos.cli.terminal import say
 from covos.core.progress import counted
 
@@ -23,12 +24,31 @@ def convert(
     source: Annotated[
         str | None, typer.Option(help="The video or pictures of the masks, where the report does not name them.")
     ] = None,
+    grow: options.Grow = "0",
+    shrink: options.Shrink = "0",
+    feather: options.Feather = "0",
+    fill_holes: options.FillHoles = "0",
+    min_area: options.MinArea = "0",
+    smooth_time: options.SmoothTime = 0,
     overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
 ) -> None:
-    """Turn masks into other formats: pictures, annotations, videos."""
+    """Turn masks into other formats: pictures, annotations, videos.
+
+    The soft edges of a run are kept in its folder: formats with alpha are as soft as if the run had written them.
+    """
     from covos.cli.progress import JobDisplay
+    from covos.masks.edges import Edges
     from covos.results.loading import convert as run
+
+    edges = Edges(
+        grow=grow,
+        shrink=shrink,
+        feather=feather,
+        fill_holes=fill_holes,
+        min_area=min_area,
+        smooth_time=smooth_time,
+    )
 
     with JobDisplay(quiet=quiet) as display:
         saved = run(
@@ -36,6 +56,7 @@ def convert(
             formats=formats,
             output=output,
             source=source,
+            edges=edges,
             overwrite=overwrite,
             listen=display.frames(result.name),
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
+from covos.cli import options
 from covos.cli.terminal import say
 from covos.core.errors import printable
 from covos.core.progress import counted
@@ -27,11 +28,6 @@ Encodings: TypeAlias = Literal["auto", "ids", "binary", "soft"]
 Root = Annotated[Path, typer.Argument(help="A data set, or a folder of data sets.")]
 LayoutOption = Annotated[Layouts, typer.Option(help="How the tree is laid out.")]
 SubsetOption = Annotated[str | None, typer.Option(help="A list or folder of videos, such as train.")]
-RatioOption = Annotated[
-    float | None,
-    typer.Option(help="With --subset train or val: the part that a training with this ratio trains or measures on."),
-]
-SplitSeedOption = Annotated[int, typer.Option(help="Seed of that training; another seed, another division.")]
 EncodingOption = Annotated[Encodings, typer.Option(help="What the annotations' values mean.")]
 OverwriteOption = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output file.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
@@ -42,18 +38,21 @@ def inspect(
     root: Root,
     layout: LayoutOption = "auto",
     subset: SubsetOption = None,
-    ratio: RatioOption = None,
-    split_seed: SplitSeedOption = 0,
+    ratio: options.Ratio = None,
+    split_seed: options.SplitSeed = 0,
     encoding: EncodingOption = "auto",
     decode_images: Annotated[
-        bool, typer.Option("--decode-images", help="Decode the images, too: finds damaged ones; slower.")
-    ] = False,
+        bool,
+        typer.Option(
+            "--decode-images/--headers", help="Decode the images; or read their headers alone: faster, finds none cut."
+        ),
+    ] = True,
     every_video: Annotated[bool, typer.Option("--all", help="List every video, also of a large data set.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything found to this file.")] = None,
     overwrite: OverwriteOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Read every annotation of a data set; list what is there and what does not fit.
+    """Read every picture and annotation of a data set; list what is there and what does not fit.
 
     Ends with 0 if it can be trained on, warnings or not; with 3 if files cannot be read or do not fit.
     """
@@ -80,8 +79,8 @@ def statistics(
     root: Root,
     layout: LayoutOption = "auto",
     subset: SubsetOption = None,
-    ratio: RatioOption = None,
-    split_seed: SplitSeedOption = 0,
+    ratio: options.Ratio = None,
+    split_seed: options.SplitSeed = 0,
     encoding: EncodingOption = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file, too.")] = None,
     overwrite: OverwriteOption = False,
@@ -115,8 +114,8 @@ def preview(
     seed: Annotated[int, typer.Option(help="Another seed, other videos.")] = 0,
     layout: LayoutOption = "auto",
     subset: SubsetOption = None,
-    ratio: RatioOption = None,
-    split_seed: SplitSeedOption = 0,
+    ratio: options.Ratio = None,
+    split_seed: options.SplitSeed = 0,
     encoding: EncodingOption = "auto",
     overwrite: OverwriteOption = False,
 ) -> None:
@@ -133,6 +132,7 @@ def preview(
         _refuse_existing(path, overwrite=overwrite)
     for path, dataset in zip(paths, datasets, strict=True):
         sheet = draw(dataset.random(min(videos, len(dataset)), seed=seed), frames=frames)
+        path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             sheet.save(temporary, format="PNG")
         say(str(path))
@@ -157,6 +157,7 @@ def _write_json(path: Path, datasets: list[dict[str, Any]]) -> None:
 
     from covos.core.files import atomic_path
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps({"datasets": datasets}, indent=2) + "\n", encoding="utf-8")
 
@@ -166,8 +167,6 @@ def _refuse_existing(path: Path, *, overwrite: bool) -> None:
 
     if path.exists() and not overwrite:
         raise UsageError(f"{path} exists", why="nothing is overwritten unless asked", fix="-y replaces it")
-    if not path.parent.is_dir():
-        raise UsageError(f"{path} cannot be written", why=f"there is no folder {path.parent}", fix="make it first")
 
 
 def _show(inspection: Inspection, *, every_video: bool) -> None:

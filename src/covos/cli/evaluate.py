@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from covos.cli import options
 from covos.cli.terminal import say_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from covos.evaluation import Evaluation, ProtocolName
+    from covos.evaluation import Evaluation
 
 
 def evaluate(
@@ -35,6 +37,8 @@ def evaluate(
     subset: Annotated[
         str | None, typer.Option(help="Name, not path, of a list in the data set's ImageSets, such as val.")
     ] = None,
+    ratio: options.Ratio = None,
+    split_seed: options.SplitSeed = 0,
     json: Annotated[Path | None, typer.Option("--json", help="Write everything, frame by frame, to this file.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the official CSV files to this folder.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write a report with plots and pictures.")] = None,
@@ -50,6 +54,7 @@ def evaluate(
 ) -> None:
     """Score predicted masks against ground truth, with the numbers of the official code."""
     from covos.core.device import usable_cpus
+    from covos.evaluation import evaluate as score
     from covos.evaluation import get_protocol
     from covos.evaluation.comparison import comparison_table, result_names
 
@@ -59,7 +64,20 @@ def evaluate(
     folders = {} if csv is None else _csv_folders(csv, names)
     _refuse_existing(_outputs(json, html, folders.values(), subset), overwrite=overwrite)
     evaluations = [
-        _scored(path, annotated, protocol=rules.name, subset=subset, workers=workers or usable_cpus(), quiet=quiet)
+        _scored(
+            partial(
+                score,
+                path,
+                annotated,
+                protocol=rules.name,
+                subset=subset,
+                ratio=ratio,
+                seed=split_seed,
+                workers=workers or usable_cpus(),
+            ),
+            title=f"score {path}",
+            quiet=quiet,
+        )
         for path in predictions
     ]
     if len(names) == 1:
@@ -106,22 +124,19 @@ def _refuse_existing(files: Sequence[Path], *, overwrite: bool) -> None:
         )
 
 
-def _scored(
-    path: Path, truth: Path, *, protocol: ProtocolName, subset: str | None, workers: int, quiet: bool
-) -> Evaluation:
+def _scored(score: Callable[..., Evaluation], *, title: str, quiet: bool) -> Evaluation:
     from covos.core.progress import Progress
-    from covos.evaluation import evaluate as score
 
     with ExitStack() as stack:
         shown: list[Progress] = []
 
         def progress(done: int, total: int) -> None:
             if done == 0:
-                shown.append(stack.enter_context(Progress(f"score {path}", total=total, unit="sequences", quiet=quiet)))
+                shown.append(stack.enter_context(Progress(title, total=total, unit="sequences", quiet=quiet)))
             else:
                 shown[0].advance()
 
-        return score(path, truth, protocol=protocol, subset=subset, workers=workers, progress=progress)
+        return score(progress=progress)
 
 
 def _write(

@@ -9,7 +9,7 @@ import traceback
 
 import typer
 
-from covos.core.errors import explained, printable
+from covos.core.errors import explained, one_of, printable
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT
 
 BUG_EXIT = 1
@@ -93,8 +93,10 @@ def _is_usage(error: BaseException) -> bool:
 def _usage_lines(error: BaseException) -> tuple[str, str, str]:
     message: str = getattr(error, "format_message")()  # noqa: B009 - see `_is_usage`
     if refused := _NO_CHOICE.match(message):
-        listed = refused["choices"].replace("'", "").rstrip(".")
-        return f"{refused['option']} {refused['value']}", "it is none of the choices", f"use one of: {listed}"
+        # Of an option with two names, each is in quotes.
+        option = refused["option"].replace(refused["quote"], "")
+        choices = refused["choices"].replace("'", "").rstrip(".").split(", ")
+        return f"{option} {refused['value']}", "it is none of the choices", one_of(refused["value"], choices)
     context: typer.Context | None = getattr(error, "ctx", None)
     if context is None:
         return message, "covos does not understand the command line", "see covos --help"

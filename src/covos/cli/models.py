@@ -56,6 +56,9 @@ def convert(
         str | None, typer.Option(help="cosnet_resnet101 or cosnet_resnet50; found in the checkpoint by default.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing file.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Print what became of every tensor, not of odd ones alone.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what became of each tensor as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
 ) -> None:
@@ -66,7 +69,7 @@ def convert(
     if as_json:
         say_lines(json.dumps(asdict(report), indent=2) + "\n")
     elif not quiet:
-        for line in _account(report):
+        for line in _account(report, every=every):
             say(line)
         say(str(output))
 
@@ -101,8 +104,8 @@ def _described(entry: ModelEntry) -> Iterator[tuple[str, str]]:
     yield "licence", card.licence
 
 
-def _account(report: ConversionReport) -> Iterator[str]:
-    for theirs, ours in report.mapped:
+def _account(report: ConversionReport, *, every: bool) -> Iterator[str]:
+    for theirs, ours in report.mapped if every else ():
         yield f"mapped      {theirs} -> {ours}"
     for name in report.unexpected:
         yield f"unexpected  {name}, left out"

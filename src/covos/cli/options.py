@@ -37,6 +37,23 @@ Formats: TypeAlias = Annotated[
 TestVideos: TypeAlias = Annotated[
     str | None, typer.Option(help="List or folder of videos; the test videos if there are any, else val's.")
 ]
+Grow: TypeAlias = Annotated[
+    str, typer.Option(metavar="LENGTH", help="Let masks grow: pixels, or a share of the frame's height as 0.5%.")
+]
+Shrink: TypeAlias = Annotated[str, typer.Option(metavar="LENGTH", help="Shrink masks, likewise.")]
+Feather: TypeAlias = Annotated[str, typer.Option(metavar="LENGTH", help="Soften edges over this length.")]
+FillHoles: TypeAlias = Annotated[
+    str, typer.Option(metavar="AREA", help="Fill holes up to this area: pixels, a share of the frame as 0.1%, or all.")
+]
+MinArea: TypeAlias = Annotated[str, typer.Option(metavar="AREA", help="Remove parts of masks that are smaller.")]
+SmoothTime: TypeAlias = Annotated[
+    int, typer.Option(min=0, max=10, metavar="N", help="Steady edges by N frames on each side, along the motion.")
+]
+Ratio: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="With --subset train or val: the part that a training with this ratio trains or measures on."),
+]
+SplitSeed: TypeAlias = Annotated[int, typer.Option(help="Seed of that training; another seed, another division.")]
 BenchmarkVideos: TypeAlias = Annotated[
     str | None, typer.Option(help="List of sequences; val or else val_open if not given.")
 ]
@@ -57,6 +74,11 @@ AllowErrors: TypeAlias = Annotated[
 Damaged: TypeAlias = Annotated[
     Literal["hold", "empty"],
     typer.Option(help="Mask of a picture that cannot be read: that of the frame before, or none."),
+]
+
+Deinterlace: TypeAlias = Annotated[
+    Literal["auto", "on", "off"],
+    typer.Option(help="Frames of a video to deinterlace: those that are flagged as interlaced, all, or none."),
 ]
 
 # How the subject is found.
@@ -108,6 +130,9 @@ Points: TypeAlias = Annotated[
         help="Follow the object at this pixel (column, row) of the first frame or of frame FRAME; repeatable. Points "
         "without a number are of one object; on a frame where it has a mask, they correct that.",
     ),
+]
+AlphaAsMask: TypeAlias = Annotated[
+    bool, typer.Option("--alpha-as-mask", help="Follow what is opaque in the first frame of an input with alpha.")
 ]
 NotPoints: TypeAlias = Annotated[
     list[str] | None,

@@ -17,6 +17,8 @@ def predict(
     output: options.ContinuedFolder,
     model: options.Model = "covos-lite",
     subset: options.TestVideos = None,
+    ratio: options.Ratio = None,
+    split_seed: options.SplitSeed = 0,
     archive: options.Archive = False,
     quality: options.Quality = "balanced",
     references: options.References = 5,
@@ -41,7 +43,7 @@ def predict(
     from covos.predict import gives_objects, open_subset
     from covos.predict import predict as run
 
-    videos = open_subset(dataset, subset=subset)
+    videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
     configure_threads(leave=1)
     loaded = load_model(model, device=device, precision=precision)
     given = gives_objects(videos)

@@ -25,6 +25,7 @@ _PLACE = re.compile(
 def task_of(
     masks: Sequence[str],
     *,
+    alpha_as_mask: bool = False,
     points: Sequence[str] = (),
     not_points: Sequence[str] = (),
     boxes: Sequence[str] = (),
@@ -40,6 +41,7 @@ def task_of(
 
     Args:
         masks: Options as written.
+        alpha_as_mask: If true, what is opaque in the first frame is an object.
         points: Options as written.
         not_points: Options as written.
         boxes: Options as written.
@@ -57,14 +59,15 @@ def task_of(
     """
     from covos.plan import Find, check_objects, choose_task
     from covos.prompts.file import read_prompt_file
+    from covos.prompts.values import MaskPrompt
 
     wanted: Any = int(objects) if objects.isdecimal() and len(objects) < 19 else objects
     regions = [region("--within", text, role="within") for text in within]
     regions += [region("--exclude-box", text, role="exclude") for text in exclude_boxes]
-    if not (masks or points or not_points or boxes or prompts or regions):
+    if not (masks or alpha_as_mask or points or not_points or boxes or prompts or regions):
         _refuse_idle(settings, following=objects != "1")
         return choose_task(objects=wanted, **settings)
-    if settings["prompter"] != AUTO and masks and not (points or not_points or boxes or prompts):
+    if settings["prompter"] != AUTO and (masks or alpha_as_mask) and not (points or not_points or boxes or prompts):
         raise UsageError(
             f"--prompter {settings['prompter']} without a point or a box",
             why="it would have nothing to do",
@@ -77,13 +80,18 @@ def task_of(
             why="a mask, a point or a box belongs to a frame of one video",
             fix="segment the videos one at a time, each with its own",
         )
-    shown: list[Prompt | RegionPrompt] = [mask_prompt(text) for text in masks]
+    shown: list[Prompt | RegionPrompt] = [MaskPrompt(alpha=True)] if alpha_as_mask else []
+    shown += [mask_prompt(text) for text in masks]
     shown += [box(text) for text in boxes]
     shown += [point(text) for text in points] + [point(text, positive=False) for text in not_points]
     if prompts is not None:
         shown += read_prompt_file(prompts, trusted=trust_prompts)
     if check_objects(wanted) is not None:
-        beside = "--within or --exclude-box" if regions else "--mask, --point, --not-point, --box or --prompts"
+        beside = (
+            "--within or --exclude-box"
+            if regions
+            else "--mask, --alpha-as-mask, --point, --not-point, --box or --prompts"
+        )
         raise UsageError(
             f"--objects {objects} beside {beside}",
             why="one subject is steered, and objects are either found or shown",

@@ -30,6 +30,7 @@ def segment(
     refine: options.Refine = "none",
     objects: options.Objects = "1",
     mask: options.Masks = None,
+    alpha_as_mask: options.AlphaAsMask = False,
     point: options.Points = None,
     not_point: options.NotPoints = None,
     box: options.Boxes = None,
@@ -45,16 +46,23 @@ def segment(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     frame_rate: options.FrameRate = None,
+    grow: options.Grow = "0",
+    shrink: options.Shrink = "0",
+    feather: options.Feather = "0",
+    fill_holes: options.FillHoles = "0",
+    min_area: options.MinArea = "0",
+    smooth_time: options.SmoothTime = 0,
     overwrite: options.Overwrite = False,
     allow_errors: options.AllowErrors = False,
     damaged: options.Damaged = "hold",
+    deinterlace: options.Deinterlace = "auto",
     quiet: options.Quiet = False,
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
-    With --mask, --point, --box or --prompts, follow the objects that they show instead: references and fusion are
-    then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box, steer the
-    subject that is found.
+    With --mask, --alpha-as-mask, --point, --box or --prompts, follow the objects that they show instead: references and
+    fusion are then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box,
+    steer the subject that is found.
     """
     rate = _rate(frame_rate)
     from functools import partial
@@ -64,12 +72,14 @@ def segment(
     from covos.core.device import configure_threads
     from covos.isolation import run_isolated
     from covos.job import Job
+    from covos.masks.edges import Edges
     from covos.plan import DEFAULT_FORMATS, Plan
 
     configure_threads(leave=1)
 
     task = task_of(
         mask or (),
+        alpha_as_mask=alpha_as_mask,
         points=point or (),
         not_points=not_point or (),
         boxes=box or (),
@@ -90,6 +100,14 @@ def segment(
         reference_seed=reference_seed,
         refine=refine,
     )
+    edges = Edges(
+        grow=grow,
+        shrink=shrink,
+        feather=feather,
+        fill_holes=fill_holes,
+        min_area=min_area,
+        smooth_time=smooth_time,
+    )
     plans = {
         name: Plan(
             source=name,
@@ -100,6 +118,8 @@ def segment(
             formats=tuple(formats or DEFAULT_FORMATS),
             frame_rate=rate,
             damaged=damaged,
+            edges=edges,
+            deinterlace=deinterlace,
         )
         for name in inputs
     }

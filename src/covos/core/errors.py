@@ -16,6 +16,7 @@ three lines and exits with ``exit_code``; 1 is left for bugs of ours, 130 for an
 
 from __future__ import annotations
 
+import difflib
 import errno
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar
@@ -168,6 +169,13 @@ def refusal(error: BaseException) -> str:
 def printable(text: str) -> str:
     """Return a text for one line of a terminal: line ends, and all codes that a file may be named with, are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def one_of(name: object, choices: Iterable[object]) -> str:
+    """Return the remedy for a name that is none of the choices: the nearest of them if one is near, and all."""
+    every = [str(choice) for choice in choices]
+    close = difflib.get_close_matches(str(name), every, n=1)
+    return (f"did you mean {close[0]}? " if close else "") + f"use one of: {', '.join(every) or 'none'}"
 
 
 def listed(names: Iterable[object], *, shown: int = 3) -> str:

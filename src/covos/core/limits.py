@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Literal, TypeAlias
 
-from covos.core.errors import UsageError
+from covos.core.errors import UsageError, one_of
 
 LimitName: TypeAlias = Literal[
     "pixels", "frames", "duration", "streams", "bytes", "weights", "values", "depth", "points"
@@ -63,9 +63,7 @@ def set_limits(**values: int) -> Limits:
     names = [each.name for each in fields(Limits)]
     for name, value in values.items():
         if name not in names:
-            raise UsageError(
-                f"there is no limit {name!r}", why="no limit has this name", fix=f"use one of: {', '.join(names)}"
-            )
+            raise UsageError(f"there is no limit {name!r}", why="no limit has this name", fix=one_of(name, names))
         if type(value) is not int or value < 1:
             raise UsageError(f"the limit {name} = {value!r}", why="it is no whole number from 1 up", fix="give one")
     before, _current = _current, replace(_current, **values)

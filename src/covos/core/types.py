@@ -20,6 +20,8 @@ ProbabilityArray: TypeAlias = NDArray[np.float32]
 """H x W, float32, in [0, 1]."""
 MaskArray: TypeAlias = NDArray[np.bool_]
 """H x W, bool."""
+AlphaArray: TypeAlias = NDArray[np.uint8]
+"""H x W, uint8: opacity; 255 is opaque."""
 
 FrameStatus: TypeAlias = Literal["ok", "concealed", "unreadable", "uncomputed"]
 """State of a frame: whole; damaged and painted over by the decoder; not to be read, with another in its place; or one
@@ -31,16 +33,19 @@ Presence: TypeAlias = Literal["present", "occluded", "lost"]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
-    """One decoded picture, as it is displayed (rotation applied).
+    """One decoded picture, as it is displayed (rotation applied, HDR and interlaced ones made like any other).
 
     Attributes:
         index: 0-based position among the decoded frames.
         stem: Name for this frame's outputs: the file's stem, or the index in five digits for a video.
-        image: H x W x 3 uint8 RGB.
+        image: H x W x 3 uint8 RGB, as networks see it: over grey where the input is transparent.
         pts: Presentation time in units of ``time_base``, as the source has it.
         time_base: Seconds per unit of ``pts``.
         status: See `FrameStatus`.
         file: Name of the picture file without its folder; None for a frame of a video.
+        alpha: H x W uint8, the opacity that the input has; None if all of it is opaque.
+        bare: H x W x 3 uint8 RGB, the input's own colours, under its alpha, too; None if all of it is opaque.
+        source_size: (height, width) of the source where this frame has another; networks see it at that aspect.
     """
 
     index: int
@@ -50,6 +55,14 @@ class Frame:
     time_base: Fraction
     status: FrameStatus = "ok"
     file: str | None = None
+    alpha: AlphaArray | None = None
+    bare: ImageArray | None = None
+    source_size: tuple[int, int] | None = None
+
+    @property
+    def colours(self) -> ImageArray:
+        """The input's own colours: H x W x 3 uint8 RGB."""
+        return self.image if self.bare is None else self.bare
 
     @property
     def time(self) -> float:

@@ -87,6 +87,21 @@ def checked_size(size: object) -> Size:
     return height, width
 
 
+def checked_ratio(ratio: object) -> float:
+    """Return a share of videos to train on.
+
+    Raises:
+        UsageError: It is not a number between 0 and 1, both excluded.
+    """
+    if not isinstance(ratio, int | float) or not 0 < ratio < 1:
+        raise UsageError(
+            f"cannot split by the ratio {ratio!r}",
+            why="it is the share of the videos that are trained on, a number between 0 and 1",
+            fix="0.8 is common",
+        )
+    return float(ratio)
+
+
 def checked_position(index: SupportsIndex, *, count: int, what: str) -> int:
     """Return an index as one from 0 up; a negative one counts from the end.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from covos.core.device import usable_cpus
-from covos.core.errors import InputError
+from covos.core.errors import InputError, UsageError
 from covos.core.records import Record
 from covos.core.types import LabelArray, ProbabilityArray
 from covos.data.base import Coverage, Encoding, FrameRecord
@@ -195,15 +195,25 @@ def map_in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R
 
 
 def inspect(
-    dataset: Dataset, *, decode_images: bool = False, on_frames: Callable[[int], object] | None = None
+    dataset: Dataset, *, decode_images: bool = True, on_frames: Callable[[int], object] | None = None
 ) -> Inspection:
-    """Read every annotation and the header of every image, and list what does not fit.
+    """Read every annotation and every image, and list what does not fit.
 
     Args:
         dataset: The data set.
-        decode_images: Decode the images, too: finds those that are cut off, and takes several times as long.
+        decode_images: If false, read the header of each image alone: several times as fast, but an image that is cut
+            off is not found.
         on_frames: Called once a video, with the number of its frames.
+
+    Raises:
+        UsageError: It is not one data set.
     """
+    if not isinstance(dataset, Dataset):
+        raise UsageError(
+            f"a {type(dataset).__name__} is no data set",
+            why="one open data set is looked through",
+            fix="open it first: covos.data.open_dataset(root); take those of a collection one by one",
+        )
     # In YouTube-VOS, every fifth frame is annotated.
     sparse = dataset.layout == "youtube-vos"
     reports, measures = [], []
@@ -236,8 +246,11 @@ def statistics(dataset: Dataset, *, on_frames: Callable[[int], object] | None = 
 
     Returns:
         A record; ``print`` shows it as a table, ``to_dict()`` gives plain values.
+
+    Raises:
+        UsageError: It is not one data set.
     """
-    return inspect(dataset, on_frames=on_frames).statistics
+    return inspect(dataset, decode_images=False, on_frames=on_frames).statistics
 
 
 def _look_at(video: Video, *, sparse: bool, decode_images: bool) -> tuple[VideoReport, VideoMeasures]:

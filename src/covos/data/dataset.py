@@ -12,7 +12,7 @@ import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
-from covos.data.base import Layout, checked_position, in_random_order, no_such_key, no_such_name
+from covos.data.base import Layout, checked_position, checked_ratio, in_random_order, no_such_key, no_such_name
 from covos.data.video import Video, html_of
 
 _SHOWN = 8
@@ -111,7 +111,7 @@ class Dataset:
             UsageError: A name is not in the data set.
         """
         wanted = {names} if isinstance(names, str) else set(names)
-        unknown = sorted(wanted - self._by_name.keys())
+        unknown = sorted(str(name) for name in wanted - self._by_name.keys())
         if unknown:
             raise no_such_name(*unknown, among=list(self._by_name), of=self.root, what="video")
         return replace(self, videos=tuple(video for video in self.videos if video.name in wanted))
@@ -132,12 +132,7 @@ class Dataset:
         Raises:
             UsageError: There are fewer than two videos, or ``ratio`` is not between 0 and 1.
         """
-        if not 0 < ratio < 1:
-            raise UsageError(
-                f"cannot split by the ratio {ratio}",
-                why="it is the share of the videos that are trained on, between 0 and 1",
-                fix="0.8 is common",
-            )
+        ratio = checked_ratio(ratio)
         if len(self) < 2:
             raise UsageError(
                 f"{self.root}: cannot split {counted(len(self), 'video')} into two parts",

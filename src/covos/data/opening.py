@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, overload
 
-from covos.core.errors import SourceError, UsageError, listed
+from covos.core.errors import SourceError, UsageError, listed, one_of
 from covos.core.progress import counted
 from covos.data import davis, image_mask, tianchi, youtube_vos
-from covos.data.base import Encoding, Layout, NoSubsetError, Options
+from covos.data.base import Encoding, Layout, NoSubsetError, Options, checked_ratio
 from covos.data.dataset import Dataset
 from covos.data.splits import TRAIN_SUBSETS, VALIDATION_SUBSETS, divide
 from covos.data.trees import subfolders
@@ -78,8 +78,8 @@ def open_dataset(
     if layout != "auto" and layout not in LAYOUTS:
         raise UsageError(
             f"there is no layout {layout!r}",
-            why=f"the layouts are: auto, {', '.join(LAYOUTS)}",
-            fix="name one of them",
+            why="no reader has this name",
+            fix=one_of(layout, ("auto", *LAYOUTS)),
         )
     chosen = detect(root) if layout == "auto" else layout
     if chosen is None:
@@ -110,9 +110,7 @@ def _divided(whole: Dataset, *, subset: str | None, ratio: float, seed: int) -> 
             why="a training divides videos into those it trains on and those it measures on",
             fix='take subset="train" or subset="val" with a ratio; without one, any list of the data set',
         )
-    if not 0 < ratio < 1:
-        whole.split(ratio)  # raises
-    train, validation = divide(whole, seed=seed, ratio=ratio)
+    train, validation = divide(whole, seed=seed, ratio=checked_ratio(ratio))
     part = train if subset in TRAIN_SUBSETS else validation
     if part is None or not len(part):
         raise NoSubsetError(

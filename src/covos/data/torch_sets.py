@@ -63,7 +63,7 @@ class _Frames(TorchDataset[Item]):
 
     def __init__(
         self,
-        data: Dataset | Video | Iterable[Video],
+        data: Dataset | Video | Iterable[Dataset | Video],
         *,
         size: Size | None,
         transform: Transform | None,
@@ -78,13 +78,7 @@ class _Frames(TorchDataset[Item]):
             )
         if seed is not None and seed < 0:
             raise UsageError(f"seed={seed} is no seed", why="seeds are 0 or more", fix="take 0, or None to draw anew")
-        videos = [data] if isinstance(data, Video) else list(data)
-        if wrong := next((each for each in videos if not isinstance(each, Video)), None):
-            raise UsageError(
-                f"a {type(wrong).__name__} is no video of a data set",
-                why="frames are taken from a data set, one of its videos, or several videos",
-                fix='open it first: covos.data.open_dataset(root, subset="train")',
-            )
+        videos = _videos(data)
         self.videos = [video for video in videos if video.annotated]
         self.size = None if size is None else checked_size(size)
         self.transform = transform
@@ -151,7 +145,7 @@ class FrameDataset(_Frames):
     """Every annotated frame of some videos or pictures: 3 x H x W and H x W.
 
     Args:
-        data: A data set, a video, or several videos. Frames without annotation are left out.
+        data: A data set, a video, or several of these. Frames without annotation are left out.
         size: (height, width) that frames are read at; None leaves them as they are, and then a batch of several needs
             frames of one size, or a transform that makes them so.
         transform: Called for each frame, see `Transform`.
@@ -165,7 +159,7 @@ class FrameDataset(_Frames):
 
     def __init__(
         self,
-        data: Dataset | Video | Iterable[Video],
+        data: Dataset | Video | Iterable[Dataset | Video],
         *,
         size: Size | None = None,
         transform: Transform | None = None,
@@ -196,7 +190,7 @@ class PairDataset(_Frames):
     The pairs are numbered, not listed: 560 videos of 150 frames have six million. The earlier frame comes first.
 
     Args:
-        data: A data set, a video, or several videos; still pictures have no pairs.
+        data: A data set, a video, or several of these; still pictures have no pairs.
         size: As for `FrameDataset`.
         transform: As for `FrameDataset`.
         mask: As for `FrameDataset`.
@@ -210,7 +204,7 @@ class PairDataset(_Frames):
 
     def __init__(
         self,
-        data: Dataset | Video | Iterable[Video],
+        data: Dataset | Video | Iterable[Dataset | Video],
         *,
         size: Size | None = None,
         transform: Transform | None = None,
@@ -245,7 +239,7 @@ class GroupDataset(_Frames):
     except in videos that have fewer.
 
     Args:
-        data: A data set, a video, or several videos; of a still picture, a group is K times that picture, each
+        data: A data set, a video, or several of these; of a still picture, a group is K times that picture, each
             transformed with draws of its own.
         frames: K, 1 or more.
         max_gap: Largest step between two neighbours of a group, counted in annotated frames; None for the whole video.
@@ -263,7 +257,7 @@ class GroupDataset(_Frames):
 
     def __init__(
         self,
-        data: Dataset | Video | Iterable[Video],
+        data: Dataset | Video | Iterable[Dataset | Video],
         *,
         frames: int = 3,
         max_gap: int | None = None,
@@ -295,6 +289,19 @@ class GroupDataset(_Frames):
         video = self.videos[number % len(self.videos)]
         records = sample_group(video, size=self.group, max_gap=self.max_gap, rng=rng)
         return self._read_together(video, records, rng, same_draws=self.same_draws)
+
+
+def _videos(data: object) -> list[Video]:
+    videos: list[Video] = []
+    for part in data if isinstance(data, Iterable) and not isinstance(data, Video | str) else [data]:
+        if not isinstance(part, Dataset | Video):
+            raise UsageError(
+                f"a {type(part).__name__} is no video of a data set",
+                why="frames are taken from a data set, one of its videos, or several of these, such as a collection",
+                fix='open it first: covos.data.open_dataset(root, subset="train")',
+            )
+        videos += part if isinstance(part, Dataset) else [part]
+    return videos
 
 
 def _as_item(image: object, mask: object) -> Item:

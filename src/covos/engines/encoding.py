@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Generic, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, Protocol, TypeVar
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import Frame, ImageArray, ProbabilityArray
@@ -138,7 +140,7 @@ class FrameEncoder(Generic[FeaturesT]):
 
     def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
         """Give each frame its motion, if the network uses it; see `covos.engines.motion.observe`."""
-        if self.network.uses_motion:
+        if self._network.uses_motion:
             yield from observe(frames, size_of=self.size_of, wanted=wanted)
         else:
             for frame in frames:
@@ -147,7 +149,7 @@ class FrameEncoder(Generic[FeaturesT]):
 
     def needed(self, indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
         """Return the ascending indices of the frames that must be read so that `observe` can yield these."""
-        return with_neighbours(indices, frame_count=frame_count) if self.network.uses_motion else tuple(indices)
+        return with_neighbours(indices, frame_count=frame_count) if self._network.uses_motion else tuple(indices)
 
     def select(self, source: Source, wanted: Sequence[int]) -> Iterator[Observed]:
         """Read some frames of a source, by ascending indices, and observe them."""
@@ -165,11 +167,28 @@ class FrameEncoder(Generic[FeaturesT]):
 
     def size_of(self, frame: Frame) -> tuple[int, int]:
         """Return the (height, width) at which a frame is encoded."""
-        return self.network.fixed_size or working_size(frame.size, area=self.area, stride=self.network.stride)
+        size = frame.source_size or frame.size  # one for all frames of a source
+        return self._network.fixed_size or working_size(size, area=self.area, stride=self._network.stride)
 
     def computing(self) -> AbstractContextManager[None]:
         """Set up what the network runs in: without gradients, in its precision."""
         return self.ladder.computing()
+
+
+def at_source_size(frame: Frame) -> Frame:
+    """Return a frame scaled to the size of its source, where prompts are given, if it has another."""
+    if frame.source_size is None:
+        return frame
+    image = to_size(frame.image, frame.source_size, interpolation=cv2.INTER_LINEAR)
+    return replace(frame, image=image, alpha=None, bare=None, source_size=None)
+
+
+def to_size(array: NDArray[Any], size: tuple[int, int], *, interpolation: int = cv2.INTER_NEAREST_EXACT) -> Any:
+    """Scale an array to (height, width); a mask or a label map by its nearest values."""
+    if array.shape[:2] == size:
+        return array
+    plain = array.view(np.uint8) if array.dtype == np.bool_ else array
+    return cv2.resize(plain, size[::-1], interpolation=interpolation).view(array.dtype)
 
 
 def working_size(size: tuple[int, int], *, area: int, stride: int) -> tuple[int, int]:

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covos.core.errors import UsageError
+from covos.core.errors import UsageError, one_of
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
 from covos.engines.ladder import Ladder
@@ -121,7 +121,7 @@ class FindEngine(Generic[FeaturesT]):
             raise UsageError(
                 f"fusion {fusion!r}",
                 why=f"{type(network).__name__} is not made for it",
-                fix=f"use one of: {', '.join(network.fusions)}",
+                fix=one_of(fusion, network.fusions),
             )
         return fusion
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.calibration import Calibration
-from covos.engines.encoding import FrameEncoder, to_probability
+from covos.engines.encoding import FrameEncoder, to_probability, to_size
 from covos.engines.find import FindEngine, References, uncomputed
 from covos.engines.follow_pass import FollowPass, FramePrediction
 from covos.engines.motion import Observed
@@ -207,6 +207,7 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
     if torch.isnan(prediction.log_odds).any():
         return uncomputed(frame)
     labels = _labels(prediction, frame.size)
+    given = {identity: to_size(mask, frame.size) for identity, mask in given.items()}
     for identity, mask in given.items():
         labels[(labels == identity) & ~mask] = 0
         labels[mask] = identity

@@ -15,7 +15,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
-from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows
+from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows, to_size
 from covos.engines.find import (
     DEFAULT_REFERENCES,
     FindEngine,
@@ -176,7 +176,7 @@ def steer_subject(
     finder, own = engine, follower
     if engine.encoder.area == encoder.area:
         finder, own = FindEngine(encoder, others=engine.encoders[1:]), follower.within(remembered[0])
-    following = FollowEngine(encoder, own.network, calibration=own.calibration, references=own.references)
+    following = own.beside(encoder)
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
             yield from _follow_back(source, own, given, memory=memory, spool=spool)
@@ -328,7 +328,7 @@ def _blocks(source: Source, engine: FollowEngine, *, last: int, stop: int = -1) 
 def follow_to(
     source: Source, engine: FollowEngine, given: Given, *, frame: int, object_id: int, memory: int
 ) -> MaskArray | None:
-    """Follow objects forward to one frame; return an object's mask there, H x W bool.
+    """Follow objects forward to one frame; return an object's mask there, H x W bool of the source's size.
 
     None if the object was not given before, or is not found there. Masks of the frame and of later ones are not
     looked at.
@@ -339,7 +339,8 @@ def follow_to(
     # What comes before the first mask is not looked at: nothing is followed there.
     frames = range(min(earlier), frame + 1)
     results = engine.forward(prefetch(engine.encoder.select(source, frames)), earlier, memory=memory)
-    mask = next((result.labels == object_id for result in results if result.frame.index == frame), None)
+    there = next((result for result in results if result.frame.index == frame), None)
+    mask = None if there is None else to_size(there.labels == object_id, there.frame.source_size or there.frame.size)
     return mask if mask is not None and mask.any() else None
 
 

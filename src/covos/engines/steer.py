@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.types import Box, FrameResult, MaskArray, ProbabilityArray
+from covos.engines.encoding import to_size
 from covos.engines.find import THRESHOLD, expected_jaccard
 
 WHOLE = 0.8
@@ -89,10 +90,12 @@ def keep_in_regions(found: FrameResult, *, rule: SteeringRule) -> FrameResult:
 
 
 def _without(found: FrameResult, gone: MaskArray, rule: SteeringRule) -> FrameResult:
+    # Boxes are given in pixels of the source, which this frame may have more or fewer of.
+    size = found.frame.source_size or found.frame.size
     if rule.within:
-        gone = gone | ~in_boxes(rule.within, size=gone.shape)
+        gone = gone | ~to_size(in_boxes(rule.within, size=size), found.frame.size)
     if rule.exclude:
-        gone = gone | in_boxes(rule.exclude, size=gone.shape)
+        gone = gone | to_size(in_boxes(rule.exclude, size=size), found.frame.size)
     probability = np.where(gone, np.float32(0), found.probability)
     mask = probability > THRESHOLD
     return replace(
@@ -150,7 +153,7 @@ class _Sides:
 
     def inherit(self, neighbour: _Sides) -> bool:
         """Give parts that are on no side that of what lies in their place in a neighbour; return true if any was."""
-        if not self._stray or neighbour._depth >= REACH:
+        if not self._stray or neighbour._depth >= REACH or neighbour.side.shape != self.side.shape:
             return False
         other = neighbour.side == -self._default
         there = [part for part in self._stray if other[part].mean() >= SAME_PLACE]

@@ -32,6 +32,8 @@ def evaluate(
     *,
     protocol: ProtocolName,
     subset: str | None = None,
+    ratio: float | None = None,
+    seed: int = 0,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -49,6 +51,9 @@ def evaluate(
         truth: Folder, data set or video of annotated masks.
         protocol: The rules; see :mod:`covos.evaluation.protocols`.
         subset: Of a data set that lists subsets, the one to score, such as ``"val"``; all that it has if not given.
+        ratio: With ``subset="train"`` or ``"val"`` of a data set without such a list, the part of it that a training
+            with this ratio trains or measures on; see `covos.data.open_dataset`.
+        seed: Seed of that division.
         workers: Number of sequences that are scored at a time: by threads up to four or for a small set, by processes
             else. A script that asks for more than four needs the usual guard ``if __name__ == "__main__"``.
         progress: Called with the number of sequences that are done and of all: first with 0, then after each.
@@ -66,7 +71,7 @@ def evaluate(
     rules = get_protocol(protocol)
     if workers < 1:
         raise UsageError(f"{workers} workers", why="someone must do the work", fix="give 1 or more")
-    annotated = find_truth(Path(truth), protocol=rules, subset=subset)
+    annotated = find_truth(Path(truth), protocol=rules, subset=subset, ratio=ratio, seed=seed)
     pairs, notes = pair_up(Path(predictions), annotated, root=Path(truth), protocol=rules)
     report = progress or (lambda done, total: None)
     report(0, len(pairs))
@@ -79,6 +84,8 @@ def evaluate(
         predictions=str(predictions),
         truth=str(truth),
         subset=subset,
+        ratio=ratio,
+        split_seed=None if ratio is None else seed,
         sequences=tuple(scored),
         notes=(*annotated.notes, *notes),
         pairs=tuple(pairs),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-from covos.core.errors import UsageError
+from covos.core.errors import UsageError, one_of
 
 TableFormat: TypeAlias = Literal["text", "markdown", "latex"]
 TABLE_FORMATS: Final[tuple[TableFormat, ...]] = ("text", "markdown", "latex")
@@ -21,7 +21,7 @@ def check_format(name: str) -> None:
         raise UsageError(
             f"there is no table format {name!r}",
             why="tables are laid out as text, for Markdown or for LaTeX",
-            fix=f"use one of: {', '.join(TABLE_FORMATS)}",
+            fix=one_of(name, TABLE_FORMATS),
         )
 
 

@@ -33,6 +33,8 @@ class Evaluation:
         predictions: What was scored, as the caller named it.
         truth: What it was scored against, as the caller named it.
         subset: Which part of the data set; None for all of it.
+        ratio: The ratio that this part was divided off by; None for a list of the data set.
+        split_seed: Seed of that division.
         sequences: Scores of each sequence.
         notes: What a reader of the scores should know, one line each.
         pairs: Where the masks lie, a sequence each, so that a report can show them.
@@ -42,6 +44,8 @@ class Evaluation:
     predictions: str
     truth: str
     subset: str | None
+    ratio: float | None = None
+    split_seed: int | None = None
     sequences: tuple[SequenceScores, ...]
     notes: tuple[str, ...] = ()
     pairs: tuple[Pair, ...] = ()
@@ -91,7 +95,8 @@ class Evaluation:
     @property
     def truth_text(self) -> str:
         """The ground truth and the part of it that was scored, in words."""
-        return self.truth + (f", subset {self.subset}" if self.subset else "")
+        divided = "" if self.ratio is None else f" by ratio {self.ratio:g}, seed {self.split_seed}"
+        return self.truth + (f", subset {self.subset}{divided}" if self.subset else "")
 
     def table(self, format: TableFormat = "text") -> str:
         """Return the scores as a table: a line an object, one overall, the rules above, the notes below.
@@ -136,6 +141,8 @@ class Evaluation:
             "predictions": self.predictions,
             "truth": self.truth,
             "subset": self.subset,
+            "ratio": self.ratio,
+            "split_seed": self.split_seed,
             "summary": {
                 "sequences": len(self.sequences),
                 "objects": len(self.objects),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,16 +24,26 @@ class Truth:
     notes: tuple[str, ...] = ()
 
 
-def find_truth(root: Path, *, protocol: ScoringProtocol, subset: str | None = None) -> Truth:
+def find_truth(
+    root: Path, *, protocol: ScoringProtocol, subset: str | None = None, ratio: float | None = None, seed: int = 0
+) -> Truth:
     """Find the annotations of a DAVIS, YouTube-VOS or TIANCHI tree, or of whatever :func:`find_sequences` takes.
 
-    The protocol says which annotations of a DAVIS tree are meant, and whether frames may lack one.
+    The protocol says which annotations of a DAVIS tree are meant, and whether frames may lack one. With a ratio, the
+    subset is that of a division (see `covos.data.open_dataset`).
     """
+
+    def opened(home: Path) -> Dataset:
+        name = subset if ratio is not None else _list_name(home, subset, protocol=protocol)
+        return open_dataset(home, subset=name, ratio=ratio, seed=seed, encoding="ids")
+
     layout = detect(root) if root.is_dir() else None
     if layout is None or layout == "image-mask":
         sequences = find_sequences(root)
-        return Truth(sequences=sequences if subset is None else _listed(sequences, root, subset, protocol=protocol))
-    dataset = open_dataset(root, layout=layout, subset=_list_name(root, subset, protocol=protocol), encoding="ids")
+        if subset is None and ratio is None:
+            return Truth(sequences=sequences)
+        return Truth(sequences=_listed(sequences, root, subset, opened))
+    dataset = opened(root)
     sequences = {video.name: _sequence(video, dataset, protocol=protocol) for video in dataset.videos}
     seen, notes = _seen(dataset) if protocol.average == "seen-unseen" else ({}, ())
     return Truth(sequences=sequences, seen=seen, notes=(*dataset.notes, *notes))
@@ -58,7 +68,7 @@ def _list_name(home: Path, subset: str | None, *, protocol: ScoringProtocol) -> 
 
 
 def _listed(
-    sequences: Mapping[str, MaskSequence], root: Path, subset: str, *, protocol: ScoringProtocol
+    sequences: Mapping[str, MaskSequence], root: Path, subset: str | None, opened: Callable[[Path], Dataset]
 ) -> Mapping[str, MaskSequence]:
     home = _home(root)
     if home is None:
@@ -67,7 +77,7 @@ def _listed(
             why="it is not (the Annotations of) a DAVIS, YouTube-VOS or TIANCHI tree, which list subsets",
             fix="give such a tree, or leave the subset out",
         )
-    wanted = open_dataset(home, subset=_list_name(home, subset, protocol=protocol), encoding="ids").videos
+    wanted = opened(home).videos
     missing = [video.name for video in wanted if video.name not in sequences]
     if missing:
         raise AnnotationError(

@@ -33,7 +33,7 @@ class AnnotationFormat(Format):
     _file: TextIO | None = None
 
     def _add(self, result: FrameResult) -> None:
-        masks = FrameMask.of(result)
+        masks = FrameMask.of(result, soft=False)
         if self._file is None:
             self._target = self._folder.file(self.output)
             self._place = ExitStack()

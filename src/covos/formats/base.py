@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, Protocol
 
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, SourceInfo
+from covos.formats.compose import ComposedResult
 from covos.formats.reading import MaskInput, MasksRead
 
 Bits = Literal[0, 8, 16]
@@ -50,6 +51,8 @@ class Format(ABC):
     """True if it does not use the probability."""
     needs_pictures: ClassVar[bool] = True
     """False if it is made from the masks alone."""
+    own_sizes: ClassVar[bool] = False
+    """True if frames keep their sizes where that of the source changes; else all have one, and others are fitted in."""
     bytes_per_pixel: ClassVar[float] = 0.0
     """Size on disk, as `benchmarks/formats.py` measures it at 480p, where a pixel holds more detail than at 1080p.
     0 stands for formats that are small beside the source itself."""
@@ -114,7 +117,7 @@ class Format(ABC):
         Raises:
             EnvironmentProblem: The disk is full or failed.
         """
-        self._add(result)
+        self._add(result if self.own_sizes else ComposedResult.of(result).fitted)
         self._written += 1
 
     def close(self) -> tuple[Path, ...]:

@@ -28,6 +28,7 @@ class CocoFormat(AnnotationFormat):
     """Writes annotations as they come; of the images a line each is kept for the end. `pycocotools` reads the file."""
 
     name = "coco"
+    own_sizes = True
     output = "coco.json"
     read_as = "COCO JSON"
     looks_like = "an object with 'images' and 'annotations', or a list of results with 'image_id' and 'segmentation'"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import FrameResult, ImageArray, ProbabilityArray
+from covos.core.types import Frame, FrameResult, ImageArray, ProbabilityArray
+from covos.masks import letterbox
 from covos.masks.matte import foreground_colours
 
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -34,8 +35,32 @@ class ComposedResult(FrameResult):
         return cls(**{field.name: getattr(result, field.name) for field in fields(FrameResult)})
 
     @cached_property
+    def fitted(self) -> FrameResult:
+        """The result at the size of the source, for outputs of one size: a frame of another is fitted in, with bars."""
+        size = self.frame.source_size
+        if size is None:
+            return self
+        return ComposedResult(
+            frame=fitted(self.frame),
+            probability=letterbox(self.probability, size, smooth=True),
+            labels=letterbox(self.labels, size, smooth=False),
+            confidence=self.confidence,
+            objects=self.objects,
+        )
+
+    @cached_property
     def opacity(self) -> ProbabilityArray:
         """Opacity of each pixel: H x W float32 in [0, 1]. Every soft format takes its alpha from here.
+
+        Where the input has alpha, nothing is more opaque than it was there.
+        """
+        if self.frame.alpha is None:
+            return self._found
+        return _shared(np.asarray(self._found * (self.frame.alpha / np.float32(255)), np.float32))
+
+    @cached_property
+    def _found(self) -> ProbabilityArray:
+        """Opacity of the subject as it was found.
 
         It is the probability that the pixel belongs to the subject, with what is nearly sure made sure: a network is
         never quite certain. An interior of 0.98 lets the background through, one of 0.02 leaves ghosts of other things.
@@ -56,11 +81,11 @@ class ComposedResult(FrameResult):
         the mix, so that a cut-out has no fringe of its old background. Every format with alpha, and every one that
         lays the subject over something else, takes its colours from here.
         """
-        image = self.frame.image
-        mixed = (self.opacity > 0) & (self.opacity < 1)
+        image = self.frame.colours
+        mixed = (self._found > 0) & (self._found < 1)
         if not mixed.any():
             return image
-        return _shared(np.where(mixed[..., None], foreground_colours(image, self.opacity), image))
+        return _shared(np.where(mixed[..., None], foreground_colours(image, self._found), image))
 
     @cached_property
     def rgba(self) -> NDArray[np.uint8]:
@@ -68,6 +93,21 @@ class ComposedResult(FrameResult):
         rgba = np.asarray(cv2.cvtColor(self.colours, cv2.COLOR_RGB2RGBA), np.uint8)
         rgba[..., 3] = self.alpha
         return _shared(rgba)
+
+
+def fitted(frame: Frame) -> Frame:
+    """Fit a frame whose size is not that of its source into that size; the bars around it are transparent."""
+    size = frame.source_size
+    if size is None:
+        return frame
+    alpha = np.full(frame.size, 255, np.uint8) if frame.alpha is None else frame.alpha
+    return replace(
+        frame,
+        image=letterbox(frame.image, size, smooth=True),
+        bare=letterbox(frame.colours, size, smooth=True),
+        alpha=letterbox(alpha, size, smooth=True),
+        source_size=None,
+    )
 
 
 def _shared(array: NDArray[Scalar]) -> NDArray[Scalar]:

@@ -36,6 +36,7 @@ class LabelStudioFormat(AnnotationFormat):
     """Writes a task a frame, with a prediction even where there is no object: the model looked and found none."""
 
     name = "labelstudio"
+    own_sizes = True
     output = "labelstudio.json"
     read_as = "Label Studio JSON"
     looks_like = "a list of tasks with 'data'"

@@ -25,6 +25,7 @@ class PaletteFormat(Format):
     """
 
     name = "palette"
+    own_sizes = True
     output = MASKS
     shape = "a label map a frame"
     labels_only = True
@@ -69,6 +70,7 @@ class BinaryFormat(Format):
     """
 
     name = output = "binary"
+    own_sizes = True
     shape = "a picture a frame and object"
     labels_only = True
     needs_pictures = False
@@ -76,12 +78,12 @@ class BinaryFormat(Format):
 
     def _add(self, result: FrameResult) -> None:
         if not self._written:
-            self._stems: list[str] = []
+            self._stems: list[tuple[str, tuple[int, int]]] = []
             self._ids: set[int] = set()
         for identity in present_ids(result.labels):
             if identity not in self._ids:
                 self._begin(identity)
-        self._stems.append(result.frame.stem)
+        self._stems.append((result.frame.stem, result.frame.size))
         for identity in sorted(self._ids):
             mask = (result.labels == identity).view(np.uint8) * np.uint8(255)
             write_png(self._folder.file(f"{self.output}/{identity}/{result.frame.stem}.png"), mask)
@@ -93,9 +95,8 @@ class BinaryFormat(Format):
 
     def _begin(self, identity: int) -> None:
         self._ids.add(identity)
-        black = np.zeros((self._info.height, self._info.width), np.uint8)
-        for stem in self._stems:
-            write_png(self._folder.file(f"{self.output}/{identity}/{stem}.png"), black)
+        for stem, size in self._stems:
+            write_png(self._folder.file(f"{self.output}/{identity}/{stem}.png"), np.zeros(size, np.uint8))
 
     @classmethod
     def recognise(cls, masks: MaskInput) -> bool:

@@ -2,8 +2,8 @@
 
 Conversion and evaluation find masks by these rules:
 
-- A mask is a BMP, PNG, TIFF or WebP file that is not hidden. JPEG files count only where there is nothing else: beside
-  masks they are the pictures. (Reading one as a mask is refused, because JPEG changes values.)
+- A mask is a BMP, PGM, PNG, TIFF or WebP file that is not hidden. JPEG, AVIF and HEIC files count only where there is
+  nothing else: beside masks they are the pictures. (Reading one as a mask is refused, because these change values.)
 - The name of a file without its suffix is the name of its frame; frames are in the natural order of these names.
 - The masks of a frame are one file, or a file in each of several folders that are named by the numbers of objects.
 - Folders called ``Annotations``, ``masks`` or after a resolution may lie above them.
@@ -17,14 +17,13 @@ from pathlib import Path
 from covos.core.errors import AnnotationError
 from covos.core.types import MaskArray
 from covos.masks import read_binary_mask
-from covos.media.images import IMAGE_SUFFIXES, natural_key
+from covos.media.images import IMAGE_SUFFIXES, LOSSY_SUFFIXES, natural_key
 
 MASKS = "masks"
 """Folder of the masks that a run writes."""
 
 _REPORT = "report.json"  # covos.runs.schema.REPORT: the room of runs lies above this one
-_LOSSY_SUFFIXES = frozenset({".jpeg", ".jpg"})
-_LOSSLESS_SUFFIXES = IMAGE_SUFFIXES - _LOSSY_SUFFIXES
+_LOSSLESS_SUFFIXES = IMAGE_SUFFIXES - LOSSY_SUFFIXES
 _WRAPPERS = ("Annotations", "annotations", MASKS, "480p", "1080p", "Full-Resolution")
 
 
@@ -32,7 +31,7 @@ def mask_files(folder: Path) -> dict[str, Path]:
     """Return the mask files right in a folder, by frame name, in order; refuse two of one frame."""
     entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file()]
     masks = [entry for entry in entries if entry.suffix.lower() in _LOSSLESS_SUFFIXES]
-    masks = masks or [entry for entry in entries if entry.suffix.lower() in _LOSSY_SUFFIXES]
+    masks = masks or [entry for entry in entries if entry.suffix.lower() in LOSSY_SUFFIXES]
     files: dict[str, Path] = {}
     for path in sorted(masks, key=lambda path: (natural_key(path.stem), path.name)):
         if path.stem in files:

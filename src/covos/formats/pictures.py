@@ -47,6 +47,7 @@ class MatteFormat(Format):
     """
 
     name = output = "matte"
+    own_sizes = True
     shape = "a picture a frame"
 
     @classmethod
@@ -77,6 +78,7 @@ class RgbaFormat(Format):
     """
 
     name = output = "rgba"
+    own_sizes = True
     shape = "a picture a frame"
     bytes_per_pixel = 0.68
 

@@ -21,6 +21,7 @@ from covos.core.records import RecordT, faults
 from covos.core.types import MaskArray
 from covos.masks import RLE, decode, encode
 from covos.masks.polygon import polygon_to_rle
+from covos.masks.soft import SoftMask
 
 MAX_OBJECTS = 254
 _FIX = "name an output folder of covos, a folder of mask pictures, or a file of masks"
@@ -71,6 +72,7 @@ class ReadFrame:
         pts: Presentation time in units of the file's time base; None where it has none.
         objects: Mask of each object that is present, by object id; until `numbered`, by whatever the file tells
             objects apart by.
+        soft: The probability of all objects together; None where the file has masks alone.
     """
 
     index: int
@@ -78,6 +80,7 @@ class ReadFrame:
     stem: str | None = None
     pts: int | None = None
     objects: dict[Any, RLE] = field(default_factory=dict)
+    soft: SoftMask | None = None
 
     def __post_init__(self) -> None:
         check_size(self.size)
@@ -98,7 +101,7 @@ class MasksRead:
     Attributes:
         format: Name of its format.
         path: The file or folder itself.
-        frames: In order, at least one, all of one size.
+        frames: In order, at least one.
         time_base: Seconds per unit of ``pts``; None where the file tells no times.
     """
 
@@ -115,17 +118,12 @@ def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
     order in which they appear.
 
     Raises:
-        DamagedError: There is no frame, two have one number, there are too many objects, or frames of different sizes.
+        DamagedError: There is no frame, two have one number, or there are too many objects.
     """
     gathered = list(frames)
     check_frame_count(len(gathered))
     if not gathered:
         raise DamagedError("it has no frames")
-    for each in gathered:
-        if each.size != gathered[0].size:
-            raise DamagedError(
-                f"frame {each.index} is {_shown(each.size)}, frame {gathered[0].index} {_shown(gathered[0].size)}"
-            )
     if len({each.index for each in gathered}) != len(gathered):
         raise DamagedError("two of its frames have the same number")
     keys = dict.fromkeys(key for each in gathered for key in each.objects)

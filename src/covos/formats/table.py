@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from covos.core.errors import AnnotationError, UsageError, listed
+from covos.core.errors import AnnotationError, UsageError, listed, one_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def parse_format(text: str) -> tuple[type[Format], str | None]:
         raise UsageError(
             f"unknown output format {name!r}",
             why="no writer has this name",
-            fix=f"use one of: {', '.join(sorted(TABLE))}",
+            fix=one_of(name, sorted(TABLE)),
         )
     return load_format(name), value if equals else None
 

@@ -23,6 +23,7 @@ class YoloFormat(Format):
     """A text file a frame, empty where the frame has no object."""
 
     name = output = "yolo"
+    own_sizes = True
     labels_only = True
     needs_pictures = False
     _filled = 0

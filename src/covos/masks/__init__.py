@@ -8,6 +8,7 @@ from covos.masks.label_files import (
     read_objects,
     write_label_map,
 )
+from covos.masks.letterbox import letterbox
 from covos.masks.matte import read_soft_mask
 from covos.masks.object_ids import NAMELESS, VOID, davis_palette, objects_in, present_ids
 from covos.masks.rle import RLE, decode, encode
@@ -22,6 +23,7 @@ __all__ = [
     "draw_overlay",
     "encode",
     "fit_labels",
+    "letterbox",
     "objects_in",
     "present_ids",
     "read_binary_mask",

@@ -8,9 +8,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from covos.core.types import FrameResult, FrameStatus, LabelArray, MaskArray, ObjectStatus
+from covos.core.types import FrameResult, FrameStatus, LabelArray, MaskArray, ObjectStatus, ProbabilityArray
 from covos.masks.object_ids import present_ids
 from covos.masks.rle import RLE, decode, encode
+from covos.masks.soft import SoftMask
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,7 @@ class FrameMask:
         objects: Mask of each object id that is present.
         states: State of each object that is followed, present or not.
         file: Name of the frame's picture file; None for a frame of a video.
+        soft: The probability, compressed; None where masks alone are known.
     """
 
     index: int
@@ -36,6 +38,7 @@ class FrameMask:
     objects: Mapping[int, RLE]
     states: tuple[ObjectStatus, ...] = ()
     file: str | None = None
+    soft: SoftMask | None = None
 
     @property
     def time(self) -> float:
@@ -52,9 +55,14 @@ class FrameMask:
         """H x W bool: any object."""
         return self.labels > 0
 
+    @property
+    def probability(self) -> ProbabilityArray:
+        """H x W float32 in [0, 1]: the probability that a pixel belongs to any object; 0 or 1 where it is not known."""
+        return self.mask.astype(np.float32) if self.soft is None else self.soft.restore(self.mask)
+
     @classmethod
-    def of(cls, result: FrameResult) -> FrameMask:
-        """Keep a result's masks and drop its pictures."""
+    def of(cls, result: FrameResult, *, soft: bool = True) -> FrameMask:
+        """Keep a result's masks and, unless it is not wanted, its probability, and drop its picture."""
         frame = result.frame
         return cls(
             index=frame.index,
@@ -67,6 +75,7 @@ class FrameMask:
             objects=objects_of(result.labels),
             states=result.objects,
             file=frame.file,
+            soft=SoftMask.of(result.probability, result.labels > 0) if soft else None,
         )
 
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from covos.core.types import LabelArray, MaskArray
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG")
+_FORMATS = ("PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG", "PPM")
 _PALETTE_COLOUR = 3
 _MOST_OBJECTS = 254
 _MOST_CHUNKS = 100_000

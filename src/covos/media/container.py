@@ -9,6 +9,7 @@ import av
 from av.codec.context import Flags, ThreadType
 from av.container.core import Flags as ContainerFlags
 from av.stream import Disposition
+from av.video.codeccontext import VideoCodecContext
 
 from covos.core.errors import SourceError
 from covos.core.limits import limits, raising
@@ -31,7 +32,9 @@ _FORMATS = (
     "wav,mp3,aac,flac,ac3,eac3,aiff,caf,amr"  # sound alone is opened to be refused with its own reason
 )
 _PLAYLISTS = (b"ffconcat", b"#EXTM3U", b"v=0", b"[playlist]", b"RTSPtext")
+_JPEG = b"\xff\xd8\xff"
 _READ_ERRORS_IN_A_ROW = 32
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _PLACEHOLDER = 8  # bytes: a header that says that nothing is coded
 STRICT = "crccheck+explode"
 """Checks of a decoder that refuses damaged packets, instead of painting over what they lack."""
@@ -43,6 +46,8 @@ def open_container(path: Path) -> InputContainer:
         container = av.open(
             # Absolute, so that FFmpeg cannot take a name such as "concat:a|b" for a protocol.
             str(path.absolute()),
+            # Photographs one after another: FFmpeg takes them for one, if that is the name's suffix.
+            format="mjpeg" if _begins_with(path, _JPEG) else None,
             options={
                 "format_whitelist": _FORMATS,
                 "protocol_whitelist": "file",
@@ -97,6 +102,22 @@ def picture_stream(container: InputContainer, path: Path, *, strict: bool = Fals
     return stream
 
 
+def decoder_of(stream: VideoStream) -> VideoCodecContext:
+    """Return the decoder of a stream that `picture_stream` has set up.
+
+    It is the stream's own, unless that would drop the alpha which VP8 and VP9 carry beside the picture.
+    """
+    own = stream.codec_context
+    name = _WITH_ALPHA.get(own.name)
+    if name is None or not any(key.lower() == "alpha_mode" and value == "1" for key, value in stream.metadata.items()):
+        return own
+    decoder = av.CodecContext.create(name, "r")
+    assert isinstance(decoder, VideoCodecContext)
+    decoder.options = dict(own.options)
+    decoder.flags |= Flags.output_corrupt.value
+    return decoder
+
+
 def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
     """Yield the packets of these streams that are not empty (as the one at the end is), going on after read errors."""
     failures = 0
@@ -126,6 +147,11 @@ def is_shown(packet: Packet[Any], *, codec: str) -> bool:
     return codec != "vp8" or bool(memoryview(packet)[0] & 0x10)  # show_frame: RFC 6386, section 9.1
 
 
+def _begins_with(path: Path, head: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(head)) == head
+
+
 def _unreadable(path: Path, error: Exception) -> SourceError:
     with path.open("rb") as file:
         head = file.read(512)
@@ -142,6 +168,10 @@ def _unreadable(path: Path, error: Exception) -> SourceError:
         what = "it ends before its first frame"
         why = "there is a header and nothing after it"
         fix = "copy or record it again"
+    elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        what = "it is a WebP that was cut short, or is damaged"
+        why = "its decoder takes such a file whole or not at all"
+        fix = "copy or export it again"
     elif lacks_index:
         what = "it was cut short"
         why = "the mp4 index (moov) is missing: the recording or copy did not finish"

@@ -1,38 +1,54 @@
-"""Read image files: one as the RGB array that a viewer would see, many as a source of frames."""
+"""Read one image file as the picture that a viewer would see, whatever its format, depth and alpha."""
 
 from __future__ import annotations
 
+import mmap
 import re
 import struct
 from contextlib import contextmanager
-from fractions import Fraction
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from covos.core.errors import SourceError
+from covos.core.errors import EnvironmentProblem, SourceError
 from covos.core.guarded import open_guarded
 from covos.core.limits import limits
-from covos.core.progress import counted
-from covos.core.types import Frame, SourceInfo
 from covos.media import source
-from covos.media.source import Health, Source, fingerprint_each
+from covos.media.depth import Deep, deep_pixels
+from covos.media.picture import Picture, as_picture, is_alpha_used
+from covos.media.tones import Transfer, tone, transfer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
 
-    from covos.core.types import FrameStatus, ImageArray
+    from numpy.typing import NDArray
 
-DEFAULT_FRAME_RATE = Fraction(25)
-IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF", "WEBP")  # JPEG brings multi-picture files (MPO) along
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, struct.error)
+    from covos.core.types import ImageArray
+
+IMAGE_SUFFIXES = frozenset(
+    {".avif", ".bmp", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
+)
+LOSSY_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jpeg", ".jpg"})
+"""Suffixes of formats that change values: no masks."""
+ImageKind: TypeAlias = Literal["still", "animated", "video"]
+
+_FORMATS = ("AVIF", "BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # JPEG brings multi-picture files (MPO) along
+_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, RuntimeError, struct.error)
 _TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-_MOST_NAMED = 4
 _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
+_WITH_ALPHA = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
+_HEAD = 1 << 16
+# Brands of ISO/IEC 23008-12 for pictures coded as HEVC; sequences of them have others.
+_HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"})
+_AVIF, _AVIF_SEQUENCE = b"avif", b"avis"
+_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_ZEROS = re.compile(rb"\0*")
+_JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # markers of the segments that state the size
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -41,27 +57,39 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
     return tuple((0, int(part)) if part.isdecimal() else (1, part) for part in parts if part)
 
 
-def is_image(path: Path) -> bool:
-    """Return True if the content, not the suffix, is of an image format; GIFs and animated PNGs count as videos."""
+def kind_of(path: Path) -> ImageKind:
+    """Tell by its content, not its suffix, if a file is a still picture, an animated WebP, or a matter for FFmpeg.
+
+    GIFs, animated PNGs and AVIFs, and photographs one after another (Motion JPEG) count as videos.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    brands = _brands(head)
+    if _is_heic(head) or _AVIF in brands:
+        return "video" if _AVIF_SEQUENCE in brands else "still"
     try:
         with Image.open(path, formats=_FORMATS) as image:
-            return image.format != "PNG" or not getattr(image, "is_animated", False)
+            kind, several = image.format, bool(getattr(image, "is_animated", False))
+        if kind == "WEBP" and several:
+            return "animated"
+        return "video" if (kind == "PNG" and several) or (kind == "JPEG" and _is_motion_jpeg(path)) else "still"
     except _TOO_LARGE:
-        return True
+        return "still"
     except _DAMAGE:
-        return False
+        return "video"
 
 
 def image_header(path: Path) -> tuple[int, int, str]:
     """Return (height, width, format) as displayed, without decoding the pixels."""
-    with _opened(path) as image:
+    with opened_image(path) as image:
         width, height = image.size
         kind = (image.format or "").lower()
-        if kind in {"webp", "tiff"} and getattr(image, "n_frames", 1) > 1:
+        # Several pictures of a HEIC or MPO file are views beside the first, not frames.
+        if kind in {"avif", "png", "tiff", "webp"} and getattr(image, "n_frames", 1) > 1:
             raise SourceError(
                 f"{path}: it holds several pictures",
-                why=f"animated or multi-page {image.format} files are not read",
-                fix="convert it to mp4, or to a folder of PNG files",
+                why=f"an animated or multi-page {image.format} file is no frame of a video",
+                fix="give it alone, if it is animated; else convert it to a folder of PNG files",
             )
         # Pillow turns the size of a TIFF by itself; for a PNG it would have to decode the pixels first.
         if kind not in {"png", "tiff"} and image.getexif().get(_ORIENTATION) in _SIDEWAYS:
@@ -70,11 +98,31 @@ def image_header(path: Path) -> tuple[int, int, str]:
 
 
 def read_image(path: Path) -> ImageArray:
-    """Read an image as H x W x 3 uint8 RGB, with its EXIF orientation applied.
+    """Read an image as H x W x 3 uint8 RGB, as `read_picture` does; where it is transparent, grey shows through."""
+    return read_picture(path).image
 
-    Palettes and greys become RGB, 16 bits are reduced to 8, alpha is dropped and the colour under it kept.
+
+def read_picture(path: Path, *, bits: int | None = None, uses_alpha: bool | None = None) -> Picture:
+    """Read an image with its alpha; its EXIF orientation is applied.
+
+    Palettes and greys become RGB, HDR becomes ordinary, tiles of AVIF and HEIC become one picture. Up to 16 bits are
+    reduced to 8 by the depth that the file states, or that its values show (see `covos.media.depth`).
+
+    Args:
+        path: The file.
+        bits: Depth of samples that are stored in 16 bits; None finds it.
+        uses_alpha: False leaves alpha out; None does so if it is not used (see `covos.media.picture.is_alpha_used`).
+
+    Raises:
+        UnreadableImageError: It is damaged, or may not be read.
+        SourceError: It is too large, or of a kind that has no agreed range.
+        EnvironmentProblem: It is a HEIC picture, and the package that reads these is not installed.
     """
-    with _opened(path) as opened:
+    with opened_image(path) as opened:
+        tones = _tones(path)
+        deep = deep_pixels(path, opened)
+        if deep is not None:
+            return _as_used(_deep_pixels(deep, bits=bits or deep.bits, tones=tones), uses_alpha)
         image = ImageOps.exif_transpose(opened)
         if image.mode == "F":
             raise SourceError(
@@ -82,11 +130,29 @@ def read_image(path: Path) -> ImageArray:
                 why="they have no agreed range to bring to 0..255",
                 fix="save it with 8 or 16 bits a channel",
             )
-        if image.mode.startswith("I"):
-            # Pillow clips 16-bit greys when it converts them; their high byte is what is meant.
-            grey = (np.asarray(image).clip(0, 65535) >> 8).astype(np.uint8)
-            return np.repeat(grey[:, :, None], 3, axis=2)
-        return np.array(image.convert("RGB"))
+        if image.mode in _WITH_ALPHA or "transparency" in image.info:
+            return _as_used(np.array(image.convert("RGBA")), uses_alpha)
+        pixels = np.array(image.convert("RGB"))
+        return as_picture(pixels if tones is None else tone(pixels, transfer=tones[0], wide=tones[1]))
+
+
+def deep_image(path: Path) -> Deep | None:
+    """Return the samples of an image that has 16 bits a sample; None if it has fewer."""
+    with opened_image(path) as image:
+        return deep_pixels(path, image)
+
+
+def _as_used(pixels: NDArray[np.uint8], uses_alpha: bool | None) -> Picture:
+    return as_picture(pixels, uses_alpha=is_alpha_used(pixels) if uses_alpha is None else uses_alpha)
+
+
+def _deep_pixels(deep: Deep, *, bits: int, tones: tuple[Transfer, bool] | None) -> NDArray[np.uint8]:
+    pixels = deep.at_8_bits(bits)
+    if pixels.ndim == 2:
+        pixels = np.repeat(pixels[:, :, None], 3, axis=2)
+    if tones is not None:
+        pixels = np.concatenate([tone(deep.at_16_bits(bits), transfer=tones[0], wide=tones[1]), pixels[..., 3:]], 2)
+    return pixels
 
 
 class UnreadableImageError(SourceError):
@@ -94,13 +160,13 @@ class UnreadableImageError(SourceError):
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened_image(path: Path) -> Iterator[Image.Image]:
     """Open an image of a size that can be read; say why one cannot be read, also if that shows inside the block."""
     what, fix = f"{path}: the image cannot be read", "open it in a viewer; write it again, or remove it"
     try:
         with (
             open_guarded(path, what=what, fix=fix, error=SourceError) as file,
-            Image.open(file, formats=_FORMATS) as image,
+            Image.open(file, formats=_formats(file, path)) as image,
         ):
             source.check_pixels(str(path), height=image.height, width=image.width)
             yield image
@@ -115,139 +181,73 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         raise UnreadableImageError(what, why=why, fix=fix) from error
 
 
-class FramesSource(Source):
-    """Image files in a given order, of a folder, a pattern or one alone, without a frame rate; see ``open_source``.
+def _formats(file: BufferedReader, path: Path) -> tuple[str, ...]:
+    """Return the formats to try; for HEIC, load the package that reads it."""
+    if not _is_heic(file.peek(_HEAD)):
+        return _FORMATS
+    try:
+        heif = import_module("pillow_heif")
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"{path}: HEIC pictures cannot be read",
+            why="the package pillow-heif is not installed; the other libraries give single tiles of such a picture",
+            fix="pip install pillow-heif, or convert it to JPEG or PNG",
+        ) from error
+    heif.register_heif_opener(thumbnails=False)
+    return ("HEIF",)
 
-    An image that cannot be read is a frame all the same, with the status ``"unreadable"``: the picture before it stands
-    in its place, at the beginning the first that can be read. If none can be read, the source is refused.
-    """
 
-    def __init__(self, paths: Sequence[Path], *, name: str, frame_rate: Fraction | None) -> None:
-        self.files = tuple(paths)
-        self._decoded = 0
-        self._damaged: dict[int, str] = {}  # what is wrong, by index; found out as the files are read
-        self._met: set[int] = set()  # those of the latest full pass
-        self._time_base = 1 / (frame_rate or DEFAULT_FRAME_RATE)
-        seen: dict[str, Path] = {}
-        for path in self.files:
-            other = seen.setdefault(path.stem, path)
-            if other is not path:
-                raise SourceError(
-                    f"{name}: {other.name} and {path.name} share the name {path.stem!r}",
-                    why="outputs are named after their frame, so one would overwrite the other",
-                    fix="keep one of them, or rename them",
-                )
-        headers = [self._header(index) for index in range(len(self.files))]
-        self._first = self._first_readable()
-        self._size = height, width = read_image(self.files[self._first]).shape[:2]
-        for index, (path, header) in enumerate(zip(self.files, headers, strict=True)):
-            if header is not None and index != self._first:
-                self._refuse_other_size(path, header[:2])
-        codec = next(header[2] for header in headers if header is not None)
-        self.info = SourceInfo(
-            path=name,
-            kind="image" if frame_rate is None else "frames",
-            height=height,
-            width=width,
-            frame_count=len(self.files),
-            frame_rate=frame_rate,
-            duration=None if frame_rate is None else float(len(self.files) / frame_rate),
-            time_base=self._time_base,
-            codec=codec,
-        )
+def _brands(head: bytes) -> frozenset[bytes]:
+    """Return the brands that an ISO media file states, the main one among them."""
+    if head[4:8] != b"ftyp":
+        return frozenset()
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return frozenset({head[8:12], *(head[at : at + 4] for at in range(16, end - 3, 4))})
 
-    @property
-    def health(self) -> Health:
-        """See ``Source.health``; warnings name the images that cannot be read, and why."""
-        named = [f"{self.files[index].name}: {self._damaged[index]}" for index in sorted(self._met)]
-        more = len(named) - _MOST_NAMED
-        said = "; ".join(named[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
-        warnings = (f"{counted(len(named), 'picture')} cannot be read: {said}",) if named else ()
-        return Health(
-            decoded=self._decoded, expected=len(self.files), unreadable=tuple(sorted(self._met)), warnings=warnings
-        )
 
-    def content_of_files(self) -> tuple[tuple[str, str], ...]:
-        """See ``Source.content_of_files``."""
-        return fingerprint_each(self.files) if len(self.files) > 1 else ()
+def _is_heic(head: bytes) -> bool:
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIC and _AVIF not in _brands(head)
 
-    def _read_all(self) -> Iterator[Frame]:
-        self._decoded = 0
-        self._met.clear()
-        for frame in self._read_some(range(len(self.files))):
-            self._decoded += 1
-            if frame.status == "unreadable":
-                self._met.add(frame.index)
-            yield frame
 
-    def _read_some(self, indices: Iterable[int]) -> Iterator[Frame]:
-        latest: tuple[int, ImageArray] | None = None
-        for index in indices:
-            path = self.files[index]
-            image = self._read(index)
-            status: FrameStatus = "ok"
-            if image is None:
-                status = "unreadable"
-                before = latest if latest is not None and latest[0] == index - 1 else None
-                image = self._stand_in(index) if before is None else before[1]
-            latest = index, image
-            yield Frame(
-                index=index,
-                stem=path.stem,
-                image=image,
-                pts=index,
-                time_base=self._time_base,
-                status=status,
-                file=path.name,
-            )
+def _tones(path: Path) -> tuple[Transfer, bool] | None:
+    """Find the tones that AVIF, HEIC and PNG state (ITU-T H.273), if they are not ordinary."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    at = head.find(b"colrnclx")
+    if at >= 0 and _brands(head):
+        primaries, transfer = struct.unpack_from(">HH", head, at + 8)
+        return transfer_of(transfer=transfer, primaries=primaries)
+    at = head.find(b"cICP")
+    if at >= 0 and head.startswith(b"\x89PNG"):
+        return transfer_of(transfer=head[at + 5], primaries=head[at + 4])
+    return None
 
-    def _header(self, index: int) -> tuple[int, int, str] | None:
-        try:
-            return image_header(self.files[index])
-        except UnreadableImageError as error:
-            self._damaged[index] = error.why
-            if len(self.files) == 1:
-                raise
-            return None
 
-    def _first_readable(self) -> int:
-        error: UnreadableImageError | None = None
-        for index, path in enumerate(self.files):
-            try:
-                read_image(path)
-            except UnreadableImageError as met:
-                error = error or met
-                self._damaged[index] = met.why
-                continue
-            return index
-        assert error is not None, "there are files"
-        raise error
+def _is_motion_jpeg(path: Path) -> bool:
+    """Return True if a second photograph of the same size follows the first: previews and gain maps are smaller."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        first, scan = _jpeg_size(content, 0)
+        end = content.find(_JPEG_END, scan)
+        while end >= 0:
+            # Some programs fill up with zeros.
+            filled = _ZEROS.match(content, end + 2)
+            at = filled.end() if filled else end + 2
+            if content[at : at + 3] == _JPEG_START:
+                return _jpeg_size(content, at)[0] == first
+            end = content.find(_JPEG_END, end + 2)
+            if at < len(content):
+                return False  # something else follows: a film, a program's own data
+        return False
 
-    def _read(self, index: int) -> ImageArray | None:
-        """Read an image; None if it cannot be read."""
-        if index in self._damaged:
-            return None
-        path = self.files[index]
-        try:
-            image = read_image(path)
-        except UnreadableImageError as error:
-            self._damaged[index] = error.why
-            return None
-        self._refuse_other_size(path, image.shape[:2])
-        return image
 
-    def _stand_in(self, index: int) -> ImageArray:
-        for before in range(index - 1, self._first, -1):
-            image = self._read(before)
-            if image is not None:
-                return image
-        return read_image(self.files[self._first])
-
-    def _refuse_other_size(self, path: Path, size: tuple[int, ...]) -> None:
-        if size != self._size:
-            first = self.files[self._first]
-            raise SourceError(
-                f"{path}: it is {size[1]}x{size[0]}, but {first.name} is {self._size[1]}x{self._size[0]}",
-                why="the images of one source are the frames of one video and share a size",
-                fix="move the odd one out, or bring all to one size",
-            )
+def _jpeg_size(content: mmap.mmap, start: int) -> tuple[bytes, int]:
+    """Return the height and width of the photograph at a place, as stored, and where its first scan begins."""
+    at, size = start + 2, b""
+    while content[at : at + 1] == b"\xff":
+        marker = content[at + 1 : at + 2]
+        if marker in {b"", b"\xda"}:
+            break
+        if marker[0] in _JPEG_SIZES:
+            size = content[at + 5 : at + 9]
+        at += 1 if marker == b"\xff" else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+    return size, at

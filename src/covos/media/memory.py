@@ -25,12 +25,15 @@ from PIL import Image, ImageOps
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.guarded import parse_fraction
 from covos.core.types import Frame, ImageArray, SourceInfo
-from covos.media.images import DEFAULT_FRAME_RATE
+from covos.media.depth import Deep
+from covos.media.fields import Deinterlace
+from covos.media.folder import DEFAULT_FRAME_RATE
 from covos.media.opening import check_rate, open_source
+from covos.media.picture import as_picture
 from covos.media.source import Health, Source
 
 Picture: TypeAlias = np.ndarray[Any, Any] | Image.Image
-"""H x W x 3 uint8 RGB, or a Pillow picture."""
+"""H x W x 3 uint8 RGB, or x 4 with alpha, or a Pillow picture."""
 Input: TypeAlias = str | os.PathLike[str] | Picture | Iterable[Picture] | bytes | IO[bytes]
 """A path or glob; a picture; frames, as N x H x W x 3 uint8 or one after another; the bytes of a video or image, or an
 open binary file of one."""
@@ -42,7 +45,7 @@ _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 class InMemory:
     """A source that is no path; made by `as_source`. It lives as long as something refers to it."""
 
-    def open(self, *, frame_rate: Fraction | int | None) -> Source:
+    def open(self, *, frame_rate: Fraction | int | None, deinterlace: Deinterlace = "auto") -> Source:
         """Open it; any number of times."""
         raise NotImplementedError
 
@@ -51,7 +54,7 @@ class FramesInMemory(InMemory):
     """Frames as arrays, all of one size.
 
     Args:
-        frames: H x W x 3 uint8 RGB each.
+        frames: H x W x 3 uint8 RGB each, or H x W x 4 RGBA.
         single: True for one picture, which has no time.
     """
 
@@ -62,7 +65,7 @@ class FramesInMemory(InMemory):
     def __str__(self) -> str:
         return "a picture in memory" if self.single else f"{len(self.frames)} frames in memory"
 
-    def open(self, *, frame_rate: Fraction | int | None) -> Source:
+    def open(self, *, frame_rate: Fraction | int | None, deinterlace: Deinterlace = "auto") -> Source:
         """See `InMemory.open`."""
         return _FramesSource(self, _checked_rate(frame_rate) or DEFAULT_FRAME_RATE)
 
@@ -94,9 +97,9 @@ class FileInMemory(InMemory):
     def __reduce__(self) -> tuple[object, ...]:
         return _again, (self.path.read_bytes(), self.path.name)
 
-    def open(self, *, frame_rate: Fraction | int | None) -> Source:
+    def open(self, *, frame_rate: Fraction | int | None, deinterlace: Deinterlace = "auto") -> Source:
         """See `InMemory.open`."""
-        source = open_source(self.path, frame_rate=frame_rate)
+        source = open_source(self.path, frame_rate=frame_rate, deinterlace=deinterlace)
         source.held = self  # the file goes when nothing refers to this any more
         return source
 
@@ -181,7 +184,12 @@ def as_source(source: Any) -> str | InMemory:
 
 
 def open_input(
-    source: Input | InMemory, *, frame_rate: Fraction | int | None = None, start: int = 0, stop: int | None = None
+    source: Input | InMemory,
+    *,
+    frame_rate: Fraction | int | None = None,
+    start: int = 0,
+    stop: int | None = None,
+    deinterlace: Deinterlace = "auto",
 ) -> Source:
     """Open whatever `as_source` takes, or some of its frames.
 
@@ -190,6 +198,7 @@ def open_input(
         frame_rate: See `covos.media.opening.open_source`; frames in memory take it as well.
         start: Index of the first frame. Indices of the opened source count from there; names and times do not change.
         stop: Index of the first frame that is left out; None goes to the end.
+        deinterlace: See `covos.media.opening.open_source`.
 
     Raises:
         SourceError: It cannot be read.
@@ -198,7 +207,10 @@ def open_input(
     """
     rate = _checked_rate(frame_rate)
     known = as_source(source)
-    opened = known.open(frame_rate=rate) if isinstance(known, InMemory) else open_source(known, frame_rate=rate)
+    if isinstance(known, InMemory):
+        opened = known.open(frame_rate=rate, deinterlace=deinterlace)
+    else:
+        opened = open_source(known, frame_rate=rate, deinterlace=deinterlace)
     if start == 0 and stop is None:
         return opened
     end = opened.info.frame_count if stop is None else min(stop, opened.info.frame_count)
@@ -220,7 +232,7 @@ def _frames(frames: Iterable[object]) -> FramesInMemory:
     if not len(kept):
         raise SourceError("there are no frames", why="nothing was given", fix="give one or more")
     for index, frame in enumerate(kept):
-        if frame.shape != kept[0].shape:
+        if frame.shape[:2] != kept[0].shape[:2]:
             raise SourceError(
                 f"frame {index} in memory is {frame.shape[1]}x{frame.shape[0]}",
                 why=f"the first is {kept[0].shape[1]}x{kept[0].shape[0]}, and a video has one size",
@@ -230,14 +242,23 @@ def _frames(frames: Iterable[object]) -> FramesInMemory:
 
 
 def _picture(given: object, *, index: int) -> ImageArray:
-    image = np.asarray(ImageOps.exif_transpose(given).convert("RGB") if isinstance(given, Image.Image) else given)
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+    image = _pixels(given) if isinstance(given, Image.Image) else np.asarray(given)
+    if image.ndim != 3 or image.shape[2] not in {3, 4} or image.dtype != np.uint8 or not image.size:
         raise SourceError(
             f"frame {index} in memory cannot be used",
             why=f"it is {' x '.join(map(str, image.shape)) or 'a single value'} {image.dtype}",
-            fix="give H x W x 3 uint8 in the order red, green, blue",
+            fix="give H x W x 3 uint8 in the order red, green, blue, or x 4 with alpha",
         )
     return image
+
+
+def _pixels(given: Image.Image) -> ImageArray:
+    """Return a Pillow picture, upright, as H x W x 3 RGB, or x 4 where it has alpha."""
+    image = ImageOps.exif_transpose(given)
+    if image.mode.startswith("I"):
+        deep = Deep(samples=np.asarray(image).clip(0, 65535).astype(np.uint16))
+        return np.repeat(deep.at_8_bits(deep.bits)[:, :, None], 3, axis=2)
+    return np.asarray(image.convert("RGBA" if image.has_transparency_data else "RGB"))
 
 
 class _Spooled(Sequence[ImageArray]):
@@ -311,8 +332,16 @@ class _FramesSource(Source):
 
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         for index in indices:
-            image = self._held.frames[index]
-            yield Frame(index=index, stem=f"{index:05d}", image=image, pts=index, time_base=self.info.time_base)
+            picture = as_picture(self._held.frames[index])
+            yield Frame(
+                index=index,
+                stem=f"{index:05d}",
+                image=picture.image,
+                pts=index,
+                time_base=self.info.time_base,
+                alpha=picture.alpha,
+                bare=picture.bare,
+            )
 
 
 class _Part(Source):

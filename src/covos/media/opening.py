@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
-from covos.media.images import DEFAULT_FRAME_RATE, IMAGE_SUFFIXES, FramesSource, is_image, natural_key
+from covos.media.animation import AnimatedSource
+from covos.media.fields import Deinterlace
+from covos.media.folder import DEFAULT_FRAME_RATE, FramesSource
+from covos.media.images import IMAGE_SUFFIXES, kind_of, natural_key
 from covos.media.source import check_duration, check_frames
 from covos.media.video import VideoSource
 
@@ -24,19 +27,23 @@ if TYPE_CHECKING:
 _SLOWEST, _FASTEST = Fraction(1, 1_000_000), 1_000_000  # frames a second
 
 
-def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | None = None) -> Source:
+def open_source(
+    path: str | os.PathLike[str], *, frame_rate: Fraction | int | None = None, deinterlace: Deinterlace = "auto"
+) -> Source:
     """Open a video, a folder of frames, a glob pattern or a single image.
 
     A file is told by its content, not by its suffix. Images of a folder or pattern come in natural order of
     their names (``2`` before ``10``); hidden files are ignored. The first frame is decoded here, and every
     image's header read, so that an unusable input is refused before any output is made.
 
-    Videos are read as displayed, see `covos.media.decoding.PictureReader`; ``health.warnings`` says what was not as it
-    should be.
+    Videos are read as displayed, see `covos.media.displayed.PictureReader`; ``health.warnings`` says what was not as it
+    should be. Stills, and each picture of a folder, are read by `covos.media.images.read_picture`.
 
     Args:
         path: A path, or a pattern such as ``"shots/*.jpg"`` (quoted, so that the shell leaves it alone).
         frame_rate: Frames a second of a folder or pattern, 25 if not given. Videos carry their own times.
+        deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
+            interlaced, ``"on"`` all, ``"off"`` none.
 
     Returns:
         The source; close it, or use it in a ``with`` block.
@@ -62,9 +69,14 @@ def open_source(path: str | os.PathLike[str], *, frame_rate: Fraction | int | No
             why="only a folder or pattern of images lacks times of its own",
             fix="leave the frame rate out",
         )
-    if is_image(target):
+    kind = kind_of(target)
+    if kind == "still":
         return FramesSource([target], name=name, frame_rate=None)
-    video = VideoSource(target, name=name)
+    video = (
+        AnimatedSource(target, name=name)
+        if kind == "animated"
+        else VideoSource(target, name=name, deinterlace=deinterlace)
+    )
     # By its frames and their rate: a gap between two recordings costs nothing.
     rate = video.info.frame_rate
     check_duration(name, 0.0 if not rate else float(video.info.frame_count / rate))
@@ -114,7 +126,7 @@ def _folder_images(folder: Path) -> list[Path]:
     if images:
         return images
     within = sorted(e.name for e in entries if e.is_dir() and images_among(e.iterdir()))
-    fix = "give a folder with jpg, png, webp, tif or bmp files, or a video"
+    fix = "give a folder with jpg, png, webp, avif, heic, tif, bmp or pgm files, or a video"
     if within:
         fix = f"give one of its folders that have images, such as {folder / within[0]}"
     raise SourceError(f"{folder}: the folder has no images", why=f"it holds {_contents(entries)}", fix=fix)
@@ -134,7 +146,7 @@ def _pattern_images(pattern: str) -> list[Path]:
         raise SourceError(
             f"{pattern}: the pattern matches no images",
             why=f"it matches {_contents(matches)}",
-            fix="match jpg, png, webp, tif or bmp files; give videos one at a time",
+            fix="match jpg, png, webp, avif, heic, tif, bmp or pgm files; give videos one at a time",
         )
     return images
 

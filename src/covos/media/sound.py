@@ -50,6 +50,9 @@ class SoundTrack:
         for stream in streams:
             codec = stream.codec_context.codec.canonical_name
             lane: _Lane
+            if not stream.codec_context.sample_rate:
+                warn(f"the sound is {codec} without a whole packet: it is left out")
+                continue
             if codec in rules.copied:
                 lane = _Lane(stream, output)
             else:
@@ -174,7 +177,10 @@ class _Lane:
         packet.duration = round((packet.duration or 0) * base / finer)
         packet.time_base = finer
         packet.stream = self._stream
-        self._output.mux_one(packet)
+        try:
+            self._output.mux_one(packet)
+        except av.InvalidDataError:
+            self.lost += 1  # its header is checked on the way from a transport stream into mp4
 
 
 class _EncodedLane(_Lane):

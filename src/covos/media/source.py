@@ -85,7 +85,8 @@ class Source(ABC):
     files anew, and closes them when it ends or is abandoned.
 
     A new kind of source sets ``info`` (and ``files``, if it has any) and defines three things: `health`, `_read_all`
-    and `_read_some`. Its frames are H x W x 3 uint8 RGB and all of the size that ``info`` states; their indices count
+    and `_read_some`. Its frames are H x W x 3 uint8 RGB, of the size that ``info`` states; one of another size says so
+    by its ``source_size``. Their indices count
     from 0, their times rise, and no two have the same stem, since outputs are named after it. Reading the same index
     twice gives the same frame. Input that cannot be used is refused, with a `SourceError`, on construction: no output
     exists then. Closed sources and indices out of order are refused here.

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from covos.media.asf import PacketWalk
 from covos.media.mpeg import MOST_BREAKS, Content, Walked, packet_size, program_stream, transport_stream
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ _IN_CLUSTER = frozenset((b"\xe7", b"\xa3", b"\xa0", b"\xab", b"\xa7", b"\x58\x54
 MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _GIF_PICTURE = re.compile(rb"\x21\xf9\x04....\x00\x2c", re.DOTALL)
 _GIF_TRAILER = 0x3B
+_GIF_UNEVEN = 3
+"""Pictures for each one with uneven blocks: an encoder that leaves blocks half empty does so in most pictures."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
@@ -299,22 +302,32 @@ def _gif(content: Content) -> Structure:
     pictures = [found.start() for found in _GIF_PICTURE.finditer(content)]
     frames = len(pictures)
     at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
+    walked, uneven = 0, []
     while at < size:
         kind = content[at]
-        if kind == _GIF_TRAILER:
+        if kind == _GIF_TRAILER or (kind == 0 and not any(content[at : at + 16]) and size - at < 16):  # or padding
+            if uneven and _GIF_UNEVEN * len(uneven) < walked:
+                more = sum(_between(pictures, place) for place in uneven)
+                return Structure(breaks=tuple(uneven), frames=max(frames, walked) + more, is_total=False)
             return Structure(frames=frames)
-        if kind == 0 and not any(content[at : at + 16]) and size - at < 16:
-            return Structure(frames=frames)  # padding
+        start, is_picture = at, kind == 0x2C
         if kind == 0x21:
             at += 2
-        elif kind == 0x2C and at + 10 < size:
+        elif is_picture and at + 10 < size:
             packed = content[at + 9]
             at += 11 + (3 << (packed & 7) + 1 if packed & 0x80 else 0)
         else:
             return Structure(breaks=(at,), frames=frames + _between(pictures, at), is_total=False)
+        lengths = []
         while at < size and content[at]:
+            lengths.append(content[at])
             at += 1 + content[at]
         at += 1
+        if is_picture:
+            walked += 1
+            # Encoders fill all blocks of a picture but the last one. Where few pictures are otherwise, bytes are gone.
+            if len(set(lengths[:-1])) > 1 or (len(lengths) > 1 and lengths[-1] > lengths[0]):
+                uneven.append(start)
     return Structure(cut=True, frames=frames, is_total=False)
 
 
@@ -396,11 +409,11 @@ def _asf(content: Content) -> Structure:
     if not unit or unit != int.from_bytes(content[properties + 96 : properties + 100], "little"):
         return Structure()
     stated = start + count * unit if count and not live else 0
-    first = content[start : start + 1]
+    first, walk = content[start : start + 1], PacketWalk()
     for at in range(start, min(size, stated or size) - unit + 1, unit):
-        if content[at : at + 1] != first:
-            if not stated and content[at : at + 16].count(0) < 12:
-                break  # an index follows
+        if content[at : at + 1] != first and not stated and content[at : at + 16].count(0) < 12:
+            break  # an index follows
+        if not walk.goes_on(content[at : at + unit]) or content[at : at + 1] != first:
             breaks.append(at)
     ticks, preroll = (int.from_bytes(content[properties + a : properties + a + 8], "little") for a in (64, 80))
     duration = Fraction(ticks, 10_000_000) - Fraction(preroll, 1000)

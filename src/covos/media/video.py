@@ -12,9 +12,12 @@ from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media.clock import STEADY, Clock, read_clock
 from covos.media.container import open_container, picture_stream
-from covos.media.decoding import Cursor, Decoded, PictureReader, Tally, decode_file, orientation_of, rotation_degrees
+from covos.media.decoding import Cursor, Decoded, Tally, decode_file
+from covos.media.displayed import PictureReader, orientation_of, rotation_degrees
+from covos.media.fields import Deinterlace, deinterlaced, with_neighbours
 from covos.media.missing import missing_frames, spans
 from covos.media.packets import read_packet_table
+from covos.media.picture import is_alpha_used
 from covos.media.source import Health, MissingFrame, Source
 from covos.media.structure import examine
 
@@ -52,12 +55,14 @@ class _Pass(Tally):
 class VideoSource(Source):
     """A video file; see ``open_source``. Opening reads all packets once and decodes the first frame."""
 
-    def __init__(self, path: Path, *, name: str) -> None:
+    def __init__(self, path: Path, *, name: str, deinterlace: Deinterlace = "auto") -> None:
         self._path = path
         self._name = name
+        self._deinterlace: Deinterlace = deinterlace
         self.files = (path,)
         self._warnings: dict[str, None] = {}  # in the order met, each once
         self._pass = _Pass()
+        self._uses_alpha = True
         structure = examine(path)
         self._is_cut = structure.cut
         with open_container(path) as container:
@@ -70,6 +75,7 @@ class VideoSource(Source):
             self._time_base = stream.time_base or 1 / self._table.frame_rate
             picture = self._first_picture()
             self._coded_size = picture.width, picture.height
+            self._is_interlaced = picture.interlaced_frame or deinterlace == "on"
             self.info = self._describe(container, stream, picture)
 
     @property
@@ -124,7 +130,7 @@ class VideoSource(Source):
     def _read_all(self) -> Iterator[Frame]:
         latest = self._pass = _Pass()
         times = () if self._table.seeking is None else self._table.seeking.pts
-        for frame in self._frames(enumerate(self._noted(decode_file(self._path, tally=latest)))):
+        for frame in self._frames(self._noted(self._whole(enumerate(decode_file(self._path, tally=latest))))):
             latest.decoded += 1
             if frame.status == "concealed":
                 latest.concealed.append(frame.index)
@@ -133,10 +139,13 @@ class VideoSource(Source):
             yield frame
         latest.finished = True
 
-    def _noted(self, pictures: Iterable[Decoded]) -> Iterator[Decoded]:
-        for each in pictures:
+    def _noted(self, pictures: Iterable[tuple[int, Decoded]]) -> Iterator[tuple[int, Decoded]]:
+        for index, each in pictures:
             self._pass.packets_of.append(each.packet)
-            yield each
+            yield index, each
+
+    def _whole(self, pictures: Iterable[tuple[int, Decoded]]) -> Iterator[tuple[int, Decoded]]:
+        return deinterlaced(pictures, choice=self._deinterlace, warn=self._warn)
 
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         """Seek where that saves decoding and the file's times can be trusted; decode from the start for the rest."""
@@ -147,7 +156,8 @@ class VideoSource(Source):
         rest = indices[done:]
         if not rest:
             return
-        for frame in self._frames(enumerate(decode_file(self._path, tally=Tally())), wanted=frozenset(rest)):
+        pictures = self._whole(enumerate(decode_file(self._path, tally=Tally())))
+        for frame in self._frames(pictures, wanted=frozenset(rest)):
             yield frame
             if frame.index == rest[-1]:
                 return
@@ -164,13 +174,17 @@ class VideoSource(Source):
             picture = decoded.picture
             pts = timeline.at(picture, packet=decoded.packet)
             if wanted is None or index in wanted:
+                shown = reader.read(picture)
                 yield Frame(
                     index=index,
                     stem=f"{index:05d}",
-                    image=reader.rgb(picture),
+                    image=shown.image,
                     pts=pts,
                     time_base=self._time_base,
                     status="concealed" if decoded.is_damaged else "ok",
+                    alpha=shown.alpha,
+                    bare=shown.bare,
+                    source_size=None if shown.size == self._size else self._size,
                 )
 
     def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, Decoded]]:
@@ -180,19 +194,35 @@ class VideoSource(Source):
         short = latest.finished and latest.decoded != self._table.count
         if damaged or short or table is None or self.info.codec not in _SEEKABLE:
             return
+        wanted = frozenset(indices)
+        takes_neighbours = self._is_interlaced and self._deinterlace != "off"
         with open_container(self._path) as container:
             cursor = Cursor(container, picture_stream(container, self._path, strict=True), table=table)
-            for index in indices:
-                picture = cursor.move_to(index)
-                if picture is None:
+            gave_up = False
+
+            def walk() -> Iterator[tuple[int, Decoded]]:
+                nonlocal gave_up
+                needed = with_neighbours(indices, count=table.pts.size) if takes_neighbours else indices
+                for index in needed:
+                    picture = cursor.move_to(index)
+                    surprise = picture is not None and picture.interlaced_frame and not takes_neighbours
+                    if picture is None or (surprise and self._deinterlace == "auto"):
+                        self._is_interlaced |= surprise
+                        gave_up = True
+                        return
+                    yield index, Decoded(picture=picture, packet=-1)
+
+            for index, each in self._whole(walk()):
+                if gave_up:  # without its successor, it may differ
                     return
-                yield index, Decoded(picture=picture, packet=-1)
+                if index in wanted:
+                    yield index, each
 
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
 
     def _reader(self) -> PictureReader:
-        return PictureReader(self._name, size=self._coded_size, warn=self._warn)
+        return PictureReader(self._name, size=self._coded_size, warn=self._warn, uses_alpha=self._uses_alpha)
 
     def _first_picture(self) -> VideoFrame:
         if self._table.count == 0:
@@ -210,7 +240,10 @@ class VideoSource(Source):
         )
 
     def _describe(self, container: InputContainer, stream: VideoStream, picture: VideoFrame) -> SourceInfo:
-        height, width = self._reader().rgb(picture).shape[:2]
+        ((_, first),) = self._whole([(0, Decoded(picture=picture, packet=-1))])  # warns of what it does
+        pixels = self._reader().pixels(first.picture)
+        self._uses_alpha = is_alpha_used(pixels)
+        self._size = height, width = self._reader().read(first.picture).size
         rotation = rotation_degrees(orientation_of(picture))
         aspect = Fraction(stream.sample_aspect_ratio or 1) or Fraction(1)
         duration = None

@@ -143,8 +143,10 @@ def save_weights(path: Path, network: nn.Module, *, card: Card, precision: torch
     """Write weights and card; return the card with the file's hash and the number of parameters.
 
     Matrices are in half precision by default: 11 bits are more than a trained weight means. The bytes of the file
-    depend on the tensors and the settings of the network alone: names, dates and scores stand in the card.
+    depend on the tensors and the settings of the network alone: names, dates and scores stand in the card. The folder
+    is made if it is not there.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {
         name: _stored(tensor, precision)
         for name, tensor in network.state_dict().items()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError
+from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.core.extensions import Extensions
 from covos.core.records import faults
 from covos.models.checkpoints import Card, load_weights, read_card, sha256_of, stored_network, stored_shapes
@@ -120,7 +120,7 @@ def find_model(name_or_file: str | Path) -> ModelEntry:
         raise UsageError(
             f"unknown model {str(name_or_file)!r}",
             why="neither a model of covos nor a file",
-            fix=f"use one of: {', '.join(models)}; or the path of a .safetensors file",
+            fix=one_of(name_or_file, models) + "; or the path of a .safetensors file",
         )
     architecture = entry.card.architecture
     if architecture not in ARCHITECTURES and _added_network(architecture) is None:

@@ -21,7 +21,6 @@ prompt file, and lie in its folder or below, unless the file is trusted.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +28,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from covos.core.errors import AnnotationError
+from covos.core.errors import AnnotationError, one_of
 from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded
 from covos.core.records import Record
 from covos.core.types import Box, Point
@@ -47,7 +46,8 @@ class _Strict(Record):
 
 
 class _Masks(_Strict):
-    file: str
+    file: str | None = None
+    alpha: bool = False
     frame: int = 0
     object: int | None = None
 
@@ -133,6 +133,15 @@ def _box(edges: tuple[float, float, float, float]) -> Box:
 
 def _masks(path: Path, entries: tuple[_Masks, ...], *, trusted: bool) -> Iterator[MaskPrompt]:
     for number, entry in enumerate(entries):
+        if (entry.file is None) != entry.alpha:
+            raise AnnotationError(
+                f"{path}: masks[{number}] names {'neither a file nor alpha' if entry.file is None else 'both'}",
+                why="a mask is a file, or the alpha of the frame itself",
+                fix='give it "file", or "alpha": true',
+            )
+        if entry.file is None:
+            yield MaskPrompt(alpha=True, frame=entry.frame, object=entry.object)
+            continue
         file = path.parent / entry.file
         # Links are followed first: one inside the folder may lead out of it.
         if not trusted and not _resolved(file).is_relative_to(_resolved(path.parent)):
@@ -176,6 +185,7 @@ def _load(path: Path) -> object:
 
 _EXPECTED = {
     "file": "a file's name",
+    "alpha": "true or false",
     "frame": "a whole number",
     "object": "a whole number",
     "positive": "a list of points, each [x, y]",
@@ -198,12 +208,10 @@ def _refusal(path: Path, content: Any, error: ValidationError) -> AnnotationErro
         content = content.get(part) if isinstance(content, dict) else content[part] if depth else content
     if extra:
         names = tuple((_KINDS[str(place[0])] if place else _File).model_fields)
-        close = difflib.get_close_matches(str(name), names, n=1)
-        nearest = f"the nearest name is {close[0]!r}; " if close else ""
         return AnnotationError(
             f"{where} has an unknown key {name!r}",
-            why=f"{nearest}the names are {', '.join(names)}",
-            fix="correct it or leave it out",
+            why="a key that means nothing is more often a slip than a wish",
+            fix=f"leave it out; {one_of(name, names)}",
         )
     said = "is missing" if content is None else f"is {json.dumps(content, default=str)}"
     if isinstance(name, int):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import MaskArray
-from covos.engines.encoding import FrameEncoder
+from covos.engines.encoding import FrameEncoder, at_source_size
 from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter, corrected
 from covos.masks import decode
@@ -106,7 +106,8 @@ class PromptMasker:
     def _observe(self, frame: int) -> Observed:
         """Return a frame with its motion; several clicks in a row are mostly on one."""
         if self._latest is None or self._latest.frame.index != frame:
-            self._latest = next(self.encoder.select(self.source, [frame]), None)
+            observed = next(self.encoder.select(self.source, [frame]), None)
+            self._latest = None if observed is None else replace(observed, frame=at_source_size(observed.frame))
         if self._latest is None:
             raise SourceError(
                 f"{self.source.info.path}: frame {frame} cannot be read",

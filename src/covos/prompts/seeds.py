@@ -6,7 +6,7 @@ Points and boxes may wait as they are: a mask of them takes the frame and a mode
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,8 @@ class SeedMask:
         frame: Index.
         object: Id.
         mask: At the frame's size.
-        given_as: Its origin in words: ``"mask"``, ``"points"``, ``"box"``, ``"confirmed"``, or a file's name.
+        given_as: Its origin in words: ``"mask"``, ``"alpha"``, ``"points"``, ``"box"``, ``"confirmed"``, or the name of
+            a file.
         pointed: The points and box that it came of; None of a mask that was given.
     """
 
@@ -321,6 +322,12 @@ class Seeds:
         self.add(frame, {identity: solid}, given_as="mask")
         return identity
 
+    def add_alpha(self, frame: int, *, identity: int | None, alpha_of: Callable[[int], MaskArray]) -> int:
+        """Show what is opaque in a frame, as ``alpha_of`` gives it; see `covos.session.Session.add_alpha`."""
+        identity = self.check_place(frame, identity)
+        self.add(frame, {identity: alpha_of(frame)}, given_as="alpha", replacing=False)
+        return identity
+
     def _add_named(
         self,
         frame: int,
@@ -396,7 +403,9 @@ class Seeds:
             )
 
 
-def place_prompts(seeds: Seeds, prompts: Iterable[Prompt], *, resize: bool) -> None:
+def place_prompts(
+    seeds: Seeds, prompts: Iterable[Prompt], *, resize: bool, alpha_of: Callable[[int], MaskArray]
+) -> None:
     """Show everything that a plan lists: masks at once; points and boxes wait for a model.
 
     A box without a number is a new object, which gets the next free one. Points without a number belong to the one
@@ -406,6 +415,7 @@ def place_prompts(seeds: Seeds, prompts: Iterable[Prompt], *, resize: bool) -> N
         seeds: The seeds of the video.
         prompts: Checked here against the video.
         resize: If true, masks of another size than their frame are resized (nearest neighbour).
+        alpha_of: Gives what is opaque in a frame.
 
     Raises:
         AnnotationError: A mask file cannot be read or does not fit.
@@ -417,6 +427,8 @@ def place_prompts(seeds: Seeds, prompts: Iterable[Prompt], *, resize: bool) -> N
             seeds.add_file(each.file, frame=each.frame, identity=each.object, resize=resize)
         elif isinstance(each, MaskPrompt) and each.labels is not None:
             seeds.add_labels(each.frame, each.labels, identity=each.object, resize=resize)
+        elif isinstance(each, MaskPrompt):
+            seeds.add_alpha(each.frame, identity=each.object, alpha_of=alpha_of)
     pointed = [each for each in every if isinstance(each, PointPrompt)]
     boxes = [each for each in pointed if each.box is not None]
     numbers = {*seeds.objects, *(each.object for each in boxes if each.object is not None)}

@@ -7,7 +7,7 @@ point hits or a box holds. Where a part is more than the thing that is meant, a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import FrameResult, MaskArray, Point, SourceInfo
 from covos.engines.candidates import share_inside, split
-from covos.engines.encoding import FrameEncoder
+from covos.engines.encoding import FrameEncoder, at_source_size, to_size
 from covos.engines.follow import Given
 from covos.engines.prompt import Prompter, RelayPrompter
 from covos.engines.steer import WHOLE, SteeringRule, distance_to, in_boxes
@@ -111,7 +111,8 @@ def steering_masks(
         result = found(frame)
         if result is None:
             raise _unreadable(source, frame)
-        look = _Frame(source, frame, subject=result.labels > 0, encoder=encoder, prompter=prompter)
+        subject = to_size(result.labels > 0, (source.info.height, source.info.width))
+        look = _Frame(source, frame, subject=subject, encoder=encoder, prompter=prompter)
         masks = look.masks(there)
         if len(frames) == 1:
             masks.append((-1 if only_kept else 1, look.rest([mask for _, mask in masks])))
@@ -236,6 +237,7 @@ class _Frame:
         observed = next(self._encoder.select(self._source, [self._index]), None)
         if observed is None:
             raise _unreadable(self._source, self._index)
+        observed = replace(observed, frame=at_source_size(observed.frame))
         thing = self._prompter.mask(observed, points=points, box=None if box is None else box.box, previous=None)
         return _solid(thing)
 

@@ -97,6 +97,7 @@ class MaskPrompt(Record):
     Attributes:
         file: A mask file: its values are the ids; a 0/255 mask shows one object.
         labels: Instead of a file, an H x W array of object ids, or of bool.
+        alpha: Instead of either, True: the object is what is opaque in the frame itself.
         frame: Index of the frame, from 0.
         object: Id of the one object that the mask shows; None takes the mask's ids, or the next free one.
     """
@@ -105,16 +106,18 @@ class MaskPrompt(Record):
 
     file: Path | None = None
     labels: Labels | None = None
+    alpha: bool = False
     frame: int = 0
     object: int | None = None
 
     @model_validator(mode="after")
     def _one_mask(self) -> MaskPrompt:
-        if (self.file is None) == (self.labels is None):
+        count = (self.file is not None) + (self.labels is not None) + self.alpha
+        if count != 1:
             raise UsageError(
-                f"a mask prompt for frame {self.frame} has {'no mask' if self.file is None else 'two masks'}",
-                why="it is either a file or a label map",
-                fix="give one of file and labels",
+                f"a mask prompt for frame {self.frame} has {'several masks' if count else 'no mask'}",
+                why="it is a file, a label map or the alpha of the frame",
+                fix="give one of file, labels and alpha",
             )
         if self.labels is not None:
             # Its own and for good: a plan is a value, whatever becomes of the caller's array.
@@ -125,7 +128,8 @@ class MaskPrompt(Record):
     def __eq__(self, other: Any) -> bool:
         if not isinstance(other, MaskPrompt):
             return NotImplemented
-        same = (self.file, self.frame, self.object) == (other.file, other.frame, other.object)
+        mine, theirs = ((each.file, each.alpha, each.frame, each.object) for each in (self, other))
+        same = mine == theirs
         return same and np.array_equal(self.labels, other.labels)  # type: ignore[arg-type]
 
     __hash__ = None  # type: ignore[assignment] # it holds an array

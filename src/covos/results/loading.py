@@ -11,9 +11,9 @@ from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import SourceInfo
-from covos.formats.reading import MasksRead, is_file_name
+from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import check_formats
-from covos.masks import RLE
+from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
 from covos.media.source import Health
@@ -23,6 +23,7 @@ from covos.runs.folder import OutputFolder
 from covos.runs.reading import read_masks
 from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
+from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved
 
 FRAME_RATE = Fraction(25)
@@ -60,11 +61,19 @@ def _report_beside(path: Path) -> ReportContent | None:
     if not (path.parent / REPORT).is_file():
         return None
     report = load_report(path.parent)
-    return report if path.name in report.outputs else None
+    return report if path.name in (*report.outputs, JOURNAL) else None
 
 
 def _alone(read: MasksRead) -> Segmentation:
-    height, width = read.frames[0].size
+    (height, width), first = read.frames[0].size, read.frames[0].index
+    for frame in read.frames:
+        if frame.size != (height, width):
+            size = f"{frame.size[1]}x{frame.size[0]}"
+            raise AnnotationError(
+                f"cannot read masks from {read.path}",
+                why=f"frame {frame.index} is {size}, frame {first} {width}x{height}",
+                fix="bring them to one size; only a report beside them can tell that the source had several",
+            )
     timed = read.time_base is not None and all(frame.pts is not None for frame in read.frames)
     time_base = read.time_base if timed and read.time_base is not None else 1 / FRAME_RATE
     info = SourceInfo(
@@ -98,9 +107,6 @@ def _alone(read: MasksRead) -> Segmentation:
 
 def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
     info = report.source.info()
-    height, width = read.frames[0].size
-    if (height, width) != (info.height, info.width):
-        raise _misfit(read.path, REPORT, f"the masks are {width}x{height}, the source {info.width}x{info.height}")
     by_name = read.frames[0].stem is not None
     masks = {(frame.stem if by_name else frame.index): frame for frame in read.frames}
     frames = []
@@ -108,7 +114,12 @@ def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
         mask = masks.pop(row.stem if by_name else row.index, None)
         if mask is None or not is_file_name(row.stem):
             raise _misfit(read.path, REPORT, f"frame {row.stem!r} of the report has no mask")
-        frames.append(_frame(row, info.time_base, mask.objects, mask.size))
+        height, width = row.size or (info.height, info.width)
+        # A format of one size has fitted the frame in.
+        if mask.size not in {(height, width), (info.height, info.width)}:
+            sizes = f"the mask of frame {row.stem!r} is {mask.size[1]}x{mask.size[0]}, the frame {width}x{height}"
+            raise _misfit(read.path, REPORT, sizes)
+        frames.append(_frame(row, info.time_base, mask))
     left = [key for key, frame in masks.items() if frame.objects]
     if left or not frames:
         raise _misfit(read.path, REPORT, f"{len(left)} of its masks are of frames that the report does not have")
@@ -123,7 +134,7 @@ def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
     return Segmentation(info=info, health=report.full_health(), origin=origin, frames=tuple(frames))
 
 
-def _frame(row: FrameRow, time_base: Fraction, objects: Mapping[int, RLE], size: tuple[int, int]) -> FrameMask:
+def _frame(row: FrameRow, time_base: Fraction, mask: ReadFrame) -> FrameMask:
     confidence = row.confidence
     return FrameMask(
         index=row.index,
@@ -132,9 +143,10 @@ def _frame(row: FrameRow, time_base: Fraction, objects: Mapping[int, RLE], size:
         time_base=time_base,
         status=row.status,
         confidence=math.nan if confidence is None else confidence,
-        size=size,
-        objects=objects,
+        size=mask.size,
+        objects=mask.objects,
         file=row.file,
+        soft=mask.soft,
     )
 
 
@@ -184,6 +196,7 @@ def convert(
     formats: Sequence[str],
     output: str | os.PathLike[str] | None = None,
     source: str | os.PathLike[str] | None = None,
+    edges: Edges = NO_EDGES,
     overwrite: bool = False,
     listen: Listener | None = None,
 ) -> Saved:
@@ -194,6 +207,7 @@ def convert(
         formats: Names of `covos.formats.table.FORMATS`, at least one.
         output: Folder; beside the result and named after it and the formats if not given.
         source: As for `load_result`.
+        edges: Changes of the masks' edges; those of an earlier run stay, and these come on top.
         overwrite: Whether an earlier result in the folder may be replaced.
         listen: Called with the number of frames that are done, and of all.
 
@@ -212,7 +226,7 @@ def convert(
     result = load_result(path, source=source)
     settings = {**result.origin.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
     result = replace(result, origin=replace(result.origin, settings=settings))
-    return result.write(folder, formats=chosen, listen=listen)
+    return result.write(folder, formats=chosen, edges=edges, listen=listen)
 
 
 def _beside(path: Path, formats: Sequence[str]) -> Path:

@@ -12,7 +12,9 @@ import numpy as np
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
+from covos.formats.compose import fitted
 from covos.formats.table import check_formats, parse_format, probability_bits
+from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory, open_input
 from covos.media.source import Health, Source
@@ -46,6 +48,7 @@ class Replay:
         origin: Origin,
         folder: OutputFolder,
         formats: Sequence[str],
+        edges: Edges = NO_EDGES,
         listen: Listener = lambda _done, _total: None,
     ) -> Saved:
         """Write every frame, in the order of the source.
@@ -55,6 +58,7 @@ class Replay:
             origin: For the report.
             folder: Destination.
             formats: Names of `covos.formats.table.FORMATS`.
+            edges: Changes of the masks' edges.
             listen: See `Listener`.
 
         Raises:
@@ -75,18 +79,21 @@ class Replay:
                 folder=folder,
                 formats=chosen,
                 origin=origin,
+                edges=edges,
                 named=bool(self.held),
             )
             soft = ", ".join(name for name in chosen if probability_bits([name]))
-            if not soft:
+            if not soft or all(frame.soft is not None for frame in self.frames):
                 return saved
-            note = f"{soft}: hard edges, for masks hold no probabilities; segment with these formats for soft ones"
+            note = f"{soft}: hard edges, for no probabilities were kept with these masks; segment for soft ones"
             return replace(saved, warnings=(*saved.warnings, note))
 
-        hungry = [name for name in chosen if parse_format(name)[0].needs_pictures]
+        hungry = [f"the format {name}" for name in chosen if parse_format(name)[0].needs_pictures]
+        hungry += ["smoothing over time"] * bool(edges.smooth_time)
         if not hungry:
-            return write(_blank(mask) for mask in self._ascending())
-        with self._open(what=f"the format {hungry[0]}") as source:
+            size = self.info.height, self.info.width
+            return write(_blank(mask, size) for mask in self._ascending())
+        with self._open(what=hungry[0]) as source:
             return write(iter(source))
 
     def pictures(self, masks: Sequence[FrameMask]) -> list[ImageArray]:
@@ -106,7 +113,8 @@ class Replay:
         with self._open(what="an overlay") as source:
             if indices and indices[-1] >= source.info.frame_count:
                 raise self._changed(f"it has {source.info.frame_count} frames, and no frame {indices[-1]}")
-            images = {frame.index: frame.image for frame in source.select(indices)}
+            sizes = {mask.index: mask.size for mask in masks}
+            images = {each.index: _sized(each, sizes[each.index]).image for each in source.select(indices)}
         if missing := [index for index in indices if index not in images]:
             raise self._changed(f"frame {missing[0]} can no longer be read")
         return [images[mask.index] for mask in masks]
@@ -144,12 +152,13 @@ class Replay:
     def _join(self, pictures: Iterator[Frame]) -> Iterator[FrameResult]:
         for kept in self._ascending():
             frame = next((each for each in pictures if each.index == kept.index), None)
+            frame = None if frame is None else _sized(frame, kept.size)
             if frame is None or frame.size != kept.size:
                 raise self._changed(f"frame {kept.index} is no longer what it was")
             labels = kept.labels
             yield FrameResult(
                 frame=frame,
-                probability=(labels > 0).astype(np.float32),
+                probability=kept.probability,
                 labels=labels,
                 confidence=kept.confidence,
                 objects=kept.states,
@@ -172,8 +181,16 @@ def _listened(results: Iterator[FrameResult], total: int, listen: Listener) -> I
         listen(done, total)
 
 
-def _blank(mask: FrameMask) -> Frame:
-    """Make a frame for writers that look at the masks alone; its black picture takes no memory."""
+def _sized(frame: Frame, size: tuple[int, int]) -> Frame:
+    """Return the frame; one that was fitted into the size of its source when its mask was written is so again."""
+    return fitted(frame) if frame.source_size == size else frame
+
+
+def _blank(mask: FrameMask, size: tuple[int, int]) -> Frame:
+    """Make a frame for writers that look at the masks alone; its black picture takes no memory.
+
+    ``size`` is (height, width) of the source.
+    """
     return Frame(
         index=mask.index,
         stem=mask.stem,
@@ -182,4 +199,5 @@ def _blank(mask: FrameMask) -> Frame:
         time_base=mask.time_base,
         status=mask.status,
         file=mask.file,
+        source_size=None if mask.size == size else size,
     )

@@ -16,7 +16,8 @@ from covos.core.errors import EnvironmentProblem
 from covos.core.types import ImageArray, SourceInfo
 from covos.formats.coco import coco_content
 from covos.formats.table import check_formats
-from covos.masks import decode, draw_overlay
+from covos.masks import decode, draw_overlay, letterbox
+from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory
 from covos.media.source import Health
@@ -142,6 +143,7 @@ class Segmentation:
         folder: str | os.PathLike[str],
         *,
         formats: Sequence[str] = DEFAULT_FORMATS,
+        edges: Edges = NO_EDGES,
         overwrite: bool = False,
     ) -> Saved:
         """Write the masks in one or more formats, with a report.
@@ -151,6 +153,7 @@ class Segmentation:
         Args:
             folder: Where to; made if it is not there.
             formats: Names of `covos.formats.table.FORMATS`.
+            edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
             overwrite: Whether an earlier result in the folder may be replaced. Other files never are.
 
         Raises:
@@ -159,15 +162,23 @@ class Segmentation:
             EnvironmentProblem: The disk is full or not writable.
         """
         check_formats(formats)
-        return self.write(OutputFolder(Path(folder), overwrite=overwrite), formats=formats)
+        return self.write(OutputFolder(Path(folder), overwrite=overwrite), formats=formats, edges=edges)
 
-    def write(self, folder: OutputFolder, *, formats: Sequence[str], listen: Listener | None = None) -> Saved:
+    def write(
+        self,
+        folder: OutputFolder,
+        *,
+        formats: Sequence[str],
+        edges: Edges = NO_EDGES,
+        listen: Listener | None = None,
+    ) -> Saved:
         """Write as `save` does, to a folder that is taken already; ``listen`` hears of each frame."""
         return self._replay.write(
             health=self.health,
-            origin=self.origin,
+            origin=replace(self.origin, settings={**self.origin.settings, **edges.settings}),
             folder=folder,
             formats=formats,
+            edges=edges,
             listen=listen or (lambda _done, _total: None),
         )
 
@@ -182,11 +193,11 @@ class Segmentation:
     def to_numpy(self) -> NDArray[np.uint8]:
         """Return all label maps as one array, N x H x W uint8: a byte for each pixel of each frame.
 
-        0 is the background, 1 and above are object ids.
+        0 is the background, 1 and above are object ids. A frame of another size is fitted in, between bars.
         """
         maps = np.zeros((len(self), self.info.height, self.info.width), np.uint8)
         for place, frame in enumerate(self.frames):
-            maps[place] = frame.labels
+            maps[place] = letterbox(frame.labels, maps.shape[1:], smooth=False)
         return maps
 
     def to_supervision(self) -> list[Any]:

@@ -72,18 +72,36 @@ class OutputFolder:
                     why="covos did not write this file",
                     fix="move it, or write elsewhere",
                 )
-            self._make(target.parent)
-            refuse_links(self.path, target.parent)
             with open_own(self.path / LIST, "a", encoding="utf-8") as listing:
                 listing.write(json.dumps(name) + "\n")
+            # Behind the list: a kill in between leaves a list of too much, and not a folder that nobody knows.
+            self._make(target.parent)
+            refuse_links(self.path, target.parent)
             self._files[name] = None
         return target
 
+    @contextmanager
+    def whole(self, name: str) -> Iterator[Path]:
+        """Claim a file, and give a temporary path to write to (see `covos.core.files.atomic_path`).
+
+        If the block fails, the name is given back: the file may be written by another call.
+
+        Raises:
+            UsageError: See `file`.
+            EnvironmentProblem: As there.
+        """
+        target = self.file(name)
+        try:
+            with atomic_path(target) as temporary:
+                yield temporary
+        except BaseException:
+            del self._files[name]
+            raise
+
     def resume(self, *, keep: Sequence[str]) -> None:
-        """Go on in a folder that a stopped run has begun: clear away all that it wrote but these files."""
+        """Go on in a folder that a run has begun: clear away all that it wrote but these files and folders."""
         with explained(self.path):
-            _clear(self.path, keep=keep)
-        self._files = dict.fromkeys(keep)
+            self._files = dict.fromkeys(_clear(self.path, keep=keep))
         self._begun = True
 
     @contextmanager
@@ -162,14 +180,22 @@ def _is_unseen(name: str, is_ours: bool) -> bool:
     return name in (LIST, LOCK) or (is_ours and PARTIAL.fullmatch(name) is not None)
 
 
-def _clear(root: Path, *, keep: Sequence[str] = ()) -> None:
-    """Remove what the list names, except for some files, and what a killed run left of unfinished files."""
+def _clear(root: Path, *, keep: Sequence[str] = ()) -> list[str]:
+    """Remove what the list names, except for some files and folders, and what a killed run left of unfinished files.
+
+    Return the names of the files that stay.
+    """
     folders = {root}
     kept = {root / name for name in keep}
+    stay = [name for name in keep if not (root / name).is_dir()]
     for line in _lines(root / LIST):
-        if (target := _listed(root, line)) is not None and target not in kept:
-            folders.add(target.parent)
+        if (target := _listed(root, line)) is None or target in kept:
+            continue
+        folders.add(target.parent)
+        if kept.isdisjoint(target.parents):
             target.unlink(missing_ok=True)
+        elif target.is_file():
+            stay.append(target.relative_to(root).as_posix())
     for folder in sorted(folders, key=lambda each: -len(each.parts)):
         for entry in list(folder.iterdir()) if folder.is_dir() else ():
             if PARTIAL.fullmatch(entry.name):
@@ -178,7 +204,8 @@ def _clear(root: Path, *, keep: Sequence[str] = ()) -> None:
             remove_if_empty(folder)
     # Last, and not before: if this run is killed in between, the next one still knows what is ours.
     with atomic_path(root / LIST) as temporary:
-        temporary.write_text("".join(json.dumps(name) + "\n" for name in keep), encoding="utf-8")
+        temporary.write_text("".join(json.dumps(name) + "\n" for name in stay), encoding="utf-8")
+    return stay
 
 
 def _lines(listing: Path) -> list[str]:

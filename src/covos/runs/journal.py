@@ -20,27 +20,20 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from covos.core.errors import InputError, SourceError
 from covos.core.files import open_own
+from covos.core.limits import limits
 from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, ObjectStatus
-from covos.formats.base import Bits
-from covos.formats.pictures import grey_levels
+from covos.formats.reading import DamagedError, check_size
 from covos.masks import RLE
 from covos.masks.frame_mask import labels_of, objects_of
+from covos.masks.soft import Depth, SoftMask
 from covos.runs.folder import explained
-
-_LEVEL = 1  # of zlib: higher ones save a quarter at twice the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JournalEntry:
-    """A frame's result without its picture, and the seconds that computing it took.
-
-    ``matte`` is the probability times 255 or 65535, rounded; None where no output needs it.
-    """
+    """A frame's result without its picture, and the seconds that computing it took."""
 
     index: int
     stem: str
@@ -49,12 +42,12 @@ class JournalEntry:
     confidence: float
     seconds: float
     labels: LabelArray
-    matte: NDArray[Any] | None
+    soft: SoftMask
     objects: tuple[ObjectStatus, ...] = ()
 
     @classmethod
-    def of(cls, result: FrameResult, *, seconds: float, bits: Bits) -> Self:
-        """Keep a result; its probability at a depth of so many bits, none of it at 0."""
+    def of(cls, result: FrameResult, *, seconds: float, bits: Depth = 8) -> Self:
+        """Keep a result; its probability at a depth of so many bits."""
         frame = result.frame
         return cls(
             index=frame.index,
@@ -64,14 +57,15 @@ class JournalEntry:
             confidence=float(result.confidence),
             seconds=seconds,
             labels=result.labels,
-            matte=grey_levels(result.probability, bits=bits) if bits else None,
+            soft=SoftMask.of(result.probability, result.labels > 0, bits=bits),
             objects=result.objects,
         )
 
     def restore(self, frame: Frame) -> FrameResult:
-        """Return the result, with the frame's picture; the probability is 0 or 1 if none was kept.
+        """Return the result, with the frame's picture.
 
         Raises:
+            InputError: The probability is damaged.
             SourceError: It is another frame than the one that was kept.
         """
         was, now = (
@@ -89,12 +83,12 @@ class JournalEntry:
             )
         if frame.status != self.status:  # what became of it while it was computed
             frame = replace(frame, status=self.status)
-        if self.matte is None:
-            soft = (self.labels > 0).astype(np.float32)
-        else:
-            soft = self.matte * np.float32(1 / np.iinfo(self.matte.dtype).max)
         return FrameResult(
-            frame=frame, probability=soft, labels=self.labels, confidence=self.confidence, objects=self.objects
+            frame=frame,
+            probability=self.soft.restore(self.labels > 0),
+            labels=self.labels,
+            confidence=self.confidence,
+            objects=self.objects,
         )
 
     def to_json(self) -> str:
@@ -111,9 +105,8 @@ class JournalEntry:
         }
         if self.objects:
             content["states"] = [asdict(status) for status in self.objects]
-        if self.matte is not None:
-            content["bits"] = 8 * self.matte.itemsize
-            content["matte"] = base64.b64encode(zlib.compress(self.matte.data, _LEVEL)).decode("ascii")
+        content["bits"] = self.soft.bits
+        content["soft"] = base64.b64encode(self.soft.data).decode("ascii")
         return json.dumps(content)
 
     @classmethod
@@ -121,33 +114,64 @@ class JournalEntry:
         """Read `to_json`'s line."""
         try:
             content = json.loads(text)
-            height, width = content["size"]
-            objects = {
-                int(identity): RLE.from_coco({"size": [height, width], "counts": counts})
-                for identity, counts in content["objects"].items()
-            }
-            matte: NDArray[Any] | None = None
-            if "matte" in content:
-                packed = zlib.decompress(base64.b64decode(content["matte"]))
-                depth = np.uint16 if content["bits"] == 16 else np.uint8
-                matte = np.frombuffer(packed, depth).reshape(height, width)
+            kept = KeptMasks.of(content)
             return cls(
-                index=content["index"],
-                stem=content["stem"],
-                pts=content["pts"],
+                index=kept.index,
+                stem=kept.stem,
+                pts=kept.pts,
                 status=content["status"],
                 confidence=math.nan if content["confidence"] is None else content["confidence"],
                 seconds=content["seconds"],
-                labels=labels_of(objects, size=(height, width)),
-                matte=matte,
+                labels=labels_of(kept.objects, size=kept.size),
+                soft=kept.soft,
                 objects=tuple(ObjectStatus(**status) for status in content.get("states", ())),
             )
-        except (ValueError, KeyError, TypeError, AttributeError, InputError, zlib.error) as error:
-            raise InputError(
-                "an entry of the journal cannot be read",
-                why=f"{type(error).__name__}: {' '.join(str(error).split())}",
-                fix="start anew with -y (overwrite=True)",
-            ) from error
+        except _FAULTS as error:
+            raise _unreadable(error) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptMasks:
+    """The masks of an entry, still packed."""
+
+    index: int
+    stem: str
+    pts: int
+    size: tuple[int, int]
+    objects: dict[int, RLE]
+    soft: SoftMask
+
+    @classmethod
+    def of(cls, content: Any) -> Self:
+        """Take them from the content of an entry."""
+        height, width = content["size"]
+        check_size((height, width))
+        return cls(
+            index=content["index"],
+            stem=content["stem"],
+            pts=content["pts"],
+            size=(height, width),
+            objects={
+                int(identity): RLE.from_coco({"size": [height, width], "counts": counts})
+                for identity, counts in content["objects"].items()
+            },
+            soft=SoftMask(
+                size=(height, width),
+                bits=16 if content["bits"] == 16 else 8,
+                data=base64.b64decode(content["soft"]),
+            ),
+        )
+
+
+_FAULTS = (ValueError, KeyError, TypeError, AttributeError, InputError, DamagedError)
+
+
+def _unreadable(error: Exception) -> InputError:
+    return InputError(
+        "an entry of the journal cannot be read",
+        why=f"{type(error).__name__}: {' '.join(str(error).split())}",
+        fix="start anew with -y (overwrite=True)",
+    )
 
 
 SYNC_EVERY = 1.0
@@ -165,11 +189,14 @@ class Journal:
     a run that was never stopped.
 
     Where files of the source were mended, ``earlier`` is the journal of the run before, and ``redo`` are the frames
-    that have to be computed again; the others are taken from there.
+    that have to be computed again; the others are taken from there. A ``whole`` journal has all frames: none is
+    computed.
     """
 
-    def __init__(self, path: Path, *, batch: int, earlier: Path | None = None, redo: Sequence[int] = ()) -> None:
-        self._path = path
+    def __init__(
+        self, path: Path, *, batch: int, earlier: Path | None = None, redo: Sequence[int] = (), whole: bool = False
+    ) -> None:
+        self._path, self.whole = path, whole
         self.earlier, self.redo = earlier, tuple(redo)
         with explained(path):
             self._file: IO[bytes] = open_own(path, "ab", buffering=0)
@@ -231,6 +258,18 @@ def read_entries(path: Path, *, count: int | None = None) -> Iterator[JournalEnt
     with open_own(path, "rb") as file:
         for _ in range(_whole(path, batch=1)[0] if count is None else count):
             yield JournalEntry.from_json(file.readline()[:-_TAIL] + b"}")
+
+
+def read_kept(path: Path) -> Iterator[KeptMasks]:
+    """Read the masks of all entries that are whole, one at a time; the journal may be somebody else's."""
+    with open_own(path, "rb") as file:
+        index = 0
+        while _is_whole(line := file.readline(limits().bytes), index=index):
+            try:
+                yield KeptMasks.of(json.loads(line))
+            except _FAULTS as error:
+                raise _unreadable(error) from error
+            index += 1
 
 
 def _line(entry: JournalEntry) -> bytes:

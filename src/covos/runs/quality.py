@@ -55,9 +55,14 @@ class Flag:
 
 
 def find_flags(rows: Sequence[FrameRow], at: int, *, size: tuple[int, int]) -> tuple[Flag, ...]:
-    """Find the flags of the frame at a position among the rows of consecutive frames of (height, width)."""
+    """Find the flags of the frame at a position among the rows of consecutive frames.
+
+    ``size`` is (height, width) of the source; frames of another size are compared with those of that size alone.
+    """
     row = rows[at]
+    size = row.size or size
     near = [*rows[max(0, at - SPAN) : at], *rows[at + 1 : at + 1 + SPAN]]
+    near = [other for other in near if other.size == row.size]
     flags = []
     confidence = row.confidence
     if confidence is None or confidence < _CONFIDENCE:
@@ -157,7 +162,7 @@ class Watch:
         return len(self.marks)
 
     def add(self, row: FrameRow, result: FrameResult) -> Iterator[FrameRow]:
-        """Take the next row; return the one that can be judged now, if any."""
+        """Take the next row, and the result at the source's size; return the row that can be judged now, if any."""
         by = self._shrink
         height, width = (side // by for side in self._size)
         # By a whole number: averaging areas that share pixels takes several times as long.

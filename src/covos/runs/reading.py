@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
-from covos.formats.reading import MasksRead
+from pydantic import ValidationError
+
+from covos.core.errors import UsageError
+from covos.core.guarded import is_there
+from covos.formats.reading import MasksRead, ReadFrame
 from covos.formats.table import read_recognised, readable_formats, unreadable
+from covos.masks.edges import NO_EDGES, Edges
+from covos.masks.frame_mask import labels_of, objects_of
+from covos.masks.soft import SoftMask
+from covos.runs.journal import KeptMasks, read_kept
 from covos.runs.schema import REPORT, load_report
+from covos.runs.terms import JOURNAL
 
 
 def read_masks(path: Path) -> MasksRead:
     """Read masks from a file or folder. What a file is, is told by its content.
+
+    Masks of a run have their probabilities, too, as far as they are still those that its journal has: who edits the
+    pictures of masks gets the edited masks.
 
     Args:
         path: The output folder of a run, a folder of mask pictures, or a file: COCO, YouTube-VIS or Label Studio
@@ -18,16 +32,57 @@ def read_masks(path: Path) -> MasksRead:
 
     Raises:
         AnnotationError: It is missing, damaged, or nothing of this.
-        InputError: It is an output folder whose report is damaged.
+        InputError: It is an output folder whose report or journal is damaged.
     """
     if not (path / REPORT).is_file():
         return read_recognised(path)
-    outputs = load_report(path).outputs
+    report = load_report(path)
+    outputs, edges = report.outputs, _edges(report.settings.get("edges"))
+    kept = {each.stem: each for each in read_kept(path / JOURNAL)} if is_there(path / JOURNAL) else {}
+    if edges:
+        kept = {stem: _changed(each, edges) for stem, each in kept.items()}
     for kind in readable_formats():
         if kind.output in outputs:
-            return read_recognised(path / kind.output)
+            return _with_soft(read_recognised(path / kind.output), kept)
+    if kept:
+        frames = [
+            ReadFrame(
+                index=each.index,
+                size=each.size,
+                stem=each.stem,
+                pts=each.pts,
+                objects=dict(each.objects),
+                soft=each.soft,
+            )
+            for each in kept.values()
+        ]
+        return MasksRead(format="journal", path=path / JOURNAL, frames=tuple(frames))
     raise unreadable(
         path,
         f"its run wrote {', '.join(outputs) or 'nothing whole'}, of which no masks can be read",
         fix="segment again with -f palette beside the other formats",
     )
+
+
+def _edges(settings: object) -> Edges:
+    """Return the edges that a run was written with; none where a report says nothing that is understood."""
+    try:
+        return Edges.model_validate(settings or {})
+    except (ValidationError, UsageError):
+        return NO_EDGES
+
+
+def _changed(kept: KeptMasks, edges: Edges) -> KeptMasks:
+    """Change the edges of kept masks as the run did; where that took the neighbouring pictures, masks will differ."""
+    labels = labels_of(kept.objects, size=kept.size)
+    labels, soft = edges.apply(labels, kept.soft.restore(labels > 0))
+    return replace(kept, objects=objects_of(labels), soft=SoftMask.of(soft, labels > 0, bits=kept.soft.bits))
+
+
+def _with_soft(read: MasksRead, kept: Mapping[str, KeptMasks]) -> MasksRead:
+    by_index = {each.index: each for each in kept.values()}
+    for frame in read.frames:
+        same = by_index.get(frame.index) if frame.stem is None else kept.get(frame.stem)
+        if same is not None and (same.size, same.objects) == (frame.size, frame.objects):
+            frame.soft = same.soft
+    return read

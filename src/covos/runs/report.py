@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from covos._version import __version__
 from covos.core.errors import CovosError
-from covos.core.files import atomic_path
 from covos.core.types import FrameResult, LabelArray, SourceInfo
 from covos.engines.ladder import LadderStep
+from covos.formats.compose import ComposedResult
 from covos.masks import present_ids
 from covos.media.source import Health, MissingFrame
 from covos.runs.folder import OutputFolder
@@ -88,7 +88,7 @@ class Report:
         row = frame_row(result, seconds=seconds, before=self._before)
         self._before = result.labels
         self._count += 1
-        self._keep(self._watch.add(row, result))
+        self._keep(self._watch.add(row, ComposedResult.of(result).fitted))
 
     def _keep(self, rows: Iterable[FrameRow]) -> None:
         self._rows.extend(_encoded(json.dumps(as_json(row), ensure_ascii=False)) for row in rows)
@@ -149,17 +149,16 @@ class Report:
             frames=(),  # they are text already, and follow at the end of the file
         )
         if problem is None:
-            with atomic_path(folder.file(HTML)) as temporary:
+            with folder.whole(HTML) as temporary:
                 temporary.write_bytes(_encoded(render_report(content, watch=self._watch, card=self._origin.card)))
-        target = folder.file(REPORT)
         head = {name: value for name, value in as_json(content).items() if name != "frames"}
         opening = json.dumps(head, indent=2, ensure_ascii=False, allow_nan=False).removesuffix("\n}")
-        with atomic_path(target) as temporary, temporary.open("wb") as file:
+        with folder.whole(REPORT) as temporary, temporary.open("wb") as file:
             file.write(_encoded(opening) + b',\n  "frames": [')
             for number, row in enumerate(self._rows):
                 file.write((b",\n    " if number else b"\n    ") + row)
             file.write(b"\n  ]\n}\n")
-        return target
+        return folder.path / REPORT
 
     def _missing(self, lost: MissingFrame) -> MissingRow:
         time = round(float(lost.pts * self._info.time_base), 6)
@@ -185,6 +184,8 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
     optional: dict[str, Any] = {}
     if frame.file is not None:
         optional["file"] = frame.file
+    if frame.source_size is not None:
+        optional["size"] = frame.size
     if result.objects:
         optional["states"] = {
             each.id: StateRecord(state=each.state, confidence=round(each.confidence, 4)) for each in result.objects

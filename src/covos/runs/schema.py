@@ -138,7 +138,8 @@ class FrameRow(Record):
     place [x, y] of its pixels, ``overlap`` its intersection over union with itself in the frame before (0 if it was not
     there; none for the first frame). ``states`` are those of the objects that are followed, seen or not. ``flags`` and
     ``suspicion`` are those of `covos.runs.quality`. ``file`` is the name of the frame's picture file; frames of a video
-    have none. Fields with a default may be absent from the file.
+    have none. ``size`` is [height, width] where it is not the source's. Fields with a default may be absent from the
+    file.
     """
 
     index: Count
@@ -147,6 +148,7 @@ class FrameRow(Record):
     pts: Ticks
     time: Finite
     status: FrameStatus
+    size: tuple[Side, Side] | None = None
     objects: list[ObjectId]
     area: dict[ObjectId, Share]
     confidence: Share | None

@@ -1,23 +1,27 @@
 """Terms of a run, in a file of its folder: a stopped run goes on under them, and nothing else is mixed in.
 
-``covos.json`` holds those of a source that is segmented; while the run is under way, its journal lies beside it (see
-`covos.runs.journal`). ``predict.json`` holds those of a data set, with its videos that are done.
+``covos.json`` holds those of a source that is segmented. Its journal lies beside it (see `covos.runs.journal`) and
+stays when the run is done: further formats are made of it, without the network. ``predict.json`` holds those of a data
+set, with its videos that are done.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from covos._version import __version__
 from covos.core.errors import CovosError, UsageError
+from covos.core.guarded import is_there
 from covos.core.records import Record, read_record, write_record
 from covos.engines.ladder import LadderStep
+from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import Journal, read_entries
-from covos.runs.schema import SCHEMA, ModelRecord, ProblemRecord, ToolRecord, Versioned
+from covos.runs.schema import SCHEMA, ModelRecord, ProblemRecord, ToolRecord, Versioned, load_report
 
 JOURNAL: Final = "journal.jsonl"
 EARLIER: Final = "journal.earlier.jsonl"
@@ -89,14 +93,35 @@ Touched: TypeAlias = Callable[[Sequence[int], Sequence[int]], tuple[int, ...] | 
 """Returns the frames to compute again, by the pictures that changed, and those that could not be read; None for all."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A run that is under way in its folder.
+
+    Attributes:
+        journal: The frames that are done, and those to come.
+        formats: The formats to write.
+        every: All formats of the folder: those to write, and those that are there already.
+        outputs: The files and folders of those that are there, relative to the folder.
+    """
+
+    journal: Journal
+    formats: tuple[str, ...]
+    every: tuple[str, ...]
+    outputs: tuple[str, ...] = ()
+
+
 class RunTerms(Terms):
-    """Terms under which a source is segmented; ``batch`` frames are computed together."""
+    """Terms under which a source is segmented; ``batch`` frames are computed together.
+
+    The masks do not depend on ``formats``: a folder takes further ones at any time.
+    """
 
     inputs: Inputs
     model: str
     weights_sha256: str
     settings: dict[str, Any]
     batch: int
+    formats: tuple[str, ...]
     covos: str = __version__
 
     def in_words(self) -> dict[str, str]:
@@ -117,45 +142,72 @@ class RunTerms(Terms):
         if self._is_mended(found):
             return False
         held = "the result" if found.complete else "an unfinished run"
-        found.refuse_others(self, what=f"{folder.path} holds {held} of other terms", fix=self._ways_on(found, folder))
-        return found.complete
+        found.refuse_others(
+            self,
+            what=f"{folder.path} holds {held} of other terms",
+            fix="go back to those, choose another folder, or start anew with -y (overwrite=True)",
+        )
+        return found.complete and set(self.formats) <= set(found.formats)
 
-    def _ways_on(self, found: _RunFile, folder: OutputFolder) -> str:
-        fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
-        formats = found.settings.get("formats", ())
-        same = self.model_copy(update={"settings": {**self.settings, "formats": formats}})
-        if not found.complete or found.differences(same):
-            return fix
-        wanted = [name for name in self.settings.get("formats", ()) if name not in formats]
-        if not wanted:
-            return f"what is asked for is there already; else {fix}"
-        named = " ".join(f"-f {name}" for name in wanted)
-        return f"make the others of its masks: covos convert {folder.path} {named}; or {fix}"
-
-    def begin(self, folder: OutputFolder, *, touched: Touched = lambda _changed, _unreadable: None) -> Journal:
+    def begin(self, folder: OutputFolder, *, touched: Touched = lambda _changed, _unreadable: None) -> Begun:
         """Start the run in its folder, or go on with it: all but the journal is then cleared away.
 
-        If pictures of the source were mended since, the journal of the run before is kept for the frames that do not
-        depend on them. If some were added or removed, all is computed anew.
+        A run that is done keeps its outputs, and gets those of further formats. If pictures of the source were mended
+        since, the journal of the run before is kept for the frames that do not depend on them. If some were added or
+        removed, all is computed anew.
         """
         if not _is_begun(folder):
             return self._begin_anew(folder)
         found = _read(folder)
+        every = merged_formats(found.formats, self.formats)
         if found.inputs.fingerprint != self.inputs.fingerprint:
-            return self._mend(found, folder, touched)
-        if found.redo is None:
-            folder.resume(keep=(PROJECT, JOURNAL))
-            return Journal(folder.path / JOURNAL, batch=self.batch)
-        folder.resume(keep=(PROJECT, JOURNAL, EARLIER))
-        return Journal(folder.path / JOURNAL, batch=self.batch, earlier=folder.path / EARLIER, redo=found.redo)
+            return self.model_copy(update={"formats": every})._mend(found, folder, touched)
+        if found.complete or found.written:
+            return self._add_formats(found, folder, every=every)
+        keep = (PROJECT, JOURNAL) if found.redo is None else (PROJECT, JOURNAL, EARLIER)
+        folder.resume(keep=keep)
+        now = self.model_copy(update={"formats": every})
+        now._write(folder.path / PROJECT, complete=False, redo=found.redo, steps_down=found.steps_down)
+        path, earlier = folder.path / JOURNAL, None if found.redo is None else folder.path / EARLIER
+        journal = Journal(path, batch=self.batch, earlier=earlier, redo=found.redo or ())
+        return Begun(journal=journal, formats=every, every=every)
 
-    def _begin_anew(self, folder: OutputFolder) -> Journal:
+    def _begin_anew(self, folder: OutputFolder) -> Begun:
         try:
             self._write(folder.file(PROJECT), complete=False)
-            return Journal(folder.file(JOURNAL), batch=self.batch)
+            journal = Journal(folder.file(JOURNAL), batch=self.batch)
         except BaseException:
             folder.discard()
             raise
+        return Begun(journal=journal, formats=self.formats, every=self.formats)
+
+    def _add_formats(self, found: _RunFile, folder: OutputFolder, *, every: tuple[str, ...]) -> Begun:
+        """Write further formats of a run that is done; it is not done until these are there, too."""
+        if not is_there(folder.path / JOURNAL):
+            raise UsageError(
+                f"{folder.path} holds a result without its journal",
+                why=f"{JOURNAL} was removed, and further formats are made of it",
+                fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
+            )
+        written, outputs = found.written, found.outputs
+        if found.complete:
+            written, outputs = found.formats, load_report(folder.path).outputs
+        now = self.model_copy(update={"formats": every})
+        now._write(
+            folder.path / PROJECT,
+            complete=False,
+            written=written,
+            outputs=outputs,
+            mendable=found.mendable,
+            steps_down=found.steps_down,
+        )
+        folder.resume(keep=(PROJECT, JOURNAL, *outputs))
+        return Begun(
+            journal=Journal(folder.path / JOURNAL, batch=1, whole=True),
+            formats=tuple(name for name in every if name not in written),
+            every=every,
+            outputs=outputs,
+        )
 
     def _is_mended(self, found: _RunFile) -> bool:
         """Tell if a run may go on with pictures that are others now: it was stopped, or some could not be read."""
@@ -164,7 +216,7 @@ class RunTerms(Terms):
         same = self.model_copy(update={"inputs": found.inputs})
         return (found.mendable or not found.complete) and not found.differences(same)
 
-    def _mend(self, found: _RunFile, folder: OutputFolder, touched: Touched) -> Journal:
+    def _mend(self, found: _RunFile, folder: OutputFolder, touched: Touched) -> Begun:
         journal, earlier = folder.path / JOURNAL, folder.path / EARLIER
         redo = None
         changed = found.inputs.changed(self.inputs)
@@ -182,8 +234,9 @@ class RunTerms(Terms):
             if journal.is_file():
                 journal.replace(earlier)
         # Behind the renaming: a kill in between leaves the old terms, and the one journal under its new name.
-        self._write(folder.path / PROJECT, complete=False, redo=redo)
-        return Journal(journal, batch=self.batch, earlier=earlier, redo=redo)
+        self._write(folder.path / PROJECT, complete=False, redo=redo, steps_down=found.steps_down)
+        again = Journal(journal, batch=self.batch, earlier=earlier, redo=redo)
+        return Begun(journal=again, formats=self.formats, every=self.formats)
 
     def earlier_steps(self, folder: OutputFolder) -> tuple[LadderStep, ...]:
         """Return the steps that this run has taken before it was stopped, because the memory ran out."""
@@ -193,33 +246,42 @@ class RunTerms(Terms):
         """Note all steps that this run has taken, so that its report has them, however often it is stopped."""
         write_record(_read(folder).model_copy(update={"steps_down": tuple(steps)}), folder.path / PROJECT)
 
-    def finish(self, folder: OutputFolder, *, mendable: bool = False) -> None:
-        """Note that all outputs are there, and remove the journal, unless pictures that it lacks may be mended."""
-        if mendable:
-            self._write(folder.path / PROJECT, complete=True, mendable=True)
-            (folder.path / EARLIER).unlink(missing_ok=True)
-        else:
-            self._write(folder.path / PROJECT, complete=True)
-            remove_journal(folder)
+    def finish(self, folder: OutputFolder, *, formats: tuple[str, ...], mendable: bool = False) -> None:
+        """Note that the outputs of all formats are there, and if pictures that could not be read may be mended."""
+        done = self.model_copy(update={"formats": formats})
+        steps = self.earlier_steps(folder)
+        done._write(folder.path / PROJECT, complete=True, mendable=mendable, steps_down=steps)
+        (folder.path / EARLIER).unlink(missing_ok=True)
 
-    def _write(
-        self, file: Path, *, complete: bool, mendable: bool = False, redo: tuple[int, ...] | None = None
-    ) -> None:
-        optional: dict[str, Any] = {} if redo is None else {"redo": redo}
-        if mendable:
-            optional["mendable"] = True
-        write_record(_RunFile(schema=SCHEMA, complete=complete, **optional, **dict(self)), file)
+    def _write(self, file: Path, *, complete: bool, mendable: bool = False, **optional: Any) -> None:
+        given = {name: value for name, value in {**optional, "mendable": mendable}.items() if value}
+        if optional.get("redo") is not None:
+            given["redo"] = optional["redo"]
+        write_record(_RunFile(schema=SCHEMA, complete=complete, **given, **dict(self)), file)
+
+
+def merged_formats(before: Sequence[str], now: Sequence[str]) -> tuple[str, ...]:
+    """Return the formats of both, each once; refuse one that is asked for with another value than before."""
+    return check_formats((*before, *now))
 
 
 class _RunHead(Versioned):
-    """``mendable`` runs keep their journal; ``redo`` are the frames that are computed again after mending.
+    """The state of a run.
 
-    ``steps_down`` are those of a run that is under way (see `covos.engines.ladder`).
+    Attributes:
+        complete: True if the outputs of all formats are there.
+        mendable: True if pictures could not be read: the run goes on after they are mended.
+        redo: Frames that are computed again after mending; None if none are.
+        written: Formats that were there before further ones were asked for.
+        outputs: Files and folders of these.
+        steps_down: Steps that it has taken because the memory ran out (see `covos.engines.ladder`).
     """
 
     complete: bool
     mendable: bool = False
     redo: tuple[int, ...] | None = None
+    written: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
     steps_down: tuple[LadderStep, ...] = ()
 
 
@@ -250,16 +312,9 @@ def _is_begun(folder: OutputFolder) -> bool:
     return not folder.overwrites and (folder.path / PROJECT).is_file()
 
 
-def remove_journal(folder: OutputFolder) -> None:
-    """Remove the journals, of no use after the run; one that was killed as it finished may have left them."""
-    for name in (JOURNAL, EARLIER):
-        (folder.path / name).unlink(missing_ok=True)
-
-
 def remove_leftovers(folder: OutputFolder) -> None:
-    """Remove the journals of a finished run that needs none."""
-    if not _read(folder).mendable:
-        remove_journal(folder)
+    """Remove the journal of the run before, which one that was killed as it finished may have left."""
+    (folder.path / EARLIER).unlink(missing_ok=True)
 
 
 class Made(Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError
+from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, explained
 from covos.core.files import is_disk_full
 from covos.core.guarded import is_there
 from covos.core.progress import counted
@@ -21,13 +22,17 @@ from covos.engines.ladder import LadderStep
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
+from covos.masks.edges import NO_EDGES, Edges
+from covos.masks.soft import Depth
+from covos.masks.steady import Retoucher
 from covos.media.source import Health
-from covos.runs.folder import OutputFolder
+from covos.runs.folder import PROJECT, OutputFolder
 from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
 from covos.runs.report import Origin, Report
 from covos.runs.room import bytes_below, disk_needed
 from covos.runs.schema import REPORT, load_report
+from covos.runs.terms import is_complete
 
 QUEUE = 4
 """Frames that may wait for the writers: one batch. More would only be memory."""
@@ -155,8 +160,8 @@ class RunWriter:
     If something fails on the way, what is whole stays, with a report that says what went wrong; if nothing was written
     yet, nothing is left.
 
-    With a journal, the formats are given what it keeps of a result, not the result: probabilities are rounded to
-    1/255, and are 0 or 1 where no format needs them. So they write the same whether a run was stopped or not.
+    With a journal, the formats are given what it keeps of a result, not the result: probabilities are rounded (see
+    `covos.masks.soft`). So they write the same whether a run was stopped or not.
 
         with RunWriter(...) as writer:
             for result in results:
@@ -164,8 +169,9 @@ class RunWriter:
             saved = writer.finish()
 
     ``health`` is asked for after the last result. The journal's frames come first among the results; it is closed here.
-    ``named`` is False where somebody's report named the source (see `covos.runs.report.Report`). ``steps_down`` gives
-    the steps of `covos.engines.ladder` that were taken so far.
+    ``outputs`` are files and folders that are there already and belong to the run. ``edges`` changes what is written,
+    and the report, not what the journal keeps. ``named`` is False where somebody's report named the source (see
+    `covos.runs.report.Report`). ``steps_down`` gives the steps of `covos.engines.ladder` that were taken so far.
     """
 
     def __init__(
@@ -177,15 +183,21 @@ class RunWriter:
         formats: Sequence[str],
         origin: Origin,
         journal: Journal | None = None,
+        outputs: Sequence[str] = (),
+        edges: Edges = NO_EDGES,
         named: bool = True,
         steps_down: Callable[[], Sequence[LadderStep]] = tuple,
     ) -> None:
         chosen = check_formats(formats)
         self._health, self._folder, self._journal = health, folder, journal
         self._info, self._formats, self._steps_down = info, chosen, steps_down
-        self._bits = probability_bits(chosen)
+        self._bits: Depth = 16 if probability_bits(chosen) == 16 else 8
         self._began = self._clock = time.perf_counter()
         self._uncomputed = 0
+        self._retoucher = Retoucher(edges)
+        self._seconds: deque[float] = deque()
+        """What the frames took that wait for those after them."""
+        self._outputs = tuple(folder.path / name for name in outputs)
         self._report = Report(info=info, origin=origin, named=named)
         self._writers = BackgroundWriters(
             [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
@@ -208,10 +220,15 @@ class RunWriter:
             journal.append(entry)
             kept = entry.restore(result.frame)
         self._uncomputed += kept.frame.status == "uncomputed"
-        self._report.add(kept, seconds=seconds)
-        self._writers.write(kept)
+        self._seconds.append(seconds)
+        for changed in self._retoucher.push(kept):
+            self._write(changed)
         self.restart_clock()
         return kept
+
+    def _write(self, result: FrameResult) -> None:
+        self._report.add(result, seconds=self._seconds.popleft())
+        self._writers.write(result)
 
     def restart_clock(self) -> None:
         """Count the time of the next frame from here: a full queue is the writers' time, a listener's its own."""
@@ -219,7 +236,9 @@ class RunWriter:
 
     def finish(self) -> Saved:
         """Finish every format, and write the report."""
-        outputs = self._writers.close()
+        for changed in self._retoucher.end():
+            self._write(changed)
+        outputs = (*self._outputs, *self._writers.close())
         seconds = time.perf_counter() - self._began
         self._stack.close()
         health, warnings = self._health(), self._writers.warnings
@@ -344,8 +363,6 @@ def uncomputed_note(count: int) -> str:
 
 
 def _as_problem(error: BaseException) -> CovosError:
-    if isinstance(error, CovosError):
-        return error
     if isinstance(error, KeyboardInterrupt | SystemExit | GeneratorExit):
         return IncompleteError("interrupted", why="the run was stopped from outside", fix="give the same command again")
-    return IncompleteError(type(error).__name__, why=str(error), fix="a bug of ours: please report it")
+    return explained(error)

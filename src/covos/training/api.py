@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from covos.core.device import choose_precision, configure_threads, resolve_device
-from covos.core.errors import EnvironmentProblem, UsageError
+from covos.core.errors import EnvironmentProblem, UsageError, one_of
 from covos.model import Model, load_model
 from covos.models.registry import find_model
 from covos.training.check import DataCheck, check_data
@@ -22,7 +22,8 @@ from covos.training.distributed import ProcessGroup, joined, process_group_from_
 from covos.training.events import Finished, Scored, TrainingEvent
 from covos.training.gather import TrainingData, gather
 from covos.training.recipe import Recipe
-from covos.training.registry import STARTS, load_recipe
+from covos.training.registry import STARTS, load_recipe, make_task
+from covos.training.state import origin_of
 
 if TYPE_CHECKING:
     from covos.training.estimate import TimeEstimate
@@ -86,7 +87,7 @@ def train(
     on_event: Listener | Sequence[Listener] = (),
     **settings: Any,
 ) -> TrainingResult:
-    """Train a network by a recipe; a run that was stopped goes on with the same call.
+    """Train a network by a recipe; a run that was stopped goes on with the same call, one that is done returns its end.
 
         >>> import covos
         >>> result = covos.train("lite-finetune", "MY_FOLDER", "runs/mine", steps=200, learning_rate=5e-5)
@@ -114,7 +115,7 @@ def train(
         Where the weights are, and how good.
 
     Raises:
-        UsageError: A name or value is wrong, or the run is done.
+        UsageError: A name or value is wrong, or there is no run to extend.
         InputError: The data cannot be trained on.
         CheckpointError: The folder holds a run of other settings, or the weights are of another network.
         EnvironmentProblem: The device or an optional package is not there.
@@ -150,11 +151,8 @@ def prepare(
 ) -> Training:
     """Gather the data and choose the machine; nothing is written, and no network is made."""
     if precision not in PRECISIONS:
-        raise UsageError(
-            f"precision {precision} for training",
-            why="fp16 gradients underflow without scaling",
-            fix="use fp32 or bf16",
-        )
+        why = "fp16 gradients underflow without scaling" if precision == "fp16" else "no precision has this name"
+        raise UsageError(f"precision {precision} for training", why=why, fix=one_of(precision, PRECISIONS))
     if workers < 0:
         raise UsageError(f"workers = {workers}", why="it is a number of processes", fix="use 0 or more")
     group = process_group_from_environment()
@@ -193,7 +191,9 @@ class Training:
     group: ProcessGroup
 
     def check(self, *, on_frames: Callable[[int], object] = lambda frames: None) -> DataCheck:
-        """Look at a sample of the data."""
+        """Refuse weights of another network, and look at a sample of the data."""
+        if self.start is not None:
+            origin_of(self.start, make_task(self.recipe, self.data.train))
         return check_data(self.data, on_frames=on_frames)
 
     def estimate(self) -> TimeEstimate:

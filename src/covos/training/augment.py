@@ -1,5 +1,6 @@
-"""The augmentations of covos's own trainings, for other trainings: windows, light and spoiled pictures.
+"""The augmentations of covos's own trainings, for other trainings.
 
+`Window`, `Light` and `Spoil` are those of covos-lite; `Resample`, `Cut` and `Mirror`, in this order, those of COSNet.
 Each is called with a picture, its mask and a generator, and is a ``transform`` of the torch data sets of `covos.data`:
 
     >>> from covos import data
@@ -113,9 +114,94 @@ class Spoil:
     share: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.share <= 1:
-            raise UsageError(f"share={self.share} is no share", why="it lies in [0, 1]", fix="0.1 is one in ten")
+        _check_share(self.share)
 
     def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:
         """Return the picture, spoiled now and then, and the mask as it is."""
         return (spoil(image, rng=rng) if rng.random() < self.share else image), mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resample:
+    """Reduce or enlarge the picture and bring it back to its size: it shows the same, less or more sharply.
+
+    Attributes:
+        factor: Range of the factor, (least, most).
+    """
+
+    factor: tuple[float, float] = (0.7, 1.3)
+
+    def __post_init__(self) -> None:
+        least, most = self.factor
+        if not 0 < least <= most:
+            raise UsageError(
+                f"factor={self.factor!r} is no range",
+                why="it goes from a number above 0 to one that is not smaller",
+                fix="write it so: factor=(0.7, 1.3)",
+            )
+
+    def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:
+        """Return the picture, resampled, and the mask as it is."""
+        return resampled(image, size=image.shape[:2], factor=float(rng.uniform(*self.factor))), mask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """Cut a part of one size out of the frame, at a random place.
+
+    Attributes:
+        size: (height, width) of what comes out; a frame must be at least as large.
+    """
+
+    size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        checked_size(self.size)
+
+    def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:
+        """Return the part of both."""
+        if any(whole < part for whole, part in zip(image.shape, self.size, strict=False)):
+            raise UsageError(
+                f"a frame of {image.shape[0]} x {image.shape[1]} has no part of {self.size[0]} x {self.size[1]}",
+                why="(height, width) of the part must fit into the frame",
+                fix="read the frames at a larger size (size= of the data set), or cut smaller parts",
+            )
+        part = draw_cut(image.shape[:2], self.size, rng=rng)
+        return image[part], mask[part]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mirror:
+    """Mirror a share of the frames, left to right.
+
+    Attributes:
+        share: Of the frames, in [0, 1].
+    """
+
+    share: float = 0.5
+
+    def __post_init__(self) -> None:
+        _check_share(self.share)
+
+    def __call__(self, *, image: ImageArray, mask: Mask, rng: Generator) -> tuple[ImageArray, Mask]:
+        """Return both, mirrored or not."""
+        return (image[:, ::-1], mask[:, ::-1]) if rng.random() < self.share else (image, mask)
+
+
+def draw_cut(whole: tuple[int, int], part: tuple[int, int], *, rng: Generator) -> tuple[slice, slice]:
+    """Draw the rows and columns of a part of (height, width) out of a whole that is at least as large."""
+    top, left = (int(rng.integers(all_ - some + 1)) for all_, some in zip(whole, part, strict=True))
+    return slice(top, top + part[0]), slice(left, left + part[1])
+
+
+def resampled(image: ImageArray, *, size: tuple[int, int], factor: float) -> ImageArray:
+    """Return an H x W x 3 uint8 picture at a size, (height, width); a factor says how large it is on the way there."""
+    between = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    shrinks = between.shape[0] >= size[0] and between.shape[1] >= size[1]
+    resized = cv2.resize(between, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized.astype(np.uint8)
+
+
+def _check_share(share: float) -> None:
+    if not 0 <= share <= 1:
+        raise UsageError(f"share={share} is no share", why="it lies in [0, 1]", fix="0.1 is one in ten")

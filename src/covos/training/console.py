@@ -35,6 +35,7 @@ class Console:
         self.quiet = quiet
         self.estimate: TimeEstimate | None = None
         self.paces: list[float] = []
+        self.started = False
 
     def note(self, line: str) -> None:
         """Say a line."""
@@ -56,6 +57,7 @@ class Console:
     def __call__(self, event: TrainingEvent) -> None:
         """Say what an event means, if it is one to speak of."""
         if isinstance(event, Started):
+            self.started = True
             self.note(f"starts from {event.origin}")
         elif isinstance(event, StepDone):
             self._show_step(event)
@@ -98,6 +100,8 @@ class Console:
     def _show_end(self, event: Finished) -> None:
         from covos.training.run_folder import describe_outcome
 
+        if not self.started:
+            self.note(f"the run was done before, at step {event.step:,}; to make it longer: more steps, and extend")
         if outcome := describe_outcome(event.weights.parent):
             self.note(outcome)
         if event.skipped:

@@ -21,7 +21,7 @@ from covos.training.measuring import named
 from covos.training.memory import peak_memory
 from covos.training.recipe import Recipe
 from covos.training.registry import make_task
-from covos.training.run_folder import RunFolder
+from covos.training.run_folder import RunFolder, finished
 from covos.training.run_log import LOG_EVERY, RunLog
 from covos.training.state import TrainingState, start_training, update_average
 from covos.training.task import Task, split, to_device
@@ -76,9 +76,10 @@ def train(
     SIGINT and SIGTERM let the step be finished; then a checkpoint is written before the signal takes its effect.
 
     A run that is continued has its own weights; else it starts from ``weights``, to fine-tune them, and these are
-    measured before the first step. ``precision`` is float32, or bfloat16 by autocast. Every process of the group calls
-    this, once they have joined. Without ``validation``, nothing is measured. With ``extend``, a run may go on to more
-    steps or epochs than it was begun with: from there it has the rates that a run of the new length has.
+    measured before the first step. Of one that is done, the end is told again, and nothing else. ``precision`` is
+    float32, or bfloat16 by autocast. Every process of the group calls this, once they have joined. Without
+    ``validation``, nothing is measured. With ``extend``, a run may go on to more steps or epochs than it was begun
+    with: from there it has the rates that a run of the new length has.
 
     ``on_event`` is told what happens, see `covos.training.events`; of several processes only the first measures, saves
     and finishes. What it raises ends the run.
@@ -87,7 +88,7 @@ def train(
         CheckpointError: The folder holds a run with another recipe or from other weights, or ``weights`` are of
             another network.
         InputError: The data sets lack what the recipe trains on, or many of their files cannot be read.
-        UsageError: The run is done, or a step cannot be divided among the processes.
+        UsageError: A step cannot be divided among the processes, or there is no run to extend.
         CovosError: The loss is not a number.
         KeyboardInterrupt, SystemExit: A signal came.
     """
@@ -96,12 +97,9 @@ def train(
     batches = task.batches(group)
     state, start = start_training(task, folder=folder, device=device, weights=weights, extend=extend)
     if state.step >= task.steps and not state.due:
-        raise UsageError(
-            f"the run in {folder} is done",
-            why=f"its checkpoint is at step {state.step} of {task.steps}",
-            fix="make it longer with --steps (or --epochs) and --extend, choose another folder, or take its "
-            "last.safetensors",
-        )
+        if group.leads:
+            on_event(finished(folder, state))
+        return
     log = run = None
     listeners = [on_event]
 
@@ -171,7 +169,7 @@ def train(
             # Measuring and writing are no part of a step's time.
             clock = time.perf_counter()
         if run is not None:
-            run.finish(state)
+            tell(finished(folder, state))
 
 
 def rates_of(optimizer: torch.optim.Optimizer) -> dict[str, float]:

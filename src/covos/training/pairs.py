@@ -13,7 +13,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -21,9 +20,9 @@ from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from covos.core.errors import InputError
-from covos.core.types import ImageArray
 from covos.data import Dataset, FrameRecord, PairIndex, Video, read_foreground, read_image, read_labels
 from covos.masks import VOID, davis_palette
+from covos.training.augment import draw_cut, resampled
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import CosnetRecipe
 from covos.training.skipping import Skips
@@ -154,17 +153,17 @@ class PairBatches(TorchDataset[PairBatch]):
         height, width = self.recipe.size
         whole = math.ceil(height / self.recipe.crop_share), math.ceil(width / self.recipe.crop_share)
         factor = float(rng.uniform(*self.recipe.resample))
-        top, left = (int(rng.integers(all_ - part + 1)) for all_, part in zip(whole, (height, width), strict=True))
+        rows, columns = draw_cut(whole, (height, width), rng=rng)
         step = -1 if rng.random() < self.recipe.flip_share else 1
         parts = self._read(video, record, outputs=outputs, size=whole, factor=factor)
-        return tuple(
-            np.ascontiguousarray(part[:, top : top + height, left : left + width][..., ::step]) for part in parts
-        )
+        return tuple(np.ascontiguousarray(part[:, rows, columns][..., ::step]) for part in parts)
 
     def _read(
         self, video: Video, record: FrameRecord, *, outputs: int, size: tuple[int, int], factor: float
     ) -> tuple[NDArray[np.generic], ...]:
-        image = _resampled(record, size=size, factor=factor).transpose(2, 0, 1)
+        read_whole = factor != 1.0
+        image = read_image(record, size=None if read_whole else size)
+        image = (resampled(image, size=size, factor=factor) if read_whole else image).transpose(2, 0, 1)
         if outputs == 1:
             probability, valid = read_foreground(video, record, size=size)
             return image, probability[None], valid[None].astype(np.float32)
@@ -174,14 +173,3 @@ class PairBatches(TorchDataset[PairBatch]):
             return image, coloured, (labels != VOID)[None].astype(np.float32)
         bits = np.stack([labels >> bit & 1 for bit in range(3)]).astype(np.float32)
         return image, bits, (labels <= CODED)[None].astype(np.float32)
-
-
-def _resampled(record: FrameRecord, *, size: tuple[int, int], factor: float) -> ImageArray:
-    """Read a picture of a size; the factor says how large it is made on the way there."""
-    if factor == 1.0:
-        return read_image(record, size=size)
-    image = read_image(record)
-    between = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
-    shrinks = between.shape[0] >= size[0] and between.shape[1] >= size[1]
-    resized = cv2.resize(between, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return resized.astype(np.uint8)

@@ -6,6 +6,7 @@ adds one to a running program, and an installed package adds its own by entry po
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
-from covos.core.errors import UsageError
+from covos.core.errors import UsageError, one_of
 from covos.core.extensions import Extensions
 from covos.core.guarded import parse_toml, read_guarded
 from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, PromptRecipe, Recipe
@@ -113,7 +114,7 @@ def load_recipe(
 
     Args:
         name_or_file: Its name, or a file that ends in ``.toml``.
-        overrides: Fields to replace, ``field=value`` each, in TOML's notation.
+        overrides: Fields to replace, ``field=value`` each, in TOML's notation; a word needs no quotes.
         settings: Fields to replace, by name, as values.
         steps: How long, in steps, whatever the recipe counts by itself.
         epochs: How long, in passes over all pairs, in place of ``steps``.
@@ -130,13 +131,13 @@ def load_recipe(
         raise UsageError(
             f"unknown recipe {str(name_or_file)!r}",
             why="neither a recipe of the package nor a .toml file",
-            fix=f"use one of: {', '.join(recipe_names())}",
+            fix=one_of(name_or_file, recipe_names()) + "; or the path of a .toml file",
         )
     values = _parse(text, origin=str(name_or_file))
     for override in overrides:
         if "=" not in override:
             raise UsageError(f"--set {override}", why="there is no '='", fix="write field=value")
-        values |= _parse(override, origin=f"--set {override}")
+        values |= _parse(_quoted(override), origin=f"--set {override}")
     values |= settings or {}
     origin = str(name_or_file)
     model = values.setdefault("model", DEFAULT)
@@ -145,7 +146,7 @@ def load_recipe(
         raise UsageError(
             f"recipe {origin}: model = {model!r}",
             why="there is no such kind of training",
-            fix=f"use one of: {', '.join(kinds())}",
+            fix=one_of(model, kinds()),
         )
     values |= _length(kind, steps=steps, epochs=epochs, origin=origin)
     try:
@@ -187,6 +188,13 @@ def _parse(text: str, *, origin: str) -> dict[str, Any]:
         raise UsageError(f"{origin} cannot be read", why=str(error), fix="write it in TOML's notation") from error
 
 
+def _quoted(override: str) -> str:
+    """Put a word in quotes, as shells take them away: ``model=lite`` means ``model="lite"``."""
+    name, _, value = override.partition("=")
+    word = re.fullmatch(r"[A-Za-z_][\w.-]*", value.strip())
+    return f'{name}="{word[0]}"' if word and word[0] not in ("true", "false", "inf", "nan") else override
+
+
 def _refusal(fault: ValidationError, kind: type[Recipe], values: dict[str, Any], *, origin: str) -> UsageError:
     """Return the error of a recipe that does not fit: all fields that are unknown or missing, or one wrong value."""
     faults = fault.errors(include_url=False)
@@ -196,7 +204,7 @@ def _refusal(fault: ValidationError, kind: type[Recipe], values: dict[str, Any],
         return UsageError(
             f"recipe {origin} does not fit",
             why=f"unknown fields: {', '.join(unknown) or 'none'}; missing: {', '.join(missing) or 'none'}",
-            fix=f"the fields are: {', '.join(kind.model_fields)}",
+            fix=one_of(unknown[0], kind.model_fields) if unknown else "add the missing ones",
         )
     name, context = str(faults[0]["loc"][0]), faults[0].get("ctx", {})
     return UsageError(

@@ -126,6 +126,14 @@ def describe_outcome(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def finished(folder: Path, state: TrainingState) -> Finished:
+    """Return the event of a run that is done, with what it made."""
+    start = None if state.start is None else Scored(step=0, j=state.start[0], f=state.start[1])
+    best = None if state.best_j < 0 else Scored(step=state.best_step, j=state.best_j, f=state.best_f)
+    weights = folder / f"{'last' if best is None else 'best'}.safetensors"
+    return Finished(step=state.step, start=start, best=best, weights=weights, skipped=len(state.skips.files))
+
+
 class RunFolder:
     """Measures, and writes what a run leaves, in the one process that does so; it tells what it did as events."""
 
@@ -193,14 +201,6 @@ class RunFolder:
         every = self.task.recipe.checkpoint_every
         if (every and state.step % every == 0) or epoch is not None or last:
             self.checkpoint(state)
-
-    def finish(self, state: TrainingState) -> None:
-        """Tell that the run is done, and what it made."""
-        start = None if state.start is None else Scored(step=0, j=state.start[0], f=state.start[1])
-        best = None if state.best_j < 0 else Scored(step=state.best_step, j=state.best_j, f=state.best_f)
-        weights = self.folder / f"{'last' if best is None else 'best'}.safetensors"
-        skipped = len(state.skips.files)
-        self.tell(Finished(step=state.step, start=start, best=best, weights=weights, skipped=skipped))
 
     def checkpoint(self, state: TrainingState) -> None:
         """Write everything that the next step depends on."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from covos.core.errors import CheckpointError
+from covos.core.errors import CheckpointError, UsageError
 from covos.core.files import atomic_path
 from covos.core.guarded import open_guarded, parse_json
 from covos.models.checkpoints import load_weights, read_card, settings_of, sha256_of, stored_network
@@ -77,7 +77,13 @@ def start_training(
     torch.manual_seed(task.recipe.seed)
     checkpoint = folder / "checkpoint.pt"
     content = _read_checkpoint(checkpoint, recipe=task.recipe, extend=extend) if checkpoint.exists() else None
-    origin = None if weights is None else _origin(weights, task)
+    if extend and content is None:
+        raise UsageError(
+            f"{folder} holds no run to extend",
+            why=f"there is no {checkpoint.name} in it",
+            fix="check the folder; a new run is begun without extend (--extend)",
+        )
+    origin = None if weights is None else origin_of(weights, task)
     if content is not None:
         # Not of the weights: a run goes on as it is, and an older checkpoint does not say.
         network = task.make_network(content.get("settings"))
@@ -103,7 +109,7 @@ def start_training(
     return state, start
 
 
-def _origin(weights: Path, task: Task[Any]) -> dict[str, Any]:
+def origin_of(weights: Path, task: Task[Any]) -> dict[str, Any]:
     """Return what is known of the weights that a run is started from; refuse those of another network."""
     card, stored = read_card(weights), stored_network(weights)
     for says in (card, stored):
@@ -182,10 +188,10 @@ def _read_checkpoint(path: Path, *, recipe: Recipe, extend: bool) -> dict[str, A
     shorter = [name for name in lengths if 0 < current[name] < before[name]]
     extended = extend and lengths == changed and not shorter
     if changed and not extended:
-        fix = "use the same recipe, or start anew in another folder"
-        if lengths == changed:
-            fix = "a run cannot be made shorter" if shorter else "add --extend to make the run longer"
-            fix += ", or start anew in another folder"
+        fix = "add --extend (extend=True) to make it longer" if lengths == changed else "use the same recipe"
+        if lengths == changed and shorter:
+            fix = f"ask for more {shorter[0]} than it has"
+        fix += ", or start anew in another folder"
         raise CheckpointError(
             f"{path} was made with another recipe",
             why="; ".join(f"{name}: {before.get(name)} there, {current[name]} here" for name in changed),

@@ -16,7 +16,7 @@ from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, VideoNetwork
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine
 from covos.engines.passes import find_subject
 from covos.evaluation import Saliency, SaliencyScores, boundary_f, jaccard
-from covos.media.images import DEFAULT_FRAME_RATE
+from covos.media.folder import DEFAULT_FRAME_RATE
 from covos.media.source import Health, Source
 
 MOST_PICTURES = 100

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from covos._version import __version__
-from covos.core.errors import CheckpointError, UsageError
+from covos.core.errors import CheckpointError, UsageError, one_of
 from covos.models.checkpoints import Card, card_path, read_tensors, save_weights, sha256_of
 from covos.models.cosnet.network import (
     COSNET_RESNET50,
@@ -232,12 +232,10 @@ def _check(output: Path, *, architecture: str | None, overwrite: bool) -> None:
         raise UsageError(
             f"unknown network {architecture!r}",
             why="checkpoints can be converted for COSNet only",
-            fix=f"use one of: {', '.join(COSNETS)}",
+            fix=one_of(architecture, COSNETS),
         )
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} is no name for weights", why="only safetensors are written", fix="end it so")
-    if not output.parent.is_dir():
-        raise UsageError(f"{output} cannot be made", why=f"there is no folder {output.parent}", fix="make the folder")
     for path in (output, card_path(output)):
         if path.exists() and not overwrite:
             raise UsageError(

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from covos.core.errors import UsageError
+from covos.core.errors import UsageError, one_of
 from covos.masks.matte import check_pair
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def check_refinement(name: str) -> Refinement:
     raise UsageError(
         f"unknown refinement {name!r}",
         why="masks can be fitted to the picture in a few ways only",
-        fix=f"use one of: {', '.join(get_args(Refinement))}",
+        fix=one_of(name, get_args(Refinement)),
     )
 
 

@@ -1,0 +1,219 @@
+"""Edges as an editor asks for them: grown, shrunk, feathered, holes filled, specks removed.
+
+All of it works on masks and probabilities that are there: no network runs for it. `covos.masks.steady` keeps edges from
+flickering, which takes the neighbouring frames.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Annotated, Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from covos.core.errors import UsageError
+from covos.core.records import Record
+from covos.core.types import LabelArray, MaskArray, ProbabilityArray
+from covos.masks.object_ids import present_ids
+
+UNITS = {"": 0.0, "px": 0.0, "%": 1e-2, "‰": 1e-3}
+"""What a unit is of the whole; 0 stands for pixels."""
+ALL = "all"
+_GHOST = 0.02
+"""Probabilities above this belong to what is seen of a speck."""
+_MOST = 1000.0
+
+
+def _measured(given: object) -> str:
+    text = str(given).strip() if isinstance(given, str | int | float) and not isinstance(given, bool) else ""
+    found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?(px|%|‰|)", text)
+    if found is None or float(found[1]) > _MOST * 1000:
+        raise UsageError(
+            f"{given!r} is no size",
+            why="it takes a number of pixels, or a share: 3, 3px, 0.5% or 5‰",
+            fix="lengths are shares of the frame's height, areas of its pixels",
+        )
+    return f"{float(found[1]):g}{found[2]}".removesuffix("px") if float(found[1]) else "0"
+
+
+def _area(given: object) -> str:
+    return ALL if given == ALL or given is True else _measured(0 if given is False else given)
+
+
+def _of(size: str, whole: float) -> float:
+    found = re.fullmatch(r"([\d.e+-]+?)(%|‰|)", size)
+    assert found is not None, "sizes are checked when they are given"
+    return float(found[1]) * (UNITS[found[2]] * whole or 1.0)
+
+
+Length: TypeAlias = Annotated[str, BeforeValidator(_measured)]
+"""Pixels, or a share of the frame's height: ``3``, ``"0.5%"``, ``"5‰"``."""
+Area: TypeAlias = Annotated[str, BeforeValidator(_area)]
+"""Pixels, or a share of the frame's: ``200``, ``"0.1%"``; ``"all"`` for any."""
+
+
+class Edges(Record):
+    """The way to change the edges of masks, in this order; what is 0 is left as it is.
+
+    Attributes:
+        smooth_time: Frames on each side that an edge is brought together with, along the motion of the picture.
+        min_area: Parts of an object smaller than this area are removed.
+        fill_holes: Holes up to this area are filled; ``"all"`` fills every hole.
+        grow: Objects grow by this length, on all sides, over the background.
+        shrink: Objects shrink by this length.
+        feather: The edge becomes soft over about this length, half of it on each side.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    smooth_time: int = Field(default=0, ge=0, le=10)
+    min_area: Area = "0"
+    fill_holes: Area = "0"
+    grow: Length = "0"
+    shrink: Length = "0"
+    feather: Length = "0"
+
+    def __bool__(self) -> bool:
+        """Tell if anything is changed."""
+        return bool(self.smooth_time) or self.changes_frames
+
+    @property
+    def changes_frames(self) -> bool:
+        """True if a frame by itself is changed."""
+        return any(_of(size, 1.0) for size in (self.grow, self.shrink, self.feather)) or any(
+            size == ALL or _of(size, 1.0) for size in (self.min_area, self.fill_holes)
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a report says, under ``"edges"``: the fields that change something; nothing if none does."""
+        changes = {name: value for name, value in self if value not in (0, "0")}
+        return {"edges": changes} if changes else {}
+
+    def apply(self, labels: LabelArray, probability: ProbabilityArray) -> tuple[LabelArray, ProbabilityArray]:
+        """Return the masks of one frame with other edges.
+
+        Args:
+            labels: H x W uint8 object ids, 0 = background.
+            probability: H x W float32 in [0, 1] of all objects together, or an opacity.
+
+        Returns:
+            Both, of the same kind. Feathering leaves the labels as they are.
+        """
+        height = labels.shape[0]
+        if least := _pixels(self.min_area, labels.size):
+            labels, probability = _without_specks(labels, probability, least)
+        if most := _pixels(self.fill_holes, labels.size):
+            labels, probability = _without_holes(labels, probability, most)
+        if radius := _of(self.grow, height):
+            labels, probability = _grown(labels, radius), _moved(probability, radius)
+        if radius := _of(self.shrink, height):
+            labels, probability = _shrunk(labels, radius), 1 - _moved(1 - probability, radius)
+        if width := _of(self.feather, height):
+            # A Gaussian rises from 2 to 98 percent over four of its widths.
+            probability = np.asarray(cv2.GaussianBlur(probability, (0, 0), max(width / 4, 0.1)), np.float32)
+        return labels, probability
+
+
+NO_EDGES = Edges()
+"""Edges as they are."""
+
+
+def _pixels(area: str, whole: int) -> float:
+    return math.inf if area == ALL else _of(area, whole)
+
+
+def _parts(mask: MaskArray, *, corners: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return the number of each pixel's connected part, 0 outside the mask, and (x, y, width, height, area) of each."""
+    _, parts, facts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8 if corners else 4)
+    return np.asarray(parts, np.int32), np.asarray(facts, np.int32)
+
+
+def _without_specks(
+    labels: LabelArray, probability: ProbabilityArray, least: float
+) -> tuple[LabelArray, ProbabilityArray]:
+    kept = labels.copy()
+    for identity in present_ids(labels):
+        parts, facts = _parts(labels == identity, corners=True)
+        small = facts[:, cv2.CC_STAT_AREA] < least
+        small[0] = False
+        kept[small[parts]] = 0
+    # A speck's soft edge goes with it, and so do soft spots that never had a mask.
+    parts, facts = _parts(probability > _GHOST, corners=True)
+    backed = np.zeros(len(facts), np.bool_)
+    backed[np.unique(parts[kept > 0])] = True
+    backed[0] = True
+    return kept, np.where(backed[parts], probability, np.float32(0))
+
+
+def _without_holes(
+    labels: LabelArray, probability: ProbabilityArray, most: float
+) -> tuple[LabelArray, ProbabilityArray]:
+    height, width = labels.shape
+    parts, facts = _parts(labels == 0, corners=False)
+    left, top, wide, high, area = facts.T[:5]
+    inside = (left > 0) & (top > 0) & (left + wide < width) & (top + high < height) & (area <= most)
+    inside[0] = False
+    hole = inside[parts]
+    if not hole.any():
+        return labels, probability
+    filled = _nearest(labels, hole)
+    # The rim of the hole was soft: up to where the outer edge is nearer.
+    outside = (labels == 0) & ~hole
+    to_hole = _distance(hole)
+    rim = (to_hole <= 0.02 * height + 2) & (to_hole < (_distance(outside) if outside.any() else np.inf))
+    return filled, np.where(hole | (rim & (labels > 0)), np.float32(1), probability)
+
+
+def _distance(mask: MaskArray) -> NDArray[np.float32]:
+    """Return how far each pixel is from the nearest one of a mask, in pixels."""
+    return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE), np.float32)
+
+
+def _nearest(labels: LabelArray, where: MaskArray) -> LabelArray:
+    """Give some background pixels the label of the nearest object."""
+    background = (labels == 0).view(np.uint8)
+    _, places = cv2.distanceTransformWithLabels(
+        background, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    by_place = np.zeros(int(places.max()) + 1, np.uint8)
+    by_place[places[labels > 0]] = labels[labels > 0]
+    return np.where(where, by_place[places], labels)
+
+
+def relabelled(labels: LabelArray, subject: MaskArray) -> LabelArray:
+    """Return labels that cover another mask: what is new takes the label of the nearest object, 1 if there is none."""
+    kept = np.where(subject, labels, 0).astype(np.uint8)
+    new = subject & (labels == 0)
+    if not new.any():
+        return kept
+    return np.where(new, _nearest(labels, new) if labels.any() else np.uint8(1), kept).astype(np.uint8)
+
+
+def _grown(labels: LabelArray, radius: float) -> LabelArray:
+    return _nearest(labels, (labels == 0) & (_distance(labels > 0) <= radius)) if labels.any() else labels
+
+
+def _shrunk(labels: LabelArray, radius: float) -> LabelArray:
+    # Beyond the border of the picture an object goes on: it shrinks from its own edge alone.
+    background = labels == 0
+    return np.where(_distance(background) > radius, labels, 0).astype(np.uint8) if background.any() else labels
+
+
+def _moved(probability: ProbabilityArray, radius: float) -> ProbabilityArray:
+    """Move the soft edge outwards: the largest value within a radius; of a fraction of a pixel, a share of the step."""
+    whole, part = int(radius), radius - int(radius)
+    near = probability if whole == 0 else _largest(probability, whole)
+    if not part:
+        return near
+    return np.asarray((1 - part) * near + part * _largest(probability, whole + 1), np.float32)
+
+
+def _largest(probability: ProbabilityArray, radius: int) -> ProbabilityArray:
+    side = 2 * radius + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
+    return np.asarray(cv2.dilate(probability, disc), np.float32)

@@ -1,0 +1,95 @@
+"""The soft answer of a frame, compressed: the probability wherever a mask alone does not tell it."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import Any, Literal, Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.core.errors import InputError
+from covos.core.types import MaskArray, ProbabilityArray
+
+Depth = Literal[8, 16]
+"""Bits of a probability that is kept."""
+
+SURE = 2
+"""Levels, of 255, by which a probability may miss 0 or 1 and still be taken for it. A network is never quite certain,
+and so little noise over the whole frame would take several times the space of the edge itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SoftMask:
+    """The probability of a frame's pixels, as what it differs from the frame's mask by.
+
+    Far from the edges the difference is 0, so that what is kept is a band around the contours, and wherever else the
+    network was not sure.
+
+    Attributes:
+        size: (height, width) in pixels.
+        bits: 8, or 16 for those who asked for so many: these are kept as they are.
+        data: The differences, packed.
+    """
+
+    size: tuple[int, int]
+    bits: Depth
+    data: bytes
+
+    @classmethod
+    def of(cls, probability: ProbabilityArray, mask: MaskArray, *, bits: Depth = 8) -> Self:
+        """Keep a probability.
+
+        Args:
+            probability: H x W float32 in [0, 1].
+            mask: H x W bool: the pixels of all objects together.
+            bits: Precision.
+        """
+        hard = _hard(mask, bits)
+        if bits == 16:
+            difference: NDArray[Any] = np.rint(probability * np.float32(65535)).astype(np.uint16) ^ hard
+        else:
+            levels = cv2.convertScaleAbs(probability, alpha=255)  # saturates and rounds in one pass
+            difference = cv2.bitwise_xor(levels, hard)
+            difference[cv2.absdiff(levels, hard) <= SURE] = 0
+        # Each row as its difference from the one above: edges are smooth, and most rows are like their neighbours.
+        difference[1:] -= difference[:-1].copy()
+        # Runs alone: to look for repeats takes longer and finds few.
+        packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
+        height, width = mask.shape
+        return cls(size=(height, width), bits=bits, data=packer.compress(difference.data) + packer.flush())
+
+    def restore(self, mask: MaskArray) -> ProbabilityArray:
+        """Return the probability, H x W float32 in [0, 1], rounded to the levels that were kept.
+
+        Args:
+            mask: The mask that it was kept beside.
+
+        Raises:
+            InputError: The data are damaged, or of another size.
+        """
+        expected = self.size[0] * self.size[1] * self.bits // 8
+        if mask.shape != self.size:
+            raise _damaged(f"it is of {self.size[1]} x {self.size[0]} pixels, the mask is {mask.shape[::-1]}")
+        unpack = zlib.decompressobj()
+        try:
+            # Never more than the frame has: a few bytes may stand for gigabytes.
+            plain = unpack.decompress(self.data, expected + 1)
+        except zlib.error as error:
+            raise _damaged(str(error)) from error
+        if len(plain) != expected:
+            raise _damaged(f"{expected} bytes are expected, there are {len(plain)}" + " or more" * (not unpack.eof))
+        depth = np.uint16 if self.bits == 16 else np.uint8
+        difference = np.add.accumulate(np.frombuffer(plain, depth).reshape(self.size), axis=0, dtype=depth)
+        levels = difference ^ _hard(mask, self.bits)
+        return np.asarray(levels * np.float32(1 / np.iinfo(depth).max), np.float32)
+
+
+def _hard(mask: MaskArray, bits: Depth) -> NDArray[Any]:
+    return mask.astype(np.uint16) * np.uint16(65535) if bits == 16 else mask.astype(np.uint8) * np.uint8(255)
+
+
+def _damaged(why: str) -> InputError:
+    return InputError("the soft edge of a mask cannot be read", why=why, fix="make the masks anew")

@@ -1,0 +1,158 @@
+"""Make the pictures that a video decoder gives into those that are displayed: upright, RGB, of ordinary tones."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from covos.core.errors import SourceError
+from covos.media.picture import ALPHA_NOTE, Picture, as_picture
+from covos.media.tones import Toning, Transfer, transfer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from av.video.frame import VideoFrame
+    from numpy.typing import NDArray
+
+# swscale's default repeats chroma samples, which shows as steps along coloured edges; exact rounding and
+# bit-exactness make two machines give the same pixels, and so the same masks.
+_ACCURATE = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+# Matrices (ITU-T H.273, table 4) that swscale converts: BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020.
+_KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
+_UNSPECIFIED_MATRIX = 2
+_LIMITED_TO_FULL = np.rint((np.arange(256.0) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
+
+Orientation = tuple[int, int, int, int]
+"""The linear part of a display matrix, rounded to -1, 0, 1: x' = a x + c y, y' = b x + d y, as (a, b, c, d)."""
+_UPRIGHT: Orientation = (1, 0, 0, 1)
+
+
+class PictureReader:
+    """Turns decoded pictures into displayed ones, each of its own size.
+
+    Rotation and mirroring are applied, limited and full range and the colour matrix are honoured, deeper samples are
+    reduced to 8 bits, HDR and BT.2020 are brought to ordinary tones (`covos.media.tones`), and alpha is kept.
+    ``size``, (width, height), is that of the first picture before rotation; ``warn`` is called with each oddity met.
+    If ``uses_alpha`` is false, alpha is left out (see `is_alpha_used`).
+    """
+
+    def __init__(
+        self, name: str, *, size: tuple[int, int], warn: Callable[[str], None], uses_alpha: bool = True
+    ) -> None:
+        self._name = name
+        self._size = size
+        self._warn = warn
+        self._uses_alpha = uses_alpha
+        self._reformatter = VideoReformatter()
+        self._toning = Toning()
+
+    def read(self, picture: VideoFrame) -> Picture:
+        """Convert one picture; its arrays are contiguous."""
+        shown = as_picture(self.pixels(picture), uses_alpha=self._uses_alpha)
+        if shown.alpha is not None:
+            self._warn(ALPHA_NOTE)
+        return shown
+
+    def pixels(self, picture: VideoFrame) -> NDArray[np.uint8]:
+        """Convert one picture to H x W x 3 RGB, or x 4 RGBA where its format has alpha."""
+        orientation = orientation_of(picture)
+        if orientation is None:
+            self._warn("the rotation that the file asks for is not a quarter turn and is not applied")
+        width, height = self._size
+        if (picture.width, picture.height) != (width, height):
+            self._warn(
+                f"the frame size changes from {width}x{height} to {picture.width}x{picture.height}: "
+                "each mask has its own frame's size; where one size must do, the first is kept and frames are fitted in"
+            )
+        try:
+            pixels = self._stored(picture)
+        except (av.FFmpegError, ValueError) as error:
+            raise SourceError(
+                f"{self._name}: its colours cannot be read",
+                why=f"pixel format {picture.format.name}: {error}",
+                fix="convert it to H.264 yuv420p first",
+            ) from error
+        if picture.format.name.startswith("gray") and picture.color_range == ColorRange.MPEG:
+            pixels = _LIMITED_TO_FULL[pixels]  # swscale takes every grey for full range
+        return _orient(pixels, orientation=orientation)
+
+    def _stored(self, picture: VideoFrame) -> NDArray[np.uint8]:
+        """Return H x W x 3 RGB, or x 4 with alpha, turned as it is stored."""
+        alpha = has_alpha(picture)
+        tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
+        matrix = self._matrix(picture)
+        if tones is not None:
+            self._warn(_tones_note(*tones))
+            deep = self._reformat(picture, "gbrap16le" if alpha else "gbrp16le", matrix=matrix)
+            picture, matrix = self._toning.apply(deep, transfer=tones[0], wide=tones[1]), None
+        return np.asarray(self._reformat(picture, "rgba" if alpha else "rgb24", matrix=matrix).to_ndarray(), np.uint8)
+
+    def _reformat(self, picture: VideoFrame, pixel_format: str, *, matrix: int | None) -> VideoFrame:
+        return self._reformatter.reformat(
+            picture,
+            format=pixel_format,
+            src_colorspace=matrix,
+            dst_colorspace=matrix,
+            interpolation=_ACCURATE,
+            threads=1,  # as in the writer
+        )
+
+    def _matrix(self, picture: VideoFrame) -> int | None:
+        if picture.format.is_rgb or picture.colorspace in _KNOWN_MATRICES:
+            return None
+        if picture.colorspace != _UNSPECIFIED_MATRIX:
+            self._warn(f"colour matrix {picture.colorspace} is not supported: colours are approximate")
+        # Untagged video: high definition is BT.709, standard definition BT.601, as players take it.
+        high_definition = picture.width >= 1280 or picture.height > 576
+        return int(Colorspace.ITU709 if high_definition else Colorspace.ITU601)
+
+
+def _tones_note(transfer: Transfer, wide: bool) -> str:
+    if transfer == "SDR":
+        return "the video has the colours of BT.2020: they are brought to those of BT.709, in what is written, too"
+    return f"the video is HDR ({transfer}): it is tone-mapped, and overlays and cut-outs are of ordinary range"
+
+
+def has_alpha(picture: VideoFrame) -> bool:
+    """Return True if the picture's format has an alpha channel; that of a palette stands in its colours."""
+    return picture.format.name == "pal8" or any(component.is_alpha for component in picture.format.components)
+
+
+def orientation_of(picture: VideoFrame) -> Orientation | None:
+    """Return the orientation that the container asks for; None if it is not made of quarter turns and mirrors."""
+    try:
+        data: Any = picture.side_data.get("DISPLAYMATRIX")
+    except ValueError:
+        # PyAV refuses all side data if it does not know one type among it, such as the EXIF block of a Motion
+        # JPEG; the angle can still be had.
+        turn = {0: _UPRIGHT, 90: (0, -1, 1, 0), 180: (-1, 0, 0, -1), 270: (0, 1, -1, 0)}
+        return turn.get(picture.rotation % 360)
+    if data is None:
+        return _UPRIGHT
+    matrix = np.frombuffer(bytes(data), np.int32)[[0, 1, 3, 4]] / 65536  # 16.16 fixed point
+    scale = np.abs(matrix).max()
+    if scale == 0:
+        return _UPRIGHT
+    a, b, c, d = (int(v) for v in np.rint(matrix / scale))
+    is_quarter_turn = abs(a) == abs(d) and abs(b) == abs(c) and abs(a) + abs(b) == 1
+    return (a, b, c, d) if is_quarter_turn else None
+
+
+def _orient(image: NDArray[np.uint8], *, orientation: Orientation | None) -> NDArray[np.uint8]:
+    """Turn and mirror an H x W x C picture, to a contiguous one; None leaves it as it is."""
+    a, b, c, d = orientation or _UPRIGHT
+    turned = image if a else image.transpose(1, 0, 2)
+    across, down = (a, d) if a else (c, b)
+    return np.ascontiguousarray(turned[::down, ::across])
+
+
+def rotation_degrees(orientation: Orientation | None) -> int:
+    """Return the counter-clockwise degrees, 0, 90, 180 or 270, of an orientation, or of its unmirrored part."""
+    a, b, c, d = orientation or _UPRIGHT
+    if a * d - b * c < 0:
+        a, c = -a, -c
+    return {(1, 0): 0, (0, -1): 90, (-1, 0): 180, (0, 1): 270}[a, b]

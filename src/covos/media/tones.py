@@ -1,0 +1,139 @@
+"""Bring HDR (PQ, HLG) and the wide colours of BT.2020 to those of an ordinary picture, as networks know them.
+
+Light is computed in nits by the formulas of ITU-R BT.2100, turned to the primaries of BT.709, and compressed by
+Reinhard's curve (Reinhard et al., *Photographic Tone Reproduction for Digital Images*, 2002, equation 4), on the
+luminance, so that hues stay. White paper (203 nits, ITU-R BT.2408) becomes a light grey, 1000 nits white.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import av
+import numpy as np
+from av.filter import Graph
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from numpy.typing import NDArray
+
+    Light = NDArray[np.float64]
+
+Transfer: TypeAlias = Literal["PQ", "HLG", "SDR"]
+
+PAPER = 203.0
+"""Nits of white paper in HDR."""
+PEAK = 1000.0
+"""Nits that become white; what is brighter is cut."""
+
+# Numbers of ITU-T H.273: transfer characteristics, and colour primaries.
+_TRANSFERS: dict[int, Transfer] = {16: "PQ", 18: "HLG"}
+_BT2020 = 9
+_UNSPECIFIED = frozenset({0, 2})
+_TO_BT709 = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
+_LUMA_2020 = np.array([0.2627, 0.6780, 0.0593])
+_LUMA_709 = np.array([0.2126, 0.7152, 0.0722])
+_DISPLAY_GAMMA = 2.4
+
+
+def transfer_of(*, transfer: int, primaries: int) -> tuple[Transfer, bool] | None:
+    """Tell how a picture is to be brought to ordinary tones, by its numbers of ITU-T H.273; None if it has these.
+
+    Returns:
+        Its transfer, and True if its primaries are those of BT.2020. HDR without primaries has these.
+    """
+    known = _TRANSFERS.get(transfer)
+    if known is not None:
+        return known, primaries == _BT2020 or primaries in _UNSPECIFIED
+    return ("SDR", True) if primaries == _BT2020 else None
+
+
+def to_ordinary(coded: Light, *, transfer: Transfer, wide: bool) -> Light:
+    """Turn coded RGB, ... x 3 in [0, 1], to coded RGB of an ordinary picture, in [0, 1].
+
+    Args:
+        coded: As the source has it.
+        transfer: ``"PQ"``, ``"HLG"``, or ``"SDR"``, of which the colours alone are turned.
+        wide: True if the primaries are those of BT.2020, else BT.709.
+    """
+    if transfer == "SDR":
+        return np.asarray(np.clip(coded**_DISPLAY_GAMMA @ _TO_BT709.T, 0, 1) ** (1 / _DISPLAY_GAMMA))
+    light = (_nits_of_pq(coded) if transfer == "PQ" else _nits_of_hlg(coded)) / PAPER
+    if wide:
+        light = np.clip(light @ _TO_BT709.T, 0, None)
+    luminance = light @ _LUMA_709
+    peak = PEAK / PAPER
+    compressed = (1 + luminance / peak**2) / (1 + luminance)
+    shown = np.clip(light * compressed[..., None], 0, 1)
+    # IEC 61966-2-1 (sRGB).
+    return np.asarray(np.where(shown <= 0.0031308, 12.92 * shown, 1.055 * shown ** (1 / 2.4) - 0.055))
+
+
+def _nits_of_pq(coded: Light) -> Light:
+    m1, m2, c1, c2, c3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128
+    power = coded ** (1 / m2)
+    return np.asarray(10_000 * (np.clip(power - c1, 0, None) / (c2 - c3 * power)) ** (1 / m1))
+
+
+def _nits_of_hlg(coded: Light) -> Light:
+    a, b, c = 0.17883277, 0.28466892, 0.55991073
+    scene = np.where(coded <= 0.5, coded**2 / 3, (np.exp((coded - c) / a) + b) / 12)
+    luminance = np.clip(scene @ _LUMA_2020, 1e-6, None)
+    return np.asarray(PEAK * scene * (luminance**0.2)[..., None])  # system gamma 1.2 of a display of 1000 nits
+
+
+class Toning:
+    """Brings pictures to ordinary tones, by FFmpeg's lut3d; it is set up again where size or tones change."""
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] = ()
+        self._graph: Graph | None = None
+
+    def apply(self, picture: VideoFrame, *, transfer: Transfer, wide: bool) -> VideoFrame:
+        """Return a picture of planar RGB with 16 bits, with alpha or without, in ordinary tones."""
+        key = (picture.width, picture.height, picture.format.name, transfer, wide)
+        if self._graph is None or key != self._key:
+            self._key, self._graph = key, _graph_for(picture, _cube(transfer, wide=wide))
+        self._graph.push(picture)
+        toned = self._graph.pull()
+        assert isinstance(toned, av.VideoFrame)
+        return toned
+
+
+def tone(pixels: NDArray[Any], *, transfer: Transfer, wide: bool) -> NDArray[np.uint8]:
+    """Bring H x W x 3 RGB, uint8 or uint16, to ordinary tones of 8 bits."""
+    stored = av.VideoFrame.from_ndarray(pixels, format="rgb24" if pixels.dtype == np.uint8 else "rgb48le")
+    toned = Toning().apply(stored.reformat(format="gbrp16le", threads=1), transfer=transfer, wide=wide)
+    return np.asarray(toned.reformat(format="rgb24", threads=1).to_ndarray(), np.uint8)
+
+
+def _graph_for(picture: VideoFrame, cube: str) -> Graph:
+    graph = Graph()
+    graph.threads = 1
+    with tempfile.TemporaryDirectory(prefix="covos-") as folder:
+        file = Path(folder) / "tones.cube"
+        file.write_text(cube, encoding="ascii")
+        # Not its own time base: a picture that was never in a file has none, and times pass through as they are.
+        source = graph.add_buffer(
+            width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 1000)
+        )
+        toning = graph.add("lut3d", file=str(file), interp="tetrahedral")
+        sink = graph.add("buffersink")
+        source.link_to(toning)
+        toning.link_to(sink)
+        graph.configure()  # reads the file
+    return graph
+
+
+@cache
+def _cube(transfer: Transfer, *, wide: bool, side: int = 33) -> str:
+    """Return the map as a ``.cube`` file: red changes first."""
+    steps = np.linspace(0, 1, side)
+    blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
+    mapped = to_ordinary(np.stack([red, green, blue], -1).reshape(-1, 3), transfer=transfer, wide=wide)
+    lines = "\n".join(f"{r:.6f} {g:.6f} {b:.6f}" for r, g, b in mapped.tolist())
+    return f"LUT_3D_SIZE {side}\n{lines}\n"

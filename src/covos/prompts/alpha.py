@@ -1,0 +1,48 @@
+"""The alpha of a frame as a mask: what is opaque in it is the object."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from covos.core.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from covos.core.types import MaskArray
+    from covos.media.source import Source
+
+OPAQUE = 128
+"""Alpha, of 255, from which a pixel is of the object."""
+
+
+def alpha_mask(source: Source, frame: int) -> MaskArray:
+    """Return what is opaque in a frame, H x W bool of the source's size.
+
+    Raises:
+        UsageError: The frame has no alpha, or is transparent all over.
+        SourceError: The frame cannot be read.
+    """
+    read = next(source.select([frame]), None)
+    if read is None:
+        raise SourceError(
+            f"{source.info.path}: frame {frame} cannot be read",
+            why="the file is damaged or cut there",
+            fix="take the alpha of another frame, or give a mask",
+        )
+    if read.alpha is None:
+        raise UsageError(
+            f"{source.info.path}: frame {frame} has no alpha to take as a mask",
+            why="every pixel of it is opaque",
+            fix="give a mask (--mask), or leave out --alpha-as-mask (alpha_as_mask=True)",
+        )
+    opaque = read.alpha >= OPAQUE
+    if not opaque.any():
+        raise UsageError(
+            f"{source.info.path}: the alpha of frame {frame} shows no object",
+            why="every pixel of it is transparent",
+            fix="take the alpha of a frame that shows the object, in a prompt file or a session",
+        )
+    size = source.info.width, source.info.height
+    return np.asarray(cv2.resize(opaque.view(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0)

@@ -1,0 +1,125 @@
+"""Clips of every container, and seeded mutants of their bytes."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_FILE = Path(__file__).parents[2] / "benchmarks" / "damage_inputs.py"
+
+
+def _inputs() -> ModuleType:
+    spec = util.spec_from_file_location("damage_inputs", _FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    found = util.module_from_spec(spec)
+    sys.modules[spec.name] = found
+    spec.loader.exec_module(found)
+    return found
+
+
+INPUTS: Any = _inputs()
+COUNT = 16
+"""Frames of a clip."""
+UNKNOWABLE = {"mjpeg"}
+"""Bare photographs one after another: nothing tells that one of them is gone."""
+_MPEG = {"g": "8", "qscale": "3", "flags": "+qscale", "global_quality": "354"}
+KINDS: dict[str, Any] = {
+    **{name: kind for name, kind in INPUTS.KINDS.items() if name not in UNKNOWABLE},
+    # Sound that is decoded and encoded again on its way into an overlay.
+    "mkv, vorbis": INPUTS.Kind(suffix="mkv", codec="mpeg4", options=_MPEG, audio="libvorbis"),
+    "mpg, sound": INPUTS.Kind(suffix="mpg", codec="mpeg2video", options=_MPEG, audio="mp2"),
+    "avi, pcm": INPUTS.Kind(suffix="avi", codec="mpeg4", options=_MPEG, audio="pcm_s16le"),
+    "mov, pcm": INPUTS.Kind(suffix="mov", codec="mpeg4", options=_MPEG, audio="pcm_s16be"),
+    "flv, sound": INPUTS.Kind(suffix="flv", codec="flv", options=_MPEG, audio="aac"),
+}
+
+
+def clip_of(kind: str, folder: Path) -> Path:
+    """Write an intact clip."""
+    made: Path = INPUTS.make_clip(KINDS[kind], folder, count=COUNT)
+    return made
+
+
+Change = Callable[[bytearray, random.Random], None]
+
+
+def _place(data: bytearray, chance: random.Random, *, most: float = 0.12) -> slice:
+    size = chance.randint(1, max(1, round(len(data) * most)))
+    start = chance.randrange(max(1, len(data) - size))
+    return slice(start, start + size)
+
+
+def _flip(data: bytearray, chance: random.Random) -> None:
+    for _ in range(chance.choice((1, 1, 2, 5, 20))):
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+
+
+def _cut(data: bytearray, chance: random.Random) -> None:
+    del data[chance.randint(len(data) // 8, len(data) - 1) :]
+
+
+def _remove(data: bytearray, chance: random.Random) -> None:
+    del data[_place(data, chance)]
+
+
+def _zero(data: bytearray, chance: random.Random) -> None:
+    place = _place(data, chance)
+    data[place] = bytes(place.stop - place.start)
+
+
+def _noise(data: bytearray, chance: random.Random) -> None:
+    place = _place(data, chance)
+    data[place] = chance.randbytes(place.stop - place.start)
+
+
+def _repeat(data: bytearray, chance: random.Random) -> None:
+    place = _place(data, chance)
+    data[place.stop : place.stop] = data[place]
+
+
+def _swap(data: bytearray, chance: random.Random) -> None:
+    one, other = sorted((_place(data, chance, most=0.08), _place(data, chance, most=0.08)), key=lambda at: at.start)
+    if one.stop <= other.start:
+        data[:] = (
+            data[: one.start] + data[other] + data[one.stop : other.start] + data[one] + data[other.stop :]
+        )  # fmt: skip
+
+
+def _length(data: bytearray, chance: random.Random) -> None:
+    """Change a number that may be the length of something: one that, from where it stands, ends inside the file."""
+    order = chance.choice(("big", "little"))
+    size = chance.choice((2, 4, 4, 4, 8))
+    for _ in range(200):
+        at = chance.randrange(max(1, len(data) - size))
+        value = int.from_bytes(data[at : at + size], order)  # type: ignore[arg-type]
+        if 4 <= value <= len(data) - at:
+            new = chance.choice((0, 1, value - 1, value + 1, 2 * value, value // 2, (1 << 8 * size) - 1, 1 << 8 * size - 1))
+            data[at : at + size] = min(new, (1 << 8 * size) - 1).to_bytes(size, order)  # type: ignore[arg-type]
+            return
+
+
+CHANGES: dict[str, Change] = {
+    "bits flipped": _flip,
+    "cut": _cut,
+    "bytes gone": _remove,
+    "zeros": _zero,
+    "noise": _noise,
+    "a block twice": _repeat,
+    "blocks swapped": _swap,
+    "a length changed": _length,
+}
+
+
+def mutant(content: bytes, seed: str) -> tuple[str, bytes]:
+    """Return how a clip was changed, and its bytes; the same for the same seed."""
+    chance, data = random.Random(seed), bytearray(content)
+    names = [chance.choice(list(CHANGES)) for _ in range(chance.choice((1, 1, 1, 2)))]
+    for name in names:
+        CHANGES[name](data, chance)
+    return " and ".join(names), bytes(data)

@@ -1,0 +1,63 @@
+"""Mutants of clips of every container, each through the command: what must hold of any video holds of them."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from covos.model import Model
+from faults.children import in_child
+from faults.invariants import described, look_at
+from faults.media_mutants import CHANGES, COUNT, KINDS, clip_of, mutant
+
+posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
+MUTANTS = 2
+SAMPLE = ("mkv, sound", "webm", "mp4", "mp4, fragments", "mov, png", "ts, sound", "mpg", "avi", "gif", "apng")
+
+
+@posix
+@pytest.mark.parametrize("kind", SAMPLE)
+def test_mutants_of_every_container(bright: Model, tmp_path: Path, kind: str) -> None:
+    content = clip_of(kind, tmp_path).read_bytes()
+    path = tmp_path / f"mutant.{KINDS[kind].suffix}"
+    for number in range(MUTANTS):
+        name, data = mutant(content, f"short/{kind}/{number}")
+        path.write_bytes(data)
+        looked = look_at(path, tmp_path / "out", model=bright, intact=COUNT)
+        assert looked.broken == (), (name, described(looked))
+        assert looked.withheld == 0, (name, described(looked))
+
+
+@posix
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_intact_clip(bright: Model, tmp_path: Path, kind: str) -> None:
+    looked = look_at(clip_of(kind, tmp_path), tmp_path / "out", model=bright, intact=COUNT)
+    assert (looked.code, looked.frames, looked.broken) == (0, COUNT, ()), described(looked)
+
+
+@posix
+def test_lost_frames_are_counted(bright: Model, tmp_path: Path) -> None:
+    """The checker itself: a file that is whole and short is one that lost frames without a word."""
+    looked = look_at(clip_of("mkv", tmp_path), tmp_path / "out", model=bright, intact=COUNT + 3)
+    assert looked.lost == 3
+
+
+@posix
+def test_a_child_that_dies_hangs_or_raises_is_told() -> None:
+    assert in_child(lambda: [1]).answer == [1]
+    assert in_child(os.abort).end == "died"
+    assert in_child(lambda: time.sleep(60), seconds=0.2).end == "hung"
+    assert in_child(lambda: 1 / 0).end == "raised"
+
+
+def test_mutants_are_others_and_the_same_for_a_seed() -> None:
+    content = bytes(range(256)) * 40
+    made = [mutant(content, f"{number}") for number in range(60)]
+    assert made == [mutant(content, f"{number}") for number in range(60)]
+    assert sum(data != content for _, data in made) > 50
+    assert set(itertools.chain.from_iterable(name.split(" and ") for name, _ in made)) == set(CHANGES)

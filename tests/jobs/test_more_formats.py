@@ -1,0 +1,186 @@
+"""The journal keeps the soft answer: a run that is done gets further formats without its network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import covos
+import covos.plan
+from checked_output import check_output
+from covos.core.errors import UsageError
+from covos.engines.find import FindEngine
+from covos.job import Job
+from covos.masks import read_label_map, write_label_map
+from covos.model import Model
+from covos.plan import Plan, choose_task
+from covos.runs.schema import load_report
+from covos.runs.writing import Saved
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return covos.load_model(device="cpu", precision="fp32")
+
+
+def run(clip: Path, folder: Path, model: Model, *formats: str, **more: object) -> Saved:
+    plan = Plan(source=clip, formats=formats, **more)  # type: ignore[arg-type]
+    saved = Job(plan, folder, load=lambda _plan: model).run()
+    assert isinstance(saved, Saved)
+    assert check_output(folder) == []
+    return saved
+
+
+@pytest.fixture
+def clip(make_clip: Callable[..., Path]) -> Path:
+    return make_clip(height=96, width=128)
+
+
+def pixels(folder: Path) -> dict[str, bytes]:
+    return {path.name: Image.open(path).tobytes() for path in sorted(folder.glob("*.png"))}
+
+
+def alphas(folder: Path) -> NDArray[np.int16]:
+    return np.stack([np.asarray(Image.open(path))[..., 3] for path in sorted(folder.glob("*.png"))]).astype(np.int16)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
+    def computing(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("the network was run again")
+
+    monkeypatch.setattr(type(model.network), "forward", computing)
+    monkeypatch.setattr(FindEngine, "run", computing, raising=False)
+
+
+def test_a_soft_format_is_added_to_a_finished_run(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    run(clip, tmp_path / "both", model, "palette", "rgba", "matte")
+    run(clip, tmp_path / "out", model, "palette")
+    masks = pixels(tmp_path / "out" / "masks")
+    request.getfixturevalue("no_network")
+    added = run(clip, tmp_path / "out", model, "rgba")
+    assert [path.name for path in added.outputs] == ["masks", "rgba"]
+    more = run(clip, tmp_path / "out", model, "matte", "palette")
+    assert [path.name for path in more.outputs] == ["masks", "rgba", "matte"]
+    assert load_report(tmp_path / "out").settings["formats"] == ["palette", "rgba", "matte"]
+    for name in ("rgba", "matte"):
+        assert pixels(tmp_path / "out" / name) == pixels(tmp_path / "both" / name)
+    assert pixels(tmp_path / "out" / "masks") == masks
+    alpha = np.asarray(Image.open(tmp_path / "out" / "rgba" / "00003.png"))[..., 3]
+    assert ((alpha > 0) & (alpha < 255)).any()
+    assert run(clip, tmp_path / "out", model, "rgba").was_done
+
+
+def test_adding_goes_on_after_it_was_stopped(
+    clip: Path, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(clip, tmp_path / "out", model, "palette")
+    masks = pixels(tmp_path / "out" / "masks")
+
+    class KilledError(BaseException):
+        pass
+
+    def kill(event: object) -> None:
+        if isinstance(event, covos.FrameDone) and event.index == 3:
+            raise KilledError
+
+    job = Job(Plan(source=clip, formats=("rgba",)), tmp_path / "out", load=lambda _plan: model)
+    with pytest.raises(KilledError):
+        job.run(kill)
+    assert pixels(tmp_path / "out" / "masks") == masks, "what was done is not touched"
+    done = run(clip, tmp_path / "out", model, "rgba")
+    assert [path.name for path in done.outputs] == ["masks", "rgba"]
+    assert len(pixels(tmp_path / "out" / "rgba")) == 8
+
+
+def test_followed_objects_too(clip: Path, tmp_path: Path, random_follower: Path, model: Model) -> None:
+    first = np.zeros((96, 128), np.uint8)
+    first[24:40, :16] = 1
+    task = choose_task(prompts=covos.plan.read_prompts(masks=first), follower=random_follower)
+    run(clip, tmp_path / "both", model, "palette", "rgba", task=task)
+    run(clip, tmp_path / "out", model, "palette", task=task)
+    run(clip, tmp_path / "out", model, "rgba", task=task)
+    assert pixels(tmp_path / "out" / "rgba") == pixels(tmp_path / "both" / "rgba")
+
+
+def test_a_run_that_was_stopped_takes_further_formats(clip: Path, tmp_path: Path, model: Model) -> None:
+    plan = Plan(source=clip, formats=("palette",))
+    events = iter(Job(plan, tmp_path / "out", load=lambda _plan: model))
+    for event in events:
+        if isinstance(event, covos.FrameDone) and event.index == 5:
+            events.close()  # type: ignore[attr-defined]
+            break
+    saved = run(clip, tmp_path / "out", model, "matte")
+    assert {path.name for path in saved.outputs} == {"masks", "matte"}
+    assert saved.resumed == 4
+
+
+def test_other_terms_are_refused(clip: Path, tmp_path: Path, model: Model) -> None:
+    run(clip, tmp_path / "out", model, "palette")
+    with pytest.raises(UsageError, match="edges was not there"):
+        run(clip, tmp_path / "out", model, "palette", edges=covos.Edges(grow=2))
+    run(clip, tmp_path / "out", model, "matte")
+    with pytest.raises(UsageError, match="both matte and matte=16"):
+        run(clip, tmp_path / "out", model, "matte=16")
+    (tmp_path / "out" / "journal.jsonl").unlink()
+    with pytest.raises(UsageError, match=r"journal\.jsonl was removed"):
+        run(clip, tmp_path / "out", model, "rgba")
+    assert (tmp_path / "out" / "masks" / "00000.png").exists()
+
+
+def test_converting_a_run_gives_what_the_run_would_have_written(clip: Path, tmp_path: Path, model: Model) -> None:
+    run(clip, tmp_path / "run", model, "palette", "rgba")
+    saved = covos.convert(tmp_path / "run", formats=["rgba"], output=tmp_path / "same")
+    assert saved.warnings == ()
+    assert pixels(tmp_path / "same" / "rgba") == pixels(tmp_path / "run" / "rgba")
+    run(clip, tmp_path / "video", model, "prores")
+    covos.convert(tmp_path / "video", formats=["palette", "rgba"], output=tmp_path / "back")
+    assert pixels(tmp_path / "back" / "masks") == pixels(tmp_path / "run" / "masks")
+    assert pixels(tmp_path / "back" / "rgba") == pixels(tmp_path / "run" / "rgba")
+
+
+def test_masks_that_were_edited_are_taken_as_they_are(clip: Path, tmp_path: Path, model: Model) -> None:
+    run(clip, tmp_path / "run", model, "palette", "rgba")
+    edited = tmp_path / "run" / "masks" / "00002.png"
+    labels = read_label_map(edited)
+    labels[:4] = 1
+    write_label_map(edited, labels)
+    saved = covos.convert(tmp_path / "run", formats=["rgba"], output=tmp_path / "new")
+    assert any("hard edges" in warning for warning in saved.warnings)
+    alpha = np.asarray(Image.open(tmp_path / "new" / "rgba" / "00002.png"))[..., 3]
+    np.testing.assert_array_equal(alpha, np.where(labels > 0, 255, 0))
+    before, after = pixels(tmp_path / "run" / "rgba"), pixels(tmp_path / "new" / "rgba")
+    assert [name for name in before if before[name] != after[name]] == ["00002.png"]
+
+
+def test_edges_are_those_of_the_run_wherever_they_are_made(clip: Path, tmp_path: Path, model: Model) -> None:
+    edges = covos.Edges(grow=2, feather=4, min_area=5)
+    run(clip, tmp_path / "plain", model, "palette")
+    run(clip, tmp_path / "run", model, "palette", "rgba", edges=edges)
+    covos.convert(tmp_path / "plain", formats=["palette", "rgba"], edges=edges, output=tmp_path / "later")
+    covos.segment(clip, model=model, edges=edges).save(tmp_path / "memory", formats=["palette", "rgba"])
+    covos.convert(tmp_path / "run", formats=["rgba"], output=tmp_path / "again")
+    assert pixels(tmp_path / "later" / "rgba") == pixels(tmp_path / "run" / "rgba")
+    # Probabilities that were changed are rounded once more.
+    assert np.abs(alphas(tmp_path / "again" / "rgba") - alphas(tmp_path / "run" / "rgba")).max() <= 4
+    assert pixels(tmp_path / "memory" / "masks") == pixels(tmp_path / "run" / "masks")
+    assert pixels(tmp_path / "later" / "masks") == pixels(tmp_path / "run" / "masks")
+    assert pixels(tmp_path / "plain" / "masks") != pixels(tmp_path / "run" / "masks")
+    settings = load_report(tmp_path / "run").settings
+    assert settings["edges"] == {"grow": "2", "feather": "4", "min_area": "5"}
+
+
+def test_smoothing_over_time_gives_every_frame(clip: Path, tmp_path: Path, model: Model) -> None:
+    edges = covos.Edges(smooth_time=2)
+    run(clip, tmp_path / "run", model, "palette", "overlay", edges=edges)
+    run(clip, tmp_path / "plain", model, "palette")
+    covos.convert(tmp_path / "plain", formats=["palette"], edges=edges, output=tmp_path / "later")
+    assert pixels(tmp_path / "later" / "masks") == pixels(tmp_path / "run" / "masks")
+    assert len(covos.segment(clip, model=model, edges=edges)) == 8

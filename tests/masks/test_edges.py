@@ -1,0 +1,160 @@
+"""Edges that are grown, shrunk, feathered, filled and cleaned; and kept from flickering."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from covos.core.errors import UsageError
+from covos.masks.edges import Edges
+from covos.masks.steady import retouched, steady
+
+
+def disc(size=(100, 160), *, centre=(80, 50), radius=20, identity=1):
+    labels = np.zeros(size, np.uint8)
+    cv2.circle(labels, centre, radius, identity, -1)
+    return labels
+
+
+def soft(labels, sigma=1.5):
+    return cv2.GaussianBlur((labels > 0).astype(np.float32), (0, 0), sigma)
+
+
+def width_of(mask):
+    return int(mask[50].sum())
+
+
+@pytest.mark.parametrize(("length", "pixels"), [("5", 5), ("5px", 5), (5, 5), ("5%", 5), ("50‰", 5)])
+def test_growing_and_shrinking(length, pixels):
+    labels = disc()
+    for name, sign in (("grow", 1), ("shrink", -1)):
+        moved, probability = Edges(**{name: length}).apply(labels, soft(labels))
+        assert abs(width_of(moved > 0) - (41 + sign * 2 * pixels)) <= 1
+        assert abs(width_of(probability > 0.5) - (width_of(soft(labels) > 0.5) + sign * 2 * pixels)) <= 1
+        assert moved.dtype == np.uint8
+        assert probability.dtype == np.float32
+
+
+def test_a_fraction_of_a_pixel_is_a_fraction():
+    labels = disc()
+    areas = [Edges(grow=radius).apply(labels, soft(labels))[1].sum() for radius in (1, 1.5, 2)]
+    assert areas[1] == pytest.approx((areas[0] + areas[2]) / 2, rel=1e-3)
+
+
+def test_neighbours_do_not_grow_over_one_another():
+    labels = disc(centre=(50, 50)) | disc(centre=(100, 50), identity=2)
+    grown, _ = Edges(grow=10).apply(labels, soft(labels))
+    assert (grown[labels > 0] == labels[labels > 0]).all()
+    assert grown[50, 72] == 1
+    assert grown[50, 78] == 2
+    both, _ = Edges(grow=10, shrink=10).apply(labels, soft(labels))
+    assert set(np.unique(both)) == {0, 1, 2}
+
+
+def test_an_object_at_the_border_does_not_shrink_from_it():
+    labels = np.zeros((40, 40), np.uint8)
+    labels[:, :20] = 1
+    shrunk, probability = Edges(shrink=4).apply(labels, soft(labels))
+    assert (shrunk[:, :15] == 1).all()
+    assert (shrunk[:, 17:] == 0).all()
+    assert probability[0, 0] == pytest.approx(1)
+
+
+def test_feathering_widens_the_edge_alone():
+    labels = disc()
+    same, probability = Edges(feather=12).apply(labels, (labels > 0).astype(np.float32))
+    np.testing.assert_array_equal(same, labels)
+    row = probability[50, :80]
+    rising = np.flatnonzero((row > 0.02) & (row < 0.98))
+    assert 9 <= len(rising) <= 15
+    assert abs(rising.mean() - 59.5) < 1.5, "half of it on each side"
+
+
+def test_holes_are_filled_and_open_bays_are_not():
+    labels = disc(radius=30)
+    cv2.circle(labels, (70, 50), 5, 0, -1)
+    cv2.circle(labels, (92, 50), 9, 0, -1)
+    labels[50:, 78:82] = 0  # a bay
+    probability = soft(labels)
+    small, filled = Edges(fill_holes=120).apply(labels, probability)
+    assert small[50, 70] == 1
+    assert small[50, 92] == 0
+    assert small[70, 80] == 0
+    assert filled[45:56, 65:76].min() == 1, "with its rim"
+    assert filled[50, 92] == probability[50, 92]
+    every, _ = Edges(fill_holes="all").apply(labels, probability)
+    assert every[50, 92] == 1
+    assert every[70, 80] == 0
+
+
+def test_specks_are_removed_with_their_soft_edges():
+    labels = disc() | disc(centre=(20, 20), radius=3) | disc(centre=(140, 20), radius=3, identity=2)
+    probability = soft(labels)
+    probability[80:90, 10:20] = 0.4  # a soft spot without a mask
+    kept, cleaned = Edges(min_area="1%").apply(labels, probability)
+    np.testing.assert_array_equal(kept, disc())
+    assert cleaned[:30, :40].max() < 0.02
+    assert cleaned[75:95, 5:25].max() < 0.02
+    np.testing.assert_array_equal(cleaned[25:76, 55:106], probability[25:76, 55:106])
+
+
+@pytest.mark.parametrize("edges", [Edges(), Edges(grow=0, fill_holes="0%", min_area=False)])
+def test_nothing_is_nothing(edges):
+    assert not edges
+    assert edges.settings == {}
+
+
+def test_empty_and_full_frames_pass():
+    every = Edges(grow=3, shrink=2, feather=4, fill_holes="all", min_area=9)
+    for value in (0, 1):
+        labels = np.full((20, 30), value, np.uint8)
+        moved, probability = every.apply(labels, labels.astype(np.float32))
+        np.testing.assert_array_equal(moved, labels)
+        np.testing.assert_allclose(probability, value, atol=1e-6)
+
+
+@pytest.mark.parametrize("length", ["-1", "3 m", "", None, "1e400", "nan", "5%%", True])
+def test_other_sizes_are_refused(length):
+    with pytest.raises(UsageError, match="is no size"):
+        Edges(grow=length)
+
+
+def moving(result, *, frames=9):
+    """A textured disc that moves over a textured ground; its probability flickers."""
+    rng = np.random.default_rng(0)
+    ground = cv2.GaussianBlur(rng.integers(0, 255, (96, 160, 3), np.uint8), (0, 0), 2)
+    skin = cv2.GaussianBlur(rng.integers(120, 255, (96, 160, 3), np.uint8), (0, 0), 2)
+    for index in range(frames):
+        labels = disc((96, 160), centre=(40 + 6 * index, 48))
+        image = np.where(labels[..., None] > 0, np.roll(skin, 6 * index, axis=1), ground)
+        radius = 20 + (3 if index % 2 else -3)
+        guess = soft(disc((96, 160), centre=(40 + 6 * index, 48), radius=radius))
+        made = result(index, size=(96, 160))
+        frame = replace(made.frame, image=image)
+        yield replace(made, frame=frame, probability=guess, labels=(guess > 0.5).astype(np.uint8)), labels
+
+
+def test_edges_are_steadied_along_the_motion(result):
+    frames, truth = zip(*moving(result), strict=True)
+    out = list(retouched(iter(frames), Edges(smooth_time=1)))
+    assert [each.frame.index for each in out] == list(range(9))
+    before = [np.mean((each.labels > 0) != (true > 0)) for each, true in zip(frames, truth, strict=True)]
+    after = [np.mean((each.labels > 0) != (true > 0)) for each, true in zip(out, truth, strict=True)]
+    assert np.mean(after[1:-1]) < 0.75 * np.mean(before[1:-1])
+    assert all(((each.probability > 0.5) == (each.labels > 0)).all() for each in out)
+
+
+def test_what_is_gone_leaves_no_ghost(result):
+    (here, _), (there, _) = list(moving(result, frames=2))
+    bare = replace(here, probability=np.zeros_like(here.probability), labels=np.zeros_like(here.labels))
+    bare = replace(bare, frame=replace(bare.frame, image=np.full_like(here.frame.image, 128)))
+    assert steady(bare, [there])[40:56, 40:52].max() < 0.2
+
+
+def test_frames_of_other_sizes_are_left_apart(result):
+    frames = [result(0), result(1), result(2, size=(24, 32)), result(3, size=(24, 32))]
+    out = list(retouched(iter(frames), Edges(smooth_time=2)))
+    assert [each.frame.size for each in out] == [each.frame.size for each in frames]

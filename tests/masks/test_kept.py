@@ -1,0 +1,61 @@
+"""The soft answer beside a mask: packed, and given back."""
+
+from __future__ import annotations
+
+import dataclasses
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from covos.core.errors import InputError
+from covos.masks.soft import SURE, SoftMask
+
+
+def edge(size=(60, 90), *, seed=0):
+    """A disc with a soft edge, over a background that is nearly sure."""
+    noise = np.random.default_rng(seed).random(size, np.float32)
+    disc = np.zeros(size, np.float32)
+    cv2.circle(disc, (40, 30), 18, 1.0, -1)
+    soft = cv2.GaussianBlur(disc, (0, 0), 4)
+    return np.clip(soft * 0.996 + 0.002 + 0.002 * noise, 0, 1).astype(np.float32)
+
+
+@given(seed=st.integers(0, 50), bits=st.sampled_from([8, 16]))
+def test_what_comes_back_is_what_was_kept(seed, bits):
+    probability = edge(seed=seed)
+    mask = probability > 0.5
+    back = SoftMask.of(probability, mask, bits=bits).restore(mask)
+    assert back.dtype == np.float32
+    assert ((back > 0.5) == mask).all()
+    assert abs(back - probability).max() <= (0.5 / 65535 if bits == 16 else (SURE + 0.5) / 255) + 1e-6
+    again = SoftMask.of(back, mask, bits=bits)
+    np.testing.assert_array_equal(again.restore(mask), back)
+
+
+def test_masks_that_are_not_the_probability_above_a_half():
+    """Of several objects, one may have a pixel that is not above a half."""
+    probability, mask = edge(), np.zeros((60, 90), bool)
+    mask[10:50, 30:70] = True
+    assert abs(SoftMask.of(probability, mask).restore(mask) - probability).max() < 3 / 255
+
+
+def test_noise_far_from_the_edge_takes_no_space():
+    noisy, mask = edge(), edge() > 0.5
+    still = np.where(noisy < 0.01, 0, np.where(noisy > 0.99, 1, noisy)).astype(np.float32)
+    assert len(SoftMask.of(noisy, mask).data) < 1.1 * len(SoftMask.of(still, mask).data)
+    assert len(SoftMask.of((noisy > 0.5).astype(np.float32), mask).data) < 60
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"nonsense", zlib.compress(bytes(10)), zlib.compress(bytes(60 * 90 + 1)), zlib.compress(bytes(10**8))]
+)
+def test_damaged_data_are_refused(data):
+    kept = SoftMask.of(edge(), edge() > 0.5)
+    with pytest.raises(InputError, match="soft edge"):
+        dataclasses.replace(kept, data=data).restore(edge() > 0.5)
+    with pytest.raises(InputError, match="60"):
+        kept.restore(np.zeros((90, 60), bool))
