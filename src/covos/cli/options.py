@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -219,3 +220,24 @@ def refuse_both(*, overwrite: bool, skip: bool) -> None:
         raise UsageError(
             "-y and -n together", why="one replaces what exists, the other leaves it", fix="give one of them, or none"
         )
+
+
+def say_skipped(name: str, made: Path, *, quiet: bool) -> None:
+    """Say that something is left as it is."""
+    if not quiet:
+        from covos.cli.terminal import say
+
+        say(f"skipped: {name}: {made} is there already", err=True)
+
+
+def skips(files: Sequence[Path], *, overwrite: bool, skip: bool, quiet: bool = False) -> bool:
+    """Tell if there is nothing to be done with -n, as all these files are there, and say so for each.
+
+    Raises:
+        UsageError: Existing files are to be replaced and to be left.
+    """
+    refuse_both(overwrite=overwrite, skip=skip)
+    there = skip and bool(files) and all(file.exists() for file in files)
+    for file in files if there else ():
+        say_skipped(file.name, file, quiet=quiet)
+    return there

@@ -53,6 +53,7 @@ def segment(
     min_area: options.MinArea = "0",
     smooth_time: options.SmoothTime = 0,
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     allow_errors: options.AllowErrors = False,
     damaged: options.Damaged = "hold",
     deinterlace: options.Deinterlace = "auto",
@@ -64,10 +65,11 @@ def segment(
     fusion are then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box,
     steer the subject that is found.
     """
+    options.refuse_both(overwrite=overwrite, skip=skip_existing)
     rate = _rate(frame_rate)
     from functools import partial
 
-    from covos.batch import plan_folders, run_jobs
+    from covos.batch import output_folders, plan_folders, run_jobs
     from covos.cli.prompting import task_of
     from covos.core.device import configure_threads
     from covos.isolation import run_isolated
@@ -123,7 +125,10 @@ def segment(
         )
         for name in inputs
     }
-    folders = plan_folders(inputs, output=output, overwrite=overwrite)
+    folders = plan_folders(inputs, output=output, overwrite=overwrite, skip=skip_existing)
+    for name in dict.fromkeys(inputs):
+        if name not in folders:
+            options.say_skipped(name, output_folders(inputs, output=output)[name], quiet=quiet)
     tasks = [(plans[name], folder) for name, folder in folders.items()]
     outcomes = []
     try:
