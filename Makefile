@@ -4,17 +4,20 @@
 #   make test        all tests                    make test-fast   those that take no longer than a few seconds
 #   make check       style, types, import rule
 #   make notebooks   execute docs/notebooks again, and keep what they show
+#   make fuzz        MUTANTS damaged files of each kind, and a fault in every system call of a run
 #   make bench       time and memory on this machine; with DATA and PICTURES, accuracy too
 #   make clean       remove what the targets made, except for .venv
 #
-# Variables: PYTHON (which interpreter), WORKERS (processes that test), DATA (a DAVIS tree) and PICTURES (a folder of
-# data sets of pictures with masks) for what needs data among the benchmarks, and TORCH_INDEX (where torch comes from):
-# on Linux the default index has the CUDA build, some gigabytes; for the small CPU build
+# Variables: PYTHON (which interpreter), WORKERS (processes that test), MUTANTS and SEED (of make fuzz), DATA (a DAVIS
+# tree) and PICTURES (a folder of data sets of pictures with masks) for what needs data among the benchmarks, and
+# TORCH_INDEX (where torch comes from): on Linux the default index has the CUDA build, some gigabytes; for the small CPU build
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 WORKERS ?= 2
+MUTANTS ?= 300
+SEED ?= 0
 DATA ?=
 PICTURES ?=
 TORCH_INDEX ?=
@@ -24,7 +27,7 @@ READY := .venv/ready
 # Twice quiet: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test test-fast check notebooks bench bench-alone bench-davis bench-pictures clean
+.PHONY: demo test test-fast check notebooks fuzz bench bench-alone bench-davis bench-pictures clean
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
 
@@ -47,6 +50,10 @@ notebooks: $(READY)
 	@$(BIN)/python docs/notebooks/execute.py --store
 
 # Not among them: ablations.py, which trains for hours.
+fuzz: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m faults.fuzz_media --mutants $(MUTANTS) --seed $(SEED)
+	@PYTHONPATH=tests $(BIN)/python -m faults.fuzz_writers
+
 bench: bench-alone $(if $(DATA),bench-davis) $(if $(PICTURES),bench-pictures)
 
 bench-alone: $(READY)

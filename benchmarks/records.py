@@ -3,9 +3,9 @@
     python benchmarks/records.py [--folder DIR]
 
 Segments the example once, scales each result to 854 x 480, and appends it to a journal in DIR (a temporary folder if
-not given): with labels only, as masks and overlay need, and with the probability in 8 or 16 bits, as mattes do. Then
-one flush to the disk, of which a run makes one a second, and reading the journal back. Last, the report's share:
-measuring the masks, flagging frames, and the pages at the end. Times are the processor's, but for the flush.
+not given), with the probability in 8 bits, and in 16 as `matte=16` asks for. Then one flush to the disk, of which a
+run makes one a second, and reading the journal back. Last, the report's share: measuring the masks, flagging frames,
+and the pages at the end. Times are the processor's, but for the flush.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ import cv2
 
 import covos
 from covos.core.types import FrameResult
+from covos.masks.soft import Depth
 from covos.media.opening import open_source
 from covos.media.source import Health
 from covos.runs.folder import OutputFolder
-from covos.runs.journal import Bits, Journal, JournalEntry
+from covos.runs.journal import Journal, JournalEntry
 from covos.runs.report import Origin, Report
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
@@ -50,7 +51,7 @@ def main() -> None:
     arguments = parser.parse_args()
     kept = results()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        for bits in get_args(Bits):
+        for bits in get_args(Depth):
             path = Path(name) / f"{bits}.jsonl"
             took, flushes = [], []
             with Journal(path, batch=1) as journal:
@@ -68,7 +69,7 @@ def main() -> None:
                 for record, result in zip(journal.replay(), kept, strict=True):
                     record.restore(result.frame)
             back = (time.process_time() - started) / len(kept)
-            kind = f"probability in {bits} bits" if bits else "labels only"
+            kind = f"probability in {bits} bits"
             print(
                 f"{kind:22}: {1e3 * statistics.median(took):.2f} ms and "
                 f"{path.stat().st_size / len(kept) / 1024:.1f} KiB a frame, "

@@ -123,7 +123,7 @@ DOCUMENTS: dict[str, Any] = {
     "journal": json.loads(
         '{"index": 0, "stem": "00000", "pts": 0, "status": "ok", "confidence": 0.5, "seconds": 0.1, "size": [4, 4], '
         '"objects": {"1": "4444"}, "states": [{"id": 1, "state": "present", "confidence": 0.5}], "bits": 8, '
-        '"matte": "eJxjYEAFAAAQAAE="}'
+        '"soft": "eJxjYEAFAAAQAAE="}'
     ),
 }  # fmt: skip
 

@@ -79,6 +79,6 @@ def test_soft_formats_of_hard_masks_come_with_a_warning(
     masks: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(masks, "-f", "rgba", "-f", "overlay", "--source", clip, "-o", tmp_path / "cut") == 0
-    assert f"warning: {masks}: rgba: hard edges, for masks hold no probabilities" in capsys.readouterr().err
+    assert f"warning: {masks}: rgba: hard edges, for no probabilities were kept" in capsys.readouterr().err
     assert run(masks, "-f", "binary", "-f", "npz", "-o", tmp_path / "plain") == 0
     assert "warning" not in capsys.readouterr().err

@@ -153,7 +153,7 @@ def test_what_is_wrong_is_said_before_the_model_loads(
         (["--box", "0,0,9,9:1", "--box", "9,9,20,20:1"], 2, "object 1 has two boxes on frame 0"),
         (["--box", "0,0,9"], 2, "--box '0,0,9' cannot be read"),
         (["--prompts", str(tmp_path / "none.json")], 3, "none.json"),
-        (["--prompts", str(tmp_path / "bad.json")], 3, "the nearest name is 'positive'"),
+        (["--prompts", str(tmp_path / "bad.json")], 3, "did you mean positive?"),
         (["--prompts", str(tmp_path / "lost.json")], 3, "there is no file"),
         ([str(clip), "--point", "8,20"], 2, "objects are shown for 2 inputs"),
         (["--memory", "9"], 2, "--memory 9 without --mask"),

@@ -48,7 +48,7 @@ def test_a_video_gives_masks_overlay_and_report(clip: Path, tmp_path: Path, caps
     assert run(clip, "-o", out) == 0
     err = capsys.readouterr().err
     assert sorted(path.name for path in out.iterdir() if not path.name.startswith(".")) == [
-        "covos.json", "masks", "overlay.mp4", "report.html", "report.json",
+        "covos.json", "journal.jsonl", "masks", "overlay.mp4", "report.html", "report.json",
     ]  # fmt: skip
     assert sorted(path.name for path in (out / "masks").iterdir()) == [f"{index:05}.png" for index in range(8)]
     assert check_output(out) == []
@@ -268,9 +268,12 @@ def test_an_existing_output_is_kept_unless_asked(clip: Path, tmp_path: Path, cap
     assert "of other terms" in lines[0]
     assert "references was 5, is 3" in lines[1]
     assert "covos convert" not in lines[2]
-    code, lines = refused(capsys, clip, "-o", out, "-f", "palette", "-f", "sheet=4")
-    assert lines[2].startswith(f"  fix: make the others of its masks: covos convert {out} -f sheet=4; or ")
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    assert run(clip, "-o", out, "-f", "palette", "-f", "sheet=4") == 0
+    assert "8 frames that were done, in " in capsys.readouterr().err
+    assert (out / "sheet.png").exists()
+    masks = [path for path in before if path.parent.name == "masks"]
+    assert all(path.read_bytes() == before[path] for path in (*masks, out / "overlay.mp4"))
     (out / "mine.txt").write_text("keep me")
     assert run(clip, "-o", out, "-y", "-f", "palette", "-q") == 0
     assert (out / "mine.txt").read_text() == "keep me"

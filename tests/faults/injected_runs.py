@@ -34,7 +34,7 @@ def run(order: dict[str, Any], model: Model, answer: int) -> None:
     kind = -1 if order["kind"] is None else KINDS.index(order["kind"])
     said = io.StringIO()
     shim.fault_arm(os.fsencode(order["below"]), kind, ctypes.c_long(order["at"]), order["error"], order["lasting"])
-    with mock.patch("covos.job.load_planned", lambda _: model), contextlib.redirect_stderr(said):
+    with mock.patch("covos.job.load_planned", return_value=model), contextlib.redirect_stderr(said):
         code = cli.main(order["argv"])
     found = {
         "code": code,

@@ -76,7 +76,7 @@ def look_at(path: Path, folder: Path, *, model: Model, intact: int) -> Looked:
 
 def _run(path: Path, folder: Path, *, model: Model) -> dict[str, Any]:
     said = io.StringIO()
-    with mock.patch("covos.job.load_planned", lambda _: model), contextlib.redirect_stderr(said):
+    with mock.patch("covos.job.load_planned", return_value=model), contextlib.redirect_stderr(said):
         code = cli.main(["segment", str(path), "-o", str(folder), "-f", "palette", "-f", "overlay", "-q"])
     plain = INPUTS.decodable(path)
     return {"code": code, "said": said.getvalue(), "plain": plain or 0}

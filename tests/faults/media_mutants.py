@@ -99,7 +99,9 @@ def _length(data: bytearray, chance: random.Random) -> None:
         at = chance.randrange(max(1, len(data) - size))
         value = int.from_bytes(data[at : at + size], order)  # type: ignore[arg-type]
         if 4 <= value <= len(data) - at:
-            new = chance.choice((0, 1, value - 1, value + 1, 2 * value, value // 2, (1 << 8 * size) - 1, 1 << 8 * size - 1))
+            new = chance.choice(
+                (0, 1, value - 1, value + 1, 2 * value, value // 2, (1 << 8 * size) - 1, 1 << 8 * size - 1)
+            )
             data[at : at + size] = min(new, (1 << 8 * size) - 1).to_bytes(size, order)  # type: ignore[arg-type]
             return
 

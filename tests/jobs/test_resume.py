@@ -217,7 +217,6 @@ def test_a_finished_run_that_lost_an_output_is_not_taken_for_whole(run: Run, lon
     [
         ({"references": 3}, "references was 5, is 3"),
         ({"reference_seed": 7}, "reference seed was not given, is 7"),
-        ({"formats": ["palette"]}, "formats was palette overlay, is palette"),
     ],
 )
 def test_other_settings_are_refused(
@@ -289,7 +288,7 @@ def test_a_source_that_gives_other_frames_than_before_is_noticed(run: Run, long_
     first, *rest = journal.read_bytes().splitlines(keepends=True)
     record = JournalEntry.from_json(first)
     moved = JournalEntry(
-        index=0, stem=record.stem, pts=7, status="ok", confidence=1.0, seconds=0, labels=record.labels, matte=None
+        index=0, stem=record.stem, pts=7, status="ok", confidence=1.0, seconds=0, labels=record.labels, soft=record.soft
     )
     journal.write_bytes(b"".join([_line(moved), *rest]))
     error = run(long_clip).error

@@ -47,7 +47,8 @@ class PacketWalk:
     def goes_on(self, packet: bytes) -> bool:
         """Return False if the packet is damaged, or does not follow on the one before."""
         try:
-            return all([self._follows(piece) for piece in _pieces(packet)])
+            followed = [self._follows(piece) for piece in _pieces(packet)]  # each piece is counted
+            return all(followed)
         except (_TornError, IndexError):
             return False
 

@@ -302,12 +302,13 @@ def _gif(content: Content) -> Structure:
     pictures = [found.start() for found in _GIF_PICTURE.finditer(content)]
     frames = len(pictures)
     at = 13 + (3 << (content[10] & 7) + 1 if content[10] & 0x80 else 0)
-    walked, uneven = 0, []
+    walked = 0
+    uneven: list[int] = []
     while at < size:
         kind = content[at]
         if kind == _GIF_TRAILER or (kind == 0 and not any(content[at : at + 16]) and size - at < 16):  # or padding
             if uneven and _GIF_UNEVEN * len(uneven) < walked:
-                more = sum(_between(pictures, place) for place in uneven)
+                more = sum(_between(pictures, where) for where in uneven)
                 return Structure(breaks=tuple(uneven), frames=max(frames, walked) + more, is_total=False)
             return Structure(frames=frames)
         start, is_picture = at, kind == 0x2C

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from pydantic import model_validator
+
 from covos._version import __version__
 from covos.core.errors import CovosError, UsageError
 from covos.core.guarded import is_there
@@ -287,6 +289,15 @@ class _RunHead(Versioned):
 
 class _RunFile(RunTerms, _RunHead):
     """The content of ``covos.json``. The head stands last among the bases: its fields then come first in the file."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, content: Any) -> Any:
+        # The formats stood among the settings.
+        if not isinstance(content, dict) or "formats" in content or not isinstance(content.get("settings"), dict):
+            return content
+        settings = dict(content["settings"])
+        return {**content, "formats": settings.pop("formats", ()), "settings": settings}
 
 
 def _read(folder: OutputFolder) -> _RunFile:
