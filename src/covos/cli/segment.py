@@ -8,6 +8,7 @@ from covos.cli import options
 from covos.cli.failures import show
 from covos.cli.progress import JobDisplay
 from covos.cli.terminal import say
+from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def segment(
     fusion are then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box,
     steer the subject that is found.
     """
+    refuse_small_address_space()
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     rate = _rate(frame_rate)
     from functools import partial

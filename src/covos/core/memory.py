@@ -6,11 +6,16 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from covos.core.errors import EnvironmentProblem
+
+LIBRARIES = 1_500_000_000
+"""Address space that the libraries take, those for the processor alone, and that a run takes at the least."""
 _STATUS = Path("/proc/self/status")
 _MEMINFO = Path("/proc/meminfo")
 _GROUPS = (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"))
 _CGROUP = Path("/sys/fs/cgroup")
 _KILO = 1024
+_SOME = 64 << 20
 
 
 def free_memory() -> int | None:
@@ -25,6 +30,24 @@ def free_memory() -> int | None:
     return max(0, min(free)) if free else None
 
 
+def refuse_small_address_space() -> None:
+    """Refuse a limit on the address space under which the libraries cannot even be loaded; for programs at their start.
+
+    Under such a limit they end the process, rather than raise an error.
+
+    Raises:
+        EnvironmentProblem: There is such a limit.
+    """
+    space = free_address_space()
+    if space is not None and space < LIBRARIES:
+        raise EnvironmentProblem(
+            "out of memory before the libraries are loaded",
+            why=f"a limit (ulimit -v) leaves {space / 1e9:.1f} GB of address space, and {LIBRARIES / 1e9:.1f} GB are "
+            "the least",
+            fix="raise the limit",
+        )
+
+
 def free_address_space() -> int | None:
     """Return the bytes of address space that a limit (``ulimit -v``) leaves to this process; None without a limit."""
     if sys.platform == "win32":
@@ -36,6 +59,19 @@ def free_address_space() -> int | None:
     if limit == resource.RLIM_INFINITY or taken is None:
         return None
     return max(0, limit - taken)
+
+
+def refuse_shortage(error: BaseException) -> None:
+    """Raise an error again that says that there is no memory, if that is so: damaged files make decoders say it, too.
+
+    Raises:
+        MemoryError: The error itself, where not even some memory is to be had.
+    """
+    if isinstance(error, MemoryError):
+        try:
+            bytearray(_SOME)
+        except MemoryError:
+            raise error from None
 
 
 def _row(file: Path, name: str) -> int | None:
