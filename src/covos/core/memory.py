@@ -33,13 +33,13 @@ def free_memory() -> int | None:
 def refuse_small_address_space() -> None:
     """Refuse a limit on the address space under which the libraries cannot even be loaded; for programs at their start.
 
-    Under such a limit they end the process, rather than raise an error.
+    Under such a limit they end the process, rather than raise an error. Where they are loaded, nothing is refused.
 
     Raises:
         EnvironmentProblem: There is such a limit.
     """
     space = free_address_space()
-    if space is not None and space < LIBRARIES:
+    if space is not None and space < LIBRARIES and "torch" not in sys.modules:
         raise EnvironmentProblem(
             "out of memory before the libraries are loaded",
             why=f"a limit (ulimit -v) leaves {space / 1e9:.1f} GB of address space, and {LIBRARIES / 1e9:.1f} GB are "

@@ -180,7 +180,9 @@ class Ladder:
             self._objects = step.together
         elif step.kind == "processor" and self._below is not None:
             self.device, self._below, self._has_moved = self._below, None, True
-            self.precision = choose_precision(self.device)
+            # As exact as before, or more: so the masks stay what they would be.
+            kept = self.precision == torch.bfloat16
+            self.precision = choose_precision(self.device) if kept else torch.float32
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

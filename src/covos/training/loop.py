@@ -252,6 +252,6 @@ def _explaining_memory(recipe: Recipe, *, processes: int) -> Iterator[None]:
         raise EnvironmentProblem(
             f"out of memory in a step of {getattr(recipe, field)} {what}, {at_once} at a time",
             why=refusal(error),
-            fix=f"--set accumulate={2 * recipe.accumulate} computes it in more parts; or lower {' or '.join(lower)} with "
-            "--set; the last checkpoint is intact",
+            fix=f"--set accumulate={2 * recipe.accumulate} computes it in more parts; or lower {' or '.join(lower)} "
+            "with --set; the last checkpoint is intact",
         ) from error
