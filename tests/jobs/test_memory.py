@@ -60,17 +60,17 @@ def test_each_step_is_told_and_stands_in_the_report(run, model: Model, monkeypat
     report = json.loads(saved.report.read_text())
     assert saved.degraded
     assert report["degraded"] is True
-    assert [step["kind"] for step in report["steps_down"]] == ["again", "frames", "frames"]
-    assert [event.step.kind for event in told] == ["again", "frames", "frames"]
+    assert [step["kind"] for step in report["steps_down"]] == ["again", "frames"]
+    assert [event.step.kind for event in told] == ["again", "frames"]
     assert "CUDA out of memory" in report["steps_down"][0]["why"]
-    assert "1 frame at a time" in told[-1].text
+    assert "2 frames at a time" in told[-1].text
     assert told[-1].text in saved.page.read_text().replace("&#39;", "'")
     assert not model.engine.ladder.steps, "the next video begins with whole batches"
     one, other = load_result(saved.folder), load_result(whole.folder)
     assert len(one) == len(other) == 8
     for ours, theirs in zip(one, other, strict=True):
         assert (ours.labels != theirs.labels).mean() < 1e-3
-    assert [step.kind for step in one.origin.steps_down] == ["again", "frames", "frames"]
+    assert [step.kind for step in one.origin.steps_down] == ["again", "frames"]
     kept = one.save(saved.folder.with_name("again"), formats=("coco",))
     assert load_report(kept.folder).degraded, "masks that are written again come from the same run"
 
