@@ -4,11 +4,13 @@
 #   make test        all tests                    make test-fast   those that take no longer than a few seconds
 #   make check       style, types, import rule
 #   make notebooks   execute docs/notebooks again, and keep what they show
-#   make fuzz        MUTANTS damaged files of each kind, and a fault in every system call of a run
+#   make fuzz        damage, faults and command lines at random, for hours; MUTANTS, SEED and EVERY say how many
+#   make fuzz-parsers  parsers of strangers' bytes, guided by coverage, SECONDS each
+#   make audit       known vulnerabilities of the dependencies
 #   make bench       time and memory on this machine; with DATA and PICTURES, accuracy too
 #   make clean       remove what the targets made, except for .venv
 #
-# Variables: PYTHON (which interpreter), WORKERS (processes that test), MUTANTS and SEED (of make fuzz), DATA (a DAVIS
+# Variables: PYTHON (which interpreter), WORKERS (processes that test), DATA (a DAVIS
 # tree) and PICTURES (a folder of data sets of pictures with masks) for what needs data among the benchmarks, and
 # TORCH_INDEX (where torch comes from): on Linux the default index has the CUDA build, some gigabytes; for the small CPU build
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -16,10 +18,12 @@
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
 WORKERS ?= 2
-MUTANTS ?= 300
-SEED ?= 0
 DATA ?=
 PICTURES ?=
+MUTANTS ?= 300
+SEED ?= 0
+EVERY ?= 1
+SECONDS ?= 60
 TORCH_INDEX ?=
 
 BIN := .venv/bin
@@ -27,7 +31,7 @@ READY := .venv/ready
 # Twice quiet: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test test-fast check notebooks fuzz bench bench-alone bench-davis bench-pictures clean
+.PHONY: demo test test-fast check fuzz fuzz-parsers audit notebooks bench bench-alone bench-davis bench-pictures clean
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
 
@@ -46,14 +50,24 @@ check: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+fuzz: $(READY)
+	cd tests && ../$(BIN)/python -m faults.measure --mutants $(MUTANTS) --seed $(SEED) --every $(EVERY)
+	FUZZ_EXAMPLES=2000 $(BIN)/pytest tests/faults/test_commands.py
+
+# atheris has wheels for Linux and some versions of Python: nobody else needs it.
+fuzz-parsers: $(READY)
+	@$(PIP) install --group fuzz
+	cd tests && for parser in rle mask journal prompts structure; do \
+		../$(BIN)/python -m faults.fuzz_parsers $$parser -max_total_time=$(SECONDS) -verbosity=0 || exit 1; done
+
+audit: $(READY)
+	@$(PIP) install --group audit
+	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
+
 notebooks: $(READY)
 	@$(BIN)/python docs/notebooks/execute.py --store
 
 # Not among them: ablations.py, which trains for hours.
-fuzz: $(READY)
-	@PYTHONPATH=tests $(BIN)/python -m faults.fuzz_media --mutants $(MUTANTS) --seed $(SEED)
-	@PYTHONPATH=tests $(BIN)/python -m faults.fuzz_writers
-
 bench: bench-alone $(if $(DATA),bench-davis) $(if $(PICTURES),bench-pictures)
 
 bench-alone: $(READY)

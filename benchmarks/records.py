@@ -59,7 +59,6 @@ def main() -> None:
                     started = time.process_time()
                     record = JournalEntry.of(result, seconds=0, bits=bits)
                     journal.append(record)
-                    record.restore(result.frame)
                     took.append(time.process_time() - started)
                     started = time.perf_counter()
                     journal.sync()

@@ -137,7 +137,7 @@ def _report(folder: Path) -> Any:
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("values")
     DOCUMENTS.setdefault("report", _report(folder / "run"))
-    terms(folder).begin(OutputFolder(folder / "begun")).close()
+    terms(folder).begin(OutputFolder(folder / "begun")).journal.close()
     DOCUMENTS.setdefault("covos.json", json.loads((folder / "begun" / "covos.json").read_text()))
     (folder / "tree" / "train" / "JPEGImages" / "a").mkdir(parents=True)
     (folder / "tree" / "train" / "JPEGImages" / "a" / "00000.jpg").touch()
@@ -146,7 +146,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def terms(folder: Path) -> RunTerms:
     inputs = Inputs(path=str(folder / "a.mp4"), files=1, size=3, fingerprint="0")
-    return RunTerms(inputs=inputs, model="m", weights_sha256="0", settings={"formats": ["palette"]}, batch=4)
+    return RunTerms(inputs=inputs, model="m", weights_sha256="0", settings={}, batch=4, formats=("palette",))
 
 
 def written(folder: Path, name: str, content: Any) -> Path:

@@ -39,8 +39,9 @@ def main() -> int:
                     broken = [line for fault in faults for line in sweep.broken(fault)]
                     total, wrong = total + len(faults), wrong + bool(broken)
                     verb = make.__name__.removeprefix("of_")
-                    print(f"{verb:8} {' '.join(formats):18} {len(faults):5} faults, {len(broken)} broken")
-                    print(*(f"    {line}" for line in broken), sep="\n" if broken else "", flush=True)
+                    print(f"{verb:8} {' '.join(formats):18} {len(faults):5} faults, {len(broken)} broken", flush=True)
+                    for line in broken:
+                        print(f"    {line}", flush=True)
     print(f"{total} faults injected, {wrong} sweeps with something broken")
     return 1 if wrong else 0
 

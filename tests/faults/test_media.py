@@ -41,6 +41,27 @@ def test_an_intact_clip(bright: Model, tmp_path: Path, kind: str) -> None:
 
 
 @posix
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [
+        ("wmv", "A/wmv/1"),  # pieces of pictures do not follow on one another
+        ("wmv", "A/wmv/13"),
+        ("wmv", "A/wmv/35"),
+        ("gif", "A/gif/33"),  # a picture swallows those after it
+        ("gif, uneven", "A/gif, uneven/27"),
+        ("ts, sound", "A/ts, sound/1"),  # damaged AAC on its way into mp4
+        ("ts, sound", "B/ts, sound/52"),  # no whole packet of sound
+        ("flv, sound", "B/flv, sound/43"),  # MP3 at a rate that mp4 does not hold
+    ],
+)
+def test_mutants_that_once_were_lost_or_ended_the_run(bright: Model, tmp_path: Path, kind: str, seed: str) -> None:
+    path = tmp_path / f"mutant.{KINDS[kind].suffix}"
+    path.write_bytes(mutant(clip_of(kind, tmp_path).read_bytes(), seed)[1])
+    looked = look_at(path, tmp_path / "out", model=bright, intact=COUNT)
+    assert (looked.lost, looked.withheld, looked.broken) == (0, 0, ()), described(looked)
+
+
+@posix
 def test_lost_frames_are_counted(bright: Model, tmp_path: Path) -> None:
     """The checker itself: a file that is whole and short is one that lost frames without a word."""
     looked = look_at(clip_of("mkv", tmp_path), tmp_path / "out", model=bright, intact=COUNT + 3)

@@ -51,6 +51,7 @@ def test_a_clock_that_jumps(
     assert check_output(tmp_path / "out") == []
 
 
+@pytest.mark.slow
 def test_a_home_that_cannot_be_written(clip: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o555)

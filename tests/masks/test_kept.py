@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covos.core.errors import InputError
-from covos.masks.soft import SURE, SoftMask
+from covos.masks.soft import SURE, SoftMask, rounded
 
 
 def edge(size=(60, 90), *, seed=0):
@@ -30,6 +30,7 @@ def test_what_comes_back_is_what_was_kept(seed, bits):
     mask = probability > 0.5
     back = SoftMask.of(probability, mask, bits=bits).restore(mask)
     assert back.dtype == np.float32
+    np.testing.assert_array_equal(rounded(probability, mask, bits=bits), back)
     assert ((back > 0.5) == mask).all()
     assert abs(back - probability).max() <= (0.5 / 65535 if bits == 16 else (SURE + 0.5) / 255) + 1e-6
     again = SoftMask.of(back, mask, bits=bits)

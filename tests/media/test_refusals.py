@@ -201,3 +201,13 @@ def test_a_frame_rate_must_be_positive(tmp_path: Path, rate: int) -> None:
 def test_a_frame_rate_is_refused_where_it_would_be_ignored(film: Film) -> None:
     with pytest.raises(UsageError, match="frame rate"):
         open_source(film(count=2), frame_rate=30)
+
+
+@pytest.mark.parametrize(
+    "head", [b"GIF89a", b"FLV\x01\x01", b"DKIF\0\0", b"RIFF", b"OggS\0", b"nut/", b"\x1a\x45\xdf\xa3"]
+)
+def test_a_file_that_ends_within_its_header(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "film.bin"
+    path.write_bytes(head)
+    with pytest.raises(SourceError):
+        open_source(path)

@@ -188,3 +188,22 @@ def test_sound_without_a_packet_is_left_out(film: Film, tmp_path: Path) -> None:
     done = rewritten(path, tmp_path / "out.mp4")
     assert done.times
     assert any("left out" in text for text in done.writer.warnings)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 12000, 16000])
+def test_mp3_that_is_too_slow_for_mp4_is_encoded_again(tmp_path: Path, rate: int) -> None:
+    path = tmp_path / "film.avi"
+    with av.open(str(path), "w") as container:
+        stream, voice = container.add_stream("mpeg4", rate=25), container.add_stream("libmp3lame", rate=rate)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        voice.layout = "mono"
+        for index in range(10):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+            sound = av.AudioFrame.from_ndarray(np.zeros((1, rate // 25), np.float32), format="fltp", layout="mono")
+            sound.sample_rate, sound.pts, sound.time_base = rate, index * (rate // 25), Fraction(1, rate)
+            container.mux(voice.encode(sound))
+        container.mux([*stream.encode(None), *voice.encode(None)])
+    done = rewritten(path, tmp_path / "out.mp4")
+    assert len(done.times) == 10
+    with av.open(str(tmp_path / "out.mp4")) as made:
+        assert made.streams.audio[0].codec_context.name == ("mp3float" if rate == 16000 else "aac")

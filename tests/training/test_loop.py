@@ -165,8 +165,6 @@ def test_a_resumed_run_equals_an_uninterrupted_one(root: Path, tmp_path: Path, m
 
 def test_a_run_is_not_mixed_with_another(root: Path, tmp_path: Path) -> None:
     run(root, tmp_path)
-    with pytest.raises(UsageError, match="done"):
-        run(root, tmp_path)
     with pytest.raises(CheckpointError, match="seed: 0 there, 1 here"):
         run(root, tmp_path, "seed=1")
     (tmp_path / "checkpoint.pt").write_bytes(b"broken")

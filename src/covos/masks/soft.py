@@ -47,13 +47,7 @@ class SoftMask:
             mask: H x W bool: the pixels of all objects together.
             bits: Precision.
         """
-        hard = _hard(mask, bits)
-        if bits == 16:
-            difference: NDArray[Any] = np.rint(probability * np.float32(65535)).astype(np.uint16) ^ hard
-        else:
-            levels = cv2.convertScaleAbs(probability, alpha=255)  # saturates and rounds in one pass
-            difference = cv2.bitwise_xor(levels, hard)
-            difference[cv2.absdiff(levels, hard) <= SURE] = 0
+        difference = _difference(probability, mask, bits)
         # Each row as its difference from the one above: edges are smooth, and most rows are like their neighbours.
         difference[1:] -= difference[:-1].copy()
         # Runs alone: to look for repeats takes longer and finds few.
@@ -83,8 +77,26 @@ class SoftMask:
             raise _damaged(f"{expected} bytes are expected, there are {len(plain)}" + " or more" * (not unpack.eof))
         depth = np.uint16 if self.bits == 16 else np.uint8
         difference = np.add.accumulate(np.frombuffer(plain, depth).reshape(self.size), axis=0, dtype=depth)
-        levels = difference ^ _hard(mask, self.bits)
-        return np.asarray(levels * np.float32(1 / np.iinfo(depth).max), np.float32)
+        return _undone(difference, mask, self.bits)
+
+
+def rounded(probability: ProbabilityArray, mask: MaskArray, *, bits: Depth = 8) -> ProbabilityArray:
+    """Return what `SoftMask.restore` gives of a probability, H x W float32, without packing it."""
+    return _undone(_difference(probability, mask, bits), mask, bits)
+
+
+def _difference(probability: ProbabilityArray, mask: MaskArray, bits: Depth) -> NDArray[Any]:
+    hard = _hard(mask, bits)
+    if bits == 16:
+        return np.asarray(np.rint(probability * np.float32(65535)).astype(np.uint16) ^ hard)
+    levels = cv2.convertScaleAbs(probability, alpha=255)  # saturates and rounds in one pass
+    _, unsure = cv2.threshold(cv2.absdiff(levels, hard), SURE, 255, cv2.THRESH_BINARY)
+    return np.asarray(cv2.bitwise_and(cv2.bitwise_xor(levels, hard), unsure))
+
+
+def _undone(difference: NDArray[Any], mask: MaskArray, bits: Depth) -> ProbabilityArray:
+    levels = difference ^ _hard(mask, bits)
+    return np.asarray(levels * np.float32(1 / (65535 if bits == 16 else 255)), np.float32)
 
 
 def _hard(mask: MaskArray, bits: Depth) -> NDArray[Any]:

@@ -47,10 +47,10 @@ class PacketWalk:
     def goes_on(self, packet: bytes) -> bool:
         """Return False if the packet is damaged, or does not follow on the one before."""
         try:
-            followed = [self._follows(piece) for piece in _pieces(packet)]  # each piece is counted
-            return all(followed)
+            follows = [self._follows(piece) for piece in _pieces(packet)]  # all are looked at, for what comes next
         except (_TornError, IndexError):
             return False
+        return all(follows)
 
     def _follows(self, piece: _Piece) -> bool:
         known = self._streams.get(piece.stream)

@@ -14,6 +14,7 @@ class SoundRules:
         refusal: The reason why others are not copied, to follow "which".
         label: Name of the encoder's codec for people.
         rates: Samples a second that the encoder takes, or 48000; empty if it takes any.
+        slowest_mp3: Samples a second below which the container holds no MP3.
     """
 
     copied: frozenset[str]
@@ -21,6 +22,11 @@ class SoundRules:
     encoder: str
     label: str
     rates: frozenset[int] = frozenset()
+    slowest_mp3: int = 0
+
+    def copies(self, codec: str, *, rate: int) -> bool:
+        """Return True if sound of this codec and so many samples a second is copied."""
+        return codec in self.copied and not (codec == "mp3" and rate < self.slowest_mp3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +67,7 @@ MP4_SOUND = SoundRules(
     encoder="aac",
     label="AAC",
     rates=frozenset({96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}),
+    slowest_mp3=16000,
 )
 MOV_SOUND = SoundRules(
     copied=frozenset({"aac", "ac3", "alac", "eac3", "mp3"})

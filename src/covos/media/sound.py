@@ -54,7 +54,7 @@ class SoundTrack:
             if not stream.codec_context.sample_rate:
                 warn(f"the sound is {codec} without a whole packet: it is left out")
                 continue
-            if codec in rules.copied:
+            if rules.copies(codec, rate=stream.codec_context.sample_rate):
                 lane = _Lane(stream, output)
             else:
                 layout = None if codec in _HARMLESS else channel_layouts(source).get(stream.index)

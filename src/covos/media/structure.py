@@ -87,7 +87,10 @@ def examine(path: Path) -> Structure:
         return Structure()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         walk = _walker(content[:16], content)
-        return Structure() if walk is None else walk(content)
+        try:
+            return Structure() if walk is None else walk(content)
+        except IndexError:
+            return Structure(cut=True)  # the file ends within a header
 
 
 def is_cut(path: Path) -> bool:
@@ -306,7 +309,7 @@ def _gif(content: Content) -> Structure:
     uneven: list[int] = []
     while at < size:
         kind = content[at]
-        if kind == _GIF_TRAILER or (kind == 0 and not any(content[at : at + 16]) and size - at < 16):  # or padding
+        if kind == _GIF_TRAILER or (kind == 0 and size - at < 16 and content[at:].count(0) == size - at):  # or padding
             if uneven and _GIF_UNEVEN * len(uneven) < walked:
                 more = sum(_between(pictures, where) for where in uneven)
                 return Structure(breaks=tuple(uneven), frames=max(frames, walked) + more, is_total=False)

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +23,7 @@ from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
-from covos.masks.soft import Depth
+from covos.masks.soft import Depth, rounded
 from covos.masks.steady import Retoucher
 from covos.media.source import Health
 from covos.runs.folder import PROJECT, OutputFolder
@@ -218,7 +218,8 @@ class RunWriter:
         elif journal is not None:
             entry = JournalEntry.of(result, seconds=seconds, bits=self._bits)
             journal.append(entry)
-            kept = entry.restore(result.frame)
+            # What the entry restores, without unpacking it.
+            kept = replace(result, probability=rounded(result.probability, result.labels > 0, bits=self._bits))
         self._uncomputed += kept.frame.status == "uncomputed"
         self._seconds.append(seconds)
         for changed in self._retoucher.push(kept):
