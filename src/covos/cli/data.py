@@ -135,9 +135,9 @@ def preview(
     from covos.core.files import atomic_path
     from covos.data import preview as draw
 
+    options.refuse_both(overwrite=overwrite, skip=skip_existing)
     datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
     paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
-    options.refuse_both(overwrite=overwrite, skip=skip_existing)
     for path in () if skip_existing else paths:
         _refuse_existing(path, overwrite=overwrite)
     for path, dataset in zip(paths, datasets, strict=True):
