@@ -41,8 +41,12 @@ def made_aside(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
             except BaseException:
                 _remove(aside)
                 raise
-        with explained(target):
-            _take_place(aside, target, overwrite=overwrite)
+        try:
+            with explained(target):
+                _take_place(aside, target, overwrite=overwrite)
+        except BaseException:
+            _remove(aside)
+            raise
     finally:
         for each in dict.fromkeys((aside, *missing)):
             remove_if_empty(each)
