@@ -19,7 +19,7 @@ from covos.formats.table import expected_sizes, parse_format, spoken_size
 
 NETWORK = 200_000_000
 """Bytes that covos-lite takes on a processor while it computes, whatever the size of the frames."""
-PER_PIXEL = 210
+PER_PIXEL = 290
 """Bytes for each pixel of a frame: of those that wait for the network, and for the writers of the default formats."""
 LEAST_ADDRESS_SPACE = 500_000_000
 """Address space beyond that of the libraries. With less, these end the process rather than raise an error."""
