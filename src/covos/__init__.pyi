@@ -27,6 +27,7 @@ from .events import FrameDone as FrameDone
 from .events import Noted as Noted
 from .events import Started as Started
 from .events import Warned as Warned
+from .formats.composition import Composition as Composition
 from .job import Job as Job
 from .masks.edges import Edges as Edges
 from .masks.frame_mask import FrameMask as FrameMask

@@ -28,9 +28,9 @@ from covos.engines.held import with_held_masks
 from covos.engines.passes import StageProgress
 from covos.engines.steady import retouched
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
-from covos.formats.table import check_formats, size_notes
+from covos.formats.table import check_formats, shown_files, size_notes
 from covos.media.memory import open_input
-from covos.media.source import Source
+from covos.media.source import Source, fingerprint
 from covos.media.watched import WatchedSource
 from covos.model import Model, load_model
 from covos.plan import Plan
@@ -246,6 +246,7 @@ class Job:
             },
             batch=model.engine.encoder.batch,
             formats=formats,
+            shown={name: fingerprint(files) for name, files in shown_files(formats).items()},
         )
         if terms.is_done(folder):
             remove_leftovers(folder)

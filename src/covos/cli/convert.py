@@ -30,6 +30,11 @@ def convert(
     fill_holes: options.FillHoles = "0",
     min_area: options.MinArea = "0",
     smooth_time: options.SmoothTime = 0,
+    background: options.Background = None,
+    background_start: options.BackgroundStart = "0",
+    background_end: options.BackgroundEnd = None,
+    light_wrap: options.LightWrap = "0",
+    shadow: options.Shadow = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
@@ -39,6 +44,7 @@ def convert(
     The soft edges of a run are kept in its folder: formats with alpha are as soft as if the run had written them.
     """
     edges = options.edges_of(locals())
+    composition = options.composition_of(locals())
     from covos.cli.progress import JobDisplay
     from covos.results.loading import convert as run
     from covos.results.loading import folder_beside
@@ -56,6 +62,7 @@ def convert(
             output=target,
             source=source,
             edges=edges,
+            composition=composition,
             overwrite=overwrite,
             listen=display.frames(result.name),
         )

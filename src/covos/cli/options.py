@@ -13,6 +13,7 @@ from covos.formats.table import FORMATS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from covos.formats.composition import Composition
     from covos.masks.edges import Edges
 
 # What goes in and what comes out.
@@ -55,6 +56,34 @@ MinArea: TypeAlias = Annotated[str, typer.Option(metavar="AREA", help="Remove pa
 SmoothTime: TypeAlias = Annotated[
     int, typer.Option(min=0, max=10, metavar="N", help="Steady edges by N frames on each side, along the motion.")
 ]
+
+
+Background: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT",
+        help="What lies behind the subject, for -f background: #rrggbb, a picture, a video, blur or blur:RADIUS.",
+    ),
+]
+BackgroundStart: TypeAlias = Annotated[
+    str, typer.Option(metavar="TIME", help="Second at which that video begins, as 12.5 or 00:00:12.5.")
+]
+BackgroundEnd: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Second at which it ends, and begins again.")
+]
+LightWrap: TypeAlias = Annotated[
+    str, typer.Option(metavar="LENGTH", help="Let light of the background wrap around the edges, over this length.")
+]
+Shadow: TypeAlias = Annotated[
+    bool, typer.Option("--shadow", help="Keep what the subject darkens around it, on the new background.")
+]
+
+
+def composition_of(chosen: Mapping[str, Any]) -> Composition:
+    """Return what the options of a verb ask of the outputs; ``chosen`` has them by name, among others."""
+    from covos.formats.composition import Composition
+
+    return Composition(**{name: chosen[name] for name in Composition.model_fields})
 
 
 def edges_of(chosen: Mapping[str, Any]) -> Edges:

@@ -53,6 +53,11 @@ def segment(
     fill_holes: options.FillHoles = "0",
     min_area: options.MinArea = "0",
     smooth_time: options.SmoothTime = 0,
+    background: options.Background = None,
+    background_start: options.BackgroundStart = "0",
+    background_end: options.BackgroundEnd = None,
+    light_wrap: options.LightWrap = "0",
+    shadow: options.Shadow = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     allow_errors: options.AllowErrors = False,
@@ -68,6 +73,7 @@ def segment(
     """
     refuse_small_address_space()  # before anything large is imported
     edges = options.edges_of(locals())
+    composition = options.composition_of(locals())
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     rate = _rate(frame_rate)
     from functools import partial
@@ -75,6 +81,7 @@ def segment(
     from covos.batch import output_folders, plan_folders, run_jobs
     from covos.cli.prompting import task_of
     from covos.core.device import configure_threads
+    from covos.formats.table import composed_formats
     from covos.isolation import run_isolated
     from covos.job import Job
     from covos.plan import DEFAULT_FORMATS, Plan
@@ -111,7 +118,7 @@ def segment(
             model=model,
             device=device,
             precision=precision,
-            formats=tuple(formats or DEFAULT_FORMATS),
+            formats=composed_formats(formats or DEFAULT_FORMATS, composition),
             frame_rate=rate,
             damaged=damaged,
             edges=edges,

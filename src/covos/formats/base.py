@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.compose import ComposedResult
+from covos.formats.composition import with_options
 from covos.formats.reading import MaskInput, MasksRead
 
 Bits = Literal[0, 8, 16]
@@ -56,6 +58,9 @@ class Format(ABC):
     bytes_per_pixel: ClassVar[float] = 0.0
     """Size on disk, as `benchmarks/formats.py` measures it at 480p, where a pixel holds more detail than at 1080p.
     0 stands for formats that are small beside the source itself."""
+    composes: ClassVar[Mapping[str, str]] = {}
+    """Fields of `covos.formats.composition.Composition` that it knows, each with the name of its option in the format's
+    value; without one, it is what the value begins with."""
     read_as: ClassVar[str] = ""
     """Name among the inputs that are read, such as ``"COCO JSON"``; empty if masks are not read from it."""
 
@@ -80,6 +85,26 @@ class Format(ABC):
             SourceError: It names a file that cannot be read.
         """
         raise UsageError(f"{cls.name} with a value", why=f"{cls.name} takes none", fix=f"write {cls.name} alone")
+
+    @classmethod
+    def composed(cls, value: str | None, asked: Mapping[str, object]) -> str:
+        """Return the format's name with what is asked of its composition, by the fields of `composes`."""
+        options = {cls.composes[field]: given for field, given in asked.items()}
+        if "" in options:
+            if value is not None:
+                raise UsageError(
+                    f"{cls.name}={value} beside {options['']}",
+                    why="both say the same thing of it",
+                    fix="leave one of them out",
+                )
+            value = str(options.pop(""))
+        said = with_options(value, options)
+        return f"{cls.name}={said}" if said else cls.name
+
+    @classmethod
+    def files_of(cls, value: str | None) -> tuple[Path, ...]:
+        """Return the files that the value names: what is written depends on their content."""
+        return ()
 
     @classmethod
     def bits_of(cls, value: str | None) -> Bits:

@@ -124,21 +124,3 @@ def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
     composed = ComposedResult.of(result)
     alpha = composed.opacity
     return np.asarray(cv2.blendLinear(composed.colours, background, alpha, 1 - alpha), np.uint8)
-
-
-def blurred_background(image: ImageArray, opacity: ProbabilityArray, *, sigma: float) -> ImageArray:
-    """Blur a picture as if the subject were not there: its colours do not bleed into what is around it.
-
-    A normalised convolution: colours are weighted by how much they are background, and divided by the blurred weight.
-    ``sigma`` is the width of the Gaussian, in pixels.
-    """
-    height, width = opacity.shape
-    # A blurred picture has no detail to lose: a smaller one gives the same at a fraction of the time.
-    step = max(1, int(sigma / 4))
-    size = max(1, width // step), max(1, height // step)
-    # Never quite zero, so that a picture that is all subject keeps its colours.
-    weight = cv2.resize(1 - opacity, size, interpolation=cv2.INTER_AREA).clip(1e-3, 1)
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) * weight[..., None]
-    spread = [cv2.GaussianBlur(each, (0, 0), sigma / step) for each in (small, weight)]
-    blurred = (spread[0] / spread[1][..., None]).clip(0, 255)
-    return np.rint(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)).astype(np.uint8)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from covos.core.types import SourceInfo
     from covos.formats.base import Bits, Destination, Format
+    from covos.formats.composition import Composition
     from covos.formats.reading import MasksRead
 
 TABLE = {
@@ -31,11 +32,11 @@ TABLE = {
     "cvat": "cvat:CvatFormat",
     "labelstudio": "labelstudio:LabelStudioFormat",
     "binary": "mask_pictures:BinaryFormat",
-    "background": "videos:BackdropFormat",
-    "blur": "videos:BlurFormat",
+    "background": "backgrounds:BackgroundFormat",
+    "blur": "backgrounds:BlurFormat",
     "cutout": "pictures:CutoutFormat",
     "ffv1": "videos:Ffv1Format",
-    "green": "videos:GreenFormat",
+    "green": "backgrounds:GreenFormat",
     "matte": "pictures:MatteFormat",
     "matte-video": "videos:MatteVideoFormat",
     "overlay": "videos:OverlayFormat",
@@ -102,6 +103,38 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
 def probability_bits(names: Sequence[str]) -> Bits:
     """Return the highest precision with which one of the formats writes the probability."""
     return max((kind.bits_of(value) for kind, value in map(parse_format, names)), default=0)
+
+
+def shown_files(names: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Return the files that formats show beside the source, by the name of the format as it is asked for."""
+    return {name: files for name in names for kind, value in [parse_format(name)] if (files := kind.files_of(value))}
+
+
+def composed_formats(names: Sequence[str], composition: Composition) -> tuple[str, ...]:
+    """Write what an editor asks for into the names of the formats that know it; a background asks for its format.
+
+    Raises:
+        UsageError: Something is asked for that none of the formats knows.
+    """
+    chosen = composition.chosen
+    every = list(names)
+    if composition.background is not None and all(parse_format(name)[0].name != "background" for name in every):
+        every.append("background")
+    known: set[str] = set()
+    composed = []
+    for name in every:
+        kind, value = parse_format(name)
+        said = {field: given for field, given in chosen.items() if field in kind.composes}
+        known |= said.keys()
+        composed.append(kind.composed(value, said))
+    if unknown := [field for field in chosen if field not in known]:
+        fitting = [kind.name for kind in map(load_format, FORMATS) if unknown[0] in kind.composes]
+        raise UsageError(
+            f"{unknown[0].replace('_', ' ')} is asked for, and nothing is written that has it",
+            why=f"the formats are {listed(names, shown=6)}",
+            fix=f"add one of {', '.join(fitting)}",
+        )
+    return tuple(composed)
 
 
 def make_writer(name: str, folder: Destination, *, info: SourceInfo, source_path: Path) -> Format:

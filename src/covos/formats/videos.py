@@ -1,34 +1,21 @@
-"""Formats that are one video: the subject with alpha, before another background, or marked in the source."""
+"""Formats that are one video: the subject with alpha, the alpha alone, or the source with marks."""
 
 from __future__ import annotations
 
-import math
-import re
 from abc import abstractmethod
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.errors import UsageError
 from covos.core.types import FrameResult, ImageArray
 from covos.formats.base import Format
-from covos.formats.compose import ComposedResult, blurred_background, lay_over
+from covos.formats.compose import ComposedResult
 from covos.formats.pictures import write_png
 from covos.masks import draw_overlay
-from covos.media.images import read_image
 from covos.media.presets import FFV1, H264, PRORES_4444, QTRLE, VP9_ALPHA, Preset
 from covos.media.writer import VideoWriter
-
-_WHITE = "#ffffff"
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
-_SIGMA_PER_DIAGONAL = 1 / 80
-
-GREEN = (0, 255, 0)
-"""RGB; colour keys are set to it when they are opened."""
 
 
 class VideoFormat(Format):
@@ -145,71 +132,6 @@ class MatteVideoFormat(VideoFormat):
     def picture(self, result: FrameResult) -> NDArray[np.uint8]:
         """Return the alpha in three equal channels."""
         return np.repeat(ComposedResult.of(result).alpha[..., None], 3, axis=2)
-
-
-class BackdropFormat(VideoFormat):
-    """The subject before another background: white, ``background=#rrggbb`` a colour, ``background=FILE`` a picture.
-
-    The picture is scaled to fill the frame and cut where it does not fit.
-    """
-
-    name = "background"
-
-    @classmethod
-    def check_value(cls, value: str) -> None:
-        """Accept a colour such as ``#102030``, and an image file."""
-        if value.startswith("#"):
-            if not _COLOUR.fullmatch(value):
-                why = "a colour is # and six hexadecimal digits"
-                raise UsageError(f"background={value}", why=why, fix="write #00b140, say")
-            return
-        if not Path(value).is_file():
-            fix = "name a picture, or a colour such as #00b140"
-            raise UsageError(f"background={value}", why="there is no such file", fix=fix)
-        read_image(Path(value))
-
-    def picture(self, result: FrameResult) -> ImageArray:
-        """Return the subject over the background."""
-        return lay_over(result, self._background)
-
-    @cached_property
-    def _background(self) -> ImageArray:
-        value, size = self._value or _WHITE, (self._info.height, self._info.width)
-        if value.startswith("#"):
-            return np.full((*size, 3), list(bytes.fromhex(value[1:])), np.uint8)
-        image = read_image(Path(value))
-        height, width = image.shape[:2]
-        shape = float(size[1] * self._info.pixel_aspect / size[0])
-        kept_width, kept_height = min(width, max(1, round(height * shape))), min(height, max(1, round(width / shape)))
-        top, left = (height - kept_height) // 2, (width - kept_width) // 2
-        part = image[top : top + kept_height, left : left + kept_width]
-        interpolation = cv2.INTER_AREA if kept_height > size[0] else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(part, (size[1], size[0]), interpolation=interpolation), np.uint8)
-
-
-class BlurFormat(VideoFormat):
-    """The background out of focus. The blur takes nothing from the subject: no glow of its colours around it."""
-
-    name = "blur"
-
-    def picture(self, result: FrameResult) -> ImageArray:
-        """Return the subject, sharp, over the blurred background."""
-        sigma = math.hypot(*result.frame.size) * _SIGMA_PER_DIAGONAL
-        composed = ComposedResult.of(result)
-        return lay_over(composed, blurred_background(result.frame.image, composed.opacity, sigma=sigma))
-
-
-class GreenFormat(VideoFormat):
-    """The subject before a green screen, for programs that key colours and know no alpha.
-
-    Soft edges are mixed with the green, as in front of a real screen.
-    """
-
-    name = "green"
-
-    def picture(self, result: FrameResult) -> ImageArray:
-        """Return the subject over plain green."""
-        return lay_over(result, np.full_like(result.frame.image, GREEN))
 
 
 class OverlayFormat(VideoFormat):

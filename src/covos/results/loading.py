@@ -11,8 +11,9 @@ from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import SourceInfo
+from covos.formats.composition import PLAIN, Composition
 from covos.formats.reading import MasksRead, ReadFrame, is_file_name
-from covos.formats.table import check_formats
+from covos.formats.table import check_formats, composed_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.opening import open_source
@@ -198,6 +199,7 @@ def convert(
     output: str | os.PathLike[str] | None = None,
     source: str | os.PathLike[str] | None = None,
     edges: Edges = NO_EDGES,
+    composition: Composition = PLAIN,
     overwrite: bool = False,
     listen: Listener | None = None,
 ) -> Saved:
@@ -209,6 +211,7 @@ def convert(
         output: Folder; beside the result and named after it and the formats if not given.
         source: As for `load_result`.
         edges: Changes of the masks' edges; those of an earlier run stay, and these come on top.
+        composition: What the formats are composed of (see `covos.formats.composition.Composition`).
         overwrite: Whether an earlier result in the folder may be replaced.
         listen: Called with the number of frames that are done, and of all.
 
@@ -218,7 +221,7 @@ def convert(
         SourceError: The source cannot be read, or has changed.
         EnvironmentProblem: The disk is full or not writable.
     """
-    chosen = check_formats(formats)
+    chosen = check_formats(composed_formats(formats, composition))
     if not chosen:
         raise UsageError("no format to convert to", why="none is named", fix="name one, such as coco")
     target = Path(output) if output is not None else folder_beside(Path(path), chosen)

@@ -15,7 +15,8 @@ import numpy as np
 from covos.core.errors import EnvironmentProblem
 from covos.core.types import ImageArray, SourceInfo
 from covos.formats.coco import coco_content
-from covos.formats.table import check_formats
+from covos.formats.composition import PLAIN, Composition
+from covos.formats.table import check_formats, composed_formats
 from covos.masks import decode, draw_overlay, letterbox
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
@@ -144,6 +145,7 @@ class Segmentation:
         *,
         formats: Sequence[str] = DEFAULT_FORMATS,
         edges: Edges = NO_EDGES,
+        composition: Composition = PLAIN,
         overwrite: bool = False,
     ) -> Saved:
         """Write the masks in one or more formats, with a report.
@@ -154,6 +156,7 @@ class Segmentation:
             folder: Where to; made if it is not there.
             formats: Names of `covos.formats.table.FORMATS`.
             edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
+            composition: What the formats are composed of, such as ``covos.Composition(background="beach.mp4")``.
             overwrite: Whether an earlier result in the folder may be replaced. Other files never are.
 
         Raises:
@@ -161,8 +164,8 @@ class Segmentation:
             SourceError: The source is gone or has changed.
             EnvironmentProblem: The disk is full or not writable.
         """
-        check_formats(formats)
-        return self.write(OutputFolder(Path(folder), overwrite=overwrite), formats=formats, edges=edges)
+        chosen = check_formats(composed_formats(formats, composition))
+        return self.write(OutputFolder(Path(folder), overwrite=overwrite), formats=chosen, edges=edges)
 
     def write(
         self,
