@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -102,7 +102,7 @@ def video(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         decoder: Any = av.CodecContext.create("libvpx-vp9", "r") if is_vp9 else stream
         for packet in container.demux(stream):
             for frame in decoder.decode(packet if packet.size else None):
-                matrix = {"src_colorspace": Colorspace.ITU709} if "yuv" in frame.format.name else {}
+                matrix = {"src_colorspace": frame.colorspace} if "yuv" in frame.format.name else {}
                 image = reformatter.reformat(frame, format="rgba", threads=1, **matrix).to_ndarray()
                 yield float(frame.pts * stream.time_base), image
 

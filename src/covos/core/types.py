@@ -5,7 +5,7 @@ Shape legend, used in names and docstrings: ``H`` height, ``W`` width, ``C`` cha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
@@ -76,6 +76,42 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Colour:
+    """The meaning of a picture's red, green and blue, in numbers of ITU-T H.273.
+
+    Attributes:
+        primaries: Colour primaries: 1 is BT.709, 5 and 6 are those of BT.601.
+        transfer: Transfer characteristics: 1 is BT.709.
+        matrix: Matrix coefficients by which a video codes it: 1 is BT.709, 6 is BT.601.
+    """
+
+    primaries: int
+    transfer: int
+    matrix: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tags:
+    """What a file says of itself that editing programs want to find in what is made of it.
+
+    Attributes:
+        colour: Of the displayed frames; None for pictures, which are taken for sRGB.
+        bits: Of a sample; displayed frames have 8 of them.
+        timecode: Of the first frame, as ``01:00:00:00``.
+        reel: Name of the reel.
+    """
+
+    colour: Colour | None = None
+    bits: int = 8
+    timecode: str | None = None
+    reel: str | None = None
+
+
+UNTAGGED = Tags()
+"""A file that says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceInfo:
     """The facts of a source that are known before its frames are decoded.
 
@@ -94,6 +130,7 @@ class SourceInfo:
         codec: Name of the video codec, or the image format.
         pixel_aspect: Displayed width of a pixel over its height; frames are not resampled to square pixels.
         start: Index in the whole source of its first frame; 0 unless a part of it was opened.
+        tags: What its file says beside; known while it is open, and not kept in reports.
     """
 
     path: str
@@ -109,6 +146,7 @@ class SourceInfo:
     codec: str = ""
     pixel_aspect: Fraction = Fraction(1)
     start: int = 0
+    tags: Tags = field(default=UNTAGGED, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import FrameResult, ImageArray
+from covos.core.types import FrameResult, ImageArray, Tags
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.pictures import write_png
 from covos.masks import draw_overlay
 from covos.media.presets import FFV1, H264, PRORES_4444, QTRLE, VP9_ALPHA, Preset
+from covos.media.tags import is_timecode_rate, later
 from covos.media.writer import VideoWriter
 
 
@@ -64,8 +66,16 @@ class VideoFormat(Format):
                 preset=self.preset,
                 audio_from=self._source_path if info.has_audio else None,
                 pixel_aspect=info.pixel_aspect,
+                tags=self._tags(result.frame.index),
             )
         self._video.write(picture, pts=result.frame.pts)
+
+    def _tags(self, index: int) -> Tags:
+        """Return those of the source, with the timecode of the first frame that is written."""
+        tags, rate = self._info.tags, self._info.frame_rate
+        if tags.timecode is None or rate is None or not is_timecode_rate(rate, drops=False):
+            return tags
+        return replace(tags, timecode=later(tags.timecode, self._info.start + index, rate=rate))
 
     def _finish(self) -> Path:
         if self._video is None:

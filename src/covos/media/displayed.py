@@ -10,6 +10,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 from covos.core.errors import SourceError
 from covos.media.picture import ALPHA_NOTE, Picture, as_picture
+from covos.media.tags import KNOWN_MATRICES, usual_matrix
 from covos.media.tones import Toning, Transfer, transfer_of
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 # swscale's default repeats chroma samples, which shows as steps along coloured edges; exact rounding and
 # bit-exactness make two machines give the same pixels, and so the same masks.
 _ACCURATE = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-# Matrices (ITU-T H.273, table 4) that swscale converts: BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020.
-_KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 _UNSPECIFIED_MATRIX = 2
 _LIMITED_TO_FULL = np.rint((np.arange(256.0) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
 
@@ -106,13 +105,12 @@ class PictureReader:
         )
 
     def _matrix(self, picture: VideoFrame) -> int | None:
-        if picture.format.is_rgb or picture.colorspace in _KNOWN_MATRICES:
+        if picture.format.is_rgb or picture.colorspace in KNOWN_MATRICES:
             return None
         if picture.colorspace != _UNSPECIFIED_MATRIX:
             self._warn(f"colour matrix {picture.colorspace} is not supported: colours are approximate")
-        # Untagged video: high definition is BT.709, standard definition BT.601, as players take it.
-        high_definition = picture.width >= 1280 or picture.height > 576
-        return int(Colorspace.ITU709 if high_definition else Colorspace.ITU601)
+        usual = usual_matrix(picture.height, picture.width)
+        return int(Colorspace.ITU709 if usual == Colorspace.ITU709 else Colorspace.ITU601)
 
 
 def _tones_note(transfer: Transfer, wide: bool) -> str:

@@ -34,7 +34,7 @@ class Preset:
     """A kind of video, in the names of FFmpeg's muxers and encoders.
 
     Attributes:
-        pixel_format: Pixels that are encoded. YUV is BT.709, limited range, and tagged so.
+        pixel_format: Pixels that are encoded. YUV is of limited range.
         has_alpha: True if frames are RGBA, with straight alpha; else they are RGB.
         crf: Constant rate factor; None where the codec has none.
         pixel_aspect: Treatment of pixels that are not square: the file says so (``"kept"``), the pictures are

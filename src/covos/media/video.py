@@ -20,6 +20,7 @@ from covos.media.packets import read_packet_table
 from covos.media.picture import is_alpha_used
 from covos.media.source import Health, MissingFrame, Source
 from covos.media.structure import examine
+from covos.media.tags import tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -264,6 +265,7 @@ class VideoSource(Source):
             has_audio=bool(container.streams.audio),
             codec=stream.codec_context.codec.canonical_name,
             pixel_aspect=1 / aspect if rotation in (90, 270) else aspect,
+            tags=tags_of(container, picture),
         )
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.files import atomic_path
+from covos.core.types import UNTAGGED, Colour, Tags
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
+from covos.media.tags import is_timecode_rate, usual_colour
 
 if TYPE_CHECKING:
     import os
@@ -39,7 +42,8 @@ class VideoWriter:
     The file is written under a temporary name beside its place and takes its name on ``close``. As a context
     manager it is closed at the end of the block, or removed if the block raises.
 
-    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, tells the last frame's length.
+    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, tells the last frame's length. ``tags``
+    says of what colours the frames are, and which timecode the first one has: the file says so, too.
 
     Attributes:
         padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
@@ -57,6 +61,7 @@ class VideoWriter:
         preset: Preset = H264,
         audio_from: Path | None = None,
         pixel_aspect: Fraction = Fraction(1),
+        tags: Tags = UNTAGGED,
     ) -> None:
         self._path = Path(path)
         self._preset = preset
@@ -75,6 +80,7 @@ class VideoWriter:
             raise UsageError(
                 f"{self._path}: the file exists", why="nothing is overwritten", fix="remove it, or choose another name"
             )
+        self._colour = _written(tags.colour or usual_colour(height, width), preset)
         self._reformatter = VideoReformatter()
         self._place = ExitStack()
         self._partial = self._place.enter_context(atomic_path(self._path))
@@ -94,6 +100,7 @@ class VideoWriter:
         with self._explained():
             self._partial.touch()  # an unwritable folder is noticed before the work, not after
             self._stream = self._add_video(frame_rate, pixel_aspect=pixel_aspect)
+            self._add_names(tags, frame_rate)
             if audio_from is not None:
                 self._sound = SoundTrack(Path(audio_from), output=self._container, rules=preset.sound, warn=self._warn)
 
@@ -194,12 +201,20 @@ class VideoWriter:
         context.time_base = self._time_base
         if preset.pixel_aspect == "kept":
             context.sample_aspect_ratio = pixel_aspect
-        if preset.is_yuv:
-            context.colorspace = Colorspace.ITU709
-            context.color_primaries = ColorPrimaries.BT709
-            context.color_trc = ColorTrc.BT709
-            context.color_range = ColorRange.MPEG
+        context.color_primaries = self._colour.primaries
+        context.color_trc = self._colour.transfer
+        context.colorspace = self._colour.matrix
+        context.color_range = ColorRange.MPEG if preset.is_yuv else ColorRange.JPEG
         return stream
+
+    def _add_names(self, tags: Tags, frame_rate: Fraction | None) -> None:
+        """Carry the timecode and the reel over; mov and mp4 get a track of timecode, Matroska has them as tags."""
+        if tags.timecode is not None and is_timecode_rate(frame_rate, drops=tags.timecode[8] != ":"):
+            self._stream.metadata["timecode"] = tags.timecode
+        elif tags.timecode is not None:
+            self._warn(f"the timecode {tags.timecode} is not kept: the frame rate is none that timecode counts")
+        if tags.reel is not None:
+            self._stream.metadata["reel_name"] = tags.reel
 
     def _converted(self, image: NDArray[np.uint8]) -> VideoFrame:
         bottom, right = self.padding
@@ -207,8 +222,8 @@ class VideoWriter:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
         pixels = "rgba" if self._preset.has_alpha else "rgb24"
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
-        matrix, limited = (Colorspace.ITU709, ColorRange.MPEG) if self._preset.is_yuv else (None, None)
-        return self._reformatter.reformat(
+        matrix, limited = (self._colour.matrix, ColorRange.MPEG) if self._preset.is_yuv else (None, None)
+        converted = self._reformatter.reformat(
             picture,
             format=self._preset.pixel_format,
             width=self._stream.codec_context.width,
@@ -217,6 +232,11 @@ class VideoWriter:
             dst_color_range=limited,
             threads=1,  # with more, swscale now and then gives a piece of the alpha of another frame
         )
+        # ProRes takes its tags from the pictures, not from the stream.
+        converted.color_primaries, converted.color_trc = self._colour.primaries, self._colour.transfer
+        if self._preset.is_yuv:
+            converted.colorspace = self._colour.matrix
+        return converted
 
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
         """Hold the latest packet back: how long the last frame is shown is not known from a next one."""
@@ -269,3 +289,12 @@ class VideoWriter:
         except BaseException:
             self.abort()
             raise
+
+
+def _written(colour: Colour, preset: Preset) -> Colour:
+    """Return the colours that a codec can state, of the same meaning."""
+    if not preset.is_yuv:
+        return replace(colour, matrix=0)
+    # The curves of BT.601 and BT.2020 are that of BT.709, the only one of them that ProRes knows.
+    same = preset.codec == "prores_ks" and colour.transfer in {6, 14, 15}
+    return replace(colour, transfer=1) if same else colour

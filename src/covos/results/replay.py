@@ -11,7 +11,7 @@ import numpy as np
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
-from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
+from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo, Tags
 from covos.formats.compose import fitted
 from covos.formats.table import check_formats, parse_format, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
@@ -71,10 +71,10 @@ class Replay:
         whole = len(self.frames) == health.decoded
         health = health if whole else Health(decoded=len(self.frames), expected=len(self.frames))
 
-        def write(frames: Iterator[Frame]) -> Saved:
+        def write(frames: Iterator[Frame], *, tags: Tags = self.info.tags) -> Saved:
             saved = write_results(
                 _listened(self._join(frames), len(self.frames), listen),
-                info=self.info,
+                info=replace(self.info, tags=tags),
                 health=lambda: health,
                 folder=folder,
                 formats=chosen,
@@ -94,7 +94,7 @@ class Replay:
             size = self.info.height, self.info.width
             return write(_blank(mask, size) for mask in self._ascending())
         with self._open(what=hungry[0]) as source:
-            return write(iter(source))
+            return write(iter(source), tags=source.info.tags)
 
     def pictures(self, masks: Sequence[FrameMask]) -> list[ImageArray]:
         """Return the pictures that some of the masks belong to.

@@ -69,6 +69,7 @@ class SourceRecord(Record):
     def of(cls, info: SourceInfo, *, sha256: str | None) -> Self:
         """Make the record of a source; one that is read from its first frame has no ``start`` in the file."""
         values = asdict(info)
+        del values["tags"]
         if not info.start:
             del values["start"]
         return cls(**values, sha256=sha256)
