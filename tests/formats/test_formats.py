@@ -177,6 +177,8 @@ def test_videos(source: Path, name: str) -> None:
         assert image.shape[:2] == padded
         wanted = expected(result)
         error = np.abs(image[:height, :width, : wanted.shape[2]].astype(float) - wanted)
+        if name in {"prores", "webm"}:  # there the subject's own colours lie under what is transparent
+            error[wanted[..., 3] == 0, :3] = 0
         assert error[..., :3].mean() <= colour_error + 0.01
         if wanted.shape[2] == 4:
             assert error[..., 3].max() <= alpha_error

@@ -35,6 +35,8 @@ def convert(
     background_end: options.BackgroundEnd = None,
     light_wrap: options.LightWrap = "0",
     shadow: options.Shadow = False,
+    alpha: options.Alpha = "straight",
+    each_object: options.EachObject = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,

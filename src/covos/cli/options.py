@@ -79,6 +79,15 @@ Shadow: TypeAlias = Annotated[
 ]
 
 
+Alpha: TypeAlias = Annotated[
+    Literal["straight", "premultiplied"],
+    typer.Option(help="Colours of prores, qtrle and ffv1: as they are, or multiplied by the alpha."),
+]
+EachObject: TypeAlias = Annotated[
+    bool, typer.Option("--each-object", help="Write a file of prores, qtrle or ffv1 for each object.")
+]
+
+
 def composition_of(chosen: Mapping[str, Any]) -> Composition:
     """Return what the options of a verb ask of the outputs; ``chosen`` has them by name, among others."""
     from covos.formats.composition import Composition

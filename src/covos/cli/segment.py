@@ -58,6 +58,8 @@ def segment(
     background_end: options.BackgroundEnd = None,
     light_wrap: options.LightWrap = "0",
     shadow: options.Shadow = False,
+    alpha: options.Alpha = "straight",
+    each_object: options.EachObject = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
     allow_errors: options.AllowErrors = False,

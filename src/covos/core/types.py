@@ -5,6 +5,7 @@ Shape legend, used in names and docstrings: ``H`` height, ``W`` width, ``C`` cha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, TypeAlias
@@ -46,6 +47,7 @@ class Frame:
         alpha: H x W uint8, the opacity that the input has; None if all of it is opaque.
         bare: H x W x 3 uint8 RGB, the input's own colours, under its alpha, too; None if all of it is opaque.
         source_size: (height, width) of the source where this frame has another; networks see it at that aspect.
+        deep: Gives H x W x 3 uint16 RGB of full range, where the input has more than 8 bits a sample.
     """
 
     index: int
@@ -58,6 +60,7 @@ class Frame:
     alpha: AlphaArray | None = None
     bare: ImageArray | None = None
     source_size: tuple[int, int] | None = None
+    deep: Callable[[], NDArray[np.uint16]] | None = None
 
     @property
     def colours(self) -> ImageArray:

@@ -156,7 +156,7 @@ class Format(ABC):
             EnvironmentProblem: The disk is full or failed.
         """
         if self._written and not self._is_over:
-            self._paths = (self._finish(),)
+            self._paths = self._finish_all()
         self._is_over = True
         return self._paths
 
@@ -169,6 +169,10 @@ class Format(ABC):
     @abstractmethod
     def _add(self, result: FrameResult) -> None:
         """Add a frame."""
+
+    def _finish_all(self) -> tuple[Path, ...]:
+        """Finish every output; a format with one defines `_finish`."""
+        return (self._finish(),)
 
     def _finish(self) -> Path:
         """Write what is left after the last frame, and return the output."""

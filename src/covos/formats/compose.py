@@ -10,12 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import Frame, FrameResult, ImageArray, ProbabilityArray
+from covos.core.types import Frame, FrameResult, ImageArray, LabelArray, ProbabilityArray
+from covos.formats.light import drawn_out
 from covos.masks import letterbox
+from covos.masks.edges import relabelled
 from covos.masks.matte import foreground_colours
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
+_SEAM = 0.7
+"""Width in pixels over which one object passes into another."""
 SURE = 0.1
 """A probability this near to 0 or 1 is taken for it."""
 
@@ -92,6 +96,56 @@ class ComposedResult(FrameResult):
         return _shared(np.where(mixed[..., None], foreground_colours(image, self._found), image))
 
     @cached_property
+    def drawn_out(self) -> ImageArray:
+        """Colours of the subject, drawn out over what is transparent: H x W x 3 uint8 RGB.
+
+        An encoder that loses anything mixes neighbours: what lies beyond an edge must not be its old background.
+        """
+        unseen = self.opacity <= 0
+        if not unseen.any():
+            return self.colours
+        height, width = self.opacity.shape
+        size = max(1, width // 4), max(1, height // 4)
+        weighted = np.asarray(self.colours * self.opacity[..., None], np.float32)
+        small, weight = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (weighted, self.opacity))
+        fill = drawn_out(np.asarray(small, np.float32), np.asarray(weight, np.float32))
+        fill = np.asarray(cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        return _shared(np.where(unseen[..., None], np.rint(fill).clip(0, 255).astype(np.uint8), self.colours))
+
+    def deep(self, colours: ImageArray) -> NDArray[np.uint16]:
+        """Return colours of this frame with all bits that the input has: H x W x 3 uint16 of full range.
+
+        Where they are the input's own they are so exactly; elsewhere they differ from it by as much as they did.
+        """
+        image = self.frame.colours
+        if self.frame.deep is None:
+            return np.asarray(colours.astype(np.uint16) * 257, np.uint16)
+        own = self._own_deep
+        other = (colours != image).any(axis=2)
+        found = own.copy()
+        apart = (colours[other].astype(np.int32) - image[other]) * 257
+        found[other] = np.clip(own[other] + apart, 0, 65535)
+        return found
+
+    @cached_property
+    def _own_deep(self) -> NDArray[np.uint16]:
+        assert self.frame.deep is not None, "the input has more bits"
+        return _shared(self.frame.deep())
+
+    def share_of(self, identity: int) -> ProbabilityArray:
+        """Return the part of the opacity that is of one object: H x W float32. Those of all objects add up to it."""
+        of_it, of_any = (
+            cv2.GaussianBlur(each.astype(np.float32), (0, 0), _SEAM)
+            for each in (self._owners == identity, self._owners > 0)
+        )
+        return np.asarray(self.opacity * of_it / np.maximum(of_any, 1e-6), np.float32)
+
+    @cached_property
+    def _owners(self) -> LabelArray:
+        """The object that each pixel of the subject, also of its soft edge, belongs to."""
+        return relabelled(self.labels, self.opacity > 0)
+
+    @cached_property
     def rgba(self) -> NDArray[np.uint8]:
         """The subject with straight alpha, H x W x 4 uint8; the source's colours kept where nothing is seen of them."""
         rgba = np.asarray(cv2.cvtColor(self.colours, cv2.COLOR_RGB2RGBA), np.uint8)
@@ -107,6 +161,7 @@ def fitted(frame: Frame) -> Frame:
     alpha = np.full(frame.size, 255, np.uint8) if frame.alpha is None else frame.alpha
     return replace(
         frame,
+        deep=None,
         image=letterbox(frame.image, size, smooth=True),
         bare=letterbox(frame.colours, size, smooth=True),
         alpha=letterbox(alpha, size, smooth=True),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, model_validator
 
 from covos.core.errors import UsageError
 from covos.core.records import Record
 from covos.masks.edges import Length
+
+AlphaKind: TypeAlias = Literal["straight", "premultiplied"]
 
 
 def _seconds(given: object) -> float:
@@ -41,6 +43,9 @@ class Composition(Record):
         background_end: Second at which it ends; it is then shown again from its start.
         light_wrap: Length over which light of the background wraps around the subject's edges, for ``background`` and
             ``blur``.
+        alpha: ``"straight"``, or ``"premultiplied"``, colours that are multiplied by it, for `prores`, `qtrle` and
+            `ffv1`.
+        each_object: If true, these write a file for each object.
         shadow: If true, what the subject darkens in the source is darkened in the new background, too.
     """
 
@@ -51,6 +56,8 @@ class Composition(Record):
     background_end: Seconds | None = None
     light_wrap: Length = "0"
     shadow: bool = False
+    alpha: AlphaKind = "straight"
+    each_object: bool = False
 
     @model_validator(mode="after")
     def _range(self) -> Composition:

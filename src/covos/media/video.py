@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError
@@ -167,7 +168,7 @@ class VideoSource(Source):
         self, pictures: Iterable[tuple[int, Decoded]], *, wanted: Container[int] | None = None
     ) -> Iterator[Frame]:
         """Make frames of the pictures with their indices; of the wanted ones alone, though all count for the times."""
-        reader = self._reader()
+        reader, deep = self._reader(), self._reader()
         timeline = Timeline(
             self._table, time_base=self._time_base, warn=self._warn, clock=self._clock, stream=self._stream
         )
@@ -186,6 +187,8 @@ class VideoSource(Source):
                     alpha=shown.alpha,
                     bare=shown.bare,
                     source_size=None if shown.size == self._size else self._size,
+                    # Its own reader: another thread may ask, and most never do.
+                    deep=partial(deep.deep, picture) if self.info.tags.bits > 8 else None,
                 )
 
     def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, Decoded]]:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import av
 import numpy as np
@@ -66,6 +66,8 @@ class VideoWriter:
         self._path = Path(path)
         self._preset = preset
         self._size = height, width
+        self._pixels = preset.pixels_of(tags.bits)
+        self._samples = np.uint16 if preset.deep and tags.bits > 8 else np.uint8
         self._time_base = time_base
         self._step = max(1, round(1 / ((frame_rate or 25) * time_base)))
         self.padding = (height % 2, width % 2) if preset.needs_even_size else (0, 0)
@@ -109,8 +111,11 @@ class VideoWriter:
         """Notes on what could not be kept, in plain words."""
         return tuple(self._warnings)
 
-    def write(self, image: NDArray[np.uint8], *, pts: int) -> None:
-        """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise."""
+    def write(self, image: NDArray[Any], *, pts: int) -> None:
+        """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise.
+
+        Where the preset keeps more than 8 bits a sample, and ``tags`` has so many, it is uint16 of full range.
+        """
         self._check(image, pts)
         if self._last is None:
             start = pts * self._time_base
@@ -195,7 +200,7 @@ class VideoWriter:
             options={**dict(preset.options), **({} if preset.crf is None else {"crf": str(preset.crf)})},
             width=width,
             height=height,
-            pix_fmt=preset.pixel_format,
+            pix_fmt=self._pixels,
         )  # type: ignore[assignment]
         context = stream.codec_context
         context.time_base = self._time_base
@@ -216,16 +221,18 @@ class VideoWriter:
         if tags.reel is not None:
             self._stream.metadata["reel_name"] = tags.reel
 
-    def _converted(self, image: NDArray[np.uint8]) -> VideoFrame:
+    def _converted(self, image: NDArray[Any]) -> VideoFrame:
         bottom, right = self.padding
         if bottom or right:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
         pixels = "rgba" if self._preset.has_alpha else "rgb24"
+        if self._samples is np.uint16:
+            pixels = "rgba64le"
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
         matrix, limited = (self._colour.matrix, ColorRange.MPEG) if self._preset.is_yuv else (None, None)
         converted = self._reformatter.reformat(
             picture,
-            format=self._preset.pixel_format,
+            format=self._pixels,
             width=self._stream.codec_context.width,
             height=self._stream.codec_context.height,
             dst_colorspace=matrix,
@@ -248,16 +255,16 @@ class VideoWriter:
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
 
-    def _check(self, image: NDArray[np.uint8], pts: int) -> None:
+    def _check(self, image: NDArray[Any], pts: int) -> None:
         if self._done:
             raise UsageError(
                 f"{self._path}: the writer is closed", why="it was closed or aborted", fix="open a new one"
             )
         expected = (*self._size, 4 if self._preset.has_alpha else 3)
-        if image.shape != expected or image.dtype != np.uint8:
+        if image.shape != expected or image.dtype != self._samples:
             raise UsageError(
                 f"{self._path}: a frame is {image.shape} {image.dtype}",
-                why=f"frames must be {expected} uint8",
+                why=f"frames must be {expected} {np.dtype(self._samples)}",
                 fix="resize it before writing",
             )
         if self._last is not None and pts <= self._last:
