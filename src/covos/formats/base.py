@@ -86,6 +86,14 @@ class Format(ABC):
         """
         raise UsageError(f"{cls.name} with a value", why=f"{cls.name} takes none", fix=f"write {cls.name} alone")
 
+    @classmethod  # noqa: B027 - most formats need nothing more
+    def check_installed(cls) -> None:
+        """Refuse a format whose packages are not there, before any work is done.
+
+        Raises:
+            EnvironmentProblem: An optional package is missing.
+        """
+
     @classmethod
     def composed(cls, value: str | None, asked: Mapping[str, object]) -> str:
         """Return the format's name with what is asked of its composition, by the fields of `composes`."""

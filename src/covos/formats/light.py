@@ -7,7 +7,7 @@ light they become the discs that a camera shows.
 from __future__ import annotations
 
 from functools import cache
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -44,8 +44,7 @@ _COLOUR = 0.06
 
 @cache
 def _to_light_table() -> NDArray[np.float32]:
-    coded = np.arange(256) / 255
-    return np.asarray(np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4), np.float32)
+    return coded_to_light(np.arange(256) / 255)
 
 
 @cache
@@ -54,6 +53,12 @@ def _to_code_table() -> NDArray[np.uint8]:
     light = (np.arange(_LEVELS + 1) / _LEVELS) ** 2
     coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
     return np.asarray(np.rint(255 * coded), np.uint8)
+
+
+def coded_to_light(coded: NDArray[np.floating[Any]]) -> Light:
+    """Return the light of coded values in [0, 1], of any depth."""
+    light = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    return np.asarray(light, np.float32)
 
 
 def to_light(image: ImageArray) -> Light:

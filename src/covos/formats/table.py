@@ -35,6 +35,7 @@ TABLE = {
     "background": "backgrounds:BackgroundFormat",
     "blur": "backgrounds:BlurFormat",
     "cutout": "pictures:CutoutFormat",
+    "exr": "exr:ExrFormat",
     "ffv1": "alpha_videos:Ffv1Format",
     "green": "backgrounds:GreenFormat",
     "matte": "pictures:MatteFormat",
@@ -85,6 +86,7 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageError: One is unknown, takes no such value, or is asked for with two values.
         SourceError: A value names a picture that cannot be read.
+        EnvironmentProblem: A format needs a package that is not installed.
     """
     chosen: dict[str, str] = {}
     for each in names:
@@ -97,6 +99,7 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
             )
         if value is not None:
             kind.check_value(value)
+        kind.check_installed()
     return tuple(chosen.values())
 
 

@@ -82,13 +82,18 @@ def is_timecode_rate(rate: Fraction | None, *, drops: bool) -> bool:
     return not drops or (round(rate) % 30 == 0 and rate.denominator != 1)
 
 
-def later(timecode: str, frames: int, *, rate: Fraction) -> str:
-    """Return the timecode so many frames later: SMPTE ST 12-1, with its dropped numbers where it says so (``;``)."""
+def timecode_parts(timecode: str) -> tuple[int, int, int, int, bool]:
+    """Return hours, minutes, seconds, the frame, and True if numbers are dropped."""
     found = _TIMECODE.fullmatch(timecode)
     assert found is not None, "timecodes are checked when they are read"
-    hours, minutes, seconds, frame = (int(found[place]) for place in (1, 2, 3, 5))
+    return int(found[1]), int(found[2]), int(found[3]), int(found[5]), found[4] in ";."
+
+
+def later(timecode: str, frames: int, *, rate: Fraction) -> str:
+    """Return the timecode so many frames later: SMPTE ST 12-1, with its dropped numbers where it says so (``;``)."""
+    hours, minutes, seconds, frame, drops = timecode_parts(timecode)
     a_second = round(rate)
-    dropped = a_second // 15 if found[4] in ";." else 0
+    dropped = a_second // 15 if drops else 0
     minute = hours * 60 + minutes
     count = (minute * 60 + seconds) * a_second + frame - dropped * (minute - minute // 10) + frames
     ten_minutes, one_minute = 600 * a_second - 9 * dropped, 60 * a_second - dropped
@@ -99,4 +104,4 @@ def later(timecode: str, frames: int, *, rate: Fraction) -> str:
         count += dropped * 9 * tens
     total, frame = divmod(count, a_second)
     hours, minutes, seconds = total // 3600 % 24, total // 60 % 60, total % 60
-    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{found[4]}{frame:0{len(found[5])}d}"
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{timecode[8]}{frame:0{len(timecode) - 9}d}"
