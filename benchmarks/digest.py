@@ -34,7 +34,7 @@ from digest_values import Item, digest, items_of
 
 CLIP, LONG = "in/clip.mp4", "in/long.mp4"
 FORMATS = (
-    "background", "binary", "blur", "coco", "cutout", "cvat", "ffv1", "green", "labelstudio", "matte", "matte-video",
+    "background", "binary", "blur", "coco", "cutout", "cvat", "exr", "ffv1", "green", "labelstudio", "matte", "matte-video",
     "npz", "overlay", "palette", "preview", "prores", "qtrle", "rgba", "sheet", "webm", "yolo", "ytvis",
 )  # fmt: skip
 VERBS = (

@@ -139,7 +139,7 @@ class ProresFormat(_EditedFormat):
 
     name = "prores"
     preset = PRORES_4444
-    bytes_per_pixel = 0.85
+    bytes_per_pixel = 0.49
 
 
 class QtrleFormat(_EditedFormat):

@@ -45,7 +45,7 @@ class ExrFormat(Format):
 
     name = output = "exr"
     shape = "a picture a frame"
-    bytes_per_pixel = 2.2
+    bytes_per_pixel = 0.81
 
     @classmethod
     def check_installed(cls) -> None:
