@@ -58,7 +58,7 @@ class ExrFormat(Format):
         self._known.update(dict.fromkeys(present_ids(composed.labels)))
         light = self._light(composed)
         shares = {identity: composed.share_of(identity) for identity in sorted(self._known)}
-        channels = _layer("", light, composed.opacity)
+        channels: dict[str, NDArray[Any]] = {**_layer("", light, composed.opacity)}
         for identity, share in shares.items():
             channels |= _layer(f"{_named(identity)}.", light, share)
         channels |= _ids(shares, size=result.frame.size)
