@@ -101,8 +101,7 @@ class ComposedResult(FrameResult):
 
         An encoder that loses anything mixes neighbours: what lies beyond an edge must not be its old background.
         """
-        unseen = self.opacity <= 0
-        if not unseen.any():
+        if self.opacity.min() > 0:
             return self.colours
         height, width = self.opacity.shape
         size = max(1, width // 4), max(1, height // 4)
@@ -110,7 +109,10 @@ class ComposedResult(FrameResult):
         small, weight = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (weighted, self.opacity))
         fill = drawn_out(np.asarray(small, np.float32), np.asarray(weight, np.float32))
         fill = np.asarray(cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
-        return _shared(np.where(unseen[..., None], np.rint(fill).clip(0, 255).astype(np.uint8), self.colours))
+        # Of a pixel with hardly anything of the subject, its own colour cannot be told.
+        told = np.clip(16 * self.opacity, 0, 1)
+        fill = np.rint(fill).clip(0, 255).astype(np.uint8)
+        return _shared(np.asarray(cv2.blendLinear(self.colours, fill, told, 1 - told), np.uint8))
 
     def deep(self, colours: ImageArray) -> NDArray[np.uint16]:
         """Return colours of this frame with all bits that the input has: H x W x 3 uint16 of full range.
