@@ -7,6 +7,7 @@ import struct
 from collections.abc import Iterable
 from functools import cached_property
 from importlib import import_module
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,11 @@ class ExrFormat(Format):
         for identity, share in shares.items():
             channels |= _layer(f"{_named(identity)}.", light, share)
         channels |= _ids(shares, size=result.frame.size)
-        openexr = _imported("OpenEXR")
+        openexr, content = _imported("OpenEXR"), BytesIO()
+        openexr.File(self._header(openexr, result, shares), channels).write(content)
+        # Not by the library itself, which does not say of a failing disk what is wrong with it.
         with atomic_path(self._folder.file(f"{self.output}/{result.frame.stem}.exr")) as temporary:
-            openexr.File(self._header(openexr, result, shares), channels).write(str(temporary))
+            temporary.write_bytes(content.getbuffer())
 
     @cached_property
     def _known(self) -> dict[int, None]:
