@@ -15,7 +15,7 @@ from covos.core.errors import SourceError
 from covos.core.limits import limits, raising
 from covos.core.memory import refuse_shortage
 from covos.media import source
-from covos.media.structure import MP4_FIRST, mp4_boxes
+from covos.media.mp4 import MP4_FIRST, mp4_boxes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

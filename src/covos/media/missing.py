@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covos.media.packets import usual_length
+from covos.media.losses import usual_length
 from covos.media.source import MissingFrame
 
 if TYPE_CHECKING:
