@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from covos.media.structure_found import Structure
 
 _MICROSECOND = Fraction(1, 1_000_000)
-_FAR = 6
+FAR = 6
 """Packets by which a gap in time may lie away from the damage that made it: pictures are stored in another order."""
 _NEIGHBOURS = 16
 """Intervals on each side whose median is the usual one."""
@@ -86,6 +86,7 @@ class Losses:
             self.suspects.add(self._count)
         self.has_total = True
         self.at_least = False
+        self.doubtful: list[LostFrame] = []
 
     def frames(self) -> list[LostFrame]:
         """Return the lost frames, in the order of the file."""
@@ -165,7 +166,7 @@ class Losses:
         return {number for number, skipped in enumerate(self._read.skipped) if number and skipped > 3 * usual + 64}
 
     def _is_damaged_near(self, first: int, last: int) -> bool:
-        return any(first - _FAR <= each <= last + _FAR for each in self.suspects)
+        return any(first - FAR <= each <= last + FAR for each in self.suspects)
 
     def _in_gaps(self) -> list[LostFrame]:
         if self._times is None or not self.suspects or self._count == 0:
@@ -267,7 +268,11 @@ class Losses:
             tolerance = 2 * max(step, int(np.diff(times).max()) * self._base)
         else:
             return []
-        return self._behind(min(_MOST, round(room / step)), after=self._count) if room > tolerance else []
+        fitting = self._behind(min(_MOST, round(room / step)), after=self._count) if room > step / 2 else []
+        if room > tolerance:
+            return fitting
+        self.doubtful = fitting
+        return []
 
     def _listed(self) -> int | None:
         """Return the number of pictures that the file lists, where damage makes that worth looking at."""

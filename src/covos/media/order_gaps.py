@@ -22,13 +22,15 @@ class _Group:
     Attributes:
         first: Number of the first packet.
         end: Number of the packet behind the last.
-        headless: True if the picture at which it began is gone.
+        begun: Place of the picture that it begins with; None if it does not begin with one that begins groups.
+        headless: True if that picture is gone.
         places: Places by the number of the packet, counted on where the stated ones begin anew.
         skipped: Frames that others refer to, and that are left out of their numbers.
     """
 
     first: int
     end: int = 0
+    begun: int | None = None
     headless: bool = False
     places: dict[int, int] = field(default_factory=dict)
     skipped: int = 0
@@ -58,7 +60,8 @@ def left_out(places: Sequence[Place | None]) -> list[int]:
 def _left_out(group: _Group, step: int) -> list[int]:
     packets: dict[int, int] = {}
     for packet, place in _plausible(group.places, far=_FAR * step).items():
-        packets.setdefault(place, packet)
+        if group.begun is None or place >= group.begun:
+            packets.setdefault(place, packet)
     rests = Counter(place % step for place in packets)
     if group.headless:
         packets.setdefault(-step, group.first - 1)
@@ -86,8 +89,9 @@ def _groups(places: Sequence[Place | None]) -> Iterator[_Group]:
             if group.places:
                 group.end = packet
                 yield group
-                group = _Group(packet, headless=anew and not place.begins)
+                group = _Group(packet, headless=not place.begins)
             seen, before, number = set(), None, place.number
+            group.begun = number if place.begins else None
         if before is not None:
             group.skipped += _skipped(before, place, after)
         group.places[packet] = number

@@ -46,6 +46,8 @@ class PacketTable:
         groups: Numbers of the key packets, where the file states no times: their distance tells how many are lost.
         suspects: Numbers of the packets at which damage shows in the file itself.
         lost: Frames that no packet holds, by gaps in time, stated durations and counts.
+        doubtful: Frames for which a stated duration leaves room behind the last packet. A long last frame looks the
+            same: they are lost if the last packets turn out to be damaged.
         has_total: True if the file says how many frames it has, or how long it is.
         at_least: True if more may be lost than is known.
         jumps: True if times cannot be, or decoding times run back, or far ahead: see `covos.media.clock`.
@@ -60,6 +62,7 @@ class PacketTable:
     groups: NDArray[np.int64] | None = None
     suspects: frozenset[int] = frozenset()
     lost: tuple[LostFrame, ...] = ()
+    doubtful: tuple[LostFrame, ...] = ()
     has_total: bool = True
     at_least: bool = False
     jumps: bool = False
@@ -101,6 +104,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, structu
         groups=loss.groups(),
         suspects=frozenset(loss.suspects),
         lost=lost,
+        doubtful=tuple(loss.doubtful),
         has_total=loss.has_total,
         jumps=bool(wrong) or bool(((np.diff(decoding) < 0) | (np.diff(decoding) > far)).any()),
         at_least=loss.at_least,

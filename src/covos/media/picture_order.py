@@ -232,4 +232,4 @@ class _Mpeg:
 def _units(packet: bytes) -> list[tuple[int, int]]:
     """Return where the units of a packet begin, behind their start codes, and end."""
     starts = [found.end() for _, found in zip(range(_MOST_UNITS), _UNIT.finditer(packet), strict=False)]
-    return list(zip(starts, [*(start - 3 for start in starts[1:]), len(packet)], strict=True))
+    return list(zip(starts, [*(start - 3 for start in starts[1:]), len(packet)], strict=False))
