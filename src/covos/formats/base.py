@@ -56,11 +56,6 @@ class Format(ABC):
     bytes_per_pixel: ClassVar[float] = 0.0
     """Size on disk, as `benchmarks/formats.py` measures it at 480p, where a pixel holds more detail than at 1080p.
     0 stands for formats that are small beside the source itself."""
-    read_as: ClassVar[str] = ""
-    """Name among the inputs that are read, such as ``"COCO JSON"``; empty if masks are not read from it."""
-
-    looks_like: ClassVar[str] = ""
-    """By what a file of it is recognised, in words, where masks are read from it."""
 
     def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
         self._folder = folder
@@ -90,21 +85,6 @@ class Format(ABC):
     def size_of(cls, value: str | None) -> float:
         """Return the size on disk, in bytes a pixel of the source and frame."""
         return cls.bytes_per_pixel
-
-    @classmethod
-    def recognise(cls, masks: MaskInput) -> bool:
-        """Return True if the content of a file or folder is of this format."""
-        return False
-
-    @classmethod
-    def read(cls, masks: MaskInput) -> MasksRead:
-        """Read the masks of an input that `recognise` has accepted.
-
-        Raises:
-            DamagedError: It is damaged, or holds something that is not read.
-            AnnotationError: A picture in it cannot be read.
-        """
-        raise NotImplementedError(cls.name)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -151,3 +131,27 @@ class Format(ABC):
 
     def _abandon(self) -> None:  # noqa: B027 - many formats leave nothing open
         """Close and remove what is not finished."""
+
+
+class ReadableFormat(Format):
+    """A format that masks are read from, too."""
+
+    read_as: ClassVar[str]
+    """Name among the inputs that are read, such as ``"COCO JSON"``."""
+    looks_like: ClassVar[str]
+    """By what a file of it is recognised, in words."""
+
+    @classmethod
+    @abstractmethod
+    def recognise(cls, masks: MaskInput) -> bool:
+        """Return True if the content of a file or folder is of this format."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, masks: MaskInput) -> MasksRead:
+        """Read the masks of an input that `recognise` has accepted.
+
+        Raises:
+            DamagedError: It is damaged, or holds something that is not read.
+            AnnotationError: A picture in it cannot be read.
+        """
