@@ -92,9 +92,8 @@ class Session:
         check_memory(memory)
         self.source = source
         self.seeds = Seeds(source.info)
-        self._load, self._held, self._listen = load, held, listen
+        self._load, self._held, self._listen, self._memory = load, held, listen, memory
         self._follower_name, self._prompter_name = os.fspath(follower), os.fspath(prompter)
-        self._memory = memory
         self._model: SessionModel | None = None
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
@@ -363,15 +362,16 @@ class Session:
         Raises:
             UsageError: No object was shown, there is no such direction, or nothing is known at ``start``.
         """
-        chosen = self.direction(direction)
-        if start is None and limit is None:
-            return self._kept(item for item in self.streaming(chosen) if not isinstance(item, StageProgress))
-        if limit is not None and limit < 1:
-            raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
-        if start is not None:
-            self.seeds.check_frame(start)
-        self._make_masks()
-        return self._kept(chain(*self._parts("both" if direction == "auto" else chosen, start, limit)))
+        with explaining_memory(self.source.info):
+            chosen = self.direction(direction)
+            if start is None and limit is None:
+                return self._kept(item for item in self.streaming(chosen) if not isinstance(item, StageProgress))
+            if limit is not None and limit < 1:
+                raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
+            if start is not None:
+                self.seeds.check_frame(start)
+            self._make_masks()
+            return self._kept(chain(*self._parts("both" if direction == "auto" else chosen, start, limit)))
 
     def streaming(self, direction: Direction = "auto") -> Iterator[FrameResult | StageProgress]:
         """Follow as `stream` does, and yield how far the backward pass is as well; nothing is kept, or held."""
@@ -390,12 +390,11 @@ class Session:
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""
-        frames = tuple(map(self._known, self._found))
         return Segmentation(
             info=self.source.info,
             health=self.source.health,
             origin=replace(self.origin(direction), steps_down=self.steps_down),
-            frames=frames,
+            frames=tuple(map(self._known, self._found)),
             held=self._held,
         )
 

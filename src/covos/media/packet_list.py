@@ -45,7 +45,7 @@ class PacketList:
     skipped: list[int] = field(default_factory=list)  # bytes before each that belong to no packet
     overheads: list[int] = field(default_factory=list)
     trusts_marks: bool = True  # those of a transport stream are made at each join, too
-    ends_torn: bool = False  # the last packet of any stream is marked as damaged
+    ends_torn: bool = False  # the last packet of any stream is marked as damaged, or could not be read
     last_end: int = 0  # offset of the byte after the last packet of any stream
     reached: Fraction = Fraction(0)  # end of the last packet of any stream, in seconds
     empty: int = 0
@@ -61,7 +61,11 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
     before: int | None = None
     begun = widest = 0
     overlaps: list[int] = []
-    for packet in packets_of(container, *(others or (stream,))):
+
+    def failed() -> None:
+        read.ends_torn = True  # until another packet comes
+
+    for packet in packets_of(container, *(others or (stream,)), failed=failed):
         time = packet.pts if packet.pts is not None else packet.dts
         if time is not None:
             read.reached = max(read.reached, (time + (packet.duration or 0)) * packet.time_base)
@@ -73,7 +77,7 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
             overlaps.append(len(read.pts))
         begun = begun if place is None else place
         before = place + packet.size if place is not None else None
-        read.last_end = before or read.last_end
+        read.last_end = before or 0  # unknown where the last packet has no place
         read.ends_torn = packet.is_corrupt and read.trusts_marks
         if packet.stream_index != stream.index or not is_shown(packet, codec=codec):
             continue
