@@ -33,6 +33,7 @@ class ToyFormat(ReadableFormat):
     labels_only = True
     needs_pictures = False
     read_as = "toy text"
+    looks_like = "rows of a toy"
 
     @classmethod
     def check_value(cls, value: str) -> None:
