@@ -23,7 +23,6 @@ from typing import Literal, TypeAlias, TypeVar
 
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.types import FrameResult
-from covos.engines.finite import hold_uncomputed
 from covos.engines.held import with_held_masks
 from covos.engines.passes import StageProgress
 from covos.engines.steady import retouched
@@ -208,7 +207,7 @@ class Job:
 
     def _keep(self, work: Work, source: Source) -> Iterator[Event]:
         frames = []
-        results = with_held_masks(hold_uncomputed(work.run(None)), choice=self.plan.damaged)
+        results = with_held_masks(work.run(None), unreadable=self.plan.damaged)
         results = retouched(results, self.plan.edges)
         with explaining_memory(source.info):
             for event in self._events(results, source, work=work):
@@ -277,7 +276,7 @@ class Job:
             ) as writer,
             explaining_memory(source.info),
         ):
-            results = with_held_masks(hold_uncomputed(work.run(journal)), choice=self.plan.damaged)
+            results = with_held_masks(work.run(journal), unreadable=self.plan.damaged)
             for event in self._events(results, source, work=work, resumed=journal.resumed, keep=writer.add):
                 if isinstance(event, SteppedDown):
                     terms.note_steps(folder, (*before, *work.steps_down))

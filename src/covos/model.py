@@ -17,6 +17,7 @@ from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
+from covos.engines.ladder import LadderStep
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.prompt import NetworkPrompter, Prompter, RelayPrompter
 from covos.media.fields import Deinterlace
@@ -42,6 +43,7 @@ from covos.runs.report import Origin
 from covos.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from fractions import Fraction
 
     from covos.models.cosnet.network import Cosnet
@@ -182,6 +184,7 @@ class Model:
         start: int = 0,
         stop: int | None = None,
         deinterlace: Deinterlace = "auto",
+        listen: Callable[[LadderStep], None] | None = None,
     ) -> Session:
         """Open a video to follow objects in that the user shows.
 
@@ -195,6 +198,8 @@ class Model:
             stop: Index of the first frame not to take; None goes to the end.
             deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
                 interlaced, ``"on"`` all, ``"off"`` none.
+            listen: Called with each step that the session takes because the memory ran out: it goes on with less (see
+                `covos.engines.ladder`). `Session.steps_down` has them all, and the report of a result.
 
         Returns:
             The session; a context manager.
@@ -208,7 +213,15 @@ class Model:
         find_follower(os.fspath(follower), encoder=self.entry)
         held = as_source(source)
         opened = open_input(held, frame_rate=frame_rate, start=start, stop=stop, deinterlace=deinterlace)
-        return Session(opened, load=self.fresh, follower=follower, memory=memory, prompter=prompter, held=held)
+        return Session(
+            opened,
+            load=self.fresh,
+            follower=follower,
+            memory=memory,
+            prompter=prompter,
+            held=held,
+            listen=listen,
+        )
 
 
 def load_model(

@@ -26,7 +26,7 @@ AlphaArray: TypeAlias = NDArray[np.uint8]
 
 FrameStatus: TypeAlias = Literal["ok", "concealed", "unreadable", "uncomputed"]
 """State of a frame: whole; damaged and painted over by the decoder; not to be read, with another in its place; or one
-that the network gave no numbers for (see `covos.engines.finite`)."""
+that the network gave no numbers for (see `covos.engines.held`)."""
 SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
 Presence: TypeAlias = Literal["present", "occluded", "lost"]
 """State of a followed object: seen; not seen for a while; not seen for so long that it may be gone."""

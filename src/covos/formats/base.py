@@ -61,11 +61,6 @@ class Format(ABC):
     composes: ClassVar[Mapping[str, str]] = {}
     """Fields of `covos.formats.composition.Composition` that it knows, each with the name of its option in the format's
     value; without one, it is what the value begins with."""
-    read_as: ClassVar[str] = ""
-    """Name among the inputs that are read, such as ``"COCO JSON"``; empty if masks are not read from it."""
-
-    looks_like: ClassVar[str] = ""
-    """By what a file of it is recognised, in words, where masks are read from it."""
 
     def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
         self._folder = folder
@@ -124,21 +119,6 @@ class Format(ABC):
         """Return the size on disk, in bytes a pixel of the source and frame."""
         return cls.bytes_per_pixel
 
-    @classmethod
-    def recognise(cls, masks: MaskInput) -> bool:
-        """Return True if the content of a file or folder is of this format."""
-        return False
-
-    @classmethod
-    def read(cls, masks: MaskInput) -> MasksRead:
-        """Read the masks of an input that `recognise` has accepted.
-
-        Raises:
-            DamagedError: It is damaged, or holds something that is not read.
-            AnnotationError: A picture in it cannot be read.
-        """
-        raise NotImplementedError(cls.name)
-
     @property
     def warnings(self) -> tuple[str, ...]:
         """Things that could not be kept, in plain words. Complete after `close`."""
@@ -188,3 +168,27 @@ class Format(ABC):
 
     def _abandon(self) -> None:  # noqa: B027 - many formats leave nothing open
         """Close and remove what is not finished."""
+
+
+class ReadableFormat(Format):
+    """A format that masks are read from, too."""
+
+    read_as: ClassVar[str]
+    """Name among the inputs that are read, such as ``"COCO JSON"``."""
+    looks_like: ClassVar[str]
+    """By what a file of it is recognised, in words."""
+
+    @classmethod
+    @abstractmethod
+    def recognise(cls, masks: MaskInput) -> bool:
+        """Return True if the content of a file or folder is of this format."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, masks: MaskInput) -> MasksRead:
+        """Read the masks of an input that `recognise` has accepted.
+
+        Raises:
+            DamagedError: It is damaged, or holds something that is not read.
+            AnnotationError: A picture in it cannot be read.
+        """

@@ -19,12 +19,13 @@ from covos._version import __version__
 from covos.core.records import Record
 from covos.core.types import SourceInfo
 from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
+from covos.formats.base import ReadableFormat
 from covos.formats.detections import CocoResult, coco_frames, is_list_of, ytvis_frames
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
 
 
-class CocoFormat(AnnotationFormat):
+class CocoFormat(AnnotationFormat, ReadableFormat):
     """Writes annotations as they come; of the images a line each is kept for the end. `pycocotools` reads the file."""
 
     name = "coco"
@@ -204,7 +205,7 @@ _Track = dict[int, tuple[str, str, str]]
 """Position of a frame to the JSON of a mask, its box and its area."""
 
 
-class YtvisFormat(AnnotationFormat):
+class YtvisFormat(AnnotationFormat, ReadableFormat):
     """Collects an object's masks over the whole video: memory grows with their run-length code, not with pictures."""
 
     name = "ytvis"

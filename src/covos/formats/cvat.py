@@ -27,6 +27,7 @@ import numpy as np
 from covos.core.errors import AnnotationError
 from covos.core.limits import limits, raising
 from covos.formats.annotations import CATEGORY, AnnotationFormat
+from covos.formats.base import ReadableFormat
 from covos.formats.reading import (
     DamagedError,
     MaskInput,
@@ -49,7 +50,7 @@ _DIGITS = 10
 _SHAPES = {"box", "polyline", "points", "ellipse", "cuboid", "skeleton"}
 
 
-class CvatFormat(AnnotationFormat):
+class CvatFormat(AnnotationFormat, ReadableFormat):
     """Writes each mask as it comes, and at the end the number of frames into the head."""
 
     name = "cvat"

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from covos.core.errors import AnnotationError
 from covos.core.records import Record
 from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
+from covos.formats.base import ReadableFormat
 from covos.formats.brush import pack, unpack
 from covos.formats.detections import is_list_of
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered, parsed
@@ -32,7 +33,7 @@ _SHAPES = {"x", "points", "vertices"}
 _FAR = 1e6  # percent
 
 
-class LabelStudioFormat(AnnotationFormat):
+class LabelStudioFormat(AnnotationFormat, ReadableFormat):
     """Writes a task a frame, with a prediction even where there is no object: the model looked and found none."""
 
     name = "labelstudio"

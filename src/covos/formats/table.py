@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from covos.core.types import SourceInfo
-    from covos.formats.base import Bits, Destination, Format
+    from covos.formats.base import Bits, Destination, Format, ReadableFormat
     from covos.formats.composition import Composition
     from covos.formats.reading import MasksRead
 
@@ -171,9 +171,11 @@ def spoken_size(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
-def readable_formats() -> Iterator[type[Format]]:
+def readable_formats() -> Iterator[type[ReadableFormat]]:
     """Yield the formats from which masks are read, the best first."""
-    return (kind for kind in map(load_format, TABLE) if kind.read_as)
+    from covos.formats.base import ReadableFormat
+
+    return (kind for kind in map(load_format, TABLE) if issubclass(kind, ReadableFormat))
 
 
 def read_recognised(path: Path) -> MasksRead:
@@ -214,5 +216,5 @@ def unreadable(path: Path, why: str, *, fix: str | None = None) -> AnnotationErr
     return AnnotationError(f"cannot read masks from {path}", why=why, fix=fix or usual)
 
 
-def _readable_files() -> list[type[Format]]:
+def _readable_files() -> list[type[ReadableFormat]]:
     return [kind for kind in readable_formats() if kind.shape == "file"]

@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -42,12 +43,12 @@ _BLOCK = 1 << 20
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
-class InMemory:
+class InMemory(ABC):
     """A source that is no path; made by `as_source`. It lives as long as something refers to it."""
 
+    @abstractmethod
     def open(self, *, frame_rate: Fraction | int | None, deinterlace: Deinterlace = "auto") -> Source:
         """Open it; any number of times."""
-        raise NotImplementedError
 
 
 class FramesInMemory(InMemory):

@@ -169,9 +169,9 @@ class MissingRow(Record):
     they are known; ``why`` is in plain words.
     """
 
-    after: int
-    pts: int
-    time: float
+    after: Annotated[int, Field(ge=-1, le=1 << 53)]
+    pts: Ticks
+    time: Finite
     status: Literal["missing"] = "missing"
     why: str
 
