@@ -27,6 +27,8 @@ FrameStatus: TypeAlias = Literal["ok", "concealed", "unreadable", "uncomputed"]
 """State of a frame: whole; damaged and painted over by the decoder; not to be read, with another in its place; or one
 that the network gave no numbers for (see `covos.engines.finite`)."""
 SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
+Times: TypeAlias = Literal["zero", "source"]
+"""Times of a video that is made of a part of a source: from zero, or those of the source."""
 Presence: TypeAlias = Literal["present", "occluded", "lost"]
 """State of a followed object: seen; not seen for a while; not seen for so long that it may be gone."""
 
@@ -46,6 +48,8 @@ class Frame:
         alpha: H x W uint8, the opacity that the input has; None if all of it is opaque.
         bare: H x W x 3 uint8 RGB, the input's own colours, under its alpha, too; None if all of it is opaque.
         source_size: (height, width) of the source where this frame has another; networks see it at that aspect.
+        source_index: Index among the frames of the whole source where a part of it was opened; None if there is no
+            other than ``index``.
     """
 
     index: int
@@ -58,6 +62,12 @@ class Frame:
     alpha: AlphaArray | None = None
     bare: ImageArray | None = None
     source_size: tuple[int, int] | None = None
+    source_index: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Number of the frame in the whole source, from 0: prompts, annotations and messages name it by that."""
+        return self.index if self.source_index is None else self.source_index
 
     @property
     def colours(self) -> ImageArray:
@@ -94,6 +104,9 @@ class SourceInfo:
         codec: Name of the video codec, or the image format.
         pixel_aspect: Displayed width of a pixel over its height; frames are not resampled to square pixels.
         start: Index in the whole source of its first frame; 0 unless a part of it was opened.
+        every: Frames of the whole source from one of its frames to the next; 1 unless some were left out.
+        times: Times of the videos that are written of a part: they start at ``"zero"``, or keep those of the
+            ``"source"``; None where the whole source was opened.
     """
 
     path: str
@@ -109,6 +122,18 @@ class SourceInfo:
     codec: str = ""
     pixel_aspect: Fraction = Fraction(1)
     start: int = 0
+    every: int = 1
+    times: Times | None = None
+
+    @property
+    def is_part(self) -> bool:
+        """True if a part of the source was opened."""
+        return self.times is not None
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of its frames in the whole source."""
+        return range(self.start, self.start + self.frame_count * self.every, self.every)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

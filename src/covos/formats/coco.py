@@ -174,11 +174,11 @@ def coco_head(info: SourceInfo, *, time_base: Fraction) -> dict[str, Any]:
 def _image(masks: FrameMask) -> dict[str, Any]:
     """Return the row of a frame; ``pts`` counts units of the head's ``time_base``."""
     return {
-        "id": masks.index + 1,  # COCO's own evaluation takes an id of 0 for none
+        "id": masks.number + 1,  # COCO's own evaluation takes an id of 0 for none
         "file_name": picture_name(masks),
         "height": masks.size[0],
         "width": masks.size[1],
-        "frame_index": masks.index,
+        "frame_index": masks.number,
         "pts": masks.pts,
     }
 
@@ -188,7 +188,7 @@ def _annotations(masks: FrameMask, *, first: int) -> list[dict[str, Any]]:
     return [
         {
             "id": number,
-            "image_id": masks.index + 1,
+            "image_id": masks.number + 1,
             "category_id": 1,
             "track_id": identity,
             "segmentation": rle.to_coco(),
@@ -220,7 +220,7 @@ class YtvisFormat(AnnotationFormat):
 
     def _frame(self, masks: FrameMask) -> str:
         place = len(self._frames)
-        self._frames.append({"name": picture_name(masks), "index": masks.index, "pts": masks.pts})
+        self._frames.append({"name": picture_name(masks), "index": masks.number, "pts": masks.pts})
         for identity, rle in masks.objects.items():
             row = json.dumps(rle.to_coco()), json.dumps(rle.bbox), str(rle.area)
             self._tracks.setdefault(identity, {})[place] = row

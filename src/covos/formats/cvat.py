@@ -3,8 +3,7 @@
 CVAT has no tracks of masks: of a track with masks in several frames its import keeps the first alone. So each mask is
 a track of one frame, as CVAT's own export has it, and the object is told by the attribute ``track_id``, which CVAT
 keeps if the task's label ``object`` has a number attribute of that name. A mask is cut to its box and coded in rows,
-background first. Frames count from the first that was segmented: the report beside the file tells its place in
-the source (``start``), which `covos.load_result` adds where a source is named.
+background first. Frames have the numbers that they have in the whole source, also where a part of it was taken.
 
 In files of CVAT an object is told by the attribute ``track_id``, else by the group of its track, else by the track if
 that has several masks, else by its label (CVAT's own export makes a track of every single mask).
@@ -74,12 +73,12 @@ class CvatFormat(AnnotationFormat):
         return text
 
     def _frame(self, masks: FrameMask) -> str:
-        text = self._closed(ends_at=masks.index)
+        text = self._closed(ends_at=masks.number)
         for identity, rle in masks.objects.items():
             head = f'  <track id="{self._tracks}" label="{CATEGORY}" source="auto">\n'
-            self._pending.append(head + _mask(masks.index, rle, identity=identity))
+            self._pending.append(head + _mask(masks.number, rle, identity=identity))
             self._tracks += 1
-        self._frames = masks.index + 1
+        self._frames = masks.number + 1
         return text
 
     def _end(self) -> None:

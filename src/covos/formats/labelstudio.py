@@ -60,7 +60,7 @@ class LabelStudioFormat(AnnotationFormat):
             }
             for identity, rle in masks.objects.items()
         ]
-        data = {"image": picture_name(masks), "frame": masks.index, "width": width, "height": height}
+        data = {"image": picture_name(masks), "frame": masks.number, "width": width, "height": height}
         task = {"data": data, "predictions": [{"model_version": "covos", "result": regions}]}
         text = self._separator + json.dumps(task, ensure_ascii=False, separators=(",", ":"))
         self._separator = ",\n"

@@ -77,6 +77,8 @@ class VideoFormat(Format):
                 preset=self.preset,
                 audio_from=self._source_path if info.has_audio else None,
                 pixel_aspect=info.pixel_aspect,
+                cut=info.is_part,
+                from_zero=info.times == "zero",
             )
         self._video.write(picture, pts=result.frame.pts)
 

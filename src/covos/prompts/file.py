@@ -14,7 +14,8 @@ or, to steer the subject that is found by itself:
       "exclude": [{"frame": 20, "box": [10, 20, 300, 400]}]
     }
 
-All lists may be missing, and so may ``frame`` (0; of ``within`` and ``exclude`` all frames), ``object`` (see
+All lists may be missing, and so may ``frame``, the number of a frame in the whole source (the first that is taken; of
+``within`` and ``exclude`` all frames), ``object`` (see
 `place_prompts` in `covos.prompts.seeds`) and one of ``positive`` and ``negative``. Mask files are looked for beside the
 prompt file, and lie in its folder or below, unless the file is trusted.
 """
@@ -32,13 +33,14 @@ from covos.core.errors import AnnotationError, one_of
 from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded
 from covos.core.records import Record
 from covos.core.types import Box, Point
-from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
+from covos.prompts.values import FIRST, MaskPrompt, PointPrompt, Prompt, RegionPrompt
 
 SUFFIXES = (".json", ".toml")
 _LAYOUT = "the layout is in docs/follow.md, Prompt files"
 
 # Frames are far smaller; a number in a file may be too large for a float.
 _Number = Annotated[float, Field(ge=-(2**31), le=2**31, allow_inf_nan=False)]
+_Frame = Annotated[int, Field(ge=0)]
 
 
 class _Strict(Record):
@@ -48,25 +50,25 @@ class _Strict(Record):
 class _Masks(_Strict):
     file: str | None = None
     alpha: bool = False
-    frame: int = 0
+    frame: _Frame = FIRST
     object: int | None = None
 
 
 class _Points(_Strict):
-    frame: int = 0
+    frame: _Frame = FIRST
     object: int | None = None
     positive: tuple[tuple[_Number, _Number], ...] = ()
     negative: tuple[tuple[_Number, _Number], ...] = ()
 
 
 class _Box(_Strict):
-    frame: int = 0
+    frame: _Frame = FIRST
     object: int | None = None
     box: tuple[_Number, _Number, _Number, _Number]
 
 
 class _Region(_Strict):
-    frame: int | None = None
+    frame: _Frame | None = None
     box: tuple[_Number, _Number, _Number, _Number]
 
 

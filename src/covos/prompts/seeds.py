@@ -18,6 +18,7 @@ from covos.core.errors import UsageError
 from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
+from covos.media.range import place_of
 from covos.prompts.values import (
     MaskPrompt,
     PointPrompt,
@@ -25,6 +26,7 @@ from covos.prompts.values import (
     box_name,
     check_labels,
     check_points,
+    on_frames,
     point_name,
     refuse_many_points,
 )
@@ -33,7 +35,7 @@ MAX_ID = 254
 """The highest id of an object: 0 is the background, 255 void."""
 
 Key = tuple[int, int]
-"""Frame index and object id."""
+"""Number of the frame and object id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ class SeedMask:
     """The mask of one object on one seed frame.
 
     Attributes:
-        frame: Index.
+        frame: Its number in the whole source.
         object: Id.
         mask: At the frame's size.
         given_as: Its origin in words: ``"mask"``, ``"alpha"``, ``"points"``, ``"box"``, ``"confirmed"``, or the name of
@@ -102,6 +104,9 @@ class SeedMask:
 class Seeds:
     """The seeds of one video, and the prompts that wait to become some.
 
+    Frames are named by their number in the whole source, as the user does it; `given`, `fingerprints` and `places` name
+    them by their position among those that are taken, as an engine does it.
+
     Args:
         info: Description of the video.
     """
@@ -133,8 +138,13 @@ class Seeds:
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Indices of the seed frames, ascending."""
+        """Numbers of the seed frames, ascending."""
         return tuple(sorted({frame for frame, _ in self._keys}))
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Positions of the seed frames, ascending."""
+        return tuple(place_of(frame, self.info) for frame in self.frames)
 
     @property
     def waiting(self) -> tuple[tuple[int, PointPrompt], ...]:
@@ -150,13 +160,8 @@ class Seeds:
         return self._states[-1].get((frame, identity))
 
     def check_frame(self, frame: int) -> None:
-        """Refuse a frame that does not exist, with a UsageError."""
-        if not 0 <= frame < self.info.frame_count:
-            raise UsageError(
-                f"frame {frame} does not exist",
-                why=f"{self.info.path} has {self.info.frame_count} frames, numbered from 0",
-                fix=f"give one of 0 to {self.info.frame_count - 1}",
-            )
+        """Refuse a frame that does not exist or is not taken, with a UsageError."""
+        place_of(frame, self.info)
 
     def check_place(self, frame: int, identity: int | None) -> int:
         """Refuse a frame or an id that cannot be; return the id, the next free one in place of None.
@@ -259,7 +264,7 @@ class Seeds:
         Where a mask covers a part of another object's on the same frame, the new one has the pixels.
 
         Args:
-            frame: Index.
+            frame: Its number.
             masks: Object id to H x W bool.
             given_as: See `SeedMask`.
             replacing: If false, an object that was shown on this frame is refused.
@@ -374,17 +379,18 @@ class Seeds:
         self._births.append({identity: self.births.get(identity, self._steps) for _, identity in after})
 
     def given(self) -> dict[int, Mapping[int, MaskArray]]:
-        """Return the seeds for an engine: frame index to object id to mask, decoded when it is asked for."""
+        """Return the seeds for an engine: frame position to object id to mask, decoded when it is asked for."""
         by_frame: dict[int, dict[int, RLE]] = {}
         for seed in self.current:
-            by_frame.setdefault(seed.frame, {})[seed.object] = seed.mask
+            by_frame.setdefault(place_of(seed.frame, self.info), {})[seed.object] = seed.mask
         return {frame: _Decoded(masks) for frame, masks in by_frame.items()}
 
     def fingerprints(self) -> dict[int, tuple[tuple[int, str], ...]]:
         """Return for each seed frame its objects and the hashes of their masks, in the order of the memory."""
         found: dict[int, tuple[tuple[int, str], ...]] = {}
         for seed in self.current:
-            found[seed.frame] = (*found.get(seed.frame, ()), (seed.object, seed.sha256))
+            place = place_of(seed.frame, self.info)
+            found[place] = (*found.get(place, ()), (seed.object, seed.sha256))
         return found
 
     def describe(self) -> list[dict[str, Any]]:
@@ -421,7 +427,7 @@ def place_prompts(
         AnnotationError: A mask file cannot be read or does not fit.
         UsageError: A prompt makes no sense, or several objects could be meant.
     """
-    every = tuple(prompts)
+    every = on_frames(prompts, info=seeds.info)
     for each in every:
         if isinstance(each, MaskPrompt) and each.file is not None:
             seeds.add_file(each.file, frame=each.frame, identity=each.object, resize=resize)

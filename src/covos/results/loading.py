@@ -15,7 +15,8 @@ from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import check_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
-from covos.media.opening import open_source
+from covos.media.memory import open_input
+from covos.media.range import Range
 from covos.media.source import Health
 from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
@@ -29,6 +30,9 @@ from covos.runs.writing import Saved
 
 FRAME_RATE = Fraction(25)
 """Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""
+
+_PLACED = ("index", "stem", "pts", "time_base", "file", "source_index")
+"""What a mask takes from its frame when it is matched with a source."""
 
 
 def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
@@ -112,7 +116,7 @@ def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
     masks = {(frame.stem if by_name else frame.index): frame for frame in read.frames}
     frames = []
     for row in report.frames:
-        mask = masks.pop(row.stem if by_name else row.index, None)
+        mask = masks.pop(row.stem if by_name else row.number, None)
         if mask is None or not is_file_name(row.stem):
             raise _misfit(read.path, REPORT, f"frame {row.stem!r} of the report has no mask")
         height, width = row.size or (info.height, info.width)
@@ -148,29 +152,30 @@ def _frame(row: FrameRow, time_base: Fraction, mask: ReadFrame) -> FrameMask:
         objects=mask.objects,
         file=row.file,
         soft=mask.soft,
+        source_index=row.source_index,
     )
 
 
 def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named: bool) -> Segmentation:
     path = result.info.path if result.info.kind == "masks" else "the result"
-    with open_source(source) as opened:
+    # A part stays the part that it was, wherever its source lies now.
+    with open_input(source, range=Range.taken(result.info)) as opened:
         info = opened.info
         if (info.height, info.width) != (result.info.height, result.info.width):
             sizes = f"the masks are {result.info.width}x{result.info.height}, its frames {info.width}x{info.height}"
             raise _misfit(path, info.path, sizes)
-        frames = {frame.index: (frame.stem, frame.pts, frame.time_base, frame.file) for frame in opened}
-    places = _places(result, info, {stem: index for index, (stem, *_) in frames.items()}, named=named)
+        frames = {frame.number: {name: getattr(frame, name) for name in _PLACED} for frame in opened}
+    places = _places(result, info, {each["stem"]: number for number, each in frames.items()}, named=named)
     if beyond := [place for place in places if place not in frames]:
         raise _misfit(path, info.path, f"there is a mask for frame {beyond[0]}, it has {len(frames)} frames")
     matched = []
     for place, mask in sorted(zip(places, result.frames, strict=True), key=lambda pair: pair[0]):
-        stem, pts, time_base, file = frames[place]
-        matched.append(replace(mask, index=place, stem=stem, pts=pts, time_base=time_base, file=file))
+        matched.append(replace(mask, **frames[place]))
     return replace(result, info=info, frames=tuple(matched), held=os.fspath(source))
 
 
 def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], *, named: bool) -> list[int]:
-    """Return the index of the source's frame that each mask belongs to."""
+    """Return the number of the source's frame that each mask belongs to."""
     if named and all(frame.stem in numbers for frame in result.frames):
         return [numbers[frame.stem] for frame in result.frames]
     if named and len(result) != info.frame_count:
@@ -180,9 +185,8 @@ def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], 
             info.path,
             f"there are {len(result)} masks for {info.frame_count} frames, and no frame has the name {other!r}",
         )
-    if named:  # as many masks as frames: the first belongs to the first
-        return [frame.index for frame in result.frames]
-    return [result.info.start + frame.index for frame in result.frames]
+    # Masks with other names, as many as frames: the first belongs to the first.
+    return [frame.number for frame in result.frames]
 
 
 def _misfit(path: str | Path, other: str, why: str) -> AnnotationError:
