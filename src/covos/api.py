@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from covos.core.device import Precision
+from covos.core.labelling import Label
 from covos.core.types import FrameResult
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.memory import DEFAULT_MEMORY
@@ -55,6 +56,7 @@ def segment(
     range: Range | range | None = None,
     damaged: Damaged = "hold",
     edges: Edges = NO_EDGES,
+    label: Label | None = None,
     deinterlace: Deinterlace = "auto",
 ) -> Segmentation:
     """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
@@ -100,6 +102,7 @@ def segment(
             there, ``frame.number`` is that in the source.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
         edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
+        label: What objects are called in annotations: ``"car"`` for all, or by object id ``{1: "car", 2: "dog"}``.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
 
@@ -143,6 +146,7 @@ def stream(
     range: Range | range | None = None,
     damaged: Damaged = "hold",
     edges: Edges = NO_EDGES,
+    label: Label | None = None,
     deinterlace: Deinterlace = "auto",
 ) -> Iterator[FrameResult]:
     """Cut the moving subject out of a video, a frame at a time, at constant memory.
@@ -175,6 +179,7 @@ def _job(
     range: Range | range | None,
     damaged: Damaged,
     edges: Edges,
+    label: Label | None,
     deinterlace: Deinterlace,
     **task: Any,
 ) -> Job:
@@ -199,6 +204,7 @@ def _job(
         range=range,  # type: ignore[arg-type]
         damaged=damaged,
         edges=edges,
+        label=label,  # type: ignore[arg-type]
         deinterlace=deinterlace,
     )
     return Job(plan, load=None if loaded is None else lambda _: loaded)

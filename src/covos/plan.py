@@ -28,6 +28,7 @@ from pydantic import (
 from covos.core.device import Precision, check_device
 from covos.core.errors import UsageError
 from covos.core.guarded import SafeFraction
+from covos.core.labelling import NO_LABELS, Labelling, as_labelling
 from covos.core.records import Record, faults
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
@@ -273,6 +274,7 @@ class Plan(_Value):
             Prompts name frames of the whole source; results count from the first frame that is taken.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
         edges: Changes of the masks' edges, made of what was found.
+        label: What objects are called in annotations: one label, or labels by object id.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
     """
@@ -287,6 +289,7 @@ class Plan(_Value):
     range: Annotated[Range, BeforeValidator(as_range)] = WHOLE
     damaged: Damaged = "hold"
     edges: Edges = NO_EDGES
+    label: Annotated[Labelling, BeforeValidator(as_labelling)] = NO_LABELS
     deinterlace: Deinterlace = "auto"
 
     @field_validator("formats")

@@ -96,6 +96,7 @@ def seen(path: Path) -> list[Fraction]:
         ("film.mp4", "aac", H264),
         ("film.mov", "pcm_s16le", PRORES_4444),
         ("film.mkv", "flac", FFV1),
+        ("film.mov", "alac", PRORES_4444),
         ("film.mkv", "libopus", VP9_ALPHA),
         ("film.mkv", "pcm_s16le", H264),
     ],
@@ -125,7 +126,7 @@ def test_sound_is_cut_to_the_sample(
     place, some = first * RATE // 25 + 5000, samples[5000:9000]
     off = min(range(-100, 100), key=lambda by: float(np.abs(some - whole[place + by :][:4000]).mean()))
     assert abs(off) <= (RATE // 1000 if source.endswith("mkv") else 0)
-    if codec in {"flac", "pcm_s16le"} and preset is not H264:
+    if codec in {"alac", "flac", "pcm_s16le"} and preset is not H264:
         assert np.abs(samples - whole[first * RATE // 25 + off :][: len(samples)]).max() < 1e-4
 
 

@@ -24,6 +24,11 @@ def convert(
     source: Annotated[
         str | None, typer.Option(help="The video or pictures of the masks, where the report does not name them.")
     ] = None,
+    label: options.Labels = None,
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = 1,
+    times: options.Times = "zero",
     grow: options.Grow = "0",
     shrink: options.Shrink = "0",
     feather: options.Feather = "0",
@@ -36,10 +41,12 @@ def convert(
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos.
 
-    The soft edges of a run are kept in its folder: formats with alpha are as soft as if the run had written them.
+    The soft edges of a run are kept in its folder: formats with alpha are as soft as if the run had written them. With
+    --start, --end and --every a part is written; seconds then count from the first frame of the result.
     """
-    edges = options.edges_of(locals())
+    edges, part = options.edges_of(locals()), options.range_of(locals())
     from covos.cli.progress import JobDisplay
+    from covos.core.labelling import read_labels
     from covos.results.loading import convert as run
     from covos.results.loading import folder_beside
     from covos.runs.writing import is_finished
@@ -56,6 +63,8 @@ def convert(
             output=target,
             source=source,
             edges=edges,
+            range=part,
+            label=read_labels(label or ()),
             overwrite=overwrite,
             listen=display.frames(result.name),
         )

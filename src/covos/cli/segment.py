@@ -47,6 +47,11 @@ def segment(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     frame_rate: options.FrameRate = None,
+    label: options.Labels = None,
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = 1,
+    times: options.Times = "zero",
     grow: options.Grow = "0",
     shrink: options.Shrink = "0",
     feather: options.Feather = "0",
@@ -67,9 +72,11 @@ def segment(
     steer the subject that is found.
     """
     refuse_small_address_space()  # before anything large is imported
-    edges = options.edges_of(locals())
+    edges, part = options.edges_of(locals()), options.range_of(locals())
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
-    rate = _rate(frame_rate)
+    from covos.core.labelling import read_labels
+
+    rate, labels = _rate(frame_rate), read_labels(label or ())
     from functools import partial
 
     from covos.batch import output_folders, plan_folders, run_jobs
@@ -113,8 +120,10 @@ def segment(
             precision=precision,
             formats=tuple(formats or DEFAULT_FORMATS),
             frame_rate=rate,
+            range=part,
             damaged=damaged,
             edges=edges,
+            label=labels,
             deinterlace=deinterlace,
         )
         for name in inputs

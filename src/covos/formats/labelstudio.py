@@ -1,7 +1,8 @@
 """``labelstudio``: Label Studio tasks with predictions, ``labelstudio.json``: each frame an image with brush masks.
 
 Label Studio has no masks on videos, so the frames are tasks of images: ``data.image`` names the picture, and each
-object is a label of its own, ``object 1``, ``object 2``, ... of the ``BrushLabels`` tag ``brush``.
+object is a label of its own, ``object 1``, ``object 2``, ... of the ``BrushLabels`` tag ``brush``; or the label that it
+has, and is then told by the id of its region, ``object-1``, which Label Studio keeps.
 
 In exports of Label Studio annotations of people go before predictions of models, later ones before earlier ones. A
 label such as ``object 3`` is object 3; another label is an object of its own. Polygons are read as well as brush masks.
@@ -16,8 +17,9 @@ from typing import Any
 from urllib.parse import unquote
 
 from covos.core.errors import AnnotationError
+from covos.core.labelling import NAMELESS
 from covos.core.records import Record
-from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
+from covos.formats.annotations import AnnotationFormat, picture_name
 from covos.formats.brush import pack, unpack
 from covos.formats.detections import is_list_of
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered, parsed
@@ -25,7 +27,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.masks.polygon import polygon_to_rle
 from covos.media.images import natural_key
 
-_OURS = re.compile(r"object (\d{1,3})")
+_OURS = re.compile(r"object[ -](\d{1,3})")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name of an uploaded file
 _LOCAL = re.compile(r"[?&]d=([^&]*)")
 _SHAPES = {"x", "points", "vertices"}
@@ -56,7 +58,7 @@ class LabelStudioFormat(AnnotationFormat):
                 "original_width": width,
                 "original_height": height,
                 "image_rotation": 0,
-                "value": {"format": "rle", "rle": list(pack(rle)), "brushlabels": [f"{CATEGORY} {identity}"]},
+                "value": {"format": "rle", "rle": list(pack(rle)), "brushlabels": [self._label(identity)]},
             }
             for identity, rle in masks.objects.items()
         ]
@@ -65,6 +67,10 @@ class LabelStudioFormat(AnnotationFormat):
         text = self._separator + json.dumps(task, ensure_ascii=False, separators=(",", ":"))
         self._separator = ",\n"
         return text
+
+    def _label(self, identity: int) -> str:
+        label = self._labels.of(identity)
+        return f"{label} {identity}" if label == NAMELESS else label
 
     def _end(self) -> None:
         self._put("\n]\n")
@@ -118,6 +124,7 @@ class LabelStudioTask(Record, strict=True):
 class LabelStudioRegion(Record, strict=True):
     """A part of an answer: a mask, another shape, or a word on the picture."""
 
+    id: Any = None
     value: dict[str, Any] | None = None
     type: Any = None
     image_rotation: Any = None
@@ -157,7 +164,7 @@ def _add(frame: ReadFrame, brush: LabelStudioRegion, *, of: str) -> None:
         if isinstance(value.get(name), list) and value[name]
     ]
     label = str(lists[0][0]) if lists else "object 1"  # a brush without labels is all of one object
-    ours = _OURS.fullmatch(label)
+    ours = _OURS.fullmatch(label) or _OURS.fullmatch(str(brush.id))
     try:
         if "points" in value:
             rle = polygon_to_rle(_corners(value["points"], size=frame.size), size=frame.size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, Protocol, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -16,9 +16,6 @@ from covos.core.errors import UsageError
 from covos.core.progress import counted
 from covos.core.records import Record
 from covos.core.types import SourceInfo, Times
-
-if TYPE_CHECKING:
-    from covos.media.source import Source
 
 _SECONDS = re.compile(
     r"(?:(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):)?(?P<seconds>\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})", re.ASCII
@@ -43,6 +40,28 @@ def _place(given: object) -> str:
 
 Place: TypeAlias = Annotated[str, BeforeValidator(_place)]
 """Seconds after the first frame (``12.5``, ``"12.5"``, ``"00:01:02.5"``), or the number of a frame, ``"f300"``."""
+
+
+class Timed(Protocol):
+    """What a range is taken of: a `covos.media.source.Source`, or the frames of a result."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """Description of it."""
+
+    @property
+    def promised(self) -> int:
+        """Number of frames that there should be."""
+
+    @property
+    def length(self) -> Fraction:
+        """Seconds from the beginning of the first frame to the end of the last."""
+
+    def index_at(self, seconds: Fraction) -> int:
+        """Return the index of the first frame that begins so long after the first one, or later."""
+
+    def index_of(self, number: int) -> int:
+        """Return the index of the frame with this number in the whole source."""
 
 
 class Range(Record):
@@ -86,7 +105,7 @@ class Range(Record):
         numbers = info.numbers
         return cls(start=f"f{numbers[0]}", end=f"f{numbers[-1] + 1}", every=info.every, times=info.times or "zero")
 
-    def frames(self, source: Source) -> range:
+    def frames(self, source: Timed) -> range:
         """Return the indices of the frames that are taken of an open source; to its end, however many there come.
 
         Raises:
@@ -95,11 +114,11 @@ class Range(Record):
         info = source.info
         start = 0 if self.start is None else self._index(self.start, source)
         if start >= info.frame_count:
-            raise _beyond(source, self.start or "0")
+            raise _beyond(source, self.start or "f0")
         if self.end is None:
             return range(start, _ENDLESS, self.every)
         end = self._index(self.end, source, tail=_TAIL)
-        if end > max(info.frame_count, source.health.expected):
+        if end > source.promised:
             raise _beyond(source, self.end)
         if end == info.frame_count and not self.end.startswith("f"):
             return range(start, _ENDLESS, self.every)
@@ -109,9 +128,9 @@ class Range(Record):
         return range(start, end, self.every)
 
     @staticmethod
-    def _index(place: str, source: Source, *, tail: int = 0) -> int:
+    def _index(place: str, source: Timed, *, tail: int = 0) -> int:
         if place.startswith("f"):
-            return int(place[1:])
+            return source.index_of(int(place[1:]))
         seconds = _number(place)
         if tail and seconds > source.length + tail:
             raise _beyond(source, place)
@@ -196,12 +215,12 @@ def _number(place: str) -> Fraction:
     return hours * 3600 + minutes * 60 + Fraction(found["seconds"])
 
 
-def _beyond(source: Source, place: str) -> UsageError:
+def _beyond(source: Timed, place: str) -> UsageError:
     info = source.info
     length = f", {float(source.length):.2f} seconds" if info.frame_rate is not None else ""
     what = f"frame {place[1:]}" if place.startswith("f") else f"{place} seconds"
     return UsageError(
         f"{what} is beyond the end",
         why=f"{info.path} has {counted(info.frame_count, 'frame')}{length}",
-        fix=f"give a place up to f{info.frame_count}, or leave it out",
+        fix=f"give a place up to f{info.numbers[-1] + 1}, or leave it out",
     )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _USUAL_RATE = 48000
 # Their channels are always one of FFmpeg's own orders.
 _HARMLESS = frozenset({"mp1", "mp2", "mp3"})
+_LOSSLESS = frozenset({"alac", "flac"})
 _GOOD = 96_000
 """Bits a second and channel of sound that is encoded again only because it is cut."""
 _RUN_UP = Fraction(1)
@@ -81,9 +82,10 @@ class SoundTrack:
                     continue
                 if not copies:
                     warn(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {rules.label}")
-                if copies and is_plain_pcm(codec):
-                    rules = replace(rules, encoder=codec)  # cut without a loss
-                lane = _EncodedLane(stream, output, rules=rules, layout=layout, warn=warn, cut=cut)
+                # Sound that is kept without a loss is cut without one.
+                same = copies and (is_plain_pcm(codec) or codec in _LOSSLESS)
+                own = replace(rules, encoder=codec) if same else rules
+                lane = _EncodedLane(stream, output, rules=own, layout=layout, warn=warn, cut=cut)
             self._lanes[stream.index] = lane
         kept = [stream for stream in streams if stream.index in self._lanes]
         self._clock = read_clock(source) if kept and self._container.streams.video else STEADY
@@ -268,7 +270,9 @@ class _EncodedLane(_Lane):
             return stream
         count = source.codec_context.channels
         stream.layout = KEPT.get(count, "stereo")
-        if self._cut is not None and self._codec in rules.copied:
+        if rules.encoder == self._codec in _LOSSLESS:
+            stream.codec_context.format = source.codec_context.format  # all its bits
+        elif self._cut is not None and self._codec in rules.copied:
             # It would have been copied: encoding it again shall not be heard.
             stream.codec_context.bit_rate = max(source.codec_context.bit_rate or 0, _GOOD * stream.layout.nb_channels)
         if count not in KEPT:

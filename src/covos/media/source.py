@@ -143,12 +143,21 @@ class Source(ABC):
         return self._read_part(wanted)
 
     @property
+    def promised(self) -> int:
+        """Frames that the source should have, those that are known to be missing as well."""
+        return max(self.info.frame_count, self.health.expected)
+
+    def index_of(self, number: int) -> int:
+        """Return the index of the frame with this number in the whole source."""
+        return (number - self.info.start) // self.info.every
+
+    @property
     def length(self) -> Fraction:
         """Seconds from the beginning of the first frame to the end of the last that is promised; 0 for one image."""
         rate, ticks, count = self.info.frame_rate, self._ticks(), self.info.frame_count
         if rate is None:
             return Fraction(0)
-        missing = max(0, self.health.expected - count) / rate
+        missing = (self.promised - count) / rate
         return missing + (count / rate if ticks is None else (ticks[-1] - ticks[0]) * self.info.time_base + 1 / rate)
 
     def index_at(self, seconds: Fraction) -> int:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from covos.core.errors import UsageError
+from covos.core.labelling import Labelling
 from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
@@ -411,7 +412,7 @@ class Seeds:
 
 def place_prompts(
     seeds: Seeds, prompts: Iterable[Prompt], *, resize: bool, alpha_of: Callable[[int], MaskArray]
-) -> None:
+) -> Labelling:
     """Show everything that a plan lists: masks at once; points and boxes wait for a model.
 
     A box without a number is a new object, which gets the next free one. Points without a number belong to the one
@@ -423,18 +424,23 @@ def place_prompts(
         resize: If true, masks of another size than their frame are resized (nearest neighbour).
         alpha_of: Gives what is opaque in a frame.
 
+    Returns:
+        The labels of the objects.
+
     Raises:
         AnnotationError: A mask file cannot be read or does not fit.
         UsageError: A prompt makes no sense, or several objects could be meant.
     """
     every = on_frames(prompts, info=seeds.info)
-    for each in every:
-        if isinstance(each, MaskPrompt) and each.file is not None:
-            seeds.add_file(each.file, frame=each.frame, identity=each.object, resize=resize)
-        elif isinstance(each, MaskPrompt) and each.labels is not None:
-            seeds.add_labels(each.frame, each.labels, identity=each.object, resize=resize)
-        elif isinstance(each, MaskPrompt):
-            seeds.add_alpha(each.frame, identity=each.object, alpha_of=alpha_of)
+    labels: dict[int, str] = {}
+    for mask in (each for each in every if isinstance(each, MaskPrompt)):
+        if mask.file is not None:
+            shown = seeds.add_file(mask.file, frame=mask.frame, identity=mask.object, resize=resize)
+        elif mask.labels is not None:
+            shown = seeds.add_labels(mask.frame, mask.labels, identity=mask.object, resize=resize)
+        else:
+            shown = (seeds.add_alpha(mask.frame, identity=mask.object, alpha_of=alpha_of),)
+        _call(shown, mask.label, labels)
     pointed = [each for each in every if isinstance(each, PointPrompt)]
     boxes = [each for each in pointed if each.box is not None]
     numbers = {*seeds.objects, *(each.object for each in boxes if each.object is not None)}
@@ -452,8 +458,24 @@ def place_prompts(
             )
         identity = min(numbers, default=1) if each.object is None else each.object
         named.append(each.model_copy(update={"object": identity}))
+    for each in named:
+        _call((each.object or 1,), each.label, labels)
     for each in join_points(named):
         seeds.wait(each)
+    return Labelling(own=labels)
+
+
+def _call(identities: Iterable[int], label: str | None, labels: dict[int, str]) -> None:
+    """Give objects a label; a UsageError if one of them has another."""
+    if label is None:
+        return
+    for identity in identities:
+        if labels.setdefault(identity, label) != label:
+            raise UsageError(
+                f"object {identity} is called {labels[identity]} and {label}",
+                why="an object has one label",
+                fix="give the other one another number, or both the same label",
+            )
 
 
 def join_points(prompts: Iterable[PointPrompt]) -> tuple[PointPrompt, ...]:

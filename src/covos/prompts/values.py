@@ -103,6 +103,7 @@ class MaskPrompt(Record):
         alpha: Instead of either, True: the object is what is opaque in the frame itself.
         frame: Number of the frame in the whole source, from 0; `FIRST` is the first that is taken.
         object: Id of the one object that the mask shows; None takes the mask's ids, or the next free one.
+        label: What the objects are called in annotations.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -112,6 +113,7 @@ class MaskPrompt(Record):
     alpha: bool = False
     frame: int = FIRST
     object: int | None = None
+    label: str | None = None
 
     @model_validator(mode="after")
     def _one_mask(self) -> MaskPrompt:
@@ -131,7 +133,7 @@ class MaskPrompt(Record):
     def __eq__(self, other: Any) -> bool:
         if not isinstance(other, MaskPrompt):
             return NotImplemented
-        mine, theirs = ((each.file, each.alpha, each.frame, each.object) for each in (self, other))
+        mine, theirs = ((each.file, each.alpha, each.frame, each.object, each.label) for each in (self, other))
         same = mine == theirs
         return same and np.array_equal(self.labels, other.labels)  # type: ignore[arg-type]
 
@@ -146,6 +148,7 @@ class PointPrompt(Record):
         object: Its id; None where it is left open.
         points: Points on the object, and points on what it is not.
         box: A box around it.
+        label: What the object is called in annotations.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -154,6 +157,7 @@ class PointPrompt(Record):
     object: int | None = None
     points: tuple[Point, ...] = ()
     box: Box | None = None
+    label: str | None = None
 
     @property
     def given_as(self) -> str:

@@ -10,13 +10,14 @@ from fractions import Fraction
 from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError
+from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.types import SourceInfo
 from covos.formats.reading import MasksRead, ReadFrame, is_file_name
 from covos.formats.table import check_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import open_input
-from covos.media.range import Range
+from covos.media.range import Range, as_range
 from covos.media.source import Health
 from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
@@ -202,6 +203,8 @@ def convert(
     output: str | os.PathLike[str] | None = None,
     source: str | os.PathLike[str] | None = None,
     edges: Edges = NO_EDGES,
+    range: Range | range | None = None,
+    label: Label | Labelling | None = None,
     overwrite: bool = False,
     listen: Listener | None = None,
 ) -> Saved:
@@ -213,6 +216,8 @@ def convert(
         output: Folder; beside the result and named after it and the formats if not given.
         source: As for `load_result`.
         edges: Changes of the masks' edges; those of an earlier run stay, and these come on top.
+        range: The part that is written, as of `covos.Segmentation.trim`; None is all that the masks are of.
+        label: What objects are called: ``"car"``, or by object id ``{1: "car"}``; others keep the label that they have.
         overwrite: Whether an earlier result in the folder may be replaced.
         listen: Called with the number of frames that are done, and of all.
 
@@ -228,8 +233,9 @@ def convert(
     target = Path(output) if output is not None else folder_beside(Path(path), chosen)
     _refuse_itself(Path(path), target)
     OutputFolder(target, overwrite=overwrite)  # refused before the work, not after
-    result = load_result(path, source=source)
-    settings = {**result.origin.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
+    result = load_result(path, source=source).trim(as_range(range))
+    labels = as_labelling(label).over(Labelling.of_settings(result.origin.settings))
+    settings = {**result.origin.settings, **labels.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
     result = replace(result, origin=replace(result.origin, settings=settings))
     with made_aside(target, overwrite=overwrite) as folder:
         saved = result.write(folder, formats=chosen, edges=edges, listen=listen)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 import numpy as np
 
 from covos.core.errors import EnvironmentProblem
+from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.types import ImageArray, SourceInfo
 from covos.formats.coco import coco_content
 from covos.formats.table import check_formats
@@ -20,10 +21,12 @@ from covos.masks import decode, draw_overlay, letterbox
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory
+from covos.media.range import Range, as_range, in_words
 from covos.media.source import Health
 from covos.plan import DEFAULT_FORMATS
 from covos.results.notebook import as_html
 from covos.results.replay import Listener, Replay
+from covos.results.trimming import trimmed
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
@@ -96,6 +99,29 @@ class Segmentation:
         """
         return replace(self, frames=tuple(frame for frame in self.frames if start <= frame.time < end))
 
+    def trim(self, range: Range | range) -> Segmentation:
+        """Return the frames of a range as a result of its own: what is saved of it is cut, the sound as well.
+
+        Args:
+            range: As of `covos.segment`. Seconds count from the first frame of this result, frames have their numbers
+                in the whole source.
+
+        Raises:
+            UsageError: A place lies behind the end, or no frame lies between them.
+        """
+        chosen = as_range(range)
+        if not chosen:
+            return self
+        frames, info, health = trimmed(self.frames, info=self.info, health=self.health, range=chosen)
+        settings = {**self.origin.settings, "range": in_words(info)}
+        return replace(
+            self,
+            info=info,
+            frames=frames,
+            health=health,
+            origin=replace(self.origin, settings=settings),
+        )
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Segmentation):
             return NotImplemented
@@ -144,6 +170,7 @@ class Segmentation:
         *,
         formats: Sequence[str] = DEFAULT_FORMATS,
         edges: Edges = NO_EDGES,
+        label: Label | None = None,
         overwrite: bool = False,
     ) -> Saved:
         """Write the masks in one or more formats, with a report.
@@ -154,6 +181,7 @@ class Segmentation:
             folder: Where to; made if it is not there.
             formats: Names of `covos.formats.table.FORMATS`.
             edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
+            label: What objects are called in annotations (see `covos.segment`); others keep the label that they have.
             overwrite: Whether an earlier result in the folder may be replaced. Other files never are.
 
         Raises:
@@ -162,7 +190,9 @@ class Segmentation:
             EnvironmentProblem: The disk is full or not writable.
         """
         check_formats(formats)
-        return self.write(OutputFolder(Path(folder), overwrite=overwrite), formats=formats, edges=edges)
+        labels = as_labelling(label).over(Labelling.of_settings(self.origin.settings))
+        named = replace(self, origin=replace(self.origin, settings={**self.origin.settings, **labels.settings}))
+        return named.write(OutputFolder(Path(folder), overwrite=overwrite), formats=formats, edges=edges)
 
     def write(
         self,
@@ -188,7 +218,7 @@ class Segmentation:
 
     def to_coco(self) -> dict[str, Any]:
         """Return the content of a COCO file (see `covos.formats.coco`), for ``json.dump`` or `pycocotools`."""
-        return coco_content(self.frames, info=self.info)
+        return coco_content(self.frames, info=self.info, labels=Labelling.of_settings(self.origin.settings))
 
     def to_numpy(self) -> NDArray[np.uint8]:
         """Return all label maps as one array, N x H x W uint8: a byte for each pixel of each frame.

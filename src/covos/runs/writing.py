@@ -16,6 +16,7 @@ from typing import Any, Self
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, explained
 from covos.core.files import is_disk_full
 from covos.core.guarded import is_there
+from covos.core.labelling import Labelling
 from covos.core.progress import counted
 from covos.core.types import FrameResult, SourceInfo
 from covos.engines.ladder import LadderStep
@@ -198,9 +199,11 @@ class RunWriter:
         self._seconds: deque[float] = deque()
         """What the frames took that wait for those after them."""
         self._outputs = tuple(folder.path / name for name in outputs)
+        labels = Labelling.of_settings(origin.settings)
         self._report = Report(info=info, origin=origin, named=named)
         self._writers = BackgroundWriters(
-            [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
+            [make_writer(name, folder, info=info, source_path=Path(info.path), labels=labels) for name in chosen],
+            depth=QUEUE,
         )
         self._stack = ExitStack()
 
