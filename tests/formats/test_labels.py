@@ -55,7 +55,9 @@ def names_of(folder: Path) -> dict[str, Any]:
         found[name] = {each[key]: categories[each["category_id"]] for each in content["annotations"]}
     tracks = ElementTree.parse(folder / "cvat.xml").getroot().findall("track")
     found["cvat"] = {int(each.findtext("mask/attribute") or 0): each.get("label") for each in tracks}
-    listed = {each.text for each in ElementTree.parse(folder / "cvat.xml").getroot().findall("meta/task/labels/label/name")}
+    listed = {
+        each.text for each in ElementTree.parse(folder / "cvat.xml").getroot().findall("meta/task/labels/label/name")
+    }
     assert set(found["cvat"].values()) <= listed
     regions = json.loads((folder / "labelstudio.json").read_text())[0]["predictions"][0]["result"]
     found["labelstudio"] = {int(each["id"][7:]): each["value"]["brushlabels"][0] for each in regions}

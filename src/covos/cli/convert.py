@@ -19,7 +19,8 @@ def convert(
     ],
     formats: Annotated[list[str], typer.Option("-f", "--format", help="What to write; repeatable.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder; beside the result, named after it, if not given.")
+        Path | None,
+        typer.Option("-o", "--output", help="Folder, or one file such as x.mov; beside the result if not given."),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="The video or pictures of the masks, where the report does not name them.")
@@ -37,6 +38,7 @@ def convert(
     smooth_time: options.SmoothTime = 0,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    keep: options.Keep = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos.
@@ -53,7 +55,7 @@ def convert(
 
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     target = output or folder_beside(result, formats)
-    if skip_existing and is_finished(target):
+    if skip_existing and (target.is_file() or is_finished(target)):
         options.say_skipped(str(result), target, quiet=quiet)
         return
     with JobDisplay(quiet=quiet) as display:
@@ -66,10 +68,11 @@ def convert(
             range=part,
             label=read_labels(label or ()),
             overwrite=overwrite,
+            keep=keep,
             listen=display.frames(result.name),
         )
     for warning in saved.warnings:
         say(f"warning: {result}: {warning}", err=True)
     if not quiet:
-        written = ", ".join(str(path) for path in (*saved.outputs, saved.report))
+        written = ", ".join(str(path) for path in saved.paths)
         say(f"{counted(saved.frames, 'frame')}: {written}", err=True)

@@ -32,6 +32,17 @@ FolderPerInput: TypeAlias = Annotated[
 ContinuedFolder: TypeAlias = Annotated[
     Path, typer.Option("-o", "--output", help="Folder; continued if it holds a part of the work.")
 ]
+FileOrFolder: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Folder; with several inputs, a subfolder each. Or one file, such as x.mov: then nothing else is left.",
+    ),
+]
+Keep: TypeAlias = Annotated[
+    bool, typer.Option("--keep", help="With one file as the output, keep its report and journal in a folder beside it.")
+]
 Formats: TypeAlias = Annotated[
     list[str] | None,
     typer.Option(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def segment(
     inputs: options.Inputs,
-    output: options.FolderPerInput,
+    output: options.FileOrFolder,
     model: options.Model = "covos-lite",
     formats: options.Formats = None,
     quality: options.Quality = "balanced",
@@ -60,6 +60,7 @@ def segment(
     smooth_time: options.SmoothTime = 0,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    keep: options.Keep = False,
     allow_errors: options.AllowErrors = False,
     damaged: options.Damaged = "hold",
     deinterlace: options.Deinterlace = "auto",
@@ -77,6 +78,7 @@ def segment(
     from covos.core.labelling import read_labels
 
     rate, labels = _rate(frame_rate), read_labels(label or ())
+    from dataclasses import replace
     from functools import partial
 
     from covos.batch import output_folders, plan_folders, run_jobs
@@ -85,6 +87,7 @@ def segment(
     from covos.isolation import run_isolated
     from covos.job import Job
     from covos.plan import DEFAULT_FORMATS, Plan
+    from covos.runs.onefile import one_file
 
     configure_threads(leave=1)
 
@@ -111,6 +114,13 @@ def segment(
         reference_seed=reference_seed,
         refine=refine,
     )
+    single = one_file(output, formats, inputs=inputs, overwrite=overwrite, keep=keep)
+    if single is not None:
+        if skip_existing and single.path.is_file():
+            options.say_skipped(inputs[0], single.path, quiet=quiet)
+            return 0
+        single.refuse_existing()
+        output, formats = single.folder, [single.format]
     plans = {
         name: Plan(
             source=name,
@@ -139,6 +149,8 @@ def segment(
             with JobDisplay(quiet=quiet) as display:
                 outcomes = list(run_jobs((Job(plan, folder) for plan, folder in tasks), listen=display))
                 display.end(failed=outcomes[0].error is not None)
+            if single is not None and (saved := outcomes[0].saved) is not None:
+                outcomes = [replace(outcomes[0], saved=single.take(saved))]
             _tell(outcomes[0], alone=True, quiet=quiet)
         else:
             for outcome in run_isolated(tasks, display=partial(JobDisplay, quiet=quiet)):
@@ -174,7 +186,8 @@ def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
 
 
 def _closing_line(saved: Saved) -> str:
-    parts = ", ".join(str(path) for path in (*saved.outputs, saved.report, saved.page))
+    page = () if saved.is_one_file else (saved.page,)
+    parts = ", ".join(str(path) for path in (*saved.paths, *page))
     frames = counted(saved.frames, "frame")
     if saved.was_done:
         return f"{frames} done already, -y starts anew: {parts}"

@@ -23,6 +23,7 @@ from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
 from covos.runs.aside import made_aside, moved
 from covos.runs.folder import OutputFolder
+from covos.runs.onefile import one_file
 from covos.runs.reading import read_masks
 from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
@@ -206,6 +207,7 @@ def convert(
     range: Range | range | None = None,
     label: Label | Labelling | None = None,
     overwrite: bool = False,
+    keep: bool = False,
     listen: Listener | None = None,
 ) -> Saved:
     """Write the masks of a result in other formats: all of them, or nothing.
@@ -213,12 +215,14 @@ def convert(
     Args:
         path: As for `load_result`.
         formats: Names of `covos.formats.table.FORMATS`, at least one.
-        output: Folder; beside the result and named after it and the formats if not given.
+        output: Folder, or one file such as ``x.mov`` (see `covos.runs.onefile`); if not given, a folder beside the
+            result, named after it and the formats.
         source: As for `load_result`.
         edges: Changes of the masks' edges; those of an earlier run stay, and these come on top.
         range: The part that is written, as of `covos.Segmentation.trim`; None is all that the masks are of.
         label: What objects are called: ``"car"``, or by object id ``{1: "car"}``; others keep the label that they have.
-        overwrite: Whether an earlier result in the folder may be replaced.
+        overwrite: Whether an earlier result in the folder, or the file, may be replaced.
+        keep: If true, the folder of one file stays beside it, with its report.
         listen: Called with the number of frames that are done, and of all.
 
     Raises:
@@ -231,6 +235,10 @@ def convert(
     if not chosen:
         raise UsageError("no format to convert to", why="none is named", fix="name one, such as coco")
     target = Path(output) if output is not None else folder_beside(Path(path), chosen)
+    single = one_file(target, chosen, overwrite=overwrite, keep=keep)
+    if single is not None:
+        single.refuse_existing()
+        target = single.folder
     _refuse_itself(Path(path), target)
     OutputFolder(target, overwrite=overwrite)  # refused before the work, not after
     result = load_result(path, source=source).trim(as_range(range))
@@ -239,7 +247,8 @@ def convert(
     result = replace(result, origin=replace(result.origin, settings=settings))
     with made_aside(target, overwrite=overwrite) as folder:
         saved = result.write(folder, formats=chosen, edges=edges, listen=listen)
-    return moved(saved, target)
+    saved = moved(saved, target)
+    return saved if single is None else single.take(saved)
 
 
 def folder_beside(path: Path, formats: Sequence[str]) -> Path:

@@ -28,6 +28,7 @@ from covos.results.notebook import as_html
 from covos.results.replay import Listener, Replay
 from covos.results.trimming import trimmed
 from covos.runs.folder import OutputFolder
+from covos.runs.onefile import one_file
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
 
@@ -172,17 +173,20 @@ class Segmentation:
         edges: Edges = NO_EDGES,
         label: Label | None = None,
         overwrite: bool = False,
+        keep: bool = False,
     ) -> Saved:
         """Write the masks in one or more formats, with a report.
 
         For formats that show them, the pictures are read from the source again: it must still be there.
 
         Args:
-            folder: Where to; made if it is not there.
+            folder: Where to; made if it is not there. The name of a file, such as ``x.mov`` with the format ``prores``,
+                makes that file alone (see `covos.runs.onefile`).
             formats: Names of `covos.formats.table.FORMATS`.
             edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
             label: What objects are called in annotations (see `covos.segment`); others keep the label that they have.
-            overwrite: Whether an earlier result in the folder may be replaced. Other files never are.
+            overwrite: Whether an earlier result in the folder, or the file, may be replaced. Other files never are.
+            keep: If true, the folder of one file stays beside it, with its report.
 
         Raises:
             UsageError: The folder is not empty, or a format is unknown, or needs pictures and no source is known.
@@ -192,7 +196,12 @@ class Segmentation:
         check_formats(formats)
         labels = as_labelling(label).over(Labelling.of_settings(self.origin.settings))
         named = replace(self, origin=replace(self.origin, settings={**self.origin.settings, **labels.settings}))
-        return named.write(OutputFolder(Path(folder), overwrite=overwrite), formats=formats, edges=edges)
+        single = one_file(Path(folder), formats, overwrite=overwrite, keep=keep)
+        if single is not None:
+            single.refuse_existing()
+        target = Path(folder) if single is None else single.folder
+        saved = named.write(OutputFolder(target, overwrite=overwrite), formats=formats, edges=edges)
+        return saved if single is None else single.take(saved)
 
     def write(
         self,

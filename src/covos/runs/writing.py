@@ -56,6 +56,7 @@ class Saved:
         resumed: Number of frames that an earlier run had computed before it was stopped.
         was_done: True if all was there already, and nothing was done.
         degraded: True if the memory ran out and the run went on with less.
+        is_one_file: True if one file was asked for, and the folder with its report is gone (see `covos.runs.onefile`).
     """
 
     folder: Path
@@ -70,6 +71,12 @@ class Saved:
     resumed: int = 0
     was_done: bool = False
     degraded: bool = False
+    is_one_file: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All that a user may look at: the outputs, and the report."""
+        return self.outputs if self.is_one_file else (*self.outputs, self.report)
 
 
 class BackgroundWriters:
