@@ -2,7 +2,7 @@
 
 Label Studio has no masks on videos, so the frames are tasks of images: ``data.image`` names the picture, and each
 object is a label of its own, ``object 1``, ``object 2``, ... of the ``BrushLabels`` tag ``brush``; or the label that it
-has, and is then told by the id of its region, ``object-1``, which Label Studio keeps.
+has, and is then told by the note of its region, ``object 1``.
 
 In exports of Label Studio annotations of people go before predictions of models, later ones before earlier ones. A
 label such as ``object 3`` is object 3; another label is an object of its own. Polygons are read as well as brush masks.
@@ -27,7 +27,7 @@ from covos.masks.frame_mask import FrameMask
 from covos.masks.polygon import polygon_to_rle
 from covos.media.images import natural_key
 
-_OURS = re.compile(r"object[ -](\d{1,3})")
+_OURS = re.compile(r"object (\d{1,3})")
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio puts this before the name of an uploaded file
 _LOCAL = re.compile(r"[?&]d=([^&]*)")
 _SHAPES = {"x", "points", "vertices"}
@@ -59,6 +59,7 @@ class LabelStudioFormat(AnnotationFormat):
                 "original_height": height,
                 "image_rotation": 0,
                 "value": {"format": "rle", "rle": list(pack(rle)), "brushlabels": [self._label(identity)]},
+                **self._note(identity),
             }
             for identity, rle in masks.objects.items()
         ]
@@ -71,6 +72,11 @@ class LabelStudioFormat(AnnotationFormat):
     def _label(self, identity: int) -> str:
         label = self._labels.of(identity)
         return f"{label} {identity}" if label == NAMELESS else label
+
+    def _note(self, identity: int) -> dict[str, Any]:
+        """Return the note of a region whose label does not tell the object; people see it beside the region."""
+        named = self._labels.of(identity) != NAMELESS
+        return {"meta": {"text": [f"{NAMELESS} {identity}"]}} if named else {}
 
     def _end(self) -> None:
         self._put("\n]\n")
@@ -124,7 +130,7 @@ class LabelStudioTask(Record, strict=True):
 class LabelStudioRegion(Record, strict=True):
     """A part of an answer: a mask, another shape, or a word on the picture."""
 
-    id: Any = None
+    meta: Any = None
     value: dict[str, Any] | None = None
     type: Any = None
     image_rotation: Any = None
@@ -164,7 +170,9 @@ def _add(frame: ReadFrame, brush: LabelStudioRegion, *, of: str) -> None:
         if isinstance(value.get(name), list) and value[name]
     ]
     label = str(lists[0][0]) if lists else "object 1"  # a brush without labels is all of one object
-    ours = _OURS.fullmatch(label) or _OURS.fullmatch(str(brush.id))
+    notes = brush.meta.get("text") if isinstance(brush.meta, dict) else None
+    note = str(notes[0]) if isinstance(notes, list) and notes else ""
+    ours = _OURS.fullmatch(label) or _OURS.fullmatch(note)
     try:
         if "points" in value:
             rle = polygon_to_rle(_corners(value["points"], size=frame.size), size=frame.size)
