@@ -162,7 +162,7 @@ def test_a_plan_is_a_value_whatever_becomes_of_an_array() -> None:
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (lambda: MaskPrompt(labels=np.full((4, 4), 300)), "the label map for frame 0 cannot be read"),
+        (lambda: MaskPrompt(labels=np.full((4, 4), 300)), "the label map for the first frame cannot be read"),
         (lambda: MaskPrompt(labels=np.full((4, 4), 0.5), frame=3), "the label map for frame 3 cannot be read"),
         (MaskPrompt, "has no mask"),
         (lambda: MaskPrompt(file="a.png", labels=np.ones((4, 4), bool)), "has several masks"),
