@@ -31,6 +31,7 @@ from .formats.composition import Composition as Composition
 from .job import Job as Job
 from .masks.edges import Edges as Edges
 from .masks.frame_mask import FrameMask as FrameMask
+from .media.range import Range as Range
 from .model import Model as Model
 from .model import load_model as load_model
 from .plan import Discover as Discover

@@ -29,6 +29,7 @@ from covos.engines.steady import retouched
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
 from covos.formats.table import check_formats, shown_files, size_notes
 from covos.media.memory import open_input
+from covos.media.range import in_words
 from covos.media.source import Source, fingerprint
 from covos.media.watched import WatchedSource
 from covos.model import Model, load_model
@@ -179,8 +180,7 @@ class Job:
         with open_input(
             plan.source,
             frame_rate=plan.frame_rate,
-            start=plan.start,
-            stop=plan.stop,
+            range=plan.range,
             deinterlace=plan.deinterlace,
         ) as opened:
             source = WatchedSource(opened, self._check)
@@ -229,7 +229,7 @@ class Job:
     def _write(self, work: Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
-        part = {} if (self.plan.start, self.plan.stop) == (0, None) else {"frames": [self.plan.start, self.plan.stop]}
+        part = {"range": in_words(source.info)} if self.plan.range else {}
         origin = replace(origin, settings={**origin.settings, **part})
         terms = RunTerms(
             inputs=_inputs(source),

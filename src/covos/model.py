@@ -22,6 +22,7 @@ from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.prompt import NetworkPrompter, Prompter, RelayPrompter
 from covos.media.fields import Deinterlace
 from covos.media.memory import Input, as_source, open_input
+from covos.media.range import Range, as_range
 from covos.models.layers import fold_batch_norms
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
@@ -181,8 +182,7 @@ class Model:
         memory: int = DEFAULT_MEMORY,
         prompter: str | os.PathLike[str] = AUTO,
         frame_rate: Fraction | int | None = None,
-        start: int = 0,
-        stop: int | None = None,
+        range: Range | range | None = None,
         deinterlace: Deinterlace = "auto",
         listen: Callable[[LadderStep], None] | None = None,
     ) -> Session:
@@ -194,8 +194,8 @@ class Model:
             memory: Frames that are remembered between the seed frames and the latest.
             prompter: See `prompter`.
             frame_rate: Frames a second of a folder or glob; 25 if not given.
-            start: Index of the first frame to take; the session's frames count from there.
-            stop: Index of the first frame not to take; None goes to the end.
+            range: The part that is taken (see `covos.segment`). The session's methods name frames by their number in
+                the whole source, which is ``frame.number`` of its results.
             deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
                 interlaced, ``"on"`` all, ``"off"`` none.
             listen: Called with each step that the session takes because the memory ran out: it goes on with less (see
@@ -212,7 +212,7 @@ class Model:
         """
         find_follower(os.fspath(follower), encoder=self.entry)
         held = as_source(source)
-        opened = open_input(held, frame_rate=frame_rate, start=start, stop=stop, deinterlace=deinterlace)
+        opened = open_input(held, frame_rate=frame_rate, range=as_range(range), deinterlace=deinterlace)
         return Session(
             opened,
             load=self.fresh,

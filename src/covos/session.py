@@ -35,6 +35,7 @@ from covos.engines.passes import (
 )
 from covos.masks import decode
 from covos.masks.frame_mask import FrameMask
+from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import AUTO
@@ -140,7 +141,7 @@ class Session:
         """Show an object on a frame, or correct it there.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0.
             object_id: 1 to 254; the next free one if None.
             mask: H x W of the frame's size, bool or numbers: everything that is not 0 is the object.
             resize: If true, a mask of another size is resized (nearest neighbour).
@@ -157,7 +158,7 @@ class Session:
         """Show the objects of a label map on a frame.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0.
             labels: H x W of the frame's size, whole numbers: 0 = background, 1 to 254 = object ids, 255 = void. A map
                 of 0 and 255 alone, or of bool, shows one object, which gets the next free id. Pillow pictures are
                 taken as well.
@@ -175,7 +176,7 @@ class Session:
         self,
         path: str | os.PathLike[str],
         *,
-        frame: int = 0,
+        frame: int | None = None,
         object_id: int | None = None,
         resize: bool = False,
     ) -> tuple[int, ...]:
@@ -183,7 +184,7 @@ class Session:
 
         Args:
             path: A palette or grey picture, or one in the colours of the DAVIS palette.
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0; None is the first that was taken.
             object_id: Id for a file of one object, whatever its value is.
             resize: If true, a mask of another size is resized (nearest neighbour).
 
@@ -194,13 +195,14 @@ class Session:
             AnnotationError: The file cannot be read, shows nothing, has another size, or looks interpolated.
             UsageError: The frame does not exist, an id cannot be or is there on this frame already.
         """
+        frame = self.source.info.start if frame is None else frame
         return self.seeds.add_file(Path(path), frame=frame, identity=object_id, resize=resize)
 
-    def add_alpha(self, frame: int = 0, object_id: int | None = None) -> int:
+    def add_alpha(self, frame: int | None = None, object_id: int | None = None) -> int:
         """Show what is opaque in a frame of a source with alpha, as one object.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0; None is the first that was taken.
             object_id: 1 to 254; the next free one if None.
 
         Returns:
@@ -210,6 +212,7 @@ class Session:
             UsageError: The frame does not exist, has no alpha, or is transparent all over; an id cannot be.
             SourceError: The frame cannot be read.
         """
+        frame = self.source.info.start if frame is None else frame
         return self.seeds.add_alpha(frame, identity=object_id, alpha_of=partial(alpha_mask, self.source))
 
     def add_points(
@@ -221,7 +224,7 @@ class Session:
         mask of the object (given, made of points before, or followed) correct that mask.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0.
             object_id: 1 to 254; the next free one if None.
             points: N x 2: columns and rows of pixels from the top left corner, as in ``[(320, 200)]``.
             labels: For each point 1 if it is on the object, 0 if not; None takes all as on it.
@@ -240,7 +243,7 @@ class Session:
         """Show an object by a box around it; the mask is made at once, of this frame alone.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0.
             object_id: 1 to 254; the next free one if None.
             box: Left, top, right and bottom in pixels; right and bottom are the first column and row outside.
 
@@ -268,7 +271,7 @@ class Session:
         for identity in self.objects:
             if self.seeds.get(frame, identity) is None and (found := self._followed(frame, identity)) is not None:
                 labels[found] = identity
-        for identity, mask in self.seeds.given().get(frame, {}).items():
+        for identity, mask in self.seeds.given().get(place_of(frame, self.source.info), {}).items():
             labels[mask] = identity
         return labels
 
@@ -355,8 +358,8 @@ class Session:
 
         Args:
             direction: The way in time; ``"auto"`` goes both ways where ``start`` or ``limit`` is given.
-            start: Index of the frame to begin with; the first seed frame (the last, backward) if None. To go onward, an
-                object must be shown on it or before it; to go backward, on it or after it.
+            start: Number of the frame to begin with; the first seed frame (the last, backward) if None. To go onward,
+                an object must be shown on it or before it; to go backward, on it or after it.
             limit: The number of frames to go, in each direction; None goes to the end.
 
         Raises:
@@ -411,15 +414,16 @@ class Session:
 
     def direction(self, asked: Direction) -> Direction:
         """Return the direction that is taken (see `covos.engines.passes.choose_direction`)."""
-        return choose_direction(asked, frames=self.seeds.frames)
+        return choose_direction(asked, frames=self.seeds.places)
 
     def _parts(self, direction: Direction, start: int | None, limit: int | None) -> Iterator[Iterator[FrameResult]]:
         """Give the passes of a part, each with the seeds of now; refuse one way alone that cannot be gone."""
         count, given = self.source.info.frame_count, self.seeds.given()
-        first, last = min(given), max(given)
+        first, last, numbers = min(given), max(given), self.source.info.numbers
+        start = None if start is None else place_of(start, self.source.info)
         onward = first if start is None else start
         if direction == "forward" and first > onward:
-            raise unknown_at(onward, "before", first)
+            raise unknown_at(numbers[onward], "before", numbers[first])
         if direction != "backward" and first <= onward:
             yield self._forward.part(
                 self._follower,
@@ -430,7 +434,7 @@ class Session:
             )
         back = (last if direction == "backward" else first) if start is None else start
         if direction == "backward" and last < back:
-            raise unknown_at(back, "after", last)
+            raise unknown_at(numbers[back], "after", numbers[last])
         if direction != "forward" and last >= back:
             stop = -1 if limit is None else max(-1, back - limit)
             passed = follow_backward(self.source, self._follower, given, memory=self._memory, stop=stop)
@@ -464,7 +468,7 @@ class Session:
                     self.source,
                     self._follower,
                     self.seeds.given(),
-                    frame=frame,
+                    frame=place_of(frame, self.source.info),
                     object_id=identity,
                     memory=self._memory,
                 )

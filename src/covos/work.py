@@ -28,6 +28,7 @@ class Work:
 
     def __init__(self, plan: Plan, source: Source, load: Callable[[], Model]) -> None:
         self._task, self._source, self._load, self._edges = plan.task, source, load, plan.edges
+        self._labels = plan.label
         self._loaded: Model | None = None
         self._session: Session | None = None
         self._steerer: Steerer | None = None
@@ -44,13 +45,14 @@ class Work:
                 prompter=task.prompter,
                 held=plan.source,
             )
-            place_prompts(
+            labels = place_prompts(
                 self._session.seeds,
                 task.prompts,
                 resize=task.resize_masks,
                 alpha_of=partial(alpha_mask, source),
             )
             self._session.direction(task.direction)
+            self._labels = plan.label.over(labels)
         else:
             self._session = Session(
                 source, load=lambda: self.model, follower=task.follower, memory=task.memory, held=plan.source
@@ -80,7 +82,7 @@ class Work:
     def origin(self) -> Origin:
         """Return what a report says: model, and all settings that the written masks depend on."""
         found = self._origin_of_found()
-        return replace(found, settings={**found.settings, **self._edges.settings})
+        return replace(found, settings={**found.settings, **self._edges.settings, **self._labels.settings})
 
     def _origin_of_found(self) -> Origin:
         task = self._task

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from covos.core.errors import UsageError
+from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.compose import ComposedResult
 from covos.formats.composition import with_options
@@ -41,6 +42,7 @@ class Format(ABC):
         info: Facts about the source whose frames will come.
         source_path: The source, for what is copied from it (sound).
         value: The value that the user gave, as in ``matte=16``; checked by `check_value` before.
+        labels: What objects are called.
     """
 
     name: ClassVar[str]
@@ -62,8 +64,17 @@ class Format(ABC):
     """Fields of `covos.formats.composition.Composition` that it knows, each with the name of its option in the format's
     value; without one, it is what the value begins with."""
 
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Destination,
+        *,
+        info: SourceInfo,
+        source_path: Path,
+        value: str | None = None,
+        labels: Labelling = NO_LABELS,
+    ) -> None:
         self._folder = folder
+        self._labels = labels
         self._info = info
         self._source_path = source_path
         self._value = value

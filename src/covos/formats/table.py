@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from covos.core.errors import AnnotationError, UsageError, listed, one_of
+from covos.core.labelling import NO_LABELS, Labelling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,11 +141,13 @@ def composed_formats(names: Sequence[str], composition: Composition) -> tuple[st
     return tuple(composed)
 
 
-def make_writer(name: str, folder: Destination, *, info: SourceInfo, source_path: Path) -> Format:
+def make_writer(
+    name: str, folder: Destination, *, info: SourceInfo, source_path: Path, labels: Labelling = NO_LABELS
+) -> Format:
     """Make the writer of a format, one of `FORMATS` or one with a value; see `covos.formats.base.Format`."""
     check_formats([name])
     kind, value = parse_format(name)
-    return kind(folder, info=info, source_path=source_path, value=value)
+    return kind(folder, info=info, source_path=source_path, value=value, labels=labels)
 
 
 def size_notes(formats: Sequence[str], *, info: SourceInfo, folder: Path) -> tuple[str, ...]:

@@ -74,6 +74,8 @@ class VideoFormat(Format):
                 audio_from=self._source_path if info.has_audio and not self._videos else None,
                 pixel_aspect=info.pixel_aspect,
                 tags=self._tags(index),
+                cut=info.is_part,
+                from_zero=info.times == "zero",
             )
         self._videos[name].write(picture, pts=pts)
 
@@ -90,6 +92,8 @@ class VideoFormat(Format):
         tags, rate = self._info.tags, self._info.frame_rate
         if tags.timecode is None or rate is None or not is_timecode_rate(rate, drops=False):
             return tags
+        if self._info.every > 1:  # it counts frames, and most of them are left out
+            return replace(tags, timecode=None)
         return replace(tags, timecode=later(tags.timecode, self._info.start + index, rate=rate))
 
     def _finish_all(self) -> tuple[Path, ...]:

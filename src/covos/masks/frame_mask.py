@@ -26,6 +26,7 @@ class FrameMask:
         states: State of each object that is followed, present or not.
         file: Name of the frame's picture file; None for a frame of a video.
         soft: The probability, compressed; None where masks alone are known.
+        source_index: See `Frame`.
     """
 
     index: int
@@ -39,6 +40,12 @@ class FrameMask:
     states: tuple[ObjectStatus, ...] = ()
     file: str | None = None
     soft: SoftMask | None = None
+    source_index: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Number of the frame in the whole source (see `Frame.number`)."""
+        return self.index if self.source_index is None else self.source_index
 
     @property
     def time(self) -> float:
@@ -76,6 +83,7 @@ class FrameMask:
             states=result.objects,
             file=frame.file,
             soft=SoftMask.of(result.probability, result.labels > 0) if soft else None,
+            source_index=frame.source_index,
         )
 
 

@@ -44,7 +44,7 @@ def missing_frames(
     given = np.asarray(packets, np.int64)
     reached = table.count if is_whole else max(0, max(packets, default=0) - _REORDERED)
     silent = np.setdiff1d(np.arange(reached), given)
-    if not is_whole and table.times is not None and len(given):
+    if not is_whole and table.has_pts and table.times is not None and len(given):
         # What should have come before the latest frame is missing, even if that frame came early.
         latest = table.times[given[-1]] if given[-1] >= 0 else table.times.min()
         earlier = np.flatnonzero(table.times < latest)

@@ -65,6 +65,7 @@ class VideoSource(Source):
         self._warnings: dict[str, None] = {}  # in the order met, each once
         self._pass = _Pass()
         self._uses_alpha = True
+        self._seeks = True  # until a part turns out to be damaged
         structure = examine(path)
         self._is_cut = structure.cut
         with open_container(path) as container:
@@ -141,6 +142,21 @@ class VideoSource(Source):
             yield frame
         latest.finished = True
 
+    def _read_part(self, wanted: range) -> Iterator[Frame]:
+        """Seek to the first frame and go on from there, where nothing tells of damage; else read from the beginning."""
+        table, given = self._table, 0
+        intact = not (self._is_cut or table.lost or table.suspects or table.at_least or table.jumps)
+        if self._seeks and intact:
+            self._pass = _Pass()
+            sought = wanted[: len(range(wanted.start, table.count, wanted.step))]
+            for frame in self._frames(self._sought(tuple(sought))):
+                yield frame
+                given += 1
+            if given == len(sought):
+                return
+            self._seeks = False
+        yield from super()._read_part(wanted[given:])
+
     def _noted(self, pictures: Iterable[tuple[int, Decoded]]) -> Iterator[tuple[int, Decoded]]:
         for index, each in pictures:
             self._pass.packets_of.append(each.packet)
@@ -148,6 +164,10 @@ class VideoSource(Source):
 
     def _whole(self, pictures: Iterable[tuple[int, Decoded]]) -> Iterator[tuple[int, Decoded]]:
         return deinterlaced(pictures, choice=self._deinterlace, warn=self._warn)
+
+    def _ticks(self) -> list[int] | None:
+        table = self._table
+        return None if table.seeking is None or table.jumps else table.seeking.pts.tolist()
 
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         """Seek where that saves decoding and the file's times can be trusted; decode from the start for the rest."""

@@ -37,7 +37,10 @@ class VideoWriter:
 
     Presentation times are kept as given: variable frame rates, gaps and a start after zero survive; mkv and webm
     round them to a thousandth of a second. Only a start before zero, which the containers cannot express, or more
-    than ten seconds after it is moved to zero, pictures and sound alike; see ``offset``.
+    than ten seconds after it is moved to zero, pictures and sound alike; see ``offset``. With ``from_zero`` any start
+    is, and times are kept from there; without it, a part of a source keeps a late start, too.
+
+    With ``cut`` the pictures are a part of the source: the sound is cut to the sample, at their start and at their end.
 
     The file is written under a temporary name beside its place and takes its name on ``close``. As a context
     manager it is closed at the end of the block, or removed if the block raises.
@@ -62,8 +65,11 @@ class VideoWriter:
         audio_from: Path | None = None,
         pixel_aspect: Fraction = Fraction(1),
         tags: Tags = UNTAGGED,
+        cut: bool = False,
+        from_zero: bool = False,
     ) -> None:
         self._path = Path(path)
+        self._cut, self._from_zero = cut, from_zero
         self._preset = preset
         self._size = height, width
         self._pixels = preset.pixels_of(tags.bits)
@@ -104,7 +110,9 @@ class VideoWriter:
             self._stream = self._add_video(frame_rate, pixel_aspect=pixel_aspect)
             self._add_names(tags, frame_rate)
             if audio_from is not None:
-                self._sound = SoundTrack(Path(audio_from), output=self._container, rules=preset.sound, warn=self._warn)
+                self._sound = SoundTrack(
+                    Path(audio_from), output=self._container, rules=preset.sound, warn=self._warn, cut=cut
+                )
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -119,12 +127,13 @@ class VideoWriter:
         self._check(image, pts)
         if self._last is None:
             start = pts * self._time_base
-            self._shift = 0 if 0 <= start <= _LATEST_START else -pts
+            late = start > _LATEST_START and not self._cut
+            self._shift = -pts if start < 0 or late or self._from_zero else 0
             self.offset = self._shift * self._time_base
-            if self._shift:
+            if self._shift and not self._from_zero:
                 self._warn(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
             if self._sound is not None:
-                self._sound.offset = self.offset
+                self._sound.begin(start, offset=self.offset)
         else:
             self._step = pts - self._last
         self._last = pts

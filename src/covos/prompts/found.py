@@ -21,7 +21,7 @@ def place_found(seeds: Seeds, found: Iterable[DiscoveredObject]) -> None:
         for frame in thing.masks:
             mask = thing.at(frame, size=size)
             if mask.any():
-                shown.setdefault(frame, {})[identity] = mask
+                shown.setdefault(seeds.info.numbers[frame], {})[identity] = mask
     for frame, masks in sorted(shown.items()):
         labels = np.zeros(size, np.uint8)
         for identity, mask in masks.items():

@@ -18,7 +18,7 @@ class FollowedMasks:
         return frame in self._found
 
     def __iter__(self) -> Iterator[int]:
-        """Return the indices of the frames, ascending."""
+        """Return the numbers of the frames, ascending."""
         return iter(sorted(self._found))
 
     def __len__(self) -> int:
@@ -30,7 +30,7 @@ class FollowedMasks:
 
     def keep(self, masks: Iterable[FrameMask], *, births: Mapping[int, int]) -> None:
         """Keep the masks of frames, with the birth of each object by its id."""
-        self._found |= {each.index: (each, births) for each in masks}
+        self._found |= {each.number: (each, births) for each in masks}
 
     def masks(self, frame: int, *, births: Mapping[int, int]) -> FrameMask:
         """Return the masks of a frame, without objects that are no more, by the births of now."""

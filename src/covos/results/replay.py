@@ -17,6 +17,7 @@ from covos.formats.table import check_formats, parse_format, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory, open_input
+from covos.media.range import Range
 from covos.media.source import Health, Source
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
@@ -140,9 +141,8 @@ class Replay:
         # Pictures have no times of their own: the rate they were read at is part of the result.
         source = open_input(
             held,
-            frame_rate=info.frame_rate if info.kind == "frames" else None,
-            start=info.start,
-            stop=info.start + info.frame_count if info.start else None,
+            frame_rate=info.frame_rate * info.every if info.kind == "frames" and info.frame_rate else None,
+            range=Range.taken(info),
         )
         if (source.info.height, source.info.width) != (info.height, info.width):
             source.close()
@@ -199,5 +199,6 @@ def _blank(mask: FrameMask, size: tuple[int, int]) -> Frame:
         time_base=mask.time_base,
         status=mask.status,
         file=mask.file,
+        source_index=mask.source_index,
         source_size=None if mask.size == size else size,
     )
