@@ -317,6 +317,17 @@ class Session:
         """Take back the latest prompt, confirmation or removal; a UsageError if there is none."""
         self.seeds.undo()
 
+    def take(self, frame: FrameMask) -> None:
+        """Take masks that were found elsewhere, such as the found subject, as if they had been followed to their frame.
+
+        Points then correct them, and `confirm` takes them as given.
+
+        Raises:
+            UsageError: The frame does not exist.
+        """
+        self.seeds.check_frame(frame.index)
+        self._found[frame.index] = frame, {}
+
     def propagate(self, direction: Direction = "auto") -> Segmentation:
         """Follow the objects to all other frames.
 
