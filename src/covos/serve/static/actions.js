@@ -23,11 +23,37 @@ let stopListening = () => {};
 /** @type {AbortController | null} */
 let sending = null;
 
+let began = 0;
+
+/** @returns {number} Frame where the work began that was watched; the page goes back there. */
+export function origin() {
+  return began;
+}
+
+let probing = 0;
+
+/** Say that the server does not answer, and try again, more and more rarely. */
+function offline(wait = 1000) {
+  store.set({ offline: true });
+  clearTimeout(probing);
+  probing = setTimeout(async () => {
+    try {
+      await ask("GET", "info");
+      store.set({ offline: false });
+      if (store.state.id) await refresh();
+      else await showStart();
+    } catch (error) {
+      if (error instanceof Problem && error.status === 0) offline(Math.min(30000, wait * 2));
+      else fail(error);
+    }
+  }, wait);
+}
+
 /** @param {unknown} error Show an error; what was stopped on purpose is none. */
 export function fail(error) {
   if (error instanceof DOMException && error.name === "AbortError") return;
   if (!(error instanceof Problem)) throw error;
-  if (error.status === 0) return store.set({ offline: true });
+  if (error.status === 0) return store.state.offline ? undefined : offline();
   if ((error.status === 404 || error.status === 410) && !store.state.job) return store.set({ expired: true });
   warn([error.fault.what, error.fault.why, error.fault.fix].filter(Boolean).join(". "));
 }
@@ -53,12 +79,12 @@ export function openJob(id) {
   if (store.state.id === id) return;
   stopListening();
   store.dispatch({ type: "open", id, memory: recall(id) });
+  began = 0;
   masks.open(id);
-  void refresh();
   stopListening = listen(id, hear, (open) => {
-    if (open && store.state.offline) void refresh();
-    if (open) masks.renew(); // events may have been missed
-    store.set({ offline: !open });
+    if (!open) return offline();
+    masks.renew(); // events may have been missed
+    void refresh();
   });
 }
 
@@ -121,7 +147,7 @@ function readTimeline() {
 /** @param {unknown} error A clip that was not taken. */
 function refused(error) {
   store.set({ upload: null });
-  if (error instanceof Problem) store.set(error.status === 0 ? { offline: true } : { refusal: error.fault });
+  if (error instanceof Problem && error.status) store.set({ refusal: error.fault });
   else fail(error);
 }
 
@@ -219,6 +245,7 @@ export function click(x, y, label) {
 /** @param {import("./types.js").Direction} direction @param {number | null} [stop] */
 export function track(direction, stop = null) {
   if (busy(store.state)) return;
+  began = store.state.frame;
   store.set({ live: true });
   void change("POST", "track", { direction, start: store.state.frame, stop });
 }

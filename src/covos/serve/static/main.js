@@ -40,7 +40,7 @@ function shown() {
 
 const viewer = new Viewer(() => ({ state: store.state, shown: shown() }));
 const timeline = new Timeline(goto);
-new Tools(viewer);
+new Tools(viewer, player);
 
 /** Fetch what the playhead needs. */
 function fetch() {
@@ -133,7 +133,7 @@ function controls(state) {
   setIcon(byId("play"), state.playing ? "pause" : "play");
   byId("play").setAttribute("aria-label", state.playing ? "Pause" : "Play");
   setText(byId("speed"), `${state.speed}x`);
-  byId("speed").setAttribute("aria-label", `Speed ${state.speed} times`);
+  byId("speed").setAttribute("aria-label", `Speed ${state.speed}x`);
   setIcon(byId("sound"), state.sound ? "sound" : "mute");
   byId("sound").setAttribute("aria-pressed", String(state.sound));
   byId("sound").hidden = state.job?.info?.sound === false;
@@ -153,6 +153,7 @@ store.watch((state, before) => {
   if (state.job && state.id) player.open(state.id, state.job.proxy);
   if (state.sound !== before.sound) keep({ sound: state.sound });
   if (state.live && (calm.matches || !settings.watch) && busy(state)) store.set({ live: false });
+  if (state.live && busy(before) && phase(state) === "ready") store.dispatch({ type: "goto", frame: actions.origin() });
   fetch();
   if (state.frame !== before.frame || state.marks !== before.marks || state.clicks !== before.clicks || state.object !== before.object) {
     clearTimeout(saving);

@@ -5,6 +5,7 @@ import { byId } from "./dom.js";
 import { encode, raster } from "./rle.js";
 import { keep } from "./settings.js";
 import { phase, store } from "./state.js";
+import { warn } from "./status.js";
 
 /** @typedef {import("./viewer.js").Viewer} Viewer */
 /** @typedef {[number, number]} Place Column and row in pixels of the clip. */
@@ -12,9 +13,10 @@ import { phase, store } from "./state.js";
 const SMALL = 5; // pixels of the window that a hand shakes
 
 export class Tools {
-  /** @param {Viewer} viewer */
-  constructor(viewer) {
+  /** @param {Viewer} viewer @param {import("./player.js").Player} player */
+  constructor(viewer, player) {
     this.viewer = viewer;
+    this.player = player;
     /** @type {Map<number, PointerEvent>} Fingers on the picture. */
     this.fingers = new Map();
     /** @type {{start: Place, event: PointerEvent, path: Place[], pan: boolean} | null} */
@@ -61,6 +63,7 @@ export class Tools {
     this.fingers.set(event.pointerId, event);
     if (this.fingers.size > 1) return this.clear(); // two fingers pinch
     const pan = event.button === 1;
+    if (store.state.playing && !pan) return this.player.pause(); // the frame is to be seen before it is corrected
     const start = this.viewer.pixel(event.clientX, event.clientY);
     if (!start && !pan) return;
     if (!pan && !ready()) return;
@@ -177,14 +180,16 @@ export class Tools {
   }
 }
 
-/** @returns {boolean} The masks of this frame can be changed now. */
+/** @returns {boolean} The masks of this frame can be changed now; if not, the person is told. */
 function ready() {
-  return ["ready", "clicking"].includes(phase(store.state)) && !store.state.playing;
+  const now = phase(store.state);
+  if (now === "finding" || now === "tracking") warn("Masks are being made. Stop that first, then correct.");
+  return (now === "ready" || now === "clicking") && !store.state.playing;
 }
 
 /** @param {string} name @param {string} value */
 export function choose(name, value) {
-  const input = /** @type {HTMLInputElement | null} */ (document.querySelector(`input[name=${name}][value=${value}]`));
+  const input = /** @type {HTMLInputElement | null} */ (document.querySelector(`input[name="${name}"][value="${value}"]`));
   if (input) input.checked = true;
 }
 
