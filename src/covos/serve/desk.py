@@ -11,7 +11,7 @@ import zipfile
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,8 @@ class Desk:
             shutil.rmtree(folder, ignore_errors=True)
         for thread in self._threads:
             thread.start()
+        for worker in (self.networks, self.clicks):  # a first click should not wait for them
+            threading.Thread(target=_warm, args=(worker,), daemon=True, name="covos warm").start()
 
     def close(self) -> None:
         """Stop what runs: it goes on at the next start."""
@@ -243,7 +245,9 @@ class Desk:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        moved = Clip.begin(place, name=name, source=str(place / file.name), info=clip.info, size=clip.kept.size_bytes)
+        there = str(place / file.name)
+        info = replace(clip.info, path=there)
+        moved = Clip.begin(place, name=name, source=there, info=info, size=clip.kept.size_bytes)
         return self._add(moved)
 
     def add_path(self, path: Path, *, name: str) -> Clip:
@@ -732,6 +736,11 @@ class Desk:
         if made.state == "making":
             raise NotYetError(f"{name} is not ready", why="it is being written", fix="wait for the event")
         return pack(clip.folder / "results" / name, name)
+
+
+def _warm(worker: TaskWorker) -> None:
+    with suppress(CovosError):  # whoever asks first is told
+        worker.warm()
 
 
 def track_parts(asked: NewTrack, *, seeds: tuple[SeedMask, ...], count: int) -> tuple[tuple[str, int, int], ...]:

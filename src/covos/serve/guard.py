@@ -1,19 +1,21 @@
 """The guard: one layer around the whole server, through which every request and every answer goes.
 
-It refuses what a page of another site, a stranger or a flood would send, counts the bytes of bodies before anything
-parses them, and makes every error a problem in words (RFC 9457).
+It refuses what a page of another site, a stranger or a flood would send, and counts the bytes of bodies before anything
+parses them. Every refusal is a problem in words (RFC 9457).
 """
 
 from __future__ import annotations
 
 import hmac
 import json
-import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from covos.core.errors import CovosError, EnvironmentProblem, InputError, UsageError
 from covos.serve.desk import BusyError, NotThereError, NotYetError, TooLargeError
@@ -48,7 +50,6 @@ _STATUS: tuple[tuple[type[CovosError], int], ...] = (
 )
 RETRY_AFTER = 30
 """Seconds after which a client that was told to wait may come again."""
-_log = logging.getLogger("covos.serve")
 
 
 def status_of(error: CovosError) -> int:
@@ -56,14 +57,24 @@ def status_of(error: CovosError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
-def problem(status: int, *, what: str, why: str, fix: str, **more: Any) -> bytes:
-    """Return the body of an error: what happened, why, and what helps."""
-    content = {"type": "about:blank", "title": what, "status": status, "detail": why, "fix": fix, **more}
-    return json.dumps(content).encode("utf-8")
+def problem(status: int, *, what: str, why: str, fix: str) -> Response:
+    """Return the answer that an error gives: what happened, why, and what helps."""
+    content = {"type": "about:blank", "title": what, "status": status, "detail": why, "fix": fix}
+    wait = {"retry-after": str(RETRY_AFTER)} if status in {429, 503} else {}
+    return Response(json.dumps(content), status, media_type="application/problem+json", headers=wait)
 
 
-class _BodyTooLargeError(Exception):
-    """More came than may come."""
+def problem_of(error: CovosError) -> Response:
+    """Return the answer that one of our errors gives."""
+    return problem(status_of(error), what=error.what, why=error.why, fix=error.fix)
+
+
+class BodyTooLargeError(HTTPException):
+    """More bytes came than may come; raised where the body is read."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(413, "the body is too large")
+        self.most = most
 
 
 class Guard:
@@ -99,45 +110,23 @@ class Guard:
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         began, status = time.monotonic(), 500
-        started = False
 
         async def answer(message: Message) -> None:
-            nonlocal status, started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started, status = True, message["status"]
+                status = message["status"]
                 message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
             await send(message)
-
-        async def refuse(number: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
-            kind = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
-            await answer({"type": "http.response.start", "status": number, "headers": [*kind, *more]})
-            await answer({"type": "http.response.body", "body": body})
 
         try:
             if (refused := self._refusal(scope, headers)) is not None:
                 number, what, why, fix = refused
-                await refuse(number, problem(number, what=what, why=why, fix=fix))
+                await problem(number, what=what, why=why, fix=fix)(scope, receive, answer)
                 return
             await self._app(scope, self._counted(headers, receive), answer)
-        except _BodyTooLargeError:
-            if not started:
-                body = problem(413, what="the body is too large", why=self._limit(headers), fix="send less")
-                await refuse(413, body, (b"connection", b"close"))
-        except CovosError as error:
-            if not started:
-                number = status_of(error)
-                wait = ((b"retry-after", str(RETRY_AFTER).encode()),) if number == 429 else ()
-                await refuse(number, problem(number, what=error.what, why=error.why, fix=error.fix), *wait)
-        except Exception:
-            _log.exception("%s %s failed", scope["method"], scope["path"])
-            if not started:
-                await refuse(500, problem(500, what="this is a bug of covos", why="see the log", fix="report it"))
         finally:
             route = getattr(scope.get("route"), "path", "") or "other"
             self._done(scope["method"], route, status, time.monotonic() - began)
-
-    def _limit(self, headers: dict[str, str]) -> str:
-        return f"{self._most(headers):,} bytes are the most"
 
     def _most(self, headers: dict[str, str]) -> int:
         is_form = headers.get("content-type", "").startswith("multipart/form-data")
@@ -151,11 +140,11 @@ class Guard:
         async def count() -> Message:
             nonlocal came
             if too_large:
-                raise _BodyTooLargeError
+                raise BodyTooLargeError(most)
             message = await receive()
             came += len(message.get("body", b""))
             if came > most:
-                raise _BodyTooLargeError
+                raise BodyTooLargeError(most)
             return message
 
         return count

@@ -16,17 +16,18 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from covos._version import __version__
-from covos.core.errors import UsageError
+from covos.core.errors import CovosError, UsageError
 from covos.formats.table import FORMATS, expected_sizes, load_format
 from covos.masks.edges import Edges
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk, NotThereError
-from covos.serve.guard import COOKIE, problem
+from covos.serve.guard import COOKIE, BodyTooLargeError, problem, problem_of
 from covos.serve.metrics import Metrics
 from covos.serve.schema import (
     Formats,
@@ -73,23 +74,38 @@ def make_app(desk: Desk, *, token: str, example: Path | None, metrics: Metrics) 
     app = FastAPI(title="covos", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.closing = False
 
-    @app.exception_handler(HTTPException)
-    def _unknown(_: Request, error: HTTPException) -> Response:
-        body = problem(error.status_code, what=str(error.detail), why="there is nothing of this name", fix="see /api")
-        return Response(body, error.status_code, media_type="application/problem+json")
-
-    @app.exception_handler(RequestValidationError)
-    def _misspelt(_: Request, error: RequestValidationError) -> Response:
-        found = [f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors()]
-        body = problem(422, what="the request cannot be read", why="; ".join(found[:4]), fix="see /api/openapi.json")
-        return Response(body, 422, media_type="application/problem+json")
-
+    _add_errors(app)
     _add_service(app, desk, token=token, example=example, metrics=metrics)
     _add_jobs(app, desk, example=example)
     _add_looking(app, desk)
     _add_edits(app, desk, metrics=metrics)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     return app
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(CovosError)
+    def _refused(_: Request, error: CovosError) -> Response:
+        return problem_of(error)
+
+    @app.exception_handler(BodyTooLargeError)
+    def _flooded(_: Request, error: BodyTooLargeError) -> Response:
+        return problem(413, what="the body is too large", why=f"{error.most:,} bytes are the most", fix="send less")
+
+    @app.exception_handler(HTTPException)
+    def _unknown(_: Request, error: HTTPException) -> Response:
+        why = "there is nothing of this name" if error.status_code == 404 else "the server cannot answer this"
+        return problem(error.status_code, what=str(error.detail), why=why, fix="see /openapi.json")
+
+    @app.exception_handler(RequestValidationError)
+    @app.exception_handler(ValidationError)
+    def _misspelt(_: Request, error: RequestValidationError | ValidationError) -> Response:
+        found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        return problem(422, what="the request cannot be read", why="; ".join(found[:4]), fix="see /openapi.json")
+
+    @app.exception_handler(Exception)
+    def _bug(_: Request, error: Exception) -> Response:
+        return problem(500, what="this is a bug of covos", why=type(error).__name__, fix="report it, with the log")
 
 
 def _add_service(app: FastAPI, desk: Desk, *, token: str, example: Path | None, metrics: Metrics) -> None:

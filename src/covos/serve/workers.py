@@ -133,6 +133,15 @@ def _kept(table: OrderedDict[str, Opened], path: str, make: Callable[[], Opened]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Warm:
+    """Load the networks before they are needed."""
+
+    def run(self, here: Here) -> None:
+        """Load them."""
+        here.model().prompter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """Look at a clip before anything is computed."""
 
@@ -140,7 +149,8 @@ class Probe:
 
     def run(self, here: Here) -> None:
         """Tell its description; refuse what cannot be read."""
-        here.tell(here.source(self.path).info)
+        with open_input(self.path) as source:  # not kept open: its folder gets another name
+            here.tell(source.info)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,6 +424,11 @@ class TaskWorker:
         """Run a task, and return the last of what comes of it."""
         *_, answer = self.run(task, name=name)
         return answer
+
+    def warm(self) -> None:
+        """Make the process, and load its networks, before the first task comes."""
+        for _ in self.run(Warm(), name="the networks"):
+            pass
 
     def stop(self) -> None:
         """Stop the task that runs: what it has given stays."""
