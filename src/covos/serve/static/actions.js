@@ -74,6 +74,15 @@ export async function showStart() {
   }
 }
 
+/** @param {string} token The server prints it where others can reach it. */
+export async function logIn(token) {
+  try {
+    await ask("POST", "token", { token });
+  } catch (error) {
+    fail(error);
+  }
+}
+
 /** @param {string} id */
 export function openJob(id) {
   if (store.state.id === id) return;
@@ -94,6 +103,7 @@ async function refresh() {
   try {
     take(await ask("GET", `jobs/${id}`));
     readTimeline();
+    if (!store.state.server) store.set({ server: await ask("GET", "info") });
   } catch (error) {
     fail(error);
   }
@@ -154,7 +164,7 @@ function refused(error) {
 /** @param {File} file */
 export async function sendFile(file) {
   await showStart();
-  const most = Number(store.state.server?.limits["upload_bytes"] ?? store.state.server?.limits["bytes"] ?? Infinity);
+  const most = Number(store.state.server?.limits["upload"] ?? Infinity);
   if (file.size > most) {
     const fault = { what: "This file is too large", why: `It has ${bytes(file.size)}; this server takes ${bytes(most)}`, fix: "Cut it, or start covos serve with a larger limit", status: 413 };
     return store.set({ refusal: fault });
@@ -260,6 +270,12 @@ export function trackToMark() {
 
 export function stop() {
   void change("POST", "cancel");
+}
+
+/** Go on with a search that failed or was stopped. */
+export function searchOn() {
+  store.set({ live: true });
+  void change("POST", "retry");
 }
 
 export function confirmFrame() {

@@ -3,7 +3,7 @@
 import { change, fail, stop } from "./actions.js";
 import { ask } from "./api.js";
 import { byId, bytes, icon, make } from "./dom.js";
-import { store } from "./state.js";
+import { busy, making, store } from "./state.js";
 
 /** @typedef {import("./types.js").Format} Format */
 /** @typedef {import("./types.js").State} State */
@@ -55,7 +55,7 @@ function action(format, state) {
     return make("span", { className: "making" }, bar, cancel);
   }
   const button = make("button", { type: "button", "aria-label": label("Make") }, "Make");
-  button.disabled = state.job?.state === "running" || state.job?.state === "queued";
+  button.disabled = !state.job || busy(state) || making(state.job);
   button.addEventListener("click", () => {
     store.set({ exporting: format.name });
     void change("POST", `results/${format.name}`, undefined, `${format.title} is made`);

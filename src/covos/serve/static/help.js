@@ -27,7 +27,7 @@ export function startHelp(redraw) {
   byId("open-help").addEventListener("click", () => dialog("help").showModal());
   byId("open-settings").addEventListener("click", () => {
     const { server } = store.state;
-    setText(byId("about"), server ? `covos ${server.version}, ${server.device}` : "");
+    setText(byId("about"), server ? `covos ${server.version}` : "");
     dialog("settings").showModal();
   });
   for (const each of document.querySelectorAll("dialog")) {

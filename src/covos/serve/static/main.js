@@ -11,7 +11,7 @@ import { startObjects } from "./objects.js";
 import { Player } from "./player.js";
 import { applyTheme, keep, remember, settings } from "./settings.js";
 import { startStart } from "./start.js";
-import { busy, hasFrames, lastFrame, phase, store } from "./state.js";
+import { busy, hasFrames, lastFrame, making, phase, store } from "./state.js";
 import { startStatus } from "./status.js";
 import { Timeline, countDoubtful, doubtful } from "./timeline.js";
 import { Tools, choose } from "./tools.js";
@@ -86,6 +86,8 @@ on("track-back", () => actions.track("backward"));
 on("track-on", () => actions.track("forward"));
 on("track-mark", actions.trackToMark);
 on("stop", actions.stop);
+on("search-on", actions.searchOn);
+on("broken-retry", actions.searchOn);
 on("confirm", actions.confirmFrame);
 on("doubtful-on", () => jump(doubtful(store.state), 1));
 on("doubtful-back", () => jump(doubtful(store.state), -1));
@@ -110,7 +112,7 @@ function controls(state) {
   main.dataset.state = now;
   main.dataset.frame = String(state.frame);
   main.dataset.revision = String(state.job?.revision ?? "");
-  main.toggleAttribute("data-exporting", state.job?.stage === "exporting" && state.job.state === "running");
+  main.toggleAttribute("data-exporting", !!state.job && making(state.job));
   document.body.classList.toggle("at-work", hasFrames(state) && now !== "failed" && now !== "uploading");
   byId("start").hidden = !["empty", "refused"].includes(now);
   byId("sending").hidden = now !== "uploading";
@@ -124,9 +126,14 @@ function controls(state) {
   disable("undo", working || !state.job?.can_undo);
   disable("redo", working || !state.job?.can_redo);
   disable("open-export", working || !state.job?.objects.length);
-  disable("confirm", working || !state.job?.objects.length);
-  for (const id of ["track", "track-back", "track-on", "new-object"]) disable(id, working || !hasFrames(state));
-  disable("track-mark", working || (state.marks.in === null && state.marks.out === null));
+  disable("confirm", !masks.at(state.frame)?.objects.length);
+  const followed = Object.values(state.timeline?.prompted ?? {}).some((each) => each.length) || !!state.timeline?.confirmed.length;
+  const idle = !working && !(state.job && making(state.job)) && hasFrames(state);
+  for (const id of ["track", "track-back", "track-on"]) disable(id, !idle || !followed);
+  disable("track-mark", !idle || !followed || (state.marks.in === null && state.marks.out === null));
+  disable("new-object", !hasFrames(state));
+  byId("search-on").hidden = state.job?.state !== "cancelled" || working;
+  byId("broken-retry").hidden = now !== "failed";
   byId("stop").hidden = !working || now === "probing";
   byId("track").hidden = !byId("stop").hidden;
   byId("marks-clear").hidden = state.marks.in === null && state.marks.out === null;
@@ -163,10 +170,17 @@ store.watch((state, before) => {
 addEventListener("pagehide", () => remember(store.state));
 
 /** The address says which job is open: a reload, a bookmark and the back button work. */
-function route() {
-  const id = new URLSearchParams(location.hash.slice(1)).get("job");
+async function route() {
+  const hash = new URLSearchParams(location.hash.slice(1));
+  const token = hash.get("token");
+  if (token) {
+    hash.delete("token"); // it is not to stay in the history
+    history.replaceState(null, "", `/#${hash}`);
+    await actions.logIn(token);
+  }
+  const id = hash.get("job");
   if (id) actions.openJob(id);
   else void actions.showStart();
 }
 addEventListener("hashchange", route);
-route();
+void route();

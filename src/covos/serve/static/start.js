@@ -24,12 +24,8 @@ function entry(job) {
 
 /** @param {State} state */
 function limitWords(state) {
-  const limits = state.server?.limits ?? {};
-  const found = (/** @type {string[]} */ ...names) => Number(names.map((each) => limits[each]).find((each) => each !== undefined) ?? NaN);
-  const most = found("upload_bytes", "max_upload_bytes", "bytes");
-  const long = found("duration", "max_duration", "seconds");
-  const parts = [most ? `up to ${bytes(most)}` : "", long ? `up to ${Math.round(long / 60)} minutes` : ""].filter(Boolean);
-  return parts.length ? `Videos of any kind, ${parts.join(", ")}.` : "";
+  const most = state.server?.limits.upload;
+  return most ? `Videos of any kind, up to ${bytes(most)}.` : "";
 }
 
 function dropping() {

@@ -104,8 +104,13 @@ function withJob(state, job) {
   const before = state.job?.objects.length ?? 0;
   // Null is "a new object" only where the person chose it among others.
   const object = known || (state.object === null && before > 0) ? state.object : (job.objects[0]?.id ?? null);
-  const progress = job.state === "running" ? (state.progress?.stage === job.stage ? state.progress : null) : null;
+  const progress = state.progress?.stage === job.stage ? state.progress : null;
   return { ...state, job, object, progress };
+}
+
+/** @param {import("./types.js").Job} job @returns {boolean} A download is made, or waits for that. */
+export function making(job) {
+  return job.stage === "exporting" || Object.values(job.results).some((each) => each.state === "making");
 }
 
 /** @param {State} state @returns {Phase} */
@@ -117,7 +122,7 @@ export function phase(state) {
   const job = state.job;
   if (!job) return "opening";
   if (job.state === "failed") return "failed";
-  if (job.state === "queued") return "queued";
+  if (job.state === "queued" || (job.place !== null && !making(job))) return "queued";
   if (job.state === "running" && job.stage !== "exporting") {
     if (job.stage === "finding" || job.stage === "tracking") return job.stage;
     return job.info && job.stage !== "probing" ? "tracking" : "probing";

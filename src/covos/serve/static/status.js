@@ -37,7 +37,7 @@ function line(state) {
   if (!job) return now === "opening" ? "Opening" : "";
   if (now === "queued") return job.place ? `Waiting: number ${job.place} in line` : "Waiting";
   if (now === "clicking") return "Making the mask";
-  if (job.state === "running" && job.stage) {
+  if (job.stage) {
     const done = progress?.done ?? job.done;
     const total = progress?.total ?? job.total;
     const parts = [DOING[job.stage]];
@@ -48,7 +48,7 @@ function line(state) {
   }
   if (!job.objects.length) return "Nothing moves apart from the camera. Click what you want.";
   const flags = doubtful(state).length;
-  const begin = job.state === "cancelled" ? "Stopped; what is done is kept. " : "";
+  const begin = job.state === "cancelled" ? "The search was stopped; what is done is kept. " : "";
   return begin + (flags ? `${counted(flags, "frame is", "frames are")} doubtful. Look at ${flags === 1 ? "it" : "them"} with N.` : "Ready. Click on what is wrong.");
 }
 
@@ -61,7 +61,7 @@ function frameWords(state) {
   if (timeline?.confirmed.includes(frame)) parts.push("confirmed");
   else if (timeline?.flags.includes(frame)) parts.push(["doubtful", ...(timeline.reasons?.[frame] ?? [])].join(": "));
   const damage = timeline?.status[frame];
-  if (damage && damage !== "ok") parts.push(damage);
+  if (damage && damage !== "ok" && damage !== "unknown") parts.push(damage);
   return parts.join(", ") || "No mask yet";
 }
 
@@ -75,7 +75,7 @@ export function startStatus() {
     if (text !== before && state.job) say(text);
     before = text;
     const bar = /** @type {HTMLProgressElement} */ (byId("bar"));
-    const running = state.job?.state === "running";
+    const running = state.job?.state === "running" || !!state.job?.stage;
     bar.hidden = !running && now !== "clicking";
     const total = state.progress?.total ?? state.job?.total ?? 0;
     if (running && total) bar.value = Math.min(1, (state.progress?.done ?? state.job?.done ?? 0) / total);

@@ -4,7 +4,7 @@ import { click, masks, prompt } from "./actions.js";
 import { byId } from "./dom.js";
 import { encode, raster } from "./rle.js";
 import { keep } from "./settings.js";
-import { phase, store } from "./state.js";
+import { hasFrames, store } from "./state.js";
 import { warn } from "./status.js";
 
 /** @typedef {import("./viewer.js").Viewer} Viewer */
@@ -180,11 +180,12 @@ export class Tools {
   }
 }
 
-/** @returns {boolean} The masks of this frame can be changed now; if not, the person is told. */
+/** @returns {boolean} The masks of this frame can be changed now; if not, the person is told. Work that goes on is no bar. */
 function ready() {
-  const now = phase(store.state);
-  if (now === "finding" || now === "tracking") warn("Masks are being made. Stop that first, then correct.");
-  return (now === "ready" || now === "clicking") && !store.state.playing;
+  const { frame, playing } = store.state;
+  const there = !!masks.at(frame);
+  if (!there) warn("This frame has no mask yet. Wait until it is there, then correct it.");
+  return hasFrames(store.state) && there && !playing;
 }
 
 /** @param {string} name @param {string} value */

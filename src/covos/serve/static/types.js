@@ -24,7 +24,7 @@
  * @typedef {{size: [number, number], frames: FrameMasks[]}} MaskPage
  * @typedef {{object: number, frame: number, mask: {size: [number, number], counts: string}, job: Job}} Prompted
  * @typedef {{name: string, title: string, container: string, alpha: boolean, bytes: number}} Format
- * @typedef {{version: string, limits: Record<string, unknown>, device: string, formats: unknown[],
+ * @typedef {{version: string, limits: {upload: number, quota: number, waiting: number}, formats: string[],
  *   example: boolean}} ServerInfo
  * @typedef {"forward" | "backward" | "both"} Direction
  * @typedef {"point" | "box" | "brush" | "eraser"} Tool
