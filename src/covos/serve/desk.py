@@ -32,6 +32,7 @@ from covos.serve.workers import (
     Clicked,
     Export,
     Find,
+    Look,
     MakeProxy,
     Note,
     Picture,
@@ -40,6 +41,7 @@ from covos.serve.workers import (
     Task,
     TaskWorker,
     Track,
+    Warm,
 )
 
 TOLD_EVERY = 0.2
@@ -158,7 +160,7 @@ class Desk:
         for thread in self._threads:
             thread.start()
         for worker in (self.networks, self.clicks):  # a first click should not wait for them
-            threading.Thread(target=_warm, args=(worker,), daemon=True, name="covos warm").start()
+            self._offer(worker, Warm(), name="the networks")
 
     def close(self) -> None:
         """Stop what runs: it goes on at the next start."""
@@ -168,10 +170,10 @@ class Desk:
             self._more.notify_all()
         for worker in (self.networks, self.clicks, self.pictures, self.proxies):
             worker.stop()
-        for thread in self._threads:
-            thread.join(10.0)
         for worker in (self.networks, self.clicks, self.pictures, self.proxies):
             worker.close()
+        for thread in self._threads:
+            thread.join(5.0)
 
     def hang_up(self) -> None:
         """Wake all listeners, so that their streams end with the server."""
@@ -460,6 +462,7 @@ class Desk:
         self._follow(clip, Find(plan=plan, folder=str(clip.run)), take=lambda mask: clip.found([mask]))
         if len(clip.history.frames) >= clip.info.frame_count or (clip.run / "report.json").is_file():
             clip.change(state="done")
+            self.look(clip, 0)
         elif not self._over:
             clip.change(state="cancelled")
         with self._lock:
@@ -495,6 +498,17 @@ class Desk:
         answer = self.pictures.last(Picture(path=clip.kept.source, index=index, width=width), name=clip.kept.name)
         assert isinstance(answer, bytes)
         return answer
+
+    def look(self, clip: Clip, frame: int) -> None:
+        """Get ready for a click on a frame, if nothing else is to be done; returns at once."""
+        check_frame(frame, info=clip.info)
+        self._offer(
+            self.clicks, Look(path=clip.kept.source, seeds=clip.history.seeds, frame=frame), name=clip.kept.name
+        )
+
+    @staticmethod
+    def _offer(worker: TaskWorker, task: Task, *, name: str) -> None:
+        threading.Thread(target=worker.offer, args=(task,), kwargs={"name": name}, daemon=True).start()
 
     # -- edits ---------------------------------------------------------------------------------------------------
 
@@ -736,11 +750,6 @@ class Desk:
         if made.state == "making":
             raise NotYetError(f"{name} is not ready", why="it is being written", fix="wait for the event")
         return pack(clip.folder / "results" / name, name)
-
-
-def _warm(worker: TaskWorker) -> None:
-    with suppress(CovosError):  # whoever asks first is told
-        worker.warm()
 
 
 def track_parts(asked: NewTrack, *, seeds: tuple[SeedMask, ...], count: int) -> tuple[tuple[str, int, int], ...]:

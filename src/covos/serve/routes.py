@@ -330,6 +330,12 @@ def _add_edits(app: FastAPI, desk: Desk, *, metrics: Metrics) -> None:
         with metrics.clicks.time():
             return desk.prompt(desk.clip(job), asked)
 
+    @app.post("/api/jobs/{job}/look", status_code=204)
+    def look(job: str, asked: OneFrame) -> Response:
+        """Say on which frame the next click may come: it is then answered the sooner."""
+        desk.look(desk.clip(job), asked.frame)
+        return Response(status_code=204)
+
     @app.post("/api/jobs/{job}/track", status_code=202)
     def track(job: str, asked: NewTrack) -> JobView:
         """Follow the objects that were shown."""

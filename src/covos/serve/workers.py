@@ -276,6 +276,19 @@ class Click:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Get ready for a click on a frame."""
+
+    path: str
+    seeds: tuple[SeedMask, ...]
+    frame: int
+
+    def run(self, here: Here) -> None:
+        """Encode it."""
+        here.session(self.path, self.seeds).look(self.frame)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Track:
     """Follow the objects that the seeds show, from a frame on.
 
@@ -425,10 +438,12 @@ class TaskWorker:
         *_, answer = self.run(task, name=name)
         return answer
 
-    def warm(self) -> None:
-        """Make the process, and load its networks, before the first task comes."""
-        for _ in self.run(Warm(), name="the networks"):
-            pass
+    def offer(self, task: Task, *, name: str) -> None:
+        """Run a task that gives nothing, if the process has nothing else to do; whatever goes wrong with it."""
+        if not self._lock.locked():
+            with suppress(CovosError):
+                for _ in self.run(task, name=name):
+                    pass
 
     def stop(self) -> None:
         """Stop the task that runs: what it has given stays."""
@@ -439,7 +454,7 @@ class TaskWorker:
         self._stop.set()
         worker, self._worker = self._worker, None
         if worker is not None:
-            worker.close(patience=5.0)
+            worker.close(patience=1.0)  # what it was at goes on from its journal
 
 
 def work_on(connection: Connection, plan: Plan, stop: Flag, patient: bool) -> None:
