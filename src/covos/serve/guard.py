@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from covos.core.errors import CovosError, EnvironmentProblem, InputError, UsageError
-from covos.serve.desk import BusyError, NotThereError, NotYetError, TooLargeError
+from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]

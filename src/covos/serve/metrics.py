@@ -44,6 +44,6 @@ class Metrics:
         states = Tally(clip.kept.state for clip in desk.clips())
         for state in get_args(State):
             self._jobs.labels(state).set(states[state])
-        self._waiting.set(desk.waiting)
+        self._waiting.set(desk.queue.waiting)
         self._disk.set(desk.used())
         self._restarts.set(desk.restarts)

@@ -26,7 +26,8 @@ from covos.core.errors import CovosError, UsageError
 from covos.formats.table import FORMATS, expected_sizes, load_format
 from covos.masks.edges import Edges
 from covos.serve.clip import Clip
-from covos.serve.desk import Desk, NotThereError
+from covos.serve.desk import Desk
+from covos.serve.errors import NotThereError
 from covos.serve.guard import COOKIE, BodyTooLargeError, problem, problem_of
 from covos.serve.metrics import Metrics
 from covos.serve.schema import (
@@ -169,17 +170,17 @@ def _add_jobs(app: FastAPI, desk: Desk, *, example: Path | None) -> None:
                 fix="send multipart/form-data with a file, or JSON with a path",
             )
         response.headers["location"] = f"/api/jobs/{clip.id}"
-        return desk.view(clip)
+        return desk.queue.view(clip)
 
     @app.get("/api/jobs")
     def every() -> Jobs:
         """List all jobs, the newest first."""
-        return Jobs(jobs=tuple(desk.view(clip) for clip in desk.clips()))
+        return Jobs(jobs=tuple(desk.queue.view(clip) for clip in desk.clips()))
 
     @app.get("/api/jobs/{job}")
     def one(job: str) -> JobView:
         """Tell how a job is getting on."""
-        return desk.view(desk.clip(job))
+        return desk.queue.view(desk.clip(job))
 
     @app.delete("/api/jobs/{job}", status_code=204)
     def delete(job: str) -> Response:
@@ -191,7 +192,7 @@ def _add_jobs(app: FastAPI, desk: Desk, *, example: Path | None) -> None:
     @app.post("/api/jobs/{job}/cancel")
     def cancel(job: str) -> JobView:
         """Stop what a job does; what is done stays."""
-        return desk.cancel(desk.clip(job))
+        return desk.queue.cancel(desk.clip(job))
 
     @app.post("/api/jobs/{job}/retry", status_code=202)
     def retry(job: str) -> JobView:
@@ -249,8 +250,8 @@ def _copy(upload: UploadFile, file: Path) -> None:
 
 
 async def _events(app: FastAPI, desk: Desk, clip: Clip, request: Request) -> AsyncIterator[str]:
-    with desk.listening(clip) as listener:
-        yield _event("job", desk.view(clip).model_dump(mode="json"))
+    with desk.queue.listening(clip) as listener:
+        yield _event("job", desk.queue.view(clip).model_dump(mode="json"))
         while not app.state.closing and not await request.is_disconnected():
             news = await listener.hear(patience=PATIENCE)
             if not news:
@@ -302,13 +303,13 @@ def _add_looking(app: FastAPI, desk: Desk) -> None:
     @app.post("/api/jobs/{job}/results/{name}", status_code=202)
     def export(job: str, name: str) -> JobView:
         """Write the masks in a format."""
-        return desk.export(desk.clip(job), name)
+        return desk.downloads.export(desk.clip(job), name)
 
     @app.get("/api/jobs/{job}/results/{name}", responses=_file("application/octet-stream"))
     def download(job: str, name: str) -> Response:
         """Return the file of a format; of one with many files, a zip."""
         clip = desk.clip(job)
-        file = desk.download(clip, name)
+        file = desk.downloads.download(clip, name)
         stem = Path(clip.kept.name).stem
         return FileResponse(file, filename=f"{stem}-{name}{file.suffix}", media_type="application/octet-stream")
 
@@ -328,7 +329,7 @@ def _add_edits(app: FastAPI, desk: Desk, *, metrics: Metrics) -> None:
     def prompt(job: str, asked: NewPrompt) -> Prompted:
         """Show an object on a frame, or correct it there; the mask comes at once."""
         with metrics.clicks.time():
-            return desk.prompt(desk.clip(job), asked)
+            return desk.editing.prompt(desk.clip(job), asked)
 
     @app.post("/api/jobs/{job}/look", status_code=204)
     def look(job: str, asked: OneFrame) -> Response:
@@ -339,37 +340,37 @@ def _add_edits(app: FastAPI, desk: Desk, *, metrics: Metrics) -> None:
     @app.post("/api/jobs/{job}/track", status_code=202)
     def track(job: str, asked: NewTrack) -> JobView:
         """Follow the objects that were shown."""
-        return desk.track(desk.clip(job), asked)
+        return desk.editing.track(desk.clip(job), asked)
 
     @app.post("/api/jobs/{job}/confirm")
     def confirm(job: str, asked: OneFrame) -> JobView:
         """Take a frame's masks as right."""
-        return desk.confirm(desk.clip(job), asked.frame)
+        return desk.editing.confirm(desk.clip(job), asked.frame)
 
     @app.post("/api/jobs/{job}/undo")
     def undo(job: str) -> JobView:
         """Take the latest edit back."""
-        return desk.go(desk.clip(job), back=True)
+        return desk.editing.go(desk.clip(job), back=True)
 
     @app.post("/api/jobs/{job}/redo")
     def redo(job: str) -> JobView:
         """Make the edit again that was undone latest."""
-        return desk.go(desk.clip(job), back=False)
+        return desk.editing.go(desk.clip(job), back=False)
 
     @app.patch("/api/jobs/{job}/objects/{number}")
     def show(job: str, number: int, asked: NewName) -> JobView:
         """Rename an object, or hide it."""
-        return desk.show(desk.clip(job), number, name=asked.name, hidden=asked.hidden)
+        return desk.editing.show(desk.clip(job), number, name=asked.name, hidden=asked.hidden)
 
     @app.delete("/api/jobs/{job}/objects/{number}")
     def drop(job: str, number: int) -> JobView:
         """Delete an object from all frames."""
-        return desk.drop(desk.clip(job), number)
+        return desk.editing.drop(desk.clip(job), number)
 
     @app.post("/api/jobs/{job}/objects/{number}/merge")
     def merge(job: str, number: int, asked: Merge) -> JobView:
         """Make an object a part of another."""
-        return desk.merge(desk.clip(job), number, into=asked.into)
+        return desk.editing.merge(desk.clip(job), number, into=asked.into)
 
     @app.patch("/api/jobs/{job}/edges")
     def edges(job: str, asked: dict[str, Any]) -> JobView:
@@ -382,4 +383,4 @@ def _add_edits(app: FastAPI, desk: Desk, *, metrics: Metrics) -> None:
                 why="edges have no such setting",
                 fix=f"it is one of {', '.join(Edges.model_fields)}",
             )
-        return desk.set_edges(clip, Edges.model_validate({**clip.kept.edges.model_dump(), **asked}))
+        return desk.editing.set_edges(clip, Edges.model_validate({**clip.kept.edges.model_dump(), **asked}))

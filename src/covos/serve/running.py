@@ -86,7 +86,7 @@ def run_server(
 
     def end() -> None:
         app.state.closing = True
-        desk.hang_up()
+        desk.queue.hang_up()
 
     config = uvicorn.Config(
         guard,
