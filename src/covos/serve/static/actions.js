@@ -101,7 +101,7 @@ async function refresh() {
   const { id } = store.state;
   if (!id) return;
   try {
-    take(await ask("GET", `jobs/${id}`));
+    await askJob("GET", "");
     readTimeline();
     if (!store.state.server) store.set({ server: await ask("GET", "info") });
   } catch (error) {
@@ -119,6 +119,7 @@ function take(job) {
 /** @param {"job" | "progress" | "masks" | "end"} kind @param {any} data */
 function hear(kind, data) {
   if (kind === "job") {
+    heard++;
     const was = phase(store.state);
     take(data);
     if (was !== phase(store.state)) readTimeline();
@@ -126,7 +127,8 @@ function hear(kind, data) {
     store.set({ progress: data });
   } else if (kind === "masks") {
     masks.renew(data.from, data.to);
-    readTimeline();
+    if (store.state.job?.objects.length) readTimeline();
+    else void refresh(); // the first frame with an object
     // The newest frame is shown, as long as the person has not gone elsewhere.
     if (store.state.live && busy(store.state)) store.dispatch({ type: "goto", frame: data.to - 1, live: true });
     changed();
@@ -134,6 +136,25 @@ function hear(kind, data) {
     stopListening();
     store.set({ expired: true });
   }
+}
+
+let heard = 0;
+
+/**
+ * Ask for something that answers with the job. Events and answers overtake each other: an answer is old news where an
+ * event came meanwhile, and another event follows every change.
+ * @template {{state: string} | {job: Job}} T
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<T>}
+ */
+async function askJob(method, path, body) {
+  const { id } = store.state;
+  const before = heard;
+  const answer = await /** @type {Promise<T>} */ (ask(method, `jobs/${id}${path}`, body));
+  if (store.state.id === id && heard === before) take(/** @type {Job} */ ("job" in answer ? answer.job : answer));
+  return answer;
 }
 
 let timelineDue = 0;
@@ -227,11 +248,10 @@ export function prompt(prompt, clicks = []) {
     // A click marks its place in the list; the list may have changed since.
     const mine = store.state.clicks.filter((each) => clicks.includes(each));
     try {
-      const answer = await /** @type {Promise<import("./types.js").Prompted>} */ (ask("POST", `jobs/${id}/prompts`, { frame, object, ...prompt }));
+      const answer = await /** @type {Promise<import("./types.js").Prompted>} */ (askJob("POST", "/prompts", { frame, object, ...prompt }));
       if (store.state.id !== id) return;
       masks.put(frame, answer.object, answer.mask);
       store.dispatch({ type: "answered", click: mine, object: answer.object, revision: answer.job.revision });
-      take(answer.job);
       readTimeline();
       say("Mask changed");
     } catch (error) {
@@ -297,9 +317,8 @@ export async function change(method, path, body, words) {
   const { id } = store.state;
   await line;
   try {
-    const job = await /** @type {Promise<Job>} */ (ask(method, `jobs/${id}/${path}`, body));
+    await askJob(method, `/${path}`, body);
     if (store.state.id !== id) return;
-    take(job);
     masks.renew();
     changed();
     readTimeline();

@@ -123,10 +123,8 @@ export function phase(state) {
   if (!job) return "opening";
   if (job.state === "failed") return "failed";
   if (job.state === "queued" || (job.place !== null && !making(job))) return "queued";
-  if (job.state === "running" && job.stage !== "exporting") {
-    if (job.stage === "finding" || job.stage === "tracking") return job.stage;
-    return job.info && job.stage !== "probing" ? "tracking" : "probing";
-  }
+  if (job.stage === "finding" || job.stage === "tracking") return job.stage;
+  if (job.state === "running" && job.stage !== "exporting") return "probing";
   return state.asking > 0 ? "clicking" : "ready";
 }
 
