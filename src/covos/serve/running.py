@@ -118,7 +118,9 @@ def run_server(
     threading.Thread(target=tell, daemon=True, name="covos ready").start()
     try:
         server.run()
-    except SystemExit as stop:
+    except (SystemExit, KeyboardInterrupt) as stop:
+        if server.started:  # the signal that ended it, which the server raises again
+            return
         raise EnvironmentProblem(
             f"the server cannot listen on {address.host}:{address.port}",
             why="the port is taken, or the address is not this machine's",

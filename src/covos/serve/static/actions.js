@@ -130,7 +130,8 @@ function hear(kind, data) {
     if (store.state.job?.objects.length) readTimeline();
     else void refresh(); // the first frame with an object
     // The newest frame is shown, as long as the person has not gone elsewhere.
-    if (store.state.live && busy(store.state)) store.dispatch({ type: "goto", frame: data.to - 1, live: true });
+    const newest = data.to <= began ? data.from : data.to - 1; // tracking back, the first is the newest
+    if (store.state.live && busy(store.state)) store.dispatch({ type: "goto", frame: newest, live: true });
     changed();
   } else {
     stopListening();

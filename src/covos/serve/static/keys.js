@@ -124,7 +124,7 @@ export const KEYS = {
     { keys: ["escape"], shows: "Esc", words: "Stop", does: escape },
     { keys: ["c"], shows: "C", words: "Confirm this frame", does: actions.confirmFrame },
     { keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"], shows: "1 to 9", words: "Choose an object", does: (key) => chooseObject(Number(key)) },
-    { keys: ["delete", "backspace"], shows: "Delete", words: "Delete the chosen object", does: () => removeObject(store.state.object) },
+    { keys: ["delete"], shows: "Delete", words: "Delete the chosen object", does: () => removeObject(store.state.object) },
     { keys: ["x"], shows: "X", words: "A click adds, removes", does: () => store.set({ sign: store.state.sign ? 0 : 1 }) },
     { keys: ["["], shows: "[", words: "Smaller brush", does: () => setBrush(store.state.brush / 1.25) },
     { keys: ["]"], shows: "]", words: "Larger brush", does: () => setBrush(store.state.brush * 1.25 + 0.5) },

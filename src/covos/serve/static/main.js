@@ -130,6 +130,7 @@ function controls(state) {
   const followed = Object.values(state.timeline?.prompted ?? {}).some((each) => each.length) || !!state.timeline?.confirmed.length;
   const idle = !working && !(state.job && making(state.job)) && hasFrames(state);
   for (const id of ["track", "track-back", "track-on"]) disable(id, !idle || !followed);
+  byId("track").title = followed ? "Track both ways (T)" : "Correct or confirm a frame first, then track";
   disable("track-mark", !idle || !followed || (state.marks.in === null && state.marks.out === null));
   disable("new-object", !hasFrames(state));
   byId("search-on").hidden = state.job?.state !== "cancelled" || working;
