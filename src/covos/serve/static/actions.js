@@ -1,7 +1,7 @@
 /** What the person can do, as verbs. Each asks the server and brings the answer into the state. */
 
 import { Problem, ask, listen, upload } from "./api.js";
-import { bytes } from "./dom.js";
+import { bytes, sentence } from "./dom.js";
 import { Masks } from "./masks.js";
 import { forget, recall } from "./settings.js";
 import { busy, lastFrame, phase, store } from "./state.js";
@@ -55,7 +55,7 @@ export function fail(error) {
   if (!(error instanceof Problem)) throw error;
   if (error.status === 0) return store.state.offline ? undefined : offline();
   if ((error.status === 404 || error.status === 410) && !store.state.job) return store.set({ expired: true });
-  warn([error.fault.what, error.fault.why, error.fault.fix].filter(Boolean).join(". "));
+  warn([error.fault.what, error.fault.why, error.fault.fix].map(sentence).join(" "));
 }
 
 /* Jobs */

@@ -80,6 +80,12 @@ export function clock(seconds) {
   return hours ? `${hours}:${text}` : text;
 }
 
+/** @param {string} text @returns {string} With a capital, and a stop at its end: covos writes its errors without. */
+export function sentence(text) {
+  if (!text) return "";
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+}
+
 /** @param {number} count @param {string} one @param {string} [many] */
 export function counted(count, one, many = `${one}s`) {
   return `${count} ${count === 1 ? one : many}`;

@@ -5,7 +5,7 @@ import { picture } from "./api.js";
 const KEPT = 24;
 const AHEAD = 12;
 const BEHIND = 4;
-const AT_ONCE = 3;
+const AT_ONCE = 2; // of the six connections that a browser opens; events, the proxy and a click need theirs
 const WIDTHS = [640, 960, 1280, 1920, 2560, 3840];
 
 export class Frames {
@@ -22,6 +22,11 @@ export class Frames {
     this.broken = new Set();
     this.job = "";
     this.width = 0;
+  }
+
+  /** Nothing is being fetched. */
+  get idle() {
+    return this.flights.size === 0;
   }
 
   /** @param {string} job */

@@ -39,7 +39,7 @@ function shown() {
 }
 
 const viewer = new Viewer(() => ({ state: store.state, shown: shown() }));
-const timeline = new Timeline(goto);
+const timeline = new Timeline(goto, () => frames.idle);
 new Tools(viewer, player);
 
 /** Fetch what the playhead needs. */

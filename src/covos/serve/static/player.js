@@ -13,7 +13,7 @@ export class Player {
     this.moved = moved;
     this.video = document.createElement("video");
     this.video.playsInline = true;
-    this.video.preload = "auto";
+    this.video.preload = "metadata"; // all of it would hold a connection
     this.video.addEventListener("ended", () => this.pause());
     this.source = "";
     this.run = 0;
@@ -23,7 +23,7 @@ export class Player {
 
   /** The proxy can be seen; HEVC and others load without an error and have no picture. */
   get seen() {
-    return this.video.readyState >= 2 && this.video.videoWidth > 0;
+    return this.video.readyState >= 1 && this.video.videoWidth > 0;
   }
 
   /** @param {string} id @param {boolean} proxy */

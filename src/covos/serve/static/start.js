@@ -1,7 +1,7 @@
 /** The start page: drop a clip, take the example, go on with earlier work; and what is shown before there are frames. */
 
 import { deleteJob, sendFile, showStart, stopSending, takeExample } from "./actions.js";
-import { byId, bytes, clock, icon, make, setText } from "./dom.js";
+import { byId, bytes, clock, icon, make, sentence, setText } from "./dom.js";
 import { phase, store } from "./state.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -83,7 +83,7 @@ export function startStart() {
     refusal.hidden = !state.refusal;
     if (state.refusal !== before.refusal) {
       const { what = "", why = "", fix = "" } = state.refusal ?? {};
-      refusal.replaceChildren(make("strong", {}, what), ...[why, fix].filter(Boolean).map((each) => make("p", {}, each)));
+      refusal.replaceChildren(make("strong", {}, sentence(what)), ...[why, fix].filter(Boolean).map((each) => make("p", {}, sentence(each))));
     }
     sendingWords(state);
     brokenWords(state);
@@ -110,8 +110,8 @@ function brokenWords(state) {
     setText(byId("broken-fix"), "Give the video again to start anew.");
   } else if (now === "failed") {
     const { error } = state.job ?? {};
-    setText(byId("broken-title"), error?.what ?? "This clip failed");
-    setText(byId("broken-why"), error?.why ?? "");
-    setText(byId("broken-fix"), error?.fix ?? "");
+    setText(byId("broken-title"), sentence(error?.what ?? "This clip failed"));
+    setText(byId("broken-why"), sentence(error?.why ?? ""));
+    setText(byId("broken-fix"), sentence(error?.fix ?? ""));
   }
 }

@@ -1,6 +1,6 @@
 /** What goes on, in words: the status line, the banner, and what a screen reader says. */
 
-import { byId, clock, counted, setText } from "./dom.js";
+import { byId, clock, counted, sentence, setText } from "./dom.js";
 import { lastFrame, phase, store } from "./state.js";
 import { doubtful, words } from "./timeline.js";
 
@@ -88,7 +88,7 @@ export function startStatus() {
     document.title = state.job ? `${state.job.name} · covos` : "covos";
     byId("picture").setAttribute("aria-label", pictureWords(state));
     const notes = byId("notes");
-    const all = (state.job?.notes ?? []).join(" ");
+    const all = (state.job?.notes ?? []).map(sentence).join(" ");
     notes.hidden = !all;
     setText(notes, all);
     const banner = byId("offline");

@@ -12,8 +12,12 @@ const ROW = 7;
 const ROWS = 6;
 
 export class Timeline {
-  /** @param {(frame: number) => void} goto */
-  constructor(goto) {
+  /**
+   * @param {(frame: number) => void} goto
+   * @param {() => boolean} idle No frame is being fetched that somebody waits for.
+   */
+  constructor(goto, idle) {
+    this.idle = idle;
     this.box = byId("timeline");
     this.film = /** @type {HTMLCanvasElement} */ (byId("film"));
     this.tracks = /** @type {HTMLCanvasElement} */ (byId("tracks"));
@@ -86,6 +90,8 @@ export class Timeline {
     const loading = (this.loading = new AbortController());
     for (let index = 0; index < count; index++) {
       const frame = Math.floor(((index + 0.5) / count) * (lastFrame(store.state) + 1));
+      while (!this.idle()) await new Promise((done) => setTimeout(done, 100));
+      if (loading.signal.aborted) return;
       try {
         this.thumbs.set(index, await picture(`jobs/${id}/frames/${frame}?w=160`, loading.signal));
       } catch {
