@@ -19,9 +19,11 @@ NUMBER = """async () => {
   const scale = Math.min(canvas.width / width, canvas.height / height);
   const [left, top] = [(canvas.width - width * scale) / 2, (canvas.height - height * scale) / 2];
   await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
   let number = 0;
   for (let bit = 0; bit < 6; bit++) {
-    const pixel = canvas.getContext("2d").getImageData(left + (bit * 16 + 8) * scale, top + 120 * scale, 1, 1).data;
+    const pixel = copy.getImageData(left + (bit * 16 + 8) * scale, top + 120 * scale, 1, 1).data;
     number += (pixel[1] > 128) << bit;
   }
   return number;

@@ -8,6 +8,14 @@ import { busy, making, store } from "./state.js";
 /** @typedef {import("./types.js").Format} Format */
 /** @typedef {import("./types.js").State} State */
 
+/** What people ask for, the most wanted first; what is not named here comes after it, under its own title. */
+const GROUPS = {
+  "Video with alpha": { webm: "WebM, for the web and OBS", prores: "ProRes 4444, for editing programs", qtrle: "QuickTime Animation, for older programs", ffv1: "FFV1, for keeping: nothing is lost" },
+  "Video without alpha": { green: "Green screen", background: "White background", blur: "Background out of focus", "matte-video": "Matte, white on black", overlay: "Tinted overlay, for looking at", preview: "Small preview" },
+  Pictures: { rgba: "PNG with alpha, one a frame", cutout: "PNG with alpha, cropped to the subject", matte: "Matte, one a frame", palette: "Masks as palette PNG (DAVIS)", binary: "Masks in black and white, one an object", sheet: "Contact sheet" },
+  Annotations: { coco: "COCO", ytvis: "YouTube-VIS", yolo: "YOLO", cvat: "CVAT", labelstudio: "Label Studio", npz: "NumPy arrays" },
+};
+
 /** @type {Format[]} */
 let formats = [];
 
@@ -32,8 +40,8 @@ function address(name) {
 /** @param {Format} format @param {State} state */
 function row(format, state) {
   const result = state.job?.results[format.name];
-  const about = [format.container, format.alpha ? "with alpha" : "", result?.state === "ready" ? bytes(result.bytes) : format.bytes ? `about ${bytes(format.bytes)}` : ""];
-  const title = make("span", { className: "title", id: `format-${format.name}` }, format.title, make("small", { className: "quiet" }, about.filter(Boolean).join(", ")));
+  const about = [format.container.replace(format.name, "").replace(/^\W+/, ""), format.alpha ? "with alpha" : "", result?.state === "ready" ? bytes(result.bytes) : format.bytes ? `about ${bytes(format.bytes)}` : ""];
+  const title = make("span", { className: "title" }, format.title, make("small", { className: "quiet" }, about.filter(Boolean).join(", ")));
   return make("li", { "data-format": format.name }, title, action(format, state));
 }
 
@@ -73,7 +81,17 @@ function progress(bar, state) {
 function list(state) {
   const list = byId("formats");
   const at = document.activeElement?.closest("li")?.getAttribute("data-format");
-  list.replaceChildren(...formats.map((each) => row(each, state)));
+  const left = new Map(formats.map((each) => [each.name, each]));
+  const parts = [...Object.entries(GROUPS), /** @type {[string, Record<string, string>]} */ (["Further", {}])].flatMap(([group, titles]) => {
+    const known = Object.entries(titles).flatMap(([name, title]) => {
+      const format = left.get(name);
+      left.delete(name);
+      return format ? [{ ...format, title }] : [];
+    });
+    const here = group === "Further" ? [...left.values()] : known;
+    return here.length ? [make("li", { className: "group-title" }, make("h3", {}, group)), ...here.map((each) => row(each, state))] : [];
+  });
+  list.replaceChildren(...parts);
   if (at) /** @type {HTMLElement | null} */ (list.querySelector(`[data-format="${at}"] :is(a, button)`))?.focus();
 }
 

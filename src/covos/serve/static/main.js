@@ -28,10 +28,11 @@ let held = null;
 /** The picture for the viewer and the frame that it really is: masks go with what is seen. */
 function shown() {
   const { frame, playing } = store.state;
-  if (playing && player.presented !== null && player.seen) {
+  const bitmap = playing ? undefined : frames.at(frame);
+  // Paused, the proxy's picture stays until the exact one is decoded.
+  if (!bitmap && player.seen && player.presented !== null && (playing || player.presented === frame)) {
     return { picture: player.video, frame: player.presented, masks: masks.at(player.presented), size: masks.size };
   }
-  const bitmap = frames.at(frame);
   if (bitmap) held = { bitmap, frame };
   const old = held && held.bitmap.width > 0 ? held : null; // a closed bitmap has no width
   const at = old?.frame ?? frame;

@@ -4,7 +4,8 @@ import { ask } from "./api.js";
 
 /** @typedef {import("./types.js").FrameMasks} FrameMasks */
 
-const PAGE = 48;
+const PAGES = /** @type {const} */ ([1, 48]); // frames of a request, at least and at most
+const [FAST, SLOW] = [200, 600]; // milliseconds
 const KEPT = 1500;
 
 export class Masks {
@@ -17,8 +18,11 @@ export class Masks {
     this.stale = new Set();
     /** @type {[number, number]} Rows and columns of the masks. */
     this.size = [0, 0];
-    /** @type {[number, number] | null} Frames of the request under way. */
-    this.span = null;
+    /** @type {[number, number]} Frames of the request under way. */
+    this.span = [0, 0];
+    /** @type {Set<number>} Those of them that changed since it was sent. */
+    this.late = new Set();
+    this.page = 16;
     /** @type {AbortController | null} */
     this.flight = null;
     this.job = "";
@@ -28,19 +32,22 @@ export class Masks {
   open(job) {
     this.job = job;
     this.frames.clear();
-    this.renew();
+    this.stale.clear();
+    this.stop();
   }
 
   /** Say that the server has new masks for frames [from, to). */
   renew(from = 0, to = Infinity) {
+    if (to - from > this.page) [this.page] = PAGES; // the frame that is looked at comes first
     for (const index of this.frames.keys()) if (index >= from && index < to) this.stale.add(index);
-    if (!this.span || (from < this.span[1] && to > this.span[0])) this.stop();
+    for (let index = Math.max(from, this.span[0]); index < Math.min(to, this.span[1]); index++) this.late.add(index);
   }
 
-  /** Stop the request under way: its answer may be from before a change. */
   stop() {
     this.flight?.abort();
     this.flight = null;
+    this.span = [0, 0];
+    this.late.clear();
   }
 
   /** @param {number} frame */
@@ -64,7 +71,7 @@ export class Masks {
     const others = there ? there.objects.filter((each) => each.id !== object) : [];
     const old = there?.objects.find((each) => each.id === object);
     this.size = mask.size;
-    this.stop();
+    this.late.add(frame);
     this.stale.delete(frame);
     const base = there ?? { index: frame, time: 0, confidence: null, status: "ok", objects: [] };
     this.frames.set(frame, { ...base, objects: [...others, { ...old, id: object, counts: mask.counts }].sort((a, b) => a.id - b.id) });
@@ -82,29 +89,46 @@ export class Masks {
     // A frame that misses comes first, with those that play after it; else the page is filled before it runs out.
     const near = [frame, frame + way * 16].find((each) => each >= 0 && each <= last && this.misses(each));
     if (near === undefined) return;
-    const start = Math.max(0, way > 0 ? near - (near === frame ? 4 : 0) : near - PAGE + 4);
-    const stop = Math.min(last + 1, start + PAGE);
+    const start = way > 0 ? near : Math.max(0, near - this.page + 1);
+    const stop = Math.min(last + 1, start + this.page);
+    this.stop();
     const flight = new AbortController();
     this.flight = flight;
     this.span = [start, stop];
+    const begin = performance.now();
     try {
       /** @type {import("./types.js").MaskPage} */
       const page = await ask("GET", `jobs/${this.job}/masks?start=${start}&stop=${stop}`, undefined, flight.signal);
       if (this.flight !== flight) return;
-      for (let index = start; index < stop; index++) {
-        this.frames.set(index, null);
-        this.stale.delete(index);
-      }
-      for (const each of page.frames) this.frames.set(each.index, each);
-      if (page.frames.length) this.size = page.size;
-      for (const index of this.frames.keys()) {
-        if (this.frames.size <= KEPT) break;
-        if (index < start || index >= stop) this.frames.delete(index);
-      }
-      this.flight = null;
+      const time = performance.now() - begin;
+      if (time > SLOW) this.page = Math.max(PAGES[0], this.page >> 1); // edges are costly on a large clip
+      else if (time < FAST) this.page = Math.min(PAGES[1], this.page * 2);
+      this.take(page, start, stop);
+      this.stop();
       this.changed();
     } catch {
-      if (this.flight === flight) setTimeout(() => this.flight === flight && (this.flight = null), 1000);
+      if (this.flight === flight) setTimeout(() => this.flight === flight && this.stop(), 1000);
+    }
+  }
+
+  /**
+   * @param {import("./types.js").MaskPage} page
+   * @param {number} start
+   * @param {number} stop
+   */
+  take(page, start, stop) {
+    const found = new Map(page.frames.map((each) => [each.index, each]));
+    for (let index = start; index < stop; index++) {
+      const late = this.late.has(index);
+      if (late && this.frames.has(index) && !this.stale.has(index)) continue; // the answer to a click came meanwhile
+      this.frames.set(index, found.get(index) ?? null);
+      if (late) this.stale.add(index);
+      else this.stale.delete(index);
+    }
+    if (page.frames.length) this.size = page.size;
+    for (const index of this.frames.keys()) {
+      if (this.frames.size <= KEPT) break;
+      if (index < start || index >= stop) this.frames.delete(index);
     }
   }
 }
