@@ -1,6 +1,6 @@
 /** Help: the keys, the settings, and hints on the first visit. */
 
-import { deleteJob, showStart } from "./actions.js";
+import { deleteJob } from "./actions.js";
 import { byId, make, setText } from "./dom.js";
 import { KEYS } from "./keys.js";
 import { applyTheme, keep, settings } from "./settings.js";
@@ -59,7 +59,6 @@ export function startHelp(redraw) {
     if (!id || !confirm(`Delete ${job?.name ?? "this work"} from the server?`)) return;
     dialog("settings").close();
     await deleteJob(id);
-    await showStart();
   });
   for (const name of ["hint-click", "hint-track"]) {
     byId(name).querySelector("button")?.addEventListener("click", () => seen(name));

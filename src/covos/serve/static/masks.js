@@ -7,6 +7,7 @@ import { ask } from "./api.js";
 const PAGES = /** @type {const} */ ([1, 48]); // frames of a request, at least and at most
 const [FAST, SLOW] = [200, 600]; // milliseconds
 const KEPT = 1500;
+const AHEAD = 24;
 
 export class Masks {
   /** @param {() => void} changed Called when masks came in. */
@@ -86,9 +87,9 @@ export class Masks {
    */
   async want(frame, last, way = 1) {
     if (this.flight || !this.job) return;
-    // A frame that misses comes first, with those that play after it; else the page is filled before it runs out.
-    const near = [frame, frame + way * 16].find((each) => each >= 0 && each <= last && this.misses(each));
-    if (near === undefined) return;
+    let near = frame;
+    while (!this.misses(near)) near += way;
+    if (near < 0 || near > last || Math.abs(near - frame) > AHEAD) return;
     const start = way > 0 ? near : Math.max(0, near - this.page + 1);
     const stop = Math.min(last + 1, start + this.page);
     this.stop();

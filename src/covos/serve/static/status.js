@@ -59,7 +59,7 @@ function frameWords(state) {
   const parts = [];
   if (sure !== null && sure !== undefined) parts.push(`Confidence ${sure.toFixed(2)}`);
   if (timeline?.confirmed.includes(frame)) parts.push("confirmed");
-  else if (timeline?.flags.includes(frame)) parts.push(["doubtful", ...(timeline.reasons?.[frame] ?? [])].join(": "));
+  else if (timeline?.flags.includes(frame)) parts.push(["doubtful", (timeline.reasons[frame] ?? []).join("; ")].filter(Boolean).join(": "));
   const damage = timeline?.status[frame];
   if (damage && damage !== "ok" && damage !== "unknown") parts.push(damage);
   return parts.join(", ") || "No mask yet";
@@ -80,6 +80,7 @@ export function startStatus() {
     const total = state.progress?.total ?? state.job?.total ?? 0;
     if (running && total) bar.value = Math.min(1, (state.progress?.done ?? state.job?.done ?? 0) / total);
     else bar.removeAttribute("value");
+    setText(byId("frame-title"), `Frame ${state.frame}`);
     setText(byId("frame-words"), frameWords(state));
     setText(byId("clip-name"), state.job?.name ?? "");
     const time = state.timeline?.times[state.frame] ?? (state.job?.info ? state.frame / state.job.info.frame_rate : 0);
