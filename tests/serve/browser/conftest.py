@@ -23,18 +23,22 @@ PATIENCE = 240_000
 
 
 def write_clip(path: Path) -> Path:
-    """A bright square that moves over noise; blocks along the lower edge give the frame's number, lowest bit first."""
+    """A bright square that moves over noise; blocks along the lower edge give the frame's number, lowest bit first.
+
+    It lies on its side, as phones film, and says so; it has sound.
+    """
     noise = np.random.default_rng(0).integers(30, 90, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=Fraction(25, 2), options={"crf": "10"})
-        video.height, video.width, video.pix_fmt = HEIGHT, WIDTH, "yuv420p"
+        video.height, video.width, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        video.set_display_rotation(90)
         sound = container.add_stream("aac", rate=48000, layout="mono")
         for index in range(FRAMES):
             image = noise.copy()
             image[32:80, 10 + 5 * index : 58 + 5 * index] = (230, 200, 40)
             for bit in range(BITS):
                 image[-BLOCK:, bit * BLOCK : (bit + 1) * BLOCK] = 255 * (index >> bit & 1)
-            for packet in video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")):
+            for packet in video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(np.rot90(image, -1)), format="rgb24")):
                 container.mux(packet)
         tone = np.sin(np.arange(round(48000 * FRAMES * 0.08)) / 20).astype(np.float32)[None] / 4
         heard = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")

@@ -183,7 +183,7 @@ export class Tools {
 /** @returns {boolean} The masks of this frame can be changed now; if not, the person is told. Work that goes on is no bar. */
 function ready() {
   const { frame, playing } = store.state;
-  const there = !!masks.at(frame);
+  const there = masks.at(frame) !== null; // where it is not fetched yet, the server knows
   if (!there) warn("This frame has no mask yet. Wait until it is there, then correct it.");
   return hasFrames(store.state) && there && !playing;
 }
