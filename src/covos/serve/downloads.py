@@ -9,6 +9,7 @@ from covos.core.errors import EnvironmentProblem, one_of
 from covos.core.labelling import as_labelling
 from covos.formats.table import FORMATS
 from covos.serve.clip import Clip
+from covos.serve.edits import is_named
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, Made
@@ -38,7 +39,9 @@ class Downloads:
         def run() -> None:
             with clip.lock:
                 frames = tuple(mask for _, mask in sorted(clip.history.frames.items()))
-                labels = as_labelling({thing.id: thing.name for thing in clip.history.things}).settings
+                labels = as_labelling(
+                    {thing.id: thing.name for thing in clip.history.things if is_named(thing)}
+                ).settings
                 edits = {"edits": clip.history.revision} if clip.history.revision else {}
             target = clip.folder / "results" / name
             task = Export(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from covos.core.errors import UsageError
+from covos.core.labelling import check_label
 from covos.core.types import Point
 from covos.masks import RLE
 from covos.masks.edges import Edges
@@ -138,6 +139,7 @@ class Editing:
         with clip.lock:
             self._refuse_unknown(clip, number)
             if name is not None:
+                check_label(name)
                 things = tuple(
                     thing.model_copy(update={"name": name}) if thing.id == number else thing
                     for thing in clip.history.things

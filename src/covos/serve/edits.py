@@ -136,6 +136,11 @@ def thing_of(number: int, *, name: str = "") -> Thing:
     return Thing(id=number, name=chosen, color=COLOURS[(number - 1) % len(COLOURS)])
 
 
+def is_named(thing: Thing) -> bool:
+    """Tell if the user gave an object its name: annotations then call it so."""
+    return thing.name != thing_of(thing.id).name
+
+
 def placed(mask: FrameMask, objects: Mapping[int, RLE], *, states: Iterable[ObjectStatus] = ()) -> FrameMask:
     """Put objects into a frame, in place of what it has of them; each pixel is of the object that came last.
 
