@@ -38,7 +38,9 @@ def write_clip(path: Path) -> Path:
             image[32:80, 10 + 5 * index : 58 + 5 * index] = (230, 200, 40)
             for bit in range(BITS):
                 image[-BLOCK:, bit * BLOCK : (bit + 1) * BLOCK] = 255 * (index >> bit & 1)
-            for packet in video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(np.rot90(image, -1)), format="rgb24")):
+            for packet in video.encode(
+                av.VideoFrame.from_ndarray(np.ascontiguousarray(np.rot90(image, -1)), format="rgb24")
+            ):
                 container.mux(packet)
         tone = np.sin(np.arange(round(48000 * FRAMES * 0.08)) / 20).astype(np.float32)[None] / 4
         heard = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
