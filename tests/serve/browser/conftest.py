@@ -18,7 +18,7 @@ import pytest
 
 FRAMES, HEIGHT, WIDTH, BLOCK = 20, 128, 192, 16
 BITS = 6
-PATIENCE = 240_000
+PATIENCE = 120_000
 """Milliseconds that a page may take for a job: the machine of the tests may be busy."""
 
 

@@ -56,7 +56,10 @@ function fetch() {
   viewer.draw();
 }
 
-actions.onMasks(fetch);
+actions.onMasks(() => {
+  controls(store.state); // a frame can be confirmed once its mask is there
+  fetch();
+});
 startStart();
 startStatus();
 startObjects();

@@ -52,6 +52,7 @@ export function startObjects() {
   });
   name.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
+    event.preventDefault(); // the focus goes back to the button that opened this; Enter would press it again
     name.blur(); // the change counts
     dialog.close();
   });
