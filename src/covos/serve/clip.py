@@ -248,13 +248,14 @@ class Clip:
                 created=kept.created,
             )
 
-    def masks(self, start: int, stop: int) -> MasksView:
-        """Return the masks of some frames, with the edges that the user chose."""
+    def masks(self, start: int, stop: int, *, edges: bool) -> MasksView:
+        """Return the masks of some frames, with the edges that the user chose, or without them."""
+        chosen = self.kept.edges if edges else NO_EDGES
         known = self.frames
         wanted = [known[index] for index in range(start, min(stop, start + MOST_FRAMES)) if index in known]
         return MasksView(
             size=(self.info.height, self.info.width),
-            frames=tuple(_frame_view(each, objects=edged(each, self.kept.edges)) for each in wanted),
+            frames=tuple(_frame_view(each, objects=edged(each, chosen)) for each in wanted),
         )
 
     def timeline(self) -> Timeline:

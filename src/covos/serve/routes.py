@@ -80,8 +80,18 @@ def make_app(desk: Desk, *, token: str, example: Path | None, metrics: Metrics) 
     _add_jobs(app, desk, example=example)
     _add_looking(app, desk)
     _add_edits(app, desk, metrics=metrics)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", _FreshFiles(directory=STATIC), name="static")
     return app
+
+
+class _FreshFiles(StaticFiles):
+    """Files that browsers ask for again: else they mix modules of two versions."""
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        """Answer with the file, or with 304 if it is the same."""
+        answer = super().file_response(*given, **named)
+        answer.headers["cache-control"] = "no-cache"
+        return answer
 
 
 def _add_errors(app: FastAPI) -> None:
@@ -273,9 +283,11 @@ def _add_looking(app: FastAPI, desk: Desk) -> None:
         return desk.clip(job).timeline()
 
     @app.get("/api/jobs/{job}/masks")
-    def masks(job: str, start: Annotated[int, Query(ge=0)] = 0, stop: Annotated[int, Query(ge=0)] = 100) -> MasksView:
-        """Return the masks of some frames; 300 at most."""
-        return desk.clip(job).masks(start, stop)
+    def masks(
+        job: str, start: Annotated[int, Query(ge=0)] = 0, stop: Annotated[int, Query(ge=0)] = 100, edges: bool = True
+    ) -> MasksView:
+        """Return the masks of some frames, 300 at most; without ``edges``, as they were before these were changed."""
+        return desk.clip(job).masks(start, stop, edges=edges)
 
     @app.get("/api/jobs/{job}/frames/{index}", responses=_file("image/jpeg"))
     def picture(job: str, index: int, w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280) -> Response:

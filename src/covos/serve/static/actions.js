@@ -236,8 +236,12 @@ export async function deleteJob(id) {
 let line = Promise.resolve();
 
 /**
+ * @typedef {{points?: [number, number][], labels?: number[], box?: number[], mask?: {size: [number, number], counts: string}}} Said
+ */
+
+/**
  * Give a prompt; its mask shows as soon as it is there.
- * @param {{points?: [number, number][], labels?: number[], box?: number[], mask?: {size: [number, number], counts: string}}} prompt
+ * @param {Said | ((object: number | null) => Promise<Said>)} prompt What is said, or what makes it once those before are answered.
  * @param {Click[]} [clicks] Points to draw meanwhile.
  */
 export function prompt(prompt, clicks = []) {
@@ -249,7 +253,8 @@ export function prompt(prompt, clicks = []) {
     // A click marks its place in the list; the list may have changed since.
     const mine = store.state.clicks.filter((each) => clicks.includes(each));
     try {
-      const answer = await /** @type {Promise<import("./types.js").Prompted>} */ (askJob("POST", "/prompts", { frame, object, ...prompt }));
+      const said = typeof prompt === "function" ? await prompt(object) : prompt;
+      const answer = await /** @type {Promise<import("./types.js").Prompted>} */ (askJob("POST", "/prompts", { frame, object, ...said }));
       if (store.state.id !== id) return;
       masks.put(frame, answer.object, answer.mask);
       store.dispatch({ type: "answered", click: mine, object: answer.object, revision: answer.job.revision });

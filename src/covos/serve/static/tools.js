@@ -1,6 +1,7 @@
 /** The pointer on the picture: points, boxes, brush and eraser, zoom and pan; and pointing by keys. */
 
 import { click, masks, prompt } from "./actions.js";
+import { ask } from "./api.js";
 import { byId } from "./dom.js";
 import { encode, raster } from "./rle.js";
 import { keep } from "./settings.js";
@@ -140,13 +141,17 @@ export class Tools {
     const { job, object, brush, frame } = store.state;
     if (!job?.info) return;
     const { width, height } = job.info;
-    const there = masks.at(frame)?.objects.find((each) => each.id === object);
-    if (!there && erase) return;
-    const data = there ? raster(there.counts, height, width).data : new Uint8Array(width * height);
-    brushed(data, width, height, path, brush / 2, erase ? 0 : 1);
-    const mask = { size: /** @type {[number, number]} */ ([height, width]), counts: encode(data, height, width) };
-    if (object !== null) masks.put(frame, object, mask);
-    prompt({ mask });
+    if (erase && !masks.at(frame)?.objects.some((each) => each.id === object)) return;
+    prompt(async (now) => {
+      // Not the mask that is shown: its edges may be changed, and would be changed again.
+      const page = await /** @type {Promise<{frames: import("./types.js").FrameMasks[]}>} */ (
+        ask("GET", `jobs/${job.id}/masks?start=${frame}&stop=${frame + 1}&edges=false`)
+      );
+      const there = page.frames[0]?.objects.find((each) => each.id === now);
+      const data = there ? raster(there.counts, height, width).data : new Uint8Array(width * height);
+      brushed(data, width, height, path, brush / 2, erase ? 0 : 1);
+      return { mask: { size: /** @type {[number, number]} */ ([height, width]), counts: encode(data, height, width) } };
+    });
   }
 
   /** @param {Place} a @param {Place} b */
