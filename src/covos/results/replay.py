@@ -162,6 +162,7 @@ class Replay:
                 labels=labels,
                 confidence=kept.confidence,
                 objects=kept.states,
+                matte=kept.matte,
             )
 
     def _ascending(self) -> list[FrameMask]:

@@ -1,0 +1,174 @@
+"""Find the opacity of a subject's edge, frame after frame, in the tiles that hold it.
+
+Tiles lie on a fixed grid: what one shows does not jump when the contour moves by a pixel. Their number is that of the
+contour, so a frame of four times the pixels costs about twice the time.
+
+Shape legend: H height, W width of a frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
+from covos.engines.band import CONTEXT, TILE, tile_inputs, uncertain_band
+from covos.engines.steady import grey, moved_to, way_to
+from covos.masks.matte import stretched
+from covos.models.matte import CovosMatte
+
+ProgressT = TypeVar("ProgressT")
+
+MARGIN = 16
+"""Pixels on each side of a tile that it shares with its neighbours, over which one goes over into the other."""
+CORE = TILE - 2 * MARGIN
+"""Step of the grid."""
+REACH = 8 / 480
+"""Reach of the band on each side of the contour, over the height of the frame."""
+LEAST_REACH = 4
+BATCH = 8
+"""Tiles that the network sees together."""
+SETTLED = 0.1
+"""Where the band ends, alpha should be as near as this to what is outside; where it is not, the band grows once."""
+
+
+class MatteEngine:
+    """Finds mattes with covos-matte; it remembers the frame before, so frames are given in order.
+
+    Args:
+        network: In evaluation mode.
+        device: Device to compute on.
+        precision: Type of the arithmetic.
+    """
+
+    def __init__(self, network: CovosMatte, *, device: torch.device, precision: torch.dtype) -> None:
+        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device, self._precision = device, precision
+        self._before: tuple[int, NDArray[np.uint8], ProbabilityArray] | None = None
+
+    def find(
+        self, image: ImageArray, probability: ProbabilityArray, *, index: int = 0, band: MaskArray | None = None
+    ) -> ProbabilityArray:
+        """Find the opacity of a subject.
+
+        Args:
+            image: H x W x 3 uint8 RGB.
+            probability: H x W float32 in [0, 1]: the probability that a pixel belongs to the subject.
+            index: Number of the frame; the alpha of another one is used only if it is that before this.
+            band: H x W bool: the pixels to find it for, as of a trimap; None takes those around the contour.
+
+        Returns:
+            H x W float32 in [0, 1]; outside the band around the contour, the probability, made sure.
+        """
+        seen = grey(image)
+        guide = stretched(probability)
+        reach = max(LEAST_REACH, REACH * image.shape[0])
+        asked = uncertain_band(guide, reach=reach) if band is None else band
+        alpha = guide
+        if asked.any():
+            before, known = self._moved(seen, index)
+            alpha = self._solve(image, guide, asked, before, known)
+            if band is None and (wider := _grown(alpha, guide, asked, reach=reach)) is not None:
+                alpha = self._solve(image, guide, wider, before, known)
+        self.remember(seen, alpha, index=index)
+        return alpha
+
+    def remember(self, seen: NDArray[np.uint8], alpha: ProbabilityArray, *, index: int) -> None:
+        """Take a frame that is known already: H x W uint8 grey, and its opacity."""
+        self._before = index, seen, alpha
+
+    def _moved(self, seen: NDArray[np.uint8], index: int) -> tuple[ProbabilityArray, ProbabilityArray]:
+        """Return the alpha of the frame before, moved to this frame, and where it is known."""
+        if self._before is None or self._before[0] != index - 1 or self._before[1].shape != seen.shape:
+            nothing = np.zeros(seen.shape, np.float32)
+            return nothing, nothing
+        _, there, alpha = self._before
+        flow, alike = way_to(seen, there)
+        return np.asarray(moved_to(flow, alpha), np.float32), alike
+
+    def _solve(
+        self,
+        image: ImageArray,
+        guide: ProbabilityArray,
+        band: MaskArray,
+        before: ProbabilityArray,
+        known: ProbabilityArray,
+    ) -> ProbabilityArray:
+        height, width = guide.shape
+        around = MARGIN + CONTEXT
+        # Whole tiles, also where the frame ends within one.
+        frame = [around, around + -height % CORE, around, around + -width % CORE]
+        padded = [_padded(each, frame) for each in (image, guide, band.view(np.uint8), before, known)]
+        corners = _tiles(band)
+        total = np.zeros((2, padded[1].shape[0] - 2 * CONTEXT, padded[1].shape[1] - 2 * CONTEXT), np.float32)
+        side = TILE + 2 * CONTEXT
+        for start in range(0, len(corners), BATCH):
+            part = corners[start : start + BATCH]
+            cuts = [[each[y : y + side, x : x + side] for each in padded] for y, x in part]
+            inputs = np.stack([tile_inputs(cut, p, b.astype(np.bool_), old, sure) for cut, p, b, old, sure in cuts])
+            for (y, x), found in zip(part, self._run(inputs), strict=True):
+                total[0, y : y + TILE, x : x + TILE] += found * _FEATHER
+                total[1, y : y + TILE, x : x + TILE] += _FEATHER
+        inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
+        found = total[0][inner] / np.maximum(total[1][inner], 1e-6)
+        return np.where(band, found, guide).astype(np.float32)
+
+    @torch.inference_mode()
+    def _run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        told = torch.from_numpy(inputs).to(self._device, memory_format=torch.channels_last)
+        with torch.autocast(self._device.type, dtype=self._precision, enabled=self._precision != torch.float32):
+            found = self._network(told)
+        return np.asarray(found[:, 0].float().cpu().numpy(), np.float32)
+
+
+def matted(results: Iterator[FrameResult | ProgressT], engine: MatteEngine) -> Iterator[FrameResult | ProgressT]:
+    """Add mattes to results, in order; those that have one keep it, and anything else is passed on."""
+    for result in results:
+        if not isinstance(result, FrameResult):
+            yield result
+            continue
+        image, index = result.frame.image, result.frame.index
+        if result.matte is not None:
+            engine.remember(grey(image), result.matte, index=index)
+            yield result
+        else:
+            yield replace(result, matte=engine.find(image, result.probability, index=index))
+
+
+def _ramp() -> NDArray[np.float32]:
+    rise = (np.arange(2 * MARGIN, dtype=np.float32) + 0.5) / (2 * MARGIN)
+    side = np.concatenate([rise, np.ones(TILE - 4 * MARGIN, np.float32), rise[::-1]])
+    return np.outer(side, side).astype(np.float32)
+
+
+_FEATHER = _ramp()
+
+
+def _padded(values: NDArray[np.generic], frame: list[int]) -> NDArray[np.generic]:
+    return np.asarray(cv2.copyMakeBorder(values, *frame, cv2.BORDER_REFLECT_101), values.dtype)
+
+
+def _tiles(band: MaskArray) -> list[tuple[int, int]]:
+    """Return the (y, x) of the tiles whose cores hold a pixel of the band; a tile begins `MARGIN` before its core."""
+    height, width = band.shape
+    whole = np.pad(band, ((0, -height % CORE), (0, -width % CORE)))
+    rows, columns = whole.shape[0] // CORE, whole.shape[1] // CORE
+    held = whole.reshape(rows, CORE, columns, CORE).any(axis=(1, 3))
+    return [(int(y) * CORE, int(x) * CORE) for y, x in np.argwhere(held)]
+
+
+def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:
+    """Return a wider band where alpha has not come to what is outside where the band ends; None if it has."""
+    rim = band & (cv2.erode(band.view(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) == 0)
+    open_end = rim & (np.abs(alpha - np.rint(guide)) > SETTLED)
+    if not open_end.any():
+        return None
+    size = 2 * round(2 * reach) + 1
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
+    return band | (cv2.dilate(open_end.view(np.uint8), disc) > 0)
