@@ -116,4 +116,5 @@ $(READY): pyproject.toml constraints.txt
 	@$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	@echo "installing covos and the rest"
 	@$(PIP) install -c constraints.txt -e '.[train]' --group dev
+	@$(PIP) install -c constraints.txt --no-deps --group alone
 	@touch $(READY)

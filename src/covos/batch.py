@@ -15,7 +15,7 @@ from covos.job import Job, load_planned
 from covos.model import Model
 from covos.plan import Plan
 from covos.runs.folder import OutputFolder
-from covos.runs.writing import Saved
+from covos.runs.writing import Saved, is_finished
 
 
 class ModelCache:
@@ -69,17 +69,32 @@ def run_jobs(jobs: Iterable[Job], *, listen: Callable[[Job, Event], None] | None
         yield Outcome(name=job.plan.name, saved=done)
 
 
-def plan_folders(inputs: Sequence[str], *, output: Path, overwrite: bool) -> dict[str, OutputFolder]:
-    """Choose the folder for each input's results: ``output`` itself for one, a subfolder each for several.
-
-    A subfolder has the input's file name without suffix; of a pattern, the name of the folder that it looks in.
+def plan_folders(
+    inputs: Sequence[str], *, output: Path, overwrite: bool, skip: bool = False
+) -> dict[str, OutputFolder]:
+    """Take the folder of each input's results, see `output_folders`; with ``skip``, finished results are left out.
 
     Raises:
         UsageError: Two inputs would share a folder, or a folder holds something else than a run of covos.
         EnvironmentProblem: A folder cannot be written to.
     """
+    return {
+        name: OutputFolder(path, overwrite=overwrite, resumable=True)
+        for name, path in output_folders(inputs, output=output).items()
+        if not (skip and is_finished(path))
+    }
+
+
+def output_folders(inputs: Sequence[str], *, output: Path) -> dict[str, Path]:
+    """Choose the folder for each input's results: ``output`` itself for one, a subfolder each for several.
+
+    A subfolder has the input's file name without suffix; of a pattern, the name of the folder that it looks in.
+
+    Raises:
+        UsageError: Two inputs would share a folder.
+    """
     if len(inputs) == 1:
-        return {inputs[0]: OutputFolder(output, overwrite=overwrite, resumable=True)}
+        return {inputs[0]: output}
     names: dict[str, str] = {}
     for each in inputs:
         path = Path(each)
@@ -97,4 +112,4 @@ def plan_folders(inputs: Sequence[str], *, output: Path, overwrite: bool) -> dic
         names[name] = each
     for name in names:
         refuse_links(output, output / name)
-    return {each: OutputFolder(output / name, overwrite=overwrite, resumable=True) for name, each in names.items()}
+    return {each: output / name for name, each in names.items()}

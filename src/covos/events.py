@@ -9,6 +9,7 @@ from covos.masks.frame_mask import FrameMask
 
 if TYPE_CHECKING:
     from covos.core.types import FrameResult, SourceInfo
+    from covos.engines.ladder import LadderStep
     from covos.results.segmentation import Segmentation
     from covos.runs.writing import Saved
 
@@ -79,6 +80,17 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SteppedDown(Warned):
+    """The memory ran out, and the job goes on with less.
+
+    Attributes:
+        step: The step, as the report has it.
+    """
+
+    step: LadderStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
     """Something that a user may want to know.
 
@@ -113,4 +125,4 @@ class Cancelled:
     frames: int
 
 
-Event: TypeAlias = Started | Advanced | FrameDone | Warned | Noted | Finished | Cancelled
+Event: TypeAlias = Started | Advanced | FrameDone | Warned | SteppedDown | Noted | Finished | Cancelled

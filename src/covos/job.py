@@ -16,38 +16,33 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
-from covos.core.types import Frame, FrameResult
-from covos.engines.find import FindEngine
+from covos.core.types import FrameResult
 from covos.engines.finite import hold_uncomputed
 from covos.engines.held import with_held_masks
-from covos.engines.passes import StageProgress, chosen_references, find_subject
+from covos.engines.passes import StageProgress
 from covos.engines.steady import retouched
-from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, Warned
+from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
 from covos.formats.table import check_formats, size_notes
 from covos.media.memory import open_input
-from covos.media.source import Health, Source
+from covos.media.source import Source
+from covos.media.watched import WatchedSource
 from covos.model import Model, load_model
-from covos.plan import Discover, Find, Follow, Plan
-from covos.prompts.alpha import alpha_mask
-from covos.prompts.seeds import place_prompts
+from covos.plan import Plan
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
-from covos.runs.journal import Journal, read_entries
-from covos.runs.mending import frames_to_redo
-from covos.runs.report import Origin
+from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
 from covos.runs.schema import followed_notes, load_report
 from covos.runs.terms import Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
-from covos.session import Session
-from covos.steerer import Steerer
+from covos.work import Work
 
+T = TypeVar("T")
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 
 
@@ -189,8 +184,10 @@ class Job:
             stop=plan.stop,
             deinterlace=plan.deinterlace,
         ) as opened:
-            source = _Watched(opened, self._check)
-            work = _Work(plan, source, self._model)
+            source = WatchedSource(opened, self._check)
+            for text in memory_notes(source.info):
+                yield Warned(text=text)
+            work = Work(plan, source, self._model)
             yield Started(stage="loading", info=source.info)
             # Before the folder is made: a model that cannot be loaded leaves nothing behind.
             model = work.prepare()
@@ -209,23 +206,28 @@ class Job:
             self.model_failed = True
             raise
 
-    def _keep(self, work: _Work, source: Source) -> Iterator[Event]:
+    def _keep(self, work: Work, source: Source) -> Iterator[Event]:
         frames = []
         results = with_held_masks(hold_uncomputed(work.run(None)), choice=self.plan.damaged)
         results = retouched(results, self.plan.edges)
-        for event in self._events(results, source):
-            if isinstance(event, FrameDone) and self._keeping:
-                frames.append(event.masks)
-            yield event
+        with explaining_memory(source.info):
+            for event in self._events(results, source, work=work):
+                if isinstance(event, FrameDone) and self._keeping:
+                    frames.append(event.masks)
+                yield event
         result = Segmentation(
-            info=source.info, health=source.health, origin=work.origin(), frames=tuple(frames), held=self.plan.source
+            info=source.info,
+            health=source.health,
+            origin=replace(work.origin(), steps_down=work.steps_down),
+            frames=tuple(frames),
+            held=self.plan.source,
         )
         self.state = "done"
         if text := uncomputed_note(sum(frame.status == "uncomputed" for frame in frames)):
             yield Warned(text=text)
         yield Finished(result=result)
 
-    def _write(self, work: _Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
+    def _write(self, work: Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
         part = {} if (self.plan.start, self.plan.stop) == (0, None) else {"frames": [self.plan.start, self.plan.stop]}
@@ -251,12 +253,14 @@ class Job:
             self.state = "done"
             yield from _ending(load_saved(folder.path))
             return
+        refuse_small_disk(formats, info=source.info, folder=folder.path)
         begun = terms.begin(folder, touched=work.touched)
         journal = begun.journal
         origin = replace(origin, settings={**origin.settings, "formats": list(begun.every)})
         for text in size_notes(begun.formats, info=source.info, folder=folder.path):
             yield Noted(text=text)
         self._frames = journal.resumed
+        before = terms.earlier_steps(folder)
         with (
             journal,
             RunWriter(
@@ -268,10 +272,14 @@ class Job:
                 journal=journal,
                 outputs=begun.outputs,
                 edges=self.plan.edges,
+                steps_down=lambda: (*before, *work.steps_down),
             ) as writer,
+            explaining_memory(source.info),
         ):
             results = with_held_masks(hold_uncomputed(work.run(journal)), choice=self.plan.damaged)
-            for event in self._events(results, source, resumed=journal.resumed, keep=writer.add):
+            for event in self._events(results, source, work=work, resumed=journal.resumed, keep=writer.add):
+                if isinstance(event, SteppedDown):
+                    terms.note_steps(folder, (*before, *work.steps_down))
                 yield event
                 writer.restart_clock()
             saved = writer.finish()
@@ -285,11 +293,17 @@ class Job:
         results: Iterator[FrameResult | StageProgress],
         source: Source,
         *,
+        work: Work,
         resumed: int = 0,
         keep: Callable[[FrameResult], FrameResult] = lambda result: result,
     ) -> Iterator[Event]:
-        total, stage = source.info.frame_count, ""
-        for each in results:
+        total, stage, told = source.info.frame_count, "", 0
+        for each in _with_error(results):
+            for step in work.steps_down[told:]:
+                told += 1
+                yield SteppedDown(text=step.text, step=step)
+            if isinstance(each, Exception):
+                raise each
             self._check()
             now: Stage = _STAGES[each.stage] if isinstance(each, StageProgress) else "frames"
             if now != stage:
@@ -310,183 +324,15 @@ class Job:
             raise _cancelled()
 
 
+def _with_error(results: Iterator[T]) -> Iterator[T | Exception]:
+    """Give the results, and in the end the error that they end with, if they do."""
+    try:
+        yield from results
+    except Exception as error:
+        yield error
+
+
 _STAGES: dict[str, Stage] = {"discover": "discovering", "backward": "following backward"}
-
-
-class _Work:
-    """The task of a plan on an open source: the one place that tells finding, following and discovering apart."""
-
-    def __init__(self, plan: Plan, source: Source, load: Callable[[], Model]) -> None:
-        self._task, self._source, self._load, self._edges = plan.task, source, load, plan.edges
-        self._loaded: Model | None = None
-        self._session: Session | None = None
-        self._steerer: Steerer | None = None
-        task = plan.task
-        if isinstance(task, Find):
-            if task.steer is not None:
-                self._steerer = Steerer(task, steer=task.steer, source=source, load=lambda: self.model)
-        elif isinstance(task, Follow):
-            self._session = Session(
-                source,
-                load=lambda: self.model,
-                follower=task.follower,
-                memory=task.memory,
-                prompter=task.prompter,
-                held=plan.source,
-            )
-            place_prompts(
-                self._session.seeds,
-                task.prompts,
-                resize=task.resize_masks,
-                alpha_of=partial(alpha_mask, source),
-            )
-            self._session.direction(task.direction)
-        else:
-            self._session = Session(
-                source, load=lambda: self.model, follower=task.follower, memory=task.memory, held=plan.source
-            )
-
-    @property
-    def model(self) -> Model:
-        """The model; loaded when it is first asked for."""
-        self._loaded = self._loaded or self._load()
-        return self._loaded
-
-    def prepare(self) -> Model:
-        """Load what is needed, and refuse what the model cannot do."""
-        if isinstance(self._task, Find):
-            self.model.engine.at(self._task.quality).check_fusion(self._task.fusion)
-            if self._steerer is not None:
-                self._steerer.prepare()
-        else:
-            self.model.describe_follower(self._task.follower)
-        return self.model
-
-    def origin(self) -> Origin:
-        """Return what a report says: model, and all settings that the written masks depend on."""
-        found = self._origin_of_found()
-        return replace(found, settings={**found.settings, **self._edges.settings})
-
-    def _origin_of_found(self) -> Origin:
-        task = self._task
-        if isinstance(task, Find):
-            steering = {} if self._steerer is None else self._steerer.settings()
-            return self.model.origin(**{**task.settings, **steering})
-        if isinstance(task, Discover):
-            return self.model.origin(
-                objects=task.most,
-                references=task.references,
-                follower=self.model.describe_follower(task.follower),
-                direction="both",
-                memory=task.memory,
-            )
-        assert self._session is not None
-        return self._session.origin(task.direction)
-
-    def run(self, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
-        """Give the results, the first of them by the records of an earlier run."""
-        task = self._task
-        if journal is not None and journal.whole:
-            return (record.restore(frame) for record, frame in zip(journal.replay(), self._source, strict=False))
-        if isinstance(task, Find):
-            if self._steerer is not None and self._steerer.follows:
-                results = self._steerer.run(())
-                return results if journal is None else _again(results, journal)
-            known = () if journal is None else (record.restore for record in journal.replay())
-            if self._steerer is not None:
-                return self._steerer.run(known)
-            engine = self.model.engine.at(task.quality)
-            if journal is not None and journal.earlier is not None:
-                return self._find_again(engine, task, journal)
-            return find_subject(self._source, engine, known=known, **task.finding)
-        assert self._session is not None
-        results = self._follow(self._session)
-        return results if journal is None else _again(results, journal)
-
-    def touched(self, changed: Sequence[int], unreadable: Sequence[int]) -> tuple[int, ...] | None:
-        """Return the frames to compute again after pictures were mended; None for all.
-
-        What is followed or steered depends on all that came before, and is followed again anyway.
-        """
-        task, count = self._task, self._source.info.frame_count
-        if not isinstance(task, Find) or self._steerer is not None:
-            return None
-        encoder = self.model.engine.at(task.quality).encoder
-        chosen = chosen_references(count, references=task.references, seed=task.reference_seed)
-        return frames_to_redo(
-            changed,
-            count=count,
-            unreadable=unreadable,
-            references=encoder.needed(chosen, frame_count=count),
-            uses_motion=encoder.network.uses_motion,
-            batch=encoder.batch,
-        )
-
-    def _find_again(self, engine: FindEngine[Any], task: Find, journal: Journal) -> Iterator[FrameResult]:
-        """Compute the frames that mended pictures touch, and take the others from the journal of the run before."""
-        assert journal.earlier is not None, "there is a run before"
-        wanted = [index for index in journal.redo if index >= journal.resumed]
-        computed = find_subject(self._source, engine, wanted=wanted, **task.finding)
-        again, before = journal.replay(), read_entries(journal.earlier)
-        redo = frozenset(journal.redo)
-        for frame in self._source:
-            old = next(before, None)
-            if frame.index < journal.resumed:
-                yield next(again).restore(frame)
-            elif frame.index in redo:
-                yield next(computed)
-            else:
-                assert old is not None, "what the journal lacks is computed again"
-                yield old.restore(frame)
-
-    def _follow(self, session: Session) -> Iterator[FrameResult | StageProgress]:
-        task = self._task
-        if isinstance(task, Discover):
-            yield from session.discovering(task.most, references=task.references)
-            yield from session.streaming("both")
-        else:
-            assert isinstance(task, Follow)
-            yield from session.streaming(task.direction)
-
-
-def _again(results: Iterator[FrameResult | StageProgress], journal: Journal) -> Iterator[FrameResult | StageProgress]:
-    # What was followed before is followed again: that is how the memory comes to hold what it held.
-    records = journal.replay()
-    for result in results:
-        if isinstance(result, StageProgress):
-            yield result
-            continue
-        record = next(records, None)
-        yield result if record is None else record.restore(result.frame)
-
-
-class _Watched(Source):
-    """A source that asks, before each frame, whether to go on: so every pass over it can be stopped."""
-
-    def __init__(self, source: Source, check: Callable[[], None]) -> None:
-        self._source, self._check = source, check
-        self.info, self.files = source.info, source.files
-
-    @property
-    def health(self) -> Health:
-        return self._source.health
-
-    def content(self) -> tuple[int, str]:
-        return self._source.content()
-
-    def content_of_files(self) -> tuple[tuple[str, str], ...]:
-        return self._source.content_of_files()
-
-    def _read_all(self) -> Iterator[Frame]:
-        return self._checked(iter(self._source))
-
-    def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
-        return self._checked(self._source.select(indices))
-
-    def _checked(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        for frame in frames:
-            self._check()
-            yield frame
 
 
 def load_planned(plan: Plan) -> Model:

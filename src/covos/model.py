@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,13 +80,17 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Device that it computes on."""
-        return self.engine.encoder.device
+        """Device that it computes on, while the memory of that does."""
+        return self.engine.encoder.ladder.top
 
     @property
     def precision(self) -> str:
         """Precision of its arithmetic: ``float32``, ``bfloat16`` or ``float16``."""
         return str(self.engine.encoder.precision).removeprefix("torch.")
+
+    def fresh(self) -> Model:
+        """Return the same model, for another video: what the memory did not hold in this one is tried again there."""
+        return replace(self, engine=self.engine.fresh())
 
     def origin(self, **settings: object) -> Origin:
         """Return what a report says of results of this model.
@@ -121,7 +125,7 @@ class Model:
                 fold_batch_norms(network)
                 calibration = Calibration.from_card(entry.card.calibration)
                 self._followers[entry.card.sha256] = FollowEngine(self.engine.encoder, network, calibration=calibration)
-            return self._followers[entry.card.sha256]
+            return self._followers[entry.card.sha256].beside(self.engine.encoder)
 
     def describe_follower(self, name: str | os.PathLike[str]) -> dict[str, str]:
         """Return what a report says of a follower."""
@@ -204,7 +208,7 @@ class Model:
         find_follower(os.fspath(follower), encoder=self.entry)
         held = as_source(source)
         opened = open_input(held, frame_rate=frame_rate, start=start, stop=stop, deinterlace=deinterlace)
-        return Session(opened, load=lambda: self, follower=follower, memory=memory, prompter=prompter, held=held)
+        return Session(opened, load=self.fresh, follower=follower, memory=memory, prompter=prompter, held=held)
 
 
 def load_model(

@@ -61,7 +61,7 @@ class Eyes:
     """Stands in for an engine: its cue is what is not black."""
 
     new_pass = ColourPass
-    encoder = SimpleNamespace(batch=3, computing=nullcontext)
+    encoder = SimpleNamespace(together=3, computing=nullcontext)
     references: References[Features] | None = None
 
     def within(self, references: References[Features]) -> Eyes:

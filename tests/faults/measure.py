@@ -50,7 +50,10 @@ def _lane(*command: str) -> tuple[int, str]:
         for line in process.stdout:
             print(line, end="", flush=True)
             said.append(line)
-    return process.wait(), "".join(said)
+    code = process.wait()
+    if code not in {0, 1}:
+        sys.exit(f"{' '.join(command)} ended with code {code}")
+    return code, "".join(said)
 
 
 if __name__ == "__main__":

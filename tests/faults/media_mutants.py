@@ -18,6 +18,7 @@ _MPEG = {"g": "8", "qscale": "3", "flags": "+qscale", "global_quality": "354"}
 KINDS: dict[str, Any] = {
     **{name: kind for name, kind in INPUTS.KINDS.items() if name not in UNKNOWABLE},
     # Sound that is decoded and encoded again on its way into an overlay.
+    "mkv, mp2": INPUTS.Kind(suffix="mkv", codec="mpeg4", options=_MPEG, audio="mp2"),
     "mpg, sound": INPUTS.Kind(suffix="mpg", codec="mpeg2video", options=_MPEG, audio="mp2"),
     "avi, pcm": INPUTS.Kind(suffix="avi", codec="mpeg4", options=_MPEG, audio="pcm_s16le"),
     "mov, pcm": INPUTS.Kind(suffix="mov", codec="mpeg4", options=_MPEG, audio="pcm_s16be"),

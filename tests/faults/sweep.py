@@ -79,8 +79,10 @@ class Sweep:
         self, process: subprocess.Popen[str], argv: Sequence[str], *, folder: Path, again: Sequence[str] = ()
     ) -> None:
         self._process, self._argv, self._again = process, list(argv), list(again)
-        self._out = folder / "out"
-        shutil.rmtree(self._out, ignore_errors=True)
+        # Faults strike below this folder: a conversion is made beside the folder that it is for.
+        self._place = folder / "work"
+        self._out = self._place / "out"
+        self._empty()
         whole = self._run()
         assert whole["code"] == 0, whole["said"]
         self.counts: dict[str, int] = whole["counts"]
@@ -108,12 +110,17 @@ class Sweep:
             return [*found, f"{fault}: given again, exit code {again['code']}: {again['said']}"]
         found += [f"{fault}: given again, {line}" for line in _differences(_outputs(self._out), self._expected)]
         found += [f"{fault}: given again, {line}" for line in check_output(self._out)]
+        found += [f"{fault}: given again, {each} is left" for each in self._place.iterdir() if each != self._out]
         return found
 
     def met(self, fault: Fault) -> dict[str, Any]:
         """Run in an empty folder under a fault, and return what the program answers."""
-        shutil.rmtree(self._out, ignore_errors=True)
+        self._empty()
         return self._run(fault=fault)
+
+    def _empty(self) -> None:
+        shutil.rmtree(self._place, ignore_errors=True)
+        self._place.mkdir()
 
     def _after(self, fault: Fault, met: dict[str, Any]) -> Iterator[str]:
         killed = fault.way == "killed"
@@ -139,10 +146,12 @@ class Sweep:
                     yield f"{name} is half written"
         if not killed and self._out.exists() and (partial := left_over(self._out)):
             yield f"unfinished files are left: {partial}"
+        if not killed and (beside := sorted({each.name for each in self._place.iterdir()} - {self._out.name})):
+            yield f"this is left beside the folder: {beside}"
 
     def _run(self, *, fault: Fault | None = None, more: Sequence[str] = ()) -> dict[str, Any]:
         order = {"kind": None, "at": 0, "error": 0, "lasting": False} if fault is None else fault.order
-        return _order(self._process, [*self._argv, "-q", "-o", str(self._out), *more], self._out, **order)
+        return _order(self._process, [*self._argv, "-q", "-o", str(self._out), *more], self._place, **order)
 
 
 def small_clip(folder: Path) -> Path:

@@ -11,6 +11,7 @@ import pytest
 
 from covos.api import segment, stream
 from covos.core.errors import UsageError
+from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.media.opening import open_source
 from covos.model import Model, load_model
@@ -127,11 +128,11 @@ def test_following_is_taken_up_again_where_prompts_changed(
 ) -> None:
     clip = make_clip(frames=26)
     encoded: list[int] = []
-    encode = model.engine.encoder.encode
+    encode = FrameEncoder.encode
     monkeypatch.setattr(
-        model.engine.encoder,
+        FrameEncoder,
         "encode",
-        lambda batch: encoded.extend(each.frame.index for each in batch) or encode(batch),
+        lambda self, batch: encoded.extend(each.frame.index for each in batch) or encode(self, batch),
     )
 
     def followed(*masks: tuple[int, int, np.ndarray]) -> list[np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -122,6 +123,8 @@ def test_a_full_disk(orders: Order, long_clip: Path, tmp_path: Path, formats: Se
     full = orders(long_clip, out, formats=formats, disk=disk)
     assert os.waitstatus_to_exitcode(full["status"]) == EnvironmentProblem.exit_code, full
     assert "cannot be" in full["error"] or "could not be written" in full["error"]
+    if disk >= 1000:  # with less not even the terms are written
+        assert re.search(r"; about [\d.]+ [kMG]B more are needed for all 10 frames", full["error"]), full
     journal = out / "journal.jsonl"
     if disk < 1000:
         assert not out.exists()

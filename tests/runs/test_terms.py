@@ -19,6 +19,7 @@ RUN = """{
   "redo": null,
   "written": [],
   "outputs": [],
+  "steps_down": [],
   "inputs": {
     "path": "caf\\udce9.mp4",
     "files": 1,

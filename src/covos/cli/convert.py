@@ -30,7 +30,8 @@ def convert(
     fill_holes: options.FillHoles = "0",
     min_area: options.MinArea = "0",
     smooth_time: options.SmoothTime = 0,
-    overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")] = False,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos.
@@ -40,12 +41,19 @@ def convert(
     edges = options.edges_of(locals())
     from covos.cli.progress import JobDisplay
     from covos.results.loading import convert as run
+    from covos.results.loading import folder_beside
+    from covos.runs.writing import is_finished
 
+    options.refuse_both(overwrite=overwrite, skip=skip_existing)
+    target = output or folder_beside(result, formats)
+    if skip_existing and is_finished(target):
+        options.say_skipped(str(result), target, quiet=quiet)
+        return
     with JobDisplay(quiet=quiet) as display:
         saved = run(
             result,
             formats=formats,
-            output=output,
+            output=target,
             source=source,
             edges=edges,
             overwrite=overwrite,

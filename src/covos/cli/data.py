@@ -50,6 +50,7 @@ def inspect(
     every_video: Annotated[bool, typer.Option("--all", help="List every video, also of a large data set.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write everything found to this file.")] = None,
     overwrite: OverwriteOption = False,
+    skip_existing: options.SkipExisting = False,
     quiet: QuietOption = False,
 ) -> None:
     """Read every picture and annotation of a data set; list what is there and what does not fit.
@@ -59,8 +60,11 @@ def inspect(
     from covos.core.progress import Progress
     from covos.data import inspect as look_through
 
-    if json_file is not None:
-        _refuse_existing(json_file, overwrite=overwrite)
+    files = [] if json_file is None else [json_file]
+    if options.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
+        return
+    for file in files:
+        _refuse_existing(file, overwrite=overwrite)
     found = []
     for dataset in _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding):
         total = sum(len(video.frames) for video in dataset)
@@ -84,6 +88,7 @@ def statistics(
     encoding: EncodingOption = "auto",
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the numbers to this file, too.")] = None,
     overwrite: OverwriteOption = False,
+    skip_existing: options.SkipExisting = False,
     quiet: QuietOption = False,
 ) -> None:
     """Measure the masks of a data set: lengths, sizes and counts of objects, where the subject is and moves.
@@ -93,8 +98,11 @@ def statistics(
     from covos.core.progress import Progress
     from covos.data import statistics as measure
 
-    if json_file is not None:
-        _refuse_existing(json_file, overwrite=overwrite)
+    files = [] if json_file is None else [json_file]
+    if options.skips(files, overwrite=overwrite, skip=skip_existing, quiet=quiet):
+        return
+    for file in files:
+        _refuse_existing(file, overwrite=overwrite)
     found = []
     for dataset in _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding):
         total = sum(len(video) for video in dataset)
@@ -118,6 +126,7 @@ def preview(
     split_seed: options.SplitSeed = 0,
     encoding: EncodingOption = "auto",
     overwrite: OverwriteOption = False,
+    skip_existing: options.SkipExisting = False,
 ) -> None:
     """Draw frames beside their annotations, on one sheet for each data set.
 
@@ -126,11 +135,14 @@ def preview(
     from covos.core.files import atomic_path
     from covos.data import preview as draw
 
+    options.refuse_both(overwrite=overwrite, skip=skip_existing)
     datasets = _open(root, layout=layout, subset=subset, ratio=ratio, seed=split_seed, encoding=encoding)
     paths = [output if len(datasets) == 1 else output.with_stem(f"{output.stem}-{data.name}") for data in datasets]
-    for path in paths:
+    for path in () if skip_existing else paths:
         _refuse_existing(path, overwrite=overwrite)
     for path, dataset in zip(paths, datasets, strict=True):
+        if options.skips([path], overwrite=overwrite, skip=skip_existing):
+            continue
         sheet = draw(dataset.random(min(videos, len(dataset)), seed=seed), frames=frames)
         path.parent.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:

@@ -50,6 +50,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Processes, a sequence each; as many as processors if not given.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace files that exist.")] = False,
+    skip_existing: options.SkipExisting = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")] = False,
 ) -> None:
     """Score predicted masks against ground truth, with the numbers of the official code."""
@@ -62,7 +63,10 @@ def evaluate(
     predictions, annotated = _roles(paths, truth)
     names = result_names(predictions)
     folders = {} if csv is None else _csv_folders(csv, names)
-    _refuse_existing(_outputs(json, html, folders.values(), subset), overwrite=overwrite)
+    outputs = _outputs(json, html, folders.values(), subset)
+    if options.skips(outputs, overwrite=overwrite, skip=skip_existing, quiet=quiet):
+        return
+    _refuse_existing(outputs, overwrite=overwrite)
     evaluations = [
         _scored(
             partial(

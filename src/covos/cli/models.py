@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from covos.cli import options
 from covos.cli.terminal import say, say_lines
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def convert(
         str | None, typer.Option(help="cosnet_resnet101 or cosnet_resnet50; found in the checkpoint by default.")
     ] = None,
     overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing file.")] = False,
+    skip_existing: options.SkipExisting = False,
     every: Annotated[
         bool, typer.Option("--all", help="Print what became of every tensor, not of odd ones alone.")
     ] = False,
@@ -65,6 +67,8 @@ def convert(
     """Convert a published checkpoint; no code in it is run, and every tensor is accounted for."""
     from covos.models.cosnet.convert import convert as run
 
+    if options.skips([output], overwrite=overwrite, skip=skip_existing, quiet=quiet):
+        return
     report = run(source, output=output, architecture=network, overwrite=overwrite)
     if as_json:
         say_lines(json.dumps(asdict(report), indent=2) + "\n")
@@ -81,11 +85,14 @@ def average(
     ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The .safetensors file; its card goes beside it.")],
     overwrite: Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing file.")] = False,
+    skip_existing: options.SkipExisting = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
 ) -> None:
     """Average the weights of several checkpoints of one training, or of several from the same start."""
     from covos.models.average import average as run
 
+    if options.skips([output], overwrite=overwrite, skip=skip_existing, quiet=quiet):
+        return
     card = run(files, output=output, overwrite=overwrite)
     if not quiet:
         for parent in card.recipe["averaged"]:

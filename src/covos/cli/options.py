@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
@@ -78,6 +79,9 @@ FrameRate: TypeAlias = Annotated[
     str | None, typer.Option(help="Frames a second of folders of frames and globs, such as 25 or 30000/1001.")
 ]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an earlier result.")]
+SkipExisting: TypeAlias = Annotated[
+    bool, typer.Option("-n", "--skip-existing", help="Leave what is finished as it is, and say so.")
+]
 AllowErrors: TypeAlias = Annotated[
     bool, typer.Option("--allow-errors", help="End with 0 even if frames of a source could not be read.")
 ]
@@ -220,3 +224,34 @@ Precision: TypeAlias = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Precision of the arithmetic.")
 ]
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")]
+
+
+def refuse_both(*, overwrite: bool, skip: bool) -> None:
+    """Refuse to replace what exists and to leave it, at once."""
+    if overwrite and skip:
+        from covos.core.errors import UsageError
+
+        raise UsageError(
+            "-y and -n together", why="one replaces what exists, the other leaves it", fix="give one of them, or none"
+        )
+
+
+def say_skipped(name: str, made: Path, *, quiet: bool) -> None:
+    """Say that something is left as it is."""
+    if not quiet:
+        from covos.cli.terminal import say
+
+        say(f"skipped: {name}: {made} is there already", err=True)
+
+
+def skips(files: Sequence[Path], *, overwrite: bool, skip: bool, quiet: bool = False) -> bool:
+    """Tell if there is nothing to be done with -n, as all these files are there, and say so for each.
+
+    Raises:
+        UsageError: Existing files are to be replaced and to be left.
+    """
+    refuse_both(overwrite=overwrite, skip=skip)
+    there = skip and bool(files) and all(file.exists() for file in files)
+    for file in files if there else ():
+        say_skipped(file.name, file, quiet=quiet)
+    return there

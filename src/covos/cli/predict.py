@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from covos.cli import options
 from covos.cli.terminal import say
+from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def predict(
     Videos that come with their first masks alone are those of a semi-supervised challenge, such as TIANCHI's: their
     objects are followed, and keep their ids. In others one subject is found, and written as 1.
     """
+    refuse_small_address_space()
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
     from covos.model import load_model

@@ -37,7 +37,7 @@ class JobDisplay:
 
     def __call__(self, job: Job, event: Event) -> None:
         """Show an event of a job."""
-        from covos.events import Advanced, Cancelled, Finished, FrameDone, Noted, Started, Warned
+        from covos.events import Advanced, Cancelled, Finished, FrameDone, Noted, Started, SteppedDown, Warned
 
         name = Path(job.plan.name).name
         match event:
@@ -48,6 +48,8 @@ class JobDisplay:
                 self._bar.advance()
             case Finished() | Cancelled() | Started():
                 self.end(failed=isinstance(event, Cancelled))
+            case SteppedDown(text=text):  # in the midst of a stage, above whose bar it is shown
+                say(f"warning: {job.plan.name}: {text}", err=True)
             case Warned(text=text):
                 self.end()
                 say(f"warning: {job.plan.name}: {text}", err=True)

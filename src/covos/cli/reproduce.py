@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from covos.cli import options
 from covos.cli.terminal import say, say_lines
+from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def reproduce(
     quiet: options.Quiet = False,
 ) -> None:
     """Segment and score a whole benchmark, and print the row beside published ones; goes on where it stopped."""
+    refuse_small_address_space()
     from covos.cli.progress import JobDisplay
     from covos.core.device import configure_threads
     from covos.model import load_model

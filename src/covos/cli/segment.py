@@ -8,6 +8,7 @@ from covos.cli import options
 from covos.cli.failures import show
 from covos.cli.progress import JobDisplay
 from covos.cli.terminal import say
+from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def segment(
     min_area: options.MinArea = "0",
     smooth_time: options.SmoothTime = 0,
     overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
     allow_errors: options.AllowErrors = False,
     damaged: options.Damaged = "hold",
     deinterlace: options.Deinterlace = "auto",
@@ -64,11 +66,13 @@ def segment(
     fusion are then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box,
     steer the subject that is found.
     """
+    refuse_small_address_space()  # before anything large is imported
     edges = options.edges_of(locals())
+    options.refuse_both(overwrite=overwrite, skip=skip_existing)
     rate = _rate(frame_rate)
     from functools import partial
 
-    from covos.batch import plan_folders, run_jobs
+    from covos.batch import output_folders, plan_folders, run_jobs
     from covos.cli.prompting import task_of
     from covos.core.device import configure_threads
     from covos.isolation import run_isolated
@@ -115,7 +119,10 @@ def segment(
         )
         for name in inputs
     }
-    folders = plan_folders(inputs, output=output, overwrite=overwrite)
+    folders = plan_folders(inputs, output=output, overwrite=overwrite, skip=skip_existing)
+    for name in dict.fromkeys(inputs):
+        if name not in folders:
+            options.say_skipped(name, output_folders(inputs, output=output)[name], quiet=quiet)
     tasks = [(plans[name], folder) for name, folder in folders.items()]
     outcomes = []
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from covos.cli.terminal import say
+from covos.core.memory import refuse_small_address_space
 
 if TYPE_CHECKING:
     from covos.training.api import Training
@@ -62,6 +63,7 @@ def train(
 
     On several GPUs: torchrun --nproc-per-node N -m covos train ...
     """
+    refuse_small_address_space()
     from covos.core.errors import UsageError
     from covos.training.registry import STARTS, load_recipe
 

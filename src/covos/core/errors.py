@@ -107,10 +107,10 @@ def explained(error: BaseException) -> CovosError:
     """Return any error as one of ours: itself, the machine's refusal, or a bug (exit code 1)."""
     if isinstance(error, CovosError):
         return error
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return EnvironmentProblem(
             "out of memory",
-            why=str(error) or "the machine refused more",
+            why=refusal(error),
             fix="close other programs, or use a smaller input; --debug shows where it happened",
         )
     if isinstance(error, OSError) and error.errno in _NAMES:
@@ -133,13 +133,37 @@ def explained(error: BaseException) -> CovosError:
     )
 
 
-def _is_out_of_memory(error: BaseException) -> bool:
-    # torch is not imported to ask it: CUDA has a class of its own, the CPU's allocator says it in words.
+_REFUSED = (
+    "can't allocate memory",  # torch's allocator
+    "Cannot allocate memory",  # the system, in torch's and other libraries' words
+    "std::bad_alloc",
+    "CUDA error: out of memory",
+    "ALLOC_FAILED",  # cuBLAS and cuDNN
+    "could not create a memory object",  # oneDNN, which does not say more
+    "could not create a primitive",
+    "can't start new thread",  # there is no room for its stack
+    "failed to map segment",  # a library that is loaded
+)
+"""Words by which libraries say that there is no memory, in errors of no class of their own."""
+_NO_MEMORY_OF_OPENCV = -4
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell if an error says that the memory ran out: that of the processor or of a GPU."""
+    # Neither torch nor OpenCV is imported to ask it.
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+        or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
+        or (isinstance(error, RuntimeError | ImportError) and any(words in str(error) for words in _REFUSED))
+        or (type(error).__module__ == "cv2" and getattr(error, "code", None) == _NO_MEMORY_OF_OPENCV)
     )
+
+
+def refusal(error: BaseException) -> str:
+    """Return the words of an error that says that the memory ran out, in one short line."""
+    text = (str(error) or "the machine refused more").splitlines()[0]
+    return text if len(text) < _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def printable(text: str) -> str:

@@ -18,8 +18,19 @@ if TYPE_CHECKING:
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_MOST_CAUSES = 8
 _LONGEST_NAME = 255  # bytes, on every common file system
 _LONGEST_HOLDER = 400  # bytes of a lock file that are shown
+
+
+def is_disk_full(error: BaseException | None) -> bool:
+    """Tell if an error comes of a full disk or quota, or of a limit on the size of files."""
+    seen = 0
+    while error is not None and seen < _MOST_CAUSES:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return True
+        error, seen = error.__cause__, seen + 1
+    return False
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from covos.core.errors import EnvironmentProblem
 from covos.core.types import ObjectStatus, Presence
 from covos.engines.follow_pass import GIVEN_LOGIT, FramePrediction
 
@@ -50,9 +51,17 @@ class Spool:
     def put(self, prediction: FramePrediction) -> None:
         """Keep a prediction; one of the same frame is replaced."""
         content = zlib.compress(pickle.dumps((_steps(prediction), prediction.objects)), 1)
-        self._file.seek(0, 2)
-        self._places[prediction.index] = self._file.tell(), len(content)
-        self._file.write(content)
+        try:
+            self._file.seek(0, 2)
+            self._places[prediction.index] = self._file.tell(), len(content)
+            self._file.write(content)
+            self._file.flush()
+        except OSError as error:
+            raise EnvironmentProblem(
+                "the answers of the pass backward could not be kept in a temporary file",
+                why=f"{error.strerror or error} in {tempfile.gettempdir()}; a frame takes {len(content)} bytes",
+                fix="free some space, or set TMPDIR to another disk",
+            ) from error
 
     def get(self, index: int) -> FramePrediction | None:
         """Return the prediction for a frame; None if there is none."""

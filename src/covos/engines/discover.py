@@ -189,7 +189,7 @@ class DiscoveryPass:
     def run(self, frames: Iterable[Observed]) -> Iterator[int]:
         """Look for candidates in the frames of `sampled_frames`; yield the index of each that is done."""
         source, encoder = iter(frames), self.engine.encoder
-        while batch := list(islice(source, encoder.batch)):
+        while batch := list(islice(source, encoder.together)):
             with encoder.computing():
                 for observed, features in self.engine.encoded(batch):
                     self._take(observed.frame.index, features)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import Frame, ImageArray, ProbabilityArray
+from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed, mirror_motion, motion_batch, observe, with_neighbours
 from covos.media.source import Source
 from covos.models.coattention import Fusion, Memory
@@ -76,8 +77,9 @@ class FrameEncoder(Generic[FeaturesT]):
         device: Device of the network.
         precision: Precision of the network's arithmetic: float32, or bfloat16 / float16 by autocast.
         area: Pixels of the encoded frame (see `working_size`), unless the network has a size of its own.
-        batch: Frames encoded together.
+        batch: Frames encoded together, while the memory holds them.
         mirrored: If true, frames are encoded as a mirror shows them, left and right exchanged.
+        ladder: Runs the network, and goes on with less when the memory runs out; with its own device and precision.
     """
 
     def __init__(
@@ -89,28 +91,56 @@ class FrameEncoder(Generic[FeaturesT]):
         area: int,
         batch: int,
         mirrored: bool = False,
+        ladder: Ladder | None = None,
     ) -> None:
-        self.network = network
-        self.device = device
-        self.precision = precision
         self.area = area
         self.batch = batch
         self.mirrored = mirrored
+        self.ladder = ladder or Ladder(device=device, precision=precision)
+        self._network = network
+
+    @property
+    def network(self) -> VideoNetwork[FeaturesT]:
+        """The network, on the device that is computed on now."""
+        return self.ladder.here(self._network)
+
+    @property
+    def device(self) -> torch.device:
+        """Device that is computed on now."""
+        return self.ladder.device
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Precision of the arithmetic now."""
+        return self.ladder.precision
+
+    @property
+    def together(self) -> int:
+        """Frames that are encoded together now: the batch, or fewer since the memory ran out."""
+        return self.ladder.frames(self.batch)
 
     def scaled(self, share: float, *, mirrored: bool = False) -> FrameEncoder[FeaturesT]:
-        """Return an encoder of the same network that encodes at this share of the area."""
+        """Return an encoder of the same network, on the same ladder, that encodes at this share of the area."""
+        return self._like(area=round(share * self.area), mirrored=mirrored, ladder=self.ladder)
+
+    def fresh(self) -> FrameEncoder[FeaturesT]:
+        """Return the same encoder on a ladder of its own, for another video."""
+        return self._like(area=self.area, mirrored=self.mirrored, ladder=self.ladder.fresh())
+
+    def _like(self, *, area: int, mirrored: bool, ladder: Ladder) -> FrameEncoder[FeaturesT]:
         return FrameEncoder(
-            self.network,
+            self._network,
             device=self.device,
             precision=self.precision,
-            area=round(share * self.area),
+            area=area,
             batch=self.batch,
             mirrored=mirrored,
+            ladder=ladder,
         )
 
     def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
         """Give each frame its motion, if the network uses it; see `covos.engines.motion.observe`."""
-        if self.network.uses_motion:
+        if self._network.uses_motion:
             yield from observe(frames, size_of=self.size_of, wanted=wanted)
         else:
             for frame in frames:
@@ -119,7 +149,7 @@ class FrameEncoder(Generic[FeaturesT]):
 
     def needed(self, indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
         """Return the ascending indices of the frames that must be read so that `observe` can yield these."""
-        return with_neighbours(indices, frame_count=frame_count) if self.network.uses_motion else tuple(indices)
+        return with_neighbours(indices, frame_count=frame_count) if self._network.uses_motion else tuple(indices)
 
     def select(self, source: Source, wanted: Sequence[int]) -> Iterator[Observed]:
         """Read some frames of a source, by ascending indices, and observe them."""
@@ -138,16 +168,11 @@ class FrameEncoder(Generic[FeaturesT]):
     def size_of(self, frame: Frame) -> tuple[int, int]:
         """Return the (height, width) at which a frame is encoded."""
         size = frame.source_size or frame.size  # one for all frames of a source
-        return self.network.fixed_size or working_size(size, area=self.area, stride=self.network.stride)
+        return self._network.fixed_size or working_size(size, area=self.area, stride=self._network.stride)
 
-    @contextmanager
-    def computing(self) -> Iterator[None]:
+    def computing(self) -> AbstractContextManager[None]:
         """Set up what the network runs in: without gradients, in its precision."""
-        with (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32),
-        ):
-            yield
+        return self.ladder.computing()
 
 
 def at_source_size(frame: Frame) -> Frame:

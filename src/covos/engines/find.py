@@ -17,6 +17,7 @@ import math
 import random
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Final, Generic, Literal, NamedTuple
 
@@ -28,6 +29,7 @@ from torch import Tensor
 from covos.core.errors import UsageError, one_of
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
 from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
+from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
 from covos.models.coattention import Fusion, Memory
 from covos.models.cosnet.crf import Refinement, refine_probability
@@ -85,6 +87,15 @@ class FindEngine(Generic[FeaturesT]):
         self.encoder = encoder
         self.encoders = (encoder, *others)
 
+    @property
+    def ladder(self) -> Ladder:
+        """Runs the network; see `covos.engines.ladder`."""
+        return self.encoder.ladder
+
+    def fresh(self) -> FindEngine[FeaturesT]:
+        """Return the same engine on a ladder of its own, for another video; its other views are left out."""
+        return FindEngine(self.encoder.fresh())
+
     def at(self, quality: Quality) -> FindEngine[FeaturesT]:
         """Return an engine of the same network that finds at this quality; ``"balanced"`` is this engine's own size.
 
@@ -117,20 +128,23 @@ class FindEngine(Generic[FeaturesT]):
     def remember(self, frames: Iterable[Observed]) -> tuple[References[FeaturesT], ...]:
         """First pass: encode the references, one at a time, in each view."""
         indices: list[int] = []
-        encoded: list[list[FeaturesT]] = [[] for _ in self.encoders]
-        with self.encoder.computing():
-            for observed in frames:
-                indices.append(observed.frame.index)
-                for features, encoder in zip(encoded, self.encoders, strict=True):
-                    features.append(encoder.encode([observed]))
-            return tuple(
-                References(
-                    indices=tuple(indices),
-                    features=tuple(features),
-                    memories=tuple(map(self.encoder.network.memorise, features)),
-                )
-                for features in encoded
+        encoded: list[list[tuple[FeaturesT, Memory]]] = [[] for _ in self.encoders]
+        for observed in frames:
+            indices.append(observed.frame.index)
+            for known, encoder in zip(encoded, self.encoders, strict=True):
+                known.append(self.ladder.run(partial(self._remembered, encoder, observed)))
+        return tuple(
+            References(
+                indices=tuple(indices),
+                features=tuple(features for features, _ in known),
+                memories=tuple(memory for _, memory in known),
             )
+            for known in encoded
+        )
+
+    def _remembered(self, encoder: FrameEncoder[FeaturesT], observed: Observed) -> tuple[FeaturesT, Memory]:
+        features = encoder.encode([observed])
+        return features, encoder.network.memorise(features)
 
     def stream(
         self,
@@ -153,7 +167,7 @@ class FindEngine(Generic[FeaturesT]):
         """
         chosen = self.check_fusion(fusion)
         source = iter(frames)
-        while batch := list(islice(source, self.encoder.batch)):
+        while batch := list(islice(source, self.encoder.together)):
             yield from self._segment(batch, references, chosen, refine)
 
     def _segment(
@@ -163,28 +177,32 @@ class FindEngine(Generic[FeaturesT]):
         fusion: Fusion,
         refine: Refinement,
     ) -> Iterator[FrameResult]:
-        with self.encoder.computing():
-            logits = [
-                self._logits(observed, encoder, known, fusion)
+        def segmented(part: Sequence[Observed]) -> list[dict[int, Tensor]]:
+            return [
+                self._logits(part, encoder, known, fusion)
                 for encoder, known in zip(self.encoders, references, strict=True)
             ]
-        for frame in (each.frame for each in observed):
-            logit = mean_logit([of[frame.index] for of in logits])
-            if not torch.isfinite(logit).all():
-                yield uncomputed(frame)
-                continue
-            own_probability = to_probability(logit, size=frame.size)
-            probability = refine_probability(
-                frame.image, own_probability, refinement=refine, device=self.encoder.device
-            )
-            mask = probability > THRESHOLD
-            yield FrameResult(
-                frame=frame,
-                probability=probability,
-                labels=mask.astype(np.uint8),
-                # By the network's own probabilities: a CRF's marginals are near 0 and 1 whether they are right or not.
-                confidence=expected_jaccard(own_probability, mask),
-            )
+
+        for part, logits in self.ladder.in_parts(observed, segmented):
+            for frame in (each.frame for each in part):
+                views = [of[frame.index] for of in logits]
+                yield self.ladder.run(partial(self._result, frame, views, refine))
+
+    def _result(self, frame: Frame, views: Sequence[Tensor], refine: Refinement) -> FrameResult:
+        """Make a result of a frame's logits in each view."""
+        logit = mean_logit(self.ladder.moved(tuple(views)))
+        if not torch.isfinite(logit).all():
+            return uncomputed(frame)
+        own_probability = to_probability(logit, size=frame.size)
+        probability = refine_probability(frame.image, own_probability, refinement=refine, device=self.encoder.device)
+        mask = probability > THRESHOLD
+        return FrameResult(
+            frame=frame,
+            probability=probability,
+            labels=mask.astype(np.uint8),
+            # By the network's own probabilities: a CRF's marginals are near 0 and 1 whether they are right or not.
+            confidence=expected_jaccard(own_probability, mask),
+        )
 
     def logits(self, observed: Sequence[Observed], encoded: FeaturesT, references: References[FeaturesT]) -> Tensor:
         """Segment encoded frames as `stream` does; to be called while the encoder is computing.
@@ -214,7 +232,7 @@ class FindEngine(Generic[FeaturesT]):
             decoded = self._by_references(encoder.encode(fresh), references, fusion, frames=len(fresh))
             logits = dict(zip((each.frame.index for each in fresh), decoded, strict=True))
         for index in known.keys() & {each.frame.index for each in observed}:
-            logits[index] = self.segment_one(known[index], references.without(index), fusion=fusion)
+            logits[index] = self.segment_one(self.ladder.moved(known[index]), references.without(index), fusion=fusion)
         return {index: logit.flip(1) for index, logit in logits.items()} if encoder.mirrored else logits
 
     def _by_references(
@@ -222,7 +240,8 @@ class FindEngine(Generic[FeaturesT]):
     ) -> Tensor:
         """Segment so many encoded frames, none of which is a reference: B x h x w float32 logits."""
         if references.memories:
-            return self.encoder.network.segment(encoded, references.memories, fusion=fusion)[:, 0]
+            memories = self.ladder.moved(references.memories)
+            return self.encoder.network.segment(encoded, memories, fusion=fusion)[:, 0]
         rows = (select_rows(encoded, [row]) for row in range(frames))
         return torch.stack([self.segment_one(own, (), fusion=fusion) for own in rows])
 
@@ -232,7 +251,8 @@ class FindEngine(Generic[FeaturesT]):
         Compared are the memories of the references; with none, the frame itself. The logits are h x w float32.
         """
         network = self.encoder.network
-        return network.segment(own, others or (network.memorise(own),), fusion=self.check_fusion(fusion))[0, 0]
+        memories = self.ladder.moved(others) or (network.memorise(own),)
+        return network.segment(own, memories, fusion=self.check_fusion(fusion))[0, 0]
 
 
 def mean_logit(logits: Sequence[Tensor]) -> Tensor:

@@ -8,6 +8,7 @@ own. Memory is that of the bank, one block of encoded frames and what the source
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 
 import cv2
@@ -84,18 +85,27 @@ class FollowEngine:
         references: References[Features] | None = None,
     ) -> None:
         self.encoder = encoder
-        self.network = network
         self.calibration = calibration
         self.references = references
         self.finder = FindEngine(encoder)
+        self._network = network
+
+    @property
+    def network(self) -> CovosFollow:
+        """The network, on the device that is computed on now."""
+        return self.encoder.ladder.here(self._network)
+
+    def beside(self, encoder: FrameEncoder[Features]) -> FollowEngine:
+        """Return an engine of the same network with another encoder, and on its ladder."""
+        return FollowEngine(encoder, self._network, calibration=self.calibration, references=self.references)
 
     def within(self, references: References[Features]) -> FollowEngine:
         """Return an engine for one video, whose subject is found by these references; the networks are shared."""
-        return FollowEngine(self.encoder, self.network, calibration=self.calibration, references=references)
+        return FollowEngine(self.encoder, self._network, calibration=self.calibration, references=references)
 
     def new_pass(self, *, memory: int) -> FollowPass:
         """Begin a pass that follows nothing yet; for ``memory`` see `covos.engines.memory`."""
-        return FollowPass(self.network, memory=memory, calibration=self.calibration)
+        return FollowPass(self._network, memory=memory, calibration=self.calibration, ladder=self.encoder.ladder)
 
     def backward(
         self, blocks: Iterable[Sequence[Observed]], given: Given, *, memory: int
@@ -104,23 +114,23 @@ class FollowEngine:
 
         The blocks of frames come the last first, those of a block in their order, all from `FrameEncoder.observe`.
         """
-        current, size = self.new_pass(memory=memory), self.encoder.batch
+        current = self.new_pass(memory=memory)
         later: tuple[int, Tensor] | None = None
         for block in blocks:
-            for start in reversed(range(0, len(block), size)):
-                with self.encoder.computing():
-                    encoded = list(self.encoded(block[start : start + size]))
-                for observed, features in reversed(encoded):
+            left = len(block)
+            while left:
+                size = self.encoder.together
+                start = (left - 1) // size * size
+                for observed, features in reversed(self.encoded(block[start:left])):
                     frame = observed.frame
-                    with self.encoder.computing():
-                        # The frame looked at before is the next one: the flow to it is about the opposite of its own.
-                        flow = torch.zeros_like(features.flow_B2HW)
-                        if later is not None and later[0] == frame.index + 1:
-                            flow = -later[1]
-                        turned = features._replace(flow_B2HW=flow)
-                        prediction = _step(current, frame, turned, given)
+                    # The frame looked at before is the next one: the flow to it is about the opposite of its own.
+                    flow = torch.zeros_like(features.flow_B2HW)
+                    if later is not None and later[0] == frame.index + 1:
+                        flow = -later[1].to(flow.device)
+                    prediction = _step(current, frame, features._replace(flow_B2HW=flow), given)
                     later = frame.index, features.flow_B2HW
                     yield frame, prediction
+                left = start
 
     def forward(
         self,
@@ -147,27 +157,28 @@ class FollowEngine:
         current = resumed or self.new_pass(memory=memory)
         appearances = given_frames(given)
         source = iter(frames)
-        while batch := list(islice(source, self.encoder.batch)):
+        while batch := list(islice(source, self.encoder.together)):
             if checkpoints is not None:
                 checkpoints.add(batch[0].frame.index, current)
-            with self.encoder.computing():
-                encoded = list(self.encoded(batch))
-            for observed, features in encoded:
+            for observed, features in self.encoded(batch):
                 frame = observed.frame
-                # Anew for each frame: the settings must not last while the caller runs, who may stop here.
-                with self.encoder.computing():
-                    prediction = _step(current, frame, features, given)
-                    back = None if spool is None else spool.get(frame.index)
-                    prediction = fuse(prediction, back, given=appearances)
-                yield result_of(frame, prediction, given.get(frame.index, {}))
+                prediction = _step(current, frame, features, given)
+                back = None if spool is None else spool.get(frame.index)
+                prediction = self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
+                yield self.encoder.ladder.run(partial(result_of, frame, prediction, given.get(frame.index, {})))
 
-    def encoded(self, batch: Sequence[Observed]) -> Iterator[tuple[Observed, FollowFeatures]]:
-        """Encode frames of one size as a batch; to be called while the encoder is computing."""
+    def encoded(self, batch: Sequence[Observed]) -> list[tuple[Observed, FollowFeatures]]:
+        """Encode frames of one size together, or in parts where the memory does not hold them all."""
+        return [each for _, part in self.encoder.ladder.in_parts(batch, self._encoded) for each in part]
+
+    def _encoded(self, batch: Sequence[Observed]) -> list[tuple[Observed, FollowFeatures]]:
         encoded = self.encoder.encode(batch)
         cue = None if self.references is None else self.finder.logits(batch, encoded, self.references)
         features = self.network.project(encoded, cue_B1HW=cue, flow_B2HW=self._flow(batch, encoded))
-        for row, observed in enumerate(batch):
-            yield observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features))
+        return [
+            (observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features)))
+            for row, observed in enumerate(batch)
+        ]
 
     def _flow(self, batch: Sequence[Observed], encoded: Features) -> Tensor:
         size = encoded.s4_BCHW.shape[2:]

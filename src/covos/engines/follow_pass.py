@@ -8,8 +8,9 @@ Shape legend: O objects, h x w cells at stride 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -17,13 +18,16 @@ from torch import Tensor
 
 from covos.core.types import ObjectStatus, Presence
 from covos.engines.calibration import Calibration, MaskEstimate, Signals, estimate_mask, signals_of
+from covos.engines.ladder import Ladder
 from covos.engines.memory import TRUSTED, MemoryBank
 from covos.models.follow import (
     MASK_STRIDE,
     OUTPUT_STRIDE,
     Belief,
     CovosFollow,
+    DecodedObjects,
     FollowFeatures,
+    ObjectMemory,
     aggregate,
     agreement,
     certainty,
@@ -32,6 +36,8 @@ from covos.models.follow import (
     with_others,
 )
 from covos.models.target import TargetKnowledge, TargetModel, TargetMoments, fit
+
+T = TypeVar("T")
 
 GIVEN_LOGIT = 12.0
 """Logit of what the user said."""
@@ -112,12 +118,21 @@ class FramePrediction:
 class FollowPass:
     """Follows objects from frame to frame by a network in evaluation mode; see `covos.engines.memory` for ``memory``.
 
-    Without a calibration of the network's weights it is taken at its word.
+    Without a calibration of the network's weights it is taken at its word. A step for which the memory did not do is
+    taken back, and done again with less (see `covos.engines.ladder`).
     """
 
-    def __init__(self, network: CovosFollow, *, memory: int, calibration: Calibration | None = None) -> None:
-        self.network = network
+    def __init__(
+        self,
+        network: CovosFollow,
+        *,
+        memory: int,
+        calibration: Calibration | None = None,
+        ladder: Ladder | None = None,
+    ) -> None:
         self.calibration = calibration
+        self.ladder = ladder or Ladder(device=torch.device("cpu"), precision=torch.float32)
+        self._network = network
         self.bank = MemoryBank(between=memory)
         self._trackers: dict[int, PresenceTracker] = {}
         self._targets: dict[int, TargetKnowledge] = {}
@@ -126,19 +141,55 @@ class FollowPass:
         self._mask_P1HW: Tensor | None = None
 
     @property
+    def network(self) -> CovosFollow:
+        """The network, on the device that is computed on now."""
+        return self.ladder.here(self._network)
+
+    @property
     def ids(self) -> tuple[int, ...]:
         """Objects that are followed, in the order in which they were first given."""
         return tuple(self._trackers)
 
     def copy(self) -> FollowPass:
         """Return one that goes on from here by itself; what is remembered is shared, not copied."""
-        other = FollowPass(self.network, memory=self.bank.between, calibration=self.calibration)
-        other.bank = self.bank.copy()
-        other._trackers = {identity: replace(tracker) for identity, tracker in self._trackers.items()}
-        other._targets, other._model = dict(self._targets), self._model
-        other._agreements = dict(self._agreements)
-        other._mask_P1HW = self._mask_P1HW
+        other = FollowPass(self._network, memory=self.bank.between, calibration=self.calibration, ladder=self.ladder)
+        other._take_over(self)
         return other
+
+    def _take_over(self, other: FollowPass) -> None:
+        """Know what another pass knows; what is remembered is shared, not copied."""
+        self.bank = other.bank.copy()
+        self._trackers = {identity: replace(tracker) for identity, tracker in other._trackers.items()}
+        self._targets, self._model = dict(other._targets), other._model
+        self._agreements = dict(other._agreements)
+        self._mask_P1HW = other._mask_P1HW
+
+    def _safely(self, work: Callable[[], T], *, given: Collection[int]) -> T:
+        """Do a step with as much at a time as the memory holds; one that fails leaves the pass as it was."""
+        before, fresh = self.copy(), True
+
+        def attempt() -> T:
+            nonlocal fresh
+            if not fresh:
+                self._take_over(before)
+            fresh = False
+            self._move()
+            return work()
+
+        try:
+            return self.ladder.run(attempt, objects=len({*self.ids, *given}))
+        except BaseException:
+            self._take_over(before)
+            raise
+
+    def _move(self) -> None:
+        """Take what is remembered to the device of now."""
+        moved = self.ladder.moved
+        self.bank.apply(moved)
+        self._targets = {identity: moved(known) for identity, known in self._targets.items()}
+        self._model = moved(self._model)
+        self._agreements = {identity: moved(agreed) for identity, agreed in self._agreements.items()}
+        self._mask_P1HW = moved(self._mask_P1HW)
 
     def step(
         self, index: int, features: FollowFeatures, *, given: Mapping[int, Tensor] | None = None
@@ -147,7 +198,10 @@ class FollowPass:
 
         Masks from the user are H/2 x W/2 float32 in [0, 1], by id. An id that was not followed yet is from here on.
         """
-        given = given or {}
+        return self._safely(lambda: self._step(index, self.ladder.moved(features), given or {}), given=given or ())
+
+    def _step(self, index: int, features: FollowFeatures, given: Mapping[int, Tensor]) -> FramePrediction:
+        given = {identity: self.ladder.moved(mask) for identity, mask in given.items()}
         known = self.ids
         logits: dict[int, Tensor] = {}
         statuses: dict[int, ObjectStatus] = {}
@@ -183,6 +237,9 @@ class FollowPass:
 
         Their masks are H/2 x W/2 float32 in [0, 1], by id.
         """
+        self._safely(lambda: self._add(index, self.ladder.moved(features), masks), given=masks)
+
+    def _add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         device = features.key_BNK.device
         fresh = {
             identity: as_remembered(mask.to(device, torch.float32)[None, None])[0, 0]
@@ -212,16 +269,30 @@ class FollowPass:
 
     def look(self, features: FollowFeatures) -> tuple[list[Signals], Tensor]:
         """Look for the objects that are followed: the signals of each, and its logits by itself, O x H/2 x W/2."""
-        memory, latest = self.bank.of(self.ids)
         assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
-        owner = _one_frame(self._mask_P1HW)
+        both = with_others(self._mask_P1HW, _one_frame(self._mask_P1HW))
         agreed = torch.stack([self._agreements[identity] for identity in self.ids])
-        belief = Belief(with_others(self._mask_P1HW, owner), self._fitted(), agreed)
-        decoded = self.network.find(features, memory, latest, belief, owner)
+        belief = Belief(both, self._fitted(), agreed)
+        found = [self._find(features, belief, rows) for rows in self._groups()]
+        # The affinity is that of the frames, the same for all objects.
+        decoded = found[0] if len(found) == 1 else DecodedObjects(*map(torch.cat, zip(*found, strict=True)))
+        decoded = decoded._replace(affinity_BNM=found[0].affinity_BNM)
         self.bank.note_reading(decoded.affinity_BNM)
         decoded = decoded._replace(logit_P1HW=_advised(decoded.logit_P1HW, belief, features))
         usual = [each.usual for each in self._trackers.values()]
         return signals_of(decoded, features, agreed, usual=usual), decoded.logit_P1HW[:, 0]
+
+    def _groups(self) -> list[slice]:
+        """Return the rows of the objects that are computed together: all, while the memory holds them."""
+        count = len(self.ids)
+        together = self.ladder.objects(count)
+        return [slice(start, min(start + together, count)) for start in range(0, count, together)]
+
+    def _find(self, features: FollowFeatures, belief: Belief, rows: slice) -> DecodedObjects:
+        """Find some of the objects."""
+        memory, latest = self.bank.of(self.ids[rows])
+        own = Belief(belief.latest_P2HW[rows], TargetModel(belief.target.weight_PD[rows]), belief.agreement_P2[rows])
+        return self.network.find(features, memory, latest, own, _one_frame(own.latest_P2HW))
 
     def _fitted(self) -> TargetModel:
         """Return the target models of all objects; fitted anew only if there is something new to fit them to."""
@@ -247,7 +318,11 @@ class FollowPass:
         both = with_others(self._mask_P1HW, owner)
         shown = torch.tensor([identity in given for identity in self.ids], device=both.device)
         sure = torch.where(shown.view(-1, 1, 1, 1), 1.0, certainty(self._mask_P1HW))
-        memory = self.network.memorise(features, both, owner, certainty_P1HW=sure, given_P=shown)
+        parts = [
+            self.network.memorise(features, both[rows], owner[rows], certainty_P1HW=sure[rows], given_P=shown[rows])
+            for rows in self._groups()
+        ]
+        memory = ObjectMemory(parts[0].key_BMK, torch.cat([part.value_PMC for part in parts]))
         trusted = [status.id in given or status.confidence >= TRUSTED for status in statuses]
         kept = self.bank.keep(index, objects=self.ids, memory=memory, given=bool(given), trusted=trusted)
         if not kept:

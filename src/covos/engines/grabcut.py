@@ -92,14 +92,16 @@ class GrabCutPrompter:
         return _kept(mask, points=points, previous=previous)
 
     def _features_of(self, observed: Observed, size: tuple[int, int]) -> _FrameFeatures:
-        with self.encoder.computing():
+        def find() -> _FrameFeatures:
             features = self.encoder.encode([observed])
             logit = FindEngine(self.encoder).segment_one(features, ())
-        # The context knows the subject, the encoder's own features tell other things apart: both, equally.
-        parts = [_unit(part[0].float().cpu()) for part in (features.s16_BCHW, features.v_BCHW)]
-        return _FrameFeatures(
-            subject=to_probability(logit.float(), size=size), features=torch.cat(parts) / len(parts) ** 0.5
-        )
+            # The context knows the subject, the encoder's own features tell other things apart: both, equally.
+            parts = [_unit(part[0].float().cpu()) for part in (features.s16_BCHW, features.v_BCHW)]
+            return _FrameFeatures(
+                subject=to_probability(logit.float(), size=size), features=torch.cat(parts) / len(parts) ** 0.5
+            )
+
+        return self.encoder.ladder.run(find)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

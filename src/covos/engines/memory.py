@@ -9,7 +9,7 @@ useful goes: the one that the frames since have read least, as in the working me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -87,6 +87,11 @@ class MemoryBank:
             middle=[replace(kept) for kept in self.middle],
             latest=None if self.latest is None else replace(self.latest),
         )
+
+    def apply(self, move: Callable[[ObjectMemory], ObjectMemory]) -> None:
+        """Put in the place of each frame's memory what a function makes of it."""
+        for kept in [*self.given.values(), *self.middle, *([self.latest] if self.latest else [])]:
+            kept.memory = move(kept.memory)
 
     def keep(
         self, index: int, *, objects: Sequence[int], memory: ObjectMemory, given: bool, trusted: Sequence[bool]

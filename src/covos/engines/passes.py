@@ -176,7 +176,7 @@ def steer_subject(
     finder, own = engine, follower
     if engine.encoder.area == encoder.area:
         finder, own = FindEngine(encoder, others=engine.encoders[1:]), follower.within(remembered[0])
-    following = FollowEngine(encoder, own.network, calibration=own.calibration, references=own.references)
+    following = own.beside(encoder)
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
             yield from _follow_back(source, own, given, memory=memory, spool=spool)
@@ -193,11 +193,12 @@ class _SharedEncoder(FrameEncoder[Any]):
 
     def __init__(self, encoder: FrameEncoder[Any]) -> None:
         super().__init__(
-            encoder.network,
+            encoder._network,
             device=encoder.device,
             precision=encoder.precision,
             area=encoder.area,
             batch=encoder.batch,
+            ladder=encoder.ladder,
         )
         self._rows: dict[int, int] = {}
         self._latest: Any = None
@@ -207,9 +208,10 @@ class _SharedEncoder(FrameEncoder[Any]):
         indices = [each.frame.index for each in observed]
         if not set(indices) <= set(self._rows):
             self._latest, self._rows = super().encode(observed), {index: row for row, index in enumerate(indices)}
+        latest = self.ladder.moved(self._latest)
         if indices == list(self._rows):
-            return self._latest
-        return select_rows(self._latest, [self._rows[index] for index in indices])
+            return latest
+        return select_rows(latest, [self._rows[index] for index in indices])
 
 
 def discover_objects(

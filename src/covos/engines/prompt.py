@@ -60,7 +60,7 @@ class NetworkPrompter:
 
     def __init__(self, encoder: FrameEncoder[Features], network: CovosPrompt) -> None:
         self.encoder = encoder
-        self.network = network
+        self._network = network
         self._latest: tuple[Observed, PromptFeatures] | None = None
 
     def mask(
@@ -81,16 +81,24 @@ class NetworkPrompter:
                 fix="give it at the frame's size",
             )
         encoded = self.encoder.size_of(observed.frame)
-        prompt = as_prompt(points, box, previous, size=(height, width), encoded=encoded, device=self.encoder.device)
-        with self.encoder.computing():
+
+        def find() -> MaskArray:
+            device = self.encoder.device
+            prompt = as_prompt(points, box, previous, size=(height, width), encoded=encoded, device=device)
             logit = self.network.find(self._view(observed), prompt)[0, 0]
-        found = to_probability(logit, size=(height, width)) > THRESHOLD
-        return with_points(found, points)
+            return to_probability(logit, size=(height, width)) > THRESHOLD
+
+        return with_points(self.encoder.ladder.run(find), points)
+
+    @property
+    def network(self) -> CovosPrompt:
+        """The network, on the device that is computed on now."""
+        return self.encoder.ladder.here(self._network)
 
     def _view(self, observed: Observed) -> PromptFeatures:
         if self._latest is None or not _same(self._latest[0], observed):
             self._latest = observed, self.network.project(self.encoder.encode([observed]))
-        return self._latest[1]
+        return self.encoder.ladder.moved(self._latest[1])
 
 
 def _same(one: Observed, other: Observed) -> bool:

@@ -113,21 +113,26 @@ def make_writer(name: str, folder: Destination, *, info: SourceInfo, source_path
 
 def size_notes(formats: Sequence[str], *, info: SourceInfo, folder: Path) -> tuple[str, ...]:
     """Warn of large results, before the work begins: formats above 100 MB, and a disk that will not hold them."""
-    pixels = info.frame_count * info.height * info.width
-    sizes = {}
-    for name in formats:
-        kind, value = parse_format(name)
-        sizes[name] = round(kind.size_of(value) * pixels)
-    notes = [f"{name} will take about {_readable(size)}" for name, size in sizes.items() if size >= _WORTH_SAYING]
+    sizes = expected_sizes(formats, info=info)
+    notes = [f"{name} will take about {spoken_size(size)}" for name, size in sizes.items() if size >= _WORTH_SAYING]
     here = folder.absolute()
     free = shutil.disk_usage(next(each for each in (here, *here.parents) if os.path.lexists(each))).free
     if sum(sizes.values()) > free:
-        notes.append(f"the disk of {folder} has {_readable(free)} free, which may not be enough")
+        notes.append(f"the disk of {folder} has {spoken_size(free)} free, which may not be enough")
     return tuple(notes)
 
 
-def _readable(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+def expected_sizes(formats: Sequence[str], *, info: SourceInfo) -> dict[str, int]:
+    """Return the bytes that each of some formats will take about; 0 for those that are small beside the source."""
+    pixels = info.frame_count * info.height * info.width
+    return {name: round(kind.size_of(value) * pixels) for name in formats for kind, value in [parse_format(name)]}
+
+
+def spoken_size(size: int) -> str:
+    """Return a size as people say it: ``12 kB``, ``340 MB``, ``1.2 GB``."""
+    if size >= 1e9:
+        return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
 def readable_formats() -> Iterator[type[Format]]:

@@ -1,7 +1,7 @@
 """``yolo``: YOLO segmentation, ``yolo/labels/<stem>.txt``: a line for each part of an object, its outline as a polygon.
 
 A line is ``class x1 y1 x2 y2 ...``: the class is the object's id less one (``yolo/classes.txt`` names them), the
-corners are centres of pixels, as shares of the width and height. A polygon cannot have holes: they are filled.
+corners are pixels of the border, as shares of the width and height. A polygon cannot have holes: they are filled.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class YoloFormat(Format):
 
 
 def _outlines(mask: LabelArray) -> list[NDArray[np.int32]]:
-    """Return the outer outline of each part of a mask: M x 2 int32 (x, y), the centres of its border pixels."""
+    """Return the outer outline of each part of a mask: M x 2 int32 (x, y), its border pixels."""
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [np.asarray(contour, np.int32).reshape(-1, 2) for contour in contours]
 
@@ -64,7 +64,7 @@ def _outlines(mask: LabelArray) -> list[NDArray[np.int32]]:
 def _line(identity: int, outline: NDArray[np.int32], *, size: tuple[int, ...]) -> str:
     # Readers want three corners; a part of one or two pixels has fewer.
     corners = np.resize(outline, (max(3, len(outline)), 2))
-    # Centres of pixels: readers multiply by the size and cut the fraction off, which a share at the pixel's own edge
-    # would not survive.
-    shares = (corners + 0.5) / (size[1], size[0])
+    # A quarter of a pixel in: readers multiply by the size, then some cut the fraction off (Ultralytics) and some round
+    # (Supervision). Both come to the pixel itself.
+    shares = (corners + 0.25) / (size[1], size[0])
     return " ".join([str(identity - 1), *(f"{share:.6f}" for share in shares.ravel())])

@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from covos.core.errors import SourceError
 from covos.core.limits import limits, raising
+from covos.core.memory import refuse_shortage
 from covos.media import source
 from covos.media.structure import MP4_FIRST, mp4_boxes
 
@@ -56,6 +57,7 @@ def open_container(path: Path) -> InputContainer:
             metadata_errors="replace",
         )
     except (av.FFmpegError, ValueError, OSError) as error:
+        refuse_shortage(error)
         raise _unreadable(path, error) from error
     try:
         source.check_streams(str(path), len(container.streams))
@@ -127,7 +129,8 @@ def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[A
                 if packet.size:
                     failures = 0
                     yield packet
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            refuse_shortage(error)
             failures += 1
         except IndexError:
             # PyAV trips at the end of a file in which FFmpeg met further streams while reading, as in damaged MPEG-TS.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import av
 from av.codec.context import ThreadType
 
+from covos.core.memory import refuse_shortage
 from covos.media.container import decoder_of, is_shown, open_container, packets_of, picture_stream
 
 if TYPE_CHECKING:
@@ -81,7 +82,8 @@ def _decode_strictly(path: Path, *, tally: Tally) -> Iterator[Decoded | None]:
         for packet in _packets_and_end(container, stream):
             try:
                 pictures = decoder.decode(numbers.put(packet))
-            except (av.FFmpegError, ValueError):
+            except (av.FFmpegError, ValueError) as error:
+                refuse_shortage(error)
                 yield None
                 return
             for picture in pictures:
@@ -154,7 +156,8 @@ def _decode_packet(decoder: VideoCodecContext, packet: Packet[VideoStream] | Non
     """Decode one packet, None to drain the decoder; damage is counted, not raised."""
     try:
         return decoder.decode(packet)
-    except (av.FFmpegError, ValueError):
+    except (av.FFmpegError, ValueError) as error:
+        refuse_shortage(error)
         tally.undecodable += 1
         return []
 
@@ -200,7 +203,8 @@ class Cursor:
         depth = self._stream.codec_context.reorder_depth
         try:
             self._container.seek(int(self._seek_to[key]), stream=self._stream)
-        except av.FFmpegError:
+        except av.FFmpegError as error:
+            refuse_shortage(error)
             return False
         if self._decoder is not self._stream.codec_context:
             self._decoder.flush_buffers()

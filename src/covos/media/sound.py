@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import av
 
+from covos.core.memory import refuse_shortage
 from covos.media.channels import KEPT, PcmReader, bits_of, channel_layouts, count_of, is_plain_pcm, is_safe
 from covos.media.clock import STEADY, read_clock
 from covos.media.container import open_container, packets_of
@@ -237,7 +238,8 @@ class _EncodedLane(_Lane):
         """Pass a packet on; None ends the stream."""
         try:
             decoded: list[AudioFrame | None] = [*self._decoded(packet)]
-        except (av.FFmpegError, ValueError):
+        except (av.FFmpegError, ValueError) as error:
+            refuse_shortage(error)
             self.lost += packet is not None
             decoded = []
         end = [None] if packet is None else []

@@ -252,6 +252,13 @@ class VideoWriter:
         """Turn a failing disk into a problem with a remedy, and leave nothing half written."""
         try:
             yield
+        except av.error.ExternalError as error:
+            self.abort()
+            raise EnvironmentProblem(
+                f"{self._path}: the video cannot be written",
+                why=f"the encoder {self._preset.codec} failed without saying why, most often for lack of memory",
+                fix="close other programs, raise the limit on memory if there is one, or choose another format",
+            ) from error
         except OSError as error:
             self.abort()
             raise EnvironmentProblem(

@@ -19,6 +19,7 @@ from covos.media.opening import open_source
 from covos.media.source import Health
 from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
+from covos.runs.aside import made_aside, moved
 from covos.runs.folder import OutputFolder
 from covos.runs.reading import read_masks
 from covos.runs.report import Origin
@@ -124,7 +125,13 @@ def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
     if left or not frames:
         raise _misfit(read.path, REPORT, f"{len(left)} of its masks are of frames that the report does not have")
     model = report.model
-    origin = Origin(model=model.name, sha256=model.sha256, device=report.device, settings=report.settings)
+    origin = Origin(
+        model=model.name,
+        sha256=model.sha256,
+        device=report.device,
+        settings=report.settings,
+        steps_down=report.steps_down,
+    )
     return Segmentation(info=info, health=report.full_health(), origin=origin, frames=tuple(frames))
 
 
@@ -195,7 +202,7 @@ def convert(
     overwrite: bool = False,
     listen: Listener | None = None,
 ) -> Saved:
-    """Write the masks of a result in other formats.
+    """Write the masks of a result in other formats: all of them, or nothing.
 
     Args:
         path: As for `load_result`.
@@ -215,16 +222,19 @@ def convert(
     chosen = check_formats(formats)
     if not chosen:
         raise UsageError("no format to convert to", why="none is named", fix="name one, such as coco")
-    target = Path(output) if output is not None else _beside(Path(path), chosen)
+    target = Path(output) if output is not None else folder_beside(Path(path), chosen)
     _refuse_itself(Path(path), target)
-    folder = OutputFolder(target, overwrite=overwrite)
+    OutputFolder(target, overwrite=overwrite)  # refused before the work, not after
     result = load_result(path, source=source)
     settings = {**result.origin.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
     result = replace(result, origin=replace(result.origin, settings=settings))
-    return result.write(folder, formats=chosen, edges=edges, listen=listen)
+    with made_aside(target, overwrite=overwrite) as folder:
+        saved = result.write(folder, formats=chosen, edges=edges, listen=listen)
+    return moved(saved, target)
 
 
-def _beside(path: Path, formats: Sequence[str]) -> Path:
+def folder_beside(path: Path, formats: Sequence[str]) -> Path:
+    """Return the folder that `convert` writes to if none is given."""
     named = path if path.name not in {"", ".."} else path.resolve()
     name = named.name if named.is_dir() else named.stem
     return named.with_name("-".join([name, *(each.partition("=")[0] for each in formats)]))

@@ -31,7 +31,7 @@ def render_report(report: ReportContent, *, watch: Watch, card: Mapping[str, Any
         watch=watch,
         sure=confidence[np.isfinite(confidence)],
         empty=f"{counted(without, 'frame')} without any" if without else "one in every frame at least",
-        warnings=[*lost, *health.warnings, *report.warnings],
+        warnings=[*lost, *health.warnings, *report.warnings, *(step.text for step in report.steps_down)],
         shots=watch.first(),
         picture_uri=picture_uri,
         plots=list(_plots(watch)) if watch.count else [],

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from covos._version import __version__
 from covos.core.errors import CovosError
 from covos.core.types import FrameResult, LabelArray, SourceInfo
+from covos.engines.ladder import LadderStep
 from covos.formats.compose import ComposedResult
 from covos.masks import present_ids
 from covos.media.source import Health, MissingFrame
@@ -52,6 +53,7 @@ class Origin:
         device: Device that computed, in words.
         settings: Everything that the user chose; anything that JSON can express.
         card: Card of the model (see `covos.models.checkpoints.Card`), for the page.
+        steps_down: Steps that were taken because the memory ran out (see `covos.engines.ladder`).
     """
 
     model: str
@@ -59,6 +61,7 @@ class Origin:
     device: str
     settings: Mapping[str, Any]
     card: Mapping[str, Any] | None = None
+    steps_down: tuple[LadderStep, ...] = ()
 
 
 class Report:
@@ -100,6 +103,7 @@ class Report:
         outputs: Iterable[Path] = (),
         warnings: Iterable[str] = (),
         problem: CovosError | None = None,
+        steps_down: Iterable[LadderStep] = (),
     ) -> Path:
         """Write ``report.json``, indented, with one line a frame; and, of a run that is whole, ``report.html``.
 
@@ -111,11 +115,13 @@ class Report:
             outputs: Paths that the writers gave on closing.
             warnings: Warnings of the writers.
             problem: The error that ended the run early.
+            steps_down: Steps that were taken in this run, after those of its origin.
 
         Returns:
             The path of ``report.json``.
         """
         self._keep(self._watch.rest())
+        steps = (*self._origin.steps_down, *steps_down)
         content = ReportContent(
             schema=SCHEMA,
             tool=ToolRecord(name="covos", version=__version__),
@@ -137,6 +143,8 @@ class Report:
             warnings=tuple(warnings),
             problem=None if problem is None else ProblemRecord.of(problem),
             quality=_quality(self._watch),
+            degraded=bool(steps),
+            steps_down=steps,
             missing=tuple(self._missing(each) for each in health.lost),
             frames=(),  # they are text already, and follow at the end of the file
         )

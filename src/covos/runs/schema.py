@@ -13,6 +13,7 @@ from covos.core.errors import CovosError
 from covos.core.progress import counted
 from covos.core.records import Count, Finite, ObjectId, Rate, Record, Seconds, Share, Side, Ticks, TimeBase, read_record
 from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind
+from covos.engines.ladder import LadderStep
 from covos.media.source import Health, MissingFrame
 
 REPORT: Final = "report.json"
@@ -201,7 +202,8 @@ class ReportContent(Versioned):
 
     ``outputs`` are relative to its folder: files, or the folder of a format with a file a frame. ``problem`` is the
     error that ended the run early. Reports of earlier versions have no ``quality``. ``missing`` has a row for each
-    frame that did not come out.
+    frame that did not come out. A run is ``degraded`` if its memory ran out and it went on with less: ``steps_down``
+    says with what (see `covos.engines.ladder`).
     """
 
     tool: ToolRecord
@@ -215,6 +217,8 @@ class ReportContent(Versioned):
     warnings: tuple[str, ...]
     problem: ProblemRecord | None
     quality: QualityRecord | None = None
+    degraded: bool = False
+    steps_down: tuple[LadderStep, ...] = ()
     missing: tuple[MissingRow, ...] = ()
     frames: tuple[FrameRow, ...]
 

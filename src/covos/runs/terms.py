@@ -19,6 +19,7 @@ from covos._version import __version__
 from covos.core.errors import CovosError, UsageError
 from covos.core.guarded import is_there
 from covos.core.records import Record, read_record, write_record
+from covos.engines.ladder import LadderStep
 from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import Journal, read_entries
@@ -172,7 +173,7 @@ class RunTerms(Terms):
             return now._add_formats(found, folder)
         keep = (PROJECT, JOURNAL) if found.redo is None else (PROJECT, JOURNAL, EARLIER)
         folder.resume(keep=keep)
-        now._write(folder.path / PROJECT, complete=False, redo=found.redo)
+        now._write(folder.path / PROJECT, complete=False, redo=found.redo, steps_down=found.steps_down)
         path, earlier = folder.path / JOURNAL, None if found.redo is None else folder.path / EARLIER
         journal = Journal(path, batch=self.batch, earlier=earlier, redo=found.redo or ())
         return Begun(journal=journal, formats=now.formats)
@@ -197,7 +198,14 @@ class RunTerms(Terms):
         written, outputs = found.written, found.outputs
         if found.complete:
             written, outputs = found.formats, load_report(folder.path).outputs
-        self._write(folder.path / PROJECT, complete=False, written=written, outputs=outputs, mendable=found.mendable)
+        self._write(
+            folder.path / PROJECT,
+            complete=False,
+            written=written,
+            outputs=outputs,
+            mendable=found.mendable,
+            steps_down=found.steps_down,
+        )
         folder.resume(keep=(PROJECT, JOURNAL, *outputs))
         return Begun(
             journal=Journal(folder.path / JOURNAL, batch=1, whole=True),
@@ -231,14 +239,23 @@ class RunTerms(Terms):
             if journal.is_file():
                 journal.replace(earlier)
         # Behind the renaming: a kill in between leaves the old terms, and the one journal under its new name.
-        self._write(folder.path / PROJECT, complete=False, redo=redo)
+        self._write(folder.path / PROJECT, complete=False, redo=redo, steps_down=found.steps_down)
         again = Journal(journal, batch=self.batch, earlier=earlier, redo=redo)
         return Begun(journal=again, formats=self.formats)
+
+    def earlier_steps(self, folder: OutputFolder) -> tuple[LadderStep, ...]:
+        """Return the steps that this run has taken before it was stopped, because the memory ran out."""
+        return _read(folder).steps_down
+
+    def note_steps(self, folder: OutputFolder, steps: Sequence[LadderStep]) -> None:
+        """Note all steps that this run has taken, so that its report has them, however often it is stopped."""
+        write_record(_read(folder).model_copy(update={"steps_down": tuple(steps)}), folder.path / PROJECT)
 
     def finish(self, folder: OutputFolder, *, formats: tuple[str, ...], mendable: bool = False) -> None:
         """Note that the outputs of all formats are there, and if pictures that could not be read may be mended."""
         done = self.model_copy(update={"formats": formats})
-        done._write(folder.path / PROJECT, complete=True, mendable=mendable)
+        steps = self.earlier_steps(folder)
+        done._write(folder.path / PROJECT, complete=True, mendable=mendable, steps_down=steps)
         remove_leftovers(folder)
 
     def _write(self, file: Path, **state: Any) -> None:
@@ -255,6 +272,7 @@ class _RunHead(Versioned):
         redo: Frames that are computed again after mending; None if none are.
         written: Formats that were there before further ones were asked for.
         outputs: Files and folders of these.
+        steps_down: Steps that it has taken because the memory ran out (see `covos.engines.ladder`).
     """
 
     complete: bool
@@ -262,6 +280,7 @@ class _RunHead(Versioned):
     redo: tuple[int, ...] | None = None
     written: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    steps_down: tuple[LadderStep, ...] = ()
 
 
 class _RunFile(RunTerms, _RunHead):
@@ -278,7 +297,10 @@ class _RunFile(RunTerms, _RunHead):
 
 
 def _read(folder: OutputFolder) -> _RunFile:
-    file = folder.path / PROJECT
+    return _read_project(folder.path / PROJECT)
+
+
+def _read_project(file: Path) -> _RunFile:
     return read_record(
         _RunFile,
         file,
@@ -286,6 +308,11 @@ def _read(folder: OutputFolder) -> _RunFile:
         fix="update covos if a newer one wrote it; else another folder, or start anew with -y (overwrite=True)",
         error=UsageError,
     )
+
+
+def is_complete(project: Path) -> bool:
+    """Tell if a ``covos.json`` is that of a run that is done, under whatever terms."""
+    return _read_project(project).complete
 
 
 def _is_begun(folder: OutputFolder) -> bool:

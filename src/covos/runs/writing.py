@@ -14,9 +14,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, explained
+from covos.core.files import is_disk_full
 from covos.core.guarded import is_there
 from covos.core.progress import counted
 from covos.core.types import FrameResult, SourceInfo
+from covos.engines.ladder import LadderStep
 from covos.engines.steady import Retoucher
 from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
@@ -24,11 +26,13 @@ from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.soft import Depth, rounded
 from covos.media.source import Health
-from covos.runs.folder import OutputFolder
+from covos.runs.folder import PROJECT, OutputFolder
 from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
 from covos.runs.report import Origin, Report
+from covos.runs.room import bytes_below, disk_needed
 from covos.runs.schema import REPORT, load_report
+from covos.runs.terms import is_complete
 
 QUEUE = 4
 """Frames that may wait for the writers: one batch. More would only be memory."""
@@ -50,6 +54,7 @@ class Saved:
         uncomputed: Number of frames for which the network gave no numbers; they have the masks of the frame before.
         resumed: Number of frames that an earlier run had computed before it was stopped.
         was_done: True if all was there already, and nothing was done.
+        degraded: True if the memory ran out and the run went on with less.
     """
 
     folder: Path
@@ -63,6 +68,7 @@ class Saved:
     uncomputed: int = 0
     resumed: int = 0
     was_done: bool = False
+    degraded: bool = False
 
 
 class BackgroundWriters:
@@ -165,7 +171,7 @@ class RunWriter:
     ``health`` is asked for after the last result. The journal's frames come first among the results; it is closed here.
     ``outputs`` are files and folders that are there already and belong to the run. ``edges`` changes what is written,
     and the report, not what the journal keeps. ``named`` is False where somebody's report named the source (see
-    `covos.runs.report.Report`).
+    `covos.runs.report.Report`). ``steps_down`` gives the steps of `covos.engines.ladder` that were taken so far.
     """
 
     def __init__(
@@ -180,9 +186,11 @@ class RunWriter:
         outputs: Sequence[str] = (),
         edges: Edges = NO_EDGES,
         named: bool = True,
+        steps_down: Callable[[], Sequence[LadderStep]] = tuple,
     ) -> None:
         chosen = check_formats(formats)
         self._health, self._folder, self._journal = health, folder, journal
+        self._info, self._formats, self._steps_down = info, chosen, steps_down
         self._bits: Depth = 16 if probability_bits(chosen) == 16 else 8
         self._began = self._clock = time.perf_counter()
         self._uncomputed = 0
@@ -245,7 +253,13 @@ class RunWriter:
             warnings = (note, *warnings)
         resumed = 0 if self._journal is None else self._journal.resumed
         path = self._report.save(
-            self._folder, health=health, seconds=seconds, resumed=resumed, outputs=outputs, warnings=warnings
+            self._folder,
+            health=health,
+            seconds=seconds,
+            resumed=resumed,
+            outputs=outputs,
+            warnings=warnings,
+            steps_down=self._steps_down(),
         )
         return Saved(
             folder=self._folder.path,
@@ -258,15 +272,19 @@ class RunWriter:
             warnings=(*health.warnings, *warnings),
             uncomputed=self._uncomputed,
             resumed=resumed,
+            degraded=bool(self._steps_down()),
         )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        written = bytes_below(self._folder.path) if is_disk_full(error) else 0
         self._stack.__exit__(kind, error, trace)
         if error is None:
             return
         count = len(self._report) if self._journal is None else self._journal.count
+        if isinstance(error, EnvironmentProblem) and is_disk_full(error):
+            error.why = f"{error.why}; {self._needed(count, written)}"
         if count == 0:
             self._folder.discard()
             return
@@ -280,6 +298,10 @@ class RunWriter:
         else:
             error.add_note(safe)
 
+    def _needed(self, frames: int, written: int) -> str:
+        left = bytes_below(self._folder.path)
+        return disk_needed(self._formats, info=self._info, frames=frames, written=written, left=left)
+
     def _close_early(self, error: BaseException) -> None:
         seconds = time.perf_counter() - self._began
         try:
@@ -289,6 +311,7 @@ class RunWriter:
                 seconds=seconds,
                 warnings=self._writers.warnings,
                 problem=_as_problem(error),
+                steps_down=self._steps_down(),
             )
         except EnvironmentProblem as problem:
             # What ended the run is what the user must hear of; on a full disk the report meets the same end.
@@ -324,7 +347,19 @@ def load_saved(folder: Path) -> Saved:
         warnings=(*report.health.warnings, *report.warnings),
         uncomputed=sum(row.status == "uncomputed" for row in report.frames),
         was_done=True,
+        degraded=report.degraded,
     )
+
+
+def is_finished(folder: Path) -> bool:
+    """Tell if a folder holds the whole result of a run, or of a conversion: with a report, and all that this lists."""
+    if not is_there(folder / REPORT):
+        return False
+    project = folder / PROJECT
+    if is_there(project) and not is_complete(project):
+        return False
+    report = load_report(folder)
+    return report.problem is None and all(is_there(folder / name) for name in report.outputs)
 
 
 def uncomputed_note(count: int) -> str:

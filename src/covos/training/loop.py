@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from covos.core.errors import CovosError, UsageError
+from covos.core.errors import CovosError, EnvironmentProblem, UsageError, is_out_of_memory, refusal
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
@@ -187,7 +187,25 @@ def take_step(
     group: ProcessGroup,
     stopping: Callable[[], bool],
 ) -> tuple[dict[str, float], bool]:
-    """Change the weights once; return the losses by name, and True if a process was asked to stop."""
+    """Change the weights once; return the losses by name, and True if a process was asked to stop.
+
+    Raises:
+        EnvironmentProblem: The memory ran out.
+        CovosError: The loss is not a number.
+    """
+    with _explaining_memory(task.recipe, processes=group.size):
+        return _take_step(state, objective, batch, task, group=group, stopping=stopping)
+
+
+def _take_step(
+    state: TrainingState,
+    objective: nn.Module,
+    batch: Any,
+    task: Task[Any],
+    *,
+    group: ProcessGroup,
+    stopping: Callable[[], bool],
+) -> tuple[dict[str, float], bool]:
     recipe = task.recipe
     rate = rate_at(state.step, steps=task.steps, warmup=recipe.warmup, power=recipe.power)
     for parameters in state.optimizer.param_groups:
@@ -218,3 +236,22 @@ def take_step(
     update_average(state.average, state.network, decay=recipe.ema, step=state.step)
     state.step += 1
     return values, stop > 0
+
+
+@contextmanager
+def _explaining_memory(recipe: Recipe, *, processes: int) -> Iterator[None]:
+    """Name what a step's memory depends on, if it ran out."""
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        what, field = recipe.divided
+        at_once = getattr(recipe, field) // (processes * recipe.accumulate)
+        lower = [field, *(name for name in ("crop", "crops", "size") if hasattr(recipe, name))]
+        raise EnvironmentProblem(
+            f"out of memory in a step of {getattr(recipe, field)} {what}, {at_once} at a time",
+            why=refusal(error),
+            fix=f"--set accumulate={2 * recipe.accumulate} computes it in more parts; or lower {' or '.join(lower)} "
+            "with --set; the last checkpoint is intact",
+        ) from error

@@ -1,0 +1,198 @@
+"""Go on with less when the memory runs out: the one place through which engines call their networks.
+
+A call that the machine refuses is done again, at first as it was, with all that could be freed. If that fails, with
+fewer frames together, half of them each time, down to one; then with fewer objects together; then, from a GPU, on the
+processor. What a step has given up stays given up. Each step is kept, for the user to be told.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from covos.core.device import choose_precision
+from covos.core.errors import is_out_of_memory, refusal
+from covos.core.progress import counted
+from covos.core.records import Count, Record
+
+T = TypeVar("T")
+ItemT = TypeVar("ItemT")
+
+StepKind = Literal["again", "frames", "objects", "processor"]
+"""What a step gives up: nothing, frames together, objects together, the GPU."""
+
+
+class LadderStep(Record):
+    """A step down.
+
+    Attributes:
+        kind: See `StepKind`.
+        together: Frames or objects that are computed together from here on; None for other kinds.
+        why: The refusal, in the words of the machine.
+    """
+
+    kind: StepKind
+    together: Count | None = None
+    why: str
+
+    @property
+    def text(self) -> str:
+        """The step in plain words."""
+        now = {
+            "again": "tried once more",
+            "frames": f"{counted(self.together or 0, 'frame')} at a time from here on",
+            "objects": f"{counted(self.together or 0, 'object')} at a time from here on",
+            "processor": "computed on the processor from here on, which is slower",
+        }
+        return f"the memory ran out ({self.why}): {now[self.kind]}"
+
+
+class Ladder:
+    """Runs calls of networks, each with as much at a time as the memory has held so far.
+
+    Args:
+        device: Device of the networks.
+        precision: Precision of their arithmetic: float32, or bfloat16 / float16 by autocast.
+        below: Device to go on with in the end; None if there is none. By default the processor, from a GPU.
+
+    Attributes:
+        device: Device to compute on now.
+        precision: Precision to compute in now.
+        steps: The steps that were taken, in order.
+        top: Device that was computed on before any step.
+    """
+
+    def __init__(self, *, device: torch.device, precision: torch.dtype, below: torch.device | None = None) -> None:
+        self.device = device
+        self.precision = precision
+        self.steps: list[LadderStep] = []
+        self.top = device
+        self._below = torch.device("cpu") if below is None and device.type != "cpu" else below
+        self._at_first = precision, self._below
+        self._frames: int | None = None
+        self._objects: int | None = None
+        self._has_moved = False
+        self._copies: dict[int, tuple[nn.Module, nn.Module]] = {}
+
+    def fresh(self) -> Ladder:
+        """Return one that stands at the top, for another video."""
+        precision, below = self._at_first
+        return Ladder(device=self.top, precision=precision, below=below)
+
+    def frames(self, count: int) -> int:
+        """Return how many of so many frames are computed together now."""
+        return count if self._frames is None else min(count, self._frames)
+
+    def objects(self, count: int) -> int:
+        """Return how many of so many objects are computed together now."""
+        return count if self._objects is None else min(count, self._objects)
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Set up what a network runs in: without gradients, in its precision."""
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32),
+        ):
+            yield
+
+    def run(self, work: Callable[[], T], *, frames: int = 1, objects: int = 1) -> T:
+        """Do something with a network; if the memory runs out, go a step down, and do it again.
+
+        Args:
+            work: Is done while `computing`. It may be done several times: it asks `frames`, `objects`, `here` and
+                `moved` anew each time, and changes nothing until it is through.
+            frames: Frames that it computes together at the most.
+            objects: Objects that it computes together at the most.
+
+        Raises:
+            MemoryError: There is no step left.
+        """
+        while True:
+            try:
+                with self.computing():
+                    return work()
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                why = refusal(error)
+            # Not while the error is handled: its traceback holds on to all that the call had made.
+            step = self._next(self.frames(frames), self.objects(objects), why)
+            if step is None:
+                raise MemoryError(why)
+            self._take(step)
+
+    def in_parts(
+        self, items: Sequence[ItemT], work: Callable[[Sequence[ItemT]], T]
+    ) -> Iterator[tuple[Sequence[ItemT], T]]:
+        """Do something with frames, as many at a time as the memory holds; yield each part with what came of it."""
+        left = items
+
+        def first_part() -> tuple[Sequence[ItemT], T]:
+            part = left[: self.frames(len(left))]
+            return part, work(part)
+
+        while left:
+            part, found = self.run(first_part, frames=len(left))
+            left = left[len(part) :]
+            yield part, found
+
+    def here(self, network: T) -> T:
+        """Return a network on the device of now: itself, or a copy of it, for others may still compute with it."""
+        if not self._has_moved or not isinstance(network, nn.Module):
+            return network
+        if id(network) not in self._copies:
+            # Copied tensor by tensor to the other device: there is no room for a copy on its own.
+            moved: dict[int, Any] = {
+                id(each): nn.Parameter(each.detach().to(self.device), requires_grad=each.requires_grad)
+                for each in network.parameters()
+            }
+            moved |= {id(each): each.detach().to(self.device) for each in network.buffers()}
+            self._copies[id(network)] = network, copy.deepcopy(network, moved)
+        return cast("T", self._copies[id(network)][1])
+
+    def moved(self, value: T) -> T:
+        """Return tensors, or tuples of them, on the device of now."""
+        return moved_to(value, self.device) if self._has_moved else value
+
+    def _next(self, frames: int, objects: int, why: str) -> LadderStep | None:
+        if not self.steps:
+            return LadderStep(kind="again", why=why)
+        if frames > 1:
+            return LadderStep(kind="frames", together=(frames + 1) // 2, why=why)
+        if objects > 1:
+            return LadderStep(kind="objects", together=(objects + 1) // 2, why=why)
+        if self._below is not None:
+            return LadderStep(kind="processor", why=why)
+        return None
+
+    def _take(self, step: LadderStep) -> None:
+        self.steps.append(step)
+        if step.kind == "frames":
+            self._frames = step.together
+        elif step.kind == "objects":
+            self._objects = step.together
+        elif step.kind == "processor" and self._below is not None:
+            self.device, self._below, self._has_moved = self._below, None, True
+            # As exact as before, or more: so the masks stay what they would be.
+            kept = self.precision == torch.bfloat16
+            self.precision = choose_precision(self.device) if kept else torch.float32
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def moved_to(value: T, device: torch.device) -> T:
+    """Return tensors, or tuples of them, named or not, on a device; anything else as it is."""
+    if isinstance(value, Tensor):
+        return cast("T", value.to(device))
+    if isinstance(value, tuple):
+        parts = [moved_to(each, device) for each in value]
+        return cast("T", type(value)(*parts) if hasattr(value, "_fields") else tuple(parts))
+    return value

@@ -1,0 +1,83 @@
+"""Make a result beside its folder, and give it the name when it is whole: nothing half made is left, even by a kill."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from covos.runs.folder import LIST, LOCK, OutputFolder, explained, remove_if_empty
+from covos.runs.schema import REPORT
+from covos.runs.writing import Saved
+
+_LONGEST = 200  # bytes of a name, before what is added
+
+
+@contextmanager
+def made_aside(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
+    """Give a hidden folder to write a result to; if the block ends well, the result goes to its own folder.
+
+    A new folder takes its name at once. In one that is there, an earlier result is removed first, and the report comes
+    last. If the block fails, nothing of it is left, and an earlier result is as it was. What a killed run left is
+    removed by the next one with this target.
+
+    Raises:
+        UsageError: The target holds something that is not to be replaced.
+        EnvironmentProblem: It cannot be written to, or another run makes the same result.
+    """
+    OutputFolder(target, overwrite=overwrite)
+    target = target.resolve() if target.is_symlink() else target
+    name = os.fsdecode(os.fsencode(target.name)[:_LONGEST])
+    aside = target.absolute().with_name(f".{name}.partial")
+    missing = [each for each in (aside, *aside.parents) if not os.path.lexists(each)]
+    folder = OutputFolder(aside, overwrite=True)
+    try:
+        with folder.locked():
+            try:
+                yield folder
+            except BaseException:
+                _remove(aside)
+                raise
+        try:
+            with explained(target):
+                _take_place(aside, target, overwrite=overwrite)
+        except BaseException:
+            _remove(aside)
+            raise
+    finally:
+        for each in dict.fromkeys((aside, *missing)):
+            remove_if_empty(each)
+
+
+def moved(saved: Saved, target: Path) -> Saved:
+    """Return what was written aside, under the names that it has in its own folder."""
+    outputs = tuple(target / path.relative_to(saved.folder) for path in saved.outputs)
+    report, page = target / saved.report.name, target / saved.page.name
+    return replace(saved, folder=target, outputs=outputs, report=report, page=page)
+
+
+def _take_place(aside: Path, target: Path, *, overwrite: bool) -> None:
+    if not target.exists() or next(target.iterdir(), None) is None:
+        if target.exists():  # a folder, and empty
+            target.rmdir()
+        aside.rename(target)
+        return
+    folder = OutputFolder(target, overwrite=overwrite)
+    made = sorted(path for path in aside.rglob("*") if path.is_file() and path.name not in (LIST, LOCK))
+    for path in sorted(made, key=lambda each: each.name == REPORT):
+        path.replace(folder.file(path.relative_to(aside).as_posix()))
+    _remove(aside)
+
+
+def _remove(aside: Path) -> None:
+    for entry in aside.iterdir():
+        if entry.name == LOCK:  # it is still held
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+    remove_if_empty(aside)

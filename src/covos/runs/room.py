@@ -1,0 +1,134 @@
+"""Estimate the room that a run takes, in memory and on disk: before it begins, and where there was too little.
+
+The numbers are those of `benchmarks/memory.py`, rounded; sizes on disk are those of the formats, or of what is written.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from covos.core.errors import EnvironmentProblem, is_out_of_memory, refusal
+from covos.core.memory import free_address_space, free_memory
+from covos.core.progress import counted
+from covos.core.types import SourceInfo
+from covos.formats.table import expected_sizes, parse_format, spoken_size
+
+NETWORK = 200_000_000
+"""Bytes that covos-lite takes on a processor while it computes, whatever the size of the frames."""
+PER_PIXEL = 290
+"""Bytes for each pixel of a frame: of those that wait for the network, and for the writers of the default formats."""
+LEAST_ADDRESS_SPACE = 500_000_000
+"""Address space beyond that of the libraries. With less, these end the process rather than raise an error."""
+_ROW = 200
+"""Bytes of a frame in the report, at the least."""
+_BLOCK = 4096
+_LARGE = 1280 * 720
+_MANY = {"a picture a frame", "a label map a frame", "a picture a frame and object"}
+
+
+def memory_needed(info: SourceInfo) -> int:
+    """Estimate the bytes of memory that a run takes beside its libraries."""
+    return NETWORK + PER_PIXEL * info.height * info.width
+
+
+def memory_notes(info: SourceInfo) -> tuple[str, ...]:
+    """Warn of frames for which the memory may not do.
+
+    Raises:
+        EnvironmentProblem: A limit on the address space leaves too little for any frames.
+    """
+    space = free_address_space()
+    if space is not None and space < LEAST_ADDRESS_SPACE:
+        raise EnvironmentProblem(
+            "out of memory before the first frame",
+            why=f"a limit (ulimit -v) leaves {spoken_size(space)} of address space beside the libraries, and "
+            f"{spoken_size(LEAST_ADDRESS_SPACE)} are the least; {_spoken_need(info)}",
+            fix="raise the limit",
+        )
+    needed = memory_needed(info)
+    free = min((each for each in (free_memory(), space) if each is not None), default=needed)
+    if needed <= free:
+        return ()
+    return (f"{_spoken_need(info)}, and {spoken_size(free)} are free: it may run out",)
+
+
+@contextmanager
+def explaining_memory(info: SourceInfo) -> Iterator[None]:
+    """Say in the error of a run whose memory ran out, for good, how much it needs.
+
+    Raises:
+        EnvironmentProblem: In place of any error that says so.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        smaller = ", or scale the video down (to 1280 x 720, say)" if info.height * info.width > _LARGE else ""
+        raise EnvironmentProblem(
+            "out of memory",
+            why=f"{refusal(error)}; {_spoken_need(info)}",
+            fix=f"close other programs, raise the limit on memory if there is one{smaller}",
+        ) from error
+
+
+def _spoken_need(info: SourceInfo) -> str:
+    return (
+        f"frames of {info.width} x {info.height} take about {spoken_size(memory_needed(info))} of memory, "
+        f"{spoken_size(NETWORK)} of it for the network"
+    )
+
+
+def refuse_small_disk(formats: Sequence[str], *, info: SourceInfo, folder: Path) -> None:
+    """Refuse a disk that certainly does not hold the results: with a block for each file, and a row for each frame.
+
+    Raises:
+        EnvironmentProblem: It does not; or it has not as many files left.
+    """
+    here = folder.absolute()
+    place = next(each for each in (here, *here.parents) if os.path.lexists(each))
+    many = sum(parse_format(name)[0].shape in _MANY for name in formats)
+    files = many * info.frame_count
+    least = _ROW * info.frame_count + _BLOCK * files
+    free = shutil.disk_usage(place).free + bytes_below(here)
+    if free < least:
+        likely = max(least, sum(expected_sizes(formats, info=info).values()))
+        raise EnvironmentProblem(
+            f"{folder}: the disk cannot hold the results",
+            why=f"{spoken_size(free)} are free, and {counted(info.frame_count, 'frame')} take "
+            f"{spoken_size(least)} at the least, about {spoken_size(likely)} in all",
+            fix="free some space, write to another disk, or choose fewer formats",
+        )
+
+
+def disk_needed(formats: Sequence[str], *, info: SourceInfo, frames: int, written: int, left: int) -> str:
+    """Say how much more room a run needs that met a full disk.
+
+    Args:
+        formats: Of the run.
+        info: Of its source.
+        frames: Frames that were written.
+        written: Bytes that they took, those of unfinished files among them.
+        left: Bytes that are still there.
+    """
+    total = sum(expected_sizes(formats, info=info).values()) + _ROW * info.frame_count
+    if frames and written:
+        total = round(written / frames * max(frames, info.frame_count))
+    more = max(total - left, _BLOCK)
+    return f"about {spoken_size(more)} more are needed for all {counted(max(frames, info.frame_count), 'frame')}"
+
+
+def bytes_below(folder: Path) -> int:
+    """Return the bytes of all files in a folder; 0 if it is not there."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118 - a path for each file is slow
+            except OSError:  # removed meanwhile
+                continue
+    return total

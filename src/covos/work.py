@@ -1,0 +1,175 @@
+"""Work: the task of a plan on an open source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from covos.core.types import FrameResult
+from covos.engines.find import FindEngine
+from covos.engines.ladder import LadderStep
+from covos.engines.passes import StageProgress, chosen_references, find_subject
+from covos.media.source import Source
+from covos.model import Model
+from covos.plan import Discover, Find, Follow, Plan
+from covos.prompts.alpha import alpha_mask
+from covos.prompts.seeds import place_prompts
+from covos.runs.journal import Journal, read_entries
+from covos.runs.mending import frames_to_redo
+from covos.runs.report import Origin
+from covos.session import Session
+from covos.steerer import Steerer
+
+
+class Work:
+    """The task of a plan on an open source: the one place that tells finding, following and discovering apart."""
+
+    def __init__(self, plan: Plan, source: Source, load: Callable[[], Model]) -> None:
+        self._task, self._source, self._load, self._edges = plan.task, source, load, plan.edges
+        self._loaded: Model | None = None
+        self._session: Session | None = None
+        self._steerer: Steerer | None = None
+        task = plan.task
+        if isinstance(task, Find):
+            if task.steer is not None:
+                self._steerer = Steerer(task, steer=task.steer, source=source, load=lambda: self.model)
+        elif isinstance(task, Follow):
+            self._session = Session(
+                source,
+                load=lambda: self.model,
+                follower=task.follower,
+                memory=task.memory,
+                prompter=task.prompter,
+                held=plan.source,
+            )
+            place_prompts(
+                self._session.seeds,
+                task.prompts,
+                resize=task.resize_masks,
+                alpha_of=partial(alpha_mask, source),
+            )
+            self._session.direction(task.direction)
+        else:
+            self._session = Session(
+                source, load=lambda: self.model, follower=task.follower, memory=task.memory, held=plan.source
+            )
+
+    @property
+    def model(self) -> Model:
+        """The model, on a ladder of its own; loaded when it is first asked for."""
+        self._loaded = self._loaded or self._load().fresh()
+        return self._loaded
+
+    @property
+    def steps_down(self) -> tuple[LadderStep, ...]:
+        """The steps that were taken so far because the memory ran out."""
+        return () if self._loaded is None else tuple(self._loaded.engine.ladder.steps)
+
+    def prepare(self) -> Model:
+        """Load what is needed, and refuse what the model cannot do."""
+        if isinstance(self._task, Find):
+            self.model.engine.at(self._task.quality).check_fusion(self._task.fusion)
+            if self._steerer is not None:
+                self._steerer.prepare()
+        else:
+            self.model.describe_follower(self._task.follower)
+        return self.model
+
+    def origin(self) -> Origin:
+        """Return what a report says: model, and all settings that the written masks depend on."""
+        found = self._origin_of_found()
+        return replace(found, settings={**found.settings, **self._edges.settings})
+
+    def _origin_of_found(self) -> Origin:
+        task = self._task
+        if isinstance(task, Find):
+            steering = {} if self._steerer is None else self._steerer.settings()
+            return self.model.origin(**{**task.settings, **steering})
+        if isinstance(task, Discover):
+            return self.model.origin(
+                objects=task.most,
+                references=task.references,
+                follower=self.model.describe_follower(task.follower),
+                direction="both",
+                memory=task.memory,
+            )
+        assert self._session is not None
+        return self._session.origin(task.direction)
+
+    def run(self, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
+        """Give the results, the first of them by the records of an earlier run."""
+        task = self._task
+        if journal is not None and journal.whole:
+            return (record.restore(frame) for record, frame in zip(journal.replay(), self._source, strict=False))
+        if isinstance(task, Find):
+            if self._steerer is not None and self._steerer.follows:
+                results = self._steerer.run(())
+                return results if journal is None else _again(results, journal)
+            known = () if journal is None else (record.restore for record in journal.replay())
+            if self._steerer is not None:
+                return self._steerer.run(known)
+            engine = self.model.engine.at(task.quality)
+            if journal is not None and journal.earlier is not None:
+                return self._find_again(engine, task, journal)
+            return find_subject(self._source, engine, known=known, **task.finding)
+        assert self._session is not None
+        results = self._follow(self._session)
+        return results if journal is None else _again(results, journal)
+
+    def touched(self, changed: Sequence[int], unreadable: Sequence[int]) -> tuple[int, ...] | None:
+        """Return the frames to compute again after pictures were mended; None for all.
+
+        What is followed or steered depends on all that came before, and is followed again anyway.
+        """
+        task, count = self._task, self._source.info.frame_count
+        if not isinstance(task, Find) or self._steerer is not None:
+            return None
+        encoder = self.model.engine.at(task.quality).encoder
+        chosen = chosen_references(count, references=task.references, seed=task.reference_seed)
+        return frames_to_redo(
+            changed,
+            count=count,
+            unreadable=unreadable,
+            references=encoder.needed(chosen, frame_count=count),
+            uses_motion=encoder.network.uses_motion,
+            batch=encoder.batch,
+        )
+
+    def _find_again(self, engine: FindEngine[Any], task: Find, journal: Journal) -> Iterator[FrameResult]:
+        """Compute the frames that mended pictures touch, and take the others from the journal of the run before."""
+        assert journal.earlier is not None, "there is a run before"
+        wanted = [index for index in journal.redo if index >= journal.resumed]
+        computed = find_subject(self._source, engine, wanted=wanted, **task.finding)
+        again, before = journal.replay(), read_entries(journal.earlier)
+        redo = frozenset(journal.redo)
+        for frame in self._source:
+            old = next(before, None)
+            if frame.index < journal.resumed:
+                yield next(again).restore(frame)
+            elif frame.index in redo:
+                yield next(computed)
+            else:
+                assert old is not None, "what the journal lacks is computed again"
+                yield old.restore(frame)
+
+    def _follow(self, session: Session) -> Iterator[FrameResult | StageProgress]:
+        task = self._task
+        if isinstance(task, Discover):
+            yield from session.discovering(task.most, references=task.references)
+            yield from session.streaming("both")
+        else:
+            assert isinstance(task, Follow)
+            yield from session.streaming(task.direction)
+
+
+def _again(results: Iterator[FrameResult | StageProgress], journal: Journal) -> Iterator[FrameResult | StageProgress]:
+    # What was followed before is followed again: that is how the memory comes to hold what it held.
+    records = journal.replay()
+    for result in results:
+        if isinstance(result, StageProgress):
+            yield result
+            continue
+        record = next(records, None)
+        yield result if record is None else record.restore(result.frame)

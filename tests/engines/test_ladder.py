@@ -1,0 +1,264 @@
+"""Engines that run out of memory go on with less, and give what they give with enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+from covos.core.errors import is_out_of_memory
+from covos.core.types import Frame, FrameResult, Point
+from covos.engines.discover import DiscoveryPass
+from covos.engines.encoding import FrameEncoder
+from covos.engines.find import FindEngine
+from covos.engines.follow import FollowEngine
+from covos.engines.grabcut import GrabCutPrompter
+from covos.engines.ladder import Ladder
+from covos.engines.motion import Observed
+from covos.engines.prompt import NetworkPrompter
+from covos.models.follow import CovosFollow, FollowConfig
+from covos.models.lite import CovosLite
+from covos.models.prompt import CovosPrompt
+from starving import above, always, at, out_of_memory, starve
+
+SIZE = (64, 96)
+FRAMES = 10
+CPU = torch.device("cpu")
+MakeLadder = Callable[[], Ladder]
+
+
+@pytest.fixture(scope="module")
+def networks() -> tuple[CovosLite, CovosFollow, CovosPrompt]:
+    torch.manual_seed(0)
+    follow = CovosFollow(FollowConfig(mask=(4, 4, 4), value=8, widths=(8, 8, 8), context=8)).eval()
+    torch.nn.init.constant_(follow.decoder.judge[2].bias, 5.0)  # so that it always sees the object
+    return CovosLite().eval(), follow, CovosPrompt().eval()
+
+
+@pytest.fixture
+def encoder(networks) -> FrameEncoder:
+    # A second processor below stands in for the one below a GPU.
+    ladder = Ladder(device=CPU, precision=torch.float32, below=CPU)
+    return FrameEncoder(
+        networks[0], device=CPU, precision=torch.float32, area=SIZE[0] * SIZE[1], batch=4, ladder=ladder
+    )
+
+
+def observed(count: int = FRAMES) -> Iterator[Observed]:
+    noise = np.random.default_rng(0).integers(0, 255, (*SIZE, 3), dtype=np.uint8)
+    for index in range(count):
+        image = np.roll(noise, index, axis=1)
+        frame = Frame(index=index, stem=f"{index:05}", image=image, pts=index, time_base=Fraction(1, 25))
+        yield Observed(frame=frame, motion=None)
+
+
+def find(encoder: FrameEncoder) -> list[FrameResult]:
+    engine = FindEngine(encoder)
+    return list(engine.stream(observed(), engine.remember(list(observed())[::4])))
+
+
+def box(left: int) -> np.ndarray:
+    mask = np.zeros(SIZE, bool)
+    mask[20:40, left : left + 20] = True
+    return mask
+
+
+def follow(encoder: FrameEncoder, network: CovosFollow) -> list[FrameResult]:
+    engine = FollowEngine(encoder, network)
+    given = {0: {1: box(4), 2: box(30), 3: box(60)}}
+    return list(engine.forward(observed(), given, memory=2))
+
+
+def back(encoder: FrameEncoder, network: CovosFollow) -> list[torch.Tensor]:
+    engine, frames = FollowEngine(encoder, network), list(observed())
+    given = {FRAMES - 1: {1: box(4), 2: box(30)}}
+    passed = engine.backward([frames[5:], frames[:5]], given, memory=2)
+    return [prediction.log_odds for _, prediction in passed]
+
+
+def assert_alike(ours: list[FrameResult], theirs: list[FrameResult]) -> None:
+    assert [each.frame.index for each in ours] == [each.frame.index for each in theirs] == list(range(FRAMES))
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
+        assert (one.labels != other.labels).mean() < 1e-3
+
+
+def kinds(encoder: FrameEncoder) -> list[str]:
+    return [step.kind for step in encoder.ladder.steps]
+
+
+@pytest.mark.parametrize("kind", ["gpu", "processor", "python", "onednn"])
+def test_finding_in_smaller_batches(encoder, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    expected = find(encoder)
+    calls = starve(monkeypatch, CovosLite, "encode", rule=above(1), kind=kind)
+    assert_alike(find(encoder), expected)
+    assert [(step.kind, step.together) for step in encoder.ladder.steps] == [
+        ("again", None),
+        ("frames", 2),
+        ("frames", 1),
+    ]
+    assert encoder.together == 1
+    assert "1 frame at a time from here on" in encoder.ladder.steps[-1].text
+    # The references, three failures, and each frame once: what is given up is not tried again.
+    assert calls[0] == 3 + 3 + FRAMES - 3
+
+
+@pytest.mark.parametrize("call", range(1, 8))
+def test_a_shortage_that_passes_is_tried_again(encoder, monkeypatch: pytest.MonkeyPatch, call: int) -> None:
+    expected = find(encoder)
+    starve(monkeypatch, CovosLite, "encode", rule=at(call))
+    found = find(encoder)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.probability, other.probability)
+    assert kinds(encoder) == (["again"] if call <= 6 else [])
+    assert encoder.together == 4
+
+
+def test_from_a_gpu_to_the_processor(encoder, networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    lite = networks[0]
+    expected = find(encoder)
+    moved_after = 3
+    starve(monkeypatch, CovosLite, "encode", rule=lambda call, network, _: network is lite and call > moved_after)
+    assert_alike(find(encoder), expected)
+    assert kinds(encoder) == ["again", "frames", "frames", "processor"]
+    assert encoder.network is not lite, "others may still use the network where it is"
+    assert encoder.network is encoder.network
+    assert "on the processor" in encoder.ladder.steps[-1].text
+
+
+def test_the_ladder_ends(encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    starve(monkeypatch, CovosLite, "encode", rule=always, kind="processor")
+    with pytest.raises(MemoryError, match="can't allocate memory"):
+        find(encoder)
+    assert kinds(encoder) == ["again", "processor"]
+
+
+def test_other_errors_are_not_taken_for_it(encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("size mismatch")
+
+    monkeypatch.setattr(CovosLite, "encode", broken)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        find(encoder)
+    assert not encoder.ladder.steps
+
+
+def test_following_in_smaller_batches(encoder, networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected, behind = follow(encoder, networks[1]), back(encoder, networks[1])
+    starve(monkeypatch, CovosLite, "encode", rule=above(1))
+    assert_alike(follow(encoder, networks[1]), expected)
+    assert kinds(encoder) == ["again", "frames", "frames"]
+    other = encoder.fresh()
+    assert not other.ladder.steps
+    for one, theirs in zip(back(other, networks[1]), behind, strict=True):
+        torch.testing.assert_close(one, theirs, atol=1e-3, rtol=1e-3)
+    assert kinds(other) == ["again", "frames", "frames"]
+
+
+@pytest.mark.parametrize("method", ["find", "memorise"])
+@pytest.mark.parametrize("most", [1, 2])
+def test_following_smaller_groups(encoder, networks, monkeypatch: pytest.MonkeyPatch, method: str, most: int) -> None:
+    expected = follow(encoder, networks[1])
+    owners = 4 if method == "find" else 2
+    starve(monkeypatch, CovosFollow, method, rule=lambda _call, _network, each: len(each[owners]) > most)
+    assert_alike(follow(encoder, networks[1]), expected)
+    assert kinds(encoder) == ["again", *["objects"] * (3 - most)]
+    assert encoder.ladder.objects(3) == most
+    assert encoder.together == 4, "the frames were not what was too much"
+
+
+@pytest.mark.parametrize("call", [1, 2, 5, 9])
+@pytest.mark.parametrize("method", ["find", "memorise"])
+def test_a_step_that_fails_is_taken_back(
+    encoder, networks, monkeypatch: pytest.MonkeyPatch, method: str, call: int
+) -> None:
+    expected = follow(encoder, networks[1])
+    starve(monkeypatch, CovosFollow, method, rule=at(call))
+    for one, other in zip(follow(encoder, networks[1]), expected, strict=True):
+        np.testing.assert_array_equal(one.labels, other.labels)
+        np.testing.assert_array_equal(one.probability, other.probability)
+        assert one.objects == other.objects
+    assert kinds(encoder) == ["again"]
+
+
+def test_following_moves_to_the_processor(encoder, networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = follow(encoder, networks[1])
+    starve(monkeypatch, CovosFollow, "find", rule=lambda call, network, _: network is networks[1] and call > 3)
+    assert_alike(follow(encoder, networks[1]), expected)
+    assert kinds(encoder)[-1] == "processor"
+
+
+@pytest.mark.parametrize("network", ["lite", "prompt"])
+def test_prompting(encoder, networks, monkeypatch: pytest.MonkeyPatch, network: str) -> None:
+    (first, *_) = observed(1)
+    shown = {"points": [Point(x=30, y=30)], "box": None, "previous": None}
+    expected = [
+        NetworkPrompter(encoder, networks[2]).mask(first, **shown),
+        GrabCutPrompter(encoder).mask(first, **shown),
+    ]
+    if network == "lite":
+        starve(monkeypatch, CovosLite, "encode", rule=lambda _call, each, _: each is networks[0])
+    else:
+        starve(monkeypatch, CovosPrompt, "find", rule=lambda _call, each, _: each is networks[2])
+    found = [
+        NetworkPrompter(encoder, networks[2]).mask(first, **shown),
+        GrabCutPrompter(encoder).mask(first, **shown),
+    ]
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert kinds(encoder) == ["again", "processor"]
+
+
+def test_discovering(encoder, networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    def discover(encoder: FrameEncoder) -> list[int]:
+        engine = FollowEngine(encoder, networks[1])
+        (references,) = engine.finder.remember(list(observed())[::4])
+        discovery = DiscoveryPass(engine, references, most=3, memory=2)
+        done = list(discovery.run(observed()))
+        assert done == list(range(FRAMES))
+        return [each.first for each in discovery.found()]
+
+    expected = discover(encoder)
+    starve(monkeypatch, CovosLite, "encode", rule=above(2))
+    assert discover(encoder) == expected
+    assert kinds(encoder) == ["again", "frames"]
+
+
+def test_a_ladder_for_each_video(encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    starve(monkeypatch, CovosLite, "encode", rule=lambda _call, network, _: network is encoder._network)
+    find(encoder)
+    assert kinds(encoder)[-1] == "processor"
+    fresh = encoder.fresh()
+    assert fresh.network is encoder._network, "the next video tries the GPU again"
+    assert fresh.together == 4
+
+
+def test_what_says_that_there_is_no_memory() -> None:
+    import cv2
+
+    for kind in ("gpu", "processor", "python", "onednn"):
+        assert is_out_of_memory(out_of_memory(kind))
+    with pytest.raises(cv2.error) as caught:
+        cv2.resize(np.zeros((2, 2, 3), np.uint8), (1 << 20, 1 << 20))
+    assert is_out_of_memory(caught.value)
+    assert is_out_of_memory(OSError(12, "Cannot allocate memory"))
+    assert not is_out_of_memory(OSError(28, "No space left on device"))
+    assert not is_out_of_memory(ValueError("can't allocate memory"))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_true_gpu_runs_out(networks, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = torch.device("cuda")
+    lite, network = networks[0].to(device), networks[1].to(device)
+    try:
+        encoder = FrameEncoder(lite, device=device, precision=torch.float32, area=SIZE[0] * SIZE[1], batch=4)
+        expected = follow(encoder, network)
+        starve(monkeypatch, CovosFollow, "find", rule=lambda call, each, _: each is network and call > 3)
+        assert_alike(follow(encoder, network), expected)
+        assert encoder.device.type == "cpu"
+        assert kinds(encoder)[-1] == "processor"
+    finally:
+        networks[0].to("cpu"), networks[1].to("cpu")

@@ -1,0 +1,192 @@
+"""Runs that run out of memory: they go on with less and say so, or end in three lines and go on later."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from covos.cli import main
+from covos.core.errors import EnvironmentProblem
+from covos.core.memory import free_address_space, free_memory
+from covos.engines.ladder import LadderStep
+from covos.events import Event, SteppedDown, Warned
+from covos.job import Job
+from covos.model import Model, load_model
+from covos.models.lite import CovosLite
+from covos.plan import Plan
+from covos.results.loading import load_result
+from covos.runs.room import LEAST_ADDRESS_SPACE, memory_needed, memory_notes
+from covos.runs.schema import load_report
+from covos.runs.writing import Saved
+from starving import above, always, at, starve
+
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    loaded = load_model(device="cpu", precision="fp32")
+    loaded.engine.encoder.area = 96 * 128  # small: what is computed does not matter here
+    return loaded
+
+
+@pytest.fixture
+def run(model: Model, clip: Path, tmp_path: Path) -> Callable[..., tuple[Saved, list[Event]]]:
+    def run(name: str) -> tuple[Saved, list[Event]]:
+        events: list[Event] = []
+        plan = Plan(source=str(clip), formats=("palette",))
+        saved = Job(plan, tmp_path / name, load=lambda _: model).run(events.append)
+        assert isinstance(saved, Saved)
+        return saved, events
+
+    return run
+
+
+def test_each_step_is_told_and_stands_in_the_report(run, model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, events = run("whole")
+    assert not any(isinstance(event, Warned) for event in events)
+    before = json.loads(whole.report.read_text())
+    assert before["degraded"] is False
+    starve(monkeypatch, CovosLite, "encode", rule=above(1))
+    saved, events = run("short")
+    told = [event for event in events if isinstance(event, SteppedDown)]
+    report = json.loads(saved.report.read_text())
+    assert saved.degraded
+    assert report["degraded"] is True
+    assert [step["kind"] for step in report["steps_down"]] == ["again", "frames"]
+    assert [event.step.kind for event in told] == ["again", "frames"]
+    assert "CUDA out of memory" in report["steps_down"][0]["why"]
+    assert "2 frames at a time" in told[-1].text
+    assert told[-1].text in saved.page.read_text().replace("&#39;", "'")
+    assert not model.engine.ladder.steps, "the next video begins with whole batches"
+    one, other = load_result(saved.folder), load_result(whole.folder)
+    assert len(one) == len(other) == 8
+    for ours, theirs in zip(one, other, strict=True):
+        assert (ours.labels != theirs.labels).mean() < 1e-3
+    assert [step.kind for step in one.origin.steps_down] == ["again", "frames"]
+    kept = one.save(saved.folder.with_name("again"), formats=("coco",))
+    assert load_report(kept.folder).degraded, "masks that are written again come from the same run"
+
+
+def test_the_end_is_three_lines_and_the_same_command_goes_on(
+    run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, _ = run("whole")
+    with monkeypatch.context() as short:
+        # The references and the first batch are computed; a resumed run does not compute them again.
+        starve(short, CovosLite, "encode", rule=lambda call, *_: call > 6, kind="processor")
+        with pytest.raises(EnvironmentProblem) as caught:
+            run("stopped")
+    assert caught.value.exit_code == 5
+    assert "out of memory" in caught.value.what
+    assert "can't allocate memory" in caught.value.why
+    assert "frames of 64 x 48 take about" in caught.value.why
+    assert "the same command goes on from there" in caught.value.fix
+    report = load_report(tmp_path / "stopped")
+    assert report.problem is not None
+    assert report.degraded
+    saved, _ = run("stopped")
+    assert saved.resumed == 4
+    assert load_report(saved.folder).degraded, "a part of its masks was made with less"
+    masks = [np.asarray(each.labels) for each in load_result(saved.folder)]
+    for ours, theirs in zip(masks, load_result(expected.folder), strict=True):
+        assert (ours != theirs.labels).mean() < 1e-3
+
+
+def test_masks_in_memory_say_so_too(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starve(monkeypatch, CovosLite, "encode", rule=at(2))
+    result = Job(Plan(source=str(clip)), load=lambda _: model).run()
+    assert not isinstance(result, Saved)
+    assert [step.kind for step in result.origin.steps_down] == ["again"]
+
+
+def test_nothing_is_left_where_no_frame_was_computed(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    starve(monkeypatch, CovosLite, "encode", rule=always, kind="python")
+    with pytest.raises(EnvironmentProblem, match="out of memory"):
+        run("nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_on_the_command_line(
+    clip: Path, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("covos.job.load_planned", lambda _: model)
+    monkeypatch.setattr("covos.job.Job", lambda plan, folder: Job(plan, folder, load=lambda _: model))
+    # In the midst of the frames, whose bar goes on.
+    starve(monkeypatch, CovosLite, "encode", rule=at(7))
+    assert main(["segment", str(clip), "-o", str(tmp_path / "out"), "-f", "palette"]) == 0
+    said = capsys.readouterr().err
+    assert "warning" in said
+    assert "the memory ran out" in said
+    assert "8 frames in" in said
+
+
+def test_a_step_in_words() -> None:
+    assert LadderStep(kind="objects", together=2, why="no").text.endswith("2 objects at a time from here on")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is that of Linux")
+@pytest.mark.parametrize("left", [120, 400])
+def test_a_limit_on_the_address_space(clip: Path, tmp_path: Path, left: int) -> None:
+    """Left after the libraries are loaded: libraries end the process there, so it is refused before."""
+    program = f"""
+import resource, sys
+import covos.job
+from covos.cli import main
+taken = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmSize")) * 1024
+limit = taken + {left} * 1_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+sys.exit(main(["segment", sys.argv[1], "-o", sys.argv[2]]))
+"""
+    out = tmp_path / "out"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(clip), str(out)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 5, done.stderr
+    assert "error: out of memory" in done.stderr
+    assert "frames of 64 x 48 take about" in done.stderr
+    assert "fix: raise the limit" in done.stderr
+    assert not out.exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the limit is that of Linux")
+def test_a_limit_under_which_nothing_can_be_loaded(clip: Path, tmp_path: Path) -> None:
+    program = "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (800_000_000,) * 2); "
+    program += "from covos.cli import main; sys.exit(main(sys.argv[1:]))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "segment", str(clip), "-o", str(tmp_path / "out")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 5, done.stderr
+    assert "out of memory before the libraries are loaded" in done.stderr
+    assert "0.7 GB of address space" in done.stderr or "0.8 GB of address space" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_large_frames_are_warned_of(info, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = info(), info(height=4320, width=7680)
+    assert memory_needed(large) > 5e9 > memory_needed(small)
+    monkeypatch.setattr("covos.runs.room.free_address_space", lambda: None)
+    monkeypatch.setattr("covos.runs.room.free_memory", lambda: 2_000_000_000)
+    assert memory_notes(small) == ()
+    (note,) = memory_notes(large)
+    assert "7680 x 4320" in note
+    assert "2.0 GB are free" in note
+    monkeypatch.setattr("covos.runs.room.free_address_space", lambda: LEAST_ADDRESS_SPACE - 1)
+    with pytest.raises(EnvironmentProblem, match="before the first frame"):
+        memory_notes(small)
+
+
+def test_memory_that_is_free() -> None:
+    free = free_memory()
+    assert free is None or 0 < free < 1 << 50
+    assert free_address_space() is None or torch.cuda.is_available()
