@@ -125,9 +125,7 @@ def _guided_filter(image: ImageArray, probability: ProbabilityArray) -> Probabil
 Rows = dict[str, dict[str, float]]
 
 
-def _score(
-    found: ProbabilityArray, truth: ProbabilityArray, unknown: MaskArray, seconds: float
-) -> dict[str, float]:
+def _score(found: ProbabilityArray, truth: ProbabilityArray, unknown: MaskArray, seconds: float) -> dict[str, float]:
     errors = matte_errors(found, truth, where=unknown)
     return {
         "SAD": errors.sad / 1e3,

@@ -56,6 +56,7 @@ def segment(
     damaged: Damaged = "hold",
     edges: Edges = NO_EDGES,
     deinterlace: Deinterlace = "auto",
+    matte: bool | str | os.PathLike[str] = False,
 ) -> Segmentation:
     """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
 
@@ -100,6 +101,8 @@ def segment(
         edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
+        matte: If true, find the opacity of edges with covos-matte: hair, fur, spokes, blur (docs/matte.md); or the
+            ``.safetensors`` file of another one.
 
     Raises:
         SourceError: The source cannot be read.
@@ -143,6 +146,7 @@ def stream(
     damaged: Damaged = "hold",
     edges: Edges = NO_EDGES,
     deinterlace: Deinterlace = "auto",
+    matte: bool | str | os.PathLike[str] = False,
 ) -> Iterator[FrameResult]:
     """Cut the moving subject out of a video, a frame at a time, at constant memory.
 
@@ -176,6 +180,7 @@ def _job(
     damaged: Damaged,
     edges: Edges,
     deinterlace: Deinterlace,
+    matte: bool | str | os.PathLike[str],
     **task: Any,
 ) -> Job:
     shown = read_prompts(
@@ -201,5 +206,6 @@ def _job(
         damaged=damaged,
         edges=edges,
         deinterlace=deinterlace,
+        matte=matte,  # type: ignore[arg-type]
     )
     return Job(plan, load=None if loaded is None else lambda _: loaded)

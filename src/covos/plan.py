@@ -40,7 +40,7 @@ from covos.media.memory import InMemory, as_source
 from covos.media.opening import check_rate
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
-from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
+from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MATTER, DEFAULT_MODEL
 from covos.prompts.file import read_prompt_file
 from covos.prompts.values import (
     MaskPrompt,
@@ -94,6 +94,12 @@ def _source(given: Any) -> str | InMemory:
 
 def _source_to_json(source: str | InMemory) -> str | dict[str, str]:
     return source if isinstance(source, str) else {"in_memory": str(source)}
+
+
+def _matter(given: object) -> object:
+    if isinstance(given, bool):
+        return DEFAULT_MATTER if given else None
+    return _as_text(given)
 
 
 class _Value(Record):
@@ -273,6 +279,8 @@ class Plan(_Value):
         edges: Changes of the masks' edges, made of what was found.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
+        matte: The network that finds the opacity of edges, such as hair: a name, or a ``.safetensors`` file; True is
+            covos-matte. None or False makes edges as soft as the probability.
     """
 
     source: Annotated[Any, BeforeValidator(_source), PlainSerializer(_source_to_json)]
@@ -287,6 +295,7 @@ class Plan(_Value):
     damaged: Damaged = "hold"
     edges: Edges = NO_EDGES
     deinterlace: Deinterlace = "auto"
+    matte: Annotated[str | None, BeforeValidator(_matter)] = None
 
     @field_validator("formats")
     @classmethod

@@ -57,6 +57,15 @@ SmoothTime: TypeAlias = Annotated[
 ]
 
 
+Matte: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--matte/--no-matte",
+        help="Find the opacity of edges by covos-matte: hair, fur, spokes, blur. For soft formats.",
+    ),
+]
+
+
 def edges_of(chosen: Mapping[str, Any]) -> Edges:
     """Return the edges that the options of a verb ask for; ``chosen`` has them by name, among others."""
     from covos.masks.edges import Edges

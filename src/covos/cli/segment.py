@@ -47,6 +47,7 @@ def segment(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     frame_rate: options.FrameRate = None,
+    matte: options.Matte = False,
     grow: options.Grow = "0",
     shrink: options.Shrink = "0",
     feather: options.Feather = "0",
@@ -116,6 +117,7 @@ def segment(
             damaged=damaged,
             edges=edges,
             deinterlace=deinterlace,
+            matte=matte,  # type: ignore[arg-type]
         )
         for name in inputs
     }

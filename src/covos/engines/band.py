@@ -22,6 +22,8 @@ CONTEXT = 32
 """Pixels beyond the tile, on each side, in which colours of both sides are sampled."""
 WINDOWS = (9, 41)
 """Sides of the windows that colours are averaged in, in pixels of half the size."""
+FAR = 8
+"""Step of the grid that colours of a whole frame are known on, in pixels."""
 _LEAST = 0.02
 """A window holds a side if so large a share of it is sure."""
 _TINY = 1e-3
@@ -56,8 +58,40 @@ def uncertain_band(probability: ProbabilityArray, *, reach: float) -> MaskArray:
     return (near > 0) | ((probability > SURE) & (probability < 1 - SURE))
 
 
+class FarColours(NamedTuple):
+    """Colours of the nearest sure pixels of each side of a whole frame, for windows that hold none: in [0, 1]."""
+
+    foreground: Floats
+    """h x w x 3, at a fraction of the frame's size."""
+    background: Floats
+    """h x w x 3."""
+
+
+NO_COLOURS = FarColours(*(np.full((1, 1, 3), 0.5, np.float32) for _ in range(2)))
+"""Grey, where no frame is known beyond the window."""
+
+
+def far_colours(image: ImageArray, probability: ProbabilityArray, band: MaskArray) -> FarColours:
+    """Find the colours of both sides all over a frame; arguments as of `tile_inputs`, for the whole frame."""
+    height, width = probability.shape
+    small = max(1, width // FAR), max(1, height // FAR)
+    reduced = np.asarray(cv2.resize(image, small, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
+    found = []
+    for sure in _sides(probability, band):
+        share = np.asarray(cv2.resize(sure, small, interpolation=cv2.INTER_AREA), np.float32)
+        # Of a cell that holds both sides the mean is of neither.
+        found.append(_nearest(reduced, share, least=0.9))
+    return FarColours(*found)
+
+
 def tile_inputs(
-    image: ImageArray, probability: ProbabilityArray, band: MaskArray, before: ProbabilityArray, known: ProbabilityArray
+    image: ImageArray,
+    probability: ProbabilityArray,
+    band: MaskArray,
+    before: ProbabilityArray,
+    known: ProbabilityArray,
+    *,
+    far: FarColours = NO_COLOURS,
 ) -> Floats:
     """Make the input of the network for the middle of a window: `INPUTS` x (H - 2 `CONTEXT`) x (W - 2 `CONTEXT`).
 
@@ -67,6 +101,7 @@ def tile_inputs(
         band: H x W bool; see `uncertain_band`.
         before: H x W float32: alpha of the frame before, moved to where its things are in this frame.
         known: H x W float32 in [0, 1]: 1 where that can be relied on, 0 where there is none.
+        far: Colours to take where the window has no sure pixel of a side: the part of `far_colours` that it covers.
     """
     inner = (slice(CONTEXT, -CONTEXT), slice(CONTEXT, -CONTEXT))
     picture = image[inner].astype(np.float32) / np.float32(255)
@@ -79,13 +114,15 @@ def tile_inputs(
     made[..., 5] = before[inner] * known[inner]
     made[..., 6] = known[inner]
     if uncertain.any():
-        sides = sample_sides(image, probability, band)
+        sides = sample_sides(image, probability, band, far=far)
         made[uncertain, 7:10], made[uncertain, 10:13] = sides.foreground, sides.background
         made[uncertain, 13], made[uncertain, 14], made[uncertain, 15] = sides.alpha, sides.residual, sides.contrast
     return made.transpose(2, 0, 1)
 
 
-def sample_sides(image: ImageArray, probability: ProbabilityArray, band: MaskArray) -> Sides:
+def sample_sides(
+    image: ImageArray, probability: ProbabilityArray, band: MaskArray, *, far: FarColours = NO_COLOURS
+) -> Sides:
     """Solve I = alpha F + (1 - alpha) B for the band's pixels in the middle of a window, from samples of F and B.
 
     The samples are the nearest sure pixel of a side, and means of a small and of a large window. Of their pairs, the
@@ -100,47 +137,55 @@ def sample_sides(image: ImageArray, probability: ProbabilityArray, band: MaskArr
     pixels = image[rows + CONTEXT, columns + CONTEXT].T.astype(np.float32) / np.float32(255)
     places = (rows + CONTEXT) // 2, (columns + CONTEXT) // 2
     samples = []
-    for sure in ((probability > 0.5) & ~band, (probability <= 0.5) & ~band):
-        share = np.asarray(cv2.resize(sure.astype(np.float32), small, interpolation=cv2.INTER_AREA), np.float32)
-        samples.append([np.ascontiguousarray(each[places].T) for each in _samples(reduced, share)])
+    for sure, beyond in zip(_sides(probability, band), far, strict=True):
+        share = np.asarray(cv2.resize(sure, small, interpolation=cv2.INTER_AREA), np.float32)
+        samples.append([np.ascontiguousarray(each[places].T) for each in _samples(reduced, share, beyond)])
     return _best_pair(pixels, *samples)
 
 
-def _samples(image: Floats, share: Floats) -> list[Floats]:
-    """Return samples of a side for every pixel, H x W x 3 each, the nearest first; grey if the window has none."""
+def _sides(probability: ProbabilityArray, band: MaskArray) -> tuple[Floats, Floats]:
+    """Return 1 for the sure pixels of the subject, and 1 for those of what is behind it: H x W float32 each."""
+    inside = probability > 0.5
+    return (inside & ~band).astype(np.float32), (~inside & ~band).astype(np.float32)
+
+
+def _samples(image: Floats, share: Floats, beyond: Floats) -> list[Floats]:
+    """Return samples of a side for every pixel, H x W x 3 each, the nearest first."""
+    if float(share.max(initial=0)) <= 0.5:
+        size = image.shape[1::-1]
+        return [np.asarray(cv2.resize(beyond, size, interpolation=cv2.INTER_LINEAR), np.float32)] * (1 + len(WINDOWS))
+    found = [_nearest(image, share, least=0.5)]
     weighed = image * share[..., None]
-    total = float(share.sum())
-    if total < 1:
-        grey = np.full_like(image, 0.5)
-        return [grey] * (1 + len(WINDOWS))
-    local = _mean(weighed, share, 3)
-    sure = share > 0.5
-    if not sure.any():
-        sure = share >= share.max()
-    _, labels = cv2.distanceTransformWithLabels(
-        (~sure).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    colours = np.zeros((int(labels.max()) + 1, 3), np.float32)
-    colours[labels[sure]] = local[0][sure]
-    nearest = colours[labels]
-    found = [nearest]
     for side in WINDOWS:
         mean, held = _mean(weighed, share, side)
         found.append(np.where((held > _LEAST)[..., None], mean, found[-1]))
     return found
 
 
+def _nearest(image: Floats, share: Floats, *, least: float) -> Floats:
+    """Return the colour around the nearest pixel that is of a side by this share or more; grey if there is none."""
+    sure = share > least
+    if not sure.any():
+        return np.full_like(image, 0.5)
+    _, labels = cv2.distanceTransformWithLabels(
+        (~sure).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    colours = np.zeros((int(labels.max()) + 1, 3), np.float32)
+    colours[labels[sure]] = _mean(image * share[..., None], share, 3)[0][sure]
+    return np.asarray(colours[labels], np.float32)
+
+
 def _mean(weighed: Floats, share: Floats, side: int) -> tuple[Floats, Floats]:
     """Return means of a side's colours in windows, and how much of each window is of that side."""
     total = np.asarray(cv2.blur(weighed, (side, side)), np.float32)
     held = np.asarray(cv2.blur(share, (side, side)), np.float32)
-    return total / np.maximum(held, _TINY)[..., None], held
+    return np.asarray(total / np.maximum(held, _TINY)[..., None], np.float32), held
 
 
 def _best_pair(pixels: Floats, foregrounds: list[Floats], backgrounds: list[Floats]) -> Sides:
-    """Return the best of all pairs for pixels; colours are 3 x N each."""
-    shape = len(foregrounds), len(backgrounds), pixels.shape[1]
-    alphas, lengths, errors = (np.empty(shape, np.float32) for _ in range(3))
+    """Return the best of all pairs for N pixels; colours are 3 x N each."""
+    count = pixels.shape[1]
+    alphas, lengths, errors = (np.empty((len(foregrounds), len(backgrounds), count), np.float32) for _ in range(3))
     for j, background in enumerate(backgrounds):
         above = pixels - background
         height = _dot(above, above)
@@ -151,15 +196,15 @@ def _best_pair(pixels: Floats, foregrounds: list[Floats], backgrounds: list[Floa
             alphas[i, j] = alpha = np.clip(along / (length + _TINY), 0, 1)
             # |above - alpha way| squared
             errors[i, j] = height - alpha * (2 * along - alpha * length)
-    best = errors.reshape(-1, shape[2]).argmin(axis=0)
-    which = np.unravel_index(best, shape[:2])
-    every = np.arange(shape[2])
+    best = errors.reshape(-1, count).argmin(axis=0)
+    first, second = np.divmod(best, len(backgrounds))
+    every = np.arange(count)
     return Sides(
-        np.stack(foregrounds)[which[0], :, every],
-        np.stack(backgrounds)[which[1], :, every],
-        alphas.reshape(-1, shape[2])[best, every],
-        np.sqrt(np.maximum(errors.reshape(-1, shape[2])[best, every], 0)),
-        np.sqrt(lengths.reshape(-1, shape[2])[best, every]),
+        np.stack(foregrounds)[first, :, every],
+        np.stack(backgrounds)[second, :, every],
+        alphas.reshape(-1, count)[best, every],
+        np.sqrt(np.maximum(errors.reshape(-1, count)[best, every], 0)),
+        np.sqrt(lengths.reshape(-1, count)[best, every]),
     )
 
 

@@ -8,9 +8,10 @@ Shape legend: H height, W width of a frame.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -18,10 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
-from covos.engines.band import CONTEXT, TILE, tile_inputs, uncertain_band
+from covos.engines.band import CONTEXT, FAR, TILE, FarColours, far_colours, tile_inputs, uncertain_band
 from covos.engines.steady import grey, moved_to, way_to
 from covos.masks.matte import stretched
+from covos.models.layers import fold_batch_norms
 from covos.models.matte import CovosMatte
+from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
 
 ProgressT = TypeVar("ProgressT")
 
@@ -50,7 +53,7 @@ class MatteEngine:
     def __init__(self, network: CovosMatte, *, device: torch.device, precision: torch.dtype) -> None:
         self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._device, self._precision = device, precision
-        self._before: tuple[int, NDArray[np.uint8], ProbabilityArray] | None = None
+        self._before: tuple[int, ImageArray, ProbabilityArray] | None = None
 
     def find(
         self, image: ImageArray, probability: ProbabilityArray, *, index: int = 0, band: MaskArray | None = None
@@ -66,30 +69,29 @@ class MatteEngine:
         Returns:
             H x W float32 in [0, 1]; outside the band around the contour, the probability, made sure.
         """
-        seen = grey(image)
         guide = stretched(probability)
         reach = max(LEAST_REACH, REACH * image.shape[0])
         asked = uncertain_band(guide, reach=reach) if band is None else band
         alpha = guide
         if asked.any():
-            before, known = self._moved(seen, index)
+            before, known = self._moved(image, index)
             alpha = self._solve(image, guide, asked, before, known)
             if band is None and (wider := _grown(alpha, guide, asked, reach=reach)) is not None:
                 alpha = self._solve(image, guide, wider, before, known)
-        self.remember(seen, alpha, index=index)
+        self.remember(image, alpha, index=index)
         return alpha
 
-    def remember(self, seen: NDArray[np.uint8], alpha: ProbabilityArray, *, index: int) -> None:
-        """Take a frame that is known already: H x W uint8 grey, and its opacity."""
-        self._before = index, seen, alpha
+    def remember(self, image: ImageArray, alpha: ProbabilityArray, *, index: int) -> None:
+        """Take a frame whose opacity is known already."""
+        self._before = index, image, alpha
 
-    def _moved(self, seen: NDArray[np.uint8], index: int) -> tuple[ProbabilityArray, ProbabilityArray]:
+    def _moved(self, image: ImageArray, index: int) -> tuple[ProbabilityArray, ProbabilityArray]:
         """Return the alpha of the frame before, moved to this frame, and where it is known."""
-        if self._before is None or self._before[0] != index - 1 or self._before[1].shape != seen.shape:
-            nothing = np.zeros(seen.shape, np.float32)
+        if self._before is None or self._before[0] != index - 1 or self._before[1].shape != image.shape:
+            nothing = np.zeros(image.shape[:2], np.float32)
             return nothing, nothing
         _, there, alpha = self._before
-        flow, alike = way_to(seen, there)
+        flow, alike = way_to(grey(image), grey(there))
         return np.asarray(moved_to(flow, alpha), np.float32), alike
 
     def _solve(
@@ -104,14 +106,20 @@ class MatteEngine:
         around = MARGIN + CONTEXT
         # Whole tiles, also where the frame ends within one.
         frame = [around, around + -height % CORE, around, around + -width % CORE]
-        padded = [_padded(each, frame) for each in (image, guide, band.view(np.uint8), before, known)]
-        corners = _tiles(band)
+        padded: list[Any] = [_padded(each, frame) for each in (image, guide, band.view(np.uint8), before, known)]
+        corners, colours = _tiles(band), far_colours(image, guide, band)
         total = np.zeros((2, padded[1].shape[0] - 2 * CONTEXT, padded[1].shape[1] - 2 * CONTEXT), np.float32)
         side = TILE + 2 * CONTEXT
         for start in range(0, len(corners), BATCH):
             part = corners[start : start + BATCH]
             cuts = [[each[y : y + side, x : x + side] for each in padded] for y, x in part]
-            inputs = np.stack([tile_inputs(cut, p, b.astype(np.bool_), old, sure) for cut, p, b, old, sure in cuts])
+            far = [_part(colours, y, x) for y, x in part]
+            inputs = np.stack(
+                [
+                    tile_inputs(cut, p, b.astype(np.bool_), old, sure, far=beyond)
+                    for (cut, p, b, old, sure), beyond in zip(cuts, far, strict=True)
+                ]
+            )
             for (y, x), found in zip(part, self._run(inputs), strict=True):
                 total[0, y : y + TILE, x : x + TILE] += found * _FEATHER
                 total[1, y : y + TILE, x : x + TILE] += _FEATHER
@@ -127,18 +135,46 @@ class MatteEngine:
         return np.asarray(found[:, 0].float().cpu().numpy(), np.float32)
 
 
-def matted(results: Iterator[FrameResult | ProgressT], engine: MatteEngine) -> Iterator[FrameResult | ProgressT]:
-    """Add mattes to results, in order; those that have one keep it, and anything else is passed on."""
+def load_matte_engine(
+    name: str | os.PathLike[str] = DEFAULT_MATTER, *, device: torch.device, precision: torch.dtype
+) -> MatteEngine:
+    """Load a covos-matte: a name, or a ``.safetensors`` file.
+
+    Raises:
+        UsageError: It is another kind of network.
+        EnvironmentProblem: Its weights are not there.
+    """
+    network = build_matter(find_matter(os.fspath(name)))
+    fold_batch_norms(network)
+    return MatteEngine(network, device=device, precision=precision)
+
+
+def matted(
+    results: Iterator[FrameResult | ProgressT], load: Callable[[], MatteEngine]
+) -> Iterator[FrameResult | ProgressT]:
+    """Add mattes to results, in order; anything else is passed on.
+
+    Results that have one keep it, and where all have, nothing is loaded. A picture that cannot be read has a mask that
+    was held, and its matte is held likewise.
+    """
+    engine: MatteEngine | None = None
+    before: FrameResult | None = None
     for result in results:
         if not isinstance(result, FrameResult):
             yield result
             continue
-        image, index = result.frame.image, result.frame.index
-        if result.matte is not None:
-            engine.remember(grey(image), result.matte, index=index)
-            yield result
-        else:
-            yield replace(result, matte=engine.find(image, result.probability, index=index))
+        matte = result.matte
+        if matte is None and result.frame.status == "unreadable":
+            same = before is not None and before.matte is not None and before.labels is result.labels
+            matte = before.matte if same and before is not None else stretched(result.probability)
+        if matte is None:
+            if engine is None:
+                engine = load()
+            if before is not None and before.matte is not None:
+                engine.remember(before.frame.image, before.matte, index=before.frame.index)
+            matte = engine.find(result.frame.image, result.probability, index=result.frame.index)
+        before = replace(result, matte=matte)
+        yield before
 
 
 def _ramp() -> NDArray[np.float32]:
@@ -150,8 +186,19 @@ def _ramp() -> NDArray[np.float32]:
 _FEATHER = _ramp()
 
 
-def _padded(values: NDArray[np.generic], frame: list[int]) -> NDArray[np.generic]:
-    return np.asarray(cv2.copyMakeBorder(values, *frame, cv2.BORDER_REFLECT_101), values.dtype)
+def _part(colours: FarColours, y: int, x: int) -> FarColours:
+    """Return the part of a frame's colours that a tile's window covers; within the frame, whole cells of them."""
+    rows, columns = colours.foreground.shape[:2]
+    first = [max(0, (at - MARGIN - CONTEXT) // FAR) for at in (y, x)]
+    last = [at // FAR + (TILE + CONTEXT - MARGIN) // FAR for at in (y, x)]
+    first = [min(first[0], rows - 1), min(first[1], columns - 1)]
+    inside = slice(first[0], max(last[0], first[0] + 1)), slice(first[1], max(last[1], first[1] + 1))
+    return FarColours(*(each[inside] for each in colours))
+
+
+def _padded(values: NDArray[Any], frame: list[int]) -> NDArray[Any]:
+    top, bottom, left, right = frame
+    return np.asarray(cv2.copyMakeBorder(values, top, bottom, left, right, cv2.BORDER_REFLECT_101), values.dtype)
 
 
 def _tiles(band: MaskArray) -> list[tuple[int, int]]:

@@ -89,9 +89,7 @@ def retouched(results: Iterator[FrameResult | ProgressT], edges: Edges) -> Itera
     yield from retoucher.end()
 
 
-def steady(
-    result: FrameResult, near: list[FrameResult]
-) -> tuple[ProbabilityArray, ProbabilityArray | None]:
+def steady(result: FrameResult, near: list[FrameResult]) -> tuple[ProbabilityArray, ProbabilityArray | None]:
     """Return the mean of a frame's probability and its neighbours', each moved to where its things are in this frame.
 
     A neighbour counts at a place as far as the picture there looks alike: what was hidden, or left the view, counts

@@ -76,7 +76,7 @@ class CovosMatte(nn.Module):
         trust = trust.sigmoid()
         guess, probability = x_BCHW[:, GUESS : GUESS + 1].float(), x_BCHW[:, PROBABILITY : PROBABILITY + 1].float()
         alpha = trust * guess + (1 - trust) * probability + change
-        inside = alpha.clamp(0, 1)
+        inside: Tensor = alpha.clamp(0, 1)
         return inside + SLOPE * (alpha - inside) if self.training else inside
 
 

@@ -136,7 +136,7 @@ def _known(alpha: ProbabilityArray) -> ProbabilityArray:
     size = 2 * HARD_REACH + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
     near = cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, disc)
-    return ((near == 0) & ((alpha < 0.05) | (alpha > 0.95))).astype(np.float32)
+    return np.asarray((near == 0) & ((alpha < 0.05) | (alpha > 0.95)), np.float32)
 
 
 def _draw_thing(pools: MattePools, *, recipe: MatteRecipe, rng: Generator) -> Thing:
@@ -265,7 +265,7 @@ def _disc(radius: float) -> Floats:
     reach = int(np.ceil(radius))
     grid = np.arange(-reach, reach + 1)
     kernel = np.clip(radius + 0.5 - np.hypot(grid, grid[:, None]), 0, 1)
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

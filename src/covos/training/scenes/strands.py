@@ -56,11 +56,9 @@ def _blob(side: int, *, rng: Generator) -> Points:
     for wave in range(2, 6):
         radius *= 1 + rng.normal(0, 0.25 / wave) * np.cos(wave * turn + rng.uniform(0, 6.3))
     stretched = np.array([rng.uniform(0.6, 1.4), rng.uniform(0.6, 1.4)])
-    return (
-        side / 2
-        + rng.normal(0, 0.05 * side, 2)
-        + np.stack([np.cos(turn), np.sin(turn)], 1) * radius[:, None] * stretched
-    )
+    middle = side / 2 + rng.normal(0, 0.05 * side, 2)
+    around = np.stack([np.cos(turn), np.sin(turn)], axis=1) * radius[:, None] * stretched
+    return np.asarray(middle + around, np.float64)
 
 
 def _curve(start: Points, by: Points, bend: Points) -> Points:
