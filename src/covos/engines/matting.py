@@ -22,6 +22,7 @@ from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArra
 from covos.engines.band import CONTEXT, FAR, TILE, FarColours, far_colours, tile_inputs, uncertain_band
 from covos.engines.steady import grey, moved_to, way_to
 from covos.masks.matte import stretched
+from covos.masks.soft import rounded
 from covos.models.layers import fold_batch_norms
 from covos.models.matte import CovosMatte
 from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
@@ -155,7 +156,8 @@ def matted(
     """Add mattes to results, in order; anything else is passed on.
 
     Results that have one keep it, and where all have, nothing is loaded. A picture that cannot be read has a mask that
-    was held, and its matte is held likewise.
+    was held, and its matte is held likewise. Mattes are rounded as they are kept: a run that goes on finds what one
+    finds that was never stopped.
     """
     engine: MatteEngine | None = None
     before: FrameResult | None = None
@@ -172,7 +174,8 @@ def matted(
                 engine = load()
             if before is not None and before.matte is not None:
                 engine.remember(before.frame.image, before.matte, index=before.frame.index)
-            matte = engine.find(result.frame.image, result.probability, index=result.frame.index)
+            found = engine.find(result.frame.image, result.probability, index=result.frame.index)
+            matte = rounded(found, result.labels > 0)
         before = replace(result, matte=matte)
         yield before
 

@@ -219,12 +219,7 @@ class RunWriter:
             entry = JournalEntry.of(result, seconds=seconds, bits=self._bits)
             journal.append(entry)
             # What the entry restores, without unpacking it.
-            mask = result.labels > 0
-            kept = replace(
-                result,
-                probability=rounded(result.probability, mask, bits=self._bits),
-                matte=None if result.matte is None else rounded(result.matte, mask),
-            )
+            kept = replace(result, probability=rounded(result.probability, result.labels > 0, bits=self._bits))
         self._uncomputed += kept.frame.status == "uncomputed"
         self._seconds.append(seconds)
         for changed in self._retoucher.push(kept):

@@ -103,7 +103,7 @@ class MatteBatches(DrawnBatches[MatteBatch, MatteRecipe]):
             flow, known = np.zeros((*nothing.shape, 2), np.float32), nothing
             if index and not alone:
                 flow, known = way_to(grey(frame.image), grey(frames[index - 1].image), rows=rows)
-            inputs.append(tile_inputs(frame.image, frame.probability, frame.band, nothing, nothing))
+            inputs.append(tile_inputs(frame.image, frame.probability, frame.band, nothing, nothing, far=frame.far))
             flows.append(flow[INNER, INNER].transpose(2, 0, 1))
             knowns.append(known[None, INNER, INNER])
         targets = [frame.alpha[None, INNER, INNER] for frame in frames]

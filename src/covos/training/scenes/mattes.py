@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from covos.core.types import ImageArray, MaskArray, ProbabilityArray
 from covos.data import Dataset, Video, read_foreground
-from covos.engines.band import uncertain_band
+from covos.engines.band import FarColours, uncertain_band
 from covos.masks.matte import foreground_colours
 from covos.training.pools import Pool, make_pool, without_held_back
 from covos.training.recipe import MatteRecipe
@@ -42,6 +42,8 @@ MOST_SUBFRAMES = 8
 LEAST_BAND = 0.04
 """Share of a window that the band covers, at least, if a few tries bring one."""
 TRIES = 3
+SPARSE = 0.35
+"""Share of the trimaps in which only spots of what is sure are marked."""
 
 Floats = NDArray[np.float32]
 
@@ -70,6 +72,8 @@ class MatteFrame(NamedTuple):
     """H x W bool: pixels whose alpha is asked for."""
     weight: ProbabilityArray
     """H x W float32: 0 where the alpha is not known."""
+    far: FarColours
+    """Colours of both sides that lie beyond the window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,8 +132,15 @@ def _draw_clip(pools: MattePools, *, frames: int, side: int, recipe: MatteRecipe
         image = spoiling.apply(np.clip(mixed, 0, 255), rng=rng)
         probability, band = guide.of(alpha, rng=rng)
         weight = np.ones_like(alpha) if thing.exact else _known(alpha)
-        drawn.append(MatteFrame(image, alpha, probability, band, weight))
+        far = FarColours(spoiling.shade(_seen_colour(layer) * tint), spoiling.shade(behind.mean(axis=(0, 1))))
+        drawn.append(MatteFrame(image, alpha, probability, band, weight, far))
     return drawn
+
+
+def _seen_colour(layer: Floats) -> NDArray[np.float64]:
+    """Return the mean colour of a thing, in 0..255."""
+    total = layer.reshape(-1, 4).sum(axis=0, dtype=np.float64)
+    return np.asarray(total[:3] * 255 / max(total[3], 1.0), np.float64)
 
 
 def _known(alpha: ProbabilityArray) -> ProbabilityArray:
@@ -148,15 +159,45 @@ def _draw_thing(pools: MattePools, *, recipe: MatteRecipe, rng: Generator) -> Th
         thing = Thing(_layer_of(pools.hard.draw(rng), soft=False), False, False)
     else:
         thing = Thing(_layer_of(pools.soft.draw(rng), soft=True), True, False)
-    if thing.exact and rng.random() < recipe.texture_share:
-        photo = pictures.read_image(pools.behind.draw(rng).frames[0])
-        height, width = thing.layer.shape[:2]
-        colours = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
-        alpha = np.asarray(cv2.extractChannel(thing.layer, 3), np.float32) / 255
-        mixed = cv2.cvtColor(recolour(colours, rng=rng), cv2.COLOR_RGB2RGBA).astype(np.float32) * alpha[..., None]
-        mixed[..., 3] = alpha * 255
-        thing = thing._replace(layer=np.rint(mixed).astype(np.uint8))
-    return thing
+    if not thing.exact:
+        return thing
+    photo = pictures.read_image(pools.behind.draw(rng).frames[0])
+    if rng.random() >= recipe.texture_share:
+        return thing._replace(layer=_shaded(thing.layer, photo, strength=float(rng.uniform(0, 0.8))))
+    height, width = thing.layer.shape[:2]
+    colours = np.asarray(cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    alpha = np.asarray(cv2.extractChannel(thing.layer, 3), np.float32) / 255
+    mixed = cv2.cvtColor(recolour(colours, rng=rng), cv2.COLOR_RGB2RGBA).astype(np.float32) * alpha[..., None]
+    mixed[..., 3] = alpha * 255
+    return thing._replace(layer=np.rint(mixed).astype(np.uint8))
+
+
+def _shaded(layer: LayerArray, photo: ImageArray, *, strength: float) -> LayerArray:
+    """Return a thing with the light and shade of a picture: drawn and rendered things are smoother than real ones."""
+    grey = np.asarray(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), np.float32)
+    shade = cv2.resize(grey / max(float(grey.mean()), 1.0), layer.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    factor = 1 + strength * (shade - 1)
+    alpha = layer[..., 3]
+    shaded = np.minimum(layer[..., :3] * factor[..., None], alpha[..., None])
+    return np.dstack([shaded, alpha]).astype(np.uint8)
+
+
+def _spots(shape: tuple[int, ...], *, rng: Generator) -> MaskArray:
+    spots = np.zeros(shape[:2], np.uint8)
+    for _ in range(int(rng.integers(2, 14))):
+        centre = rng.integers(0, shape[1]), rng.integers(0, shape[0])
+        axes = rng.integers(3, 30, 2)
+        cv2.ellipse(
+            spots,
+            (int(centre[0]), int(centre[1])),
+            (int(axes[0]), int(axes[1])),
+            float(rng.uniform(0, 180)),
+            0,
+            360,
+            1,
+            -1,
+        )
+    return spots > 0
 
 
 _LAYERS = pictures.ReadBefore(most_bytes=400 * 2**20)
@@ -286,6 +327,10 @@ class _Spoiling:
             int(rng.integers(40, 96)) if rng.random() < 0.5 else None,
         )
 
+    def shade(self, colour: NDArray[np.floating]) -> Floats:
+        """Return a colour, in 0..255, in this light: 1 x 1 x 3 float32 in [0, 1]."""
+        return np.asarray((colour * self.gain + self.bias).clip(0, 255) / 255, np.float32).reshape(1, 1, 3)
+
     def apply(self, mixed: NDArray[np.floating], *, rng: Generator) -> ImageArray:
         values = mixed * self.gain + self.bias
         if self.noise:
@@ -306,6 +351,7 @@ class _Guide:
     """
 
     trimap: bool
+    sparse: bool
     least: float
     size: int
     coarse: int
@@ -316,6 +362,7 @@ class _Guide:
     def draw(cls, recipe: MatteRecipe, *, rng: Generator) -> _Guide:
         return cls(
             rng.random() < recipe.trimap_share,
+            rng.random() < SPARSE,
             float(rng.uniform(0.05, 0.95)),
             int(rng.integers(1, 16)),
             int(rng.choice([1, 2, 4, 8])),
@@ -344,6 +391,8 @@ class _Guide:
             size = 2 * max(1, round(self.reach * rng.uniform(0.3, 1.2))) + 1
             disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
             sure.append(cv2.erode(side.astype(np.uint8), disc, borderType=cv2.BORDER_REPLICATE) > 0)
+        if self.sparse:  # only a few spots are known, also of what is plain to see
+            sure = [side & _spots(alpha.shape, rng=rng) for side in sure]
         probability = np.full(alpha.shape, 0.5, np.float32)
         probability[sure[0]], probability[sure[1]] = 1, 0
         return probability, ~(sure[0] | sure[1])
