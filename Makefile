@@ -83,6 +83,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/house.py
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
+	$(BIN)/python benchmarks/matte.py
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"

@@ -18,7 +18,7 @@ from covos.training.loop import train
 from covos.training.matte import MatteBatch, MatteBatches, MatteTask, find_all, warped
 from covos.training.recipe import MatteRecipe
 from covos.training.registry import load_recipe
-from covos.training.scenes.mattes import MattePools, draw_clip, has_mattes
+from covos.training.scenes.mattes import MattePools, _layer_of, draw_clip, has_mattes
 from covos.training.scenes.strands import draw_thing
 
 SMALL = {"clips_per_step": 2, "kept": 4, "drawn_side": 128, "steps": 1, "warmup": 0}
@@ -83,14 +83,17 @@ def test_a_clip_asks_for_what_is_soft(datasets: list[Dataset], trimaps: float) -
     assert np.mean(shares) > 0.7
 
 
-def test_nothing_is_learnt_at_the_edge_of_a_hard_mask(datasets: list[Dataset]) -> None:
-    chosen = recipe(hard_share=1.0, drawn_share=0.0, motion_blur_share=0.0, defocus_share=0.0)
-    pools = MattePools.of(datasets)
-    (frame,) = draw_clip(pools, frames=1, side=192, recipe=chosen, rng=np.random.default_rng(3))
-    edge = cv2.morphologyEx((frame.alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3))) > 0
-    assert edge.any()
-    assert frame.weight[edge].max() == 0
-    assert frame.weight.max() == 1
+def test_nothing_of_its_background_is_cut_out_with_a_solid_thing(tmp_path: Path) -> None:
+    pictures(tmp_path / "hard", soft=False)
+    for file in (tmp_path / "hard" / "images").iterdir():
+        mask = cv2.imread(str(tmp_path / "hard" / "masks" / file.name), cv2.IMREAD_GRAYSCALE)
+        # Green things before red, with a rim that is of both.
+        share = cv2.GaussianBlur(mask, (5, 5), 0)[..., None] / 255
+        cv2.imwrite(str(file), share * (0, 200, 0) + (1 - share) * (0, 0, 255))
+    layer = _layer_of(next(iter(open_dataset(tmp_path / "hard"))), soft=False)
+    assert layer[..., 3].max() == 255
+    assert layer[..., 0].max() <= 0.06 * 255  # red of RGB
+    assert ((layer[..., 3] > 20) & (layer[..., 3] < 235)).any()
 
 
 def test_a_batch_depends_on_its_step_alone(datasets: list[Dataset]) -> None:
@@ -126,7 +129,11 @@ def test_frames_are_found_with_the_alpha_of_the_frame_before() -> None:
 
     side = (1, 2, 1, 32, 32)
     batch = MatteBatch(
-        torch.ones(1, 2, 16, 32, 32), torch.zeros(side), torch.ones(side), torch.zeros(1, 2, 2, 32, 32), torch.zeros(side)
+        torch.ones(1, 2, 16, 32, 32),
+        torch.zeros(side),
+        torch.ones(side),
+        torch.zeros(1, 2, 2, 32, 32),
+        torch.zeros(side),
     )
     batch.known[:, 1] = 0.5
     listens = Listens()

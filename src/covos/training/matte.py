@@ -47,7 +47,7 @@ class MatteBatch(NamedTuple):
     target: Tensor
     """B x K x 1 x H x W float16 in [0, 1]."""
     weight: Tensor
-    """B x K x 1 x H x W float16: 0 outside the band, and where the alpha is not known."""
+    """B x K x 1 x H x W float16: 1 in the band, 0 outside."""
     flow: Tensor
     """B x K x 2 x H x W float16, in pixels: where each pixel was in the frame before."""
     known: Tensor
@@ -107,7 +107,7 @@ class MatteBatches(DrawnBatches[MatteBatch, MatteRecipe]):
             flows.append(flow[INNER, INNER].transpose(2, 0, 1))
             knowns.append(known[None, INNER, INNER])
         targets = [frame.alpha[None, INNER, INNER] for frame in frames]
-        weights = [(frame.weight * frame.band)[None, INNER, INNER] for frame in frames]
+        weights = [frame.band[None, INNER, INNER] for frame in frames]
         parts = (inputs, targets, weights, flows, knowns)
         return tuple(np.stack(part).astype(np.float16) for part in parts)
 

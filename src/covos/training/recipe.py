@@ -322,7 +322,7 @@ class MatteRecipe(Recipe):
     """Settings of a training of covos-matte, beside those of `Recipe`.
 
     The optimiser is AdamW; norms and biases are not decayed. Data sets of pictures whose masks have many levels are
-    taken for mattes; those with hard masks are backgrounds, and teach what is sure. Shares are those of the clips.
+    taken for mattes; those with hard masks are solid things, and backgrounds. Shares are those of the clips.
 
     Attributes:
         clips_per_step: Clips in a batch.
@@ -331,7 +331,7 @@ class MatteRecipe(Recipe):
         kept: Clips that others are taken from; each takes a megabyte of memory.
         drawn_share: Share of things that are drawn: strands, spokes, mesh, leaves.
         drawn_side: Side of what is drawn, in pixels.
-        hard_share: Share of things with a hard mask; nothing is learnt near their contour.
+        hard_share: Share of things with a hard mask, from which a rim is taken off.
         texture_share: Share of the things with a matte that get the colours of another picture.
         motion_blur_share: Share that is blurred by its motion.
         defocus_share: Share that is out of focus.

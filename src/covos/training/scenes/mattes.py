@@ -1,6 +1,6 @@
 """Short clips whose alpha is known exactly: things with soft edges that move over other pictures.
 
-A thing is drawn, or cut out with a soft matte, or with a hard mask. It moves, is blurred by its motion or out of focus,
+A thing is drawn, or cut out of a picture with a matte or a mask. It moves, is blurred by its motion or out of focus,
 and is mixed with a picture that moves by itself. The mask that the network starts from is that alpha, spoiled.
 
 Shape legend: H, W are those of a window: a tile, and what is around it.
@@ -35,8 +35,8 @@ LOOKED_AT = 8
 """Masks of a set that are looked at."""
 SOFT = (25, 230)
 """Levels of alpha between which a pixel is worth looking at."""
-HARD_REACH = 3
-"""Pixels on each side of a hard mask's contour from which nothing is learnt: nobody knows their alpha."""
+SHAVED = 2
+"""Pixels that are taken off the edge of a thing with a hard mask: nobody knows how much of them is background."""
 MOST_SUBFRAMES = 8
 """Moments that a frame with motion blur is the mean of."""
 LEAST_BAND = 0.04
@@ -53,8 +53,8 @@ class Thing(NamedTuple):
 
     layer: LayerArray
     """Its colours multiplied by alpha, and alpha."""
-    exact: bool
-    """True if alpha is known at the edges."""
+    solid: bool
+    """True if it was cut out with a hard mask: its colours are real."""
     enlarge: bool
     """True if it may be shown larger than it is: a drawn thing has no noise that would grow."""
 
@@ -70,8 +70,6 @@ class MatteFrame(NamedTuple):
     """H x W float32: what the network starts from."""
     band: MaskArray
     """H x W bool: pixels whose alpha is asked for."""
-    weight: ProbabilityArray
-    """H x W float32: 0 where the alpha is not known."""
     far: FarColours
     """Colours of both sides that lie beyond the window."""
 
@@ -131,9 +129,8 @@ def _draw_clip(pools: MattePools, *, frames: int, side: int, recipe: MatteRecipe
         mixed = (layer[..., :3] * tint).clip(0, 255) + behind * (1 - alpha[..., None])
         image = spoiling.apply(np.clip(mixed, 0, 255), rng=rng)
         probability, band = guide.of(alpha, rng=rng)
-        weight = np.ones_like(alpha) if thing.exact else _known(alpha)
         far = FarColours(spoiling.shade(_seen_colour(layer) * tint), spoiling.shade(behind.mean(axis=(0, 1))))
-        drawn.append(MatteFrame(image, alpha, probability, band, weight, far))
+        drawn.append(MatteFrame(image, alpha, probability, band, far))
     return drawn
 
 
@@ -143,23 +140,16 @@ def _seen_colour(layer: Floats) -> NDArray[np.float64]:
     return np.asarray(total[:3] * 255 / max(total[3], 1.0), np.float64)
 
 
-def _known(alpha: ProbabilityArray) -> ProbabilityArray:
-    size = 2 * HARD_REACH + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    near = cv2.morphologyEx((alpha > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, disc)
-    return np.asarray((near == 0) & ((alpha < 0.05) | (alpha > 0.95)), np.float32)
-
-
 def _draw_thing(pools: MattePools, *, recipe: MatteRecipe, rng: Generator) -> Thing:
     draw = rng.random()
     if pools.soft is None or draw < recipe.drawn_share:
         layer = draw_thing(recipe.drawn_side, rng=rng)
-        thing = Thing(layer, True, True)
+        thing = Thing(layer, False, True)
     elif pools.hard is not None and draw < recipe.drawn_share + recipe.hard_share:
-        thing = Thing(_layer_of(pools.hard.draw(rng), soft=False), False, False)
+        thing = Thing(_layer_of(pools.hard.draw(rng), soft=False), True, False)
     else:
-        thing = Thing(_layer_of(pools.soft.draw(rng), soft=True), True, False)
-    if not thing.exact:
+        thing = Thing(_layer_of(pools.soft.draw(rng), soft=True), False, False)
+    if thing.solid:
         return thing
     photo = pictures.read_image(pools.behind.draw(rng).frames[0])
     if rng.random() >= recipe.texture_share:
@@ -204,12 +194,18 @@ _LAYERS = pictures.ReadBefore(most_bytes=400 * 2**20)
 
 
 def _layer_of(picture: Video, *, soft: bool) -> LayerArray:
-    """Return the subject of a still picture; of one with a matte with its own colours where they are mixed."""
+    """Return the subject of a still picture, with nothing of its background.
+
+    A matte tells the subject's own colours where they are mixed. A hard mask is made smaller and its edge smooth.
+    """
 
     def make() -> tuple[NDArray[np.generic], ...]:
         record = picture.annotated[0]
         image, alpha = pictures.read_image(record), pictures.read_foreground(picture, record).probability
-        return (as_layer(Cutout(foreground_colours(image, alpha) if soft else image, alpha)),)
+        if soft:
+            return (as_layer(Cutout(foreground_colours(image, alpha), alpha)),)
+        shaved = cv2.erode(alpha, np.ones((2 * SHAVED + 1, 2 * SHAVED + 1), np.uint8))
+        return (as_layer(Cutout(image, np.asarray(cv2.GaussianBlur(shaved, (0, 0), 0.7), np.float32))),)
 
     (layer,) = _LAYERS.read("layer", picture.annotated[0].annotation, make)
     return np.asarray(layer, np.uint8)
@@ -364,7 +360,7 @@ class _Guide:
             rng.random() < recipe.trimap_share,
             rng.random() < SPARSE,
             float(rng.uniform(0.05, 0.95)),
-            int(rng.integers(1, 16)),
+            round(log_uniform((1, 16), rng=rng)),
             int(rng.choice([1, 2, 4, 8])),
             log_uniform((0.5, 4), rng=rng),
             log_uniform((5, 20), rng=rng),
