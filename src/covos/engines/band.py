@@ -115,8 +115,8 @@ def tile_inputs(
     made[..., 6] = known[inner]
     if uncertain.any():
         sides = sample_sides(image, probability, band, far=far)
-        made[uncertain, 7:10], made[uncertain, 10:13] = sides.foreground, sides.background
-        made[uncertain, 13], made[uncertain, 14], made[uncertain, 15] = sides.alpha, sides.residual, sides.contrast
+        told = [sides.alpha[:, None], sides.residual[:, None], sides.contrast[:, None]]
+        made[(*np.nonzero(uncertain), slice(7, INPUTS))] = np.concatenate([*sides[:2], *told], axis=1)
     return made.transpose(2, 0, 1)
 
 

@@ -115,13 +115,11 @@ class MatteEngine:
             part = corners[start : start + BATCH]
             cuts = [[each[y : y + side, x : x + side] for each in padded] for y, x in part]
             far = [_part(colours, y, x) for y, x in part]
-            inputs = np.stack(
-                [
-                    tile_inputs(cut, p, b.astype(np.bool_), old, sure, far=beyond)
-                    for (cut, p, b, old, sure), beyond in zip(cuts, far, strict=True)
-                ]
-            )
-            for (y, x), found in zip(part, self._run(inputs), strict=True):
+            tiles = [
+                tile_inputs(cut, p, b.astype(np.bool_), old, sure, far=beyond)
+                for (cut, p, b, old, sure), beyond in zip(cuts, far, strict=True)
+            ]
+            for (y, x), found in zip(part, self._run(tiles), strict=True):
                 total[0, y : y + TILE, x : x + TILE] += found * _FEATHER
                 total[1, y : y + TILE, x : x + TILE] += _FEATHER
         inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
@@ -129,8 +127,10 @@ class MatteEngine:
         return np.where(band, found, guide).astype(np.float32)
 
     @torch.inference_mode()
-    def _run(self, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        told = torch.from_numpy(inputs).to(self._device, memory_format=torch.channels_last)
+    def _run(self, tiles: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        # They lie in memory with their channels last, which is how the network takes them.
+        told = torch.from_numpy(np.stack([each.transpose(1, 2, 0) for each in tiles])).permute(0, 3, 1, 2)
+        told = told.to(self._device)
         with torch.autocast(self._device.type, dtype=self._precision, enabled=self._precision != torch.float32):
             found = self._network(told)
         return np.asarray(found[:, 0].float().cpu().numpy(), np.float32)
