@@ -97,13 +97,15 @@ def picture(index: int, size: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def make_clip(kind: Kind, folder: Path, *, count: int = COUNT) -> Path:
-    """Write an intact clip of a kind."""
+    """Write an intact clip of a kind, without what muxers draw at random: damage by a seed is the same damage."""
     path = folder / f"clip.{kind.suffix}"
     muxer = "yuv4mpegpipe" if kind.suffix == "y4m" else kind.muxer
-    with av.open(str(path), "w", format=muxer, container_options=kind.container) as container:
+    options = {"fflags": "+bitexact", **kind.container}
+    with av.open(str(path), "w", format=muxer, container_options=options) as container:
         height, width = kind.size
         stream: Any = container.add_stream(kind.codec, rate=RATE, options=kind.options, width=width, height=height)
         stream.pix_fmt = kind.pixels
+        stream.codec_context.thread_count = 1
         if kind.uneven:
             stream.codec_context.time_base = Fraction(1, 1000)
         voice: Any = container.add_stream(kind.audio, rate=48000) if kind.audio else None

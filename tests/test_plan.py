@@ -10,6 +10,7 @@ import pytest
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.types import Box, Point
+from covos.media.range import Range
 from covos.plan import Discover, Find, Follow, Plan, Steer, choose_task
 from covos.prompts.values import MaskPrompt, PointPrompt, RegionPrompt, as_prompts, as_regions
 
@@ -30,7 +31,7 @@ PLANS = [
         frame_rate=Fraction(30000, 1001),
     ),
     Plan(source="clip.mp4", task=Find(refine="crf", steer=STEER)),
-    Plan(source="clip.mp4", task=Discover(most=3), formats=("prores", "matte=16"), start=5, stop=90),
+    Plan(source="clip.mp4", task=Discover(most=3), formats=("prores", "matte=16"), range=range(5, 90)),
     Plan(
         source="clip.mp4",
         task=Follow(
@@ -89,7 +90,10 @@ def test_negative_points_beside_an_object_are_of_it() -> None:
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (lambda: Steer(shown=(PointPrompt(points=(Point(x=1, y=2),)),)), "what is shown on frame 0 shows an object"),
+        (
+            lambda: Steer(shown=(PointPrompt(points=(Point(x=1, y=2),)),)),
+            "what is shown on the first frame shows an object",
+        ),
         (lambda: choose_task(prompts=as_regions(within=(1, 2, 3, 4)), objects=3), "objects = 3 beside"),
         (
             lambda: choose_task(prompts=(*as_regions(within=(1, 2, 3, 4)), *as_prompts(points=(1, 2)))),
@@ -104,7 +108,7 @@ def test_negative_points_beside_an_object_are_of_it() -> None:
         (lambda: Discover(most=0), "the discover cannot be used"),
         (lambda: Plan(source="a.mp4", formats=("pallete",)), "unknown output format 'pallete'"),
         (lambda: Plan(source="a.mp4", formats=("green=3",)), "green with a value"),
-        (lambda: Plan(source="a.mp4", start=9, stop=9), "frames 9 to 9"),
+        (lambda: Plan(source="a.mp4", range=Range(start=9, end=9)), "the range from 9 to 9 is empty"),
         (lambda: Plan(source="a.mp4", precision="fp8"), "the plan cannot be used"),
         (lambda: Plan(source="a.mp4", colour="red"), "the plan cannot be used"),
         (lambda: Plan(source=7), "a int is no source"),
@@ -158,7 +162,7 @@ def test_a_plan_is_a_value_whatever_becomes_of_an_array() -> None:
 @pytest.mark.parametrize(
     ("make", "what"),
     [
-        (lambda: MaskPrompt(labels=np.full((4, 4), 300)), "the label map for frame 0 cannot be read"),
+        (lambda: MaskPrompt(labels=np.full((4, 4), 300)), "the label map for the first frame cannot be read"),
         (lambda: MaskPrompt(labels=np.full((4, 4), 0.5), frame=3), "the label map for frame 3 cannot be read"),
         (MaskPrompt, "has no mask"),
         (lambda: MaskPrompt(file="a.png", labels=np.ones((4, 4), bool)), "has several masks"),

@@ -27,9 +27,11 @@ from .events import FrameDone as FrameDone
 from .events import Noted as Noted
 from .events import Started as Started
 from .events import Warned as Warned
+from .formats.composition import Composition as Composition
 from .job import Job as Job
 from .masks.edges import Edges as Edges
 from .masks.frame_mask import FrameMask as FrameMask
+from .media.range import Range as Range
 from .model import Model as Model
 from .model import load_model as load_model
 from .plan import Discover as Discover

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from covos.core.device import Precision
+from covos.core.labelling import Label
 from covos.core.types import FrameResult
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.memory import DEFAULT_MEMORY
@@ -16,6 +17,7 @@ from covos.job import Job
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
 from covos.media.memory import Input
+from covos.media.range import Range
 from covos.model import Model
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement
@@ -51,10 +53,10 @@ def segment(
     device: str = AUTO,
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
-    start: int = 0,
-    stop: int | None = None,
+    range: Range | range | None = None,
     damaged: Damaged = "hold",
     edges: Edges = NO_EDGES,
+    label: Label | None = None,
     deinterlace: Deinterlace = "auto",
     matte: bool | str | os.PathLike[str] = False,
 ) -> Segmentation:
@@ -95,10 +97,13 @@ def segment(
         device: See `load_model`.
         precision: See `load_model`.
         frame_rate: Frames a second of a folder of frames, a glob or frames in memory; 25 if not given.
-        start: Index of the first frame to take. Indices of results, and of prompts, count from there.
-        stop: Index of the first frame not to take; None goes to the end.
+        range: The part that is taken: ``covos.Range(start=12.5, end="00:01:02.5", every=2)`` in seconds,
+            ``covos.Range(start="f300")`` or ``range(300, 450)`` in frames; None takes all. Prompts name frames of the
+            whole source, and so do masks without a frame of the first that is taken. The indices of results count from
+            there, ``frame.number`` is that in the source.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
         edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
+        label: What objects are called in annotations: ``"car"`` for all, or by object id ``{1: "car", 2: "dog"}``.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
         matte: If true, find the opacity of edges with covos-matte: hair, fur, spokes, blur (docs/matte.md); or the
@@ -141,10 +146,10 @@ def stream(
     device: str = AUTO,
     precision: Precision = "auto",
     frame_rate: Fraction | int | None = None,
-    start: int = 0,
-    stop: int | None = None,
+    range: Range | range | None = None,
     damaged: Damaged = "hold",
     edges: Edges = NO_EDGES,
+    label: Label | None = None,
     deinterlace: Deinterlace = "auto",
     matte: bool | str | os.PathLike[str] = False,
 ) -> Iterator[FrameResult]:
@@ -175,10 +180,10 @@ def _job(
     device: str,
     precision: Precision,
     frame_rate: Fraction | int | None,
-    start: int,
-    stop: int | None,
+    range: Range | range | None,
     damaged: Damaged,
     edges: Edges,
+    label: Label | None,
     deinterlace: Deinterlace,
     matte: bool | str | os.PathLike[str],
     **task: Any,
@@ -201,10 +206,10 @@ def _job(
         device=device,
         precision=precision,
         frame_rate=frame_rate,  # type: ignore[arg-type]
-        start=start,
-        stop=stop,
+        range=range,  # type: ignore[arg-type]
         damaged=damaged,
         edges=edges,
+        label=label,  # type: ignore[arg-type]
         deinterlace=deinterlace,
         matte=matte,  # type: ignore[arg-type]
     )

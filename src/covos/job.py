@@ -23,14 +23,14 @@ from typing import Literal, TypeAlias, TypeVar
 
 from covos.core.errors import CancelledError, CovosError, SourceError, UsageError
 from covos.core.types import FrameResult
-from covos.engines.finite import hold_uncomputed
 from covos.engines.held import with_held_masks
 from covos.engines.passes import StageProgress
 from covos.engines.steady import retouched
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
-from covos.formats.table import check_formats, size_notes
+from covos.formats.table import check_formats, shown_files, size_notes
 from covos.media.memory import open_input
-from covos.media.source import Source
+from covos.media.range import in_words
+from covos.media.source import Source, fingerprint
 from covos.media.watched import WatchedSource
 from covos.model import Model, load_model
 from covos.plan import Plan
@@ -180,8 +180,7 @@ class Job:
         with open_input(
             plan.source,
             frame_rate=plan.frame_rate,
-            start=plan.start,
-            stop=plan.stop,
+            range=plan.range,
             deinterlace=plan.deinterlace,
         ) as opened:
             source = WatchedSource(opened, self._check)
@@ -208,7 +207,7 @@ class Job:
 
     def _keep(self, work: Work, source: Source) -> Iterator[Event]:
         frames = []
-        results = work.matted(with_held_masks(hold_uncomputed(work.run(None)), choice=self.plan.damaged))
+        results = work.matted(with_held_masks(work.run(None), unreadable=self.plan.damaged))
         results = retouched(results, self.plan.edges)
         with explaining_memory(source.info):
             for event in self._events(results, source, work=work):
@@ -230,7 +229,7 @@ class Job:
     def _write(self, work: Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
-        part = {} if (self.plan.start, self.plan.stop) == (0, None) else {"frames": [self.plan.start, self.plan.stop]}
+        part = {"range": in_words(source.info)} if self.plan.range else {}
         origin = replace(origin, settings={**origin.settings, **part})
         terms = RunTerms(
             inputs=_inputs(source),
@@ -246,6 +245,7 @@ class Job:
             },
             batch=model.engine.encoder.batch,
             formats=formats,
+            shown={name: fingerprint(files) for name, files in shown_files(formats).items()},
         )
         if terms.is_done(folder):
             remove_leftovers(folder)
@@ -276,7 +276,7 @@ class Job:
             ) as writer,
             explaining_memory(source.info),
         ):
-            results = work.matted(with_held_masks(hold_uncomputed(work.run(journal)), choice=self.plan.damaged))
+            results = work.matted(with_held_masks(work.run(journal), unreadable=self.plan.damaged))
             for event in self._events(results, source, work=work, resumed=journal.resumed, keep=writer.add):
                 if isinstance(event, SteppedDown):
                     terms.note_steps(folder, (*before, *work.steps_down))

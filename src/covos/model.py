@@ -17,10 +17,12 @@ from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.find import FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
+from covos.engines.ladder import LadderStep
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.prompt import NetworkPrompter, Prompter, RelayPrompter
 from covos.media.fields import Deinterlace
 from covos.media.memory import Input, as_source, open_input
+from covos.media.range import Range, as_range
 from covos.models.layers import fold_batch_norms
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
@@ -42,6 +44,7 @@ from covos.runs.report import Origin
 from covos.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from fractions import Fraction
 
     from covos.models.cosnet.network import Cosnet
@@ -179,9 +182,9 @@ class Model:
         memory: int = DEFAULT_MEMORY,
         prompter: str | os.PathLike[str] = AUTO,
         frame_rate: Fraction | int | None = None,
-        start: int = 0,
-        stop: int | None = None,
+        range: Range | range | None = None,
         deinterlace: Deinterlace = "auto",
+        listen: Callable[[LadderStep], None] | None = None,
     ) -> Session:
         """Open a video to follow objects in that the user shows.
 
@@ -191,10 +194,12 @@ class Model:
             memory: Frames that are remembered between the seed frames and the latest.
             prompter: See `prompter`.
             frame_rate: Frames a second of a folder or glob; 25 if not given.
-            start: Index of the first frame to take; the session's frames count from there.
-            stop: Index of the first frame not to take; None goes to the end.
+            range: The part that is taken (see `covos.segment`). The session's methods name frames by their number in
+                the whole source, which is ``frame.number`` of its results.
             deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
                 interlaced, ``"on"`` all, ``"off"`` none.
+            listen: Called with each step that the session takes because the memory ran out: it goes on with less (see
+                `covos.engines.ladder`). `Session.steps_down` has them all, and the report of a result.
 
         Returns:
             The session; a context manager.
@@ -207,8 +212,16 @@ class Model:
         """
         find_follower(os.fspath(follower), encoder=self.entry)
         held = as_source(source)
-        opened = open_input(held, frame_rate=frame_rate, start=start, stop=stop, deinterlace=deinterlace)
-        return Session(opened, load=self.fresh, follower=follower, memory=memory, prompter=prompter, held=held)
+        opened = open_input(held, frame_rate=frame_rate, range=as_range(range), deinterlace=deinterlace)
+        return Session(
+            opened,
+            load=self.fresh,
+            follower=follower,
+            memory=memory,
+            prompter=prompter,
+            held=held,
+            listen=listen,
+        )
 
 
 def load_model(

@@ -28,6 +28,7 @@ from pydantic import (
 from covos.core.device import Precision, check_device
 from covos.core.errors import UsageError
 from covos.core.guarded import SafeFraction
+from covos.core.labelling import NO_LABELS, Labelling, as_labelling
 from covos.core.records import Record, faults
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
@@ -38,6 +39,7 @@ from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
 from covos.media.memory import InMemory, as_source
 from covos.media.opening import check_rate
+from covos.media.range import WHOLE, Range, as_range
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MATTER, DEFAULT_MODEL
@@ -52,6 +54,7 @@ from covos.prompts.values import (
     Steering,
     as_prompts,
     as_regions,
+    frame_name,
 )
 
 DEFAULT_FORMATS = ("palette", "overlay")
@@ -141,7 +144,7 @@ class Steer(_Value):
     def _steering(cls, shown: tuple[Steering, ...]) -> tuple[Steering, ...]:
         if wrong := [each for each in shown if isinstance(each, PointPrompt) and not each.steers]:
             raise UsageError(
-                f"what is shown on frame {wrong[0].frame} shows an object",
+                f"what is shown on {frame_name(wrong[0].frame)} shows an object",
                 why="the subject that is found is steered by negative points without a number, and by regions",
                 fix="follow what is shown (Follow), or leave it out",
             )
@@ -273,10 +276,11 @@ class Plan(_Value):
         formats: Names of formats (`covos.formats.table.FORMATS`), with or without a value; used where results are
             written to a folder.
         frame_rate: Frames a second of a folder or glob; 25 if not given.
-        start: Index of the first frame to take.
-        stop: Index of the first frame not to take; None goes to the end.
+        range: The part that is taken: a `covos.media.range.Range`, or a ``range`` of Python, which counts frames.
+            Prompts name frames of the whole source; results count from the first frame that is taken.
         damaged: The mask of a picture that cannot be read: ``"hold"`` takes that of the frame before, ``"empty"`` none.
         edges: Changes of the masks' edges, made of what was found.
+        label: What objects are called in annotations: one label, or labels by object id.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
         matte: The network that finds the opacity of edges, such as hair: a name, or a ``.safetensors`` file; True is
@@ -290,10 +294,10 @@ class Plan(_Value):
     precision: Precision = AUTO
     formats: tuple[str, ...] = DEFAULT_FORMATS
     frame_rate: Annotated[SafeFraction, PlainSerializer(str, return_type=str)] | None = None
-    start: int = Field(default=0, ge=0)
-    stop: int | None = Field(default=None, ge=1)
+    range: Annotated[Range, BeforeValidator(as_range)] = WHOLE
     damaged: Damaged = "hold"
     edges: Edges = NO_EDGES
+    label: Annotated[Labelling, BeforeValidator(as_labelling)] = NO_LABELS
     deinterlace: Deinterlace = "auto"
     matte: Annotated[str | None, BeforeValidator(_matter)] = None
 
@@ -307,12 +311,6 @@ class Plan(_Value):
         if self.frame_rate is not None:
             check_rate(self.frame_rate)
         check_device(self.device)
-        if self.stop is not None and self.stop <= self.start:
-            raise UsageError(
-                f"frames {self.start} to {self.stop}",
-                why="the last one is not after the first",
-                fix="give a start below the stop",
-            )
         return self
 
     @classmethod

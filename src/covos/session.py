@@ -18,6 +18,8 @@ from covos.engines.discover import DEFAULT_MOST
 from covos.engines.encoding import to_size
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.engines.follow import FollowEngine
+from covos.engines.held import with_held_masks
+from covos.engines.ladder import LadderStep
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import (
     Direction,
@@ -29,18 +31,22 @@ from covos.engines.passes import (
     follow_objects,
     follow_to,
     remember_references,
+    unknown_at,
 )
-from covos.masks import decode, objects_in
+from covos.masks import decode
 from covos.masks.frame_mask import FrameMask
-from covos.masks.rims import without_rims
+from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import AUTO
 from covos.prompts.alpha import alpha_mask
+from covos.prompts.found import place_found
 from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
 from covos.prompts.seeds import SeedMask, Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points
+from covos.results.followed import FollowedMasks
 from covos.results.segmentation import Segmentation
+from covos.runs.room import explaining_memory
 from covos.session_model import SessionModel
 
 if TYPE_CHECKING:
@@ -67,6 +73,7 @@ class Session:
         memory: Frames that are remembered between the seed frames and the latest.
         prompter: The maker of masks of points and boxes; see `covos.Model.prompter`.
         held: The source in memory that ``source`` was opened from, if it was.
+        listen: Called with each step that is taken because the memory ran out.
 
     Raises:
         UsageError: ``memory`` is out of range.
@@ -81,20 +88,19 @@ class Session:
         memory: int = DEFAULT_MEMORY,
         prompter: str | os.PathLike[str] = AUTO,
         held: str | InMemory = "",
+        listen: Callable[[LadderStep], None] | None = None,
     ) -> None:
         check_memory(memory)
         self.source = source
         self.seeds = Seeds(source.info)
-        self._load, self._held = load, held
+        self._load, self._held, self._listen, self._memory = load, held, listen, memory
         self._follower_name, self._prompter_name = os.fspath(follower), os.fspath(prompter)
-        self._memory = memory
         self._model: SessionModel | None = None
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
         self._bound: FollowEngine | None = None
         self._forward = IncrementalPass(source)
-        # The latest masks of each frame, with the births of the objects then: an id may become another object's later.
-        self._found: dict[int, tuple[FrameMask, dict[int, int]]] = {}
+        self._found = FollowedMasks()
 
     def __enter__(self) -> Self:
         return self
@@ -109,8 +115,15 @@ class Session:
     @property
     def model(self) -> SessionModel:
         """The model that finds and encodes; it is loaded now if it was not."""
-        self._model = self._model or self._load()
+        if self._model is None:
+            self._model = self._load()
+            self._model.engine.ladder.listen = self._listen
         return self._model
+
+    @property
+    def steps_down(self) -> tuple[LadderStep, ...]:
+        """The steps that were taken so far because the memory ran out: what is computed since is computed with less."""
+        return () if self._model is None else tuple(self._model.engine.ladder.steps)
 
     @property
     def objects(self) -> tuple[int, ...]:
@@ -128,7 +141,7 @@ class Session:
         """Show an object on a frame, or correct it there.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0.
             object_id: 1 to 254; the next free one if None.
             mask: H x W of the frame's size, bool or numbers: everything that is not 0 is the object.
             resize: If true, a mask of another size is resized (nearest neighbour).
@@ -145,7 +158,7 @@ class Session:
         """Show the objects of a label map on a frame.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0.
             labels: H x W of the frame's size, whole numbers: 0 = background, 1 to 254 = object ids, 255 = void. A map
                 of 0 and 255 alone, or of bool, shows one object, which gets the next free id. Pillow pictures are
                 taken as well.
@@ -163,7 +176,7 @@ class Session:
         self,
         path: str | os.PathLike[str],
         *,
-        frame: int = 0,
+        frame: int | None = None,
         object_id: int | None = None,
         resize: bool = False,
     ) -> tuple[int, ...]:
@@ -171,7 +184,7 @@ class Session:
 
         Args:
             path: A palette or grey picture, or one in the colours of the DAVIS palette.
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0; None is the first that was taken.
             object_id: Id for a file of one object, whatever its value is.
             resize: If true, a mask of another size is resized (nearest neighbour).
 
@@ -182,13 +195,14 @@ class Session:
             AnnotationError: The file cannot be read, shows nothing, has another size, or looks interpolated.
             UsageError: The frame does not exist, an id cannot be or is there on this frame already.
         """
+        frame = self.source.info.start if frame is None else frame
         return self.seeds.add_file(Path(path), frame=frame, identity=object_id, resize=resize)
 
-    def add_alpha(self, frame: int = 0, object_id: int | None = None) -> int:
+    def add_alpha(self, frame: int | None = None, object_id: int | None = None) -> int:
         """Show what is opaque in a frame of a source with alpha, as one object.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0; None is the first that was taken.
             object_id: 1 to 254; the next free one if None.
 
         Returns:
@@ -198,6 +212,7 @@ class Session:
             UsageError: The frame does not exist, has no alpha, or is transparent all over; an id cannot be.
             SourceError: The frame cannot be read.
         """
+        frame = self.source.info.start if frame is None else frame
         return self.seeds.add_alpha(frame, identity=object_id, alpha_of=partial(alpha_mask, self.source))
 
     def add_points(
@@ -209,7 +224,7 @@ class Session:
         mask of the object (given, made of points before, or followed) correct that mask.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0.
             object_id: 1 to 254; the next free one if None.
             points: N x 2: columns and rows of pixels from the top left corner, as in ``[(320, 200)]``.
             labels: For each point 1 if it is on the object, 0 if not; None takes all as on it.
@@ -228,7 +243,7 @@ class Session:
         """Show an object by a box around it; the mask is made at once, of this frame alone.
 
         Args:
-            frame: Index, from 0.
+            frame: Its number in the whole source, from 0.
             object_id: 1 to 254; the next free one if None.
             box: Left, top, right and bottom in pixels; right and bottom are the first column and row outside.
 
@@ -256,7 +271,7 @@ class Session:
         for identity in self.objects:
             if self.seeds.get(frame, identity) is None and (found := self._followed(frame, identity)) is not None:
                 labels[found] = identity
-        for identity, mask in self.seeds.given().get(frame, {}).items():
+        for identity, mask in self.seeds.given().get(place_of(frame, self.source.info), {}).items():
             labels[mask] = identity
         return labels
 
@@ -274,8 +289,9 @@ class Session:
             The ids; none if nothing is found.
         """
         before = set(self.objects)
-        for _ in self.discovering(most, references=references):
-            pass
+        with explaining_memory(self.source.info):
+            for _ in self.discovering(most, references=references):
+                pass
         return tuple(identity for identity in self.objects if identity not in before)
 
     def discovering(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[StageProgress]:
@@ -283,26 +299,14 @@ class Session:
         found = yield from discover_objects(
             self.source, self._follower, most=most, references=references, memory=self._memory
         )
-        size = self.source.info.height, self.source.info.width
-        shown: dict[int, dict[int, MaskArray]] = {}
-        for identity, thing in enumerate(found, max(self.objects, default=0) + 1):
-            for frame in thing.masks:
-                mask = thing.at(frame, size=size)
-                if mask.any():
-                    shown.setdefault(frame, {})[identity] = mask
-        for frame, masks in sorted(shown.items()):
-            labels = np.zeros(size, np.uint8)
-            for identity, mask in masks.items():
-                labels[mask] = identity
-            if clean := objects_in(without_rims(labels, found=masks)):
-                self.seeds.add(frame, clean, given_as="found")
+        place_found(self.seeds, found)
 
     def confirm(self, frame: int) -> tuple[int, ...]:
         """Take the masks that were followed to a frame as given; return the ids. A UsageError if there are none."""
         if not self._found:
             raise UsageError(f"frame {frame} cannot be confirmed", why="nothing was followed", fix="propagate first")
         self.seeds.check_place(frame, 1)
-        kept = {} if frame not in self._found else self._found[frame][0].objects
+        kept = self._known(frame).objects if frame in self._found else {}
         found = {identity: mask for identity in kept if (mask := self._followed(frame, identity)) is not None}
         if not found:
             raise UsageError(f"frame {frame} cannot be confirmed", why="it shows no object", fix="give a mask instead")
@@ -329,14 +333,16 @@ class Session:
         Raises:
             UsageError: No object was shown, or there is no such direction.
         """
-        if self.direction(direction) == "forward":
-            self._make_masks()
-            frames = self._forward.run(
-                self._follower, self.seeds.given(), fingerprints=self.seeds.fingerprints(), memory=self._memory
-            )
-            self._found = {each.index: (each, self.seeds.births) for each in frames}
+        is_onward = self.direction(direction) == "forward"
+        self._found.clear()
+        if is_onward:
+            with explaining_memory(self.source.info):
+                self._make_masks()
+                frames = self._forward.run(
+                    self._follower, self.seeds.given(), fingerprints=self.seeds.fingerprints(), memory=self._memory
+                )
+            self._found.keep(frames, births=self.seeds.births)
         else:
-            self._found = {}
             for _ in self.stream(direction):
                 pass
         return self.result(direction)
@@ -352,25 +358,26 @@ class Session:
 
         Args:
             direction: The way in time; ``"auto"`` goes both ways where ``start`` or ``limit`` is given.
-            start: Index of the frame to begin with; the first seed frame (the last, backward) if None. To go onward, an
-                object must be shown on it or before it; to go backward, on it or after it.
+            start: Number of the frame to begin with; the first seed frame (the last, backward) if None. To go onward,
+                an object must be shown on it or before it; to go backward, on it or after it.
             limit: The number of frames to go, in each direction; None goes to the end.
 
         Raises:
             UsageError: No object was shown, there is no such direction, or nothing is known at ``start``.
         """
-        chosen = self.direction(direction)
-        if start is None and limit is None:
-            return self._kept(item for item in self.streaming(chosen) if not isinstance(item, StageProgress))
-        if limit is not None and limit < 1:
-            raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
-        if start is not None:
-            self.seeds.check_frame(start)
-        self._make_masks()
-        return self._kept(chain(*self._parts("both" if direction == "auto" else chosen, start, limit)))
+        with explaining_memory(self.source.info):
+            chosen = self.direction(direction)
+            if start is None and limit is None:
+                return self._kept(item for item in self.streaming(chosen) if not isinstance(item, StageProgress))
+            if limit is not None and limit < 1:
+                raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
+            if start is not None:
+                self.seeds.check_frame(start)
+            self._make_masks()
+            return self._kept(chain(*self._parts("both" if direction == "auto" else chosen, start, limit)))
 
     def streaming(self, direction: Direction = "auto") -> Iterator[FrameResult | StageProgress]:
-        """Follow as `stream` does, over all frames, and yield how far the backward pass is as well; nothing is kept."""
+        """Follow as `stream` does, and yield how far the backward pass is as well; nothing is kept, or held."""
         self._make_masks()
         # Where nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
@@ -386,12 +393,11 @@ class Session:
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""
-        frames = tuple(self._known(index) for index in sorted(self._found))
         return Segmentation(
             info=self.source.info,
             health=self.source.health,
-            origin=self.origin(direction),
-            frames=frames,
+            origin=replace(self.origin(direction), steps_down=self.steps_down),
+            frames=tuple(map(self._known, self._found)),
             held=self._held,
         )
 
@@ -408,15 +414,16 @@ class Session:
 
     def direction(self, asked: Direction) -> Direction:
         """Return the direction that is taken (see `covos.engines.passes.choose_direction`)."""
-        return choose_direction(asked, frames=self.seeds.frames)
+        return choose_direction(asked, frames=self.seeds.places)
 
     def _parts(self, direction: Direction, start: int | None, limit: int | None) -> Iterator[Iterator[FrameResult]]:
         """Give the passes of a part, each with the seeds of now; refuse one way alone that cannot be gone."""
         count, given = self.source.info.frame_count, self.seeds.given()
-        first, last = min(given), max(given)
+        first, last, numbers = min(given), max(given), self.source.info.numbers
+        start = None if start is None else place_of(start, self.source.info)
         onward = first if start is None else start
         if direction == "forward" and first > onward:
-            raise _unknown(onward, "before", first)
+            raise unknown_at(numbers[onward], "before", numbers[first])
         if direction != "backward" and first <= onward:
             yield self._forward.part(
                 self._follower,
@@ -427,7 +434,7 @@ class Session:
             )
         back = (last if direction == "backward" else first) if start is None else start
         if direction == "backward" and last < back:
-            raise _unknown(back, "after", last)
+            raise unknown_at(numbers[back], "after", numbers[last])
         if direction != "forward" and last >= back:
             stop = -1 if limit is None else max(-1, back - limit)
             passed = follow_backward(self.source, self._follower, given, memory=self._memory, stop=stop)
@@ -439,16 +446,18 @@ class Session:
         births = self.seeds.births  # of now: the user may change the seeds while the results come
 
         def keep() -> Iterator[FrameResult]:
-            for result in results:
-                self._found[result.frame.index] = FrameMask.of(result), births
-                yield result
+            with explaining_memory(self.source.info):
+                for result in with_held_masks(results):
+                    self._found.keep([FrameMask.of(result)], births=births)
+                    yield result
 
         return keep()
 
     def _show(self, prompt: PointPrompt) -> PromptedMask:
         followed = None if prompt.object is None else self._followed(prompt.frame, prompt.object)
         identity = self.seeds.check_points(prompt, followed=followed is not None)
-        return self._make_mask(identity, prompt, followed=followed)
+        with explaining_memory(self.source.info):
+            return self._make_mask(identity, prompt, followed=followed)
 
     def _make_masks(self) -> None:
         """Make masks of all prompts that wait, in the order of the frames: later ones depend on those before."""
@@ -459,7 +468,7 @@ class Session:
                     self.source,
                     self._follower,
                     self.seeds.given(),
-                    frame=frame,
+                    frame=place_of(frame, self.source.info),
                     object_id=identity,
                     memory=self._memory,
                 )
@@ -483,19 +492,7 @@ class Session:
         return mask
 
     def _known(self, frame: int) -> FrameMask:
-        """Return the masks of a frame without objects that are no more."""
-        mask, births = self._found[frame]
-        now = self.seeds.births
-        gone = {identity for identity in births if now.get(identity) != births[identity]}
-        if not gone:
-            return mask
-        return replace(
-            mask,
-            soft=None,  # it is of all objects together
-            kept_matte=None,
-            objects={identity: rle for identity, rle in mask.objects.items() if identity not in gone},
-            states=tuple(each for each in mask.states if each.id not in gone),
-        )
+        return self._found.masks(frame, births=self.seeds.births)
 
     @property
     def _follower(self) -> FollowEngine:
@@ -505,11 +502,3 @@ class Session:
             (references,) = remember_references(self.source, engine.finder)
             self._bound = engine.within(references)
         return self._bound
-
-
-def _unknown(start: int, where: str, seed: int) -> UsageError:
-    return UsageError(
-        f"nothing is known at frame {start}",
-        why=f"no object is shown on it or {where} it; the nearest is shown on frame {seed}",
-        fix=f"begin at frame {seed}, or show an object",
-    )

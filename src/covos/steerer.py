@@ -11,6 +11,7 @@ from covos.model import Model
 from covos.plan import Find, Steer
 from covos.prompts.masker import ChosenPrompter
 from covos.prompts.steering import SteeringMasks, check_steering, steering_masks, telling_apart
+from covos.prompts.values import on_frames
 
 
 class Steerer:
@@ -27,6 +28,7 @@ class Steerer:
     """
 
     def __init__(self, task: Find, *, steer: Steer, source: Source, load: Callable[[], Model]) -> None:
+        steer = steer.model_copy(update={"shown": tuple(on_frames(steer.shown, info=source.info))})
         self._task, self._steer, self._source, self._load = task, steer, source, load
         self._prompter: ChosenPrompter | None = None
         self._made: SteeringMasks | None = None

@@ -31,6 +31,7 @@ class Work:
     def __init__(self, plan: Plan, source: Source, load: Callable[[], Model]) -> None:
         self._task, self._source, self._load, self._edges = plan.task, source, load, plan.edges
         self._matter = None if plan.matte is None else find_matter(plan.matte)
+        self._labels = plan.label
         self._loaded: Model | None = None
         self._session: Session | None = None
         self._steerer: Steerer | None = None
@@ -47,13 +48,14 @@ class Work:
                 prompter=task.prompter,
                 held=plan.source,
             )
-            place_prompts(
+            labels = place_prompts(
                 self._session.seeds,
                 task.prompts,
                 resize=task.resize_masks,
                 alpha_of=partial(alpha_mask, source),
             )
             self._session.direction(task.direction)
+            self._labels = plan.label.over(labels)
         else:
             self._session = Session(
                 source, load=lambda: self.model, follower=task.follower, memory=task.memory, held=plan.source
@@ -85,7 +87,7 @@ class Work:
         found = self._origin_of_found()
         entry = self._matter
         matte = {} if entry is None else {"matte": {"name": entry.name, "sha256": entry.card.sha256}}
-        return replace(found, settings={**found.settings, **matte, **self._edges.settings})
+        return replace(found, settings={**found.settings, **matte, **self._edges.settings, **self._labels.settings})
 
     def _origin_of_found(self) -> Origin:
         task = self._task

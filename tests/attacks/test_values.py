@@ -1,6 +1,7 @@
 """Files with values of a wrong type or range: each is read, or refused as the fault of the file, never as our bug.
 
-Of every document, values are replaced by those of `NASTY` in turn (slow), and at random several at once.
+Of every document, values are replaced by those of `NASTY` in turn (slow), and at random several at once. Others are
+drawn from the schemas of the records that read them.
 """
 
 from __future__ import annotations
@@ -19,23 +20,31 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from attacks.mutants import NASTY, changed, mutants, places
 from attacks.results import written_run
+from attacks.schemas import documents
 from covos.cli.models import _described
 from covos.core.errors import InputError, UsageError
 from covos.core.types import Frame
 from covos.data import open_dataset
+from covos.data.youtube_vos import _Meta
 from covos.engines.calibration import Calibration
+from covos.formats.coco import CocoFile, YtvisFile
+from covos.formats.labelstudio import LabelStudioTask
+from covos.models.checkpoints import Card
 from covos.models.registry import build_network, find_model, refuse_untrained
 from covos.plan import Plan, choose_task
-from covos.prompts.file import read_prompt_file
+from covos.prompts.file import _File, read_prompt_file
 from covos.prompts.seeds import Seeds, place_prompts
 from covos.results.loading import convert, load_result
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import JournalEntry
 from covos.runs.report import Origin
-from covos.runs.terms import Inputs, RunTerms
+from covos.runs.schema import ReportContent
+from covos.runs.terms import Inputs, RunTerms, _RunFile
+from covos.training.recipe import LiteRecipe
 from covos.training.registry import load_recipe
 
 TRACK = {"track_id": 1, "attributes": {"track_id": 1}}
@@ -236,6 +245,21 @@ READ: dict[str, Callable[[Path, Any], None]] = {
 }
 
 
+SCHEMAS: dict[str, type[BaseModel]] = {
+    "coco": CocoFile,
+    "ytvis": YtvisFile,
+    "labelstudio": LabelStudioTask,
+    "report": ReportContent,
+    "prompts": _File,
+    "plan": Plan,
+    "meta": _Meta,
+    "recipe": LiteRecipe,
+    "card": Card,
+    "covos.json": _RunFile,
+}
+"""The records that the documents are read by."""
+
+
 MOST = 500
 """The most mutants of one document that are read in turn."""
 
@@ -253,6 +277,14 @@ def check(name: str, folder: Path, content: Any) -> None:
 @given(data=st.data())
 def test_documents_with_wrong_values(place: Path, name: str, data: st.DataObject) -> None:
     check(name, place, data.draw(mutants(DOCUMENTS[name])))
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_documents_of_the_schemas(place: Path, name: str, data: st.DataObject) -> None:
+    content = data.draw(documents(SCHEMAS[name]))
+    check(name, place, [content] if name == "labelstudio" else content)
 
 
 @pytest.mark.slow

@@ -179,13 +179,15 @@ def test_points_are_read_as_they_are_written(
     x: float, y: float, frame: int | None, identity: int | None, positive: bool
 ) -> None:
     text = f"{x:.2f},{y:.2f}" + ("" if frame is None else f"@{frame}") + ("" if identity is None else f":{identity}")
-    expected = PointPrompt(frame=frame or 0, object=identity, points=(Point(x=x, y=y, positive=positive),))
+    expected = PointPrompt(
+        frame=-1 if frame is None else frame, object=identity, points=(Point(x=x, y=y, positive=positive),)
+    )
     assert point(text, positive=positive) == expected
 
 
 def test_boxes_are_read_as_they_are_written() -> None:
     expected = Box(x0=1, y0=2.5, x1=30, y1=40)
-    assert box("1,2.5,30,40") == PointPrompt(frame=0, box=expected)
+    assert box("1,2.5,30,40") == PointPrompt(box=expected)
     assert box("1,2.5,30,40@12:3") == PointPrompt(frame=12, object=3, box=expected)
 
 

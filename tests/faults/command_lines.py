@@ -31,7 +31,21 @@ _CORNER = st.integers(0, HEIGHT)
 _BOX = st.builds(lambda *each: ",".join(map(str, each[:4])) + each[4] + each[5], *[_CORNER] * 4, _FRAME, _OBJECT)
 _FORMAT = st.one_of(
     st.sampled_from(FORMATS),
-    st.sampled_from(["matte=16", "matte=9", "sheet=2", "sheet=0", "preview=gif", "background=#102030", "nothing", ""]),
+    st.sampled_from(["background=blur,wrap=1%", "background=blur:x", "blur=0", "blur=2%,wrap=1%"]),
+    st.sampled_from(
+        [
+            "matte=16",
+            "matte=9",
+            "sheet=2",
+            "sheet=0",
+            "preview=gif",
+            "background=#102030",
+            "background=blur,wrap=1%",
+            "blur=0",
+            "nothing",
+            "",
+        ]
+    ),
 )
 _NUMBER = st.sampled_from(["0", "1", "2", "3", "5", "-1", "64", "65", "10000000000000", "x", "0.5"])
 _RATE = st.sampled_from(["25", "30000/1001", "0", "-1", "1/0", "1e999", "x"])

@@ -71,14 +71,11 @@ class Sweep:
     Args:
         process: From `preloaded`.
         argv: Command line, without the output folder.
-        again: Further arguments when the command is given again.
         folder: Scratch folder.
     """
 
-    def __init__(
-        self, process: subprocess.Popen[str], argv: Sequence[str], *, folder: Path, again: Sequence[str] = ()
-    ) -> None:
-        self._process, self._argv, self._again = process, list(argv), list(again)
+    def __init__(self, process: subprocess.Popen[str], argv: Sequence[str], *, folder: Path) -> None:
+        self._process, self._argv = process, list(argv)
         # Faults strike below this folder: a conversion is made beside the folder that it is for.
         self._place = folder / "work"
         self._out = self._place / "out"
@@ -99,13 +96,13 @@ class Sweep:
         masks = folder / "masks"
         if not masks.exists():
             _order(process, ["segment", str(clip), "-o", str(masks), "-q", "-f", "palette"], folder)
-        return cls(process, ["convert", str(masks), *_named(formats)], folder=folder, again=["-y"])
+        return cls(process, ["convert", str(masks), *_named(formats)], folder=folder)
 
     def broken(self, fault: Fault) -> list[str]:
         """Run under a fault, and again without; return what does not hold, a line each."""
         met = self.met(fault)
         found = [f"{fault}: {line}" for line in self._after(fault, met)]
-        again = self._run(more=self._again)
+        again = self._run()
         if again["code"] != 0:
             return [*found, f"{fault}: given again, exit code {again['code']}: {again['said']}"]
         found += [f"{fault}: given again, {line}" for line in _differences(_outputs(self._out), self._expected)]
@@ -149,9 +146,9 @@ class Sweep:
         if not killed and (beside := sorted({each.name for each in self._place.iterdir()} - {self._out.name})):
             yield f"this is left beside the folder: {beside}"
 
-    def _run(self, *, fault: Fault | None = None, more: Sequence[str] = ()) -> dict[str, Any]:
+    def _run(self, *, fault: Fault | None = None) -> dict[str, Any]:
         order = {"kind": None, "at": 0, "error": 0, "lasting": False} if fault is None else fault.order
-        return _order(self._process, [*self._argv, "-q", "-o", str(self._out), *more], self._place, **order)
+        return _order(self._process, [*self._argv, "-q", "-o", str(self._out)], self._place, **order)
 
 
 def small_clip(folder: Path) -> Path:

@@ -18,7 +18,7 @@ def test_small_results_are_not_announced(tmp_path: Path, info) -> None:
 def test_a_long_clip_in_prores_is_announced(tmp_path: Path, info) -> None:
     made = info(frame_count=1500, height=1080, width=1920)
     (note,) = size_notes(["palette", "overlay", "prores"], info=made, folder=tmp_path)
-    assert note == "prores will take about 2.6 GB"
+    assert note == "prores will take about 1.5 GB"
 
 
 def test_a_disk_that_is_too_small_is_named(tmp_path: Path, info, monkeypatch: pytest.MonkeyPatch) -> None:

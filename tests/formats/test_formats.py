@@ -12,7 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from av.video.reformatter import Colorspace, VideoReformatter
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -102,7 +102,7 @@ def video(path: Path) -> Iterator[tuple[float, NDArray[np.uint8]]]:
         decoder: Any = av.CodecContext.create("libvpx-vp9", "r") if is_vp9 else stream
         for packet in container.demux(stream):
             for frame in decoder.decode(packet if packet.size else None):
-                matrix = {"src_colorspace": Colorspace.ITU709} if "yuv" in frame.format.name else {}
+                matrix = {"src_colorspace": frame.colorspace} if "yuv" in frame.format.name else {}
                 image = reformatter.reformat(frame, format="rgba", threads=1, **matrix).to_ndarray()
                 yield float(frame.pts * stream.time_base), image
 
@@ -177,6 +177,8 @@ def test_videos(source: Path, name: str) -> None:
         assert image.shape[:2] == padded
         wanted = expected(result)
         error = np.abs(image[:height, :width, : wanted.shape[2]].astype(float) - wanted)
+        if name in {"prores", "webm"}:  # there the subject's own colours lie under what is transparent
+            error[wanted[..., 3] == 0, :3] = 0
         assert error[..., :3].mean() <= colour_error + 0.01
         if wanted.shape[2] == 4:
             assert error[..., 3].max() <= alpha_error

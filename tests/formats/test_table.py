@@ -14,7 +14,7 @@ import pytest
 from checked_output import check_output
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import FrameResult
-from covos.formats.base import Format
+from covos.formats.base import Format, ReadableFormat
 from covos.formats.reading import MaskInput, MasksRead, ReadFrame, numbered
 from covos.formats.table import TABLE, check_formats, make_writer, probability_bits, size_notes
 from covos.masks import encode
@@ -25,7 +25,7 @@ from covos.runs.reading import read_masks
 from covos.runs.report import Origin, Report
 
 
-class ToyFormat(Format):
+class ToyFormat(ReadableFormat):
     """The rows that hold the object, a line a frame; ``toy=3`` would be 3 bytes a pixel."""
 
     name = "toy"
@@ -33,6 +33,7 @@ class ToyFormat(Format):
     labels_only = True
     needs_pictures = False
     read_as = "toy text"
+    looks_like = "rows of a toy"
 
     @classmethod
     def check_value(cls, value: str) -> None:

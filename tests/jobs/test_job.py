@@ -184,26 +184,28 @@ def test_a_model_is_loaded_once_for_many_jobs(clip: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("covos.job.load_model", lambda name, **_: loaded.append(name) or model)
     cache = ModelCache()
     for stop in (2, 3):
-        Job(Plan(source=str(clip), stop=stop), load=cache).run()
+        Job(Plan(source=str(clip), range=range(stop)), load=cache).run()
     assert loaded == ["covos-lite"]
 
 
 def test_a_part_and_frames_in_memory(model: Model, clip: Path, tmp_path: Path) -> None:
-    frames = [result.frame.image for result in covos.stream(clip, model=model, stop=6)]
+    frames = [result.frame.image for result in covos.stream(clip, model=model, range=range(6))]
     assert len(frames) == 6
     result = covos.segment(frames, model=model)
     assert len(result) == 6
     saved = result.save(tmp_path / "memory", formats=("palette", "overlay"))
     assert check_output(saved.folder) == []
-    part = covos.segment(clip, model=model, start=4, stop=9)
+    part = covos.segment(clip, model=model, range=range(4, 9))
     assert [mask.stem for mask in part] == [f"{index:05d}" for index in range(4, 9)]
     saved = part.save(tmp_path / "part", formats=("palette", "overlay"))
     assert check_output(saved.folder) == []
-    plan = Plan(source=str(clip), stop=5, formats=("palette",))
+    plan = Plan(source=str(clip), range=range(5), formats=("palette",))
     assert Job(plan, tmp_path / "stopped", load=lambda _: model).run().frames == 5  # type: ignore[union-attr]
     with pytest.raises(UsageError) as caught:
-        Job(plan.model_copy(update={"stop": 6}), tmp_path / "stopped", load=lambda _: model).run()
-    assert caught.value.why == "frames was 0 5, is 0 6"
+        Job(plan.model_copy(update={"range": covos.Range(end="f6")}), tmp_path / "stopped", load=lambda _: model).run()
+    assert caught.value.why == (
+        "range was frames 0 to 4 of the source, times from zero, is frames 0 to 5 of the source, times from zero"
+    )
     job = Job(Plan(source=frames, formats=("palette",)), tmp_path / "job", load=lambda _: model)
     assert job.run().frames == 6  # type: ignore[union-attr]
 

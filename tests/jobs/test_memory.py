@@ -190,3 +190,35 @@ def test_memory_that_is_free() -> None:
     free = free_memory()
     assert free is None or 0 < free < 1 << 50
     assert free_address_space() is None or torch.cuda.is_available()
+
+
+def test_a_session_tells_each_step(
+    model: Model, random_follower: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[LadderStep] = []
+    mask = np.zeros((48, 64), np.uint8)
+    mask[12:28, 0:16] = 1
+    with model.session(clip, follower=random_follower, listen=told.append) as session:
+        session.add_labels(0, labels=mask)
+        whole = session.propagate()
+        assert (told, session.steps_down, whole.origin.steps_down) == ([], (), ())
+    with model.session(clip, follower=random_follower, listen=told.append) as session:
+        session.add_labels(0, labels=mask)
+        starve(monkeypatch, CovosLite, "encode", rule=above(1))
+        result = session.propagate()
+        assert [step.kind for step in told] == ["again", *["frames"] * (len(told) - 1)]
+        assert told[-1].together == 1
+        assert session.steps_down == tuple(told) == result.origin.steps_down
+    assert model.engine.ladder.listen is None
+
+
+def test_a_session_without_memory_says_how_much_it_takes(
+    model: Model, random_follower: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starve(monkeypatch, CovosLite, "encode", rule=always)
+    with model.session(clip, follower=random_follower) as session:
+        session.add_labels(0, labels=np.eye(48, 64, dtype=np.uint8))
+        for run in (session.propagate, lambda: list(session.stream()), session.discover):
+            with pytest.raises(EnvironmentProblem, match="out of memory") as failed:
+                run()
+            assert "take about" in failed.value.why

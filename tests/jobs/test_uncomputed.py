@@ -101,3 +101,20 @@ def test_a_stopped_run_keeps_what_was_not_computed(clip: Path, tmp_path: Path, m
     saved = covos.Job(covos.Plan(source=clip, device="cpu", formats=("palette",)), tmp_path / "out").run()
     assert saved.resumed > 1
     assert saved.uncomputed == 1
+
+
+@pytest.mark.parametrize("way", ["forward", "both", "stream"])
+def test_a_session(clip: Path, random_follower: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[12:28, 0:16] = 1
+    with covos.load_model(device="cpu").session(clip, follower=random_follower) as session:
+        session.add_labels(0, labels=mask)
+        poison(monkeypatch, follow_pass, "aggregate", value=math.nan, at={3})
+        if way == "stream":
+            results = list(session.stream())
+            assert all(np.isfinite(each.probability).all() for each in results)
+            statuses = [each.frame.status for each in results]
+        else:
+            statuses = [each.status for each in session.propagate(way)]
+        assert "uncomputed" in statuses
+        assert [each.status for each in session.result()] == statuses

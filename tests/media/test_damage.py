@@ -13,6 +13,7 @@ from covos.core.errors import SourceError
 from covos.media import decoding
 from covos.media.memory import open_input
 from covos.media.opening import open_source
+from covos.media.range import Range
 from covos.media.structure import is_cut
 
 Film = Callable[..., Path]
@@ -128,7 +129,7 @@ def test_a_part_of_a_damaged_clip_has_the_frames_and_the_damage_of_the_whole(fil
     with open_source(path) as source:
         whole, all_health = list(source), source.health
     assert all_health.warnings
-    with open_input(path, start=5) as part:
+    with open_input(path, range=Range(start="f5")) as part:
         rest, health = list(part), part.health
     assert [(f.stem, f.pts, f.status) for f in rest] == [(f.stem, f.pts, f.status) for f in whole[5:]]
     assert [f.index for f in rest] == list(range(len(rest)))
@@ -136,7 +137,7 @@ def test_a_part_of_a_damaged_clip_has_the_frames_and_the_damage_of_the_whole(fil
     assert health.missing == sum(lost.after >= 4 for lost in all_health.lost)
     assert health.expected == len(rest) + health.missing
     assert health.concealed == tuple(index - 5 for index in all_health.concealed if index >= 5)
-    with open_input(path, start=5, stop=17) as part:
+    with open_input(path, range=Range(start="f5", end="f17")) as part:
         middle, health = list(part), part.health
     assert [f.pts for f in middle] == [f.pts for f in whole[5:17]]
     assert (health.decoded, health.missing) == (12, sum(4 <= lost.after < 16 for lost in all_health.lost))
@@ -148,15 +149,15 @@ def test_a_part_of_a_cut_clip_says_what_is_missing(film: Film) -> None:
     with open_source(path) as source:
         got, cut_health = len(list(source)), source.health
     assert got < 29
-    with open_input(path, start=2) as part:
+    with open_input(path, range=Range(start="f2")) as part:
         list(part)
         assert (part.health.decoded, part.health.expected, part.health.cut) == (got - 2, 28, True)
         assert part.health.warnings == cut_health.warnings
-    with open_input(path, start=2, stop=5) as part:
+    with open_input(path, range=Range(start="f2", end="f5")) as part:
         list(part)
         assert (part.health.decoded, part.health.expected, part.health.cut) == (3, 3, False)
         assert part.health.complete
-    with open_input(path, stop=29) as part:  # the end is asked for, and is not there
+    with open_input(path, range=Range(end="f29")) as part:  # the end is asked for, and is not there
         list(part)
         assert (part.health.decoded, part.health.expected, part.health.cut) == (got, 29, True)
 

@@ -17,6 +17,7 @@ from PIL import Image
 from covos.core.errors import SourceError, UsageError
 from covos.media.memory import as_source, open_input
 from covos.media.opening import open_source
+from covos.media.range import Range
 
 FRAMES = [np.full((8, 10, 3), 20 * index, np.uint8) for index in range(5)]
 
@@ -93,7 +94,7 @@ def test_a_part_of_a_clip(make_clip: Callable[..., Path]) -> None:
     clip = make_clip(frames=8)
     with open_source(clip) as source:
         whole = list(source)
-    with open_input(clip, start=2, stop=6) as part:
+    with open_input(clip, range=Range(start="f2", end="f6")) as part:
         assert (part.info.frame_count, part.info.start) == (4, 2)
         frames = list(part)
         assert [frame.index for frame in frames] == [0, 1, 2, 3]
@@ -102,16 +103,16 @@ def test_a_part_of_a_clip(make_clip: Callable[..., Path]) -> None:
         assert all(np.array_equal(one.image, other.image) for one, other in zip(frames, whole[2:6], strict=True))
         assert part.health.complete
         assert [frame.stem for frame in part.select([0, 3])] == ["00002", "00005"]
-    with open_input(clip, start=5) as rest:
+    with open_input(clip, range=Range(start="f5")) as rest:
         assert rest.info.frame_count == 3
-    with pytest.raises(UsageError, match="frame 8 does not exist"):
-        open_input(clip, start=8)
+    with pytest.raises(UsageError, match="frame 8 is beyond the end"):
+        open_input(clip, range=Range(start="f8"))
 
 
 def test_a_part_of_a_folder_reads_its_own_pictures_alone(tmp_path: Path) -> None:
     for index, frame in enumerate(FRAMES):
         Image.fromarray(frame).save(tmp_path / f"{index}.png")
-    with open_input(tmp_path, start=2, stop=4) as part:
+    with open_input(tmp_path, range=Range(start="f2", end="f4")) as part:
         damaged = tmp_path / "1.png"
         damaged.write_bytes(damaged.read_bytes()[:60])
         assert [frame.stem for frame in part] == ["2", "3"]

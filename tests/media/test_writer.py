@@ -71,7 +71,7 @@ def test_the_file_is_what_players_expect(write: Callable[..., VideoWriter], tmp_
         context = container.streams.video[0].codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
         tags = (context.colorspace, context.color_primaries, context.color_trc, context.color_range)
-        assert tags == (1, 1, 1, 1)  # BT.709, limited range
+        assert tags == (6, 1, 1, 1)  # the matrix of standard definition, limited range
         assert container.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 

@@ -18,6 +18,7 @@ from covos.core.errors import AnnotationError, InputError, SourceError, UsageErr
 from covos.masks import encode, write_label_map
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import open_input
+from covos.media.range import as_range
 from covos.media.source import Health
 from covos.results.loading import convert
 from covos.runs.report import Origin
@@ -27,10 +28,10 @@ READABLE = ("palette", "coco", "cvat", "labelstudio", "ytvis", "npz", "binary")
 MakeClip = Callable[..., Path]
 
 
-def result_of(path: Path, *, start: int = 0, stop: int | None = None) -> covos.Segmentation:
+def result_of(path: Path, *, range: range | None = None) -> covos.Segmentation:
     """Three objects over a source: 1 from the second frame on, 3 with a hole, 254 for a frame, of a single pixel."""
     frames = []
-    with open_input(path, start=start, stop=stop) as source:
+    with open_input(path, range=as_range(range)) as source:
         for frame in source:
             labels = np.zeros(frame.size, np.uint8)
             labels[10:20, frame.index : frame.index + 12] = frame.index > 0
@@ -47,6 +48,7 @@ def result_of(path: Path, *, start: int = 0, stop: int | None = None) -> covos.S
                     size=frame.size,
                     objects={int(i): encode(labels == i) for i in np.unique(labels) if i},
                     file=frame.file,
+                    source_index=frame.source_index,
                 )
             )
         origin = Origin(model="boxes", sha256="ab" * 32, device="none", settings={"side": 12})
@@ -275,7 +277,7 @@ def test_a_result_of_pictures_keeps_the_names_of_their_files(tmp_path: Path) -> 
 
 
 def test_a_saved_part_of_a_source_finds_its_pictures_again(clip: Path, tmp_path: Path) -> None:
-    part = result_of(clip, start=3, stop=6)
+    part = result_of(clip, range=range(3, 6))
     part.save(tmp_path / "out", formats=["palette", "overlay"])
     assert json.loads((tmp_path / "out" / "report.json").read_text())["source"]["start"] == 3
     again = covos.load_result(tmp_path / "out")
@@ -290,9 +292,9 @@ def test_a_saved_part_of_a_source_finds_its_pictures_again(clip: Path, tmp_path:
 
 @pytest.mark.parametrize("name", READABLE)
 def test_masks_of_a_part_keep_their_frames_in_the_whole_source(clip: Path, tmp_path: Path, name: str) -> None:
-    (path,) = result_of(clip, start=3, stop=6).save(tmp_path / "out", formats=[name]).outputs
+    (path,) = result_of(clip, range=range(3, 6)).save(tmp_path / "out", formats=[name]).outputs
     again = covos.load_result(path, source=clip)
-    assert [frame.index for frame in again] == [3, 4, 5]
+    assert [frame.number for frame in again] == [3, 4, 5]
     assert [frame.time for frame in again] == [3 / 25, 4 / 25, 5 / 25]
 
 

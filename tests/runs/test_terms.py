@@ -38,6 +38,7 @@ RUN = """{
     "palette",
     "overlay"
   ],
+  "shown": {},
   "covos": "0.1.0"
 }
 """
@@ -164,3 +165,24 @@ def test_a_manifest_that_cannot_be_read(tmp_path: Path, predict: PredictTerms) -
     (tmp_path / "predict.json").write_text(PREDICT.replace('"schema": 1', '"schema": 7'))
     with pytest.raises(InputError, match="7 is that of a newer covos"):
         predict.begin(tmp_path)
+
+
+def test_a_background_whose_file_has_another_content_is_refused(tmp_path: Path) -> None:
+    def terms(content: str) -> RunTerms:
+        return RunTerms(
+            inputs=Inputs(path="clip.mp4", files=1, size=1, fingerprint="a"),
+            model="covos-lite",
+            weights_sha256="b",
+            settings={},
+            batch=4,
+            formats=("background=beach.mp4",),
+            shown={"background=beach.mp4": content},
+        )
+
+    folder = OutputFolder(tmp_path / "out", resumable=True)
+    with terms("one").begin(folder).journal:
+        pass
+    terms("one").finish(folder, formats=("background=beach.mp4",))
+    assert terms("one").is_done(folder)
+    with pytest.raises(UsageError, match=r"of background=beach\.mp4"):
+        terms("two").is_done(folder)

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from covos.cli import main
-from covos.core.errors import CheckpointError, CovosError, InputError, UsageError
+from covos.core.errors import CheckpointError, CovosError, EnvironmentProblem, InputError, UsageError
+from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
 from covos.training import loop
 from covos.training.gather import gather
@@ -21,6 +22,7 @@ from covos.training.loading import iterate_batches
 from covos.training.recipe import Recipe
 from covos.training.registry import load_recipe
 from seen import Seen
+from starving import at, starve
 
 SMALL = (
     "steps=4", "frames_per_step=2", "group_sizes=[2]", "crops=[[64, 96]]", "crop_chances=[1.0]", "warmup=1",
@@ -242,3 +244,14 @@ def test_the_command_trains(root: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*command, "--set", "steps=zero"]) == 2
     assert main(["train", "lite", "--data", str(tmp_path / "none"), "-o", str(tmp_path / "other")]) == 3
     assert not (tmp_path / "other").exists()
+
+
+def test_out_of_memory_names_what_a_step_depends_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starve(monkeypatch, CovosLite, "encode", rule=at(1))
+    with pytest.raises(EnvironmentProblem, match="out of memory in a step of 4 frames, 2 at a time") as failed:
+        run(root, tmp_path / "run", "frames_per_step=4", "accumulate=2", "checkpoint_every=1")
+    assert "CUDA out of memory" in failed.value.why
+    assert "--set accumulate=4" in failed.value.fix
+    assert all(name in failed.value.fix for name in ("frames_per_step", "crops", "the last checkpoint is intact"))

@@ -19,34 +19,51 @@ def convert(
     ],
     formats: Annotated[list[str], typer.Option("-f", "--format", help="What to write; repeatable.")],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder; beside the result, named after it, if not given.")
+        Path | None,
+        typer.Option("-o", "--output", help="Folder, or one file such as x.mov; beside the result if not given."),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="The video or pictures of the masks, where the report does not name them.")
     ] = None,
+    label: options.Labels = None,
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = 1,
+    times: options.Times = "zero",
     grow: options.Grow = "0",
     shrink: options.Shrink = "0",
     feather: options.Feather = "0",
     fill_holes: options.FillHoles = "0",
     min_area: options.MinArea = "0",
     smooth_time: options.SmoothTime = 0,
+    background: options.Background = None,
+    background_start: options.BackgroundStart = "0",
+    background_end: options.BackgroundEnd = None,
+    light_wrap: options.LightWrap = "0",
+    shadow: options.Shadow = False,
+    alpha: options.Alpha = "straight",
+    each_object: options.EachObject = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    keep: options.Keep = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing line.")] = False,
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos.
 
-    The soft edges of a run are kept in its folder: formats with alpha are as soft as if the run had written them.
+    The soft edges of a run are kept in its folder: formats with alpha are as soft as if the run had written them. With
+    --start, --end and --every a part is written; seconds then count from the first frame of the result.
     """
-    edges = options.edges_of(locals())
+    edges, part = options.edges_of(locals()), options.range_of(locals())
+    composition = options.composition_of(locals())
     from covos.cli.progress import JobDisplay
+    from covos.core.labelling import read_labels
     from covos.results.loading import convert as run
     from covos.results.loading import folder_beside
     from covos.runs.writing import is_finished
 
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     target = output or folder_beside(result, formats)
-    if skip_existing and is_finished(target):
+    if skip_existing and (target.is_file() or is_finished(target)):
         options.say_skipped(str(result), target, quiet=quiet)
         return
     with JobDisplay(quiet=quiet) as display:
@@ -56,11 +73,15 @@ def convert(
             output=target,
             source=source,
             edges=edges,
+            composition=composition,
+            range=part,
+            label=read_labels(label or ()),
             overwrite=overwrite,
+            keep=keep,
             listen=display.frames(result.name),
         )
     for warning in saved.warnings:
         say(f"warning: {result}: {warning}", err=True)
     if not quiet:
-        written = ", ".join(str(path) for path in (*saved.outputs, saved.report))
+        written = ", ".join(str(path) for path in saved.paths)
         say(f"{counted(saved.frames, 'frame')}: {written}", err=True)

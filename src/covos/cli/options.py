@@ -13,7 +13,9 @@ from covos.formats.table import FORMATS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from covos.formats.composition import Composition
     from covos.masks.edges import Edges
+    from covos.media.range import Range
 
 # What goes in and what comes out.
 
@@ -30,6 +32,17 @@ FolderPerInput: TypeAlias = Annotated[
 ]
 ContinuedFolder: TypeAlias = Annotated[
     Path, typer.Option("-o", "--output", help="Folder; continued if it holds a part of the work.")
+]
+FileOrFolder: TypeAlias = Annotated[
+    Path,
+    typer.Option(
+        "-o",
+        "--output",
+        help="Folder; with several inputs, a subfolder each. Or one file, such as x.mov: then nothing else is left.",
+    ),
+]
+Keep: TypeAlias = Annotated[
+    bool, typer.Option("--keep", help="With one file as the output, keep its report and journal in a folder beside it.")
 ]
 Formats: TypeAlias = Annotated[
     list[str] | None,
@@ -64,6 +77,70 @@ Matte: TypeAlias = Annotated[
         help="Find the opacity of edges by covos-matte: hair, fur, spokes, blur. For soft formats.",
     ),
 ]
+Background: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT",
+        help="What lies behind the subject, for -f background: #rrggbb, a picture, a video, blur or blur:RADIUS.",
+    ),
+]
+BackgroundStart: TypeAlias = Annotated[
+    str, typer.Option(metavar="TIME", help="Second at which that video begins, as 12.5 or 00:00:12.5.")
+]
+BackgroundEnd: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Second at which it ends, and begins again.")
+]
+LightWrap: TypeAlias = Annotated[
+    str, typer.Option(metavar="LENGTH", help="Let light of the background wrap around the edges, over this length.")
+]
+Shadow: TypeAlias = Annotated[
+    bool, typer.Option("--shadow", help="Keep what the subject darkens around it, on the new background.")
+]
+
+
+Alpha: TypeAlias = Annotated[
+    Literal["straight", "premultiplied"],
+    typer.Option(help="Colours of prores, qtrle and ffv1: as they are, or multiplied by the alpha."),
+]
+EachObject: TypeAlias = Annotated[
+    bool, typer.Option("--each-object", help="Write a file of prores, qtrle or ffv1 for each object.")
+]
+
+
+def composition_of(chosen: Mapping[str, Any]) -> Composition:
+    """Return what the options of a verb ask of the outputs; ``chosen`` has them by name, among others."""
+    from covos.formats.composition import Composition
+
+    return Composition(**{name: chosen[name] for name in Composition.model_fields})
+
+
+Labels: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        metavar="[OBJECT=]LABEL",
+        help="What objects are called in annotations: all as car, or object 1 as 1=car; repeatable.",
+    ),
+]
+Start: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="PLACE", help="Begin here: seconds as 12.5 or 00:01:02.5, or a frame as f300 (from 0)."),
+]
+End: TypeAlias = Annotated[str | None, typer.Option(metavar="PLACE", help="End before this place, likewise.")]
+Every: TypeAlias = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Take each N-th frame; videos keep their speed at a lower frame rate.")
+]
+Times: TypeAlias = Annotated[
+    Literal["zero", "source"],
+    typer.Option(help="Times of the videos of a part: from zero, or those of the source."),
+]
+
+
+def range_of(chosen: Mapping[str, Any]) -> Range:
+    """Return the range that the options of a verb ask for; ``chosen`` has them by name, among others."""
+    from covos.media.range import Range
+
+    return Range(**{name: chosen[name] for name in Range.model_fields})
 
 
 def edges_of(chosen: Mapping[str, Any]) -> Edges:
@@ -142,8 +219,8 @@ Masks: TypeAlias = Annotated[
     typer.Option(
         "--mask",
         metavar="FILE[@FRAME][:OBJECT]",
-        help="Follow the objects of this mask, of the first frame or of frame FRAME (from 0); repeatable. Its "
-        "values are the ids; a 0/255 mask gets the next free id, or OBJECT.",
+        help="Follow the objects of this mask, of the first frame that is taken or of frame FRAME (from 0 in the "
+        "input); repeatable. Its values are the ids; a 0/255 mask gets the next free id, or OBJECT.",
     ),
 ]
 Points: TypeAlias = Annotated[

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def segment(
     inputs: options.Inputs,
-    output: options.FolderPerInput,
+    output: options.FileOrFolder,
     model: options.Model = "covos-lite",
     formats: options.Formats = None,
     quality: options.Quality = "balanced",
@@ -48,14 +48,27 @@ def segment(
     precision: options.Precision = "auto",
     frame_rate: options.FrameRate = None,
     matte: options.Matte = False,
+    label: options.Labels = None,
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = 1,
+    times: options.Times = "zero",
     grow: options.Grow = "0",
     shrink: options.Shrink = "0",
     feather: options.Feather = "0",
     fill_holes: options.FillHoles = "0",
     min_area: options.MinArea = "0",
     smooth_time: options.SmoothTime = 0,
+    background: options.Background = None,
+    background_start: options.BackgroundStart = "0",
+    background_end: options.BackgroundEnd = None,
+    light_wrap: options.LightWrap = "0",
+    shadow: options.Shadow = False,
+    alpha: options.Alpha = "straight",
+    each_object: options.EachObject = False,
     overwrite: options.Overwrite = False,
     skip_existing: options.SkipExisting = False,
+    keep: options.Keep = False,
     allow_errors: options.AllowErrors = False,
     damaged: options.Damaged = "hold",
     deinterlace: options.Deinterlace = "auto",
@@ -68,17 +81,23 @@ def segment(
     steer the subject that is found.
     """
     refuse_small_address_space()  # before anything large is imported
-    edges = options.edges_of(locals())
+    edges, part = options.edges_of(locals()), options.range_of(locals())
+    composition = options.composition_of(locals())
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
-    rate = _rate(frame_rate)
+    from covos.core.labelling import read_labels
+
+    rate, labels = _rate(frame_rate), read_labels(label or ())
+    from dataclasses import replace
     from functools import partial
 
     from covos.batch import output_folders, plan_folders, run_jobs
     from covos.cli.prompting import task_of
     from covos.core.device import configure_threads
+    from covos.formats.table import composed_formats
     from covos.isolation import run_isolated
     from covos.job import Job
     from covos.plan import DEFAULT_FORMATS, Plan
+    from covos.runs.onefile import one_file
 
     configure_threads(leave=1)
 
@@ -105,6 +124,13 @@ def segment(
         reference_seed=reference_seed,
         refine=refine,
     )
+    single = one_file(output, formats, inputs=inputs, overwrite=overwrite, keep=keep)
+    if single is not None:
+        if skip_existing and single.path.is_file():
+            options.say_skipped(inputs[0], single.path, quiet=quiet)
+            return 0
+        single.refuse_existing()
+        output, formats = single.folder, [single.format]
     plans = {
         name: Plan(
             source=name,
@@ -112,10 +138,12 @@ def segment(
             model=model,
             device=device,
             precision=precision,
-            formats=tuple(formats or DEFAULT_FORMATS),
+            formats=composed_formats(formats or DEFAULT_FORMATS, composition),
             frame_rate=rate,
+            range=part,
             damaged=damaged,
             edges=edges,
+            label=labels,
             deinterlace=deinterlace,
             matte=matte,  # type: ignore[arg-type]
         )
@@ -132,6 +160,8 @@ def segment(
             with JobDisplay(quiet=quiet) as display:
                 outcomes = list(run_jobs((Job(plan, folder) for plan, folder in tasks), listen=display))
                 display.end(failed=outcomes[0].error is not None)
+            if single is not None and (saved := outcomes[0].saved) is not None:
+                outcomes = [replace(outcomes[0], saved=single.take(saved))]
             _tell(outcomes[0], alone=True, quiet=quiet)
         else:
             for outcome in run_isolated(tasks, display=partial(JobDisplay, quiet=quiet)):
@@ -167,7 +197,8 @@ def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
 
 
 def _closing_line(saved: Saved) -> str:
-    parts = ", ".join(str(path) for path in (*saved.outputs, saved.report, saved.page))
+    page = () if saved.is_one_file else (saved.page,)
+    parts = ", ".join(str(path) for path in (*saved.paths, *page))
     frames = counted(saved.frames, "frame")
     if saved.was_done:
         return f"{frames} done already, -y starts anew: {parts}"

@@ -5,7 +5,8 @@ Shape legend, used in names and docstrings: ``H`` height, ``W`` width, ``C`` cha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, TypeAlias
 
@@ -25,8 +26,10 @@ AlphaArray: TypeAlias = NDArray[np.uint8]
 
 FrameStatus: TypeAlias = Literal["ok", "concealed", "unreadable", "uncomputed"]
 """State of a frame: whole; damaged and painted over by the decoder; not to be read, with another in its place; or one
-that the network gave no numbers for (see `covos.engines.finite`)."""
+that the network gave no numbers for (see `covos.engines.held`)."""
 SourceKind: TypeAlias = Literal["video", "frames", "image", "masks"]
+Times: TypeAlias = Literal["zero", "source"]
+"""Times of a video that is made of a part of a source: from zero, or those of the source."""
 Presence: TypeAlias = Literal["present", "occluded", "lost"]
 """State of a followed object: seen; not seen for a while; not seen for so long that it may be gone."""
 
@@ -46,6 +49,9 @@ class Frame:
         alpha: H x W uint8, the opacity that the input has; None if all of it is opaque.
         bare: H x W x 3 uint8 RGB, the input's own colours, under its alpha, too; None if all of it is opaque.
         source_size: (height, width) of the source where this frame has another; networks see it at that aspect.
+        deep: Gives H x W x 3 uint16 RGB of full range, where the input has more than 8 bits a sample.
+        source_index: Index among the frames of the whole source where a part of it was opened; None if there is no
+            other than ``index``.
     """
 
     index: int
@@ -58,6 +64,13 @@ class Frame:
     alpha: AlphaArray | None = None
     bare: ImageArray | None = None
     source_size: tuple[int, int] | None = None
+    deep: Callable[[], NDArray[np.uint16]] | None = None
+    source_index: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Number of the frame in the whole source, from 0: prompts, annotations and messages name it by that."""
+        return self.index if self.source_index is None else self.source_index
 
     @property
     def colours(self) -> ImageArray:
@@ -73,6 +86,42 @@ class Frame:
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
         return int(self.image.shape[0]), int(self.image.shape[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Colour:
+    """The meaning of a picture's red, green and blue, in numbers of ITU-T H.273.
+
+    Attributes:
+        primaries: Colour primaries: 1 is BT.709, 5 and 6 are those of BT.601.
+        transfer: Transfer characteristics: 1 is BT.709.
+        matrix: Matrix coefficients by which a video codes it: 1 is BT.709, 6 is BT.601.
+    """
+
+    primaries: int
+    transfer: int
+    matrix: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tags:
+    """What a file says of itself that editing programs want to find in what is made of it.
+
+    Attributes:
+        colour: Of the displayed frames; None for pictures, which are taken for sRGB.
+        bits: Of a sample; displayed frames have 8 of them.
+        timecode: Of the first frame, as ``01:00:00:00``.
+        reel: Name of the reel.
+    """
+
+    colour: Colour | None = None
+    bits: int = 8
+    timecode: str | None = None
+    reel: str | None = None
+
+
+UNTAGGED = Tags()
+"""A file that says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +143,10 @@ class SourceInfo:
         codec: Name of the video codec, or the image format.
         pixel_aspect: Displayed width of a pixel over its height; frames are not resampled to square pixels.
         start: Index in the whole source of its first frame; 0 unless a part of it was opened.
+        tags: What its file says beside; known while it is open, and not kept in reports.
+        every: Frames of the whole source from one of its frames to the next; 1 unless some were left out.
+        times: Times of the videos that are written of a part: they start at ``"zero"``, or keep those of the
+            ``"source"``; None where the whole source was opened.
     """
 
     path: str
@@ -109,6 +162,19 @@ class SourceInfo:
     codec: str = ""
     pixel_aspect: Fraction = Fraction(1)
     start: int = 0
+    tags: Tags = field(default=UNTAGGED, compare=False)
+    every: int = 1
+    times: Times | None = None
+
+    @property
+    def is_part(self) -> bool:
+        """True if a part of the source was opened."""
+        return self.times is not None
+
+    @property
+    def numbers(self) -> range:
+        """Numbers of its frames in the whole source."""
+        return range(self.start, self.start + self.frame_count * self.every, self.every)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

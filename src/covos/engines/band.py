@@ -116,7 +116,8 @@ def tile_inputs(
     if uncertain.any():
         sides = sample_sides(image, probability, band, far=far)
         told = [sides.alpha[:, None], sides.residual[:, None], sides.contrast[:, None]]
-        made[(*np.nonzero(uncertain), slice(7, INPUTS))] = np.concatenate([*sides[:2], *told], axis=1)
+        rows, columns = np.nonzero(uncertain)
+        made[rows, columns, 7:] = np.concatenate([*sides[:2], *told], axis=1)
     return made.transpose(2, 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""Give the frames whose pictures could not be read a mask that nobody has to believe was found."""
+"""Give a mask that nobody has to believe was found to frames that could not be read, or not be computed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal, TypeVar
 
+import cv2
 import numpy as np
 
 from covos.core.types import FrameResult
@@ -15,29 +16,37 @@ ProgressT = TypeVar("ProgressT")
 
 
 def with_held_masks(
-    results: Iterator[FrameResult | ProgressT], *, choice: Literal["hold", "empty"]
+    results: Iterator[FrameResult | ProgressT], *, unreadable: Literal["hold", "empty"] = "hold"
 ) -> Iterator[FrameResult | ProgressT]:
-    """Replace the masks of unreadable pictures, whatever was computed for the pictures that stand in their places.
+    """Replace the masks of pictures that could not be read, and of frames for which a network gave no numbers.
+
+    Whatever was computed for the picture that stands in the place of an unreadable one is left out. Probabilities that
+    are NaN or infinite must not pass for an empty mask: the status of such a frame becomes ``"uncomputed"``. Both get
+    the masks of the frame before, none at the beginning; their confidence is not a number.
 
     Args:
-        results: Of all frames in order; anything else is passed on.
-        choice: ``"hold"`` takes the masks of the frame before, none at the beginning; ``"empty"`` takes none. The
-            confidence is not a number.
+        results: Of frames in the order in which they are followed; anything else is passed on.
+        unreadable: ``"empty"`` gives unreadable pictures no mask.
     """
     before: FrameResult | None = None
     for result in results:
         if not isinstance(result, FrameResult):
             yield result
-            continue
-        if result.frame.status != "unreadable":
+        elif result.frame.status == "unreadable":
+            yield _held(result, before if unreadable == "hold" else None)
+        elif not cv2.checkRange(result.probability)[0]:
+            yield _held(replace(result, frame=replace(result.frame, status="uncomputed")), before)
+        else:
             before = result
             yield result
-        elif choice == "hold" and before is not None:
-            yield replace(before, frame=result.frame, confidence=math.nan)
-        else:
-            yield FrameResult(
-                frame=result.frame,
-                probability=np.zeros_like(result.probability),
-                labels=np.zeros_like(result.labels),
-                confidence=math.nan,
-            )
+
+
+def _held(result: FrameResult, before: FrameResult | None) -> FrameResult:
+    if before is not None and before.labels.shape == result.labels.shape:
+        return replace(before, frame=result.frame, confidence=math.nan)
+    return FrameResult(
+        frame=result.frame,
+        probability=np.zeros_like(result.probability),
+        labels=np.zeros_like(result.labels),
+        confidence=math.nan,
+    )

@@ -66,6 +66,7 @@ class Ladder:
         precision: Precision to compute in now.
         steps: The steps that were taken, in order.
         top: Device that was computed on before any step.
+        listen: Called with each step as it is taken, if it is set.
     """
 
     def __init__(self, *, device: torch.device, precision: torch.dtype, below: torch.device | None = None) -> None:
@@ -73,6 +74,7 @@ class Ladder:
         self.precision = precision
         self.steps: list[LadderStep] = []
         self.top = device
+        self.listen: Callable[[LadderStep], None] | None = None
         self._below = torch.device("cpu") if below is None and device.type != "cpu" else below
         self._at_first = precision, self._below
         self._frames: int | None = None
@@ -186,6 +188,8 @@ class Ladder:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        if self.listen is not None:
+            self.listen(step)
 
 
 def moved_to(value: T, device: torch.device) -> T:

@@ -25,6 +25,7 @@ from covos.engines.find import (
     uniform_references,
 )
 from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
+from covos.engines.held import with_held_masks
 from covos.engines.motion import Observed
 from covos.engines.steer import SteeringRule, keep_in_regions, steer_results
 from covos.masks.frame_mask import FrameMask
@@ -247,6 +248,15 @@ def choose_direction(asked: Direction, *, frames: Sequence[int]) -> Direction:
     return "forward" if tuple(frames) == (0,) else "both"
 
 
+def unknown_at(start: int, where: str, seed: int) -> UsageError:
+    """Return the error of following from a frame on which, and ``where`` of which, no object is shown."""
+    return UsageError(
+        f"nothing is known at frame {start}",
+        why=f"no object is shown on it or {where} it; the nearest is shown on frame {seed}",
+        fix=f"begin at frame {seed}, or show an object",
+    )
+
+
 def follow_objects(
     source: Source,
     engine: FollowEngine,
@@ -371,7 +381,7 @@ class IncrementalPass:
         kept = self._frames[:start]
         # Should this be interrupted, nothing is known.
         self._frames, self._fingerprints = (), {}
-        self._frames = (*kept, *map(FrameMask.of, results))
+        self._frames = (*kept, *map(FrameMask.of, with_held_masks(results)))
         self._fingerprints = dict(fingerprints)
         return self._frames
 

@@ -13,9 +13,6 @@ from covos.core.types import FrameResult
 from covos.formats.base import Format
 from covos.masks.frame_mask import FrameMask
 
-CATEGORY = "object"
-"""The one category that annotations have: covos finds objects and does not name what they are."""
-
 
 def picture_name(masks: FrameMask) -> str:
     """Return the name of a frame's picture file; a frame of a video gets one such as DAVIS and YouTube-VIS use."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal, Protocol
 
 from covos.core.errors import UsageError
+from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import FrameResult, SourceInfo
 from covos.formats.compose import ComposedResult
+from covos.formats.composition import with_options
 from covos.formats.reading import MaskInput, MasksRead
 
 Bits = Literal[0, 8, 16]
@@ -39,6 +42,7 @@ class Format(ABC):
         info: Facts about the source whose frames will come.
         source_path: The source, for what is copied from it (sound).
         value: The value that the user gave, as in ``matte=16``; checked by `check_value` before.
+        labels: What objects are called.
     """
 
     name: ClassVar[str]
@@ -56,14 +60,21 @@ class Format(ABC):
     bytes_per_pixel: ClassVar[float] = 0.0
     """Size on disk, as `benchmarks/formats.py` measures it at 480p, where a pixel holds more detail than at 1080p.
     0 stands for formats that are small beside the source itself."""
-    read_as: ClassVar[str] = ""
-    """Name among the inputs that are read, such as ``"COCO JSON"``; empty if masks are not read from it."""
+    composes: ClassVar[Mapping[str, str]] = {}
+    """Fields of `covos.formats.composition.Composition` that it knows, each with the name of its option in the format's
+    value; without one, it is what the value begins with."""
 
-    looks_like: ClassVar[str] = ""
-    """By what a file of it is recognised, in words, where masks are read from it."""
-
-    def __init__(self, folder: Destination, *, info: SourceInfo, source_path: Path, value: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Destination,
+        *,
+        info: SourceInfo,
+        source_path: Path,
+        value: str | None = None,
+        labels: Labelling = NO_LABELS,
+    ) -> None:
         self._folder = folder
+        self._labels = labels
         self._info = info
         self._source_path = source_path
         self._value = value
@@ -81,6 +92,34 @@ class Format(ABC):
         """
         raise UsageError(f"{cls.name} with a value", why=f"{cls.name} takes none", fix=f"write {cls.name} alone")
 
+    @classmethod  # noqa: B027 - most formats need nothing more
+    def check_installed(cls) -> None:
+        """Refuse a format whose packages are not there, before any work is done.
+
+        Raises:
+            EnvironmentProblem: An optional package is missing.
+        """
+
+    @classmethod
+    def composed(cls, value: str | None, asked: Mapping[str, object]) -> str:
+        """Return the format's name with what is asked of its composition, by the fields of `composes`."""
+        options = {cls.composes[field]: given for field, given in asked.items()}
+        if "" in options:
+            if value is not None:
+                raise UsageError(
+                    f"{cls.name}={value} beside {options['']}",
+                    why="both say the same thing of it",
+                    fix="leave one of them out",
+                )
+            value = str(options.pop(""))
+        said = with_options(value, options)
+        return f"{cls.name}={said}" if said else cls.name
+
+    @classmethod
+    def files_of(cls, value: str | None) -> tuple[Path, ...]:
+        """Return the files that the value names: what is written depends on their content."""
+        return ()
+
     @classmethod
     def bits_of(cls, value: str | None) -> Bits:
         """Return the precision with which the probability is written."""
@@ -90,21 +129,6 @@ class Format(ABC):
     def size_of(cls, value: str | None) -> float:
         """Return the size on disk, in bytes a pixel of the source and frame."""
         return cls.bytes_per_pixel
-
-    @classmethod
-    def recognise(cls, masks: MaskInput) -> bool:
-        """Return True if the content of a file or folder is of this format."""
-        return False
-
-    @classmethod
-    def read(cls, masks: MaskInput) -> MasksRead:
-        """Read the masks of an input that `recognise` has accepted.
-
-        Raises:
-            DamagedError: It is damaged, or holds something that is not read.
-            AnnotationError: A picture in it cannot be read.
-        """
-        raise NotImplementedError(cls.name)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -131,7 +155,7 @@ class Format(ABC):
             EnvironmentProblem: The disk is full or failed.
         """
         if self._written and not self._is_over:
-            self._paths = (self._finish(),)
+            self._paths = self._finish_all()
         self._is_over = True
         return self._paths
 
@@ -145,9 +169,37 @@ class Format(ABC):
     def _add(self, result: FrameResult) -> None:
         """Add a frame."""
 
+    def _finish_all(self) -> tuple[Path, ...]:
+        """Finish every output; a format with one defines `_finish`."""
+        return (self._finish(),)
+
     def _finish(self) -> Path:
         """Write what is left after the last frame, and return the output."""
         return self._folder.path / self.output
 
     def _abandon(self) -> None:  # noqa: B027 - many formats leave nothing open
         """Close and remove what is not finished."""
+
+
+class ReadableFormat(Format):
+    """A format that masks are read from, too."""
+
+    read_as: ClassVar[str]
+    """Name among the inputs that are read, such as ``"COCO JSON"``."""
+    looks_like: ClassVar[str]
+    """By what a file of it is recognised, in words."""
+
+    @classmethod
+    @abstractmethod
+    def recognise(cls, masks: MaskInput) -> bool:
+        """Return True if the content of a file or folder is of this format."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, masks: MaskInput) -> MasksRead:
+        """Read the masks of an input that `recognise` has accepted.
+
+        Raises:
+            DamagedError: It is damaged, or holds something that is not read.
+            AnnotationError: A picture in it cannot be read.
+        """

@@ -16,15 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from covos._version import __version__
+from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.records import Record
 from covos.core.types import SourceInfo
-from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
+from covos.formats.annotations import AnnotationFormat, picture_name
+from covos.formats.base import ReadableFormat
 from covos.formats.detections import CocoResult, coco_frames, is_list_of, ytvis_frames
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
 
 
-class CocoFormat(AnnotationFormat):
+class CocoFormat(AnnotationFormat, ReadableFormat):
     """Writes annotations as they come; of the images a line each is kept for the end. `pycocotools` reads the file."""
 
     name = "coco"
@@ -35,19 +37,21 @@ class CocoFormat(AnnotationFormat):
 
     def _opening(self, first: FrameMask) -> str:
         self._images: list[str] = []
+        self._used: set[str] = set()
         self._rows = 0
         head = coco_head(self._info, time_base=first.time_base)
         return json.dumps(head, ensure_ascii=False).removesuffix("}") + ',\n"annotations": ['
 
     def _frame(self, masks: FrameMask) -> str:
         self._images.append(json.dumps(_image(masks), ensure_ascii=False))
-        rows = _annotations(masks, first=self._rows + 1)
+        self._used.update(map(self._labels.of, masks.objects))
+        rows = _annotations(masks, first=self._rows + 1, labels=self._labels)
         text = "".join(f"{',' if self._rows + place else ''}\n{json.dumps(row)}" for place, row in enumerate(rows))
         self._rows += len(rows)
         return text
 
     def _end(self) -> None:
-        self._put('\n],\n"images": [\n')
+        self._put(f'\n],\n"categories": {_categories(self._labels, self._used)},\n"images": [\n')
         self._put(",\n".join(self._images))
         self._put("\n]}\n")
 
@@ -149,47 +153,54 @@ def _track(row: CocoAnnotation | CocoResult) -> int | str | None:
     return track if track is None or type(track) is int else str(track)
 
 
-def coco_content(frames: Iterable[FrameMask], *, info: SourceInfo) -> dict[str, Any]:
+def coco_content(frames: Iterable[FrameMask], *, info: SourceInfo, labels: Labelling = NO_LABELS) -> dict[str, Any]:
     """Return the content of a COCO file of a source's frames, which come in order."""
+    used: set[str] = set()
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     time_base = info.time_base
     for masks in frames:
         time_base = masks.time_base
         images.append(_image(masks))
-        annotations += _annotations(masks, first=len(annotations) + 1)
-    return {**coco_head(info, time_base=time_base), "annotations": annotations, "images": images}
+        used.update(map(labels.of, masks.objects))
+        annotations += _annotations(masks, first=len(annotations) + 1, labels=labels)
+    head = coco_head(info, time_base=time_base)
+    return {**head, "annotations": annotations, "categories": _rows(labels, used), "images": images}
 
 
 def coco_head(info: SourceInfo, *, time_base: Fraction) -> dict[str, Any]:
-    """Return all but the images and annotations."""
+    """Return all but the images, annotations and categories."""
     about = {"description": f"masks of {Path(info.path).name}", "version": f"covos {__version__}"}
-    return {
-        "info": {**about, "time_base": str(time_base)},
-        "licenses": [],
-        "categories": [{"id": 1, "name": CATEGORY, "supercategory": ""}],
-    }
+    return {"info": {**about, "time_base": str(time_base)}, "licenses": []}
+
+
+def _rows(labels: Labelling, used: Iterable[str]) -> list[dict[str, Any]]:
+    return [{"id": number, "name": name, "supercategory": ""} for number, name in labels.listed(used)]
+
+
+def _categories(labels: Labelling, used: Iterable[str]) -> str:
+    return json.dumps(_rows(labels, used), ensure_ascii=False)
 
 
 def _image(masks: FrameMask) -> dict[str, Any]:
     """Return the row of a frame; ``pts`` counts units of the head's ``time_base``."""
     return {
-        "id": masks.index + 1,  # COCO's own evaluation takes an id of 0 for none
+        "id": masks.number + 1,  # COCO's own evaluation takes an id of 0 for none
         "file_name": picture_name(masks),
         "height": masks.size[0],
         "width": masks.size[1],
-        "frame_index": masks.index,
+        "frame_index": masks.number,
         "pts": masks.pts,
     }
 
 
-def _annotations(masks: FrameMask, *, first: int) -> list[dict[str, Any]]:
+def _annotations(masks: FrameMask, *, first: int, labels: Labelling) -> list[dict[str, Any]]:
     """Return a row for each object of a frame, numbered from ``first``."""
     return [
         {
             "id": number,
-            "image_id": masks.index + 1,
-            "category_id": 1,
+            "image_id": masks.number + 1,
+            "category_id": labels.category(identity),
             "track_id": identity,
             "segmentation": rle.to_coco(),
             "area": rle.area,
@@ -204,7 +215,7 @@ _Track = dict[int, tuple[str, str, str]]
 """Position of a frame to the JSON of a mask, its box and its area."""
 
 
-class YtvisFormat(AnnotationFormat):
+class YtvisFormat(AnnotationFormat, ReadableFormat):
     """Collects an object's masks over the whole video: memory grows with their run-length code, not with pictures."""
 
     name = "ytvis"
@@ -220,7 +231,7 @@ class YtvisFormat(AnnotationFormat):
 
     def _frame(self, masks: FrameMask) -> str:
         place = len(self._frames)
-        self._frames.append({"name": picture_name(masks), "index": masks.index, "pts": masks.pts})
+        self._frames.append({"name": picture_name(masks), "index": masks.number, "pts": masks.pts})
         for identity, rle in masks.objects.items():
             row = json.dumps(rle.to_coco()), json.dumps(rle.bbox), str(rle.area)
             self._tracks.setdefault(identity, {})[place] = row
@@ -236,9 +247,12 @@ class YtvisFormat(AnnotationFormat):
             "frame_indices": [frame["index"] for frame in self._frames],
             "pts": [frame["pts"] for frame in self._frames],
         }
+        used = map(self._labels.of, self._tracks)
+        self._put(f',\n"categories": {_categories(self._labels, used)}')
         self._put(f',\n"videos": [{json.dumps(video, ensure_ascii=False)}],\n"annotations": [')
         for number, identity in enumerate(sorted(self._tracks)):
-            head = {"id": identity, "video_id": 1, "category_id": 1, "iscrowd": 0, **size}
+            category = self._labels.category(identity)
+            head = {"id": identity, "video_id": 1, "category_id": category, "iscrowd": 0, **size}
             self._put((",\n" if number else "\n") + json.dumps(head).removesuffix("}"))
             for column, key in enumerate(("segmentations", "bboxes", "areas")):
                 self._put(f', "{key}": [' + ", ".join(self._column(identity, column)) + "]")

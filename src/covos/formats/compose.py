@@ -10,11 +10,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import Frame, FrameResult, ImageArray, ProbabilityArray
+from covos.core.types import Frame, FrameResult, ImageArray, LabelArray, ProbabilityArray
+from covos.formats.light import drawn_out
 from covos.masks import letterbox
+from covos.masks.edges import relabelled
 from covos.masks.matte import foreground_colours, stretched
 
 Scalar = TypeVar("Scalar", bound=np.generic)
+
+_SEAM = 0.7
+"""Width in pixels over which one object passes into another."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,6 +90,58 @@ class ComposedResult(FrameResult):
         return _shared(np.where(mixed[..., None], foreground_colours(image, self._found), image))
 
     @cached_property
+    def drawn_out(self) -> ImageArray:
+        """Colours of the subject, drawn out over what is transparent: H x W x 3 uint8 RGB.
+
+        An encoder that loses anything mixes neighbours: what lies beyond an edge must not be its old background.
+        """
+        if self.opacity.min() > 0:
+            return self.colours
+        height, width = self.opacity.shape
+        size = max(1, width // 4), max(1, height // 4)
+        weighted = np.asarray(self.colours * self.opacity[..., None], np.float32)
+        small, weight = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (weighted, self.opacity))
+        fill = drawn_out(np.asarray(small, np.float32), np.asarray(weight, np.float32))
+        fill = np.asarray(cv2.resize(fill, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        # Of a pixel with hardly anything of the subject, its own colour cannot be told.
+        told = np.clip(16 * self.opacity, 0, 1)
+        fill = np.rint(fill).clip(0, 255).astype(np.uint8)
+        return _shared(np.asarray(cv2.blendLinear(self.colours, fill, told, 1 - told), np.uint8))
+
+    def deep(self, colours: ImageArray) -> NDArray[np.uint16]:
+        """Return colours of this frame with all bits that the input has: H x W x 3 uint16 of full range.
+
+        Where they are the input's own they are so exactly; elsewhere they differ from it by as much as they did.
+        """
+        image = self.frame.colours
+        if self.frame.deep is None:
+            return np.asarray(colours.astype(np.uint16) * 257, np.uint16)
+        own = self._own_deep
+        other = (colours != image).any(axis=2)
+        found = own.copy()
+        apart = (colours[other].astype(np.int32) - image[other]) * 257
+        found[other] = np.clip(own[other] + apart, 0, 65535)
+        return found
+
+    @cached_property
+    def _own_deep(self) -> NDArray[np.uint16]:
+        assert self.frame.deep is not None, "the input has more bits"
+        return _shared(self.frame.deep())
+
+    def share_of(self, identity: int) -> ProbabilityArray:
+        """Return the part of the opacity that is of one object: H x W float32. Those of all objects add up to it."""
+        of_it, of_any = (
+            cv2.GaussianBlur(each.astype(np.float32), (0, 0), _SEAM)
+            for each in (self._owners == identity, self._owners > 0)
+        )
+        return np.asarray(self.opacity * of_it / np.maximum(of_any, 1e-6), np.float32)
+
+    @cached_property
+    def _owners(self) -> LabelArray:
+        """The object that each pixel of the subject, also of its soft edge, belongs to."""
+        return relabelled(self.labels, self.opacity > 0)
+
+    @cached_property
     def rgba(self) -> NDArray[np.uint8]:
         """The subject with straight alpha, H x W x 4 uint8; the source's colours kept where nothing is seen of them."""
         rgba = np.asarray(cv2.cvtColor(self.colours, cv2.COLOR_RGB2RGBA), np.uint8)
@@ -100,6 +157,7 @@ def fitted(frame: Frame) -> Frame:
     alpha = np.full(frame.size, 255, np.uint8) if frame.alpha is None else frame.alpha
     return replace(
         frame,
+        deep=None,
         image=letterbox(frame.image, size, smooth=True),
         bare=letterbox(frame.colours, size, smooth=True),
         alpha=letterbox(alpha, size, smooth=True),
@@ -117,21 +175,3 @@ def lay_over(result: FrameResult, background: ImageArray) -> ImageArray:
     composed = ComposedResult.of(result)
     alpha = composed.opacity
     return np.asarray(cv2.blendLinear(composed.colours, background, alpha, 1 - alpha), np.uint8)
-
-
-def blurred_background(image: ImageArray, opacity: ProbabilityArray, *, sigma: float) -> ImageArray:
-    """Blur a picture as if the subject were not there: its colours do not bleed into what is around it.
-
-    A normalised convolution: colours are weighted by how much they are background, and divided by the blurred weight.
-    ``sigma`` is the width of the Gaussian, in pixels.
-    """
-    height, width = opacity.shape
-    # A blurred picture has no detail to lose: a smaller one gives the same at a fraction of the time.
-    step = max(1, int(sigma / 4))
-    size = max(1, width // step), max(1, height // step)
-    # Never quite zero, so that a picture that is all subject keeps its colours.
-    weight = cv2.resize(1 - opacity, size, interpolation=cv2.INTER_AREA).clip(1e-3, 1)
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) * weight[..., None]
-    spread = [cv2.GaussianBlur(each, (0, 0), sigma / step) for each in (small, weight)]
-    blurred = (spread[0] / spread[1][..., None]).clip(0, 255)
-    return np.rint(cv2.resize(blurred, (width, height), interpolation=cv2.INTER_LINEAR)).astype(np.uint8)

@@ -1,10 +1,10 @@
 """``cvat``: CVAT for video 1.1, ``cvat.xml``, to upload to a CVAT task of the same video.
 
-CVAT has no tracks of masks: of a track with masks in several frames its import keeps the first alone. So each mask is
-a track of one frame, as CVAT's own export has it, and the object is told by the attribute ``track_id``, which CVAT
-keeps if the task's label ``object`` has a number attribute of that name. A mask is cut to its box and coded in rows,
-background first. Frames count from the first that was segmented: the report beside the file tells its place in
-the source (``start``), which `covos.load_result` adds where a source is named.
+CVAT has no tracks of masks: of a track with masks in several frames its import keeps the first alone. So each mask is a
+track of one frame, as CVAT's own export has it, and the object is told by the attribute ``track_id``, which CVAT keeps
+if the task's label (``object``, unless objects have labels) has a number attribute of that name. A mask is cut to its
+box and coded in rows, background first. Frames have the numbers that they have in the whole source, also where a part
+of it was taken.
 
 In files of CVAT an object is told by the attribute ``track_id``, else by the group of its track, else by the track if
 that has several masks, else by its label (CVAT's own export makes a track of every single mask).
@@ -20,13 +20,14 @@ from typing import BinaryIO
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 from xml.parsers import expat
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
 from covos.core.errors import AnnotationError
 from covos.core.limits import limits, raising
-from covos.formats.annotations import CATEGORY, AnnotationFormat
+from covos.formats.annotations import AnnotationFormat
+from covos.formats.base import ReadableFormat
 from covos.formats.reading import (
     DamagedError,
     MaskInput,
@@ -49,7 +50,7 @@ _DIGITS = 10
 _SHAPES = {"box", "polyline", "points", "ellipse", "cuboid", "skeleton"}
 
 
-class CvatFormat(AnnotationFormat):
+class CvatFormat(AnnotationFormat, ReadableFormat):
     """Writes each mask as it comes, and at the end the number of frames into the head."""
 
     name = "cvat"
@@ -63,8 +64,7 @@ class CvatFormat(AnnotationFormat):
         self._pending: list[str] = []
         text = _HEAD.format(
             name=escape("".join(c if c.isprintable() else "?" for c in Path(self._info.path).name)),
-            label=CATEGORY,
-            identity=IDENTITY,
+            labels="".join(_LABEL.format(label=escape(each), identity=IDENTITY) for each in self._labels.categories),
             height=first.size[0],
             width=first.size[1],
             count=" " * _DIGITS,
@@ -74,12 +74,12 @@ class CvatFormat(AnnotationFormat):
         return text
 
     def _frame(self, masks: FrameMask) -> str:
-        text = self._closed(ends_at=masks.index)
+        text = self._closed(ends_at=masks.number)
         for identity, rle in masks.objects.items():
-            head = f'  <track id="{self._tracks}" label="{CATEGORY}" source="auto">\n'
-            self._pending.append(head + _mask(masks.index, rle, identity=identity))
+            head = f'  <track id="{self._tracks}" label={quoteattr(self._labels.of(identity))} source="auto">\n'
+            self._pending.append(head + _mask(masks.number, rle, identity=identity))
             self._tracks += 1
-        self._frames = masks.index + 1
+        self._frames = masks.number + 1
         return text
 
     def _end(self) -> None:
@@ -135,17 +135,7 @@ _OUTSIDE = (
     '    <mask frame="{frame}" keyframe="1" outside="1" occluded="0" rle="1" '
     'left="0" top="0" width="1" height="1" z_order="0">\n    </mask>\n'
 )
-_HEAD = """<?xml version="1.0" encoding="utf-8"?>
-<annotations>
-  <version>1.1</version>
-  <meta>
-    <task>
-      <name>{name}</name>
-      <size>{count}</size>
-      <mode>interpolation</mode>
-      <overlap>0</overlap>
-      <labels>
-        <label>
+_LABEL = """        <label>
           <name>{label}</name>
           <type>any</type>
           <attributes>
@@ -160,7 +150,18 @@ _HEAD = """<?xml version="1.0" encoding="utf-8"?>
             </attribute>
           </attributes>
         </label>
-      </labels>
+"""
+_HEAD = """<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <meta>
+    <task>
+      <name>{name}</name>
+      <size>{count}</size>
+      <mode>interpolation</mode>
+      <overlap>0</overlap>
+      <labels>
+{labels}      </labels>
       <original_size>
         <width>{width}</width>
         <height>{height}</height>

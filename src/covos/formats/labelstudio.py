@@ -1,7 +1,8 @@
 """``labelstudio``: Label Studio tasks with predictions, ``labelstudio.json``: each frame an image with brush masks.
 
 Label Studio has no masks on videos, so the frames are tasks of images: ``data.image`` names the picture, and each
-object is a label of its own, ``object 1``, ``object 2``, ... of the ``BrushLabels`` tag ``brush``.
+object is a label of its own, ``object 1``, ``object 2``, ... of the ``BrushLabels`` tag ``brush``; or the label that it
+has, and is then told by the note of its region, ``object 1``.
 
 In exports of Label Studio annotations of people go before predictions of models, later ones before earlier ones. A
 label such as ``object 3`` is object 3; another label is an object of its own. Polygons are read as well as brush masks.
@@ -16,8 +17,10 @@ from typing import Any
 from urllib.parse import unquote
 
 from covos.core.errors import AnnotationError
+from covos.core.labelling import NAMELESS
 from covos.core.records import Record
-from covos.formats.annotations import CATEGORY, AnnotationFormat, picture_name
+from covos.formats.annotations import AnnotationFormat, picture_name
+from covos.formats.base import ReadableFormat
 from covos.formats.brush import pack, unpack
 from covos.formats.detections import is_list_of
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, check_size, numbered, parsed
@@ -32,7 +35,7 @@ _SHAPES = {"x", "points", "vertices"}
 _FAR = 1e6  # percent
 
 
-class LabelStudioFormat(AnnotationFormat):
+class LabelStudioFormat(AnnotationFormat, ReadableFormat):
     """Writes a task a frame, with a prediction even where there is no object: the model looked and found none."""
 
     name = "labelstudio"
@@ -56,15 +59,25 @@ class LabelStudioFormat(AnnotationFormat):
                 "original_width": width,
                 "original_height": height,
                 "image_rotation": 0,
-                "value": {"format": "rle", "rle": list(pack(rle)), "brushlabels": [f"{CATEGORY} {identity}"]},
+                "value": {"format": "rle", "rle": list(pack(rle)), "brushlabels": [self._label(identity)]},
+                **self._note(identity),
             }
             for identity, rle in masks.objects.items()
         ]
-        data = {"image": picture_name(masks), "frame": masks.index, "width": width, "height": height}
+        data = {"image": picture_name(masks), "frame": masks.number, "width": width, "height": height}
         task = {"data": data, "predictions": [{"model_version": "covos", "result": regions}]}
         text = self._separator + json.dumps(task, ensure_ascii=False, separators=(",", ":"))
         self._separator = ",\n"
         return text
+
+    def _label(self, identity: int) -> str:
+        label = self._labels.of(identity)
+        return f"{label} {identity}" if label == NAMELESS else label
+
+    def _note(self, identity: int) -> dict[str, Any]:
+        """Return the note of a region whose label does not tell the object; people see it beside the region."""
+        named = self._labels.of(identity) != NAMELESS
+        return {"meta": {"text": [f"{NAMELESS} {identity}"]}} if named else {}
 
     def _end(self) -> None:
         self._put("\n]\n")
@@ -118,6 +131,7 @@ class LabelStudioTask(Record, strict=True):
 class LabelStudioRegion(Record, strict=True):
     """A part of an answer: a mask, another shape, or a word on the picture."""
 
+    meta: Any = None
     value: dict[str, Any] | None = None
     type: Any = None
     image_rotation: Any = None
@@ -157,7 +171,9 @@ def _add(frame: ReadFrame, brush: LabelStudioRegion, *, of: str) -> None:
         if isinstance(value.get(name), list) and value[name]
     ]
     label = str(lists[0][0]) if lists else "object 1"  # a brush without labels is all of one object
-    ours = _OURS.fullmatch(label)
+    notes = brush.meta.get("text") if isinstance(brush.meta, dict) else None
+    note = str(notes[0]) if isinstance(notes, list) and notes else ""
+    ours = _OURS.fullmatch(label) or _OURS.fullmatch(note)
     try:
         if "points" in value:
             rle = polygon_to_rle(_corners(value["points"], size=frame.size), size=frame.size)

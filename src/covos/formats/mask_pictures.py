@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from covos.core.types import FrameResult, LabelArray, MaskArray
-from covos.formats.base import Format
+from covos.formats.base import ReadableFormat
 from covos.formats.mask_tree import MASKS, frames_of, mask_files, masks_home, object_files, read_objects_of
 from covos.formats.pictures import write_png
 from covos.formats.reading import MaskInput, MasksRead, ReadFrame, numbered
@@ -18,7 +18,7 @@ from covos.masks.frame_mask import objects_of
 _ONLY = 1  # the id that a subject without a name has
 
 
-class PaletteFormat(Format):
+class PaletteFormat(ReadableFormat):
     """``masks/<stem>.png``: the index of a pixel is its object's id, as DAVIS, YouTube-VOS and most tools have it.
 
     Each file is whole or absent at any moment, so that a run that stops leaves every earlier frame usable.
@@ -62,7 +62,7 @@ class PaletteFormat(Format):
         return MasksRead(format=name, path=folder, frames=numbered(frames))
 
 
-class BinaryFormat(Format):
+class BinaryFormat(ReadableFormat):
     """``binary/<id>/<stem>.png``: 0 and 255; every object has a file for every frame, black where it is not there.
 
     An object that first appears later gets the black masks of the earlier frames then. A source in which nothing was

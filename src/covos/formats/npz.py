@@ -22,7 +22,7 @@ from covos.core.files import atomic_path
 from covos.core.guarded import check_zip
 from covos.core.types import FrameResult
 from covos.formats.arrays_on_disk import ArraysOnDisk
-from covos.formats.base import Format
+from covos.formats.base import ReadableFormat
 from covos.formats.reading import (
     DamagedError,
     MaskInput,
@@ -40,7 +40,7 @@ _LONGEST_LIST = 1 << 28
 """Bytes. Times and names of more frames than that are no times and names."""
 
 
-class NpzFormat(Format):
+class NpzFormat(ReadableFormat):
     """One archive; the frames are put aside until their number is known."""
 
     name = "npz"

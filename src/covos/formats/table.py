@@ -13,12 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from covos.core.errors import AnnotationError, UsageError, listed, one_of
+from covos.core.labelling import NO_LABELS, Labelling
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from covos.core.types import SourceInfo
-    from covos.formats.base import Bits, Destination, Format
+    from covos.formats.base import Bits, Destination, Format, ReadableFormat
+    from covos.formats.composition import Composition
     from covos.formats.reading import MasksRead
 
 TABLE = {
@@ -31,20 +33,21 @@ TABLE = {
     "cvat": "cvat:CvatFormat",
     "labelstudio": "labelstudio:LabelStudioFormat",
     "binary": "mask_pictures:BinaryFormat",
-    "background": "videos:BackdropFormat",
-    "blur": "videos:BlurFormat",
+    "background": "backgrounds:BackgroundFormat",
+    "blur": "backgrounds:BlurFormat",
     "cutout": "pictures:CutoutFormat",
-    "ffv1": "videos:Ffv1Format",
-    "green": "videos:GreenFormat",
+    "exr": "exr:ExrFormat",
+    "ffv1": "alpha_videos:Ffv1Format",
+    "green": "backgrounds:GreenFormat",
     "matte": "pictures:MatteFormat",
     "matte-video": "videos:MatteVideoFormat",
     "overlay": "videos:OverlayFormat",
     "preview": "summaries:PreviewFormat",
-    "prores": "videos:ProresFormat",
-    "qtrle": "videos:QtrleFormat",
+    "prores": "alpha_videos:ProresFormat",
+    "qtrle": "alpha_videos:QtrleFormat",
     "rgba": "pictures:RgbaFormat",
     "sheet": "summaries:SheetFormat",
-    "webm": "videos:WebmFormat",
+    "webm": "alpha_videos:WebmFormat",
     "yolo": "yolo:YoloFormat",
 }
 """Module of this room and class in it, by the name of the format."""
@@ -84,6 +87,7 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
     Raises:
         UsageError: One is unknown, takes no such value, or is asked for with two values.
         SourceError: A value names a picture that cannot be read.
+        EnvironmentProblem: A format needs a package that is not installed.
     """
     chosen: dict[str, str] = {}
     for each in names:
@@ -96,6 +100,7 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
             )
         if value is not None:
             kind.check_value(value)
+        kind.check_installed()
     return tuple(chosen.values())
 
 
@@ -104,11 +109,45 @@ def probability_bits(names: Sequence[str]) -> Bits:
     return max((kind.bits_of(value) for kind, value in map(parse_format, names)), default=0)
 
 
-def make_writer(name: str, folder: Destination, *, info: SourceInfo, source_path: Path) -> Format:
+def shown_files(names: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Return the files that formats show beside the source, by the name of the format as it is asked for."""
+    return {name: files for name in names for kind, value in [parse_format(name)] if (files := kind.files_of(value))}
+
+
+def composed_formats(names: Sequence[str], composition: Composition) -> tuple[str, ...]:
+    """Write what an editor asks for into the names of the formats that know it; a background asks for its format.
+
+    Raises:
+        UsageError: Something is asked for that none of the formats knows.
+    """
+    chosen = composition.chosen
+    every = list(names)
+    if composition.background is not None and all(parse_format(name)[0].name != "background" for name in every):
+        every.append("background")
+    known: set[str] = set()
+    composed = []
+    for name in every:
+        kind, value = parse_format(name)
+        said = {field: given for field, given in chosen.items() if field in kind.composes}
+        known |= said.keys()
+        composed.append(kind.composed(value, said))
+    if unknown := [field for field in chosen if field not in known]:
+        fitting = [kind.name for kind in map(load_format, FORMATS) if unknown[0] in kind.composes]
+        raise UsageError(
+            f"{unknown[0].replace('_', ' ')} is asked for, and nothing is written that has it",
+            why=f"the formats are {listed(names, shown=6)}",
+            fix=f"add one of {', '.join(fitting)}",
+        )
+    return tuple(composed)
+
+
+def make_writer(
+    name: str, folder: Destination, *, info: SourceInfo, source_path: Path, labels: Labelling = NO_LABELS
+) -> Format:
     """Make the writer of a format, one of `FORMATS` or one with a value; see `covos.formats.base.Format`."""
     check_formats([name])
     kind, value = parse_format(name)
-    return kind(folder, info=info, source_path=source_path, value=value)
+    return kind(folder, info=info, source_path=source_path, value=value, labels=labels)
 
 
 def size_notes(formats: Sequence[str], *, info: SourceInfo, folder: Path) -> tuple[str, ...]:
@@ -135,9 +174,11 @@ def spoken_size(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
-def readable_formats() -> Iterator[type[Format]]:
+def readable_formats() -> Iterator[type[ReadableFormat]]:
     """Yield the formats from which masks are read, the best first."""
-    return (kind for kind in map(load_format, TABLE) if kind.read_as)
+    from covos.formats.base import ReadableFormat
+
+    return (kind for kind in map(load_format, TABLE) if issubclass(kind, ReadableFormat))
 
 
 def read_recognised(path: Path) -> MasksRead:
@@ -178,5 +219,5 @@ def unreadable(path: Path, why: str, *, fix: str | None = None) -> AnnotationErr
     return AnnotationError(f"cannot read masks from {path}", why=why, fix=fix or usual)
 
 
-def _readable_files() -> list[type[Format]]:
+def _readable_files() -> list[type[ReadableFormat]]:
     return [kind for kind in readable_formats() if kind.shape == "file"]

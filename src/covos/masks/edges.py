@@ -44,7 +44,8 @@ def _area(given: object) -> str:
     return ALL if given == ALL or given is True else _measured(0 if given is False else given)
 
 
-def _of(size: str, whole: float) -> float:
+def in_pixels(size: str, whole: float) -> float:
+    """Return a size as `Length` and `Area` have it in pixels; ``whole`` is what a share is of."""
     found = re.fullmatch(r"([\d.e+-]+?)(%|‰|)", size)
     assert found is not None, "sizes are checked when they are given"
     return float(found[1]) * (UNITS[found[2]] * whole or 1.0)
@@ -84,8 +85,8 @@ class Edges(Record):
     @property
     def changes_frames(self) -> bool:
         """True if a frame by itself is changed."""
-        return any(_of(size, 1.0) for size in (self.grow, self.shrink, self.feather)) or any(
-            size == ALL or _of(size, 1.0) for size in (self.min_area, self.fill_holes)
+        return any(in_pixels(size, 1.0) for size in (self.grow, self.shrink, self.feather)) or any(
+            size == ALL or in_pixels(size, 1.0) for size in (self.min_area, self.fill_holes)
         )
 
     @property
@@ -109,11 +110,11 @@ class Edges(Record):
             labels, probability = _without_specks(labels, probability, least)
         if most := _pixels(self.fill_holes, labels.size):
             labels, probability = _without_holes(labels, probability, most)
-        if radius := _of(self.grow, height):
+        if radius := in_pixels(self.grow, height):
             labels, probability = _grown(labels, radius), _moved(probability, radius)
-        if radius := _of(self.shrink, height):
+        if radius := in_pixels(self.shrink, height):
             labels, probability = _shrunk(labels, radius), 1 - _moved(1 - probability, radius)
-        if width := _of(self.feather, height):
+        if width := in_pixels(self.feather, height):
             # A Gaussian rises from 2 to 98 percent over four of its widths.
             probability = np.asarray(cv2.GaussianBlur(probability, (0, 0), max(width / 4, 0.1)), np.float32)
         return labels, probability
@@ -124,7 +125,7 @@ NO_EDGES = Edges()
 
 
 def _pixels(area: str, whole: int) -> float:
-    return math.inf if area == ALL else _of(area, whole)
+    return math.inf if area == ALL else in_pixels(area, whole)
 
 
 def _parts(mask: MaskArray, *, corners: bool) -> tuple[NDArray[np.int32], NDArray[np.int32]]:

@@ -27,6 +27,7 @@ class FrameMask:
         file: Name of the frame's picture file; None for a frame of a video.
         soft: The probability, compressed; None where masks alone are known.
         kept_matte: The matte, compressed; None where none was made.
+        source_index: See `Frame`.
     """
 
     index: int
@@ -41,6 +42,12 @@ class FrameMask:
     file: str | None = None
     soft: SoftMask | None = None
     kept_matte: SoftMask | None = None
+    source_index: int | None = None
+
+    @property
+    def number(self) -> int:
+        """Number of the frame in the whole source (see `Frame.number`)."""
+        return self.index if self.source_index is None else self.source_index
 
     @property
     def time(self) -> float:
@@ -84,6 +91,7 @@ class FrameMask:
             file=frame.file,
             soft=SoftMask.of(result.probability, result.labels > 0) if soft else None,
             kept_matte=None if result.matte is None else SoftMask.of(result.matte, result.labels > 0),
+            source_index=frame.source_index,
         )
 
 

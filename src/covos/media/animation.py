@@ -75,6 +75,9 @@ class AnimatedSource(Source):
         except UnreadableImageError as error:
             self._why = error.why
 
+    def _ticks(self) -> list[int]:
+        return self._starts[:-1]
+
     def _read_some(self, indices: Iterable[int]) -> Iterator[Frame]:
         with opened_image(self._path) as image:
             for index in indices:

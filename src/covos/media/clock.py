@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covos.media.container import is_shown, open_container, packets_of, picture_stream
-from covos.media.packets import longest_pause
+from covos.media.stamps import longest_pause, misplaced
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -51,7 +51,8 @@ class Clock:
 
     Attributes:
         jumps: See `Jump`.
-        wrong: Numbers of the pictures' packets whose times cannot be: they lie far from those on both sides.
+        wrong: Numbers of the pictures' packets whose times cannot be: they lie far from those on both sides, or the
+            picture would be shown long before or after it is decoded.
     """
 
     jumps: tuple[Jump, ...] = ()
@@ -139,6 +140,10 @@ def _step(stream: VideoStream, lane: _Lane) -> Fraction:
 def _find(lanes: dict[int, _Lane], *, picture: int, step: Fraction, pause: int) -> Clock:
     lane = lanes[picture]
     starts, wrong = _breaks(lane, step=step, pause=pause)
+    late = misplaced(lane.shown, lane.keys, most=float(pause / lane.base))
+    for each in late:
+        lane.shown[each] = lane.keys[each]
+    wrong |= late
     if not starts:
         return Clock(wrong=wrong)
     jumps: list[Jump] = []

@@ -15,10 +15,10 @@ from covos.core.errors import SourceError
 from covos.core.limits import limits, raising
 from covos.core.memory import refuse_shortage
 from covos.media import source
-from covos.media.structure import MP4_FIRST, mp4_boxes
+from covos.media.mp4 import MP4_FIRST, mp4_boxes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from av.container import InputContainer
@@ -120,8 +120,16 @@ def decoder_of(stream: VideoStream) -> VideoCodecContext:
     return decoder
 
 
-def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
-    """Yield the packets of these streams that are not empty (as the one at the end is), going on after read errors."""
+def packets_of(
+    container: InputContainer, *streams: Stream, failed: Callable[[], None] = lambda: None
+) -> Iterator[Packet[Any]]:
+    """Yield the packets of these streams that are not empty (as the one at the end is), going on after read errors.
+
+    Args:
+        container: Fresh.
+        streams: Of this container.
+        failed: Called at each read error.
+    """
     failures = 0
     while failures < _READ_ERRORS_IN_A_ROW:
         try:
@@ -132,6 +140,7 @@ def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet[A
         except av.FFmpegError as error:
             refuse_shortage(error)
             failures += 1
+            failed()
         except IndexError:
             # PyAV trips at the end of a file in which FFmpeg met further streams while reading, as in damaged MPEG-TS.
             return

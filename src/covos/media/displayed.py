@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
 import numpy as np
@@ -10,6 +10,7 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 
 from covos.core.errors import SourceError
 from covos.media.picture import ALPHA_NOTE, Picture, as_picture
+from covos.media.tags import KNOWN_MATRICES, usual_matrix
 from covos.media.tones import Toning, Transfer, transfer_of
 
 if TYPE_CHECKING:
@@ -21,11 +22,10 @@ if TYPE_CHECKING:
 # swscale's default repeats chroma samples, which shows as steps along coloured edges; exact rounding and
 # bit-exactness make two machines give the same pixels, and so the same masks.
 _ACCURATE = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
-# Matrices (ITU-T H.273, table 4) that swscale converts: BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020.
-_KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
 _UNSPECIFIED_MATRIX = 2
 _LIMITED_TO_FULL = np.rint((np.arange(256.0) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
 
+Sample = TypeVar("Sample", bound=np.generic)
 Orientation = tuple[int, int, int, int]
 """The linear part of a display matrix, rounded to -1, 0, 1: x' = a x + c y, y' = b x + d y, as (a, b, c, d)."""
 _UPRIGHT: Orientation = (1, 0, 0, 1)
@@ -84,16 +84,23 @@ class PictureReader:
             pixels = _LIMITED_TO_FULL[pixels]  # swscale takes every grey for full range
         return _orient(pixels, orientation=orientation)
 
+    def deep(self, picture: VideoFrame) -> NDArray[np.uint16]:
+        """Convert the colours of a picture that `pixels` has converted to H x W x 3 uint16 RGB of full range."""
+        return _orient(self._converted(picture, "rgb48le", alpha=False), orientation=orientation_of(picture))
+
     def _stored(self, picture: VideoFrame) -> NDArray[np.uint8]:
         """Return H x W x 3 RGB, or x 4 with alpha, turned as it is stored."""
         alpha = has_alpha(picture)
+        return np.asarray(self._converted(picture, "rgba" if alpha else "rgb24", alpha=alpha), np.uint8)
+
+    def _converted(self, picture: VideoFrame, pixel_format: str, *, alpha: bool) -> NDArray[Any]:
         tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
         matrix = self._matrix(picture)
         if tones is not None:
             self._warn(_tones_note(*tones))
             deep = self._reformat(picture, "gbrap16le" if alpha else "gbrp16le", matrix=matrix)
             picture, matrix = self._toning.apply(deep, transfer=tones[0], wide=tones[1]), None
-        return np.asarray(self._reformat(picture, "rgba" if alpha else "rgb24", matrix=matrix).to_ndarray(), np.uint8)
+        return self._reformat(picture, pixel_format, matrix=matrix).to_ndarray()
 
     def _reformat(self, picture: VideoFrame, pixel_format: str, *, matrix: int | None) -> VideoFrame:
         return self._reformatter.reformat(
@@ -106,13 +113,12 @@ class PictureReader:
         )
 
     def _matrix(self, picture: VideoFrame) -> int | None:
-        if picture.format.is_rgb or picture.colorspace in _KNOWN_MATRICES:
+        if picture.format.is_rgb or picture.colorspace in KNOWN_MATRICES:
             return None
         if picture.colorspace != _UNSPECIFIED_MATRIX:
             self._warn(f"colour matrix {picture.colorspace} is not supported: colours are approximate")
-        # Untagged video: high definition is BT.709, standard definition BT.601, as players take it.
-        high_definition = picture.width >= 1280 or picture.height > 576
-        return int(Colorspace.ITU709 if high_definition else Colorspace.ITU601)
+        usual = usual_matrix(picture.height, picture.width)
+        return int(Colorspace.ITU709 if usual == Colorspace.ITU709 else Colorspace.ITU601)
 
 
 def _tones_note(transfer: Transfer, wide: bool) -> str:
@@ -146,7 +152,7 @@ def orientation_of(picture: VideoFrame) -> Orientation | None:
     return (a, b, c, d) if is_quarter_turn else None
 
 
-def _orient(image: NDArray[np.uint8], *, orientation: Orientation | None) -> NDArray[np.uint8]:
+def _orient(image: NDArray[Sample], *, orientation: Orientation | None) -> NDArray[Sample]:
     """Turn and mirror an H x W x C picture, to a contiguous one; None leaves it as it is."""
     a, b, c, d = orientation or _UPRIGHT
     turned = image if a else image.transpose(1, 0, 2)

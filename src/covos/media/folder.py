@@ -96,9 +96,12 @@ class FramesSource(Source):
         return fingerprint_each(self.files) if len(self.files) > 1 else ()
 
     def _read_all(self) -> Iterator[Frame]:
+        return self._read_part(range(len(self.files)))
+
+    def _read_part(self, wanted: range) -> Iterator[Frame]:
         self._decoded = 0
         self._met.clear()
-        for frame in self._read_some(range(len(self.files))):
+        for frame in self._read_some(wanted[: len(range(wanted.start, len(self.files), wanted.step))]):
             self._decoded += 1
             if frame.status == "unreadable":
                 self._met.add(frame.index)

@@ -18,6 +18,7 @@ from covos.core.limits import limits
 from covos.media import source
 from covos.media.depth import Deep, deep_pixels
 from covos.media.picture import Picture, as_picture, is_alpha_used
+from covos.media.profiles import in_srgb
 from covos.media.tones import Transfer, tone, transfer_of
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ def read_image(path: Path) -> ImageArray:
 def read_picture(path: Path, *, bits: int | None = None, uses_alpha: bool | None = None) -> Picture:
     """Read an image with its alpha; its EXIF orientation is applied.
 
-    Palettes and greys become RGB, HDR becomes ordinary, tiles of AVIF and HEIC become one picture. Up to 16 bits are
-    reduced to 8 by the depth that the file states, or that its values show (see `covos.media.depth`).
+    Palettes and greys become RGB, other colour profiles sRGB, HDR ordinary, tiles of AVIF and HEIC one picture. Up to
+    16 bits are reduced to 8 by the depth that the file states, or that its values show (see `covos.media.depth`).
 
     Args:
         path: The file.
@@ -131,6 +132,8 @@ def read_picture(path: Path, *, bits: int | None = None, uses_alpha: bool | None
                 why="they have no agreed range to bring to 0..255",
                 fix="save it with 8 or 16 bits a channel",
             )
+        if tones is None:
+            image = in_srgb(image)
         if image.mode in _WITH_ALPHA or "transparency" in image.info:
             return _as_used(np.array(image.convert("RGBA")), uses_alpha)
         pixels = np.array(image.convert("RGB"))

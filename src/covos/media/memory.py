@@ -12,6 +12,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -24,12 +25,13 @@ from PIL import Image, ImageOps
 
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError
 from covos.core.guarded import parse_fraction
-from covos.core.types import Frame, ImageArray, SourceInfo
+from covos.core.types import Frame, ImageArray, SourceInfo, Times
 from covos.media.depth import Deep
 from covos.media.fields import Deinterlace
 from covos.media.folder import DEFAULT_FRAME_RATE
 from covos.media.opening import check_rate, open_source
 from covos.media.picture import as_picture
+from covos.media.range import WHOLE, Range
 from covos.media.source import Health, Source
 
 Picture: TypeAlias = np.ndarray[Any, Any] | Image.Image
@@ -42,12 +44,12 @@ _BLOCK = 1 << 20
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
-class InMemory:
+class InMemory(ABC):
     """A source that is no path; made by `as_source`. It lives as long as something refers to it."""
 
+    @abstractmethod
     def open(self, *, frame_rate: Fraction | int | None, deinterlace: Deinterlace = "auto") -> Source:
         """Open it; any number of times."""
-        raise NotImplementedError
 
 
 class FramesInMemory(InMemory):
@@ -187,8 +189,7 @@ def open_input(
     source: Input | InMemory,
     *,
     frame_rate: Fraction | int | None = None,
-    start: int = 0,
-    stop: int | None = None,
+    range: Range = WHOLE,
     deinterlace: Deinterlace = "auto",
 ) -> Source:
     """Open whatever `as_source` takes, or some of its frames.
@@ -196,8 +197,8 @@ def open_input(
     Args:
         source: A path, glob, or something in memory.
         frame_rate: See `covos.media.opening.open_source`; frames in memory take it as well.
-        start: Index of the first frame. Indices of the opened source count from there; names and times do not change.
-        stop: Index of the first frame that is left out; None goes to the end.
+        range: The part that is taken. Indices of the opened source count from its first frame; names and times do not
+            change.
         deinterlace: See `covos.media.opening.open_source`.
 
     Raises:
@@ -211,17 +212,13 @@ def open_input(
         opened = known.open(frame_rate=rate, deinterlace=deinterlace)
     else:
         opened = open_source(known, frame_rate=rate, deinterlace=deinterlace)
-    if start == 0 and stop is None:
+    if not range:
         return opened
-    end = opened.info.frame_count if stop is None else min(stop, opened.info.frame_count)
-    if start >= end:
+    try:
+        return _Part(opened, range.frames(opened), times=range.times)
+    except UsageError:
         opened.close()
-        raise UsageError(
-            f"frame {start} does not exist",
-            why=f"{opened.info.path} has {opened.info.frame_count} frames, numbered from 0",
-            fix=f"begin with one of 0 to {opened.info.frame_count - 1}",
-        )
-    return _Part(opened, start, stop)
+        raise
 
 
 def _frames(frames: Iterable[object]) -> FramesInMemory:
@@ -330,6 +327,9 @@ class _FramesSource(Source):
             self._decoded += 1
             yield frame
 
+    def _read_part(self, wanted: range) -> Iterator[Frame]:
+        return self._read_some(tuple(wanted[: len(range(wanted.start, self.info.frame_count, wanted.step))]))
+
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         for index in indices:
             picture = as_picture(self._held.frames[index])
@@ -345,70 +345,79 @@ class _FramesSource(Source):
 
 
 class _Part(Source):
-    """The frames of a source from one index to another.
+    """Some of the frames of a source; their indices count from 0, their names and times stay as they are.
 
     Args:
         whole: The source.
-        start: Index of the first frame.
-        stop: Index of the first frame that is left out; None goes to the end, however many frames come.
+        wanted: Indices of the frames; those behind its end are taken if they come.
+        times: Times of the videos that are made of it.
     """
 
-    def __init__(self, whole: Source, start: int, stop: int | None) -> None:
-        self._whole, self._start, self._stop, self._decoded = whole, start, stop, 0
-        known = whole.info.frame_count
-        count = (known if stop is None else min(stop, known)) - start
+    def __init__(self, whole: Source, wanted: range, *, times: Times) -> None:
+        self._whole, self._wanted, self._decoded = whole, wanted, 0
+        known = wanted[: len(range(wanted.start, whole.info.frame_count, wanted.step))]
         rate = whole.info.frame_rate
-        seconds = None if rate is None else float(count / rate)
-        self.info = replace(whole.info, frame_count=count, start=start, duration=seconds)
-        self.files = whole.files
+        rate = None if rate is None else rate / wanted.step
+        self.info = replace(
+            whole.info,
+            frame_count=len(known),
+            frame_rate=rate,
+            start=wanted.start,
+            every=wanted.step,
+            times=times,
+            duration=None if rate is None else float(len(known) / rate),
+        )
+        # Pictures that are not taken are no part of the input: others may be added behind them.
+        pictures = whole.info.kind == "frames"
+        self.files = tuple(whole.files[index] for index in known) if pictures and whole.files else whole.files
 
     @property
     def health(self) -> Health:
         """See `Source.health`; warnings and refused packets are those of the whole, as far as it was read."""
-        whole, start, stop = self._whole.health, self._start, self._stop
-        to_the_end = stop is None or stop > self._whole.info.frame_count
+        whole, wanted = self._whole.health, self._wanted
+        to_the_end = wanted.stop > self._whole.info.frame_count
 
-        def inside(index: int) -> bool:
-            return index >= start and (stop is None or index < stop)
+        def place(index: int) -> int:
+            return (index - wanted.start) // wanted.step
 
-        lost = tuple(replace(each, after=each.after - start) for each in whole.lost if inside(each.after + 1))
-        is_done = stop is not None and self._decoded == stop - start
-        before = sum(each.after < start - 1 for each in whole.lost)
-        promised = (whole.expected if stop is None else min(stop, whole.expected)) - start - before
+        lost = tuple(
+            replace(each, after=place(each.after))
+            for each in whole.lost
+            if wanted.start <= each.after + 1 < wanted.stop
+        )
+        is_done = self._decoded == len(wanted)
+        before = sum(each.after < wanted.start - 1 for each in whole.lost)
+        promised = len(range(wanted.start, min(wanted.stop, whole.expected - before), wanted.step))
         return replace(
             whole,
             decoded=self._decoded,
             expected=self._decoded + len(lost) if is_done else promised,
-            concealed=tuple(index - start for index in whole.concealed if inside(index)),
-            unreadable=tuple(index - start for index in whole.unreadable if inside(index)),
+            concealed=tuple(place(index) for index in whole.concealed if index in wanted),
+            unreadable=tuple(place(index) for index in whole.unreadable if index in wanted),
             cut=whole.cut and to_the_end,
             at_least=whole.at_least and to_the_end,
             lost=lost,
         )
 
     def content(self) -> tuple[int, str]:
-        return self._whole.content()
+        return super().content() if self.files else self._whole.content()
+
+    def content_of_files(self) -> tuple[tuple[str, str], ...]:
+        each = self._whole.content_of_files()
+        return tuple(each[index] for index in self._wanted[: len(self.files)]) if each and len(self.files) > 1 else ()
 
     def _read_all(self) -> Iterator[Frame]:
         self._decoded = 0
-        last = None if self._stop is None else self._stop - 1
-        for frame in self._pass():
-            if frame.index < self._start:
-                continue
+        for frame in self._whole.part(self._wanted):
             self._decoded += 1
-            yield replace(frame, index=frame.index - self._start)
-            if frame.index == last:
-                return
-
-    def _pass(self) -> Iterator[Frame]:
-        """Begin a pass that meets all damage of a video; pictures are whole or refused, so others can be left out."""
-        if self.info.kind == "video":
-            return iter(self._whole)
-        return self._whole.select(range(self._start, self._start + self.info.frame_count))
+            yield self._placed(frame)
 
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
-        for frame in self._whole.select([index + self._start for index in indices]):
-            yield replace(frame, index=frame.index - self._start)
+        for frame in self._whole.select([self._wanted[index] for index in indices]):
+            yield self._placed(frame)
+
+    def _placed(self, frame: Frame) -> Frame:
+        return replace(frame, index=self._wanted.index(frame.index), source_index=frame.index)
 
     def close(self) -> None:
         super().close()

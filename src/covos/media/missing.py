@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from covos.media.packets import usual_length
+from covos.media.losses import FAR, usual_length
 from covos.media.source import MissingFrame
 
 if TYPE_CHECKING:
@@ -44,15 +44,18 @@ def missing_frames(
     given = np.asarray(packets, np.int64)
     reached = table.count if is_whole else max(0, max(packets, default=0) - _REORDERED)
     silent = np.setdiff1d(np.arange(reached), given)
-    if not is_whole and table.times is not None and len(given):
+    if not is_whole and table.has_pts and table.times is not None and len(given):
         # What should have come before the latest frame is missing, even if that frame came early.
         latest = table.times[given[-1]] if given[-1] >= 0 else table.times.min()
         earlier = np.flatnonzero(table.times < latest)
         silent = np.union1d(silent, np.setdiff1d(earlier, given))
     # One packet may hold two pictures, and the next one none.
     silent = silent[: max(0, table.count - len(given))]
-    short = _short_groups(table, {*damaged, *silent.tolist(), *table.suspects})
-    if not len(silent) and not table.lost and not short:
+    hit = {*damaged, *silent.tolist()}
+    short = _short_groups(table, {*hit, *table.suspects})
+    ends_hit = any(each >= table.count - FAR for each in hit)
+    gone = (*table.lost, *(table.doubtful if ends_hit else ()))
+    if not len(silent) and not gone and not short:
         return ()
     known = np.flatnonzero(given >= 0)
     order = known[np.argsort(given[known], kind="stable")]
@@ -63,7 +66,7 @@ def missing_frames(
         for each in silent
     ]
     found += [
-        (each.packet, each.time, "it is gone from the file") for each in table.lost if is_whole or each.packet < reached
+        (each.packet, each.time, "it is gone from the file") for each in gone if is_whole or each.packet < reached
     ]
     found += [(packet, None, "it is gone from the file") for packet, count in short.items() for _ in range(count)]
     placed = []

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import mmap
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from covos.media.structure_found import MOST_BREAKS, Content, Structure
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Content: TypeAlias = "mmap.mmap | bytes"
-
-MOST_BREAKS = 1000
-"""Breaks of a file after which no further one is looked for."""
 _SYNC = 0x47
 _NULL_PACKETS = 0x1FFF
+_PICTURES = range(0xE0, 0xF0)  # stream ids of pictures
+_STARTS = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
+_BEHIND_HEADS = 180  # bytes of a packet; a unit that begins later has no room for its header
+_LAST = 1 << 13  # packets at the end of a file among which the last picture is looked for
+_LEAST = 32  # bytes of a unit with a picture; fewer say that the stream ends
 _TABLES = (0x0000, 0x0011)  # program association, service description: a recording begins with them
 
 
-class Walked(NamedTuple):
-    """The finding of a walk; fields as of `covos.media.structure.Structure`."""
-
-    cut: bool
-    breaks: tuple[int, ...]
-
-
-def program_stream(content: Content) -> Walked:
+def program_stream(content: Content) -> Structure:
     """Walk from pack to pack and from packet to packet (ISO/IEC 13818-1, 2.5.3)."""
     size, at = len(content), 0
     breaks: list[int] = []
@@ -53,7 +48,7 @@ def program_stream(content: Content) -> Walked:
             at += 14 + (content[at + 13] & 7) if is_second else 12
         else:
             at += 6 + int.from_bytes(content[at + 4 : at + 6], "big")
-    return Walked(cut=at > size, breaks=tuple(breaks))
+    return Structure(cut=at > size, breaks=tuple(breaks))
 
 
 def packet_size(content: Content) -> int:
@@ -66,7 +61,7 @@ def packet_size(content: Content) -> int:
     return 0
 
 
-def transport_stream(content: Content) -> Walked:
+def transport_stream(content: Content) -> Structure:
     """Check sync bytes and continuity counters (ISO/IEC 13818-1, 2.4.3).
 
     A break that is followed by a program's tables and the start of a picture or of sound, with counters that begin anew
@@ -81,15 +76,34 @@ def transport_stream(content: Content) -> Walked:
         in_step = block[:, 0] == _SYNC
         whole = len(block) if in_step.all() else int(in_step.argmin())
         heads = block[:whole, :6].astype(np.int64)
+        found = {*_counter_breaks(heads, last), *_torn_units(heads, block)}
         del block
-        found = _counter_breaks(heads, last)
-        breaks += [at + unit * row for row in found]
+        breaks += [at + unit * row for row in sorted(found)]
         at += unit * whole
         if whole < len(in_step):
             breaks.append(at)
             last.clear()
             at = _next_sync(content, at + 1, unit)
-    return Walked(cut=size % unit > 0, breaks=tuple(sorted(breaks)))
+    return Structure(cut=size % unit > 0, breaks=tuple(sorted(breaks)), last_pictures=_last_pictures(content, unit))
+
+
+def _last_pictures(content: Content, unit: int) -> dict[int, int]:
+    """Return, by its number, where the last picture of each stream begins, among the last packets of the file."""
+    found: dict[int, int] = {}
+    first = 4 if unit == 192 else 0
+    end = first + (len(content) - first) // unit * unit
+    for at in range(end - unit, max(first, end - _LAST * unit) - 1, -unit):
+        if content[at] != _SYNC or not content[at + 1] & 0x40:
+            continue
+        pid = (content[at + 1] & 0x1F) << 8 | content[at + 2]
+        start = at + 4 + (1 + content[at + 4] if content[at + 3] & 0x20 else 0)
+        packet = content[start : at + 188]
+        if pid in found or len(packet) < 9 or packet[:3] != _STARTS[0] or packet[3] not in _PICTURES:
+            continue
+        picture = packet[9 + packet[8] :]
+        if len(picture) >= _LEAST and picture.startswith(_STARTS):
+            found[pid] = at
+    return found
 
 
 def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]:
@@ -127,6 +141,21 @@ def _counter_breaks(heads: NDArray[np.int64], last: dict[int, int]) -> list[int]
     lost += [one for one in joins if any(_overlap(one, other) for other in lost)]
     lost += [one for one in tables_jump if not any(_overlap(one, other) for other in joins)]
     return sorted({row for _, row in lost} | set(np.flatnonzero(heads[:, 1] & 0x80).tolist()))
+
+
+def _torn_units(heads: NDArray[np.int64], block: NDArray[np.uint8]) -> list[int]:
+    """Return the rows at which a unit of a stream ought to begin, as most of that stream do, and none does."""
+    rows = np.flatnonzero((heads[:, 1] & 0x40 > 0) & (heads[:, 3] & 0x10 > 0) & (heads[:, 3] & 0xC0 == 0))
+    starts = 4 + np.where(heads[rows, 3] & 0x20 > 0, 1 + heads[rows, 4], 0)
+    places = np.minimum(starts[:, None] + np.arange(3), block.shape[1] - 1)
+    begins = (block[rows[:, None], places] == (0, 0, 1)).all(1) & (starts < _BEHIND_HEADS)
+    pids = (heads[rows, 1] & 0x1F) << 8 | heads[rows, 2]
+    torn: list[int] = []
+    for pid in np.unique(pids).tolist():
+        its = pids == pid
+        if 2 * begins[its].sum() > its.sum():
+            torn += rows[its & ~begins].tolist()
+    return torn
 
 
 def _overlap(one: tuple[int, int], other: tuple[int, int]) -> bool:

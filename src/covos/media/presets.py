@@ -34,7 +34,8 @@ class Preset:
     """A kind of video, in the names of FFmpeg's muxers and encoders.
 
     Attributes:
-        pixel_format: Pixels that are encoded. YUV is BT.709, limited range, and tagged so.
+        pixel_format: Pixels that are encoded. YUV is of limited range.
+        deep: Pixels that are encoded of frames with more bits a sample: up to so many bits, ascending.
         has_alpha: True if frames are RGBA, with straight alpha; else they are RGB.
         crf: Constant rate factor; None where the codec has none.
         pixel_aspect: Treatment of pixels that are not square: the file says so (``"kept"``), the pictures are
@@ -47,6 +48,7 @@ class Preset:
     container: str
     codec: str
     pixel_format: str
+    deep: tuple[tuple[int, str], ...] = ()
     has_alpha: bool = False
     crf: int | None = None
     options: tuple[tuple[str, str], ...] = ()
@@ -58,6 +60,14 @@ class Preset:
     def is_yuv(self) -> bool:
         """True if its colours need a matrix."""
         return self.pixel_format.startswith("yuv")
+
+    def pixels_of(self, bits: int) -> str:
+        """Return the pixels that are encoded of frames with so many bits a sample."""
+        return (
+            next((name for most, name in self.deep if bits <= most), self.pixel_format)
+            if bits > 8
+            else (self.pixel_format)
+        )
 
 
 MP4_SOUND = SoundRules(
@@ -124,6 +134,7 @@ PRORES_4444 = Preset(
     container="mov",
     codec="prores_ks",
     pixel_format="yuva444p10le",
+    deep=((16, "yuva444p10le"),),
     has_alpha=True,
     # Apple's programs warn of files that another vendor is named in.
     options=(("profile", "4444"), ("vendor", "apl0")),
@@ -144,6 +155,7 @@ FFV1 = Preset(
     container="matroska",
     codec="ffv1",
     pixel_format="bgra",
+    deep=((10, "gbrap10le"), (12, "gbrap12le"), (16, "gbrap16le")),
     has_alpha=True,
     # Version 3 with a checksum for each slice, as archives ask for; every frame can be decoded on its own.
     options=(("level", "3"), ("slicecrc", "1"), ("g", "1")),

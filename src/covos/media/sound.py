@@ -1,7 +1,12 @@
-"""Copy the sound of a source into a video, packet for packet where its container can hold it."""
+"""Copy the sound of a source into a video, packet for packet where its container can hold it.
+
+Sound of a part of a source is decoded, cut to the sample and encoded again: packets cannot be cut.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -11,6 +16,7 @@ from covos.core.memory import refuse_shortage
 from covos.media.channels import KEPT, PcmReader, bits_of, channel_layouts, count_of, is_plain_pcm, is_safe
 from covos.media.clock import STEADY, read_clock
 from covos.media.container import open_container, packets_of
+from covos.media.cutting import SoundCut
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,6 +32,11 @@ if TYPE_CHECKING:
 _USUAL_RATE = 48000
 # Their channels are always one of FFmpeg's own orders.
 _HARMLESS = frozenset({"mp1", "mp2", "mp3"})
+_LOSSLESS = frozenset({"alac", "flac"})
+_GOOD = 96_000
+"""Bits a second and channel of sound that is encoded again only because it is cut."""
+_RUN_UP = Fraction(1)
+"""Seconds before the start from which sound is decoded: codecs refer to what came before."""
 # A tail of sound shorter than this after the last picture is normal and kept.
 _TAIL = Fraction(1)
 
@@ -34,14 +45,20 @@ class SoundTrack:
     """The audio streams of a source, fed into an output, whose header is not yet written, in step with its pictures.
 
     Only the packets in flight are held in memory. ``offset`` seconds are added to all times; ``warn`` is called with
-    each loss, in plain words.
+    each loss, in plain words. With ``cut`` the sound begins and ends with the pictures, to the sample.
     """
 
     def __init__(
-        self, source: Path, *, output: OutputContainer, rules: SoundRules, warn: Callable[[str], None]
+        self,
+        source: Path,
+        *,
+        output: OutputContainer,
+        rules: SoundRules,
+        warn: Callable[[str], None],
+        cut: bool = False,
     ) -> None:
         self.offset = Fraction(0)
-        self._warn = warn
+        self._warn, self._cut, self._start = warn, cut, Fraction(0)
         self._container = open_container(source)
         self._picture_end = self._end_of_pictures()
         streams = [s for s in self._container.streams.audio if s.codec_context is not None]
@@ -54,7 +71,8 @@ class SoundTrack:
             if not stream.codec_context.sample_rate:
                 warn(f"the sound is {codec} without a whole packet: it is left out")
                 continue
-            if rules.copies(codec, rate=stream.codec_context.sample_rate):
+            copies = rules.copies(codec, rate=stream.codec_context.sample_rate)
+            if copies and not cut:
                 lane = _Lane(stream, output)
             else:
                 layout = None if codec in _HARMLESS else channel_layouts(source).get(stream.index)
@@ -62,13 +80,31 @@ class SoundTrack:
                     order = f"has its channels in an order of its own ({layout})" if layout else "cannot be examined"
                     warn(f"the sound is {codec} that {order}: it is left out")
                     continue
-                warn(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {rules.label}")
-                lane = _EncodedLane(stream, output, rules=rules, layout=layout, warn=warn)
+                if not copies:
+                    warn(f"the sound is {codec}, which {rules.refusal}: it is encoded again as {rules.label}")
+                # Sound that is kept without a loss is cut without one.
+                same = copies and (is_plain_pcm(codec) or codec in _LOSSLESS)
+                own = replace(rules, encoder=codec) if same else rules
+                lane = _EncodedLane(stream, output, rules=own, layout=layout, warn=warn, cut=cut)
             self._lanes[stream.index] = lane
         kept = [stream for stream in streams if stream.index in self._lanes]
         self._clock = read_clock(source) if kept and self._container.streams.video else STEADY
         self._packets: Iterator[Packet[AudioStream]] = packets_of(self._container, *kept) if kept else iter(())
         self._pending = self._next()
+
+    def begin(self, start: Fraction, *, offset: Fraction) -> None:
+        """Take the time of the first picture in the source, in seconds, and what is added to all times."""
+        self.offset = offset
+        if not self._cut:
+            return
+        self._start = start
+        for lane in self._lanes.values():
+            lane.begin(start)
+        if not self._clock.jumps and start > 2 * _RUN_UP:
+            # What is known of the clock counts packets from the first; without jumps there is nothing to know.
+            with suppress(av.FFmpegError):
+                self._container.seek(int((start - 2 * _RUN_UP) * av.time_base))
+                self._pending = self._next()
 
     def _next(self) -> Packet[AudioStream] | None:
         """Return the next packet, moved by as much as the pictures are where the clock jumps."""
@@ -86,12 +122,16 @@ class SoundTrack:
 
     def advance(self, until: Fraction | None) -> None:
         """Write the packets that start at or before this output time in seconds; None for all the rest."""
+        if until is not None:
+            for lane in self._lanes.values():
+                lane.reach(until - self.offset)
         while self._pending is not None:
             time = self._pending.pts if self._pending.pts is not None else self._pending.dts
             start = self.offset + (time or 0) * (self._pending.time_base or 0)
             if until is not None and start > until:
                 return
-            if self.offset >= 0 or start >= 0:
+            in_time = self.offset >= 0 or start >= 0
+            if start >= self.offset + self._start - _RUN_UP if self._cut else in_time:
                 self._lanes[self._pending.stream_index].write(self._pending, offset=self.offset)
             self._pending = self._next()
 
@@ -101,7 +141,7 @@ class SoundTrack:
         If the source's pictures go on for more than a second, only a part of it was written: the sound ends there too.
         """
         is_part = self._picture_end is not None and end + _TAIL < self._picture_end + self.offset
-        self.advance(end if is_part else None)
+        self.advance(end if is_part or self._cut else None)
         for lane in self._lanes.values():
             lane.write(None, offset=self.offset)
             if lane.lost:
@@ -150,6 +190,12 @@ class _Lane:
         if packet.pts is not None:
             self._expected = packet.pts + (packet.duration or 0)
 
+    def begin(self, start: Fraction) -> None:
+        """Take the time at which the pictures start, in seconds of the source."""
+
+    def reach(self, time: Fraction) -> None:
+        """Take a time that the pictures reach, in seconds of the source: at the end, that of the end."""
+
     def write(self, packet: Packet[AudioStream] | None, *, offset: Fraction) -> None:
         """Pass a packet on; None ends the stream."""
         if packet is not None:
@@ -195,8 +241,10 @@ class _EncodedLane(_Lane):
         rules: SoundRules,
         layout: str | None,
         warn: Callable[[str], None],
+        cut: bool,
     ) -> None:
         self._rules, self._layout, self._warn = rules, layout, warn
+        self._cut = SoundCut() if cut else None
         self._codec = source.codec_context.codec.canonical_name
         self._rate = source.codec_context.sample_rate
         self._pcm: PcmReader | None = None
@@ -222,6 +270,11 @@ class _EncodedLane(_Lane):
             return stream
         count = source.codec_context.channels
         stream.layout = KEPT.get(count, "stereo")
+        if rules.encoder == self._codec in _LOSSLESS:
+            stream.codec_context.format = source.codec_context.format  # all its bits
+        elif self._cut is not None and self._codec in rules.copied:
+            # It would have been copied: encoding it again shall not be heard.
+            stream.codec_context.bit_rate = max(source.codec_context.bit_rate or 0, _GOOD * stream.layout.nb_channels)
         if count not in KEPT:
             self._warn(f"the sound has {count} channels, and is mixed down to two")
         return stream
@@ -237,16 +290,28 @@ class _EncodedLane(_Lane):
     def write(self, packet: Packet[AudioStream] | None, *, offset: Fraction) -> None:
         """Pass a packet on; None ends the stream."""
         try:
-            decoded: list[AudioFrame | None] = [*self._decoded(packet)]
+            decoded = self._decoded(packet)
         except (av.FFmpegError, ValueError) as error:
             refuse_shortage(error)
             self.lost += packet is not None
             decoded = []
-        end = [None] if packet is None else []
+        if self._cut is not None:
+            decoded = [*self._cut.push(decoded), *(self._cut.finish(self._cut.safe) if packet is None else ())]
+        end: list[AudioFrame | None] = [None] if packet is None else []
         resampled = [sound for frame in [*decoded, *end] for sound in self._resampler.resample(frame)]
         for sound in [*resampled, *end]:
             for each in self._stream.encode(sound):
                 self._mux(each, offset=offset)
+
+    def begin(self, start: Fraction) -> None:
+        """See `_Lane.begin`."""
+        if self._cut is not None:
+            self._cut.start = self._cut.safe = start
+
+    def reach(self, time: Fraction) -> None:
+        """See `_Lane.reach`."""
+        if self._cut is not None:
+            self._cut.safe = time
 
     def _decoded(self, packet: Packet[AudioStream] | None) -> list[AudioFrame]:
         if self._pcm is None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from queue import SimpleQueue
 from threading import Thread, current_thread
@@ -85,7 +87,8 @@ class Source(ABC):
     files anew, and closes them when it ends or is abandoned.
 
     A new kind of source sets ``info`` (and ``files``, if it has any) and defines three things: `health`, `_read_all`
-    and `_read_some`. Its frames are H x W x 3 uint8 RGB, of the size that ``info`` states; one of another size says so
+    and `_read_some`; and `_ticks` if its frames do not keep to a rate, `_read_part` if it can do better than read from
+    its beginning. Its frames are H x W x 3 uint8 RGB, of the size that ``info`` states; one of another size says so
     by its ``source_size``. Their indices count
     from 0, their times rise, and no two have the same stem, since outputs are named after it. Reading the same index
     twice gives the same frame. Input that cannot be used is refused, with a `SourceError`, on construction: no output
@@ -115,9 +118,55 @@ class Source(ABC):
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         """Yield the frames with these indices, which are as `select` asks for them; `health` stays as it is."""
 
+    def _ticks(self) -> Sequence[int] | None:
+        """Return the times of all frames, in units of ``info.time_base``; None if they keep to the frame rate."""
+        return None
+
+    def _read_part(self, wanted: range) -> Iterator[Frame]:
+        """Begin a pass over these frames, which may go on behind the end; `health` then tells of damage in it."""
+        for frame in self._read_all():
+            if frame.index in wanted:
+                yield frame
+            if frame.index >= wanted[-1]:
+                return
+
     def __iter__(self) -> Iterator[Frame]:
         self._refuse_if_closed()
         return self._read_all()
+
+    def part(self, wanted: range) -> Iterator[Frame]:
+        """Begin a pass over ascending indices; those behind the end give nothing.
+
+        On an intact source the frames are those of a full pass. `health` tells of the damage that was met.
+        """
+        self._refuse_if_closed()
+        return self._read_part(wanted)
+
+    @property
+    def promised(self) -> int:
+        """Frames that the source should have, those that are known to be missing as well."""
+        return max(self.info.frame_count, self.health.expected)
+
+    def index_of(self, number: int) -> int:
+        """Return the index of the frame with this number in the whole source."""
+        return (number - self.info.start) // self.info.every
+
+    @property
+    def length(self) -> Fraction:
+        """Seconds from the beginning of the first frame to the end of the last that is promised; 0 for one image."""
+        rate, ticks, count = self.info.frame_rate, self._ticks(), self.info.frame_count
+        if rate is None:
+            return Fraction(0)
+        missing = (self.promised - count) / rate
+        return missing + (count / rate if ticks is None else (ticks[-1] - ticks[0]) * self.info.time_base + 1 / rate)
+
+    def index_at(self, seconds: Fraction) -> int:
+        """Return the index of the first frame that begins so long after frame 0, or later; the count if none does."""
+        rate, ticks = self.info.frame_rate, self._ticks()
+        if ticks is not None:
+            return bisect_left(ticks, ticks[0] + math.ceil(seconds / self.info.time_base))
+        index = math.ceil(seconds * rate) if rate is not None else int(seconds > 0)
+        return min(index, self.info.frame_count)
 
     def select(self, indices: Sequence[int]) -> Iterator[Frame]:
         """Yield the frames with these indices.

@@ -10,7 +10,6 @@ import mmap
 import re
 import zlib
 from bisect import bisect_right
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -18,10 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covos.media.asf import PacketWalk
-from covos.media.mpeg import MOST_BREAKS, Content, Walked, packet_size, program_stream, transport_stream
+from covos.media.mp4 import MP4_FIRST, mp4
+from covos.media.mpeg import packet_size, program_stream, transport_stream
+from covos.media.structure_found import MOST_BREAKS, Content, Structure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -44,12 +45,12 @@ _UPPER = frozenset(
     )
 )
 _IN_CLUSTER = frozenset((b"\xe7", b"\xa3", b"\xa0", b"\xab", b"\xa7", b"\x58\x54", b"\xaf", b"\xec", b"\xbf"))
-MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 _GIF_PICTURE = re.compile(rb"\x21\xf9\x04....\x00\x2c", re.DOTALL)
 _GIF_TRAILER = 0x3B
 _GIF_UNEVEN = 3
 """Pictures for each one with uneven blocks: an encoder that leaves blocks half empty does so in most pictures."""
 _PNG = b"\x89PNG\r\n\x1a\n"
+_FLV_TAG = re.compile(rb"(?=[\x08\x09\x12](...)....\x00\x00\x00)", re.DOTALL)
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -57,27 +58,6 @@ _NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
 _OGG = b"OggS"
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _KLV = b"\x06\x0e\x2b\x34"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Structure:
-    """The findings of a walk through a file.
-
-    Attributes:
-        cut: True if the file ends before the size that it states, or in the midst of a unit.
-        breaks: Offsets of the bytes at which the structure does not go on as it must.
-        frames: Pictures that the file lists, where it is known how to count them; trusted only beside other evidence.
-        is_total: True if the file states that number; False if it is counted, and damage may have taken more.
-        duration: Stated duration in seconds, of a container whose header FFmpeg does not believe once it is cut.
-        has_index: False if the file lacks an index without which its duration is not stated.
-    """
-
-    cut: bool = False
-    breaks: tuple[int, ...] = ()
-    frames: int | None = None
-    is_total: bool = True
-    duration: Fraction | None = None
-    has_index: bool = True
 
 
 def examine(path: Path) -> Structure:
@@ -100,7 +80,7 @@ def is_cut(path: Path) -> bool:
 
 def _walker(head: bytes, content: Content) -> Callable[[Content], Structure] | None:
     for is_it, walk in (
-        (head[4:8] in MP4_FIRST, _mp4),
+        (head[4:8] in MP4_FIRST, mp4),
         (head[:4] == _EBML, _matroska),
         (head[:4] == b"RIFF", _riff),
         (head[:4] == b"GIF8", _gif),
@@ -112,69 +92,11 @@ def _walker(head: bytes, content: Content) -> Callable[[Content], Structure] | N
         (head[:9] == b"YUV4MPEG2", _yuv4mpeg),
         (head[:16] == _ASF, _asf),
         (head[:4] == _KLV, _mxf),
-        (head[:4] == b"\x00\x00\x01\xba", lambda content: _found(program_stream(content))),
+        (head[:4] == b"\x00\x00\x01\xba", program_stream),
     ):
         if is_it:
             return walk
-    return (lambda content: _found(transport_stream(content))) if packet_size(content) else None
-
-
-def _found(walked: Walked) -> Structure:
-    return Structure(cut=walked.cut, breaks=walked.breaks)
-
-
-def mp4_boxes(content: Content, size: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (type, start, end) of each top-level box (ISO/IEC 14496-12, 4.2)."""
-    at = 0
-    while at + 8 <= size:
-        header = content[at : at + 16]
-        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
-        if not kind.isalnum():
-            return  # padding or rubbish after the last box
-        if length == 1:
-            length = int.from_bytes(header[8:16], "big")
-        elif length == 0:
-            length = size - at
-        if length < 8:
-            return
-        yield kind, at, at + length
-        at += length
-
-
-def _mp4(content: Content) -> Structure:
-    size, reached, is_fragmented = len(content), 0, False
-    for kind, start, end in mp4_boxes(content, size):
-        is_fragmented |= kind == b"moof" or (kind == b"moov" and content.find(b"mvex", start, min(end, size)) >= 0)
-        reached = end
-        if end > size:
-            # Fragments are read one after another: behind one that is damaged, nothing is found.
-            if is_fragmented and content.find(b"moof", start + 16) >= 0:
-                return Structure(breaks=(start,), frames=_fragment_samples(content), is_total=False)
-            return Structure(cut=True, frames=_fragment_samples(content) if is_fragmented else None, is_total=False)
-    if is_fragmented and reached < size:
-        return Structure(breaks=(reached,), frames=_fragment_samples(content), is_total=False)
-    return Structure()
-
-
-def _fragment_samples(content: Content) -> int | None:
-    """Count the samples of the track with the lowest id in all fragments that can be made out."""
-    counts: dict[int, list[int]] = {}
-    track = 0
-    numbers = set()
-    for found in re.finditer(rb"\x00...(mfhd|tfhd|trun)[\x00\x01]", content, re.DOTALL):
-        start = found.end() - 1
-        value = int.from_bytes(content[start + 4 : start + 8], "big")
-        if found[1] == b"mfhd":
-            numbers.add(value)
-        elif found[1] == b"tfhd":
-            track = value
-        elif value < 1 << 20:
-            counts.setdefault(track, []).append(value)
-    if not counts:
-        return None
-    samples = counts[min(counts)]
-    gone = max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
-    return sum(samples) + min(gone, len(numbers)) * int(np.median(samples))
+    return transport_stream if packet_size(content) else None
 
 
 def _number(content: Content, at: int) -> tuple[int | None, int]:
@@ -254,17 +176,29 @@ def _riff(content: Content) -> Structure:
 
 
 def _flv(content: Content) -> Structure:
+    """Walk from tag to tag; behind a break, to the next one that states its own length twice."""
     size, at = len(content), int.from_bytes(content[5:9], "big") + 4
-    while at + 11 <= size:
+    breaks: list[int] = []
+    while at + 11 <= size and len(breaks) < MOST_BREAKS:
         length = int.from_bytes(content[at + 1 : at + 4], "big")
         end = at + 11 + length
-        if content[at] & 0x1F not in (8, 9, 18):
-            return Structure(breaks=(at,))
         # Some writers leave the size behind a tag at zero.
-        if end + 4 <= size and int.from_bytes(content[end : end + 4], "big") not in (0, length, 11 + length):
-            return Structure(breaks=(at,))
-        at = end + 4
-    return Structure(cut=at > size)
+        is_told = end + 4 > size or int.from_bytes(content[end : end + 4], "big") in (0, length, 11 + length)
+        if content[at] & 0x1F in (8, 9, 18) and is_told:
+            at = end + 4
+            continue
+        breaks.append(at)
+        at = _next_tag(content, at + 1)
+    return Structure(cut=at > size, breaks=tuple(breaks))
+
+
+def _next_tag(content: Content, at: int) -> int:
+    for found in _FLV_TAG.finditer(content, at):
+        length = int.from_bytes(found[1], "big")
+        end = found.start() + 11 + length
+        if length and content[end : end + 4] == (11 + length).to_bytes(4, "big"):
+            return found.start()
+    return len(content)
 
 
 def _ogg(content: Content) -> Structure:

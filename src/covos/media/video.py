@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError
@@ -20,6 +21,7 @@ from covos.media.packets import read_packet_table
 from covos.media.picture import is_alpha_used
 from covos.media.source import Health, MissingFrame, Source
 from covos.media.structure import examine
+from covos.media.tags import tags_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Sequence
@@ -63,6 +65,7 @@ class VideoSource(Source):
         self._warnings: dict[str, None] = {}  # in the order met, each once
         self._pass = _Pass()
         self._uses_alpha = True
+        self._seeks = True  # until a part turns out to be damaged
         structure = examine(path)
         self._is_cut = structure.cut
         with open_container(path) as container:
@@ -139,6 +142,21 @@ class VideoSource(Source):
             yield frame
         latest.finished = True
 
+    def _read_part(self, wanted: range) -> Iterator[Frame]:
+        """Seek to the first frame and go on from there, where nothing tells of damage; else read from the beginning."""
+        table, given = self._table, 0
+        intact = not (self._is_cut or table.lost or table.suspects or table.at_least or table.jumps)
+        if self._seeks and intact:
+            self._pass = _Pass()
+            sought = wanted[: len(range(wanted.start, table.count, wanted.step))]
+            for frame in self._frames(self._sought(tuple(sought))):
+                yield frame
+                given += 1
+            if given == len(sought):
+                return
+            self._seeks = False
+        yield from super()._read_part(wanted[given:])
+
     def _noted(self, pictures: Iterable[tuple[int, Decoded]]) -> Iterator[tuple[int, Decoded]]:
         for index, each in pictures:
             self._pass.packets_of.append(each.packet)
@@ -146,6 +164,10 @@ class VideoSource(Source):
 
     def _whole(self, pictures: Iterable[tuple[int, Decoded]]) -> Iterator[tuple[int, Decoded]]:
         return deinterlaced(pictures, choice=self._deinterlace, warn=self._warn)
+
+    def _ticks(self) -> list[int] | None:
+        table = self._table
+        return None if table.seeking is None or table.jumps else table.seeking.pts.tolist()
 
     def _read_some(self, indices: tuple[int, ...]) -> Iterator[Frame]:
         """Seek where that saves decoding and the file's times can be trusted; decode from the start for the rest."""
@@ -166,7 +188,7 @@ class VideoSource(Source):
         self, pictures: Iterable[tuple[int, Decoded]], *, wanted: Container[int] | None = None
     ) -> Iterator[Frame]:
         """Make frames of the pictures with their indices; of the wanted ones alone, though all count for the times."""
-        reader = self._reader()
+        reader, deep = self._reader(), self._reader()
         timeline = Timeline(
             self._table, time_base=self._time_base, warn=self._warn, clock=self._clock, stream=self._stream
         )
@@ -185,6 +207,8 @@ class VideoSource(Source):
                     alpha=shown.alpha,
                     bare=shown.bare,
                     source_size=None if shown.size == self._size else self._size,
+                    # Its own reader: another thread may ask, and most never do.
+                    deep=partial(deep.deep, picture) if self.info.tags.bits > 8 else None,
                 )
 
     def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, Decoded]]:
@@ -264,6 +288,7 @@ class VideoSource(Source):
             has_audio=bool(container.streams.audio),
             codec=stream.codec_context.codec.canonical_name,
             pixel_aspect=1 / aspect if rotation in (90, 270) else aspect,
+            tags=tags_of(container, picture),
         )
 
 

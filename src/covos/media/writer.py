@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
+from av.video.reformatter import ColorRange, VideoReformatter
 
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.files import atomic_path
+from covos.core.types import UNTAGGED, Colour, Tags
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
+from covos.media.tags import is_timecode_rate, usual_colour
 
 if TYPE_CHECKING:
     import os
@@ -34,12 +37,16 @@ class VideoWriter:
 
     Presentation times are kept as given: variable frame rates, gaps and a start after zero survive; mkv and webm
     round them to a thousandth of a second. Only a start before zero, which the containers cannot express, or more
-    than ten seconds after it is moved to zero, pictures and sound alike; see ``offset``.
+    than ten seconds after it is moved to zero, pictures and sound alike; see ``offset``. With ``from_zero`` any start
+    is, and times are kept from there; without it, a part of a source keeps a late start, too.
+
+    With ``cut`` the pictures are a part of the source: the sound is cut to the sample, at their start and at their end.
 
     The file is written under a temporary name beside its place and takes its name on ``close``. As a context
     manager it is closed at the end of the block, or removed if the block raises.
 
-    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, tells the last frame's length.
+    ``time_base`` is seconds per unit of ``pts``; the frame rate, 25 if None, tells the last frame's length. ``tags``
+    says of what colours the frames are, and which timecode the first one has: the file says so, too.
 
     Attributes:
         padding: (bottom, right) pixels added by repeating the edge, where the codec needs even sizes.
@@ -57,10 +64,16 @@ class VideoWriter:
         preset: Preset = H264,
         audio_from: Path | None = None,
         pixel_aspect: Fraction = Fraction(1),
+        tags: Tags = UNTAGGED,
+        cut: bool = False,
+        from_zero: bool = False,
     ) -> None:
         self._path = Path(path)
+        self._cut, self._from_zero = cut, from_zero
         self._preset = preset
         self._size = height, width
+        self._pixels = preset.pixels_of(tags.bits)
+        self._samples = np.uint16 if preset.deep and tags.bits > 8 else np.uint8
         self._time_base = time_base
         self._step = max(1, round(1 / ((frame_rate or 25) * time_base)))
         self.padding = (height % 2, width % 2) if preset.needs_even_size else (0, 0)
@@ -75,6 +88,7 @@ class VideoWriter:
             raise UsageError(
                 f"{self._path}: the file exists", why="nothing is overwritten", fix="remove it, or choose another name"
             )
+        self._colour = _written(tags.colour or usual_colour(height, width), preset)
         self._reformatter = VideoReformatter()
         self._place = ExitStack()
         self._partial = self._place.enter_context(atomic_path(self._path))
@@ -94,25 +108,32 @@ class VideoWriter:
         with self._explained():
             self._partial.touch()  # an unwritable folder is noticed before the work, not after
             self._stream = self._add_video(frame_rate, pixel_aspect=pixel_aspect)
+            self._add_names(tags, frame_rate)
             if audio_from is not None:
-                self._sound = SoundTrack(Path(audio_from), output=self._container, rules=preset.sound, warn=self._warn)
+                self._sound = SoundTrack(
+                    Path(audio_from), output=self._container, rules=preset.sound, warn=self._warn, cut=cut
+                )
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Notes on what could not be kept, in plain words."""
         return tuple(self._warnings)
 
-    def write(self, image: NDArray[np.uint8], *, pts: int) -> None:
-        """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise."""
+    def write(self, image: NDArray[Any], *, pts: int) -> None:
+        """Add a frame, H x W x 3 uint8 RGB, or H x W x 4 RGBA if the preset has alpha; times must rise.
+
+        Where the preset keeps more than 8 bits a sample, and ``tags`` has so many, it is uint16 of full range.
+        """
         self._check(image, pts)
         if self._last is None:
             start = pts * self._time_base
-            self._shift = 0 if 0 <= start <= _LATEST_START else -pts
+            late = start > _LATEST_START and not self._cut
+            self._shift = -pts if start < 0 or late or self._from_zero else 0
             self.offset = self._shift * self._time_base
-            if self._shift:
+            if self._shift and not self._from_zero:
                 self._warn(f"the video starts at {float(start):.3f} s, which players do not expect: it is moved to 0")
             if self._sound is not None:
-                self._sound.offset = self.offset
+                self._sound.begin(start, offset=self.offset)
         else:
             self._step = pts - self._last
         self._last = pts
@@ -188,35 +209,50 @@ class VideoWriter:
             options={**dict(preset.options), **({} if preset.crf is None else {"crf": str(preset.crf)})},
             width=width,
             height=height,
-            pix_fmt=preset.pixel_format,
+            pix_fmt=self._pixels,
         )  # type: ignore[assignment]
         context = stream.codec_context
         context.time_base = self._time_base
         if preset.pixel_aspect == "kept":
             context.sample_aspect_ratio = pixel_aspect
-        if preset.is_yuv:
-            context.colorspace = Colorspace.ITU709
-            context.color_primaries = ColorPrimaries.BT709
-            context.color_trc = ColorTrc.BT709
-            context.color_range = ColorRange.MPEG
+        context.color_primaries = self._colour.primaries
+        context.color_trc = self._colour.transfer
+        context.colorspace = self._colour.matrix
+        context.color_range = ColorRange.MPEG if preset.is_yuv else ColorRange.JPEG
         return stream
 
-    def _converted(self, image: NDArray[np.uint8]) -> VideoFrame:
+    def _add_names(self, tags: Tags, frame_rate: Fraction | None) -> None:
+        """Carry the timecode and the reel over; mov and mp4 get a track of timecode, Matroska has them as tags."""
+        if tags.timecode is not None and is_timecode_rate(frame_rate, drops=tags.timecode[8] != ":"):
+            self._stream.metadata["timecode"] = tags.timecode
+        elif tags.timecode is not None:
+            self._warn(f"the timecode {tags.timecode} is not kept: the frame rate is none that timecode counts")
+        if tags.reel is not None:
+            self._stream.metadata["reel_name"] = tags.reel
+
+    def _converted(self, image: NDArray[Any]) -> VideoFrame:
         bottom, right = self.padding
         if bottom or right:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
         pixels = "rgba" if self._preset.has_alpha else "rgb24"
+        if self._samples is np.uint16:
+            pixels = "rgba64le"
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=pixels)
-        matrix, limited = (Colorspace.ITU709, ColorRange.MPEG) if self._preset.is_yuv else (None, None)
-        return self._reformatter.reformat(
+        matrix, limited = (self._colour.matrix, ColorRange.MPEG) if self._preset.is_yuv else (None, None)
+        converted = self._reformatter.reformat(
             picture,
-            format=self._preset.pixel_format,
+            format=self._pixels,
             width=self._stream.codec_context.width,
             height=self._stream.codec_context.height,
             dst_colorspace=matrix,
             dst_color_range=limited,
             threads=1,  # with more, swscale now and then gives a piece of the alpha of another frame
         )
+        # ProRes takes its tags from the pictures, not from the stream.
+        converted.color_primaries, converted.color_trc = self._colour.primaries, self._colour.transfer
+        if self._preset.is_yuv:
+            converted.colorspace = self._colour.matrix
+        return converted
 
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
         """Hold the latest packet back: how long the last frame is shown is not known from a next one."""
@@ -228,16 +264,16 @@ class VideoWriter:
     def _warn(self, text: str) -> None:
         self._warnings[text] = None
 
-    def _check(self, image: NDArray[np.uint8], pts: int) -> None:
+    def _check(self, image: NDArray[Any], pts: int) -> None:
         if self._done:
             raise UsageError(
                 f"{self._path}: the writer is closed", why="it was closed or aborted", fix="open a new one"
             )
         expected = (*self._size, 4 if self._preset.has_alpha else 3)
-        if image.shape != expected or image.dtype != np.uint8:
+        if image.shape != expected or image.dtype != self._samples:
             raise UsageError(
                 f"{self._path}: a frame is {image.shape} {image.dtype}",
-                why=f"frames must be {expected} uint8",
+                why=f"frames must be {expected} {np.dtype(self._samples)}",
                 fix="resize it before writing",
             )
         if self._last is not None and pts <= self._last:
@@ -269,3 +305,12 @@ class VideoWriter:
         except BaseException:
             self.abort()
             raise
+
+
+def _written(colour: Colour, preset: Preset) -> Colour:
+    """Return the colours that a codec can state, of the same meaning."""
+    if not preset.is_yuv:
+        return replace(colour, matrix=0)
+    # The curves of BT.601 and BT.2020 are that of BT.709, the only one of them that ProRes knows.
+    same = preset.codec == "prores_ks" and colour.transfer in {6, 14, 15}
+    return replace(colour, transfer=1) if same else colour

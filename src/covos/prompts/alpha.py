@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import SourceError, UsageError
 from covos.engines.encoding import to_size
+from covos.media.range import place_of
 
 if TYPE_CHECKING:
     from covos.core.types import MaskArray
@@ -16,13 +17,13 @@ OPAQUE = 128
 
 
 def alpha_mask(source: Source, frame: int) -> MaskArray:
-    """Return what is opaque in a frame, H x W bool of the source's size.
+    """Return what is opaque in a frame, by its number in the whole source: H x W bool of the source's size.
 
     Raises:
         UsageError: The frame has no alpha, or is transparent all over.
         SourceError: The frame cannot be read.
     """
-    read = next(source.select([frame]), None)
+    read = next(source.select([place_of(frame, source.info)]), None)
     if read is None:
         raise SourceError(
             f"{source.info.path}: frame {frame} cannot be read",

@@ -14,7 +14,8 @@ or, to steer the subject that is found by itself:
       "exclude": [{"frame": 20, "box": [10, 20, 300, 400]}]
     }
 
-All lists may be missing, and so may ``frame`` (0; of ``within`` and ``exclude`` all frames), ``object`` (see
+All lists may be missing, and so may ``frame``, the number of a frame in the whole source (the first that is taken; of
+``within`` and ``exclude`` all frames), ``label`` (what the object is called in annotations), ``object`` (see
 `place_prompts` in `covos.prompts.seeds`) and one of ``positive`` and ``negative``. Mask files are looked for beside the
 prompt file, and lie in its folder or below, unless the file is trusted.
 """
@@ -32,13 +33,14 @@ from covos.core.errors import AnnotationError, one_of
 from covos.core.guarded import is_there, parse_json, parse_toml, read_guarded
 from covos.core.records import Record
 from covos.core.types import Box, Point
-from covos.prompts.values import MaskPrompt, PointPrompt, Prompt, RegionPrompt
+from covos.prompts.values import FIRST, MaskPrompt, PointPrompt, Prompt, RegionPrompt
 
 SUFFIXES = (".json", ".toml")
 _LAYOUT = "the layout is in docs/follow.md, Prompt files"
 
 # Frames are far smaller; a number in a file may be too large for a float.
 _Number = Annotated[float, Field(ge=-(2**31), le=2**31, allow_inf_nan=False)]
+_Frame = Annotated[int, Field(ge=0)]
 
 
 class _Strict(Record):
@@ -48,25 +50,28 @@ class _Strict(Record):
 class _Masks(_Strict):
     file: str | None = None
     alpha: bool = False
-    frame: int = 0
+    frame: _Frame = FIRST
     object: int | None = None
+    label: str | None = None
 
 
 class _Points(_Strict):
-    frame: int = 0
+    frame: _Frame = FIRST
     object: int | None = None
+    label: str | None = None
     positive: tuple[tuple[_Number, _Number], ...] = ()
     negative: tuple[tuple[_Number, _Number], ...] = ()
 
 
 class _Box(_Strict):
-    frame: int = 0
+    frame: _Frame = FIRST
     object: int | None = None
+    label: str | None = None
     box: tuple[_Number, _Number, _Number, _Number]
 
 
 class _Region(_Strict):
-    frame: int | None = None
+    frame: _Frame | None = None
     box: tuple[_Number, _Number, _Number, _Number]
 
 
@@ -114,9 +119,9 @@ def read_prompt_file(path: Path, *, trusted: bool = False) -> tuple[Prompt | Reg
                 why="neither positive nor negative lists any",
                 fix="give it one",
             )
-        prompts.append(PointPrompt(frame=each.frame, object=each.object, points=tuple(points)))
+        prompts.append(PointPrompt(frame=each.frame, object=each.object, points=tuple(points), label=each.label))
     for box in content.boxes:
-        prompts.append(PointPrompt(frame=box.frame, object=box.object, box=_box(box.box)))
+        prompts.append(PointPrompt(frame=box.frame, object=box.object, box=_box(box.box), label=box.label))
     prompts += [RegionPrompt(box=_box(each.box), role="within", frame=each.frame) for each in content.within]
     prompts += [RegionPrompt(box=_box(each.box), role="exclude", frame=each.frame) for each in content.exclude]
     if not prompts:
@@ -140,7 +145,7 @@ def _masks(path: Path, entries: tuple[_Masks, ...], *, trusted: bool) -> Iterato
                 fix='give it "file", or "alpha": true',
             )
         if entry.file is None:
-            yield MaskPrompt(alpha=True, frame=entry.frame, object=entry.object)
+            yield MaskPrompt(alpha=True, frame=entry.frame, object=entry.object, label=entry.label)
             continue
         file = path.parent / entry.file
         # Links are followed first: one inside the folder may lead out of it.
@@ -156,7 +161,7 @@ def _masks(path: Path, entries: tuple[_Masks, ...], *, trusted: bool) -> Iterato
                 why="mask files are looked for beside the prompt file",
                 fix="correct the path, or put the file there",
             )
-        yield MaskPrompt(file=file, frame=entry.frame, object=entry.object)
+        yield MaskPrompt(file=file, frame=entry.frame, object=entry.object, label=entry.label)
 
 
 def _resolved(path: Path) -> Path:
@@ -188,6 +193,7 @@ _EXPECTED = {
     "alpha": "true or false",
     "frame": "a whole number",
     "object": "a whole number",
+    "label": "a word for the object",
     "positive": "a list of points, each [x, y]",
     "negative": "a list of points, each [x, y]",
     "box": "[left, top, right, bottom]",

@@ -11,6 +11,7 @@ from covos.engines.encoding import FrameEncoder, at_source_size
 from covos.engines.motion import Observed
 from covos.engines.prompt import Prompter, corrected
 from covos.masks import decode
+from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.lite import Features
 from covos.prompts.seeds import Pointed, SeedMask, Seeds
@@ -22,7 +23,7 @@ class PromptedMask:
     """The mask that came of points or a box.
 
     Attributes:
-        frame: Index.
+        frame: Its number in the whole source.
         object: Id.
         mask: H x W bool of the frame's size.
         prompter: Name of the prompter that made it.
@@ -105,8 +106,8 @@ class PromptMasker:
 
     def _observe(self, frame: int) -> Observed:
         """Return a frame with its motion; several clicks in a row are mostly on one."""
-        if self._latest is None or self._latest.frame.index != frame:
-            observed = next(self.encoder.select(self.source, [frame]), None)
+        if self._latest is None or self._latest.frame.number != frame:
+            observed = next(self.encoder.select(self.source, [place_of(frame, self.source.info)]), None)
             self._latest = None if observed is None else replace(observed, frame=at_source_size(observed.frame))
         if self._latest is None:
             raise SourceError(

@@ -15,9 +15,11 @@ import cv2
 import numpy as np
 
 from covos.core.errors import UsageError
+from covos.core.labelling import Labelling
 from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
+from covos.media.range import place_of
 from covos.prompts.values import (
     MaskPrompt,
     PointPrompt,
@@ -25,6 +27,7 @@ from covos.prompts.values import (
     box_name,
     check_labels,
     check_points,
+    on_frames,
     point_name,
     refuse_many_points,
 )
@@ -33,7 +36,7 @@ MAX_ID = 254
 """The highest id of an object: 0 is the background, 255 void."""
 
 Key = tuple[int, int]
-"""Frame index and object id."""
+"""Number of the frame and object id."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ class SeedMask:
     """The mask of one object on one seed frame.
 
     Attributes:
-        frame: Index.
+        frame: Its number in the whole source.
         object: Id.
         mask: At the frame's size.
         given_as: Its origin in words: ``"mask"``, ``"alpha"``, ``"points"``, ``"box"``, ``"confirmed"``, or the name of
@@ -102,6 +105,9 @@ class SeedMask:
 class Seeds:
     """The seeds of one video, and the prompts that wait to become some.
 
+    Frames are named by their number in the whole source, as the user does it; `given`, `fingerprints` and `places` name
+    them by their position among those that are taken, as an engine does it.
+
     Args:
         info: Description of the video.
     """
@@ -133,8 +139,13 @@ class Seeds:
 
     @property
     def frames(self) -> tuple[int, ...]:
-        """Indices of the seed frames, ascending."""
+        """Numbers of the seed frames, ascending."""
         return tuple(sorted({frame for frame, _ in self._keys}))
+
+    @property
+    def places(self) -> tuple[int, ...]:
+        """Positions of the seed frames, ascending."""
+        return tuple(place_of(frame, self.info) for frame in self.frames)
 
     @property
     def waiting(self) -> tuple[tuple[int, PointPrompt], ...]:
@@ -150,13 +161,8 @@ class Seeds:
         return self._states[-1].get((frame, identity))
 
     def check_frame(self, frame: int) -> None:
-        """Refuse a frame that does not exist, with a UsageError."""
-        if not 0 <= frame < self.info.frame_count:
-            raise UsageError(
-                f"frame {frame} does not exist",
-                why=f"{self.info.path} has {self.info.frame_count} frames, numbered from 0",
-                fix=f"give one of 0 to {self.info.frame_count - 1}",
-            )
+        """Refuse a frame that does not exist or is not taken, with a UsageError."""
+        place_of(frame, self.info)
 
     def check_place(self, frame: int, identity: int | None) -> int:
         """Refuse a frame or an id that cannot be; return the id, the next free one in place of None.
@@ -259,7 +265,7 @@ class Seeds:
         Where a mask covers a part of another object's on the same frame, the new one has the pixels.
 
         Args:
-            frame: Index.
+            frame: Its number.
             masks: Object id to H x W bool.
             given_as: See `SeedMask`.
             replacing: If false, an object that was shown on this frame is refused.
@@ -374,17 +380,18 @@ class Seeds:
         self._births.append({identity: self.births.get(identity, self._steps) for _, identity in after})
 
     def given(self) -> dict[int, Mapping[int, MaskArray]]:
-        """Return the seeds for an engine: frame index to object id to mask, decoded when it is asked for."""
+        """Return the seeds for an engine: frame position to object id to mask, decoded when it is asked for."""
         by_frame: dict[int, dict[int, RLE]] = {}
         for seed in self.current:
-            by_frame.setdefault(seed.frame, {})[seed.object] = seed.mask
+            by_frame.setdefault(place_of(seed.frame, self.info), {})[seed.object] = seed.mask
         return {frame: _Decoded(masks) for frame, masks in by_frame.items()}
 
     def fingerprints(self) -> dict[int, tuple[tuple[int, str], ...]]:
         """Return for each seed frame its objects and the hashes of their masks, in the order of the memory."""
         found: dict[int, tuple[tuple[int, str], ...]] = {}
         for seed in self.current:
-            found[seed.frame] = (*found.get(seed.frame, ()), (seed.object, seed.sha256))
+            place = place_of(seed.frame, self.info)
+            found[place] = (*found.get(place, ()), (seed.object, seed.sha256))
         return found
 
     def describe(self) -> list[dict[str, Any]]:
@@ -405,7 +412,7 @@ class Seeds:
 
 def place_prompts(
     seeds: Seeds, prompts: Iterable[Prompt], *, resize: bool, alpha_of: Callable[[int], MaskArray]
-) -> None:
+) -> Labelling:
     """Show everything that a plan lists: masks at once; points and boxes wait for a model.
 
     A box without a number is a new object, which gets the next free one. Points without a number belong to the one
@@ -417,18 +424,23 @@ def place_prompts(
         resize: If true, masks of another size than their frame are resized (nearest neighbour).
         alpha_of: Gives what is opaque in a frame.
 
+    Returns:
+        The labels of the objects.
+
     Raises:
         AnnotationError: A mask file cannot be read or does not fit.
         UsageError: A prompt makes no sense, or several objects could be meant.
     """
-    every = tuple(prompts)
-    for each in every:
-        if isinstance(each, MaskPrompt) and each.file is not None:
-            seeds.add_file(each.file, frame=each.frame, identity=each.object, resize=resize)
-        elif isinstance(each, MaskPrompt) and each.labels is not None:
-            seeds.add_labels(each.frame, each.labels, identity=each.object, resize=resize)
-        elif isinstance(each, MaskPrompt):
-            seeds.add_alpha(each.frame, identity=each.object, alpha_of=alpha_of)
+    every = on_frames(prompts, info=seeds.info)
+    labels: dict[int, str] = {}
+    for mask in (each for each in every if isinstance(each, MaskPrompt)):
+        if mask.file is not None:
+            shown = seeds.add_file(mask.file, frame=mask.frame, identity=mask.object, resize=resize)
+        elif mask.labels is not None:
+            shown = seeds.add_labels(mask.frame, mask.labels, identity=mask.object, resize=resize)
+        else:
+            shown = (seeds.add_alpha(mask.frame, identity=mask.object, alpha_of=alpha_of),)
+        _call(shown, mask.label, labels)
     pointed = [each for each in every if isinstance(each, PointPrompt)]
     boxes = [each for each in pointed if each.box is not None]
     numbers = {*seeds.objects, *(each.object for each in boxes if each.object is not None)}
@@ -446,8 +458,24 @@ def place_prompts(
             )
         identity = min(numbers, default=1) if each.object is None else each.object
         named.append(each.model_copy(update={"object": identity}))
+    for each in named:
+        _call((each.object or 1,), each.label, labels)
     for each in join_points(named):
         seeds.wait(each)
+    return Labelling(own=labels)
+
+
+def _call(identities: Iterable[int], label: str | None, labels: dict[int, str]) -> None:
+    """Give objects a label; a UsageError if one of them has another."""
+    if label is None:
+        return
+    for identity in identities:
+        if labels.setdefault(identity, label) != label:
+            raise UsageError(
+                f"object {identity} is called {labels[identity]} and {label}",
+                why="an object has one label",
+                fix="give the other one another number, or both the same label",
+            )
 
 
 def join_points(prompts: Iterable[PointPrompt]) -> tuple[PointPrompt, ...]:

@@ -19,6 +19,7 @@ from covos.engines.encoding import FrameEncoder, at_source_size, to_size
 from covos.engines.follow import Given
 from covos.engines.prompt import Prompter, RelayPrompter
 from covos.engines.steer import WHOLE, SteeringRule, distance_to, in_boxes
+from covos.media.range import place_of
 from covos.media.source import Source
 from covos.prompts.masker import ChosenPrompter
 from covos.prompts.seeds import Seeds
@@ -108,7 +109,7 @@ def steering_masks(
     seeds, sides = Seeds(source.info), {1: set[int](), -1: set[int]()}
     for frame in frames:
         there = [each for each in shown if each.frame == frame]
-        result = found(frame)
+        result = found(place_of(frame, source.info))
         if result is None:
             raise _unreadable(source, frame)
         subject = to_size(result.labels > 0, (source.info.height, source.info.width))
@@ -152,13 +153,13 @@ class _Frame:
     def __init__(
         self,
         source: Source,
-        index: int,
+        number: int,
         *,
         subject: MaskArray,
         encoder: FrameEncoder[Any],
         prompter: Prompter | None,
     ) -> None:
-        self._source, self._index, self._encoder, self._prompter = source, index, encoder, prompter
+        self._source, self._number, self._encoder, self._prompter = source, number, encoder, prompter
         self._subject = subject
         self._parts = split(subject, least=1, gap=0)
 
@@ -187,7 +188,7 @@ class _Frame:
         nearest = int(np.argmin(distances)) if distances else -1
         if nearest < 0 or distances[nearest] > SLACK * max(self._subject.shape):
             raise UsageError(
-                f"nothing of the subject is at {point_name(point)} on frame {self._index}",
+                f"nothing of the subject is at {point_name(point)} on frame {self._number}",
                 why="what is found there is background already",
                 fix="point at what is to go on a frame where it is taken for the subject (X,Y@FRAME)",
             )
@@ -217,7 +218,7 @@ class _Frame:
         mask = self._subject & inside
         if not mask.any():
             raise UsageError(
-                f"nothing of the subject is in {box_name(region.box)} on frame {self._index}",
+                f"nothing of the subject is in {box_name(region.box)} on frame {self._number}",
                 why="what is found there is background",
                 fix="draw the box on a frame where the thing is taken for the subject; "
                 "without @FRAME it is a fixed region of all frames",
@@ -234,9 +235,9 @@ class _Frame:
 
     def _prompt(self, *, points: Sequence[Point], box: RegionPrompt | None) -> MaskArray:
         assert self._prompter is not None, "what is shown on a frame needs one"
-        observed = next(self._encoder.select(self._source, [self._index]), None)
+        observed = next(self._encoder.select(self._source, [place_of(self._number, self._source.info)]), None)
         if observed is None:
-            raise _unreadable(self._source, self._index)
+            raise _unreadable(self._source, self._number)
         observed = replace(observed, frame=at_source_size(observed.frame))
         thing = self._prompter.mask(observed, points=points, box=None if box is None else box.box, previous=None)
         return _solid(thing)

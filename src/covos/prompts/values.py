@@ -11,7 +11,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Annotated, Any, Literal, TypeAlias
+from typing import IO, Annotated, Any, Final, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 from PIL import Image
@@ -25,14 +25,17 @@ from covos.core.types import Box, Point, SourceInfo
 from covos.masks import RLE, VOID, decode, encode, present_ids, read_label_map
 from covos.media.memory import FileInMemory
 
+FIRST: Final = -1
+"""In place of the number of a frame: the first frame that is taken of the source."""
 MaskSource: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Image.Image | bytes | IO[bytes]
 """A mask file, its bytes, or an open file of it; or an H x W array or picture of object ids, or of bool."""
 Masks: TypeAlias = MaskSource | Sequence[MaskSource] | Mapping[int, MaskSource]
-"""One mask of the first frame; several, each of one object; or one for each frame index."""
+"""One mask of the first frame that is taken; several, each of one object; or one for each frame, by its number in the
+whole source."""
 Rows: TypeAlias = Sequence[Any] | np.ndarray[Any, Any] | Mapping[int, Sequence[Any] | np.ndarray[Any, Any]]
-"""Points or boxes of the first frame, or for each frame index. Points are rows of (x, y), or (x, y, 1) on the object
-and (x, y, 0) off it, all of one object. Boxes are rows of (x0, y0, x1, y1), each a new object; with one box, points are
-of the object in it."""
+"""Points or boxes of the first frame that is taken, or for each frame, by its number. Points are rows of (x, y), or
+(x, y, 1) on the object and (x, y, 0) off it, all of one object. Boxes are rows of (x0, y0, x1, y1), each a new object;
+with one box, points are of the object in it."""
 
 
 def check_labels(labels: np.ndarray[Any, Any], *, frame: int) -> np.ndarray[Any, Any]:
@@ -46,7 +49,7 @@ def check_labels(labels: np.ndarray[Any, Any], *, frame: int) -> np.ndarray[Any,
         return ids.astype(np.uint8) * np.uint8(VOID)
     if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer) or ids.min(initial=0) < 0 or ids.max(initial=0) > 255:
         raise UsageError(
-            f"the label map for frame {frame} cannot be read",
+            f"the label map for {frame_name(frame)} cannot be read",
             why=f"it is {' x '.join(map(str, ids.shape))} {ids.dtype}",
             fix="give H x W whole numbers from 0 to 255, or bool",
         )
@@ -98,8 +101,9 @@ class MaskPrompt(Record):
         file: A mask file: its values are the ids; a 0/255 mask shows one object.
         labels: Instead of a file, an H x W array of object ids, or of bool.
         alpha: Instead of either, True: the object is what is opaque in the frame itself.
-        frame: Index of the frame, from 0.
+        frame: Number of the frame in the whole source, from 0; `FIRST` is the first that is taken.
         object: Id of the one object that the mask shows; None takes the mask's ids, or the next free one.
+        label: What the objects are called in annotations.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
@@ -107,15 +111,16 @@ class MaskPrompt(Record):
     file: Path | None = None
     labels: Labels | None = None
     alpha: bool = False
-    frame: int = 0
+    frame: int = FIRST
     object: int | None = None
+    label: str | None = None
 
     @model_validator(mode="after")
     def _one_mask(self) -> MaskPrompt:
         count = (self.file is not None) + (self.labels is not None) + self.alpha
         if count != 1:
             raise UsageError(
-                f"a mask prompt for frame {self.frame} has {'several masks' if count else 'no mask'}",
+                f"a mask prompt for {frame_name(self.frame)} has {'several masks' if count else 'no mask'}",
                 why="it is a file, a label map or the alpha of the frame",
                 fix="give one of file, labels and alpha",
             )
@@ -128,7 +133,7 @@ class MaskPrompt(Record):
     def __eq__(self, other: Any) -> bool:
         if not isinstance(other, MaskPrompt):
             return NotImplemented
-        mine, theirs = ((each.file, each.alpha, each.frame, each.object) for each in (self, other))
+        mine, theirs = ((each.file, each.alpha, each.frame, each.object, each.label) for each in (self, other))
         same = mine == theirs
         return same and np.array_equal(self.labels, other.labels)  # type: ignore[arg-type]
 
@@ -139,18 +144,20 @@ class PointPrompt(Record):
     """One object on one frame, shown by points and a box.
 
     Attributes:
-        frame: Index of the frame, from 0.
+        frame: Number of the frame in the whole source, from 0; `FIRST` is the first that is taken.
         object: Its id; None where it is left open.
         points: Points on the object, and points on what it is not.
         box: A box around it.
+        label: What the object is called in annotations.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    frame: int = 0
+    frame: int = FIRST
     object: int | None = None
     points: tuple[Point, ...] = ()
     box: Box | None = None
+    label: str | None = None
 
     @property
     def given_as(self) -> str:
@@ -180,8 +187,8 @@ class RegionPrompt(Record):
     Attributes:
         box: Its edges.
         role: ``"within"`` if only what lies in the box is the subject, ``"exclude"`` if none of that is.
-        frame: Index of the frame, from 0, on which the box lies around things: these are meant, and are followed
-            through the video. None if the box is a fixed region of all frames.
+        frame: Number of the frame in the whole source, from 0, on which the box lies around things: these are meant,
+            and are followed through the video. None if the box is a fixed region of all frames.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -199,6 +206,18 @@ Prompt: TypeAlias = MaskPrompt | PointPrompt
 """Shows objects that are to be followed."""
 Steering: TypeAlias = PointPrompt | RegionPrompt
 """Steers the subject that is found: a region, or points on what it is not."""
+Shown = TypeVar("Shown", bound=MaskPrompt | PointPrompt | RegionPrompt)
+
+
+def on_frames(prompts: Iterable[Shown], *, info: SourceInfo) -> list[Shown]:
+    """Return prompts that all name their frames: those of the first frame that is taken by its number."""
+    first = {"frame": info.start}
+    return [cast("Shown", each.model_copy(update=first)) if each.frame == FIRST else each for each in prompts]
+
+
+def frame_name(frame: int) -> str:
+    """Return the name of a frame for messages."""
+    return "the first frame" if frame == FIRST else f"frame {frame}"
 
 
 def as_prompts(
@@ -211,7 +230,7 @@ def as_prompts(
     """
     shown: list[Prompt] = []
     several = isinstance(masks, Sequence) and not isinstance(masks, str | bytes | bytearray)
-    for frame, mask in [(0, each) for each in masks] if several else _by_frame(masks):  # type: ignore[union-attr]
+    for frame, mask in [(FIRST, each) for each in masks] if several else _by_frame(masks):  # type: ignore[union-attr]
         shown.append(_mask_prompt(mask, frame=frame))
     shown += [PointPrompt(frame=frame, points=as_points(rows)) for frame, rows in _by_frame(points)]
     shown += [PointPrompt(frame=frame, box=box) for frame, rows in _by_frame(boxes) for box in as_boxes(rows)]
@@ -223,7 +242,7 @@ def as_regions(*, within: Rows | None = None, exclude: Rows | None = None) -> tu
 
     Args:
         within: Boxes of which the subject is kept; see `Rows`. Rows alone are fixed regions of all frames, rows by
-            frame index lie around things of that frame.
+            the number of a frame lie around things of that frame.
         exclude: Boxes of which it is taken away, given in the same way.
 
     Raises:
@@ -250,7 +269,7 @@ def _mask_prompt(mask: Any, *, frame: int) -> MaskPrompt:
 def _by_frame(given: Any) -> Iterable[tuple[int, Any]]:
     if given is None:
         return ()
-    return given.items() if isinstance(given, Mapping) else [(0, given)]
+    return given.items() if isinstance(given, Mapping) else [(FIRST, given)]
 
 
 def as_points(points: object, *, labels: object = None) -> tuple[Point, ...]:

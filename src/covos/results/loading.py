@@ -10,17 +10,21 @@ from fractions import Fraction
 from pathlib import Path
 
 from covos.core.errors import AnnotationError, UsageError
+from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.types import SourceInfo
+from covos.formats.composition import PLAIN, Composition
 from covos.formats.reading import MasksRead, ReadFrame, is_file_name
-from covos.formats.table import check_formats
+from covos.formats.table import check_formats, composed_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
-from covos.media.opening import open_source
+from covos.media.memory import open_input
+from covos.media.range import Range, as_range
 from covos.media.source import Health
 from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
 from covos.runs.aside import made_aside, moved
 from covos.runs.folder import OutputFolder
+from covos.runs.onefile import one_file
 from covos.runs.reading import read_masks
 from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
@@ -29,6 +33,9 @@ from covos.runs.writing import Saved
 
 FRAME_RATE = Fraction(25)
 """Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""
+
+_PLACED = ("index", "stem", "pts", "time_base", "file", "source_index")
+"""What a mask takes from its frame when it is matched with a source."""
 
 
 def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:
@@ -112,7 +119,7 @@ def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
     masks = {(frame.stem if by_name else frame.index): frame for frame in read.frames}
     frames = []
     for row in report.frames:
-        mask = masks.pop(row.stem if by_name else row.index, None)
+        mask = masks.pop(row.stem if by_name else row.number, None)
         if mask is None or not is_file_name(row.stem):
             raise _misfit(read.path, REPORT, f"frame {row.stem!r} of the report has no mask")
         height, width = row.size or (info.height, info.width)
@@ -149,29 +156,30 @@ def _frame(row: FrameRow, time_base: Fraction, mask: ReadFrame) -> FrameMask:
         file=row.file,
         soft=mask.soft,
         kept_matte=mask.matte,
+        source_index=row.source_index,
     )
 
 
 def _with_source(result: Segmentation, source: str | os.PathLike[str], *, named: bool) -> Segmentation:
     path = result.info.path if result.info.kind == "masks" else "the result"
-    with open_source(source) as opened:
+    # A part stays the part that it was, wherever its source lies now.
+    with open_input(source, range=Range.taken(result.info)) as opened:
         info = opened.info
         if (info.height, info.width) != (result.info.height, result.info.width):
             sizes = f"the masks are {result.info.width}x{result.info.height}, its frames {info.width}x{info.height}"
             raise _misfit(path, info.path, sizes)
-        frames = {frame.index: (frame.stem, frame.pts, frame.time_base, frame.file) for frame in opened}
-    places = _places(result, info, {stem: index for index, (stem, *_) in frames.items()}, named=named)
+        frames = {frame.number: {name: getattr(frame, name) for name in _PLACED} for frame in opened}
+    places = _places(result, info, {each["stem"]: number for number, each in frames.items()}, named=named)
     if beyond := [place for place in places if place not in frames]:
         raise _misfit(path, info.path, f"there is a mask for frame {beyond[0]}, it has {len(frames)} frames")
     matched = []
     for place, mask in sorted(zip(places, result.frames, strict=True), key=lambda pair: pair[0]):
-        stem, pts, time_base, file = frames[place]
-        matched.append(replace(mask, index=place, stem=stem, pts=pts, time_base=time_base, file=file))
+        matched.append(replace(mask, **frames[place]))
     return replace(result, info=info, frames=tuple(matched), held=os.fspath(source))
 
 
 def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], *, named: bool) -> list[int]:
-    """Return the index of the source's frame that each mask belongs to."""
+    """Return the number of the source's frame that each mask belongs to."""
     if named and all(frame.stem in numbers for frame in result.frames):
         return [numbers[frame.stem] for frame in result.frames]
     if named and len(result) != info.frame_count:
@@ -181,9 +189,8 @@ def _places(result: Segmentation, info: SourceInfo, numbers: Mapping[str, int], 
             info.path,
             f"there are {len(result)} masks for {info.frame_count} frames, and no frame has the name {other!r}",
         )
-    if named:  # as many masks as frames: the first belongs to the first
-        return [frame.index for frame in result.frames]
-    return [result.info.start + frame.index for frame in result.frames]
+    # Masks with other names, as many as frames: the first belongs to the first.
+    return [frame.number for frame in result.frames]
 
 
 def _misfit(path: str | Path, other: str, why: str) -> AnnotationError:
@@ -199,7 +206,11 @@ def convert(
     output: str | os.PathLike[str] | None = None,
     source: str | os.PathLike[str] | None = None,
     edges: Edges = NO_EDGES,
+    composition: Composition = PLAIN,
+    range: Range | range | None = None,
+    label: Label | Labelling | None = None,
     overwrite: bool = False,
+    keep: bool = False,
     listen: Listener | None = None,
 ) -> Saved:
     """Write the masks of a result in other formats: all of them, or nothing.
@@ -207,10 +218,15 @@ def convert(
     Args:
         path: As for `load_result`.
         formats: Names of `covos.formats.table.FORMATS`, at least one.
-        output: Folder; beside the result and named after it and the formats if not given.
+        output: Folder, or one file such as ``x.mov`` (see `covos.runs.onefile`); if not given, a folder beside the
+            result, named after it and the formats.
         source: As for `load_result`.
         edges: Changes of the masks' edges; those of an earlier run stay, and these come on top.
-        overwrite: Whether an earlier result in the folder may be replaced.
+        composition: What the formats are composed of (see `covos.formats.composition.Composition`).
+        range: The part that is written, as of `covos.Segmentation.trim`; None is all that the masks are of.
+        label: What objects are called: ``"car"``, or by object id ``{1: "car"}``; others keep the label that they have.
+        overwrite: Whether an earlier result in the folder, or the file, may be replaced.
+        keep: If true, the folder of one file stays beside it, with its report.
         listen: Called with the number of frames that are done, and of all.
 
     Raises:
@@ -219,18 +235,24 @@ def convert(
         SourceError: The source cannot be read, or has changed.
         EnvironmentProblem: The disk is full or not writable.
     """
-    chosen = check_formats(formats)
+    chosen = check_formats(composed_formats(formats, composition))
     if not chosen:
         raise UsageError("no format to convert to", why="none is named", fix="name one, such as coco")
     target = Path(output) if output is not None else folder_beside(Path(path), chosen)
+    single = one_file(target, chosen, overwrite=overwrite, keep=keep)
+    if single is not None:
+        single.refuse_existing()
+        target = single.folder
     _refuse_itself(Path(path), target)
     OutputFolder(target, overwrite=overwrite)  # refused before the work, not after
-    result = load_result(path, source=source)
-    settings = {**result.origin.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
+    result = load_result(path, source=source).trim(as_range(range))
+    labels = as_labelling(label).over(Labelling.of_settings(result.origin.settings))
+    settings = {**result.origin.settings, **labels.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
     result = replace(result, origin=replace(result.origin, settings=settings))
     with made_aside(target, overwrite=overwrite) as folder:
         saved = result.write(folder, formats=chosen, edges=edges, listen=listen)
-    return moved(saved, target)
+    saved = moved(saved, target)
+    return saved if single is None else single.take(saved)
 
 
 def folder_beside(path: Path, formats: Sequence[str]) -> Path:

@@ -37,7 +37,7 @@ def as_html(replay: Replay, *, text: str) -> str:
     if not chosen:
         return text
     cells = [_cell(image, mask) for image, mask in zip(_pictures(replay, chosen), chosen, strict=True)]
-    captions = [f"{mask.index}: {mask.time:.2f} s" for mask in chosen]
+    captions = [f"{mask.number}: {mask.time:.2f} s" for mask in chosen]
     sheet = contact_sheet(cells, columns=3, cell_width=cells[0].shape[1], captions=captions)
     data = io.BytesIO()
     Image.fromarray(sheet).save(data, format="JPEG", quality=_QUALITY)

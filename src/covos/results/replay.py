@@ -11,12 +11,13 @@ import numpy as np
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
-from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo
+from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo, Tags
 from covos.formats.compose import fitted
 from covos.formats.table import check_formats, parse_format, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory, open_input
+from covos.media.range import Range
 from covos.media.source import Health, Source
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
@@ -71,10 +72,10 @@ class Replay:
         whole = len(self.frames) == health.decoded
         health = health if whole else Health(decoded=len(self.frames), expected=len(self.frames))
 
-        def write(frames: Iterator[Frame]) -> Saved:
+        def write(frames: Iterator[Frame], *, tags: Tags = self.info.tags) -> Saved:
             saved = write_results(
                 _listened(self._join(frames), len(self.frames), listen),
-                info=self.info,
+                info=replace(self.info, tags=tags),
                 health=lambda: health,
                 folder=folder,
                 formats=chosen,
@@ -94,7 +95,7 @@ class Replay:
             size = self.info.height, self.info.width
             return write(_blank(mask, size) for mask in self._ascending())
         with self._open(what=hungry[0]) as source:
-            return write(iter(source))
+            return write(iter(source), tags=source.info.tags)
 
     def pictures(self, masks: Sequence[FrameMask]) -> list[ImageArray]:
         """Return the pictures that some of the masks belong to.
@@ -150,9 +151,8 @@ class Replay:
         # Pictures have no times of their own: the rate they were read at is part of the result.
         source = open_input(
             held,
-            frame_rate=info.frame_rate if info.kind == "frames" else None,
-            start=info.start,
-            stop=info.start + info.frame_count if info.start else None,
+            frame_rate=info.frame_rate * info.every if info.kind == "frames" and info.frame_rate else None,
+            range=Range.taken(info),
         )
         if (source.info.height, source.info.width) != (info.height, info.width):
             source.close()
@@ -210,5 +210,6 @@ def _blank(mask: FrameMask, size: tuple[int, int]) -> Frame:
         time_base=mask.time_base,
         status=mask.status,
         file=mask.file,
+        source_index=mask.source_index,
         source_size=None if mask.size == size else size,
     )

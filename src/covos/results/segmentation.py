@@ -14,20 +14,25 @@ import numpy as np
 
 from covos.core.device import Precision, choose_precision, resolve_device
 from covos.core.errors import EnvironmentProblem
+from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.types import FrameResult, ImageArray, SourceInfo
 from covos.engines.matting import MatteEngine, load_matte_engine, matted
 from covos.formats.coco import coco_content
-from covos.formats.table import check_formats
+from covos.formats.composition import PLAIN, Composition
+from covos.formats.table import check_formats, composed_formats
 from covos.masks import decode, draw_overlay, letterbox
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory
+from covos.media.range import Range, as_range, in_words
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_MATTER, find_matter
 from covos.plan import AUTO, DEFAULT_FORMATS
 from covos.results.notebook import as_html
 from covos.results.replay import Listener, Replay
+from covos.results.trimming import trimmed
 from covos.runs.folder import OutputFolder
+from covos.runs.onefile import one_file
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
 
@@ -99,6 +104,29 @@ class Segmentation:
         """
         return replace(self, frames=tuple(frame for frame in self.frames if start <= frame.time < end))
 
+    def trim(self, range: Range | range) -> Segmentation:
+        """Return the frames of a range as a result of its own: what is saved of it is cut, the sound as well.
+
+        Args:
+            range: As of `covos.segment`. Seconds count from the first frame of this result, frames have their numbers
+                in the whole source.
+
+        Raises:
+            UsageError: A place lies behind the end, or no frame lies between them.
+        """
+        chosen = as_range(range)
+        if not chosen:
+            return self
+        frames, info, health = trimmed(self.frames, info=self.info, health=self.health, range=chosen)
+        settings = {**self.origin.settings, "range": in_words(info)}
+        return replace(
+            self,
+            info=info,
+            frames=frames,
+            health=health,
+            origin=replace(self.origin, settings=settings),
+        )
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Segmentation):
             return NotImplemented
@@ -147,25 +175,39 @@ class Segmentation:
         *,
         formats: Sequence[str] = DEFAULT_FORMATS,
         edges: Edges = NO_EDGES,
+        composition: Composition = PLAIN,
+        label: Label | None = None,
         overwrite: bool = False,
+        keep: bool = False,
     ) -> Saved:
         """Write the masks in one or more formats, with a report.
 
         For formats that show them, the pictures are read from the source again: it must still be there.
 
         Args:
-            folder: Where to; made if it is not there.
+            folder: Where to; made if it is not there. The name of a file, such as ``x.mov`` with the format ``prores``,
+                makes that file alone (see `covos.runs.onefile`).
             formats: Names of `covos.formats.table.FORMATS`.
             edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
-            overwrite: Whether an earlier result in the folder may be replaced. Other files never are.
+            composition: What the formats are composed of, such as ``covos.Composition(background="beach.mp4")``.
+            label: What objects are called in annotations (see `covos.segment`); others keep the label that they have.
+            overwrite: Whether an earlier result in the folder, or the file, may be replaced. Other files never are.
+            keep: If true, the folder of one file stays beside it, with its report.
 
         Raises:
             UsageError: The folder is not empty, or a format is unknown, or needs pictures and no source is known.
             SourceError: The source is gone or has changed.
             EnvironmentProblem: The disk is full or not writable.
         """
-        check_formats(formats)
-        return self.write(OutputFolder(Path(folder), overwrite=overwrite), formats=formats, edges=edges)
+        chosen = check_formats(composed_formats(formats, composition))
+        labels = as_labelling(label).over(Labelling.of_settings(self.origin.settings))
+        named = replace(self, origin=replace(self.origin, settings={**self.origin.settings, **labels.settings}))
+        single = one_file(Path(folder), chosen, overwrite=overwrite, keep=keep)
+        if single is not None:
+            single.refuse_existing()
+        target = Path(folder) if single is None else single.folder
+        saved = named.write(OutputFolder(target, overwrite=overwrite), formats=chosen, edges=edges)
+        return saved if single is None else single.take(saved)
 
     def write(
         self,
@@ -231,7 +273,7 @@ class Segmentation:
 
     def to_coco(self) -> dict[str, Any]:
         """Return the content of a COCO file (see `covos.formats.coco`), for ``json.dump`` or `pycocotools`."""
-        return coco_content(self.frames, info=self.info)
+        return coco_content(self.frames, info=self.info, labels=Labelling.of_settings(self.origin.settings))
 
     def to_numpy(self) -> NDArray[np.uint8]:
         """Return all label maps as one array, N x H x W uint8: a byte for each pixel of each frame.

@@ -120,6 +120,14 @@ class OutputFolder:
             if not self._files:
                 self._remove_empty_folders()
 
+    def remove(self) -> None:
+        """Remove all that an earlier run wrote here, and the folder, unless other files are in it."""
+        with explained(self.path):
+            _clear(self.path)
+            for name in (LIST, LOCK):
+                (self.path / name).unlink(missing_ok=True)
+            remove_if_empty(self.path)
+
     def discard(self) -> None:
         """Remove all that this run made, if it wrote nothing of value."""
         for name in self._files:

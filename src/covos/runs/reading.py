@@ -37,13 +37,15 @@ def read_masks(path: Path) -> MasksRead:
     if not (path / REPORT).is_file():
         return read_recognised(path)
     report = load_report(path)
+    first, every = report.source.start, report.source.every
     outputs, edges = report.outputs, _edges(report.settings.get("edges"))
     kept = {each.stem: each for each in read_kept(path / JOURNAL)} if is_there(path / JOURNAL) else {}
     if edges:
         kept = {stem: _changed(each, edges) for stem, each in kept.items()}
     for kind in readable_formats():
         if kind.output in outputs:
-            return _with_soft(read_recognised(path / kind.output), kept)
+            numbers = {first + every * each.index: each for each in kept.values()}
+            return _with_soft(read_recognised(path / kind.output), kept, numbers)
     if kept:
         frames = [
             ReadFrame(
@@ -84,10 +86,9 @@ def _changed(kept: KeptMasks, edges: Edges) -> KeptMasks:
     return replace(kept, objects=objects_of(labels), soft=soft_mask, matte=matte)
 
 
-def _with_soft(read: MasksRead, kept: Mapping[str, KeptMasks]) -> MasksRead:
-    by_index = {each.index: each for each in kept.values()}
+def _with_soft(read: MasksRead, kept: Mapping[str, KeptMasks], numbers: Mapping[int, KeptMasks]) -> MasksRead:
     for frame in read.frames:
-        same = by_index.get(frame.index) if frame.stem is None else kept.get(frame.stem)
+        same = numbers.get(frame.index) if frame.stem is None else kept.get(frame.stem)
         if same is not None and (same.size, same.objects) == (frame.size, frame.objects):
             frame.soft, frame.matte = same.soft, same.matte
     return read

@@ -182,6 +182,8 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
             both = cv2.countNonZero(mask & then)
             overlap[identity] = round(both / (pixels + cv2.countNonZero(then) - both), 4)
     optional: dict[str, Any] = {}
+    if frame.source_index is not None:
+        optional["source_index"] = frame.source_index
     if frame.file is not None:
         optional["file"] = frame.file
     if frame.source_size is not None:
@@ -220,6 +222,7 @@ def _quality(watch: Watch) -> QualityRecord:
         look_at_first=tuple(
             LookAtRecord(
                 index=seen.row.index,
+                **({} if seen.row.source_index is None else {"source_index": seen.row.source_index}),
                 stem=seen.row.stem,
                 time=seen.row.time,
                 suspicion=round(seen.suspicion, 3),

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from covos.core.errors import CovosError
 from covos.core.progress import counted
 from covos.core.records import Count, Finite, ObjectId, Rate, Record, Seconds, Share, Side, Ticks, TimeBase, read_record
-from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind
+from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind, Times
 from covos.engines.ladder import LadderStep
 from covos.media.source import Health, MissingFrame
 
@@ -64,13 +64,17 @@ class SourceRecord(Record):
     pixel_aspect: Rate
     sha256: str | None
     start: Count = 0
+    every: Annotated[int, Field(ge=1)] = 1
+    times: Times | None = None
 
     @classmethod
     def of(cls, info: SourceInfo, *, sha256: str | None) -> Self:
-        """Make the record of a source; one that is read from its first frame has no ``start`` in the file."""
+        """Make the record of a source; a whole one has no ``start``, ``every`` and ``times`` in the file."""
         values = asdict(info)
-        if not info.start:
-            del values["start"]
+        del values["tags"]
+        if not info.is_part:
+            for name in ("start", "every", "times"):
+                del values[name]
         return cls(**values, sha256=sha256)
 
     def info(self) -> SourceInfo:
@@ -132,17 +136,19 @@ class StateRecord(Record):
 class FrameRow(Record):
     """One frame.
 
-    ``pts`` counts units of the source's ``time_base``, ``time`` is the same in seconds. ``area`` gives the share of the
-    frame's pixels by object id. ``seconds`` is the time that computing the frame took. ``confidence`` is null where it
-    is not a number. ``box`` is the smallest around an object, [left, top, width, height] in pixels, ``centre`` the mean
-    place [x, y] of its pixels, ``overlap`` its intersection over union with itself in the frame before (0 if it was not
-    there; none for the first frame). ``states`` are those of the objects that are followed, seen or not. ``flags`` and
-    ``suspicion`` are those of `covos.runs.quality`. ``file`` is the name of the frame's picture file; frames of a video
-    have none. ``size`` is [height, width] where it is not the source's. Fields with a default may be absent from the
-    file.
+    ``index`` counts the frames that were taken, from 0; ``source_index`` counts those of the whole source, where a part
+    of it was taken. ``pts`` counts units of the source's ``time_base``, ``time`` is the same in seconds. ``area`` gives
+    the share of the frame's pixels by object id. ``seconds`` is the time that computing the frame took. ``confidence``
+    is null where it is not a number. ``box`` is the smallest around an object, [left, top, width, height] in pixels,
+    ``centre`` the mean place [x, y] of its pixels, ``overlap`` its intersection over union with itself in the frame
+    before (0 if it was not there; none for the first frame). ``states`` are those of the objects that are followed,
+    seen or not. ``flags`` and ``suspicion`` are those of `covos.runs.quality`. ``file`` is the name of the frame's
+    picture file; frames of a video have none. ``size`` is [height, width] where it is not the source's. Fields with a
+    default may be absent from the file.
     """
 
     index: Count
+    source_index: Count | None = None
     stem: str
     file: str | None = None
     pts: Ticks
@@ -160,6 +166,11 @@ class FrameRow(Record):
     flags: tuple[str, ...] = ()
     suspicion: Share = 0.0
 
+    @property
+    def number(self) -> int:
+        """Number of the frame in the whole source, from 0."""
+        return self.index if self.source_index is None else self.source_index
+
 
 class MissingRow(Record):
     """A frame that the source had and that did not come out: it has no masks.
@@ -168,17 +179,18 @@ class MissingRow(Record):
     they are known; ``why`` is in plain words.
     """
 
-    after: int
-    pts: int
-    time: float
+    after: Annotated[int, Field(ge=-1, le=1 << 53)]
+    pts: Ticks
+    time: Finite
     status: Literal["missing"] = "missing"
     why: str
 
 
 class LookAtRecord(Record):
-    """A frame to look at: why, and how much it stands out, in [0, 1]."""
+    """A frame to look at, named as in its row: why, and how much it stands out, in [0, 1]."""
 
     index: Count
+    source_index: Count | None = None
     stem: str
     time: Finite
     suspicion: Share
@@ -263,7 +275,7 @@ def followed_notes(report: ReportContent) -> list[str]:
             if said.state == "present":
                 since.pop(identity, None)
             else:
-                since.setdefault(identity, row.index)
+                since.setdefault(identity, row.number)
     notes = []
     if "objects" in report.settings:
         notes.append(f"{counted(len(states), 'object')} found")

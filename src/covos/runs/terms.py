@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from covos._version import __version__
 from covos.core.errors import CovosError, UsageError
@@ -122,7 +122,8 @@ class Begun:
 class RunTerms(Terms):
     """Terms under which a source is segmented; ``batch`` frames are computed together.
 
-    The masks do not depend on ``formats``: a folder takes further ones at any time.
+    The masks do not depend on ``formats``: a folder takes further ones at any time. ``shown`` has the fingerprint of
+    what a format shows beside the source, such as the picture behind the subject.
     """
 
     inputs: Inputs
@@ -131,6 +132,7 @@ class RunTerms(Terms):
     settings: dict[str, Any]
     batch: int
     formats: tuple[str, ...]
+    shown: dict[str, str] = Field(default_factory=dict)
     covos: str = __version__
 
     def in_words(self) -> dict[str, str]:
@@ -156,6 +158,12 @@ class RunTerms(Terms):
             what=f"{folder.path} holds {held} of other terms",
             fix="go back to those, choose another folder, or start anew with -y (overwrite=True)",
         )
+        if changed := [name for name in self.shown if self.shown[name] != found.shown.get(name, self.shown[name])]:
+            raise UsageError(
+                f"{folder.path} holds {held} of {changed[0]}",
+                why="the file that it names has another content now",
+                fix="choose another folder, convert to one (covos convert), or start anew with -y (overwrite=True)",
+            )
         return found.complete and set(self.formats) <= set(found.formats)
 
     def begin(self, folder: OutputFolder, *, touched: Touched = lambda _changed, _unreadable: None) -> Begun:
@@ -168,7 +176,8 @@ class RunTerms(Terms):
         if not _is_begun(folder):
             return self._begin_anew(folder)
         found = _read(folder)
-        now = self.model_copy(update={"formats": check_formats((*found.formats, *self.formats))})
+        every = check_formats((*found.formats, *self.formats))
+        now = self.model_copy(update={"formats": every, "shown": {**found.shown, **self.shown}})
         if found.inputs.fingerprint != self.inputs.fingerprint:
             return now._mend(found, folder, touched)
         if found.complete or found.written:
@@ -255,7 +264,7 @@ class RunTerms(Terms):
 
     def finish(self, folder: OutputFolder, *, formats: tuple[str, ...], mendable: bool = False) -> None:
         """Note that the outputs of all formats are there, and if pictures that could not be read may be mended."""
-        done = self.model_copy(update={"formats": formats})
+        done = self.model_copy(update={"formats": formats, "shown": {**_read(folder).shown, **self.shown}})
         steps = self.earlier_steps(folder)
         done._write(folder.path / PROJECT, complete=True, mendable=mendable, steps_down=steps)
         remove_leftovers(folder)

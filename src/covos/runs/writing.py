@@ -16,6 +16,7 @@ from typing import Any, Self
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, explained
 from covos.core.files import is_disk_full
 from covos.core.guarded import is_there
+from covos.core.labelling import Labelling
 from covos.core.progress import counted
 from covos.core.types import FrameResult, SourceInfo
 from covos.engines.ladder import LadderStep
@@ -55,6 +56,7 @@ class Saved:
         resumed: Number of frames that an earlier run had computed before it was stopped.
         was_done: True if all was there already, and nothing was done.
         degraded: True if the memory ran out and the run went on with less.
+        is_one_file: True if one file was asked for, and the folder with its report is gone (see `covos.runs.onefile`).
     """
 
     folder: Path
@@ -69,6 +71,12 @@ class Saved:
     resumed: int = 0
     was_done: bool = False
     degraded: bool = False
+    is_one_file: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All that a user may look at: the outputs, and the report."""
+        return self.outputs if self.is_one_file else (*self.outputs, self.report)
 
 
 class BackgroundWriters:
@@ -198,9 +206,11 @@ class RunWriter:
         self._seconds: deque[float] = deque()
         """What the frames took that wait for those after them."""
         self._outputs = tuple(folder.path / name for name in outputs)
+        labels = Labelling.of_settings(origin.settings)
         self._report = Report(info=info, origin=origin, named=named)
         self._writers = BackgroundWriters(
-            [make_writer(name, folder, info=info, source_path=Path(info.path)) for name in chosen], depth=QUEUE
+            [make_writer(name, folder, info=info, source_path=Path(info.path), labels=labels) for name in chosen],
+            depth=QUEUE,
         )
         self._stack = ExitStack()
 

@@ -1,0 +1,158 @@
+"""Labelling: what objects are called in annotations, all alike or each by its number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+from pydantic import ConfigDict, Field, field_validator
+
+from covos.core.errors import UsageError
+from covos.core.records import ObjectId, Record
+
+NAMELESS: Final = "object"
+"""The label of objects that have none: covos finds objects and does not name what they are."""
+_MOST = 100
+"""Characters of a label."""
+
+Label: TypeAlias = str | Mapping[int, str]
+"""One label of all objects, or one for each by its number."""
+
+
+class Labelling(Record):
+    """The labels of objects.
+
+    Attributes:
+        every: Label of the objects that have none of their own; None calls them ``"object"``.
+        own: Labels by object id, 1 to 254.
+
+    Raises:
+        UsageError: A label is empty, too long, or holds line breaks or other control characters.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    every: str | None = None
+    own: dict[ObjectId, str] = Field(default_factory=dict)
+
+    @field_validator("every")
+    @classmethod
+    def _one(cls, label: str | None) -> str | None:
+        return None if label is None else check_label(label)
+
+    @field_validator("own")
+    @classmethod
+    def _each(cls, own: dict[int, str]) -> dict[int, str]:
+        return {identity: check_label(label) for identity, label in sorted(own.items())}
+
+    def __bool__(self) -> bool:
+        """Tell if anything has a label."""
+        return self.every is not None or bool(self.own)
+
+    def of(self, identity: int) -> str:
+        """Return the label of an object."""
+        return self.own.get(identity, self.every or NAMELESS)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """All labels that may occur, each once: those of objects by their numbers, and that of all others last."""
+        return tuple(dict.fromkeys((*self.own.values(), self.every or NAMELESS)))
+
+    def category(self, identity: int) -> int:
+        """Return the number of an object's label among `categories`, from 1."""
+        return self.categories.index(self.of(identity)) + 1
+
+    def listed(self, used: Iterable[str]) -> list[tuple[int, str]]:
+        """Return the number and label of each category: those that were given, and that of nameless objects if used."""
+        given = {*self.own.values(), *([] if self.every is None and self.own else [self.every or NAMELESS]), *used}
+        return [(number, label) for number, label in enumerate(self.categories, start=1) if label in given]
+
+    def over(self, other: Labelling) -> Labelling:
+        """Return these labels, and those of another labelling where there are none of them."""
+        return Labelling(every=self.every or other.every, own={**other.own, **self.own})
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a report says, under ``"label"``; nothing if there are no labels."""
+        said = {**({} if self.every is None else {"every": self.every})}
+        own = {str(identity): label for identity, label in self.own.items()}
+        return {"label": {**own, **said}} if self else {}
+
+    @classmethod
+    def of_settings(cls, settings: Mapping[str, Any]) -> Labelling:
+        """Return the labels that a report has; none where it says nothing that is understood."""
+        found = settings.get("label")
+        if not isinstance(found, Mapping):
+            return NO_LABELS
+        try:
+            own = {int(name): label for name, label in found.items() if name != "every"}
+            return cls(every=found.get("every"), own=own)
+        except (ValueError, UsageError):  # pydantic's errors are of this kind
+            return NO_LABELS
+
+
+NO_LABELS: Final = Labelling()
+
+
+def check_label(label: str) -> str:
+    """Return a label without spaces around it.
+
+    Raises:
+        UsageError: It is empty, too long, or holds line breaks or other control characters.
+    """
+    text = label.strip()
+    if not text or len(text) > _MOST or not text.isprintable():
+        raise UsageError(
+            f"{label!r} is no label",
+            why=f"it takes 1 to {_MOST} characters that can be printed, in one line",
+            fix="write car, say, or 1=car for object 1",
+        )
+    return text
+
+
+def as_labelling(given: Any) -> Any:
+    """Return what a caller gives as a `Labelling`: a label, labels by object id, or None; a record stays one.
+
+    Raises:
+        UsageError: It is nothing of this, or an id cannot be.
+    """
+    if given is None:
+        return NO_LABELS
+    if isinstance(given, str):
+        return Labelling(every=given)
+    if isinstance(given, Mapping) and all(isinstance(key, int) for key in given) and given:
+        if wrong := [key for key in given if not 1 <= key <= 254]:
+            raise UsageError(f"object {wrong[0]} has a label", why="ids are 1 to 254", fix="give it one of these")
+        return Labelling(own=dict(given))
+    if isinstance(given, Labelling | dict):
+        return given
+    raise UsageError(
+        f"label = {given!r}", why="it is neither a label nor labels by object id", fix='write "car", or {1: "car"}'
+    )
+
+
+def read_labels(texts: Iterable[str]) -> Labelling:
+    """Read labels as the command line has them: ``car``, ``1=car``.
+
+    Raises:
+        UsageError: One cannot be read, or an object has two.
+    """
+    every: str | None = None
+    own: dict[int, str] = {}
+    for text in texts:
+        number, equals, label = text.partition("=")
+        if not (equals and number.strip().isascii() and number.strip().isdigit()):
+            number, label = "", text
+        identity = int(number) if number else None
+        before = every if identity is None else own.get(identity)
+        if before is not None and before != label:
+            raise UsageError(
+                f"--label {text}",
+                why=f"{'all objects are' if identity is None else f'object {identity} is'} called {before} already",
+                fix="give each object one label: --label 1=car --label 2=dog",
+            )
+        if identity is None:
+            every = label
+        else:
+            own[identity] = label
+    return (as_labelling(own) if own else NO_LABELS).over(Labelling(every=every))

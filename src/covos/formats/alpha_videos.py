@@ -1,0 +1,160 @@
+"""Formats that are videos with alpha, for editing programs and web pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.core.errors import UsageError
+from covos.core.types import FrameResult, ProbabilityArray
+from covos.formats.compose import ComposedResult
+from covos.formats.composition import split_options
+from covos.formats.videos import VideoFormat
+from covos.masks.object_ids import present_ids
+from covos.media.presets import FFV1, PRORES_4444, QTRLE, VP9_ALPHA
+
+_KINDS = ("straight", "premultiplied")
+
+
+class _AlphaFormat(VideoFormat):
+    """The subject with alpha.
+
+    Colours are straight, or multiplied by the alpha. Where an encoder loses some of them, the subject's are drawn out
+    over what is transparent, so that nothing of the old background is mixed into the edges; a lossless one keeps the
+    source's there. Where the source has more than 8 bits a sample, they are kept if the codec holds them.
+    """
+
+    lossless: ClassVar[bool] = False
+
+    def picture(self, result: FrameResult) -> NDArray[Any]:
+        """Return the subject with its alpha: H x W x 4 uint8, or uint16 of full range."""
+        composed = ComposedResult.of(result)
+        return self._with_alpha(composed, composed.opacity)
+
+    def _with_alpha(self, composed: ComposedResult, opacity: ProbabilityArray) -> NDArray[Any]:
+        straight = not self._is_premultiplied
+        colours: NDArray[Any] = composed.colours if self.lossless or not straight else composed.drawn_out
+        if self._is_deep:
+            colours = composed.deep(colours)
+        if not straight:
+            colours = np.rint(colours * opacity[..., None])
+        rgba: NDArray[Any] = np.empty((*opacity.shape, 4), np.uint16 if self._is_deep else np.uint8)
+        rgba[..., :3] = colours
+        rgba[..., 3] = np.rint(opacity * 65535) if self._is_deep else cv2.convertScaleAbs(opacity, alpha=255)
+        return rgba
+
+    @property
+    def _is_deep(self) -> bool:
+        return bool(self.preset.deep) and self._info.tags.bits > 8
+
+    @property
+    def _is_premultiplied(self) -> bool:
+        return False
+
+
+class WebmFormat(_AlphaFormat):
+    """For web pages, VP9: Chrome and Firefox play its alpha, which is straight.
+
+    FFmpeg needs to be told: its own VP9 decoder drops alpha, libvpx does not.
+    """
+
+    name = "webm"
+    preset = VP9_ALPHA
+
+
+class _EditedFormat(_AlphaFormat):
+    """A video with alpha for editing programs: ``premultiplied`` as well, and ``each`` object in a file of its own.
+
+    The file of an object that appears later begins with transparent frames: all files have the clip's length. The sound
+    is in the first of them.
+    """
+
+    composes: ClassVar[Mapping[str, str]] = {"alpha": "", "each_object": "each"}
+
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Accept ``straight``, ``premultiplied`` and ``each``, with a comma between."""
+        main, options = cls._parsed(value)
+        if main not in _KINDS and not (options and not main):
+            raise UsageError(
+                f"{cls.name}={value}",
+                why="its alpha is straight or premultiplied, and it has a file, or one for each object",
+                fix=f"write {cls.name}, {cls.name}=premultiplied, {cls.name}=each or {cls.name}=premultiplied,each",
+            )
+
+    @classmethod
+    def _parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:
+        return split_options(value or "", known=(), flags=("each",))
+
+    @property
+    def _is_premultiplied(self) -> bool:
+        return self._parsed(self._value)[0] == "premultiplied"
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Also that there was no object to write."""
+        none = self._is_each and self._written and not self._known
+        return (*super().warnings, *([f"{self.name}: no object was found, and no file is written"] if none else []))
+
+    @property
+    def _is_each(self) -> bool:
+        return "each" in self._parsed(self._value)[1]
+
+    def _add(self, result: FrameResult) -> None:
+        if not self._is_each:
+            super()._add(result)
+            return
+        composed, frame, base = ComposedResult.of(result), result.frame, result.frame.time_base
+        for identity in present_ids(composed.labels):
+            if identity not in self._known:
+                self._known.append(identity)
+                for index, pts in self._earlier:
+                    self._put(f"{self.name}-{identity}", self._nothing, index=index, pts=pts, time_base=base)
+        for identity in self._known:
+            picture = self._with_alpha(composed, composed.share_of(identity))
+            self._put(f"{self.name}-{identity}", picture, index=frame.index, pts=frame.pts, time_base=base)
+        self._earlier.append((frame.index, frame.pts))
+
+    @cached_property
+    def _known(self) -> list[int]:
+        return []
+
+    @cached_property
+    def _earlier(self) -> list[tuple[int, int]]:
+        """Index and time of the frames so far, which an object that appears is not in."""
+        return []
+
+    @property
+    def _nothing(self) -> NDArray[Any]:
+        return np.zeros((self._info.height, self._info.width, 4), np.uint16 if self._is_deep else np.uint8)
+
+
+class ProresFormat(_EditedFormat):
+    """For editing programs, ProRes 4444: nearly lossless, and large."""
+
+    name = "prores"
+    preset = PRORES_4444
+    bytes_per_pixel = 0.49
+
+
+class QtrleFormat(_EditedFormat):
+    """For older editing programs, QuickTime Animation: lossless, eight bits a channel, run lengths. Large."""
+
+    name = "qtrle"
+    preset = QTRLE
+    lossless = True
+    bytes_per_pixel = 1.48
+
+
+class Ffv1Format(_EditedFormat):
+    """For keeping, FFV1: every pixel and every level of alpha as computed, with a checksum for each slice."""
+
+    name = "ffv1"
+    preset = FFV1
+    lossless = True
+    bytes_per_pixel = 0.40

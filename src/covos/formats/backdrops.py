@@ -1,0 +1,246 @@
+"""What lies behind the subject in place of what was there: a colour, a picture, or a video that is shown in a loop."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from typing import Final, Self
+
+import cv2
+import numpy as np
+from pydantic import ConfigDict, model_validator
+
+from covos.core.errors import SourceError, UsageError
+from covos.core.guarded import is_there
+from covos.core.records import Record
+from covos.core.types import Frame, ImageArray, SourceInfo
+from covos.formats.composition import Seconds, refuse_reversed, split_options
+from covos.masks.edges import Length, in_pixels
+from covos.media.opening import open_source
+from covos.media.source import Source
+
+WHITE: Final = "#ffffff"
+BLUR: Final = "blur"
+_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+
+
+class Backdrop(Record):
+    """The value of the format ``background``: what lies there, its part, and how the subject is set before it.
+
+    Attributes:
+        what: A colour, ``"blur"`` with or without a radius, or a path.
+        start: Second at which a video begins.
+        end: Second at which it begins again; None for its end.
+        wrap: Length over which its light wraps around the subject.
+        shadow: True if the subject's shadow falls on it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    what: str = WHITE
+    start: Seconds = 0.0
+    end: Seconds | None = None
+    wrap: Length = "0"
+    shadow: bool = False
+
+    @model_validator(mode="after")
+    def _range(self) -> Self:
+        refuse_reversed(self.start, self.end)
+        return self
+
+    @classmethod
+    def parse(cls, value: str) -> Backdrop:
+        """Read ``beach.mp4,start=2,wrap=1%,shadow``."""
+        main, options = split_options(
+            value, known=("start", "end", "wrap"), flags=("shadow",), whole=lambda name: is_there(Path(name))
+        )
+        return cls(what=main or WHITE, **options)  # type: ignore[arg-type]
+
+    @property
+    def colour(self) -> str | None:
+        """The colour, if it is one."""
+        return self.what if self.what.startswith("#") and not is_there(Path(self.what)) else None
+
+    @property
+    def blur(self) -> str | None:
+        """The radius, if the source is put out of focus; ``""`` for the usual one."""
+        name, _, radius = self.what.partition(":")
+        return radius if name == BLUR else None
+
+    @property
+    def file(self) -> Path | None:
+        """The video, picture or folder, if it is one."""
+        return Path(self.what) if self.colour is None and self.blur is None else None
+
+    def check(self) -> None:
+        """Refuse a backdrop that cannot be shown, before any work is done.
+
+        Raises:
+            UsageError: It is no colour, its file is not there, or its part lies beyond its end.
+            SourceError: The file cannot be read.
+        """
+        if self.colour is not None and not _COLOUR.fullmatch(self.colour):
+            why = "a colour is # and six hexadecimal digits"
+            raise UsageError(f"background={self.what}", why=why, fix="write #00b140, say")
+        if self.blur is not None:
+            Blurred.parse(self.blur)
+        if self.file is None:
+            if self.start or self.end is not None:
+                why = "it has no time"
+                raise UsageError(f"a part of background={self.what}", why=why, fix="leave start and end out")
+            return
+        if not is_there(self.file):
+            fix = "name a picture or a video, blur, or a colour such as #00b140"
+            raise UsageError(f"background={self.what}", why="there is no such file", fix=fix)
+        length = _length(_facts(self.what, self.file.stat().st_mtime_ns))
+        if self.start and self.start >= length:
+            raise UsageError(
+                f"background={self.what} from {self.start:g} seconds on",
+                why=f"it lasts {float(length):.2f} seconds",
+                fix="give a start within it",
+            )
+
+
+class Blurred(Record):
+    """The source out of focus: radius of the disc that a point becomes, and the length of light that wraps around."""
+
+    radius: Length = "5%"
+    wrap: Length = "0"
+
+    @classmethod
+    def parse(cls, value: str | None) -> Blurred:
+        """Read ``2%,wrap=1%``."""
+        main, options = split_options(value or "", known=("wrap",))
+        found = cls(**({"radius": main} if main else {}), **options)
+        if not in_pixels(found.radius, 1.0):
+            raise UsageError(f"blur={value}", why="it has no radius", fix="write blur, or blur=2%")
+        return found
+
+
+@lru_cache(maxsize=8)
+def _facts(path: str, modified: int) -> SourceInfo:
+    # Names are checked several times on the way to the first frame; opening reads all packets of a video.
+    with open_source(path) as source:
+        return source.info
+
+
+def _length(info: SourceInfo) -> Fraction:
+    """Return the seconds that a video lasts; a still picture lasts for ever."""
+    return Fraction(info.frame_count) / info.frame_rate if info.frame_rate and info.frame_count > 1 else Fraction(10**9)
+
+
+class Plain:
+    """A colour."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, colour: str, *, size: tuple[int, int]) -> None:
+        self._image = np.full((*size, 3), list(bytes.fromhex(colour[1:])), np.uint8)
+
+    def at(self, time: Fraction) -> ImageArray:
+        """Return the picture at a time; it is the same at all times."""
+        return self._image
+
+
+class Clip:
+    """A video, a picture or a folder of pictures, scaled to fill the frame and cut where it does not fit.
+
+    At each time the frame is shown that it has at that time, whatever its frame rate. At its end it begins again.
+    Two frames are held, however long it is. Where it cannot be read on, the last good frame stays.
+
+    Args:
+        backdrop: Says which file, and which part of it.
+        size: (height, width) of the pictures to make.
+        pixel_aspect: Of these.
+    """
+
+    def __init__(self, backdrop: Backdrop, *, size: tuple[int, int], pixel_aspect: Fraction) -> None:
+        self._name = backdrop.what
+        self._size, self._aspect = size, pixel_aspect
+        self._start = Fraction(str(backdrop.start))
+        self._end = None if backdrop.end is None else Fraction(str(backdrop.end))
+        self._source: Source = open_source(self._name)
+        self._zero: Fraction | None = None  # its own time of its first frame
+        self._first = 0  # index of the frame that is shown at the start
+        self._began = Fraction(0)  # time of the output at which this turn began
+        self._stopped: str | None = None
+        self._reached = Fraction(0)
+        self._shown: tuple[int, ImageArray] | None = None
+        self._frames: Iterator[Frame] = iter(self._source)
+        self._now: Frame | None = None
+        self._next = self._read()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was wrong with it, in plain words."""
+        stopped = () if self._stopped is None else (f"{self._stopped}: its last good frame stays",)
+        return tuple(f"{self._name}: {text}" for text in (*self._source.health.warnings, *stopped))
+
+    def at(self, time: Fraction) -> ImageArray:
+        """Return the picture at a time in seconds, H x W x 3 uint8 RGB; times never fall."""
+        while self._stopped is None:
+            wanted = time - self._began + self._start
+            following = self._next
+            if following is None or (self._end is not None and self._time(following) >= self._end):
+                if not self._begin_again(wanted):
+                    break
+            elif self._now is None or self._time(following) <= wanted:
+                self._now = following
+                self._reached = self._time(following)
+                if self._reached <= self._start:
+                    self._first = following.index
+                self._next = self._read()
+            else:
+                break
+        assert self._now is not None, "a source has a frame"
+        if self._shown is None or self._shown[0] != self._now.index:
+            self._shown = self._now.index, self._filling(self._now)
+        return self._shown[1]
+
+    def _begin_again(self, wanted: Fraction) -> bool:
+        """Start the next turn, if its time has come."""
+        info = self._source.info
+        length = self._reached + 1 / Fraction(info.frame_rate or 25) - self._start
+        if self._end is not None:
+            length = min(length, self._end - self._start)
+        if info.frame_count <= 1 or length <= 0 or wanted < self._start + length:
+            return False
+        self._began += length * ((wanted - self._start) // length)
+        try:
+            rest = range(self._first, info.frame_count)
+            self._frames = self._source.select(rest) if self._first else iter(self._source)
+        except SourceError as error:
+            self._stopped = error.what
+            return False
+        self._next = self._read()
+        self._now = None if self._next is not None else self._now
+        return self._next is not None
+
+    def _read(self) -> Frame | None:
+        try:
+            frame = next(self._frames, None)
+        except (SourceError, OSError) as error:
+            if self._now is None:
+                raise
+            self._stopped = error.what if isinstance(error, SourceError) else str(error)
+            return None
+        if frame is not None and self._zero is None:
+            self._zero = frame.pts * frame.time_base
+        return frame
+
+    def _time(self, frame: Frame) -> Fraction:
+        assert self._zero is not None, "a frame was read"
+        return frame.pts * frame.time_base - self._zero
+
+    def _filling(self, frame: Frame) -> ImageArray:
+        image, size = frame.image, self._size
+        height, width = image.shape[:2]
+        shape = float(size[1] * self._aspect / size[0] / self._source.info.pixel_aspect)
+        kept_width, kept_height = min(width, max(1, round(height * shape))), min(height, max(1, round(width / shape)))
+        top, left = (height - kept_height) // 2, (width - kept_width) // 2
+        part = image[top : top + kept_height, left : left + kept_width]
+        interpolation = cv2.INTER_AREA if kept_height > size[0] else cv2.INTER_CUBIC
+        return np.asarray(cv2.resize(part, (size[1], size[0]), interpolation=interpolation), np.uint8)

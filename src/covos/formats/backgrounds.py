@@ -1,0 +1,158 @@
+"""Formats that lay the subject over something else: another background, the source out of focus, a green screen."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from covos.core.types import FrameResult, ImageArray
+from covos.formats.backdrops import WHITE, Backdrop, Blurred, Clip, Plain
+from covos.formats.compose import ComposedResult, lay_over
+from covos.formats.light import defocused, shadow, to_light, to_picture, wrapped
+from covos.formats.videos import VideoFormat
+from covos.masks.edges import in_pixels
+from covos.media.opening import images_among
+
+GREEN = (0, 255, 0)
+"""RGB; colour keys are set to it when they are opened."""
+
+
+class _LaidFormat(VideoFormat):
+    """The subject over another picture, with light of it around its edges where that is asked for."""
+
+    @abstractmethod
+    def behind(self, result: ComposedResult) -> ImageArray:
+        """Return the picture that lies behind a frame's subject."""
+
+    @property
+    def wrap(self) -> str:
+        """Length over which its light wraps around the subject."""
+        return "0"
+
+    def picture(self, result: FrameResult) -> ImageArray:
+        """Return the subject over what lies behind it."""
+        composed = ComposedResult.of(result)
+        background = self.behind(composed)
+        laid = lay_over(composed, background)
+        radius = in_pixels(self.wrap, composed.frame.size[0])
+        return wrapped(laid, background, composed.opacity, radius=radius) if radius else laid
+
+
+class BackgroundFormat(_LaidFormat):
+    """The subject before another background: white, or ``background=WHAT``, a colour, a picture, or a video.
+
+    ``#rrggbb`` is a colour. A file is scaled to fill the frame and cut where it does not fit; a video is shown at its
+    own speed, in a loop. ``blur`` is the source out of focus. After it may stand, with commas between,
+    ``start=SECONDS`` and ``end=SECONDS`` of a video, ``wrap=LENGTH`` for light that wraps around the edges, and
+    ``shadow``.
+    """
+
+    name = "background"
+    composes: ClassVar[Mapping[str, str]] = {
+        "background": "",
+        "background_start": "start",
+        "background_end": "end",
+        "light_wrap": "wrap",
+        "shadow": "shadow",
+    }
+    _began: Fraction | None = None
+
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Accept what a `Backdrop` is made of, if its file can be read."""
+        Backdrop.parse(value).check()
+
+    @classmethod
+    def files_of(cls, value: str | None) -> tuple[Path, ...]:
+        """Return the picture or the video."""
+        file = Backdrop.parse(value or WHITE).file
+        if file is None:
+            return ()
+        return tuple(images_among(file.iterdir())) if file.is_dir() else (file,)
+
+    @property
+    def wrap(self) -> str:
+        """See `Backdrop`."""
+        return self._backdrop.wrap
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Also what was wrong with the background."""
+        behind = () if self._shown is None else self._shown.warnings
+        return (*super().warnings, *(f"{self.name}: {text}" for text in behind))
+
+    def behind(self, result: ComposedResult) -> ImageArray:
+        """Return the background at the frame's time, with the subject's shadow where that is asked for."""
+        frame = result.frame
+        if self._shown is None:
+            radius = Blurred.parse(self._backdrop.blur).radius
+            image = defocused(frame.image, result.opacity, radius=in_pixels(radius, frame.size[0]))
+        else:
+            now = frame.pts * frame.time_base
+            self._began = now if self._began is None else self._began
+            image = self._shown.at(now - self._began)
+        # What is out of focus has the shadow already.
+        if not self._backdrop.shadow or self._shown is None:
+            return image
+        return to_picture(to_light(image) * shadow(frame.image, result.opacity)[..., None])
+
+    @cached_property
+    def _backdrop(self) -> Backdrop:
+        return Backdrop.parse(self._value or WHITE)
+
+    @cached_property
+    def _shown(self) -> Plain | Clip | None:
+        backdrop, size = self._backdrop, (self._info.height, self._info.width)
+        if backdrop.blur is not None:
+            return None
+        if backdrop.colour is not None:
+            return Plain(backdrop.colour, size=size)
+        return Clip(backdrop, size=size, pixel_aspect=self._info.pixel_aspect)
+
+
+class BlurFormat(_LaidFormat):
+    """The background out of focus, as a lens draws it: each point becomes a disc, in linear light.
+
+    The blur takes nothing from the subject: no glow of its colours around it. ``blur=2%`` says the disc's radius.
+    """
+
+    name = "blur"
+    composes: ClassVar[Mapping[str, str]] = {"light_wrap": "wrap"}
+
+    @classmethod
+    def check_value(cls, value: str) -> None:
+        """Accept a radius above zero, and ``wrap=LENGTH`` after it."""
+        Blurred.parse(value)
+
+    @cached_property
+    def _blurred(self) -> Blurred:
+        return Blurred.parse(self._value)
+
+    @property
+    def wrap(self) -> str:
+        """See `Backdrop`."""
+        return self._blurred.wrap
+
+    def behind(self, result: ComposedResult) -> ImageArray:
+        """Return the source out of focus."""
+        radius = in_pixels(self._blurred.radius, result.frame.size[0])
+        return defocused(result.frame.image, result.opacity, radius=radius)
+
+
+class GreenFormat(_LaidFormat):
+    """The subject before a green screen, for programs that key colours and know no alpha.
+
+    Soft edges are mixed with the green, as in front of a real screen.
+    """
+
+    name = "green"
+
+    def behind(self, result: ComposedResult) -> ImageArray:
+        """Return plain green."""
+        return np.full_like(result.frame.image, GREEN)

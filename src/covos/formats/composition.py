@@ -1,0 +1,116 @@
+"""What an editor asks of composed outputs, whichever format they are written in; how a format's value says it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BeforeValidator, ConfigDict, model_validator
+
+from covos.core.errors import UsageError
+from covos.core.records import Record
+from covos.masks.edges import Length
+
+AlphaKind: TypeAlias = Literal["straight", "premultiplied"]
+
+
+def _seconds(given: object) -> float:
+    text = str(given).strip() if isinstance(given, str | int | float) and not isinstance(given, bool) else ""
+    found = re.fullmatch(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d*)?|\.\d+)", text)
+    if found is None:
+        raise UsageError(
+            f"{given!r} is no time of a background",
+            why="it takes seconds, or hours, minutes and seconds",
+            fix="write 12.5 or 00:00:12.5",
+        )
+    return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + float(found[3])
+
+
+Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds)]
+
+
+class Composition(Record):
+    """The way in which outputs are composed. Each field concerns the formats that know it.
+
+    It is written into the names of the formats, ``background=beach.mp4,wrap=1%``: a run and its report tell outputs
+    apart by these.
+
+    Attributes:
+        background: What lies behind the subject, for ``background``: a colour as ``#204060``, a picture, a folder of
+            pictures, a video, or ``"blur"``; ``"blur:2%"`` says how far out of focus the source is put.
+        background_start: Second at which a video begins.
+        background_end: Second at which it ends; it is then shown again from its start.
+        light_wrap: Length over which light of the background wraps around the subject's edges, for ``background`` and
+            ``blur``.
+        alpha: ``"straight"``, or ``"premultiplied"``, colours that are multiplied by it, for `prores`, `qtrle` and
+            `ffv1`.
+        each_object: If true, these write a file for each object.
+        shadow: If true, what the subject darkens in the source is darkened in the new background, too.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    background: str | None = None
+    background_start: Seconds = 0.0
+    background_end: Seconds | None = None
+    light_wrap: Length = "0"
+    shadow: bool = False
+    alpha: AlphaKind = "straight"
+    each_object: bool = False
+
+    @model_validator(mode="after")
+    def _range(self) -> Composition:
+        refuse_reversed(self.background_start, self.background_end)
+        return self
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The fields that ask for something."""
+        fields = type(self).model_fields
+        return {name: value for name, value in self if value != fields[name].default}
+
+
+def refuse_reversed(start: float, end: float | None) -> None:
+    """Refuse a part of a background that ends before it begins."""
+    if end is not None and end <= start:
+        raise UsageError(
+            f"the background from {start:g} to {end:g} seconds",
+            why="its end is not after its start",
+            fix="give an end above the start",
+        )
+
+
+PLAIN = Composition()
+"""Nothing is asked for."""
+
+
+def with_options(value: str | None, options: dict[str, Any]) -> str:
+    """Return a format's value with further options: ``"beach.mp4"`` with a wrap becomes ``"beach.mp4,wrap=1%"``."""
+    said = [key if given is True else f"{key}={_text(given)}" for key, given in options.items()]
+    return ",".join([*([value] if value else []), *said])
+
+
+def _text(given: object) -> str:
+    return f"{given:.6f}".rstrip("0").rstrip(".") if isinstance(given, float) else str(given)
+
+
+def split_options(
+    value: str, *, known: Collection[str], flags: Collection[str] = (), whole: Callable[[str], bool] = lambda _: False
+) -> tuple[str, dict[str, str]]:
+    """Split a format's value into what comes first, and its options; a flag has the value ``"true"``.
+
+    What comes first may have commas itself, as a file may. ``whole`` tells of a value that has no options.
+    """
+    main, options = value, dict[str, str]()
+    while main and not whole(main):
+        before, _, last = main.rpartition(",")
+        key, equals, given = last.partition("=")
+        if equals and key in known:
+            options[key] = given
+        elif last in flags:
+            options[last] = "true"
+        else:
+            break
+        main = before
+    return main, options

@@ -1,0 +1,156 @@
+"""OpenEXR pictures for compositing programs: linear light, a layer for each object, and ids of the objects."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterable
+from functools import cached_property
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.core.errors import EnvironmentProblem
+from covos.core.files import atomic_path
+from covos.core.types import FrameResult
+from covos.formats.base import Format
+from covos.formats.compose import ComposedResult
+from covos.formats.light import Light, coded_to_light, to_light
+from covos.masks.object_ids import present_ids
+from covos.media.tags import is_timecode_rate, later, timecode_parts
+
+LAYER = "CryptoObject"
+"""Name of the layer with the objects' ids."""
+_LEVELS = 2
+"""Pairs of objects that one pixel is told to be of."""
+_CHROMATICITIES = {
+    # ITU-T H.273, table 2: x and y of red, green, blue and white.
+    1: (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290),
+    5: (0.64, 0.33, 0.29, 0.60, 0.15, 0.06, 0.3127, 0.3290),
+    6: (0.630, 0.340, 0.310, 0.595, 0.155, 0.070, 0.3127, 0.3290),
+    12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.3127, 0.3290),
+}
+
+
+class ExrFormat(Format):
+    """``exr/<stem>.exr``: the subject in linear light, with premultiplied alpha, half floats.
+
+    ``R``, ``G``, ``B``, ``A`` are of the whole subject; ``object1.R`` and so on of each object that was seen so far.
+    ``CryptoObject00`` and ``CryptoObject01`` tell the objects of each pixel and their shares, after Friedman and Jones,
+    *Fully Automatic ID Mattes with Support for Motion Blur and Transparency*, SIGGRAPH 2015 (Cryptomatte, version 1.2).
+    """
+
+    name = output = "exr"
+    shape = "a picture a frame"
+    bytes_per_pixel = 0.81
+
+    @classmethod
+    def check_installed(cls) -> None:
+        """Refuse to begin without the packages that write it."""
+        for name in ("OpenEXR", "mmh3"):
+            _imported(name)
+
+    def _add(self, result: FrameResult) -> None:
+        composed = ComposedResult.of(result)
+        self._known.update(dict.fromkeys(present_ids(composed.labels)))
+        light = self._light(composed)
+        shares = {identity: composed.share_of(identity) for identity in sorted(self._known)}
+        channels: dict[str, NDArray[Any]] = {**_layer("", light, composed.opacity)}
+        for identity, share in shares.items():
+            channels |= _layer(f"{_named(identity)}.", light, share)
+        channels |= _ids(shares, size=result.frame.size)
+        openexr, content = _imported("OpenEXR"), BytesIO()
+        openexr.File(self._header(openexr, result, shares), channels).write(content)
+        # Not by the library itself, which does not say of a failing disk what is wrong with it.
+        with atomic_path(self._folder.file(f"{self.output}/{result.frame.stem}.exr")) as temporary:
+            temporary.write_bytes(content.getbuffer())
+
+    @cached_property
+    def _known(self) -> dict[int, None]:
+        return {}
+
+    def _light(self, composed: ComposedResult) -> Light:
+        colours = composed.colours
+        if self._info.tags.bits > 8 and composed.frame.deep is not None:
+            return coded_to_light(composed.deep(colours) / np.float32(65535))
+        return to_light(colours)
+
+    def _header(self, openexr: Any, result: FrameResult, shares: Iterable[int]) -> dict[str, Any]:
+        info, tags = self._info, self._info.tags
+        header: dict[str, Any] = {
+            "type": openexr.scanlineimage,
+            "compression": openexr.ZIP_COMPRESSION,
+            "pixelAspectRatio": float(info.pixel_aspect),
+            "chromaticities": _CHROMATICITIES.get(tags.colour.primaries if tags.colour else 1, _CHROMATICITIES[1]),
+            **_manifest(shares),
+        }
+        rate = info.frame_rate
+        if tags.reel is not None:
+            header["reelName"] = tags.reel
+        if tags.timecode is not None and rate is not None and is_timecode_rate(rate, drops=False):
+            hours, minutes, seconds, frame, drops = timecode_parts(
+                later(tags.timecode, info.start + result.frame.index, rate=rate)
+            )
+            header["timeCode"] = openexr.TimeCode(hours, minutes, seconds, frame, int(drops), *[0] * 13)
+        return header
+
+    def _finish(self) -> Path:
+        return self._folder.path / self.output
+
+
+def _imported(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"exr needs the package {name}", why=str(error), fix="pip install 'covos[exr]', or choose another format"
+        ) from error
+
+
+def _named(identity: int) -> str:
+    return f"object{identity}"
+
+
+def _layer(prefix: str, light: Light, share: NDArray[np.float32]) -> dict[str, NDArray[np.float16]]:
+    premultiplied = light * share[..., None]
+    planes = {"R": premultiplied[..., 0], "G": premultiplied[..., 1], "B": premultiplied[..., 2], "A": share}
+    return {f"{prefix}{name}": np.ascontiguousarray(plane.astype(np.float16)) for name, plane in planes.items()}
+
+
+def _ids(shares: dict[int, NDArray[np.float32]], *, size: tuple[int, int]) -> dict[str, NDArray[np.float32]]:
+    """Return the ranks of a Cryptomatte: pairs of an id and its share, the largest share first."""
+    ranks = 2 * _LEVELS
+    ids, parts = (np.zeros((max(ranks, len(shares)), *size), np.float32) for _ in range(2))
+    for place, (identity, share) in enumerate(shares.items()):
+        parts[place] = share
+        ids[place][share > 0] = _hash(_named(identity))[1]
+    order = np.argsort(-parts, axis=0, kind="stable")[:ranks]
+    ids, parts = np.take_along_axis(ids, order, axis=0), np.take_along_axis(parts, order, axis=0)
+    planes: dict[str, NDArray[np.float32]] = {}
+    for level in range(_LEVELS):
+        for place, name in enumerate("RGBA"):
+            values = (ids, parts)[place % 2][2 * level + place // 2]
+            planes[f"{LAYER}{level:02d}.{name}"] = np.ascontiguousarray(values)
+    return planes
+
+
+def _manifest(identities: Iterable[int]) -> dict[str, str]:
+    key = f"cryptomatte/{_hash(LAYER)[0][:7]}"
+    return {
+        f"{key}/name": LAYER,
+        f"{key}/hash": "MurmurHash3_32",
+        f"{key}/conversion": "uint32_to_float32",
+        f"{key}/manifest": json.dumps({_named(each): _hash(_named(each))[0] for each in identities}),
+    }
+
+
+def _hash(name: str) -> tuple[str, np.float32]:
+    """Return the id of a name, in hexadecimal digits and as the float of the same bits, which is never NaN or tiny."""
+    number: int = _imported("mmh3").hash(name, 0, signed=False)
+    if (number >> 23) & 255 in {0, 255}:
+        number ^= 1 << 23
+    return f"{number:08x}", np.float32(struct.unpack("<f", struct.pack("<I", number))[0])

@@ -1,0 +1,212 @@
+"""Work on pictures in linear light, as lenses do it: out of focus, light around an edge, shadows.
+
+Coded values are taken for sRGB (IEC 61966-2-1). Blurring them as they are would make bright points grey; in linear
+light they become the discs that a camera shows.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from covos.core.types import ImageArray, ProbabilityArray
+
+Light: TypeAlias = NDArray[np.float32]
+"""H x W x 3 float32 RGB in [0, 1], proportional to light."""
+
+_LEVELS = 4095
+_DISC = 12
+"""Radius in pixels that a disc is drawn with; a larger one is drawn on a smaller picture, which loses nothing by it."""
+_MARGIN = 0.008
+"""Within this distance of the subject nothing is taken for the background's, in heights of the frame."""
+_EMPTY = 1e-6
+"""Weight of what is not to be seen; it counts only where nothing else is near."""
+
+_WRAP = 0.6
+"""Strength of the light that wraps around an edge."""
+
+_SMALL = 270
+"""Height at which shadows are looked for: they are soft."""
+_NEAR = 0.22
+"""A shadow lies within this distance of its subject, in heights of the frame."""
+_RIM = 0.02
+"""Within this distance a pixel may have some of the subject's light, in heights of the frame."""
+_DARKEST = 0.25
+_NOISE = 0.08
+"""Darkening below this is the grain of the picture."""
+_COLOUR = 0.06
+"""Width of the colours that are taken for the same ground, in shares of red, green and blue."""
+
+
+@cache
+def _to_light_table() -> NDArray[np.float32]:
+    return coded_to_light(np.arange(256) / 255)
+
+
+@cache
+def _to_code_table() -> NDArray[np.uint8]:
+    # By the square root of light: its levels are as fine as those of the code, in the shadows, too.
+    light = (np.arange(_LEVELS + 1) / _LEVELS) ** 2
+    coded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    return np.asarray(np.rint(255 * coded), np.uint8)
+
+
+def coded_to_light(coded: NDArray[np.floating[Any]]) -> Light:
+    """Return the light of coded values in [0, 1], of any depth."""
+    light = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    return np.asarray(light, np.float32)
+
+
+def to_light(image: ImageArray) -> Light:
+    """Return the light of a picture, H x W x 3 uint8 RGB."""
+    return np.asarray(cv2.LUT(image, _to_light_table()), np.float32)
+
+
+def to_picture(light: Light) -> ImageArray:
+    """Return the picture of light, H x W x 3 uint8 RGB; what is brighter than white is cut."""
+    root = cv2.sqrt(np.clip(light, 0, 1))
+    levels = np.rint(np.asarray(root) * np.float32(_LEVELS)).astype(np.uint16)
+    return np.asarray(_to_code_table()[levels], np.uint8)
+
+
+def defocused(image: ImageArray, opacity: ProbabilityArray, *, radius: float) -> ImageArray:
+    """Put a picture out of focus as if the subject were not there: its colours do not bleed into what is around it.
+
+    What lies around the subject is drawn out over its place; then each point becomes the disc that a lens makes of it.
+
+    Args:
+        image: H x W x 3 uint8 RGB.
+        opacity: H x W float32 in [0, 1] of the subject.
+        radius: Of the disc, in pixels.
+    """
+    height, width = opacity.shape
+    step = max(1.0, radius / _DISC)
+    size = max(1, round(width / step)), max(1, round(height / step))
+    # A mixed pixel has some of the subject's colour, and so has one beside it, where a mask is a little too small.
+    side = 2 * max(1, round(_MARGIN * height)) + 1
+    near = cv2.dilate(opacity, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    weight = np.asarray(np.clip(1 - 4 * near, 0, 1), np.float32)
+    light = np.asarray(to_light(image) * weight[..., None], np.float32)
+    small, there = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (light, weight))
+    ground = drawn_out(np.asarray(small, np.float32), np.asarray(there, np.float32))
+    blurred = cv2.filter2D(ground, cv2.CV_32F, disc(radius / step), borderType=cv2.BORDER_REPLICATE)
+    if step > 1:
+        blurred = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_CUBIC)
+    return to_picture(np.asarray(blurred, np.float32))
+
+
+def drawn_out(weighted: Light, weight: NDArray[np.float32]) -> Light:
+    """Fill the places that have no weight smoothly from those around them, the near ones first.
+
+    Pull and push, Gortler et al., *The Lumigraph*, SIGGRAPH 1996, section 3.4: means of two by two pixels, of these
+    again, and so on; then back, each level filling what the finer one lacks.
+
+    Args:
+        weighted: H x W x 3 float32, colours times their weight.
+        weight: H x W float32 in [0, 1].
+    """
+    height, width = weight.shape
+    known = weighted / np.maximum(weight, _EMPTY)[..., None]
+    if min(height, width) <= 1 or float(weight.min()) >= 1:
+        return np.asarray(known, np.float32)
+    size = (width + 1) // 2, (height + 1) // 2
+    less, share = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (weighted, weight))
+    # A pixel that is known by a quarter is known.
+    gain = np.minimum(1, 4 * share) / np.maximum(share, _EMPTY)
+    coarse = drawn_out(np.asarray(less * gain[..., None], np.float32), np.asarray(share * gain, np.float32))
+    fill = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(weighted + (1 - weight)[..., None] * fill, np.float32)
+
+
+def disc(radius: float) -> NDArray[np.float32]:
+    """Return a disc with a smooth rim, a square of odd side whose sum is 1."""
+    reach = int(np.ceil(radius))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    inside = np.clip(radius + 0.5 - np.hypot(x, y), 0, 1)
+    return np.asarray(inside / inside.sum(), np.float32)
+
+
+def wrapped(laid: ImageArray, background: ImageArray, opacity: ProbabilityArray, *, radius: float) -> ImageArray:
+    """Let light of the background wrap around the edges of the subject, as a lens does with what is bright behind it.
+
+    Args:
+        laid: The subject over the background, H x W x 3 uint8 RGB.
+        background: The same size.
+        opacity: H x W float32 in [0, 1].
+        radius: How far inwards it is seen, in pixels.
+    """
+    sigma = max(radius / 2, 0.5)
+    share = np.asarray(_WRAP * opacity * _softened(1 - opacity, sigma), np.float32)
+    x, y, width, height = cv2.boundingRect((share > 1 / 512).view(np.uint8))
+    if not width:
+        return laid
+    part = np.s_[y : y + height, x : x + width]
+    spill = _softened(to_light(background), sigma)[part] * share[part][..., None]
+    light = to_light(np.ascontiguousarray(laid[part]))
+    found = laid.copy()
+    # Two lights on one another, which never become more than white.
+    found[part] = to_picture(light + spill - light * spill)
+    return found
+
+
+def shadow(image: ImageArray, opacity: ProbabilityArray) -> ProbabilityArray:
+    """Estimate how much the subject darkens what is around it.
+
+    In a band around the subject, the light of the source is compared with that of the ground farther away. What is
+    darker and of the same colour is in the subject's shadow. A dark thing of the ground's own colour, beside the
+    subject, looks the same; light ground of another colour beyond it does not.
+
+    Args:
+        image: The source, H x W x 3 uint8 RGB.
+        opacity: H x W float32 in [0, 1].
+
+    Returns:
+        H x W float32: the share of the light that is left, 1 where there is no shadow.
+    """
+    height, width = opacity.shape
+    scale = min(1.0, _SMALL / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    light = np.asarray(cv2.resize(to_light(image), size, interpolation=cv2.INTER_AREA), np.float32)
+    seen = np.asarray(cv2.resize(opacity, size, interpolation=cv2.INTER_AREA), np.float32)
+    subject = seen > 0.05
+    if not subject.any() or subject.all():
+        return np.ones((height, width), np.float32)
+    distance = np.asarray(cv2.distanceTransform((~subject).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
+    reach = max(_NEAR * size[1], 2.0)
+    # What is beside the subject has some of its colour, which is no shadow's.
+    free = (distance > max(_RIM * size[1], 1.0)).astype(np.float32)
+    here = _mean(light, free, sigma=max(0.008 * size[1], 0.5))
+    beyond = _mean(light, free * np.clip(distance / reach, 0, 1).astype(np.float32) ** 2, sigma=reach)
+    brightness, expected = here.sum(axis=2) + 1e-4, beyond.sum(axis=2) + 1e-4
+    apart = np.abs(here / brightness[..., None] - beyond / expected[..., None]).sum(axis=2)
+    alike = np.exp(-((apart / _COLOUR) ** 2))
+    # None at the end of the band, so that it has no rim.
+    fading = np.clip(2 - 2 * distance / reach, 0, 1)
+    darkened = np.clip((1 - brightness / expected - _NOISE) / (1 - _NOISE), 0, 1 - _DARKEST)
+    # Under the rim, and under the subject where it is soft, it is as it is beside it.
+    kept = np.asarray(1 - free * darkened * alike * fading, np.float32)
+    left = _mean(kept[..., None], free, sigma=max(0.015 * size[1], 0.7))
+    return np.asarray(cv2.resize(left, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
+def _mean(light: Light, weight: NDArray[np.float32], *, sigma: float) -> Light:
+    """Average the light near by, by weight; where none is, by what is farther away."""
+    weight = np.asarray(weight + _EMPTY, np.float32)
+    spread = _softened(np.asarray(light * weight[..., None], np.float32), sigma).reshape(light.shape)
+    return np.asarray(spread / _softened(weight, sigma)[..., None], np.float32)
+
+
+def _softened(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    """Blur by a Gaussian; a wide one on a smaller picture."""
+    height, width = values.shape[:2]
+    step = max(1.0, sigma / 4)
+    size = max(1, round(width / step)), max(1, round(height / step))
+    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA) if step > 1 else values
+    soft = cv2.GaussianBlur(small, (0, 0), sigma / step)
+    if step > 1:
+        soft = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(soft, np.float32)

@@ -1,0 +1,309 @@
+"""Find the frames that a file must have had, and that no packet holds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from covos.media.order_gaps import left_out
+from covos.media.packet_list import WITHOUT_PLACES
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+    from covos.media.packet_list import PacketList
+    from covos.media.structure_found import Structure
+
+_MICROSECOND = Fraction(1, 1_000_000)
+FAR = 6
+"""Packets by which a gap in time may lie away from the damage that made it: pictures are stored in another order."""
+_NEIGHBOURS = 16
+"""Intervals on each side whose median is the usual one."""
+_MOST = 100_000
+"""Frames that one gap may lack; a longer one is a jump of the clock."""
+
+# Their times are made up while reading: nothing in the file states them.
+_WITHOUT_TIMES = frozenset(
+    {"gif", "apng", "yuv4mpegpipe", "mjpeg", "h264", "hevc", "mpegvideo", "m4v", "obu", "vc1", "dirac"}
+)
+# Whatever follows the last packet was not understood; in NUT, that may be an index.
+_READ_TO_THE_END = frozenset({"obu", "nut"})
+# They state none: it is measured while reading.
+_WITHOUT_DURATION = ("mpegts", "mpeg", "mov,mp4", "ogg")
+# Their clocks begin at zero with the file.
+_FROM_ZERO = ("matroska", "avi", "flv", "asf", "nut", "mxf", "ivf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostFrame:
+    """A frame that a file must have had, and that no packet holds.
+
+    Attributes:
+        packet: Number of packets of pictures before it, in the order of the file.
+        time: Its time in units of the stream's time base, as the file would state it; None where it states none.
+    """
+
+    packet: int
+    time: int | None
+
+
+class Losses:
+    """Finds the frames that a file must have had and that no packet holds.
+
+    A gap in time is no loss by itself: screen recordings pause, and cameras drop frames. It is one where damage shows
+    at the same place, in the container's structure, in bytes that belong to no packet, or in a packet.
+    """
+
+    def __init__(
+        self,
+        container: InputContainer,
+        stream: VideoStream,
+        read: PacketList,
+        *,
+        times: NDArray[np.int64] | None,
+        rate: Fraction,
+        structure: Structure,
+    ) -> None:
+        self._container, self._stream, self._read, self._structure = container, stream, read, structure
+        self._name, self._size = container.format.name, container.size
+        self._count = len(read.pts)
+        self._rate, self._base = rate, stream.time_base or 1 / rate
+        self._step = max(1.0, float(1 / (rate * self._base)))
+        self._times = None if self._name in _WITHOUT_TIMES else times
+        self._gaps = [before + 1 for before in left_out(read.order)]
+        self.suspects = read.suspects | self._at_breaks() | self._after_skipped_bytes() | self._swollen()
+        if self._times is not None:
+            self.suspects |= set(self._gaps)
+        is_unread = self._name in _READ_TO_THE_END and self._count > 0 and self._rest() > 0
+        is_unread = is_unread and (self._name != "nut" or not structure.has_index)
+        if structure.cut or read.ends_torn or is_unread or self._is_last_picture_unread():
+            self.suspects.add(self._count)
+        self.has_total = True
+        self.at_least = False
+        self.doubtful: list[LostFrame] = []
+
+    def frames(self) -> list[LostFrame]:
+        """Return the lost frames, in the order of the file."""
+        lost = [*self._in_gaps(), *self._left_out(), *self._swallowed()]
+        at_the_end = self._at_the_end(len(lost))
+        if at_the_end and self._count not in self.suspects:
+            self.suspects.add(self._count)
+            lost = [*self._in_gaps(), *self._left_out(), *self._swallowed()]
+        lost += at_the_end or []
+        listed = self._listed()
+        self.has_total = at_the_end is not None or listed is not None
+        if listed is not None:
+            self.at_least = not self._structure.is_total
+            lost += self._behind(listed - self._count - len(lost), after=self._count)
+        elif at_the_end is None and (self._structure.cut or self._is_damaged_near(self._count, self._count)):
+            # Nothing says how many there were: by the bytes that were not read.
+            lost += self._behind(self._unread(), after=self._count)
+            self.at_least = True
+        if self._structure.breaks and not lost and self._name == "ogg":
+            self.at_least = True  # its times are counted on over a lost page
+        return sorted(lost, key=lambda each: each.packet)
+
+    def groups(self) -> NDArray[np.int64] | None:
+        """Return the numbers of the key packets, where they are needed."""
+        return None if self._times is not None or self.has_total else np.flatnonzero(self._read.keys)
+
+    def _unread(self) -> int:
+        """Return how many frames of the usual size the bytes after the last packet would make."""
+        if self._read.places[-1] < 0 or self._name.startswith("mov,mp4"):
+            return 0
+        usual = float(np.median(self._read.sizes)) + float(np.median(self._read.overheads or [0]))
+        return max(0, math.ceil(self._rest() / usual - 0.5)) if usual else 0
+
+    def _is_last_picture_unread(self) -> bool:
+        begun = self._structure.last_pictures.get(self._stream.id, -1)
+        return self._name == "mpegts" and self._count > 0 and begun > max(self._read.places)
+
+    def _rest(self) -> int:
+        """Return the bytes after the last packet of any stream."""
+        return self._size - self._read.last_end if self._read.last_end else 0
+
+    def _swollen(self) -> set[int]:
+        """Find packets that hold what was a group's end, where all other groups have one length and nothing else tells.
+
+        Such a packet is in a group that is too short, and thrice as large as all others in it, or a key packet twice as
+        large as all others. The first group is another's remainder, and is left aside.
+        """
+        if self._times is not None or self._structure.frames is not None:
+            return set()
+        keys, sizes = np.flatnonzero(self._read.keys), np.array(self._read.sizes)
+        lengths = np.diff(keys)
+        usual = usual_length(lengths)
+        found = set()
+        for start, length in zip(keys[:-1].tolist(), lengths.tolist(), strict=True):
+            others = np.sort(sizes[start + 1 : start + length])
+            if not start:
+                continue
+            if usual and length < usual and sizes[start] > 2 * np.delete(sizes[keys], keys == start).max():
+                found.add(start)
+            elif usual and 2 < length < usual and others[-1] > 3 * others[-2]:
+                found.add(start + 1 + int(sizes[start + 1 : start + length].argmax()))
+        return found
+
+    def _at_breaks(self) -> set[int]:
+        """Return the packets on both sides of each break in the structure; their number stands for the end."""
+        places = np.maximum.accumulate(np.array(self._read.places or [0], np.int64))
+        found = set()
+        for place in self._structure.breaks:
+            after = int(np.searchsorted(places, place))
+            found |= {max(0, after - 1), after}
+        return found
+
+    def _after_skipped_bytes(self) -> set[int]:
+        if self._name.startswith(WITHOUT_PLACES) or not self._read.overheads:
+            return set()
+        usual = float(np.median(self._read.overheads))
+        return {number for number, skipped in enumerate(self._read.skipped) if number and skipped > 3 * usual + 64}
+
+    def _is_damaged_near(self, first: int, last: int) -> bool:
+        return any(first - FAR <= each <= last + FAR for each in self.suspects)
+
+    def _in_gaps(self) -> list[LostFrame]:
+        if self._times is None or not self.suspects or self._count == 0:
+            return []
+        order = np.argsort(self._times, kind="stable")
+        times = self._times[order]
+        steps = np.diff(times)
+        lost = self._before_the_first(int(times[0]))
+        for at in np.flatnonzero(steps > 1.5):
+            first, last = sorted((int(order[at]), int(order[at + 1])))
+            usual = self._usual(steps, int(at))
+            number = round(int(steps[at]) / usual) - 1
+            if steps[at] > 1.5 * usual and self._is_damaged_near(first, last):
+                number = 1 if number > _MOST else number
+                lost += [
+                    LostFrame(packet=first + 1, time=int(times[at]) + round((each + 1) * steps[at] / (number + 1)))
+                    for each in range(number)
+                ]
+        return lost
+
+    def _usual(self, steps: NDArray[np.int64], at: int) -> float:
+        """Return the interval between frames at a place: the stated one if all are multiples of it, else as nearby."""
+        multiples = np.rint(steps / self._step)
+        strays = np.abs(steps - multiples * self._step) > np.maximum(1, 0.02 * self._step)
+        if 20 * strays.sum() <= len(steps) <= 4 * (multiples == 1).sum():
+            return self._step
+        near = np.concatenate((steps[max(0, at - _NEIGHBOURS) : at], steps[at + 1 : at + 1 + _NEIGHBOURS]))
+        near = near[near > 0]
+        return float(np.median(near)) if len(near) > 2 else self._step
+
+    def _before_the_first(self, time: int) -> list[LostFrame]:
+        if not self._name.startswith(_FROM_ZERO) or min(self.suspects) > 1:
+            return []
+        breaks, place = self._structure.breaks, self._read.places[0]
+        if breaks and breaks[0] < place:
+            # Of a picture that is shown later than it is decoded, the decoding time tells when the file began.
+            time = min(time, time if self._read.dts[0] is None else self._read.dts[0])
+        elif time < 4 * self._step:  # files may begin a little late
+            return []
+        number = min(_MOST, round(time / self._step))
+        return [LostFrame(packet=0, time=round(each * self._step)) for each in range(number)]
+
+    def _left_out(self) -> list[LostFrame]:
+        """Find the pictures that are left out of the order of display, where no gap in time tells."""
+        return [] if self._times is not None else [LostFrame(packet=each, time=None) for each in self._gaps]
+
+    def _swallowed(self) -> list[LostFrame]:
+        """Count pictures that lie, damaged, in the packet of another, by its bytes.
+
+        Where pictures tell their order, that is known already, but for the last ones of a group.
+        """
+        if self._times is not None or not self._read.swallowed:
+            return []
+        usual = float(np.median(self._read.sizes))
+        ends = {*(np.flatnonzero(self._read.keys) - 1).tolist(), self._count - 1}
+        return [
+            lost
+            for number, much in self._read.swallowed.items()
+            if not any(self._read.order) or (number in ends and self._read.sizes[number] > 1.5 * usual)
+            for lost in self._behind(math.ceil(much / usual), after=number + 1)
+        ]
+
+    def _at_the_end(self, before: int) -> list[LostFrame] | None:
+        """Find the frames that an index has, or the stated duration has room for, after the last packet.
+
+        None if there is neither.
+
+        A long last frame looks the same as lost ones. So a file without damage is only doubted where the room is wider
+        than twice its longest interval between frames.
+        """
+        if "mp4" in self._name and not self._structure.breaks and self._stream.frames:
+            # The index is whole and made while writing; that of others may not be.
+            wanted = sum(not entry.is_discard for entry in self._stream.index_entries) - self._count - before
+            return self._behind(wanted, after=self._count)
+        if self._times is None or self._count == 0:
+            return None
+        times = np.sort(self._times)
+        end = (Fraction(int(times[-1])) * self._base) + 1 / self._rate
+        stated = _stated_end(self._stream)
+        damaged = self._is_damaged_near(self._count, self._count)
+        if stated is None and self._container.duration is None:
+            stated = self._structure.duration
+        has_duration = self._structure.has_index and not self._name.startswith(_WITHOUT_DURATION)
+        if stated is None and self._container.duration is not None and has_duration:
+            stated = self._container.duration * _MICROSECOND
+            if self._name == "nut":  # it states the last frame's start
+                stated += 1 / self._rate
+            # Matroska counts from zero, others from the first packet; taken from zero, none is doubted wrongly.
+            end = end if damaged else max(end, self._read.reached)
+        if stated is None:
+            return None
+        room, step = stated - end, 1 / self._rate
+        if damaged:
+            step = Fraction(self._usual(np.diff(times), len(times) - 1)) * self._base
+            tolerance = step / 2
+        elif self._structure.cut:
+            tolerance = step / 2
+        elif len(times) > 1:
+            tolerance = 2 * max(step, int(np.diff(times).max()) * self._base)
+        else:
+            return []
+        fitting = self._behind(min(_MOST, round(room / step)), after=self._count) if room > step / 2 else []
+        if room > tolerance:
+            return fitting
+        self.doubtful = fitting
+        return []
+
+    def _listed(self) -> int | None:
+        """Return the number of pictures that the file lists, where damage makes that worth looking at."""
+        if not (self._structure.cut or self.suspects):
+            return None
+        if self._structure.frames is not None:
+            return self._structure.frames
+        return self._stream.frames or None if self._name == "avi" else None
+
+    def _behind(self, number: int, *, after: int) -> list[LostFrame]:
+        """Make lost frames, a step apart, after so many packets."""
+        if self._times is None or after < self._count:
+            return [LostFrame(packet=after, time=None) for _ in range(number)]
+        last = int(self._times.max())
+        return [LostFrame(packet=after, time=last + round((each + 1) * self._step)) for each in range(number)]
+
+
+def usual_length(lengths: NDArray[np.int64]) -> int | None:
+    """Return the length that most groups of packets have; None where there is none."""
+    if len(lengths) < 2:
+        return None
+    values, counts = np.unique(lengths, return_counts=True)
+    at = int(counts.argmax())
+    return int(values[at]) if counts[at] * 2 > len(lengths) or counts[at] * 2 == len(lengths) > 2 else None
+
+
+def _stated_end(stream: VideoStream) -> Fraction | None:
+    """Return the end of the stream in seconds, where Matroska's statistics state it."""
+    stated = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
+    try:
+        hours, minutes, seconds = stated.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds.strip())
+    except (ValueError, ZeroDivisionError):
+        return None

@@ -1,0 +1,124 @@
+"""Walk through an mp4 or mov file (ISO/IEC 14496-12): does it end early, and do the tables of its samples agree?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+
+from covos.media.structure_found import Content, Structure
+
+MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
+"""Types of the boxes with which a file may begin."""
+_MOST_SAMPLES = 1 << 26
+_TO_THE_TABLES = (b"mdia", b"minf", b"stbl")  # from a track
+
+
+def mp4_boxes(content: Content, size: int, *, start: int = 0) -> Iterator[tuple[bytes, int, int]]:
+    """Yield (type, start, end) of each box of one level (4.2), from an offset to another."""
+    at = start
+    while at + 8 <= size:
+        header = content[at : at + 16]
+        length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+        if not kind.isalnum():
+            return  # padding or rubbish after the last box
+        if length == 1:
+            length = int.from_bytes(header[8:16], "big")
+        elif length == 0:
+            length = size - at
+        if length < 8:
+            return
+        yield kind, at, at + length
+        at += length
+
+
+def mp4(content: Content) -> Structure:
+    """Walk from box to box."""
+    size, reached, is_fragmented = len(content), 0, False
+    torn, samples = 0, 0
+    for kind, start, end in mp4_boxes(content, size):
+        is_fragmented |= kind == b"moof" or (kind == b"moov" and content.find(b"mvex", start, min(end, size)) >= 0)
+        reached = end
+        if end > size:
+            # Fragments are read one after another: behind one that is damaged, nothing is found.
+            if is_fragmented and content.find(b"moof", start + 16) >= 0:
+                return Structure(breaks=(start,), frames=_fragment_samples(content), is_total=False)
+            return Structure(cut=True, frames=_fragment_samples(content) if is_fragmented else None, is_total=False)
+        if kind == b"moov" and not is_fragmented:
+            torn, samples = _torn_tables(content, start, end)
+    if is_fragmented and reached < size:
+        return Structure(breaks=(reached,), frames=_fragment_samples(content), is_total=False)
+    return Structure(breaks=(torn,), frames=samples, is_total=False) if torn else Structure()
+
+
+def _torn_tables(content: Content, start: int, end: int) -> tuple[int, int]:
+    """Find the first track of pictures whose tables differ in their number of samples; return where it is, and most.
+
+    Sizes and chunks (8.7.3, 8.7.4) each tell the number.
+    """
+    for at, stop in _inside(content, start, end, (b"trak",)):
+        handlers = [content[one + 16 : one + 20] for one, _ in _inside(content, at, stop, (b"mdia", b"hdlr"))]
+        for one, other in _inside(content, at, stop, _TO_THE_TABLES) if b"vide" in handlers else ():
+            counts = _counts(content, {kind: begin for kind, begin, _ in mp4_boxes(content, other, start=one + 8)})
+            if len(set(counts)) > 1:
+                return one, max(counts)
+    return 0, 0
+
+
+def _inside(content: Content, start: int, end: int, path: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
+    """Yield (start, end) of the boxes that a path of types leads to, inside a box."""
+    for kind, at, stop in mp4_boxes(content, end, start=start + 8):
+        if kind == path[0] and stop <= end:
+            if len(path) == 1:
+                yield at, stop
+            else:
+                yield from _inside(content, at, stop, path[1:])
+
+
+def _counts(content: Content, tables: dict[bytes, int]) -> list[int]:
+    """Return the numbers of samples by each table that is there and can be read."""
+    found = []
+    if b"stsz" in tables:
+        found.append(_word(content, tables[b"stsz"] + 16))
+    offsets = tables.get(b"stco", tables.get(b"co64"))
+    if offsets is not None and b"stsc" in tables:
+        chunks = _word(content, offsets + 12)
+        runs = _words(content, tables[b"stsc"], width=3)
+        if len(runs):
+            lengths = np.diff(np.append(runs[:, 0], chunks + 1))
+            found.append(int((lengths * runs[:, 1]).sum()))
+    return found
+
+
+def _word(content: Content, at: int) -> int:
+    return int.from_bytes(content[at : at + 4], "big")
+
+
+def _words(content: Content, box: int, *, width: int) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Return the rows of a table with its number of rows in front; as far as the file goes."""
+    count = min(_word(content, box + 12), _MOST_SAMPLES, max(0, len(content) - box - 16) // (4 * width))
+    words = np.frombuffer(content[box + 16 : box + 16 + 4 * width * count], ">u4")
+    rows: np.ndarray[tuple[int, int], np.dtype[np.int64]] = words.reshape(-1, width).astype(np.int64)
+    return rows
+
+
+def _fragment_samples(content: Content) -> int | None:
+    """Count the samples of the track with the lowest id in all fragments that can be made out."""
+    counts: dict[int, list[int]] = {}
+    track = 0
+    numbers = set()
+    for found in re.finditer(rb"\x00...(mfhd|tfhd|trun)[\x00\x01]", content, re.DOTALL):
+        start = found.end() - 1
+        value = int.from_bytes(content[start + 4 : start + 8], "big")
+        if found[1] == b"mfhd":
+            numbers.add(value)
+        elif found[1] == b"tfhd":
+            track = value
+        elif value < 1 << 20:
+            counts.setdefault(track, []).append(value)
+    if not counts:
+        return None
+    samples = counts[min(counts)]
+    gone = max(numbers) - min(numbers) + 1 - len(numbers) if numbers else 0
+    return sum(samples) + min(gone, len(numbers)) * int(np.median(samples))

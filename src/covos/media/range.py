@@ -1,0 +1,226 @@
+"""Range: the part of a source that is taken, as an editor says it: in seconds or frames, and each n-th frame.
+
+The places are text: ``"12.5"`` and ``"00:01:02.5"`` are seconds after the first frame, as players show them, ``"f300"``
+is the frame of that number, from 0. A frame is taken if it begins at the start or later, and before the end.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any, Final, Protocol, TypeAlias
+
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+
+from covos.core.errors import UsageError
+from covos.core.progress import counted
+from covos.core.records import Record
+from covos.core.types import SourceInfo, Times
+
+_SECONDS = re.compile(
+    r"(?:(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):)?(?P<seconds>\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})", re.ASCII
+)
+_FRAME = re.compile(r"f(?P<frame>\d{1,15})", re.ASCII)
+_CLOSE = Fraction(1, 1000)
+"""Seconds: players show times to a thousandth, rounded up or down."""
+_TAIL = 1
+"""Seconds after the last frame that still are its end: the sound of a video outlasts its pictures."""
+
+
+def _place(given: object) -> str:
+    text = f"{given:.12g}" if isinstance(given, int | float) and not isinstance(given, bool) else str(given).strip()
+    if not isinstance(given, int | float | str) or not (_SECONDS.fullmatch(text) or _FRAME.fullmatch(text)):
+        raise UsageError(
+            f"{given!r} is no place in a video",
+            why="it takes seconds, or the number of a frame",
+            fix="write 12.5, 00:01:02.5, or f300 for frame 300",
+        )
+    return text
+
+
+Place: TypeAlias = Annotated[str, BeforeValidator(_place)]
+"""Seconds after the first frame (``12.5``, ``"12.5"``, ``"00:01:02.5"``), or the number of a frame, ``"f300"``."""
+
+
+class Timed(Protocol):
+    """What a range is taken of: a `covos.media.source.Source`, or the frames of a result."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """Description of it."""
+
+    @property
+    def promised(self) -> int:
+        """Number of frames that there should be."""
+
+    @property
+    def length(self) -> Fraction:
+        """Seconds from the beginning of the first frame to the end of the last."""
+
+    def index_at(self, seconds: Fraction) -> int:
+        """Return the index of the first frame that begins so long after the first one, or later."""
+
+    def index_of(self, number: int) -> int:
+        """Return the index of the frame with this number in the whole source."""
+
+
+class Range(Record):
+    """The part of a source that is taken.
+
+    Attributes:
+        start: Place of the first frame; None takes the source's own.
+        end: Place of the first frame that is left out; None goes to the end.
+        every: Takes each n-th frame, from the first: 2 halves the frame rate, and what is written keeps its speed.
+        times: Times of the videos that are written: ``"zero"`` lets them start at zero, ``"source"`` keeps those of the
+            source. Reports and annotations have the times of the source either way.
+
+    Raises:
+        UsageError: A place cannot be read, or the end is not after the start.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: Place | None = None
+    end: Place | None = None
+    every: int = Field(default=1, ge=1)
+    times: Times = "zero"
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Range:
+        if self.start is not None and self.end is not None and self.start.startswith("f") == self.end.startswith("f"):
+            start, end = (_number(place) for place in (self.start, self.end))
+            if end <= start:
+                raise self._empty(f"{self.end} is not after {self.start}")
+        return self
+
+    def __bool__(self) -> bool:
+        """Tell if anything is left out."""
+        return self.start is not None or self.end is not None or self.every > 1
+
+    @classmethod
+    def taken(cls, info: SourceInfo) -> Range:
+        """Return the range that gives the same part again."""
+        if not info.is_part:
+            return WHOLE
+        numbers = info.numbers
+        return cls(start=f"f{numbers[0]}", end=f"f{numbers[-1] + 1}", every=info.every, times=info.times or "zero")
+
+    def frames(self, source: Timed) -> range:
+        """Return the indices of the frames that are taken of an open source; to its end, however many there come.
+
+        Raises:
+            UsageError: A place lies behind the end, or no frame lies between them.
+        """
+        info = source.info
+        start = 0 if self.start is None else self._index(self.start, source)
+        if start >= info.frame_count:
+            raise _beyond(source, self.start or "f0")
+        if self.end is None:
+            return range(start, _ENDLESS, self.every)
+        end = self._index(self.end, source, tail=_TAIL)
+        if end > source.promised:
+            raise _beyond(source, self.end)
+        if end == info.frame_count and not self.end.startswith("f"):
+            return range(start, _ENDLESS, self.every)
+        if end <= start:
+            no_frame = "no frame begins in between" if end == start else f"{self.end} is not after {self.start}"
+            raise self._empty(no_frame)
+        return range(start, end, self.every)
+
+    @staticmethod
+    def _index(place: str, source: Timed, *, tail: int = 0) -> int:
+        if place.startswith("f"):
+            return source.index_of(int(place[1:]))
+        seconds = _number(place)
+        if tail and seconds > source.length + tail:
+            raise _beyond(source, place)
+        return source.index_at(max(Fraction(0), seconds - _CLOSE))
+
+    def _empty(self, why: str) -> UsageError:
+        return UsageError(
+            f"the range from {self.start or 'the first frame'} to {self.end} is empty",
+            why=why,
+            fix="give an end that lies behind the start",
+        )
+
+
+WHOLE: Final = Range()
+"""All frames of a source."""
+_ENDLESS = 1 << 62
+
+
+def as_range(given: Any) -> Any:
+    """Return a range of Python, which counts frames, as a `Range`, and None as the whole; a record stays one.
+
+    Raises:
+        UsageError: It is none of these, or a range of Python that runs backward or holds nothing.
+    """
+    if given is None:
+        return WHOLE
+    if isinstance(given, Range | dict):
+        return given
+    if not isinstance(given, range):
+        raise UsageError(
+            f"range = {given!r}",
+            why="it is neither a covos.Range nor a range of frames",
+            fix='write covos.Range(start=4, end="00:01:02.5"), or range(100, 300)',
+        )
+    if given.step < 1 or not given or given.start < 0:
+        raise UsageError(
+            f"{given} takes no frames",
+            why="it counts frames, from 0, in the order of the video",
+            fix="write range(100, 300), range(100, 300, 2), or covos.Range(start=4, end=12)",
+        )
+    return Range(start=f"f{given.start}" if given.start else None, end=f"f{given.stop}", every=given.step)
+
+
+def in_words(info: SourceInfo) -> str:
+    """Return the frames of an opened part, in words."""
+    numbers = info.numbers
+    spread = "" if info.every == 1 else f", one of {info.every}"
+    return f"frames {numbers[0]} to {numbers[-1]} of the source{spread}, times from {info.times}"
+
+
+def place_of(number: int, info: SourceInfo) -> int:
+    """Return the position of a frame among those that are taken, by its number in the whole source.
+
+    Raises:
+        UsageError: There is no such frame, or it is not taken.
+    """
+    numbers = info.numbers
+    if number in numbers:
+        return numbers.index(number)
+    if not info.is_part:
+        raise UsageError(
+            f"frame {number} does not exist",
+            why=f"{info.path} has {info.frame_count} frames, numbered from 0",
+            fix=f"give one of 0 to {info.frame_count - 1}",
+        )
+    inside = numbers[0] <= number <= numbers[-1]
+    near = numbers[(number - info.start) // info.every] if inside else numbers[0]
+    raise UsageError(
+        f"frame {number} is not taken",
+        why=f"frames {numbers[0]} to {numbers[-1]} of {info.path} are"
+        + ("" if info.every == 1 else f", one of {info.every}"),
+        fix=f"prompts name frames of the whole source: give {near}, say, or widen the range",
+    )
+
+
+def _number(place: str) -> Fraction:
+    if place.startswith("f"):
+        return Fraction(place[1:])
+    found = _SECONDS.fullmatch(place)
+    assert found is not None, "places are checked when they are given"
+    hours, minutes = (int(found[name] or 0) for name in ("hours", "minutes"))
+    return hours * 3600 + minutes * 60 + Fraction(found["seconds"])
+
+
+def _beyond(source: Timed, place: str) -> UsageError:
+    info = source.info
+    length = f", {float(source.length):.2f} seconds" if info.frame_rate is not None else ""
+    what = f"frame {place[1:]}" if place.startswith("f") else f"{place} seconds"
+    return UsageError(
+        f"{what} is beyond the end",
+        why=f"{info.path} has {counted(info.frame_count, 'frame')}{length}",
+        fix=f"give a place up to f{info.numbers[-1] + 1}, or leave it out",
+    )

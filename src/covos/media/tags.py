@@ -1,0 +1,107 @@
+"""What a video file says of itself beside its pictures: colours, bits of a sample, timecode, reel."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from covos.core.types import Colour, Tags
+from covos.media.tones import transfer_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+
+# Numbers of ITU-T H.273.
+BT709 = Colour(primaries=1, transfer=1, matrix=1)
+_BT470BG, _SMPTE170M = 5, 6
+_UNSPECIFIED = frozenset({0, 2, 3})
+KNOWN_MATRICES = frozenset({1, 4, 5, 6, 7, 9})
+"""Matrices that swscale converts: BT.709, FCC, BT.470BG, SMPTE 170M, SMPTE 240M, BT.2020."""
+
+_TIMECODE = re.compile(r"(\d\d):([0-5]\d):([0-5]\d)([:;.])(\d{2,3})")
+_RATES = frozenset({24, 25, 30, 48, 50, 60, 100, 120})
+
+
+def usual_matrix(height: int, width: int) -> int:
+    """Return the matrix of a video that states none: high definition is BT.709, standard BT.601, as players take it."""
+    return BT709.matrix if width >= 1280 or height > 576 else _SMPTE170M
+
+
+def usual_colour(height: int, width: int) -> Colour:
+    """Return the colours of pictures that are no video: sRGB's primaries, and the matrix that players expect."""
+    return Colour(primaries=BT709.primaries, transfer=BT709.transfer, matrix=usual_matrix(height, width))
+
+
+def colour_of(picture: VideoFrame) -> Colour:
+    """Return the colours of a displayed picture, by those of the decoded one.
+
+    Only its matrix and range have been undone, but for HDR and BT.2020, which are brought to BT.709.
+    """
+    usual = usual_colour(picture.height, picture.width)
+    if transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries) is not None:
+        return usual
+    coded = not picture.format.is_rgb and picture.colorspace in KNOWN_MATRICES
+    matrix = picture.colorspace if coded else usual.matrix
+    primaries, transfer = picture.color_primaries, picture.color_trc
+    if primaries in _UNSPECIFIED:
+        primaries = usual.primaries
+        if matrix in {_BT470BG, _SMPTE170M} and not picture.format.is_rgb:
+            primaries = _BT470BG if matrix == _BT470BG or picture.height in {288, 576} else _SMPTE170M
+    return Colour(
+        primaries=primaries,
+        # BT.601 has the curve of BT.709.
+        transfer=BT709.transfer if transfer in _UNSPECIFIED else transfer,
+        matrix=_SMPTE170M if matrix == _BT470BG else matrix,  # the same numbers
+    )
+
+
+def tags_of(container: InputContainer, picture: VideoFrame) -> Tags:
+    """Return what a file says; ``picture`` is the first of its video."""
+    said: list[Mapping[str, str]] = [*(each.metadata for each in container.streams), container.metadata]
+    return Tags(
+        colour=colour_of(picture),
+        bits=max((each.bits for each in picture.format.components), default=8),
+        timecode=next((text for text in _each(said, "timecode") if _TIMECODE.fullmatch(text)), None),
+        reel=next(iter(_each(said, "reel_name")), None),
+    )
+
+
+def _each(said: list[Mapping[str, str]], name: str) -> list[str]:
+    # Matroska writes them in capitals.
+    return [value.strip() for each in said for key, value in each.items() if key.lower() == name and value.strip()]
+
+
+def is_timecode_rate(rate: Fraction | None, *, drops: bool) -> bool:
+    """Return True if timecode counts frames at this rate; it drops numbers at 29.97 a second and multiples of that."""
+    if rate is None or round(rate) not in _RATES or abs(rate - round(rate)) > Fraction(round(rate), 900):
+        return False
+    return not drops or (round(rate) % 30 == 0 and rate.denominator != 1)
+
+
+def timecode_parts(timecode: str) -> tuple[int, int, int, int, bool]:
+    """Return hours, minutes, seconds, the frame, and True if numbers are dropped."""
+    found = _TIMECODE.fullmatch(timecode)
+    assert found is not None, "timecodes are checked when they are read"
+    return int(found[1]), int(found[2]), int(found[3]), int(found[5]), found[4] in ";."
+
+
+def later(timecode: str, frames: int, *, rate: Fraction) -> str:
+    """Return the timecode so many frames later: SMPTE ST 12-1, with its dropped numbers where it says so (``;``)."""
+    hours, minutes, seconds, frame, drops = timecode_parts(timecode)
+    a_second = round(rate)
+    dropped = a_second // 15 if drops else 0
+    minute = hours * 60 + minutes
+    count = (minute * 60 + seconds) * a_second + frame - dropped * (minute - minute // 10) + frames
+    ten_minutes, one_minute = 600 * a_second - 9 * dropped, 60 * a_second - dropped
+    tens, rest = divmod(count, ten_minutes)
+    if dropped and rest >= dropped:
+        count += dropped * (9 * tens + (rest - dropped) // one_minute)
+    else:
+        count += dropped * 9 * tens
+    total, frame = divmod(count, a_second)
+    hours, minutes, seconds = total // 3600 % 24, total // 60 % 60, total % 60
+    return f"{hours:02d}:{minutes:02d}:{seconds:02d}{timecode[8]}{frame:0{len(timecode) - 9}d}"

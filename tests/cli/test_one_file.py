@@ -1,0 +1,152 @@
+"""``-o x.mov``: one file is written, nothing else is left, and nothing is overwritten unasked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+import covos
+from checked_output import check_output
+from covos.cli import main
+from covos.core.errors import UsageError
+from covos.runs.onefile import one_file
+
+MakeClip = Callable[..., Path]
+Capture = pytest.CaptureFixture[str]
+
+
+def run(*words: object) -> int:
+    return main(["segment", *(str(word) for word in words), "--device", "cpu", "--precision", "fp32", "-q"])
+
+
+def left(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    (tmp_path / "place").mkdir()
+    return tmp_path / "place"
+
+
+@pytest.mark.parametrize(
+    ("name", "formats", "codec"),
+    [("x.mov", (), "prores"), ("x.MP4", ("green",), "h264"), ("x.mkv", ("ffv1",), "ffv1"), ("x.json", ("coco",), "")],
+)
+def test_one_file_is_all_that_is_left(clip: Path, place: Path, name: str, formats: tuple[str, ...], codec: str) -> None:
+    words = [word for each in formats for word in ("-f", each)]
+    assert run(clip, "-o", place / name, *words) == 0
+    assert left(place) == [name]
+    if codec:
+        with av.open(str(place / name)) as container:
+            assert container.streams.video[0].codec_context.name == codec
+            assert sum(1 for _ in container.decode(video=0)) == 8
+    else:
+        assert len(json.loads((place / name).read_text())["images"]) == 8
+
+
+def test_a_file_that_is_there_stays(clip: Path, place: Path, capsys: Capture) -> None:
+    target = place / "x.mp4"
+    target.write_text("mine")
+    assert run(clip, "-o", target) == 2
+    assert "nothing is overwritten unless asked" in capsys.readouterr().err
+    assert run(clip, "-o", target, "-n") == 0
+    assert left(place) == ["x.mp4"]
+    assert target.read_text() == "mine"
+    assert run(clip, "-o", target, "-y") == 0
+    assert left(place) == ["x.mp4"]
+    assert target.stat().st_size > 1000
+
+
+def test_what_is_kept_is_a_whole_result(clip: Path, place: Path) -> None:
+    assert run(clip, "-o", place / "x.mov", "--keep") == 0
+    assert left(place) == ["x.mov", "x.mov.covos"]
+    assert check_output(place / "x.mov.covos") == []
+    words = ["convert", str(place / "x.mov.covos"), "-o", str(place / "y.webm"), "-f", "webm", "-q"]
+    assert main(words) == 0
+    assert left(place) == ["x.mov", "x.mov.covos", "y.webm"]
+    assert main(words) == 2
+    assert main([*words, "-n"]) == 0
+    (place / "x.mov").unlink()
+    assert run(clip, "-o", place / "x.mov") == 0  # it was all there
+    assert left(place) == ["x.mov", "y.webm"]
+
+
+def test_a_stopped_run_goes_on_beside_its_file(make_clip: MakeClip, place: Path) -> None:
+    clip = make_clip(frames=10)
+    single = one_file(place / "x.mov", None)
+    assert single is not None
+    plan = covos.Plan(source=str(clip), formats=("prores",), device="cpu", precision="fp32")
+    job = covos.Job(plan, single.folder)
+    for event in job:
+        if isinstance(event, covos.FrameDone) and event.index == 4:
+            job.cancel()
+    assert left(place) == ["x.mov.covos"]
+    assert run(clip, "-o", place / "x.mov") == 0
+    assert left(place) == ["x.mov"]
+
+
+def test_a_damaged_clip_keeps_its_report(tmp_path: Path, place: Path) -> None:
+    shots = tmp_path / "shots"
+    shots.mkdir()
+    for index in range(3):
+        Image.fromarray(np.full((48, 64, 3), 60 * index, np.uint8)).save(shots / f"{index}.png")
+    (shots / "1.png").write_bytes((shots / "1.png").read_bytes()[:60])
+    assert run(shots, "-o", place / "x.mp4") == 4
+    assert left(place) == ["x.mp4", "x.mp4.covos"]
+    assert check_output(place / "x.mp4.covos") == []
+
+
+def test_a_picture_makes_a_png(tmp_path: Path, place: Path) -> None:
+    Image.fromarray(np.full((48, 64, 3), 60, np.uint8)).save(tmp_path / "photo.jpg")
+    assert run(tmp_path / "photo.jpg", "-o", place / "x.png", "-f", "green") == 0
+    assert left(place) == ["x.png"]
+    assert run(tmp_path / "photo.jpg", "-o", place / "x.mp4", "-f", "green") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "formats", "inputs", "said"),
+    [
+        ("x.mov", ["prores", "webm"], 1, "a file is of one format"),
+        ("x.mov", ["prores"], 2, "each input makes a file of its own"),
+        ("x.mp4", ["prores"], 1, "prores makes .mov files"),
+        ("x.avi", ["prores"], 1, "prores makes .mov files"),
+        ("x.png", ["palette"], 1, "palette writes a label map a frame"),
+        ("x.png", None, 1, "a file is of one format"),
+        ("x.json", ["yolo"], 1, "yolo writes a folder"),
+        ("x.webm", ["webn"], 1, "no writer has this name"),
+    ],
+)
+def test_what_cannot_be_one_file_is_refused(
+    tmp_path: Path, name: str, formats: list[str] | None, inputs: int, said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        one_file(tmp_path / name, formats, inputs=["missing.mp4"] * inputs)
+    assert said in caught.value.why
+
+
+def test_folders_are_folders(tmp_path: Path) -> None:
+    (tmp_path / "old.mov").mkdir()
+    for name in ("out", "out.v2", "old.mov"):
+        assert one_file(tmp_path / name, ["prores"]) is None
+        with pytest.raises(UsageError, match="--keep"):
+            one_file(tmp_path / name, ["prores"], keep=True)
+
+
+def test_python_writes_one_file_as_well(clip: Path, place: Path) -> None:
+    result = covos.segment(clip, device="cpu", precision="fp32", range=range(2, 6))
+    saved = result.save(place / "x.mov", formats=["prores"])
+    assert (left(place), saved.outputs) == (["x.mov"], (place / "x.mov",))
+    with pytest.raises(UsageError, match="the file exists"):
+        result.save(place / "x.mov", formats=["prores"])
+    result.save(place / "x.mov", formats=["prores"], overwrite=True, keep=True)
+    assert left(place) == ["x.mov", "x.mov.covos"]
+    result.save(place / "x.json", formats=["coco"])
+    covos.convert(place / "x.json", formats=["npz"], output=place / "x.npz")
+    assert left(place) == ["x.json", "x.mov", "x.mov.covos", "x.npz"]

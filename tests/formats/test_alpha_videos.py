@@ -1,0 +1,190 @@
+"""Videos with alpha as editing programs take them: straight or premultiplied, deep, an object a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from covos.core.errors import UsageError
+from covos.core.types import FrameResult, Tags
+from covos.formats.compose import ComposedResult
+from covos.formats.composition import Composition
+from covos.formats.table import check_formats, composed_formats, make_writer
+from covos.media.opening import open_source
+from covos.runs.folder import OutputFolder
+
+RED, GREEN = (200, 30, 40), (20, 180, 60)
+
+
+@pytest.fixture
+def soft(result) -> FrameResult:
+    """A red disc with a soft rim, over green."""
+    y, x = np.mgrid[:48, :64]
+    opacity = np.clip((16 - np.hypot(x - 32, y - 24)) / 4 + 0.5, 0, 1).astype(np.float32)
+    image = np.array(RED) * opacity[..., None] + np.array(GREEN) * (1 - opacity[..., None])
+    made = result()
+    return replace(
+        made,
+        frame=replace(made.frame, image=np.rint(image).astype(np.uint8)),
+        probability=opacity * np.float32(0.8) + np.float32(0.1),
+        labels=(opacity > 0.5).astype(np.uint8),
+    )
+
+
+def written(folder: Path, name: str, results: list[FrameResult], info: Any) -> Any:
+    writer = make_writer(name, OutputFolder(folder), info=info, source_path=folder / "none")
+    for index, each in enumerate(results):
+        writer.write(replace(each, frame=replace(each.frame, index=index, pts=index)))
+    writer.paths = writer.close()
+    return writer
+
+
+def rgba(path: Path) -> Iterator[NDArray[Any]]:
+    with av.open(str(path)) as container:
+        for frame in container.decode(video=0):
+            yield frame.reformat(format="rgba", src_colorspace=frame.colorspace or None, threads=1).to_ndarray()
+
+
+def test_straight_colours_go_beyond_the_edge_where_an_encoder_loses_some(tmp_path: Path, soft, info) -> None:
+    (path,) = written(tmp_path / "a", "prores", [soft], info()).paths
+    (found,) = rgba(path)
+    seen = found[..., 3] > 40
+    assert np.abs(found[seen][:, :3].astype(int) - RED).max() < 25
+    # No green is left, next to the edge and far from it: nothing can bleed, and the old background is not handed on.
+    assert found[..., 1].max() < 80
+    (path,) = written(tmp_path / "b", "ffv1", [soft], info()).paths
+    (kept,) = rgba(path)
+    np.testing.assert_array_equal(kept, ComposedResult.of(soft).rgba)
+
+
+def test_where_nothing_is_seen_nothing_is_drawn_out(result) -> None:
+    composed = ComposedResult.of(result(ids=()))
+    assert composed.drawn_out.max() == 0
+    full = replace(result(), probability=np.ones((48, 64), np.float32))
+    assert ComposedResult.of(full).drawn_out is full.frame.image
+
+
+@pytest.mark.parametrize(("name", "most"), [("prores", 3), ("qtrle", 0), ("ffv1", 0)])
+def test_premultiplied_colours_are_black_where_nothing_is_seen(
+    tmp_path: Path, soft, info, name: str, most: int
+) -> None:
+    (path,) = written(tmp_path, f"{name}=premultiplied", [soft], info()).paths
+    (found,) = rgba(path)
+    composed = ComposedResult.of(soft)
+    expected = np.rint(composed.colours * composed.opacity[..., None])
+    assert np.abs(found[..., :3] - expected).mean() <= most
+    assert found[0, 0, :3].max() <= 2 * most
+    # Laid over white as premultiplied colours are, it is what straight ones give.
+    over = found[..., :3] + 255.0 * (1 - found[..., 3:] / 255.0)
+    straight = composed.colours * composed.opacity[..., None] + 255.0 * (1 - composed.opacity[..., None])
+    assert np.abs(over - straight).mean() <= most + 0.5
+
+
+def test_each_object_has_a_file_of_the_whole_length(tmp_path: Path, soft, info) -> None:
+    x = np.mgrid[:48, :64][1]
+    two = np.where(x < 32, soft.labels, soft.labels * 7)
+    writer = written(tmp_path, "ffv1=each", [soft, replace(soft, labels=two), soft], info())
+    assert [path.name for path in writer.paths] == ["ffv1-1.mkv", "ffv1-7.mkv"]
+    one, seven = (list(rgba(path)) for path in writer.paths)
+    assert len(one) == len(seven) == 3
+    assert seven[0].max() == 0
+    whole = ComposedResult.of(soft).alpha.astype(int)
+    for first, second in zip(one, seven, strict=True):
+        assert np.abs(first[..., 3].astype(int) + second[..., 3] - whole).max() <= 1
+    assert one[1][24, 40, 3] == 0
+    assert seven[1][24, 40, 3] == 255
+    assert one[2][24, 40, 3] == 255
+
+
+def test_where_there_is_no_object_there_is_no_file(tmp_path: Path, result, info) -> None:
+    writer = written(tmp_path, "prores=each", [result(ids=())], info())
+    assert writer.paths == ()
+    assert "no object" in writer.warnings[0]
+
+
+# ---- more than 8 bits ----------------------------------------------------------------------------------------------
+
+
+def deep_film(path: Path, pixels: str) -> NDArray[np.uint16]:
+    """A film of a fine ramp; returns what it holds, H x W x 3 of full range."""
+    bits = 12 if "12" in pixels else 10
+    ramp = np.broadcast_to(np.arange(64) * 3 + 400, (48, 64))
+    values = np.stack([ramp, ramp[:, ::-1], np.full_like(ramp, 500)], -1) * (1 << (bits - 10))
+    full = np.rint(values / ((1 << bits) - 1) * 65535).astype(np.uint16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25, width=64, height=48, pix_fmt=pixels)
+        frame = av.VideoFrame.from_ndarray(full, format="rgb48le").reformat(format=pixels, threads=1)
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return full
+
+
+@pytest.mark.parametrize(
+    ("pixels", "name", "stored", "levels"),
+    [
+        ("gbrp10le", "ffv1", "gbrap10le", 0.6 / 1023),
+        ("gbrp12le", "ffv1", "gbrap12le", 0.6 / 4095),
+        ("gbrp10le", "ffv1=premultiplied", "gbrap10le", 0.6 / 1023),
+        ("yuv444p10le", "prores", "yuva444p12le", 3 / 1023),
+    ],
+)
+def test_bits_of_the_source_are_kept(tmp_path: Path, pixels: str, name: str, stored: str, levels: float) -> None:
+    full = deep_film(tmp_path / "in.mkv", pixels)
+    with open_source(tmp_path / "in.mkv") as source:
+        frames, info = list(source), source.info
+    assert info.tags.bits == int(pixels.rsplit("p", maxsplit=1)[-1][:2])
+    everything = [
+        FrameResult(
+            frame=each, probability=np.ones((48, 64), np.float32), labels=np.ones((48, 64), np.uint8), confidence=1
+        )
+        for each in frames
+    ]
+    (path,) = written(tmp_path / "out", name, everything, info).paths
+    with av.open(str(path)) as container:
+        frame = next(container.decode(video=0))
+        assert frame.format.name == stored
+        back = frame.reformat(format="rgb48le", src_colorspace=frame.colorspace or None, threads=1).to_ndarray()
+    error = np.abs(back.astype(float) - full) / 65535
+    assert error.max() <= levels + 1 / 65535
+    assert len(np.unique(back[24, :, 0] >> 4)) > 50  # 8 bits have 48 levels there
+
+
+def test_mixed_pixels_are_deep_as_well(soft) -> None:
+    deep = (soft.frame.image.astype(np.uint16) << 8) + 77
+    composed = ComposedResult.of(replace(soft, frame=replace(soft.frame, deep=lambda: deep)))
+    found = composed.deep(composed.colours)
+    own = (composed.colours == soft.frame.image).all(axis=2)
+    np.testing.assert_array_equal(found[own], deep[own])
+    assert np.abs(found / 257.0 - composed.colours).max() < 1.5
+
+
+# ---- values --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_for_stands_in_the_names() -> None:
+    asked = Composition(alpha="premultiplied", each_object=True)
+    names = composed_formats(["prores", "webm", "ffv1"], asked)
+    assert names == ("prores=premultiplied,each", "webm", "ffv1=premultiplied,each")
+    assert check_formats(names) == names
+    assert composed_formats(["prores"], Composition(each_object=True)) == ("prores=each",)
+
+
+@pytest.mark.parametrize("name", ["prores=wrong", "prores=", "webm=premultiplied", "ffv1=each,premultiplied"])
+def test_other_values_are_refused(name: str) -> None:
+    with pytest.raises(UsageError):
+        check_formats([name])
+    with pytest.raises(UsageError, match="alpha is asked for"):
+        composed_formats(["rgba"], Composition(alpha="premultiplied"))
+
+
+def test_a_source_of_8_bits_is_written_as_before(tmp_path: Path, soft, info) -> None:
+    (path,) = written(tmp_path, "ffv1", [soft], info(tags=Tags())).paths
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].codec_context.pix_fmt == "bgra"

@@ -1,0 +1,269 @@
+"""What lies behind the subject: a video by its times, the source out of focus, light and shadow on the edges."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from covos.core.errors import SourceError, UsageError
+from covos.core.types import Frame
+from covos.formats import backdrops
+from covos.formats.backdrops import Backdrop, Clip
+from covos.formats.composition import Composition
+from covos.formats.light import defocused, disc, shadow, to_light, to_picture, wrapped
+from covos.formats.table import check_formats, composed_formats, make_writer
+from covos.runs.folder import OutputFolder
+
+LEVELS = [10, 60, 110, 160, 210]
+
+
+@pytest.fixture
+def beach(tmp_path: Path) -> Path:
+    """Half a second, five frames of plain grey levels."""
+    path = tmp_path / "beach.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=10, width=32, height=32, pix_fmt="bgra", options={"g": "1"})
+        for level in LEVELS:
+            image = np.full((32, 32, 3), level, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def clip(path: Path, **part: Any) -> Clip:
+    return Clip(Backdrop(what=str(path), **part), size=(24, 48), pixel_aspect=Fraction(1))
+
+
+def shown(found: Clip, times: list[float]) -> list[int]:
+    return [int(found.at(Fraction(str(time))).mean()) for time in times]
+
+
+def test_a_video_is_shown_by_its_times_and_begins_again(beach: Path) -> None:
+    assert shown(clip(beach), [0, 0.04, 0.1, 0.19, 0.2, 0.45, 0.5, 0.58, 0.6, 1.0, 1.15]) == [
+        *[10, 10, 60, 60, 110, 210],
+        *[10, 10, 60, 10, 60],
+    ]
+
+
+def test_a_part_of_a_video_is_shown_in_a_loop(beach: Path) -> None:
+    part = clip(beach, start=0.15, end=0.35)
+    assert shown(part, [0, 0.04, 0.05, 0.14, 0.15, 0.2, 0.25, 0.4, 0.45]) == [60, 60, 110, 110, 160, 60, 110, 60, 110]
+    assert shown(clip(beach, start=0.2), [0, 0.25, 0.3, 100.0]) == [110, 210, 110, 160]
+
+
+def test_a_picture_fills_the_frame_and_stays(tmp_path: Path) -> None:
+    halves = np.zeros((100, 400, 3), np.uint8)
+    halves[:, 200:] = 255
+    from PIL import Image
+
+    Image.fromarray(halves).save(tmp_path / "beach.png")
+    found = clip(tmp_path / "beach.png")
+    image = found.at(Fraction(3600))
+    assert image.shape == (24, 48, 3)
+    assert image[:, :22].max() == 0
+    assert image[:, 26:].min() == 255
+    assert found.at(Fraction(7200)) is image
+
+
+def test_where_it_can_no_longer_be_read_the_last_good_frame_stays(beach: Path) -> None:
+    found = clip(beach)
+    assert shown(found, [0, 0.4]) == [10, 210]
+    assert found.warnings == ()
+    beach.unlink()
+    assert shown(found, [0.5, 0.6, 5.0]) == [210, 210, 210]
+    (warning,) = found.warnings
+    assert "last good frame" in warning
+    assert beach.name in warning
+
+
+def test_a_damaged_video_is_shown_with_a_warning(beach: Path) -> None:
+    whole = beach.read_bytes()
+    beach.write_bytes(whole[: int(len(whole) * 0.6)])
+    found = clip(beach)
+    levels = shown(found, [each / 10 for each in range(5)])
+    assert levels[0] == LEVELS[0]
+    assert set(levels) <= set(LEVELS)
+    assert found.warnings
+
+
+def test_two_frames_are_held_however_long_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Any]] = []
+    most = 0
+
+    class Film:
+        info = SimpleNamespace(frame_count=1000, frame_rate=Fraction(25), pixel_aspect=Fraction(1))
+        health = SimpleNamespace(warnings=())
+
+        def __iter__(self) -> Iterator[Frame]:
+            nonlocal most
+            for index in range(1000):
+                image = np.full((8, 8, 3), index % 256, np.uint8)
+                made.append(weakref.ref(image))
+                most = max(most, sum(each() is not None for each in made))
+                yield Frame(index=index, stem="", image=image, pts=index, time_base=Fraction(1, 25))
+                del image
+
+    monkeypatch.setattr(backdrops, "open_source", lambda _: Film())
+    found = clip(Path("long.mp4"))
+    for second in range(100):
+        found.at(Fraction(second))
+    assert most <= 4
+
+
+def test_a_run_tells_a_background_that_is_damaged_and_keeps_its_own_times(beach: Path, info, result) -> None:
+    made = info(frame_rate=Fraction(25))
+    writer = make_writer(
+        f"background={beach}", OutputFolder(beach.parent / "out"), info=made, source_path=beach.parent / "none"
+    )
+    for index in range(5):
+        writer.write(result(index, ids=()))
+    (path,) = writer.close()
+    with av.open(str(path)) as container:
+        levels = [frame.to_ndarray(format="gray").mean() for frame in container.decode(video=0)]
+    assert len(levels) == 5
+    # 25 frames a second show each of its 10 for two or three.
+    assert [abs(levels[each] - levels[0]) < 3 for each in range(5)] == [True, True, True, False, False]
+
+
+# ---- light ---------------------------------------------------------------------------------------------------------
+
+
+def test_light_comes_back_as_the_picture_that_it_was_made_of() -> None:
+    every = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    np.testing.assert_array_equal(to_picture(to_light(every)), every)
+
+
+def test_a_point_out_of_focus_is_a_disc_of_even_light() -> None:
+    image = np.zeros((41, 41, 3), np.uint8)
+    image[20, 20] = 255
+    light = to_light(defocused(image, np.zeros((41, 41), np.float32), radius=6))[..., 0]
+    y, x = np.mgrid[:41, :41]
+    far = np.hypot(x - 20, y - 20)
+    inside = light[far < 5]
+    assert inside.min() == pytest.approx(1 / (np.pi * 36), rel=0.1)
+    assert np.ptp(inside) < 1e-3
+    assert light[far > 7].max() == 0
+    assert disc(6).sum() == pytest.approx(1)
+
+
+def test_out_of_focus_light_is_averaged_as_light() -> None:
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[::2] = 255
+    blurred = defocused(stripes, np.zeros((64, 64), np.float32), radius=8)
+    assert abs(int(blurred[32, 32, 0]) - 188) <= 3  # half the light of white; the mean of the codes is 128
+
+
+@pytest.mark.parametrize("radius", [3, 10, 40])
+def test_the_subject_does_not_bleed_into_what_is_out_of_focus(radius: int) -> None:
+    image = np.full((96, 128, 3), 90, np.uint8)
+    y, x = np.mgrid[:96, :128]
+    opacity = np.clip(24 - np.hypot(x - 64, y - 48), 0, 4).astype(np.float32) / 4
+    image = (image * (1 - opacity[..., None]) + np.array([255, 0, 0]) * opacity[..., None]).astype(np.uint8)
+    blurred = defocused(image, opacity, radius=radius)
+    seen = np.abs(blurred.astype(int) - 90) * (1 - opacity[..., None])
+    assert seen.max() <= 4
+    assert defocused(image, np.ones((96, 128), np.float32), radius=radius).shape == image.shape
+
+
+def test_light_wraps_around_the_edge_and_no_farther() -> None:
+    opacity = np.zeros((64, 64), np.float32)
+    opacity[:, 32:] = 1
+    background = np.full((64, 64, 3), 250, np.uint8)
+    laid = np.where(opacity[..., None] > 0, 40, background).astype(np.uint8)
+    found = wrapped(laid, background, opacity, radius=8)
+    row = found[32, :, 0].astype(int)
+    np.testing.assert_array_equal(found[:, :32], laid[:, :32])
+    assert row[32] > 90
+    assert (np.diff(row[32:]) <= 0).all()
+    assert row[50:].max() == 40
+    dark = wrapped(laid, np.zeros_like(background), opacity, radius=8)
+    np.testing.assert_array_equal(dark, laid)
+    np.testing.assert_array_equal(wrapped(laid, background, np.zeros_like(opacity), radius=8), laid)
+
+
+def ground(shade: float, tint: tuple[float, float, float]) -> tuple[Any, Any]:
+    """A subject on a plain ground, with a darker patch of some tint below it."""
+    y, x = np.mgrid[:120, :160]
+    opacity = (np.hypot(x - 80, y - 50) < 22).astype(np.float32)
+    image = np.full((120, 160, 3), (150, 140, 130), np.float32)
+    light = to_light(image.astype(np.uint8))
+    patch = np.hypot((x - 80) / 2, y - 78) < 8
+    light[patch] *= np.float32(shade) * np.array(tint, np.float32)
+    image = to_picture(light)
+    image[opacity > 0] = (200, 30, 30)
+    return image, opacity
+
+
+def test_what_the_subject_darkens_is_its_shadow() -> None:
+    left = shadow(*ground(0.5, (1, 1, 1)))
+    assert left[80, 80] == pytest.approx(0.57, abs=0.08)
+    assert left[30, 20] > 0.98
+    assert left[50, 115] > 0.95
+    assert left.max() <= 1
+
+
+def test_ground_of_another_colour_is_no_shadow() -> None:
+    assert shadow(*ground(0.7, (0.3, 1.3, 0.3))).min() > 0.9
+    assert shadow(*ground(1.0, (1, 1, 1))).min() > 0.98
+    nothing = np.zeros((120, 160), np.float32)
+    assert shadow(ground(0.5, (1, 1, 1))[0], nothing).min() == 1
+
+
+# ---- values --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_asked_for_stands_in_the_names_of_the_formats(beach: Path) -> None:
+    asked = Composition(background=str(beach), background_start=0.1, light_wrap="1%", shadow=True)
+    names = composed_formats(["palette", "background", "blur"], asked)
+    assert names == ("palette", f"background={beach},start=0.1,wrap=1%,shadow", "blur=wrap=1%")
+    assert check_formats(names) == names
+    assert Backdrop.parse(names[1].partition("=")[2]) == Backdrop(what=str(beach), start=0.1, wrap="1%", shadow=True)
+    # A background asks for its format.
+    assert composed_formats(["prores"], Composition(background="#102030")) == ("prores", "background=#102030")
+
+
+def test_a_name_with_commas_is_one_name(beach: Path) -> None:
+    odd = beach.rename(beach.with_name("a,shadow"))
+    assert Backdrop.parse(str(odd)) == Backdrop(what=str(odd))
+    assert Backdrop.parse(f"{odd},shadow") == Backdrop(what=str(odd), shadow=True)
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "said"),
+    [
+        (["prores"], {"shadow": True}, "shadow is asked for"),
+        (["green"], {"light_wrap": "1%"}, "light wrap is asked for"),
+        (["background=#102030"], {"background": "#ffffff"}, "beside #ffffff"),
+        ([], {"background": "#fff", "background_start": 3, "background_end": 2}, "from 3 to 2"),
+        ([], {"background": "#fff", "background_start": "soon"}, "'soon' is no time"),
+    ],
+)
+def test_what_cannot_be_composed_is_refused(names: list[str], asked: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        composed_formats(names, Composition(**asked))
+    assert said in caught.value.what
+
+
+def test_a_backdrop_that_cannot_be_shown_is_refused_before_the_run(beach: Path, tmp_path: Path) -> None:
+    for value, said in [
+        (f"{beach},start=0.5", "from 0.5 seconds on"),
+        ("nowhere.mp4", "nowhere.mp4"),
+        ("#12345", "#12345"),
+        ("#102030,start=1", "a part of"),
+        ("blur:0", "blur=0"),
+        (f"{beach},wrap=much", "'much'"),
+    ]:
+        with pytest.raises(UsageError) as caught:
+            check_formats([f"background={value}"])
+        assert said in caught.value.what
+    (tmp_path / "notes.mp4").write_text("no picture")
+    with pytest.raises(SourceError, match=r"notes\.mp4"):
+        check_formats([f"background={tmp_path / 'notes.mp4'}"])

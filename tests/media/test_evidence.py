@@ -1,0 +1,101 @@
+"""Damage that only one thing in a file tells of."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from covos.media.source import Health
+from covos.media.structure import examine
+from covos.media.video import VideoSource
+from media.test_losses import INPUTS
+
+COUNT = 24
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Callable[..., tuple[list[int], Health]]:
+    """Read a clip of a kind whose bytes were changed; return the times of its frames, and what is missing."""
+
+    def look(kind: str, change: Callable[[bytearray], None]) -> tuple[list[int], Health]:
+        content = bytearray(INPUTS.make_clip(INPUTS.KINDS[kind], tmp_path, count=COUNT).read_bytes())
+        change(content)
+        path = tmp_path / f"damaged.{INPUTS.KINDS[kind].suffix}"
+        path.write_bytes(content)
+        with VideoSource(path, name=str(path)) as source:
+            return [frame.pts for frame in source], source.health
+
+    return look
+
+
+def tags(content: bytes) -> list[tuple[int, int]]:
+    """Return where each tag of pictures of an FLV begins and ends."""
+    at, found = 13, []
+    while at + 15 <= len(content):
+        end = at + 15 + int.from_bytes(content[at + 1 : at + 4], "big")
+        if content[at] == 9:
+            found.append((at, end))
+        at = end
+    return found
+
+
+def test_each_break_of_an_flv_is_seen(damaged, tmp_path: Path) -> None:
+    def change(content: bytearray) -> None:
+        places = tags(content)
+        for number in (3, 18):
+            content[places[number][0]] = 0x1F  # no kind of tag
+
+    times, health = damaged("flv", change)
+    assert len(times) == COUNT - 2
+    assert [lost.pts for lost in health.lost] == [120, 720]
+    assert len(examine(tmp_path / "damaged.flv").breaks) == 2
+
+
+def test_the_first_picture_of_an_flv(damaged) -> None:
+    def change(content: bytearray) -> None:
+        content[tags(content)[0][0]] = 0x1F
+
+    times, health = damaged("flv", change)
+    assert times[0] == 40
+    assert [lost.pts for lost in health.lost] == [0]
+
+
+def test_a_time_of_display_that_cannot_be(damaged) -> None:
+    # The distance from the time at which it is decoded: 24 bits, of which the lowest value becomes 49 days.
+    def change(content: bytearray) -> None:
+        at, _ = tags(content)[6]
+        content[at + 13 : at + 16] = b"\x80\0\0"
+
+    times, _ = damaged("flv, h264", change)
+    assert len(times) == COUNT
+    assert max(times) < 2000
+
+
+def test_the_last_picture_of_a_transport_stream(damaged) -> None:
+    def change(content: bytearray) -> None:
+        last = max(at for at in range(0, len(content), 188) if content[at + 1] & 0x40 and content[at + 2] == 0)
+        content[last + 4 if not content[last + 3] & 0x20 else last + 5 + content[last + 4]] ^= 0xFF  # its start code
+
+    times, health = damaged("ts, mpeg2", change)
+    assert len(times) == COUNT - 1
+    assert not health.complete
+
+
+@pytest.mark.parametrize("kind", ["mp4", "mp4, sound", "mov, prores"])
+def test_tables_of_samples_that_differ(kind: str, tmp_path: Path) -> None:
+    content = bytearray(INPUTS.make_clip(INPUTS.KINDS[kind], tmp_path, count=COUNT).read_bytes())
+    path = tmp_path / f"damaged.{INPUTS.KINDS[kind].suffix}"
+    path.write_bytes(content)
+    assert not examine(path).breaks
+    at = content.find(b"stsz", content.find(b"vide")) + 12
+    assert int.from_bytes(content[at : at + 4], "big") == COUNT
+    content[at : at + 4] = struct.pack(">I", COUNT - 7)
+    path.write_bytes(content)
+    assert examine(path).frames == COUNT
+    with VideoSource(path, name=str(path)) as source:
+        frames = sum(1 for _ in source)
+        assert frames == COUNT - 7
+        assert source.health.missing >= 7
