@@ -33,13 +33,13 @@ MARGIN = 16
 """Pixels on each side of a tile that it shares with its neighbours, over which one goes over into the other."""
 CORE = TILE - 2 * MARGIN
 """Step of the grid."""
-REACH = 8 / 480
+REACH = 6 / 480
 """Reach of the band on each side of the contour, over the height of the frame."""
 LEAST_REACH = 4
 BATCH = 8
 """Tiles that the network sees together."""
 SETTLED = 0.1
-"""Where the band ends, alpha should be as near as this to what is outside; where it is not, the band grows once."""
+"""Where the band ends in the background, alpha should be below this; where it is not, the band grows once."""
 
 
 class MatteEngine:
@@ -214,9 +214,12 @@ def _tiles(band: MaskArray) -> list[tuple[int, int]]:
 
 
 def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:
-    """Return a wider band where alpha has not come to what is outside where the band ends; None if it has."""
+    """Return a wider band where strands go on beyond it; None if none do.
+
+    It does not grow into the subject: what is inside is solid more often than not, and soft only if the colours lie.
+    """
     rim = band & (cv2.erode(band.view(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) == 0)
-    open_end = rim & (np.abs(alpha - np.rint(guide)) > SETTLED)
+    open_end = rim & (guide < 0.5) & (alpha > SETTLED)
     if not open_end.any():
         return None
     size = 2 * round(2 * reach) + 1
