@@ -51,6 +51,20 @@ def test_one_file_is_all_that_is_left(clip: Path, place: Path, name: str, format
         assert len(json.loads((place / name).read_text())["images"]) == 8
 
 
+def test_a_background_makes_the_file(clip: Path, place: Path) -> None:
+    assert run(clip, "-o", place / "x.mp4", "--background", "#0000ff") == 0
+    assert left(place) == ["x.mp4"]
+    with av.open(str(place / "x.mp4")) as container:
+        first = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert first[-4:, -4:, 2].mean() > 200 > 60 > first[-4:, -4:, 0].mean(), "blue, where no subject is"
+
+
+def test_a_file_for_each_object_is_no_one_file(clip: Path, place: Path, capsys: Capture) -> None:
+    assert run(clip, "-o", place / "x.mov", "--each-object") == 2
+    assert "several objects make several files" in capsys.readouterr().err
+    assert left(place) == []
+
+
 def test_a_file_that_is_there_stays(clip: Path, place: Path, capsys: Capture) -> None:
     target = place / "x.mp4"
     target.write_text("mine")

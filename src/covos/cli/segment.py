@@ -124,7 +124,14 @@ def segment(
         reference_seed=reference_seed,
         refine=refine,
     )
-    single = one_file(output, formats, inputs=inputs, overwrite=overwrite, keep=keep)
+    single = one_file(
+        output,
+        formats or (None if background is None else ["background"]),
+        inputs=inputs,
+        each_object=each_object,
+        overwrite=overwrite,
+        keep=keep,
+    )
     if single is not None:
         if skip_existing and single.path.is_file():
             options.say_skipped(inputs[0], single.path, quiet=quiet)

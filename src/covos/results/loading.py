@@ -239,7 +239,7 @@ def convert(
     if not chosen:
         raise UsageError("no format to convert to", why="none is named", fix="name one, such as coco")
     target = Path(output) if output is not None else folder_beside(Path(path), chosen)
-    single = one_file(target, chosen, overwrite=overwrite, keep=keep)
+    single = one_file(target, chosen, each_object=composition.each_object, overwrite=overwrite, keep=keep)
     if single is not None:
         single.refuse_existing()
         target = single.folder

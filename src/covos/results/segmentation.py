@@ -202,7 +202,7 @@ class Segmentation:
         chosen = check_formats(composed_formats(formats, composition))
         labels = as_labelling(label).over(Labelling.of_settings(self.origin.settings))
         named = replace(self, origin=replace(self.origin, settings={**self.origin.settings, **labels.settings}))
-        single = one_file(Path(folder), chosen, overwrite=overwrite, keep=keep)
+        single = one_file(Path(folder), chosen, each_object=composition.each_object, overwrite=overwrite, keep=keep)
         if single is not None:
             single.refuse_existing()
         target = Path(folder) if single is None else single.folder

@@ -92,6 +92,7 @@ def one_file(
     formats: Sequence[str] | None,
     *,
     inputs: Sequence[str] = (),
+    each_object: bool = False,
     overwrite: bool = False,
     keep: bool = False,
 ) -> OneFile | None:
@@ -101,6 +102,7 @@ def one_file(
         output: As the user gave it.
         formats: Formats that were asked for; without any, the suffix of a video tells one.
         inputs: Everything that is to be written of.
+        each_object: True if each object gets a file of its own.
         overwrite: See `OneFile`.
         keep: See `OneFile`.
 
@@ -124,6 +126,12 @@ def one_file(
             f"one file {output} for {len(inputs)} inputs",
             why="each input makes a file of its own",
             fix="name a folder, or run covos once for each",
+        )
+    if each_object:
+        raise UsageError(
+            f"one file {output} for each object",
+            why="several objects make several files",
+            fix=f"name a folder: -o {output.with_suffix('')}",
         )
     names = list(dict.fromkeys(formats or ([USUAL[suffix]] if suffix in USUAL else [])))
     if len(names) != 1:
