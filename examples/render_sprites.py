@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ Curves = list[NDArray[np.float64]]
 
 
 def unit(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return vectors of length 1, N x 3."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
@@ -75,6 +77,7 @@ def strands(
 
 
 def line(*points: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
+    """Return the control points of a thread through points."""
     path = np.concatenate([np.stack(points), np.full((len(points), 1), radius)], axis=1)
     return np.concatenate([path[:1], path[:1], path, path[-1:], path[-1:]])
 
@@ -83,6 +86,7 @@ Shapes = list[tuple[str, Any]]
 
 
 def fur_ball(rng: np.random.Generator) -> tuple[list[Curves], Shapes]:
+    """Balls of fur, combed or not, one to four of them."""
     size = rng.uniform(0.4, 0.62)
     bodies = [(np.zeros(3), size)]
     for _ in range(rng.integers(0, 4)):
@@ -110,6 +114,7 @@ def fur_ball(rng: np.random.Generator) -> tuple[list[Curves], Shapes]:
 
 
 def long_hair(rng: np.random.Generator) -> tuple[list[Curves], Shapes]:
+    """A head with hair in the wind, on shoulders or not."""
     centre, size = np.array([0, 0.3, 0]), rng.uniform(0.25, 0.36)
     normals = unit(rng.normal(size=(rng.integers(500, 1800), 3)))
     normals = normals[(normals[:, 1] > -0.1) & (normals[:, 2] < 0.7)]
@@ -136,6 +141,7 @@ def long_hair(rng: np.random.Generator) -> tuple[list[Curves], Shapes]:
 
 
 def wheel(rng: np.random.Generator) -> tuple[list[Curves], Shapes]:
+    """One or two wheels with crossed spokes."""
     turns = np.linspace(0, 2 * np.pi, 60)
     groups: list[Curves] = [[], [], []]
     for _ in range(rng.integers(1, 3)):
@@ -161,6 +167,7 @@ def wheel(rng: np.random.Generator) -> tuple[list[Curves], Shapes]:
 
 
 def mesh(rng: np.random.Generator) -> tuple[list[Curves], Shapes]:
+    """A net, in a frame or cut on the bias."""
     count, thin = rng.integers(6, 22), rng.uniform(0.002, 0.012)
     at, wave = np.linspace(-0.7, 0.7, 24), rng.uniform(0, 0.25, 2)
     groups: list[Curves] = [[], [], []]
@@ -174,7 +181,7 @@ def mesh(rng: np.random.Generator) -> tuple[list[Curves], Shapes]:
             groups[(k + across) % 3].append(line(*np.stack([x, y, z], axis=1), radius=thin))
     frame = np.array([[-1, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0], [-1, -1, 0]]) * 0.72
     if not diagonal:
-        groups[0] += [line(a, (a + b) / 2, b, radius=0.03) for a, b in zip(frame[:-1], frame[1:], strict=True)]
+        groups[0] += [line(a, (a + b) / 2, b, radius=0.03) for a, b in pairwise(frame)]
     return groups, []
 
 
@@ -219,6 +226,7 @@ def colour(rng: np.random.Generator, *, like: NDArray[np.float64] | None = None)
 
 
 def material(rng: np.random.Generator, rgb: NDArray[np.float64]) -> dict[str, Any]:
+    """A dull or a glossy surface."""
     reflectance = {"type": "rgb", "value": rgb.clip(0, 0.98).tolist()}
     if rng.random() < 0.5:
         return {"type": "twosided", "bsdf": {"type": "diffuse", "reflectance": reflectance}}
@@ -229,10 +237,11 @@ def material(rng: np.random.Generator, rgb: NDArray[np.float64]) -> dict[str, An
 
 
 def scene(rng: np.random.Generator, kind: str, folder: Path) -> dict[str, Any]:
+    """Everything that a sprite is rendered of."""
     groups, bodies = KINDS[kind](rng)
     base = colour(rng)
     view = unit(np.array([rng.normal(0, 0.35), rng.normal(0, 0.2), -1.0])) * 4.0
-    sun = unit(rng.normal(size=3) + [0, 0.6, -0.6])
+    sun = unit(rng.normal(size=3) + np.array([0, 0.6, -0.6]))
     look = mi.ScalarTransform4f().look_at(origin=view.tolist(), target=[0, 0, 0], up=[float(rng.normal(0, 0.15)), 1, 0])
     built: dict[str, Any] = {
         "type": "scene",
@@ -304,6 +313,7 @@ def straight(premultiplied: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDA
 
 
 def main() -> None:
+    """Render."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--count", type=int, default=160)

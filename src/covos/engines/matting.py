@@ -1,7 +1,7 @@
 """Find the opacity of a subject's edge, frame after frame, in the tiles that hold it.
 
-Tiles lie on a fixed grid: what one shows does not jump when the contour moves by a pixel. Their number is that of the
-contour, so a frame of four times the pixels costs about twice the time.
+Tiles lie on a fixed grid: what one shows does not jump when the contour moves by a pixel. Their number grows
+with the length of the contour, not with the frame.
 
 Shape legend: H height, W width of a frame.
 """
@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
-from covos.engines.band import CONTEXT, FAR, TILE, FarColours, far_colours, tile_inputs, uncertain_band
+from covos.engines.band import CONTEXT, FAR, TILE, FarColours, far_colours, tile_inputs, uncertain_band, within
 from covos.engines.steady import grey, moved_to, way_to
 from covos.masks.matte import stretched
 from covos.masks.soft import rounded
@@ -222,6 +222,4 @@ def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *,
     open_end = rim & (guide < 0.5) & (alpha > SETTLED)
     if not open_end.any():
         return None
-    size = 2 * round(2 * reach) + 1
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
-    return band | (cv2.dilate(open_end.view(np.uint8), disc) > 0)
+    return band | within(open_end, 2 * reach)
