@@ -2,6 +2,7 @@
 #
 #   make demo        cut the cars out of the example clip
 #   make test        all tests                    make test-fast   those that take no longer than a few seconds
+#   make browser     a browser and the checks of JavaScript, for the tests of the page, where they can be installed
 #   make check       style, types, import rule
 #   make notebooks   execute docs/notebooks again, and keep what they show
 #   make fuzz        damage, faults and command lines at random, for hours; MUTANTS, SEED and EVERY say how many
@@ -31,7 +32,7 @@ READY := .venv/ready
 # Twice quiet: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
-.PHONY: demo test test-fast check fuzz fuzz-parsers audit notebooks bench bench-alone bench-davis bench-pictures clean
+.PHONY: demo test test-fast browser check fuzz fuzz-parsers audit notebooks bench bench-alone bench-davis bench-pictures clean
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
 
@@ -43,6 +44,13 @@ test: $(READY)
 
 test-fast: $(READY)
 	@$(BIN)/pytest -n $(WORKERS) -m "not slow"
+
+# Without them the tests of the page are skipped, and say so.
+browser:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && \
+		apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || echo "chromium cannot be installed here"
+	@cd tests/serve/browser && { test -d node_modules || npm install --no-audit --no-fund --silent; } || \
+		echo "the checks of JavaScript cannot be installed here: they need npm"
 
 check: $(READY)
 	$(BIN)/ruff check
@@ -116,6 +124,6 @@ $(READY): pyproject.toml constraints.txt
 	@echo "installing torch, the large one"
 	@$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
 	@echo "installing covos and the rest"
-	@$(PIP) install -c constraints.txt -e '.[train]' --group dev
+	@$(PIP) install -c constraints.txt -e '.[train,serve]' --group dev
 	@$(PIP) install -c constraints.txt --no-deps --group alone
 	@touch $(READY)

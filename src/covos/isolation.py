@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Any, Protocol, Self, TypeAlias
 
 from covos.batch import ModelCache, Outcome, run_jobs
 from covos.core.device import configure_threads
@@ -62,13 +62,17 @@ def run_isolated(tasks: Iterable[Task], *, display: Callable[[], Display]) -> It
         CovosError: A model cannot be loaded: that is no fault of one input, and ends the batch.
         KeyboardInterrupt, SystemExit: A signal came; the worker has finished its frame, as a job in this process would.
     """
-    worker: _Worker | None = None
+    worker: Worker | None = None
     try:
         for task in tasks:
-            worker = worker or _Worker(display)
-            outcome = worker.run(task)
-            if outcome is None:
+            worker = worker or Worker(_run_tasks, display)
+            try:
+                worker.send(task)
+                outcome: Outcome | CovosError = worker.receive()
+            except (EOFError, OSError):
                 outcome, worker = Outcome(name=task[0].name, error=worker.cause_of_death(task[0].name)), None
+            if isinstance(outcome, CovosError):
+                raise outcome
             yield outcome
     except (KeyboardInterrupt, SystemExit) as stop:
         if worker is not None:
@@ -79,30 +83,40 @@ def run_isolated(tasks: Iterable[Task], *, display: Callable[[], Display]) -> It
             worker.close()
 
 
-class _Worker:
-    """A process that runs one task after another, and dies with the process that made it."""
+class Worker:
+    """A process of its own that answers messages, and dies with the process that made it.
 
-    def __init__(self, display: Callable[[], Display]) -> None:
+    Args:
+        work: Called in the process, with its end of the connection and the arguments. It answers until it receives
+            None; an EOFError ends it, too.
+        arguments: Picklable.
+    """
+
+    def __init__(self, work: Callable[..., None], *arguments: object) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_work, args=(theirs, display), name="covos worker")
+        self._process = context.Process(target=_begin, args=(theirs, work, arguments), name="covos worker")
         self._process.start()
         theirs.close()
 
-    def run(self, task: Task) -> Outcome | None:
-        """Run a task; return None if the worker died of it."""
+    def send(self, message: object) -> None:
+        """Send a message; an OSError if the process is gone."""
         try:
-            self._connection.send(task)
-            answer: Outcome | CovosError = self._connection.recv()
-        except (EOFError, ConnectionError):
+            self._connection.send(message)
+        except OSError:
             self._process.join()
-            return None
-        if isinstance(answer, CovosError):
-            raise answer
-        return answer
+            raise
+
+    def receive(self) -> Any:
+        """Wait for an answer; an EOFError or OSError if the process is gone."""
+        try:
+            return self._connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            raise
 
     def cause_of_death(self, name: str) -> CovosError:
-        """Return the error of the task that the worker died of."""
+        """Return the error of the task that the process died of."""
         code = self._process.exitcode or 0
         if code in (-signal.SIGINT, -signal.SIGTERM, SIGINT_EXIT, SIGTERM_EXIT):
             return EnvironmentProblem(
@@ -122,39 +136,45 @@ class _Worker:
         )
 
     def interrupt(self, number: int) -> None:
-        """Send the worker a signal, and wait until it has finished what must not be cut in two."""
+        """Send the process a signal, and wait until it has finished what must not be cut in two."""
         if self._process.pid is not None and self._process.is_alive():
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
             self._process.join(PATIENCE)
 
-    def close(self) -> None:
-        """End the process."""
+    def close(self, *, patience: float = PATIENCE) -> None:
+        """End the process: it may finish what it is at, for so many seconds."""
         with suppress(OSError):
             self._connection.send(None)
         self._connection.close()
-        self._process.join(PATIENCE)
+        self._process.join(patience)
         if self._process.is_alive():
             self._process.kill()
+            self._process.join()
 
 
-def _work(connection: Connection, display: Callable[[], Display]) -> None:
+def _begin(connection: Connection, work: Callable[..., None], arguments: tuple[object, ...]) -> None:
     # Out of the terminal's reach: the process that made this one gets Ctrl-C, and passes it on once.
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    configure_threads(leave=1)
-    models = ModelCache()
     try:
-        with unwinding_signals(), display() as listen:
-            while (task := connection.recv()) is not None:
-                connection.send(_outcome(task, listen, models))
+        with unwinding_signals():
+            work(connection, *arguments)
     except EOFError:
         return
     except KeyboardInterrupt:
         os._exit(SIGINT_EXIT)
     except SystemExit:
         os._exit(SIGTERM_EXIT)
+
+
+def _run_tasks(connection: Connection, display: Callable[[], Display]) -> None:
+    configure_threads(leave=1)
+    models = ModelCache()
+    with display() as listen:
+        while (task := connection.recv()) is not None:
+            connection.send(_outcome(task, listen, models))
 
 
 def _outcome(task: Task, listen: Display, models: ModelCache) -> Outcome | CovosError:

@@ -260,6 +260,16 @@ class Session:
             )
         return self._show(PointPrompt(frame=frame, object=object_id, box=one))
 
+    def look(self, frame: int) -> None:
+        """Get ready for a prompt on a frame: it is read and encoded now, and the prompt is answered the sooner.
+
+        Raises:
+            UsageError: The frame does not exist.
+            SourceError: It cannot be read.
+        """
+        self.seeds.check_frame(frame)
+        self._make_masker().look(frame)
+
     def preview(self, frame: int) -> LabelArray:
         """Return what is known of a frame, without following anything: given masks beside followed ones.
 
@@ -320,6 +330,17 @@ class Session:
     def undo(self) -> None:
         """Take back the latest prompt, confirmation or removal; a UsageError if there is none."""
         self.seeds.undo()
+
+    def take(self, frame: FrameMask) -> None:
+        """Take masks that were found elsewhere, such as the found subject, as if they had been followed to their frame.
+
+        Points then correct them, and `confirm` takes them as given.
+
+        Raises:
+            UsageError: The frame does not exist.
+        """
+        self.seeds.check_frame(frame.number)
+        self._found.keep([frame], births={})
 
     def propagate(self, direction: Direction = "auto") -> Segmentation:
         """Follow the objects to all other frames.
@@ -476,12 +497,15 @@ class Session:
             self.seeds.done(frame, identity)
 
     def _make_mask(self, identity: int, prompt: PointPrompt, *, followed: MaskArray | None) -> PromptedMask:
+        return self._make_masker().mask(self.seeds, identity, prompt, followed=followed)
+
+    def _make_masker(self) -> PromptMasker:
         if self._masker is None:
             # Another kind of model has not the features that are asked for.
             self.model.describe_follower(self._follower_name)
             self._prompter = self.model.prompter(self._prompter_name)
             self._masker = PromptMasker(self.source, self.model.engine.encoder, self._prompter.prompter)
-        return self._masker.mask(self.seeds, identity, prompt, followed=followed)
+        return self._masker
 
     def _followed(self, frame: int, identity: int) -> MaskArray | None:
         """Return the mask that following has found, if the id is still that of the same object."""

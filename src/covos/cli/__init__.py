@@ -20,6 +20,7 @@ from covos.cli.failures import report
 from covos.cli.predict import predict
 from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
+from covos.cli.serve import open_clip, serve
 from covos.cli.terminal import say
 from covos.cli.train import train
 from covos.core.device import wait_without_spinning
@@ -36,8 +37,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 unreadable input, 4 partly done, 5 environment, 130 interrupted.",
 )
-for verb in (segment, predict, convert, evaluate, reproduce, train, doctor):
+for verb in (segment, predict, convert, evaluate, reproduce, train, serve, doctor):
     app.command()(verb)
+app.command("open")(open_clip)
 app.add_typer(data.app, name="data")
 app.add_typer(models.app, name="models")
 

@@ -84,7 +84,7 @@ class PromptMasker:
         if prompt.box is None:
             every, previous, corrects = _before(seeds.get(frame, identity), prompt, followed)
         mask = self.prompter.mask(
-            self._observe(frame),
+            self.look(frame),
             points=(*every.points, *seeds.others_points(frame, identity)),
             box=prompt.box,
             previous=previous,
@@ -104,8 +104,12 @@ class PromptMasker:
         seeds.add(frame, {identity: mask}, given_as=every.given_as, pointed=pointed)
         return PromptedMask(frame=frame, object=identity, mask=mask, prompter=self.prompter.name)
 
-    def _observe(self, frame: int) -> Observed:
-        """Return a frame with its motion; several clicks in a row are mostly on one."""
+    def look(self, frame: int) -> Observed:
+        """Return a frame, encoded, with its motion; the latest is kept, as several clicks in a row are mostly on one.
+
+        Raises:
+            SourceError: It cannot be read.
+        """
         if self._latest is None or self._latest.frame.number != frame:
             observed = next(self.encoder.select(self.source, [place_of(frame, self.source.info)]), None)
             self._latest = None if observed is None else replace(observed, frame=at_source_size(observed.frame))

@@ -374,6 +374,18 @@ class Seeds:
         self._states.pop()
         self._births.pop()
 
+    def restore(self, seeds: Iterable[SeedMask]) -> None:
+        """Take seeds of the same video that were kept, in place of those that are there: one step.
+
+        Raises:
+            UsageError: A frame or an id cannot be, or a mask is empty or of another size.
+        """
+        kept = {(seed.frame, seed.object): seed for seed in seeds}
+        for seed in kept.values():
+            self.check_place(seed.frame, seed.object)
+            self._check_mask(seed.frame, seed.object, decode(seed.mask))
+        self._step(kept)
+
     def _step(self, after: dict[Key, SeedMask]) -> None:
         self._steps += 1
         self._states.append(after)

@@ -1,0 +1,134 @@
+"""``covos serve`` and ``covos open``: the page and the HTTP API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from covos.cli import options
+from covos.cli.terminal import say
+
+_GIGA = 1 << 30
+_HOUR = 3600.0
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "car.mp4"
+"""The example clip, where covos runs from its sources."""
+
+Root: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all clips and their masks.")]
+Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
+
+
+def serve(
+    root: Root = Path("covos-clips"),
+    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine a token is needed.")] = "127.0.0.1",
+    port: Port = 8080,
+    token: Annotated[str, typer.Option(envvar="COVOS_TOKEN", help="Word that clients must give.")] = "",
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="Further name of the server, as of a proxy; repeatable.")
+    ] = None,
+    media_root: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder whose files clients may name by path.")
+    ] = None,
+    max_upload: Annotated[float, typer.Option(min=0.001, help="Gigabytes of one clip, at most.")] = 8.0,
+    quota: Annotated[float, typer.Option(min=0.001, help="Gigabytes of all clips together, at most.")] = 64.0,
+    waiting: Annotated[int, typer.Option(min=1, help="Clips that may wait; more are told to come again.")] = 32,
+    expire: Annotated[
+        float, typer.Option(min=0, help="Hours after which a clip that nobody looks at is deleted; 0 keeps all.")
+    ] = 0,
+    model: options.Model = "covos-lite",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    quiet: options.Quiet = False,
+) -> None:
+    """Serve a page and an HTTP API: drop a clip, see the subject cut out, click to correct, download."""
+    _run(
+        root=root, host=host, port=port, token=token, names=tuple(name or ()), media=media_root, upload=max_upload,
+        quota=quota, waiting=waiting, expire=expire,
+        settings={"model": model, "device": device, "precision": precision}, opening=None, browser=False, quiet=quiet,
+    )  # fmt: skip
+
+
+def open_clip(
+    clip: Annotated[Path, typer.Argument(help="Video to open.")],
+    root: Root = Path("covos-clips"),
+    port: Port = 0,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    model: options.Model = "covos-lite",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    quiet: options.Quiet = False,
+) -> None:
+    """Open a video on a page of this machine: see its subject cut out, click to correct, download."""
+    _run(
+        root=root, host="127.0.0.1", port=port, token="", names=(), media=None, upload=8.0, quota=64.0, waiting=32,
+        expire=0, settings={"model": model, "device": device, "precision": precision}, opening=clip, browser=browser,
+        quiet=quiet,
+    )  # fmt: skip
+
+
+def _run(
+    *,
+    root: Path,
+    host: str,
+    port: int,
+    token: str,
+    names: tuple[str, ...],
+    media: Path | None,
+    upload: float,
+    quota: float,
+    waiting: int,
+    expire: float,
+    settings: dict[str, str],
+    opening: Path | None,
+    browser: bool,
+    quiet: bool,
+) -> None:
+    from covos.core.errors import EnvironmentProblem
+    from covos.plan import Plan
+
+    try:
+        from covos.serve.desk import Rules
+        from covos.serve.running import Address, run_server
+    except ModuleNotFoundError as error:
+        raise EnvironmentProblem(
+            "the server needs optional packages", why=str(error), fix="pip install 'covos[serve]'"
+        ) from error
+    opened = _looked_at(opening, settings=settings)
+
+    def ready(url: str) -> None:
+        if not quiet:
+            say(f"covos is at {url}  (Ctrl-C ends it)")
+        if browser:
+            import webbrowser
+
+            webbrowser.open(url)
+
+    rules = Rules(
+        root=root.absolute(),
+        media=media,
+        upload=round(upload * _GIGA),
+        quota=round(quota * _GIGA),
+        waiting=waiting,
+        expiry=expire * _HOUR or None,
+    )
+    run_server(
+        rules,
+        address=Address(host=host, port=port, token=token, names=names),
+        plan=Plan.model_validate({"source": "clip", **settings}),
+        example=EXAMPLE if EXAMPLE.is_file() else None,
+        opening=opened,
+        ready=ready,
+    )
+
+
+def _looked_at(clip: Path | None, *, settings: dict[str, str]) -> Path | None:
+    """Refuse a clip or a model that cannot be used before anything listens."""
+    from covos.media.memory import open_input
+    from covos.models.registry import find_model
+
+    find_model(settings["model"])
+    if clip is None:
+        return None
+    with open_input(str(clip)):
+        return clip.absolute()

@@ -1,0 +1,386 @@
+"""A clip on the server: its file, its masks and edits, and what is going on with it. All of it lies in one folder.
+
+``job.json`` says what it is, ``found.jsonl`` has the masks that were found, ``edits/`` what the user has done,
+``run/`` is the folder of the job that finds the subject, ``results/`` has the downloads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from covos.core.errors import CovosError, InputError, UsageError
+from covos.core.files import open_own
+from covos.core.records import Count, Record, read_record, write_record
+from covos.core.types import SourceInfo
+from covos.masks.edges import NO_EDGES, Edges
+from covos.masks.frame_mask import FrameMask, objects_of
+from covos.masks.rle import RLE
+from covos.runs.quality import Flag, find_flags
+from covos.runs.schema import FrameRow
+from covos.serve.edits import Edit, History, mask_from_json, mask_to_json, read_edit, write_edit
+from covos.serve.schema import (
+    FrameMasks,
+    Info,
+    JobView,
+    Made,
+    MasksView,
+    ObjectMask,
+    Problem,
+    Stage,
+    State,
+    Timeline,
+)
+
+RECORD = "job.json"
+MOST_FRAMES = 300
+"""Frames whose masks one answer has."""
+
+
+class Kept(Record):
+    """A clip as its folder keeps it."""
+
+    id: str
+    name: str
+    source: str
+    info: SourceInfo
+    size_bytes: Count
+    created: str
+    state: State
+    revision: Count
+    error: Problem | None = None
+    edges: Edges = NO_EDGES
+    results: dict[str, Made] = Field(default_factory=dict)
+    hidden: tuple[int, ...] = ()
+
+
+class Clip:
+    """A clip and all that is known of it. Methods may be called from any thread; `lock` guards the fields.
+
+    Attributes:
+        folder: Everything of it.
+        kept: The part that is on disk as ``job.json``.
+        history: Masks, seeds and edits.
+        live: Masks of a track that is not over: shown already, an edit when it ends.
+        touched: Frames that the user has changed while that track goes on: his stay.
+        stage: The part of the work that runs now.
+    """
+
+    def __init__(self, folder: Path, kept: Kept) -> None:
+        self.folder, self.kept = folder, kept
+        self.lock = threading.RLock()
+        self.history = History()
+        self.live: dict[int, FrameMask] = {}
+        self.touched: set[int] = set()
+        self.stage: Stage | None = None
+        self.done = self.total = 0
+        self.notes: list[str] = []
+        self.seen = time.monotonic()
+        self._rows: dict[int, tuple[FrameMask, FrameRow]] = {}
+
+    @classmethod
+    def begin(cls, folder: Path, *, name: str, source: str, info: SourceInfo, size: int) -> Clip:
+        """Make the folder's record for a clip that was looked at."""
+        kept = Kept(
+            id=folder.name,
+            name=name,
+            source=source,
+            info=info,
+            size_bytes=size,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            state="queued",
+            revision=0,
+        )
+        clip = cls(folder, kept)
+        (folder / "edits").mkdir(exist_ok=True)
+        clip.save()
+        return clip
+
+    @classmethod
+    def load(cls, folder: Path) -> Clip:
+        """Read a clip back, with all its edits; what a stopped server left half done is left out.
+
+        Raises:
+            InputError: The record is damaged.
+        """
+        kept = read_record(Kept, folder / RECORD, what=f"the record of {folder.name}", fix="remove the folder")
+        clip = cls(folder, kept)
+        clip._load_found()
+        with suppress(InputError):  # an edit that is damaged, and those after it
+            for number in range(1, 1 + len(list((folder / "edits").glob("*.jsonl")))):
+                clip.history.add(read_edit(clip._edit(number), time_base=kept.info.time_base))
+        while clip.history.revision > kept.revision:
+            clip.history.undo()
+        return clip
+
+    def _load_found(self) -> None:
+        with suppress(FileNotFoundError), open_own(self.folder / "found.jsonl", "rb") as file:
+            for line in file:
+                try:
+                    mask = mask_from_json(json.loads(line), time_base=self.kept.info.time_base)
+                except (ValueError, KeyError, TypeError, CovosError):
+                    return  # the end of a line that a killed server was writing
+                self.history.find(mask)
+
+    @property
+    def id(self) -> str:
+        """Name of the folder."""
+        return self.kept.id
+
+    @property
+    def info(self) -> SourceInfo:
+        """Description of the source."""
+        return self.kept.info
+
+    @property
+    def proxy(self) -> Path:
+        """The video that browsers play, if it was made."""
+        return self.folder / "proxy.mp4"
+
+    @property
+    def run(self) -> Path:
+        """Folder of the job that finds the subject."""
+        return self.folder / "run"
+
+    def _edit(self, number: int) -> Path:
+        return self.folder / "edits" / f"{number:06}.jsonl"
+
+    def save(self) -> None:
+        """Write the record."""
+        with self.lock:
+            write_record(self.kept, self.folder / RECORD)
+
+    def change(self, **changes: object) -> None:
+        """Change fields of the record, and write it."""
+        with self.lock:
+            self.kept = self.kept.model_copy(update=changes)
+            self.save()
+
+    def begin_finding(self) -> None:
+        """Forget what was found before: the job tells it again, from its journal."""
+        with self.lock:
+            (self.folder / "found.jsonl").unlink(missing_ok=True)
+
+    def found(self, masks: Iterable[FrameMask]) -> None:
+        """Take masks as they were found."""
+        with self.lock, open_own(self.folder / "found.jsonl", "a", encoding="ascii") as file:
+            for mask in masks:
+                self.history.find(mask)
+                file.write(json.dumps(mask_to_json(mask)) + "\n")
+
+    def add(self, edit: Edit) -> None:
+        """Apply an edit, and keep it."""
+        with self.lock:
+            for later in self.folder.joinpath("edits").glob("*.jsonl"):
+                if int(later.stem) > self.history.revision:
+                    later.unlink()
+            write_edit(edit, self._edit(self.history.revision + 1))
+            self.history.add(edit)
+            self.touched.update(edit.frames)
+            self.change(revision=self.history.revision)
+
+    def go(self, *, back: bool) -> tuple[int, ...]:
+        """Undo or redo; return the frames that change."""
+        with self.lock:
+            frames = self.history.undo() if back else self.history.redo()
+            self.change(revision=self.history.revision)
+            return frames
+
+    def end_track(self, edit: Edit) -> None:
+        """Keep what a track has found, but for frames that the user has changed meanwhile."""
+        with self.lock:
+            frames = {index: mask for index, mask in edit.frames.items() if index not in self.touched}
+            self.live, self.touched = {}, set()
+            if frames:
+                self.add(Edit(kind=edit.kind, seeds=self.history.seeds, things=self.history.things, frames=frames))
+            self.touched = set()
+
+    @property
+    def frames(self) -> Mapping[int, FrameMask]:
+        """Masks of now, with those of a track that goes on."""
+        with self.lock:
+            live = {index: mask for index, mask in self.live.items() if index not in self.touched}
+            return {**self.history.frames, **live}
+
+    def view(self, *, place: int | None) -> JobView:
+        """Return the clip as the API tells it."""
+        with self.lock:
+            kept, info = self.kept, self.info
+            rate = float(info.frame_rate or 25)
+            return JobView(
+                id=kept.id,
+                name=kept.name,
+                state=kept.state,
+                stage=self.stage,
+                done=self.done,
+                total=self.total,
+                info=Info(
+                    width=info.width,
+                    height=info.height,
+                    frame_count=info.frame_count,
+                    frame_rate=rate,
+                    duration=info.duration or info.frame_count / rate,
+                    sound=info.has_audio,
+                    size_bytes=kept.size_bytes,
+                ),
+                objects=tuple(
+                    thing.model_copy(update={"hidden": thing.id in kept.hidden}) for thing in self.history.things
+                ),
+                revision=kept.revision,
+                can_undo=bool(self.history.revision),
+                can_redo=self.history.can_redo,
+                error=kept.error,
+                notes=tuple(self.notes),
+                place=place,
+                proxy=self.proxy.is_file(),
+                edges=kept.edges,
+                results=kept.results,
+                created=kept.created,
+            )
+
+    def masks(self, start: int, stop: int, *, edges: bool) -> MasksView:
+        """Return the masks of some frames, with the edges that the user chose, or without them."""
+        chosen = self.kept.edges if edges else NO_EDGES
+        known = self.frames
+        wanted = [known[index] for index in range(start, min(stop, start + MOST_FRAMES)) if index in known]
+        return MasksView(
+            size=(self.info.height, self.info.width),
+            frames=tuple(_frame_view(each, objects=edged(each, chosen)) for each in wanted),
+        )
+
+    def timeline(self) -> Timeline:
+        """Return all frames at a glance."""
+        with self.lock:
+            known, seeds = self.frames, self.history.seeds
+            names = tuple(thing.id for thing in self.history.things)
+        count, rate = self.info.frame_count, float(self.info.frame_rate or 25)
+        rows = [self._row(known[index]) for index in sorted(known)]
+        flags: dict[int, tuple[Flag, ...]] = {}
+        for at, row in enumerate(rows):
+            found = find_flags(rows, at, size=(self.info.height, self.info.width))
+            if serious := tuple(flag for flag in found if flag.suspicion > 0):
+                flags[row.index] = serious
+        confirmed = {seed.frame for seed in seeds if seed.given_as == "confirmed"}
+        times, confidence, status = [], [], []
+        for index in range(count):
+            mask = known.get(index)
+            times.append(index / rate if mask is None else mask.time)
+            confidence.append(None if mask is None or not math.isfinite(mask.confidence) else float(mask.confidence))
+            status.append("unknown" if mask is None else mask.status)
+        return Timeline(
+            times=tuple(times),
+            confidence=tuple(confidence),
+            status=tuple(status),
+            flags=tuple(sorted(index for index in flags if index not in confirmed)),
+            reasons={index: tuple(flag.text for flag in found) for index, found in flags.items()},
+            confirmed=tuple(sorted(confirmed)),
+            prompted={
+                number: tuple(seed.frame for seed in seeds if seed.object == number and seed.given_as != "confirmed")
+                for number in names
+            },
+            objects={number: _stretches(known, number, count=count) for number in names},
+        )
+
+    def _row(self, mask: FrameMask) -> FrameRow:
+        kept = self._rows.get(mask.index)
+        if kept is None or kept[0] is not mask:
+            kept = self._rows[mask.index] = mask, row_of(mask)
+        return kept[1]
+
+    def remove(self) -> None:
+        """Delete everything of it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def edged(mask: FrameMask, edges: Edges) -> Mapping[int, RLE]:
+    """Return a frame's masks with other edges; what takes the neighbouring frames shows in downloads alone."""
+    if not edges.changes_frames:
+        return mask.objects
+    labels, _ = edges.apply(mask.labels, mask.probability)
+    return objects_of(labels)
+
+
+def check_frame(frame: int, *, info: SourceInfo) -> None:
+    """Refuse a frame that does not exist, with a UsageError."""
+    if frame >= info.frame_count:
+        raise UsageError(
+            f"frame {frame} does not exist",
+            why=f"the clip has {info.frame_count} frames, numbered from 0",
+            fix=f"give one of 0 to {info.frame_count - 1}",
+        )
+
+
+def row_of(mask: FrameMask) -> FrameRow:
+    """Return the part of a report's row that tells which frames stand out."""
+    height, width = mask.size
+    return FrameRow(
+        index=mask.index,
+        stem=mask.stem,
+        pts=mask.pts,
+        time=mask.time,
+        status=mask.status,
+        objects=list(mask.objects),
+        area={identity: rle.area / (height * width) for identity, rle in mask.objects.items()},
+        confidence=min(1.0, max(0.0, mask.confidence)) if math.isfinite(mask.confidence) else None,
+        seconds=0.0,
+        box={identity: rle.bbox for identity, rle in mask.objects.items()},
+        centre={identity: centre(rle) for identity, rle in mask.objects.items()},
+    )
+
+
+def centre(rle: RLE) -> tuple[float, float]:
+    """Return the mean column and row of a mask that is not empty, without decoding it.
+
+    A run that goes on at the top of the next column counts as if its rows went on below the frame: as good as never.
+    """
+    ends = np.cumsum(rle.counts, dtype=np.int64)
+    starts, lengths = ends[:-1:2], rle.counts[1::2].astype(np.int64)
+    middles = starts + (lengths - 1) / 2
+    height, area = rle.size[0], max(1, int(lengths.sum()))
+    column = float((lengths * (starts // height)).sum() / area)
+    row = float((lengths * np.minimum(middles - starts // height * height, height - 1)).sum() / area)
+    return column, row
+
+
+def _stretches(known: Mapping[int, FrameMask], number: int, *, count: int) -> tuple[tuple[int, int, str], ...]:
+    found: list[tuple[int, int, str]] = []
+    for index in range(count):
+        mask = known.get(index)
+        if mask is None:
+            continue
+        told = next((each.state for each in mask.states if each.id == number), None)
+        state = told or ("present" if number in mask.objects else "absent")
+        if found and found[-1][1] == index and found[-1][2] == state:
+            found[-1] = (found[-1][0], index + 1, state)
+        else:
+            found.append((index, index + 1, state))
+    return tuple(found)
+
+
+def _frame_view(mask: FrameMask, *, objects: Mapping[int, RLE]) -> FrameMasks:
+    states = {each.id: each for each in mask.states}
+    return FrameMasks(
+        index=mask.index,
+        time=mask.time,
+        confidence=float(mask.confidence) if math.isfinite(mask.confidence) else None,
+        status=mask.status,
+        objects=tuple(
+            ObjectMask(
+                id=identity,
+                counts=rle.to_coco()["counts"],
+                state=states[identity].state if identity in states else "present",
+                confidence=states[identity].confidence if identity in states else None,
+            )
+            for identity, rle in sorted(objects.items())
+        ),
+    )

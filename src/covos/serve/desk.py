@@ -1,0 +1,289 @@
+"""The desk: all clips of a server, from their upload to their end, and the processes that work on them."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from covos.core.errors import CovosError
+from covos.core.types import SourceInfo
+from covos.plan import Find as FindTask
+from covos.plan import Plan
+from covos.serve.clip import RECORD, Clip, check_frame
+from covos.serve.downloads import Downloads
+from covos.serve.editing import Editing
+from covos.serve.errors import NotThereError, NotYetError, TooLargeError
+from covos.serve.queue import Work, WorkQueue
+from covos.serve.schema import JobView
+from covos.serve.workers import Find, Look, MakeProxy, Picture, Probe, Task, TaskWorker, Warm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """The bounds of a server.
+
+    Attributes:
+        root: Folder of all clips.
+        media: Folder whose files may be named by path; None allows none.
+        upload: Bytes of one upload, at most.
+        quota: Bytes of all clips together, at most.
+        waiting: Pieces of work that may wait.
+        expiry: Seconds after which a clip that nobody looks at is deleted; None keeps all.
+    """
+
+    root: Path
+    media: Path | None = None
+    upload: int = 8 << 30
+    quota: int = 64 << 30
+    waiting: int = 32
+    expiry: float | None = None
+
+
+class Desk:
+    """All clips of a server. Methods may be called from any thread, and wait for what they ask of a process.
+
+    Args:
+        rules: Bounds.
+        plan: Model, device and precision; its source does not matter.
+    """
+
+    def __init__(self, rules: Rules, *, plan: Plan) -> None:
+        self.rules, self._plan = rules, plan
+        rules.root.mkdir(parents=True, exist_ok=True)
+        self._clips: dict[str, Clip] = {}
+        self._lock = threading.RLock()
+        self._proxy_queue: deque[Clip] = deque()
+        self._proxy_thread = threading.Thread(target=self._make_proxies, daemon=True, name="covos proxies")
+        self._networks, self._clicks = TaskWorker(plan), TaskWorker(plan)
+        self._pictures, self._proxies = TaskWorker(plan), TaskWorker(plan, patient=True)
+        self._workers = (self._networks, self._clicks, self._pictures, self._proxies)
+        self.queue = WorkQueue(self._networks, limit=rules.waiting)
+        self.editing = Editing(self.queue, clicks=self._clicks)
+        self.downloads = Downloads(self.queue)
+
+    def start(self) -> None:
+        """Find the clips of before, go on with what was stopped, and begin to work."""
+        for record in sorted(self.rules.root.glob(f"*/{RECORD}")):
+            with suppress(CovosError):
+                clip = Clip.load(record.parent)
+                self._clips[clip.id] = clip
+                if clip.kept.state in {"queued", "running"}:
+                    self._find(clip)
+                elif not clip.proxy.is_file() and clip.kept.state == "done":
+                    self._proxy_queue.append(clip)
+        for folder in self.rules.root.glob(".upload-*"):
+            shutil.rmtree(folder, ignore_errors=True)
+        self.queue.start()
+        self._proxy_thread.start()
+        for worker in (self._networks, self._clicks):  # a first click should not wait for them
+            self._offer(worker, Warm(), name="the networks")
+
+    def close(self) -> None:
+        """Stop what runs: it goes on at the next start."""
+        self.queue.close()
+        for worker in self._workers:
+            worker.stop()
+        for worker in self._workers:
+            worker.close()
+
+    @property
+    def restarts(self) -> int:
+        """Processes that died and were made anew."""
+        return sum(worker.restarts for worker in self._workers)
+
+    def used(self) -> int:
+        """Return the bytes of all clips."""
+        total = 0
+        for file in self.rules.root.rglob("*"):
+            with suppress(OSError):  # it may be going away
+                total += file.stat().st_size if file.is_file() else 0
+        return total
+
+    def new_folder(self) -> Path:
+        """Make the folder of an upload; it becomes the clip's, or is deleted."""
+        folder = self.rules.root / f".upload-{secrets.token_hex(8)}"
+        folder.mkdir()
+        return folder
+
+    def refuse_new(self, size: int) -> None:
+        """Refuse a clip of so many bytes, before they are taken.
+
+        Raises:
+            BusyError: Too much is waiting.
+            TooLargeError: It is too large, or there is no more room.
+        """
+        self.queue.refuse_full()
+        if size > self.rules.upload:
+            raise TooLargeError(
+                f"the file has {size:,} bytes",
+                why=f"this server takes {self.rules.upload:,} at most",
+                fix="cut it, or start the server with a larger --max-upload",
+            )
+        used = self.used()
+        if used + size > self.rules.quota:
+            raise TooLargeError(
+                "the server has no room for this clip",
+                why=f"its clips take {used:,} bytes, and {self.rules.quota:,} is the most",
+                fix="delete clips, or start the server with a larger --quota",
+            )
+
+    def add_upload(self, folder: Path, *, file: Path, name: str) -> Clip:
+        """Take an uploaded file, which lies in ``folder``.
+
+        Raises:
+            CovosError: It cannot be read, or is refused; the folder is gone then.
+        """
+        try:
+            clip = self._begin(folder, name=name, source=str(file), size=file.stat().st_size)
+            place = self.rules.root / secrets.token_hex(8)
+            folder.rename(place)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        there = str(place / file.name)
+        info = replace(clip.info, path=there)
+        moved = Clip.begin(place, name=name, source=there, info=info, size=clip.kept.size_bytes)
+        return self._add(moved)
+
+    def add_path(self, path: Path, *, name: str) -> Clip:
+        """Take a file of the server's own.
+
+        Raises:
+            CovosError: It cannot be read, or is refused.
+        """
+        place = self.rules.root / secrets.token_hex(8)
+        place.mkdir()
+        try:
+            clip = self._begin(place, name=name, source=str(path), size=path.stat().st_size)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        return self._add(clip)
+
+    def named(self, path: str) -> Path:
+        """Return a file that a client names, if it lies below the media folder.
+
+        Raises:
+            NotThereError: It does not, or is not there.
+        """
+        root = self.rules.media
+        found = None if root is None else (root / path).resolve()
+        if root is None or found is None or not found.is_relative_to(root.resolve()) or not found.is_file():
+            raise NotThereError(
+                f"{path!r} is not there",
+                why="a path names a file below the folder that the server was given with --media-root"
+                if root is not None
+                else "this server was started without --media-root",
+                fix="upload the file",
+            )
+        return found
+
+    def _begin(self, folder: Path, *, name: str, source: str, size: int) -> Clip:
+        info = self._pictures.last(Probe(path=source), name=name)
+        assert isinstance(info, SourceInfo)
+        return Clip.begin(folder, name=name, source=source, info=info, size=size)
+
+    def _add(self, clip: Clip) -> Clip:
+        with self._lock:
+            self._clips[clip.id] = clip
+        self._find(clip)
+        return clip
+
+    def clip(self, identity: str) -> Clip:
+        """Return a clip.
+
+        Raises:
+            NotThereError: There is none of this id.
+        """
+        with self._lock:
+            clip = self._clips.get(identity)
+        if clip is None:
+            raise NotThereError(
+                "there is no such job", why="it was deleted, has expired, or never was", fix="ask for the list of jobs"
+            )
+        clip.seen = time.monotonic()
+        return clip
+
+    def clips(self) -> list[Clip]:
+        """Return all clips, the newest first."""
+        with self._lock:
+            return sorted(self._clips.values(), key=lambda clip: clip.kept.created, reverse=True)
+
+    def delete(self, clip: Clip) -> None:
+        """Stop all work on a clip, and delete it."""
+        with self._lock:
+            self._clips.pop(clip.id, None)
+        self.queue.drop(clip)
+        clip.remove()
+
+    def expire(self) -> None:
+        """Delete the clips that nobody has looked at for too long."""
+        if self.rules.expiry is None:
+            return
+        for clip in self.clips():
+            if time.monotonic() - clip.seen > self.rules.expiry and clip.stage is None:
+                self.delete(clip)
+
+    def _find(self, clip: Clip) -> None:
+        clip.change(state="queued", error=None)
+        self.queue.put(Work(clip=clip, stage="finding", run=lambda: self._run_find(clip)), limited=False)
+
+    def _run_find(self, clip: Clip) -> None:
+        clip.change(state="running")
+        self.queue.changed(clip)
+        plan = self._plan.model_copy(update={"source": clip.kept.source, "task": FindTask(), "formats": ("palette",)})
+        clip.begin_finding()
+        self.queue.follow(clip, Find(plan=plan, folder=str(clip.run)), take=lambda mask: clip.found([mask]))
+        if len(clip.history.frames) >= clip.info.frame_count or (clip.run / "report.json").is_file():
+            clip.change(state="done")
+            self.look(clip, 0)
+        elif not self.queue.over:
+            clip.change(state="cancelled")
+        with self._lock:
+            self._proxy_queue.append(clip)
+
+    def retry(self, clip: Clip) -> JobView:
+        """Find again what failed or was cancelled; it goes on where it was."""
+        if clip.kept.state not in {"failed", "cancelled"}:
+            raise NotYetError("there is nothing to do again", why=f"the job is {clip.kept.state}", fix="look at it")
+        self._find(clip)
+        return self.queue.changed(clip)
+
+    def _make_proxies(self) -> None:
+        while not self.queue.over:
+            time.sleep(0.1)
+            with self._lock:
+                clip = self._proxy_queue.popleft() if self._proxy_queue else None
+            if clip is None or clip.proxy.is_file():
+                continue
+            task = MakeProxy(path=clip.kept.source, target=str(clip.proxy))
+            try:
+                for _ in self._proxies.run(task, name=clip.kept.name):
+                    pass
+            except CovosError as error:
+                clip.notes.append(f"it cannot be played here, only looked at frame by frame: {error.why}")
+            self.queue.changed(clip)
+
+    def picture(self, clip: Clip, index: int, *, width: int) -> bytes:
+        """Return a frame as a JPEG."""
+        check_frame(index, info=clip.info)
+        answer = self._pictures.last(Picture(path=clip.kept.source, index=index, width=width), name=clip.kept.name)
+        assert isinstance(answer, bytes)
+        return answer
+
+    def look(self, clip: Clip, frame: int) -> None:
+        """Get ready for a click on a frame, if nothing else is to be done; returns at once."""
+        check_frame(frame, info=clip.info)
+        self._offer(
+            self._clicks, Look(path=clip.kept.source, seeds=clip.history.seeds, frame=frame), name=clip.kept.name
+        )
+
+    @staticmethod
+    def _offer(worker: TaskWorker, task: Task, *, name: str) -> None:
+        threading.Thread(target=worker.offer, args=(task,), kwargs={"name": name}, daemon=True).start()

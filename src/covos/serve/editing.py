@@ -1,0 +1,232 @@
+"""What a user does to a clip: prompts, tracks, confirmations, objects, edges."""
+
+from __future__ import annotations
+
+from covos.core.errors import UsageError
+from covos.core.labelling import check_label
+from covos.core.types import Point
+from covos.masks import RLE
+from covos.masks.edges import Edges
+from covos.masks.frame_mask import FrameMask
+from covos.prompts.seeds import MAX_ID, SeedMask
+from covos.serve.clip import Clip, check_frame
+from covos.serve.edits import Edit, followed, merged, placed, thing_of, without
+from covos.serve.errors import NotThereError, NotYetError
+from covos.serve.queue import Work, WorkQueue
+from covos.serve.schema import JobView, MaskCode, NewPrompt, NewTrack, Prompted
+from covos.serve.workers import Click, Clicked, TaskWorker, Track
+
+
+class Editing:
+    """The edits of clips.
+
+    Args:
+        queue: Runs what takes long.
+        clicks: The process that answers prompts.
+    """
+
+    def __init__(self, queue: WorkQueue, *, clicks: TaskWorker) -> None:
+        self._queue, self._clicks = queue, clicks
+
+    def prompt(self, clip: Clip, asked: NewPrompt) -> Prompted:
+        """Make a mask of points or a box, or take one that was drawn.
+
+        Raises:
+            CovosError: It makes no sense there.
+        """
+        check_frame(asked.frame, info=clip.info)
+        with clip.lock:
+            known, history = clip.frames.get(asked.frame), clip.history
+            seeds, things = history.seeds, history.things
+        if known is None:
+            raise NotYetError(
+                f"frame {asked.frame} has no masks yet", why="it is still being looked at", fix="wait until it is there"
+            )
+        number = asked.object or max((thing.id for thing in things), default=0) + 1
+        if number > MAX_ID:
+            raise UsageError(f"object {number}", why=f"{MAX_ID} is the most", fix="delete an object first")
+        labels = asked.labels or (1,) * len(asked.points)
+        task = Click(
+            path=clip.kept.source,
+            seeds=seeds,
+            known=known,
+            frame=asked.frame,
+            object=number,
+            points=tuple(Point(x=x, y=y, positive=bool(on)) for (x, y), on in zip(asked.points, labels, strict=True)),
+            box=asked.box,
+            mask=None if asked.mask is None else RLE.from_coco(asked.mask.model_dump()),
+        )
+        mask, after = self._clicked(clip, task)
+        if number not in {thing.id for thing in things}:
+            things = (*things, thing_of(number))
+        clip.add(Edit(kind="prompt", seeds=after, things=things, frames={asked.frame: placed(known, {number: mask})}))
+        job = self._queue.changed(clip, (asked.frame,))
+        code = mask.to_coco()
+        return Prompted(
+            object=number, frame=asked.frame, mask=MaskCode(size=tuple(code["size"]), counts=code["counts"]), job=job
+        )
+
+    def _clicked(self, clip: Clip, task: Click) -> tuple[RLE, tuple[SeedMask, ...]]:
+        answer = self._clicks.last(task, name=clip.kept.name)
+        assert isinstance(answer, Clicked), "a click gives a mask or an error"
+        return answer.mask, answer.seeds
+
+    def track(self, clip: Clip, asked: NewTrack) -> JobView:
+        """Follow all objects that were shown, from a frame to the end, a mark, or the next frame that was confirmed.
+
+        Raises:
+            CovosError: Nothing was shown, or not on this side of the frame; or the clip is busy.
+        """
+        check_frame(asked.start, info=clip.info)
+        if asked.stop is not None:
+            check_frame(asked.stop, info=clip.info)
+        self._queue.refuse_busy(clip)
+        with clip.lock:
+            seeds, things = clip.history.seeds, clip.history.things
+        if not seeds:
+            raise NotYetError(
+                "there is nothing to follow", why="no object was shown on a frame", fix="click on what you want first"
+            )
+        parts = track_parts(asked, seeds=seeds, count=clip.info.frame_count)
+        tracked = frozenset(seed.object for seed in seeds)
+
+        def run() -> None:
+            clip.change(state="running")
+            with clip.lock:
+                clip.live, clip.touched = {}, set()
+                before = dict(clip.history.frames)
+            self._queue.changed(clip)
+
+            def take(mask: FrameMask) -> None:
+                with clip.lock:
+                    clip.live[mask.index] = followed(before.get(mask.index), mask, tracked=tracked)
+
+            try:
+                self._queue.follow(clip, Track(path=clip.kept.source, seeds=seeds, parts=parts), take=take)
+            finally:
+                frames = tuple(clip.live)
+                clip.end_track(Edit(kind="track", seeds=seeds, things=things, frames=dict(clip.live)))
+                clip.change(state="done")
+                self._queue.changed(clip, frames)
+
+        self._queue.put(Work(clip=clip, stage="tracking", run=run))
+        return self._queue.changed(clip)
+
+    def confirm(self, clip: Clip, frame: int) -> JobView:
+        """Take a frame's masks as right: tracks end before it, and never change it."""
+        check_frame(frame, info=clip.info)
+        with clip.lock:
+            mask, history = clip.frames.get(frame), clip.history
+            if mask is None or not mask.objects:
+                raise NotYetError(f"frame {frame} cannot be confirmed", why="it shows no object", fix="show one first")
+            rest = tuple(seed for seed in history.seeds if seed.frame != frame)
+            seeds = tuple(
+                SeedMask(frame=frame, object=identity, mask=rle, given_as="confirmed")
+                for identity, rle in mask.objects.items()
+            )
+            after = tuple(sorted((*rest, *seeds), key=lambda seed: seed.frame))
+            clip.add(Edit(kind="confirm", seeds=after, things=history.things, frames={frame: mask}))
+        return self._queue.changed(clip, (frame,))
+
+    def go(self, clip: Clip, *, back: bool) -> JobView:
+        """Undo or redo an edit."""
+        if clip.stage == "tracking":
+            raise NotYetError("the clip is busy", why="it is being followed", fix="stop it first")
+        return self._queue.changed(clip, clip.go(back=back))
+
+    def show(self, clip: Clip, number: int, *, name: str | None, hidden: bool | None) -> JobView:
+        """Rename an object, or hide it."""
+        with clip.lock:
+            self._refuse_unknown(clip, number)
+            if name is not None:
+                check_label(name)
+                things = tuple(
+                    thing.model_copy(update={"name": name}) if thing.id == number else thing
+                    for thing in clip.history.things
+                )
+                clip.add(Edit(kind="object", seeds=clip.history.seeds, things=things, frames={}))
+            if hidden is not None:
+                rest = tuple(each for each in clip.kept.hidden if each != number)
+                clip.change(hidden=(*rest, number) if hidden else rest)
+        return self._queue.changed(clip)
+
+    def drop(self, clip: Clip, number: int) -> JobView:
+        """Delete an object from all frames."""
+        self._queue.refuse_busy(clip)
+        with clip.lock:
+            self._refuse_unknown(clip, number)
+            history = clip.history
+            frames = {index: without(mask, number) for index, mask in history.frames.items() if number in mask.objects}
+            clip.add(
+                Edit(
+                    kind="object",
+                    seeds=tuple(seed for seed in history.seeds if seed.object != number),
+                    things=tuple(thing for thing in history.things if thing.id != number),
+                    frames=frames,
+                )
+            )
+        return self._queue.changed(clip, tuple(frames))
+
+    def merge(self, clip: Clip, number: int, *, into: int) -> JobView:
+        """Make an object a part of another, in all frames."""
+        self._queue.refuse_busy(clip)
+        with clip.lock:
+            self._refuse_unknown(clip, number)
+            self._refuse_unknown(clip, into)
+            if number == into:
+                raise UsageError("an object cannot be a part of itself", why="both are the same", fix="choose another")
+            history = clip.history
+            frames = {
+                index: merged(mask, number, into) for index, mask in history.frames.items() if number in mask.objects
+            }
+            shown = {seed.frame for seed in history.seeds if seed.object in (number, into)}
+            seeds = tuple(seed for seed in history.seeds if seed.object not in (number, into)) + tuple(
+                SeedMask(frame=frame, object=into, mask=mask.objects[into], given_as="mask")
+                for frame in sorted(shown)
+                if into in (mask := frames.get(frame, history.frames[frame])).objects
+            )
+            things = tuple(thing for thing in history.things if thing.id != number)
+            clip.add(Edit(kind="object", seeds=seeds, things=things, frames=frames))
+        return self._queue.changed(clip, tuple(frames))
+
+    def _refuse_unknown(self, clip: Clip, number: int) -> None:
+        if number not in {thing.id for thing in clip.history.things}:
+            raise NotThereError(f"there is no object {number}", why="it was deleted, or never was", fix="name another")
+
+    def set_edges(self, clip: Clip, edges: Edges) -> JobView:
+        """Choose how the edges are changed, in what is shown and in downloads."""
+        clip.change(edges=edges)
+        with clip.lock:
+            frames = tuple(clip.history.frames)
+            ready = {name: made for name, made in clip.kept.results.items() if made.state == "making"}
+            clip.change(results=ready)
+        return self._queue.changed(clip, frames)
+
+
+def track_parts(asked: NewTrack, *, seeds: tuple[SeedMask, ...], count: int) -> tuple[tuple[str, int, int], ...]:
+    """Return the stretches to follow: direction, first frame and number of frames.
+
+    Frames that were confirmed are barriers: what lies beyond them is right already.
+
+    Raises:
+        NotYetError: No object is shown on that side of the frame.
+    """
+    start, stop = asked.start, asked.stop
+    shown = {seed.frame for seed in seeds}
+    barriers = {seed.frame for seed in seeds if seed.given_as == "confirmed"}
+    last = min((frame - 1 for frame in barriers if frame > start), default=count - 1)
+    first = max((frame + 1 for frame in barriers if frame < start), default=0)
+    if stop is not None:
+        last, first = (min(last, stop), first) if stop >= start else (last, max(first, stop))
+    parts = []
+    if asked.direction != "backward" and (stop is None or stop >= start) and min(shown) <= start:
+        parts.append(("forward", start, last - start + 1))
+    if asked.direction != "forward" and (stop is None or stop <= start) and max(shown) >= start:
+        parts.append(("backward", start, start - first + 1))
+    if not parts:
+        raise NotYetError(
+            f"nothing is known at frame {start}",
+            why=f"objects are shown on frame {', '.join(map(str, sorted(shown)[:4]))}",
+            fix="go to one of these, or click on an object here",
+        )
+    return tuple(parts)

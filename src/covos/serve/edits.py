@@ -1,0 +1,312 @@
+"""Edits of a clip: prompts, tracks and changes of objects, one after another, each of which can be undone.
+
+The masks of a clip are those that were found, and what the edits put in their places. An edit is kept as it came out,
+not as it was asked for: to go back or forth, or to start the server again, computes nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from covos.core.errors import InputError, UsageError
+from covos.core.files import atomic_path, open_own
+from covos.core.limits import limits
+from covos.core.types import ObjectStatus, Point
+from covos.masks import RLE, decode, encode
+from covos.masks.frame_mask import FrameMask
+from covos.masks.soft import SoftMask
+from covos.prompts.seeds import Pointed, SeedMask
+from covos.prompts.values import PointPrompt
+from covos.serve.schema import COLOURS, Thing
+
+SUBJECT = 1
+"""Number of the subject that is found."""
+Frames = Mapping[int, FrameMask]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """What an edit left: the seeds, the objects, and the frames that it changed.
+
+    Attributes:
+        kind: In a word, for the page: ``"prompt"``, ``"track"``, ``"confirm"``, ``"object"``.
+        seeds: All seeds after it.
+        things: All objects after it.
+        frames: Masks of the frames that it changed, by index.
+    """
+
+    kind: str
+    seeds: tuple[SeedMask, ...]
+    things: tuple[Thing, ...]
+    frames: Frames
+
+
+class History:
+    """The masks of a clip as the edits left them, with all that was before and, after an undo, what comes next.
+
+    Attributes:
+        frames: Masks of now, by index.
+        seeds: Masks that the user gave or confirmed, or that were made of points.
+        things: The objects.
+    """
+
+    def __init__(self) -> None:
+        self.frames: dict[int, FrameMask] = {}
+        self.seeds: tuple[SeedMask, ...] = ()
+        self.things: tuple[Thing, ...] = ()
+        self._found: dict[int, FrameMask] = {}
+        self._done: list[Edit] = []
+        self._before: list[tuple[tuple[SeedMask, ...], tuple[Thing, ...], dict[int, FrameMask | None]]] = []
+        self._undone: list[Edit] = []
+
+    @property
+    def revision(self) -> int:
+        """Number of edits that are in force."""
+        return len(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """True if an edit was undone, and none made since."""
+        return bool(self._undone)
+
+    def find(self, frame: FrameMask) -> None:
+        """Take the masks of a frame as they were found; those of an edit stay."""
+        self._found[frame.index] = frame
+        if not any(frame.index in edit.frames for edit in self._done):
+            self.frames[frame.index] = frame
+        if not self.things:
+            self.things = (thing_of(SUBJECT),)
+
+    def add(self, edit: Edit) -> None:
+        """Apply an edit; what was undone is forgotten."""
+        self._undone.clear()
+        self._apply(edit)
+
+    def undo(self) -> tuple[int, ...]:
+        """Take the latest edit back; return the frames that change.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if not self._done:
+            raise UsageError("there is nothing to undo", why="no edit was made", fix="make one")
+        edit = self._done.pop()
+        self.seeds, self.things, before = self._before.pop()
+        for index, mask in before.items():
+            # What was found may have come after the edit.
+            if (mask := mask or self._found.get(index)) is None:
+                del self.frames[index]
+            else:
+                self.frames[index] = mask
+        self._undone.append(edit)
+        return tuple(before)
+
+    def redo(self) -> tuple[int, ...]:
+        """Apply the edit that was undone latest; return the frames that change.
+
+        Raises:
+            UsageError: There is none.
+        """
+        if not self._undone:
+            raise UsageError("there is nothing to do again", why="no edit was undone", fix="undo one first")
+        edit = self._undone.pop()
+        self._apply(edit)
+        return tuple(edit.frames)
+
+    def _apply(self, edit: Edit) -> None:
+        before = {index: self.frames.get(index) for index in edit.frames}
+        self._before.append((self.seeds, self.things, before))
+        self._done.append(edit)
+        self.seeds, self.things = edit.seeds, edit.things
+        self.frames.update(edit.frames)
+
+
+def thing_of(number: int, *, name: str = "") -> Thing:
+    """Return an object with the name and the colour of its number."""
+    chosen = name or ("subject" if number == SUBJECT else f"object {number}")
+    return Thing(id=number, name=chosen, color=COLOURS[(number - 1) % len(COLOURS)])
+
+
+def is_named(thing: Thing) -> bool:
+    """Tell if the user gave an object its name: annotations then call it so."""
+    return thing.name != thing_of(thing.id).name
+
+
+def placed(mask: FrameMask, objects: Mapping[int, RLE], *, states: Iterable[ObjectStatus] = ()) -> FrameMask:
+    """Put objects into a frame, in place of what it has of them; each pixel is of the object that came last.
+
+    The soft edge of a frame belongs to all its objects together: it goes with the first that changes.
+    """
+    claimed = np.zeros(mask.size, np.bool_)
+    for rle in objects.values():
+        claimed |= decode(rle)
+    kept = {}
+    for identity, rle in mask.objects.items():
+        if identity not in objects:
+            rest = decode(rle) & ~claimed
+            if rest.any():
+                kept[identity] = encode(rest)
+    shown = {identity: rle for identity, rle in objects.items() if rle.area}
+    fresh = {each.id: each for each in states}
+    known = {each.id: each for each in mask.states if each.id not in objects}
+    return replace(
+        mask,
+        objects=dict(sorted({**kept, **shown}.items())),
+        states=tuple(each for _, each in sorted({**known, **fresh}.items())),
+        soft=None,
+    )
+
+
+def followed(mask: FrameMask | None, result: FrameMask, *, tracked: frozenset[int]) -> FrameMask:
+    """Put what was followed into a frame; objects that were not followed stay as they were, behind it."""
+    rest = frozenset() if mask is None else mask.objects.keys() - tracked
+    if mask is None or not rest:
+        return result
+    objects = {identity: result.objects.get(identity, _nothing(result.size)) for identity in tracked}
+    return replace(placed(mask, objects, states=result.states), confidence=result.confidence, status=result.status)
+
+
+def without(mask: FrameMask, gone: int) -> FrameMask:
+    """Take an object out of a frame."""
+    return placed(mask, {gone: _nothing(mask.size)})
+
+
+def merged(mask: FrameMask, one: int, into: int) -> FrameMask:
+    """Make an object a part of another."""
+    both = [decode(mask.objects[identity]) for identity in (one, into) if identity in mask.objects]
+    together = np.logical_or.reduce(both)
+    left = replace(
+        mask,
+        objects={identity: rle for identity, rle in mask.objects.items() if identity != one},
+        states=tuple(each for each in mask.states if each.id != one),
+    )
+    return placed(left, {into: encode(together)}, states=[each for each in mask.states if each.id == into])
+
+
+def _nothing(size: tuple[int, int]) -> RLE:
+    return encode(np.zeros(size, np.bool_))
+
+
+def write_edit(edit: Edit, file: Path) -> None:
+    """Write an edit, whole or not at all."""
+    with atomic_path(file) as partial, partial.open("w", encoding="ascii") as stream:
+        head = {
+            "kind": edit.kind,
+            "seeds": [_seed_to_json(seed) for seed in edit.seeds],
+            "things": [thing.model_dump() for thing in edit.things],
+        }
+        stream.write(json.dumps(head) + "\n")
+        for mask in edit.frames.values():
+            stream.write(json.dumps(mask_to_json(mask)) + "\n")
+
+
+def read_edit(file: Path, *, time_base: Fraction) -> Edit:
+    """Read what `write_edit` wrote.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    try:
+        with open_own(file, "rb") as stream:
+            head = json.loads(stream.readline(limits().bytes))
+            frames = [mask_from_json(json.loads(line), time_base=time_base) for line in stream]
+            return Edit(
+                kind=head["kind"],
+                seeds=tuple(_seed_from_json(seed) for seed in head["seeds"]),
+                things=tuple(Thing.model_validate(thing) for thing in head["things"]),
+                frames={mask.index: mask for mask in frames},
+            )
+    except (ValueError, KeyError, TypeError, InputError) as error:
+        raise InputError(
+            f"{file.name} cannot be read",
+            why=f"{type(error).__name__}: {' '.join(str(error).split())}",
+            fix="the edits before it are safe; make this one again",
+        ) from error
+
+
+def mask_to_json(mask: FrameMask) -> dict[str, Any]:
+    """Return a frame's masks as JSON can hold them."""
+    content: dict[str, Any] = {
+        "index": mask.index,
+        "stem": mask.stem,
+        "pts": mask.pts,
+        "status": mask.status,
+        "confidence": mask.confidence if math.isfinite(mask.confidence) else None,
+        "size": list(mask.size),
+        "objects": {str(identity): rle.to_coco()["counts"] for identity, rle in mask.objects.items()},
+        "states": [asdict(state) for state in mask.states],
+        "file": mask.file,
+    }
+    if mask.soft is not None:
+        content |= {"bits": mask.soft.bits, "soft": base64.b64encode(mask.soft.data).decode("ascii")}
+    return content
+
+
+def mask_from_json(content: dict[str, Any], *, time_base: Fraction) -> FrameMask:
+    """Return the masks of `mask_to_json`; a KeyError, TypeError or ValueError if they are damaged."""
+    height, width = content["size"]
+    size = (int(height), int(width))
+    soft = None
+    if "soft" in content:
+        soft = SoftMask(size=size, bits=16 if content["bits"] == 16 else 8, data=base64.b64decode(content["soft"]))
+    return FrameMask(
+        index=content["index"],
+        stem=content["stem"],
+        pts=content["pts"],
+        time_base=time_base,
+        status=content["status"],
+        confidence=math.nan if content["confidence"] is None else content["confidence"],
+        size=size,
+        objects={
+            int(identity): RLE.from_coco({"size": list(size), "counts": counts})
+            for identity, counts in content["objects"].items()
+        },
+        states=tuple(ObjectStatus(**state) for state in content["states"]),
+        file=content["file"],
+        soft=soft,
+    )
+
+
+def _seed_to_json(seed: SeedMask) -> dict[str, Any]:
+    said: dict[str, Any] = {
+        "frame": seed.frame,
+        "object": seed.object,
+        "mask": seed.mask.to_coco(),
+        "given_as": seed.given_as,
+    }
+    if seed.pointed is not None:
+        said["pointed"] = {
+            "points": [[point.x, point.y, point.positive] for point in seed.pointed.at.points],
+            "box": None if seed.pointed.at.box is None else asdict(seed.pointed.at.box),
+            "prompter": seed.pointed.prompter,
+            "corrects": seed.pointed.corrects,
+        }
+    return said
+
+
+def _seed_from_json(said: dict[str, Any]) -> SeedMask:
+    pointed = None
+    if (kept := said.get("pointed")) is not None:
+        at = PointPrompt(
+            frame=said["frame"],
+            object=said["object"],
+            points=tuple(Point(x=x, y=y, positive=positive) for x, y, positive in kept["points"]),
+            box=kept["box"],
+        )
+        pointed = Pointed(at=at, prompter=kept["prompter"], corrects=kept["corrects"])
+    return SeedMask(
+        frame=said["frame"],
+        object=said["object"],
+        mask=RLE.from_coco(said["mask"]),
+        given_as=said["given_as"],
+        pointed=pointed,
+    )

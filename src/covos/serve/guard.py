@@ -1,0 +1,174 @@
+"""The guard: one layer around the whole server, through which every request and every answer goes.
+
+It refuses what a page of another site, a stranger or a flood would send, and counts the bytes of bodies before anything
+parses them. Every refusal is a problem in words (RFC 9457).
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from covos.core.errors import CovosError, EnvironmentProblem, InputError, UsageError
+from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError
+
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
+
+COOKIE = "covos-token"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+LOCAL = ("127.0.0.1", "localhost", "[::1]")
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src 'self' blob:; "
+    "connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = (
+    (b"content-security-policy", POLICY.encode("ascii")),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_STATUS: tuple[tuple[type[CovosError], int], ...] = (
+    (NotThereError, 404),
+    (NotYetError, 409),
+    (BusyError, 429),
+    (TooLargeError, 413),
+    (UsageError, 400),
+    (InputError, 422),
+    (EnvironmentProblem, 503),
+)
+RETRY_AFTER = 30
+"""Seconds after which a client that was told to wait may come again."""
+
+
+def status_of(error: CovosError) -> int:
+    """Return the HTTP status of an error."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def problem(status: int, *, what: str, why: str, fix: str) -> Response:
+    """Return the answer that an error gives: what happened, why, and what helps."""
+    content = {"type": "about:blank", "title": what, "status": status, "detail": why, "fix": fix}
+    wait = {"retry-after": str(RETRY_AFTER)} if status in {429, 503} else {}
+    return Response(json.dumps(content), status, media_type="application/problem+json", headers=wait)
+
+
+def problem_of(error: CovosError) -> Response:
+    """Return the answer that one of our errors gives."""
+    return problem(status_of(error), what=error.what, why=error.why, fix=error.fix)
+
+
+class BodyTooLargeError(HTTPException):
+    """More bytes came than may come; raised where the body is read."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(413, "the body is too large")
+        self.most = most
+
+
+class Guard:
+    """The ASGI layer.
+
+    Args:
+        app: The server within.
+        hosts: Names of the server, without ports; others are refused, as a page of another site could bind its own
+            name to this address. Empty allows any.
+        token: The word that clients must know; empty where none is needed.
+        largest: Bytes of a body, at most; of an upload, ``largest_upload``.
+        largest_upload: Bytes of a body that is a form.
+        done: Called with method, route, status and seconds of each request.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        *,
+        hosts: tuple[str, ...] = LOCAL,
+        token: str = "",
+        largest: int = 16 << 20,
+        largest_upload: int,
+        done: Callable[[str, str, int, float], None] = lambda *_: None,
+    ) -> None:
+        self._app, self._hosts, self._token = app, frozenset(hosts), token
+        self._largest, self._largest_upload, self._done = largest, largest_upload, done
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        began, status = time.monotonic(), 500
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), *_HEADERS]}
+            await send(message)
+
+        try:
+            if (refused := self._refusal(scope, headers)) is not None:
+                number, what, why, fix = refused
+                await problem(number, what=what, why=why, fix=fix)(scope, receive, answer)
+                return
+            await self._app(scope, self._counted(headers, receive), answer)
+        finally:
+            route = getattr(scope.get("route"), "path", "") or "other"
+            self._done(scope["method"], route, status, time.monotonic() - began)
+
+    def _most(self, headers: dict[str, str]) -> int:
+        is_form = headers.get("content-type", "").startswith("multipart/form-data")
+        return self._largest_upload if is_form else self._largest
+
+    def _counted(self, headers: dict[str, str], receive: Receive) -> Receive:
+        most, came = self._most(headers), 0
+        stated = headers.get("content-length", "")
+        too_large = stated.isdecimal() and int(stated) > most
+
+        async def count() -> Message:
+            nonlocal came
+            if too_large:
+                raise BodyTooLargeError(most)
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > most:
+                raise BodyTooLargeError(most)
+            return message
+
+        return count
+
+    def _refusal(self, scope: Message, headers: dict[str, str]) -> tuple[int, str, str, str] | None:
+        host = headers.get("host", "")
+        name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+        if self._hosts and name not in self._hosts:
+            return 400, "this server has another name", f"it was asked for as {host[:80]!r}", "use its own address"
+        if scope["method"] not in SAFE:
+            origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+            if (origin is not None and urlsplit(origin).netloc != host) or site not in {"same-origin", "none"}:
+                return 403, "pages of other sites may not do this", "the request comes from one", "use covos's own page"
+        path = scope["path"]
+        if self._token and path.startswith("/api/") and path != "/api/token" and not self._knows_token(headers):
+            return 401, "this server wants its token", "none came, or another", "open the address that it printed"
+        return None
+
+    def _knows_token(self, headers: dict[str, str]) -> bool:
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() != "bearer":
+            try:
+                morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+            except CookieError:
+                return False
+            given = "" if morsel is None else morsel.value
+        return hmac.compare_digest(given.encode("utf-8"), self._token.encode("utf-8"))

@@ -1,0 +1,238 @@
+"""The queue: what is to be computed for all clips, one piece after another, and those who listen to it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from covos.core.errors import CovosError
+from covos.masks.frame_mask import FrameMask
+from covos.serve.clip import Clip
+from covos.serve.errors import BusyError, NotYetError
+from covos.serve.schema import JobView, Problem, Stage
+from covos.serve.workers import Note, Progress, Task, TaskWorker
+
+TOLD_EVERY = 0.2
+"""Seconds between two messages of progress."""
+
+
+class Listener:
+    """Hears of one clip. What was not fetched yet is told once, as it is by then: nothing piles up."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._there = asyncio.Event()
+        self._lock = threading.Lock()
+        self._waiting: dict[str, Any] = {}
+
+    def tell(self, kind: str, content: Any) -> None:
+        """Tell something, from any thread."""
+        with self._lock:
+            if kind == "masks" and kind in self._waiting:
+                before = self._waiting[kind]
+                content = {"from": min(before["from"], content["from"]), "to": max(before["to"], content["to"])}
+            self._waiting[kind] = content
+        with suppress(RuntimeError):  # the server has stopped
+            self._loop.call_soon_threadsafe(self._there.set)
+
+    async def hear(self, *, patience: float) -> dict[str, Any]:
+        """Wait for news, so many seconds at most; empty if there are none."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._there.wait(), patience)
+        self._there.clear()
+        with self._lock:
+            news, self._waiting = self._waiting, {}
+        return news
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A piece of work on a clip."""
+
+    clip: Clip
+    stage: Stage
+    run: Callable[[], None]
+
+
+class WorkQueue:
+    """Runs pieces of work in a thread, one after another, and tells those who listen how they get on.
+
+    Args:
+        networks: The process that computes.
+        limit: Pieces that may wait.
+    """
+
+    def __init__(self, networks: TaskWorker, *, limit: int) -> None:
+        self._networks, self.limit = networks, limit
+        self._lock = threading.RLock()
+        self._more = threading.Condition(self._lock)
+        self._queue: deque[Work] = deque()
+        self._now: Work | None = None
+        self._listeners: dict[str, set[Listener]] = {}
+        self._thread = threading.Thread(target=self._work, daemon=True, name="covos queue")
+        self.over = False
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Begin nothing more, and stop what runs."""
+        with self._more:
+            self.over = True
+            self._queue.clear()
+            self._more.notify_all()
+        self._networks.stop()
+
+    def hang_up(self) -> None:
+        """Wake all listeners, so that their streams end with the server."""
+        with self._lock:
+            every = [listener for listeners in self._listeners.values() for listener in listeners]
+        for listener in every:
+            listener.tell("closing", {})
+
+    @property
+    def waiting(self) -> int:
+        """Pieces of work that wait."""
+        return len(self._queue)
+
+    def view(self, clip: Clip) -> JobView:
+        """Return a clip as the API tells it."""
+        with self._lock:
+            places = [work.clip for work in self._queue]
+            place = places.index(clip) + 1 if clip in places and clip.stage is None else None
+            return clip.view(place=place)
+
+    @contextmanager
+    def listening(self, clip: Clip) -> Iterator[Listener]:
+        """Hear of a clip, for a ``with`` block in an event loop."""
+        listener = Listener()
+        with self._lock:
+            self._listeners.setdefault(clip.id, set()).add(listener)
+        try:
+            yield listener
+        finally:
+            with self._lock:
+                self._listeners[clip.id].discard(listener)
+
+    def tell(self, clip: Clip, kind: str, content: Any) -> None:
+        """Tell those who listen to a clip."""
+        with self._lock:
+            listeners = tuple(self._listeners.get(clip.id, ()))
+        for listener in listeners:
+            listener.tell(kind, content)
+
+    def changed(self, clip: Clip, frames: tuple[int, ...] = ()) -> JobView:
+        """Tell that a clip, and the masks of some frames, are others now; return it."""
+        view = self.view(clip)
+        self.tell(clip, "job", view.model_dump(mode="json"))
+        if frames:
+            self.tell(clip, "masks", {"from": min(frames), "to": max(frames) + 1})
+        return view
+
+    def refuse_full(self) -> None:
+        """Refuse more work, with a BusyError, if too much waits."""
+        with self._lock:
+            waiting = len(self._queue)
+        if waiting >= self.limit:
+            raise BusyError("the server is busy", why=f"{waiting} pieces of work wait", fix="try again in a minute")
+
+    def put(self, work: Work, *, limited: bool = True) -> None:
+        """Add a piece of work; a BusyError if too many wait, unless it is none that a client asked for just now."""
+        with self._more:
+            if limited:
+                self.refuse_full()
+            self._queue.append(work)
+            self._more.notify_all()
+        self.changed(work.clip)
+
+    def _work(self) -> None:
+        while True:
+            with self._more:
+                self._more.wait_for(lambda: self._queue or self.over)
+                if self.over:
+                    return
+                work = self._now = self._queue.popleft()
+            clip = work.clip
+            clip.stage, clip.done, clip.total = work.stage, 0, 0
+            self.changed(clip)
+            try:
+                work.run()
+            except CovosError as error:
+                self._fail(clip, error)
+            finally:
+                with self._lock:
+                    self._now = None
+                clip.stage = None
+                self.changed(clip)
+
+    def _fail(self, clip: Clip, error: CovosError) -> None:
+        problem = Problem(what=error.what, why=error.why, fix=error.fix)
+        if clip.stage == "finding":
+            clip.change(state="failed", error=problem)
+        else:
+            clip.notes.append(f"{error.what}: {error.why}. {error.fix}")
+            clip.change(state="done")
+
+    def _stop(self, clip: Clip) -> None:
+        with self._lock:
+            if self._now is not None and self._now.clip is clip:
+                self._networks.stop()
+
+    def cancel(self, clip: Clip) -> JobView:
+        """Stop what runs or waits for a clip; what is done stays."""
+        with self._lock:
+            waiting = [work for work in self._queue if work.clip is clip]
+            self._queue = deque(work for work in self._queue if work.clip is not clip)
+        if any(work.stage == "finding" for work in waiting):
+            clip.change(state="cancelled")
+        elif waiting:
+            clip.change(state="done")
+        self._stop(clip)
+        return self.changed(clip)
+
+    def follow(self, clip: Clip, task: Task, *, take: Callable[[FrameMask], None]) -> None:
+        """Run a task of the networks, and tell how far it is, some times a second."""
+        began = told = time.monotonic()
+        fresh: list[int] = []
+
+        def tell() -> None:
+            rate = clip.done / max(1e-6, time.monotonic() - began)
+            progress = {"stage": clip.stage, "done": clip.done, "total": clip.total, "rate": round(rate, 1)}
+            self.tell(clip, "progress", progress)
+            if fresh:
+                self.tell(clip, "masks", {"from": min(fresh), "to": max(fresh) + 1})
+                fresh.clear()
+
+        for answer in self._networks.run(task, name=clip.kept.name):
+            if isinstance(answer, FrameMask):
+                take(answer)
+                fresh.append(answer.index)
+            elif isinstance(answer, Progress):
+                clip.done, clip.total = answer.done, answer.total
+            elif isinstance(answer, Note):
+                clip.notes.append(answer.text)
+            if time.monotonic() - told > TOLD_EVERY:
+                told = time.monotonic()
+                tell()
+        tell()
+
+    def refuse_busy(self, clip: Clip) -> None:
+        """Refuse an edit while a clip is worked on, with a NotYetError."""
+        with self._lock:
+            busy = clip.stage or next((work.stage for work in self._queue if work.clip is clip), None)
+        if busy is not None:
+            raise NotYetError("the clip is busy", why=f"it is {busy}", fix="stop it, or wait until it is done")
+
+    def drop(self, clip: Clip) -> None:
+        """Forget all work on a clip, and stop what runs; those who listen to it are told that it is gone."""
+        with self._lock:
+            self._queue = deque(work for work in self._queue if work.clip is not clip)
+        self._stop(clip)
+        self.tell(clip, "end", {})

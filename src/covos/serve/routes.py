@@ -1,0 +1,398 @@
+"""The HTTP API: what can be asked, and what is answered. The page is one of its clients."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Body as BodyOf
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from covos._version import __version__
+from covos.core.errors import CovosError, UsageError
+from covos.formats.table import FORMATS, expected_sizes, load_format
+from covos.masks.edges import Edges
+from covos.serve.clip import Clip
+from covos.serve.desk import Desk
+from covos.serve.errors import NotThereError
+from covos.serve.guard import COOKIE, BodyTooLargeError, problem, problem_of
+from covos.serve.metrics import Metrics
+from covos.serve.schema import (
+    Formats,
+    FormatView,
+    Jobs,
+    JobView,
+    MasksView,
+    Merge,
+    NewJob,
+    NewName,
+    NewPrompt,
+    NewTrack,
+    OneFrame,
+    Prompted,
+    Timeline,
+)
+
+STATIC = Path(__file__).parent / "static"
+WIDEST = 4096
+PATIENCE = 15.0
+"""Seconds after which a stream of events says that it is alive."""
+FOREVER = "private, max-age=31536000, immutable"
+_ALPHA = frozenset({"cutout", "ffv1", "prores", "qtrle", "rgba", "webm"})
+
+
+def make_app(desk: Desk, *, token: str, example: Path | None, metrics: Metrics) -> FastAPI:
+    """Make the server.
+
+    Args:
+        desk: Holds the clips; started and closed with the server.
+        token: See `covos.serve.guard.Guard`.
+        example: The clip that a first visit is offered.
+        metrics: Counts.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(desk.start)
+        try:
+            yield
+        finally:
+            await run_in_threadpool(desk.close)
+
+    app = FastAPI(title="covos", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.closing = False
+
+    _add_errors(app)
+    _add_service(app, desk, token=token, example=example, metrics=metrics)
+    _add_jobs(app, desk, example=example)
+    _add_looking(app, desk)
+    _add_edits(app, desk, metrics=metrics)
+    app.mount("/static", _FreshFiles(directory=STATIC), name="static")
+    return app
+
+
+class _FreshFiles(StaticFiles):
+    """Files that browsers ask for again: else they mix modules of two versions."""
+
+    def file_response(self, *given: Any, **named: Any) -> Response:
+        """Answer with the file, or with 304 if it is the same."""
+        answer = super().file_response(*given, **named)
+        answer.headers["cache-control"] = "no-cache"
+        return answer
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(CovosError)
+    def _refused(_: Request, error: CovosError) -> Response:
+        return problem_of(error)
+
+    @app.exception_handler(BodyTooLargeError)
+    def _flooded(_: Request, error: BodyTooLargeError) -> Response:
+        return problem(413, what="the body is too large", why=f"{error.most:,} bytes are the most", fix="send less")
+
+    @app.exception_handler(HTTPException)
+    def _unknown(_: Request, error: HTTPException) -> Response:
+        why = "there is nothing of this name" if error.status_code == 404 else "the server cannot answer this"
+        return problem(error.status_code, what=str(error.detail), why=why, fix="see /openapi.json")
+
+    @app.exception_handler(RequestValidationError)
+    @app.exception_handler(ValidationError)
+    def _misspelt(_: Request, error: RequestValidationError | ValidationError) -> Response:
+        found = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        return problem(422, what="the request cannot be read", why="; ".join(found[:4]), fix="see /openapi.json")
+
+    @app.exception_handler(Exception)
+    def _bug(_: Request, error: Exception) -> Response:
+        return problem(500, what="this is a bug of covos", why=type(error).__name__, fix="report it, with the log")
+
+
+def _add_service(app: FastAPI, desk: Desk, *, token: str, example: Path | None, metrics: Metrics) -> None:
+    @app.get("/", include_in_schema=False)
+    def page() -> Response:
+        return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache"})
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    def icon() -> Response:
+        return Response(status_code=204)
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        """Tell that the server is alive."""
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/metrics", include_in_schema=False)
+    def numbers() -> Response:
+        metrics.look(desk)
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.post("/api/token", include_in_schema=False)
+    def log_in(given: Annotated[str, BodyOf(embed=True, alias="token")]) -> Response:
+        if not hmac.compare_digest(given.encode(), token.encode()):
+            raise UsageError("this is not the token", why="the server printed another", fix="copy it again")
+        answer = Response(status_code=204)
+        answer.set_cookie(COOKIE, token, httponly=True, samesite="strict")
+        return answer
+
+    @app.get("/api/info")
+    def info() -> dict[str, Any]:
+        """Tell what this server can do."""
+        return {
+            "version": __version__,
+            "formats": list(FORMATS),
+            "example": example is not None,
+            "media": desk.rules.media is not None,
+            "limits": {"upload": desk.rules.upload, "quota": desk.rules.quota, "waiting": desk.rules.waiting},
+        }
+
+
+def _add_jobs(app: FastAPI, desk: Desk, *, example: Path | None) -> None:
+    @app.post("/api/jobs", status_code=201, openapi_extra=_JOB_BODY)
+    async def add(request: Request, response: Response) -> JobView:
+        """Take a clip, as a file (multipart, field ``file``), or named by JSON; and find its subject."""
+        kind = request.headers.get("content-type", "")
+        if kind.startswith("multipart/form-data"):
+            clip = await _take_upload(request, desk)
+        elif kind.startswith("application/json"):
+            asked = NewJob.model_validate_json(await request.body())
+            if asked.example and example is None:
+                raise NotThereError("there is no example", why="this server has none", fix="upload a clip")
+            path = example if asked.path is None else desk.named(asked.path)
+            assert path is not None
+            await run_in_threadpool(desk.refuse_new, 0)
+            clip = await run_in_threadpool(desk.add_path, path, name=path.name)
+        else:
+            raise UsageError(
+                "no clip came",
+                why=f"the body is {kind or 'of no kind'}",
+                fix="send multipart/form-data with a file, or JSON with a path",
+            )
+        response.headers["location"] = f"/api/jobs/{clip.id}"
+        return desk.queue.view(clip)
+
+    @app.get("/api/jobs")
+    def every() -> Jobs:
+        """List all jobs, the newest first."""
+        return Jobs(jobs=tuple(desk.queue.view(clip) for clip in desk.clips()))
+
+    @app.get("/api/jobs/{job}")
+    def one(job: str) -> JobView:
+        """Tell how a job is getting on."""
+        return desk.queue.view(desk.clip(job))
+
+    @app.delete("/api/jobs/{job}", status_code=204)
+    def delete(job: str) -> Response:
+        """Stop a job and delete everything of it."""
+        with suppress(NotThereError):  # it is gone, which is all that was asked for
+            desk.delete(desk.clip(job))
+        return Response(status_code=204)
+
+    @app.post("/api/jobs/{job}/cancel")
+    def cancel(job: str) -> JobView:
+        """Stop what a job does; what is done stays."""
+        return desk.queue.cancel(desk.clip(job))
+
+    @app.post("/api/jobs/{job}/retry", status_code=202)
+    def retry(job: str) -> JobView:
+        """Go on with a job that failed or was cancelled."""
+        return desk.retry(desk.clip(job))
+
+    @app.get("/api/jobs/{job}/events")
+    async def events(job: str, request: Request) -> StreamingResponse:
+        """Tell what happens, as server-sent events: job, progress, masks, end."""
+        clip = desk.clip(job)
+        return StreamingResponse(_events(app, desk, clip, request), media_type="text/event-stream", headers=_NO_STORE)
+
+
+_NO_STORE = {"cache-control": "no-store", "x-accel-buffering": "no"}
+_JOB_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {"file": {"type": "string", "format": "binary"}},
+                }
+            },
+            "application/json": {"schema": NewJob.model_json_schema()},
+        },
+    }
+}
+
+
+async def _take_upload(request: Request, desk: Desk) -> Clip:
+    stated = request.headers.get("content-length", "")
+    await run_in_threadpool(desk.refuse_new, int(stated) if stated.isdecimal() else 0)
+    folder = await run_in_threadpool(desk.new_folder)
+    try:
+        async with request.form(max_files=1, max_fields=8) as form:
+            upload = form.get("file")
+            if not isinstance(upload, UploadFile):
+                raise UsageError("no file came", why="the form has no file in its field file", fix="send one")
+            # A client's file name is shown, and its suffix helps to tell the kind; it is never a path here.
+            name = Path((upload.filename or "clip").replace("\\", "/")).name[:120] or "clip"
+            suffix = "".join(each for each in Path(name).suffix[:8] if each.isalnum() or each == ".")
+            file = folder / f"source{suffix}"
+            await run_in_threadpool(_copy, upload, file)
+        return await run_in_threadpool(desk.add_upload, folder, file=file, name=name)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _copy(upload: UploadFile, file: Path) -> None:
+    with file.open("xb") as target:
+        shutil.copyfileobj(upload.file, target, 1 << 20)
+
+
+async def _events(app: FastAPI, desk: Desk, clip: Clip, request: Request) -> AsyncIterator[str]:
+    with desk.queue.listening(clip) as listener:
+        yield _event("job", desk.queue.view(clip).model_dump(mode="json"))
+        while not app.state.closing and not await request.is_disconnected():
+            news = await listener.hear(patience=PATIENCE)
+            if not news:
+                yield ": alive\n\n"
+            for kind, content in news.items():
+                yield _event(kind, content)
+            if "end" in news:
+                return
+
+
+def _event(kind: str, content: Any) -> str:
+    return f"event: {kind}\ndata: {json.dumps(content)}\n\n"
+
+
+def _add_looking(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/jobs/{job}/timeline")
+    def timeline(job: str) -> Timeline:
+        """Return all frames at a glance."""
+        return desk.clip(job).timeline()
+
+    @app.get("/api/jobs/{job}/masks")
+    def masks(
+        job: str, start: Annotated[int, Query(ge=0)] = 0, stop: Annotated[int, Query(ge=0)] = 100, edges: bool = True
+    ) -> MasksView:
+        """Return the masks of some frames, 300 at most; without ``edges``, as they were before these were changed."""
+        return desk.clip(job).masks(start, stop, edges=edges)
+
+    @app.get("/api/jobs/{job}/frames/{index}", responses=_file("image/jpeg"))
+    def picture(job: str, index: int, w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280) -> Response:
+        """Return a frame as a JPEG, at most so many pixels wide."""
+        if index < 0:
+            raise NotThereError(f"there is no frame {index}", why="frames are numbered from 0", fix="give another")
+        return Response(
+            desk.picture(desk.clip(job), index, width=w), media_type="image/jpeg", headers={"cache-control": FOREVER}
+        )
+
+    @app.get("/api/jobs/{job}/proxy", responses=_file("video/mp4"))
+    def proxy(job: str) -> Response:
+        """Return a small video of the clip that every browser plays."""
+        clip = desk.clip(job)
+        if not clip.proxy.is_file():
+            raise NotThereError("there is no video yet", why="it is made when the subject is found", fix="wait")
+        return FileResponse(clip.proxy, media_type="video/mp4")
+
+    @app.get("/api/jobs/{job}/formats")
+    def formats(job: str) -> Formats:
+        """List the formats to download, with the bytes that they will take about."""
+        sizes = expected_sizes(FORMATS, info=desk.clip(job).info)
+        return Formats(formats=tuple(_format_view(name, size=sizes[name]) for name in FORMATS))
+
+    @app.post("/api/jobs/{job}/results/{name}", status_code=202)
+    def export(job: str, name: str) -> JobView:
+        """Write the masks in a format."""
+        return desk.downloads.export(desk.clip(job), name)
+
+    @app.get("/api/jobs/{job}/results/{name}", responses=_file("application/octet-stream"))
+    def download(job: str, name: str) -> Response:
+        """Return the file of a format; of one with many files, a zip."""
+        clip = desk.clip(job)
+        file = desk.downloads.download(clip, name)
+        stem = Path(clip.kept.name).stem
+        return FileResponse(file, filename=f"{stem}-{name}{file.suffix}", media_type="application/octet-stream")
+
+
+def _file(kind: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+def _format_view(name: str, *, size: int) -> FormatView:
+    kind = load_format(name)
+    title = " ".join((kind.__doc__ or name).split("\n\n", 1)[0].split())
+    return FormatView(name=name, title=title, container=kind.output, alpha=name in _ALPHA, bytes=size)
+
+
+def _add_edits(app: FastAPI, desk: Desk, *, metrics: Metrics) -> None:
+    @app.post("/api/jobs/{job}/prompts")
+    def prompt(job: str, asked: NewPrompt) -> Prompted:
+        """Show an object on a frame, or correct it there; the mask comes at once."""
+        with metrics.clicks.time():
+            return desk.editing.prompt(desk.clip(job), asked)
+
+    @app.post("/api/jobs/{job}/look", status_code=204)
+    def look(job: str, asked: OneFrame) -> Response:
+        """Say on which frame the next click may come: it is then answered the sooner."""
+        desk.look(desk.clip(job), asked.frame)
+        return Response(status_code=204)
+
+    @app.post("/api/jobs/{job}/track", status_code=202)
+    def track(job: str, asked: NewTrack) -> JobView:
+        """Follow the objects that were shown."""
+        return desk.editing.track(desk.clip(job), asked)
+
+    @app.post("/api/jobs/{job}/confirm")
+    def confirm(job: str, asked: OneFrame) -> JobView:
+        """Take a frame's masks as right."""
+        return desk.editing.confirm(desk.clip(job), asked.frame)
+
+    @app.post("/api/jobs/{job}/undo")
+    def undo(job: str) -> JobView:
+        """Take the latest edit back."""
+        return desk.editing.go(desk.clip(job), back=True)
+
+    @app.post("/api/jobs/{job}/redo")
+    def redo(job: str) -> JobView:
+        """Make the edit again that was undone latest."""
+        return desk.editing.go(desk.clip(job), back=False)
+
+    @app.patch("/api/jobs/{job}/objects/{number}")
+    def show(job: str, number: int, asked: NewName) -> JobView:
+        """Rename an object, or hide it."""
+        return desk.editing.show(desk.clip(job), number, name=asked.name, hidden=asked.hidden)
+
+    @app.delete("/api/jobs/{job}/objects/{number}")
+    def drop(job: str, number: int) -> JobView:
+        """Delete an object from all frames."""
+        return desk.editing.drop(desk.clip(job), number)
+
+    @app.post("/api/jobs/{job}/objects/{number}/merge")
+    def merge(job: str, number: int, asked: Merge) -> JobView:
+        """Make an object a part of another."""
+        return desk.editing.merge(desk.clip(job), number, into=asked.into)
+
+    @app.patch("/api/jobs/{job}/edges")
+    def edges(job: str, asked: dict[str, Any]) -> JobView:
+        """Choose how the edges of masks are changed; what is not named stays."""
+        clip = desk.clip(job)
+        unknown = asked.keys() - Edges.model_fields.keys()
+        if unknown:
+            raise UsageError(
+                f"there is no {', '.join(sorted(unknown))}",
+                why="edges have no such setting",
+                fix=f"it is one of {', '.join(Edges.model_fields)}",
+            )
+        return desk.editing.set_edges(clip, Edges.model_validate({**clip.kept.edges.model_dump(), **asked}))

@@ -1,0 +1,128 @@
+"""Run the server: settings in, an address out, until a signal comes."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from covos.core.errors import EnvironmentProblem
+from covos.plan import Plan
+from covos.serve.desk import Desk, Rules
+from covos.serve.guard import LOCAL, Guard
+from covos.serve.metrics import Metrics
+from covos.serve.routes import make_app
+
+GRACE = 3
+"""Seconds that open requests have to end."""
+_LOOK = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """The place where a server listens.
+
+    Attributes:
+        host: Name or number of a network interface.
+        port: 0 takes a free one.
+        token: The word that clients must know; made up where others can reach the server and none is given.
+        names: Further names by which the server is asked for, such as that of a proxy before it.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    token: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def is_local(self) -> bool:
+        """True if this machine alone can reach it."""
+        return self.host in {"127.0.0.1", "::1", "localhost"}
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, *, end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._end = end
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._end()  # open streams of events would hold the server up
+        super().handle_exit(sig, frame)
+
+
+def run_server(
+    rules: Rules,
+    *,
+    address: Address,
+    plan: Plan,
+    example: Path | None = None,
+    opening: Path | None = None,
+    ready: Callable[[str], None] = lambda _url: None,
+) -> None:
+    """Serve the page and the API until a signal comes.
+
+    Args:
+        rules: Bounds of the server.
+        address: Where it listens.
+        plan: Model, device and precision; its source does not matter.
+        example: The clip that a first visit is offered.
+        opening: A clip to begin with.
+        ready: Called with the address for a browser, once the server answers.
+
+    Raises:
+        EnvironmentProblem: The address is taken, or cannot be used.
+    """
+    token = address.token or ("" if address.is_local else secrets.token_urlsafe(24))
+    desk, metrics = Desk(rules, plan=plan), Metrics()
+    app = make_app(desk, token=token, example=example, metrics=metrics)
+    hosts = (*LOCAL, *address.names) if address.is_local else ((*LOCAL, *address.names) if address.names else ())
+    guard = Guard(app, hosts=hosts, token=token, largest_upload=rules.upload + (1 << 20), done=metrics.request)
+
+    def end() -> None:
+        app.state.closing = True
+        desk.queue.hang_up()
+
+    config = uvicorn.Config(
+        guard,
+        host=address.host,
+        port=address.port,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE,
+        server_header=False,
+        h11_max_incomplete_event_size=64 << 10,
+    )
+    server = _Server(config, end=end)
+
+    def tell() -> None:
+        while not server.started and not server.should_exit:
+            time.sleep(0.05)
+        if server.should_exit:
+            return
+        port = server.servers[0].sockets[0].getsockname()[1]
+        host = "127.0.0.1" if address.is_local else address.host
+        url = f"http://{host}:{port}/"
+        parts = [f"token={token}"] if token else []
+        if opening is not None:
+            parts.append(f"job={desk.add_path(opening, name=opening.name).id}")
+        ready(url + ("#" + "&".join(parts) if parts else ""))
+        while not server.should_exit:
+            desk.expire()
+            time.sleep(min(_LOOK, 1.0))
+
+    threading.Thread(target=tell, daemon=True, name="covos ready").start()
+    try:
+        server.run()
+    except (SystemExit, KeyboardInterrupt) as stop:
+        if server.started:  # the signal that ended it, which the server raises again
+            return
+        raise EnvironmentProblem(
+            f"the server cannot listen on {address.host}:{address.port}",
+            why="the port is taken, or the address is not this machine's",
+            fix="give another with --port or --host",
+        ) from stop

@@ -1,0 +1,231 @@
+"""The values of the HTTP API: what clients send, and what they get."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from covos.core.records import Count, Finite, Record, Side
+from covos.masks.edges import Edges
+
+State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
+Stage: TypeAlias = Literal["probing", "finding", "tracking", "exporting"]
+Direction: TypeAlias = Literal["forward", "backward", "both"]
+Place: TypeAlias = Annotated[float, Field(ge=0, le=1 << 20, allow_inf_nan=False)]
+Number: TypeAlias = Annotated[int, Field(ge=1, le=254)]
+"""Id of an object."""
+
+COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00")
+"""Colours of objects on the page, by number: told apart with every kind of colour blindness (Okabe and Ito, 2008)."""
+
+
+class Body(BaseModel):
+    """The body of a request; fields that are not known are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Info(Record):
+    """The facts of a clip."""
+
+    width: Side
+    height: Side
+    frame_count: Count
+    frame_rate: Finite
+    duration: Finite
+    sound: bool
+    size_bytes: Count
+
+
+class Thing(Record):
+    """An object of a clip: its number, and how the page shows it."""
+
+    id: int
+    name: str
+    color: str
+    hidden: bool = False
+
+
+class Problem(Record):
+    """An error in words: what happened, why, and what helps."""
+
+    what: str
+    why: str
+    fix: str
+
+
+class Made(Record):
+    """A download."""
+
+    state: Literal["making", "ready"]
+    bytes: Count = 0
+
+
+class JobView(Record):
+    """A job as clients see it.
+
+    ``done`` and ``total`` count the frames of the stage. ``revision`` counts edits; the masks change with it alone.
+    ``place`` is the place in the queue, from 1. ``proxy`` tells if there is a video that a browser plays.
+    """
+
+    id: str
+    name: str
+    state: State
+    stage: Stage | None
+    done: Count
+    total: Count
+    info: Info | None
+    objects: tuple[Thing, ...]
+    revision: Count
+    can_undo: bool
+    can_redo: bool
+    error: Problem | None
+    notes: tuple[str, ...]
+    place: int | None
+    proxy: bool
+    edges: Edges
+    results: dict[str, Made]
+    created: str
+
+
+class Jobs(Record):
+    """All jobs, the newest first."""
+
+    jobs: tuple[JobView, ...]
+
+
+class MaskCode(Record):
+    """A mask as COCO's compressed run lengths, column by column: ``size`` is [height, width]."""
+
+    size: tuple[Side, Side]
+    counts: str
+
+
+class ObjectMask(Record):
+    """The mask of an object in a frame."""
+
+    id: int
+    counts: str
+    state: str
+    confidence: Finite | None
+
+
+class FrameMasks(Record):
+    """The masks of a frame; ``time`` in seconds."""
+
+    index: Count
+    time: Finite
+    confidence: Finite | None
+    status: str
+    objects: tuple[ObjectMask, ...]
+
+
+class MasksView(Record):
+    """The masks of some frames."""
+
+    size: tuple[Side, Side]
+    frames: tuple[FrameMasks, ...]
+
+
+class Timeline(Record):
+    """All frames at a glance: a time, a confidence and a status for each, and the frames that stand out.
+
+    ``objects`` has the stretches [from, to, state] of each object; ``to`` is the first frame after it.
+    """
+
+    times: tuple[Finite, ...]
+    confidence: tuple[Finite | None, ...]
+    status: tuple[str, ...]
+    flags: tuple[Count, ...]
+    reasons: dict[int, tuple[str, ...]]
+    confirmed: tuple[Count, ...]
+    prompted: dict[int, tuple[Count, ...]]
+    objects: dict[int, tuple[tuple[int, int, str], ...]]
+
+
+class Prompted(Record):
+    """The mask that a prompt made."""
+
+    object: int
+    frame: Count
+    mask: MaskCode
+    job: JobView
+
+
+class FormatView(Record):
+    """A format to download; ``bytes`` is an estimate, 0 where it is small."""
+
+    name: str
+    title: str
+    container: str
+    alpha: bool
+    bytes: Count
+
+
+class Formats(Record):
+    """All formats."""
+
+    formats: tuple[FormatView, ...]
+
+
+class NewJob(Body):
+    """A job on a file of the server's own, or on the example clip."""
+
+    path: str | None = Field(default=None, max_length=4096)
+    example: bool = False
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if self.example == (self.path is not None):
+            raise ValueError("give a path, or example true")
+        return self
+
+
+class NewPrompt(Body):
+    """Points, a box or a whole mask of one object on one frame; without a number, of a new object.
+
+    Places are columns and rows of pixels of the source. ``labels`` has 1 for a point on the object, else 0.
+    """
+
+    frame: Count
+    object: Number | None = None
+    points: tuple[tuple[Place, Place], ...] = Field(default=(), max_length=256)
+    labels: tuple[Literal[0, 1], ...] | None = Field(default=None, max_length=256)
+    box: tuple[Place, Place, Place, Place] | None = None
+    mask: MaskCode | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if sum((bool(self.points), self.box is not None, self.mask is not None)) != 1:
+            raise ValueError("give points, a box or a mask: one of them")
+        if self.labels is not None and len(self.labels) != len(self.points):
+            raise ValueError("give a label for each point")
+        return self
+
+
+class NewTrack(Body):
+    """Follow the objects from a frame on, to another or to the end; ``stop`` is the last frame."""
+
+    direction: Direction = "both"
+    start: Count
+    stop: Count | None = None
+
+
+class OneFrame(Body):
+    """A frame by its index."""
+
+    frame: Count
+
+
+class NewName(Body):
+    """A change of how an object is shown."""
+
+    name: str | None = Field(default=None, min_length=1, max_length=64)
+    hidden: bool | None = None
+
+
+class Merge(Body):
+    """The object that another becomes a part of."""
+
+    into: Number

@@ -1,0 +1,335 @@
+/** What the person can do, as verbs. Each asks the server and brings the answer into the state. */
+
+import { Problem, ask, listen, upload } from "./api.js";
+import { bytes, sentence } from "./dom.js";
+import { Masks } from "./masks.js";
+import { forget, recall } from "./settings.js";
+import { busy, lastFrame, phase, store } from "./state.js";
+import { say, warn } from "./status.js";
+
+/** @typedef {import("./types.js").Job} Job */
+/** @typedef {import("./types.js").Click} Click */
+
+export const masks = new Masks(() => changed());
+/** @type {() => void} Set by main.js: something that is drawn came in. */
+let changed = () => undefined;
+
+/** @param {() => void} draw */
+export function onMasks(draw) {
+  changed = draw;
+}
+
+let stopListening = () => {};
+/** @type {AbortController | null} */
+let sending = null;
+
+let began = 0;
+
+/** @returns {number} Frame where the work began that was watched; the page goes back there. */
+export function origin() {
+  return began;
+}
+
+let probing = 0;
+
+/** Say that the server does not answer, and try again, more and more rarely. */
+function offline(wait = 1000) {
+  store.set({ offline: true });
+  clearTimeout(probing);
+  probing = setTimeout(async () => {
+    try {
+      await ask("GET", "info");
+      store.set({ offline: false });
+      if (store.state.id) await refresh();
+      else await showStart();
+    } catch (error) {
+      if (error instanceof Problem && error.status === 0) offline(Math.min(30000, wait * 2));
+      else fail(error);
+    }
+  }, wait);
+}
+
+/** @param {unknown} error Show an error; what was stopped on purpose is none. */
+export function fail(error) {
+  if (error instanceof DOMException && error.name === "AbortError") return;
+  if (!(error instanceof Problem)) throw error;
+  if (error.status === 0) return store.state.offline ? undefined : offline();
+  if ((error.status === 404 || error.status === 410) && !store.state.job) return store.set({ expired: true });
+  warn([error.fault.what, error.fault.why, error.fault.fix].map(sentence).join(" "));
+}
+
+/* Jobs */
+
+export async function showStart() {
+  stopListening();
+  store.dispatch({ type: "start" });
+  try {
+    const [{ jobs }, server] = await Promise.all([
+      /** @type {Promise<{jobs: Job[]}>} */ (ask("GET", "jobs")),
+      /** @type {Promise<import("./types.js").ServerInfo>} */ (ask("GET", "info")),
+    ]);
+    store.set({ jobs, server, offline: false });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** @param {string} token The server prints it where others can reach it. */
+export async function logIn(token) {
+  try {
+    await ask("POST", "token", { token });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** @param {string} id */
+export function openJob(id) {
+  if (store.state.id === id) return;
+  stopListening();
+  store.dispatch({ type: "open", id, memory: recall(id) });
+  began = 0;
+  masks.open(id);
+  stopListening = listen(id, hear, (open) => {
+    if (!open) return offline();
+    masks.renew(); // events may have been missed
+    void refresh();
+  });
+}
+
+async function refresh() {
+  const { id } = store.state;
+  if (!id) return;
+  try {
+    await askJob("GET", "");
+    readTimeline();
+    if (!store.state.server) store.set({ server: await ask("GET", "info") });
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/** @param {Job} job */
+function take(job) {
+  const before = store.state.job;
+  store.dispatch({ type: "job", job });
+  if (before && before.revision !== job.revision) readTimeline();
+}
+
+/** @param {"job" | "progress" | "masks" | "end"} kind @param {any} data */
+function hear(kind, data) {
+  if (kind === "job") {
+    heard++;
+    const was = phase(store.state);
+    take(data);
+    if (was !== phase(store.state)) readTimeline();
+  } else if (kind === "progress") {
+    store.set({ progress: data });
+  } else if (kind === "masks") {
+    masks.renew(data.from, data.to);
+    if (store.state.job?.objects.length) readTimeline();
+    else void refresh(); // the first frame with an object
+    // The newest frame is shown, as long as the person has not gone elsewhere.
+    const newest = data.to <= began ? data.from : data.to - 1; // tracking back, the first is the newest
+    if (store.state.live && busy(store.state)) store.dispatch({ type: "goto", frame: newest, live: true });
+    changed();
+  } else {
+    stopListening();
+    store.set({ expired: true });
+  }
+}
+
+let heard = 0;
+
+/**
+ * Ask for something that answers with the job. Events and answers overtake each other: an answer is old news where an
+ * event came meanwhile, and another event follows every change.
+ * @template {{state: string} | {job: Job}} T
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @returns {Promise<T>}
+ */
+async function askJob(method, path, body) {
+  const { id } = store.state;
+  const before = heard;
+  const answer = await /** @type {Promise<T>} */ (ask(method, `jobs/${id}${path}`, body));
+  if (store.state.id === id && heard === before) take(/** @type {Job} */ ("job" in answer ? answer.job : answer));
+  return answer;
+}
+
+let timelineDue = 0;
+
+/** Read the timeline soon; of many wishes one request, rarer for long clips. */
+function readTimeline() {
+  timelineDue ||= setTimeout(async () => {
+    const { id } = store.state;
+    try {
+      if (id) {
+        const timeline = await /** @type {Promise<import("./types.js").Timeline>} */ (ask("GET", `jobs/${id}/timeline`));
+        if (store.state.id === id) store.set({ timeline });
+      }
+    } catch (error) {
+      if (!(error instanceof Problem && [404, 409].includes(error.status))) fail(error); // 404, 409: not there yet
+    }
+    timelineDue = 0;
+  }, busy(store.state) ? 400 + lastFrame(store.state) / 4 : 50);
+}
+
+/** @param {unknown} error A clip that was not taken. */
+function refused(error) {
+  store.set({ upload: null });
+  if (error instanceof Problem && error.status) store.set({ refusal: error.fault });
+  else fail(error);
+}
+
+/** @param {File} file */
+export async function sendFile(file) {
+  await showStart();
+  const most = Number(store.state.server?.limits["upload"] ?? Infinity);
+  if (file.size > most) {
+    const fault = { what: "This file is too large", why: `It has ${bytes(file.size)}; this server takes ${bytes(most)}`, fix: "Cut it, or start covos serve with a larger limit", status: 413 };
+    return store.set({ refusal: fault });
+  }
+  sending = new AbortController();
+  const start = performance.now();
+  store.set({ refusal: null, upload: { name: file.name, sent: 0, total: file.size, rate: 0 } });
+  try {
+    const job = await upload(file, (sent, total) => {
+      const rate = (sent / (performance.now() - start)) * 1000;
+      store.set({ upload: { name: file.name, sent, total, rate } });
+    }, sending.signal);
+    store.set({ upload: null });
+    location.hash = `job=${job.id}`;
+  } catch (error) {
+    refused(error);
+  }
+}
+
+export function stopSending() {
+  sending?.abort();
+}
+
+export async function takeExample() {
+  try {
+    const job = await /** @type {Promise<Job>} */ (ask("POST", "jobs", { example: true }));
+    location.hash = `job=${job.id}`;
+  } catch (error) {
+    refused(error);
+  }
+}
+
+/** @param {string} id */
+export async function deleteJob(id) {
+  try {
+    await ask("DELETE", `jobs/${id}`);
+    forget(id);
+    if (store.state.id === id) location.hash = "";
+    else await showStart();
+  } catch (error) {
+    fail(error);
+  }
+}
+
+/* Masks: clicks stand in a line, so that a second one knows the object that the first one made. */
+
+let line = Promise.resolve();
+
+/**
+ * @typedef {{points?: [number, number][], labels?: number[], box?: number[], mask?: {size: [number, number], counts: string}}} Said
+ */
+
+/**
+ * Give a prompt; its mask shows as soon as it is there.
+ * @param {Said | ((object: number | null) => Promise<Said>)} prompt What is said, or what makes it once those before are answered.
+ * @param {Click[]} [clicks] Points to draw meanwhile.
+ */
+export function prompt(prompt, clicks = []) {
+  const { id, frame } = store.state;
+  store.dispatch({ type: "asked", click: clicks });
+  line = line.then(async () => {
+    const { object } = store.state;
+    const revision = store.state.job?.revision ?? 0;
+    // A click marks its place in the list; the list may have changed since.
+    const mine = store.state.clicks.filter((each) => clicks.includes(each));
+    try {
+      const said = typeof prompt === "function" ? await prompt(object) : prompt;
+      const answer = await /** @type {Promise<import("./types.js").Prompted>} */ (askJob("POST", "/prompts", { frame, object, ...said }));
+      if (store.state.id !== id) return;
+      masks.put(frame, answer.object, answer.mask);
+      store.dispatch({ type: "answered", click: mine, object: answer.object, revision: answer.job.revision });
+      readTimeline();
+      say("Mask changed");
+    } catch (error) {
+      store.dispatch({ type: "answered", click: mine, object: null, revision });
+      fail(error);
+    }
+  });
+}
+
+/**
+ * A click: the point is added to the object, or taken from it.
+ * @param {number} x
+ * @param {number} y
+ * @param {0 | 1} label
+ */
+export function click(x, y, label) {
+  const { frame, object } = store.state;
+  prompt({ points: [[x, y]], labels: [label] }, [{ frame, object, x, y, label }]);
+}
+
+/** @param {import("./types.js").Direction} direction @param {number | null} [stop] */
+export function track(direction, stop = null) {
+  if (busy(store.state)) return;
+  began = store.state.frame;
+  store.set({ live: true });
+  void change("POST", "track", { direction, start: store.state.frame, stop });
+}
+
+/** Track to the mark that lies ahead; to the one behind if none does. */
+export function trackToMark() {
+  const { marks, frame } = store.state;
+  if (marks.out !== null && marks.out > frame) track("forward", marks.out);
+  else if (marks.in !== null && marks.in < frame) track("backward", marks.in);
+  else warn("There is no mark to track to. Set one with In or Out.");
+}
+
+export function stop() {
+  void change("POST", "cancel");
+}
+
+/** Go on with a search that failed or was stopped. */
+export function searchOn() {
+  store.set({ live: true });
+  void change("POST", "retry");
+}
+
+export function confirmFrame() {
+  const { frame } = store.state;
+  void change("POST", "confirm", { frame }, `Frame ${frame} confirmed`);
+}
+
+export const undo = () => change("POST", "undo", undefined, "Undone");
+export const redo = () => change("POST", "redo", undefined, "Done again");
+
+/**
+ * Ask for a change of the job, and read the masks again.
+ * @param {string} method
+ * @param {string} path Below the job.
+ * @param {unknown} [body]
+ * @param {string} [words] Said when it is done.
+ */
+export async function change(method, path, body, words) {
+  const { id } = store.state;
+  await line;
+  try {
+    await askJob(method, `/${path}`, body);
+    if (store.state.id !== id) return;
+    masks.renew();
+    changed();
+    readTimeline();
+    if (words) say(words);
+  } catch (error) {
+    fail(error);
+  }
+}

@@ -1,0 +1,117 @@
+/** The start page: drop a clip, take the example, go on with earlier work; and what is shown before there are frames. */
+
+import { deleteJob, sendFile, showStart, stopSending, takeExample } from "./actions.js";
+import { byId, bytes, clock, icon, make, sentence, setText } from "./dom.js";
+import { phase, store } from "./state.js";
+
+/** @typedef {import("./types.js").State} State */
+/** @typedef {import("./types.js").Job} Job */
+
+const WORDS = { queued: "waiting", running: "running", done: "ready", failed: "failed", cancelled: "stopped" };
+
+/** @param {Job} job */
+function entry(job) {
+  const picture = make("img", { alt: "", loading: "lazy", width: 96, height: 54 });
+  if (job.info) picture.src = `/api/jobs/${job.id}/frames/0?w=160`;
+  const about = [WORDS[job.state], job.info ? clock(job.info.duration).split(".")[0] : "", new Date(job.created).toLocaleString()];
+  const link = make("a", { href: `#job=${job.id}` }, picture, make("span", {}, make("strong", {}, job.name), make("small", { className: "quiet" }, about.filter(Boolean).join(", "))));
+  const remove = make("button", { type: "button", className: "icon", "aria-label": `Delete ${job.name}`, title: `Delete ${job.name}` }, icon("close"));
+  remove.addEventListener("click", () => {
+    if (confirm(`Delete ${job.name} from the server?`)) void deleteJob(job.id);
+  });
+  return make("li", {}, link, remove);
+}
+
+/** @param {State} state */
+function limitWords(state) {
+  const most = state.server?.limits.upload;
+  return most ? `Videos of any kind, up to ${bytes(most)}.` : "";
+}
+
+function dropping() {
+  let depth = 0;
+  const veil = byId("veil");
+  const files = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes("Files");
+  const show = (/** @type {number} */ change) => {
+    depth = Math.max(0, depth + change);
+    veil.hidden = depth === 0;
+  };
+  addEventListener("dragenter", (event) => files(event) && show(1));
+  addEventListener("dragleave", (event) => files(event) && show(-1));
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    show(-depth);
+    const file = event.dataTransfer?.files[0];
+    if (file) begin(file);
+  });
+}
+
+/** @param {File} file */
+function begin(file) {
+  if (store.state.upload) return;
+  history.replaceState(null, "", "/");
+  void sendFile(file);
+}
+
+export function startStart() {
+  dropping();
+  const file = /** @type {HTMLInputElement} */ (byId("file"));
+  file.addEventListener("change", () => {
+    if (file.files?.[0]) begin(file.files[0]);
+    file.value = "";
+  });
+  byId("example").addEventListener("click", takeExample);
+  byId("sending-stop").addEventListener("click", stopSending);
+  byId("broken-start").addEventListener("click", () => {
+    history.replaceState(null, "", "/");
+    void showStart();
+  });
+  byId("home").addEventListener("click", (event) => {
+    event.preventDefault();
+    if (location.hash) location.hash = "";
+    else void showStart();
+  });
+  store.watch((state, before) => {
+    if (state.jobs !== before.jobs || state === before) {
+      byId("jobs").replaceChildren(...state.jobs.map(entry));
+      byId("earlier").hidden = !state.jobs.length;
+    }
+    setText(byId("limits"), limitWords(state));
+    byId("example").hidden = state.server?.example === false;
+    const refusal = byId("refusal");
+    refusal.hidden = !state.refusal;
+    if (state.refusal !== before.refusal) {
+      const { what = "", why = "", fix = "" } = state.refusal ?? {};
+      refusal.replaceChildren(make("strong", {}, sentence(what)), ...[why, fix].filter(Boolean).map((each) => make("p", {}, sentence(each))));
+    }
+    sendingWords(state);
+    brokenWords(state);
+  });
+}
+
+/** @param {State} state */
+function sendingWords(state) {
+  const { upload } = state;
+  if (!upload) return;
+  setText(byId("sending-name"), upload.name);
+  /** @type {HTMLProgressElement} */ (byId("sending-bar")).value = upload.total ? upload.sent / upload.total : 0;
+  const rest = upload.rate ? (upload.total - upload.sent) / upload.rate : 0;
+  const all = upload.sent >= upload.total;
+  setText(byId("sending-rate"), all ? "All is sent; the server looks at it." : `${bytes(upload.sent)} of ${bytes(upload.total)}${rest > 2 ? `, ${Math.ceil(rest)} s to go` : ""}`);
+}
+
+/** @param {State} state */
+function brokenWords(state) {
+  const now = phase(state);
+  if (now === "expired") {
+    setText(byId("broken-title"), "This work is no longer here");
+    setText(byId("broken-why"), "It was deleted, or it was kept for its time and expired.");
+    setText(byId("broken-fix"), "Give the video again to start anew.");
+  } else if (now === "failed") {
+    const { error } = state.job ?? {};
+    setText(byId("broken-title"), sentence(error?.what ?? "This clip failed"));
+    setText(byId("broken-why"), sentence(error?.why ?? ""));
+    setText(byId("broken-fix"), sentence(error?.fix ?? ""));
+  }
+}

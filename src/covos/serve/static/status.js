@@ -1,0 +1,107 @@
+/** What goes on, in words: the status line, the banner, and what a screen reader says. */
+
+import { byId, clock, counted, sentence, setText } from "./dom.js";
+import { lastFrame, phase, store } from "./state.js";
+import { doubtful, words } from "./timeline.js";
+
+/** @typedef {import("./types.js").State} State */
+
+const PAUSE = 2000;
+let spoken = 0;
+let later = 0;
+
+/** @param {string} text Said by a screen reader, at most every two seconds. */
+export function say(text) {
+  clearTimeout(later);
+  later = setTimeout(() => {
+    spoken = Date.now();
+    setText(byId("live"), text);
+  }, Math.max(0, spoken + PAUSE - Date.now()));
+}
+
+let hiding = 0;
+
+/** @param {string} text An error: shown and said at once. */
+export function warn(text) {
+  setText(byId("alert"), text);
+  clearTimeout(hiding);
+  hiding = setTimeout(() => setText(byId("alert"), ""), 9000);
+}
+
+const DOING = { uploading: "Uploading", probing: "Reading the clip", finding: "Finding what moves", tracking: "Tracking", exporting: "Exporting" };
+
+/** @param {State} state @returns {string} */
+function line(state) {
+  const now = phase(state);
+  const { job, progress } = state;
+  if (!job) return now === "opening" ? "Opening" : "";
+  if (now === "queued") return job.place ? `Waiting: number ${job.place} in line` : "Waiting";
+  if (now === "clicking") return "Making the mask";
+  if (job.stage) {
+    const done = progress?.done ?? job.done;
+    const total = progress?.total ?? job.total;
+    const parts = [DOING[job.stage]];
+    if (total) parts.push(`frame ${done} of ${total}`);
+    if (progress?.rate) parts.push(`${progress.rate < 10 ? progress.rate.toFixed(1) : Math.round(progress.rate)} a second`);
+    if (progress?.rate && total - done > progress.rate * 5) parts.push(`${clock((total - done) / progress.rate).split(".")[0]} to go`);
+    return parts.join(", ");
+  }
+  if (!job.objects.length) return "Nothing moves apart from the camera. Click what you want.";
+  const flags = doubtful(state).length;
+  const begin = job.state === "cancelled" ? "The search was stopped; what is done is kept. " : "";
+  return begin + (flags ? `${counted(flags, "frame is", "frames are")} doubtful. Look at ${flags === 1 ? "it" : "them"} with N.` : "Ready. Click on what is wrong.");
+}
+
+/** @param {State} state */
+function frameWords(state) {
+  const { timeline, frame } = state;
+  const sure = timeline?.confidence[frame];
+  const parts = [];
+  if (sure !== null && sure !== undefined) parts.push(`Confidence ${sure.toFixed(2)}`);
+  if (timeline?.confirmed.includes(frame)) parts.push("confirmed");
+  else if (timeline?.flags.includes(frame)) parts.push(["doubtful", (timeline.reasons[frame] ?? []).join("; ")].filter(Boolean).join(": "));
+  const damage = timeline?.status[frame];
+  if (damage && damage !== "ok" && damage !== "unknown") parts.push(damage);
+  return parts.join(", ") || "No mask yet";
+}
+
+/** Keep the words of the page in step with the state. */
+export function startStatus() {
+  let before = "";
+  store.watch((state) => {
+    const now = phase(state);
+    const text = line(state);
+    setText(byId("status"), text);
+    if (text !== before && state.job) say(text);
+    before = text;
+    const bar = /** @type {HTMLProgressElement} */ (byId("bar"));
+    const running = state.job?.state === "running" || !!state.job?.stage;
+    bar.hidden = !running && now !== "clicking";
+    const total = state.progress?.total ?? state.job?.total ?? 0;
+    if (running && total) bar.value = Math.min(1, (state.progress?.done ?? state.job?.done ?? 0) / total);
+    else bar.removeAttribute("value");
+    setText(byId("frame-title"), `Frame ${state.frame}`);
+    setText(byId("frame-words"), frameWords(state));
+    setText(byId("clip-name"), state.job?.name ?? "");
+    const time = state.timeline?.times[state.frame] ?? (state.job?.info ? state.frame / state.job.info.frame_rate : 0);
+    setText(byId("clip-where"), state.job?.info ? `${state.frame}/${lastFrame(state)}  ${clock(time)}` : "");
+    setText(byId("place"), state.job?.name ?? "Start");
+    document.title = state.job ? `${state.job.name} · covos` : "covos";
+    byId("picture").setAttribute("aria-label", pictureWords(state));
+    const notes = byId("notes");
+    const all = (state.job?.notes ?? []).map(sentence).join(" ");
+    notes.hidden = !all;
+    setText(notes, all);
+    const banner = byId("offline");
+    banner.hidden = !state.offline;
+    setText(banner, state.offline ? "The server does not answer. Your work is kept; this page tries again by itself." : "");
+  });
+}
+
+/** @param {State} state */
+function pictureWords(state) {
+  if (!state.job?.info) return "No frame yet";
+  const names = state.job.objects.filter((each) => !each.hidden).map((each) => each.name);
+  const cross = state.cross ? `. Crosshair at ${state.cross.map(Math.round).join(", ")}` : "";
+  return [words(state), ...names].join(", ") + cross;
+}

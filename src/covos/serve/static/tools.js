@@ -1,0 +1,254 @@
+/** The pointer on the picture: points, boxes, brush and eraser, zoom and pan; and pointing by keys. */
+
+import { click, masks, prompt } from "./actions.js";
+import { ask } from "./api.js";
+import { byId } from "./dom.js";
+import { encode, raster } from "./rle.js";
+import { keep } from "./settings.js";
+import { hasFrames, store } from "./state.js";
+import { warn } from "./status.js";
+
+/** @typedef {import("./viewer.js").Viewer} Viewer */
+/** @typedef {[number, number]} Place Column and row in pixels of the clip. */
+
+const SMALL = 5; // pixels of the window that a hand shakes
+
+export class Tools {
+  /** @param {Viewer} viewer @param {import("./player.js").Player} player */
+  constructor(viewer, player) {
+    this.viewer = viewer;
+    this.player = player;
+    /** @type {Map<number, PointerEvent>} Fingers on the picture. */
+    this.fingers = new Map();
+    /** @type {{start: Place, event: PointerEvent, path: Place[], pan: boolean} | null} */
+    this.stroke = null;
+    /** @type {Place | null} First corner of a box by two clicks. */
+    this.corner = null;
+    const canvas = viewer.canvas;
+    canvas.addEventListener("pointerdown", (event) => this.down(event));
+    canvas.addEventListener("pointermove", (event) => this.move(event));
+    canvas.addEventListener("pointerup", (event) => this.up(event));
+    canvas.addEventListener("pointercancel", (event) => this.drop(event));
+    canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+    canvas.addEventListener("wheel", (event) => {
+      event.preventDefault();
+      viewer.zoomBy(Math.exp(-event.deltaY / (event.ctrlKey ? 100 : 400)), [event.clientX, event.clientY]);
+    }, { passive: false });
+    for (const [name, read] of /** @type {const} */ ([["tool", String], ["sign", Number]])) {
+      for (const input of document.querySelectorAll(`input[name=${name}]`)) {
+        input.addEventListener("change", () => store.set({ [name]: read(/** @type {HTMLInputElement} */ (input).value) }));
+      }
+    }
+    byId("brush").addEventListener("input", () => setBrush(Number(/** @type {HTMLInputElement} */ (byId("brush")).value)));
+    store.watch((state, before) => {
+      choose("tool", state.tool);
+      choose("sign", String(state.sign));
+      byId("signs").hidden = state.tool !== "point";
+      byId("brush-size").hidden = state.tool !== "brush" && state.tool !== "eraser";
+      /** @type {HTMLInputElement} */ (byId("brush")).value = String(state.brush);
+      canvas.dataset.tool = state.tool;
+      if (state.tool !== before.tool || state.frame !== before.frame) this.clear();
+    });
+  }
+
+  clear() {
+    this.stroke = null;
+    this.corner = null;
+    this.viewer.sketch = null;
+    this.viewer.draw();
+  }
+
+  /** @param {PointerEvent} event */
+  down(event) {
+    this.viewer.canvas.setPointerCapture(event.pointerId);
+    this.fingers.set(event.pointerId, event);
+    if (this.fingers.size > 1) return this.clear(); // two fingers pinch
+    const pan = event.button === 1;
+    if (store.state.playing && !pan) return this.player.pause(); // the frame is to be seen before it is corrected
+    const start = this.viewer.pixel(event.clientX, event.clientY);
+    if (!start && !pan) return;
+    if (!pan && !ready()) return;
+    this.stroke = { start: start ?? [0, 0], event, path: start ? [start] : [], pan };
+    if (event.button === 1) event.preventDefault();
+    this.sketch();
+  }
+
+  /** @param {PointerEvent} event */
+  move(event) {
+    const last = this.fingers.get(event.pointerId);
+    if (last && this.fingers.size === 2) this.pinch(last, event);
+    if (last) this.fingers.set(event.pointerId, event);
+    const stroke = this.stroke;
+    if (stroke?.pan && last) return this.viewer.drag(event.clientX - last.clientX, event.clientY - last.clientY);
+    const place = this.viewer.pixel(event.clientX, event.clientY, true);
+    if (place && stroke && this.fingers.size === 1) stroke.path.push(place);
+    else if (place && this.corner) this.box(this.corner, place);
+    if (stroke) this.sketch();
+  }
+
+  /** @param {PointerEvent} last @param {PointerEvent} event */
+  pinch(last, event) {
+    const other = [...this.fingers].find(([id]) => id !== event.pointerId)?.[1];
+    if (!other) return;
+    const far = (/** @type {PointerEvent} */ each) => Math.hypot(each.clientX - other.clientX, each.clientY - other.clientY);
+    this.viewer.drag((event.clientX - last.clientX) / 2, (event.clientY - last.clientY) / 2);
+    this.viewer.zoomBy(far(event) / Math.max(1, far(last)), [(event.clientX + other.clientX) / 2, (event.clientY + other.clientY) / 2]);
+  }
+
+  /** @param {PointerEvent} event */
+  drop(event) {
+    this.fingers.delete(event.pointerId);
+    this.clear();
+  }
+
+  /** @param {PointerEvent} event */
+  up(event) {
+    this.fingers.delete(event.pointerId);
+    const stroke = this.stroke;
+    this.stroke = null;
+    this.viewer.sketch = null;
+    this.viewer.draw();
+    if (!stroke || stroke.pan) return;
+    const { tool } = store.state;
+    const end = this.viewer.pixel(event.clientX, event.clientY, true) ?? stroke.start;
+    const still = Math.hypot(event.clientX - stroke.event.clientX, event.clientY - stroke.event.clientY) < SMALL;
+    if (tool === "point") this.point(stroke.start, stroke.event.button === 2 || stroke.event.altKey);
+    else if (tool === "box") this.boxed(stroke.start, end, still);
+    else this.painted(stroke.path, (tool === "eraser") !== (stroke.event.button === 2 || stroke.event.altKey));
+  }
+
+  /** @param {Place} place @param {boolean} other The other button: removes where the first adds. */
+  point([x, y], other) {
+    const { sign } = store.state;
+    click(Math.floor(x), Math.floor(y), other ? (sign ? 0 : 1) : sign);
+  }
+
+  /** A box by dragging, or by two clicks. @param {Place} start @param {Place} end @param {boolean} still */
+  boxed(start, end, still) {
+    if (still && !this.corner) {
+      this.corner = start;
+      return this.box(start, start);
+    }
+    const [a, b] = [this.corner ?? start, end];
+    this.corner = null;
+    const box = [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1])].map(Math.round);
+    if (box[2] - box[0] < 2 || box[3] - box[1] < 2) return;
+    prompt({ box });
+  }
+
+  /** The whole mask with the stroke in it. @param {Place[]} path @param {boolean} erase */
+  painted(path, erase) {
+    const { job, object, brush, frame } = store.state;
+    if (!job?.info) return;
+    const { width, height } = job.info;
+    if (erase && !masks.at(frame)?.objects.some((each) => each.id === object)) return;
+    prompt(async (now) => {
+      // Not the mask that is shown: its edges may be changed, and would be changed again.
+      const page = await /** @type {Promise<{frames: import("./types.js").FrameMasks[]}>} */ (
+        ask("GET", `jobs/${job.id}/masks?start=${frame}&stop=${frame + 1}&edges=false`)
+      );
+      const there = page.frames[0]?.objects.find((each) => each.id === now);
+      const data = there ? raster(there.counts, height, width).data : new Uint8Array(width * height);
+      brushed(data, width, height, path, brush / 2, erase ? 0 : 1);
+      return { mask: { size: /** @type {[number, number]} */ ([height, width]), counts: encode(data, height, width) } };
+    });
+  }
+
+  /** @param {Place} a @param {Place} b */
+  box(a, b) {
+    this.viewer.sketch = (context, scale) => {
+      for (const [color, dash] of /** @type {[string, number[]][]} */ ([["#000", []], ["#fff", [6 / scale, 4 / scale]]])) {
+        context.strokeStyle = color;
+        context.setLineDash(dash);
+        context.lineWidth = 1.5 / scale;
+        context.strokeRect(a[0], a[1], b[0] - a[0], b[1] - a[1]);
+      }
+    };
+    this.viewer.draw();
+  }
+
+  sketch() {
+    const stroke = this.stroke;
+    const { tool, brush } = store.state;
+    if (!stroke || stroke.pan || tool === "point") return;
+    if (tool === "box") return this.box(this.corner ?? stroke.start, stroke.path[stroke.path.length - 1]);
+    this.viewer.sketch = (context) => {
+      context.lineWidth = brush;
+      context.lineCap = context.lineJoin = "round";
+      context.strokeStyle = tool === "eraser" ? "#b3261e90" : "#ffffff90";
+      context.beginPath();
+      context.moveTo(...stroke.path[0]);
+      for (const place of stroke.path) context.lineTo(...place);
+      context.stroke();
+    };
+    this.viewer.draw();
+  }
+}
+
+/** @returns {boolean} The masks of this frame can be changed now; if not, the person is told. Work that goes on is no bar. */
+function ready() {
+  const { frame, playing } = store.state;
+  const there = masks.at(frame) !== null; // where it is not fetched yet, the server knows
+  if (!there) warn("This frame has no mask yet. Wait until it is there, then correct it.");
+  return hasFrames(store.state) && there && !playing;
+}
+
+/** @param {string} name @param {string} value */
+export function choose(name, value) {
+  const input = /** @type {HTMLInputElement | null} */ (document.querySelector(`input[name="${name}"][value="${value}"]`));
+  if (input) input.checked = true;
+}
+
+/** @param {number} size */
+export function setBrush(size) {
+  const brush = Math.min(200, Math.max(2, Math.round(size)));
+  store.set({ brush });
+  keep({ brush });
+}
+
+/**
+ * Set the bytes within a distance of a path.
+ * @param {Uint8Array} data
+ * @param {number} width
+ * @param {number} height
+ * @param {Place[]} path
+ * @param {number} radius
+ * @param {0 | 1} value
+ */
+function brushed(data, width, height, path, radius, value) {
+  path.forEach(([x, y], index) => {
+    const [u, v] = path[index - 1] ?? [x, y];
+    const long = (x - u) ** 2 + (y - v) ** 2 || 1;
+    const bottom = Math.min(height - 1, Math.max(y, v) + radius);
+    const right = Math.min(width - 1, Math.max(x, u) + radius);
+    for (let row = Math.max(0, Math.floor(Math.min(y, v) - radius)); row <= bottom; row++) {
+      for (let column = Math.max(0, Math.floor(Math.min(x, u) - radius)); column <= right; column++) {
+        const along = Math.min(1, Math.max(0, ((column + 0.5 - u) * (x - u) + (row + 0.5 - v) * (y - v)) / long));
+        const far = (column + 0.5 - u - along * (x - u)) ** 2 + (row + 0.5 - v - along * (y - v)) ** 2;
+        if (far <= radius * radius) data[row * width + column] = value;
+      }
+    }
+  });
+}
+
+/* Pointing by keys: a crosshair that the arrows move. */
+
+export function toggleCross() {
+  const { cross, job } = store.state;
+  if (!job?.info) return;
+  store.set({ cross: cross ? null : [Math.floor(job.info.width / 2), Math.floor(job.info.height / 2)] });
+  if (store.state.cross) byId("picture").focus();
+}
+
+/** @param {number} x @param {number} y */
+export function moveCross(x, y) {
+  const { cross, job } = store.state;
+  if (!cross || !job?.info) return;
+  store.set({ cross: [Math.min(job.info.width - 1, Math.max(0, cross[0] + x)), Math.min(job.info.height - 1, Math.max(0, cross[1] + y))] });
+}
+
+/** @param {boolean} remove */
+export function clickCross(remove) {
+  const { cross, sign } = store.state;
+  if (cross && ready()) click(cross[0], cross[1], remove ? (sign ? 0 : 1) : sign);
+}

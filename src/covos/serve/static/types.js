@@ -1,0 +1,65 @@
+/**
+ * The shapes that go between the page and the server, and the state of the page. Types alone: no code.
+ *
+ * @typedef {{what: string, why: string, fix: string, status: number}} Fault An error as a person reads it.
+ * @typedef {{id: number, name: string, color: string, hidden: boolean}} Thing An object that is cut out.
+ * @typedef {{width: number, height: number, frame_count: number, frame_rate: number, duration: number,
+ *   sound: boolean, size_bytes: number}} ClipInfo
+ * @typedef {{state: "making" | "ready", bytes: number}} ResultState
+ * @typedef {{grow: string, shrink: string, feather: string, fill_holes: string, min_area: string,
+ *   smooth_time: string | number}} EdgeSettings
+ * @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState
+ * @typedef {"uploading" | "probing" | "finding" | "tracking" | "exporting"} Stage
+ * @typedef {{id: string, name: string, state: JobState, stage: Stage | null, done: number, total: number,
+ *   info: ClipInfo | null, objects: Thing[], revision: number, can_undo: boolean, can_redo: boolean,
+ *   error: {what: string, why: string, fix: string} | null, notes: string[], place: number | null, proxy: boolean,
+ *   edges: Partial<EdgeSettings>, results: Record<string, ResultState>, created: string}} Job
+ * @typedef {{stage: Stage, done: number, total: number, rate: number | null}} Progress
+ * @typedef {[number, number, "present" | "occluded" | "absent"]} Span Frames [from, to) and what the object does there.
+ * @typedef {{times: number[], confidence: (number | null)[], status: string[], flags: number[], reasons: Record<string, string[]>,
+ *   confirmed: number[], prompted: Record<string, number[]>, objects: Record<string, Span[]>}} Timeline
+ * @typedef {{id: number, counts: string, state?: string, confidence?: number | null}} ObjectMask
+ * @typedef {{index: number, time: number, confidence: number | null, status: string,
+ *   objects: ObjectMask[]}} FrameMasks
+ * @typedef {{size: [number, number], frames: FrameMasks[]}} MaskPage
+ * @typedef {{object: number, frame: number, mask: {size: [number, number], counts: string}, job: Job}} Prompted
+ * @typedef {{name: string, title: string, container: string, alpha: boolean, bytes: number}} Format
+ * @typedef {{version: string, limits: {upload: number, quota: number, waiting: number}, formats: string[],
+ *   example: boolean}} ServerInfo
+ * @typedef {"forward" | "backward" | "both"} Direction
+ * @typedef {"point" | "box" | "brush" | "eraser"} Tool
+ * @typedef {"overlay" | "matte" | "checker" | "green" | "side"} View
+ * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1,
+ *   revision?: number}} Click A point; with the number of edits after it, once it is answered.
+ * @typedef {{name: string, sent: number, total: number, rate: number}} Upload
+ * @typedef {{in: number | null, out: number | null}} Marks
+ *
+ * @typedef {object} State
+ * @property {string | null} id Job that is open; null on the start page.
+ * @property {Job | null} job
+ * @property {Job[]} jobs Earlier work, for the start page.
+ * @property {ServerInfo | null} server
+ * @property {Upload | null} upload
+ * @property {Fault | null} refusal A clip that was not taken.
+ * @property {boolean} expired
+ * @property {boolean} offline
+ * @property {Progress | null} progress
+ * @property {Timeline | null} timeline
+ * @property {number} frame Frame that is shown, from 0.
+ * @property {boolean} live The newest frame is shown while masks are made.
+ * @property {boolean} playing
+ * @property {number} speed Times the clip's own speed; negative is backwards.
+ * @property {boolean} sound
+ * @property {Marks} marks
+ * @property {Tool} tool
+ * @property {0 | 1} sign What a click does: 1 adds, 0 removes.
+ * @property {number} brush Diameter in pixels of the clip.
+ * @property {number | null} object Object that clicks go to; null makes a new one.
+ * @property {View} view
+ * @property {boolean} bare The mask is hidden for a moment.
+ * @property {[number, number] | null} cross Crosshair of pointing by keys, in pixels of the clip.
+ * @property {number} asking Clicks that wait for their mask.
+ * @property {Click[]} clicks Points given in this tab or found again in its memory.
+ * @property {string | null} exporting Format that is fetched as soon as it is ready.
+ */
+export {};

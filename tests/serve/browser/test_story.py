@@ -1,0 +1,260 @@
+"""The page in a browser, against the server as users start it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+
+from covos.masks import RLE, decode, encode
+
+READY = "main[data-state=ready]"
+
+NUMBER = """async () => {
+  const canvas = document.getElementById("picture");
+  const [width, height] = [192, 128];
+  const scale = Math.min(canvas.width / width, canvas.height / height);
+  const [left, top] = [(canvas.width - width * scale) / 2, (canvas.height - height * scale) / 2];
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  let number = 0;
+  for (let bit = 0; bit < 6; bit++) {
+    const pixel = copy.getImageData(left + (bit * 16 + 8) * scale, top + 120 * scale, 1, 1).data;
+    number += (pixel[1] > 128) << bit;
+  }
+  return number;
+}"""
+"""Reads the number that a frame carries off the canvas."""
+
+
+def at(frame: int) -> str:
+    return f"main[data-frame='{frame}']"
+
+
+def number(page: Any, expected: int) -> int:
+    """The number on the canvas, once the picture has come."""
+    for _ in range(100):
+        if (found := page.evaluate(NUMBER)) == expected:
+            break
+        page.wait_for_timeout(50)
+    return int(found)
+
+
+def click(page: Any, across: float, down: float, **options: Any) -> None:
+    box = page.locator("#picture").bounding_box()
+    page.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"], **options)
+
+
+def revision(page: Any, value: int) -> None:
+    page.wait_for_selector(f"{READY}[data-revision='{value}']")
+
+
+def test_a_clip_is_dropped_corrected_tracked_confirmed_and_downloaded(
+    page: Any, started: tuple[str, Path], clip: Path, tmp_path: Path
+) -> None:
+    page.goto(started[0])
+    page.wait_for_selector("main[data-state=empty]")
+    page.set_input_files("#file", clip)
+    page.wait_for_selector(READY)
+    assert page.text_content("#clip-name") == clip.name
+    assert "subject" in page.text_content("#objects")
+    click(page, 0.9, 0.2)
+    revision(page, 1)
+    click(page, 0.9, 0.2 + 0.3, button="right")
+    revision(page, 2)
+    page.click("#undo")
+    revision(page, 1)
+    page.keyboard.press("Control+Shift+z")
+    revision(page, 2)
+    page.keyboard.press("Control+z")
+    revision(page, 1)
+
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("c")
+    revision(page, 2)
+    assert "confirmed" in page.text_content("#frame-words")
+
+    page.click("#track-on")
+    revision(page, 3)
+
+    page.keyboard.press("Control+e")
+    page.wait_for_selector("#formats li")
+    with page.expect_download() as download:
+        page.click("#formats li[data-format=webm] button")
+    file = tmp_path / "cut.webm"
+    download.value.save_as(file)
+    with av.open(str(file)) as container:
+        video = container.streams.video[0]
+        assert video.metadata.get("alpha_mode", video.metadata.get("ALPHA_MODE")) == "1"
+        assert len(container.streams.audio) == 1
+        assert sum(1 for _ in container.decode(video)) == 20
+    page.keyboard.press("Escape")
+
+    page.keyboard.press("End")
+    page.wait_for_timeout(600)  # the place is kept a moment after the last move
+    page.reload()
+    page.wait_for_selector(f"{READY}[data-frame='19'][data-revision='3']")
+
+
+def test_the_frame_on_the_canvas_is_the_one_that_was_asked_for(page: Any, job: str) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    page.keyboard.press("Home")
+    page.keyboard.press("h")  # the view without the mask
+    for key, frame in (("Home", 0), ("ArrowRight", 1), ("Shift+ArrowRight", 11), (",", 10), ("End", 19), (".", 19)):
+        page.keyboard.press(key)
+        page.wait_for_selector(at(frame))
+        assert number(page, frame) == frame
+    page.keyboard.press("Home")
+    page.wait_for_selector(at(0))
+    page.keyboard.press("Space")
+    page.wait_for_selector("main:not([data-frame='0'])")
+    page.wait_for_timeout(400)
+    page.keyboard.press("Space")
+    stopped = int(page.get_attribute("main", "data-frame"))
+    assert number(page, stopped) == stopped
+
+
+def test_the_keyboard_alone_is_enough(page: Any, job: str) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    before = int(page.get_attribute("main", "data-revision"))
+    page.keyboard.press("p")
+    for _ in range(3):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("Shift+ArrowLeft")
+    page.keyboard.press("Enter")
+    revision(page, before + 1)
+    page.keyboard.press("Control+z")
+    revision(page, before)
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.wait_for_selector("#help[open]")
+    page.keyboard.press("Escape")
+
+    reached = set()
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate("document.activeElement.id || document.activeElement.name"))
+    wanted = page.evaluate(
+        """[...document.querySelectorAll("button, input, [tabindex='0']")]
+             .filter((each) => each.checkVisibility() && !each.disabled).map((each) => each.id || each.name)"""
+    )
+    assert set(wanted) <= reached
+
+
+def test_an_object_is_added_renamed_hidden_and_deleted(page: Any, job: str) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    before = int(page.get_attribute("main", "data-revision"))
+    page.click("#new-object")
+    click(page, 0.8, 0.6)
+    page.wait_for_selector("#objects li:nth-child(2).chosen")
+    page.click("#objects li:nth-child(2) [aria-haspopup=dialog]")
+    page.fill("#object-name", "corner")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#objects li:nth-child(2) >> text=corner")
+    page.click("[aria-label='Hide corner']")
+    page.wait_for_selector("[aria-label='Hide corner'][aria-pressed=true]")
+    page.keyboard.press("Delete")
+    page.wait_for_selector("#objects li:nth-child(2)", state="detached")
+    while int(page.get_attribute("main", "data-revision")) > before:
+        shown = int(page.get_attribute("main", "data-revision"))
+        page.keyboard.press("Control+z")
+        revision(page, shown - 1)
+
+
+def test_a_file_that_is_no_video_is_refused_in_words(
+    page: Any, said: list[str], started: tuple[str, Path], tmp_path: Path
+) -> None:
+    letter = tmp_path / "letter.mp4"
+    letter.write_text("Dear editor")
+    page.goto(started[0])
+    page.wait_for_selector("main[data-state=empty]")
+    page.set_input_files("#file", letter)
+    page.wait_for_selector("main[data-state=refused]")
+    assert page.locator("#refusal p").count() == 2
+    assert all("status of 4" in each for each in said), said
+    said.clear()
+
+
+def test_work_goes_on_when_the_server_answers_again(page: Any, said: list[str], job: str) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    before = int(page.get_attribute("main", "data-revision"))
+    page.context.set_offline(True)
+    page.keyboard.press("c")
+    page.wait_for_selector("#offline:not([hidden])")
+    page.context.set_offline(False)
+    page.wait_for_selector("#offline", state="hidden")
+    page.keyboard.press("c")
+    revision(page, before + 1)
+    page.keyboard.press("Control+z")
+    revision(page, before)
+    assert all("ERR_INTERNET_DISCONNECTED" in each for each in said), said
+    said.clear()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_narrow_screen_shows_everything_below_one_another(page: Any, job: str, dark: bool) -> None:
+    page.emulate_media(color_scheme="dark" if dark else "light", reduced_motion="reduce")
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(job)
+    page.wait_for_selector(READY)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    small = page.evaluate(
+        """[...document.querySelectorAll("#work button, #work .toolset label")].filter((each) => each.checkVisibility())
+             .map((each) => each.getBoundingClientRect().height).filter((height) => height < 44).length"""
+    )
+    assert small == 0
+
+
+def test_axe_finds_nothing(page: Any, job: str) -> None:
+    source = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+    if not source.is_file():
+        pytest.skip("axe-core is not installed: npm install in tests/serve/browser")
+    axe = source.read_text("utf-8")
+
+    def look() -> list[Any]:
+        page.evaluate(axe)
+        found = page.evaluate("axe.run()")["violations"]
+        return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
+
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.goto(job)
+        page.wait_for_selector(READY)
+        assert look() == []
+        for opener, dialog in (("#open-help", "help"), ("#open-settings", "settings"), ("#open-export", "export")):
+            page.click(opener)
+            page.wait_for_selector(f"#{dialog}[open]")
+            assert look() == []
+            page.keyboard.press("Escape")
+    page.goto(job.split("#", maxsplit=1)[0])
+    page.wait_for_selector("main[data-state=empty]")
+    assert look() == []
+
+
+def test_run_lengths_are_those_of_covos(page: Any, started: tuple[str, Path]) -> None:
+    page.goto(started[0])
+    random = np.random.default_rng(1)
+    rough = random.random((37, 53)) < 0.5
+    masks = [rough, np.zeros_like(rough), np.ones_like(rough), np.kron(rough, np.ones((9, 9), bool))]
+    for mask in masks:
+        height, width = mask.shape
+        counts = encode(mask).to_coco()["counts"]
+        pixels, written, halved = page.evaluate(
+            """async ([counts, height, width]) => {
+                 const { encode, raster } = await import("/static/rle.js");
+                 const { data } = raster(counts, height, width);
+                 return [[...data], encode(data, height, width), [...raster(counts, height, width, 2).data]];
+               }""",
+            [counts, height, width],
+        )
+        assert np.array_equal(np.reshape(pixels, mask.shape).astype(bool), mask)
+        assert np.array_equal(decode(RLE.from_coco({"size": [height, width], "counts": written})), mask)
+        assert np.array_equal(np.reshape(halved, mask[::2, ::2].shape).astype(bool), mask[::2, ::2])

@@ -1,0 +1,227 @@
+"""Edits: what they put into a clip, and the way back."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from covos.core.errors import InputError, UsageError
+from covos.core.types import ObjectStatus, Point
+from covos.masks import decode, encode
+from covos.masks.edges import Edges
+from covos.masks.frame_mask import FrameMask, objects_of
+from covos.masks.soft import SoftMask
+from covos.prompts.seeds import Pointed, SeedMask
+from covos.prompts.values import PointPrompt
+from covos.serve.clip import centre, edged, row_of
+from covos.serve.editing import track_parts
+from covos.serve.edits import (
+    Edit,
+    History,
+    followed,
+    mask_from_json,
+    mask_to_json,
+    merged,
+    placed,
+    read_edit,
+    thing_of,
+    without,
+    write_edit,
+)
+from covos.serve.errors import NotYetError
+from covos.serve.schema import NewTrack
+
+SIZE = (6, 8)
+
+
+def frame(index: int, labels: np.ndarray, *, soft: bool = False) -> FrameMask:
+    found = labels.astype(np.uint8)
+    return FrameMask(
+        index=index,
+        stem=f"{index:05}",
+        pts=index * 3,
+        time_base=Fraction(1, 30),
+        status="ok",
+        confidence=0.5 if index else math.nan,
+        size=found.shape,
+        objects=objects_of(found),
+        states=tuple(ObjectStatus(id=int(each), state="present", confidence=0.5) for each in np.unique(found) if each),
+        soft=SoftMask.of((found > 0).astype(np.float32) * 0.75, found > 0) if soft else None,
+    )
+
+
+def labels(text: str) -> np.ndarray:
+    """A label map, a digit a pixel."""
+    return np.array([[int(digit) for digit in row] for row in text.split()], np.uint8)
+
+
+BOTH = "11100000 11100222 00000222 00000222 00000000 00000000"
+
+
+def test_the_new_object_has_the_pixels() -> None:
+    new = labels("00000000 00111100 00111100 00000000 00000000 00000000") > 0
+    after = placed(frame(0, labels(BOTH), soft=True), {3: encode(new)})
+    np.testing.assert_array_equal(after.labels, labels("11100000 11333322 00333322 00000222 00000000 00000000"))
+    assert after.soft is None  # the old edge is no longer true
+
+
+def test_an_object_that_is_covered_is_gone() -> None:
+    after = placed(frame(0, labels(BOTH)), {2: encode(np.ones(SIZE, np.bool_))})
+    assert list(after.objects) == [2]
+
+
+def test_what_was_not_followed_stays_behind() -> None:
+    before = frame(4, labels(BOTH))
+    result = frame(4, labels("00000000 02222000 00000000 00000000 00000000 00000000"))
+    after = followed(before, result, tracked=frozenset({2}))
+    np.testing.assert_array_equal(after.labels, labels("11100000 12222000 00000000 00000000 00000000 00000000"))
+    assert {each.id for each in after.states} == {1, 2}
+    gone = followed(before, frame(4, np.zeros(SIZE)), tracked=frozenset({2}))
+    assert list(gone.objects) == [1]
+    assert followed(None, result, tracked=frozenset({2})) is result
+
+
+def test_an_object_leaves_or_joins_another() -> None:
+    assert list(without(frame(0, labels(BOTH)), 1).objects) == [2]
+    together = merged(frame(0, labels(BOTH)), 1, 2)
+    assert list(together.objects) == [2]
+    assert [each.id for each in together.states] == [2]
+    assert decode(together.objects[2]).sum() == (labels(BOTH) > 0).sum()
+
+
+def edit(*frames: FrameMask, kind: str = "prompt", things: int = 1) -> Edit:
+    return Edit(
+        kind=kind,
+        seeds=(),
+        things=tuple(thing_of(number) for number in range(1, things + 1)),
+        frames={each.index: each for each in frames},
+    )
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(["add", "undo", "redo", "find"]), st.integers(0, 3)), max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_there_and_back(steps: list[tuple[str, int]]) -> None:
+    """The masks are always those of the edits in force, one after another, over what was found."""
+    history, done, undone, found = History(), [], [], {}
+    for number, (step, index) in enumerate(steps):
+        if step == "add":
+            each = edit(frame(index, np.full(SIZE, number % 200 + 1)), things=number + 1)
+            history.add(each)
+            done.append(each)
+            undone = []
+        elif step == "find":
+            mask = frame(index, np.zeros(SIZE))
+            history.find(mask)
+            found[index] = mask
+        elif step == "undo" and done:
+            assert history.undo() == tuple(done[-1].frames)
+            undone.append(done.pop())
+        elif step == "redo" and undone:
+            assert history.redo() == tuple(undone[-1].frames)
+            done.append(undone.pop())
+        expected = dict(found)
+        for each in done:
+            expected.update(each.frames)
+        assert history.frames == expected
+        assert history.revision == len(done)
+        assert history.can_redo == bool(undone)
+
+
+def test_there_is_nothing_to_undo() -> None:
+    with pytest.raises(UsageError, match="nothing to undo"):
+        History().undo()
+    with pytest.raises(UsageError, match="nothing to do again"):
+        History().redo()
+
+
+def test_an_edit_comes_back_from_the_disk(tmp_path: Path) -> None:
+    mask = frame(3, labels(BOTH), soft=True)
+    prompt = PointPrompt(frame=3, object=2, points=(Point(x=1.5, y=2, positive=False), Point(x=6, y=2)))
+    seeds = (
+        SeedMask(frame=3, object=1, mask=mask.objects[1], given_as="confirmed"),
+        SeedMask(
+            frame=3,
+            object=2,
+            mask=mask.objects[2],
+            given_as="points",
+            pointed=Pointed(at=prompt, prompter="covos-prompt", corrects="followed"),
+        ),
+    )
+    written = Edit(kind="track", seeds=seeds, things=(thing_of(1), thing_of(2, name="é")), frames={3: mask})
+    file = tmp_path / "000001.jsonl"
+    write_edit(written, file)
+    assert read_edit(file, time_base=Fraction(1, 30)) == written
+    assert math.isnan(mask_from_json(mask_to_json(frame(0, labels(BOTH))), time_base=Fraction(1, 30)).confidence)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{}", "[1]", '{"kind": "track", "seeds": [], "things": [], "x": 1}\n{"index": 0}']
+)
+def test_a_damaged_edit(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "000001.jsonl"
+    file.write_text(content)
+    with pytest.raises(InputError, match="cannot be read"):
+        read_edit(file, time_base=Fraction(1, 30))
+
+
+def seeds(**given: str) -> tuple[SeedMask, ...]:
+    """Seeds by frame: ``f3="points"``."""
+    mask = encode(np.ones(SIZE, np.bool_))
+    return tuple(SeedMask(frame=int(name[1:]), object=1, mask=mask, given_as=how) for name, how in given.items())
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown", "parts"),
+    [
+        ({"start": 5}, seeds(f5="points"), [("forward", 5, 15), ("backward", 5, 6)]),
+        ({"start": 5, "direction": "forward"}, seeds(f5="points"), [("forward", 5, 15)]),
+        ({"start": 5, "stop": 9}, seeds(f5="points"), [("forward", 5, 5)]),
+        ({"start": 5, "stop": 2}, seeds(f5="points"), [("backward", 5, 4)]),
+        # A confirmed frame is never passed, nor changed.
+        ({"start": 5}, seeds(f2="confirmed", f5="points", f9="confirmed"), [("forward", 5, 4), ("backward", 5, 3)]),
+        ({"start": 5, "stop": 15}, seeds(f5="points", f9="confirmed"), [("forward", 5, 4)]),
+        # Where nothing is shown on one side, the other is followed alone.
+        ({"start": 8}, seeds(f5="points"), [("forward", 8, 12)]),
+        ({"start": 2}, seeds(f5="points"), [("backward", 2, 3)]),
+    ],
+)
+def test_the_stretches_of_a_track(asked: dict, shown: tuple[SeedMask, ...], parts: list) -> None:
+    assert list(track_parts(NewTrack(**asked), seeds=shown, count=20)) == parts
+
+
+def test_a_track_that_knows_nothing() -> None:
+    with pytest.raises(NotYetError, match="frame 8"):
+        track_parts(NewTrack(start=8, direction="backward"), seeds=seeds(f5="points"), count=20)
+
+
+@given(st.data())
+@settings(max_examples=50, deadline=None)
+def test_the_middle_of_a_mask(data: st.DataObject) -> None:
+    """The same as from the pixels, but for runs over the end of a column, which count as if they went on below."""
+    height, width = 9, 7
+    top, left = data.draw(st.integers(0, height - 2)), data.draw(st.integers(0, width - 1))
+    mask = np.zeros((height, width), np.bool_)
+    mask[top : data.draw(st.integers(top + 1, height - 1)), left : data.draw(st.integers(left + 1, width))] = True
+    rows, columns = np.nonzero(mask)
+    assert centre(encode(mask)) == pytest.approx((columns.mean(), rows.mean()))
+
+
+def test_rows_and_edges() -> None:
+    row = row_of(frame(2, labels(BOTH)))
+    assert row.objects == [1, 2]
+    assert row.box[2] == (5, 1, 3, 3)
+    assert row.area[1] == pytest.approx(6 / 48)
+    assert row_of(frame(0, labels(BOTH))).confidence is None
+    grown = edged(frame(2, labels(BOTH)), Edges(grow=1))
+    assert decode(grown[2]).sum() > 9
+    assert edged(frame(2, labels(BOTH)), Edges(smooth_time=1))[2] == row_rle()
+
+
+def row_rle() -> object:
+    return frame(2, labels(BOTH)).objects[2]
