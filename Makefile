@@ -91,6 +91,8 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/house.py
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/matte.py
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"

@@ -58,6 +58,7 @@ def segment(
     edges: Edges = NO_EDGES,
     label: Label | None = None,
     deinterlace: Deinterlace = "auto",
+    matte: bool | str | os.PathLike[str] = False,
 ) -> Segmentation:
     """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
 
@@ -105,6 +106,8 @@ def segment(
         label: What objects are called in annotations: ``"car"`` for all, or by object id ``{1: "car", 2: "dog"}``.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
+        matte: If true, find the opacity of edges with covos-matte: hair, fur, spokes, blur (docs/matte.md); or the
+            ``.safetensors`` file of another one.
 
     Raises:
         SourceError: The source cannot be read.
@@ -148,6 +151,7 @@ def stream(
     edges: Edges = NO_EDGES,
     label: Label | None = None,
     deinterlace: Deinterlace = "auto",
+    matte: bool | str | os.PathLike[str] = False,
 ) -> Iterator[FrameResult]:
     """Cut the moving subject out of a video, a frame at a time, at constant memory.
 
@@ -181,6 +185,7 @@ def _job(
     edges: Edges,
     label: Label | None,
     deinterlace: Deinterlace,
+    matte: bool | str | os.PathLike[str],
     **task: Any,
 ) -> Job:
     shown = read_prompts(
@@ -206,5 +211,6 @@ def _job(
         edges=edges,
         label=label,  # type: ignore[arg-type]
         deinterlace=deinterlace,
+        matte=matte,  # type: ignore[arg-type]
     )
     return Job(plan, load=None if loaded is None else lambda _: loaded)

@@ -207,7 +207,7 @@ class Job:
 
     def _keep(self, work: Work, source: Source) -> Iterator[Event]:
         frames = []
-        results = with_held_masks(work.run(None), unreadable=self.plan.damaged)
+        results = work.matted(with_held_masks(work.run(None), unreadable=self.plan.damaged))
         results = retouched(results, self.plan.edges)
         with explaining_memory(source.info):
             for event in self._events(results, source, work=work):
@@ -276,7 +276,7 @@ class Job:
             ) as writer,
             explaining_memory(source.info),
         ):
-            results = with_held_masks(work.run(journal), unreadable=self.plan.damaged)
+            results = work.matted(with_held_masks(work.run(journal), unreadable=self.plan.damaged))
             for event in self._events(results, source, work=work, resumed=journal.resumed, keep=writer.add):
                 if isinstance(event, SteppedDown):
                     terms.note_steps(folder, (*before, *work.steps_down))

@@ -42,7 +42,7 @@ from covos.media.opening import check_rate
 from covos.media.range import WHOLE, Range, as_range
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement, check_refinement
-from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
+from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MATTER, DEFAULT_MODEL
 from covos.prompts.file import read_prompt_file
 from covos.prompts.values import (
     MaskPrompt,
@@ -97,6 +97,12 @@ def _source(given: Any) -> str | InMemory:
 
 def _source_to_json(source: str | InMemory) -> str | dict[str, str]:
     return source if isinstance(source, str) else {"in_memory": str(source)}
+
+
+def _matter(given: object) -> object:
+    if isinstance(given, bool):
+        return DEFAULT_MATTER if given else None
+    return _as_text(given)
 
 
 class _Value(Record):
@@ -277,6 +283,8 @@ class Plan(_Value):
         label: What objects are called in annotations: one label, or labels by object id.
         deinterlace: Frames of a video that are made whole pictures: ``"auto"`` takes those that are flagged as
             interlaced, ``"on"`` all, ``"off"`` none.
+        matte: The network that finds the opacity of edges, such as hair: a name, or a ``.safetensors`` file; True is
+            covos-matte. None or False makes edges as soft as the probability.
     """
 
     source: Annotated[Any, BeforeValidator(_source), PlainSerializer(_source_to_json)]
@@ -291,6 +299,7 @@ class Plan(_Value):
     edges: Edges = NO_EDGES
     label: Annotated[Labelling, BeforeValidator(as_labelling)] = NO_LABELS
     deinterlace: Deinterlace = "auto"
+    matte: Annotated[str | None, BeforeValidator(_matter)] = None
 
     @field_validator("formats")
     @classmethod

@@ -10,9 +10,11 @@ from typing import Any
 from covos.core.types import FrameResult
 from covos.engines.find import FindEngine
 from covos.engines.ladder import LadderStep
+from covos.engines.matting import load_matte_engine, matted
 from covos.engines.passes import StageProgress, chosen_references, find_subject
 from covos.media.source import Source
 from covos.model import Model
+from covos.models.registry import find_matter
 from covos.plan import Discover, Find, Follow, Plan
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.seeds import place_prompts
@@ -28,6 +30,7 @@ class Work:
 
     def __init__(self, plan: Plan, source: Source, load: Callable[[], Model]) -> None:
         self._task, self._source, self._load, self._edges = plan.task, source, load, plan.edges
+        self._matter = None if plan.matte is None else find_matter(plan.matte)
         self._labels = plan.label
         self._loaded: Model | None = None
         self._session: Session | None = None
@@ -82,7 +85,9 @@ class Work:
     def origin(self) -> Origin:
         """Return what a report says: model, and all settings that the written masks depend on."""
         found = self._origin_of_found()
-        return replace(found, settings={**found.settings, **self._edges.settings, **self._labels.settings})
+        entry = self._matter
+        matte = {} if entry is None else {"matte": {"name": entry.name, "sha256": entry.card.sha256}}
+        return replace(found, settings={**found.settings, **matte, **self._edges.settings, **self._labels.settings})
 
     def _origin_of_found(self) -> Origin:
         task = self._task
@@ -119,6 +124,17 @@ class Work:
         assert self._session is not None
         results = self._follow(self._session)
         return results if journal is None else _again(results, journal)
+
+    def matted(self, results: Iterator[FrameResult | StageProgress]) -> Iterator[FrameResult | StageProgress]:
+        """Add mattes to results, if they were asked for."""
+        entry = self._matter
+        if entry is None:
+            return results
+        encoder = self.model.engine.encoder
+        return matted(
+            results,
+            lambda: load_matte_engine(entry.path, device=self.model.device, precision=encoder.precision),
+        )
 
     def touched(self, changed: Sequence[int], unreadable: Sequence[int]) -> tuple[int, ...] | None:
         """Return the frames to compute again after pictures were mended; None for all.

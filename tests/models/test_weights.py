@@ -29,6 +29,7 @@ from covos.models.checkpoints import (
 from covos.models.cosnet.network import COSNET_RESNET50, COSNETS, Cosnet, as_trained
 from covos.models.registry import (
     build_follower,
+    build_matter,
     build_network,
     build_prompter,
     find_follower,
@@ -116,6 +117,8 @@ def test_every_embedded_model_loads_and_matches_its_card() -> None:
             network = build_follower(entry, encoder=eyes)
         elif entry.card.architecture == "prompt":
             network = build_prompter(entry, encoder=eyes)
+        elif entry.card.architecture == "matte":
+            network = build_matter(entry)
         else:
             network = build_network(entry)
         assert not network.training

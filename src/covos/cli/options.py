@@ -70,6 +70,13 @@ SmoothTime: TypeAlias = Annotated[
 ]
 
 
+Matte: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--matte/--no-matte",
+        help="Find the opacity of edges by covos-matte: hair, fur, spokes, blur. For soft formats.",
+    ),
+]
 Background: TypeAlias = Annotated[
     str | None,
     typer.Option(

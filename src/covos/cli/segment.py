@@ -47,6 +47,7 @@ def segment(
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     frame_rate: options.FrameRate = None,
+    matte: options.Matte = False,
     label: options.Labels = None,
     start: options.Start = None,
     end: options.End = None,
@@ -151,6 +152,7 @@ def segment(
             edges=edges,
             label=labels,
             deinterlace=deinterlace,
+            matte=matte,  # type: ignore[arg-type]
         )
         for name in inputs
     }

@@ -228,6 +228,8 @@ class FrameResult:
         labels: H x W uint8; 0 = background, 1.. = object ids.
         confidence: In [0, 1]: how far the probabilities are from undecided (see the engine that made it).
         objects: State of each followed object; empty where nothing is followed.
+        matte: H x W float32 in [0, 1]: the opacity of all objects together, strands and blur with it (see
+            `covos.engines.matting`); None where none was asked for.
     """
 
     frame: Frame
@@ -235,3 +237,4 @@ class FrameResult:
     labels: LabelArray
     confidence: float
     objects: tuple[ObjectStatus, ...] = ()
+    matte: ProbabilityArray | None = None

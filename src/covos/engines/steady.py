@@ -20,7 +20,7 @@ from covos.masks.edges import Edges, relabelled
 
 ProgressT = TypeVar("ProgressT")
 
-_FLOW_HEIGHT = 240
+FLOW_HEIGHT = 240
 """Rows of the reduced pictures that the flow is found in."""
 _ALIKE = 12.0
 """Levels of grey by which a place may differ from where it was in a neighbour and still count for a third."""
@@ -62,18 +62,20 @@ class Retoucher:
         reach, at = self._edges.smooth_time, self._next
         result = self._seen[at]
         near = [each for place, each in enumerate(self._seen) if 0 < abs(place - at) <= reach]
-        soft = steady(result, near)
+        soft, matte = steady(result, near)
         self._next += 1
         if self._next > reach:
             self._seen.popleft()
             self._next -= 1
-        return self._changed(replace(result, probability=soft, labels=relabelled(result.labels, soft > 0.5)))
+        labels = relabelled(result.labels, soft > 0.5)
+        return self._changed(replace(result, probability=soft, labels=labels, matte=matte))
 
     def _changed(self, result: FrameResult) -> FrameResult:
         if not self._edges.changes_frames:
             return result
         labels, probability = self._edges.apply(result.labels, result.probability)
-        return replace(result, labels=labels, probability=probability)
+        matte = None if result.matte is None else self._edges.apply(result.labels, result.matte)[1]
+        return replace(result, labels=labels, probability=probability, matte=matte)
 
 
 def retouched(results: Iterator[FrameResult | ProgressT], edges: Edges) -> Iterator[FrameResult | ProgressT]:
@@ -87,7 +89,7 @@ def retouched(results: Iterator[FrameResult | ProgressT], edges: Edges) -> Itera
     yield from retoucher.end()
 
 
-def steady(result: FrameResult, near: list[FrameResult]) -> ProbabilityArray:
+def steady(result: FrameResult, near: list[FrameResult]) -> tuple[ProbabilityArray, ProbabilityArray | None]:
     """Return the mean of a frame's probability and its neighbours', each moved to where its things are in this frame.
 
     A neighbour counts at a place as far as the picture there looks alike: what was hidden, or left the view, counts
@@ -98,35 +100,56 @@ def steady(result: FrameResult, near: list[FrameResult]) -> ProbabilityArray:
         near: Neighbours of the same size.
 
     Returns:
-        H x W float32 in [0, 1].
+        H x W float32 in [0, 1]; and the mean of the mattes, likewise, if there are any.
     """
-    here = _grey(result.frame.image)
-    total, weight = result.probability.copy(), np.ones(result.probability.shape, np.float32)
+    here = grey(result.frame.image)
+    weight = np.ones(result.probability.shape, np.float32)
+    total, mattes = result.probability.copy(), None if result.matte is None else result.matte.copy()
     for other in near:
-        there = _grey(other.frame.image)
-        flow = _flow(here, there)
-        moved = _moved_to(flow, other.probability)
-        alike = np.exp(-np.square(cv2.absdiff(_moved_to(flow, there), here).astype(np.float32) / _ALIKE))
-        total += alike * moved
+        flow, alike = way_to(here, grey(other.frame.image))
+        total += alike * moved_to(flow, other.probability)
+        if mattes is not None:
+            mattes += alike * moved_to(flow, other.probability if other.matte is None else other.matte)
         weight += alike
-    return np.asarray(total / weight, np.float32)
+    total /= weight
+    return total, None if mattes is None else mattes / weight
 
 
-def _grey(image: ImageArray) -> NDArray[np.uint8]:
+def grey(image: ImageArray) -> NDArray[np.uint8]:
+    """Return a picture's brightness: H x W uint8."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Find where each pixel of here is seen there: H x W x 2 float32, (x, y)."""
+def way_to(
+    here: NDArray[np.uint8], there: NDArray[np.uint8], *, rows: int = FLOW_HEIGHT
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Find where each pixel of one grey picture is seen in another of its size.
+
+    Args:
+        here: H x W.
+        there: H x W.
+        rows: Rows of the reduced pictures that the flow is found in, at most.
+
+    Returns:
+        The flow (x, y), H x W x 2 float32, in pixels; and how far the picture looks alike there, H x W float32 in
+        [0, 1]. What was hidden, or has left the view, does not.
+    """
+    flow = _flow(here, there, rows=rows)
+    away = cv2.absdiff(moved_to(flow, there), here).astype(np.float32) / _ALIKE
+    return flow, np.exp(-np.square(away))
+
+
+def _flow(here: NDArray[np.uint8], there: NDArray[np.uint8], *, rows: int) -> NDArray[np.float32]:
     height, width = here.shape
-    factor = max(1.0, height / _FLOW_HEIGHT)
+    factor = max(1.0, height / rows)
     size = max(16, round(width / factor)), max(16, round(height / factor))
     small = [np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), np.uint8) for each in (here, there)]
     flow = np.asarray(cv2.resize(dis_flow(*small), (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
     return flow * np.array([width / size[0], height / size[1]], np.float32)
 
 
-def _moved_to(flow: NDArray[np.float32], values: NDArray[Any]) -> NDArray[Any]:
+def moved_to(flow: NDArray[np.float32], values: NDArray[Any]) -> NDArray[Any]:
+    """Move values by a flow: each place takes what lies where the flow points."""
     height, width = flow.shape[:2]
     columns = flow[..., 0] + np.arange(width, dtype=np.float32)
     rows = flow[..., 1] + np.arange(height, dtype=np.float32)[:, None]

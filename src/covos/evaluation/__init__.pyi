@@ -2,6 +2,9 @@ from .comparison import Difference as Difference
 from .comparison import difference as difference
 from .evaluator import evaluate as evaluate
 from .intervals import Interval as Interval
+from .mattes import MatteErrors as MatteErrors
+from .mattes import dt_ssd as dt_ssd
+from .mattes import matte_errors as matte_errors
 from .measures import boundary_f as boundary_f
 from .measures import boundary_map as boundary_map
 from .measures import flicker as flicker

@@ -14,14 +14,12 @@ from covos.core.types import Frame, FrameResult, ImageArray, LabelArray, Probabi
 from covos.formats.light import drawn_out
 from covos.masks import letterbox
 from covos.masks.edges import relabelled
-from covos.masks.matte import foreground_colours
+from covos.masks.matte import foreground_colours, stretched
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 _SEAM = 0.7
 """Width in pixels over which one object passes into another."""
-SURE = 0.1
-"""A probability this near to 0 or 1 is taken for it."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +52,7 @@ class ComposedResult(FrameResult):
             labels=letterbox(self.labels, size, smooth=False),
             confidence=self.confidence,
             objects=self.objects,
+            matte=None if self.matte is None else letterbox(self.matte, size, smooth=True),
         )
 
     @cached_property
@@ -68,13 +67,8 @@ class ComposedResult(FrameResult):
 
     @cached_property
     def _found(self) -> ProbabilityArray:
-        """Opacity of the subject as it was found.
-
-        It is the probability that the pixel belongs to the subject, with what is nearly sure made sure: a network is
-        never quite certain. An interior of 0.98 lets the background through, one of 0.02 leaves ghosts of other things.
-        """
-        stretched = (self.probability - SURE) / (1 - 2 * SURE)
-        return _shared(np.asarray(np.clip(stretched, 0, 1, out=stretched), np.float32))
+        """Opacity of the subject as it was found: its matte, or else what the probability tells."""
+        return _shared(stretched(self.probability) if self.matte is None else self.matte.copy())
 
     @cached_property
     def alpha(self) -> NDArray[np.uint8]:

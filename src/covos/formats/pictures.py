@@ -43,7 +43,7 @@ def grey_levels(probability: ProbabilityArray, *, bits: Bits) -> NDArray[Any]:
 class MatteFormat(Format):
     """``matte/<stem>.png``: the probability that each pixel belongs to the subject, as computed; white is certain.
 
-    8 bits, or 16 as ``matte=16``.
+    Where mattes were asked for, it is the opacity. 8 bits, or 16 as ``matte=16``.
     """
 
     name = output = "matte"
@@ -67,7 +67,8 @@ class MatteFormat(Format):
         return 0.53 if value == "16" else 0.0
 
     def _add(self, result: FrameResult) -> None:
-        grey = grey_levels(result.probability, bits=self.bits_of(self._value))
+        found = result.probability if result.matte is None else result.matte
+        grey = grey_levels(found, bits=self.bits_of(self._value))
         write_png(self._folder.file(f"{self.output}/{result.frame.stem}.png"), grey)
 
 

@@ -73,6 +73,7 @@ class ReadFrame:
         objects: Mask of each object that is present, by object id; until `numbered`, by whatever the file tells
             objects apart by.
         soft: The probability of all objects together; None where the file has masks alone.
+        matte: The opacity of all objects together; None where none was made.
     """
 
     index: int
@@ -81,6 +82,7 @@ class ReadFrame:
     pts: int | None = None
     objects: dict[Any, RLE] = field(default_factory=dict)
     soft: SoftMask | None = None
+    matte: SoftMask | None = None
 
     def __post_init__(self) -> None:
         check_size(self.size)

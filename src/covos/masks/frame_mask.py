@@ -26,6 +26,7 @@ class FrameMask:
         states: State of each object that is followed, present or not.
         file: Name of the frame's picture file; None for a frame of a video.
         soft: The probability, compressed; None where masks alone are known.
+        kept_matte: The matte, compressed; None where none was made.
         source_index: See `Frame`.
     """
 
@@ -40,6 +41,7 @@ class FrameMask:
     states: tuple[ObjectStatus, ...] = ()
     file: str | None = None
     soft: SoftMask | None = None
+    kept_matte: SoftMask | None = None
     source_index: int | None = None
 
     @property
@@ -67,6 +69,11 @@ class FrameMask:
         """H x W float32 in [0, 1]: the probability that a pixel belongs to any object; 0 or 1 where it is not known."""
         return self.mask.astype(np.float32) if self.soft is None else self.soft.restore(self.mask)
 
+    @property
+    def matte(self) -> ProbabilityArray | None:
+        """H x W float32 in [0, 1]: the opacity of all objects together; None where no matte was made."""
+        return None if self.kept_matte is None else self.kept_matte.restore(self.mask)
+
     @classmethod
     def of(cls, result: FrameResult, *, soft: bool = True) -> FrameMask:
         """Keep a result's masks and, unless it is not wanted, its probability, and drop its picture."""
@@ -83,6 +90,7 @@ class FrameMask:
             states=result.objects,
             file=frame.file,
             soft=SoftMask.of(result.probability, result.labels > 0) if soft else None,
+            kept_matte=None if result.matte is None else SoftMask.of(result.matte, result.labels > 0),
             source_index=frame.source_index,
         )
 

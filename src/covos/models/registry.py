@@ -24,15 +24,17 @@ if TYPE_CHECKING:
     from covos.models.cosnet.network import Cosnet, CosnetConfig
     from covos.models.follow import CovosFollow
     from covos.models.lite import CovosLite
+    from covos.models.matte import CovosMatte
     from covos.models.prompt import CovosPrompt
 
 DEFAULT_MODEL = "covos-lite"
 DEFAULT_FOLLOWER = "covos-follow"
 DEFAULT_PROMPTER = "covos-prompt"
+DEFAULT_MATTER = "covos-matte"
 
 NetworkT = TypeVar("NetworkT", bound="nn.Module")
 
-ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow", "prompt")
+ARCHITECTURES = ("lite", "cosnet_resnet101", "cosnet_resnet50", "follow", "prompt", "matte")
 """Networks that a weights file can be for."""
 
 NETWORKS: dict[str, Callable[..., nn.Module]] = {}
@@ -195,6 +197,13 @@ def find_prompter(name_or_file: str | Path = DEFAULT_PROMPTER, *, encoder: Model
     return _find_companion(name_or_file, "prompt", encoder=encoder)
 
 
+def find_matter(name_or_file: str | Path = DEFAULT_MATTER) -> ModelEntry:
+    """Find a network that finds mattes; nothing is loaded. It works with any model: it sees pictures and answers."""
+    entry = _find_own(name_or_file, "matte")
+    _check_kind(entry, "matte")
+    return entry
+
+
 def build_follower(entry: ModelEntry, *, encoder: ModelEntry) -> CovosFollow:
     """Build the network that follows objects with its weights, in evaluation mode, on the CPU."""
     from covos.models.follow import CovosFollow
@@ -213,6 +222,15 @@ def build_prompter(entry: ModelEntry, *, encoder: ModelEntry) -> CovosPrompt:
     return _filled(CovosPrompt(), entry)
 
 
+def build_matter(entry: ModelEntry) -> CovosMatte:
+    """Build the network that finds mattes with its weights, in evaluation mode, on the CPU."""
+    from covos.models.matte import CovosMatte
+
+    _check_kind(entry, "matte")
+    verify(entry)
+    return _filled(CovosMatte(), entry)
+
+
 def empty_network(entry: ModelEntry) -> nn.Module:
     """Build the network of a model, of any architecture, without its weights."""
     if entry.card.architecture == "follow":
@@ -223,6 +241,10 @@ def empty_network(entry: ModelEntry) -> nn.Module:
         from covos.models.prompt import CovosPrompt
 
         return CovosPrompt()
+    if entry.card.architecture == "matte":
+        from covos.models.matte import CovosMatte
+
+        return CovosMatte()
     return _new_network(entry)
 
 
@@ -233,11 +255,22 @@ def _filled(network: NetworkT, entry: ModelEntry) -> NetworkT:
 
 _ABILITIES = ("stride", "fixed_size", "fusions", "uses_motion", "encode", "memorise", "segment")
 """The names of a `covos.engines.encoding.VideoNetwork`."""
-_ABILITY = {"follow": "follow objects", "prompt": "understand clicks"}
-"""Abilities of the networks that work on another's features, by architecture."""
+_ABILITY = {"follow": "follow objects", "prompt": "understand clicks", "matte": "find mattes"}
+"""Abilities of the networks that find nothing by themselves, by architecture."""
+_DOES = {
+    "follow": "it follows objects that it is shown, on the features of a covos-lite",
+    "prompt": "it turns clicks into masks, on the features of a covos-lite",
+    "matte": "it finds the opacity of edges that another model has found",
+}
 
 
 def _find_companion(name_or_file: str | Path, architecture: str, *, encoder: ModelEntry) -> ModelEntry:
+    entry = _find_own(name_or_file, architecture)
+    _check_pair(entry, architecture, encoder=encoder)
+    return entry
+
+
+def _find_own(name_or_file: str | Path, architecture: str) -> ModelEntry:
     own = f"covos-{architecture}"
     if str(name_or_file) == own and not any(entry.name == own for entry in list_models()):
         raise EnvironmentProblem(
@@ -245,18 +278,20 @@ def _find_companion(name_or_file: str | Path, architecture: str, *, encoder: Mod
             why=f"{_EMBEDDED / own}.safetensors does not exist",
             fix=f"install covos again, or train them with `covos train {architecture}` and give the file",
         )
-    entry = find_model(name_or_file)
-    _check_pair(entry, architecture, encoder=encoder)
-    return entry
+    return find_model(name_or_file)
 
 
-def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) -> None:
+def _check_kind(entry: ModelEntry, architecture: str) -> None:
     if entry.card.architecture != architecture:
         raise UsageError(
             f"{entry.name} cannot {_ABILITY[architecture]}",
             why=f"it is a network of the kind {entry.card.architecture}",
             fix=f"name a covos-{architecture}: the package's, or one that `covos train {architecture}` made",
         )
+
+
+def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) -> None:
+    _check_kind(entry, architecture)
     trained_on = str(entry.card.recipe.get("encoder_sha256", ""))
     if trained_on not in encoder.card.hashes:
         packaged = encoder.path.parent == _EMBEDDED
@@ -272,10 +307,9 @@ def _check_pair(entry: ModelEntry, architecture: str, *, encoder: ModelEntry) ->
 
 def _new_network(entry: ModelEntry) -> CovosLite | Cosnet:
     if entry.card.architecture in _ABILITY:
-        does = "follows objects that it is shown" if entry.card.architecture == "follow" else "turns clicks into masks"
         raise UsageError(
             f"{entry.name} finds nothing by itself",
-            why=f"it {does}, on the features of a covos-lite",
+            why=_DOES[entry.card.architecture],
             fix="name a covos-lite or a cosnet as the model",
         )
     if entry.card.architecture == "lite":

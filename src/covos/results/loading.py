@@ -155,6 +155,7 @@ def _frame(row: FrameRow, time_base: Fraction, mask: ReadFrame) -> FrameMask:
         objects=mask.objects,
         file=row.file,
         soft=mask.soft,
+        kept_matte=mask.matte,
         source_index=row.source_index,
     )
 

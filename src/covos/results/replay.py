@@ -120,6 +120,16 @@ class Replay:
             raise self._changed(f"frame {missing[0]} can no longer be read")
         return [images[mask.index] for mask in masks]
 
+    def results(self, *, what: str) -> Iterator[FrameResult]:
+        """Give the masks with their pictures, in the order of the source; ``what`` needs them, for messages.
+
+        Raises:
+            UsageError: No source is known.
+            SourceError: The source is gone or has changed.
+        """
+        with self._open(what=what) as source:
+            yield from self._join(iter(source))
+
     def _open(self, *, what: str) -> Source:
         """Open the source again."""
         fix = "name the source: --source VIDEO, or load_result(path, source=...)"
@@ -162,6 +172,7 @@ class Replay:
                 labels=labels,
                 confidence=kept.confidence,
                 objects=kept.states,
+                matte=kept.matte,
             )
 
     def _ascending(self) -> list[FrameMask]:

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
+from covos.core.device import Precision, choose_precision, resolve_device
 from covos.core.errors import EnvironmentProblem
 from covos.core.labelling import Label, Labelling, as_labelling
-from covos.core.types import ImageArray, SourceInfo
+from covos.core.types import FrameResult, ImageArray, SourceInfo
+from covos.engines.matting import MatteEngine, load_matte_engine, matted
 from covos.formats.coco import coco_content
 from covos.formats.composition import PLAIN, Composition
 from covos.formats.table import check_formats, composed_formats
@@ -24,7 +26,8 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.memory import InMemory
 from covos.media.range import Range, as_range, in_words
 from covos.media.source import Health
-from covos.plan import DEFAULT_FORMATS
+from covos.models.registry import DEFAULT_MATTER, find_matter
+from covos.plan import AUTO, DEFAULT_FORMATS
 from covos.results.notebook import as_html
 from covos.results.replay import Listener, Replay
 from covos.results.trimming import trimmed
@@ -222,6 +225,46 @@ class Segmentation:
             formats=formats,
             edges=edges,
             listen=listen or (lambda _done, _total: None),
+        )
+
+    def with_matte(
+        self,
+        network: str | os.PathLike[str] = DEFAULT_MATTER,
+        *,
+        device: str = AUTO,
+        precision: Precision = AUTO,
+    ) -> Segmentation:
+        """Return the same masks with the opacity of their edges, whatever made the masks.
+
+        The pictures are read from the source again. Edges are looked for near those of the masks.
+
+        Args:
+            network: A covos-matte: its name, or a ``.safetensors`` file.
+            device: See `covos.load_model`.
+            precision: See `covos.load_model`.
+
+        Raises:
+            UsageError: No source is known, or it is another kind of network.
+            SourceError: The source is gone or has changed.
+            EnvironmentProblem: The weights or the device are not there.
+        """
+        target = resolve_device(device)
+        entry = find_matter(os.fspath(network))
+
+        def load() -> MatteEngine:
+            return load_matte_engine(entry.path, device=target, precision=choose_precision(target, precision))
+
+        bare = replace(self._replay, frames=tuple(replace(frame, kept_matte=None) for frame in self.frames))
+        found = {
+            each.frame.index: FrameMask.of(each).kept_matte
+            for each in matted(bare.results(what="a matte"), load)
+            if isinstance(each, FrameResult)
+        }
+        settings = {**self.origin.settings, "matte": {"name": entry.name, "sha256": entry.card.sha256}}
+        return replace(
+            self,
+            frames=tuple(replace(frame, kept_matte=found[frame.index]) for frame in self.frames),
+            origin=replace(self.origin, settings=settings),
         )
 
     @property

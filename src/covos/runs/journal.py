@@ -44,6 +44,7 @@ class JournalEntry:
     labels: LabelArray
     soft: SoftMask
     objects: tuple[ObjectStatus, ...] = ()
+    matte: SoftMask | None = None
 
     @classmethod
     def of(cls, result: FrameResult, *, seconds: float, bits: Depth = 8) -> Self:
@@ -59,6 +60,7 @@ class JournalEntry:
             labels=result.labels,
             soft=SoftMask.of(result.probability, result.labels > 0, bits=bits),
             objects=result.objects,
+            matte=None if result.matte is None else SoftMask.of(result.matte, result.labels > 0),
         )
 
     def restore(self, frame: Frame) -> FrameResult:
@@ -89,6 +91,7 @@ class JournalEntry:
             labels=self.labels,
             confidence=self.confidence,
             objects=self.objects,
+            matte=None if self.matte is None else self.matte.restore(self.labels > 0),
         )
 
     def to_json(self) -> str:
@@ -107,6 +110,8 @@ class JournalEntry:
             content["states"] = [asdict(status) for status in self.objects]
         content["bits"] = self.soft.bits
         content["soft"] = base64.b64encode(self.soft.data).decode("ascii")
+        if self.matte is not None:
+            content["matte"] = base64.b64encode(self.matte.data).decode("ascii")
         return json.dumps(content)
 
     @classmethod
@@ -125,6 +130,7 @@ class JournalEntry:
                 labels=labels_of(kept.objects, size=kept.size),
                 soft=kept.soft,
                 objects=tuple(ObjectStatus(**status) for status in content.get("states", ())),
+                matte=kept.matte,
             )
         except _FAULTS as error:
             raise _unreadable(error) from error
@@ -140,6 +146,7 @@ class KeptMasks:
     size: tuple[int, int]
     objects: dict[int, RLE]
     soft: SoftMask
+    matte: SoftMask | None = None
 
     @classmethod
     def of(cls, content: Any) -> Self:
@@ -160,6 +167,9 @@ class KeptMasks:
                 bits=16 if content["bits"] == 16 else 8,
                 data=base64.b64decode(content["soft"]),
             ),
+            matte=None
+            if "matte" not in content
+            else SoftMask(size=(height, width), bits=8, data=base64.b64decode(content["matte"])),
         )
 
 

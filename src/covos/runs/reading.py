@@ -55,6 +55,7 @@ def read_masks(path: Path) -> MasksRead:
                 pts=each.pts,
                 objects=dict(each.objects),
                 soft=each.soft,
+                matte=each.matte,
             )
             for each in kept.values()
         ]
@@ -76,14 +77,18 @@ def _edges(settings: object) -> Edges:
 
 def _changed(kept: KeptMasks, edges: Edges) -> KeptMasks:
     """Change the edges of kept masks as the run did; where that took the neighbouring pictures, masks will differ."""
-    labels = labels_of(kept.objects, size=kept.size)
-    labels, soft = edges.apply(labels, kept.soft.restore(labels > 0))
-    return replace(kept, objects=objects_of(labels), soft=SoftMask.of(soft, labels > 0, bits=kept.soft.bits))
+    before = labels_of(kept.objects, size=kept.size)
+    labels, soft = edges.apply(before, kept.soft.restore(before > 0))
+    matte = None
+    if kept.matte is not None:
+        matte = SoftMask.of(edges.apply(before, kept.matte.restore(before > 0))[1], labels > 0)
+    soft_mask = SoftMask.of(soft, labels > 0, bits=kept.soft.bits)
+    return replace(kept, objects=objects_of(labels), soft=soft_mask, matte=matte)
 
 
 def _with_soft(read: MasksRead, kept: Mapping[str, KeptMasks], numbers: Mapping[int, KeptMasks]) -> MasksRead:
     for frame in read.frames:
         same = numbers.get(frame.index) if frame.stem is None else kept.get(frame.stem)
         if same is not None and (same.size, same.objects) == (frame.size, frame.objects):
-            frame.soft = same.soft
+            frame.soft, frame.matte = same.soft, same.matte
     return read

@@ -54,9 +54,11 @@ class Terms(Record, ABC):
 
 def _settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
     said = {name.replace("_", " "): _shown(value) for name, value in settings.items()}
-    follower = settings.get("follower")
-    # The name of a prompter, beside its hash, says in which way it is used; that of a follower is a file's.
-    return said | ({"follower": _model_in_words(str(follower["sha256"]))} if isinstance(follower, Mapping) else {})
+    # The name of a prompter, beside its hash, says in which way it is used; those of these are a file's.
+    for name in ("follower", "matte"):
+        if isinstance(network := settings.get(name), Mapping):
+            said[name] = _model_in_words(str(network["sha256"]))
+    return said
 
 
 def _shown(value: object) -> str:

@@ -318,6 +318,45 @@ class PromptRecipe(Recipe):
         return self
 
 
+class MatteRecipe(Recipe):
+    """Settings of a training of covos-matte, beside those of `Recipe`.
+
+    The optimiser is AdamW; norms and biases are not decayed. Data sets of pictures whose masks have many levels are
+    taken for mattes; those with hard masks are solid things, and backgrounds. Shares are those of the clips.
+
+    Attributes:
+        clips_per_step: Clips in a batch.
+        frames: Frames of a clip.
+        new_share: Share of the clips of a step that are drawn anew; the others are of earlier steps, changed a little.
+        kept: Clips that others are taken from; each takes a megabyte of memory.
+        drawn_share: Share of things that are drawn: strands, spokes, mesh, leaves.
+        drawn_side: Side of what is drawn, in pixels.
+        hard_share: Share of things with a hard mask, from which a rim is taken off.
+        texture_share: Share of the things with a matte that get the colours of another picture.
+        motion_blur_share: Share that is blurred by its motion.
+        defocus_share: Share that is out of focus.
+        trimap_share: Share that starts from a trimap; the others start from a mask that is moved, coarse and blurred.
+        alone_share: Share whose frames do not see the frame before.
+        time_weight: Weight of the error of changes from frame to frame.
+    """
+
+    divided = "clips", "clips_per_step"
+
+    clips_per_step: Count
+    frames: Count
+    new_share: Share
+    kept: NonNegativeInt
+    drawn_share: Share
+    drawn_side: Count
+    hard_share: Share
+    texture_share: Share
+    motion_blur_share: Share
+    defocus_share: Share
+    trimap_share: Share
+    alone_share: Share
+    time_weight: NonNegativeFloat
+
+
 class CosnetRecipe(Recipe):
     """Settings of a training of COSNet, beside those of `Recipe`. The optimiser is SGD.
 

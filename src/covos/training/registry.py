@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from covos.core.errors import UsageError, one_of
 from covos.core.extensions import Extensions
 from covos.core.guarded import parse_toml, read_guarded
-from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, PromptRecipe, Recipe
+from covos.training.recipe import CosnetRecipe, FollowRecipe, LiteRecipe, MatteRecipe, PromptRecipe, Recipe
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -32,6 +32,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "lite": LiteRecipe,
     "follow": FollowRecipe,
     "prompt": PromptRecipe,
+    "matte": MatteRecipe,
     "cosnet_resnet50": CosnetRecipe,
     "cosnet_resnet101": CosnetRecipe,
 }
@@ -40,6 +41,7 @@ TASKS: dict[str, str | type[Task[Any]]] = {
     "lite": "covos.training.lite:LiteTask",
     "follow": "covos.training.follow:FollowTask",
     "prompt": "covos.training.prompt:PromptTask",
+    "matte": "covos.training.matte:MatteTask",
     "cosnet_resnet50": "covos.training.cosnet:CosnetTask",
     "cosnet_resnet101": "covos.training.cosnet:CosnetTask",
 }

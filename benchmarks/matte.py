@@ -1,0 +1,253 @@
+"""Score and time mattes: covos-matte beside a stretched probability, a guided filter, closed-form and shared matting.
+
+    pip install pymatting==1.1.16       # for the last two; without it they are left out
+    python examples/render_sprites.py --out SPRITES --first 1000 --count 12
+    python benchmarks/matte.py --alphamatting FOLDER --sprites SPRITES --backgrounds PICTURES
+
+Three tables, each if its data are given, and the times always:
+
+- pictures with measured alpha (``images``, ``trimaps``, ``alphas``), where a trimap says which pixels are unknown. The
+  probability is 1, 0 and, where unknown, 1/2: the same for all methods.
+- clips that are composed by a seed of sprites that were not trained on, drawn things and pictures. The probability is a
+  spoiled mask, as a network would find it; the unknown pixels are the band around its contour, the same for all.
+
+SAD, gradient and connectivity in thousands, MSE and dtSSD times 1000; seconds of one processor, which a busy machine
+does not change, a megapixel of the whole frame. ``--sheet FILE`` draws sprites over the example clip, cut out again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import covos
+from covos.core.device import choose_precision
+from covos.core.types import ImageArray, MaskArray, ProbabilityArray
+from covos.data import open_dataset
+from covos.engines.matting import MatteEngine, load_matte_engine
+from covos.evaluation import dt_ssd, matte_errors
+from covos.masks.matte import foreground_colours, stretched
+from covos.training.registry import load_recipe
+from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
+SIZES = {"480p": (480, 854), "1080p": (1080, 1920), "4K": (2160, 3840)}
+FRAMES = 5
+CLIP_SIDE = 352
+SEED = 2024
+
+Method = Callable[[ImageArray, ProbabilityArray, MaskArray, int], ProbabilityArray]
+"""Takes a picture, a probability, the unknown pixels and the number of the frame in its clip."""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", default="covos-matte")
+    parser.add_argument("--alphamatting", type=Path)
+    parser.add_argument("--sprites", type=Path)
+    parser.add_argument("--backgrounds", type=Path)
+    parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--quick", action="store_true", help="covos-matte and the probability alone")
+    parser.add_argument("--sheet", type=Path, help="a picture to write")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    methods = _methods(options.weights, quick=options.quick)
+    if options.alphamatting is not None:
+        _print_table("pictures with measured alpha", _pictures(options.alphamatting, methods))
+    if options.sprites is not None and options.backgrounds is not None:
+        clips = _clips(options.sprites, options.backgrounds, count=options.clips)
+        _print_table(f"{len(clips)} composed clips of {FRAMES} frames", _moving(clips, methods))
+    if options.sheet is not None:
+        _draw_sheet(options.sprites, options.weights, options.sheet)
+    if not options.quick:
+        _print_times(options.weights)
+
+
+def _engine(weights: str) -> MatteEngine:
+    device = torch.device("cpu")
+    return load_matte_engine(weights, device=device, precision=choose_precision(device, "auto"))
+
+
+def _methods(weights: str, *, quick: bool) -> dict[str, Method]:
+    engine = _engine(weights)
+    methods: dict[str, Method] = {
+        "stretched": lambda _image, probability, _unknown, _index: stretched(probability),
+    }
+    if not quick:
+        methods["guided"] = lambda image, probability, _unknown, _index: _guided_filter(image, stretched(probability))
+        methods |= _others()
+    methods["covos-matte"] = lambda image, probability, unknown, index: engine.find(
+        image, probability, band=unknown, index=index
+    )
+    return methods
+
+
+def _others() -> dict[str, Method]:
+    try:
+        from pymatting import estimate_alpha_cf, estimate_alpha_sm
+    except ImportError:
+        print("pymatting is not installed: no closed-form and shared matting")
+        return {}
+
+    def by(estimate: Any) -> Method:
+        def find(image: ImageArray, probability: ProbabilityArray, unknown: MaskArray, _index: int) -> ProbabilityArray:
+            trimap = np.where(unknown, 0.5, np.rint(probability))
+            if not (trimap == 1).any() or not (trimap == 0).any():
+                return stretched(probability)
+            return np.asarray(estimate(image / 255.0, trimap), np.float32).clip(0, 1)
+
+        return find
+
+    return {"closed form": by(estimate_alpha_cf), "shared": by(estimate_alpha_sm)}
+
+
+def _guided_filter(image: ImageArray, probability: ProbabilityArray) -> ProbabilityArray:
+    """He et al., *Guided Image Filtering*, ECCV 2010, with the brightness as the guide."""
+    guide = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / 255
+    side = (2 * max(4, image.shape[0] // 60) + 1,) * 2
+    mean_guide, mean = cv2.blur(guide, side), cv2.blur(probability, side)
+    variance = cv2.blur(guide * guide, side) - mean_guide**2
+    slope = (cv2.blur(guide * probability, side) - mean_guide * mean) / (variance + 1e-4)
+    offset = mean - slope * mean_guide
+    return np.clip(cv2.blur(slope, side) * guide + cv2.blur(offset, side), 0, 1).astype(np.float32)
+
+
+Rows = dict[str, dict[str, float]]
+
+
+def _score(found: ProbabilityArray, truth: ProbabilityArray, unknown: MaskArray, seconds: float) -> dict[str, float]:
+    errors = matte_errors(found, truth, where=unknown)
+    return {
+        "SAD": errors.sad / 1e3,
+        "MSE": errors.mse * 1e3,
+        "Grad": errors.grad / 1e3,
+        "Conn": errors.conn / 1e3,
+        "s/MP": seconds / truth.size * 1e6,
+    }
+
+
+def _pictures(folder: Path, methods: dict[str, Method]) -> Rows:
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in methods}
+    for number, file in enumerate(sorted((folder / "images").iterdir())):
+        image = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
+        truth, trimap = (
+            cv2.imread(str(next((folder / part).glob(f"{file.stem}.*"))), cv2.IMREAD_GRAYSCALE)
+            for part in ("alphas", "trimaps")
+        )
+        unknown = (trimap > 5) & (trimap < 250)
+        probability = np.where(unknown, 0.5, trimap / 255.0).astype(np.float32)
+        alpha = truth.astype(np.float32) / 255
+        for name, method in methods.items():
+            if not scores[name]:  # compiled and warm
+                method(image[::4, ::4].copy(), probability[::4, ::4].copy(), unknown[::4, ::4].copy(), -9)
+            began = time.process_time()
+            found = method(image, probability, unknown, 2 * number)
+            found = np.where(unknown, found, probability).astype(np.float32)
+            scores[name].append(_score(found, alpha, unknown, time.process_time() - began))
+    return {name: _mean(rows) for name, rows in scores.items()}
+
+
+def _clips(sprites: Path, backgrounds: Path, *, count: int) -> list[list[MatteFrame]]:
+    recipe = load_recipe("matte", settings={"drawn_share": 0.25, "hard_share": 0.0, "trimap_share": 0.0})
+    pools = MattePools.of([open_dataset(sprites), open_dataset(backgrounds)])
+    return [
+        draw_clip(pools, frames=FRAMES, side=CLIP_SIDE, recipe=recipe, rng=np.random.default_rng((SEED, number)))  # type: ignore[arg-type]
+        for number in range(count)
+    ]
+
+
+def _moving(clips: list[list[MatteFrame]], methods: dict[str, Method]) -> Rows:
+    rows: Rows = {}
+    for name, method in methods.items():
+        scores: list[dict[str, float]] = []
+        for number, clip in enumerate(clips):
+            found = []
+            for index, frame in enumerate(clip):
+                began = time.process_time()
+                alpha = method(frame.image, frame.probability, frame.band, 100 * number + index)
+                alpha = np.where(frame.band, alpha, stretched(frame.probability)).astype(np.float32)
+                found.append(alpha)
+                scores.append(_score(alpha, frame.alpha, frame.band, time.process_time() - began))
+            flicker = dt_ssd(found, [f.alpha for f in clip], where=[f.band for f in clip])
+            for row in scores[-len(clip) :]:
+                row["dtSSD"] = flicker * 1e3
+        rows[name] = _mean(scores)
+    return rows
+
+
+def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    return {key: statistics.fmean(row[key] for row in rows) for key in rows[0]}
+
+
+def _print_table(title: str, rows: Rows) -> None:
+    columns = list(next(iter(rows.values())))
+    print(f"\n{title}\n\n| | " + " | ".join(columns) + " |")
+    print("|---" + "|--:" * len(columns) + "|")
+    for name, row in rows.items():
+        print(f"| {name} | " + " | ".join(f"{row[key]:.3f}" for key in columns) + " |", flush=True)
+
+
+def _draw_sheet(sprites: Path, weights: str, file: Path) -> None:
+    """Draw a row of each kind: the picture, cut out by the probability, and by the matte, over several grounds."""
+    road = next(covos.stream(EXAMPLE)).frame.image
+    behind = cv2.resize(road, None, fx=1.3, fy=1.3, interpolation=cv2.INTER_CUBIC)[-384:, :384]
+    rows = []
+    for kind, streak in (("hair", 0), ("wheel", 0), ("fur", 0), ("fur", 14)):
+        name = next(path.name for path in sorted((sprites / "masks").iterdir()) if kind in path.name)
+        colours = cv2.cvtColor(cv2.imread(str(sprites / "images" / name)), cv2.COLOR_BGR2RGB).astype(np.float32)
+        alpha = cv2.imread(str(sprites / "masks" / name), cv2.IMREAD_GRAYSCALE).astype(np.float32)[..., None] / 255
+        layer = np.concatenate([colours * alpha, alpha], axis=2)
+        engine, found, probability, image = _engine(weights), alpha[..., 0], alpha[..., 0], behind
+        for index in range(3):  # it moves by a few pixels
+            moved = np.mean([np.roll(layer, 4 * index + k, axis=1) for k in range(streak + 1)], axis=0)
+            image = np.rint(moved[..., :3] + (1 - moved[..., 3:]) * behind).astype(np.uint8)
+            # As a network finds it: no strands, and a contour that is a little soft.
+            mask = cv2.morphologyEx((moved[..., 3] > 0.4).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+            probability = np.clip(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.5), 0, 1)
+            found = engine.find(image, probability, index=index)
+        tiles = [image]
+        for opacity, grounds in ((stretched(probability), ("checks",)), (found, ("checks", "white", "black"))):
+            tiles += [_over(image, opacity, ground) for ground in grounds]
+        rows.append(np.hstack([tile[40:-40, 40:-40] for tile in tiles]))
+    sheet = cv2.resize(np.vstack(rows), None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(file), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, 82])
+
+
+def _over(image: ImageArray, opacity: ProbabilityArray, ground: str) -> ImageArray:
+    rows, columns = np.indices(opacity.shape) // 12
+    checks = np.where((rows + columns) % 2, 200.0, 120.0)
+    behind = {"checks": checks, "white": np.full(opacity.shape, 255.0), "black": np.zeros(opacity.shape)}[ground]
+    colours = np.where(opacity[..., None] < 1, foreground_colours(image, opacity), image)
+    mixed = opacity[..., None] * colours + (1 - opacity[..., None]) * behind[..., None]
+    return np.rint(mixed).astype(np.uint8)
+
+
+def _print_times(weights: str) -> None:
+    """Time the matte on the example clip, made larger: a contour costs what its length is."""
+    results = [result for result, _ in zip(covos.stream(EXAMPLE), range(8), strict=False)]
+    print("\n| size | unknown pixels | ms a frame |\n|---|--:|--:|")
+    for name, (height, width) in SIZES.items():
+        engine, times, share = _engine(weights), [], 0.0
+        for index, result in enumerate(results):
+            image = cv2.resize(result.frame.image, (width, height), interpolation=cv2.INTER_CUBIC)
+            probability = cv2.resize(result.probability, (width, height), interpolation=cv2.INTER_LINEAR)
+            began = time.process_time()
+            found: NDArray[np.float32] = engine.find(image, probability, index=index)
+            times.append(time.process_time() - began)
+            share = float(((found > 0) & (found < 1)).mean())
+        print(f"| {name} | {share:.1%} | {1e3 * statistics.median(times[1:]):.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""Find the opacity of a subject's edge, frame after frame, in the tiles that hold it.
+
+Tiles lie on a fixed grid: what one shows does not jump when the contour moves by a pixel. Their number grows
+with the length of the contour, not with the frame.
+
+Shape legend: H height, W width of a frame.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
+from covos.engines.band import CONTEXT, FAR, TILE, FarColours, far_colours, tile_inputs, uncertain_band, within
+from covos.engines.steady import grey, moved_to, way_to
+from covos.masks.matte import stretched
+from covos.masks.soft import rounded
+from covos.models.layers import fold_batch_norms
+from covos.models.matte import CovosMatte
+from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
+
+ProgressT = TypeVar("ProgressT")
+
+MARGIN = 16
+"""Pixels on each side of a tile that it shares with its neighbours, over which one goes over into the other."""
+CORE = TILE - 2 * MARGIN
+"""Step of the grid."""
+REACH = 6 / 480
+"""Reach of the band on each side of the contour, over the height of the frame."""
+LEAST_REACH = 4
+BATCH = 8
+"""Tiles that the network sees together."""
+SETTLED = 0.1
+"""Where the band ends in the background, alpha should be below this; where it is not, the band grows once."""
+
+
+class MatteEngine:
+    """Finds mattes with covos-matte; it remembers the frame before, so frames are given in order.
+
+    Args:
+        network: In evaluation mode.
+        device: Device to compute on.
+        precision: Type of the arithmetic.
+    """
+
+    def __init__(self, network: CovosMatte, *, device: torch.device, precision: torch.dtype) -> None:
+        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device, self._precision = device, precision
+        self._before: tuple[int, ImageArray, ProbabilityArray] | None = None
+
+    def find(
+        self, image: ImageArray, probability: ProbabilityArray, *, index: int = 0, band: MaskArray | None = None
+    ) -> ProbabilityArray:
+        """Find the opacity of a subject.
+
+        Args:
+            image: H x W x 3 uint8 RGB.
+            probability: H x W float32 in [0, 1]: the probability that a pixel belongs to the subject.
+            index: Number of the frame; the alpha of another one is used only if it is that before this.
+            band: H x W bool: the pixels to find it for, as of a trimap; None takes those around the contour.
+
+        Returns:
+            H x W float32 in [0, 1]; outside the band around the contour, the probability, made sure.
+        """
+        guide = stretched(probability)
+        reach = max(LEAST_REACH, REACH * image.shape[0])
+        asked = uncertain_band(guide, reach=reach) if band is None else band
+        alpha = guide
+        if asked.any():
+            before, known = self._moved(image, index)
+            alpha = self._solve(image, guide, asked, before, known)
+            if band is None and (wider := _grown(alpha, guide, asked, reach=reach)) is not None:
+                alpha = self._solve(image, guide, wider, before, known)
+        self.remember(image, alpha, index=index)
+        return alpha
+
+    def remember(self, image: ImageArray, alpha: ProbabilityArray, *, index: int) -> None:
+        """Take a frame whose opacity is known already."""
+        self._before = index, image, alpha
+
+    def _moved(self, image: ImageArray, index: int) -> tuple[ProbabilityArray, ProbabilityArray]:
+        """Return the alpha of the frame before, moved to this frame, and where it is known."""
+        if self._before is None or self._before[0] != index - 1 or self._before[1].shape != image.shape:
+            nothing = np.zeros(image.shape[:2], np.float32)
+            return nothing, nothing
+        _, there, alpha = self._before
+        flow, alike = way_to(grey(image), grey(there))
+        return np.asarray(moved_to(flow, alpha), np.float32), alike
+
+    def _solve(
+        self,
+        image: ImageArray,
+        guide: ProbabilityArray,
+        band: MaskArray,
+        before: ProbabilityArray,
+        known: ProbabilityArray,
+    ) -> ProbabilityArray:
+        height, width = guide.shape
+        around = MARGIN + CONTEXT
+        # Whole tiles, also where the frame ends within one.
+        frame = [around, around + -height % CORE, around, around + -width % CORE]
+        padded: list[Any] = [_padded(each, frame) for each in (image, guide, band.view(np.uint8), before, known)]
+        corners, colours = _tiles(band), far_colours(image, guide, band)
+        total = np.zeros((2, padded[1].shape[0] - 2 * CONTEXT, padded[1].shape[1] - 2 * CONTEXT), np.float32)
+        side = TILE + 2 * CONTEXT
+        for start in range(0, len(corners), BATCH):
+            part = corners[start : start + BATCH]
+            cuts = [[each[y : y + side, x : x + side] for each in padded] for y, x in part]
+            far = [_part(colours, y, x) for y, x in part]
+            tiles = [
+                tile_inputs(cut, p, b.astype(np.bool_), old, sure, far=beyond)
+                for (cut, p, b, old, sure), beyond in zip(cuts, far, strict=True)
+            ]
+            for (y, x), found in zip(part, self._run(tiles), strict=True):
+                total[0, y : y + TILE, x : x + TILE] += found * _FEATHER
+                total[1, y : y + TILE, x : x + TILE] += _FEATHER
+        inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
+        found = total[0][inner] / np.maximum(total[1][inner], 1e-6)
+        return np.where(band, found, guide).astype(np.float32)
+
+    @torch.inference_mode()
+    def _run(self, tiles: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        # They lie in memory with their channels last, which is how the network takes them.
+        told = torch.from_numpy(np.stack([each.transpose(1, 2, 0) for each in tiles])).permute(0, 3, 1, 2)
+        told = told.to(self._device)
+        with torch.autocast(self._device.type, dtype=self._precision, enabled=self._precision != torch.float32):
+            found = self._network(told)
+        return np.asarray(found[:, 0].float().cpu().numpy(), np.float32)
+
+
+def load_matte_engine(
+    name: str | os.PathLike[str] = DEFAULT_MATTER, *, device: torch.device, precision: torch.dtype
+) -> MatteEngine:
+    """Load a covos-matte: a name, or a ``.safetensors`` file.
+
+    Raises:
+        UsageError: It is another kind of network.
+        EnvironmentProblem: Its weights are not there.
+    """
+    network = build_matter(find_matter(os.fspath(name)))
+    fold_batch_norms(network)
+    return MatteEngine(network, device=device, precision=precision)
+
+
+def matted(
+    results: Iterator[FrameResult | ProgressT], load: Callable[[], MatteEngine]
+) -> Iterator[FrameResult | ProgressT]:
+    """Add mattes to results, in order; anything else is passed on.
+
+    Results that have one keep it, and where all have, nothing is loaded. A picture that cannot be read has a mask that
+    was held, and its matte is held likewise. Mattes are rounded as they are kept: a run that goes on finds what one
+    finds that was never stopped.
+    """
+    engine: MatteEngine | None = None
+    before: FrameResult | None = None
+    for result in results:
+        if not isinstance(result, FrameResult):
+            yield result
+            continue
+        matte = result.matte
+        if matte is None and result.frame.status == "unreadable":
+            same = before is not None and before.matte is not None and before.labels is result.labels
+            matte = before.matte if same and before is not None else stretched(result.probability)
+        if matte is None:
+            if engine is None:
+                engine = load()
+            if before is not None and before.matte is not None:
+                engine.remember(before.frame.image, before.matte, index=before.frame.index)
+            found = engine.find(result.frame.image, result.probability, index=result.frame.index)
+            matte = rounded(found, result.labels > 0)
+        before = replace(result, matte=matte)
+        yield before
+
+
+def _ramp() -> NDArray[np.float32]:
+    rise = (np.arange(2 * MARGIN, dtype=np.float32) + 0.5) / (2 * MARGIN)
+    side = np.concatenate([rise, np.ones(TILE - 4 * MARGIN, np.float32), rise[::-1]])
+    return np.outer(side, side).astype(np.float32)
+
+
+_FEATHER = _ramp()
+
+
+def _part(colours: FarColours, y: int, x: int) -> FarColours:
+    """Return the part of a frame's colours that a tile's window covers; within the frame, whole cells of them."""
+    rows, columns = colours.foreground.shape[:2]
+    first = [max(0, (at - MARGIN - CONTEXT) // FAR) for at in (y, x)]
+    last = [at // FAR + (TILE + CONTEXT - MARGIN) // FAR for at in (y, x)]
+    first = [min(first[0], rows - 1), min(first[1], columns - 1)]
+    inside = slice(first[0], max(last[0], first[0] + 1)), slice(first[1], max(last[1], first[1] + 1))
+    return FarColours(*(each[inside] for each in colours))
+
+
+def _padded(values: NDArray[Any], frame: list[int]) -> NDArray[Any]:
+    top, bottom, left, right = frame
+    return np.asarray(cv2.copyMakeBorder(values, top, bottom, left, right, cv2.BORDER_REFLECT_101), values.dtype)
+
+
+def _tiles(band: MaskArray) -> list[tuple[int, int]]:
+    """Return the (y, x) of the tiles whose cores hold a pixel of the band; a tile begins `MARGIN` before its core."""
+    height, width = band.shape
+    whole = np.pad(band, ((0, -height % CORE), (0, -width % CORE)))
+    rows, columns = whole.shape[0] // CORE, whole.shape[1] // CORE
+    held = whole.reshape(rows, CORE, columns, CORE).any(axis=(1, 3))
+    return [(int(y) * CORE, int(x) * CORE) for y, x in np.argwhere(held)]
+
+
+def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:
+    """Return a wider band where strands go on beyond it; None if none do.
+
+    It does not grow into the subject: what is inside is solid more often than not, and soft only if the colours lie.
+    """
+    rim = band & (cv2.erode(band.view(np.uint8), np.ones((3, 3), np.uint8), borderValue=1) == 0)
+    open_end = rim & (guide < 0.5) & (alpha > SETTLED)
+    if not open_end.any():
+        return None
+    return band | within(open_end, 2 * reach)

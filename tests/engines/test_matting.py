@@ -1,0 +1,169 @@
+"""The band, its colours, and the tiles of a matte, with networks that hand through what they are told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from covos.core.types import Frame, FrameResult
+from covos.engines.band import CONTEXT, sample_sides, uncertain_band
+from covos.engines.matting import CORE, MatteEngine, matted
+from covos.models.matte import GUESS, INPUTS, PROBABILITY, CovosMatte
+
+SIZE = (250, 330)
+SUBJECT, BEHIND = np.array([220, 60, 40]), np.array([20, 90, 180])
+
+
+class HandsThrough(nn.Module):
+    """Answers with a channel of its input, or with ones."""
+
+    def __init__(self, channel: int | None) -> None:
+        super().__init__()
+        self.channel, self.tiles = channel, 0
+
+    def forward(self, x_BCHW: Tensor) -> Tensor:
+        self.tiles += len(x_BCHW)
+        one = torch.ones_like(x_BCHW[:, :1])
+        return one if self.channel is None else x_BCHW[:, self.channel : self.channel + 1]
+
+
+def engine(channel: int | None) -> MatteEngine:
+    return MatteEngine(HandsThrough(channel), device=torch.device("cpu"), precision=torch.float32)  # type: ignore[arg-type]
+
+
+def soft_disc(*, centre: tuple[int, int] = (120, 130), radius: int = 60, blur: float = 4.0) -> np.ndarray:
+    disc = np.zeros(SIZE, np.float32)
+    cv2.circle(disc, centre, radius, 1.0, -1)
+    return np.clip(cv2.GaussianBlur(disc, (0, 0), blur), 0, 1)
+
+
+def mixed(alpha: np.ndarray) -> np.ndarray:
+    return np.rint(alpha[..., None] * SUBJECT + (1 - alpha[..., None]) * BEHIND).astype(np.uint8)
+
+
+def hard(alpha: np.ndarray) -> np.ndarray:
+    return (alpha > 0.5).astype(np.float32)
+
+
+def test_the_colours_of_both_sides_give_alpha() -> None:
+    alpha = soft_disc()
+    found = engine(GUESS).find(mixed(alpha), hard(alpha), band=(alpha > 0.01) & (alpha < 0.99))
+    assert np.abs(found - alpha).max() < 0.03
+
+
+def test_outside_the_band_the_probability_is_made_sure() -> None:
+    alpha = soft_disc()
+    probability = np.where(alpha > 0.5, np.float32(0.97), np.float32(0.04))
+    found = engine(None).find(mixed(alpha), probability)
+    far = cv2.dilate(hard(alpha), np.ones((41, 41))) == 0
+    deep = cv2.erode(hard(alpha), np.ones((41, 41))) == 1
+    assert (found[far] == 0).all()
+    assert (found[deep] == 1).all()
+
+
+def test_tiles_go_over_into_one_another_and_only_those_with_a_contour_are_seen() -> None:
+    network = HandsThrough(None)
+    ones = MatteEngine(network, device=torch.device("cpu"), precision=torch.float32)  # type: ignore[arg-type]
+    alpha = soft_disc(radius=100)
+    band = (alpha > 0.01) & (alpha < 0.99)
+    found = ones.find(mixed(alpha), hard(alpha), band=band)
+    assert found[band] == pytest.approx(1.0, abs=1e-5)
+    assert 1 < network.tiles <= -(-SIZE[0] // CORE) * -(-SIZE[1] // CORE)
+    small = soft_disc(centre=(40, 40), radius=20)
+    network.tiles = 0
+    ones.find(mixed(small), hard(small), band=(small > 0.01) & (small < 0.99), index=5)
+    assert network.tiles == 1
+
+
+def test_a_window_without_sure_pixels_takes_the_colours_of_the_nearest_elsewhere() -> None:
+    alpha = np.tile(np.linspace(1, 0, SIZE[1], dtype=np.float32), (SIZE[0], 1))
+    band = np.zeros(SIZE, np.bool_)
+    band[:, 10:-10] = True  # wider than a window
+    found = engine(GUESS).find(mixed(alpha), np.where(band, np.float32(0.5), hard(alpha)), band=band)
+    assert np.abs(found - alpha)[band].mean() < 0.05
+
+
+def test_the_alpha_of_the_frame_before_comes_along_with_what_moves() -> None:
+    texture = np.random.default_rng(0).integers(0, 255, (*SIZE, 3)).astype(np.uint8)
+    picture = cv2.GaussianBlur(texture, (0, 0), 3)
+    alpha = soft_disc(centre=(110, 130))
+    moved = np.roll(picture, 9, axis=1), np.roll(alpha, 9, axis=1)
+    band = (moved[1] > 0.05) & (moved[1] < 0.95)
+    remembers = engine(5)
+    remembers.remember(picture, alpha, index=3)
+    found = remembers.find(moved[0], hard(moved[1]), index=4, band=band)
+    assert np.abs(found - moved[1])[band].mean() < 0.08
+    # Not the frame before, or none at all: nothing is remembered.
+    remembers.remember(picture, alpha, index=3)
+    assert remembers.find(moved[0], hard(moved[1]), index=5, band=band)[band].max() == 0
+
+
+def test_the_band_grows_where_alpha_goes_on_beyond_it() -> None:
+    alpha = hard(soft_disc(radius=40))
+    spike = alpha.copy()
+    spike[118:123, 160:205] = 1
+    found = engine(GUESS).find(mixed(spike), alpha)
+    reach = np.flatnonzero(found[120] > 0.5).max()
+    near = uncertain_band(alpha, reach=4)
+    assert reach > np.flatnonzero(near[120]).max() + 4
+
+
+def test_samples_are_those_of_the_pair_that_explains_the_pixel() -> None:
+    side = 64 + 2 * CONTEXT
+    image = np.empty((side, side, 3), np.uint8)
+    image[:, : side // 2], image[:, side // 2 :] = SUBJECT, BEHIND
+    probability = np.zeros((side, side), np.float32)
+    probability[:, : side // 2] = 1
+    band = np.zeros((side, side), np.bool_)
+    band[:, side // 2 - 6 : side // 2 + 6] = True
+    sides = sample_sides(image, probability, band)
+    assert sides.foreground * 255 == pytest.approx(np.broadcast_to(SUBJECT, sides.foreground.shape), abs=2)
+    assert sides.background * 255 == pytest.approx(np.broadcast_to(BEHIND, sides.background.shape), abs=2)
+    assert sides.residual.max() < 0.02
+
+
+def test_an_untrained_network_blends_the_guess_and_the_probability() -> None:
+    network = CovosMatte().eval()
+    told = torch.rand(2, INPUTS, 64, 64)
+    with torch.inference_mode():
+        found = network(told)
+    assert torch.allclose(found[:, 0], (told[:, GUESS] + told[:, PROBABILITY]) / 2, atol=1e-5)
+
+
+def result(index: int, alpha: np.ndarray, **changes: object) -> FrameResult:
+    frame = Frame(index=index, stem=str(index), image=mixed(alpha), pts=index, time_base=Fraction(1, 25))
+    made = FrameResult(frame=frame, probability=hard(alpha), labels=hard(alpha).astype(np.uint8), confidence=1.0)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_results_that_have_a_matte_keep_it_and_load_nothing() -> None:
+    alpha = soft_disc()
+    given = [result(k, alpha, matte=alpha) for k in range(2)]
+
+    def refuse() -> MatteEngine:
+        raise AssertionError("a network was loaded")
+
+    assert [each.matte is alpha for each in matted(iter(given), refuse)] == [True, True]  # type: ignore[union-attr]
+
+
+def test_what_was_kept_is_the_frame_before_for_what_is_new() -> None:
+    alpha = soft_disc()
+    given = [result(0, alpha, matte=alpha), result(1, alpha)]
+    *_, last = matted(iter(given), lambda: engine(5))
+    assert isinstance(last, FrameResult)
+    assert last.matte is not None
+    band = (alpha > 0.1) & (alpha < 0.9)
+    assert last.matte[band] == pytest.approx(alpha[band], abs=0.02)
+
+
+def test_a_picture_that_cannot_be_read_holds_its_matte_with_its_mask() -> None:
+    first = result(0, soft_disc())
+    unread = replace(first, frame=replace(first.frame, index=1, status="unreadable"))
+    found = list(matted(iter([first, unread]), lambda: engine(GUESS)))
+    assert found[1].matte is found[0].matte  # type: ignore[union-attr]

@@ -1,0 +1,142 @@
+"""Mattes of a run: kept with its soft answer, so that nothing that is made of them later needs a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import covos
+import covos.work
+from checked_output import check_output
+from covos.core.errors import UsageError
+from covos.events import Event, FrameDone
+from covos.job import Job
+from covos.masks import write_label_map
+from covos.model import Model
+from covos.plan import Plan
+from covos.runs.schema import load_report
+
+
+@pytest.fixture
+def clip(make_clip: Callable[..., Path]) -> Path:
+    return make_clip(height=96, width=128, frames=5)
+
+
+def run(clip: Path, folder: Path, model: Model, *formats: str, **more: object) -> None:
+    plan = Plan(source=clip, formats=formats, **{"matte": True, **more})  # type: ignore[arg-type]
+    Job(plan, folder, load=lambda _plan: model).run()
+    assert check_output(folder) == []
+
+
+def alphas(folder: Path) -> NDArray[np.int16]:
+    return np.stack([np.asarray(Image.open(path))[..., 3] for path in sorted(folder.glob("*.png"))]).astype(np.int16)
+
+
+@pytest.fixture
+def no_matting(monkeypatch: pytest.MonkeyPatch) -> None:
+    def computing(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("the network was loaded again")
+
+    monkeypatch.setattr(covos.work, "load_matte_engine", computing)
+
+
+def test_alpha_is_the_matte_and_the_masks_stay(clip: Path, tmp_path: Path, model: Model) -> None:
+    run(clip, tmp_path / "with", model, "palette", "rgba")
+    run(clip, tmp_path / "without", model, "palette", "rgba", matte=None)
+    masks = [sorted((tmp_path / name / "masks").glob("*.png")) for name in ("with", "without")]
+    assert [path.read_bytes() for path in masks[0]] == [path.read_bytes() for path in masks[1]]
+    assert (alphas(tmp_path / "with" / "rgba") != alphas(tmp_path / "without" / "rgba")).any()
+    settings = load_report(tmp_path / "with").settings
+    assert settings["matte"]["name"] == "covos-matte"
+    assert "matte" not in load_report(tmp_path / "without").settings
+
+
+@pytest.mark.usefixtures("model")
+def test_a_format_is_added_and_converted_without_the_network(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    run(clip, tmp_path / "both", model, "palette", "rgba", "matte")
+    run(clip, tmp_path / "out", model, "palette")
+    request.getfixturevalue("no_matting")
+    run(clip, tmp_path / "out", model, "rgba")
+    covos.convert(tmp_path / "out", formats=["rgba", "matte"], output=tmp_path / "converted")
+    expected = alphas(tmp_path / "both" / "rgba")
+    assert (alphas(tmp_path / "out" / "rgba") == expected).all()
+    assert (alphas(tmp_path / "converted" / "rgba") == expected).all()
+    grey = np.asarray(Image.open(tmp_path / "converted" / "matte" / "00002.png"))
+    assert (grey == expected[2]).all()
+
+
+def test_a_run_without_mattes_is_not_taken_for_one_with(clip: Path, tmp_path: Path, model: Model) -> None:
+    run(clip, tmp_path / "out", model, "palette", matte=None)
+    with pytest.raises(UsageError, match="matte was not there, is one with weights"):
+        run(clip, tmp_path / "out", model, "rgba")
+
+
+def test_a_run_that_was_stopped_ends_as_one_that_was_not(clip: Path, tmp_path: Path, model: Model) -> None:
+    run(clip, tmp_path / "whole", model, "rgba")
+
+    class StoppedError(BaseException):
+        pass
+
+    def stop(event: Event) -> None:
+        if isinstance(event, FrameDone) and event.index == 3:
+            raise StoppedError
+
+    plan = Plan(source=clip, formats=("rgba",), matte=True)  # type: ignore[arg-type]
+    with pytest.raises(StoppedError):
+        Job(plan, tmp_path / "out", load=lambda _plan: model).run(stop)
+    run(clip, tmp_path / "out", model, "rgba")
+    assert (alphas(tmp_path / "out" / "rgba") == alphas(tmp_path / "whole" / "rgba")).all()
+
+
+def test_edges_are_changed_after_the_matte(clip: Path, tmp_path: Path, model: Model) -> None:
+    run(clip, tmp_path / "plain", model, "rgba")
+    run(clip, tmp_path / "grown", model, "rgba", edges=covos.Edges(grow=3))
+    plain, grown = alphas(tmp_path / "plain" / "rgba"), alphas(tmp_path / "grown" / "rgba")
+    assert (grown >= plain).all()
+    assert grown.sum() > plain.sum()
+
+
+def test_results_in_memory_have_mattes(clip: Path, tmp_path: Path, model: Model) -> None:
+    result = covos.segment(clip, model=model, matte=True)
+    assert result[2].matte is not None
+    result.save(tmp_path / "saved", formats=["rgba"])
+    expected = np.rint(result[2].matte * 255)
+    assert np.abs(alphas(tmp_path / "saved" / "rgba")[2] - expected).max() <= 1
+    streamed = list(covos.stream(clip, model=model, matte=True))
+    assert streamed[2].matte is not None
+    assert np.abs(streamed[2].matte - result[2].matte).max() <= 0.02
+    assert covos.segment(clip, model=model)[2].matte is None
+
+
+def test_masks_that_are_there_get_mattes_later(clip: Path, model: Model) -> None:
+    masks = covos.segment(clip, model=model)
+    later = masks.with_matte(device="cpu", precision="fp32")
+    assert later == masks
+    assert later[2].matte is not None
+    at_once = covos.segment(clip, model=model, matte=True)
+    assert at_once[2].matte is not None
+    # The probability was kept at 8 bits in between.
+    assert np.abs(later[2].matte - at_once[2].matte).mean() < 0.01
+
+
+def test_masks_from_elsewhere_get_mattes(clip: Path, tmp_path: Path) -> None:
+    drawn = np.zeros((96, 128), np.uint8)
+    drawn[30:70, 40:90] = 1
+    (tmp_path / "masks").mkdir()
+    for index in range(5):
+        write_label_map(tmp_path / "masks" / f"{index:05d}.png", drawn)
+    masks = covos.load_result(tmp_path / "masks", source=clip)
+    found = masks.with_matte(device="cpu", precision="fp32")
+    assert found == masks
+    matte = found[2].matte
+    assert matte is not None
+    assert (matte[48:52, 60:70] == 1).all()  # beyond that, the band grows into what is no edge
+    assert (matte[:15] == 0).all()
+    assert ((matte > 0) & (matte < 1)).any()
