@@ -95,7 +95,8 @@ class Worker:
     def __init__(self, work: Callable[..., None], *arguments: object) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_begin, args=(theirs, work, arguments), name="covos worker")
+        # A daemon: a program that ends in a hurry ends it, too, and does not wait for it.
+        self._process = context.Process(target=_begin, args=(theirs, work, arguments), name="covos worker", daemon=True)
         self._process.start()
         theirs.close()
 

@@ -358,7 +358,7 @@ def test_formats_with_values_and_a_word_on_large_ones(
     out = tmp_path / "out"
     assert run(clip, "-o", out, "-f", "prores", "-f", "matte=16", "-f", "background=#ff0000") == 0
     err = capsys.readouterr().err
-    assert "note: clip.mp4: prores will take about 21 kB" in err
+    assert "note: clip.mp4: prores will take about 12 kB" in err
     assert load_report(out).outputs == ("prores.mov", "matte", "background.mp4")
     assert load_report(out).settings["formats"] == ["prores", "matte=16", "background=#ff0000"]
     assert check_output(out) == []

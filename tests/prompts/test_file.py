@@ -49,7 +49,7 @@ def test_json_and_toml_say_the_same(tmp_path: Path) -> None:
     }
     found = read_prompt_file(tmp_path / "prompts.toml")
     assert found == read_prompt_file(written(tmp_path, as_json))
-    assert found[:1] == (MaskPrompt(file=tmp_path / "dog.png", frame=0, object=1),)
+    assert found[:1] == (MaskPrompt(file=tmp_path / "dog.png", object=1),)
     assert found[1:] == (
         PointPrompt(
             frame=4,
@@ -63,7 +63,7 @@ def test_json_and_toml_say_the_same(tmp_path: Path) -> None:
 def test_a_mark_at_its_beginning_is_no_content(tmp_path: Path) -> None:
     path = tmp_path / "prompts.json"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps({"points": [{"positive": [[1, 2]]}]}).encode())
-    assert read_prompt_file(path) == (PointPrompt(frame=0, points=(Point(x=1, y=2),)),)
+    assert read_prompt_file(path) == (PointPrompt(points=(Point(x=1, y=2),)),)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_mark_at_its_beginning_is_no_content(tmp_path: Path) -> None:
             "points[0] has an unknown key 'postive'",
             "did you mean positive?",
         ),
-        ({"points": [{"zzz": 1}]}, "unknown key 'zzz'", "use one of: frame, object, positive, negative"),
+        ({"points": [{"zzz": 1}]}, "unknown key 'zzz'", "use one of: frame, object, label, positive, negative"),
         ({"points": [{"frame": 3}]}, "points[0] has no points", "neither positive nor negative"),
         ({"points": [{"positive": [1, 2]}]}, "positive[0] is 1", "it should be [x, y]"),
         ({"points": [{"positive": [[1, 2, 3]]}]}, "positive[0] is [1, 2, 3]", "it should be [x, y]"),

@@ -34,4 +34,7 @@ def started(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Pat
             yield found[0], root
         finally:
             process.terminate()
-            assert process.wait(60) == 0
+            try:
+                assert process.wait(30) == 0
+            finally:
+                process.kill()

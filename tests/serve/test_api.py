@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import socket
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -340,9 +343,23 @@ def test_many_at_once(client: httpx.Client, make_clip: Callable[..., Path]) -> N
 
 
 def test_numbers_and_the_description(client: httpx.Client) -> None:
+    client.get("/api/jobs/none")
     text = client.get("/metrics").text
-    assert 'covos_http_request_duration_seconds_count{method="POST",route="/api/jobs",status="201"}' in text
+    assert 'covos_http_request_duration_seconds_count{method="GET",route="/api/jobs/{job}",status="404"}' in text
     assert "covos_queue_jobs" in text
     described = client.get("/openapi.json").json()
     assert {"/api/jobs", "/api/jobs/{job}/prompts", "/api/jobs/{job}/results/{name}"} <= described["paths"].keys()
     assert client.get("/api/info").json()["limits"]["waiting"] == 3
+
+
+def test_the_program_in_the_documents(
+    started: tuple[str, Path], make_clip: Callable[..., Path], tmp_path: Path
+) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "serve.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert "http://127.0.0.1:8080" in program
+    make_clip()
+    program = program.replace("http://127.0.0.1:8080", started[0])
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=PATIENCE)
+    with av.open(str(tmp_path / "subject.webm")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 8

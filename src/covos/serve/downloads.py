@@ -8,6 +8,7 @@ from pathlib import Path
 from covos.core.errors import EnvironmentProblem, one_of
 from covos.core.labelling import as_labelling
 from covos.formats.table import FORMATS
+from covos.runs.schema import load_report
 from covos.serve.clip import Clip
 from covos.serve.edits import is_named
 from covos.serve.errors import NotThereError, NotYetError
@@ -91,10 +92,10 @@ class Downloads:
 def pack(folder: Path, name: str) -> Path:
     """Return the file of a format: itself if it is one, else a zip of its files."""
     target = folder.with_name(f"{folder.name}.zip")
-    found = sorted(folder.glob(f"{name}*"))
+    found = [folder / output for output in load_report(folder).outputs]
     if len(found) == 1 and found[0].is_file():
         return found[0]
-    if not found:
+    if not found or not all(each.exists() for each in found):
         raise EnvironmentProblem(f"{name} is gone", why="its files were deleted", fix="ask for it again")
     newest = max(each.stat().st_mtime for each in found)
     if not target.is_file() or target.stat().st_mtime < newest:

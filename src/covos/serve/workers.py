@@ -397,6 +397,7 @@ class TaskWorker:
         self._stop: Flag = get_context("spawn").Event()
         self._worker: Worker | None = None
         self._lock = threading.Lock()
+        self._closed = False
         self.restarts = 0
 
     def run(self, task: Task, *, name: str) -> Iterator[Answer]:
@@ -410,6 +411,8 @@ class TaskWorker:
             CovosError: The task failed, or the process died of it.
         """
         with self._lock:
+            if self._closed:
+                raise CancelledError(f"{name}: the server ends", why="it was stopped", fix="start it again")
             self._stop.clear()
             worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
             over = False
@@ -451,6 +454,7 @@ class TaskWorker:
 
     def close(self) -> None:
         """End the process."""
+        self._closed = True
         self._stop.set()
         worker, self._worker = self._worker, None
         if worker is not None:
