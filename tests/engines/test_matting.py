@@ -167,3 +167,17 @@ def test_a_picture_that_cannot_be_read_holds_its_matte_with_its_mask() -> None:
     unread = replace(first, frame=replace(first.frame, index=1, status="unreadable"))
     found = list(matted(iter([first, unread]), lambda: engine(GUESS)))
     assert found[1].matte is found[0].matte  # type: ignore[union-attr]
+
+
+def test_a_network_without_numbers_is_told() -> None:
+    class Nothing(HandsThrough):
+        def forward(self, x_BCHW: Tensor) -> Tensor:
+            return super().forward(x_BCHW) * torch.nan
+
+    alpha = soft_disc()
+    lost = MatteEngine(Nothing(GUESS), device=torch.device("cpu"), precision=torch.float32)  # type: ignore[arg-type]
+    (found,) = matted(iter([result(0, alpha)]), lambda: lost)
+    assert isinstance(found, FrameResult)
+    assert found.frame.status == "uncomputed"
+    assert found.matte is not None
+    np.testing.assert_array_equal(found.matte > 0.5, found.probability > 0.5)

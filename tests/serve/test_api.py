@@ -47,7 +47,8 @@ def wait(client: httpx.Client, job: str) -> dict[str, Any]:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         now: dict[str, Any] = client.get(f"/api/jobs/{job}").json()
-        if now["stage"] is None and now["state"] not in {"queued", "running"}:
+        making = any(made["state"] == "making" for made in now["results"].values())
+        if now["stage"] is None and now["state"] not in {"queued", "running"} and not making:
             return now
         time.sleep(0.05)
     raise AssertionError(now)

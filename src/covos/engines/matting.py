@@ -156,7 +156,8 @@ def matted(
     """Add mattes to results, in order; anything else is passed on.
 
     Results that have one keep it, and where all have, nothing is loaded. A picture that cannot be read has a mask that
-    was held, and its matte is held likewise. Mattes are rounded as they are kept: a run that goes on finds what one
+    was held, and its matte is held likewise. Where the network gives no numbers, the matte is that of the probability,
+    and the frame's status becomes ``"uncomputed"``. Mattes are rounded as they are kept: a run that goes on finds what one
     finds that was never stopped.
     """
     engine: MatteEngine | None = None
@@ -175,6 +176,9 @@ def matted(
             if before is not None and before.matte is not None:
                 engine.remember(before.frame.image, before.matte, index=before.frame.index)
             found = engine.find(result.frame.image, result.probability, index=result.frame.index)
+            if not np.isfinite(found).all():  # the network gave no numbers: the mask stays, and it is told
+                found = stretched(result.probability)
+                result = replace(result, frame=replace(result.frame, status="uncomputed"))  # noqa: PLW2901
             matte = rounded(found, result.labels > 0)
         before = replace(result, matte=matte)
         yield before

@@ -90,7 +90,7 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
         EnvironmentProblem: A format needs a package that is not installed.
     """
     chosen: dict[str, str] = {}
-    for each in names:
+    for each in [names] if isinstance(names, str) else names:  # one by itself is a sequence, of letters
         kind, value = parse_format(each)
         if chosen.setdefault(kind.name, each) != each:
             raise UsageError(
@@ -121,7 +121,7 @@ def composed_formats(names: Sequence[str], composition: Composition) -> tuple[st
         UsageError: Something is asked for that none of the formats knows.
     """
     chosen = composition.chosen
-    every = list(names)
+    every = [names] if isinstance(names, str) else list(names)
     if composition.background is not None and all(parse_format(name)[0].name != "background" for name in every):
         every.append("background")
     known: set[str] = set()

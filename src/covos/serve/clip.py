@@ -74,6 +74,7 @@ class Clip:
         live: Masks of a track that is not over: shown already, an edit when it ends.
         touched: Frames that the user has changed while that track goes on: his stay.
         stage: The part of the work that runs now.
+        gone: True once it is deleted.
     """
 
     def __init__(self, folder: Path, kept: Kept) -> None:
@@ -86,6 +87,7 @@ class Clip:
         self.done = self.total = 0
         self.notes: list[str] = []
         self.seen = time.monotonic()
+        self.gone = False
         self._rows: dict[int, tuple[FrameMask, FrameRow]] = {}
 
     @classmethod
@@ -156,9 +158,10 @@ class Clip:
         return self.folder / "edits" / f"{number:06}.jsonl"
 
     def save(self) -> None:
-        """Write the record."""
+        """Write the record; of a clip that is deleted, nothing."""
         with self.lock:
-            write_record(self.kept, self.folder / RECORD)
+            if not self.gone:
+                write_record(self.kept, self.folder / RECORD)
 
     def change(self, **changes: object) -> None:
         """Change fields of the record, and write it."""
@@ -298,8 +301,10 @@ class Clip:
         return kept[1]
 
     def remove(self) -> None:
-        """Delete everything of it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Delete everything of it. Work that is still under way finds nothing to write to, and ends."""
+        with self.lock:
+            self.gone = True
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def edged(mask: FrameMask, edges: Edges) -> Mapping[int, RLE]:

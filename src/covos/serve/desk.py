@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from covos.core.errors import CovosError
+from covos.core.errors import CovosError, explained
 from covos.core.types import SourceInfo
 from covos.plan import Find as FindTask
 from covos.plan import Plan
@@ -266,8 +266,9 @@ class Desk:
             try:
                 for _ in self._proxies.run(task, name=clip.kept.name):
                     pass
-            except CovosError as error:
-                clip.notes.append(f"it cannot be played here, only looked at frame by frame: {error.why}")
+            except Exception as error:
+                why = explained(error).why
+                clip.notes.append(f"it cannot be played here, only looked at frame by frame: {why}")
             self.queue.changed(clip)
 
     def picture(self, clip: Clip, index: int, *, width: int) -> bytes:

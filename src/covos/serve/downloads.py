@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from covos.core.errors import EnvironmentProblem, one_of
-from covos.core.labelling import as_labelling
+from covos.core.labelling import Labelling
 from covos.formats.table import FORMATS
 from covos.runs.schema import load_report
 from covos.serve.clip import Clip
@@ -38,26 +38,8 @@ class Downloads:
             raise NotYetError("there is nothing to download", why="no frame has masks yet", fix="wait for the first")
 
         def run() -> None:
-            with clip.lock:
-                frames = tuple(mask for _, mask in sorted(clip.history.frames.items()))
-                labels = as_labelling(
-                    {thing.id: thing.name for thing in clip.history.things if is_named(thing)}
-                ).settings
-                edits = {"edits": clip.history.revision} if clip.history.revision else {}
-            target = clip.folder / "results" / name
-            task = Export(
-                path=clip.kept.source,
-                info=clip.info,
-                job=str(clip.run),
-                frames=frames,
-                format=name,
-                edges=clip.kept.edges,
-                settings={**edits, **labels},
-                folder=str(target),
-            )
             try:
-                self._queue.follow(clip, task, take=lambda mask: None)
-                size = pack(target, name).stat().st_size
+                size = self._write(clip, name).stat().st_size
             except BaseException:
                 self._set_result(clip, name, None)
                 raise
@@ -66,6 +48,25 @@ class Downloads:
         self._set_result(clip, name, Made(state="making"))
         self._queue.put(Work(clip=clip, stage="exporting", run=run))
         return self._queue.changed(clip)
+
+    def _write(self, clip: Clip, name: str) -> Path:
+        with clip.lock:
+            frames = tuple(mask for _, mask in sorted(clip.history.frames.items()))
+            labels = Labelling(own={thing.id: thing.name for thing in clip.history.things if is_named(thing)})
+            edits = {"edits": clip.history.revision} if clip.history.revision else {}
+        target = clip.folder / "results" / name
+        task = Export(
+            path=clip.kept.source,
+            info=clip.info,
+            job=str(clip.run),
+            frames=frames,
+            format=name,
+            edges=clip.kept.edges,
+            settings={**edits, **labels.settings},
+            folder=str(target),
+        )
+        self._queue.follow(clip, task, take=lambda mask: None)
+        return pack(target, name)
 
     def _set_result(self, clip: Clip, name: str, made: Made | None) -> None:
         with clip.lock:

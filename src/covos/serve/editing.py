@@ -109,7 +109,7 @@ class Editing:
                 clip.change(state="done")
                 self._queue.changed(clip, frames)
 
-        self._queue.put(Work(clip=clip, stage="tracking", run=run))
+        self._queue.put(Work(clip=clip, stage="tracking", run=run), state="queued")
         return self._queue.changed(clip)
 
     def confirm(self, clip: Clip, frame: int) -> JobView:

@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from covos.core.errors import CovosError
+from covos.core.errors import CovosError, explained
 from covos.masks.frame_mask import FrameMask
 from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, NotYetError
-from covos.serve.schema import JobView, Problem, Stage
+from covos.serve.schema import JobView, Problem, Stage, State
 from covos.serve.workers import Note, Progress, Task, TaskWorker
 
 TOLD_EVERY = 0.2
@@ -143,11 +143,16 @@ class WorkQueue:
         if waiting >= self.limit:
             raise BusyError("the server is busy", why=f"{waiting} pieces of work wait", fix="try again in a minute")
 
-    def put(self, work: Work, *, limited: bool = True) -> None:
-        """Add a piece of work; a BusyError if too many wait, unless it is none that a client asked for just now."""
+    def put(self, work: Work, *, limited: bool = True, state: State | None = None) -> None:
+        """Add a piece of work; a BusyError if too many wait, unless it is none that a client asked for just now.
+
+        The clip is in the given state from then on, so that whoever asks at once does not take it for done.
+        """
         with self._more:
             if limited:
                 self.refuse_full()
+            if state is not None:
+                work.clip.change(state=state)
             self._queue.append(work)
             self._more.notify_all()
         self.changed(work.clip)
@@ -164,8 +169,9 @@ class WorkQueue:
             self.changed(clip)
             try:
                 work.run()
-            except CovosError as error:
-                self._fail(clip, error)
+            except Exception as error:  # the thread lives on, whatever one clip meets; most often, that it was deleted
+                if not clip.gone:
+                    self._fail(clip, explained(error))
             finally:
                 with self._lock:
                     self._now = None
