@@ -15,10 +15,11 @@ from covos.core.errors import CovosError, explained
 from covos.core.types import SourceInfo
 from covos.plan import Find as FindTask
 from covos.plan import Plan
+from covos.runs.writing import is_finished
 from covos.serve.clip import RECORD, Clip, check_frame
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
-from covos.serve.errors import NotThereError, NotYetError, TooLargeError
+from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView
 from covos.serve.workers import Find, Look, MakeProxy, Picture, Probe, Task, TaskWorker, Warm
@@ -173,7 +174,10 @@ class Desk:
             NotThereError: It does not, or is not there.
         """
         root = self.rules.media
-        found = None if root is None else (root / path).resolve()
+        try:
+            found = None if root is None else (root / path).resolve()
+        except (OSError, ValueError):  # a loop of links, or a name that no file can have
+            found = None
         if root is None or found is None or not found.is_relative_to(root.resolve()) or not found.is_file():
             raise NotThereError(
                 f"{path!r} is not there",
@@ -192,7 +196,11 @@ class Desk:
     def _add(self, clip: Clip) -> Clip:
         with self._lock:
             self._clips[clip.id] = clip
-        self._find(clip)
+        try:
+            self._find(clip, limited=True)
+        except BusyError:
+            self.delete(clip)
+            raise
         return clip
 
     def clip(self, identity: str) -> Clip:
@@ -230,9 +238,9 @@ class Desk:
             if time.monotonic() - clip.seen > self.rules.expiry and clip.stage is None:
                 self.delete(clip)
 
-    def _find(self, clip: Clip) -> None:
+    def _find(self, clip: Clip, *, limited: bool = False) -> None:
         clip.change(state="queued", error=None)
-        self.queue.put(Work(clip=clip, stage="finding", run=lambda: self._run_find(clip)), limited=False)
+        self.queue.put(Work(clip=clip, stage="finding", run=lambda: self._run_find(clip)), limited=limited)
 
     def _run_find(self, clip: Clip) -> None:
         clip.change(state="running")
@@ -240,7 +248,7 @@ class Desk:
         plan = self._plan.model_copy(update={"source": clip.kept.source, "task": FindTask(), "formats": ("palette",)})
         clip.begin_finding()
         self.queue.follow(clip, Find(plan=plan, folder=str(clip.run)), take=lambda mask: clip.found([mask]))
-        if len(clip.history.frames) >= clip.info.frame_count or (clip.run / "report.json").is_file():
+        if is_finished(clip.run):
             clip.change(state="done")
             self.look(clip, 0)
         elif not self.queue.over:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from covos.core.errors import CovosError, explained
+from covos.core.errors import CancelledError, CovosError, explained
 from covos.masks.frame_mask import FrameMask
 from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, NotYetError
@@ -180,7 +180,9 @@ class WorkQueue:
 
     def _fail(self, clip: Clip, error: CovosError) -> None:
         problem = Problem(what=error.what, why=error.why, fix=error.fix)
-        if clip.stage == "finding":
+        if clip.stage == "finding" and isinstance(error, CancelledError):
+            clip.change(state="cancelled")
+        elif clip.stage == "finding":
             clip.change(state="failed", error=problem)
         else:
             clip.notes.append(f"{error.what}: {error.why}. {error.fix}")
