@@ -17,11 +17,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 
 from covos.core.limits import Limits, limits, set_limits
 from covos.core.types import Frame, FrameResult, SourceInfo
 from loaded import load_module
 
+# A machine that tests may be busy: what takes long is no failure.
+settings.register_profile("covos", deadline=None)
+settings.load_profile("covos")
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
 

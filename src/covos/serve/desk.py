@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 import threading
@@ -101,9 +102,10 @@ class Desk:
     def used(self) -> int:
         """Return the bytes of all clips."""
         total = 0
-        for file in self.rules.root.rglob("*"):
-            with suppress(OSError):  # it may be going away
-                total += file.stat().st_size if file.is_file() else 0
+        for folder, _, names in os.walk(self.rules.root):  # folders that go away meanwhile are passed over
+            for name in names:
+                with suppress(OSError):
+                    total += Path(folder, name).lstat().st_size
         return total
 
     def new_folder(self) -> Path:
