@@ -76,7 +76,7 @@ def test_a_clip_is_dropped_corrected_tracked_confirmed_and_downloaded(
     page.keyboard.press("ArrowRight")
     page.keyboard.press("c")
     revision(page, 2)
-    assert "confirmed" in page.text_content("#frame-words")
+    page.wait_for_function("document.querySelector('#frame-words').textContent.includes('confirmed')")
 
     page.click("#track-on")
     revision(page, 3)
@@ -225,7 +225,7 @@ def test_axe_finds_nothing(page: Any, job: str) -> None:
         return [(each["id"], [node["html"] for node in each["nodes"]]) for each in found]
 
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # colours do not change slowly
         page.goto(job)
         page.wait_for_selector(READY)
         assert look() == []
