@@ -76,7 +76,7 @@ def test_a_clip_is_dropped_corrected_tracked_confirmed_and_downloaded(
     page.keyboard.press("ArrowRight")
     page.keyboard.press("c")
     revision(page, 2)
-    page.wait_for_function("document.querySelector('#frame-words').textContent.includes('confirmed')")
+    page.wait_for_selector("#frame-words:has-text('confirmed')")
 
     page.click("#track-on")
     revision(page, 3)
