@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -62,10 +64,14 @@ def test_processors_are_left_to_others_while_there_are_more(
     assert set_to == {"torch": expected, "cv2": expected}
 
 
-def test_threads_that_wait_sleep_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    threads.wait_without_spinning()
-    assert os.environ["OMP_WAIT_POLICY"] == "active"
-    monkeypatch.delenv("OMP_WAIT_POLICY")
-    threads.wait_without_spinning()
-    assert os.environ["OMP_WAIT_POLICY"] == "passive"
+@pytest.mark.parametrize(("given", "found"), [(None, "passive"), ("active", "active")])
+def test_threads_do_not_spin_unless_asked(given: str | None, found: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import os, covos; print(os.environ['OMP_WAIT_POLICY'])"],
+        env=environment if given is None else {**environment, "OMP_WAIT_POLICY": given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == found

@@ -23,7 +23,6 @@ from covos.cli.segment import segment
 from covos.cli.serve import open_clip, serve
 from covos.cli.terminal import say
 from covos.cli.train import train
-from covos.core.device import wait_without_spinning
 from covos.core.errors import UsageError
 from covos.core.limits import Limits, limits, parse_limit, set_limits
 from covos.core.signals import SIGINT_EXIT, unwinding_signals
@@ -72,7 +71,6 @@ def _options(
 def run() -> NoReturn:
     """The program ``covos``."""
     _open_missing_streams()
-    wait_without_spinning()
     sys.exit(main(sys.argv[1:]))
 
 

@@ -109,15 +109,6 @@ def usable_cpus() -> int:
     return count
 
 
-def wait_without_spinning() -> None:
-    """Let torch's threads sleep while they wait for one another; ``OMP_WAIT_POLICY``, if set, is kept.
-
-    By default they spin for a while, which takes the processor from the threads that decode and write, and from other
-    programs. For programs at their start: it has no effect once torch is imported.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-
-
 def configure_threads(*, leave: int = 0) -> int:
     """Let torch and OpenCV compute on `usable_cpus` threads, or ``OMP_NUM_THREADS``, if set; return their number.
 
