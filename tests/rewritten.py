@@ -10,8 +10,9 @@ from typing import NamedTuple
 from numpy.typing import NDArray
 
 from covos.core.types import ImageArray
-from covos.media.opening import open_source
+from covos.media.memory import open_input
 from covos.media.presets import H264, Preset
+from covos.media.range import WHOLE, Range
 from covos.media.source import Health
 from covos.media.writer import VideoWriter
 
@@ -32,10 +33,11 @@ def rewritten(
     *,
     preset: Preset = H264,
     count: int | None = None,
+    part: Range = WHOLE,
     picture: Callable[[ImageArray], NDArray] = lambda image: image,
 ) -> Rewritten:
-    """Write the first ``count`` pictures, or all, each through ``picture``."""
-    with open_source(path) as source:
+    """Write the first ``count`` pictures, or all, of a part, each through ``picture``."""
+    with open_input(path, range=part) as source:
         info = source.info
         times = []
         with VideoWriter(
@@ -46,6 +48,8 @@ def rewritten(
             frame_rate=info.frame_rate,
             preset=preset,
             audio_from=path,
+            cut=info.is_part,
+            from_zero=info.times == "zero",
         ) as writer:
             for frame in source if count is None else source.select(range(count)):
                 writer.write(picture(frame.image), pts=frame.pts)

@@ -11,10 +11,10 @@ import av
 import numpy as np
 import pytest
 
-from covos.media.memory import open_input
 from covos.media.presets import FFV1, H264, PRORES_4444, VP9_ALPHA, Preset
 from covos.media.range import Range
 from covos.media.writer import VideoWriter
+from rewritten import rewritten
 
 RATE = 48000
 
@@ -54,25 +54,12 @@ def clip(tmp_path: Path) -> Callable[[str, str], Path]:
 
 
 def written(path: Path, target: Path, preset: Preset, part: Range) -> VideoWriter:
-    with open_input(path, range=part) as source:
-        info = source.info
-        with VideoWriter(
-            target,
-            height=info.height,
-            width=info.width,
-            time_base=info.time_base,
-            frame_rate=info.frame_rate,
-            preset=preset,
-            audio_from=path,
-            cut=info.is_part,
-            from_zero=info.times == "zero",
-        ) as writer:
-            for frame in source:
-                image = frame.image
-                if preset.has_alpha:
-                    image = np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
-                writer.write(image, pts=frame.pts)
-    return writer
+    def picture(image: np.ndarray) -> np.ndarray:
+        if not preset.has_alpha:
+            return image
+        return np.dstack([image, np.full(image.shape[:2], 255, np.uint8)])
+
+    return rewritten(path, target, preset=preset, part=part, picture=picture).writer
 
 
 def heard(path: Path) -> tuple[Fraction, np.ndarray[Any, Any]]:

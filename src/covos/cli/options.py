@@ -13,6 +13,7 @@ from covos.formats.table import FORMATS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from covos.core.records import RecordT
     from covos.formats.composition import Composition
     from covos.masks.edges import Edges
     from covos.media.range import Range
@@ -107,11 +108,15 @@ EachObject: TypeAlias = Annotated[
 ]
 
 
+def _made(chosen: Mapping[str, Any], kind: type[RecordT]) -> RecordT:
+    return kind(**{name: chosen[name] for name in kind.model_fields})
+
+
 def composition_of(chosen: Mapping[str, Any]) -> Composition:
     """Return what the options of a verb ask of the outputs; ``chosen`` has them by name, among others."""
     from covos.formats.composition import Composition
 
-    return Composition(**{name: chosen[name] for name in Composition.model_fields})
+    return _made(chosen, Composition)
 
 
 Labels: TypeAlias = Annotated[
@@ -140,14 +145,14 @@ def range_of(chosen: Mapping[str, Any]) -> Range:
     """Return the range that the options of a verb ask for; ``chosen`` has them by name, among others."""
     from covos.media.range import Range
 
-    return Range(**{name: chosen[name] for name in Range.model_fields})
+    return _made(chosen, Range)
 
 
 def edges_of(chosen: Mapping[str, Any]) -> Edges:
     """Return the edges that the options of a verb ask for; ``chosen`` has them by name, among others."""
     from covos.masks.edges import Edges
 
-    return Edges(**{name: chosen[name] for name in Edges.model_fields})
+    return _made(chosen, Edges)
 
 
 Ratio: TypeAlias = Annotated[

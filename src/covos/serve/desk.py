@@ -7,10 +7,10 @@ import secrets
 import shutil
 import threading
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
 
 from covos.core.errors import CovosError, explained
 from covos.core.types import SourceInfo
@@ -60,7 +60,7 @@ class Desk:
         rules.root.mkdir(parents=True, exist_ok=True)
         self._clips: dict[str, Clip] = {}
         self._lock = threading.RLock()
-        self._proxy_queue: deque[Clip] = deque()
+        self._without_proxy: SimpleQueue[Clip | None] = SimpleQueue()
         self._proxy_thread = threading.Thread(target=self._make_proxies, daemon=True, name="covos proxies")
         self._networks, self._clicks = TaskWorker(plan), TaskWorker(plan)
         self._pictures, self._proxies = TaskWorker(plan), TaskWorker(plan, patient=True)
@@ -78,7 +78,7 @@ class Desk:
                 if clip.kept.state in {"queued", "running"}:
                     self._find(clip)
                 elif not clip.proxy.is_file() and clip.kept.state == "done":
-                    self._proxy_queue.append(clip)
+                    self._without_proxy.put(clip)
         for folder in self.rules.root.glob(".upload-*"):
             shutil.rmtree(folder, ignore_errors=True)
         self.queue.start()
@@ -89,6 +89,7 @@ class Desk:
     def close(self) -> None:
         """Stop what runs: it goes on at the next start."""
         self.queue.close()
+        self._without_proxy.put(None)
         for worker in self._workers:
             worker.stop()
         for worker in self._workers:
@@ -255,8 +256,7 @@ class Desk:
             self.look(clip, 0)
         elif not self.queue.over:
             clip.change(state="cancelled")
-        with self._lock:
-            self._proxy_queue.append(clip)
+        self._without_proxy.put(clip)
 
     def retry(self, clip: Clip) -> JobView:
         """Find again what failed or was cancelled; it goes on where it was."""
@@ -266,11 +266,8 @@ class Desk:
         return self.queue.changed(clip)
 
     def _make_proxies(self) -> None:
-        while not self.queue.over:
-            time.sleep(0.1)
-            with self._lock:
-                clip = self._proxy_queue.popleft() if self._proxy_queue else None
-            if clip is None or clip.proxy.is_file():
+        while (clip := self._without_proxy.get()) is not None and not self.queue.over:
+            if clip.proxy.is_file():
                 continue
             task = MakeProxy(path=clip.kept.source, target=str(clip.proxy))
             try:

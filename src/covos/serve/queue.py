@@ -193,11 +193,15 @@ class WorkQueue:
             if self._now is not None and self._now.clip is clip:
                 self._networks.stop()
 
-    def cancel(self, clip: Clip) -> JobView:
-        """Stop what runs or waits for a clip; what is done stays."""
+    def _forget(self, clip: Clip) -> list[Work]:
         with self._lock:
             waiting = [work for work in self._queue if work.clip is clip]
             self._queue = deque(work for work in self._queue if work.clip is not clip)
+        return waiting
+
+    def cancel(self, clip: Clip) -> JobView:
+        """Stop what runs or waits for a clip; what is done stays."""
+        waiting = self._forget(clip)
         if any(work.stage == "finding" for work in waiting):
             clip.change(state="cancelled")
         elif waiting:
@@ -240,7 +244,6 @@ class WorkQueue:
 
     def drop(self, clip: Clip) -> None:
         """Forget all work on a clip, and stop what runs; those who listen to it are told that it is gone."""
-        with self._lock:
-            self._queue = deque(work for work in self._queue if work.clip is not clip)
+        self._forget(clip)
         self._stop(clip)
         self.tell(clip, "end", {})

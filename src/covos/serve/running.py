@@ -21,7 +21,7 @@ from covos.serve.routes import make_app
 
 GRACE = 3
 """Seconds that open requests have to end."""
-_LOOK = 60.0
+_LOOK = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def run_server(
         ready(url + ("#" + "&".join(parts) if parts else ""))
         while not server.should_exit:
             desk.expire()
-            time.sleep(min(_LOOK, 1.0))
+            time.sleep(_LOOK)
 
     threading.Thread(target=tell, daemon=True, name="covos ready").start()
     try:
