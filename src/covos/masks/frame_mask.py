@@ -100,6 +100,16 @@ def objects_of(labels: LabelArray) -> dict[int, RLE]:
     return {identity: encode(labels == identity) for identity in present_ids(labels)}
 
 
+def codes_of(objects: Mapping[int, RLE]) -> dict[str, str]:
+    """Return objects as JSON holds them: COCO's compressed run lengths, by id."""
+    return {str(identity): rle.to_coco()["counts"] for identity, rle in objects.items()}
+
+
+def objects_from(codes: Mapping[str, str], *, size: tuple[int, int]) -> dict[int, RLE]:
+    """Return the objects of `codes_of`, of a frame of (height, width); an AnnotationError or ValueError if damaged."""
+    return {int(identity): RLE.from_coco({"size": list(size), "counts": counts}) for identity, counts in codes.items()}
+
+
 def labels_of(objects: Mapping[int, RLE], *, size: tuple[int, int]) -> LabelArray:
     """Return the uint8 label map, (height, width), of coded objects. Where two overlap, the higher id stays."""
     labels = np.zeros(size, np.uint8)

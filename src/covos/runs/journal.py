@@ -26,7 +26,7 @@ from covos.core.limits import limits
 from covos.core.types import Frame, FrameResult, FrameStatus, LabelArray, ObjectStatus
 from covos.formats.reading import DamagedError, check_size
 from covos.masks import RLE
-from covos.masks.frame_mask import labels_of, objects_of
+from covos.masks.frame_mask import codes_of, labels_of, objects_from, objects_of
 from covos.masks.soft import Depth, SoftMask
 from covos.runs.folder import explained
 
@@ -104,7 +104,7 @@ class JournalEntry:
             "confidence": self.confidence if math.isfinite(self.confidence) else None,
             "seconds": round(self.seconds, 4),
             "size": list(self.labels.shape),
-            "objects": {str(identity): rle.to_coco()["counts"] for identity, rle in objects_of(self.labels).items()},
+            "objects": codes_of(objects_of(self.labels)),
         }
         if self.objects:
             content["states"] = [asdict(status) for status in self.objects]
@@ -158,10 +158,7 @@ class KeptMasks:
             stem=content["stem"],
             pts=content["pts"],
             size=(height, width),
-            objects={
-                int(identity): RLE.from_coco({"size": [height, width], "counts": counts})
-                for identity, counts in content["objects"].items()
-            },
+            objects=objects_from(content["objects"], size=(height, width)),
             soft=SoftMask(
                 size=(height, width),
                 bits=16 if content["bits"] == 16 else 8,

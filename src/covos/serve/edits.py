@@ -22,7 +22,7 @@ from covos.core.files import atomic_path, open_own
 from covos.core.limits import limits
 from covos.core.types import ObjectStatus, Point
 from covos.masks import RLE, decode, encode
-from covos.masks.frame_mask import FrameMask
+from covos.masks.frame_mask import FrameMask, codes_of, objects_from
 from covos.masks.soft import SoftMask
 from covos.prompts.seeds import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
@@ -242,7 +242,7 @@ def mask_to_json(mask: FrameMask) -> dict[str, Any]:
         "status": mask.status,
         "confidence": mask.confidence if math.isfinite(mask.confidence) else None,
         "size": list(mask.size),
-        "objects": {str(identity): rle.to_coco()["counts"] for identity, rle in mask.objects.items()},
+        "objects": codes_of(mask.objects),
         "states": [asdict(state) for state in mask.states],
         "file": mask.file,
     }
@@ -266,10 +266,7 @@ def mask_from_json(content: dict[str, Any], *, time_base: Fraction) -> FrameMask
         status=content["status"],
         confidence=math.nan if content["confidence"] is None else content["confidence"],
         size=size,
-        objects={
-            int(identity): RLE.from_coco({"size": list(size), "counts": counts})
-            for identity, counts in content["objects"].items()
-        },
+        objects=objects_from(content["objects"], size=size),
         states=tuple(ObjectStatus(**state) for state in content["states"]),
         file=content["file"],
         soft=soft,
