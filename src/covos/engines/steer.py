@@ -55,6 +55,11 @@ class SteeringRule:
         """True if anything is followed for it."""
         return bool(self.kept or self.dropped)
 
+    def outside(self, size: tuple[int, ...]) -> MaskArray:
+        """Return the pixels of a frame of a size (height, width) that the fixed regions take away, H x W bool."""
+        outside = in_boxes(self.exclude, size=size)
+        return outside | ~in_boxes(self.within, size=size) if self.within else outside
+
 
 def steer_results(pairs: Iterable[tuple[FrameResult, FrameResult]], *, rule: SteeringRule) -> Iterator[FrameResult]:
     """Steer the subject of consecutive frames; yield one result for each, in order, a few frames late.
@@ -92,10 +97,7 @@ def keep_in_regions(found: FrameResult, *, rule: SteeringRule) -> FrameResult:
 def _without(found: FrameResult, gone: MaskArray, rule: SteeringRule) -> FrameResult:
     # Boxes are given in pixels of the source, which this frame may have more or fewer of.
     size = found.frame.source_size or found.frame.size
-    if rule.within:
-        gone = gone | ~to_size(in_boxes(rule.within, size=size), found.frame.size)
-    if rule.exclude:
-        gone = gone | to_size(in_boxes(rule.exclude, size=size), found.frame.size)
+    gone = gone | to_size(rule.outside(size), found.frame.size)
     probability = np.where(gone, np.float32(0), found.probability)
     mask = probability > THRESHOLD
     return replace(

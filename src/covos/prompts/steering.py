@@ -126,14 +126,14 @@ def steering_masks(
                 identity = seeds.check_place(frame, None)
                 seeds.add(frame, {identity: own}, given_as="steering")
                 sides[side].add(identity)
-    rule = SteeringRule(
-        kept=frozenset(sides[1]),
-        dropped=frozenset(sides[-1]),
-        only_kept=only_kept,
-        within=tuple(each.box for each in fixed if each.role == "within"),
-        exclude=tuple(each.box for each in fixed if each.role == "exclude"),
-    )
+    rule = replace(fixed_rule(fixed), kept=frozenset(sides[1]), dropped=frozenset(sides[-1]), only_kept=only_kept)
     return SteeringMasks(given=seeds.given(), rule=rule)
+
+
+def fixed_rule(regions: Sequence[RegionPrompt]) -> SteeringRule:
+    """Return the rule of regions that are fixed: boxes of all frames."""
+    boxes = {role: tuple(each.box for each in regions if each.role == role) for role in ("within", "exclude")}
+    return SteeringRule(within=boxes["within"], exclude=boxes["exclude"])
 
 
 def telling_apart(chosen: ChosenPrompter) -> ChosenPrompter:

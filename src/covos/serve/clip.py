@@ -26,9 +26,12 @@ from covos.core.types import SourceInfo
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.rle import RLE
-from covos.runs.quality import Flag, find_flags
+from covos.media.range import WHOLE, Range
+from covos.prompts.seeds import SeedMask
+from covos.prompts.values import RegionPrompt
+from covos.runs.quality import SPAN, Flag, find_flags
 from covos.runs.schema import FrameRow
-from covos.serve.edits import Edit, History, mask_from_json, mask_to_json, read_edit, write_edit
+from covos.serve.edits import Edit, History, in_regions, mask_from_json, mask_to_json, read_edit, write_edit
 from covos.serve.schema import (
     FrameMasks,
     Info,
@@ -37,14 +40,23 @@ from covos.serve.schema import (
     MasksView,
     ObjectMask,
     Problem,
+    Region,
     Stage,
     State,
     Timeline,
 )
+from covos.serve.workers import Video
 
 RECORD = "job.json"
 MOST_FRAMES = 300
 """Frames whose masks one answer has."""
+
+
+class Ready(Record):
+    """A download that is finished, of the masks of now."""
+
+    bytes: Count
+    range: Range = WHOLE
 
 
 class Kept(Record):
@@ -60,7 +72,8 @@ class Kept(Record):
     revision: Count
     error: Problem | None = None
     edges: Edges = NO_EDGES
-    results: dict[str, Made] = Field(default_factory=dict)
+    range: Range = WHOLE
+    results: dict[str, Ready] = Field(default_factory=dict)
     hidden: tuple[int, ...] = ()
 
 
@@ -73,6 +86,7 @@ class Clip:
         history: Masks, seeds and edits.
         live: Masks of a track that is not over: shown already, an edit when it ends.
         touched: Frames that the user has changed while that track goes on: his stay.
+        version: Grows with each change of masks, objects or edges.
         stage: The part of the work that runs now.
         gone: True once it is deleted.
     """
@@ -88,15 +102,20 @@ class Clip:
         self.notes: list[str] = []
         self.seen = time.monotonic()
         self.gone = False
+        self.version = 0
         self._rows: dict[int, tuple[FrameMask, FrameRow]] = {}
+        self._steered: dict[int, tuple[FrameMask, tuple[RegionPrompt, ...], FrameMask]] = {}
+        self._flags: dict[int, tuple[tuple[FrameRow, ...], tuple[Flag, ...]]] = {}
+        self._timeline: tuple[int, Timeline] | None = None
 
     @classmethod
-    def begin(cls, folder: Path, *, name: str, source: str, info: SourceInfo, size: int) -> Clip:
+    def begin(cls, folder: Path, *, name: str, video: Video, info: SourceInfo, size: int) -> Clip:
         """Make the folder's record for a clip that was looked at."""
         kept = Kept(
             id=folder.name,
             name=name,
-            source=source,
+            source=video.path,
+            range=video.range,
             info=info,
             size_bytes=size,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -145,6 +164,11 @@ class Clip:
         return self.kept.info
 
     @property
+    def video(self) -> Video:
+        """The source, as processes open it."""
+        return Video(path=self.kept.source, range=self.kept.range)
+
+    @property
     def proxy(self) -> Path:
         """The video that browsers play, if it was made."""
         return self.folder / "proxy.mp4"
@@ -173,12 +197,14 @@ class Clip:
         """Forget what was found before: the job tells it again, from its journal."""
         with self.lock:
             (self.folder / "found.jsonl").unlink(missing_ok=True)
+            self._outdate()
 
     def found(self, masks: Iterable[FrameMask]) -> None:
         """Take masks as they were found."""
         with self.lock, open_own(self.folder / "found.jsonl", "a", encoding="ascii") as file:
             for mask in masks:
                 self.history.find(mask)
+                self.version += 1
                 file.write(json.dumps(mask_to_json(mask)) + "\n")
 
     def add(self, edit: Edit) -> None:
@@ -190,33 +216,71 @@ class Clip:
             write_edit(edit, self._edit(self.history.revision + 1))
             self.history.add(edit)
             self.touched.update(edit.frames)
-            self.change(revision=self.history.revision)
+            self._outdate(revision=self.history.revision)
 
     def go(self, *, back: bool) -> tuple[int, ...]:
         """Undo or redo; return the frames that change."""
         with self.lock:
+            before = self.history.regions
             frames = self.history.undo() if back else self.history.redo()
-            self.change(revision=self.history.revision)
-            return frames
+            self._outdate(revision=self.history.revision)
+            return frames if self.history.regions == before else tuple(self.history.frames)
 
-    def end_track(self, edit: Edit) -> None:
+    def set_edges(self, edges: Edges) -> None:
+        """Choose how the edges are changed."""
+        with self.lock:
+            self._outdate(edges=edges)
+
+    def _outdate(self, **changes: object) -> None:
+        """Change what masks, objects or edges depend on: downloads of before are thrown away."""
+        self.version += 1
+        for name in self.kept.results:
+            forget_download(self.folder / "results" / name)
+        self.change(**changes, results={})
+
+    def follow(self, mask: FrameMask) -> None:
+        """Show a frame of a track that goes on."""
+        with self.lock:
+            self.live[mask.index] = mask
+            self.version += 1
+
+    def end_track(self) -> None:
         """Keep what a track has found, but for frames that the user has changed meanwhile."""
         with self.lock:
-            frames = {index: mask for index, mask in edit.frames.items() if index not in self.touched}
+            frames = {index: mask for index, mask in self.live.items() if index not in self.touched}
             self.live, self.touched = {}, set()
             if frames:
-                self.add(Edit(kind=edit.kind, seeds=self.history.seeds, things=self.history.things, frames=frames))
+                self.add(self.history.edit("track", frames=frames))
             self.touched = set()
 
     @property
     def frames(self) -> Mapping[int, FrameMask]:
-        """Masks of now, with those of a track that goes on."""
+        """Masks of now, with those of a track that goes on, without what the regions take away."""
         with self.lock:
             live = {index: mask for index, mask in self.live.items() if index not in self.touched}
-            return {**self.history.frames, **live}
+            return self.steered({**self.history.frames, **live})
 
-    def view(self, *, place: int | None) -> JobView:
-        """Return the clip as the API tells it."""
+    def steered(self, frames: Mapping[int, FrameMask]) -> Mapping[int, FrameMask]:
+        """Return masks without what the regions take from the subject; frames that were confirmed stay as they are."""
+        regions = self.history.regions
+        if not regions:
+            return frames
+        confirmed = {seed.frame for seed in self.history.seeds if seed.given_as == "confirmed"}
+        return {index: mask if index in confirmed else self._in_regions(mask) for index, mask in frames.items()}
+
+    def _in_regions(self, mask: FrameMask) -> FrameMask:
+        regions, kept = self.history.regions, self._steered.get(mask.index)
+        if kept is None or kept[0] is not mask or kept[1] is not regions:
+            kept = self._steered[mask.index] = mask, regions, in_regions(mask, regions)
+        return kept[2]
+
+    def view(self, *, place: int | None, making: Mapping[str, Range]) -> JobView:
+        """Return the clip as the API tells it.
+
+        Args:
+            place: Its place in the queue.
+            making: Downloads that are being made, or wait for that, each with its part.
+        """
         with self.lock:
             kept, info = self.kept, self.info
             rate = float(info.frame_rate or 25)
@@ -235,6 +299,8 @@ class Clip:
                     duration=info.duration or info.frame_count / rate,
                     sound=info.has_audio,
                     size_bytes=kept.size_bytes,
+                    start=info.start,
+                    every=info.every,
                 ),
                 objects=tuple(
                     thing.model_copy(update={"hidden": thing.id in kept.hidden}) for thing in self.history.things
@@ -247,7 +313,15 @@ class Clip:
                 place=place,
                 proxy=self.proxy.is_file(),
                 edges=kept.edges,
-                results=kept.results,
+                regions=tuple(Region.of(each) for each in self.history.regions),
+                range=kept.range,
+                results={
+                    **{
+                        name: Made(state="ready", bytes=each.bytes, range=each.range)
+                        for name, each in kept.results.items()
+                    },
+                    **{name: Made(state="making", range=part) for name, part in making.items()},
+                },
                 created=kept.created,
             )
 
@@ -264,13 +338,22 @@ class Clip:
     def timeline(self) -> Timeline:
         """Return all frames at a glance."""
         with self.lock:
+            version, kept = self.version, self._timeline
+            if kept is not None and kept[0] == version:
+                return kept[1]
             known, seeds = self.frames, self.history.seeds
             names = tuple(thing.id for thing in self.history.things)
+        fresh = self._look(known, seeds=seeds, names=names)
+        with self.lock:
+            self._timeline = version, fresh
+        return fresh
+
+    def _look(self, known: Mapping[int, FrameMask], *, seeds: tuple[SeedMask, ...], names: tuple[int, ...]) -> Timeline:
         count, rate = self.info.frame_count, float(self.info.frame_rate or 25)
         rows = [self._row(known[index]) for index in sorted(known)]
         flags: dict[int, tuple[Flag, ...]] = {}
         for at, row in enumerate(rows):
-            found = find_flags(rows, at, size=(self.info.height, self.info.width))
+            found = self._flags_of(rows, at)
             if serious := tuple(flag for flag in found if flag.suspicion > 0):
                 flags[row.index] = serious
         confirmed = {seed.frame for seed in seeds if seed.given_as == "confirmed"}
@@ -300,11 +383,26 @@ class Clip:
             kept = self._rows[mask.index] = mask, row_of(mask)
         return kept[1]
 
+    def _flags_of(self, rows: list[FrameRow], at: int) -> tuple[Flag, ...]:
+        """Return the flags of a frame; they are found again where its row, or one near it, is another."""
+        near = tuple(rows[max(0, at - SPAN) : at + 1 + SPAN])
+        kept = self._flags.get(rows[at].index)
+        if kept is None or len(kept[0]) != len(near) or any(a is not b for a, b in zip(kept[0], near, strict=True)):
+            flags = find_flags(rows, at, size=(self.info.height, self.info.width))
+            kept = self._flags[rows[at].index] = near, flags
+        return kept[1]
+
     def remove(self) -> None:
         """Delete everything of it. Work that is still under way finds nothing to write to, and ends."""
         with self.lock:
             self.gone = True
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def forget_download(folder: Path) -> None:
+    """Delete the files of a download."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.with_name(f"{folder.name}.zip").unlink(missing_ok=True)
 
 
 def edged(mask: FrameMask, edges: Edges) -> Mapping[int, RLE]:

@@ -14,16 +14,17 @@ from queue import SimpleQueue
 
 from covos.core.errors import CovosError, explained
 from covos.core.types import SourceInfo
-from covos.plan import Find as FindTask
+from covos.media.range import WHOLE, Range
 from covos.plan import Plan
 from covos.runs.writing import is_finished
 from covos.serve.clip import RECORD, Clip, check_frame
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
-from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError
+from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError, in_public
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView
-from covos.serve.workers import Find, Look, MakeProxy, Picture, Probe, Task, TaskWorker, Warm
+from covos.serve.uploads import Upload, Uploads, suffix_of
+from covos.serve.workers import Find, Look, MakeProxy, Picture, Probe, Task, TaskWorker, Video, Warm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +57,20 @@ class Desk:
     """
 
     def __init__(self, rules: Rules, *, plan: Plan) -> None:
-        self.rules, self._plan = rules, plan
+        self.rules = rules
         rules.root.mkdir(parents=True, exist_ok=True)
         self._clips: dict[str, Clip] = {}
         self._lock = threading.RLock()
         self._without_proxy: SimpleQueue[Clip | None] = SimpleQueue()
         self._proxy_thread = threading.Thread(target=self._make_proxies, daemon=True, name="covos proxies")
-        self._networks, self._clicks = TaskWorker(plan), TaskWorker(plan)
-        self._pictures, self._proxies = TaskWorker(plan), TaskWorker(plan, patient=True)
+        self._networks, self._clicks = TaskWorker(plan, root=rules.root), TaskWorker(plan, root=rules.root)
+        self._pictures = TaskWorker(plan, root=rules.root)
+        self._proxies = TaskWorker(plan, root=rules.root, patient=True)
         self._workers = (self._networks, self._clicks, self._pictures, self._proxies)
         self.queue = WorkQueue(self._networks, limit=rules.waiting)
         self.editing = Editing(self.queue, clicks=self._clicks)
         self.downloads = Downloads(self.queue)
+        self.uploads = Uploads(rules.root)
 
     def start(self) -> None:
         """Find the clips of before, go on with what was stopped, and begin to work."""
@@ -101,13 +104,14 @@ class Desk:
         return sum(worker.restarts for worker in self._workers)
 
     def used(self) -> int:
-        """Return the bytes of all clips."""
-        total = 0
+        """Return the bytes of all clips and uploads, those that are still to come as well."""
+        sizes: dict[tuple[int, int], int] = {}  # a file that two clips share counts once
         for folder, _, names in os.walk(self.rules.root):  # folders that go away meanwhile are passed over
             for name in names:
                 with suppress(OSError):
-                    total += Path(folder, name).lstat().st_size
-        return total
+                    found = Path(folder, name).lstat()
+                    sizes[found.st_dev, found.st_ino] = found.st_size
+        return sum(sizes.values()) + self.uploads.missing()
 
     def new_folder(self) -> Path:
         """Make the folder of an upload; it becomes the clip's, or is deleted."""
@@ -137,26 +141,25 @@ class Desk:
                 fix="delete clips, or start the server with a larger --quota",
             )
 
-    def add_upload(self, folder: Path, *, file: Path, name: str) -> Clip:
-        """Take an uploaded file, which lies in ``folder``.
+    def add_upload(self, folder: Path, *, file: Path, name: str, range: Range = WHOLE) -> Clip:
+        """Take an uploaded file, which lies in ``folder``, or a part of it.
 
         Raises:
             CovosError: It cannot be read, or is refused; the folder is gone then.
         """
         try:
-            clip = self._begin(folder, name=name, source=str(file), size=file.stat().st_size)
+            clip = self._begin(folder, name=name, video=Video(path=str(file), range=range))
             place = self.rules.root / secrets.token_hex(8)
             folder.rename(place)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        there = str(place / file.name)
-        info = replace(clip.info, path=there)
-        moved = Clip.begin(place, name=name, source=there, info=info, size=clip.kept.size_bytes)
-        return self._add(moved)
+        video = Video(path=str(place / file.name), range=range)
+        info = replace(clip.info, path=video.path)
+        return self._add(Clip.begin(place, name=name, video=video, info=info, size=clip.kept.size_bytes))
 
-    def add_path(self, path: Path, *, name: str) -> Clip:
-        """Take a file of the server's own.
+    def add_path(self, path: Path, *, name: str, range: Range = WHOLE) -> Clip:
+        """Take a file of the server's own, or a part of it.
 
         Raises:
             CovosError: It cannot be read, or is refused.
@@ -164,11 +167,45 @@ class Desk:
         place = self.rules.root / secrets.token_hex(8)
         place.mkdir()
         try:
-            clip = self._begin(place, name=name, source=str(path), size=path.stat().st_size)
+            clip = self._begin(place, name=name, video=Video(path=str(path), range=range))
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
         return self._add(clip)
+
+    def add_part(self, clip: Clip, range: Range) -> Clip:
+        """Take a part of another clip as a clip of its own, without its edits; each lives on without the other.
+
+        Raises:
+            CovosError: There is no such part.
+        """
+        source = Path(clip.kept.source)
+        if not source.is_relative_to(self.rules.root):
+            return self.add_path(source, name=clip.kept.name, range=range)
+        folder = self.new_folder()
+        file = folder / source.name
+        link(source, file)
+        return self.add_upload(folder, file=file, name=clip.kept.name, range=range)
+
+    def add_sent(self, upload: Upload, *, range: Range = WHOLE) -> Clip:
+        """Take a file that was uploaded in parts, or a part of it; the upload is over then.
+
+        Raises:
+            CovosError: It cannot be read, or is refused; it stays if the server is only too busy for it.
+        """
+        self.queue.refuse_full()
+        folder = self.new_folder()
+        file = folder / f"source{suffix_of(upload.name)}"
+        link(upload.file, file)
+        try:
+            clip = self.add_upload(folder, file=file, name=upload.name, range=range)
+        except BusyError:
+            raise
+        except CovosError:
+            self.uploads.delete(upload)
+            raise
+        self.uploads.delete(upload)
+        return clip
 
     def named(self, path: str) -> Path:
         """Return a file that a client names, if it lies below the media folder.
@@ -191,10 +228,10 @@ class Desk:
             )
         return found
 
-    def _begin(self, folder: Path, *, name: str, source: str, size: int) -> Clip:
-        info = self._pictures.last(Probe(path=source), name=name)
+    def _begin(self, folder: Path, *, name: str, video: Video) -> Clip:
+        info = self._pictures.last(Probe(video=video), name=name)
         assert isinstance(info, SourceInfo)
-        return Clip.begin(folder, name=name, source=source, info=info, size=size)
+        return Clip.begin(folder, name=name, video=video, info=info, size=Path(video.path).stat().st_size)
 
     def _add(self, clip: Clip) -> Clip:
         with self._lock:
@@ -234,7 +271,8 @@ class Desk:
         clip.remove()
 
     def expire(self) -> None:
-        """Delete the clips that nobody has looked at for too long."""
+        """Delete the clips that nobody has looked at for too long, and uploads that nobody goes on with."""
+        self.uploads.expire()
         if self.rules.expiry is None:
             return
         for clip in self.clips():
@@ -248,9 +286,8 @@ class Desk:
     def _run_find(self, clip: Clip) -> None:
         clip.change(state="running")
         self.queue.changed(clip)
-        plan = self._plan.model_copy(update={"source": clip.kept.source, "task": FindTask(), "formats": ("palette",)})
         clip.begin_finding()
-        self.queue.follow(clip, Find(plan=plan, folder=str(clip.run)), take=lambda mask: clip.found([mask]))
+        self.queue.follow(clip, Find(video=clip.video, folder=str(clip.run)), take=lambda mask: clip.found([mask]))
         if is_finished(clip.run):
             clip.change(state="done")
             self.look(clip, 0)
@@ -269,7 +306,7 @@ class Desk:
         while (clip := self._without_proxy.get()) is not None and not self.queue.over:
             if clip.proxy.is_file():
                 continue
-            task = MakeProxy(path=clip.kept.source, target=str(clip.proxy))
+            task = MakeProxy(video=clip.video, target=str(clip.proxy))
             try:
                 for _ in self._proxies.run(task, name=clip.kept.name):
                     pass
@@ -281,17 +318,27 @@ class Desk:
     def picture(self, clip: Clip, index: int, *, width: int) -> bytes:
         """Return a frame as a JPEG."""
         check_frame(index, info=clip.info)
-        answer = self._pictures.last(Picture(path=clip.kept.source, index=index, width=width), name=clip.kept.name)
+        answer = self._pictures.last(Picture(video=clip.video, index=index, width=width), name=clip.kept.name)
         assert isinstance(answer, bytes)
         return answer
 
     def look(self, clip: Clip, frame: int) -> None:
         """Get ready for a click on a frame, if nothing else is to be done; returns at once."""
         check_frame(frame, info=clip.info)
-        self._offer(
-            self._clicks, Look(path=clip.kept.source, seeds=clip.history.seeds, frame=frame), name=clip.kept.name
-        )
+        self._offer(self._clicks, Look(video=clip.video, seeds=clip.history.seeds, frame=frame), name=clip.kept.name)
+
+    def in_public(self, error: CovosError) -> CovosError:
+        """Return an error without the server's paths."""
+        return in_public(error, [str(self.rules.root)], name="a file of the server")
 
     @staticmethod
     def _offer(worker: TaskWorker, task: Task, *, name: str) -> None:
         threading.Thread(target=worker.offer, args=(task,), kwargs={"name": name}, daemon=True).start()
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name; where the disk has no such names, copy it."""
+    try:
+        target.hardlink_to(source)
+    except OSError:
+        shutil.copyfile(source, target)

@@ -8,12 +8,15 @@ from pathlib import Path
 from covos.core.errors import EnvironmentProblem, one_of
 from covos.core.labelling import Labelling
 from covos.formats.table import FORMATS
+from covos.masks.frame_mask import FrameMask
+from covos.media.range import WHOLE, Range
+from covos.results.trimming import KeptFrames
 from covos.runs.schema import load_report
-from covos.serve.clip import Clip
+from covos.serve.clip import Clip, Ready
 from covos.serve.edits import is_named
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import JobView, Made
+from covos.serve.schema import JobView
 from covos.serve.workers import Export
 
 
@@ -27,8 +30,14 @@ class Downloads:
     def __init__(self, queue: WorkQueue) -> None:
         self._queue = queue
 
-    def export(self, clip: Clip, name: str) -> JobView:
-        """Write the masks of now in a format; the file can be fetched when it is ready."""
+    def export(self, clip: Clip, name: str, *, range: Range = WHOLE) -> JobView:
+        """Write the masks of now, or those of a part, in a format; the file can be fetched when it is ready.
+
+        An edit that comes meanwhile has it written again: a download never lacks what the user has done.
+
+        Raises:
+            CovosError: There is no such format or part, the clip is busy, or nothing is there yet.
+        """
         if name not in FORMATS:
             raise NotThereError(
                 f"there is no format {name!r}", why="no format has this name", fix=one_of(name, FORMATS)
@@ -37,41 +46,42 @@ class Downloads:
         if not clip.history.frames:
             raise NotYetError("there is nothing to download", why="no frame has masks yet", fix="wait for the first")
 
-        def run() -> None:
-            try:
-                size = self._write(clip, name).stat().st_size
-            except BaseException:
-                self._set_result(clip, name, None)
-                raise
-            self._set_result(clip, name, Made(state="ready", bytes=size))
+        if range:
+            range.frames(KeptFrames(info=clip.info, frames=masks_of(clip)))
 
-        self._set_result(clip, name, Made(state="making"))
-        self._queue.put(Work(clip=clip, stage="exporting", run=run))
+        def run() -> None:
+            done = False
+            while not done:
+                with clip.lock:
+                    version = clip.version
+                    task = self._task(clip, name, range=range)
+                self._queue.follow(clip, task, take=lambda mask: None)
+                ready = Ready(bytes=pack(Path(task.folder), name).stat().st_size, range=range)
+                with clip.lock:
+                    if done := clip.version == version:
+                        clip.change(results={**clip.kept.results, name: ready})
+
+        with clip.lock:
+            clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
+        self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, range=range))
         return self._queue.changed(clip)
 
-    def _write(self, clip: Clip, name: str) -> Path:
-        with clip.lock:
-            frames = tuple(mask for _, mask in sorted(clip.history.frames.items()))
-            labels = Labelling(own={thing.id: thing.name for thing in clip.history.things if is_named(thing)})
-            edits = {"edits": clip.history.revision} if clip.history.revision else {}
-        target = clip.folder / "results" / name
-        task = Export(
-            path=clip.kept.source,
+    @staticmethod
+    def _task(clip: Clip, name: str, *, range: Range) -> Export:
+        labels = Labelling(own={thing.id: thing.name for thing in clip.history.things if is_named(thing)})
+        edits = {"edits": clip.history.revision} if clip.history.revision else {}
+        steer = {"steer": [{"frame": None, **region.describe()} for region in clip.history.regions]}
+        return Export(
+            video=clip.video,
             info=clip.info,
             job=str(clip.run),
-            frames=frames,
+            frames=masks_of(clip),
             format=name,
             edges=clip.kept.edges,
-            settings={**edits, **labels.settings},
-            folder=str(target),
+            range=range,
+            settings={**edits, **(steer if clip.history.regions else {}), **labels.settings},
+            folder=str(clip.folder / "results" / name),
         )
-        self._queue.follow(clip, task, take=lambda mask: None)
-        return pack(target, name)
-
-    def _set_result(self, clip: Clip, name: str, made: Made | None) -> None:
-        with clip.lock:
-            results = {each: value for each, value in clip.kept.results.items() if each != name}
-            clip.change(results=results if made is None else {**results, name: made})
 
     def download(self, clip: Clip, name: str) -> Path:
         """Return the file of a format.
@@ -80,14 +90,19 @@ class Downloads:
             NotThereError: It was not asked for.
             NotYetError: It is still being written.
         """
-        made = clip.kept.results.get(name)
-        if made is None:
+        if name in self._queue.making(clip):
+            raise NotYetError(f"{name} is not ready", why="it is being written", fix="wait for the event")
+        if name not in clip.kept.results:
             raise NotThereError(
                 f"{name} was not written", why="nobody asked for it since the last edit", fix="ask for it with POST"
             )
-        if made.state == "making":
-            raise NotYetError(f"{name} is not ready", why="it is being written", fix="wait for the event")
         return pack(clip.folder / "results" / name, name)
+
+
+def masks_of(clip: Clip) -> tuple[FrameMask, ...]:
+    """Return the masks of a clip as downloads have them, in order; a track that goes on is not among them."""
+    with clip.lock:
+        return tuple(mask for _, mask in sorted(clip.steered(clip.history.frames).items()))
 
 
 def pack(folder: Path, name: str) -> Path:

@@ -9,8 +9,9 @@ from covos.masks import RLE
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
 from covos.prompts.seeds import MAX_ID, SeedMask
+from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame
-from covos.serve.edits import Edit, followed, merged, placed, thing_of, without
+from covos.serve.edits import followed, merged, placed, thing_of, without
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, MaskCode, NewPrompt, NewTrack, Prompted
@@ -47,7 +48,7 @@ class Editing:
             raise UsageError(f"object {number}", why=f"{MAX_ID} is the most", fix="delete an object first")
         labels = asked.labels or (1,) * len(asked.points)
         task = Click(
-            path=clip.kept.source,
+            video=clip.video,
             seeds=seeds,
             known=known,
             frame=asked.frame,
@@ -59,7 +60,9 @@ class Editing:
         mask, after = self._clicked(clip, task)
         if number not in {thing.id for thing in things}:
             things = (*things, thing_of(number))
-        clip.add(Edit(kind="prompt", seeds=after, things=things, frames={asked.frame: placed(known, {number: mask})}))
+        with clip.lock:
+            frames = {asked.frame: placed(known, {number: mask})}
+            clip.add(clip.history.edit("prompt", seeds=after, things=things, frames=frames))
         job = self._queue.changed(clip, (asked.frame,))
         code = mask.to_coco()
         return Prompted(
@@ -82,7 +85,7 @@ class Editing:
             check_frame(asked.stop, info=clip.info)
         self._queue.refuse_busy(clip)
         with clip.lock:
-            seeds, things = clip.history.seeds, clip.history.things
+            seeds = clip.history.seeds
         if not seeds:
             raise NotYetError(
                 "there is nothing to follow", why="no object was shown on a frame", fix="click on what you want first"
@@ -98,14 +101,13 @@ class Editing:
             self._queue.changed(clip)
 
             def take(mask: FrameMask) -> None:
-                with clip.lock:
-                    clip.live[mask.index] = followed(before.get(mask.index), mask, tracked=tracked)
+                clip.follow(followed(before.get(mask.index), mask, tracked=tracked))
 
             try:
-                self._queue.follow(clip, Track(path=clip.kept.source, seeds=seeds, parts=parts), take=take)
+                self._queue.follow(clip, Track(video=clip.video, seeds=seeds, parts=parts), take=take)
             finally:
                 frames = tuple(clip.live)
-                clip.end_track(Edit(kind="track", seeds=seeds, things=things, frames=dict(clip.live)))
+                clip.end_track()
                 clip.change(state="done")
                 self._queue.changed(clip, frames)
 
@@ -125,7 +127,7 @@ class Editing:
                 for identity, rle in mask.objects.items()
             )
             after = tuple(sorted((*rest, *seeds), key=lambda seed: seed.frame))
-            clip.add(Edit(kind="confirm", seeds=after, things=history.things, frames={frame: mask}))
+            clip.add(history.edit("confirm", seeds=after, frames={frame: mask}))
         return self._queue.changed(clip, (frame,))
 
     def go(self, clip: Clip, *, back: bool) -> JobView:
@@ -144,7 +146,7 @@ class Editing:
                     thing.model_copy(update={"name": name}) if thing.id == number else thing
                     for thing in clip.history.things
                 )
-                clip.add(Edit(kind="object", seeds=clip.history.seeds, things=things, frames={}))
+                clip.add(clip.history.edit("object", things=things))
             if hidden is not None:
                 rest = tuple(each for each in clip.kept.hidden if each != number)
                 clip.change(hidden=(*rest, number) if hidden else rest)
@@ -158,8 +160,8 @@ class Editing:
             history = clip.history
             frames = {index: without(mask, number) for index, mask in history.frames.items() if number in mask.objects}
             clip.add(
-                Edit(
-                    kind="object",
+                history.edit(
+                    "object",
                     seeds=tuple(seed for seed in history.seeds if seed.object != number),
                     things=tuple(thing for thing in history.things if thing.id != number),
                     frames=frames,
@@ -186,7 +188,7 @@ class Editing:
                 if into in (mask := frames.get(frame, history.frames[frame])).objects
             )
             things = tuple(thing for thing in history.things if thing.id != number)
-            clip.add(Edit(kind="object", seeds=seeds, things=things, frames=frames))
+            clip.add(history.edit("object", seeds=seeds, things=things, frames=frames))
         return self._queue.changed(clip, tuple(frames))
 
     def _refuse_unknown(self, clip: Clip, number: int) -> None:
@@ -195,12 +197,16 @@ class Editing:
 
     def set_edges(self, clip: Clip, edges: Edges) -> JobView:
         """Choose how the edges are changed, in what is shown and in downloads."""
-        clip.change(edges=edges)
+        clip.set_edges(edges)
+        return self._queue.changed(clip, tuple(clip.history.frames))
+
+    def set_regions(self, clip: Clip, regions: tuple[RegionPrompt, ...]) -> JobView:
+        """Choose the boxes that the subject may not lie in, or has to: an edit of all frames that are not confirmed."""
+        for each in regions:
+            check_region(each, info=clip.info)
         with clip.lock:
-            frames = tuple(clip.history.frames)
-            ready = {name: made for name, made in clip.kept.results.items() if made.state == "making"}
-            clip.change(results=ready)
-        return self._queue.changed(clip, frames)
+            clip.add(clip.history.edit("region", regions=regions))
+        return self._queue.changed(clip, tuple(clip.history.frames))
 
 
 def track_parts(asked: NewTrack, *, seeds: tuple[SeedMask, ...], count: int) -> tuple[tuple[str, int, int], ...]:

@@ -25,7 +25,8 @@ from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, codes_of, objects_from
 from covos.masks.soft import SoftMask
 from covos.prompts.seeds import Pointed, SeedMask
-from covos.prompts.values import PointPrompt
+from covos.prompts.steering import fixed_rule
+from covos.prompts.values import PointPrompt, RegionPrompt
 from covos.serve.schema import COLOURS, Thing
 
 SUBJECT = 1
@@ -38,15 +39,17 @@ class Edit:
     """What an edit left: the seeds, the objects, and the frames that it changed.
 
     Attributes:
-        kind: In a word, for the page: ``"prompt"``, ``"track"``, ``"confirm"``, ``"object"``.
+        kind: In a word, for the page: ``"prompt"``, ``"track"``, ``"confirm"``, ``"object"``, ``"region"``.
         seeds: All seeds after it.
         things: All objects after it.
+        regions: All regions that the subject may not lie in, or has to, after it.
         frames: Masks of the frames that it changed, by index.
     """
 
     kind: str
     seeds: tuple[SeedMask, ...]
     things: tuple[Thing, ...]
+    regions: tuple[RegionPrompt, ...] = ()
     frames: Frames
 
 
@@ -54,18 +57,20 @@ class History:
     """The masks of a clip as the edits left them, with all that was before and, after an undo, what comes next.
 
     Attributes:
-        frames: Masks of now, by index.
+        frames: Masks of now, by index; what the regions take away is still in them (see `in_regions`).
         seeds: Masks that the user gave or confirmed, or that were made of points.
         things: The objects.
+        regions: The regions that the subject may not lie in, or has to.
     """
 
     def __init__(self) -> None:
         self.frames: dict[int, FrameMask] = {}
         self.seeds: tuple[SeedMask, ...] = ()
         self.things: tuple[Thing, ...] = ()
+        self.regions: tuple[RegionPrompt, ...] = ()
         self._found: dict[int, FrameMask] = {}
         self._done: list[Edit] = []
-        self._before: list[tuple[tuple[SeedMask, ...], tuple[Thing, ...], dict[int, FrameMask | None]]] = []
+        self._before: list[tuple[Edit, dict[int, FrameMask | None]]] = []
         self._undone: list[Edit] = []
 
     @property
@@ -86,6 +91,24 @@ class History:
         if not self.things:
             self.things = (thing_of(SUBJECT),)
 
+    def edit(
+        self,
+        kind: str,
+        *,
+        seeds: tuple[SeedMask, ...] | None = None,
+        things: tuple[Thing, ...] | None = None,
+        regions: tuple[RegionPrompt, ...] | None = None,
+        frames: Frames | None = None,
+    ) -> Edit:
+        """Return an edit of what is there now; what is not given stays."""
+        return Edit(
+            kind=kind,
+            seeds=self.seeds if seeds is None else seeds,
+            things=self.things if things is None else things,
+            regions=self.regions if regions is None else regions,
+            frames={} if frames is None else frames,
+        )
+
     def add(self, edit: Edit) -> None:
         """Apply an edit; what was undone is forgotten."""
         self._undone.clear()
@@ -100,7 +123,8 @@ class History:
         if not self._done:
             raise UsageError("there is nothing to undo", why="no edit was made", fix="make one")
         edit = self._done.pop()
-        self.seeds, self.things, before = self._before.pop()
+        now, before = self._before.pop()
+        self._take(now)
         for index, mask in before.items():
             # What was found may have come after the edit.
             if (mask := mask or self._found.get(index)) is None:
@@ -124,10 +148,13 @@ class History:
 
     def _apply(self, edit: Edit) -> None:
         before = {index: self.frames.get(index) for index in edit.frames}
-        self._before.append((self.seeds, self.things, before))
+        self._before.append((self.edit("before"), before))
         self._done.append(edit)
-        self.seeds, self.things = edit.seeds, edit.things
+        self._take(edit)
         self.frames.update(edit.frames)
+
+    def _take(self, edit: Edit) -> None:
+        self.seeds, self.things, self.regions = edit.seeds, edit.things, edit.regions
 
 
 def thing_of(number: int, *, name: str = "") -> Thing:
@@ -192,6 +219,29 @@ def merged(mask: FrameMask, one: int, into: int) -> FrameMask:
     return placed(left, {into: encode(together)}, states=[each for each in mask.states if each.id == into])
 
 
+def in_regions(mask: FrameMask, regions: tuple[RegionPrompt, ...]) -> FrameMask:
+    """Take away what the subject has outside of its regions, its soft edge as well; other objects stay."""
+    subject = mask.objects.get(SUBJECT)
+    if subject is None or not regions:
+        return mask
+    whole = decode(subject)
+    gone = fixed_rule(regions).outside(mask.size)
+    left = whole & ~gone
+    if left.any() and mask.soft is None and np.array_equal(left, whole):
+        return mask
+    rest = {identity: rle for identity, rle in mask.objects.items() if identity != SUBJECT}
+    after = replace(
+        mask,
+        objects=dict(sorted({**rest, SUBJECT: encode(left)}.items())) if left.any() else rest,
+        states=tuple(each for each in mask.states if each.id != SUBJECT or left.any()),
+        soft=None,
+    )
+    if mask.soft is None:
+        return after
+    probability = np.where(gone & (whole | ~mask.mask), np.float32(0), mask.probability)
+    return replace(after, soft=SoftMask.of(probability, after.mask, bits=mask.soft.bits))
+
+
 def _nothing(size: tuple[int, int]) -> RLE:
     return encode(np.zeros(size, np.bool_))
 
@@ -203,6 +253,7 @@ def write_edit(edit: Edit, file: Path) -> None:
             "kind": edit.kind,
             "seeds": [_seed_to_json(seed) for seed in edit.seeds],
             "things": [thing.model_dump() for thing in edit.things],
+            "regions": [region.model_dump() for region in edit.regions],
         }
         stream.write(json.dumps(head) + "\n")
         for mask in edit.frames.values():
@@ -223,6 +274,7 @@ def read_edit(file: Path, *, time_base: Fraction) -> Edit:
                 kind=head["kind"],
                 seeds=tuple(_seed_from_json(seed) for seed in head["seeds"]),
                 things=tuple(Thing.model_validate(thing) for thing in head["things"]),
+                regions=tuple(RegionPrompt.model_validate(region) for region in head["regions"]),
                 frames={mask.index: mask for mask in frames},
             )
     except (ValueError, KeyError, TypeError, InputError) as error:
@@ -245,6 +297,7 @@ def mask_to_json(mask: FrameMask) -> dict[str, Any]:
         "objects": codes_of(mask.objects),
         "states": [asdict(state) for state in mask.states],
         "file": mask.file,
+        "source_index": mask.source_index,
     }
     if mask.soft is not None:
         content |= {"bits": mask.soft.bits, "soft": base64.b64encode(mask.soft.data).decode("ascii")}
@@ -270,6 +323,7 @@ def mask_from_json(content: dict[str, Any], *, time_base: Fraction) -> FrameMask
         states=tuple(ObjectStatus(**state) for state in content["states"]),
         file=content["file"],
         soft=soft,
+        source_index=content["source_index"],
     )
 
 

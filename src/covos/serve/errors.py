@@ -1,8 +1,14 @@
-"""The errors of the server, each of which has an HTTP status (see `covos.serve.guard`)."""
+"""The errors of the server, each with an HTTP status (see `covos.serve.guard`), and what none of them may tell."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+
 from covos.core.errors import CovosError
+
+_REST = r"[^\s:;,'\"()]*"
+"""The rest of a path in a sentence."""
 
 
 class BusyError(CovosError):
@@ -19,3 +25,27 @@ class NotYetError(CovosError):
 
 class TooLargeError(CovosError):
     """A limit is passed."""
+
+
+class ExpiredError(CovosError):
+    """It was there, and was kept for its time."""
+
+
+def without_paths(text: str, places: Iterable[str], *, name: str) -> str:
+    """Return a text with a name in place of the server's own paths: clients need not know where their clips lie.
+
+    Args:
+        text: The text.
+        places: Files and folders of the server; whatever lies in them goes as well.
+        name: The client's own name of the clip.
+    """
+    for place in places:
+        text = re.sub(re.escape(place) + _REST, lambda _: name, text)
+    return text
+
+
+def in_public(error: CovosError, places: Iterable[str], *, name: str) -> CovosError:
+    """Return an error as clients may see it; see `without_paths`."""
+    places = tuple(places)
+    what, why, fix = (without_paths(text, places, name=name) for text in (error.what, error.why, error.fix))
+    return type(error)(what, why=why, fix=fix)

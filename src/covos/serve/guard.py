@@ -6,6 +6,7 @@ parses them. Every refusal is a problem in words (RFC 9457).
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import time
@@ -18,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from covos.core.errors import CovosError, EnvironmentProblem, InputError, UsageError
-from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError
+from covos.serve.errors import BusyError, ExpiredError, NotThereError, NotYetError, TooLargeError
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -26,6 +27,10 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 App: TypeAlias = Callable[[Message, Receive, Send], Awaitable[None]]
 
 COOKIE = "covos-token"
+FILES = ("multipart/form-data", "application/offset+octet-stream")
+"""Kinds of bodies that are files."""
+SLOWEST = 1024
+"""Bytes a second that a body has to come with, after the first while."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
 POLICY = (
@@ -42,6 +47,7 @@ _HEADERS = (
 _STATUS: tuple[tuple[type[CovosError], int], ...] = (
     (NotThereError, 404),
     (NotYetError, 409),
+    (ExpiredError, 410),
     (BusyError, 429),
     (TooLargeError, 413),
     (UsageError, 400),
@@ -77,6 +83,13 @@ class BodyTooLargeError(HTTPException):
         self.most = most
 
 
+class BodyTooSlowError(HTTPException):
+    """A body does not come to its end; raised where it is read."""
+
+    def __init__(self) -> None:
+        super().__init__(408, "the body comes too slowly")
+
+
 class Guard:
     """The ASGI layer.
 
@@ -86,7 +99,8 @@ class Guard:
             name to this address. Empty allows any.
         token: The word that clients must know; empty where none is needed.
         largest: Bytes of a body, at most; of an upload, ``largest_upload``.
-        largest_upload: Bytes of a body that is a form.
+        largest_upload: Bytes of a body that is a file.
+        patience: Seconds to wait for a body, and for each `SLOWEST` bytes that came of it as many as a second more.
         done: Called with method, route, status and seconds of each request.
     """
 
@@ -98,10 +112,12 @@ class Guard:
         token: str = "",
         largest: int = 16 << 20,
         largest_upload: int,
+        patience: float = 30.0,
         done: Callable[[str, str, int, float], None] = lambda *_: None,
     ) -> None:
         self._app, self._hosts, self._token = app, frozenset(hosts), token
         self._largest, self._largest_upload, self._done = largest, largest_upload, done
+        self._patience = patience
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -129,20 +145,28 @@ class Guard:
             self._done(scope["method"], route, status, time.monotonic() - began)
 
     def _most(self, headers: dict[str, str]) -> int:
-        is_form = headers.get("content-type", "").startswith("multipart/form-data")
-        return self._largest_upload if is_form else self._largest
+        is_file = headers.get("content-type", "").startswith(FILES)
+        return self._largest_upload if is_file else self._largest
 
     def _counted(self, headers: dict[str, str], receive: Receive) -> Receive:
         most, came = self._most(headers), 0
         stated = headers.get("content-length", "")
         too_large = stated.isdecimal() and int(stated) > most
+        began, over = time.monotonic(), False
 
         async def count() -> Message:
-            nonlocal came
+            nonlocal came, over
             if too_large:
                 raise BodyTooLargeError(most)
-            message = await receive()
+            if over:  # the next message is that the client is gone, which may take as long as it likes
+                return await receive()
+            left = began + self._patience + came / SLOWEST - time.monotonic()
+            try:
+                message = await asyncio.wait_for(receive(), min(self._patience, left))
+            except TimeoutError:
+                raise BodyTooSlowError from None
             came += len(message.get("body", b""))
+            over = not message.get("more_body", False)
             if came > most:
                 raise BodyTooLargeError(most)
             return message

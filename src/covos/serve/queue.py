@@ -13,11 +13,14 @@ from typing import Any
 
 from covos.core.errors import CancelledError, CovosError, explained
 from covos.masks.frame_mask import FrameMask
+from covos.media.range import WHOLE, Range
 from covos.serve.clip import Clip
-from covos.serve.errors import BusyError, NotYetError
+from covos.serve.errors import BusyError, NotYetError, in_public
 from covos.serve.schema import JobView, Problem, Stage, State
 from covos.serve.workers import Note, Progress, Task, TaskWorker
 
+MOST_LISTENERS = 256
+"""Streams of events that may be open."""
 TOLD_EVERY = 0.2
 """Seconds between two messages of progress."""
 
@@ -53,11 +56,21 @@ class Listener:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A piece of work on a clip."""
+    """A piece of work on a clip.
+
+    Attributes:
+        clip: The clip.
+        stage: The kind of work.
+        run: Does it.
+        download: Name of the format that it writes, if it does.
+        range: The part of the clip that is written.
+    """
 
     clip: Clip
     stage: Stage
     run: Callable[[], None]
+    download: str = ""
+    range: Range = WHOLE
 
 
 class WorkQueue:
@@ -107,7 +120,20 @@ class WorkQueue:
         with self._lock:
             places = [work.clip for work in self._queue]
             place = places.index(clip) + 1 if clip in places and clip.stage is None else None
-            return clip.view(place=place)
+            return clip.view(place=place, making=self.making(clip))
+
+    def making(self, clip: Clip) -> dict[str, Range]:
+        """Return the downloads of a clip that are being made or wait for that, each with its part."""
+        with self._lock:
+            every = [*self._queue, *([] if self._now is None else [self._now])]
+            return {work.download: work.range for work in every if work.clip is clip and work.download}
+
+    def refuse_crowd(self) -> None:
+        """Refuse another listener, with a BusyError, if too many listen."""
+        with self._lock:
+            listening = sum(map(len, self._listeners.values()))
+        if listening >= MOST_LISTENERS:
+            raise BusyError("too many listen", why=f"{listening} streams of events are open", fix="close some first")
 
     @contextmanager
     def listening(self, clip: Clip) -> Iterator[Listener]:
@@ -120,6 +146,8 @@ class WorkQueue:
         finally:
             with self._lock:
                 self._listeners[clip.id].discard(listener)
+                if not self._listeners[clip.id]:
+                    del self._listeners[clip.id]
 
     def tell(self, clip: Clip, kind: str, content: Any) -> None:
         """Tell those who listen to a clip."""
@@ -171,7 +199,8 @@ class WorkQueue:
                 work.run()
             except Exception as error:  # the thread lives on, whatever one clip meets; most often, that it was deleted
                 if not clip.gone:
-                    self._fail(clip, explained(error))
+                    found = in_public(explained(error), [str(clip.folder)], name=clip.kept.name)
+                    self._fail(clip, found)
             finally:
                 with self._lock:
                     self._now = None
@@ -186,7 +215,8 @@ class WorkQueue:
             clip.change(state="failed", error=problem)
         else:
             clip.notes.append(f"{error.what}: {error.why}. {error.fix}")
-            clip.change(state="done")
+            if clip.stage == "tracking":
+                clip.change(state="done")
 
     def _stop(self, clip: Clip) -> None:
         with self._lock:
@@ -204,7 +234,7 @@ class WorkQueue:
         waiting = self._forget(clip)
         if any(work.stage == "finding" for work in waiting):
             clip.change(state="cancelled")
-        elif waiting:
+        elif any(work.stage == "tracking" for work in waiting):
             clip.change(state="done")
         self._stop(clip)
         return self.changed(clip)

@@ -22,13 +22,14 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from covos._version import __version__
-from covos.core.errors import CovosError, UsageError
+from covos.core.errors import CovosError, EnvironmentProblem, UsageError, explained
 from covos.formats.table import FORMATS, expected_sizes, load_format
 from covos.masks.edges import Edges
+from covos.media.range import WHOLE, Range
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.errors import NotThereError
-from covos.serve.guard import COOKIE, BodyTooLargeError, problem, problem_of
+from covos.serve.guard import COOKIE, BodyTooLargeError, BodyTooSlowError, problem, problem_of
 from covos.serve.metrics import Metrics
 from covos.serve.schema import (
     Formats,
@@ -40,11 +41,15 @@ from covos.serve.schema import (
     NewJob,
     NewName,
     NewPrompt,
+    NewRegions,
+    NewResult,
     NewTrack,
     OneFrame,
     Prompted,
     Timeline,
 )
+from covos.serve.tus import tus_router
+from covos.serve.uploads import shown_name, suffix_of
 
 STATIC = Path(__file__).parent / "static"
 WIDEST = 4096
@@ -72,14 +77,22 @@ def make_app(desk: Desk, *, token: str, example: Path | None, metrics: Metrics) 
         finally:
             await run_in_threadpool(desk.close)
 
-    app = FastAPI(title="covos", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="covos",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses={number: {"description": words, "content": _PROBLEM} for number, words in _REFUSALS.items()},
+    )
     app.state.closing = False
 
-    _add_errors(app)
+    _add_errors(app, desk)
     _add_service(app, desk, token=token, example=example, metrics=metrics)
     _add_jobs(app, desk, example=example)
     _add_looking(app, desk)
     _add_edits(app, desk, metrics=metrics)
+    app.include_router(tus_router(desk))
     app.mount("/static", _FreshFiles(directory=STATIC), name="static")
     return app
 
@@ -94,14 +107,20 @@ class _FreshFiles(StaticFiles):
         return answer
 
 
-def _add_errors(app: FastAPI) -> None:
+def _add_errors(app: FastAPI, desk: Desk) -> None:
     @app.exception_handler(CovosError)
     def _refused(_: Request, error: CovosError) -> Response:
-        return problem_of(error)
+        return problem_of(desk.in_public(error))
 
     @app.exception_handler(BodyTooLargeError)
     def _flooded(_: Request, error: BodyTooLargeError) -> Response:
         return problem(413, what="the body is too large", why=f"{error.most:,} bytes are the most", fix="send less")
+
+    @app.exception_handler(BodyTooSlowError)
+    def _slow(_: Request, error: BodyTooSlowError) -> Response:
+        answer = problem(408, what=error.detail, why="its bytes did not come in time", fix="send it again")
+        answer.headers["connection"] = "close"
+        return answer
 
     @app.exception_handler(HTTPException)
     def _unknown(_: Request, error: HTTPException) -> Response:
@@ -116,6 +135,8 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def _bug(_: Request, error: Exception) -> Response:
+        if isinstance(found := explained(error), EnvironmentProblem):  # the disk is full, say
+            return problem_of(desk.in_public(found))
         return problem(500, what="this is a bug of covos", why=type(error).__name__, fix="report it, with the log")
 
 
@@ -167,12 +188,7 @@ def _add_jobs(app: FastAPI, desk: Desk, *, example: Path | None) -> None:
             clip = await _take_upload(request, desk)
         elif kind.startswith("application/json"):
             asked = NewJob.model_validate_json(await request.body())
-            if asked.example and example is None:
-                raise NotThereError("there is no example", why="this server has none", fix="upload a clip")
-            path = example if asked.path is None else desk.named(asked.path)
-            assert path is not None
-            await run_in_threadpool(desk.refuse_new, 0)
-            clip = await run_in_threadpool(desk.add_path, path, name=path.name)
+            clip = await run_in_threadpool(_taken, desk, asked, example=example)
         else:
             raise UsageError(
                 "no clip came",
@@ -213,6 +229,7 @@ def _add_jobs(app: FastAPI, desk: Desk, *, example: Path | None) -> None:
     async def events(job: str, request: Request) -> StreamingResponse:
         """Tell what happens, as server-sent events: job, progress, masks, end."""
         clip = desk.clip(job)
+        desk.queue.refuse_crowd()
         return StreamingResponse(_events(app, desk, clip, request), media_type="text/event-stream", headers=_NO_STORE)
 
 
@@ -225,13 +242,62 @@ _JOB_BODY = {
                 "schema": {
                     "type": "object",
                     "required": ["file"],
-                    "properties": {"file": {"type": "string", "format": "binary"}},
+                    "properties": {
+                        "file": {"type": "string", "format": "binary"},
+                        "start": {"type": "string", "description": "The place of the first frame, as --start has it."},
+                        "end": {"type": "string", "description": "The place of the first frame that is left out."},
+                        "every": {"type": "string", "description": "Take one of so many frames."},
+                    },
                 }
             },
             "application/json": {"schema": NewJob.model_json_schema()},
         },
     }
 }
+
+
+_REFUSALS = {
+    400: "It makes no sense here.",
+    401: "The token is missing.",
+    403: "It comes from a page of another site.",
+    404: "It is not there.",
+    408: "It came too slowly.",
+    409: "It cannot be done now.",
+    410: "It has expired.",
+    413: "It is too large.",
+    415: "It is of another kind.",
+    422: "It cannot be read.",
+    429: "Too much is waiting.",
+    500: "It is a bug of covos.",
+    503: "The machine refuses.",
+}
+_PROBLEM = {
+    "application/problem+json": {
+        "schema": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "fix"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string", "description": "What happened."},
+                "status": {"type": "integer"},
+                "detail": {"type": "string", "description": "Why."},
+                "fix": {"type": "string", "description": "What helps."},
+            },
+        }
+    }
+}
+
+
+def _taken(desk: Desk, asked: NewJob, *, example: Path | None) -> Clip:
+    desk.refuse_new(0)
+    if asked.upload is not None:
+        return desk.add_sent(desk.uploads.complete(asked.upload), range=asked.range)
+    if asked.job is not None:
+        return desk.add_part(desk.clip(asked.job), asked.range)
+    path = example if asked.path is None else desk.named(asked.path)
+    if path is None:
+        raise NotThereError("there is no example", why="this server has none", fix="upload a clip")
+    return desk.add_path(path, name=path.name, range=asked.range)
 
 
 async def _take_upload(request: Request, desk: Desk) -> Clip:
@@ -244,11 +310,12 @@ async def _take_upload(request: Request, desk: Desk) -> Clip:
             if not isinstance(upload, UploadFile):
                 raise UsageError("no file came", why="the form has no file in its field file", fix="send one")
             # A client's file name is shown, and its suffix helps to tell the kind; it is never a path here.
-            name = Path((upload.filename or "clip").replace("\\", "/")).name[:120] or "clip"
-            suffix = "".join(each for each in Path(name).suffix[:8] if each.isalnum() or each == ".")
-            file = folder / f"source{suffix}"
+            name = shown_name(upload.filename or "")
+            file = folder / f"source{suffix_of(name)}"
+            given = {key: form[key] for key in ("start", "end", "every") if isinstance(form.get(key), str)}
+            part = Range.model_validate(given)
             await run_in_threadpool(_copy, upload, file)
-        return await run_in_threadpool(desk.add_upload, folder, file=file, name=name)
+        return await run_in_threadpool(desk.add_upload, folder, file=file, name=name, range=part)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -313,9 +380,9 @@ def _add_looking(app: FastAPI, desk: Desk) -> None:
         return Formats(formats=tuple(_format_view(name, size=sizes[name]) for name in FORMATS))
 
     @app.post("/api/jobs/{job}/results/{name}", status_code=202)
-    def export(job: str, name: str) -> JobView:
-        """Write the masks in a format."""
-        return desk.downloads.export(desk.clip(job), name)
+    def export(job: str, name: str, asked: NewResult | None = None) -> JobView:
+        """Write the masks in a format, or those of a part."""
+        return desk.downloads.export(desk.clip(job), name, range=WHOLE if asked is None else asked.range)
 
     @app.get("/api/jobs/{job}/results/{name}", responses=_file("application/octet-stream"))
     def download(job: str, name: str) -> Response:
@@ -383,6 +450,11 @@ def _add_edits(app: FastAPI, desk: Desk, *, metrics: Metrics) -> None:
     def merge(job: str, number: int, asked: Merge) -> JobView:
         """Make an object a part of another."""
         return desk.editing.merge(desk.clip(job), number, into=asked.into)
+
+    @app.put("/api/jobs/{job}/regions")
+    def regions(job: str, asked: NewRegions) -> JobView:
+        """Choose the boxes that the subject may not lie in, or has to; an empty list takes them all away."""
+        return desk.editing.set_regions(desk.clip(job), tuple(region.prompt for region in asked.regions))
 
     @app.patch("/api/jobs/{job}/edges")
     def edges(job: str, asked: dict[str, Any]) -> JobView:

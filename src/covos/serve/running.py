@@ -17,6 +17,7 @@ from covos.plan import Plan
 from covos.serve.desk import Desk, Rules
 from covos.serve.guard import LOCAL, Guard
 from covos.serve.metrics import Metrics
+from covos.serve.patience import PatientProtocol
 from covos.serve.routes import make_app
 
 GRACE = 3
@@ -96,6 +97,8 @@ def run_server(
         timeout_graceful_shutdown=GRACE,
         server_header=False,
         h11_max_incomplete_event_size=64 << 10,
+        http=PatientProtocol,
+        ws="none",
     )
     server = _Server(config, end=end)
 

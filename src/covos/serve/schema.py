@@ -7,7 +7,10 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from covos.core.records import Count, Finite, Record, Side
+from covos.core.types import Box
 from covos.masks.edges import Edges
+from covos.media.range import WHOLE, Range
+from covos.prompts.values import RegionPrompt
 
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 Stage: TypeAlias = Literal["probing", "finding", "tracking", "exporting"]
@@ -27,7 +30,10 @@ class Body(BaseModel):
 
 
 class Info(Record):
-    """The facts of a clip."""
+    """The facts of a clip.
+
+    Of a part of a video, ``start`` is the number of its first frame in the whole, and one of ``every`` frames is taken.
+    """
 
     width: Side
     height: Side
@@ -36,6 +42,8 @@ class Info(Record):
     duration: Finite
     sound: bool
     size_bytes: Count
+    start: Count = 0
+    every: Count = 1
 
 
 class Thing(Record):
@@ -56,17 +64,38 @@ class Problem(Record):
 
 
 class Made(Record):
-    """A download."""
+    """A download: the masks as they are now, or those of a part."""
 
     state: Literal["making", "ready"]
     bytes: Count = 0
+    range: Range = WHOLE
+
+
+class Region(Body):
+    """A box, left, top, right and bottom in pixels, in which the subject may not be, or in which alone it may be."""
+
+    role: Literal["exclude", "within"] = "exclude"
+    box: tuple[Place, Place, Place, Place]
+
+    @property
+    def prompt(self) -> RegionPrompt:
+        """The region as plans have it."""
+        x0, y0, x1, y1 = self.box
+        return RegionPrompt(role=self.role, box=Box(x0=x0, y0=y0, x1=x1, y1=y1))
+
+    @classmethod
+    def of(cls, prompt: RegionPrompt) -> Self:
+        """Return the region as clients see it."""
+        box = prompt.box
+        return cls(role=prompt.role, box=(box.x0, box.y0, box.x1, box.y1))
 
 
 class JobView(Record):
     """A job as clients see it.
 
     ``done`` and ``total`` count the frames of the stage. ``revision`` counts edits; the masks change with it alone.
-    ``place`` is the place in the queue, from 1. ``proxy`` tells if there is a video that a browser plays.
+    ``place`` is the place in the queue, from 1. ``proxy`` tells if there is a video that a browser plays. ``results``
+    has the downloads of the masks of now; an edit takes them away.
     """
 
     id: str
@@ -85,6 +114,8 @@ class JobView(Record):
     place: int | None
     proxy: bool
     edges: Edges
+    regions: tuple[Region, ...]
+    range: Range
     results: dict[str, Made]
     created: str
 
@@ -170,16 +201,34 @@ class Formats(Record):
 
 
 class NewJob(Body):
-    """A job on a file of the server's own, or on the example clip."""
+    """A job on a file of the server's own, on one that was uploaded, on that of another job, or on the example clip.
+
+    Of a ``range``, only that part is taken: all frames are then counted from its first.
+    """
 
     path: str | None = Field(default=None, max_length=4096)
+    upload: str | None = Field(default=None, max_length=64)
+    job: str | None = Field(default=None, max_length=64)
     example: bool = False
+    range: Range = WHOLE
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if self.example == (self.path is not None):
-            raise ValueError("give a path, or example true")
+        if sum((self.path is not None, self.upload is not None, self.job is not None, self.example)) != 1:
+            raise ValueError("give a path, an upload, a job, or example true: one of them")
         return self
+
+
+class NewResult(Body):
+    """A download of a part; of the whole clip without ``range``."""
+
+    range: Range = WHOLE
+
+
+class NewRegions(Body):
+    """All regions that the subject may not lie in, or has to; they take the place of those that were there."""
+
+    regions: tuple[Region, ...] = Field(max_length=64)
 
 
 class NewPrompt(Body):

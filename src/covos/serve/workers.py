@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -34,15 +34,17 @@ from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import open_input
 from covos.media.presets import H264
+from covos.media.range import WHOLE, Range, place_of
 from covos.media.source import Health, Source
 from covos.media.writer import VideoWriter
 from covos.model import Model
-from covos.plan import Plan
+from covos.plan import FIND, Plan
 from covos.prompts.seeds import SeedMask
 from covos.results.loading import load_result
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.schema import REPORT
+from covos.serve.errors import in_public, without_paths
 from covos.session import Session
 
 PROXY_HEIGHT = 720
@@ -51,6 +53,19 @@ PROXY = replace(H264, options=(("preset", "veryfast"), ("g", "12"), ("bf", "0"),
 """Few frames from one to which a browser can jump to the next, none that wait for a later one: it seeks at once."""
 _OPEN = 4
 Opened = TypeVar("Opened", Source, Session)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Video:
+    """A clip as processes open it.
+
+    Attributes:
+        path: Its file.
+        range: The part that is taken: frames count from its first.
+    """
+
+    path: str
+    range: Range = WHOLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +105,10 @@ Answer: TypeAlias = SourceInfo | FrameMask | Progress | Note | Clicked | bytes
 class Task(Protocol):
     """Something for a process to do."""
 
+    @property
+    def video(self) -> Video | None:
+        """The clip that it reads, if any."""
+
     def run(self, here: Here) -> None:
         """Do it, and tell what comes of it."""
         ...
@@ -103,38 +122,56 @@ class Here:
     stop: Flag
     tell: Callable[[Answer], None]
     models: ModelCache = field(default_factory=ModelCache)
-    sources: OrderedDict[str, Source] = field(default_factory=OrderedDict)
-    sessions: OrderedDict[str, Session] = field(default_factory=OrderedDict)
+    sources: OrderedDict[Video, Source] = field(default_factory=OrderedDict)
+    sessions: OrderedDict[Video, Session] = field(default_factory=OrderedDict)
 
     def model(self) -> Model:
         """Return the model, loaded once."""
         return self.models(self.plan)
 
-    def source(self, path: str) -> Source:
+    def source(self, video: Video) -> Source:
         """Return an open clip; the last few stay open."""
-        return _kept(self.sources, path, lambda: open_input(path))
+        return _kept(self.sources, video, lambda: open_input(video.path, range=video.range))
 
-    def session(self, path: str, seeds: Sequence[SeedMask]) -> Session:
-        """Return a session of a clip with these seeds; the last few stay open, with what they have computed."""
-        session = _kept(self.sessions, path, lambda: self.model().session(path))
-        if session.shown != tuple(sorted(seeds, key=lambda seed: seed.frame)):
-            session.seeds.restore(seeds)
+    def session(self, video: Video, seeds: Sequence[SeedMask]) -> Session:
+        """Return a session of a clip with these seeds; the last few stay open, with what they have computed.
+
+        The seeds name frames as the server does, by their place in the part that is taken.
+        """
+        session = _kept(self.sessions, video, lambda: self.model().session(video.path, range=video.range))
+        numbers = session.source.info.numbers
+        wanted = tuple(_renamed(seed, numbers[seed.frame]) for seed in sorted(seeds, key=lambda seed: seed.frame))
+        if session.shown != wanted:
+            session.seeds.restore(wanted)
         return session
 
 
-def _kept(table: OrderedDict[str, Opened], path: str, make: Callable[[], Opened]) -> Opened:
-    if path in table:
-        table.move_to_end(path)
+def _kept(table: OrderedDict[Video, Opened], video: Video, make: Callable[[], Opened]) -> Opened:
+    if video in table:
+        table.move_to_end(video)
     else:
-        table[path] = make()
+        table[video] = make()
         while len(table) > _OPEN:
             table.popitem(last=False)[1].close()
-    return table[path]
+    return table[video]
+
+
+def _renamed(seed: SeedMask, frame: int) -> SeedMask:
+    pointed = seed.pointed
+    if pointed is not None:
+        pointed = replace(pointed, at=pointed.at.model_copy(update={"frame": frame}))
+    return replace(seed, frame=frame, pointed=pointed)
+
+
+def _placed(seeds: Iterable[SeedMask], info: SourceInfo) -> tuple[SeedMask, ...]:
+    return tuple(_renamed(seed, place_of(seed.frame, info)) for seed in seeds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warm:
     """Load the networks before they are needed."""
+
+    video: None = None
 
     def run(self, here: Here) -> None:
         """Load them."""
@@ -145,11 +182,13 @@ class Warm:
 class Probe:
     """Look at a clip before anything is computed."""
 
-    path: str
+    video: Video
 
     def run(self, here: Here) -> None:
         """Tell its description; refuse what cannot be read."""
-        with open_input(self.path) as source:  # not kept open: its folder gets another name
+        with open_input(
+            self.video.path, range=self.video.range
+        ) as source:  # not kept open: its folder gets another name
             here.tell(source.info)
 
 
@@ -157,13 +196,13 @@ class Probe:
 class Picture:
     """Show a frame, at most so many pixels wide, as a JPEG."""
 
-    path: str
+    video: Video
     index: int
     width: int
 
     def run(self, here: Here) -> None:
         """Tell the file's bytes."""
-        frame = next(iter(here.source(self.path).select([self.index])), None)
+        frame = next(iter(here.source(self.video).select([self.index])), None)
         if frame is None:
             raise SourceError(
                 f"frame {self.index} cannot be read",
@@ -180,15 +219,15 @@ class Picture:
 class MakeProxy:
     """Make the video that browsers play: small, with the sound, times from 0 on."""
 
-    path: str
+    video: Video
     target: str
 
     def run(self, here: Here) -> None:
         """Write it, and tell how far it is."""
-        source = here.source(self.path)
+        source = here.source(self.video)
         info = source.info
         height, width = even_size(info)
-        audio = Path(self.path) if info.has_audio else None
+        audio = Path(self.video.path) if info.has_audio else None
         with VideoWriter(
             self.target,
             height=height,
@@ -197,6 +236,8 @@ class MakeProxy:
             frame_rate=info.frame_rate or Fraction(25),
             preset=PROXY,
             audio_from=audio,
+            cut=info.is_part,
+            from_zero=True,
         ) as writer:
             for frame in source:
                 if here.stop.is_set():
@@ -210,12 +251,13 @@ class MakeProxy:
 class Find:
     """Find the subject: a job, in its folder, from which it goes on if it was stopped."""
 
-    plan: Plan
+    video: Video
     folder: str
 
     def run(self, here: Here) -> None:
         """Tell the masks of each frame."""
-        job = Job(self.plan, self.folder, load=here.models)
+        taken = {"source": self.video.path, "range": self.video.range, "task": FIND, "formats": ("palette",)}
+        job = Job(here.plan.model_copy(update=taken), self.folder, load=here.models)
         for event in job:
             if here.stop.is_set():
                 job.cancel()
@@ -235,7 +277,7 @@ class Click:
     """Make a mask of a prompt.
 
     Attributes:
-        path: The clip.
+        video: The clip.
         seeds: All seeds so far.
         known: The masks of the frame, of which the prompt corrects one; None if there are none yet.
         frame: Its index.
@@ -245,7 +287,7 @@ class Click:
         mask: The whole mask, drawn by hand.
     """
 
-    path: str
+    video: Video
     seeds: tuple[SeedMask, ...]
     known: FrameMask | None
     frame: int
@@ -256,36 +298,38 @@ class Click:
 
     def run(self, here: Here) -> None:
         """Tell the mask."""
-        session = here.session(self.path, self.seeds)
+        session = here.session(self.video, self.seeds)
+        frame = session.source.info.numbers[self.frame]
         if self.known is not None:
             session.take(self.known)
         if self.mask is not None:
-            session.add_mask(self.frame, self.object, mask=decode(self.mask))
+            session.add_mask(frame, self.object, mask=decode(self.mask))
         elif self.box is not None:
-            session.add_box(self.frame, self.object, box=self.box)
+            session.add_box(frame, self.object, box=self.box)
         else:
             session.add_points(
-                self.frame,
+                frame,
                 self.object,
                 points=[(point.x, point.y) for point in self.points],
                 labels=[int(point.positive) for point in self.points],
             )
-        seed = session.seeds.get(self.frame, self.object)
+        seed = session.seeds.get(frame, self.object)
         assert seed is not None, "the prompt has made it"
-        here.tell(Clicked(object=self.object, mask=seed.mask, seeds=session.shown))
+        here.tell(Clicked(object=self.object, mask=seed.mask, seeds=_placed(session.shown, session.source.info)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """Get ready for a click on a frame."""
 
-    path: str
+    video: Video
     seeds: tuple[SeedMask, ...]
     frame: int
 
     def run(self, here: Here) -> None:
         """Encode it."""
-        here.session(self.path, self.seeds).look(self.frame)
+        session = here.session(self.video, self.seeds)
+        session.look(session.source.info.numbers[self.frame])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,21 +337,22 @@ class Track:
     """Follow the objects that the seeds show, from a frame on.
 
     Attributes:
-        path: The clip.
+        video: The clip.
         seeds: All seeds.
         parts: Direction, first frame and number of frames, one after another.
     """
 
-    path: str
+    video: Video
     seeds: tuple[SeedMask, ...]
     parts: tuple[tuple[Any, int, int], ...]
 
     def run(self, here: Here) -> None:
         """Tell the masks of each frame."""
-        session = here.session(self.path, self.seeds)
+        session = here.session(self.video, self.seeds)
+        numbers = session.source.info.numbers
         total, done = sum(count for _, _, count in self.parts), 0
         for direction, start, limit in self.parts:
-            for result in session.stream(direction, start=start, limit=limit):
+            for result in session.stream(direction, start=numbers[start], limit=limit):
                 done += 1
                 here.tell(FrameMask.of(result))
                 here.tell(Progress(done=done, total=total))
@@ -320,22 +365,24 @@ class Export:
     """Write the masks in a format.
 
     Attributes:
-        path: The clip.
+        video: The clip.
         info: Its description.
         job: Folder of the job that has found the subject; its report tells how.
         frames: The masks.
         format: Name of the format.
         edges: Changes of the edges.
+        range: The part that is written.
         settings: For the report: what the user has done.
         folder: Where to.
     """
 
-    path: str
+    video: Video
     info: SourceInfo
     job: str
     frames: tuple[FrameMask, ...]
     format: str
     edges: Edges
+    range: Range
     settings: dict[str, Any]
     folder: str
 
@@ -352,7 +399,7 @@ class Export:
             health=health,
             origin=replace(origin, settings={**origin.settings, **self.settings}),
             frames=self.frames,
-            held=self.path,
+            held=self.video.path,
         )
 
         def listen(done: int, total: int) -> None:
@@ -360,7 +407,7 @@ class Export:
                 raise CancelledError("the download was stopped", why="you asked for that", fix="ask for it again")
             here.tell(Progress(done=done, total=total))
 
-        result.write(
+        result.trim(self.range).write(
             OutputFolder(Path(self.folder), overwrite=True), formats=[self.format], edges=self.edges, listen=listen
         )
 
@@ -389,11 +436,12 @@ class TaskWorker:
 
     Args:
         plan: Model, device and precision of the networks.
+        root: Folder of all clips, which no message names.
         patient: True if it gives way to the other processes.
     """
 
-    def __init__(self, plan: Plan, *, patient: bool = False) -> None:
-        self._plan, self._patient = plan, patient
+    def __init__(self, plan: Plan, *, root: Path, patient: bool = False) -> None:
+        self._plan, self._root, self._patient = plan, str(root), patient
         self._stop: Flag = get_context("spawn").Event()
         self._worker: Worker | None = None
         self._lock = threading.Lock()
@@ -415,16 +463,19 @@ class TaskWorker:
                 raise CancelledError(f"{name}: the server ends", why="it was stopped", fix="start it again")
             self._stop.clear()
             worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
+            places = (self._root,) if task.video is None else (task.video.path, self._root)
             over = False
             try:
                 worker.send(task)
                 while not over:
                     answer = worker.receive()
                     over = isinstance(answer, _Over)
-                    if not over:
+                    if isinstance(answer, Note):
+                        yield Note(text=without_paths(answer.text, places, name=name))
+                    elif not isinstance(answer, _Over):
                         yield answer
                     elif answer.error is not None:
-                        raise answer.error
+                        raise in_public(answer.error, places, name=name)
             except (EOFError, OSError):
                 cause = worker.cause_of_death(name)
                 self._worker, self.restarts, over = None, self.restarts + 1, True
