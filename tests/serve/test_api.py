@@ -167,6 +167,73 @@ def test_edges_show_in_masks_and_downloads(client: httpx.Client, job: str) -> No
     assert client.patch(f"{base}/edges", json={"grow": "much"}).status_code == 400
 
 
+def test_a_download_is_of_the_masks_of_now(client: httpx.Client, started: tuple[str, Path], job: str) -> None:
+    base = f"/api/jobs/{job}"
+    client.post(f"{base}/results/npz")
+    assert wait(client, job)["results"]["npz"]["state"] == "ready"
+    files = started[1] / "clips" / job / "results"
+    assert any(files.rglob("*.npz"))
+    client.post(f"{base}/prompts", json={"frame": 0, "object": 1, "box": [0, 12, 16, 28]})
+    assert client.get(base).json()["results"] == {}
+    problem_of(client.get(f"{base}/results/npz"), 404)
+    assert not any(files.rglob("*.npz"))
+
+
+def test_a_part_is_all_there_is(client: httpx.Client, make_clip: Callable[..., Path]) -> None:
+    """Of frames 2, 4 and 6, all of which count from 0; and downloads of a part of these."""
+    with make_clip().open("rb") as file:
+        sent = client.post("/api/jobs", files={"file": ("clip.mp4", file)}, data={"start": "f2", "every": "2"})
+    job = wait(client, sent.json()["id"])
+    info, base = job["info"], f"/api/jobs/{job['id']}"
+    assert (info["frame_count"], info["start"], info["every"]) == (3, 2, 2)
+    picture = cv2.imdecode(np.frombuffer(client.get(f"{base}/frames/1").content, np.uint8), cv2.IMREAD_COLOR)
+    assert picture[20, 9].mean() > 120 > picture[20, 27].mean(), "the square of frame 4"
+    prompted = client.post(f"{base}/prompts", json={"frame": 1, "box": [8, 12, 24, 28]}).json()
+    assert decode(RLE.from_coco(prompted["mask"]))[20, 10]
+    client.post(f"{base}/track", json={"start": 1})
+    wait(client, job["id"])
+    assert [bool(labels_at(client, job["id"], index)[20, 4 * index + 12]) for index in range(3)] == [True] * 3
+    timeline = client.get(f"{base}/timeline").json()
+    assert timeline["prompted"]["2"] == [1]
+    assert timeline["times"] == pytest.approx([0.08, 0.16, 0.24])
+
+    problem_of(client.post(f"{base}/results/coco", json={"range": {"start": "f90"}}), 400)
+    client.post(f"{base}/results/coco", json={"range": {"start": "f4"}})
+    assert wait(client, job["id"])["results"]["coco"]["range"]["start"] == "f4"
+    written = client.get(f"{base}/results/coco").json()
+    assert sorted(each["file_name"] for each in written["images"])[0].startswith("00004")
+    assert len(written["images"]) == 2
+
+    whole = client.post("/api/jobs", json={"job": job["id"], "range": {"end": "f3"}})
+    client.delete(base)
+    assert wait(client, whole.json()["id"])["info"]["frame_count"] == 3, "it does not need the other job"
+    client.delete(f"/api/jobs/{whole.json()['id']}")
+
+
+def test_the_subject_stays_out_of_a_region(client: httpx.Client, job: str) -> None:
+    base = f"/api/jobs/{job}"
+    before = labels_at(client, job, 3)
+    left, _, width, _ = cv2.boundingRect((before == 1).astype(np.uint8))
+    cut = left + width // 2
+    box = [0, 0, cut, 48]
+    told = client.put(f"{base}/regions", json={"regions": [{"role": "exclude", "box": box}]}).json()
+    assert told["regions"] == [{"role": "exclude", "box": box}]
+    after = labels_at(client, job, 3)
+    assert not after[:, :cut].any()
+    np.testing.assert_array_equal(after[:, cut:], before[:, cut:])
+    client.post(f"{base}/results/npz")
+    wait(client, job)
+    with np.load(io.BytesIO(client.get(f"{base}/results/npz").content)) as arrays:
+        assert any(array.ndim == 3 and not array[3, :, :cut].any() for array in arrays.values())
+    client.put(f"{base}/regions", json={"regions": [{"role": "within", "box": box}]})
+    np.testing.assert_array_equal(labels_at(client, job, 3)[:, :cut], before[:, :cut])
+    assert not labels_at(client, job, 3)[:, cut:].any()
+    for _ in range(2):
+        client.post(f"{base}/undo")
+    np.testing.assert_array_equal(labels_at(client, job, 3), before)
+    problem_of(client.put(f"{base}/regions", json={"regions": [{"box": [0, 0, 65, 48]}]}), 400)
+
+
 def test_pictures_and_the_video(client: httpx.Client, job: str) -> None:
     base = f"/api/jobs/{job}"
     answer = client.get(f"{base}/frames/5")
@@ -266,7 +333,9 @@ def test_what_is_refused(client: httpx.Client, started: tuple[str, Path], job: s
     problem_of(client.get("/nothing"), 404)
     problem_of(client.post("/api/jobs", content=b"x"), 400)
     problem_of(client.post("/api/jobs", files={"other": b"x"}), 400)
-    problem_of(client.post("/api/jobs", files={"file": ("x.mp4", b"no video")}), 422)
+    told = problem_of(client.post("/api/jobs", files={"file": ("x.mp4", b"no video")}), 422)
+    assert told["title"].startswith("x.mp4"), "the client's own name, and no path of the server"
+    assert str(started[1]) not in json.dumps(told)
     problem_of(client.post("/api/jobs", json={}), 422)
     problem_of(client.post("/api/jobs", files={"file": ("x.mp4", b"\0" * 4_000_000)}), 413)
     problem_of(client.post(f"{base}/prompts", content=b"{", headers={"content-type": "application/json"}), 422)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from covos.serve.edits import (
     Edit,
     History,
     followed,
+    in_regions,
     mask_from_json,
     mask_to_json,
     merged,
@@ -35,7 +37,7 @@ from covos.serve.edits import (
     write_edit,
 )
 from covos.serve.errors import NotYetError
-from covos.serve.schema import NewTrack
+from covos.serve.schema import NewTrack, Region
 
 SIZE = (6, 8)
 
@@ -95,6 +97,19 @@ def test_an_object_leaves_or_joins_another() -> None:
     assert decode(together.objects[2]).sum() == (labels(BOTH) > 0).sum()
 
 
+def test_the_subject_leaves_a_region() -> None:
+    """With its soft edge; other objects stay, and what lies beyond all regions."""
+    out = Region(box=(0, 0, 2, 6)).prompt
+    after = in_regions(frame(0, labels(BOTH), soft=True), (out,))
+    np.testing.assert_array_equal(after.labels, labels("00100000 00100222 00000222 00000222 00000000 00000000"))
+    assert after.probability[0, :4] == pytest.approx([0, 0, 0.75, 0], abs=0.01)
+    assert after.probability[1, 6] == pytest.approx(0.75, abs=0.01)
+    alone = Region(role="within", box=(5, 0, 8, 6)).prompt
+    assert list(in_regions(frame(0, labels(BOTH)), (out, alone)).objects) == [2]
+    far = frame(0, labels(BOTH))
+    assert in_regions(far, (Region(box=(3, 4, 8, 6)).prompt,)) is far
+
+
 def edit(*frames: FrameMask, kind: str = "prompt", things: int = 1) -> Edit:
     return Edit(
         kind=kind,
@@ -141,7 +156,7 @@ def test_there_is_nothing_to_undo() -> None:
 
 
 def test_an_edit_comes_back_from_the_disk(tmp_path: Path) -> None:
-    mask = frame(3, labels(BOTH), soft=True)
+    mask = replace(frame(3, labels(BOTH), soft=True), source_index=9)
     prompt = PointPrompt(frame=3, object=2, points=(Point(x=1.5, y=2, positive=False), Point(x=6, y=2)))
     seeds = (
         SeedMask(frame=3, object=1, mask=mask.objects[1], given_as="confirmed"),
@@ -153,7 +168,13 @@ def test_an_edit_comes_back_from_the_disk(tmp_path: Path) -> None:
             pointed=Pointed(at=prompt, prompter="covos-prompt", corrects="followed"),
         ),
     )
-    written = Edit(kind="track", seeds=seeds, things=(thing_of(1), thing_of(2, name="é")), frames={3: mask})
+    written = Edit(
+        kind="track",
+        seeds=seeds,
+        things=(thing_of(1), thing_of(2, name="é")),
+        regions=(Region(box=(0, 0, 2, 6)).prompt,),
+        frames={3: mask},
+    )
     file = tmp_path / "000001.jsonl"
     write_edit(written, file)
     assert read_edit(file, time_base=Fraction(1, 30)) == written

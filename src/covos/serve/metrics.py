@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter as Tally
 from typing import TYPE_CHECKING, get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from covos._version import __version__
 from covos.serve.schema import State
@@ -24,6 +24,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self.clicks = Histogram("covos_click_duration_seconds", "From a prompt to its mask.", registry=self.registry)
         self._requests = Histogram(
             "covos_http_request_duration_seconds", "Of each request.", ["method", "route", "status"],

@@ -1,0 +1,111 @@
+"""Uploads that go on after a lost connection, as tus clients send them."""
+
+from __future__ import annotations
+
+import os
+import time
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+TUS = {"tus-resumable": "1.0.0"}
+PART = TUS | {"content-type": "application/offset+octet-stream"}
+PATIENCE = 120.0
+
+
+@pytest.fixture(scope="module")
+def client(started: tuple[str, Path]) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=started[0], timeout=PATIENCE, headers=TUS) as client:
+        yield client
+
+
+def begin(client: httpx.Client, length: int, *, name: str = "shot.mp4") -> str:
+    said = {"upload-length": str(length), "upload-metadata": f"filename {b64encode(name.encode()).decode()},empty"}
+    answer = client.post("/api/uploads", headers=said)
+    assert answer.status_code == 201, answer.text
+    assert answer.headers["upload-expires"].endswith("GMT")
+    return answer.headers["location"]
+
+
+def test_a_file_in_parts(client: httpx.Client, started: tuple[str, Path], make_clip: Callable[..., Path]) -> None:
+    content = make_clip().read_bytes()
+    where = begin(client, len(content), name="../é.mp4")
+    half = len(content) // 2
+    first = client.patch(where, content=content[:half], headers=PART | {"upload-offset": "0"})
+    assert (first.status_code, first.headers["upload-offset"]) == (204, str(half))
+    assert client.post("/api/jobs", json={"upload": where.rsplit("/", 1)[1]}).status_code == 409
+    assert client.patch(where, content=b"x", headers=PART | {"upload-offset": "0"}).status_code == 409
+    there = client.head(where)
+    assert there.headers["upload-offset"] == str(half)
+    assert there.headers["upload-length"] == str(len(content))
+    assert there.headers["cache-control"] == "no-store"
+    # Some clients know no PATCH.
+    more = {"upload-offset": str(half), "x-http-method-override": "PATCH"}
+    assert client.post(where, content=content[half:], headers=PART | more).status_code == 204
+    job = client.post("/api/jobs", json={"upload": where.rsplit("/", 1)[1]})
+    assert job.status_code == 201, job.text
+    assert job.json()["name"] == "é.mp4"
+    assert job.json()["info"]["frame_count"] == 8
+    assert client.head(where).status_code == 404, "it is the job's now"
+    assert not list((started[1] / "clips").glob("sent-*"))
+    client.delete(f"/api/jobs/{job.json()['id']}")
+
+
+def test_what_has_come_stays_when_the_client_vanishes(client: httpx.Client, started: tuple[str, Path]) -> None:
+    where = begin(client, 1000)
+
+    def broken() -> Iterator[bytes]:
+        yield b"a" * 300
+        time.sleep(0.3)
+        raise OSError("the cable is out")
+
+    with pytest.raises(OSError, match="cable"):
+        client.patch(where, content=broken(), headers=PART | {"upload-offset": "0"})
+    end = time.monotonic() + PATIENCE
+    while client.patch(where, content=b"b" * 700, headers=PART | {"upload-offset": "300"}).status_code != 204:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    (data,) = (started[1] / "clips").glob("sent-*/data")
+    assert data.read_bytes() == b"a" * 300 + b"b" * 700
+    assert client.delete(where).status_code == 204
+    assert client.delete(where).status_code == 404
+
+
+def test_what_tus_refuses(client: httpx.Client, started: tuple[str, Path]) -> None:
+    able = client.options("/api/uploads")
+    assert able.headers["tus-version"] == "1.0.0"
+    assert {"creation", "expiration", "termination"} == set(able.headers["tus-extension"].split(","))
+    most = int(able.headers["tus-max-size"])
+    assert client.post("/api/uploads", headers={"upload-length": str(most + 1)}).status_code == 413
+    assert client.post("/api/uploads", headers={"upload-length": "-1"}).status_code == 422
+    assert client.post("/api/uploads", headers={"upload-length": "1", "upload-metadata": "a ?"}).status_code == 400
+    other = client.post("/api/uploads", headers={"upload-length": "1", "tus-resumable": "0.2.2"})
+    assert (other.status_code, other.headers["tus-version"]) == (412, "1.0.0")
+    where = begin(client, 10)
+    assert (
+        client.patch(where, content=b"x", headers={"upload-offset": "0", "content-type": "text/plain"}).status_code
+        == 415
+    )
+    long = client.patch(where, content=b"x" * 11, headers=PART | {"upload-offset": "0"})
+    assert long.status_code == 413
+    assert long.headers["tus-resumable"] == "1.0.0"
+    assert client.head(f"{where}0").status_code == 404
+    assert client.head("/api/uploads/..%2f..").status_code == 404
+    (data,) = (started[1] / "clips").glob("sent-*/data")
+    os.utime(data, (0, 0))
+    assert client.head(where).status_code in {404, 410}, "expired; the server may have thrown it away by itself"
+    assert not data.exists()
+
+
+def test_room_is_kept_for_what_is_still_to_come(tmp_path: Path) -> None:
+    from covos.plan import Plan
+    from covos.serve.desk import Desk, Rules
+    from covos.serve.errors import TooLargeError
+
+    desk = Desk(Rules(root=tmp_path, quota=1500), plan=Plan(source="clip"))
+    desk.uploads.begin(name="a", length=1000)
+    with pytest.raises(TooLargeError, match="no room"):
+        desk.refuse_new(600)
