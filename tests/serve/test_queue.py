@@ -22,6 +22,7 @@ def test_a_download_that_is_stopped_while_it_waits_is_not_in_the_making(tmp_path
         width=6,
         frame_count=9,
         frame_rate=Fraction(25),
+        duration=0.36,
         time_base=Fraction(1, 25),
     )
     folder = tmp_path / "one"

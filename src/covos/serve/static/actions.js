@@ -1,11 +1,12 @@
 /** What the person can do, as verbs. Each asks the server and brings the answer into the state. */
 
-import { Problem, ask, listen, upload } from "./api.js";
+import { Problem, ask, listen } from "./api.js";
 import { bytes, sentence } from "./dom.js";
 import { Masks } from "./masks.js";
 import { forget, recall } from "./settings.js";
 import { busy, lastFrame, phase, store } from "./state.js";
 import { say, warn } from "./status.js";
+import { drop, unfinished, upload } from "./upload.js";
 
 /** @typedef {import("./types.js").Job} Job */
 /** @typedef {import("./types.js").Click} Click */
@@ -192,13 +193,21 @@ export async function sendFile(file) {
     return store.set({ refusal: fault });
   }
   sending = new AbortController();
-  const start = performance.now();
-  store.set({ refusal: null, upload: { name: file.name, sent: 0, total: file.size, rate: 0 } });
+  const { signal } = sending;
+  /** @param {Partial<import("./types.js").Upload>} changes */
+  const tell = (changes) => {
+    const { upload } = store.state;
+    if (upload) store.set({ upload: { ...upload, ...changes } });
+  };
+  store.set({ refusal: null, upload: { name: file.name, sent: 0, total: file.size, rate: 0, waiting: false, paused: false } });
+  const paused = async () => {
+    if (!store.state.upload?.paused) return;
+    await new Promise((done) => {
+      goOn = () => done(undefined);
+    });
+  };
   try {
-    const job = await upload(file, (sent, total) => {
-      const rate = (sent / (performance.now() - start)) * 1000;
-      store.set({ upload: { name: file.name, sent, total, rate } });
-    }, sending.signal);
+    const job = await upload(file, tell, { signal, paused });
     store.set({ upload: null });
     location.hash = `job=${job.id}`;
   } catch (error) {
@@ -206,8 +215,22 @@ export async function sendFile(file) {
   }
 }
 
+let goOn = () => {};
+
+/** Pause an upload after the part that is on its way, or go on with it. */
+export function pauseSending() {
+  const { upload } = store.state;
+  if (!upload) return;
+  store.set({ upload: { ...upload, paused: !upload.paused } });
+  if (upload.paused) goOn();
+}
+
+/** Give an upload up; what has come of it is deleted. */
 export function stopSending() {
+  const name = store.state.upload?.name;
   sending?.abort();
+  goOn();
+  for (const each of unfinished()) if (each.name === name) void drop(each.at);
 }
 
 export async function takeExample() {
@@ -216,6 +239,21 @@ export async function takeExample() {
     location.hash = `job=${job.id}`;
   } catch (error) {
     refused(error);
+  }
+}
+
+/**
+ * Make a job of the part between the marks: it alone is searched. The work on the whole clip stays as it is.
+ * @param {import("./types.js").Part} range
+ */
+export async function takePart(range) {
+  const { id } = store.state;
+  try {
+    if (busy(store.state)) await askJob("POST", "/cancel"); // it would go first
+    const job = await /** @type {Promise<Job>} */ (ask("POST", "jobs", { job: id, range }));
+    location.hash = `job=${job.id}`;
+  } catch (error) {
+    fail(error);
   }
 }
 

@@ -15,14 +15,14 @@ export class Problem extends Error {
   }
 }
 
-const OFFLINE = { what: "The server does not answer", why: "It was stopped, or the network is gone", fix: "Start covos serve again; your work is kept", status: 0 };
+export const OFFLINE = { what: "The server does not answer", why: "It was stopped, or the network is gone", fix: "Start covos serve again; your work is kept", status: 0 };
 
 /**
  * @param {number} status
  * @param {string} text
  * @returns {Problem}
  */
-function problem(status, text) {
+export function problem(status, text) {
   /** @type {Record<string, unknown>} */
   let body = {};
   try {
@@ -72,31 +72,6 @@ export async function picture(path, signal) {
   const response = await fetch(`/api/${path}`, { signal });
   if (!response.ok) throw problem(response.status, await response.text());
   return createImageBitmap(await response.blob());
-}
-
-/**
- * Upload a clip. By XHR: fetch tells no progress of what is sent.
- * @param {File} file
- * @param {(sent: number, total: number) => void} progress
- * @param {AbortSignal} signal
- * @returns {Promise<import("./types.js").Job>}
- */
-export function upload(file, progress, signal) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("POST", "/api/jobs");
-    request.upload.onprogress = (event) => progress(event.loaded, event.total || file.size);
-    request.onload = () => {
-      if (request.status < 300) resolve(JSON.parse(request.responseText));
-      else reject(problem(request.status, request.responseText));
-    };
-    request.onerror = () => reject(new Problem(OFFLINE));
-    request.onabort = () => reject(new DOMException("stopped", "AbortError"));
-    signal.addEventListener("abort", () => request.abort());
-    const form = new FormData();
-    form.append("file", file, file.name);
-    request.send(form);
-  });
 }
 
 /**

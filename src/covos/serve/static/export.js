@@ -2,8 +2,8 @@
 
 import { change, fail, stop } from "./actions.js";
 import { ask } from "./api.js";
-import { byId, bytes, icon, make } from "./dom.js";
-import { busy, making, store } from "./state.js";
+import { byId, bytes, icon, make, setText } from "./dom.js";
+import { busy, lastFrame, making, marked, store } from "./state.js";
 
 /** @typedef {import("./types.js").Format} Format */
 /** @typedef {import("./types.js").State} State */
@@ -32,22 +32,44 @@ export async function openExport() {
   }
 }
 
+/** The part that is wanted; null is the whole clip. @param {State} state */
+function wanted(state) {
+  return /** @type {HTMLInputElement} */ (byId("export-marked")).checked ? marked(state) : null;
+}
+
+/** What there is of a format, if it is of the part that is wanted. @param {string} name @param {State} state */
+function resultOf(name, state) {
+  const result = state.job?.results[name];
+  const part = wanted(state);
+  const same = result && result.range.start === (part?.start ?? null) && result.range.end === (part?.end ?? null);
+  return same || result?.state === "making" ? result : undefined;
+}
+
+/** Say which frames are written. @param {State} state */
+function partWords(state) {
+  const { marks } = state;
+  const [from, to] = [marks.in ?? 0, marks.out ?? lastFrame(state)];
+  byId("export-part").hidden = !marked(state);
+  setText(byId("export-marked-words"), `Only from mark to mark: frames ${from} to ${to}`);
+  return wanted(state) ? (to - from + 1) / (lastFrame(state) + 1) : 1;
+}
+
 /** @param {string} name */
 function address(name) {
   return `/api/jobs/${store.state.id}/results/${name}`;
 }
 
-/** @param {Format} format @param {State} state */
-function row(format, state) {
-  const result = state.job?.results[format.name];
-  const about = [format.container.replace(format.name, "").replace(/^\W+/, ""), format.alpha ? "with alpha" : "", result?.state === "ready" ? bytes(result.bytes) : format.bytes ? `about ${bytes(format.bytes)}` : ""];
+/** @param {Format} format @param {State} state @param {number} share Of the clip that is written. */
+function row(format, state, share) {
+  const result = resultOf(format.name, state);
+  const about = [format.container.replace(format.name, "").replace(/^\W+/, ""), format.alpha ? "with alpha" : "", result?.state === "ready" ? bytes(result.bytes) : format.bytes ? `about ${bytes(format.bytes * share)}` : ""];
   const title = make("span", { className: "title" }, format.title, make("small", { className: "quiet" }, about.filter(Boolean).join(", ")));
   return make("li", { "data-format": format.name }, title, action(format, state));
 }
 
 /** @param {Format} format @param {State} state */
 function action(format, state) {
-  const result = state.job?.results[format.name];
+  const result = resultOf(format.name, state);
   const label = (/** @type {string} */ words) => `${words} ${format.title}`;
   if (result?.state === "ready") {
     return make("a", { className: "button main", href: address(format.name), download: "", "aria-label": label("Download") }, icon("download"), "Download");
@@ -66,7 +88,8 @@ function action(format, state) {
   button.disabled = !state.job || busy(state) || making(state.job);
   button.addEventListener("click", () => {
     store.set({ exporting: format.name });
-    void change("POST", `results/${format.name}`, undefined, `${format.title} is made`);
+    const range = wanted(store.state);
+    void change("POST", `results/${format.name}`, range ? { range } : undefined, `${format.title} is made`);
   });
   return button;
 }
@@ -81,6 +104,7 @@ function progress(bar, state) {
 function list(state) {
   const list = byId("formats");
   const at = document.activeElement?.closest("li")?.getAttribute("data-format");
+  const share = partWords(state);
   const left = new Map(formats.map((each) => [each.name, each]));
   const parts = [...Object.entries(GROUPS), /** @type {[string, Record<string, string>]} */ (["Further", {}])].flatMap(([group, titles]) => {
     const known = Object.entries(titles).flatMap(([name, title]) => {
@@ -89,7 +113,7 @@ function list(state) {
       return format ? [{ ...format, title }] : [];
     });
     const here = group === "Further" ? [...left.values()] : known;
-    return here.length ? [make("li", { className: "group-title" }, make("h3", {}, group)), ...here.map((each) => row(each, state))] : [];
+    return here.length ? [make("li", { className: "group-title" }, make("h3", {}, group)), ...here.map((each) => row(each, state, share))] : [];
   });
   list.replaceChildren(...parts);
   if (at) /** @type {HTMLElement | null} */ (list.querySelector(`[data-format="${at}"] :is(a, button)`))?.focus();
@@ -97,6 +121,7 @@ function list(state) {
 
 export function startExport() {
   byId("open-export").addEventListener("click", openExport);
+  byId("export-marked").addEventListener("change", () => list(store.state));
   store.watch((state, before) => {
     const { job, exporting } = state;
     if (state.id !== before.id) formats = [];

@@ -16,7 +16,7 @@ const DEFAULTS = {
 /** @typedef {typeof DEFAULTS} Settings */
 
 /** @param {string} key @returns {any} */
-function read(key) {
+export function read(key) {
   try {
     return JSON.parse(localStorage.getItem(key) ?? "null");
   } catch {
@@ -25,7 +25,7 @@ function read(key) {
 }
 
 /** @param {string} key @param {unknown} value */
-function write(key, value) {
+export function write(key, value) {
   try {
     localStorage.setItem(key, JSON.stringify(value));
   } catch {

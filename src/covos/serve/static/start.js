@@ -1,8 +1,9 @@
 /** The start page: drop a clip, take the example, go on with earlier work; and what is shown before there are frames. */
 
-import { deleteJob, sendFile, showStart, stopSending, takeExample } from "./actions.js";
+import { deleteJob, pauseSending, sendFile, showStart, stopSending, takeExample } from "./actions.js";
 import { byId, bytes, clock, icon, make, sentence, setText } from "./dom.js";
 import { phase, store } from "./state.js";
+import { drop, unfinished } from "./upload.js";
 
 /** @typedef {import("./types.js").State} State */
 /** @typedef {import("./types.js").Job} Job */
@@ -13,13 +14,33 @@ const WORDS = { queued: "waiting", running: "running", done: "ready", failed: "f
 function entry(job) {
   const picture = make("img", { alt: "", loading: "lazy", width: 96, height: 54 });
   if (job.info) picture.src = `/api/jobs/${job.id}/frames/0?w=160`;
-  const about = [WORDS[job.state], job.info ? clock(job.info.duration).split(".")[0] : "", new Date(job.created).toLocaleString()];
+  const about = [WORDS[job.state], partWords(job), job.info ? clock(job.info.duration).split(".")[0] : "", new Date(job.created).toLocaleString()];
   const link = make("a", { href: `#job=${job.id}` }, picture, make("span", {}, make("strong", {}, job.name), make("small", { className: "quiet" }, about.filter(Boolean).join(", "))));
   const remove = make("button", { type: "button", className: "icon", "aria-label": `Delete ${job.name}`, title: `Delete ${job.name}` }, icon("close"));
   remove.addEventListener("click", () => {
     if (confirm(`Delete ${job.name} from the server?`)) void deleteJob(job.id);
   });
   return make("li", {}, link, remove);
+}
+
+/** @param {Job} job @returns {string} The frames that were taken, of a part. */
+function partWords({ info, range }) {
+  if (!info || (range.start === null && range.end === null && info.every === 1)) return "";
+  return `frames ${info.start} to ${info.start + (info.frame_count - 1) * info.every}`;
+}
+
+/** An upload that was cut off; the browser cannot read the file again by itself. @param {import("./upload.js").Started} started */
+function rest({ name, size, at }) {
+  const words = make("span", {}, make("strong", {}, name), make("small", { className: "quiet" }, `${bytes(size)}, not all of it came. Choose it again, and it goes on where it was.`));
+  const remove = make("button", { type: "button", className: "icon", "aria-label": `Forget ${name}`, title: `Forget ${name}` }, icon("close"));
+  remove.addEventListener("click", () => void drop(at).then(listRests));
+  return make("li", {}, words, remove);
+}
+
+function listRests() {
+  const rests = unfinished();
+  byId("rests").replaceChildren(...rests.map(rest));
+  byId("rests-box").hidden = !rests.length;
 }
 
 /** @param {State} state */
@@ -63,6 +84,7 @@ export function startStart() {
   });
   byId("example").addEventListener("click", takeExample);
   byId("sending-stop").addEventListener("click", stopSending);
+  byId("sending-pause").addEventListener("click", pauseSending);
   byId("broken-start").addEventListener("click", () => {
     history.replaceState(null, "", "/");
     void showStart();
@@ -77,6 +99,7 @@ export function startStart() {
       byId("jobs").replaceChildren(...state.jobs.map(entry));
       byId("earlier").hidden = !state.jobs.length;
     }
+    if (!state.upload && (state === before || state.jobs !== before.jobs || before.upload)) listRests();
     setText(byId("limits"), limitWords(state));
     byId("example").hidden = state.server?.example === false;
     const refusal = byId("refusal");
@@ -96,9 +119,13 @@ function sendingWords(state) {
   if (!upload) return;
   setText(byId("sending-name"), upload.name);
   /** @type {HTMLProgressElement} */ (byId("sending-bar")).value = upload.total ? upload.sent / upload.total : 0;
-  const rest = upload.rate ? (upload.total - upload.sent) / upload.rate : 0;
+  const left = upload.rate ? (upload.total - upload.sent) / upload.rate : 0;
   const all = upload.sent >= upload.total;
-  setText(byId("sending-rate"), all ? "All is sent; the server looks at it." : `${bytes(upload.sent)} of ${bytes(upload.total)}${rest > 2 ? `, ${Math.ceil(rest)} s to go` : ""}`);
+  const much = `${bytes(upload.sent)} of ${bytes(upload.total)}`;
+  const goes = upload.paused ? ", paused" : upload.waiting ? ". The connection is lost; it goes on by itself" : left > 2 ? `, ${Math.ceil(left)} s to go` : "";
+  setText(byId("sending-rate"), all ? "All is sent; the server looks at it." : much + goes);
+  setText(byId("sending-pause"), upload.paused ? "Go on" : "Pause");
+  byId("sending-pause").hidden = all;
 }
 
 /** @param {State} state */

@@ -128,6 +128,19 @@ export function phase(state) {
   return state.asking > 0 ? "clicking" : "ready";
 }
 
+/**
+ * The part between the marks, with frames as they are numbered in the whole video; null without marks.
+ * @param {State} state
+ * @returns {import("./types.js").Part | null}
+ */
+export function marked(state) {
+  const { marks, job } = state;
+  if (!job?.info || (marks.in === null && marks.out === null)) return null;
+  const { start, every } = job.info;
+  const place = (/** @type {number} */ frame) => `f${start + frame * every}`;
+  return { start: place(marks.in ?? 0), end: place((marks.out ?? lastFrame(state)) + 1) };
+}
+
 /** @param {State} state @returns {boolean} Frames can be shown. */
 export function hasFrames(state) {
   return !!state.job?.info && !state.expired;

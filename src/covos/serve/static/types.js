@@ -4,8 +4,10 @@
  * @typedef {{what: string, why: string, fix: string, status: number}} Fault An error as a person reads it.
  * @typedef {{id: number, name: string, color: string, hidden: boolean}} Thing An object that is cut out.
  * @typedef {{width: number, height: number, frame_count: number, frame_rate: number, duration: number,
- *   sound: boolean, size_bytes: number}} ClipInfo
- * @typedef {{state: "making" | "ready", bytes: number}} ResultState
+ *   sound: boolean, size_bytes: number, start: number, every: number}} ClipInfo `start`: number of the first frame in the whole video.
+ * @typedef {{start: string | null, end: string | null, every?: number}} Part A part of a video; places as `f12` is frame 12 of the whole.
+ * @typedef {{role: "exclude" | "within", box: number[]}} Region Left, top, right, bottom in pixels of the clip.
+ * @typedef {{state: "making" | "ready", bytes: number, range: Part}} ResultState
  * @typedef {{grow: string, shrink: string, feather: string, fill_holes: string, min_area: string,
  *   smooth_time: string | number}} EdgeSettings
  * @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState
@@ -13,7 +15,7 @@
  * @typedef {{id: string, name: string, state: JobState, stage: Stage | null, done: number, total: number,
  *   info: ClipInfo | null, objects: Thing[], revision: number, can_undo: boolean, can_redo: boolean,
  *   error: {what: string, why: string, fix: string} | null, notes: string[], place: number | null, proxy: boolean,
- *   edges: Partial<EdgeSettings>, results: Record<string, ResultState>, created: string}} Job
+ *   edges: Partial<EdgeSettings>, regions: Region[], range: Part, results: Record<string, ResultState>, created: string}} Job
  * @typedef {{stage: Stage, done: number, total: number, rate: number | null}} Progress
  * @typedef {[number, number, "present" | "occluded" | "absent"]} Span Frames [from, to) and what the object does there.
  * @typedef {{times: number[], confidence: (number | null)[], status: string[], flags: number[], reasons: Record<string, string[]>,
@@ -27,11 +29,11 @@
  * @typedef {{version: string, limits: {upload: number, quota: number, waiting: number}, formats: string[],
  *   example: boolean}} ServerInfo
  * @typedef {"forward" | "backward" | "both"} Direction
- * @typedef {"point" | "box" | "brush" | "eraser"} Tool
+ * @typedef {"point" | "box" | "brush" | "eraser" | "exclude"} Tool
  * @typedef {"overlay" | "matte" | "checker" | "green" | "side"} View
  * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1,
  *   revision?: number}} Click A point; with the number of edits after it, once it is answered.
- * @typedef {{name: string, sent: number, total: number, rate: number}} Upload
+ * @typedef {{name: string, sent: number, total: number, rate: number, waiting: boolean, paused: boolean}} Upload
  * @typedef {{in: number | null, out: number | null}} Marks
  *
  * @typedef {object} State

@@ -2,6 +2,7 @@
 
 import { byId } from "./dom.js";
 import { checker, shape, tinted } from "./paint.js";
+import { drawRegions } from "./regions.js";
 import { settings } from "./settings.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -277,11 +278,12 @@ export class Viewer {
         context.stroke();
       }
     }
-    if (this.sketch) {
+    if (this.sketch || state.tool === "exclude") {
       context.save();
       context.translate(place.left, place.top);
       context.scale(place.scale, place.scale);
-      this.sketch(context, place.scale / ratio);
+      if (state.tool === "exclude") drawRegions(context, state.job?.regions ?? [], place.scale / ratio);
+      this.sketch?.(context, place.scale / ratio);
       context.restore();
     }
   }

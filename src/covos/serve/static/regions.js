@@ -1,0 +1,77 @@
+/** Regions: boxes that the subject may not lie in, or has to. They are drawn over the picture and listed beside it. */
+
+import { change } from "./actions.js";
+import { byId, icon, make } from "./dom.js";
+import { store } from "./state.js";
+
+/** @typedef {import("./types.js").Region} Region */
+
+const APART = 12; // pixels between the lines of the hatching
+
+/** @param {number[]} box Left, top, right, bottom in pixels of the clip. */
+export function exclude(box) {
+  const regions = store.state.job?.regions ?? [];
+  void change("PUT", "regions", { regions: [...regions, { role: "exclude", box }] }, "The subject stays out of this region");
+}
+
+/** @param {number} place */
+function remove(place) {
+  const regions = (store.state.job?.regions ?? []).filter((_, index) => index !== place);
+  void change("PUT", "regions", { regions }, "Region removed");
+}
+
+/** @param {Region} region @param {number} place */
+function row({ role, box }, place) {
+  const [left, top, right, bottom] = box.map(Math.round);
+  const words = `${role === "exclude" ? "Not in" : "Only in"} ${right - left} × ${bottom - top} at ${left}, ${top}`;
+  const button = make("button", { type: "button", className: "icon", "aria-label": `Remove region ${place + 1}`, title: "Remove" }, icon("close"));
+  button.addEventListener("click", () => remove(place));
+  return make("li", {}, make("span", {}, words), button);
+}
+
+export function startRegions() {
+  const box = byId("regions-box");
+  const list = byId("regions");
+  store.watch((state, before) => {
+    const regions = state.job?.regions ?? [];
+    box.hidden = !regions.length && state.tool !== "exclude";
+    byId("regions-none").hidden = regions.length > 0;
+    if (state !== before && state.job?.regions === before.job?.regions) return;
+    if (JSON.stringify(regions) === list.dataset.shown) return;
+    list.dataset.shown = JSON.stringify(regions);
+    const had = list.contains(document.activeElement);
+    list.replaceChildren(...regions.map(row));
+    if (had) (list.querySelector("button") ?? byId("picture")).focus();
+  });
+}
+
+/**
+ * Draw the regions, hatched.
+ * @param {CanvasRenderingContext2D} context In pixels of the clip.
+ * @param {Region[]} regions
+ * @param {number} scale Pixels of the screen for one of the clip.
+ */
+export function drawRegions(context, regions, scale) {
+  for (const { role, box } of regions) {
+    const [left, top, right, bottom] = box;
+    const shape = new Path2D();
+    shape.rect(left, top, right - left, bottom - top);
+    context.save();
+    context.clip(shape);
+    context.strokeStyle = role === "exclude" ? "#ff8a65c0" : "#80cbc4c0";
+    context.lineWidth = 1.5 / scale;
+    context.beginPath();
+    const step = APART / scale;
+    for (let x = left - (bottom - top); x < right; x += step) {
+      context.moveTo(x, bottom);
+      context.lineTo(x + bottom - top, top);
+    }
+    context.stroke();
+    context.restore();
+    for (const [color, width] of /** @type {const} */ ([["#000", 3], ["#fff", 1]])) {
+      context.strokeStyle = color;
+      context.lineWidth = width / scale;
+      context.stroke(shape);
+    }
+  }
+}

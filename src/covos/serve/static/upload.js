@@ -1,0 +1,159 @@
+/**
+ * Uploads in parts, by the tus protocol: after a lost connection, a pause or a reload they go on where they were. The
+ * server keeps what came; this browser remembers its address by the file's name, size and date.
+ */
+
+import { OFFLINE, Problem, ask, problem } from "./api.js";
+import { read, write } from "./settings.js";
+
+/** @typedef {{name: string, size: number, at: string}} Started An upload that this browser began. */
+/** @typedef {{sent: number, rate: number, waiting: boolean}} Sent `rate` in bytes a second; `waiting` for the network. */
+
+const PART = 8 << 20;
+const TUS = { "tus-resumable": "1.0.0" };
+const KEY = "covos.uploads";
+const LONGEST = 30000;
+
+/** @returns {Record<string, Started>} */
+function all() {
+  return read(KEY) ?? {};
+}
+
+/** @param {File} file */
+function keyOf(file) {
+  return `${file.name} ${file.size} ${file.lastModified}`;
+}
+
+/** @param {string} key @param {Started | null} started */
+function note(key, started) {
+  const known = all();
+  if (started) known[key] = started;
+  else delete known[key];
+  write(KEY, known);
+}
+
+/** Uploads that are not finished, for the start page. @returns {Started[]} */
+export function unfinished() {
+  return Object.values(all());
+}
+
+/** Forget an upload, here and on the server. @param {string} at */
+export async function drop(at) {
+  for (const [key, started] of Object.entries(all())) if (started.at === at) note(key, null);
+  await send("DELETE", at).catch(() => undefined); // it expires by itself
+}
+
+/**
+ * Send a file, and return the job that is made of it.
+ * @param {File} file
+ * @param {(sent: Sent) => void} progress
+ * @param {{signal: AbortSignal, paused: () => Promise<void>}} control `signal` ends it; `paused` waits while it is paused.
+ * @returns {Promise<import("./types.js").Job>}
+ */
+export async function upload(file, progress, { signal, paused }) {
+  const key = keyOf(file);
+  let at = "";
+  let sent = 0;
+  const begun = { time: performance.now(), sent: 0 };
+  const tell = (/** @type {number} */ now, waiting = false) => {
+    progress({ sent: now, rate: ((now - begun.sent) / (performance.now() - begun.time)) * 1000, waiting });
+  };
+
+  for (let wait = 1000; ; ) {
+    await paused();
+    signal.throwIfAborted();
+    try {
+      if (!at) {
+        ({ at, sent } = (await known(key)) ?? { at: await begin(file), sent: 0 });
+        note(key, { name: file.name, size: file.size, at });
+        Object.assign(begun, { time: performance.now(), sent });
+        tell(sent);
+      }
+      while (sent < file.size) {
+        const before = sent;
+        const slice = file.slice(sent, sent + PART);
+        const answer = await send("PATCH", at, slice, { "upload-offset": String(sent) }, (loaded) => tell(before + loaded), signal);
+        sent = offsetOf(answer);
+        wait = 1000;
+        await paused();
+      }
+      break;
+    } catch (error) {
+      if (signal.aborted && !(error instanceof Problem)) throw error;
+      if (!(error instanceof Problem) || ![0, 408, 409, 502, 503, 504].includes(error.status)) {
+        note(key, null);
+        throw error;
+      }
+      at = ""; // the server says how much has come
+      tell(sent, true);
+      await delay(wait, signal);
+      wait = Math.min(LONGEST, wait * 2);
+    }
+  }
+  tell(file.size);
+  try {
+    const job = await ask("POST", "jobs", { upload: at.split("/").pop() }, signal);
+    note(key, null);
+    return /** @type {import("./types.js").Job} */ (job);
+  } catch (error) {
+    if (error instanceof Problem && ![0, 429].includes(error.status)) note(key, null); // it cannot be read
+    throw error;
+  }
+}
+
+/** @param {number} wait Milliseconds. @param {AbortSignal} signal Ends it at once. */
+function delay(wait, signal) {
+  return new Promise((done) => {
+    setTimeout(done, wait);
+    signal.addEventListener("abort", done);
+  });
+}
+
+/** The upload that was begun before, and how much of it has come. @param {string} key */
+async function known(key) {
+  const started = all()[key];
+  if (!started) return null;
+  try {
+    return { at: started.at, sent: offsetOf(await send("HEAD", started.at)) };
+  } catch (error) {
+    if (!(error instanceof Problem) || ![404, 410].includes(error.status)) throw error;
+    return null; // it has expired
+  }
+}
+
+/** @param {File} file */
+async function begin(file) {
+  const name = btoa(String.fromCharCode(...new TextEncoder().encode(file.name)));
+  const answer = await send("POST", "/api/uploads", null, { "upload-length": String(file.size), "upload-metadata": `filename ${name}` });
+  return answer.getResponseHeader("location") ?? "";
+}
+
+/** @param {XMLHttpRequest} answer */
+function offsetOf(answer) {
+  return Number(answer.getResponseHeader("upload-offset"));
+}
+
+/**
+ * By XHR: fetch tells no progress of what is sent.
+ * @param {string} method
+ * @param {string} at
+ * @param {Blob | null} [body]
+ * @param {Record<string, string>} [headers]
+ * @param {(loaded: number) => void} [progress]
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<XMLHttpRequest>}
+ */
+function send(method, at, body = null, headers = {}, progress = () => undefined, signal) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open(method, at);
+    for (const [name, value] of Object.entries({ ...TUS, ...headers })) request.setRequestHeader(name, value);
+    if (body) request.setRequestHeader("content-type", "application/offset+octet-stream");
+    request.upload.onprogress = (event) => progress(event.loaded);
+    request.onload = () => (request.status < 300 ? resolve(request) : reject(problem(request.status, request.responseText)));
+    request.onerror = () => reject(new Problem(OFFLINE));
+    request.onabort = () => reject(new DOMException("stopped", "AbortError"));
+    signal?.addEventListener("abort", () => request.abort());
+    request.send(body);
+  });
+}
