@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import av
 import numpy as np
@@ -166,6 +167,110 @@ def test_an_object_is_added_renamed_hidden_and_deleted(page: Any, job: str) -> N
         shown = int(page.get_attribute("main", "data-revision"))
         page.keyboard.press("Control+z")
         revision(page, shown - 1)
+
+
+def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> None:
+    box = page.locator("#picture").bounding_box()
+    (left, top), (right, bottom) = (
+        (box["x"] + across * box["width"], box["y"] + down * box["height"]) for across, down in (start, end)
+    )
+    page.mouse.move(left, top)
+    page.mouse.down()
+    page.mouse.move(right, bottom, steps=4)
+    page.mouse.up()
+
+
+def test_the_subject_is_kept_out_of_a_region(page: Any, job: str) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    before = int(page.get_attribute("main", "data-revision"))
+    page.check("input[value=exclude]", force=True)
+    page.wait_for_selector("#regions-none:visible")
+    drag(page, (0.2, 0.2), (0.6, 0.8))
+    revision(page, before + 1)
+    page.wait_for_selector("#regions li:has-text('Not in')")
+    # By keys: a corner, and the other.
+    page.focus("#picture")
+    page.keyboard.press("p")
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    revision(page, before + 2)
+    page.wait_for_selector("#regions li:has-text('10 × 10')")
+    page.click("#regions li:nth-child(1) button")
+    revision(page, before + 3)
+    page.wait_for_selector("#regions li:nth-child(2)", state="detached")
+    for shown in range(before + 2, before - 1, -1):
+        page.keyboard.press("Control+z")
+        revision(page, shown)
+
+
+def test_the_part_between_the_marks_is_downloaded_or_searched_alone(page: Any, job: str, tmp_path: Path) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    page.keyboard.press("Home")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("i")
+    for _ in range(4):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("o")
+    page.keyboard.press("Control+e")
+    page.wait_for_selector("#export-part:visible >> text=frames 10 to 14")
+    with page.expect_download() as download:
+        page.click("#formats li[data-format=green] button")
+    file = tmp_path / "part.mp4"
+    download.value.save_as(file)
+    with av.open(str(file)) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 5
+    page.uncheck("#export-marked")
+    page.wait_for_selector("#formats li[data-format=green] button:has-text('Make')")
+    page.keyboard.press("Escape")
+    page.click("#part")
+    page.wait_for_function("(before) => location.href !== before", arg=job)
+    page.wait_for_selector(READY)
+    page.keyboard.press("End")
+    page.keyboard.press("h")
+    page.wait_for_selector(at(4))
+    assert number(page, 14) == 14
+
+
+def test_an_upload_goes_on_after_a_lost_connection_and_after_a_reload(
+    page: Any, said: list[str], started: tuple[str, Path], clip: Path
+) -> None:
+    content, parts = clip.read_bytes(), list[int]()
+
+    def cut(route: Any) -> None:
+        """Let a thousand bytes through, twice."""
+        if route.request.method == "PATCH":
+            parts.append(int(route.request.headers["upload-offset"]))
+            if len(parts) < 3:
+                kept = {
+                    name: route.request.headers[name] for name in ("tus-resumable", "content-type", "upload-offset")
+                }
+                some = content[parts[-1] : parts[-1] + 1000]
+                urlopen(Request(route.request.url, some, kept, method="PATCH")).close()
+                route.abort("connectionreset")
+                return
+        route.continue_()
+
+    page.route("**/api/uploads/*", cut)
+    page.goto(started[0])
+    page.wait_for_selector("main[data-state=empty]")
+    page.set_input_files("#file", clip)
+    page.wait_for_selector("#sending-rate:has-text('goes on by itself')")
+    while len(parts) < 2:
+        page.wait_for_timeout(50)
+    page.reload()
+    page.wait_for_selector("#rests li:has-text('moving.mp4')")
+    page.set_input_files("#file", clip)
+    page.wait_for_selector(READY)
+    assert parts == [0, 1000, 2000]
+    page.click("#home")
+    page.wait_for_selector("main[data-state=empty]")
+    assert not page.is_visible("#rests")
+    assert all("net::ERR" in each for each in said), said
+    said.clear()
 
 
 def test_a_file_that_is_no_video_is_refused_in_words(
