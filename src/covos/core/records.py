@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from covos.core.errors import CovosError, InputError
 from covos.core.files import atomic_path
@@ -29,6 +29,14 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=True, ser_json_inf_nan="null")
 
 
+def _plain(given: object) -> object:
+    if isinstance(given, bool | str):
+        raise ValueError("it is no number")
+    return given
+
+
+PLAIN_NUMBER = BeforeValidator(_plain)
+"""Refuses what Python takes for a number, and JSON does not: ``true``, and digits in quotes."""
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 """A number of things, or the place of one among them."""
 Side = Annotated[int, Field(ge=1, le=1 << 31)]

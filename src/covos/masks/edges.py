@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from covos.core.errors import UsageError
-from covos.core.records import Record
+from covos.core.records import PLAIN_NUMBER, Record
 from covos.core.types import LabelArray, MaskArray, ProbabilityArray
 from covos.masks.object_ids import present_ids
 
@@ -51,9 +51,9 @@ def in_pixels(size: str, whole: float) -> float:
     return float(found[1]) * (UNITS[found[2]] * whole or 1.0)
 
 
-Length: TypeAlias = Annotated[str, BeforeValidator(_measured)]
+Length: TypeAlias = Annotated[str, BeforeValidator(_measured, json_schema_input_type=str | float)]
 """Pixels, or a share of the frame's height: ``3``, ``"0.5%"``, ``"5‰"``."""
-Area: TypeAlias = Annotated[str, BeforeValidator(_area)]
+Area: TypeAlias = Annotated[str, BeforeValidator(_area, json_schema_input_type=str | float | bool)]
 """Pixels, or a share of the frame's: ``200``, ``"0.1%"``; ``"all"`` for any."""
 
 
@@ -71,7 +71,7 @@ class Edges(Record):
 
     model_config = ConfigDict(extra="forbid")
 
-    smooth_time: int = Field(default=0, ge=0, le=10)
+    smooth_time: Annotated[int, Field(ge=0, le=10), PLAIN_NUMBER] = 0
     min_area: Area = "0"
     fill_holes: Area = "0"
     grow: Length = "0"

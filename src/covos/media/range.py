@@ -38,7 +38,7 @@ def _place(given: object) -> str:
     return text
 
 
-Place: TypeAlias = Annotated[str, BeforeValidator(_place)]
+Place: TypeAlias = Annotated[str, BeforeValidator(_place, json_schema_input_type=str | float)]
 """Seconds after the first frame (``12.5``, ``"12.5"``, ``"00:01:02.5"``), or the number of a frame, ``"f300"``."""
 
 

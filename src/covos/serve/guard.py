@@ -58,6 +58,24 @@ RETRY_AFTER = 30
 """Seconds after which a client that was told to wait may come again."""
 
 
+PROBLEM: dict[str, Any] = {
+    "application/problem+json": {
+        "schema": {
+            "type": "object",
+            "required": ["type", "title", "status", "detail", "fix"],
+            "properties": {
+                "type": {"type": "string"},
+                "title": {"type": "string", "description": "What happened."},
+                "status": {"type": "integer"},
+                "detail": {"type": "string", "description": "Why."},
+                "fix": {"type": "string", "description": "What helps."},
+            },
+        }
+    }
+}
+"""The content of a refusal, as the description of the API has it."""
+
+
 def status_of(error: CovosError) -> int:
     """Return the HTTP status of an error."""
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,10 +16,11 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from covos._version import __version__
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError, explained
@@ -29,7 +30,7 @@ from covos.media.range import WHOLE, Range
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.errors import NotThereError
-from covos.serve.guard import COOKIE, BodyTooLargeError, BodyTooSlowError, problem, problem_of
+from covos.serve.guard import COOKIE, PROBLEM, BodyTooLargeError, BodyTooSlowError, problem, problem_of
 from covos.serve.metrics import Metrics
 from covos.serve.schema import (
     Formats,
@@ -83,7 +84,7 @@ def make_app(desk: Desk, *, token: str, example: Path | None, metrics: Metrics) 
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        responses={number: {"description": words, "content": _PROBLEM} for number, words in _REFUSALS.items()},
+        responses={number: {"description": words, "content": PROBLEM} for number, words in _REFUSALS.items()},
     )
     app.state.closing = False
 
@@ -123,9 +124,13 @@ def _add_errors(app: FastAPI, desk: Desk) -> None:
         return answer
 
     @app.exception_handler(HTTPException)
-    def _unknown(_: Request, error: HTTPException) -> Response:
+    def _unknown(request: Request, error: HTTPException) -> Response:
         why = "there is nothing of this name" if error.status_code == 404 else "the server cannot answer this"
-        return problem(error.status_code, what=str(error.detail), why=why, fix="see /openapi.json")
+        answer = problem(error.status_code, what=str(error.detail), why=why, fix="see /openapi.json")
+        answer.headers.update(error.headers or {})
+        if error.status_code == 405:  # the error knows the methods of one route alone
+            answer.headers["allow"] = ", ".join(_methods(app, request.scope))
+        return answer
 
     @app.exception_handler(RequestValidationError)
     @app.exception_handler(ValidationError)
@@ -138,6 +143,15 @@ def _add_errors(app: FastAPI, desk: Desk) -> None:
         if isinstance(found := explained(error), EnvironmentProblem):  # the disk is full, say
             return problem_of(desk.in_public(found))
         return problem(500, what="this is a bug of covos", why=type(error).__name__, fix="report it, with the log")
+
+
+def _methods(app: FastAPI, scope: MutableMapping[str, Any]) -> list[str]:
+    """Return the methods that an address takes."""
+
+    def takes(method: str) -> bool:
+        return any(route.matches({**scope, "method": method})[0] is Match.FULL for route in app.routes)
+
+    return [method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS") if takes(method)]
 
 
 def _add_service(app: FastAPI, desk: Desk, *, token: str, example: Path | None, metrics: Metrics) -> None:
@@ -233,6 +247,23 @@ def _add_jobs(app: FastAPI, desk: Desk, *, example: Path | None) -> None:
         return StreamingResponse(_events(app, desk, clip, request), media_type="text/event-stream", headers=_NO_STORE)
 
 
+def _without_references(record: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of a record with all that it refers to in it, for places that the description does not fill."""
+    schema = record.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def filled(value: Any) -> Any:
+        if isinstance(value, list):
+            return [filled(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if (reference := value.get("$ref")) is not None:
+            return {**filled(parts[reference.rsplit("/", 1)[1]]), **{k: v for k, v in value.items() if k != "$ref"}}
+        return {name: filled(each) for name, each in value.items()}
+
+    return {name: filled(each) for name, each in schema.items()}
+
+
 _NO_STORE = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _JOB_BODY = {
     "requestBody": {
@@ -250,9 +281,12 @@ _JOB_BODY = {
                     },
                 }
             },
-            "application/json": {"schema": NewJob.model_json_schema()},
+            "application/json": {"schema": _without_references(NewJob)},
         },
     }
+}
+_EDGES_BODY = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _without_references(Edges)}}}
 }
 
 
@@ -270,21 +304,6 @@ _REFUSALS = {
     429: "Too much is waiting.",
     500: "It is a bug of covos.",
     503: "The machine refuses.",
-}
-_PROBLEM = {
-    "application/problem+json": {
-        "schema": {
-            "type": "object",
-            "required": ["type", "title", "status", "detail", "fix"],
-            "properties": {
-                "type": {"type": "string"},
-                "title": {"type": "string", "description": "What happened."},
-                "status": {"type": "integer"},
-                "detail": {"type": "string", "description": "Why."},
-                "fix": {"type": "string", "description": "What helps."},
-            },
-        }
-    }
 }
 
 
@@ -456,7 +475,7 @@ def _add_edits(app: FastAPI, desk: Desk, *, metrics: Metrics) -> None:
         """Choose the boxes that the subject may not lie in, or has to; an empty list takes them all away."""
         return desk.editing.set_regions(desk.clip(job), tuple(region.prompt for region in asked.regions))
 
-    @app.patch("/api/jobs/{job}/edges")
+    @app.patch("/api/jobs/{job}/edges", openapi_extra=_EDGES_BODY)
     def edges(job: str, asked: dict[str, Any]) -> JobView:
         """Choose how the edges of masks are changed; what is not named stays."""
         clip = desk.clip(job)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from typing_extensions import TypeAliasType
 
-from covos.core.records import Count, Finite, Record, Side
+from covos.core.errors import UsageError
+from covos.core.records import PLAIN_NUMBER, Count, Finite, Record, Side
 from covos.core.types import Box
 from covos.masks.edges import Edges
 from covos.media.range import WHOLE, Range
@@ -15,9 +17,15 @@ from covos.prompts.values import RegionPrompt
 State: TypeAlias = Literal["queued", "running", "done", "failed", "cancelled"]
 Stage: TypeAlias = Literal["probing", "finding", "tracking", "exporting"]
 Direction: TypeAlias = Literal["forward", "backward", "both"]
-Place: TypeAlias = Annotated[float, Field(ge=0, le=1 << 20, allow_inf_nan=False)]
-Number: TypeAlias = Annotated[int, Field(ge=1, le=254)]
+
+Place: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1 << 20, allow_inf_nan=False)]
+Index: TypeAlias = Annotated[int, Field(ge=0, le=1 << 53), PLAIN_NUMBER]
+"""Index of a frame."""
+Number: TypeAlias = Annotated[int, Field(ge=1, le=254), PLAIN_NUMBER]
 """Id of an object."""
+Flag: TypeAlias = Annotated[bool, Field(strict=True)]
+Stretch = TypeAliasType("Stretch", tuple[int, int, str])
+"""Frames [from, to) of an object, and what it does there."""
 
 COLOURS = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#F0E442", "#D55E00")
 """Colours of objects on the page, by number: told apart with every kind of colour blindness (Okabe and Ito, 2008)."""
@@ -172,7 +180,7 @@ class Timeline(Record):
     reasons: dict[int, tuple[str, ...]]
     confirmed: tuple[Count, ...]
     prompted: dict[int, tuple[Count, ...]]
-    objects: dict[int, tuple[tuple[int, int, str], ...]]
+    objects: dict[int, tuple[Stretch, ...]]
 
 
 class Prompted(Record):
@@ -209,13 +217,17 @@ class NewJob(Body):
     path: str | None = Field(default=None, max_length=4096)
     upload: str | None = Field(default=None, max_length=64)
     job: str | None = Field(default=None, max_length=64)
-    example: bool = False
+    example: Flag = False
     range: Range = WHOLE
 
     @model_validator(mode="after")
     def _one(self) -> Self:
         if sum((self.path is not None, self.upload is not None, self.job is not None, self.example)) != 1:
-            raise ValueError("give a path, an upload, a job, or example true: one of them")
+            raise UsageError(
+                "no clip is named, or several",
+                why="a job is made of one file",
+                fix="give a path, an upload, a job, or example true: one of them",
+            )
         return self
 
 
@@ -237,7 +249,7 @@ class NewPrompt(Body):
     Places are columns and rows of pixels of the source. ``labels`` has 1 for a point on the object, else 0.
     """
 
-    frame: Count
+    frame: Index
     object: Number | None = None
     points: tuple[tuple[Place, Place], ...] = Field(default=(), max_length=256)
     labels: tuple[Literal[0, 1], ...] | None = Field(default=None, max_length=256)
@@ -247,9 +259,17 @@ class NewPrompt(Body):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if sum((bool(self.points), self.box is not None, self.mask is not None)) != 1:
-            raise ValueError("give points, a box or a mask: one of them")
+            raise UsageError(
+                "a prompt shows nothing, or several things",
+                why="it is points, a box or a mask",
+                fix="give one of them",
+            )
         if self.labels is not None and len(self.labels) != len(self.points):
-            raise ValueError("give a label for each point")
+            raise UsageError(
+                f"{len(self.labels)} labels for {len(self.points)} points",
+                why="each point has one, 1 on the object or 0",
+                fix="give as many",
+            )
         return self
 
 
@@ -257,21 +277,21 @@ class NewTrack(Body):
     """Follow the objects from a frame on, to another or to the end; ``stop`` is the last frame."""
 
     direction: Direction = "both"
-    start: Count
-    stop: Count | None = None
+    start: Index
+    stop: Index | None = None
 
 
 class OneFrame(Body):
     """A frame by its index."""
 
-    frame: Count
+    frame: Index
 
 
 class NewName(Body):
     """A change of how an object is shown."""
 
     name: str | None = Field(default=None, min_length=1, max_length=64)
-    hidden: bool | None = None
+    hidden: Flag | None = None
 
 
 class Merge(Body):

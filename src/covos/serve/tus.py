@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
 from email.utils import formatdate
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Request, Response
 from fastapi.routing import APIRoute
@@ -12,16 +12,16 @@ from starlette.requests import ClientDisconnect
 
 from covos.core.errors import CovosError, UsageError
 from covos.serve.desk import Desk
-from covos.serve.guard import problem, problem_of
+from covos.serve.guard import PROBLEM, problem, problem_of
 from covos.serve.uploads import Upload, metadata_from, shown_name
 
-VERSION = "1.0.0"
+VERSION: Final = "1.0.0"
 EXTENSIONS = "creation,expiration,termination"
 KIND = "application/offset+octet-stream"
 Length = Annotated[int, Header(alias="Upload-Length", ge=0, le=1 << 53, description="Bytes of the whole file.")]
 Offset = Annotated[int, Header(alias="Upload-Offset", ge=0, le=1 << 53, description="Bytes that came before.")]
 Metadata = Annotated[str, Header(alias="Upload-Metadata", description="`filename`, a space, the name in base 64.")]
-Spoken = Annotated[str, Header(alias="Tus-Resumable", description="The version of the protocol: 1.0.0.")]
+Spoken = Annotated[Literal["1.0.0"], Header(alias="Tus-Resumable", description="The version of the protocol.")]
 _BODY = {"requestBody": {"required": True, "content": {KIND: {"schema": {"type": "string", "format": "binary"}}}}}
 
 
@@ -53,7 +53,8 @@ class _Route(APIRoute):
 
 def tus_router(desk: Desk) -> APIRouter:
     """Return the part of the API that takes files in parts."""
-    router = APIRouter(prefix="/api/uploads", route_class=_Route)
+    told = {412: {"description": "It speaks another version of tus.", "content": PROBLEM}}
+    router = APIRouter(prefix="/api/uploads", route_class=_Route, default_response_class=Response, responses={**told})
 
     @router.options("", status_code=204)
     def able() -> Response:
@@ -62,7 +63,7 @@ def tus_router(desk: Desk) -> APIRouter:
         return Response(status_code=204, headers=told)
 
     @router.post("", status_code=201)
-    def begin(length: Length, spoken: Spoken = VERSION, metadata: Metadata = "") -> Response:
+    def begin(length: Length, spoken: Spoken, metadata: Metadata = "") -> Response:
         """Begin an upload: its address is in the header Location."""
         said = metadata_from(metadata)
         desk.refuse_new(length)
@@ -71,7 +72,7 @@ def tus_router(desk: Desk) -> APIRouter:
         return Response(status_code=201, headers={"location": f"/api/uploads/{upload.id}", **_times(upload)})
 
     @router.head("/{upload}")
-    def look(upload: str, spoken: Spoken = VERSION) -> Response:
+    def look(upload: str, spoken: Spoken) -> Response:
         """Tell how much has come, in the header Upload-Offset."""
         found = desk.uploads.get(upload)
         told = {"upload-offset": str(found.offset), "upload-length": str(found.length), "cache-control": "no-store"}
@@ -80,7 +81,7 @@ def tus_router(desk: Desk) -> APIRouter:
         )
 
     @router.patch("/{upload}", status_code=204, openapi_extra=_BODY)
-    async def add(upload: str, request: Request, offset: Offset, spoken: Spoken = VERSION) -> Response:
+    async def add(upload: str, request: Request, offset: Offset, spoken: Spoken) -> Response:
         """Add bytes where the last ended. What has come stays, even if the connection breaks."""
         if request.headers.get("content-type") != KIND:
             return problem(415, what="this is no part of a file", why="the body is of another kind", fix=f"send {KIND}")
@@ -92,7 +93,7 @@ def tus_router(desk: Desk) -> APIRouter:
         return Response(status_code=204, headers={"upload-offset": str(there), **_times(found)})
 
     @router.delete("/{upload}", status_code=204)
-    def delete(upload: str, spoken: Spoken = VERSION) -> Response:
+    def delete(upload: str, spoken: Spoken) -> Response:
         """Delete an upload."""
         desk.uploads.delete(desk.uploads.get(upload))
         return Response(status_code=204)
@@ -105,10 +106,14 @@ def tus_router(desk: Desk) -> APIRouter:
             given = request.headers.get("upload-offset", "")
             if not given.isdecimal():
                 raise UsageError("the offset is missing", why="Upload-Offset is no number", fix="send it")
-            return await add(upload, request, int(given))
+            return await add(upload, request, int(given), VERSION)
         if method in {"HEAD", "DELETE"}:
-            return (look if method == "HEAD" else delete)(upload)
-        return problem(405, what="Method Not Allowed", why="uploads take HEAD, PATCH and DELETE", fix="use one of them")
+            return (look if method == "HEAD" else delete)(upload, VERSION)
+        refused = problem(
+            405, what="Method Not Allowed", why="uploads take other methods", fix="use HEAD, PATCH or DELETE"
+        )
+        refused.headers["allow"] = "HEAD, PATCH, DELETE"
+        return refused
 
     return router
 
