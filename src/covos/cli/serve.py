@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -22,7 +24,9 @@ Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 ta
 def serve(
     root: Root = Path("covos-clips"),
     host: Annotated[str, typer.Option(help="Where to listen; beyond this machine a token is needed.")] = "127.0.0.1",
-    port: Port = 8080,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default="8080, or 9090")
+    ] = None,
     token: Annotated[str, typer.Option(envvar="COVOS_TOKEN", help="Word that clients must give.")] = "",
     name: Annotated[
         list[str] | None, typer.Option("--name", help="Further name of the server, as of a proxy; repeatable.")
@@ -36,16 +40,24 @@ def serve(
     expire: Annotated[
         float, typer.Option(min=0, help="Hours after which a clip that nobody looks at is deleted; 0 keeps all.")
     ] = 0,
+    label_studio: Annotated[
+        bool, typer.Option("--label-studio", help="Be a backend of Label Studio instead, for files in --media-root.")
+    ] = False,
     model: options.Model = "covos-lite",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
     quiet: options.Quiet = False,
 ) -> None:
     """Serve a page and an HTTP API: drop a clip, see the subject cut out, click to correct, download."""
+    settings = {"model": model, "device": device, "precision": precision}
+    if label_studio:
+        _back(media_root, host=host, port=9090 if port is None else port, token=token, names=tuple(name or ()),
+              settings=settings, quiet=quiet)  # fmt: skip
+        return
     _run(
-        root=root, host=host, port=port, token=token, names=tuple(name or ()), media=media_root, upload=max_upload,
-        quota=quota, waiting=waiting, expire=expire,
-        settings={"model": model, "device": device, "precision": precision}, opening=None, browser=False, quiet=quiet,
+        root=root, host=host, port=8080 if port is None else port, token=token, names=tuple(name or ()),
+        media=media_root, upload=max_upload, quota=quota, waiting=waiting, expire=expire, settings=settings,
+        opening=None, browser=False, quiet=quiet,
     )  # fmt: skip
 
 
@@ -67,6 +79,48 @@ def open_clip(
     )  # fmt: skip
 
 
+def _back(
+    media: Path | None,
+    *,
+    host: str,
+    port: int,
+    token: str,
+    names: tuple[str, ...],
+    settings: dict[str, str],
+    quiet: bool,
+) -> None:
+    from covos.core.errors import UsageError
+    from covos.plan import Plan
+
+    with _explaining_extra():
+        from covos.serve.running import Address, run_backend
+    if media is None or not media.is_dir():
+        raise UsageError(
+            "Label Studio's files cannot be found",
+            why="no folder is given" if media is None else f"{media} is no folder",
+            fix="give the folder of its local storage with --media-root",
+        )
+    _looked_at(None, settings=settings)
+    run_backend(
+        media.absolute(),
+        address=Address(host=host, port=port, token=token, names=names),
+        plan=Plan.model_validate({"source": "clip", **settings}),
+        ready=lambda url: None if quiet else say(f"Label Studio may ask {url}  (Ctrl-C ends it)"),
+    )
+
+
+@contextmanager
+def _explaining_extra() -> Iterator[None]:
+    from covos.core.errors import EnvironmentProblem
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise EnvironmentProblem(
+            "the server needs optional packages", why=str(error), fix="pip install 'covos[serve]'"
+        ) from error
+
+
 def _run(
     *,
     root: Path,
@@ -84,16 +138,11 @@ def _run(
     browser: bool,
     quiet: bool,
 ) -> None:
-    from covos.core.errors import EnvironmentProblem
     from covos.plan import Plan
 
-    try:
+    with _explaining_extra():
         from covos.serve.desk import Rules
         from covos.serve.running import Address, run_server
-    except ModuleNotFoundError as error:
-        raise EnvironmentProblem(
-            "the server needs optional packages", why=str(error), fix="pip install 'covos[serve]'"
-        ) from error
     opened = _looked_at(opening, settings=settings)
 
     def ready(url: str) -> None:

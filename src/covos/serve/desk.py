@@ -213,20 +213,7 @@ class Desk:
         Raises:
             NotThereError: It does not, or is not there.
         """
-        root = self.rules.media
-        try:
-            found = None if root is None else (root / path).resolve()
-        except (OSError, ValueError):  # a loop of links, or a name that no file can have
-            found = None
-        if root is None or found is None or not found.is_relative_to(root.resolve()) or not found.is_file():
-            raise NotThereError(
-                f"{path!r} is not there",
-                why="a path names a file below the folder that the server was given with --media-root"
-                if root is not None
-                else "this server was started without --media-root",
-                fix="upload the file",
-            )
-        return found
+        return file_below(self.rules.media, path)
 
     def _begin(self, folder: Path, *, name: str, video: Video) -> Clip:
         info = self._pictures.last(Probe(video=video), name=name)
@@ -342,3 +329,25 @@ def link(source: Path, target: Path) -> None:
         target.hardlink_to(source)
     except OSError:
         shutil.copyfile(source, target)
+
+
+def file_below(root: Path | None, path: str) -> Path:
+    """Return a file that a client names, if it lies below a folder.
+
+    Raises:
+        NotThereError: It does not, or is not there, or there is no such folder.
+    """
+    try:
+        found = None if root is None else (root / path).resolve()
+        is_there = found is not None and root is not None and found.is_relative_to(root.resolve()) and found.is_file()
+    except (OSError, ValueError):  # a loop of links, or a name that no file can have
+        is_there = False
+    if not is_there or found is None:
+        raise NotThereError(
+            f"{path!r} is not there",
+            why="a path names a file below the folder that the server was given with --media-root"
+            if root is not None
+            else "this server was started without --media-root",
+            fix="upload the file",
+        )
+    return found

@@ -10,7 +10,9 @@ import asyncio
 import hmac
 import json
 import time
+from base64 import b64decode
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -116,6 +118,7 @@ class Guard:
         hosts: Names of the server, without ports; others are refused, as a page of another site could bind its own
             name to this address. Empty allows any.
         token: The word that clients must know; empty where none is needed.
+        guarded: What the addresses that need it begin with.
         largest: Bytes of a body, at most; of an upload, ``largest_upload``.
         largest_upload: Bytes of a body that is a file.
         patience: Seconds to wait for a body, and for each `SLOWEST` bytes that came of it as many as a second more.
@@ -128,6 +131,7 @@ class Guard:
         *,
         hosts: tuple[str, ...] = LOCAL,
         token: str = "",
+        guarded: str = "/api/",
         largest: int = 16 << 20,
         largest_upload: int,
         patience: float = 30.0,
@@ -135,7 +139,7 @@ class Guard:
     ) -> None:
         self._app, self._hosts, self._token = app, frozenset(hosts), token
         self._largest, self._largest_upload, self._done = largest, largest_upload, done
-        self._patience = patience
+        self._patience, self._guarded = patience, guarded
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -201,13 +205,17 @@ class Guard:
             if (origin is not None and urlsplit(origin).netloc != host) or site not in {"same-origin", "none"}:
                 return 403, "pages of other sites may not do this", "the request comes from one", "use covos's own page"
         path = scope["path"]
-        if self._token and path.startswith("/api/") and path != "/api/token" and not self._knows_token(headers):
+        is_open = not path.startswith(self._guarded) or path in {"/api/token", "/health"}
+        if self._token and not is_open and not self._knows_token(headers):
             return 401, "this server wants its token", "none came, or another", "open the address that it printed"
         return None
 
     def _knows_token(self, headers: dict[str, str]) -> bool:
         kind, _, given = headers.get("authorization", "").partition(" ")
-        if kind.lower() != "bearer":
+        if kind.lower() == "basic":  # programs that know no other way send it as the password
+            with suppress(ValueError):
+                given = b64decode(given).decode("utf-8").partition(":")[2]
+        elif kind.lower() != "bearer":
             try:
                 morsel = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
             except CookieError:

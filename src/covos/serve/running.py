@@ -16,9 +16,11 @@ from covos.core.errors import EnvironmentProblem
 from covos.plan import Plan
 from covos.serve.desk import Desk, Rules
 from covos.serve.guard import LOCAL, Guard
+from covos.serve.label_studio import make_annotator, make_backend
 from covos.serve.metrics import Metrics
 from covos.serve.patience import PatientProtocol
 from covos.serve.routes import make_app
+from covos.serve.workers import Warm
 
 GRACE = 3
 """Seconds that open requests have to end."""
@@ -45,6 +47,15 @@ class Address:
     def is_local(self) -> bool:
         """True if this machine alone can reach it."""
         return self.host in {"127.0.0.1", "::1", "localhost"}
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """All names of the server; none where it may have any."""
+        return (*LOCAL, *self.names) if self.is_local or self.names else ()
+
+    def word(self) -> str:
+        """Return the token; a new one where others can reach the server and none is given."""
+        return self.token or ("" if self.is_local else secrets.token_urlsafe(24))
 
 
 class _Server(uvicorn.Server):
@@ -79,16 +90,59 @@ def run_server(
     Raises:
         EnvironmentProblem: The address is taken, or cannot be used.
     """
-    token = address.token or ("" if address.is_local else secrets.token_urlsafe(24))
-    desk, metrics = Desk(rules, plan=plan), Metrics()
+    token, metrics = address.word(), Metrics()
+    desk = Desk(rules, plan=plan)
     app = make_app(desk, token=token, example=example, metrics=metrics)
-    hosts = (*LOCAL, *address.names) if address.is_local else ((*LOCAL, *address.names) if address.names else ())
-    guard = Guard(app, hosts=hosts, token=token, largest_upload=rules.upload + (1 << 20), done=metrics.request)
+    guard = Guard(app, hosts=address.hosts, token=token, largest_upload=rules.upload + (1 << 20), done=metrics.request)
 
     def end() -> None:
         app.state.closing = True
         desk.queue.hang_up()
 
+    def begin(url: str) -> None:
+        parts = [f"token={token}"] if token else []
+        if opening is not None:
+            parts.append(f"job={desk.add_path(opening, name=opening.name).id}")
+        ready(url + ("#" + "&".join(parts) if parts else ""))
+
+    _listen(guard, address=address, end=end, begin=begin, look=desk.expire)
+
+
+def run_backend(media: Path, *, address: Address, plan: Plan, ready: Callable[[str], None] = lambda _url: None) -> None:
+    """Serve Label Studio's interface of machine learning backends until a signal comes.
+
+    Args:
+        media: The folder below which all files lie.
+        address: Where it listens.
+        plan: Model, device and precision; its source does not matter.
+        ready: Called with the address, and with the token if there is one, once the server answers.
+
+    Raises:
+        EnvironmentProblem: The address is taken, or cannot be used.
+    """
+    token = address.word()
+    annotator, worker = make_annotator(media, plan=plan)
+    app = make_backend(annotator, media=media)
+    guard = Guard(app, hosts=address.hosts, token=token, guarded="/", largest_upload=0)
+
+    def begin(url: str) -> None:
+        ready(url + (f"  (password {token})" if token else ""))
+        worker.offer(Warm(), name="the networks")
+
+    try:
+        _listen(guard, address=address, end=worker.stop, begin=begin, look=lambda: None)
+    finally:
+        worker.close()
+
+
+def _listen(
+    guard: Guard,
+    *,
+    address: Address,
+    end: Callable[[], None],
+    begin: Callable[[str], None],
+    look: Callable[[], None],
+) -> None:
     config = uvicorn.Config(
         guard,
         host=address.host,
@@ -109,13 +163,9 @@ def run_server(
             return
         port = server.servers[0].sockets[0].getsockname()[1]
         host = "127.0.0.1" if address.is_local else address.host
-        url = f"http://{host}:{port}/"
-        parts = [f"token={token}"] if token else []
-        if opening is not None:
-            parts.append(f"job={desk.add_path(opening, name=opening.name).id}")
-        ready(url + ("#" + "&".join(parts) if parts else ""))
+        begin(f"http://{host}:{port}/")
         while not server.should_exit:
-            desk.expire()
+            look()
             time.sleep(_LOOK)
 
     threading.Thread(target=tell, daemon=True, name="covos ready").start()

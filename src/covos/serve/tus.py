@@ -53,8 +53,10 @@ class _Route(APIRoute):
 
 def tus_router(desk: Desk) -> APIRouter:
     """Return the part of the API that takes files in parts."""
-    told = {412: {"description": "It speaks another version of tus.", "content": PROBLEM}}
-    router = APIRouter(prefix="/api/uploads", route_class=_Route, default_response_class=Response, responses={**told})
+    told: dict[int | str, dict[str, Any]] = {
+        412: {"description": "It speaks another version of tus.", "content": PROBLEM}
+    }
+    router = APIRouter(prefix="/api/uploads", route_class=_Route, default_response_class=Response, responses=told)
 
     @router.options("", status_code=204)
     def able() -> Response:
