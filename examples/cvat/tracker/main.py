@@ -1,0 +1,5 @@
+"""Where nuclio begins: the function itself is in covos."""
+
+from covos.serve.cvat import handler, init_context
+
+__all__ = ["handler", "init_context"]
