@@ -14,8 +14,9 @@ from covos.cli.terminal import say
 
 _GIGA = 1 << 30
 _HOUR = 3600.0
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "car.mp4"
-"""The example clip, where covos runs from its sources."""
+_INSIDE = Path(__file__).resolve().parents[1]
+EXAMPLES = (_INSIDE / "serve" / "example" / "car.mp4", _INSIDE.parents[1] / "examples" / "car.mp4")
+"""The example clip: in an installed package, and in the sources."""
 
 Root: TypeAlias = Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of all clips and their masks.")]
 Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")]
@@ -165,7 +166,7 @@ def _run(
         rules,
         address=Address(host=host, port=port, token=token, names=names),
         plan=Plan.model_validate({"source": "clip", **settings}),
-        example=EXAMPLE if EXAMPLE.is_file() else None,
+        example=next((path for path in EXAMPLES if path.is_file()), None),
         opening=opened,
         ready=ready,
     )

@@ -1,0 +1,183 @@
+"""Measure the page of `covos serve` as a person meets it, in Chromium, on this machine: waiting times, rates, memory.
+
+    python benchmarks/serve.py                                   # the example clip, over and over for half a minute
+    python benchmarks/serve.py --minutes 10 --clicks 20          # a long clip
+    python benchmarks/serve.py --picture docs/pictures/serve.jpg # the picture of the documents, of the example clip
+
+Playwright's Python package and a Chromium are needed (`CHROMIUM` names another). Memory is what processes have for
+themselves and their share of what they have in common (PSS), so Linux alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
+READY = "main[data-state=ready]"
+PATIENCE = 3_600_000
+"""Milliseconds."""
+SHOWN = 27
+"""Frame of the example that the picture shows."""
+
+
+def write_long(path: Path, *, minutes: float) -> int:
+    """Write the example over and over, forth and back, for so many minutes; return the number of frames."""
+    import av
+
+    with av.open(str(EXAMPLE)) as video:
+        rate = video.streams.video[0].average_rate
+        once = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    there_and_back = [*once, *once[-2:0:-1]]
+    count = round(minutes * 60 * float(rate or 25))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(rate or 25), options={"preset": "veryfast", "crf": "20"})
+        stream.height, stream.width, stream.pix_fmt = *once[0].shape[:2], "yuv420p"
+        for index in range(count):
+            picture = there_and_back[index % len(there_and_back)]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return count
+
+
+@contextmanager
+def server(root: Path) -> Iterator[tuple[str, int]]:
+    """Run `covos serve`; gives its address and its process."""
+    command = [sys.executable, "-m", "covos", "serve", "--root", str(root), "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+        assert found, "the server has not begun"
+        try:
+            yield found[0], process.pid
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def opened(url: str, *, height: int = 800) -> Iterator[tuple[Any, Any]]:
+    """Open the page in Chromium; gives the browser and the page."""
+    from playwright.sync_api import sync_playwright
+
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        page = browser.new_context(viewport={"width": 1280, "height": height}, color_scheme="light").new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(url)
+        page.wait_for_selector("main[data-state=empty]")
+        yield browser, page
+        browser.close()
+
+
+def memory(process: int) -> float:
+    """Return the megabytes of a process and its children."""
+    total = 0.0
+    try:
+        rollup = Path(f"/proc/{process}/smaps_rollup").read_text()
+        total = int(re.findall(r"^Pss:\s+(\d+)", rollup, re.MULTILINE)[0]) / 1024
+        children = Path(f"/proc/{process}/task").glob("*/children")
+        return total + sum(memory(int(child)) for file in children for child in file.read_text().split())
+    except OSError:  # it has ended meanwhile
+        return total
+
+
+def tab_memory(browser: Any) -> float:
+    """Return the megabytes of the processes that show pages."""
+    told = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    return sum(memory(each["id"]) for each in told if each["type"] == "renderer")
+
+
+def click_times(page: Any, *, clicks: int, frames: int) -> list[float]:
+    """Click on as many frames, and return the seconds until each mask is there; the first waits for the network."""
+    taken = []
+    box = page.locator("#picture").bounding_box()
+    for number in range(clicks + 1):
+        page.keyboard.press("Home")
+        for _ in range(number * max(1, frames // 10 // (clicks + 1))):
+            page.keyboard.press("Shift+ArrowRight")
+        page.wait_for_timeout(1000)  # a person looks before clicking
+        before = int(page.get_attribute("main", "data-revision"))
+        began = time.monotonic()
+        page.mouse.click(box["x"] + 0.5 * box["width"], box["y"] + 0.5 * box["height"])
+        page.wait_for_selector(f"main[data-revision='{before + 1}']")
+        taken.append(time.monotonic() - began)
+    return taken[1:]
+
+
+def command_line_rate(clip: Path, *, frames: int) -> float:
+    """Return the frames a second of the same work on the command line: a box on the first frame, followed."""
+    with tempfile.TemporaryDirectory() as out:
+        began = time.monotonic()
+        box = ["--box", "300,150,470,280"]
+        command = [sys.executable, "-m", "covos", "segment", str(clip), *box, "-o", f"{out}/run", "-f", "palette", "-q"]
+        subprocess.run(command, check=True)
+        return frames / (time.monotonic() - began)
+
+
+def measure(*, minutes: float, clicks: int) -> None:
+    """Print all numbers."""
+    with tempfile.TemporaryDirectory() as root:
+        clip = Path(root) / "long.mp4"
+        frames = write_long(clip, minutes=minutes)
+        with server(Path(root) / "clips") as (url, process), opened(url) as (browser, page):
+            began = time.monotonic()
+            page.set_input_files("#file", clip)
+            page.wait_for_selector("#picture[aria-label*='subject']")
+            print(f"{frames} frames. From the drop to the first mask: {time.monotonic() - began:.1f} s")
+            page.wait_for_selector(READY)
+            print(f"found: {frames / (time.monotonic() - began):.1f} frames a second, the upload included")
+            times = sorted(click_times(page, clicks=clicks, frames=frames))
+            print(f"from a click to its mask: median {statistics.median(times):.2f} s, slowest {times[-1]:.2f} s")
+            page.keyboard.press("Home")
+            page.wait_for_timeout(1000)
+            before = int(page.get_attribute("main", "data-revision"))
+            began = time.monotonic()
+            page.click("#track-on")
+            page.wait_for_selector(f"{READY}[data-revision='{before + 1}']")
+            print(f"followed: {frames / (time.monotonic() - began):.1f} frames a second")
+            print(f"memory: tab {tab_memory(browser):.0f} MB, server {memory(process):.0f} MB")
+        print(f"followed on the command line: {command_line_rate(clip, frames=frames):.1f} frames a second")
+
+
+def draw(file: Path) -> None:
+    """Make a picture of the page on the example clip."""
+    with tempfile.TemporaryDirectory() as root, server(Path(root)) as (url, _), opened(url, height=760) as (_, page):
+        page.click("#example")
+        page.wait_for_selector(READY)
+        for hint in page.locator(".hint:visible button").all():
+            hint.click()
+        page.keyboard.press("Home")
+        for _ in range(SHOWN):
+            page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(3000)  # the strip of pictures fills
+        page.screenshot(path=file, type="jpeg", quality=80)
+
+
+def main() -> None:
+    """Measure, or draw."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=0.5, help="length of the clip")
+    parser.add_argument("--clicks", type=int, default=10, help="clicks that are timed")
+    parser.add_argument("--picture", type=Path, help="make this picture instead")
+    given = parser.parse_args()
+    if given.picture is not None:
+        draw(given.picture)
+    else:
+        measure(minutes=given.minutes, clicks=given.clicks)
+
+
+if __name__ == "__main__":
+    main()
