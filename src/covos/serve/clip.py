@@ -343,12 +343,15 @@ class Clip:
                 return kept[1]
             known, seeds = self.frames, self.history.seeds
             names = tuple(thing.id for thing in self.history.things)
-        fresh = self._look(known, seeds=seeds, names=names)
+            live = sorted(self.live.keys() - self.touched)
+        fresh = self._look(known, seeds=seeds, names=names, live=live)
         with self.lock:
             self._timeline = version, fresh
         return fresh
 
-    def _look(self, known: Mapping[int, FrameMask], *, seeds: tuple[SeedMask, ...], names: tuple[int, ...]) -> Timeline:
+    def _look(
+        self, known: Mapping[int, FrameMask], *, seeds: tuple[SeedMask, ...], names: tuple[int, ...], live: list[int]
+    ) -> Timeline:
         count, rate = self.info.frame_count, float(self.info.frame_rate or 25)
         rows = [self._row(known[index]) for index in sorted(known)]
         flags: dict[int, tuple[Flag, ...]] = {}
@@ -375,6 +378,7 @@ class Clip:
                 for number in names
             },
             objects={number: _stretches(known, number, count=count) for number in names},
+            live=_runs(live),
         )
 
     def _row(self, mask: FrameMask) -> FrameRow:
@@ -453,6 +457,16 @@ def centre(rle: RLE) -> tuple[float, float]:
     column = float((lengths * (starts // height)).sum() / area)
     row = float((lengths * np.minimum(middles - starts // height * height, height - 1)).sum() / area)
     return column, row
+
+
+def _runs(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    found: list[tuple[int, int]] = []
+    for frame in frames:
+        if found and found[-1][1] == frame:
+            found[-1] = (found[-1][0], frame + 1)
+        else:
+            found.append((frame, frame + 1))
+    return tuple(found)
 
 
 def _stretches(known: Mapping[int, FrameMask], number: int, *, count: int) -> tuple[tuple[int, int, str], ...]:

@@ -170,7 +170,8 @@ class MasksView(Record):
 class Timeline(Record):
     """All frames at a glance: a time, a confidence and a status for each, and the frames that stand out.
 
-    ``objects`` has the stretches [from, to, state] of each object; ``to`` is the first frame after it.
+    ``objects`` has the stretches [from, to, state] of each object; ``to`` is the first frame after it. ``live`` has the
+    stretches [from, to] of a track that goes on: they are an edit when it ends.
     """
 
     times: tuple[Finite, ...]
@@ -181,6 +182,7 @@ class Timeline(Record):
     confirmed: tuple[Count, ...]
     prompted: dict[int, tuple[Count, ...]]
     objects: dict[int, tuple[Stretch, ...]]
+    live: tuple[tuple[Count, Count], ...]
 
 
 class Prompted(Record):

@@ -155,6 +155,7 @@ export class Timeline {
           if (what === "present") context.fillRect(from * wide, top, Math.max(1, (to - from) * wide), ROW - 3);
           else for (let x = from * wide; x < to * wide; x += 6) context.fillRect(x, top, 3, ROW - 3);
         }
+        for (const [from, to] of line.live) hatch(context, from * wide, top, (to - from) * wide, ROW - 3, color("ground"));
         context.fillStyle = color("ink");
         for (const frame of line.prompted[thing.id] ?? []) diamond(context, (frame + 0.5) * wide, top + (ROW - 3) / 2, 4);
       });
@@ -223,6 +224,31 @@ export class Timeline {
     mark(line.flags.filter((each) => !confirmed.has(each)), "!", "warn");
     mark(line.confirmed, "✓", "good");
   }
+}
+
+/**
+ * Slanting gaps: what lies below is not kept yet.
+ * @param {CanvasRenderingContext2D} context
+ * @param {number} left
+ * @param {number} top
+ * @param {number} width
+ * @param {number} height
+ * @param {string} color
+ */
+function hatch(context, left, top, width, height, color) {
+  context.save();
+  context.beginPath();
+  context.rect(left, top, width, height);
+  context.clip();
+  context.strokeStyle = color;
+  context.lineWidth = 1.5;
+  context.beginPath();
+  for (let x = left - height; x < left + width; x += 4) {
+    context.moveTo(x, top + height);
+    context.lineTo(x + height, top);
+  }
+  context.stroke();
+  context.restore();
 }
 
 /** @param {CanvasRenderingContext2D} context @param {number} x @param {number} y @param {number} size */

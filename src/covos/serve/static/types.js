@@ -19,7 +19,8 @@
  * @typedef {{stage: Stage, done: number, total: number, rate: number | null}} Progress
  * @typedef {[number, number, "present" | "occluded" | "absent"]} Span Frames [from, to) and what the object does there.
  * @typedef {{times: number[], confidence: (number | null)[], status: string[], flags: number[], reasons: Record<string, string[]>,
- *   confirmed: number[], prompted: Record<string, number[]>, objects: Record<string, Span[]>}} Timeline
+ *   confirmed: number[], prompted: Record<string, number[]>, objects: Record<string, Span[]>,
+ *   live: [number, number][]}} Timeline `live`: frames [from, to) of a track that goes on.
  * @typedef {{id: number, counts: string, state?: string, confidence?: number | null}} ObjectMask
  * @typedef {{index: number, time: number, confidence: number | null, status: string,
  *   objects: ObjectMask[]}} FrameMasks
