@@ -336,13 +336,13 @@ def test_what_is_refused(client: httpx.Client, started: tuple[str, Path], job: s
     told = problem_of(client.post("/api/jobs", files={"file": ("x.mp4", b"no video")}), 422)
     assert told["title"].startswith("x.mp4"), "the client's own name, and no path of the server"
     assert str(started[1]) not in json.dumps(told)
-    problem_of(client.post("/api/jobs", json={}), 422)
+    problem_of(client.post("/api/jobs", json={}), 400)
     problem_of(client.post("/api/jobs", files={"file": ("x.mp4", b"\0" * 4_000_000)}), 413)
     problem_of(client.post(f"{base}/prompts", content=b"{", headers={"content-type": "application/json"}), 422)
     problem_of(client.post(f"{base}/prompts", json={"frame": 99, "points": [[1, 1]]}), 400)
     problem_of(client.post(f"{base}/prompts", json={"frame": 0, "points": [[640, 1]]}), 400)
     problem_of(client.post(f"{base}/prompts", json={"frame": 0, "points": [["x", 1]]}), 422)
-    problem_of(client.post(f"{base}/prompts", json={"frame": 0}), 422)
+    problem_of(client.post(f"{base}/prompts", json={"frame": 0}), 400)
     wrong = {"frame": 0, "mask": {"size": [2, 2], "counts": "04"}}
     problem_of(client.post(f"{base}/prompts", json=wrong), 400)
     problem_of(client.post(f"{base}/prompts", json=wrong | {"mask": {"size": [48, 64], "counts": "~~"}}), 422)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from PIL import Image
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from covos.core.errors import CovosError
+from covos.serve.guard import Guard
 from covos.serve.label_studio import file_of
 from serve.serving import serving
 
@@ -132,3 +134,22 @@ def test_files_lie_below_the_folder(client: httpx.Client, media: Path) -> None:
     assert client.post("/predict", json=asked | {"label_config": bomb}).status_code == 422
     assert client.post("/predict", json=asked | {"label_config": "<View/>"}).status_code == 422
     assert client.post("/predict", json={"tasks": 1}).status_code == 422
+
+
+def test_the_token_may_be_a_password() -> None:
+    """Label Studio knows no other way to send it."""
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def asked(path: str, **more: Any) -> int:
+        guard = Guard(app, token="word", guarded="/", largest_upload=0)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(guard), base_url="http://localhost") as client:
+            return (await client.post(path, **more)).status_code
+
+    assert asyncio.run(asked("/predict")) == 401
+    assert asyncio.run(asked("/predict", auth=("any", "word"))) == 200
+    assert asyncio.run(asked("/predict", auth=("word", "any"))) == 401
+    assert asyncio.run(asked("/predict", headers={"authorization": "Basic ?"})) == 401
+    assert asyncio.run(asked("/health")) == 200

@@ -257,8 +257,14 @@ class Clip:
     def frames(self) -> Mapping[int, FrameMask]:
         """Masks of now, with those of a track that goes on, without what the regions take away."""
         with self.lock:
+            return self.steered(self.whole_frames)
+
+    @property
+    def whole_frames(self) -> Mapping[int, FrameMask]:
+        """Masks of now, with those of a track that goes on, as they are below the regions."""
+        with self.lock:
             live = {index: mask for index, mask in self.live.items() if index not in self.touched}
-            return self.steered({**self.history.frames, **live})
+            return {**self.history.frames, **live}
 
     def steered(self, frames: Mapping[int, FrameMask]) -> Mapping[int, FrameMask]:
         """Return masks without what the regions take from the subject; frames that were confirmed stay as they are."""

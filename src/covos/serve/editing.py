@@ -37,9 +37,10 @@ class Editing:
         """
         check_frame(asked.frame, info=clip.info)
         with clip.lock:
-            known, history = clip.frames.get(asked.frame), clip.history
+            known, whole = clip.frames.get(asked.frame), clip.whole_frames.get(asked.frame)
+            history = clip.history
             seeds, things = history.seeds, history.things
-        if known is None:
+        if known is None or whole is None:
             raise NotYetError(
                 f"frame {asked.frame} has no masks yet", why="it is still being looked at", fix="wait until it is there"
             )
@@ -61,7 +62,7 @@ class Editing:
         if number not in {thing.id for thing in things}:
             things = (*things, thing_of(number))
         with clip.lock:
-            frames = {asked.frame: placed(known, {number: mask})}
+            frames = {asked.frame: placed(whole, {number: mask})}
             clip.add(clip.history.edit("prompt", seeds=after, things=things, frames=frames))
         job = self._queue.changed(clip, (asked.frame,))
         code = mask.to_coco()

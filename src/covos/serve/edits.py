@@ -274,7 +274,7 @@ def read_edit(file: Path, *, time_base: Fraction) -> Edit:
                 kind=head["kind"],
                 seeds=tuple(_seed_from_json(seed) for seed in head["seeds"]),
                 things=tuple(Thing.model_validate(thing) for thing in head["things"]),
-                regions=tuple(RegionPrompt.model_validate(region) for region in head["regions"]),
+                regions=tuple(RegionPrompt.model_validate(region) for region in head.get("regions", ())),
                 frames={mask.index: mask for mask in frames},
             )
     except (ValueError, KeyError, TypeError, InputError) as error:
@@ -323,7 +323,7 @@ def mask_from_json(content: dict[str, Any], *, time_base: Fraction) -> FrameMask
         states=tuple(ObjectStatus(**state) for state in content["states"]),
         file=content["file"],
         soft=soft,
-        source_index=content["source_index"],
+        source_index=content.get("source_index"),
     )
 
 

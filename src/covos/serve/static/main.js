@@ -88,7 +88,7 @@ on("mark-in", () => mark("in", store.state.frame));
 on("mark-out", () => mark("out", store.state.frame));
 on("part", () => {
   const range = marked(store.state);
-  if (range) void actions.takePart(range);
+  if (range) void actions.takePart({ ...range, every: store.state.job?.info?.every ?? 1 });
 });
 on("marks-clear", () => store.set({ marks: { in: null, out: null } }));
 on("track", () => actions.track("both"));

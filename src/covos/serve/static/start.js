@@ -123,7 +123,7 @@ function sendingWords(state) {
   const all = upload.sent >= upload.total;
   const much = `${bytes(upload.sent)} of ${bytes(upload.total)}`;
   const goes = upload.paused ? ", paused" : upload.waiting ? ". The connection is lost; it goes on by itself" : left > 2 ? `, ${Math.ceil(left)} s to go` : "";
-  setText(byId("sending-rate"), all ? "All is sent; the server looks at it." : much + goes);
+  setText(byId("sending-rate"), all ? (upload.waiting ? "All is sent; the server is busy, and takes it later." : "All is sent; the server looks at it.") : much + goes);
   setText(byId("sending-pause"), upload.paused ? "Go on" : "Pause");
   byId("sending-pause").hidden = all;
 }

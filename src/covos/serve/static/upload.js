@@ -90,14 +90,21 @@ export async function upload(file, progress, { signal, paused }) {
       wait = Math.min(LONGEST, wait * 2);
     }
   }
-  tell(file.size);
-  try {
-    const job = await ask("POST", "jobs", { upload: at.split("/").pop() }, signal);
-    note(key, null);
-    return /** @type {import("./types.js").Job} */ (job);
-  } catch (error) {
-    if (error instanceof Problem && ![0, 429].includes(error.status)) note(key, null); // it cannot be read
-    throw error;
+  for (;;) {
+    tell(file.size);
+    try {
+      const job = await ask("POST", "jobs", { upload: at.split("/").pop() }, signal);
+      note(key, null);
+      return /** @type {import("./types.js").Job} */ (job);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status === 0) throw error;
+      if (error.status !== 429) {
+        note(key, null); // it cannot be read
+        throw error;
+      }
+      tell(file.size, true); // too much is waiting
+      await delay(LONGEST, signal);
+    }
   }
 }
 

@@ -1,0 +1,30 @@
+"""``covos serve`` before anything listens."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import covos
+from covos.cli import main
+from covos.cli.serve import EXAMPLES
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_example_goes_with_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    placed = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    package = Path(covos.__file__).parent
+    inside = {package.parent / target: ROOT / source for source, target in placed.items()}
+    assert inside[EXAMPLES[0]] == EXAMPLES[1] == ROOT / "examples" / "car.mp4"
+    assert all(source.is_file() for source in inside.values())
+
+
+def test_label_studio_needs_a_folder(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    assert main(["serve", "--label-studio"]) == 2
+    assert "--media-root" in capsys.readouterr().err
+    assert main(["serve", "--label-studio", "--media-root", str(tmp_path / "none")]) == 2
