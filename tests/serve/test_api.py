@@ -228,7 +228,12 @@ def test_the_subject_stays_out_of_a_region(client: httpx.Client, job: str) -> No
     client.put(f"{base}/regions", json={"regions": [{"role": "within", "box": box}]})
     np.testing.assert_array_equal(labels_at(client, job, 3)[:, :cut], before[:, :cut])
     assert not labels_at(client, job, 3)[:, cut:].any()
-    for _ in range(2):
+    other = np.zeros((48, 64), np.bool_)
+    other[40:44, 60:64] = True
+    client.post(f"{base}/prompts", json={"frame": 3, "object": None, "mask": encode(other).to_coco()})
+    client.put(f"{base}/regions", json={"regions": []})
+    np.testing.assert_array_equal(labels_at(client, job, 3) == 1, (before == 1) & ~other)
+    for _ in range(4):
         client.post(f"{base}/undo")
     np.testing.assert_array_equal(labels_at(client, job, 3), before)
     problem_of(client.put(f"{base}/regions", json={"regions": [{"box": [0, 0, 65, 48]}]}), 400)

@@ -255,29 +255,31 @@ class Clip:
 
     @property
     def frames(self) -> Mapping[int, FrameMask]:
-        """Masks of now, with those of a track that goes on, without what the regions take away."""
-        with self.lock:
-            return self.steered(self.whole_frames)
-
-    @property
-    def whole_frames(self) -> Mapping[int, FrameMask]:
         """Masks of now, with those of a track that goes on, as they are below the regions."""
         with self.lock:
             live = {index: mask for index, mask in self.live.items() if index not in self.touched}
             return {**self.history.frames, **live}
 
-    def steered(self, frames: Mapping[int, FrameMask]) -> Mapping[int, FrameMask]:
-        """Return masks without what the regions take from the subject; frames that were confirmed stay as they are."""
-        regions = self.history.regions
-        if not regions:
-            return frames
-        confirmed = {seed.frame for seed in self.history.seeds if seed.given_as == "confirmed"}
-        return {index: mask if index in confirmed else self._in_regions(mask) for index, mask in frames.items()}
+    @property
+    def confirmed(self) -> frozenset[int]:
+        """Frames that the user takes as right: regions do not change them."""
+        return frozenset(seed.frame for seed in self.history.seeds if seed.given_as == "confirmed")
 
-    def _in_regions(self, mask: FrameMask) -> FrameMask:
-        regions, kept = self.history.regions, self._steered.get(mask.index)
+    def shown(self, frames: Iterable[FrameMask], *, soft: bool = False) -> list[FrameMask]:
+        """Return masks without what the regions take from the subject.
+
+        The soft edges of frames that change are dropped unless ``soft`` asks for them, which takes longer.
+        """
+        with self.lock:
+            regions, confirmed = self.history.regions, self.confirmed
+        return [mask if mask.index in confirmed else self._in_regions(mask, regions, soft=soft) for mask in frames]
+
+    def _in_regions(self, mask: FrameMask, regions: tuple[RegionPrompt, ...], *, soft: bool) -> FrameMask:
+        if soft or not regions:
+            return in_regions(mask, regions)
+        kept = self._steered.get(mask.index)
         if kept is None or kept[0] is not mask or kept[1] is not regions:
-            kept = self._steered[mask.index] = mask, regions, in_regions(mask, regions)
+            kept = self._steered[mask.index] = mask, regions, in_regions(mask, regions, soft=False)
         return kept[2]
 
     def view(self, *, place: int | None, making: Mapping[str, Range]) -> JobView:
@@ -338,7 +340,10 @@ class Clip:
         wanted = [known[index] for index in range(start, min(stop, start + MOST_FRAMES)) if index in known]
         return MasksView(
             size=(self.info.height, self.info.width),
-            frames=tuple(_frame_view(each, objects=edged(each, chosen)) for each in wanted),
+            frames=tuple(
+                _frame_view(each, objects=edged(each, chosen))
+                for each in self.shown(wanted, soft=chosen.changes_frames)
+            ),
         )
 
     def timeline(self) -> Timeline:
@@ -359,6 +364,7 @@ class Clip:
         self, known: Mapping[int, FrameMask], *, seeds: tuple[SeedMask, ...], names: tuple[int, ...], live: list[int]
     ) -> Timeline:
         count, rate = self.info.frame_count, float(self.info.frame_rate or 25)
+        known = {mask.index: mask for mask in self.shown(known.values())}
         rows = [self._row(known[index]) for index in sorted(known)]
         flags: dict[int, tuple[Flag, ...]] = {}
         for at, row in enumerate(rows):

@@ -47,7 +47,7 @@ class Downloads:
             raise NotYetError("there is nothing to download", why="no frame has masks yet", fix="wait for the first")
 
         if range:
-            range.frames(KeptFrames(info=clip.info, frames=masks_of(clip)))
+            range.frames(KeptFrames(info=clip.info, frames=_in_order(clip)))
 
         def run() -> None:
             done = False
@@ -75,7 +75,9 @@ class Downloads:
             video=clip.video,
             info=clip.info,
             job=str(clip.run),
-            frames=masks_of(clip),
+            frames=_in_order(clip),
+            regions=clip.history.regions,
+            confirmed=clip.confirmed,
             format=name,
             edges=clip.kept.edges,
             range=range,
@@ -99,10 +101,9 @@ class Downloads:
         return pack(clip.folder / "results" / name, name)
 
 
-def masks_of(clip: Clip) -> tuple[FrameMask, ...]:
-    """Return the masks of a clip as downloads have them, in order; a track that goes on is not among them."""
-    with clip.lock:
-        return tuple(mask for _, mask in sorted(clip.steered(clip.history.frames).items()))
+def _in_order(clip: Clip) -> tuple[FrameMask, ...]:
+    with clip.lock:  # a track that goes on is not among them
+        return tuple(mask for _, mask in sorted(clip.history.frames.items()))
 
 
 def pack(folder: Path, name: str) -> Path:

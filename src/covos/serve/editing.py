@@ -37,10 +37,9 @@ class Editing:
         """
         check_frame(asked.frame, info=clip.info)
         with clip.lock:
-            known, whole = clip.frames.get(asked.frame), clip.whole_frames.get(asked.frame)
-            history = clip.history
+            whole, history = clip.frames.get(asked.frame), clip.history
             seeds, things = history.seeds, history.things
-        if known is None or whole is None:
+        if whole is None:
             raise NotYetError(
                 f"frame {asked.frame} has no masks yet", why="it is still being looked at", fix="wait until it is there"
             )
@@ -51,7 +50,7 @@ class Editing:
         task = Click(
             video=clip.video,
             seeds=seeds,
-            known=known,
+            known=clip.shown([whole])[0],
             frame=asked.frame,
             object=number,
             points=tuple(Point(x=x, y=y, positive=bool(on)) for (x, y), on in zip(asked.points, labels, strict=True)),
@@ -119,7 +118,8 @@ class Editing:
         """Take a frame's masks as right: tracks end before it, and never change it."""
         check_frame(frame, info=clip.info)
         with clip.lock:
-            mask, history = clip.frames.get(frame), clip.history
+            whole, history = clip.frames.get(frame), clip.history
+            mask = None if whole is None else clip.shown([whole], soft=True)[0]
             if mask is None or not mask.objects:
                 raise NotYetError(f"frame {frame} cannot be confirmed", why="it shows no object", fix="show one first")
             rest = tuple(seed for seed in history.seeds if seed.frame != frame)

@@ -219,8 +219,11 @@ def merged(mask: FrameMask, one: int, into: int) -> FrameMask:
     return placed(left, {into: encode(together)}, states=[each for each in mask.states if each.id == into])
 
 
-def in_regions(mask: FrameMask, regions: tuple[RegionPrompt, ...]) -> FrameMask:
-    """Take away what the subject has outside of its regions, its soft edge as well; other objects stay."""
+def in_regions(mask: FrameMask, regions: tuple[RegionPrompt, ...], *, soft: bool = True) -> FrameMask:
+    """Take away what the subject has outside of its regions; other objects stay.
+
+    Its soft edge is cut as well, or dropped without ``soft``: to cut that takes ten times as long.
+    """
     subject = mask.objects.get(SUBJECT)
     if subject is None or not regions:
         return mask
@@ -236,7 +239,7 @@ def in_regions(mask: FrameMask, regions: tuple[RegionPrompt, ...]) -> FrameMask:
         states=tuple(each for each in mask.states if each.id != SUBJECT or left.any()),
         soft=None,
     )
-    if mask.soft is None:
+    if mask.soft is None or not soft:
         return after
     probability = np.where(gone & (whole | ~mask.mask), np.float32(0), mask.probability)
     return replace(after, soft=SoftMask.of(probability, after.mask, bits=mask.soft.bits))

@@ -40,10 +40,12 @@ from covos.media.writer import VideoWriter
 from covos.model import Model
 from covos.plan import FIND, Plan
 from covos.prompts.seeds import SeedMask
+from covos.prompts.values import RegionPrompt
 from covos.results.loading import load_result
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.schema import REPORT
+from covos.serve.edits import in_regions
 from covos.serve.errors import in_public, without_paths
 from covos.session import Session
 
@@ -369,6 +371,8 @@ class Export:
         info: Its description.
         job: Folder of the job that has found the subject; its report tells how.
         frames: The masks.
+        regions: The boxes that the subject may not lie in, or has to.
+        confirmed: Frames that these do not change.
         format: Name of the format.
         edges: Changes of the edges.
         range: The part that is written.
@@ -380,6 +384,8 @@ class Export:
     info: SourceInfo
     job: str
     frames: tuple[FrameMask, ...]
+    regions: tuple[RegionPrompt, ...]
+    confirmed: frozenset[int]
     format: str
     edges: Edges
     range: Range
@@ -398,7 +404,9 @@ class Export:
             info=self.info,
             health=health,
             origin=replace(origin, settings={**origin.settings, **self.settings}),
-            frames=self.frames,
+            frames=tuple(
+                each if each.index in self.confirmed else in_regions(each, self.regions) for each in self.frames
+            ),
             held=self.video.path,
         )
 
