@@ -32,5 +32,7 @@ def test_the_server_keeps_what_its_description_says(started: tuple[str, Path], t
         )
         for job in client.get("/api/jobs").json()["jobs"]:
             client.delete(f"/api/jobs/{job['id']}")
+        for upload in (started[1] / "clips").glob("sent-*"):  # each test finds the server empty
+            shutil.rmtree(upload)
         assert client.get("/health").json()["status"] == "ok"
     assert result.returncode == 0, result.stdout[-20_000:]
