@@ -81,6 +81,6 @@ function hints() {
   const state = store.state;
   const ready = phase(state) === "ready";
   const clicked = settings.hints.includes("hint-click");
-  byId("hint-click").hidden = !ready || clicked;
+  byId("hint-click").hidden = !ready || clicked || state.tool !== "point";
   byId("hint-track").hidden = !ready || !clicked || settings.hints.includes("hint-track") || !state.job?.can_undo;
 }
