@@ -33,6 +33,7 @@ import covos
 from covos.core.device import choose_precision
 from covos.core.types import ImageArray, MaskArray, ProbabilityArray
 from covos.data import open_dataset
+from covos.engines.ladder import Ladder
 from covos.engines.matting import MatteEngine, load_matte_engine
 from covos.evaluation import dt_ssd, matte_errors
 from covos.masks.matte import foreground_colours, stretched
@@ -76,7 +77,7 @@ def main() -> None:
 
 def _engine(weights: str) -> MatteEngine:
     device = torch.device("cpu")
-    return load_matte_engine(weights, device=device, precision=choose_precision(device, "auto"))
+    return load_matte_engine(weights, ladder=Ladder(device=device, precision=choose_precision(device, "auto")))
 
 
 def _methods(weights: str, *, quick: bool) -> dict[str, Method]:

@@ -15,6 +15,7 @@ from covos.runs.terms import DatasetRecord, Inputs, Made, PredictTerms, RunTerms
 RUN = """{
   "schema": 1,
   "complete": true,
+  "whole": false,
   "mendable": false,
   "redo": null,
   "written": [],

@@ -29,6 +29,7 @@ class _AlphaFormat(VideoFormat):
     source's there. Where the source has more than 8 bits a sample, they are kept if the codec holds them.
     """
 
+    has_alpha = True
     lossless: ClassVar[bool] = False
 
     def picture(self, result: FrameResult) -> NDArray[Any]:
@@ -86,6 +87,11 @@ class _EditedFormat(_AlphaFormat):
                 why="its alpha is straight or premultiplied, and it has a file, or one for each object",
                 fix=f"write {cls.name}, {cls.name}=premultiplied, {cls.name}=each or {cls.name}=premultiplied,each",
             )
+
+    @classmethod
+    def suffix_of(cls, value: str | None) -> str:
+        """Return the video's; none with a file for each object."""
+        return "" if "each" in cls._parsed(value)[1] else super().suffix_of(value)
 
     @classmethod
     def _parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:
