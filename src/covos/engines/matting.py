@@ -68,7 +68,7 @@ class MatteEngine:
             band: H x W bool: the pixels to find it for, as of a trimap; None takes those around the contour.
 
         Returns:
-            H x W float32 in [0, 1]; outside the band around the contour, the probability, made sure.
+            H x W float32 in [0, 1]; outside the band around the contour, 0 or 1.
         """
         guide = stretched(probability)
         reach = max(LEAST_REACH, REACH * image.shape[0])
@@ -128,7 +128,7 @@ class MatteEngine:
                 total[1, y : y + TILE, x : x + TILE] += _FEATHER
         inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
         found = total[0][inner] / np.maximum(total[1][inner], 1e-6)
-        return np.where(band, found, guide).astype(np.float32)
+        return np.where(band, found, guide > 0.5).astype(np.float32)
 
     def _run(self, tiles: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         # They lie in memory with their channels last, which is how the network takes them.

@@ -218,12 +218,10 @@ class RunTerms(Terms):
 
     def _anew(self, found: RunTerms) -> str:
         """Say what is asked for of the same masks in another way; empty if nothing is."""
-        before, after = ({name: each.settings.get(name) for name in LATER} for each in (found, self))
         return "; ".join(
-            f"{name} {'not given' if after[name] is None else _shown(after[name])}, before"
-            f" {'not given' if before[name] is None else _shown(before[name])}"
+            f"{name} {_shown(self.settings.get(name))}, before {_shown(found.settings.get(name))}"
             for name in LATER
-            if before[name] != after[name]
+            if self.settings.get(name) != found.settings.get(name)
         )
 
     def begin(self, folder: OutputFolder, *, touched: Touched = lambda _changed, _unreadable: None) -> Begun:
