@@ -10,7 +10,6 @@ and black, with the colours that formats with alpha write.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -88,9 +87,10 @@ def over(image: ImageArray, opacity: ProbabilityArray, ground: str) -> ImageArra
     return np.asarray(np.rint(mixed), np.uint8)
 
 
-def write(file: Path, picture: ImageArray, *, quality: Sequence[int] = (cv2.IMWRITE_WEBP_QUALITY, 82)) -> None:
-    """Write a picture in the format that its name says."""
-    cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), list(quality))
+def write(file: Path, picture: ImageArray) -> None:
+    """Write a picture in the format that its name says; WebP with a loss that nobody sees."""
+    quality = [cv2.IMWRITE_WEBP_QUALITY, 82] if file.suffix == ".webp" else []
+    cv2.imwrite(str(file), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), quality)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,18 @@ def test_outside_the_band_the_probability_is_made_sure() -> None:
     assert (found[deep] == 1).all()
 
 
+def test_deep_inside_of_the_subject_a_doubtful_probability_is_no_edge() -> None:
+    subject = soft_disc(radius=90)
+    probability = hard(subject)
+    probability[110:130, 120:140] = 0.7  # an eye, say
+    probability[113:128, 212:217] = 0.7  # a few pixels from the edge: it may be one
+    probability[110:130, 225:245] = 0.3  # a strand, say
+    found = engine(PROBABILITY).find(mixed(subject), probability)
+    assert (found[110:130, 120:140] == 1).all()
+    for near in (found[113:128, 212:217], found[110:130, 225:245]):
+        assert ((near > 0) & (near < 1)).all()
+
+
 def test_tiles_go_over_into_one_another_and_only_those_with_a_contour_are_seen() -> None:
     network = HandsThrough(None)
     ones = MatteEngine(network, ladder=Ladder(device=CPU, precision=torch.float32))  # type: ignore[arg-type]

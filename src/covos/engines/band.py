@@ -16,9 +16,6 @@ from covos.models.matte import INPUTS
 
 SURE = 0.03
 """A probability this near to 0 or 1 is taken for it, if it lies out of the reach of the contour."""
-DEPTH = 2
-"""So many times the reach, on each side of the contour, a pixel may be uncertain: deeper in the subject, or farther from
-it, a network that is not sure doubts what it sees, and there is no edge."""
 TILE = 128
 """Side of a tile that the network sees."""
 CONTEXT = 32
@@ -52,14 +49,12 @@ class Sides(NamedTuple):
 def uncertain_band(probability: ProbabilityArray, *, reach: float) -> MaskArray:
     """Return the pixels that a matte is found for: H x W bool.
 
-    They are those nearer than ``reach`` pixels to the contour, and those within `DEPTH` times as far whose probability
-    is neither 0 nor 1.
+    They are those whose probability is neither 0 nor 1, and those nearer than ``reach`` pixels to the contour.
     """
     inside = probability > 0.5
     # By distances: to dilate by a large disc takes seconds in a large frame.
     near = within(inside, reach) & within(~inside, reach)
-    unsure = (probability > SURE) & (probability < 1 - SURE)
-    return near | (unsure & within(inside, DEPTH * reach) & within(~inside, DEPTH * reach))
+    return near | ((probability > SURE) & (probability < 1 - SURE))
 
 
 def within(mask: MaskArray, reach: float) -> MaskArray:

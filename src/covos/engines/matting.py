@@ -37,6 +37,9 @@ CORE = TILE - 2 * MARGIN
 REACH = 6 / 480
 """Reach of the band on each side of the contour, over the height of the frame."""
 LEAST_REACH = 4
+DEPTH = 2
+"""So many times the reach, inwards from the contour, a pixel may be uncertain. Deeper in the subject, a network that is
+not sure doubts what it sees, and there is no edge: an eye would become a hole. Outside, strands go far."""
 BATCH = 8
 """Tiles that the network sees together, at the most: fewer where the memory runs out."""
 SETTLED = 0.1
@@ -72,7 +75,7 @@ class MatteEngine:
         """
         guide = stretched(probability)
         reach = max(LEAST_REACH, REACH * image.shape[0])
-        asked = uncertain_band(guide, reach=reach) if band is None else band
+        asked = _asked(guide, reach=reach) if band is None else band
         alpha = guide
         if asked.any():
             before, known = self._moved(image, index)
@@ -214,6 +217,12 @@ def _tiles(band: MaskArray) -> list[tuple[int, int]]:
     rows, columns = whole.shape[0] // CORE, whole.shape[1] // CORE
     held = whole.reshape(rows, CORE, columns, CORE).any(axis=(1, 3))
     return [(int(y) * CORE, int(x) * CORE) for y, x in np.argwhere(held)]
+
+
+def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:
+    """Return the band around the contour of a probability, without what is doubtful deep inside of the subject."""
+    inside = guide > 0.5
+    return uncertain_band(guide, reach=reach) & (~inside | within(~inside, DEPTH * reach))
 
 
 def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:
