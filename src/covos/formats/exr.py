@@ -46,7 +46,7 @@ class ExrFormat(Format):
 
     name = output = "exr"
     shape = "a picture a frame"
-    bytes_per_pixel = 0.81
+    bytes_per_pixel = 0.97
 
     @classmethod
     def check_installed(cls) -> None:
