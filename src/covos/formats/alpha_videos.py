@@ -29,7 +29,6 @@ class _AlphaFormat(VideoFormat):
     source's there. Where the source has more than 8 bits a sample, they are kept if the codec holds them.
     """
 
-    has_alpha = True
     lossless: ClassVar[bool] = False
 
     def picture(self, result: FrameResult) -> NDArray[Any]:

@@ -45,6 +45,7 @@ class ExrFormat(Format):
     """
 
     name = output = "exr"
+    has_alpha = True
     shape = "a picture a frame"
     bytes_per_pixel = 0.97
 

@@ -34,7 +34,7 @@ class VideoFormat(Format):
 
     def __init_subclass__(cls) -> None:
         if hasattr(cls, "name"):
-            cls.output = f"{cls.name}{cls.preset.suffix}"
+            cls.output, cls.has_alpha = f"{cls.name}{cls.preset.suffix}", cls.preset.has_alpha
 
     @abstractmethod
     def picture(self, result: FrameResult) -> NDArray[Any]:
