@@ -139,7 +139,7 @@ def test_prompts_differ_in_words(tmp_path: Path, run: RunTerms) -> None:
         "prompt 3 was not there, is object 2 on frame 4 by dog.png with pixels abababababab"
     )
     steered = {"steer": [{"frame": None, "within": [1, 2, 3, 4]}]}
-    with pytest.raises(UsageError, match=r"what steers, 1 was not there, is on all frames within 1,2,3,4"):
+    with pytest.raises(UsageError, match=r"steering 1 was not there, is on all frames within 1,2,3,4"):
         run.model_copy(update={"settings": steered}).is_done(begun(tmp_path))
 
 

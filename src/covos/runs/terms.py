@@ -61,7 +61,7 @@ def _settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
     for name, value in settings.items():
         if isinstance(value, list | tuple) and value and all(isinstance(each, Mapping) for each in value):
             # One at a time: of many prompts, those that differ are named.
-            one = {"prompts": "prompt", "steer": "what steers,"}.get(name, name)
+            one = {"prompts": "prompt", "steer": "steering"}.get(name, name)
             said |= {f"{one} {number}": _prompt_in_words(each) for number, each in enumerate(value, 1)}
         else:
             said[name.replace("_", " ")] = _shown(value)
@@ -95,7 +95,8 @@ def _shown(value: object) -> str:
     if value is None:
         return "not given"
     if isinstance(value, Mapping):
-        return ", ".join(f"{str(name).replace('_', ' ')} {_shown(each)}" for name, each in value.items())
+        said = {name: str(each)[:12] if name == "sha256" else _shown(each) for name, each in value.items()}
+        return ", ".join(f"{str(name).replace('_', ' ')} {each}" for name, each in said.items())
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
