@@ -211,7 +211,8 @@ def read_recognised(path: Path) -> MasksRead:
     if path.is_dir():
         raise unreadable(path, "it has neither a report of covos nor mask pictures")
     if medium := _medium(path):
-        raise unreadable(path, f"it is {medium}, not masks of one", fix=_beside(path))
+        masks = "its masks" if medium == "a video" else "a file or folder of masks"
+        raise unreadable(path, f"it is {medium}, not {masks}", fix=_beside(path, medium))
     looked_for = "; ".join(f"{kind.read_as}: {kind.looks_like}" for kind in _readable_files())
     raise unreadable(path, f"it is {_shown(masks.json, start=masks.start)}. Looked for were {looked_for}")
 
@@ -231,14 +232,17 @@ def _medium(path: Path) -> str:
     return "a video"
 
 
-def _beside(path: Path) -> str:
+def _beside(path: Path, medium: str) -> str:
     """Say how masks come of a medium, and where those of a run of one file lie."""
     run = path.with_name(f"{path.name}.covos")
     if run.is_dir():
         return f"its run was kept: name {run}"
+    find = f"find its subject: covos segment {shlex.quote(str(path))}"
+    if medium == "a picture":
+        return f"of a mask, name the folder that holds it; of a photograph, {find}"
     return (
-        f"find its subject: covos segment {shlex.quote(str(path))}, with --alpha-as-mask what its alpha shows; or name "
-        "what a run has left: its output folder, or x.mov.covos of one file with --keep"
+        f"{find}, with --alpha-as-mask what its alpha shows; or name what a run has left: its output folder, or "
+        "x.mov.covos of one file with --keep"
     )
 
 
