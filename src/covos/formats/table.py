@@ -59,6 +59,9 @@ FORMATS = tuple(sorted(TABLE))
 DEFAULT_FORMATS = ("palette", "overlay")
 """The formats of a folder where none is asked for."""
 
+ASIDE = ".covos"
+"""End of the name of the folder beside one file, in which its run works."""
+
 _WORTH_SAYING = 100_000_000
 
 
@@ -211,8 +214,7 @@ def read_recognised(path: Path) -> MasksRead:
     if path.is_dir():
         raise unreadable(path, "it has neither a report of covos nor mask pictures")
     if medium := _medium(path):
-        masks = "its masks" if medium == "a video" else "a file or folder of masks"
-        raise unreadable(path, f"it is {medium}, not {masks}", fix=_beside(path, medium))
+        raise unreadable(path, f"it is {medium}, and no file or folder of masks", fix=_beside(path, medium))
     looked_for = "; ".join(f"{kind.read_as}: {kind.looks_like}" for kind in _readable_files())
     raise unreadable(path, f"it is {_shown(masks.json, start=masks.start)}. Looked for were {looked_for}")
 
@@ -234,7 +236,7 @@ def _medium(path: Path) -> str:
 
 def _beside(path: Path, medium: str) -> str:
     """Say how masks come of a medium, and where those of a run of one file lie."""
-    run = path.with_name(f"{path.name}.covos")
+    run = path.with_name(path.name + ASIDE)
     if run.is_dir():
         return f"its run was kept: name {run}"
     find = f"find its subject: covos segment {shlex.quote(str(path))}"

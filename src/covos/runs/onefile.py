@@ -20,12 +20,18 @@ from typing import Final
 from covos.core.errors import EnvironmentProblem, UsageError, listed
 from covos.core.files import atomic_path
 from covos.formats.composition import PLAIN, Composition
-from covos.formats.table import DEFAULT_FORMATS, check_formats, composed_formats, formats_by_suffix, parse_format
+from covos.formats.table import (
+    ASIDE,
+    DEFAULT_FORMATS,
+    check_formats,
+    composed_formats,
+    formats_by_suffix,
+    parse_format,
+)
 from covos.media.images import IMAGE_SUFFIXES
 from covos.runs.folder import OutputFolder, explained
 from covos.runs.writing import Saved
 
-ASIDE: Final = ".covos"
 USUAL: Final = {
     ".gif": "preview=gif",
     ".json": "coco",
