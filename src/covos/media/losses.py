@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 _MICROSECOND = Fraction(1, 1_000_000)
 FAR = 6
-"""Packets by which a gap in time may lie away from the damage that made it: pictures are stored in another order."""
+"""The most packets by which a gap in time may lie away from the damage that made it: pictures are stored in another
+order."""
+_DEEPEST = 17
+"""Frames by which no codec shows a picture later than it is decoded."""
 _NEIGHBOURS = 16
 """Intervals on each side whose median is the usual one."""
 _MOST = 100_000
@@ -32,8 +35,14 @@ _MOST = 100_000
 _WITHOUT_TIMES = frozenset(
     {"gif", "apng", "yuv4mpegpipe", "mjpeg", "h264", "hevc", "mpegvideo", "m4v", "obu", "vc1", "dirac"}
 )
-# Whatever follows the last packet was not understood; in NUT, that may be an index.
-_READ_TO_THE_END = frozenset({"obu", "nut"})
+# Whatever follows the last packet was not understood.
+_READ_TO_THE_END = frozenset({"obu"})
+# Each packet states its size, and `structure` walks from one to the next: damage inside of one takes no other along.
+_SIZED = ("matroska", "flv", "ivf", "nut", "mov,mp4")
+# In these, the bytes between two packets tell whether anything lay there.
+_ACCOUNTED = ("matroska", "flv", "ivf", "nut")
+# Their packets lie in pieces, among those of other streams: bytes after the last one tell no number of pictures.
+_IN_PIECES = frozenset({"mpegts", "mpeg"})
 # They state none: it is measured while reading.
 _WITHOUT_DURATION = ("mpegts", "mpeg", "mov,mp4", "ogg")
 # Their clocks begin at zero with the file.
@@ -77,25 +86,32 @@ class Losses:
         self._step = max(1.0, float(1 / (rate * self._base)))
         self._times = None if self._name in _WITHOUT_TIMES else times
         self._gaps = [before + 1 for before in left_out(read.order)]
-        self.suspects = read.suspects | self._at_breaks() | self._after_skipped_bytes() | self._swollen()
+        self._reach = self._reordered()
+        torn = self._at_breaks() | self._after_skipped_bytes() | self._swollen()
         if self._times is not None:
-            self.suspects |= set(self._gaps)
+            torn |= set(self._gaps)
         is_unread = self._name in _READ_TO_THE_END and self._count > 0 and self._rest() > 0
-        is_unread = is_unread and (self._name != "nut" or not structure.has_index)
         if structure.cut or read.ends_torn or is_unread or self._is_last_picture_unread():
-            self.suspects.add(self._count)
+            torn.add(self._count)
+        self.suspects = torn | read.suspects | {0 for place in structure.breaks if self._begins_broken(place)}
+        # Those beside which packets may be gone.
+        self._torn = torn | (read.suspects - (read.swallowed.keys() if self._name.startswith(_SIZED) else set()))
         self.has_total = True
         self.at_least = False
         self.doubtful: list[LostFrame] = []
 
     def frames(self) -> list[LostFrame]:
         """Return the lost frames, in the order of the file."""
-        lost = [*self._in_gaps(), *self._left_out(), *self._swallowed()]
+        lost = self._before_the_end()
         at_the_end = self._at_the_end(len(lost))
-        if at_the_end and self._count not in self.suspects:
+        if at_the_end and self._count not in self._torn:
             self.suspects.add(self._count)
-            lost = [*self._in_gaps(), *self._left_out(), *self._swallowed()]
+            self._torn.add(self._count)
+            lost = self._before_the_end()
         lost += at_the_end or []
+        total = self._structure.frames if self._structure.is_total else None
+        if total is not None and total >= self._count:
+            lost = lost[: total - self._count]  # a damaged time may make a gap, too
         listed = self._listed()
         self.has_total = at_the_end is not None or listed is not None
         if listed is not None:
@@ -109,12 +125,17 @@ class Losses:
             self.at_least = True  # its times are counted on over a lost page
         return sorted(lost, key=lambda each: each.packet)
 
+    def _before_the_end(self) -> list[LostFrame]:
+        return [*self._in_gaps(), *self._left_out(), *self._swallowed(), *self._hidden()]
+
     def groups(self) -> NDArray[np.int64] | None:
         """Return the numbers of the key packets, where they are needed."""
         return None if self._times is not None or self.has_total else np.flatnonzero(self._read.keys)
 
     def _unread(self) -> int:
         """Return how many frames of the usual size the bytes after the last packet would make."""
+        if self._name in _IN_PIECES:
+            return int(self._is_last_picture_unread())
         if self._read.places[-1] < 0 or self._name.startswith("mov,mp4"):
             return 0
         usual = float(np.median(self._read.sizes)) + float(np.median(self._read.overheads or [0]))
@@ -150,14 +171,34 @@ class Losses:
                 found.add(start + 1 + int(sizes[start + 1 : start + length].argmax()))
         return found
 
+    def _reordered(self) -> int:
+        """Return by how many packets a gap in time may lie away from the damage that made it, in this stream."""
+        if self._times is None or self._count == 0:
+            return FAR
+        ranks = np.argsort(np.argsort(self._times, kind="stable"), kind="stable")
+        return min(FAR, 1 + int(np.abs(ranks - np.arange(self._count)).max()))
+
     def _at_breaks(self) -> set[int]:
-        """Return the packets on both sides of each break in the structure; their number stands for the end."""
+        """Return the packets on both sides of each break in the structure; their number stands for the end.
+
+        Where no more bytes lie between packets than usual, nothing is gone: a length was damaged that readers do not
+        need. A break before the first packet tells of that one alone.
+        """
         places = np.maximum.accumulate(np.array(self._read.places or [0], np.int64))
+        most = 2 * float(np.median(self._read.overheads or [0])) + 8
         found = set()
         for place in self._structure.breaks:
-            after = int(np.searchsorted(places, place))
-            found |= {max(0, after - 1), after}
+            after, behind = (int(np.searchsorted(places, place, side=side)) for side in ("left", "right"))
+            is_inside = 0 < after <= behind < self._count and self._name.startswith(_ACCOUNTED)
+            if not self._begins_broken(place) and not (
+                is_inside and max(self._read.skipped[after : behind + 1]) <= most
+            ):
+                found |= {max(0, after - 1), after}
         return found
+
+    def _begins_broken(self, place: int) -> bool:
+        """Return True if a place lies before the first packet of a container whose clock begins with the file."""
+        return self._name.startswith(_FROM_ZERO) and bool(self._count) and place < self._read.places[0]
 
     def _after_skipped_bytes(self) -> set[int]:
         if self._name.startswith(WITHOUT_PLACES) or not self._read.overheads:
@@ -166,7 +207,7 @@ class Losses:
         return {number for number, skipped in enumerate(self._read.skipped) if number and skipped > 3 * usual + 64}
 
     def _is_damaged_near(self, first: int, last: int) -> bool:
-        return any(first - FAR <= each <= last + FAR for each in self.suspects)
+        return any(first - self._reach <= each <= last + self._reach for each in self._torn)
 
     def _in_gaps(self) -> list[LostFrame]:
         if self._times is None or not self.suspects or self._count == 0:
@@ -191,17 +232,18 @@ class Losses:
         """Return the interval between frames at a place: the stated one if all are multiples of it, else as nearby."""
         multiples = np.rint(steps / self._step)
         strays = np.abs(steps - multiples * self._step) > np.maximum(1, 0.02 * self._step)
-        if 20 * strays.sum() <= len(steps) <= 4 * (multiples == 1).sum():
+        is_usual = len(steps) <= 4 * (multiples == 1).sum() or len(steps) < _NEIGHBOURS
+        if 20 * strays.sum() <= len(steps) and is_usual:
             return self._step
         near = np.concatenate((steps[max(0, at - _NEIGHBOURS) : at], steps[at + 1 : at + 1 + _NEIGHBOURS]))
         near = near[near > 0]
         return float(np.median(near)) if len(near) > 2 else self._step
 
     def _before_the_first(self, time: int) -> list[LostFrame]:
-        if not self._name.startswith(_FROM_ZERO) or min(self.suspects) > 1:
+        is_broken = bool(self._structure.breaks) and self._begins_broken(self._structure.breaks[0])
+        if not self._name.startswith(_FROM_ZERO) or (min(self._torn, default=self._count) > 1 and not is_broken):
             return []
-        breaks, place = self._structure.breaks, self._read.places[0]
-        if breaks and breaks[0] < place:
+        if is_broken:
             # Of a picture that is shown later than it is decoded, the decoding time tells when the file began.
             time = min(time, time if self._read.dts[0] is None else self._read.dts[0])
         elif time < 4 * self._step:  # files may begin a little late
@@ -212,6 +254,25 @@ class Losses:
     def _left_out(self) -> list[LostFrame]:
         """Find the pictures that are left out of the order of display, where no gap in time tells."""
         return [] if self._times is not None else [LostFrame(packet=each, time=None) for each in self._gaps]
+
+    def _hidden(self) -> list[LostFrame]:
+        """Find the packets that an edit list leaves out although all around them are shown: their time is damaged.
+
+        No codec shows a picture so much later than it is decoded.
+        """
+        delays = (
+            [pts - dts for pts, dts in zip(self._read.pts, self._read.dts, strict=True) if None not in (pts, dts)]
+            if self._read.hidden
+            else []
+        )
+        if not delays:
+            return []
+        usual = float(np.median(delays))
+        return [
+            LostFrame(packet=each.packet, time=each.dts + round(usual))
+            for each in self._read.hidden
+            if abs(each.pts - each.dts - usual) > _DEEPEST * self._step and 0 < each.packet < self._count
+        ]
 
     def _swallowed(self) -> list[LostFrame]:
         """Count pictures that lie, damaged, in the packet of another, by its bytes.
@@ -280,6 +341,8 @@ class Losses:
             return None
         if self._structure.frames is not None:
             return self._structure.frames
+        if self._name == "mxf" and self._stream.duration:
+            return round(self._stream.duration * self._base * self._rate)
         return self._stream.frames or None if self._name == "avi" else None
 
     def _behind(self, number: int, *, after: int) -> list[LostFrame]:

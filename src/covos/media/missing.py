@@ -49,6 +49,9 @@ def missing_frames(
         latest = table.times[given[-1]] if given[-1] >= 0 else table.times.min()
         earlier = np.flatnonzero(table.times < latest)
         silent = np.union1d(silent, np.setdiff1d(earlier, given))
+    if table.times is not None:
+        # A packet that stands in the file twice gives one picture.
+        silent = silent[~np.isin(table.times[silent], table.times[given[given >= 0]])]
     # One packet may hold two pictures, and the next one none.
     silent = silent[: max(0, table.count - len(given))]
     hit = {*damaged, *silent.tolist()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -53,16 +54,18 @@ def mp4(content: Content) -> Structure:
 
 
 def _torn_tables(content: Content, start: int, end: int) -> tuple[int, int]:
-    """Find the first track of pictures whose tables differ in their number of samples; return where it is, and most.
+    """Find the first track of pictures whose tables differ in the number of samples; return where it is, and how many.
 
-    Sizes and chunks (8.7.3, 8.7.4) each tell the number.
+    Sizes, chunks and times (8.7.3, 8.7.4, 8.6.1.2) each tell the number; by that of the sizes, samples are read. Where
+    no two agree, the most count.
     """
     for at, stop in _inside(content, start, end, (b"trak",)):
         handlers = [content[one + 16 : one + 20] for one, _ in _inside(content, at, stop, (b"mdia", b"hdlr"))]
         for one, other in _inside(content, at, stop, _TO_THE_TABLES) if b"vide" in handlers else ():
             counts = _counts(content, {kind: begin for kind, begin, _ in mp4_boxes(content, other, start=one + 8)})
-            if len(set(counts)) > 1:
-                return one, max(counts)
+            agreed, votes = Counter(counts).most_common(1)[0] if counts else (0, 0)
+            if len(set(counts)) > 1 and (votes == 1 or agreed != counts[0]):
+                return one, agreed if votes > 1 else max(counts)
     return 0, 0
 
 
@@ -88,6 +91,8 @@ def _counts(content: Content, tables: dict[bytes, int]) -> list[int]:
         if len(runs):
             lengths = np.diff(np.append(runs[:, 0], chunks + 1))
             found.append(int((lengths * runs[:, 1]).sum()))
+    if found and b"stts" in tables:
+        found.append(int(_words(content, tables[b"stts"], width=2)[:, 0].sum()))
     return found
 
 

@@ -29,6 +29,15 @@ _JPEG_END = b"\xff\xd9"
 _JPEG_START = b"\xff\xd8\xff"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """A packet of pictures that an edit list leaves out: how many come before it, and its times."""
+
+    packet: int
+    pts: int
+    dts: int
+
+
 @dataclass(slots=True, kw_only=True)
 class PacketList:
     """The facts that are kept of each packet of pictures."""
@@ -47,6 +56,7 @@ class PacketList:
     trusts_marks: bool = True  # those of a transport stream are made at each join, too
     ends_torn: bool = False  # the last packet of any stream is marked as damaged, or could not be read
     last_end: int = 0  # offset of the byte after the last packet of any stream
+    hidden: list[Hidden] = field(default_factory=list)  # packets of pictures that an edit list leaves out
     reached: Fraction = Fraction(0)  # end of the last packet of any stream, in seconds
     empty: int = 0
 
@@ -79,7 +89,11 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
         before = place + packet.size if place is not None else None
         read.last_end = before or 0  # unknown where the last packet has no place
         read.ends_torn = packet.is_corrupt and read.trusts_marks
-        if packet.stream_index != stream.index or not is_shown(packet, codec=codec):
+        if packet.stream_index != stream.index:
+            continue
+        if packet.is_discard and packet.pts is not None and packet.dts is not None:
+            read.hidden.append(Hidden(packet=len(read.pts), pts=packet.pts, dts=packet.dts))
+        if not is_shown(packet, codec=codec):
             continue
         _look_inside(read, packet, codec=codec)
         if order is not None:
