@@ -28,6 +28,8 @@ _DEEPEST = 17
 """Frames by which no codec shows a picture later than it is decoded."""
 _NEIGHBOURS = 16
 """Intervals on each side whose median is the usual one."""
+_SPARSE = 4
+"""Multiples of the stated interval up to which a few frames are taken for the rest of a clip that had it."""
 _MOST = 100_000
 """Frames that one gap may lack; a longer one is a jump of the clock."""
 
@@ -221,7 +223,7 @@ class Losses:
             usual = self._usual(steps, int(at))
             number = round(int(steps[at]) / usual) - 1
             if steps[at] > 1.5 * usual and self._is_damaged_near(first, last):
-                number = 1 if number > _MOST else number
+                number = 1 if number > _MOST else self._certain(number, steps)
                 lost += [
                     LostFrame(packet=first + 1, time=int(times[at]) + round((each + 1) * steps[at] / (number + 1)))
                     for each in range(number)
@@ -231,13 +233,28 @@ class Losses:
     def _usual(self, steps: NDArray[np.int64], at: int) -> float:
         """Return the interval between frames at a place: the stated one if all are multiples of it, else as nearby."""
         multiples = np.rint(steps / self._step)
-        strays = np.abs(steps - multiples * self._step) > np.maximum(1, 0.02 * self._step)
-        is_usual = len(steps) <= 4 * (multiples == 1).sum() or len(steps) < _NEIGHBOURS
-        if 20 * strays.sum() <= len(steps) and is_usual:
+        is_usual = len(steps) < _NEIGHBOURS or len(steps) <= 4 * (multiples == 1).sum()
+        if self._is_steady(steps) and is_usual:
             return self._step
         near = np.concatenate((steps[max(0, at - _NEIGHBOURS) : at], steps[at + 1 : at + 1 + _NEIGHBOURS]))
         near = near[near > 0]
         return float(np.median(near)) if len(near) > 2 else self._step
+
+    def _is_steady(self, steps: NDArray[np.int64]) -> bool:
+        """Return True if nearly all intervals between frames are small multiples of the stated one."""
+        strays = np.abs(steps - np.rint(steps / self._step) * self._step) > np.maximum(1, 0.02 * self._step)
+        return len(steps) == 0 or bool(20 * strays.sum() <= len(steps) and np.median(steps) <= _SPARSE * self._step)
+
+    def _certain(self, number: int, steps: NDArray[np.int64]) -> int:
+        """Return how many frames are gone for certain where a gap has room for so many.
+
+        Where frames have no usual interval, a pause beside damage looks the same as many lost frames: it counts as one,
+        and more may be gone.
+        """
+        if self._is_steady(steps) or number < 2:
+            return number
+        self.at_least = True
+        return 1
 
     def _before_the_first(self, time: int) -> list[LostFrame]:
         is_broken = bool(self._structure.breaks) and self._begins_broken(self._structure.breaks[0])
@@ -248,7 +265,7 @@ class Losses:
             time = min(time, time if self._read.dts[0] is None else self._read.dts[0])
         elif time < 4 * self._step:  # files may begin a little late
             return []
-        number = min(_MOST, round(time / self._step))
+        number = min(_MOST, int(time / self._step + 0.25))  # sound that begins first moves pictures by less
         return [LostFrame(packet=0, time=round(each * self._step)) for each in range(number)]
 
     def _left_out(self) -> list[LostFrame]:
@@ -260,11 +277,8 @@ class Losses:
 
         No codec shows a picture so much later than it is decoded.
         """
-        delays = (
-            [pts - dts for pts, dts in zip(self._read.pts, self._read.dts, strict=True) if None not in (pts, dts)]
-            if self._read.hidden
-            else []
-        )
+        both = zip(self._read.pts, self._read.dts, strict=True) if self._read.hidden else ()
+        delays = [shown - decoded for shown, decoded in both if shown is not None and decoded is not None]
         if not delays:
             return []
         usual = float(np.median(delays))
@@ -305,7 +319,9 @@ class Losses:
         if self._times is None or self._count == 0:
             return None
         times = np.sort(self._times)
-        end = (Fraction(int(times[-1])) * self._base) + 1 / self._rate
+        steps = np.diff(times)
+        step = Fraction(self._usual(steps, len(steps))) * self._base
+        end = (Fraction(int(times[-1])) * self._base) + step
         stated = _stated_end(self._stream)
         damaged = self._is_damaged_near(self._count, self._count)
         if stated is None and self._container.duration is None:
@@ -319,17 +335,15 @@ class Losses:
             end = end if damaged else max(end, self._read.reached)
         if stated is None:
             return None
-        room, step = stated - end, 1 / self._rate
-        if damaged:
-            step = Fraction(self._usual(np.diff(times), len(times) - 1)) * self._base
+        room = stated - end
+        if damaged or self._structure.cut:
             tolerance = step / 2
-        elif self._structure.cut:
-            tolerance = step / 2
-        elif len(times) > 1:
-            tolerance = 2 * max(step, int(np.diff(times).max()) * self._base)
+        elif len(steps):
+            tolerance = 2 * max(step, int(steps.max()) * self._base)
         else:
             return []
-        fitting = self._behind(min(_MOST, round(room / step)), after=self._count) if room > step / 2 else []
+        number = min(_MOST, round(room / step)) if room > step / 2 else 0
+        fitting = self._behind(self._certain(number, steps), after=self._count)
         if room > tolerance:
             return fitting
         self.doubtful = fitting
