@@ -17,12 +17,12 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
-from covos.batch import ModelCache, Outcome, run_jobs
 from covos.core.device import configure_threads
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT, unwinding_signals
 from covos.events import Event
 from covos.job import Job
+from covos.jobs import ModelCache, Outcome, run_jobs
 from covos.plan import Plan
 from covos.runs.folder import OutputFolder
 
