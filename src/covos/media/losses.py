@@ -192,15 +192,21 @@ class Losses:
         for place in self._structure.breaks:
             after, behind = (int(np.searchsorted(places, place, side=side)) for side in ("left", "right"))
             is_inside = 0 < after <= behind < self._count and self._name.startswith(_ACCOUNTED)
-            if not self._begins_broken(place) and not (
-                is_inside and max(self._read.skipped[after : behind + 1]) <= most
-            ):
-                found |= {max(0, after - 1), after}
+            if self._begins_broken(place) or (is_inside and max(self._read.skipped[after : behind + 1]) <= most):
+                continue
+            is_behind = self._name.startswith(_ACCOUNTED) and after > 0
+            is_behind = is_behind and place >= self._read.places[after - 1] + self._read.sizes[after - 1]
+            found |= {after} if is_behind else {max(0, after - 1), after}
         return found
 
     def _begins_broken(self, place: int) -> bool:
-        """Return True if a place lies before the first packet of a container whose clock begins with the file."""
-        return self._name.startswith(_FROM_ZERO) and bool(self._count) and place < self._read.places[0]
+        """Return True if a place lies before the first packet, in a container whose clock begins with the file.
+
+        Farther before, packets may be gone whose times lie after the first one's.
+        """
+        if not self._name.startswith(_FROM_ZERO) or not self._count:
+            return False
+        return 0 < self._read.places[0] - place < float(np.median(self._read.sizes))
 
     def _after_skipped_bytes(self) -> set[int]:
         if self._name.startswith(WITHOUT_PLACES) or not self._read.overheads:
@@ -223,7 +229,8 @@ class Losses:
             usual = self._usual(steps, int(at))
             number = round(int(steps[at]) / usual) - 1
             if steps[at] > 1.5 * usual and self._is_damaged_near(first, last):
-                number = 1 if number > _MOST else self._certain(number, steps)
+                straddles = any(first <= each <= last for each in self._torn)
+                number = 1 if number > _MOST else self._certain(number, steps, at_all=straddles)
                 lost += [
                     LostFrame(packet=first + 1, time=int(times[at]) + round((each + 1) * steps[at] / (number + 1)))
                     for each in range(number)
@@ -245,16 +252,16 @@ class Losses:
         strays = np.abs(steps - np.rint(steps / self._step) * self._step) > np.maximum(1, 0.02 * self._step)
         return len(steps) == 0 or bool(20 * strays.sum() <= len(steps) and np.median(steps) <= _SPARSE * self._step)
 
-    def _certain(self, number: int, steps: NDArray[np.int64]) -> int:
+    def _certain(self, number: int, steps: NDArray[np.int64], *, at_all: bool = True) -> int:
         """Return how many frames are gone for certain where a gap has room for so many.
 
-        Where frames have no usual interval, a pause beside damage looks the same as many lost frames: it counts as one,
-        and more may be gone.
+        Where frames have no usual interval, a pause beside damage looks the same as many lost frames. It counts as one,
+        or as none if the damage is not in its midst, and more may be gone.
         """
-        if self._is_steady(steps) or number < 2:
+        if self._is_steady(steps) or number < 1:
             return number
         self.at_least = True
-        return 1
+        return int(at_all)
 
     def _before_the_first(self, time: int) -> list[LostFrame]:
         is_broken = bool(self._structure.breaks) and self._begins_broken(self._structure.breaks[0])

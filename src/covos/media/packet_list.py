@@ -24,7 +24,6 @@ WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "avi", "gif", "apng", "mjp
 _ZEROS = re.compile(rb"\x00{64,}(?!\x00|\x01)")
 _ANY_ZEROS = re.compile(rb"\x00{64,}")
 _WITHOUT_ZEROS = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"})
-_IN_COMMON = 64  # bytes that all packets begin with, and that some containers store once
 _JPEG_END = b"\xff\xd9"
 _JPEG_START = b"\xff\xd8\xff"
 
@@ -83,7 +82,7 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
         if place is not None and before is not None and place > before:
             read.overheads.append(place - before)
             widest = max(widest, place - before)
-        if has_places and place is not None and before is not None and begun < place < before - _IN_COMMON:
+        if has_places and place is not None and before is not None and begun < place < before:
             overlaps.append(len(read.pts))
         begun = begun if place is None else place
         before = place + packet.size if place is not None else None
@@ -106,8 +105,8 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
         read.sizes.append(packet.size)
         read.skipped.append(widest)
         widest = 0
-    # A packet that states more bytes than lie before the next one has swallowed others. Where most do, they are stored
-    # compressed.
+    # A packet that states more bytes than lie before the next one has swallowed others. Where most do, their
+    # common beginning is stored once, or they are stored compressed.
     if 2 * len(overlaps) < len(read.pts):
         read.suspects |= {number for each in overlaps for number in (max(0, each - 1), each)}
     if 2 * len(read.endless) < len(read.pts):  # some cameras never write it
