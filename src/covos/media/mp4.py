@@ -54,19 +54,37 @@ def mp4(content: Content) -> Structure:
 
 
 def _torn_tables(content: Content, start: int, end: int) -> tuple[int, int]:
-    """Find the first track of pictures whose tables differ in the number of samples; return where it is, and how many.
-
-    Sizes, chunks and times (8.7.3, 8.7.4, 8.6.1.2) each tell the number; by that of the sizes, samples are read. Where
-    no two agree, the most count.
-    """
+    """Find the first track of pictures whose tables lack samples; return where it is, and how many there are."""
     for at, stop in _inside(content, start, end, (b"trak",)):
         handlers = [content[one + 16 : one + 20] for one, _ in _inside(content, at, stop, (b"mdia", b"hdlr"))]
         for one, other in _inside(content, at, stop, _TO_THE_TABLES) if b"vide" in handlers else ():
-            counts = _counts(content, {kind: begin for kind, begin, _ in mp4_boxes(content, other, start=one + 8)})
-            agreed, votes = Counter(counts).most_common(1)[0] if counts else (0, 0)
-            if len(set(counts)) > 1 and (votes == 1 or agreed != counts[0]):
-                return one, agreed if votes > 1 else max(counts)
+            boxes = list(mp4_boxes(content, other, start=one + 8))
+            is_whole = bool(boxes) and not content[boxes[-1][2] : other].strip(b"\0")
+            if samples := _samples_of_torn(content, {kind: begin for kind, begin, _ in boxes}, is_whole=is_whole):
+                return one, samples
     return 0, 0
+
+
+def _samples_of_torn(content: Content, tables: dict[bytes, int], *, is_whole: bool) -> int:
+    """Return the number of samples of a track whose tables are torn or do not fit together; 0 if they do.
+
+    Sizes, chunks and times (8.7.3, 8.7.4, 8.6.1.2) each tell the number. Where no two agree, the most count. Readers
+    take no more than sizes and chunks have, and damaged times of display (8.6.1.3) hide samples.
+    """
+    read = _counts(content, tables)
+    votes = Counter([*read, *_sums(content, tables, b"stts")])
+    if not votes:
+        return 0
+    agreed, most = votes.most_common(1)[0]
+    if not is_whole or most == 1:
+        return max(votes) if len(votes) > 1 or not is_whole else 0
+    is_short = bool(read) and (min(read) < agreed or read[0] != agreed)
+    return agreed if is_short or any(each != agreed for each in _sums(content, tables, b"ctts")) else 0
+
+
+def _sums(content: Content, tables: dict[bytes, int], name: bytes) -> list[int]:
+    """Return the number of samples of a table of times, if it is there."""
+    return [int(_words(content, tables[name], width=2)[:, 0].sum())] if name in tables else []
 
 
 def _inside(content: Content, start: int, end: int, path: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
@@ -80,7 +98,7 @@ def _inside(content: Content, start: int, end: int, path: tuple[bytes, ...]) -> 
 
 
 def _counts(content: Content, tables: dict[bytes, int]) -> list[int]:
-    """Return the numbers of samples by each table that is there and can be read."""
+    """Return the numbers of samples by sizes and by chunks, as far as they are there and can be read."""
     found = []
     if b"stsz" in tables:
         found.append(_word(content, tables[b"stsz"] + 16))
@@ -91,8 +109,6 @@ def _counts(content: Content, tables: dict[bytes, int]) -> list[int]:
         if len(runs):
             lengths = np.diff(np.append(runs[:, 0], chunks + 1))
             found.append(int((lengths * runs[:, 1]).sum()))
-    if found and b"stts" in tables:
-        found.append(int(_words(content, tables[b"stts"], width=2)[:, 0].sum()))
     return found
 
 
