@@ -30,6 +30,8 @@ _NEIGHBOURS = 16
 """Intervals on each side whose median is the usual one."""
 _SPARSE = 4
 """Multiples of the stated interval up to which a few frames are taken for the rest of a clip that had it."""
+_SPARE = 3
+"""Bytes between two packets, beside the usual number, in which nothing can have lain."""
 _MOST = 100_000
 """Frames that one gap may lack; a longer one is a jump of the clock."""
 
@@ -115,6 +117,8 @@ class Losses:
         if total is not None and total >= self._count:
             lost = lost[: total - self._count]  # a damaged time may make a gap, too
         listed = self._listed()
+        if listed is not None and listed - self._count > _MOST:
+            listed, self.at_least = None, True  # such a number is damaged itself
         self.has_total = at_the_end is not None or listed is not None
         if listed is not None:
             self.at_least = not self._structure.is_total
@@ -187,26 +191,24 @@ class Losses:
         need. A break before the first packet tells of that one alone.
         """
         places = np.maximum.accumulate(np.array(self._read.places or [0], np.int64))
-        most = 2 * float(np.median(self._read.overheads or [0])) + 8
+        most = float(np.median(self._read.overheads or [0])) + _SPARE
         found = set()
         for place in self._structure.breaks:
             after, behind = (int(np.searchsorted(places, place, side=side)) for side in ("left", "right"))
             is_inside = 0 < after <= behind < self._count and self._name.startswith(_ACCOUNTED)
-            if self._begins_broken(place) or (is_inside and max(self._read.skipped[after : behind + 1]) <= most):
+            # Farther before the first packet, others may be gone whose times lie after its own.
+            is_early = self._begins_broken(place) and self._read.places[0] - place < np.median(self._read.sizes)
+            if is_early or (is_inside and max(self._read.skipped[after : behind + 1]) <= most):
                 continue
             is_behind = self._name.startswith(_ACCOUNTED) and after > 0
             is_behind = is_behind and place >= self._read.places[after - 1] + self._read.sizes[after - 1]
-            found |= {after} if is_behind else {max(0, after - 1), after}
+            # Several packets may lie at one place, where that of what holds them is told.
+            found |= {max(0, after if is_behind else after - 1), *range(after, max(after, behind - 1) + 1)}
         return found
 
     def _begins_broken(self, place: int) -> bool:
-        """Return True if a place lies before the first packet, in a container whose clock begins with the file.
-
-        Farther before, packets may be gone whose times lie after the first one's.
-        """
-        if not self._name.startswith(_FROM_ZERO) or not self._count:
-            return False
-        return 0 < self._read.places[0] - place < float(np.median(self._read.sizes))
+        """Return True if a place lies before the first packet, in a container whose clock begins with the file."""
+        return self._name.startswith(_FROM_ZERO) and bool(self._count) and place < self._read.places[0]
 
     def _after_skipped_bytes(self) -> set[int]:
         if self._name.startswith(WITHOUT_PLACES) or not self._read.overheads:
@@ -280,20 +282,30 @@ class Losses:
         return [] if self._times is not None else [LostFrame(packet=each, time=None) for each in self._gaps]
 
     def _hidden(self) -> list[LostFrame]:
-        """Find the packets that an edit list leaves out although all around them are shown: their time is damaged.
+        """Find the packets that are not to be shown only because they are damaged.
 
-        No codec shows a picture so much later than it is decoded.
+        An edit list leaves one out although all around it are shown: no codec shows a picture so much later than it is
+        decoded. Or a picture of VP8 says so itself, and at its time one is lacking among regular ones.
         """
         both = zip(self._read.pts, self._read.dts, strict=True) if self._read.hidden else ()
         delays = [shown - decoded for shown, decoded in both if shown is not None and decoded is not None]
         if not delays:
             return []
         usual = float(np.median(delays))
+        inside = [each for each in self._read.hidden if 0 < each.packet < self._count]
         return [
             LostFrame(packet=each.packet, time=each.dts + round(usual))
-            for each in self._read.hidden
-            if abs(each.pts - each.dts - usual) > _DEEPEST * self._step and 0 < each.packet < self._count
+            for each in inside
+            if (each.is_discarded and abs(each.pts - each.dts - usual) > _DEEPEST * self._step)
+            or (not each.is_discarded and self._is_lacking(each.pts))
         ]
+
+    def _is_lacking(self, time: int) -> bool:
+        """Return True if frames come regularly, and stand one interval before and after a time, but not at it."""
+        if self._times is None or not self._is_steady(np.asarray(np.diff(np.sort(self._times)), np.int64)):
+            return False
+        beside = np.rint((self._times - time) / self._step)
+        return {-1, 1} <= set(beside.tolist()) and 0 not in beside
 
     def _swallowed(self) -> list[LostFrame]:
         """Count pictures that lie, damaged, in the packet of another, by its bytes.
@@ -329,19 +341,14 @@ class Losses:
         steps = np.diff(times)
         step = Fraction(self._usual(steps, len(steps))) * self._base
         end = (Fraction(int(times[-1])) * self._base) + step
-        stated = _stated_end(self._stream)
         damaged = self._is_damaged_near(self._count, self._count)
-        if stated is None and self._container.duration is None:
-            stated = self._structure.duration
-        has_duration = self._structure.has_index and not self._name.startswith(_WITHOUT_DURATION)
-        if stated is None and self._container.duration is not None and has_duration:
-            stated = self._container.duration * _MICROSECOND
-            if self._name == "nut":  # it states the last frame's start
-                stated += 1 / self._rate
-            # Matroska counts from zero, others from the first packet; taken from zero, none is doubted wrongly.
-            end = end if damaged else max(end, self._read.reached)
-        if stated is None:
+        stated, is_own = self._stated_end()
+        if stated is None or stated - end > _MOST * step:  # such a duration is damaged itself
+            self.at_least |= stated is not None
             return None
+        if not is_own and not damaged:
+            # Matroska counts from zero, others from the first packet; taken from zero, none is doubted wrongly.
+            end = max(end, self._read.reached)
         room = stated - end
         if damaged or self._structure.cut:
             tolerance = step / 2
@@ -349,12 +356,27 @@ class Losses:
             tolerance = 2 * max(step, int(steps.max()) * self._base)
         else:
             return []
-        number = min(_MOST, round(room / step)) if room > step / 2 else 0
+        number = round(room / step) if room > step / 2 else 0
         fitting = self._behind(self._certain(number, steps), after=self._count)
-        if room > tolerance:
-            return fitting
-        self.doubtful = fitting
-        return []
+        self.doubtful = [] if room > tolerance else fitting
+        return fitting if room > tolerance else []
+
+    def _stated_end(self) -> tuple[Fraction | None, bool]:
+        """Return the stated end in seconds, None if there is none, and True if it is that of this stream alone."""
+        stated = _stream_end(self._stream)
+        if stated is None and self._container.duration is None:
+            stated = self._structure.duration
+        if stated is not None:
+            return stated, True
+        if (
+            self._container.duration is None
+            or not self._structure.has_index
+            or self._name.startswith(_WITHOUT_DURATION)
+        ):
+            return None, False
+        stated = self._container.duration * _MICROSECOND
+        # NUT states the last frame's start.
+        return (stated + 1 / self._rate if self._name == "nut" else stated), False
 
     def _listed(self) -> int | None:
         """Return the number of pictures that the file lists, where damage makes that worth looking at."""
@@ -383,7 +405,7 @@ def usual_length(lengths: NDArray[np.int64]) -> int | None:
     return int(values[at]) if counts[at] * 2 > len(lengths) or counts[at] * 2 == len(lengths) > 2 else None
 
 
-def _stated_end(stream: VideoStream) -> Fraction | None:
+def _stream_end(stream: VideoStream) -> Fraction | None:
     """Return the end of the stream in seconds, where Matroska's statistics state it."""
     stated = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
     try:

@@ -30,11 +30,19 @@ _JPEG_START = b"\xff\xd8\xff"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """A packet of pictures that an edit list leaves out: how many come before it, and its times."""
+    """A packet of pictures that is not to be shown.
+
+    Attributes:
+        packet: How many that are shown come before it.
+        pts: Its time of display.
+        dts: Its time of decoding.
+        is_discarded: True if an edit list leaves it out; False if the picture says so itself.
+    """
 
     packet: int
     pts: int
     dts: int
+    is_discarded: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +63,7 @@ class PacketList:
     trusts_marks: bool = True  # those of a transport stream are made at each join, too
     ends_torn: bool = False  # the last packet of any stream is marked as damaged, or could not be read
     last_end: int = 0  # offset of the byte after the last packet of any stream
-    hidden: list[Hidden] = field(default_factory=list)  # packets of pictures that an edit list leaves out
+    hidden: list[Hidden] = field(default_factory=list)  # packets of pictures that are not to be shown
     reached: Fraction = Fraction(0)  # end of the last packet of any stream, in seconds
     empty: int = 0
 
@@ -90,9 +98,10 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
         read.ends_torn = packet.is_corrupt and read.trusts_marks
         if packet.stream_index != stream.index:
             continue
-        if packet.is_discard and packet.pts is not None and packet.dts is not None:
-            read.hidden.append(Hidden(packet=len(read.pts), pts=packet.pts, dts=packet.dts))
         if not is_shown(packet, codec=codec):
+            if packet.pts is not None and packet.dts is not None:
+                number, is_discarded = len(read.pts), packet.is_discard
+                read.hidden.append(Hidden(packet=number, pts=packet.pts, dts=packet.dts, is_discarded=is_discarded))
             continue
         _look_inside(read, packet, codec=codec)
         if order is not None:
