@@ -84,6 +84,21 @@ def test_the_last_picture_of_a_transport_stream(damaged) -> None:
     assert not health.complete
 
 
+@pytest.mark.parametrize("kind", ["avi", "avi, mjpeg"])
+def test_a_number_of_frames_that_cannot_be_floods_nothing(kind: str, damaged) -> None:
+    def change(content: bytearray) -> None:
+        for name, after in ((b"avih", 24), (b"strh", 40)):
+            place = content.find(name) + after
+            assert int.from_bytes(content[place : place + 4], "little") == COUNT
+            content[place : place + 4] = struct.pack("<I", 1 << 31)
+        del content[len(content) * 2 // 3 :]
+
+    times, health = damaged(kind, change)
+    assert 8 < len(times) < COUNT
+    assert health.missing < COUNT
+    assert health.at_least
+
+
 @pytest.mark.parametrize("kind", ["mp4", "mp4, sound", "mov, prores"])
 def test_tables_of_samples_that_differ(kind: str, tmp_path: Path) -> None:
     content = bytearray(INPUTS.make_clip(INPUTS.KINDS[kind], tmp_path, count=COUNT).read_bytes())

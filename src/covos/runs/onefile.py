@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from covos.core.errors import EnvironmentProblem, UsageError, listed
-from covos.core.files import atomic_path
+from covos.core.files import atomic_path, refuse_links
 from covos.formats.table import FORMATS, load_format, parse_format
 from covos.media.images import IMAGE_SUFFIXES, kind_of
 from covos.runs.folder import OutputFolder, explained
@@ -51,7 +51,8 @@ class OneFile:
         return self.path.with_name(self.path.name + ASIDE)
 
     def refuse_existing(self) -> None:
-        """Refuse a file that is there and is not to be replaced, with a UsageError."""
+        """Refuse a file that is there and is not to be replaced, and a link in place of the folder: a UsageError."""
+        refuse_links(self.path.parent, self.folder)
         if os.path.lexists(self.path) and (not self.overwrite or self.path.is_dir()):
             raise UsageError(
                 f"{self.path}: the file exists",
