@@ -95,6 +95,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/damage.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/matte.py
+	$(BIN)/python benchmarks/batch.py --ray
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"

@@ -33,6 +33,9 @@ from .events import Noted as Noted
 from .events import Started as Started
 from .events import SteppedDown as SteppedDown
 from .events import Warned as Warned
+from .fleet.batch import Batch as Batch
+from .fleet.batch import BatchResult as BatchResult
+from .fleet.batch import batch as batch
 from .formats.composition import Composition as Composition
 from .job import Job as Job
 from .jobs import ModelCache as ModelCache
