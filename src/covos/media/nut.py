@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 
 from covos.media.checksum import checksum
 from covos.media.structure_found import MOST_BREAKS, Content, Structure
@@ -16,6 +17,9 @@ _INFO = bytes.fromhex("4e49ab68b596ba78")
 _INDEX = bytes.fromhex("4e58dd672f23e64e")
 _STARTS = (_MAIN, _STREAM, _SYNC, _INFO, _INDEX)
 _LONG = 4096  # bytes of a packet from which its header has a checksum of its own; none of a frame's is left out then
+_LONGEST, _LONGEST_SYNC = 1 << 22, 256  # bytes of a packet that is no frame, so that checksums take no long time
+_TRIES = 16  # main headers, and indices, that are tried
+_MOST_RESERVED = 64  # numbers without a meaning in the header of a frame
 _PIPE = 0b11  # flags of a file that was written to a pipe: it may lack sync points
 _CODED_PTS, _STREAM_ID, _SIZE, _CHECKSUM, _RESERVED, _HEADER, _MATCH, _CODED, _INVALID = (
     1 << bit for bit in (3, 4, 5, 6, 7, 10, 11, 12, 13)
@@ -76,17 +80,17 @@ class _Bytes:
 
 def nut(content: Content) -> Structure:
     """Walk from frame to frame; behind a break, from the next sync point on."""
-    syncs = [at for at in _found(content, _SYNC) if _packet(content, at)]
-    mains = (_main_header(content, at) for at in _found(content, _MAIN))
+    mains = (_main_header(content, at) for at in islice(_found(content, _MAIN), _TRIES))
     main = next((header for header in mains if header is not None), None)
     if main is None:
         return Structure(breaks=(0,), has_index=False)
     duration = _duration(content, main)
     breaks: list[int] = []
-    at, size, synced = content.find(b"\0") + 1, len(content), len(content)
+    at, size = content.find(b"\0") + 1, len(content)
+    synced, next_sync = size, 0
     while at < size and len(breaks) < MOST_BREAKS:
-        following = bisect_right(syncs, at)
-        next_sync = syncs[following] if following < len(syncs) else size
+        if next_sync <= at:
+            next_sync = next((each for each in _found(content, _SYNC, at + 1) if _packet(content, each)), size)
         if content[at] == _MAIN[0]:
             end = (_packet(content, at) or (0, 0))[1]
             synced = at if content[at : at + 8] == _SYNC else synced
@@ -102,22 +106,23 @@ def nut(content: Content) -> Structure:
     return Structure(breaks=tuple(breaks), has_index=duration is not None, duration=duration)
 
 
-def _found(content: Content, start: bytes) -> list[int]:
-    """Return all offsets of a start code."""
-    places, at = [], content.find(start)
-    while at >= 0:
-        places.append(at)
-        at = content.find(start, at + 1)
-    return places
+def _found(content: Content, start: bytes, at: int = 0) -> Iterator[int]:
+    """Yield the offsets of a start code, from one on."""
+    while (at := content.find(start, at)) >= 0:
+        yield at
+        at += 1
 
 
 def _packet(content: Content, at: int) -> tuple[int, int] | None:
     """Return where the content of a packet begins and where the packet ends; None if it is none, or is damaged."""
-    if content[at : at + 8] not in _STARTS:
+    start_code = content[at : at + 8]
+    if start_code not in _STARTS:
         return None
     reader = _Bytes(content, at + 8)
     length = reader.number()
     start, end = reader.at, reader.at + length
+    if length > (_LONGEST_SYNC if start_code == _SYNC else _LONGEST):
+        return None
     if length > _LONG:
         if not _is_whole(content, at, start + 4):
             return None
@@ -140,7 +145,8 @@ def _main_header(content: Content, at: int) -> _Main | None:
         reader.number()  # the version's second number
     streams, farthest = reader.number(), reader.number()
     clocks = [Fraction(reader.number(), reader.number() or 1) for _ in range(min(reader.number(), _LONG))]
-    codes = _codes(reader)
+    if (codes := _codes(reader)) is None:
+        return None
     headers = [0]
     flags = 0
     if not reader.is_at_end:
@@ -157,8 +163,11 @@ def _main_header(content: Content, at: int) -> _Main | None:
     )
 
 
-def _codes(reader: _Bytes) -> list[_Code]:
-    """Read the meaning of each byte with which a frame may begin; that of start codes is left out of the count."""
+def _codes(reader: _Bytes) -> list[_Code] | None:
+    """Read the meaning of each byte with which a frame may begin; that of start codes is left out of the count.
+
+    None if it is told of more or fewer bytes than there are.
+    """
     codes: list[_Code] = []
     times, stream, header = 1, 0, 0
     while len(codes) < 256:
@@ -168,6 +177,8 @@ def _codes(reader: _Bytes) -> list[_Code]:
         plus, reserved = values[3] if fields > 3 else 0, values[4] if fields > 4 else 0
         count = values[5] if fields > 5 else times - plus
         header = values[7] if fields > 7 else header
+        if not 0 < count <= 256 - len(codes):
+            return None
         for each in range(count):
             codes += [_Code(flags=_INVALID)] if len(codes) == _MAIN[0] else []
             codes.append(
@@ -191,9 +202,10 @@ def _frame_end(content: Content, at: int, main: _Main) -> int:
     if flags & _MATCH:
         reader.number()
     header = reader.number() if flags & _HEADER else code.header
-    for _ in range(reader.number() if flags & _RESERVED else code.reserved):
+    reserved = reader.number() if flags & _RESERVED else code.reserved
+    for _ in range(min(reserved, _MOST_RESERVED)):
         reader.number()
-    if stream >= main.streams or header >= len(main.headers):
+    if reserved > _MOST_RESERVED or stream >= main.streams or header >= len(main.headers):
         return 0
     if flags & _CHECKSUM:
         reader.at += 4
@@ -207,7 +219,9 @@ def _frame_end(content: Content, at: int, main: _Main) -> int:
 
 def _duration(content: Content, main: _Main) -> Fraction | None:
     """Return the start of the last frame, in seconds, as the index states it; None without one."""
-    for at in reversed(_found(content, _INDEX)):
+    places, end = 0, len(content)
+    while (at := content.rfind(_INDEX, 0, end)) >= 0 and places < _TRIES:
+        places, end = places + 1, at
         packet = _packet(content, at)
         if packet is not None and main.clocks:
             ticks, clock = divmod(_Bytes(content, packet[0]).number(), len(main.clocks))
