@@ -2,6 +2,7 @@ from . import data as data
 from . import models as models
 from . import training as training
 from ._version import __version__ as __version__
+from .api import live as live
 from .api import segment as segment
 from .api import stream as stream
 from .core.errors import AnnotationError as AnnotationError
@@ -23,6 +24,7 @@ from .core.types import ObjectStatus as ObjectStatus
 from .core.types import SourceInfo as SourceInfo
 from .core.types import Tags as Tags
 from .engines.ladder import LadderStep as LadderStep
+from .engines.live import Live as Live
 from .evaluation import evaluate as evaluate
 from .events import Advanced as Advanced
 from .events import Cancelled as Cancelled

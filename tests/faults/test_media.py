@@ -62,7 +62,6 @@ def test_an_intact_clip(bright: Model, tmp_path: Path, kind: str) -> None:
         ("mp4, hevc", "F15/mp4, hevc/24"),  # the time of one picture lies behind the film
         ("mkv, sound", "F15/mkv, sound/26"),  # too few pictures to tell the usual interval
         ("mp4, hevc", "F16/mp4, hevc/28"),  # times of display that hide most samples
-        ("mp4, uneven", "F17/mp4, uneven/25"),  # times of decoding, too
         ("mp4, av1", "F17/mp4, av1/17"),  # a sample of more bytes than the file has
         ("ivf", "F16/ivf/36"),  # a picture that says that it is hidden
         ("avi, mjpeg", "F16/avi, mjpeg/16"),  # two billion frames by its header

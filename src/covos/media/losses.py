@@ -31,7 +31,7 @@ _NEIGHBOURS = 16
 _SPARSE = 4
 """Multiples of the stated interval up to which a few frames are taken for the rest of a clip that had it."""
 _SPARE = 3
-"""Bytes between two packets, beside the usual number, in which nothing can have lain."""
+"""Bytes by which those between two packets may differ from the usual number where nothing lay there."""
 _MOST = 100_000
 """Frames that one gap may lack; a longer one is a jump of the clock."""
 
@@ -179,7 +179,7 @@ class Losses:
 
     def _reordered(self) -> int:
         """Return by how many packets a gap in time may lie away from the damage that made it, in this stream."""
-        if self._times is None or self._count == 0:
+        if self._times is None or self._count == 0 or not self._name.startswith(_ACCOUNTED):
             return FAR
         ranks = np.argsort(np.argsort(self._times, kind="stable"), kind="stable")
         return min(FAR, 1 + int(np.abs(ranks - np.arange(self._count)).max()))
@@ -191,14 +191,15 @@ class Losses:
         need. A break before the first packet tells of that one alone.
         """
         places = np.maximum.accumulate(np.array(self._read.places or [0], np.int64))
-        most = float(np.median(self._read.overheads or [0])) + _SPARE
+        usual = float(np.median(self._read.overheads or [0]))
         found = set()
         for place in self._structure.breaks:
             after, behind = (int(np.searchsorted(places, place, side=side)) for side in ("left", "right"))
             is_inside = 0 < after <= behind < self._count and self._name.startswith(_ACCOUNTED)
             # Farther before the first packet, others may be gone whose times lie after its own.
             is_early = self._begins_broken(place) and self._read.places[0] - place < np.median(self._read.sizes)
-            if is_early or (is_inside and max(self._read.skipped[after : behind + 1]) <= most):
+            between = self._read.skipped[max(1, after - 1) : behind + 1] if is_inside else ()
+            if is_early or (is_inside and all(abs(each - usual) <= _SPARE for each in between)):
                 continue
             is_behind = self._name.startswith(_ACCOUNTED) and after > 0
             is_behind = is_behind and place >= self._read.places[after - 1] + self._read.sizes[after - 1]

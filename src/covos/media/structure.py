@@ -56,6 +56,7 @@ _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 _OGG = b"OggS"
+_AVI_HEAD = 256  # bytes in which the header of an AVI begins
 _KLV = b"\x06\x0e\x2b\x34"
 
 
@@ -167,7 +168,10 @@ def _riff(content: Content) -> Structure:
         if not all(32 <= byte < 127 for byte in name) or at + 8 + length > size >= stated:
             return Structure(cut=stated > size, breaks=(at,))
         at += 8 + length + length % 2
-    return Structure(cut=stated > size)
+    # A second part follows in files of some gigabytes: the header counts the frames of the first alone.
+    head = content.find(b"avih", 0, _AVI_HEAD) if size - stated < len(b"RIFF0000") else -1
+    frames = int.from_bytes(content[head + 24 : head + 28], "little") if head >= 0 else 0
+    return Structure(cut=stated > size, frames=frames or None)
 
 
 def _flv(content: Content) -> Structure:
