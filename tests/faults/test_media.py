@@ -67,6 +67,7 @@ def test_an_intact_clip(bright: Model, tmp_path: Path, kind: str) -> None:
         ("avi, mjpeg", "F16/avi, mjpeg/16"),  # two billion frames by its header
         ("flv", "F16/flv/17"),  # a few bytes that belong to no tag
         ("wmv", "F16/wmv/4"),  # the last packet holds several pictures
+        ("mkv, mp2", "AUD7/mkv, mp2/0"),  # no packet of pictures is left
     ],
 )
 def test_mutants_that_once_were_lost_or_ended_the_run(bright: Model, tmp_path: Path, kind: str, seed: str) -> None:

@@ -201,7 +201,7 @@ class Losses:
             between = self._read.skipped[max(1, after - 1) : behind + 1] if is_inside else ()
             if is_early or (is_inside and all(abs(each - usual) <= _SPARE for each in between)):
                 continue
-            is_behind = self._name.startswith(_ACCOUNTED) and after > 0
+            is_behind = self._name.startswith(_ACCOUNTED) and 0 < after <= self._count
             is_behind = is_behind and place >= self._read.places[after - 1] + self._read.sizes[after - 1]
             # Several packets may lie at one place, where that of what holds them is told.
             found |= {max(0, after if is_behind else after - 1), *range(after, max(after, behind - 1) + 1)}
