@@ -63,6 +63,8 @@ from .results.loading import convert as convert
 from .results.loading import load_result as load_result
 from .results.segmentation import Segmentation as Segmentation
 from .runs.report import Origin as Origin
+from .runs.schema import LookAtRecord as LookAtRecord
+from .runs.schema import QualityRecord as QualityRecord
 from .runs.writing import Saved as Saved
 from .session import Session as Session
 from .training.api import TrainingResult as TrainingResult
