@@ -27,7 +27,7 @@ from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.rle import RLE
 from covos.media.range import WHOLE, Range
-from covos.prompts.seeds import SeedMask
+from covos.prompts.seed_mask import SeedMask
 from covos.prompts.values import RegionPrompt
 from covos.runs.quality import SPAN, Flag, find_flags
 from covos.runs.schema import FrameRow

@@ -28,7 +28,7 @@ from covos.formats.brush import pack
 from covos.masks import RLE
 from covos.masks.frame_mask import FrameMask
 from covos.plan import Plan
-from covos.prompts.seeds import SeedMask
+from covos.prompts.seed_mask import SeedMask
 from covos.serve.desk import file_below
 from covos.serve.errors import in_public
 from covos.serve.guard import problem, problem_of
