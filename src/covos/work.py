@@ -130,11 +130,7 @@ class Work:
         entry = self._matter
         if entry is None:
             return results
-        encoder = self.model.engine.encoder
-        return matted(
-            results,
-            lambda: load_matte_engine(entry.path, device=self.model.device, precision=encoder.precision),
-        )
+        return matted(results, lambda: load_matte_engine(entry.path, computing=self.model.computing))
 
     def touched(self, changed: Sequence[int], unreadable: Sequence[int]) -> tuple[int, ...] | None:
         """Return the frames to compute again after pictures were mended; None for all.

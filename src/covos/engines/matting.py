@@ -11,21 +11,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
 from covos.engines.band import CONTEXT, FAR, TILE, FarColours, far_colours, tile_inputs, uncertain_band, within
 from covos.engines.steady import grey, moved_to, way_to
 from covos.masks.matte import stretched
 from covos.masks.soft import rounded
-from covos.models.layers import fold_batch_norms
-from covos.models.matte import CovosMatte
 from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
+from covos.runtimes.choice import Computing
+from covos.runtimes.loading import ready
 
 ProgressT = TypeVar("ProgressT")
 
@@ -42,17 +43,24 @@ SETTLED = 0.1
 """Where the band ends in the background, alpha should be below this; where it is not, the band grows once."""
 
 
+class MatteNetwork(Protocol):
+    """A network that finds the opacity in tiles; `covos.models.matte.CovosMatte` is one."""
+
+    def __call__(self, x_BCHW: Tensor) -> Tensor:
+        """Return B x 1 x H x W float32 alpha in [0, 1]."""
+
+
 class MatteEngine:
     """Finds mattes with covos-matte; it remembers the frame before, so frames are given in order.
 
     Args:
-        network: In evaluation mode.
+        network: In evaluation mode, on ``device``.
         device: Device to compute on.
         precision: Type of the arithmetic.
     """
 
-    def __init__(self, network: CovosMatte, *, device: torch.device, precision: torch.dtype) -> None:
-        self._network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, network: MatteNetwork, *, device: torch.device, precision: torch.dtype) -> None:
+        self._network = network
         self._device, self._precision = device, precision
         self._before: tuple[int, ImageArray, ProbabilityArray] | None = None
 
@@ -136,18 +144,16 @@ class MatteEngine:
         return np.asarray(found[:, 0].float().cpu().numpy(), np.float32)
 
 
-def load_matte_engine(
-    name: str | os.PathLike[str] = DEFAULT_MATTER, *, device: torch.device, precision: torch.dtype
-) -> MatteEngine:
+def load_matte_engine(name: str | os.PathLike[str] = DEFAULT_MATTER, *, computing: Computing) -> MatteEngine:
     """Load a covos-matte: a name, or a ``.safetensors`` file.
 
     Raises:
         UsageError: It is another kind of network.
-        EnvironmentProblem: Its weights are not there.
+        EnvironmentProblem: Its weights are not there, or its graphs cannot be made.
     """
-    network = build_matter(find_matter(os.fspath(name)))
-    fold_batch_norms(network)
-    return MatteEngine(network, device=device, precision=precision)
+    entry = find_matter(os.fspath(name))
+    network = ready(build_matter(entry), entry=entry, computing=computing)
+    return MatteEngine(network, device=computing.device, precision=computing.precision)
 
 
 def matted(

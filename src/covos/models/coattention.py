@@ -203,7 +203,7 @@ def _attend_in_blocks(
     Affinities stay float32, so with bfloat16 it is the more exact of the two.
     """
     rows = max(BLOCK // keys_BMK.shape[1], 1)
-    if torch.jit.is_tracing():
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
         # For an exported graph, whose runtime has a kernel of its own; it works for any number of queries.
         attention = torch.softmax(query_BNK @ keys_BMK.transpose(1, 2), dim=2)
         return tuple(attention @ value for value in values)

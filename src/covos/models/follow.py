@@ -131,7 +131,7 @@ class Recalled(NamedTuple):
     def maps(self, cells: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Return `DecodedObjects.read_P2hw` and `DecodedObjects.match_Phw`, for h x w cells."""
         masks = torch.stack([self.long_PNC[..., -2], self.short_PNC[..., -2]], dim=1)
-        return masks.unflatten(2, tuple(cells)), self.long_PNC[..., -1].unflatten(1, tuple(cells))
+        return masks.reshape(-1, 2, *cells), self.long_PNC[..., -1].reshape(-1, *cells)
 
 
 class DecodedObjects(NamedTuple):

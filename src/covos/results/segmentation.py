@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
-from covos.core.device import Precision, choose_precision, resolve_device
+from covos.core.device import Precision
 from covos.core.errors import EnvironmentProblem
 from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.types import FrameResult, ImageArray, SourceInfo
@@ -35,6 +35,7 @@ from covos.runs.folder import OutputFolder
 from covos.runs.onefile import one_file
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
+from covos.runtimes.choice import ChosenRuntime, choose_computing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -233,6 +234,7 @@ class Segmentation:
         *,
         device: str = AUTO,
         precision: Precision = AUTO,
+        runtime: ChosenRuntime = AUTO,
     ) -> Segmentation:
         """Return the same masks with the opacity of their edges, whatever made the masks.
 
@@ -242,17 +244,18 @@ class Segmentation:
             network: A covos-matte: its name, or a ``.safetensors`` file.
             device: See `covos.load_model`.
             precision: See `covos.load_model`.
+            runtime: See `covos.load_model`.
 
         Raises:
             UsageError: No source is known, or it is another kind of network.
             SourceError: The source is gone or has changed.
-            EnvironmentProblem: The weights or the device are not there.
+            EnvironmentProblem: The weights, the device or the runtime are not there.
         """
-        target = resolve_device(device)
+        computing = choose_computing(device=device, precision=precision, runtime=runtime)
         entry = find_matter(os.fspath(network))
 
         def load() -> MatteEngine:
-            return load_matte_engine(entry.path, device=target, precision=choose_precision(target, precision))
+            return load_matte_engine(entry.path, computing=computing)
 
         bare = replace(self._replay, frames=tuple(replace(frame, kept_matte=None) for frame in self.frames))
         found = {

@@ -75,7 +75,9 @@ def follow_stages(network: CovosFollow) -> tuple[Stage, ...]:
                 Port("memory_value", f"P M {values}", "values of each object in these", share),
                 Port("latest_key", f"1 N {config.keys}", "keys of the latest frame", unit(2)),
                 Port("latest_value", f"P N {values}", "values in the latest frame", share),
-                Port("latest_mask", "P 2 H/4 W/4", "masks of the latest frame: of the object, and of all others", share),
+                Port(
+                    "latest_mask", "P 2 H/4 W/4", "masks of the latest frame: of the object, and of all others", share
+                ),
                 Port("target", f"P {fitted}", "linear model of each object"),
             ),
             outputs=(*readings, Port("affinity", "1 N M", "affinity of each position to those of the memory")),
@@ -122,44 +124,17 @@ def _memorise(
     return (made.value_PMC,)
 
 
-def _recall(
-    network: CovosFollow,
-    key: Tensor,
-    context: Tensor,
-    skip8: Tensor,
-    fit: Tensor,
-    flow: Tensor,
-    memory_key: Tensor,
-    memory_value: Tensor,
-    latest_key: Tensor,
-    latest_value: Tensor,
-    latest_mask: Tensor,
-    target: Tensor,
-) -> tuple[Tensor, ...]:
-    features = _features(
-        {"key_BNK": key, "context_BChw": context, "s8_BCHW": skip8, "fit_BLD": fit, "flow_B2HW": flow}
-    )
+def _recall(network: CovosFollow, *inputs: Tensor) -> tuple[Tensor, ...]:
+    key, context, skip8, fit, flow, memory_key, memory_value, latest_key, latest_value, latest_mask, target = inputs
+    features = _features({"key_BNK": key, "context_BChw": context, "s8_BCHW": skip8, "fit_BLD": fit, "flow_B2HW": flow})
     memory, latest = ObjectMemory(memory_key, memory_value), ObjectMemory(latest_key, latest_value)
     # Nothing here depends on the agreement.
     belief = Belief(latest_mask, TargetModel(target), target)
     return tuple(network.recall(features, memory, latest, belief, _one_frame(latest_mask)))
 
 
-def _decode(
-    network: CovosFollow,
-    context: Tensor,
-    skip8: Tensor,
-    skip4: Tensor,
-    s2: Tensor,
-    still: Tensor,
-    cue: Tensor,
-    cue_known: Tensor,
-    long: Tensor,
-    short: Tensor,
-    before: Tensor,
-    score: Tensor,
-    agreement: Tensor,
-) -> tuple[Tensor, ...]:
+def _decode(network: CovosFollow, *inputs: Tensor) -> tuple[Tensor, ...]:
+    context, skip8, skip4, s2, still, cue, cue_known, long, short, before, score, agreement = inputs
     features = _features(
         {
             "key_BNK": context,

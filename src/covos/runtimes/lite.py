@@ -29,7 +29,7 @@ def feature_ports(config: LiteConfig) -> tuple[Port, ...]:
 def lite_stages(network: CovosLite) -> tuple[Stage, ...]:
     """Return the stages of a covos-lite."""
     config = network.config
-    v, still, s8, s4, s16, s2 = features = feature_ports(config)
+    v, still, s8, s4, _, s2 = features = feature_ports(config)
     return (
         Stage(
             name="encode",

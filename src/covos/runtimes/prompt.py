@@ -52,9 +52,7 @@ def prompt_stages(network: CovosPrompt) -> tuple[Stage, ...]:
                 Port("previous", "B 1 H/2 W/2", "the mask to be corrected, in [0, 1]; all 0 for none", share),
             ),
             outputs=(Port("logit", "B 1 H/2 W/2", "logit of the object", is_logit=True),),
-            call=lambda network, *inputs: (
-                network.find(PromptFeatures(*inputs[:-3]), PromptTensors(*inputs[-3:])),
-            ),
+            call=lambda network, *inputs: (network.find(PromptFeatures(*inputs[:-3]), PromptTensors(*inputs[-3:])),),
             # Places of clicks: bfloat16 cannot tell neighbouring cells apart.
             exact=True,
         ),

@@ -332,10 +332,8 @@ def fused_logit(
 ) -> Tensor:
     """Segment queries by references; see `Cosnet.segment`, `Cosnet.summarise` and `Cosnet.answer`."""
     parts = (summarise(v_BCHW, memory) for memory in ([join_memories(memories)] if fusion == "group" else memories))
-    if fusion == "prediction":
-        probability = _mean(answer(z, v_BCHW) for z in parts)
-    else:
-        probability = answer(_mean(parts), v_BCHW)
+    each = fusion == "prediction"
+    probability = _mean(answer(z, v_BCHW) for z in parts) if each else answer(_mean(parts), v_BCHW)
     return torch.logit(probability, eps=LOGIT_EPS)
 
 
