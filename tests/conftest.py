@@ -11,6 +11,8 @@ from types import ModuleType
 
 # Before the libraries start their threads; programs that tests start inherit it. Test workers share the processors.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Golden values are torch's, and graphs would be made for each model; tests of the runtimes name them.
+os.environ["COVOS_RUNTIME"] = "torch"
 
 import av
 import cv2

@@ -124,7 +124,7 @@ def card_file(entry: ModelEntry, folder: Path) -> Path:
 
 
 def export(
-    entry: ModelEntry, network: nn.Module, *, folder: Path, load: Callable[[Path, Stage], Program] | None
+    entry: ModelEntry, network: nn.Module, *, folder: Path, load: Callable[[Path], Program] | None
 ) -> GraphsCard:
     """Write the stages of a network to a folder; existing files are replaced.
 
@@ -145,7 +145,7 @@ def export(
     for stage, file in zip(stages, graph_files(entry, folder, stages=stages), strict=False):
         with atomic_path(file) as temporary:
             _trace(stage, network, temporary)
-        difference = None if load is None else _compared(stage, network, load(file, stage), file=file)
+        difference = None if load is None else _compared(stage, network, load(file), file=file)
         graphs.append(
             GraphRecord(
                 stage=stage.name,

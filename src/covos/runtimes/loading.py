@@ -17,18 +17,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from covos._version import __version__
-from covos.core.errors import EnvironmentProblem
+from covos.core.errors import EnvironmentProblem, UsageError
 from covos.models.layers import fold_batch_norms
-from covos.runtimes.choice import Computing
-from covos.runtimes.graphs import export, kind_of, read_graphs
+from covos.models.registry import build_any
+from covos.runtimes.choice import EXTRAS, Computing, is_installed
+from covos.runtimes.graphs import export, graph_files, kind_of, read_graphs
 from covos.runtimes.sessions import load_program
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from covos.models.registry import ModelEntry
     from covos.runtimes.choice import Runtime
-    from covos.runtimes.stages import Program, Stage
+    from covos.runtimes.graphs import GraphsCard
+    from covos.runtimes.stages import Program
 
 
 def ready(network: nn.Module, *, entry: ModelEntry, computing: Computing, fold: bool = True) -> Any:
@@ -62,6 +66,40 @@ def ready(network: nn.Module, *, entry: ModelEntry, computing: Computing, fold: 
     with tempfile.TemporaryDirectory(prefix="covos-graphs-", ignore_cleanup_errors=True) as name:
         files = _made(entry, network, Path(name), runtime=computing.runtime)
         return kind.joined(network, {each: load(files[each], exact=stages[each].exact) for each in files})
+
+
+def export_to(folder: Path, *, entry: ModelEntry, overwrite: bool = False) -> GraphsCard:
+    """Write the graphs of a model and their card to a folder, for other programs, and compare them with torch.
+
+    Args:
+        folder: It is made if it is not there.
+        entry: The model.
+        overwrite: Replace existing files.
+
+    Returns:
+        The card; what was not compared, as neither runtime is installed, has no difference there.
+
+    Raises:
+        UsageError: The model's network has no stages, or a file exists.
+        CheckpointError: The weights file is damaged or does not fit.
+        EnvironmentProblem: The package ``onnx`` is not installed, or the folder cannot be written to.
+        CovosError: A graph does not give what torch does.
+    """
+    kind = kind_of(entry)
+    network = build_any(entry)
+    files = graph_files(entry, folder, stages=kind.stages(network))
+    if there := [file for file in files if file.exists() and not overwrite]:
+        raise UsageError(
+            f"{there[0]} exists", why="nothing is overwritten unless asked", fix="choose another folder, or add -y"
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"{folder} cannot be made", why=error.strerror or str(error), fix="choose another folder"
+        ) from error
+    runtime = next((name for name in EXTRAS if is_installed(name)), None)
+    return export(entry, network, folder=folder, load=None if runtime is None else _exact(runtime))
 
 
 def graphs_folder(entry: ModelEntry) -> Path:
@@ -105,11 +143,13 @@ def _kept(entry: ModelEntry, network: nn.Module, folder: Path, *, runtime: Runti
     return read_graphs(entry, folder)
 
 
-def _made(entry: ModelEntry, network: nn.Module, folder: Path, *, runtime: Runtime) -> dict[str, Path]:
-    def load(file: Path, _stage: Stage) -> Program:
-        return load_program(file, runtime=runtime, precision=torch.float32, exact=True)
+def _exact(runtime: Runtime) -> Callable[[Path], Program]:
+    """Return what loads a graph in float32."""
+    return lambda file: load_program(file, runtime=runtime, precision=torch.float32, exact=True)
 
-    export(entry, network, folder=folder, load=load)
+
+def _made(entry: ModelEntry, network: nn.Module, folder: Path, *, runtime: Runtime) -> dict[str, Path]:
+    export(entry, network, folder=folder, load=_exact(runtime))
     files = read_graphs(entry, folder)
     assert files is not None, "they were written just now"
     return files

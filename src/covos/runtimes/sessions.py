@@ -5,6 +5,7 @@ Both compute on as many threads as torch does.
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ class OnnxProgram:
     """A graph in ONNX Runtime, in float32; threads may share it."""
 
     def __init__(self, file: Path) -> None:
+        # It would write an id of this machine to the folder of caches, and report that it is used.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
