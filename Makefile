@@ -47,9 +47,9 @@ test-fast: $(READY)
 
 # Without them the tests of the page are skipped, and say so.
 browser:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { test "$$(id -u)" = 0 && apt-get -qq update && \
-		apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || echo "chromium cannot be installed here"
-	@cd tests/serve/browser && { test -d node_modules || npm install --no-audit --no-fund --silent; } || \
+	@command -v chromium chromium-browser google-chrome >/dev/null || { test "$$(id -u)" = 0 && timeout 120 apt-get -qq update && \
+		timeout 300 apt-get -qq install -y --no-install-recommends chromium >/dev/null; } || echo "chromium cannot be installed here"
+	@cd tests/serve/browser && { test -d node_modules || npm install --no-audit --no-fund --silent --fetch-retries=1 --fetch-timeout=60000; } || \
 		echo "the checks of JavaScript cannot be installed here: they need npm"
 
 check: $(READY)
@@ -93,6 +93,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/damage.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/matte.py
+	$(BIN)/python benchmarks/batch.py --ray
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"

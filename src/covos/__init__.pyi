@@ -4,7 +4,6 @@ from . import training as training
 from ._version import __version__ as __version__
 from .api import segment as segment
 from .api import stream as stream
-from .batch import ModelCache as ModelCache
 from .core.errors import AnnotationError as AnnotationError
 from .core.errors import CancelledError as CancelledError
 from .core.errors import CheckpointError as CheckpointError
@@ -27,8 +26,12 @@ from .events import FrameDone as FrameDone
 from .events import Noted as Noted
 from .events import Started as Started
 from .events import Warned as Warned
+from .fleet.batch import Batch as Batch
+from .fleet.batch import BatchResult as BatchResult
+from .fleet.batch import batch as batch
 from .formats.composition import Composition as Composition
 from .job import Job as Job
+from .jobs import ModelCache as ModelCache
 from .masks.edges import Edges as Edges
 from .masks.frame_mask import FrameMask as FrameMask
 from .media.range import Range as Range

@@ -11,18 +11,20 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from dataclasses import asdict
+from multiprocessing.connection import Connection, wait
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeAlias
 
-from covos.batch import ModelCache, Outcome, run_jobs
 from covos.core.device import configure_threads
 from covos.core.errors import CovosError, EnvironmentProblem, SourceError
+from covos.core.limits import Limits, limits, set_limits
 from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT, unwinding_signals
 from covos.events import Event
 from covos.job import Job
+from covos.jobs import ModelCache, Outcome, run_jobs
 from covos.plan import Plan
 from covos.runs.folder import OutputFolder
 
@@ -83,6 +85,12 @@ def run_isolated(tasks: Iterable[Task], *, display: Callable[[], Display]) -> It
             worker.close()
 
 
+def ready(workers: Sequence[Worker], *, timeout: float | None = None) -> list[Worker]:
+    """Wait until one of these has answered or died, at most so many seconds; return those that have."""
+    found = set(wait([each.connection for each in workers], timeout))
+    return [each for each in workers if each.connection in found]
+
+
 class Worker:
     """A process of its own that answers messages, and dies with the process that made it.
 
@@ -90,20 +98,25 @@ class Worker:
         work: Called in the process, with its end of the connection and the arguments. It answers until it receives
             None; an EOFError ends it, too.
         arguments: Picklable.
+
+    Attributes:
+        connection: The end of the pipe to it.
     """
 
     def __init__(self, work: Callable[..., None], *arguments: object) -> None:
         context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
+        self.connection, theirs = context.Pipe()
         # A daemon: a program that ends in a hurry ends it, too, and does not wait for it.
-        self._process = context.Process(target=_begin, args=(theirs, work, arguments), name="covos worker", daemon=True)
+        self._process = context.Process(
+            target=_begin, args=(theirs, work, arguments, limits()), name="covos worker", daemon=True
+        )
         self._process.start()
         theirs.close()
 
     def send(self, message: object) -> None:
         """Send a message; an OSError if the process is gone."""
         try:
-            self._connection.send(message)
+            self.connection.send(message)
         except OSError:
             self._process.join()
             raise
@@ -111,7 +124,7 @@ class Worker:
     def receive(self) -> Any:
         """Wait for an answer; an EOFError or OSError if the process is gone."""
         try:
-            return self._connection.recv()
+            return self.connection.recv()
         except (EOFError, OSError):
             self._process.join()
             raise
@@ -136,25 +149,34 @@ class Worker:
             fix="the file may be damaged: convert it with ffmpeg, or report it with --debug and the file",
         )
 
-    def interrupt(self, number: int) -> None:
-        """Send the process a signal, and wait until it has finished what must not be cut in two."""
+    def signal(self, number: int) -> None:
+        """Send the process a signal."""
         if self._process.pid is not None and self._process.is_alive():
             with suppress(ProcessLookupError):
                 os.kill(self._process.pid, number)
-            self._process.join(PATIENCE)
+
+    def interrupt(self, number: int) -> None:
+        """Send the process a signal, and wait until it has finished what must not be cut in two."""
+        self.signal(number)
+        self.join()
+
+    def join(self) -> None:
+        """Wait until the process ends, for `PATIENCE` at most."""
+        self._process.join(PATIENCE)
 
     def close(self, *, patience: float = PATIENCE) -> None:
         """End the process: it may finish what it is at, for so many seconds."""
         with suppress(OSError):
-            self._connection.send(None)
-        self._connection.close()
+            self.connection.send(None)
+        self.connection.close()
         self._process.join(patience)
         if self._process.is_alive():
             self._process.kill()
             self._process.join()
 
 
-def _begin(connection: Connection, work: Callable[..., None], arguments: tuple[object, ...]) -> None:
+def _begin(connection: Connection, work: Callable[..., None], arguments: tuple[object, ...], bounds: Limits) -> None:
+    set_limits(**asdict(bounds))
     # Out of the terminal's reach: the process that made this one gets Ctrl-C, and passes it on once.
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)

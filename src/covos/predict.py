@@ -13,7 +13,6 @@ from typing import Final, Literal
 
 import numpy as np
 
-from covos.batch import run_jobs
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, SourceError, UsageError, listed
 from covos.core.files import atomic_path, refuse_links
 from covos.core.progress import counted
@@ -21,6 +20,7 @@ from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read
 from covos.events import Event
 from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.job import Job
+from covos.jobs import run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.model import Model
 from covos.models.registry import DEFAULT_FOLLOWER

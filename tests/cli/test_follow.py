@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from covos.batch import plan_folders, run_jobs
 from covos.cli import main
 from covos.cli.prompting import mask_prompt
 from covos.job import Job
+from covos.jobs import plan_folders, run_jobs
 from covos.masks import read_label_map, write_label_map
 from covos.plan import Follow, Plan
 from covos.prompts.file import MaskPrompt

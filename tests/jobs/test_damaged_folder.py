@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from covos.batch import run_jobs
 from covos.core.errors import SourceError, UsageError
 from covos.events import FrameDone
 from covos.formats.table import FORMATS
 from covos.job import Job
+from covos.jobs import run_jobs
 from covos.media.opening import open_source
 from covos.model import Model
 from covos.plan import Plan, choose_task

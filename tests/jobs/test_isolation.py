@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from checked_output import check_output
-from covos.batch import ModelCache, plan_folders, run_jobs
 from covos.cli.progress import JobDisplay
 from covos.core.errors import EnvironmentProblem, SourceError
 from covos.isolation import run_isolated
 from covos.job import Job
+from covos.jobs import ModelCache, plan_folders, run_jobs
 from covos.plan import Find, Plan
 from dying import Dying
 

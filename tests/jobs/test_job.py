@@ -13,11 +13,11 @@ import pytest
 
 import covos
 from checked_output import check_output
-from covos.batch import ModelCache
 from covos.core.errors import CancelledError, SourceError, UsageError
 from covos.core.types import Point
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Started
 from covos.job import Job
+from covos.jobs import ModelCache
 from covos.model import Model
 from covos.plan import Discover, Find, Follow, Plan
 from covos.prompts.values import MaskPrompt, PointPrompt

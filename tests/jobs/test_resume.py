@@ -16,11 +16,11 @@ import pytest
 
 import covos
 from checked_output import check_output
-from covos.batch import Outcome, plan_folders, run_jobs
 from covos.core.errors import EnvironmentProblem, IncompleteError, SourceError, UsageError
 from covos.core.files import exclusive
 from covos.events import FrameDone, Started
 from covos.job import Job
+from covos.jobs import Outcome, plan_folders, run_jobs
 from covos.model import Model
 from covos.models.registry import find_model
 from covos.plan import Plan, choose_task

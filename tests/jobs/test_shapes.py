@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from checked_output import check_output
-from covos.batch import run_jobs
 from covos.formats.table import FORMATS
 from covos.job import Job
+from covos.jobs import run_jobs
 from covos.masks import read_label_map
 from covos.model import Model
 from covos.plan import Plan, Task, choose_task

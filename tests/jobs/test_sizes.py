@@ -13,11 +13,11 @@ from PIL import Image
 
 import covos
 from checked_output import check_output
-from covos.batch import run_jobs
 from covos.core.types import FrameResult
 from covos.engines.passes import Direction
 from covos.events import FrameDone
 from covos.job import Job
+from covos.jobs import run_jobs
 from covos.masks import read_label_map
 from covos.media.opening import open_source
 from covos.model import Model

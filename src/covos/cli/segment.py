@@ -14,7 +14,7 @@ from covos.core.progress import counted
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from covos.batch import Outcome
+    from covos.jobs import Outcome
     from covos.media.source import Health
     from covos.runs.writing import Saved
 
@@ -91,12 +91,12 @@ def segment(
     from dataclasses import replace
     from functools import partial
 
-    from covos.batch import output_folders, plan_folders, run_jobs
     from covos.cli.prompting import task_of
     from covos.core.device import configure_threads
     from covos.formats.table import composed_formats
     from covos.isolation import run_isolated
     from covos.job import Job
+    from covos.jobs import output_folders, plan_folders, run_jobs
     from covos.plan import DEFAULT_FORMATS, Plan
     from covos.runs.onefile import one_file
 

@@ -109,18 +109,18 @@ def usable_cpus() -> int:
     return count
 
 
-def configure_threads(*, leave: int = 0) -> int:
+def configure_threads(*, leave: int = 0, share: int = 1) -> int:
     """Let torch and OpenCV compute on `usable_cpus` threads, or ``OMP_NUM_THREADS``, if set; return their number.
 
     For programs at their start: the count holds for the whole process, so a library should leave them alone. ``leave``
     processors, if there are more, are left to the threads that decode and write: on two, the network alone gains little
-    by the second, and these need it.
+    by the second, and these need it. ``share`` processes that work side by side take an equal part each.
     """
     import cv2
     import torch
 
     asked = os.environ.get("OMP_NUM_THREADS", "")
-    count = int(asked) if asked.isdecimal() and int(asked) > 0 else max(1, usable_cpus() - leave)
+    count = int(asked) if asked.isdecimal() and int(asked) > 0 else max(1, (usable_cpus() - leave) // share)
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     return count

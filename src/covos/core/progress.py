@@ -79,6 +79,12 @@ class Progress:
             self._last_line = now
             self._print_line(finished=False)
 
+    def describe(self, what: str) -> None:
+        """Say what the work is now at the front of every line."""
+        self._what = printable(what)
+        if self._bar is not None:
+            self._bar.update(self._task, description=self._what)
+
     def track(self, turns: Iterable[T]) -> Iterator[T]:
         """Pass an iterable on, counting each item once its turn of the loop is over."""
         for turn in turns:

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from covos.core.errors import printable
 from covos.core.files import atomic_path
+from covos.core.tables import cell
 from covos.evaluation.results import Evaluation
 from covos.evaluation.scores import ObjectScore, Scores
-
-_FORMULA = ("=", "+", "-", "@")
-"""First characters of a cell that a spreadsheet computes."""
-_NUMBER = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 
 
 def csv_names(subset: str | None) -> tuple[str, ...]:
@@ -68,21 +63,13 @@ def _official_order(score: ObjectScore) -> int:
 
 def _rows(*rows: Sequence[object]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows([cell(value) for value in row] for row in rows)
     return text.getvalue()
-
-
-def _cell(value: object) -> object:
-    """Return a cell that no spreadsheet takes for a formula: a sequence may be named ``=HYPERLINK(...)``."""
-    if not isinstance(value, str):
-        return value
-    text = printable(value)
-    return f"'{text}" if text.startswith(_FORMULA) and _NUMBER.fullmatch(text) is None else text
 
 
 def _name(sequence: str) -> str:
     """Return a sequence's name for a table whose cells are not quoted."""
-    return str(_cell(sequence.replace(",", ";")))
+    return str(cell(sequence.replace(",", ";")))
 
 
 def _benchmark(evaluation: Evaluation) -> str:

@@ -22,13 +22,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import cv2
 import numpy as np
 
-from covos.batch import ModelCache
 from covos.core.device import configure_threads
 from covos.core.errors import CancelledError, CovosError, SourceError, explained
 from covos.core.types import ImageArray, Point, SourceInfo
 from covos.events import Advanced, FrameDone, Started, Warned
 from covos.isolation import Worker
 from covos.job import Job
+from covos.jobs import ModelCache
 from covos.masks import RLE, decode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask

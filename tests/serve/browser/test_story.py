@@ -93,9 +93,11 @@ def test_a_clip_is_dropped_corrected_tracked_confirmed_and_downloaded(
         assert len(container.streams.audio) == 1
         assert sum(1 for _ in container.decode(video)) == 20
     page.keyboard.press("Escape")
+    page.wait_for_selector("#export", state="hidden")  # keys belong to an open dialog
 
     page.keyboard.press("End")
-    page.wait_for_timeout(600)  # the place is kept a moment after the last move
+    page.wait_for_selector(at(19))
+    page.wait_for_function("() => Object.values(localStorage).some((kept) => JSON.parse(kept).frame === 19)")
     page.reload()
     page.wait_for_selector(f"{READY}[data-frame='19'][data-revision='3']")
 

@@ -1,4 +1,4 @@
-"""Batch: many jobs that share loaded models, one after another; one that fails does not stop the others."""
+"""Many jobs that share loaded models, one after another; one that fails does not stop the others."""
 
 from __future__ import annotations
 

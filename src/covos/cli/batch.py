@@ -1,0 +1,236 @@
+"""``covos batch``: many clips, on all processors of a machine or of a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from covos.cli import options
+from covos.cli.terminal import say
+from covos.core.memory import refuse_small_address_space
+from covos.core.progress import counted
+
+if TYPE_CHECKING:
+    from covos.core.progress import Progress
+    from covos.fleet.batch import BatchResult
+    from covos.fleet.work import Row
+
+Clips = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        help="Videos; folders, of which each video and each folder of frames is a clip, below too; quoted globs; URLs; "
+        "manifests (.csv, .parquet, .txt).",
+    ),
+]
+Output = Annotated[
+    str,
+    typer.Option(
+        "-o", "--output", metavar="FOLDER", help="A folder, or a URL such as s3://bucket/cut; a subfolder each."
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes that work side by side; by default one for each GPU, or for each processor."),
+]
+Retry = Annotated[int, typer.Option(min=0, help="How often a clip is begun again whose process died.")]
+Ray = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: auto, local, HOST:PORT or ray://HOST:10001."),
+]
+Threads = Annotated[int, typer.Option(min=1, help="With --ray: processors that each worker takes.")]
+SummaryFile = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="The table of all clips, .csv or .parquet; batch.csv in the output by default."),
+]
+
+
+def batch(
+    inputs: Clips,
+    output: Output,
+    workers: Workers = None,
+    retry: Retry = 1,
+    ray: Ray = None,
+    threads: Threads = 1,
+    summary: SummaryFile = None,
+    model: options.Model = "covos-lite",
+    formats: options.Formats = None,
+    quality: options.Quality = "balanced",
+    references: options.References = 5,
+    fusion: options.Fusion = "auto",
+    reference_seed: options.ReferenceSeed = None,
+    refine: options.Refine = "none",
+    objects: options.Objects = "1",
+    trust_prompts: options.TrustPrompts = False,
+    resize_masks: options.ResizeMasks = False,
+    direction: options.Direction = "auto",
+    memory: options.Memory = 5,
+    follower: options.Follower = "covos-follow",
+    prompter: options.Prompter = "auto",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    runtime: options.Runtime = "auto",
+    matte: options.Matte = False,
+    label: options.Labels = None,
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = 1,
+    times: options.Times = "zero",
+    grow: options.Grow = "0",
+    shrink: options.Shrink = "0",
+    feather: options.Feather = "0",
+    fill_holes: options.FillHoles = "0",
+    min_area: options.MinArea = "0",
+    smooth_time: options.SmoothTime = 0,
+    background: options.Background = None,
+    background_start: options.BackgroundStart = "0",
+    background_end: options.BackgroundEnd = None,
+    light_wrap: options.LightWrap = "0",
+    shadow: options.Shadow = False,
+    alpha: options.Alpha = "straight",
+    each_object: options.EachObject = False,
+    overwrite: options.Overwrite = False,
+    skip_existing: options.SkipExisting = False,
+    allow_errors: options.AllowErrors = False,
+    damaged: options.Damaged = "hold",
+    deinterlace: options.Deinterlace = "auto",
+    quiet: options.Quiet = False,
+) -> int:
+    """Cut the moving subject out of many videos, side by side; one that fails stops no other.
+
+    The same command goes on where it stopped. A manifest sets for each clip its name, prompts, part, label and number
+    of objects.
+    """
+    refuse_small_address_space()  # before anything large is imported
+    edges, part = options.edges_of(locals()), options.range_of(locals())
+    composition = options.composition_of(locals())
+    options.refuse_both(overwrite=overwrite, skip=skip_existing)
+    from covos.core.labelling import read_labels
+    from covos.fleet.batch import Batch
+    from covos.formats.table import composed_formats
+    from covos.plan import DEFAULT_FORMATS
+
+    task = {
+        "quality": quality,
+        "references": references,
+        "fusion": None if fusion == "auto" else fusion,
+        "reference_seed": reference_seed,
+        "refine": refine,
+        "objects": int(objects) if objects.isdecimal() and len(objects) < 19 else objects,
+        "resize_masks": resize_masks,
+        "direction": direction,
+        "memory": memory,
+        "follower": follower,
+        "prompter": prompter,
+    }
+    work = Batch(
+        inputs,
+        output,
+        workers=workers,
+        retry=retry,
+        ray=ray,
+        threads=threads,
+        summary=summary,
+        overwrite=overwrite,
+        skip_existing=skip_existing,
+        trust_prompts=trust_prompts,
+        task=task,
+        model=model,
+        device=device,
+        precision=precision,
+        runtime=runtime,
+        formats=composed_formats(formats or DEFAULT_FORMATS, composition),
+        range=part,
+        damaged=damaged,
+        edges=edges,
+        label=read_labels(label or ()),
+        deinterlace=deinterlace,
+        matte=matte,
+    )
+    with _Display(len(work.clips), quiet=quiet) as display:
+        result = work.run(listen=display.ended, count=display.counted)
+    if not quiet:
+        say(_closing_line(result), err=True)
+    return _verdict(result, allow_errors=allow_errors)
+
+
+class _Display:
+    """Shows how many clips are done, with the frames of those that are under way; a context manager."""
+
+    def __init__(self, total: int, *, quiet: bool) -> None:
+        from covos.core.progress import Progress
+
+        self._bar: Progress = Progress("batch", total=total, unit="clips", quiet=quiet)
+        self._quiet = quiet
+        self._frames = 0
+        self._under_way: dict[str, int] = {}
+
+    def __enter__(self) -> _Display:
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exception: object) -> None:
+        self._bar.__exit__(kind, *exception)
+
+    def counted(self, name: str, frames: int) -> None:
+        """A clip has so many frames."""
+        self._under_way[name] = frames
+        self._tell()
+
+    def ended(self, row: Row) -> None:
+        """A clip is over."""
+        self._under_way.pop(row.name, None)
+        self._frames += row.frames
+        if not self._quiet:
+            say(_line(row), err=True)
+        self._bar.advance()
+        self._tell()
+
+    def _tell(self) -> None:
+        self._bar.describe(f"batch, {counted(self._frames + sum(self._under_way.values()), 'frame')}")
+
+
+def _line(row: Row) -> str:
+    if row.error is not None:
+        return f"failed: {row.name}: {row.error.what}: {row.error.why}"
+    if row.status == "skipped":
+        return f"skipped: {row.name}: it is there already"
+    warnings = "".join(f"; {text}" for text in row.warnings)
+    return f"{row.status}: {row.name}: {counted(row.frames, 'frame')} in {row.seconds:.1f} s{warnings}"
+
+
+def _closing_line(result: BatchResult) -> str:
+    counts = {
+        status: sum(row.status == status for row in result.rows)
+        for status in dict.fromkeys(row.status for row in result.rows)
+    }
+    said = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"{counted(len(result.rows), 'clip')}: {said}: {result.summary}"
+
+
+def _verdict(result: BatchResult, *, allow_errors: bool) -> int:
+    from covos.core.errors import IncompleteError
+
+    failed = result.failed
+    if failed and len(failed) == len(result.rows):
+        error = failed[0].error
+        assert error is not None, "a failed clip has an error"
+        raise error
+    if failed:
+        assert failed[0].error is not None, "a failed clip has an error"
+        raise IncompleteError(
+            f"{len(failed)} of {len(result.rows)} clips failed",
+            why=f"the first: {failed[0].error.what}: {failed[0].error.why}",
+            fix=f"{result.summary} has all; the same command tries them again",
+        )
+    damaged = [row.name for row in result.rows if row.status == "damaged"]
+    if damaged and not allow_errors:
+        from covos.core.errors import listed
+
+        raise IncompleteError(
+            f"frames are missing or damaged in {listed(damaged)}",
+            why=f"{result.summary} and the reports say which",
+            fix="what could be read is done; --allow-errors takes that for success",
+        )
+    return 0

@@ -1,0 +1,156 @@
+"""Batch: many clips, each in a folder of its own, on all processors of a machine or of a cluster."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from covos.core.errors import UsageError
+from covos.fleet.clips import Clip, read_clips
+from covos.fleet.hands import Hands
+from covos.fleet.places import joined
+from covos.fleet.processes import Processes, choose_workers
+from covos.fleet.summary import SUMMARY, Summary
+from covos.fleet.work import Row, Settings, errands
+from covos.plan import AUTO
+
+_NO_CLIP = Clip(input="-", name="-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """What became of a batch.
+
+    Attributes:
+        rows: One for each clip, in order.
+        summary: The table of these rows: a path, or a URL.
+    """
+
+    rows: tuple[Row, ...]
+    summary: str
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """The rows of clips that have no result."""
+        return tuple(row for row in self.rows if row.status == "failed")
+
+
+class Batch:
+    """Clips that are to be worked through. Iterate over it for their rows, as they end, or call `run`.
+
+    A clip that fails stops no other. The same batch goes on where it stopped: what is done is recognised, what was
+    begun is finished, and what failed is tried again.
+
+    Args:
+        inputs: See `covos.fleet.clips.read_clips`.
+        output: A folder, or a URL that fsspec knows; each clip has a folder below it.
+        workers: Processes; None takes what fits the machine or the cluster.
+        retry: How often a clip is begun again whose worker died.
+        ray: Address of a Ray cluster, as ``ray.init`` takes it; None works on this machine.
+        threads: Processors that each worker takes of a cluster.
+        summary: A ``.csv`` or ``.parquet`` file for the table; None puts ``batch.csv`` into the output.
+        overwrite: If true, earlier results of these clips are replaced.
+        skip_existing: If true, finished results are left as they are, whatever they were made with.
+        trust_prompts: If true, prompt files may name masks outside their folders.
+        task: Arguments of `covos.plan.choose_task` for all clips, such as ``{"references": 8}``.
+        **plan: Fields of `Plan` for all clips, such as ``formats=("prores",)``; not its source and task.
+
+    Raises:
+        SourceError: An input stands for nothing.
+        InputError: A manifest cannot be read.
+        UsageError: A setting is wrong, or two clips would share a folder.
+    """
+
+    def __init__(
+        self,
+        inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+        output: str | os.PathLike[str],
+        *,
+        workers: int | None = None,
+        retry: int = 1,
+        ray: str | None = None,
+        threads: int = 1,
+        summary: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        skip_existing: bool = False,
+        trust_prompts: bool = False,
+        task: Mapping[str, Any] | None = None,
+        **plan: Any,
+    ) -> None:
+        if overwrite and skip_existing:
+            raise UsageError(
+                "overwrite and skip_existing together",
+                why="one replaces what exists, the other leaves it",
+                fix="give one",
+            )
+        for name, value, least in (("workers", workers, 1), ("retry", retry, 0), ("threads", threads, 1)):
+            if value is not None and value < least:
+                raise UsageError(f"{name} = {value}", why=f"it is at least {least}", fix="give a larger number")
+        if refused := {"source", "task"} & set(plan):
+            raise UsageError(f"{', '.join(refused)} for a batch", why="each clip has its own", fix="leave it out")
+        self._settings = Settings(
+            plan=plan, task=task or {}, overwrite=overwrite, skip=skip_existing, trust_prompts=trust_prompts
+        )
+        self._settings.planned(_NO_CLIP, source="-")  # a setting that is wrong is refused before anything begins
+        self.clips = read_clips([inputs] if isinstance(inputs, str | os.PathLike) else inputs)
+        place = os.fspath(output)
+        self._errands = errands(self.clips, output=place, settings=self._settings)
+        target = joined(place, SUMMARY) if summary is None else os.fspath(summary)
+        self._summary = Summary(target, [each.row for each in self._errands])
+        self._workers, self._retry, self._ray, self._threads = workers, retry, ray, threads
+
+    def run(
+        self,
+        *,
+        listen: Callable[[Row], None] = lambda _: None,
+        count: Callable[[str, int], None] = lambda *_: None,
+    ) -> BatchResult:
+        """Work through all clips, and return what became of them.
+
+        Args:
+            listen: Called with the row of each clip, as it ends.
+            count: Called with the name of a clip and the number of its frames that are done, now and then; not on a
+                cluster.
+
+        Raises:
+            CovosError: The model cannot be loaded, the workers cannot be had, or the summary cannot be written.
+        """
+        with self._summary:
+            for row in self._hands(count).run(self._errands):
+                self._summary.add(row)
+                listen(row)
+        return BatchResult(rows=tuple(self._summary.rows.values()), summary=self._summary.place)
+
+    def _hands(self, count: Callable[[str, int], None]) -> Hands[Any]:
+        device = str(self._settings.plan.get("device", AUTO))
+        if self._ray is not None:
+            from covos.fleet.cluster import Cluster
+
+            return Cluster(
+                address=self._ray, device=device, count=self._workers, threads=self._threads, retry=self._retry
+            )
+        most = self._workers or choose_workers(device)
+        return Processes(device=device, count=min(most, len(self.clips)), retry=self._retry, listen=count)
+
+
+def batch(
+    inputs: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
+    output: str | os.PathLike[str],
+    *,
+    listen: Callable[[Row], None] = lambda _: None,
+    **settings: Any,
+) -> BatchResult:
+    """Cut the moving subject out of many clips, each into a folder of its own.
+
+    Args:
+        inputs: Folders, patterns, URLs and manifests; see `covos.fleet.clips.read_clips`.
+        output: A folder, or a URL that fsspec knows.
+        listen: Called with the row of each clip, as it ends.
+        **settings: See `Batch`.
+
+    Raises:
+        CovosError: See `Batch` and `Batch.run`. A clip that fails raises nothing: see `BatchResult.failed`.
+    """
+    return Batch(inputs, output, **settings).run(listen=listen)

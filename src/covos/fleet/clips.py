@@ -1,0 +1,296 @@
+"""Clips: what a batch is to work through, as folders, patterns, URLs and manifests name it.
+
+A manifest is a table, CSV or Parquet, with a row for each clip and a column ``input``; or a text file with an input on
+each line. These further columns set for one clip what else holds for all: see `Clip`. Other columns are carried over
+to the summary.
+"""
+
+from __future__ import annotations
+
+import csv
+import glob
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
+
+from covos.core.errors import InputError, SourceError, UsageError, listed
+from covos.core.guarded import SafeFraction, read_guarded
+from covos.core.records import Record, faults
+from covos.fleet.places import is_remote, matches
+from covos.media.images import IMAGE_SUFFIXES, natural_key
+from covos.runs.folder import LIST
+
+VIDEO_SUFFIXES: Final = frozenset(
+    [
+        ".3gp",
+        ".avi",
+        ".flv",
+        ".gif",
+        ".m2ts",
+        ".m4v",
+        ".mkv",
+        ".mov",
+        ".mp4",
+        ".mpeg",
+        ".mpg",
+        ".mts",
+        ".mxf",
+        ".nut",
+        ".ogv",
+        ".ts",
+        ".vob",
+        ".webm",
+        ".wmv",
+        ".y4m",
+    ]
+)
+"""Names of files that are taken for videos in a folder. A file that is named itself is told by its content."""
+TABLES: Final = (".csv", ".parquet", ".txt")
+_FIX = "a manifest has a column input; docs/batch.md lists the others"
+
+
+def _given(cell: object) -> object:
+    """An empty cell says nothing."""
+    return None if cell is None or cell == "" or cell != cell else cell  # noqa: PLR0124 - NaN
+
+
+def _as_text(cell: object) -> object:
+    cell = _given(cell)
+    return cell if cell is None else str(cell)
+
+
+_Text = Annotated[str | None, BeforeValidator(_as_text)]
+
+
+class Clip(Record):
+    """One clip of a batch. What is None is as for all clips.
+
+    Attributes:
+        input: A path, a pattern of pictures, or a URL.
+        name: Its folder below the output, with ``/`` between folders.
+        prompts: A prompt file, whose objects are followed, or which steers the subject.
+        mask: A mask of the first frame that is taken, whose objects are followed.
+        objects: How many objects are found: 1, ``auto`` or a number.
+        start: The first place that is taken, as of ``--start``.
+        end: The place at which the part ends.
+        every: Each N-th frame is taken.
+        label: What its objects are called.
+        frame_rate: Frames a second of a folder of frames.
+        carried: Further columns of its row.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: Annotated[str, Field(min_length=1)]
+    name: str
+    prompts: _Text = None
+    mask: _Text = None
+    objects: _Text = None
+    start: _Text = None
+    end: _Text = None
+    every: Annotated[int | None, Field(ge=1), BeforeValidator(_given)] = None
+    label: _Text = None
+    frame_rate: Annotated[SafeFraction | None, BeforeValidator(_given)] = None
+    carried: dict[str, str] = Field(default_factory=dict)
+
+
+SETTINGS: Final = tuple(name for name in Clip.model_fields if name not in ("input", "carried"))
+
+
+def read_clips(inputs: Iterable[str | os.PathLike[str]]) -> tuple[Clip, ...]:
+    """List the clips that inputs stand for.
+
+    Args:
+        inputs: Each is a video; a folder, of which every video and every folder of pictures is a clip, in folders
+            below, too; a pattern, likewise (one of pictures alone is one clip); a URL, with wildcards or without; or a
+            manifest. Hidden files, and folders that hold a result of covos, are left out.
+
+    Returns:
+        In order: of the inputs, and of names within one.
+
+    Raises:
+        SourceError: An input stands for nothing.
+        InputError: A manifest cannot be read.
+        UsageError: Two clips would share a folder.
+    """
+    clips = tuple(clip for each in inputs for clip in _clips(os.fspath(each)))
+    _refuse_shared(clips)
+    return clips
+
+
+def _clips(given: str) -> Iterator[Clip]:
+    if Path(given).suffix.lower() in TABLES and not glob.has_magic(given):
+        yield from _manifest(given)
+    elif is_remote(given):
+        for url in matches(given) if glob.has_magic(given) else [given]:
+            yield Clip(input=url, name=PurePosixPath(url.partition("://")[2]).stem)
+    elif (path := Path(given)).is_dir():
+        yield from _folder(path)
+    elif glob.has_magic(given) and not path.exists():
+        yield from _pattern(given)
+    else:
+        yield Clip(input=given, name=path.stem)  # one that is not there fails by itself
+
+
+def _folder(folder: Path) -> Iterator[Clip]:
+    found = list(_below(folder, PurePosixPath()))
+    if not found:
+        raise SourceError(
+            f"{folder}: there is no clip in it",
+            why="neither it nor a folder below holds a video or pictures",
+            fix=f"videos end in {', '.join(sorted(VIDEO_SUFFIXES))}; name other files one by one",
+        )
+    yield from found
+
+
+def _below(folder: Path, place: PurePosixPath) -> Iterator[Clip]:
+    """List the clips of a folder and of those below; ``place`` is where it lies below the one that was named."""
+    entries = sorted(
+        (each for each in os.scandir(folder) if each.name[0] != "."), key=lambda each: natural_key(each.name)
+    )
+    videos = [each for each in entries if Path(each.name).suffix.lower() in VIDEO_SUFFIXES and each.is_file()]
+    for each in videos:
+        yield Clip(input=each.path, name=str(place / Path(each.name).stem))
+    if not videos and any(Path(each.name).suffix.lower() in IMAGE_SUFFIXES for each in entries):
+        yield Clip(input=str(folder), name=str(place if place.parts else folder.resolve().name))
+        return
+    for each in entries:
+        # A link may lead back up, and a result is no input.
+        if each.is_dir(follow_symlinks=False) and not (Path(each.path) / LIST).exists():
+            yield from _below(Path(each.path), place / each.name)
+
+
+def _pattern(pattern: str) -> Iterator[Clip]:
+    found = sorted((Path(each) for each in glob.glob(pattern, recursive=True)), key=lambda each: natural_key(str(each)))  # noqa: PTH207
+    if not found:
+        raise SourceError(f"{pattern}: the pattern matches nothing", why="no file has such a name", fix="check it")
+    if all(each.suffix.lower() in IMAGE_SUFFIXES for each in found):
+        yield Clip(input=pattern, name=Path(pattern).parent.name or "frames")
+        return
+    for each in found:
+        yield from _folder(each) if each.is_dir() else [Clip(input=str(each), name=each.stem)]
+
+
+def _manifest(given: str) -> Iterator[Clip]:
+    file = Path(given)
+    rows = {".csv": _csv_rows, ".parquet": _parquet_rows, ".txt": _lines}[file.suffix.lower()](file)
+    seen = False
+    for number, row in enumerate(rows, 1):
+        seen = True
+        yield _clip(row, file=file, number=number)
+    if not seen:
+        raise InputError(f"{file} lists no clip", why="it has no rows", fix=_FIX)
+
+
+def _clip(row: Mapping[str, Any], *, file: Path, number: int) -> Clip:
+    where = f"{file}, row {number}"
+    if _as_text(row.get("input")) is None:
+        near = get_close_matches("input", list(row), n=1)
+        raise InputError(
+            f"{where} has no input",
+            why=f"its columns are {listed(row, shown=8)}",
+            fix=f"call the column input, not {near[0]}" if near else _FIX,
+        )
+    given = _beside(str(row["input"]), file)
+    known = {name: row[name] for name in SETTINGS if name in row}
+    known["name"] = (
+        _as_text(known.get("name")) or PurePosixPath(given.partition("://")[2] or Path(given).as_posix()).stem
+    )
+    for name in ("prompts", "mask"):
+        if (text := _as_text(known.get(name))) is not None:
+            known[name] = _beside(str(text), file)
+    others = {str(name): str(value) for name, value in row.items() if name not in SETTINGS and name != "input"}
+    try:
+        clip = Clip(input=given, carried=others, **known)
+    except ValidationError as error:
+        raise InputError(f"{where} cannot be used", why=faults(error), fix=_FIX) from None
+    place = PurePosixPath(clip.name)
+    if place.is_absolute() or ".." in place.parts or not place.parts:
+        raise InputError(
+            f"{where}: the name {clip.name!r} cannot be used",
+            why="it is a folder below the output",
+            fix="give a plain name",
+        )
+    return clip
+
+
+def _beside(given: str, file: Path) -> str:
+    """A path of a manifest starts from its folder."""
+    return given if is_remote(given) else str(file.parent / given)
+
+
+def _text(file: Path) -> str:
+    content = read_guarded(file, what=f"{file} cannot be read", fix=_FIX)
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file} cannot be read", why=f"it is not UTF-8: {error}", fix="save it as UTF-8") from None
+
+
+def _csv_rows(file: Path) -> Iterator[dict[str, Any]]:
+    reader = csv.DictReader(io.StringIO(_text(file)), restkey="")
+    try:
+        for row in reader:
+            if row.pop("", None):
+                raise InputError(
+                    f"{file}, line {reader.line_num} has more cells than columns",
+                    why="a comma stands in a cell, most often",
+                    fix="put such a cell in double quotes",
+                )
+            yield row
+    except csv.Error as error:
+        raise InputError(
+            f"{file}, line {reader.line_num} cannot be read", why=str(error), fix="save it as CSV"
+        ) from None
+
+
+def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
+    table, errors = parquet()
+    content = read_guarded(file, what=f"{file} cannot be read", fix=_FIX)
+    try:
+        yield from table.read_table(io.BytesIO(content)).to_pylist()
+    except errors as error:
+        raise InputError(f"{file} cannot be read", why=str(error), fix="write it as Parquet again") from None
+
+
+def parquet() -> tuple[Any, Any]:
+    """Return the reader and writer of Parquet, and the class of its errors."""
+    try:
+        import pyarrow
+        import pyarrow.parquet as table
+    except ImportError:
+        raise UsageError(
+            "Parquet cannot be read or written here", why="pyarrow is not installed", fix="pip install 'covos[parquet]'"
+        ) from None
+    return table, (pyarrow.ArrowException, OSError, ValueError)
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    for line in _text(file).splitlines():
+        if (given := line.strip()) and not given.startswith("#"):
+            yield {"input": given}
+
+
+def _refuse_shared(clips: Sequence[Clip]) -> None:
+    taken: dict[PurePosixPath, Clip] = {}
+    for clip in clips:
+        place = PurePosixPath(clip.name)
+        if (other := taken.setdefault(place, clip)) is not clip:
+            raise _shared(clip, other)
+    for place, clip in taken.items():
+        for above in place.parents:
+            if above in taken:
+                raise _shared(clip, taken[above])
+
+
+def _shared(clip: Clip, other: Clip) -> UsageError:
+    return UsageError(
+        f"{other.input} and {clip.input} would share the folder {other.name}",
+        why="a folder has the name of its clip, without the suffix",
+        fix="list them in a manifest with a column name",
+    )

@@ -1,0 +1,163 @@
+"""Actors of a Ray cluster that do the errands of a batch.
+
+Ray places, restarts and counts them; covos only hands out clips. What an actor does is what a process of a batch does
+on one machine, so that a clip has the same result in both.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import asdict
+from typing import Any
+
+from covos._version import __version__
+from covos.core.device import configure_threads
+from covos.core.errors import CovosError, EnvironmentProblem, UsageError
+from covos.core.limits import Limits, limits, set_limits
+from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
+from covos.fleet.work import Errand, ModelFailedError, Row, run_errand
+from covos.jobs import ModelCache
+
+_PATIENCE = 10.0
+"""Seconds in which the head of a cluster answers."""
+
+
+class Actor:
+    """One worker: a process of some machine of the cluster, which loads its model once."""
+
+    def __init__(self, device: str, threads: int, version: str, bounds: Limits) -> None:
+        import torch
+
+        set_limits(**asdict(bounds))
+        configure_threads()
+        torch.set_num_threads(threads)
+        self._device, self._asked = device, version
+        self._models = ModelCache()
+
+    def run(self, errand: Errand) -> Row | CovosError:
+        """Do an errand; an error is one that every clip would meet."""
+        if self._asked != __version__:
+            return EnvironmentProblem(
+                f"a machine of the cluster runs covos {__version__}",
+                why=f"the batch was begun by covos {self._asked}, and results may differ",
+                fix="install the same release on every machine",
+            )
+        try:
+            return run_errand(errand, models=self._models, device=self._device)
+        except ModelFailedError as failed:
+            error: CovosError = failed.args[0]
+            return error
+
+
+class Cluster(Hands[Any]):
+    """Workers on a Ray cluster.
+
+    Args:
+        address: Of the cluster, as ``ray.init`` takes it: ``"auto"``, ``"local"``, ``host:port``, ``ray://host:10001``.
+        device: See `Plan`; with ``"cuda"`` each worker takes a GPU of the cluster; ``"auto"`` takes GPUs if the cluster
+            has any.
+        count: Workers; None takes one for each GPU, or one for each processor.
+        threads: Processors that each worker takes.
+        **settings: See `Hands`.
+
+    Raises:
+        UsageError: Ray is not installed.
+        EnvironmentProblem: The cluster is not to be reached, or has no GPU that was asked for.
+    """
+
+    def __init__(self, *, address: str, device: str, count: int | None, threads: int = 1, **settings: Any) -> None:
+        self._ray = _ray()
+        _refuse_silent(address)
+        self._mine = not self._ray.is_initialized()
+        if self._mine:
+            try:
+                self._ray.init(
+                    address=address,
+                    log_to_driver=False,
+                    logging_level="error",
+                    include_dashboard=False if address == "local" else None,
+                )
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise _unreached(address, str(error).splitlines()[0]) from error
+        there = self._ray.cluster_resources()
+        gpus = int(there.get("GPU", 0)) if device in ("auto", "cuda") else 0
+        if device == "cuda" and not gpus:
+            raise EnvironmentProblem(
+                f"the cluster {address} has no GPU", why="Ray knows of none", fix="use --device cpu, or add machines"
+            )
+        most = gpus or max(1, int(there.get("CPU", 1)) // threads)
+        super().__init__(count=min(count or most, most), **settings)
+        self._make = self._ray.remote(num_cpus=threads, num_gpus=1 if gpus else 0, max_restarts=0)(Actor).remote
+        self._arguments = ("cuda" if gpus else "cpu" if device == "auto" else device, threads, __version__, limits())
+        self._asked: dict[Any, Any] = {}
+
+    def engage(self) -> Any:
+        """Ask Ray for an actor; it is placed when it has its first errand."""
+        return self._make(*self._arguments)
+
+    def send(self, hand: Any, errand: Errand) -> bool:
+        """Give an actor an errand; a dead one tells so when it is to answer."""
+        self._asked[hand] = hand.run.remote(errand)
+        return True
+
+    def answered(self, hands: list[Any]) -> list[Any]:
+        """Wait for the first."""
+        asked = {self._asked[hand]: hand for hand in hands}
+        done, _ = self._ray.wait(list(asked), num_returns=1, timeout=LOOK_EVERY)
+        return [asked[each] for each in done]
+
+    def answer(self, hand: Any) -> Row | Counted | Died | CovosError:
+        """Fetch what an actor returned."""
+        name = self._busy[hand].clip.input
+        try:
+            told: Row | CovosError = self._ray.get(self._asked.pop(hand))
+        except self._ray.exceptions.RayActorError as error:
+            return Died(
+                error=EnvironmentProblem(
+                    f"{name}: its worker died",
+                    why=f"a crash, too little memory, or a machine that left the cluster ({type(error).__name__})",
+                    fix="run the same command again; if it dies again, the clip may be damaged",
+                )
+            )
+        except self._ray.exceptions.RayError as error:
+            return EnvironmentProblem(
+                f"{name}: the cluster cannot run it", why=str(error).strip().splitlines()[-1], fix="see Ray's logs"
+            )
+        return told
+
+    def interrupt(self, hands: list[Any], stop: BaseException) -> None:
+        """Nothing is to be waited for: a journal is whole at every moment."""
+
+    def dismiss(self, hands: list[Any]) -> None:
+        """End the actors, and leave the cluster."""
+        for hand in hands:
+            self._ray.kill(hand)
+        if self._mine:
+            self._ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise UsageError(
+            "a cluster needs Ray", why="ray is not installed", fix="pip install 'covos[ray]', on every machine"
+        ) from None
+    return ray
+
+
+def _refuse_silent(address: str) -> None:
+    """Refuse an address at which nobody answers: Ray would try for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not (colon and port.isascii() and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise _unreached(address, str(error)) from error
+
+
+def _unreached(address: str, why: str) -> EnvironmentProblem:
+    return EnvironmentProblem(
+        f"the cluster {address} is not to be reached", why=why, fix="check the address; local takes this machine alone"
+    )

@@ -1,0 +1,138 @@
+"""Places: folders and files of this machine, or wherever fsspec reaches, such as ``s3://bucket/clips``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from covos.core.errors import CovosError, EnvironmentProblem, SourceError, UsageError
+from covos.runs.schema import REPORT
+
+
+def is_remote(place: str) -> bool:
+    """Tell if a place is a URL, and not a path."""
+    return "://" in place
+
+
+def joined(place: str, name: str) -> str:
+    """Return the place of something in a folder."""
+    return f"{place.rstrip('/')}/{name}" if is_remote(place) else str(Path(place) / name)
+
+
+def matches(url: str) -> list[str]:
+    """Return the files that a URL with wildcards stands for, as URLs, in order.
+
+    Raises:
+        SourceError: There is none.
+        EnvironmentProblem: The file system is not to be reached.
+    """
+    system, path = _reached(url)
+    with _explaining(url, SourceError):
+        found = sorted(str(system.unstrip_protocol(each)) for each in system.glob(path))
+    if not found:
+        raise SourceError(f"{url}: the pattern matches nothing", why="no file has such a name", fix="check the pattern")
+    return found
+
+
+@contextmanager
+def at_hand(source: str) -> Iterator[str]:
+    """Give the path of a source: its own, or that of a copy of what a URL names, which is removed after the block.
+
+    Raises:
+        SourceError: The file is not there, or cannot be fetched.
+        EnvironmentProblem: The file system is not to be reached.
+    """
+    if not is_remote(source):
+        yield source
+        return
+    system, path = _reached(source)
+    with tempfile.TemporaryDirectory(prefix="covos-") as folder:
+        copy = Path(folder) / PurePosixPath(path).name
+        with _explaining(source, SourceError):
+            system.get_file(path, str(copy))
+        yield str(copy)
+
+
+@contextmanager
+def made_here(output: str) -> Iterator[Path]:
+    """Give the folder to write to: the output itself, or one that is moved to where a URL says after the block.
+
+    The report goes last: where it is, the rest is.
+
+    Raises:
+        EnvironmentProblem: The file system is not to be reached, or refuses.
+    """
+    if not is_remote(output):
+        yield Path(output)
+        return
+    system, path = _reached(output)
+    with tempfile.TemporaryDirectory(prefix="covos-") as scratch:
+        folder = Path(scratch) / "result"
+        yield folder
+        files = sorted((each for each in folder.rglob("*") if each.is_file()), key=lambda each: each.name == REPORT)
+        with _explaining(output, EnvironmentProblem):
+            for file in files:
+                name = f"{path}/{file.relative_to(folder).as_posix()}"
+                system.makedirs(name.rpartition("/")[0], exist_ok=True)
+                system.put_file(str(file), name)
+
+
+def is_there(output: str) -> bool:
+    """Tell if the whole result of a run is where a URL says.
+
+    Raises:
+        EnvironmentProblem: The file system is not to be reached.
+    """
+    system, path = _reached(output)
+    with _explaining(output, EnvironmentProblem):
+        return bool(system.exists(f"{path}/{REPORT}"))
+
+
+def write_bytes(place: str, content: bytes) -> None:
+    """Write a file to a URL; what was there is replaced.
+
+    Raises:
+        EnvironmentProblem: The file system is not to be reached, or refuses.
+    """
+    system, path = _reached(place)
+    with _explaining(place, EnvironmentProblem):
+        system.makedirs(path.rpartition("/")[0], exist_ok=True)
+        system.pipe_file(path, content)
+
+
+def _reached(url: str) -> tuple[Any, str]:
+    from fsspec.core import url_to_fs
+
+    try:
+        system, path = url_to_fs(url)
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"{url} cannot be reached", why=f"a package is missing: {error}", fix="install it, such as s3fs for s3://"
+        ) from error
+    except ValueError as error:
+        raise UsageError(
+            f"{url} cannot be reached", why=str(error), fix="use a path, or a URL that fsspec knows"
+        ) from error
+    except Exception as error:
+        raise EnvironmentProblem(f"{url} cannot be reached", why=_said(error), fix="check the address") from error
+    return system, path
+
+
+@contextmanager
+def _explaining(place: str, kind: type[CovosError]) -> Iterator[None]:
+    """Raise any error of a remote file system as one of ours: each system has its own."""
+    try:
+        yield
+    except CovosError:
+        raise
+    except FileNotFoundError as error:
+        raise kind(f"{place}: it is not there", why="no such file", fix="check the address") from error
+    except Exception as error:
+        raise kind(f"{place} cannot be used", why=_said(error), fix="check the address and your rights") from error
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

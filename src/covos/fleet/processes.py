@@ -1,0 +1,119 @@
+"""Processes of this machine that do the errands of a batch."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from covos.core.device import available_devices, configure_threads, usable_cpus
+from covos.core.errors import CovosError
+from covos.core.memory import free_memory
+from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
+from covos.fleet.work import Errand, ModelFailedError, Row, run_errand
+from covos.isolation import Worker, ready
+from covos.jobs import ModelCache
+
+NEEDED = 1_500_000_000
+"""Bytes of memory that a worker takes at most, for clips of usual sizes."""
+
+
+def choose_workers(device: str) -> int:
+    """Return how many workers a machine takes: one for each GPU, else one for each processor, as memory allows.
+
+    A network gains little by a second thread, so that two processes of one thread do more than one of two.
+    """
+    if device in {"auto", "cuda"}:
+        if gpus := [each for each in available_devices() if each.startswith("cuda")]:
+            return len(gpus)
+    elif device != "cpu":
+        return 1
+    memory = free_memory()
+    most = usable_cpus() if memory is None else min(usable_cpus(), memory // NEEDED)
+    return max(1, most)
+
+
+class Processes(Hands["Numbered"]):
+    """Workers in processes of their own: a decoder that crashes costs one attempt at one clip.
+
+    Args:
+        device: See `Plan`; with several GPUs, ``"auto"`` and ``"cuda"`` give each worker the next.
+        **settings: See `Hands`.
+    """
+
+    def __init__(self, *, device: str, **settings: Any) -> None:
+        super().__init__(**settings)
+        gpus = [each for each in available_devices() if each.startswith("cuda")]
+        self._devices = gpus if gpus and device in ("auto", "cuda") else [device]
+        self._free = list(range(self.count))
+
+    def engage(self) -> Numbered:
+        """Begin a process."""
+        number = self._free.pop(0)
+        device = self._devices[number % len(self._devices)]
+        return Numbered(number, _serve, device, self.count)
+
+    def send(self, hand: Numbered, errand: Errand) -> bool:
+        """Give a process an errand."""
+        try:
+            hand.send(errand)
+        except OSError:
+            self._free.append(hand.number)
+            return False
+        return True
+
+    def answered(self, hands: list[Numbered]) -> list[Numbered]:
+        """Wait on the pipes of all."""
+        found = set(ready(hands, timeout=LOOK_EVERY))
+        return [each for each in hands if each in found]
+
+    def answer(self, hand: Numbered) -> Row | Counted | Died | CovosError:
+        """Read a process's pipe."""
+        try:
+            told: Row | Counted | CovosError = hand.receive()
+        except (EOFError, OSError):
+            self._free.append(hand.number)
+            return Died(error=hand.cause_of_death(self._busy[hand].clip.input))
+        return told
+
+    def interrupt(self, hands: list[Numbered], stop: BaseException) -> None:
+        """Pass the signal on to all, then wait for each."""
+        number = signal.SIGTERM if isinstance(stop, SystemExit) else signal.SIGINT
+        for hand in hands:
+            hand.signal(number)
+        for hand in hands:
+            hand.join()
+
+    def dismiss(self, hands: list[Numbered]) -> None:
+        """Let each end."""
+        for hand in hands:
+            hand.close()
+
+
+class Numbered(Worker):
+    """A worker that knows its place among all."""
+
+    def __init__(self, number: int, work: Callable[..., None], *arguments: object) -> None:
+        super().__init__(work, *arguments)
+        self.number = number
+
+
+def _serve(connection: Connection, device: str, share: int) -> None:
+    configure_threads(share=share)
+    models = ModelCache()
+    last = 0.0
+
+    def tell(frames: int) -> None:
+        nonlocal last
+        if (now := time.monotonic()) - last >= LOOK_EVERY:
+            last = now
+            connection.send(Counted(frames=frames))
+
+    while (errand := connection.recv()) is not None:
+        try:
+            told: Row | CovosError = run_errand(errand, models=models, device=device, tell=tell)
+        except ModelFailedError as failed:
+            told = failed.args[0]
+        connection.send(told)

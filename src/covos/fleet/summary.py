@@ -1,0 +1,126 @@
+"""The summary of a batch: a table with a row for each clip, for people, spreadsheets and programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import Any, Final, Self
+
+from covos.core.errors import UsageError
+from covos.core.files import atomic_path, refuse_link
+from covos.core.tables import cell
+from covos.fleet.clips import parquet
+from covos.fleet.places import is_remote, write_bytes
+from covos.fleet.work import Row
+
+SUMMARY: Final = "batch.csv"
+"""Its name in the folder of the output, unless another file is asked for."""
+EVERY: Final = 10.0
+"""Seconds after which it is written anew while the batch runs."""
+COLUMNS: Final = (
+    "name", "input", "folder", "status", "frames", "seconds", "frames_per_second", "attempts", "warnings",
+    "exit_code", "error", "why", "fix",
+)  # fmt: skip
+
+
+class Summary:
+    """Keeps the table up to date, in a file; a context manager, which writes it in the end whatever happens.
+
+    Args:
+        place: A path or URL that ends in ``.csv`` or ``.parquet``. What is there is replaced: it is the table of an
+            earlier batch, or the user named it.
+        rows: Those of all clips, before the batch.
+        clock: Tells seconds.
+
+    Raises:
+        UsageError: It ends otherwise, or pyarrow is needed and missing.
+    """
+
+    def __init__(self, place: str, rows: Iterable[Row], *, clock: Any = time.monotonic) -> None:
+        self.place = place
+        self._suffix = PurePosixPath(place).suffix.lower()
+        if self._suffix not in (".csv", ".parquet"):
+            raise UsageError(
+                f"the summary {place}",
+                why=f"a table is CSV or Parquet, not {self._suffix or 'without a suffix'}",
+                fix=f"name it {PurePosixPath(place).stem}.csv or .parquet",
+            )
+        if self._suffix == ".parquet":
+            parquet()
+        if not is_remote(place):
+            refuse_link(Path(place))
+        self.rows = {row.name: row for row in rows}
+        self._clock, self._written = clock, clock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.write()
+
+    def add(self, row: Row) -> None:
+        """Take what became of a clip."""
+        self.rows[row.name] = row
+        if self._clock() - self._written >= EVERY:
+            self.write()
+
+    def write(self) -> None:
+        """Write the table.
+
+        Raises:
+            EnvironmentProblem: It cannot be written.
+        """
+        content = _as_parquet(self.rows.values()) if self._suffix == ".parquet" else _as_csv(self.rows.values())
+        if is_remote(self.place):
+            write_bytes(self.place, content)
+        else:
+            Path(self.place).parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(Path(self.place)) as temporary:
+                temporary.write_bytes(content)
+        self._written = self._clock()
+
+
+def _record(row: Row, carried: Iterable[str]) -> dict[str, Any]:
+    error = row.error
+    values = (
+        row.name, row.input, row.folder, row.status, row.frames, round(row.seconds, 3),
+        round(row.frames / row.seconds, 3) if row.seconds else None, row.attempts, "; ".join(row.warnings) or None,
+        *((None,) * 4 if error is None else (error.exit_code, error.what, error.why, error.fix)),
+    )  # fmt: skip
+    return {**{name: row.carried.get(name) for name in carried}, **dict(zip(COLUMNS, values, strict=True))}
+
+
+def _carried(rows: Iterable[Row]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in row.carried if name not in COLUMNS))
+
+
+def _as_csv(rows: Iterable[Row]) -> bytes:
+    rows = list(rows)
+    carried = _carried(rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([cell(name) for name in (*COLUMNS, *carried)])
+    for row in rows:
+        record: Mapping[str, Any] = _record(row, carried)
+        writer.writerow([cell(record[name]) for name in (*COLUMNS, *carried)])
+    return text.getvalue().encode()
+
+
+def _as_parquet(rows: Iterable[Row]) -> bytes:
+    import pyarrow
+
+    rows = list(rows)
+    carried = _carried(rows)
+    kinds = {"frames": pyarrow.int64(), "seconds": pyarrow.float64(), "frames_per_second": pyarrow.float64(),
+             "attempts": pyarrow.int64(), "exit_code": pyarrow.int64()}  # fmt: skip
+    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in (*COLUMNS, *carried)])
+    file = io.BytesIO()
+    table, _ = parquet()
+    table.write_table(pyarrow.Table.from_pylist([_record(row, carried) for row in rows], schema=schema), file)
+    return file.getvalue()

@@ -1,0 +1,199 @@
+"""Work on one clip of a batch, in whatever process: its plan is made, run and told in a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from covos.core.errors import CovosError, explained
+from covos.core.labelling import read_labels
+from covos.engines.find import DEFAULT_QUALITY
+from covos.events import Event, FrameDone
+from covos.fleet.clips import Clip
+from covos.fleet.places import at_hand, is_remote, is_there, joined, made_here
+from covos.job import Job
+from covos.jobs import ModelCache
+from covos.media.range import Range
+from covos.plan import Plan, choose_task, read_prompts
+from covos.prompts.values import PointPrompt, Prompt, RegionPrompt
+from covos.runs.folder import OutputFolder
+from covos.runs.writing import Saved, is_finished
+
+Status: TypeAlias = Literal["waiting", "done", "done before", "skipped", "damaged", "failed"]
+"""Of a clip. ``"damaged"`` is done, but frames are missing, damaged or could not be computed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What became of one clip.
+
+    Attributes:
+        name: See `Clip`.
+        input: See `Clip`.
+        folder: Where its results are.
+        status: See `Status`.
+        frames: Frames that have masks.
+        seconds: Wall clock, of all attempts.
+        attempts: How often it was begun.
+        warnings: What the run said.
+        error: What failed; None if nothing did.
+        carried: Further columns of the manifest.
+    """
+
+    name: str
+    input: str
+    folder: str
+    status: Status = "waiting"
+    frames: int = 0
+    seconds: float = 0.0
+    attempts: int = 0
+    warnings: tuple[str, ...] = ()
+    error: CovosError | None = None
+    carried: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """True once nothing more is to be done for it."""
+        return self.status != "waiting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What holds for all clips, unless a clip's row says otherwise.
+
+    Attributes:
+        plan: Fields of `covos.plan.Plan`, except for source and task.
+        task: Arguments of `covos.plan.choose_task`, except for prompts.
+        overwrite: If true, earlier results are replaced.
+        skip: If true, finished results are left as they are, whatever they were made with.
+        trust_prompts: If true, prompt files may name masks outside their folders.
+    """
+
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    task: Mapping[str, Any] = field(default_factory=dict)
+    overwrite: bool = False
+    skip: bool = False
+    trust_prompts: bool = False
+
+    def planned(self, clip: Clip, *, source: str, device: str | None = None) -> Plan:
+        """Return the plan of a clip whose source lies at a path.
+
+        Raises:
+            CovosError: A value of its row is wrong, or its prompts cannot be read.
+        """
+        fields, task = dict(self.plan), dict(self.task)
+        if device is not None:
+            fields["device"] = device
+        if clip.frame_rate is not None:
+            fields["frame_rate"] = clip.frame_rate
+        if clip.label is not None:
+            fields["label"] = read_labels(clip.label.split(";"))
+        if (clip.start, clip.end, clip.every) != (None, None, None):
+            part = fields.get("range") or Range()
+            given = {"start": clip.start, "end": clip.end, "every": clip.every}
+            fields["range"] = Range(
+                **{**part.model_dump(), **{name: value for name, value in given.items() if value is not None}}
+            )
+        if clip.objects is not None:
+            task["objects"] = int(clip.objects) if clip.objects.isdecimal() and len(clip.objects) < 4 else clip.objects
+        shown = read_prompts(masks=clip.mask, prompts=clip.prompts, trust_prompts=self.trust_prompts)
+        if shown:
+            task["prompts"] = shown
+            if clip.objects is None:
+                task.pop("objects", None)
+            task = {**task, "quality": DEFAULT_QUALITY, "refine": "none"} if _follows(shown) else task
+        return Plan(source=source, task=choose_task(**task), **fields)
+
+
+def _follows(shown: tuple[Prompt | RegionPrompt, ...]) -> bool:
+    return not all(isinstance(each, RegionPrompt) or (isinstance(each, PointPrompt) and each.steers) for each in shown)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """One clip on its way to a worker; picklable."""
+
+    clip: Clip
+    settings: Settings
+    folder: str
+    attempts: int = 0
+
+    @property
+    def row(self) -> Row:
+        """Its row, before it is begun."""
+        clip = self.clip
+        return Row(name=clip.name, input=clip.input, folder=self.folder, attempts=self.attempts, carried=clip.carried)
+
+    def again(self) -> Errand:
+        """Return the errand for a further attempt."""
+        return replace(self, attempts=self.attempts + 1)
+
+
+def errands(clips: tuple[Clip, ...], *, output: str, settings: Settings) -> list[Errand]:
+    """Return an errand for each clip."""
+    return [Errand(clip=clip, settings=settings, folder=joined(output, clip.name)) for clip in clips]
+
+
+class ModelFailedError(Exception):
+    """The model cannot be loaded: every other clip would meet the same. Its cause is in ``args``."""
+
+
+def run_errand(
+    errand: Errand, *, models: ModelCache, device: str | None = None, tell: Callable[[int], None] = lambda _: None
+) -> Row:
+    """Do one errand in this process; whatever fails is told in the row.
+
+    Args:
+        errand: What to do.
+        models: Models that are loaded already.
+        device: Where to compute; None takes that of the settings.
+        tell: Called with the number of frames that are done.
+
+    Raises:
+        ModelFailedError: The model cannot be loaded.
+    """
+    began = time.perf_counter()
+    row = replace(errand.row, attempts=errand.attempts + 1)
+    job: Job | None = None
+    try:
+        if errand.settings.skip and _is_made(errand.folder):
+            return replace(row, status="skipped")
+        if is_remote(errand.folder) and not errand.settings.overwrite and is_there(errand.folder):
+            return replace(row, status="done before")
+        with at_hand(errand.clip.input) as source, made_here(errand.folder) as folder:
+            plan = errand.settings.planned(errand.clip, source=source, device=device)
+            place = OutputFolder(folder, overwrite=errand.settings.overwrite, resumable=True)
+            job = Job(plan, place, load=models)
+            saved = job.run(_counting(tell))
+        assert isinstance(saved, Saved), "it writes to a folder"
+        return replace(row, **_told(saved), seconds=time.perf_counter() - began)
+    except Exception as error:
+        if job is not None and job.model_failed and isinstance(error, CovosError):
+            raise ModelFailedError(error) from error
+        return replace(row, status="failed", error=explained(error), seconds=time.perf_counter() - began)
+
+
+def _is_made(folder: str) -> bool:
+    return is_there(folder) if is_remote(folder) else is_finished(Path(folder))
+
+
+def _told(saved: Saved) -> dict[str, Any]:
+    status: Status = "done before" if saved.was_done else "done"
+    if saved.uncomputed or not saved.health.complete:
+        status = "damaged"
+    return {"status": status, "frames": saved.frames, "warnings": saved.warnings}
+
+
+def _counting(tell: Callable[[int], None]) -> Callable[[Event], None]:
+    done = 0
+
+    def listen(event: Event) -> None:
+        nonlocal done
+        if isinstance(event, FrameDone):
+            done += 1
+            tell(done)
+
+    return listen

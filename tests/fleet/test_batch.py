@@ -1,0 +1,108 @@
+"""A batch works through many clips side by side, goes on where it stopped, and sums up."""
+
+from __future__ import annotations
+
+import csv
+import multiprocessing
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import covos
+from checked_output import check_output
+from covos.cli import main
+from covos.core.errors import UsageError
+from covos.fleet.clips import Clip
+from covos.fleet.summary import EVERY, Summary
+from covos.fleet.work import Row
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
+
+
+def table(file: Path) -> dict[str, dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return {row["name"]: row for row in csv.DictReader(lines)}
+
+
+def test_good_bad_and_damaged_clips_each_have_a_row(make_clip, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
+    make_clip("a.mp4", frames=3)
+    whole = make_clip("whole.mkv", frames=20).read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(whole[: len(whole) * 6 // 10])
+    (tmp_path / "whole.mkv").unlink()
+    (tmp_path / "bad.mov").write_text("no video", encoding="utf-8")
+    rows = "input,camera\na.mp4,=left\ncut.mkv,right\nbad.mov,\n"
+    (tmp_path / "m.csv").write_text(rows, encoding="utf-8")
+    command = ["batch", str(tmp_path / "m.csv"), "-o", str(tmp_path / "out"), "-f", "palette", "--device", "cpu"]
+    command += ["--workers", "1"]
+    assert main(command) == 4
+    found = table(tmp_path / "out" / "batch.csv")
+    assert [row["status"] for row in found.values()] == ["done", "damaged", "failed"]
+    assert (found["a"]["frames"], found["a"]["camera"], found["bad"]["exit_code"]) == ("3", "'=left", "3")
+    for name in ("a", "cut"):
+        assert check_output(tmp_path / "out" / name) == []
+    said = capfd.readouterr().err
+    assert "failed: bad: " in said
+    assert "1 of 3 clips failed" in said
+    # The damaged one is done, and the same command tries the failed one again.
+    make_clip("bad.mov", frames=2)
+    assert main([*command, "--allow-errors", "--summary", str(tmp_path / "again.csv")]) == 0
+    again = table(tmp_path / "again.csv")
+    assert [row["status"] for row in again.values()] == ["done before", "damaged", "done"]
+
+
+@posix
+@pytest.mark.slow
+def test_a_worker_that_is_killed_costs_one_attempt(make_clip, tmp_path: Path) -> None:
+    clips = [make_clip(name, frames=40) for name in ("a.mp4", "b.mp4", "c.mp4")]
+    killed: list[int] = []
+
+    def kill(name: str, frames: int) -> None:
+        if not killed:
+            killed.append(multiprocessing.active_children()[0].pid or 0)
+            os.kill(killed[0], signal.SIGKILL)
+
+    work = covos.Batch(clips, tmp_path / "out", workers=2, formats=("palette",), device="cpu")
+    result = work.run(count=kill)
+    assert len(killed) == 1
+    assert {row.status for row in result.rows} == {"done"}
+    assert sorted(row.attempts for row in result.rows) == [1, 1, 2]
+    for row in result.rows:
+        assert check_output(Path(row.folder)) == []
+
+
+def test_settings_that_are_wrong_are_refused_before_anything_begins(clip: Path, tmp_path: Path) -> None:
+    for wrong in ({"formats": ("nosuch",)}, {"workers": 0}, {"task": {"references": -1}}, {"summary": "table.xls"}):
+        with pytest.raises(UsageError):
+            covos.Batch(clip, tmp_path / "out", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError):
+        covos.Batch(clip, tmp_path / "out", overwrite=True, skip_existing=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_summary_is_kept_up_to_date_while_a_batch_runs(tmp_path: Path) -> None:
+    rows = [Row(name=name, input=f"{name}.mp4", folder=name) for name in ("a", "b")]
+    now = 0.0
+    file = tmp_path / "deep" / "batch.csv"
+    with Summary(str(file), rows, clock=lambda: now) as summary:
+        now = EVERY
+        summary.add(Row(name="a", input="a.mp4", folder="a", status="done", frames=4, seconds=2))
+        assert table(file)["a"]["frames_per_second"] == "2.0"
+        summary.add(Row(name="b", input="b.mp4", folder="b", status="done"))
+        assert table(file)["b"]["status"] == "waiting"
+    assert table(file)["b"]["status"] == "done"
+
+
+def test_the_summary_is_read_as_parquet(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [Row(name="a", input="a.mp4", folder="a", carried={"camera": "left"}, frames=3, seconds=1.5)]
+    with Summary(str(tmp_path / "t.parquet"), rows):
+        pass
+    (read,) = parquet.read_table(tmp_path / "t.parquet").to_pylist()
+    assert (read["frames"], read["frames_per_second"], read["camera"], read["error"]) == (3, 2.0, "left", None)
+
+
+def test_a_clip_is_a_value() -> None:
+    assert Clip.model_validate_json(Clip(input="a", name="a").model_dump_json()) == Clip(input="a", name="a")

@@ -1,0 +1,91 @@
+"""Errands are handed to idle workers; one that dies costs one attempt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from covos.core.errors import CheckpointError, CovosError, EnvironmentProblem
+from covos.fleet.clips import Clip
+from covos.fleet.hands import Counted, Died, Hands
+from covos.fleet.work import Errand, Row, Settings, errands
+
+DEATH = EnvironmentProblem("it died", why="a test", fix="none")
+
+
+class Scripted(Hands[int]):
+    """Workers that are numbers. ``deaths`` says how often a clip kills its worker."""
+
+    def __init__(self, *, deaths: dict[str, int], model: bool = True, **settings: int) -> None:
+        super().__init__(**settings)
+        self.deaths, self.model = deaths, model
+        self.engaged: list[int] = []
+        self.dismissed: list[int] = []
+        self.interrupted: list[int] = []
+        self.order: list[str] = []
+        self.most = 0
+
+    def engage(self) -> int:
+        self.engaged.append(len(self.engaged))
+        return self.engaged[-1]
+
+    def send(self, hand: int, errand: Errand) -> bool:
+        self.order.append(errand.clip.name)
+        return True
+
+    def answered(self, hands: list[int]) -> list[int]:
+        self.most = max(self.most, len(hands))
+        return hands[:1]
+
+    def answer(self, hand: int) -> Row | Counted | Died | CovosError:
+        errand = self._busy[hand]
+        if not self.model:
+            return CheckpointError("no weights", why="a test", fix="none")
+        if self.deaths.get(errand.clip.name, 0) > errand.attempts:
+            return Died(error=DEATH)
+        return replace(errand.row, status="done", attempts=errand.attempts + 1)
+
+    def interrupt(self, hands: list[int], stop: BaseException) -> None:
+        self.interrupted = hands
+
+    def dismiss(self, hands: list[int]) -> None:
+        self.dismissed = hands
+
+
+def made(*names: str) -> list[Errand]:
+    return errands(tuple(Clip(input=name, name=name) for name in names), output="out", settings=Settings())
+
+
+def test_each_clip_ends_once_and_no_worker_has_two() -> None:
+    hands = Scripted(deaths={}, count=2, retry=0)
+    rows = list(hands.run(made("a", "b", "c", "d")))
+    assert sorted(row.name for row in rows) == ["a", "b", "c", "d"]
+    assert {row.status for row in rows} == {"done"}
+    assert (hands.most, len(hands.engaged), sorted(hands.dismissed)) == (2, 2, [0, 1])
+
+
+def test_a_death_is_tried_again_behind_the_others_and_told_when_it_repeats() -> None:
+    hands = Scripted(deaths={"a": 1, "b": 9}, count=1, retry=2)
+    rows = {row.name: row for row in hands.run(made("a", "b", "c"))}
+    assert hands.order == ["a", "b", "c", "a", "b", "b"]
+    assert (rows["a"].status, rows["a"].attempts) == ("done", 2)
+    assert (rows["b"].status, rows["b"].attempts, rows["b"].error) == ("failed", 3, DEATH)
+    assert rows["c"].attempts == 1
+    assert len(hands.engaged) == 4  # one after each of four deaths, but for the last
+
+
+def test_a_model_that_cannot_be_loaded_ends_all() -> None:
+    hands = Scripted(deaths={}, model=False, count=2, retry=3)
+    with pytest.raises(CheckpointError):
+        list(hands.run(made("a", "b", "c")))
+    assert sorted(hands.dismissed) == [0, 1]
+
+
+def test_a_signal_reaches_the_workers() -> None:
+    hands = Scripted(deaths={}, count=2, retry=0)
+    running = hands.run(made("a", "b", "c"))
+    next(running)
+    with pytest.raises(KeyboardInterrupt):
+        running.throw(KeyboardInterrupt)
+    assert len(hands.interrupted) == 2

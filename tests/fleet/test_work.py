@@ -1,0 +1,109 @@
+"""One clip of a batch: its row's settings, places beyond this machine, and the row that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from checked_output import check_output
+from covos.core.errors import CovosError, SourceError
+from covos.fleet.clips import Clip
+from covos.fleet.work import Errand, ModelFailedError, Row, Settings, run_errand
+from covos.jobs import ModelCache
+from covos.plan import Discover, Find, Follow
+from covos.runs.schema import load_report
+
+PALETTE = {"formats": ("palette",), "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def models() -> ModelCache:
+    return ModelCache()
+
+
+@pytest.fixture
+def memory() -> Iterator[fsspec.AbstractFileSystem]:
+    system = fsspec.filesystem("memory")
+    yield system
+    for each in system.ls("/", detail=False):
+        system.rm(each, recursive=True)
+
+
+def run(models: ModelCache, folder: str | Path, *, source: str | Path, **settings: object) -> Row:
+    clip = Clip(input=str(source), name="it")
+    return run_errand(
+        Errand(clip=clip, settings=Settings(plan=PALETTE, **settings), folder=str(folder)),  # type: ignore[arg-type]
+        models=models,
+    )
+
+
+def test_a_row_says_what_holds_for_its_clip(tmp_path: Path) -> None:
+    mask = tmp_path / "mask.png"
+    Image.fromarray(np.eye(8, dtype=np.uint8)).save(mask)
+    (tmp_path / "exclude.json").write_text('{"exclude": [{"box": [0, 0, 4, 4]}]}', encoding="utf-8")
+    settings = Settings(plan={"formats": ("palette",)}, task={"quality": "best", "objects": "auto", "memory": 3})
+
+    def planned(**row: object) -> object:
+        return settings.planned(Clip(input="a", name="a", **row), source="a")  # type: ignore[arg-type]
+
+    with pytest.raises(Exception, match="quality"):
+        planned()  # best, and objects that are looked for
+    followed = planned(mask=str(mask)).task  # type: ignore[attr-defined]
+    assert isinstance(followed, Follow)
+    assert followed.memory == 3
+    found = planned(objects="1", start="f5", every=2, label="car").task  # type: ignore[attr-defined]
+    assert isinstance(found, Find)
+    assert found.quality == "best"
+    steered = planned(prompts=str(tmp_path / "exclude.json")).task  # type: ignore[attr-defined]
+    assert isinstance(steered, Find)
+    assert (steered.quality, steered.steer is None) == ("best", False)
+    plain = Settings(task={"objects": "auto"})
+    assert isinstance(plain.planned(Clip(input="a", name="a"), source="a").task, Discover)
+    part = plain.planned(Clip(input="a", name="a", start="f5", every=2, label="1=car;2=dog"), source="a")
+    assert (part.range.start, part.range.every) == ("f5", 2)
+    assert (part.label.of(1), part.label.of(2)) == ("car", "dog")
+
+
+def test_a_clip_is_done_once(clip: Path, tmp_path: Path, models: ModelCache) -> None:
+    first = run(models, tmp_path / "out", source=clip)
+    assert (first.status, first.frames, first.attempts) == ("done", 8, 1)
+    assert check_output(tmp_path / "out") == []
+    assert run(models, tmp_path / "out", source=clip).status == "done before"
+    assert run(models, tmp_path / "out", source=clip, skip=True).status == "skipped"
+    assert run(models, tmp_path / "out", source=clip, overwrite=True).status == "done"
+
+
+def test_what_fails_is_told(tmp_path: Path, models: ModelCache) -> None:
+    (tmp_path / "bad.mp4").write_text("no video", encoding="utf-8")
+    row = run(models, tmp_path / "out", source=tmp_path / "bad.mp4")
+    assert row.status == "failed"
+    assert isinstance(row.error, SourceError)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_cannot_be_loaded_is_no_fault_of_the_clip(clip: Path, tmp_path: Path) -> None:
+    settings = Settings(plan={"model": str(tmp_path / "gone.safetensors")})
+    errand = Errand(clip=Clip(input=str(clip), name="it"), settings=settings, folder=str(tmp_path / "out"))
+    with pytest.raises(ModelFailedError) as failed:
+        run_errand(errand, models=ModelCache())
+    assert isinstance(failed.value.args[0], CovosError)
+
+
+def test_a_clip_comes_from_elsewhere_and_its_result_goes_there(
+    clip: Path, tmp_path: Path, models: ModelCache, memory: fsspec.AbstractFileSystem
+) -> None:
+    memory.pipe_file("/clips/far.mp4", clip.read_bytes())
+    row = run(models, "memory://cut/far", source="memory://clips/far.mp4")
+    assert (row.status, row.error) == ("done", None)
+    memory.get("/cut/far", str(tmp_path / "back"), recursive=True)
+    assert check_output(tmp_path / "back") == []
+    assert load_report(tmp_path / "back").totals.frames == 8
+    assert run(models, "memory://cut/far", source="memory://clips/far.mp4").status == "done before"
+    gone = run(models, "memory://cut/gone", source="memory://clips/gone.mp4")
+    assert isinstance(gone.error, SourceError)
+    assert not memory.exists("/cut/gone")
