@@ -36,6 +36,7 @@ from covos.data import open_dataset
 from covos.engines.matting import MatteEngine, load_matte_engine
 from covos.evaluation import dt_ssd, matte_errors
 from covos.masks.matte import foreground_colours, stretched
+from covos.runtimes.choice import Computing
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
 
@@ -76,7 +77,7 @@ def main() -> None:
 
 def _engine(weights: str) -> MatteEngine:
     device = torch.device("cpu")
-    return load_matte_engine(weights, device=device, precision=choose_precision(device, "auto"))
+    return load_matte_engine(weights, computing=Computing(device, choose_precision(device)))
 
 
 def _methods(weights: str, *, quick: bool) -> dict[str, Method]:
