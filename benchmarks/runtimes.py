@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -152,16 +152,14 @@ def print_alone(threads: int, *, rounds: int) -> None:
     print_table(["find", "follow", "matte"], works, lambda way, name: spent[way, name], unit=1e3)
 
 
-def print_table(
-    columns: list[str], rows: Any, of: Callable[[Way, str], list[Spent]], *, unit: float, torch: Way = TORCH
-) -> None:
+def print_table(columns: list[str], rows: Iterable[Way], of: Callable[[Way, str], list[Spent]], *, unit: float) -> None:
     """Print medians, and those of torch over them."""
     print(f"{'':18}" + "".join(f"{name:>28}" for name in columns))
     for way in rows:
         cells = []
         for name in columns:
             wall, processor = (statistics.median(times) * unit for times in zip(*of(way, name), strict=True))
-            base = statistics.median(each.wall for each in of(torch, name)) * unit
+            base = statistics.median(each.wall for each in of(TORCH, name)) * unit
             cells.append(f"{wall:10.1f} {base / wall:6.2f}x ({processor:7.1f})")
         print(f"{way.name:18}" + "".join(f"{cell:>28}" for cell in cells), flush=True)
 

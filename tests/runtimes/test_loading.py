@@ -17,6 +17,7 @@ from covos.runtimes import loading
 from covos.runtimes.choice import Computing, Runtime, is_installed
 from covos.runtimes.graphs import read_graphs
 from covos.runtimes.loading import export_to, graphs_folder, ready
+from covos.runtimes.sessions import load_program
 
 pytest.importorskip("onnx")
 ENTRY = find_model("covos-matte")
@@ -95,6 +96,12 @@ def test_without_onnx_the_error_says_what_to_install(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(EnvironmentProblem, match=r"covos\[onnx\]"):
         export_to(tmp_path, entry=ENTRY)
+
+
+def test_a_runtime_that_cannot_be_imported_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, FOUND or "", None)
+    with pytest.raises(EnvironmentProblem, match="cannot be loaded"):
+        load_program(tmp_path / "any.onnx", runtime=FOUND or "", precision=torch.float32, exact=True)
 
 
 def test_a_network_that_was_added_has_no_stages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

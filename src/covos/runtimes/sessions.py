@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from covos.core.errors import EnvironmentProblem
 from covos.runtimes.stages import Program
 
 _CORE: list[Any] = []
@@ -79,7 +80,18 @@ def _array(tensor: Tensor) -> NDArray[np.float32]:
 
 
 def load_program(file: Path, *, runtime: str, precision: torch.dtype, exact: bool) -> Program:
-    """Load a graph into a runtime, ``"openvino"`` or ``"onnxruntime"``; one that is exact in float32."""
-    if runtime == "onnxruntime":
-        return OnnxProgram(file)
-    return OpenVinoProgram(file, precision=torch.float32 if exact else precision)
+    """Load a graph into a runtime, ``"openvino"`` or ``"onnxruntime"``; one that is exact in float32.
+
+    Raises:
+        EnvironmentProblem: The runtime is installed, and cannot be loaded.
+    """
+    try:
+        if runtime == "onnxruntime":
+            return OnnxProgram(file)
+        return OpenVinoProgram(file, precision=torch.float32 if exact else precision)
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"the runtime {runtime} cannot be loaded",
+            why=" ".join(str(error).split()),
+            fix="install it again, or use --runtime torch",
+        ) from error
