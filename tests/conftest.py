@@ -48,6 +48,18 @@ def limited() -> Iterator[Callable[..., Limits]]:
     set_limits(**asdict(before))
 
 
+@pytest.fixture(scope="session")
+def graphs_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of caches in which the graphs of the runtimes are kept for all tests."""
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture
+def kept_graphs(graphs_of_all: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(graphs_of_all))
+    return graphs_of_all
+
+
 @pytest.fixture
 def make_clip(tmp_path: Path) -> MakeClip:
     """Write a clip of a bright square that moves over dark noise; PyAV directly, so that no code under test is used."""

@@ -18,16 +18,7 @@ from covos.plan import Plan
 from covos.runtimes.choice import is_installed
 
 pytest.importorskip("onnx")
-
-
-@pytest.fixture(scope="module")
-def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("caches")
-
-
-@pytest.fixture(autouse=True)
-def _kept(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(caches))
+pytestmark = pytest.mark.usefixtures("kept_graphs")
 
 
 @pytest.mark.slow

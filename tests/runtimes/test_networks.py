@@ -26,6 +26,7 @@ from random_cosnet import save_cosnet
 CPU = torch.device("cpu")
 RUNTIMES: tuple[Runtime, ...] = ("openvino", "onnxruntime")
 pytest.importorskip("onnx")
+pytestmark = pytest.mark.usefixtures("kept_graphs")
 
 
 @pytest.fixture(params=RUNTIMES)
