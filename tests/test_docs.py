@@ -40,7 +40,7 @@ def test_commands_have_verbs_and_options_that_exist(page: Path) -> None:
             assert rest[0] in command.commands, " ".join(words)
             command, rest = command.commands[rest[0]], rest[1:]
         known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        assert {word for word in rest if word.startswith("-")} <= known, " ".join(words)
+        assert {word for word in rest if word.startswith("-") and word != "-"} <= known, " ".join(words)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

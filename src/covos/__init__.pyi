@@ -2,6 +2,7 @@ from . import data as data
 from . import models as models
 from . import training as training
 from ._version import __version__ as __version__
+from .api import live as live
 from .api import segment as segment
 from .api import stream as stream
 from .core.errors import AnnotationError as AnnotationError
@@ -18,6 +19,7 @@ from .core.limits import limits as limits
 from .core.limits import set_limits as set_limits
 from .core.types import Frame as Frame
 from .core.types import FrameResult as FrameResult
+from .engines.live import Live as Live
 from .evaluation import evaluate as evaluate
 from .events import Advanced as Advanced
 from .events import Cancelled as Cancelled

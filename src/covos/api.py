@@ -1,16 +1,17 @@
-"""The functions of one call: segment a source, or stream its frames."""
+"""The functions of one call: segment a source, stream its frames, or take frames as they come."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import Any, Literal
 
 from covos.core.device import Precision
 from covos.core.labelling import Label
 from covos.core.types import FrameResult
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
+from covos.engines.live import SPAN, Live
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.passes import Direction
 from covos.job import Job
@@ -18,7 +19,7 @@ from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
 from covos.media.memory import Input
 from covos.media.range import Range
-from covos.model import Model
+from covos.model import Model, load_model
 from covos.models.coattention import Fusion
 from covos.models.cosnet.crf import Refinement
 from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
@@ -167,6 +168,43 @@ def stream(
         An iterator over one result for each decoded frame, with its picture and its probabilities.
     """
     return _job(**locals()).stream()
+
+
+def live(
+    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
+    *,
+    quality: Literal["balanced", "fast"] = DEFAULT_QUALITY,
+    references: int = DEFAULT_REFERENCES,
+    span: int = SPAN,
+    follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
+    memory: int = DEFAULT_MEMORY,
+    device: str = AUTO,
+    precision: Precision = "auto",
+    runtime: ChosenRuntime = "auto",
+) -> Live:
+    """Segment a live video: push a frame, and have its mask before the next one comes.
+
+        >>> live = covos.live()
+        >>> mask = live.push(image).labels     # H x W x 3 uint8 RGB in, H x W uint8 out
+
+    Args:
+        model: See `segment`.
+        quality: See `Model.live`, here and for what comes after.
+        references: As there.
+        span: As there.
+        follower: As there.
+        memory: As there.
+        device: See `load_model`.
+        precision: See `load_model`.
+        runtime: See `load_model`.
+
+    Raises:
+        UsageError: A name or value is wrong.
+        EnvironmentProblem: The device or the runtime is not there.
+    """
+    if not isinstance(model, Model):
+        model = load_model(model, device=device, precision=precision, runtime=runtime)
+    return model.live(quality=quality, references=references, span=span, follower=follower, memory=memory)
 
 
 def _job(

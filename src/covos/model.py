@@ -6,7 +6,7 @@ import os
 import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -14,10 +14,11 @@ from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, VideoNetwork
-from covos.engines.find import FindEngine
+from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
 from covos.engines.ladder import LadderStep
+from covos.engines.live import SPAN, Live
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.prompt import NetworkPrompter, Prompter, PromptNetwork, RelayPrompter
 from covos.media.fields import Deinterlace
@@ -232,6 +233,39 @@ class Model:
             held=held,
             listen=listen,
         )
+
+    def live(
+        self,
+        *,
+        quality: Literal["balanced", "fast"] = DEFAULT_QUALITY,
+        references: int = DEFAULT_REFERENCES,
+        span: int = SPAN,
+        follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
+        memory: int = DEFAULT_MEMORY,
+    ) -> Live:
+        """Segment a live video: push a frame, and have its mask at once.
+
+        Args:
+            quality: ``"fast"`` finds the subject in smaller frames.
+            references: Frames of the past that each frame is compared with.
+            span: Frames of the past over which they are spread.
+            follower: Follows the objects of masks that are pushed; see `follower`.
+            memory: Frames that following remembers.
+
+        Raises:
+            UsageError: A value is wrong, or the follower is another kind of network.
+            CheckpointError: The follower was trained on the features of another model.
+            EnvironmentProblem: Its weights are not there.
+        """
+        if quality not in ("balanced", "fast"):
+            raise UsageError(
+                f"quality {quality!r} of a live video",
+                why="the best takes several times as long as a frame lasts",
+                fix="use balanced or fast",
+            )
+        find_follower(os.fspath(follower), encoder=self.entry)
+        engine = self.fresh().engine.at(quality)
+        return Live(engine, follower=lambda: self.follower(follower), references=references, span=span, memory=memory)
 
 
 def load_model(

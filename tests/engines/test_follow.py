@@ -13,7 +13,7 @@ import torch
 from covos.core.types import Frame, ObjectStatus
 from covos.engines.backward import STEP, SURE, Spool, fuse
 from covos.engines.encoding import FrameEncoder
-from covos.engines.follow import FollowEngine, _step, at_stride, given_frames, result_of
+from covos.engines.follow import FollowEngine, at_stride, given_frames, result_of, step
 from covos.engines.follow_pass import (
     ADVICE,
     ADVICE_LIMIT,
@@ -182,7 +182,7 @@ def test_backward_is_forward_on_the_reversed_clip(engine: FollowEngine) -> None:
         with engine.encoder.computing():
             current = FollowPass(engine.network, memory=2)
             encoded = list(engine.encoded(clip))
-            return [_step(current, each.frame, features, {0: {1: given}}) for each, features in encoded]
+            return [step(current, each.frame, features, {0: {1: given}}) for each, features in encoded]
 
     answers = forward(reversed_)
     for index, answer in enumerate(answers):

@@ -23,6 +23,7 @@ from covos.cli.predict import predict
 from covos.cli.reproduce import reproduce
 from covos.cli.segment import segment
 from covos.cli.serve import open_clip, serve
+from covos.cli.stream import stream
 from covos.cli.terminal import say
 from covos.cli.train import train
 from covos.core.errors import UsageError
@@ -38,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 unreadable input, 4 partly done, 5 environment, 130 interrupted.",
 )
-for verb in (segment, batch, predict, convert, evaluate, reproduce, train, export, serve, doctor):
+for verb in (segment, batch, stream, predict, convert, evaluate, reproduce, train, export, serve, doctor):
     app.command()(verb)
 app.command("open")(open_clip)
 app.add_typer(data.app, name="data")
@@ -132,6 +133,6 @@ def _open_missing_streams() -> None:
         sys.stdout = io.TextIOWrapper(open(os.devnull, "wb"))  # noqa: PTH123, SIM115
     if sys.stderr is None:
         sys.stderr = io.TextIOWrapper(open(os.devnull, "wb"))  # noqa: PTH123, SIM115
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still shows names
+    for each in (sys.stdout, sys.stderr):
+        if isinstance(each, io.TextIOWrapper):
+            each.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 still shows names

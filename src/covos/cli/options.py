@@ -12,6 +12,7 @@ from covos.formats.table import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from fractions import Fraction
 
     from covos.core.records import RecordT
     from covos.formats.composition import Composition
@@ -319,6 +320,23 @@ Runtime: TypeAlias = Annotated[
     typer.Option(help="Library that computes the networks; auto takes what is installed and was measured faster."),
 ]
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")]
+
+
+def frame_rate_of(text: str | None, *, option: str = "--frame-rate") -> Fraction | None:
+    """Read a number of frames a second."""
+    if text is None:
+        return None
+
+    from covos.core.errors import UsageError
+    from covos.core.guarded import parse_fraction
+
+    try:
+        rate = parse_fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = None
+    if rate is None or rate <= 0:
+        raise UsageError(f"{option} {text}", why="it is not a number of frames a second", fix="write 25 or 30000/1001")
+    return rate
 
 
 def refuse_both(*, overwrite: bool, skip: bool) -> None:

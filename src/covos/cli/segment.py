@@ -12,8 +12,6 @@ from covos.core.memory import refuse_small_address_space
 from covos.core.progress import counted
 
 if TYPE_CHECKING:
-    from fractions import Fraction
-
     from covos.jobs import Outcome
     from covos.media.source import Health
     from covos.runs.writing import Saved
@@ -87,7 +85,7 @@ def segment(
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     from covos.core.labelling import read_labels
 
-    rate, labels = _rate(frame_rate), read_labels(label or ())
+    rate, labels = options.frame_rate_of(frame_rate), read_labels(label or ())
     from dataclasses import replace
     from functools import partial
 
@@ -181,21 +179,6 @@ def segment(
             say(note, err=True)
         raise
     return _verdict(outcomes, allow_errors=allow_errors)
-
-
-def _rate(text: str | None) -> Fraction | None:
-    if text is None:
-        return None
-
-    from covos.core.errors import UsageError
-    from covos.core.guarded import parse_fraction
-
-    try:
-        return parse_fraction(text)
-    except (ValueError, ZeroDivisionError):
-        raise UsageError(
-            f"--frame-rate {text}", why="it is not a number of frames a second", fix="write 25 or 30000/1001"
-        ) from None
 
 
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:

@@ -175,6 +175,32 @@ class FrameEncoder(Generic[FeaturesT]):
         return self.ladder.computing()
 
 
+class SharedEncoder(FrameEncoder[Any]):
+    """Keeps the features of its latest batch, for two engines that take the same frames in turn."""
+
+    def __init__(self, encoder: FrameEncoder[Any]) -> None:
+        super().__init__(
+            encoder._network,
+            device=encoder.device,
+            precision=encoder.precision,
+            area=encoder.area,
+            batch=encoder.batch,
+            ladder=encoder.ladder,
+        )
+        self._rows: dict[int, int] = {}
+        self._latest: Any = None
+
+    def encode(self, observed: Sequence[Observed]) -> Any:
+        """See `FrameEncoder.encode`."""
+        indices = [each.frame.index for each in observed]
+        if not set(indices) <= set(self._rows):
+            self._latest, self._rows = super().encode(observed), {index: row for row, index in enumerate(indices)}
+        latest = self.ladder.moved(self._latest)
+        if indices == list(self._rows):
+            return latest
+        return select_rows(latest, [self._rows[index] for index in indices])
+
+
 def at_source_size(frame: Frame) -> Frame:
     """Return a frame scaled to the size of its source, where prompts are given, if it has another."""
     if frame.source_size is None:

@@ -186,10 +186,10 @@ class FindEngine(Generic[FeaturesT]):
         for part, logits in self.ladder.in_parts(observed, segmented):
             for frame in (each.frame for each in part):
                 views = [of[frame.index] for of in logits]
-                yield self.ladder.run(partial(self._result, frame, views, refine))
+                yield self.ladder.run(partial(self.result, frame, views, refine=refine))
 
-    def _result(self, frame: Frame, views: Sequence[Tensor], refine: Refinement) -> FrameResult:
-        """Make a result of a frame's logits in each view."""
+    def result(self, frame: Frame, views: Sequence[Tensor], *, refine: Refinement = "none") -> FrameResult:
+        """Make a result of a frame's logits in each view, h x w float32 each."""
         logit = mean_logit(self.ladder.moved(tuple(views)))
         if not torch.isfinite(logit).all():
             return uncomputed(frame)

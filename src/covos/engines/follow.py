@@ -127,7 +127,7 @@ class FollowEngine:
                     flow = torch.zeros_like(features.flow_B2HW)
                     if later is not None and later[0] == frame.index + 1:
                         flow = -later[1].to(flow.device)
-                    prediction = _step(current, frame, features._replace(flow_B2HW=flow), given)
+                    prediction = step(current, frame, features._replace(flow_B2HW=flow), given)
                     later = frame.index, features.flow_B2HW
                     yield frame, prediction
                 left = start
@@ -162,7 +162,7 @@ class FollowEngine:
                 checkpoints.add(batch[0].frame.index, current)
             for observed, features in self.encoded(batch):
                 frame = observed.frame
-                prediction = _step(current, frame, features, given)
+                prediction = step(current, frame, features, given)
                 back = None if spool is None else spool.get(frame.index)
                 prediction = self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
                 yield self.encoder.ladder.run(partial(result_of, frame, prediction, given.get(frame.index, {})))
@@ -240,7 +240,8 @@ def _labels(prediction: FramePrediction, size: tuple[int, int]) -> LabelArray:
     return labels
 
 
-def _step(current: FollowPass, frame: Frame, features: FollowFeatures, given: Given) -> FramePrediction:
+def step(current: FollowPass, frame: Frame, features: FollowFeatures, given: Given) -> FramePrediction:
+    """Follow everything into the next frame, and take what the user gave on it."""
     cells, device = features.s2_BCHW.shape[2:], features.key_BNK.device
     masks = {identity: at_stride(mask, cells, device) for identity, mask in given.get(frame.index, {}).items()}
     return current.step(frame.index, features, given=masks)

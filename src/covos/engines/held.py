@@ -32,13 +32,24 @@ def with_held_masks(
     for result in results:
         if not isinstance(result, FrameResult):
             yield result
-        elif result.frame.status == "unreadable":
-            yield _held(result, before if unreadable == "hold" else None)
-        elif not cv2.checkRange(result.probability)[0]:
-            yield _held(replace(result, frame=replace(result.frame, status="uncomputed")), before)
-        else:
-            before = result
-            yield result
+            continue
+        held = hold(result, before, unreadable=unreadable)
+        before = result if held is result else before
+        yield held
+
+
+def hold(
+    result: FrameResult, before: FrameResult | None, *, unreadable: Literal["hold", "empty"] = "hold"
+) -> FrameResult:
+    """Return a result, or if nothing can be known of its frame, what `with_held_masks` gives in its place.
+
+    ``before`` is the latest result of which something was known.
+    """
+    if result.frame.status == "unreadable":
+        return _held(result, before if unreadable == "hold" else None)
+    if not cv2.checkRange(result.probability)[0]:
+        return _held(replace(result, frame=replace(result.frame, status="uncomputed")), before)
+    return result
 
 
 def _held(result: FrameResult, before: FrameResult | None) -> FrameResult:

@@ -103,9 +103,11 @@ def flow_alone(image: ImageArray, neighbour: ImageArray, *, size: tuple[int, int
 
 def _dense_flow(here: GreyArray, there: GreyArray) -> FlowArray | None:
     """Find the flow from here to there, on the grid of here, in its pixels; None between two shots."""
-    if cv2.norm(here, there, cv2.NORM_L1) > CUT * 255 * here.size:
-        return None
-    return dis_flow(here, there)
+    return None if _is_cut(here, there) else dis_flow(here, there)
+
+
+def _is_cut(here: GreyArray, there: GreyArray) -> bool:
+    return bool(cv2.norm(here, there, cv2.NORM_L1) > CUT * 255 * here.size)
 
 
 def dis_flow(here: GreyArray, there: GreyArray) -> NDArray[np.float32]:
@@ -164,6 +166,30 @@ def observe(
         before = seen
     if waiting is not None:
         yield Observed(frame=waiting.frame, motion=None)
+
+
+class Watch:
+    """Gives frames their motion as they come, without a look ahead: a live video has no next frame yet.
+
+    The first frame, and the first of each shot, has no motion; elsewhere it is that of `observe`.
+    """
+
+    def __init__(self) -> None:
+        self._before: GreyArray | None = None
+
+    def look(self, frame: Frame, *, size: tuple[int, int]) -> tuple[Observed, bool]:
+        """Return a frame with its motion, and if a shot begins with it.
+
+        Args:
+            frame: The next frame.
+            size: (height, width) at which it is encoded; another size than before begins a shot.
+        """
+        grey, before = _grey(frame.image, size), self._before
+        self._before = grey
+        if before is None or before.shape != grey.shape or _is_cut(grey, before):
+            return Observed(frame=frame, motion=None), True
+        found = _motion(grey, before, size)
+        return Observed(frame=frame, motion=found.motion, flow=found.flow), False
 
 
 def with_neighbours(indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
-from covos.engines.encoding import FeaturesT, FrameEncoder, select_rows, to_size
+from covos.engines.encoding import FeaturesT, SharedEncoder, to_size
 from covos.engines.find import (
     DEFAULT_REFERENCES,
     FindEngine,
@@ -173,7 +173,7 @@ def steer_subject(
         for result in engine.stream(frames, remembered, fusion=chosen, refine=refine):
             yield keep_in_regions(result, rule=rule)
         return
-    encoder = _SharedEncoder(follower.encoder)
+    encoder = SharedEncoder(follower.encoder)
     finder, own = engine, follower
     if engine.encoder.area == encoder.area:
         finder, own = FindEngine(encoder, others=engine.encoders[1:]), follower.within(remembered[0])
@@ -187,32 +187,6 @@ def steer_subject(
         found = finder.stream(one, remembered, fusion=chosen, refine=refine)
         both = zip(followed, found, strict=True)
         yield from steer_results(((result, beside) for beside, result in both), rule=rule)
-
-
-class _SharedEncoder(FrameEncoder[Any]):
-    """An encoder that keeps the features of its latest batch, for two engines that take the same frames in turn."""
-
-    def __init__(self, encoder: FrameEncoder[Any]) -> None:
-        super().__init__(
-            encoder._network,
-            device=encoder.device,
-            precision=encoder.precision,
-            area=encoder.area,
-            batch=encoder.batch,
-            ladder=encoder.ladder,
-        )
-        self._rows: dict[int, int] = {}
-        self._latest: Any = None
-
-    def encode(self, observed: Sequence[Observed]) -> Any:
-        """See `FrameEncoder.encode`."""
-        indices = [each.frame.index for each in observed]
-        if not set(indices) <= set(self._rows):
-            self._latest, self._rows = super().encode(observed), {index: row for row, index in enumerate(indices)}
-        latest = self.ladder.moved(self._latest)
-        if indices == list(self._rows):
-            return latest
-        return select_rows(latest, [self._rows[index] for index in indices])
 
 
 def discover_objects(

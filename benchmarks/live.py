@@ -1,0 +1,94 @@
+"""Accuracy and latency of a live video, beside the same frames as a whole video.
+
+    python benchmarks/live.py --data DAVIS
+    python benchmarks/live.py --data DAVIS --subset train --span 25 100 400 --references 3 5
+
+Every frame is pushed; the whole video is found by `find_subject`, whose references may lie in the future. J and F are
+of every few frames; milliseconds are those of one `push`, on as many threads as `--threads` says.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+import covos
+from covos.core.types import LabelArray
+from covos.data import Dataset, Video, open_dataset, read_foreground, read_image
+from covos.engines.live import SPAN
+from covos.evaluation.measures import boundary_f, jaccard
+from covos.training.validate import frames_to_score, measure
+
+
+class Scores(NamedTuple):
+    """J and F over all sequences, and the milliseconds of all pushes."""
+
+    j: float
+    f: float
+    ms: Sequence[float]
+
+
+def live_scores(model: covos.Model, dataset: Dataset, *, every: int, references: int, span: int, mask: bool) -> Scores:
+    """Push every frame of every video; with ``mask`` the first one shows its object."""
+    pairs, ms = [], []
+    for video in dataset:
+        live = model.live(references=references, span=span)
+        wanted = set(frames_to_score(video.frames, every=every))
+        own = []
+        for index, record in enumerate(video.frames):
+            image = read_image(record)
+            shown = read_foreground(video, record)[0] > 0.5 if mask and index == 0 else None
+            began = time.perf_counter()
+            labels = live.push(image, mask=shown).labels
+            ms.append(1000 * (time.perf_counter() - began))
+            if index in wanted:
+                own.append(score(video, index, labels))
+        pairs.append(np.mean(own, axis=0))
+    j, f = np.mean(pairs, axis=0)
+    return Scores(float(j), float(f), ms)
+
+
+def score(video: Video, index: int, labels: LabelArray) -> tuple[float, float]:
+    """J and F of a frame."""
+    foreground, valid = read_foreground(video, video.frames[index])
+    mask, truth, void = labels > 0, foreground > 0.5, ~valid
+    return jaccard(mask, truth, void=void), boundary_f(mask, truth, void=void)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--subset", default="val_open")
+    parser.add_argument("--frames", type=int, default=5, help="score every so many frames")
+    parser.add_argument("--span", type=int, nargs="+", default=[SPAN])
+    parser.add_argument("--references", type=int, nargs="+", default=[5])
+    parser.add_argument("--videos", type=int, default=None, help="only every so many videos")
+    parser.add_argument("--mask", action="store_true", help="also with the first frame's mask shown")
+    parser.add_argument("--threads", type=int, default=2)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    model = covos.load_model()
+    dataset = open_dataset(asked.data, subset=asked.subset)
+    if asked.videos:
+        dataset = dataset[:: asked.videos]
+    print(f"{'':38} {'J&F':>6} {'J':>6} {'F':>6}  ms: median, 95 and 99 %")
+    whole = measure(model.engine, dataset, references=5, every=asked.frames)
+    print(f"{'the whole video':38} {(whole.j + whole.f) / 2:6.3f} {whole.j:6.3f} {whole.f:6.3f}", flush=True)
+    for references in asked.references:
+        for span in asked.span:
+            for mask in [False, True] if asked.mask else [False]:
+                found = live_scores(model, dataset, every=asked.frames, references=references, span=span, mask=mask)
+                name = f"live, {references} references of {span} frames" + ", first mask" * mask
+                times = " ".join(f"{value:6.1f}" for value in np.percentile(found.ms, (50, 95, 99)))
+                print(f"{name:38} {(found.j + found.f) / 2:6.3f} {found.j:6.3f} {found.f:6.3f}  {times}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""``covos stream``: segment a live video, frame by frame."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from covos.cli import options
+from covos.cli.terminal import say
+from covos.core.memory import refuse_small_address_space
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from covos.core.types import FrameResult
+
+Show = Literal["overlay", "mask", "rgba", "green", "black", "white"]
+
+From = Annotated[
+    str,
+    typer.Argument(metavar="INPUT", help="- for standard input, a camera such as /dev/video0, a URL, or a file."),
+]
+To = Annotated[
+    str,
+    typer.Argument(metavar="OUTPUT", help="- for standard output, a file (.mkv, .ts, .nut, .y4m), a device, a URL."),
+]
+Shown = Annotated[
+    Show,
+    typer.Option(
+        help="What is written: the video with its subject tinted, the mask, the subject's colours with alpha, or the "
+        "subject before a colour."
+    ),
+]
+InputFormat = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="FFmpeg's name of the input's format: v4l2, rawvideo, matroska and the like."),
+]
+Container = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of the output: matroska, mpegts, nut, y4m, rawvideo, flv or v4l2."),
+]
+Size = Annotated[
+    str | None, typer.Option(metavar="WxH", help="Size of raw pixels, or the size that a camera is asked for.")
+]
+Pixels = Annotated[
+    str | None, typer.Option(metavar="FORMAT", help="Format of raw pixels: rgb24, bgr24, yuv420p and the like.")
+]
+Rate = Annotated[str | None, typer.Option(metavar="FPS", help="Frames a second of raw pixels, or of a camera.")]
+Mask = Annotated[Path | None, typer.Option(metavar="FILE", help="Follow the objects of this mask of the first frame.")]
+Drop = Annotated[
+    bool | None,
+    typer.Option("--drop/--no-drop", help="Leave out frames that come too fast; by default for cameras and URLs."),
+]
+LiveQuality = Annotated[Literal["balanced", "fast"], typer.Option(help="fast finds the subject in smaller frames.")]
+Span = Annotated[int, typer.Option(min=1, help="Frames of the past over which the references are spread.")]
+
+
+def stream(
+    source: From,
+    output: To,
+    show: Shown = "overlay",
+    input_format: InputFormat = None,
+    container: Container = None,
+    size: Size = None,
+    pixels: Pixels = None,
+    rate: Rate = None,
+    mask: Mask = None,
+    drop: Drop = None,
+    quality: LiveQuality = "balanced",
+    references: options.References = 5,
+    span: Span = 100,
+    memory: options.Memory = 5,
+    follower: options.Follower = "covos-follow",
+    model: options.Model = "covos-lite",
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    runtime: options.Runtime = "auto",
+    overwrite: options.Overwrite = False,
+    quiet: options.Quiet = False,
+) -> int:
+    """Segment a live video: each frame is written before the next one comes.
+
+    The subject is found by what it has in common with the past alone, which is less sure than in a whole video. Ctrl-C
+    ends it, and the output is whole.
+    """
+    refuse_small_address_space()
+    from covos.core.device import configure_threads
+    from covos.masks import letterbox
+    from covos.media.live_video import LiveSink, LiveSource, codec_of, container_of
+    from covos.model import load_model
+
+    kind = container or container_of(output)
+    wanted: Literal["gray", "rgb24", "rgba"] = "gray" if show == "mask" else "rgba" if show == "rgba" else "rgb24"
+    codec_of(kind, wanted)  # a container that cannot hold it is refused before a camera is opened
+    configure_threads(leave=1)
+    live = load_model(model, device=device, precision=precision, runtime=runtime).live(
+        quality=quality, references=references, span=span, follower=follower, memory=memory
+    )
+    shown = None if mask is None else _mask(mask)
+    newest = drop if drop is not None else source.startswith("/dev/") or "://" in source
+    sink: LiveSink | None = None
+    latencies: list[float] = []
+    began = time.perf_counter()
+    frames = LiveSource(
+        source, container=input_format, size=_size(size), pixels=pixels, frame_rate=_rate(rate), newest=newest
+    )
+    try:
+        with frames:
+            for frame in frames:
+                result = live.push(frame.image, mask=shown)
+                shown = None
+                if sink is None:
+                    sink = LiveSink(
+                        output,
+                        container=kind,
+                        pixels=wanted,
+                        size=result.frame.size,
+                        frame_rate=frames.frame_rate,
+                        overwrite=overwrite,
+                    )
+                drawn = _drawn(result, show)
+                sink.write(letterbox(drawn, sink.size, smooth=show != "mask"), seconds=frame.seconds)
+                latencies.append(time.perf_counter() - frame.came)
+    finally:
+        if sink is not None:
+            sink.close()
+        if not quiet and latencies:
+            say(_closing_line(latencies, dropped=frames.dropped, seconds=time.perf_counter() - began), err=True)
+    for text in frames.warnings:
+        say(f"warning: {text}", err=True)
+    if not latencies:
+        from covos.core.errors import SourceError
+
+        raise SourceError(f"{source} gave no frame", why="it ended before the first one", fix="check the source")
+    return 0
+
+
+def _drawn(result: FrameResult, show: Show) -> NDArray[np.uint8]:
+    import numpy as np
+
+    from covos.formats.compose import ComposedResult
+    from covos.masks.draw import draw_overlay
+
+    if show == "overlay":
+        return draw_overlay(result.frame.image, result.labels)
+    if show == "mask":
+        return np.where(result.labels > 0, np.uint8(255), np.uint8(0))
+    composed = ComposedResult.of(result)
+    if show == "rgba":
+        return np.dstack([composed.colours, composed.alpha])
+    behind = np.array({"green": (0, 255, 0), "black": (0, 0, 0), "white": (255, 255, 255)}[show], np.float32)
+    share = composed.opacity[..., None]
+    return np.asarray(np.rint(share * composed.colours + (1 - share) * behind), np.uint8)
+
+
+def _mask(file: Path) -> NDArray[np.uint8]:
+    from covos.masks import read_label_map
+
+    return read_label_map(file)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    from covos.core.errors import UsageError
+
+    numbers = [int(side) for side in text.split("x") if side.isascii() and side.isdigit() and len(side) < 6]
+    if text.count("x") != 1 or len(numbers) != 2 or not all(numbers):
+        raise UsageError(f"--size {text}", why="it is no width and height", fix="write 1280x720")
+    return numbers[1], numbers[0]
+
+
+def _rate(text: str | None) -> Fraction | None:
+    return None if text is None else options.frame_rate_of(text, option="--rate")
+
+
+def _closing_line(latencies: list[float], *, dropped: int, seconds: float) -> str:
+    import numpy as np
+
+    middle, late, latest = (1000 * value for value in np.percentile(latencies, (50, 95, 99)))
+    return (
+        f"{len(latencies)} frames in {seconds:.1f} s, {dropped} dropped; from a frame to its mask "
+        f"{middle:.0f} ms in the middle, {late:.0f} ms at 95 %, {latest:.0f} ms at 99 %"
+    )

@@ -1,0 +1,134 @@
+"""``covos stream``: pipes in and out, a frame at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from covos.cli import main
+from covos.core.errors import EnvironmentProblem, SourceError, UsageError
+from covos.media.live_video import LiveFrame, LiveSink, LiveSource, _Slot, codec_of, container_of
+
+SIZE = (48, 64)
+
+
+def decoded(file: Path) -> list[av.VideoFrame]:
+    with av.open(str(file)) as container:
+        return list(container.decode(video=0))
+
+
+@pytest.mark.slow
+def test_pixels_go_through_a_pipe(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (3, *SIZE, 3), dtype=np.uint8)
+    command = [sys.executable, "-m", "covos", "stream", "-", "-", "--input-format", "rawvideo", "--pixels", "rgb24"]
+    command += ["--size", "64x48", "--rate", "10", "--show", "mask", "--container", "rawvideo", "--device", "cpu"]
+    done = subprocess.run(command, input=frames.tobytes(), capture_output=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    masks = np.frombuffer(done.stdout, np.uint8)
+    assert masks.size == 3 * SIZE[0] * SIZE[1]
+    assert set(np.unique(masks)) <= {0, 255}
+    assert b"3 frames in" in done.stderr
+
+
+def test_a_file_becomes_a_video_of_the_same_times(make_clip, tmp_path: Path) -> None:
+    clip = make_clip("clip.mp4", frames=5, rate=10)
+    out = tmp_path / "out.mkv"
+    command = ["stream", str(clip), str(out), "--show", "rgba", "--device", "cpu", "-q"]
+    assert main(command) == 0
+    found = decoded(out)
+    assert [round(float(frame.time), 3) for frame in found] == [0, 0.1, 0.2, 0.3, 0.4]
+    assert found[0].format.name == "bgra"
+    assert main(command) == 2  # it is there already
+    assert main([*command, "-y"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("gone.mp4", "out.mkv"), 3),
+        (("clip.mp4", "out.mp4"), 2),
+        (("clip.mp4", "out.ts", "--show", "rgba"), 2),
+        (("clip.mp4", "out.mkv", "--container", "avi"), 2),
+        (("-", "out.mkv", "--input-format", "rawvideo"), 2),
+        (("clip.mp4", "out.mkv", "--size", "wide"), 2),
+        (("clip.mp4", "out.mkv", "--rate", "0"), 2),
+    ],
+)
+def test_wrong_uses_are_refused_in_words(
+    make_clip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], code: int
+) -> None:
+    make_clip("clip.mp4", frames=2)
+    monkeypatch.chdir(tmp_path)
+    assert main(["stream", *arguments, "--device", "cpu"]) == code
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("container", "pixels"), [("nut", "rgba"), ("nut", "gray"), ("matroska", "rgba"), ("y4m", "gray")]
+)
+def test_what_is_written_is_read_back(tmp_path: Path, container: str, pixels: str) -> None:
+    channels = {"gray": (), "rgba": (4,)}[pixels]
+    images = np.random.default_rng(0).integers(0, 255, (2, *SIZE, *channels), dtype=np.uint8)
+    file = tmp_path / "out"
+    with LiveSink(str(file), container=container, pixels=pixels, size=SIZE, frame_rate=Fraction(25)) as sink:  # type: ignore[arg-type]
+        for index, image in enumerate(images):
+            sink.write(image, seconds=Fraction(index, 25))
+    found = [frame.to_ndarray(format=pixels) for frame in decoded(file)]
+    assert np.array_equal(found, images)
+
+
+def test_odd_sizes_are_filled_up_where_the_codec_needs_it(tmp_path: Path) -> None:
+    with LiveSink(
+        str(tmp_path / "o.mkv"), container=None, pixels="rgb24", size=(31, 33), frame_rate=Fraction(25)
+    ) as sink:
+        sink.write(np.zeros((31, 33, 3), np.uint8), seconds=Fraction(0))
+    assert (decoded(tmp_path / "o.mkv")[0].height, decoded(tmp_path / "o.mkv")[0].width) == (32, 34)
+
+
+def test_containers_are_told_by_the_name() -> None:
+    assert container_of("-") == "matroska"
+    assert container_of("rtmp://host/app") == "flv"
+    assert container_of("x.TS") == "mpegts"
+    for wrong in ("x.mp4", "x"):
+        with pytest.raises(UsageError):
+            container_of(wrong)
+    with pytest.raises(UsageError, match="alpha"):
+        codec_of("mpegts", "rgba")
+
+
+def test_only_the_newest_frame_waits() -> None:
+    slot = _Slot()
+    frames = [LiveFrame(image=np.zeros((1, 1, 3), np.uint8), seconds=Fraction(n), came=0.0) for n in range(3)]
+    assert [slot.put(frame) for frame in frames] == [False, True, True]
+    assert slot.take() is frames[2]
+    slot.end(None)
+    assert slot.take() is None
+    slot.end(SourceError("broken", why="a test", fix="none"))
+    with pytest.raises(SourceError):
+        slot.take()
+
+
+def test_frames_that_come_too_fast_are_dropped_and_counted(make_clip) -> None:
+    clip = make_clip("clip.mp4", frames=30)
+    with LiveSource(str(clip), newest=True) as source:
+        taken = []
+        for frame in source:
+            taken.append(frame.seconds)
+            time.sleep(0.05)
+        assert source.dropped == 30 - len(taken) > 0
+    assert taken == sorted(taken)
+
+
+def test_no_place_to_write_is_told(tmp_path: Path) -> None:
+    place = str(tmp_path / "gone" / "o.mkv")
+    sink = LiveSink(place, container=None, pixels="gray", size=SIZE, frame_rate=Fraction(25))
+    with pytest.raises(EnvironmentProblem, match="cannot be written"):
+        sink.write(np.zeros(SIZE, np.uint8), seconds=Fraction(0))
+    sink.close()

@@ -1,0 +1,161 @@
+"""A live video: each frame has its mask at once, by the past alone."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+
+import covos
+from covos.core.errors import UsageError
+from covos.core.types import Frame, FrameResult, ImageArray
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.find import References
+from covos.engines.follow import FollowEngine
+from covos.engines.live import RollingReferences
+from covos.engines.motion import Watch
+from covos.model import Model
+from covos.models.coattention import Memory
+
+HEIGHT, WIDTH = 96, 128
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return covos.load_model(device="cpu", precision="fp32")
+
+
+def pictures(count: int, *, seed: int = 0) -> list[ImageArray]:
+    """A bright square that moves over noise."""
+    noise = np.random.default_rng(seed).integers(0, 90, (HEIGHT, WIDTH, 3), dtype=np.uint8)
+    made = []
+    for index in range(count):
+        image = noise.copy()
+        image[30:66, 10 + 4 * index : 46 + 4 * index] = (230, 200, 40)
+        made.append(image)
+    return made
+
+
+def frame_of(index: int, image: ImageArray) -> Frame:
+    return Frame(index=index, stem=f"{index:05}", image=image, pts=index, time_base=Fraction(1, 25))
+
+
+def square(index: int) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[30:66, 10 + 4 * index : 46 + 4 * index] = True
+    return mask
+
+
+def pushed(model: Model, images: list[ImageArray], **settings: int) -> list[FrameResult]:
+    live = model.live(**settings)
+    return [live.push(image) for image in images]
+
+
+def same(one: FrameResult, other: FrameResult) -> bool:
+    return bool(np.array_equal(one.probability, other.probability) and np.array_equal(one.labels, other.labels))
+
+
+def test_without_references_it_is_what_the_whole_video_gives(model: Model) -> None:
+    images = pictures(4)
+    frames = [frame_of(index, image) for index, image in enumerate(images)]
+    engine = model.engine
+    none = (References(indices=(), features=(), memories=()),)
+    whole = [result for each in engine.encoder.observe(frames) for result in engine.stream([each], none)]
+    live = pushed(model, images, references=0)
+    # The first frame has no predecessor, and live no successor either: its motion is not known.
+    assert [same(one, other) for one, other in zip(live[1:], whole[1:], strict=True)] == [True] * 3
+
+
+def test_the_future_changes_nothing_and_the_past_does(model: Model) -> None:
+    images = pictures(6)
+    whole, part = pushed(model, images), pushed(model, images[:4])
+    assert all(map(same, whole, part))
+    alone = pushed(model, images, references=0)
+    assert not same(whole[5], alone[5])
+    assert np.mean((whole[5].labels > 0) & square(5)) > 0.5 * np.mean(square(5))
+
+
+def test_a_cut_begins_anew(model: Model) -> None:
+    other = [255 - image for image in pictures(2, seed=1)]
+    after = pushed(model, [*pictures(3), *other])[3:]
+    assert all(map(same, after, pushed(model, other)))
+
+
+def test_references_spread_over_the_past_and_then_slide() -> None:
+    def indices(frames: int, *, count: int, span: int) -> tuple[int, ...]:
+        kept: RollingReferences[tuple[()]] = RollingReferences(count=count, span=span)
+        for index in range(frames):
+            if kept.wants(index):
+                kept.add(index, (), Memory(None, None))  # type: ignore[arg-type]
+        return kept.now.indices
+
+    assert indices(3, count=4, span=16) == (0, 1, 2)
+    assert indices(8, count=4, span=16) == (0, 2, 4, 6)
+    for frames in (40, 41, 400):
+        found = indices(frames, count=4, span=16)
+        assert set(np.diff(found)) == {4}
+        assert 0 <= frames - 1 - found[-1] < 4
+    assert len(indices(9, count=1, span=4)) == 1
+    assert indices(9, count=0, span=4) == ()
+
+
+def test_a_mask_is_followed_until_the_subject_is_wanted_again(model: Model) -> None:
+    images = pictures(6)
+    live = model.live()
+    shown = np.zeros((HEIGHT, WIDTH), np.uint8)
+    shown[square(0)] = 7
+    first = live.push(images[0], mask=shown)
+    assert np.array_equal(first.labels, shown)
+    later = [live.push(image) for image in images[1:5]]
+    assert set(np.unique(later[-1].labels)) == {0, 7}
+    overlap = (later[-1].labels == 7) & square(4)
+    assert overlap.sum() / ((later[-1].labels == 7) | square(4)).sum() > 0.7
+    live.find()
+    assert set(np.unique(live.push(images[5]).labels)) <= {0, 1}
+
+
+def test_following_without_references_is_the_forward_pass(model: Model) -> None:
+    images = pictures(5)
+    engine = model.follower()
+    frames = [frame_of(index, image) for index, image in enumerate(images)]
+    watch = Watch()
+    observed = [watch.look(frame, size=engine.encoder.size_of(frame))[0] for frame in frames]
+    given = {0: {1: square(0)}}
+    one = FollowEngine(
+        FrameEncoder(engine.encoder.network, device=model.device, precision=torch.float32, area=DEFAULT_AREA, batch=1),
+        engine.network,
+        calibration=engine.calibration,
+    )
+    expected = [result.labels for result in one.forward(observed, given, memory=5)]
+    live = model.live(references=0)
+    found = [live.push(image, mask=square(0) if index == 0 else None).labels for index, image in enumerate(images)]
+    assert all(map(np.array_equal, found, expected))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((4, 4, 4), np.uint8), "frame"],
+)
+def test_frames_that_are_none_are_refused(model: Model, wrong: object) -> None:
+    with pytest.raises(UsageError, match="H x W x 3 uint8"):
+        model.live().push(wrong)  # type: ignore[arg-type]
+
+
+def test_masks_and_sizes_that_do_not_fit_are_refused(model: Model) -> None:
+    live = model.live()
+    image = pictures(1)[0]
+    with pytest.raises(UsageError, match="mask"):
+        live.push(image, mask=np.zeros((3, 3), bool))
+    live.push(image, mask=square(0))
+    with pytest.raises(UsageError, match="size changes"):
+        live.push(image[:64])
+    live.find()
+    assert live.push(image[:64]).labels.shape == (64, WIDTH)
+
+
+def test_settings_that_make_no_sense_are_refused(model: Model) -> None:
+    for wrong in ({"references": -1}, {"span": 0}, {"quality": "best"}):
+        with pytest.raises(UsageError):
+            model.live(**wrong)  # type: ignore[arg-type]
