@@ -1,7 +1,7 @@
 """Choose the runtime that computes the networks: what is installed, and was measured to be faster.
 
-Nothing is measured at the start of a run. `benchmarks/runtimes.py` has measured, on processors with AVX-512 and with
-AVX2 alone (docs/runtimes.md), and this is what it found; where it has not, torch computes.
+Nothing is measured at the start of a run. ``benchmarks/runtimes.py`` has measured, with AVX-512 and with AVX2 alone
+(docs/runtimes.md), and this is what it found; where it has not, torch computes.
 """
 
 from __future__ import annotations
