@@ -30,13 +30,14 @@ import torch
 from numpy.typing import NDArray
 
 import covos
+from contact import over, write
 from covos.core.device import choose_precision
 from covos.core.types import ImageArray, MaskArray, ProbabilityArray
 from covos.data import open_dataset
+from covos.engines.ladder import Ladder
 from covos.engines.matting import MatteEngine, load_matte_engine
 from covos.evaluation import dt_ssd, matte_errors
-from covos.masks.matte import foreground_colours, stretched
-from covos.runtimes.choice import Computing
+from covos.masks.matte import stretched
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
 
@@ -77,7 +78,7 @@ def main() -> None:
 
 def _engine(weights: str) -> MatteEngine:
     device = torch.device("cpu")
-    return load_matte_engine(weights, computing=Computing(device, choose_precision(device)))
+    return load_matte_engine(weights, ladder=Ladder(device=device, precision=choose_precision(device, "auto")))
 
 
 def _methods(weights: str, *, quick: bool) -> dict[str, Method]:
@@ -219,19 +220,10 @@ def _draw_sheet(sprites: Path, weights: str, file: Path) -> None:
             found = engine.find(image, probability, index=index)
         tiles = [image]
         for opacity, grounds in ((stretched(probability), ("checks",)), (found, ("checks", "white", "black"))):
-            tiles += [_over(image, opacity, ground) for ground in grounds]
+            tiles += [over(image, opacity, ground) for ground in grounds]
         rows.append(np.hstack([tile[40:-40, 40:-40] for tile in tiles]))
     sheet = cv2.resize(np.vstack(rows), None, fx=0.75, fy=0.75, interpolation=cv2.INTER_AREA)
-    cv2.imwrite(str(file), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_WEBP_QUALITY, 82])
-
-
-def _over(image: ImageArray, opacity: ProbabilityArray, ground: str) -> ImageArray:
-    rows, columns = np.indices(opacity.shape) // 12
-    checks = np.where((rows + columns) % 2, 200.0, 120.0)
-    behind = {"checks": checks, "white": np.full(opacity.shape, 255.0), "black": np.zeros(opacity.shape)}[ground]
-    colours = np.where(opacity[..., None] < 1, foreground_colours(image, opacity), image)
-    mixed = opacity[..., None] * colours + (1 - opacity[..., None]) * behind[..., None]
-    return np.rint(mixed).astype(np.uint8)
+    write(file, sheet)
 
 
 def _print_times(weights: str) -> None:

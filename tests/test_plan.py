@@ -109,6 +109,8 @@ def test_negative_points_beside_an_object_are_of_it() -> None:
         (lambda: Plan(source="a.mp4", formats=("pallete",)), "unknown output format 'pallete'"),
         (lambda: Plan(source="a.mp4", formats=("green=3",)), "green with a value"),
         (lambda: Plan(source="a.mp4", range=Range(start=9, end=9)), "the range from 9 to 9 is empty"),
+        (lambda: Plan(source="a.mp4", label={1: "car", 2: "dog"}), "the label dog is of object 2"),
+        (lambda: Plan(source="a.mp4", label={4: "car"}, task=Discover(most=3)), "the label car is of object 4"),
         (lambda: Plan(source="a.mp4", precision="fp8"), "the plan cannot be used"),
         (lambda: Plan(source="a.mp4", colour="red"), "the plan cannot be used"),
         (lambda: Plan(source=7), "a int is no source"),

@@ -222,7 +222,10 @@ class Job:
             held=self.plan.source,
         )
         self.state = "done"
-        if text := uncomputed_note(sum(frame.status == "uncomputed" for frame in frames)):
+        seen = {*result.object_ids, *(each.id for frame in frames for each in frame.states)}
+        uncomputed = uncomputed_note(sum(frame.status == "uncomputed" for frame in frames))
+        unused = self.plan.label.unused_note(seen) if self._keeping else ""
+        for text in filter(None, (uncomputed, unused)):
             yield Warned(text=text)
         yield Finished(result=result)
 
@@ -246,7 +249,7 @@ class Job:
             batch=model.engine.encoder.batch,
             formats=formats,
             shown={name: fingerprint(files) for name, files in shown_files(formats).items()},
-        )
+        ).joined(folder)
         if terms.is_done(folder):
             remove_leftovers(folder)
             yield Started(stage="done already", info=source.info)
@@ -256,7 +259,9 @@ class Job:
         refuse_small_disk(formats, info=source.info, folder=folder.path)
         begun = terms.begin(folder, touched=work.touched)
         journal = begun.journal
-        origin = replace(origin, settings={**origin.settings, "formats": list(begun.every)})
+        origin = replace(origin, settings={**origin.settings, **terms.matte, "formats": list(begun.every)})
+        if begun.anew:
+            yield Noted(text=f"the outputs are written anew, of the masks that were found: {begun.anew}")
         for text in size_notes(begun.formats, info=source.info, folder=folder.path):
             yield Noted(text=text)
         self._frames = journal.resumed
@@ -273,6 +278,7 @@ class Job:
                 outputs=begun.outputs,
                 edges=self.plan.edges,
                 steps_down=lambda: (*before, *work.steps_down),
+                labelled=self.plan.label,
             ) as writer,
             explaining_memory(source.info),
         ):

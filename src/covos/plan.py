@@ -34,7 +34,7 @@ from covos.engines.discover import DEFAULT_MOST, MAX_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import Direction, choose_direction
-from covos.formats.table import check_formats
+from covos.formats.table import DEFAULT_FORMATS, check_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
 from covos.media.memory import InMemory, as_source
@@ -58,8 +58,9 @@ from covos.prompts.values import (
 )
 from covos.runtimes.choice import ChosenRuntime
 
-DEFAULT_FORMATS = ("palette", "overlay")
 AUTO: Final = "auto"
+SUBJECT: Final = 1
+"""Id of the one subject that is found."""
 
 Objects: TypeAlias = int | Literal["auto"]
 """1 is one subject, taken as a whole; ``"auto"`` tells its parts and further things apart, each under an id, and a
@@ -314,6 +315,10 @@ class Plan(_Value):
         if self.frame_rate is not None:
             check_rate(self.frame_rate)
         check_device(self.device)
+        if isinstance(self.task, Find):
+            self.label.refuse_unknown((SUBJECT,))
+        elif isinstance(self.task, Discover):
+            self.label.refuse_unknown(range(1, self.task.most + 1))
         return self
 
     @classmethod

@@ -55,6 +55,7 @@ class Work:
                 alpha_of=partial(alpha_mask, source),
             )
             self._session.direction(task.direction)
+            plan.label.refuse_unknown(self._session.objects)
             self._labels = plan.label.over(labels)
         else:
             self._session = Session(
@@ -130,7 +131,8 @@ class Work:
         entry = self._matter
         if entry is None:
             return results
-        return matted(results, lambda: load_matte_engine(entry.path, computing=self.model.computing))
+        ladder, runtime = self.model.engine.ladder, self.model.runtime
+        return matted(results, lambda: load_matte_engine(entry.path, ladder=ladder, runtime=runtime))
 
     def touched(self, changed: Sequence[int], unreadable: Sequence[int]) -> tuple[int, ...] | None:
         """Return the frames to compute again after pictures were mended; None for all.

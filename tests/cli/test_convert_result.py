@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import covos
 from checked_output import check_output
@@ -39,7 +40,8 @@ def test_masks_become_annotations_and_come_back(
     assert "warning: " in err
     assert "holes" in err
     made = tmp_path / "masks-cvat-yolo"
-    assert err.splitlines()[-1] == f"8 frames: {made / 'cvat.xml'}, {made / 'yolo'}, {made / 'report.json'}"
+    names = ["cvat.xml", "yolo", "report.json", "report.html"]
+    assert err.splitlines()[-1] == f"8 frames: {', '.join(str(made / name) for name in names)}"
     assert run(made / "cvat.xml", "-f", "palette", "-o", tmp_path / "back", "-q") == 0
     assert capsys.readouterr().err == ""
     assert covos.load_result(tmp_path / "back") == covos.load_result(masks)
@@ -60,6 +62,45 @@ def test_a_video_of_masks_needs_the_video(
     assert report["source"]["path"] == str(clip)
 
 
+@pytest.mark.parametrize(("name", "said"), [("clip.mov", "it is a video"), ("photo.jpg", "it is a picture")])
+def test_a_medium_is_told_from_masks(
+    clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, said: str
+) -> None:
+    given = tmp_path / name
+    if name.endswith(".jpg"):
+        Image.fromarray(np.zeros((48, 64, 3), np.uint8)).save(given)
+    else:
+        given.write_bytes(clip.read_bytes())
+    assert run(given, "-f", "coco") == 3
+    _, why, fix = capsys.readouterr().err.splitlines()
+    assert said in why
+    assert f"covos segment {given}" in fix
+    given.with_name(f"{name}.covos").mkdir()
+    assert run(given, "-f", "coco") == 3
+    assert f"name {given}.covos" in capsys.readouterr().err
+
+
+def test_masks_from_anywhere_get_a_matte(
+    masks: Path, clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["-f", "rgba", "--source", clip, "--device", "cpu", "--precision", "fp32"]
+    assert run(masks, *words, "--matte", "-o", tmp_path / "soft") == 0
+    assert "hard edges" not in capsys.readouterr().err
+    found = covos.load_result(masks, source=clip).with_matte(device="cpu", precision="fp32")
+    found.save(tmp_path / "python", formats=["rgba"])
+    assert (tmp_path / "soft/rgba/00003.png").read_bytes() == (tmp_path / "python/rgba/00003.png").read_bytes()
+    assert json.loads((tmp_path / "soft/report.json").read_text())["settings"]["matte"]["name"] == "covos-matte"
+
+
+def test_a_label_of_no_object_is_told(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(masks, "-f", "coco", "-o", tmp_path / "named", "--label", "4=car", "--label", "2=dog") == 0
+    warning = "labelled, and in no frame: object 2 (dog); the object is 4"
+    assert f"warning: {masks}: {warning}" in capsys.readouterr().err
+    assert warning in json.loads((tmp_path / "named/report.json").read_text())["warnings"]
+    assert run(tmp_path / "named", "-f", "ytvis", "-o", tmp_path / "again") == 0
+    assert "warning" not in capsys.readouterr().err, "it was told when it was asked for"
+
+
 def test_exit_codes(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text.json").write_text("no masks")
     for arguments, code in (
@@ -67,6 +108,7 @@ def test_exit_codes(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
         ([tmp_path / "none", "-f", "coco"], 3),
         ([masks, "-f", "bmp"], 2),
         ([masks], 2),
+        ([masks, "-o", tmp_path / "x.xyz"], 2),
         ([masks, "-f", "coco", "--source", tmp_path / "none.mp4"], 3),
     ):
         assert run(*arguments) == code, arguments

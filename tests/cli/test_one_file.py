@@ -15,7 +15,8 @@ import covos
 from checked_output import check_output
 from covos.cli import main
 from covos.core.errors import UsageError
-from covos.runs.onefile import one_file
+from covos.formats.composition import Composition
+from covos.runs.onefile import choose_output
 
 MakeClip = Callable[..., Path]
 Capture = pytest.CaptureFixture[str]
@@ -37,7 +38,7 @@ def place(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "formats", "codec"),
-    [("x.mov", (), "prores"), ("x.MP4", ("green",), "h264"), ("x.mkv", ("ffv1",), "ffv1"), ("x.json", ("coco",), "")],
+    [("x.mov", (), "prores"), ("x.MP4", ("green",), "h264"), ("x.gif", (), "gif"), ("x.json", (), "")],
 )
 def test_one_file_is_all_that_is_left(clip: Path, place: Path, name: str, formats: tuple[str, ...], codec: str) -> None:
     words = [word for each in formats for word in ("-f", each)]
@@ -63,7 +64,7 @@ def test_a_background_makes_the_file(clip: Path, place: Path) -> None:
 
 def test_a_file_for_each_object_is_no_one_file(clip: Path, place: Path, capsys: Capture) -> None:
     assert run(clip, "-o", place / "x.mov", "--each-object") == 2
-    assert "several objects make several files" in capsys.readouterr().err
+    assert "prores=each writes several files" in capsys.readouterr().err
     assert left(place) == []
 
 
@@ -96,8 +97,7 @@ def test_what_is_kept_is_a_whole_result(clip: Path, place: Path) -> None:
 
 def test_a_stopped_run_goes_on_beside_its_file(make_clip: MakeClip, place: Path) -> None:
     clip = make_clip(frames=10)
-    single = one_file(place / "x.mov", None)
-    assert single is not None
+    single = choose_output(place / "x.mov")
     plan = covos.Plan(source=str(clip), formats=("prores",), device="cpu", precision="fp32")
     job = covos.Job(plan, single.folder)
     for event in job:
@@ -124,6 +124,9 @@ def test_a_picture_makes_a_png(tmp_path: Path, place: Path) -> None:
     assert run(tmp_path / "photo.jpg", "-o", place / "x.png", "-f", "green") == 0
     assert left(place) == ["x.png"]
     assert run(tmp_path / "photo.jpg", "-o", place / "x.mp4", "-f", "green") == 2
+    assert run(tmp_path / "photo.jpg", "-o", place / "cut.png") == 0
+    with Image.open(place / "cut.png") as cut:
+        assert cut.mode == "RGBA", "the name alone asks for the subject with alpha"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,10 @@ def test_a_picture_makes_a_png(tmp_path: Path, place: Path) -> None:
         ("x.mp4", ["prores"], 1, "prores makes .mov files"),
         ("x.avi", ["prores"], 1, "prores makes .mov files"),
         ("x.png", ["palette"], 1, "palette writes a label map a frame"),
-        ("x.png", None, 1, "a file is of one format"),
+        ("x.avi", None, 1, "the name of a file chooses its format"),
+        ("x.xyz", None, 1, "the name of a file chooses its format"),
+        ("x.gif", ["preview"], 1, "preview makes .webp files"),
+        ("x.mov", ["prores=each"], 1, "prores=each writes several files"),
         ("x.json", ["yolo"], 1, "yolo writes a folder"),
         ("x.webm", ["webn"], 1, "no writer has this name"),
     ],
@@ -143,26 +149,53 @@ def test_what_cannot_be_one_file_is_refused(
     tmp_path: Path, name: str, formats: list[str] | None, inputs: int, said: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        one_file(tmp_path / name, formats, inputs=["missing.mp4"] * inputs)
+        choose_output(tmp_path / name, formats, inputs=inputs)
     assert said in caught.value.why
+
+
+@pytest.mark.parametrize(
+    ("name", "still", "formats"),
+    [
+        ("x.mov", False, "prores"),
+        ("x.gif", False, "preview=gif"),
+        ("x.png", False, "sheet"),
+        ("x.png", True, "prores"),
+        ("x.npz", False, "npz"),
+    ],
+)
+def test_the_name_of_a_file_chooses_its_format(tmp_path: Path, name: str, still: bool, formats: str) -> None:
+    chosen = choose_output(tmp_path / name, still=still)
+    assert (chosen.formats, chosen.is_file) == ((formats,), True)
+    again = choose_output(tmp_path / name, [formats], still=still)
+    assert again == chosen, "and what it chooses may be said as well"
+
+
+def test_what_is_composed_makes_the_file_too(tmp_path: Path) -> None:
+    white = Composition(background="white")
+    assert choose_output(tmp_path / "x.mp4", composition=white).formats == ("background=white",)
+    with pytest.raises(UsageError, match=r"one file .* for green, background=white"):
+        choose_output(tmp_path / "x.mp4", ["green"], composition=white)
 
 
 def test_folders_are_folders(tmp_path: Path) -> None:
     (tmp_path / "old.mov").mkdir()
-    for name in ("out", "out.v2", "old.mov"):
-        assert one_file(tmp_path / name, ["prores"]) is None
+    for name in ("out", "out.v2", "old.mov", "new.mov/", "x.xyz/"):
+        where = f"{tmp_path}/{name}"
+        assert not choose_output(where, ["prores"]).is_file
         with pytest.raises(UsageError, match="--keep"):
-            one_file(tmp_path / name, ["prores"], keep=True)
+            choose_output(where, ["prores"], keep=True)
 
 
 def test_python_writes_one_file_as_well(clip: Path, place: Path) -> None:
     result = covos.segment(clip, device="cpu", precision="fp32", range=range(2, 6))
-    saved = result.save(place / "x.mov", formats=["prores"])
+    saved = result.save(place / "x.mov")
     assert (left(place), saved.outputs) == (["x.mov"], (place / "x.mov",))
     with pytest.raises(UsageError, match="the file exists"):
         result.save(place / "x.mov", formats=["prores"])
     result.save(place / "x.mov", formats=["prores"], overwrite=True, keep=True)
     assert left(place) == ["x.mov", "x.mov.covos"]
     result.save(place / "x.json", formats=["coco"])
-    covos.convert(place / "x.json", formats=["npz"], output=place / "x.npz")
+    covos.convert(place / "x.json", output=place / "x.npz")
+    with pytest.raises(UsageError, match="no format to convert to"):
+        covos.convert(place / "x.json", output=place / "new")
     assert left(place) == ["x.json", "x.mov", "x.mov.covos", "x.npz"]

@@ -52,14 +52,31 @@ def test_a_video_gives_masks_overlay_and_report(clip: Path, tmp_path: Path, caps
     ]  # fmt: skip
     assert sorted(path.name for path in (out / "masks").iterdir()) == [f"{index:05}.png" for index in range(8)]
     assert check_output(out) == []
-    last = err.strip().splitlines()[-1]
-    assert last.startswith("8 frames in ")
+    (last,) = [line for line in err.splitlines() if line.startswith("8 frames in ")]
     for name in ("masks", "overlay.mp4", "report.json", "report.html"):
         assert str(out / name) in last
     with Image.open(out / "masks" / "00000.png") as mask:
         assert mask.mode == "P"
         assert mask.size == (64, 48)
         assert mask.getpalette()[:6] == [0, 0, 0, 128, 0, 0]
+
+
+def test_the_last_line_says_which_frames_are_doubtful(
+    clip: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("covos.runs.quality._CONFIDENCE", 1.0)  # nothing is so sure
+    assert run(clip, "-o", tmp_path / "out") == 0
+    line = capsys.readouterr().err.splitlines()[-1]
+    quality = json.loads((tmp_path / "out" / "report.json").read_text())["quality"]
+    first = quality["look_at_first"][0]
+    assert line.startswith(f"note: {quality['suspicious']} of 8 frames are doubtful, frame {first['index']} ")
+    assert first["reasons"][0] in line
+    assert "report.html shows them" in line
+    assert line.endswith(f"covos open {clip}")
+    assert run(clip, "-o", tmp_path / "out") == 0
+    assert capsys.readouterr().err.splitlines()[-1] == line, "of a run that was done, too"
+    assert run(clip, "-o", tmp_path / "x.mov") == 0
+    assert "--keep keeps the report" in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_overlay_keeps_times_and_sound(tmp_path: Path) -> None:
@@ -394,7 +411,7 @@ def test_a_killed_run_goes_on_with_the_same_command(make_clip: MakeClip, tmp_pat
     process.kill()
     assert process.wait(timeout=60) == -signal.SIGKILL
     assert run(clip, "-o", out) == 0
-    assert "60 frames, " in (last := capsys.readouterr().err.splitlines()[-1])
+    (last,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("60 frames, ")]
     assert int(last.split()[2]) >= 8
     assert check_output(out) == []
     assert run(clip, "-o", tmp_path / "whole", "-q") == 0

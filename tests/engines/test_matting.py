@@ -13,11 +13,16 @@ from torch import Tensor, nn
 
 from covos.core.types import Frame, FrameResult
 from covos.engines.band import CONTEXT, sample_sides, uncertain_band
+from covos.engines.ladder import Ladder
 from covos.engines.matting import CORE, MatteEngine, matted
 from covos.models.matte import GUESS, INPUTS, PROBABILITY, CovosMatte
+from starving import above, starve
 
 SIZE = (250, 330)
 SUBJECT, BEHIND = np.array([220, 60, 40]), np.array([20, 90, 180])
+
+
+CPU = torch.device("cpu")
 
 
 class HandsThrough(nn.Module):
@@ -34,7 +39,7 @@ class HandsThrough(nn.Module):
 
 
 def engine(channel: int | None) -> MatteEngine:
-    return MatteEngine(HandsThrough(channel), device=torch.device("cpu"), precision=torch.float32)  # type: ignore[arg-type]
+    return MatteEngine(HandsThrough(channel), ladder=Ladder(device=CPU, precision=torch.float32))  # type: ignore[arg-type]
 
 
 def soft_disc(*, centre: tuple[int, int] = (120, 130), radius: int = 60, blur: float = 4.0) -> np.ndarray:
@@ -67,9 +72,21 @@ def test_outside_the_band_the_probability_is_made_sure() -> None:
     assert (found[deep] == 1).all()
 
 
+def test_deep_inside_of_the_subject_a_doubtful_probability_is_no_edge() -> None:
+    subject = soft_disc(radius=90)
+    probability = hard(subject)
+    probability[110:130, 120:140] = 0.7  # an eye, say
+    probability[113:128, 212:217] = 0.7  # a few pixels from the edge: it may be one
+    probability[110:130, 225:245] = 0.3  # a strand, say
+    found = engine(PROBABILITY).find(mixed(subject), probability)
+    assert (found[110:130, 120:140] == 1).all()
+    for near in (found[113:128, 212:217], found[110:130, 225:245]):
+        assert ((near > 0) & (near < 1)).all()
+
+
 def test_tiles_go_over_into_one_another_and_only_those_with_a_contour_are_seen() -> None:
     network = HandsThrough(None)
-    ones = MatteEngine(network, device=torch.device("cpu"), precision=torch.float32)  # type: ignore[arg-type]
+    ones = MatteEngine(network, ladder=Ladder(device=CPU, precision=torch.float32))  # type: ignore[arg-type]
     alpha = soft_disc(radius=100)
     band = (alpha > 0.01) & (alpha < 0.99)
     found = ones.find(mixed(alpha), hard(alpha), band=band)
@@ -79,6 +96,22 @@ def test_tiles_go_over_into_one_another_and_only_those_with_a_contour_are_seen()
     network.tiles = 0
     ones.find(mixed(small), hard(small), band=(small > 0.01) & (small < 0.99), index=5)
     assert network.tiles == 1
+
+
+def test_tiles_go_on_in_smaller_groups_when_the_memory_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha = soft_disc(radius=100)
+    band = (alpha > 0.01) & (alpha < 0.99)
+    expected = engine(GUESS).find(mixed(alpha), hard(alpha), band=band)
+    starve(monkeypatch, HandsThrough, "forward", rule=above(1))
+    ladder = Ladder(device=CPU, precision=torch.float32)
+    starved = MatteEngine(HandsThrough(GUESS), ladder=ladder)  # type: ignore[arg-type]
+    for index in range(2):  # what is given up is not tried again
+        found = starved.find(mixed(alpha), hard(alpha), band=band, index=2 * index)
+        np.testing.assert_array_equal(found, expected)
+    taken = [("again", None), ("tiles", 4), ("tiles", 2), ("tiles", 1)]
+    assert [(step.kind, step.together) for step in ladder.steps] == taken
+    assert "1 tile at a time from here on" in ladder.steps[-1].text
+    assert ladder.frames(4) == 4, "the frames were not what was too much"
 
 
 def test_a_window_without_sure_pixels_takes_the_colours_of_the_nearest_elsewhere() -> None:
@@ -175,7 +208,7 @@ def test_a_network_without_numbers_is_told() -> None:
             return super().forward(x_BCHW) * torch.nan
 
     alpha = soft_disc()
-    lost = MatteEngine(Nothing(GUESS), device=torch.device("cpu"), precision=torch.float32)  # type: ignore[arg-type]
+    lost = MatteEngine(Nothing(GUESS), ladder=Ladder(device=CPU, precision=torch.float32))  # type: ignore[arg-type]
     (found,) = matted(iter([result(0, alpha)]), lambda: lost)
     assert isinstance(found, FrameResult)
     assert found.frame.status == "uncomputed"

@@ -243,7 +243,7 @@ def test_a_name_with_commas_is_one_name(beach: Path) -> None:
         (["green"], {"light_wrap": "1%"}, "light wrap is asked for"),
         (["background=#102030"], {"background": "#ffffff"}, "beside #ffffff"),
         ([], {"background": "#fff", "background_start": 3, "background_end": 2}, "from 3 to 2"),
-        ([], {"background": "#fff", "background_start": "soon"}, "'soon' is no time"),
+        ([], {"background": "#fff", "background_start": "soon"}, "background-start 'soon' is no time"),
     ],
 )
 def test_what_cannot_be_composed_is_refused(names: list[str], asked: dict[str, Any], said: str) -> None:
@@ -252,11 +252,23 @@ def test_what_cannot_be_composed_is_refused(names: list[str], asked: dict[str, A
     assert said in caught.value.what
 
 
+@pytest.mark.parametrize(
+    ("what", "colour"),
+    [("white", "#ffffff"), ("Navy", "#000080"), ("#fA0", "#ffaa00"), ("#102030", "#102030"), ("blur", None)],
+)
+def test_colours_have_codes_and_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, colour: str) -> None:
+    assert Backdrop(what=what).colour == colour
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / what).mkdir()
+    assert Backdrop(what=what).colour is None, "a file of that name goes before"
+
+
 def test_a_backdrop_that_cannot_be_shown_is_refused_before_the_run(beach: Path, tmp_path: Path) -> None:
     for value, said in [
         (f"{beach},start=0.5", "from 0.5 seconds on"),
         ("nowhere.mp4", "nowhere.mp4"),
         ("#12345", "#12345"),
+        ("whit", "whit"),
         ("#102030,start=1", "a part of"),
         ("blur:0", "blur=0"),
         (f"{beach},wrap=much", "'much'"),
@@ -264,6 +276,11 @@ def test_a_backdrop_that_cannot_be_shown_is_refused_before_the_run(beach: Path, 
         with pytest.raises(UsageError) as caught:
             check_formats([f"background={value}"])
         assert said in caught.value.what
+    with pytest.raises(UsageError, match=r"did you mean white\?"):
+        check_formats(["background=whit"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SourceError, match="the folder has no images"):
+        check_formats([f"background={tmp_path / 'empty'}"])
     (tmp_path / "notes.mp4").write_text("no picture")
     with pytest.raises(SourceError, match=r"notes\.mp4"):
         check_formats([f"background={tmp_path / 'notes.mp4'}"])

@@ -1,6 +1,7 @@
-"""Written annotations are opened by the programs that they are for: by the libraries of these, not by ours.
+"""Written annotations are opened by the libraries of the programs that they are for, not by ours.
 
-None of them is told anything that a user would not tell it, and each has to give the masks again to the pixel.
+None of them is told anything that a user would not tell it, and each has to give the masks again to the pixel. Of CVAT
+the library has the decoder of masks alone; the reader of its files is a part of its server.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def test_coco_by_supervision(saved: Callable[..., Path], tmp_path: Path, make: C
 
 
 @pytest.mark.parametrize("make", [maps, ring])
-def test_cvat_by_its_sdk(saved: Callable[..., Path], make: Callable[[], list[Labels]]) -> None:
+def test_masks_of_cvat_by_its_sdk(saved: Callable[..., Path], make: Callable[[], list[Labels]]) -> None:
     from cvat_sdk.masks import decode_mask
 
     root = ElementTree.parse(saved("cvat", make()) / "cvat.xml").getroot()
@@ -103,21 +104,37 @@ def test_cvat_by_its_sdk(saved: Callable[..., Path], make: Callable[[], list[Lab
         np.testing.assert_array_equal(again, labels)
 
 
+def documented_configuration() -> str:
+    """The labelling configuration that docs/annotations.md tells to use, with all objects."""
+    text = (Path(__file__).parents[2] / "docs" / "annotations.md").read_text()
+    (found,) = re.findall(r"```xml\n(<View>.*?</View>)\n```", text, re.DOTALL)
+    label = '<Label value="object 1"/>'
+    every = "".join(label.replace("1", str(number)) for number in range(1, 255))
+    return found.replace(f'{label}<Label value="object 2"/>', every)
+
+
 @pytest.mark.parametrize("make", [maps, ring])
-def test_label_studio_by_its_converter(saved: Callable[..., Path], make: Callable[[], list[Labels]]) -> None:
-    from label_studio_converter.brush import decode_from_annotation
+def test_label_studio_by_its_converter(
+    saved: Callable[..., Path], tmp_path: Path, make: Callable[[], list[Labels]]
+) -> None:
+    from label_studio_converter import Converter
 
     tasks = json.loads((saved("labelstudio", make()) / "labelstudio.json").read_text())
     assert len(tasks) == len(make())
-    for task, labels in zip(tasks, make(), strict=True):
-        (prediction,) = task["predictions"]
-        # As the converter itself flattens the results of a task.
-        layers = decode_from_annotation("brush", [{**each, **each["value"]} for each in prediction["result"]])
-        again = np.zeros_like(labels)
-        for name, layer in layers.items():
-            number = re.fullmatch(r"brush-object (\d+)-0", name)
-            assert number, name
-            again[layer > 127] = int(number[1])
+    # As Label Studio exports them, once somebody has taken the predictions over: with numbers, as annotations.
+    for number, task in enumerate(tasks):
+        (prediction,) = task.pop("predictions")
+        task |= {"id": number, "annotations": [{"id": number, "completed_by": 1, "result": prediction["result"]}]}
+    (tmp_path / "export.json").write_text(json.dumps(tasks))
+    (tmp_path / "read").mkdir()
+    converter = Converter(documented_configuration(), project_dir=None, download_resources=False)
+    converter.convert(str(tmp_path / "export.json"), str(tmp_path / "read"), "BRUSH_TO_NUMPY", is_dir=False)
+    read = [np.zeros_like(labels) for labels in make()]
+    for file in (tmp_path / "read").iterdir():
+        found = re.fullmatch(r"task-(\d+)-annotation-\1-by-1-brush-object (\d+)-0\.npy", file.name)
+        assert found, file.name
+        read[int(found[1])][np.load(file) > 127] = int(found[2])
+    for again, labels in zip(read, make(), strict=True):
         np.testing.assert_array_equal(again, labels)
 
 

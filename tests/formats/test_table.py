@@ -16,7 +16,7 @@ from covos.core.errors import AnnotationError, UsageError
 from covos.core.types import FrameResult
 from covos.formats.base import Format, ReadableFormat
 from covos.formats.reading import MaskInput, MasksRead, ReadFrame, numbered
-from covos.formats.table import TABLE, check_formats, make_writer, probability_bits, size_notes
+from covos.formats.table import TABLE, check_formats, load_format, make_writer, probability_bits, size_notes
 from covos.masks import encode
 from covos.media.opening import open_source
 from covos.results.loading import convert, load_result
@@ -160,3 +160,8 @@ def test_a_format_that_is_read_and_not_listed_changes_nothing(tmp_path: Path, mo
     (tmp_path / "toy.txt").write_text("TOY")
     with pytest.raises(AnnotationError, match="Looked for were npz"):
         read_masks(tmp_path / "toy.txt")
+
+
+def test_formats_with_alpha_say_so() -> None:
+    found = {name for name in TABLE if load_format(name).has_alpha}
+    assert found == {"cutout", "exr", "ffv1", "prores", "qtrle", "rgba", "webm"}

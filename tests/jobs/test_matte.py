@@ -18,8 +18,10 @@ from covos.events import Event, FrameDone
 from covos.job import Job
 from covos.masks import write_label_map
 from covos.model import Model
+from covos.models.matte import CovosMatte
 from covos.plan import Plan
 from covos.runs.schema import load_report
+from starving import at, starve
 
 
 @pytest.fixture
@@ -74,8 +76,36 @@ def test_a_format_is_added_and_converted_without_the_network(
 
 def test_a_run_without_mattes_is_not_taken_for_one_with(clip: Path, tmp_path: Path, model: Model) -> None:
     run(clip, tmp_path / "out", model, "palette", matte=None)
-    with pytest.raises(UsageError, match="matte was not there, is one with weights"):
+    with pytest.raises(UsageError, match="matte was not there, is one with weights") as caught:
         run(clip, tmp_path / "out", model, "rgba")
+    assert f"covos convert {tmp_path / 'out'} --matte" in caught.value.fix
+
+
+def test_a_run_with_a_matte_gives_it_to_a_format_that_is_added(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    run(clip, tmp_path / "both", model, "palette", "rgba")
+    run(clip, tmp_path / "out", model, "palette")
+    request.getfixturevalue("no_matting")
+    run(clip, tmp_path / "out", model, "rgba", matte=None)
+    assert (alphas(tmp_path / "out" / "rgba") == alphas(tmp_path / "both" / "rgba")).all()
+    assert load_report(tmp_path / "out").settings["matte"]["name"] == "covos-matte"
+    run(clip, tmp_path / "out", model, "rgba", matte=None)  # and is done
+
+
+def test_a_run_says_that_the_memory_ran_out_at_its_matte(
+    clip: Path, tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(clip, tmp_path / "enough", model, "rgba")
+    starve(monkeypatch, CovosMatte, "forward", rule=at(1))
+    run(clip, tmp_path / "less", model, "rgba")
+    report = load_report(tmp_path / "less")
+    assert report.degraded
+    assert [step.kind for step in report.steps_down] == ["again"]
+    assert (alphas(tmp_path / "less" / "rgba") == alphas(tmp_path / "enough" / "rgba")).all()
+    starve(monkeypatch, CovosMatte, "forward", rule=at(1))
+    converted = covos.convert(tmp_path / "less", formats=["rgba"], output=tmp_path / "again", matte=True, device="cpu")
+    assert any("tried once more" in text for text in converted.warnings)
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(clip: Path, tmp_path: Path, model: Model) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -122,10 +123,60 @@ def test_a_run_that_was_stopped_takes_further_formats(clip: Path, tmp_path: Path
     assert saved.resumed == 4
 
 
+def test_other_edges_and_labels_are_made_of_the_same_masks(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    grow = covos.Edges(grow=2)
+    run(clip, tmp_path / "grown", model, "palette", "rgba", "coco", edges=grow, label="car")
+    run(clip, tmp_path / "out", model, "palette", "rgba")
+    plain = pixels(tmp_path / "out" / "rgba")
+    request.getfixturevalue("no_network")
+    saved = run(clip, tmp_path / "out", model, "coco", edges=grow, label="car")
+    assert [path.name for path in saved.outputs] == ["masks", "rgba", "coco.json"]
+    for name in ("masks", "rgba"):
+        assert pixels(tmp_path / "out" / name) == pixels(tmp_path / "grown" / name)
+    assert (tmp_path / "out/coco.json").read_bytes() == (tmp_path / "grown/coco.json").read_bytes()
+    settings = load_report(tmp_path / "out").settings
+    assert (settings["edges"], settings["label"]) == ({"grow": "2"}, {"every": "car"})
+    assert run(clip, tmp_path / "out", model, "rgba", edges=grow, label="car").was_done
+    # The first command again is the first result again.
+    run(clip, tmp_path / "out", model, "palette", "rgba")
+    assert pixels(tmp_path / "out" / "rgba") == plain
+
+
+def test_outputs_that_somebody_edited_are_not_written_anew(clip: Path, tmp_path: Path, model: Model) -> None:
+    run(clip, tmp_path / "out", model, "palette")
+    mask, report = tmp_path / "out" / "masks" / "00003.png", tmp_path / "out" / "report.json"
+    later = report.stat().st_mtime_ns + 10**9
+    os.utime(mask, ns=(later, later))
+    with pytest.raises(UsageError, match=r"00003\.png would be written anew: edges grow 2, before not given"):
+        run(clip, tmp_path / "out", model, "palette", edges=covos.Edges(grow=2))
+    assert mask.is_file()
+    run(clip, tmp_path / "out", model, "rgba")  # it is left as it is
+
+
+def test_writing_anew_goes_on_after_it_was_stopped(
+    clip: Path, tmp_path: Path, model: Model, request: pytest.FixtureRequest
+) -> None:
+    run(clip, tmp_path / "grown", model, "palette", "rgba", edges=covos.Edges(grow=2))
+    run(clip, tmp_path / "out", model, "palette", "rgba")
+    request.getfixturevalue("no_network")
+    plan = Plan(source=clip, formats=("rgba",), edges=covos.Edges(grow=2))
+    events = iter(Job(plan, tmp_path / "out", load=lambda _plan: model))
+    for event in events:
+        if isinstance(event, covos.FrameDone) and event.index == 4:
+            events.close()  # type: ignore[attr-defined]
+            break
+    saved = run(clip, tmp_path / "out", model, "rgba", edges=covos.Edges(grow=2))
+    assert [path.name for path in saved.outputs] == ["masks", "rgba"]
+    for name in ("masks", "rgba"):
+        assert pixels(tmp_path / "out" / name) == pixels(tmp_path / "grown" / name)
+
+
 def test_other_terms_are_refused(clip: Path, tmp_path: Path, model: Model) -> None:
     run(clip, tmp_path / "out", model, "palette")
-    with pytest.raises(UsageError, match="edges was not there"):
-        run(clip, tmp_path / "out", model, "palette", edges=covos.Edges(grow=2))
+    with pytest.raises(UsageError, match="references was 5, is 3"):
+        run(clip, tmp_path / "out", model, "palette", task=choose_task(references=3))
     run(clip, tmp_path / "out", model, "matte")
     with pytest.raises(UsageError, match="both matte and matte=16"):
         run(clip, tmp_path / "out", model, "matte=16")

@@ -118,8 +118,16 @@ def test_empty_and_full_frames_pass():
 
 @pytest.mark.parametrize("length", ["-1", "3 m", "", None, "1e400", "nan", "5%%", True])
 def test_other_sizes_are_refused(length):
-    with pytest.raises(UsageError, match="is no size"):
+    with pytest.raises(UsageError, match=r"grow .* is no length"):
         Edges(grow=length)
+
+
+def test_a_wrong_area_names_its_option_and_what_it_takes():
+    with pytest.raises(UsageError, match=r"fill-holes 'lots' is no area") as caught:
+        Edges(fill_holes="lots")
+    assert caught.value.fix.endswith("or all")
+    with pytest.raises(UsageError, match=r"min-area 'all' is no area"):
+        Edges(min_area="all")
 
 
 def moving(result, *, frames=9):

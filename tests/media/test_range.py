@@ -58,26 +58,36 @@ def test_places_follow_the_times_of_the_frames_and_not_their_rate(film: Film) ->
 
 
 @pytest.mark.parametrize(
-    ("what", "why"),
+    ("what", "why", "said"),
     [
-        ({"start": 1.3}, "30 frames, 1.20 seconds"),
-        ({"start": "f30"}, "30 frames"),
-        ({"end": 2.3}, "30 frames, 1.20 seconds"),
-        ({"end": "f31"}, "30 frames"),
-        ({"start": "f20", "end": 0.5}, "0.5 is not after f20"),
-        ({"start": 0.405, "end": 0.407}, "no frame begins in between"),
+        ({"start": 1.3}, "30 frames, 1.20 seconds", "start 1.3: up to f29"),
+        ({"start": "f30"}, "30 frames", "start f30: up to f29"),
+        ({"end": 2.3}, "30 frames, 1.20 seconds", "end 2.3: up to f30"),
+        ({"end": "f31"}, "30 frames", "end f31: up to f30"),
+        ({"start": "f20", "end": 0.5}, "0.5 is not after f20", "the range from"),
+        ({"start": 0.405, "end": 0.407}, "no frame begins in between", "the range from"),
     ],
 )
-def test_what_is_not_in_the_clip_is_refused_in_words(film: Film, what: dict[str, object], why: str) -> None:
+def test_what_is_not_in_the_clip_is_refused_in_words(film: Film, what: dict[str, object], why: str, said: str) -> None:
     with pytest.raises(UsageError) as caught:
         open_input(film(), range=Range(**what))  # type: ignore[arg-type]
     assert why in caught.value.why
+    option, _, place = said.partition(": ")
+    assert caught.value.what.startswith(option)
+    assert place in caught.value.fix
+    if place:  # what is offered can be taken
+        (name,) = what
+        numbers(film(), **{name: place.split()[-1]})
 
 
-@pytest.mark.parametrize("place", ["f", "12,5", "-1", "1:2:3:4", "f1.5", "", "nan", True, None.__class__, -0.5, "1e9"])
+@pytest.mark.parametrize(
+    "place",
+    ["f", "12,5", "-1", "1:2:3:4", "1:75", "1:60:00", "0:1:60", "f1.5", "", "nan", True, None.__class__, -0.5, "1e9"],
+)
 def test_what_is_no_place_is_refused_before_anything_is_opened(place: object) -> None:
-    with pytest.raises(UsageError, match="no place in a video"):
-        Range(start=place)  # type: ignore[arg-type]
+    for name in ("start", "end"):
+        with pytest.raises(UsageError, match=f"^{name} .* is no place in a video"):
+            Range(**{name: place})  # type: ignore[arg-type]
 
 
 def test_reversed_ranges_are_refused_before_anything_is_opened() -> None:

@@ -15,6 +15,7 @@ from covos.runs.terms import DatasetRecord, Inputs, Made, PredictTerms, RunTerms
 RUN = """{
   "schema": 1,
   "complete": true,
+  "whole": false,
   "mendable": false,
   "redo": null,
   "written": [],
@@ -122,6 +123,31 @@ def test_a_run_of_other_terms_names_each(tmp_path: Path, run: RunTerms) -> None:
     with pytest.raises(UsageError, match="an unfinished run of other terms") as caught:
         other.is_done(begun(tmp_path))
     assert caught.value.why == ("references was 5, is 3; fusion was not given, is not there; the batch was 4, is 8")
+
+
+def test_prompts_differ_in_words(tmp_path: Path, run: RunTerms) -> None:
+    click = {"frame": 0, "object": 1, "given_as": "points", "points": [[320.0, 200.0, 1]], "prompter": "grabcut"}
+    mask = {"frame": 4, "object": 2, "given_as": "dog.png", "sha256": "ab" * 32}
+    run = run.model_copy(update={"settings": {"prompts": [click, mask]}})
+    run.begin(begun(tmp_path)).journal.close()
+    moved = {**click, "points": [[320.0, 200.0, 1], [5.0, 6.5, 0]]}
+    with pytest.raises(UsageError) as caught:
+        run.model_copy(update={"settings": {"prompts": [moved, mask, mask]}}).is_done(begun(tmp_path))
+    assert caught.value.why == (
+        "prompt 1 was object 1 on frame 0 by points 320,200 prompter grabcut, "
+        "is object 1 on frame 0 by points 320,200 and not 5,6.5 prompter grabcut; "
+        "prompt 3 was not there, is object 2 on frame 4 by dog.png with pixels abababababab"
+    )
+    steered = {"steer": [{"frame": None, "within": [1, 2, 3, 4]}]}
+    with pytest.raises(UsageError, match=r"steering 1 was not there, is on all frames within 1,2,3,4"):
+        run.model_copy(update={"settings": steered}).is_done(begun(tmp_path))
+
+
+def test_edges_and_labels_are_no_other_terms(tmp_path: Path, run: RunTerms) -> None:
+    run.begin(begun(tmp_path)).journal.close()
+    run.finish(begun(tmp_path), formats=run.formats)
+    other = run.model_copy(update={"settings": {**run.settings, "edges": {"grow": "2"}, "label": {"every": "car"}}})
+    assert not other.is_done(begun(tmp_path)), "the outputs are others"
 
 
 def test_other_formats_are_no_other_terms(tmp_path: Path, run: RunTerms) -> None:

@@ -109,8 +109,7 @@ def batch(
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
     from covos.core.labelling import read_labels
     from covos.fleet.batch import Batch
-    from covos.formats.table import composed_formats
-    from covos.plan import DEFAULT_FORMATS
+    from covos.formats.table import DEFAULT_FORMATS, composed_formats
 
     task = {
         "quality": quality,

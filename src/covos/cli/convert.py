@@ -17,14 +17,34 @@ def convert(
         Path,
         typer.Argument(help="An output folder, a folder of masks, or a coco, ytvis, cvat, labelstudio or npz file."),
     ],
-    formats: Annotated[list[str], typer.Option("-f", "--format", help="What to write; repeatable.")],
+    formats: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-f",
+            "--format",
+            metavar="NAME[=VALUE]",
+            help="What to write; repeatable. The name of one file chooses it, if none is given.",
+        ),
+    ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", help="Folder, or one file such as x.mov; beside the result if not given."),
+        str | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="Folder, or one file such as x.mov; a folder beside the result if not given.",
+        ),
     ] = None,
     source: Annotated[
         str | None, typer.Option(help="The video or pictures of the masks, where the report does not name them.")
     ] = None,
+    matte: Annotated[
+        bool,
+        typer.Option("--matte", help="Find the opacity of edges by covos-matte; the matte of a run is used anyway."),
+    ] = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    runtime: options.Runtime = "auto",
     label: options.Labels = None,
     start: options.Start = None,
     end: options.End = None,
@@ -50,28 +70,38 @@ def convert(
 ) -> None:
     """Turn masks into other formats: pictures, annotations, videos.
 
-    The soft edges of a run are kept in its folder: formats with alpha are as soft as if the run had written them. With
-    --start, --end and --every a part is written; seconds then count from the first frame of the result.
+    The soft edges of a run, and its matte, are kept in its folder: formats with alpha are as soft as if the run had
+    written them. --matte finds a matte for masks that have none, whatever made them. With --start, --end and --every a
+    part is written; seconds then count from the first frame of the result.
     """
     edges, part = options.edges_of(locals()), options.range_of(locals())
     composition = options.composition_of(locals())
     from covos.cli.progress import JobDisplay
     from covos.core.labelling import read_labels
     from covos.results.loading import convert as run
-    from covos.results.loading import folder_beside
+    from covos.results.loading import output_of
     from covos.runs.writing import is_finished
 
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
-    target = output or folder_beside(result, formats)
-    if skip_existing and (target.is_file() or is_finished(target)):
-        options.say_skipped(str(result), target, quiet=quiet)
-        return
+    if skip_existing:
+        target = output_of(result, formats=formats or (), output=output, composition=composition, keep=keep).path
+        if target.is_file() or is_finished(target):
+            options.say_skipped(str(result), target, quiet=quiet)
+            return
+    if matte:
+        from covos.core.device import configure_threads
+
+        configure_threads(leave=1)
     with JobDisplay(quiet=quiet) as display:
         saved = run(
             result,
-            formats=formats,
-            output=target,
+            formats=formats or (),
+            output=output,
             source=source,
+            matte=matte,
+            device=device,
+            precision=precision,
+            runtime=runtime,
             edges=edges,
             composition=composition,
             range=part,

@@ -29,18 +29,17 @@ DatasetRoot: TypeAlias = Annotated[
 ]
 Benchmark: TypeAlias = Annotated[Literal["davis2016"], typer.Argument(help="Which benchmark.")]
 BenchmarkData: TypeAlias = Annotated[Path, typer.Option("--data", help="Root of the data set.")]
-FolderPerInput: TypeAlias = Annotated[
-    Path, typer.Option("-o", "--output", help="Folder; with several inputs, a subfolder each.")
-]
 ContinuedFolder: TypeAlias = Annotated[
     Path, typer.Option("-o", "--output", help="Folder; continued if it holds a part of the work.")
 ]
 FileOrFolder: TypeAlias = Annotated[
-    Path,
+    str,  # a path would lose the slash that says that it is a folder
     typer.Option(
         "-o",
         "--output",
-        help="Folder; with several inputs, a subfolder each. Or one file, such as x.mov: then nothing else is left.",
+        metavar="PATH",
+        help="Folder; with several inputs, a subfolder each. Or one file, such as x.mov, whose name chooses the "
+        "format: then nothing else is left.",
     ),
 ]
 Keep: TypeAlias = Annotated[
@@ -83,7 +82,8 @@ Background: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="WHAT",
-        help="What lies behind the subject, for -f background: #rrggbb, a picture, a video, blur or blur:RADIUS.",
+        help="What lies behind the subject, for -f background: a colour (white, #rrggbb), a picture, a video, blur or "
+        "blur:RADIUS.",
     ),
 ]
 BackgroundStart: TypeAlias = Annotated[

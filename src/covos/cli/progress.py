@@ -58,10 +58,13 @@ class JobDisplay:
                 say(f"note: {name}: {text}", err=True)
 
     def frames(self, name: str) -> Callable[[int, int], None]:
-        """Return a listener for work that counts its frames itself: it is told how many are done, and of how many."""
+        """Return a listener for work that counts its frames itself: it is told how many are done, and of how many.
 
-        def listen(_done: int, total: int) -> None:
-            if self._bar is None:
+        Where it counts from 1 again, another bar begins.
+        """
+
+        def listen(done: int, total: int) -> None:
+            if self._bar is None or done == 1:
                 self._begin(name, total=total)
             assert self._bar is not None, "it has begun"
             self._bar.advance()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from covos.cli import options
@@ -91,12 +92,12 @@ def segment(
 
     from covos.cli.prompting import task_of
     from covos.core.device import configure_threads
-    from covos.formats.table import composed_formats
     from covos.isolation import run_isolated
     from covos.job import Job
     from covos.jobs import output_folders, plan_folders, run_jobs
-    from covos.plan import DEFAULT_FORMATS, Plan
-    from covos.runs.onefile import one_file
+    from covos.media.opening import is_still
+    from covos.plan import Plan
+    from covos.runs.onefile import choose_output
 
     configure_threads(leave=1)
 
@@ -123,20 +124,19 @@ def segment(
         reference_seed=reference_seed,
         refine=refine,
     )
-    single = one_file(
+    target = choose_output(
         output,
-        formats or (None if background is None else ["background"]),
-        inputs=inputs,
-        each_object=each_object,
+        formats,
+        composition=composition,
+        inputs=len(inputs),
+        still=len(inputs) == 1 and is_still(inputs[0]),
         overwrite=overwrite,
         keep=keep,
     )
-    if single is not None:
-        if skip_existing and single.path.is_file():
-            options.say_skipped(inputs[0], single.path, quiet=quiet)
-            return 0
-        single.refuse_existing()
-        output, formats = single.folder, [single.format]
+    if skip_existing and target.is_file and target.path.is_file():
+        options.say_skipped(inputs[0], target.path, quiet=quiet)
+        return 0
+    target.refuse_existing()
     plans = {
         name: Plan(
             source=name,
@@ -145,7 +145,7 @@ def segment(
             device=device,
             precision=precision,
             runtime=runtime,
-            formats=composed_formats(formats or DEFAULT_FORMATS, composition),
+            formats=target.formats,
             frame_rate=rate,
             range=part,
             damaged=damaged,
@@ -156,10 +156,10 @@ def segment(
         )
         for name in inputs
     }
-    folders = plan_folders(inputs, output=output, overwrite=overwrite, skip=skip_existing)
+    folders = plan_folders(inputs, output=target.folder, overwrite=overwrite, skip=skip_existing)
     for name in dict.fromkeys(inputs):
         if name not in folders:
-            options.say_skipped(name, output_folders(inputs, output=output)[name], quiet=quiet)
+            options.say_skipped(name, output_folders(inputs, output=target.folder)[name], quiet=quiet)
     tasks = [(plans[name], folder) for name, folder in folders.items()]
     outcomes = []
     try:
@@ -167,8 +167,8 @@ def segment(
             with JobDisplay(quiet=quiet) as display:
                 outcomes = list(run_jobs((Job(plan, folder) for plan, folder in tasks), listen=display))
                 display.end(failed=outcomes[0].error is not None)
-            if single is not None and (saved := outcomes[0].saved) is not None:
-                outcomes = [replace(outcomes[0], saved=single.take(saved))]
+            if (saved := outcomes[0].saved) is not None:
+                outcomes = [replace(outcomes[0], saved=target.take(saved))]
             _tell(outcomes[0], alone=True, quiet=quiet)
         else:
             for outcome in run_isolated(tasks, display=partial(JobDisplay, quiet=quiet)):
@@ -184,13 +184,14 @@ def segment(
 def _tell(outcome: Outcome, *, alone: bool, quiet: bool) -> None:
     if outcome.saved is not None and not quiet:
         say(_closing_line(outcome.saved), err=True)
+        if doubt := _doubt(outcome.saved, outcome.name):
+            say(f"note: {doubt}", err=True)
     elif outcome.error is not None and not alone:
         show(outcome.error)
 
 
 def _closing_line(saved: Saved) -> str:
-    page = () if saved.is_one_file else (saved.page,)
-    parts = ", ".join(str(path) for path in (*saved.paths, *page))
+    parts = ", ".join(map(str, saved.paths))
     frames = counted(saved.frames, "frame")
     if saved.was_done:
         return f"{frames} done already, -y starts anew: {parts}"
@@ -200,6 +201,22 @@ def _closing_line(saved: Saved) -> str:
         return f"{frames}, {saved.resumed} of them by an earlier run, in {saved.seconds:.1f} s: {parts}"
     speed = saved.frames / saved.seconds if saved.seconds else 0.0
     return f"{frames} in {saved.seconds:.1f} s ({speed:.1f} a second): {parts}"
+
+
+def _doubt(saved: Saved, name: str) -> str:
+    """Say how many frames stand out, which to look at first, and how to mend them; empty if none does."""
+    quality = saved.quality
+    if quality is None or not quality.suspicious:
+        return ""
+    first = quality.look_at_first[0]
+    number = first.index if first.source_index is None else first.source_index
+    many = quality.suspicious > 1
+    return (
+        f"{quality.suspicious} of {counted(saved.frames, 'frame')} {'are' if many else 'is'} doubtful, frame {number} "
+        f"({first.time:.2f} s) before all: {first.reasons[0]}. "
+        + ("--keep keeps the report that shows them. " if saved.is_one_file else f"{saved.page.name} shows them. ")
+        + f"To correct them by clicks: covos open {shlex.quote(name)}"
+    )
 
 
 def _damage(health: Health) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from pydantic import ConfigDict, Field, field_validator
 
-from covos.core.errors import UsageError
+from covos.core.errors import UsageError, listed
 from covos.core.records import ObjectId, Record
 
 NAMELESS: Final = "object"
@@ -71,6 +71,20 @@ class Labelling(Record):
         """Return these labels, and those of another labelling where there are none of them."""
         return Labelling(every=self.every or other.every, own={**other.own, **self.own})
 
+    def refuse_unknown(self, known: Collection[int]) -> None:
+        """Refuse a label of an object that there is not, with a UsageError; ``known`` has the ids of all objects."""
+        if other := [identity for identity in self.own if identity not in known]:
+            raise UsageError(
+                f"the label {self.own[other[0]]} is of object {other[0]}",
+                why=f"there is no such object: {_ids(known)}",
+                fix='label one of these, or all alike: --label car (label="car")',
+            )
+
+    def unused_note(self, known: Collection[int]) -> str:
+        """Say which objects have a label and are in no frame; empty if all are."""
+        unused = [f"object {identity} ({self.own[identity]})" for identity in self.own if identity not in known]
+        return f"labelled, and in no frame: {listed(unused, shown=6)}; {_ids(known)}" if unused else ""
+
     @property
     def settings(self) -> dict[str, Any]:
         """What a report says, under ``"label"``; nothing if there are no labels."""
@@ -92,6 +106,12 @@ class Labelling(Record):
 
 
 NO_LABELS: Final = Labelling()
+
+
+def _ids(known: Collection[int]) -> str:
+    if not known:
+        return "no object was found"
+    return f"the {'object is' if len(known) == 1 else 'objects are'} {listed(sorted(known), shown=8)}"
 
 
 def check_label(label: str) -> str:

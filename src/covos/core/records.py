@@ -74,6 +74,11 @@ def write_record(record: BaseModel, file: Path) -> None:
         temporary.write_text(content + "\n", encoding="utf-8")
 
 
+def spoken(field: str | None) -> str:
+    """Return the name of a field as messages have it: that of the option ``--fill-holes`` and of ``fill_holes=``."""
+    return (field or "it").replace("_", "-")
+
+
 def faults(error: ValidationError) -> str:
     """Say in one line where a record is wrong: the first faults, each with its place in the file."""
     every = error.errors(include_url=False, include_context=False, include_input=False)

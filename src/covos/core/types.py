@@ -172,6 +172,11 @@ class SourceInfo:
         return self.times is not None
 
     @property
+    def is_still(self) -> bool:
+        """True for a single picture, alone or in a folder; a video of one frame stays a video."""
+        return self.kind == "image" or (self.kind == "frames" and self.frame_count == 1)
+
+    @property
     def numbers(self) -> range:
         """Numbers of its frames in the whole source."""
         return range(self.start, self.start + self.frame_count * self.every, self.every)

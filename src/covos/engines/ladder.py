@@ -1,8 +1,9 @@
 """Go on with less when the memory runs out: the one place through which engines call their networks.
 
 A call that the machine refuses is done again, at first as it was, with all that could be freed. If that fails, with
-fewer frames together, half of them each time, down to one; then with fewer objects together; then, from a GPU, on the
-processor. What a step has given up stays given up. Each step is kept, for the user to be told.
+fewer frames together, half of them each time, down to one; then with fewer objects together, or, where mattes are
+found, with fewer tiles; then, from a GPU, on the processor. What a step has given up stays given up. Each step is kept,
+for the user to be told.
 """
 
 from __future__ import annotations
@@ -24,8 +25,10 @@ from covos.core.records import Count, Record
 T = TypeVar("T")
 ItemT = TypeVar("ItemT")
 
-StepKind = Literal["again", "frames", "objects", "processor"]
-"""What a step gives up: nothing, frames together, objects together, the GPU."""
+Together = Literal["frames", "objects", "tiles"]
+"""What a network computes together."""
+StepKind = Literal["again", "frames", "objects", "tiles", "processor"]
+"""What a step gives up: nothing, frames, objects or tiles together, the GPU."""
 
 
 class LadderStep(Record):
@@ -33,7 +36,7 @@ class LadderStep(Record):
 
     Attributes:
         kind: See `StepKind`.
-        together: Frames or objects that are computed together from here on; None for other kinds.
+        together: Frames, objects or tiles that are computed together from here on; None for other kinds.
         why: The refusal, in the words of the machine.
     """
 
@@ -44,13 +47,13 @@ class LadderStep(Record):
     @property
     def text(self) -> str:
         """The step in plain words."""
-        now = {
-            "again": "tried once more",
-            "frames": f"{counted(self.together or 0, 'frame')} at a time from here on",
-            "objects": f"{counted(self.together or 0, 'object')} at a time from here on",
-            "processor": "computed on the processor from here on, which is slower",
-        }
-        return f"the memory ran out ({self.why}): {now[self.kind]}"
+        if self.kind == "again":
+            now = "tried once more"
+        elif self.kind == "processor":
+            now = "computed on the processor from here on, which is slower"
+        else:
+            now = f"{counted(self.together or 0, self.kind.removesuffix('s'))} at a time from here on"
+        return f"the memory ran out ({self.why}): {now}"
 
 
 class Ladder:
@@ -77,8 +80,7 @@ class Ladder:
         self.listen: Callable[[LadderStep], None] | None = None
         self._below = torch.device("cpu") if below is None and device.type != "cpu" else below
         self._at_first = precision, self._below
-        self._frames: int | None = None
-        self._objects: int | None = None
+        self._most: dict[Together, int] = {}
         self._has_moved = False
         self._copies: dict[int, tuple[nn.Module, nn.Module]] = {}
 
@@ -89,11 +91,14 @@ class Ladder:
 
     def frames(self, count: int) -> int:
         """Return how many of so many frames are computed together now."""
-        return count if self._frames is None else min(count, self._frames)
+        return self._together("frames", count)
 
     def objects(self, count: int) -> int:
         """Return how many of so many objects are computed together now."""
-        return count if self._objects is None else min(count, self._objects)
+        return self._together("objects", count)
+
+    def _together(self, kind: Together, count: int) -> int:
+        return min(count, self._most.get(kind, count))
 
     @contextmanager
     def computing(self) -> Iterator[None]:
@@ -104,7 +109,7 @@ class Ladder:
         ):
             yield
 
-    def run(self, work: Callable[[], T], *, frames: int = 1, objects: int = 1) -> T:
+    def run(self, work: Callable[[], T], *, frames: int = 1, objects: int = 1, tiles: int = 1) -> T:
         """Do something with a network; if the memory runs out, go a step down, and do it again.
 
         Args:
@@ -112,6 +117,7 @@ class Ladder:
                 `moved` anew each time, and changes nothing until it is through.
             frames: Frames that it computes together at the most.
             objects: Objects that it computes together at the most.
+            tiles: Tiles of a frame that it computes together at the most.
 
         Raises:
             MemoryError: There is no step left.
@@ -125,23 +131,36 @@ class Ladder:
                     raise
                 why = refusal(error)
             # Not while the error is handled: its traceback holds on to all that the call had made.
-            step = self._next(self.frames(frames), self.objects(objects), why)
+            step = self._next({"frames": frames, "objects": objects, "tiles": tiles}, why)
             if step is None:
                 raise MemoryError(why)
             self._take(step)
 
     def in_parts(
-        self, items: Sequence[ItemT], work: Callable[[Sequence[ItemT]], T]
+        self,
+        items: Sequence[ItemT],
+        work: Callable[[Sequence[ItemT]], T],
+        *,
+        of: Together = "frames",
+        most: int | None = None,
     ) -> Iterator[tuple[Sequence[ItemT], T]]:
-        """Do something with frames, as many at a time as the memory holds; yield each part with what came of it."""
+        """Do something with frames, as many at a time as the memory holds; yield each part with what came of it.
+
+        Args:
+            items: The frames.
+            work: Gets a part of them; see `run`.
+            of: What the items are, if not frames.
+            most: Items that are taken together at the most; None takes all.
+        """
         left = items
 
         def first_part() -> tuple[Sequence[ItemT], T]:
-            part = left[: self.frames(len(left))]
+            part = left[: self._together(of, len(left) if most is None else min(most, len(left)))]
             return part, work(part)
 
         while left:
-            part, found = self.run(first_part, frames=len(left))
+            count = len(left) if most is None else min(most, len(left))
+            part, found = self.run(first_part, **{of: count})
             left = left[len(part) :]
             yield part, found
 
@@ -163,23 +182,20 @@ class Ladder:
         """Return tensors, or tuples of them, on the device of now."""
         return moved_to(value, self.device) if self._has_moved else value
 
-    def _next(self, frames: int, objects: int, why: str) -> LadderStep | None:
+    def _next(self, together: dict[Together, int], why: str) -> LadderStep | None:
         if not self.steps:
             return LadderStep(kind="again", why=why)
-        if frames > 1:
-            return LadderStep(kind="frames", together=(frames + 1) // 2, why=why)
-        if objects > 1:
-            return LadderStep(kind="objects", together=(objects + 1) // 2, why=why)
+        for kind, asked in together.items():
+            if (count := self._together(kind, asked)) > 1:
+                return LadderStep(kind=kind, together=(count + 1) // 2, why=why)
         if self._below is not None:
             return LadderStep(kind="processor", why=why)
         return None
 
     def _take(self, step: LadderStep) -> None:
         self.steps.append(step)
-        if step.kind == "frames":
-            self._frames = step.together
-        elif step.kind == "objects":
-            self._objects = step.together
+        if step.kind not in {"again", "processor"} and step.together is not None:
+            self._most[cast("Together", step.kind)] = step.together
         elif step.kind == "processor" and self._below is not None:
             self.device, self._below, self._has_moved = self._below, None, True
             # As exact as before, or more: so the masks stay what they would be.

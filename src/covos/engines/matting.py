@@ -9,7 +9,7 @@ Shape legend: H height, W width of a frame.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
@@ -21,11 +21,12 @@ from torch import Tensor
 
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
 from covos.engines.band import CONTEXT, FAR, TILE, FarColours, far_colours, tile_inputs, uncertain_band, within
+from covos.engines.ladder import Ladder
 from covos.engines.steady import grey, moved_to, way_to
 from covos.masks.matte import stretched
 from covos.masks.soft import rounded
 from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
-from covos.runtimes.choice import Computing
+from covos.runtimes.choice import Computing, Runtime
 from covos.runtimes.loading import ready
 
 ProgressT = TypeVar("ProgressT")
@@ -37,8 +38,11 @@ CORE = TILE - 2 * MARGIN
 REACH = 6 / 480
 """Reach of the band on each side of the contour, over the height of the frame."""
 LEAST_REACH = 4
+DEPTH = 2
+"""So many times the reach, inwards from the contour, a pixel may be uncertain. Deeper in the subject, a network that is
+not sure doubts what it sees, and there is no edge: an eye would become a hole. Outside, strands go far."""
 BATCH = 8
-"""Tiles that the network sees together."""
+"""Tiles that the network sees together, at the most: fewer where the memory runs out."""
 SETTLED = 0.1
 """Where the band ends in the background, alpha should be below this; where it is not, the band grows once."""
 
@@ -54,14 +58,13 @@ class MatteEngine:
     """Finds mattes with covos-matte; it remembers the frame before, so frames are given in order.
 
     Args:
-        network: In evaluation mode, on ``device``.
-        device: Device to compute on.
-        precision: Type of the arithmetic.
+        network: In evaluation mode, on the device of the ladder.
+        ladder: Runs the network, and goes on with less when the memory runs out; with its own device and precision.
     """
 
-    def __init__(self, network: MatteNetwork, *, device: torch.device, precision: torch.dtype) -> None:
+    def __init__(self, network: MatteNetwork, *, ladder: Ladder) -> None:
         self._network = network
-        self._device, self._precision = device, precision
+        self._ladder = ladder
         self._before: tuple[int, ImageArray, ProbabilityArray] | None = None
 
     def find(
@@ -76,11 +79,11 @@ class MatteEngine:
             band: H x W bool: the pixels to find it for, as of a trimap; None takes those around the contour.
 
         Returns:
-            H x W float32 in [0, 1]; outside the band around the contour, the probability, made sure.
+            H x W float32 in [0, 1]; outside the band around the contour, 0 or 1.
         """
         guide = stretched(probability)
         reach = max(LEAST_REACH, REACH * image.shape[0])
-        asked = uncertain_band(guide, reach=reach) if band is None else band
+        asked = _asked(guide, reach=reach) if band is None else band
         alpha = guide
         if asked.any():
             before, known = self._moved(image, index)
@@ -119,41 +122,44 @@ class MatteEngine:
         corners, colours = _tiles(band), far_colours(image, guide, band)
         total = np.zeros((2, padded[1].shape[0] - 2 * CONTEXT, padded[1].shape[1] - 2 * CONTEXT), np.float32)
         side = TILE + 2 * CONTEXT
-        for start in range(0, len(corners), BATCH):
-            part = corners[start : start + BATCH]
+
+        def solved(part: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
             cuts = [[each[y : y + side, x : x + side] for each in padded] for y, x in part]
             far = [_part(colours, y, x) for y, x in part]
-            tiles = [
-                tile_inputs(cut, p, b.astype(np.bool_), old, sure, far=beyond)
-                for (cut, p, b, old, sure), beyond in zip(cuts, far, strict=True)
-            ]
-            for (y, x), found in zip(part, self._run(tiles), strict=True):
+            return self._run(
+                [
+                    tile_inputs(cut, p, b.astype(np.bool_), old, sure, far=beyond)
+                    for (cut, p, b, old, sure), beyond in zip(cuts, far, strict=True)
+                ]
+            )
+
+        for part, alphas in self._ladder.in_parts(corners, solved, of="tiles", most=BATCH):
+            for (y, x), found in zip(part, alphas, strict=True):
                 total[0, y : y + TILE, x : x + TILE] += found * _FEATHER
                 total[1, y : y + TILE, x : x + TILE] += _FEATHER
         inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
         found = total[0][inner] / np.maximum(total[1][inner], 1e-6)
-        return np.where(band, found, guide).astype(np.float32)
+        return np.where(band, found, guide > 0.5).astype(np.float32)
 
-    @torch.inference_mode()
     def _run(self, tiles: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         # They lie in memory with their channels last, which is how the network takes them.
         told = torch.from_numpy(np.stack([each.transpose(1, 2, 0) for each in tiles])).permute(0, 3, 1, 2)
-        told = told.to(self._device)
-        with torch.autocast(self._device.type, dtype=self._precision, enabled=self._precision != torch.float32):
-            found = self._network(told)
+        found = self._ladder.here(self._network)(told.to(self._ladder.device))
         return np.asarray(found[:, 0].float().cpu().numpy(), np.float32)
 
 
-def load_matte_engine(name: str | os.PathLike[str] = DEFAULT_MATTER, *, computing: Computing) -> MatteEngine:
-    """Load a covos-matte: a name, or a ``.safetensors`` file.
+def load_matte_engine(
+    name: str | os.PathLike[str] = DEFAULT_MATTER, *, ladder: Ladder, runtime: Runtime = "torch"
+) -> MatteEngine:
+    """Load a covos-matte, a name or a ``.safetensors`` file, that computes on a ladder, by a runtime.
 
     Raises:
         UsageError: It is another kind of network.
         EnvironmentProblem: Its weights are not there, or its graphs cannot be made.
     """
     entry = find_matter(os.fspath(name))
-    network = ready(build_matter(entry), entry=entry, computing=computing)
-    return MatteEngine(network, device=computing.device, precision=computing.precision)
+    computing = Computing(ladder.device, ladder.precision, runtime)
+    return MatteEngine(ready(build_matter(entry), entry=entry, computing=computing), ladder=ladder)
 
 
 def matted(
@@ -221,6 +227,12 @@ def _tiles(band: MaskArray) -> list[tuple[int, int]]:
     rows, columns = whole.shape[0] // CORE, whole.shape[1] // CORE
     held = whole.reshape(rows, CORE, columns, CORE).any(axis=(1, 3))
     return [(int(y) * CORE, int(x) * CORE) for y, x in np.argwhere(held)]
+
+
+def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:
+    """Return the band around the contour of a probability, without what is doubtful deep inside of the subject."""
+    inside = guide > 0.5
+    return uncertain_band(guide, reach=reach) & (~inside | within(~inside, DEPTH * reach))
 
 
 def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:

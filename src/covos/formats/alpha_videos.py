@@ -88,6 +88,11 @@ class _EditedFormat(_AlphaFormat):
             )
 
     @classmethod
+    def suffix_of(cls, value: str | None) -> str:
+        """Return the video's; none with a file for each object."""
+        return "" if "each" in cls._parsed(value)[1] else super().suffix_of(value)
+
+    @classmethod
     def _parsed(cls, value: str | None) -> tuple[str, dict[str, str]]:
         return split_options(value or "", known=(), flags=("each",))
 

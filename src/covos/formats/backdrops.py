@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -11,6 +12,7 @@ from typing import Final, Self
 
 import cv2
 import numpy as np
+from PIL import ImageColor
 from pydantic import ConfigDict, model_validator
 
 from covos.core.errors import SourceError, UsageError
@@ -24,14 +26,14 @@ from covos.media.source import Source
 
 WHITE: Final = "#ffffff"
 BLUR: Final = "blur"
-_COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
+_CODE = re.compile(r"#([0-9a-fA-F]{3}){1,2}")
 
 
 class Backdrop(Record):
     """The value of the format ``background``: what lies there, its part, and how the subject is set before it.
 
     Attributes:
-        what: A colour, ``"blur"`` with or without a radius, or a path.
+        what: A colour by its code or its name, ``"blur"`` with or without a radius, or a path.
         start: Second at which a video begins.
         end: Second at which it begins again; None for its end.
         wrap: Length over which its light wraps around the subject.
@@ -61,8 +63,12 @@ class Backdrop(Record):
 
     @property
     def colour(self) -> str | None:
-        """The colour, if it is one."""
-        return self.what if self.what.startswith("#") and not is_there(Path(self.what)) else None
+        """The colour as ``#rrggbb``, if it is one: a code, or a name of CSS. A file of that name goes before."""
+        text = self.what.lower()
+        if not (_CODE.fullmatch(text) or text in ImageColor.colormap) or is_there(Path(self.what)):
+            return None
+        red, green, blue = ImageColor.getrgb(text)[:3]
+        return f"#{red:02x}{green:02x}{blue:02x}"
 
     @property
     def blur(self) -> str | None:
@@ -82,9 +88,6 @@ class Backdrop(Record):
             UsageError: It is no colour, its file is not there, or its part lies beyond its end.
             SourceError: The file cannot be read.
         """
-        if self.colour is not None and not _COLOUR.fullmatch(self.colour):
-            why = "a colour is # and six hexadecimal digits"
-            raise UsageError(f"background={self.what}", why=why, fix="write #00b140, say")
         if self.blur is not None:
             Blurred.parse(self.blur)
         if self.file is None:
@@ -93,8 +96,14 @@ class Backdrop(Record):
                 raise UsageError(f"a part of background={self.what}", why=why, fix="leave start and end out")
             return
         if not is_there(self.file):
-            fix = "name a picture or a video, blur, or a colour such as #00b140"
-            raise UsageError(f"background={self.what}", why="there is no such file", fix=fix)
+            code = self.what.startswith("#")
+            near = difflib.get_close_matches(self.what.lower(), (*ImageColor.colormap, BLUR), n=1)
+            raise UsageError(
+                f"background={self.what}",
+                why="a colour is # and three or six hexadecimal digits" if code else "there is no such file or colour",
+                fix=(f"did you mean {near[0]}? " if near else "")
+                + "name a picture, a video or a folder of pictures, blur, or a colour such as white or #00b140",
+            )
         length = _length(_facts(self.what, self.file.stat().st_mtime_ns))
         if self.start and self.start >= length:
             raise UsageError(

@@ -47,10 +47,10 @@ class _LaidFormat(VideoFormat):
 class BackgroundFormat(_LaidFormat):
     """The subject before another background: white, or ``background=WHAT``, a colour, a picture, or a video.
 
-    ``#rrggbb`` is a colour. A file is scaled to fill the frame and cut where it does not fit; a video is shown at its
-    own speed, in a loop. ``blur`` is the source out of focus. After it may stand, with commas between,
-    ``start=SECONDS`` and ``end=SECONDS`` of a video, ``wrap=LENGTH`` for light that wraps around the edges, and
-    ``shadow``.
+    ``#rrggbb`` is a colour, and so is ``white``. A file is scaled to fill the frame and cut where it does not fit; a
+    video is shown at its own speed, in a loop. ``blur`` is the source out of focus. After it may stand, with commas
+    between, ``start=SECONDS`` and ``end=SECONDS`` of a video, ``wrap=LENGTH`` for light that wraps around the edges,
+    and ``shadow``.
     """
 
     name = "background"

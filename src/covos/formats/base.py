@@ -53,6 +53,8 @@ class Format(ABC):
     """Arrangement of the output."""
     labels_only: ClassVar[bool] = False
     """True if it does not use the probability."""
+    has_alpha: ClassVar[bool] = False
+    """True if what it writes is transparent where the subject is not."""
     needs_pictures: ClassVar[bool] = True
     """False if it is made from the masks alone."""
     own_sizes: ClassVar[bool] = False
@@ -124,6 +126,16 @@ class Format(ABC):
     def bits_of(cls, value: str | None) -> Bits:
         """Return the precision with which the probability is written."""
         return 0 if cls.labels_only else 8
+
+    @classmethod
+    def suffix_of(cls, value: str | None) -> str:
+        """Return the suffix of the one file that it makes of a video; empty if it makes a folder, or several files."""
+        return Path(cls.output).suffix if cls.shape in {"file", "video"} else ""
+
+    @classmethod
+    def suffixes(cls) -> dict[str, str]:
+        """Return the suffix of each kind of one file that it makes, by the name that asks for it."""
+        return {cls.name: suffix} if (suffix := cls.suffix_of(None)) else {}
 
     @classmethod
     def size_of(cls, value: str | None) -> float:

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, model_validator
+from pydantic import BeforeValidator, ConfigDict, ValidationInfo, model_validator
 
 from covos.core.errors import UsageError
-from covos.core.records import Record
+from covos.core.records import Record, spoken
 from covos.masks.edges import Length
+from covos.media.range import read_seconds
 
 AlphaKind: TypeAlias = Literal["straight", "premultiplied"]
 
 
-def _seconds(given: object) -> float:
+def _seconds(given: object, info: ValidationInfo) -> float:
     text = str(given).strip() if isinstance(given, str | int | float) and not isinstance(given, bool) else ""
-    found = re.fullmatch(r"(?:(?:(\d{1,3}):)?(\d{1,3}):)?(\d{1,6}(?:\.\d*)?|\.\d+)", text)
+    found = read_seconds(text)
     if found is None:
         raise UsageError(
-            f"{given!r} is no time of a background",
-            why="it takes seconds, or hours, minutes and seconds",
+            f"{spoken(info.field_name)} {given!r} is no time of a background",
+            why="it takes seconds, or hours, minutes and seconds, both below 60",
             fix="write 12.5 or 00:00:12.5",
         )
-    return int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 + float(found[3])
+    return float(found)
 
 
 Seconds: TypeAlias = Annotated[float, BeforeValidator(_seconds)]
@@ -37,8 +37,8 @@ class Composition(Record):
     apart by these.
 
     Attributes:
-        background: What lies behind the subject, for ``background``: a colour as ``#204060``, a picture, a folder of
-            pictures, a video, or ``"blur"``; ``"blur:2%"`` says how far out of focus the source is put.
+        background: What lies behind the subject, for ``background``: a colour as ``#204060`` or ``white``, a picture, a
+            folder of pictures, a video, or ``"blur"``; ``"blur:2%"`` says how far out of focus the source is put.
         background_start: Second at which a video begins.
         background_end: Second at which it ends; it is then shown again from its start.
         light_wrap: Length over which light of the background wraps around the subject's edges, for ``background`` and

@@ -45,8 +45,9 @@ class ExrFormat(Format):
     """
 
     name = output = "exr"
+    has_alpha = True
     shape = "a picture a frame"
-    bytes_per_pixel = 0.81
+    bytes_per_pixel = 0.97
 
     @classmethod
     def check_installed(cls) -> None:

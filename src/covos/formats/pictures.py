@@ -79,7 +79,7 @@ class RgbaFormat(Format):
     """
 
     name = output = "rgba"
-    own_sizes = True
+    own_sizes = has_alpha = True
     shape = "a picture a frame"
     bytes_per_pixel = 0.68
 
@@ -97,6 +97,7 @@ class CutoutFormat(Format):
     """
 
     name = output = "cutout"
+    has_alpha = True
     shape = "a picture a frame"
     bytes_per_pixel = 0.53
     _parts: ArraysOnDisk | None = None

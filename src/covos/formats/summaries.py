@@ -117,17 +117,27 @@ class PreviewFormat(SampledFormat):
         if value not in {"gif", "webp"}:
             raise UsageError(f"preview={value}", why="a preview is gif or webp", fix="write preview or preview=gif")
 
+    @classmethod
+    def suffix_of(cls, value: str | None) -> str:
+        """Return that of WebP or GIF."""
+        return f".{value or 'webp'}"
+
+    @classmethod
+    def suffixes(cls) -> dict[str, str]:
+        """Return both."""
+        return {cls.name: ".webp", f"{cls.name}=gif": ".gif"}
+
     def _finish(self) -> Path:
         kept = self._kept
         first, *rest = [Image.fromarray(each.image) for each in kept]
         ends = [*(each.time for each in kept[1:]), self._last + 1 / float(self._info.frame_rate or 1)]
         shown = [max(1, round(1000 * (end - each.time))) for each, end in zip(kept, ends, strict=True)]
-        suffix = self._value or "webp"
-        target = self._folder.file(f"{self.name}.{suffix}")
+        suffix = self.suffix_of(self._value)
+        target = self._folder.file(f"{self.name}{suffix}")
         with atomic_path(target) as temporary:
             first.save(
                 temporary,
-                format=suffix.upper(),
+                format=suffix[1:].upper(),
                 save_all=True,
                 append_images=rest,
                 duration=shown,

@@ -7,6 +7,7 @@ loading what writes them, because the help of the command line lists them.
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -54,6 +55,12 @@ TABLE = {
 
 FORMATS = tuple(sorted(TABLE))
 """Names of the formats, sorted."""
+
+DEFAULT_FORMATS = ("palette", "overlay")
+"""The formats of a folder where none is asked for."""
+
+ASIDE = ".covos"
+"""End of the name of the folder beside one file, in which its run works."""
 
 _WORTH_SAYING = 100_000_000
 
@@ -141,6 +148,15 @@ def composed_formats(names: Sequence[str], composition: Composition) -> tuple[st
     return tuple(composed)
 
 
+def formats_by_suffix() -> dict[str, tuple[str, ...]]:
+    """Return the formats that make one file, as they are asked for, by the suffix of the file."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in FORMATS:
+        for asked, suffix in load_format(name).suffixes().items():
+            found[suffix] = (*found.get(suffix, ()), asked)
+    return found
+
+
 def make_writer(
     name: str, folder: Destination, *, info: SourceInfo, source_path: Path, labels: Labelling = NO_LABELS
 ) -> Format:
@@ -197,8 +213,39 @@ def read_recognised(path: Path) -> MasksRead:
         raise unreadable(path, "there is no such file" if missing else error.strerror or str(error)) from error
     if path.is_dir():
         raise unreadable(path, "it has neither a report of covos nor mask pictures")
+    if medium := _medium(path):
+        raise unreadable(path, f"it is {medium}, and no file or folder of masks", fix=_beside(path, medium))
     looked_for = "; ".join(f"{kind.read_as}: {kind.looks_like}" for kind in _readable_files())
     raise unreadable(path, f"it is {_shown(masks.json, start=masks.start)}. Looked for were {looked_for}")
+
+
+def _medium(path: Path) -> str:
+    """Say which medium a file is; empty if it is none."""
+    from covos.core.errors import CovosError
+    from covos.media.images import kind_of
+    from covos.media.opening import open_source
+
+    try:
+        if kind_of(path) == "still":
+            return "a picture"
+        open_source(path).close()
+    except (CovosError, OSError):
+        return ""
+    return "a video"
+
+
+def _beside(path: Path, medium: str) -> str:
+    """Say how masks come of a medium, and where those of a run of one file lie."""
+    run = path.with_name(path.name + ASIDE)
+    if run.is_dir():
+        return f"its run was kept: name {run}"
+    find = f"find its subject: covos segment {shlex.quote(str(path))}"
+    if medium == "a picture":
+        return f"of a mask, name the folder that holds it; of a photograph, {find}"
+    return (
+        f"{find}, with --alpha-as-mask what its alpha shows; or name what a run has left: its output folder, or "
+        "x.mov.covos of one file with --keep"
+    )
 
 
 def _shown(content: object, *, start: bytes) -> str:

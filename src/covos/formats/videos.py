@@ -34,7 +34,7 @@ class VideoFormat(Format):
 
     def __init_subclass__(cls) -> None:
         if hasattr(cls, "name"):
-            cls.output = f"{cls.name}{cls.preset.suffix}"
+            cls.output, cls.has_alpha = f"{cls.name}{cls.preset.suffix}", cls.preset.has_alpha
 
     @abstractmethod
     def picture(self, result: FrameResult) -> NDArray[Any]:
@@ -59,7 +59,7 @@ class VideoFormat(Format):
     def _put(self, name: str, picture: NDArray[Any], *, index: int, pts: int, time_base: Fraction) -> None:
         """Write a frame into the video of a name; the first video has the sound."""
         info = self._info
-        if info.kind == "image" or (info.kind == "frames" and info.frame_count == 1):
+        if info.is_still:
             self._pictures.append(self._folder.file(f"{name}.png"))
             write_png(self._pictures[-1], picture)
             return

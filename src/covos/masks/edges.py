@@ -13,10 +13,10 @@ from typing import Annotated, Any, TypeAlias
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from covos.core.errors import UsageError
-from covos.core.records import Record
+from covos.core.records import Record, spoken
 from covos.core.types import LabelArray, MaskArray, ProbabilityArray
 from covos.masks.object_ids import present_ids
 
@@ -28,20 +28,36 @@ _GHOST = 0.02
 _MOST = 1000.0
 
 
-def _measured(given: object) -> str:
+def _length(given: object, info: ValidationInfo) -> str:
+    if (found := _measured(given)) is None:
+        raise UsageError(
+            f"{spoken(info.field_name)} {given!r} is no length",
+            why="it takes a number of pixels, or a share of the frame's height",
+            fix="write 3, 3px, 0.5% or 5‰",
+        )
+    return found
+
+
+def _area(given: object, info: ValidationInfo, *, further: str = "") -> str:
+    if (found := _measured(0 if given is False else given)) is None:
+        raise UsageError(
+            f"{spoken(info.field_name)} {given!r} is no area",
+            why=f"it takes a number of pixels, or a share of the frame's{further}",
+            fix=f"write 200, 200px, 0.1% or 1‰{further}",
+        )
+    return found
+
+
+def _holes(given: object, info: ValidationInfo) -> str:
+    return ALL if given == ALL or given is True else _area(given, info, further=f", or {ALL}")
+
+
+def _measured(given: object) -> str | None:
     text = str(given).strip() if isinstance(given, str | int | float) and not isinstance(given, bool) else ""
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?(px|%|‰|)", text)
     if found is None or float(found[1]) > _MOST * 1000:
-        raise UsageError(
-            f"{given!r} is no size",
-            why="it takes a number of pixels, or a share: 3, 3px, 0.5% or 5‰",
-            fix="lengths are shares of the frame's height, areas of its pixels",
-        )
+        return None
     return f"{float(found[1]):g}{found[2]}".removesuffix("px") if float(found[1]) else "0"
-
-
-def _area(given: object) -> str:
-    return ALL if given == ALL or given is True else _measured(0 if given is False else given)
 
 
 def in_pixels(size: str, whole: float) -> float:
@@ -51,10 +67,12 @@ def in_pixels(size: str, whole: float) -> float:
     return float(found[1]) * (UNITS[found[2]] * whole or 1.0)
 
 
-Length: TypeAlias = Annotated[str, BeforeValidator(_measured)]
+Length: TypeAlias = Annotated[str, BeforeValidator(_length)]
 """Pixels, or a share of the frame's height: ``3``, ``"0.5%"``, ``"5‰"``."""
 Area: TypeAlias = Annotated[str, BeforeValidator(_area)]
-"""Pixels, or a share of the frame's: ``200``, ``"0.1%"``; ``"all"`` for any."""
+"""Pixels, or a share of the frame's: ``200``, ``"0.1%"``."""
+Holes: TypeAlias = Annotated[str, BeforeValidator(_holes)]
+"""An area, or ``"all"`` for any."""
 
 
 class Edges(Record):
@@ -73,7 +91,7 @@ class Edges(Record):
 
     smooth_time: int = Field(default=0, ge=0, le=10)
     min_area: Area = "0"
-    fill_holes: Area = "0"
+    fill_holes: Holes = "0"
     grow: Length = "0"
     shrink: Length = "0"
     feather: Length = "0"
@@ -86,7 +104,7 @@ class Edges(Record):
     def changes_frames(self) -> bool:
         """True if a frame by itself is changed."""
         return any(in_pixels(size, 1.0) for size in (self.grow, self.shrink, self.feather)) or any(
-            size == ALL or in_pixels(size, 1.0) for size in (self.min_area, self.fill_holes)
+            _pixels(size, 1) for size in (self.min_area, self.fill_holes)
         )
 
     @property

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Annotated, Any, Final, Protocol, TypeAlias
+from typing import Annotated, Any, Final, Literal, Protocol, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
@@ -20,6 +20,7 @@ from covos.core.types import SourceInfo, Times
 _SECONDS = re.compile(
     r"(?:(?:(?P<hours>\d{1,6}):)?(?P<minutes>\d{1,6}):)?(?P<seconds>\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})", re.ASCII
 )
+_MINUTE = 60
 _FRAME = re.compile(r"f(?P<frame>\d{1,15})", re.ASCII)
 _CLOSE = Fraction(1, 1000)
 """Seconds: players show times to a thousandth, rounded up or down."""
@@ -27,13 +28,24 @@ _TAIL = 1
 """Seconds after the last frame that still are its end: the sound of a video outlasts its pictures."""
 
 
-def _place(given: object) -> str:
+def read_seconds(text: str) -> Fraction | None:
+    """Read ``12.5``, ``01:02.5`` or ``00:01:02.5``; None if it is no time. Below a colon there are at most 59."""
+    found = _SECONDS.fullmatch(text)
+    if found is None:
+        return None
+    hours, minutes, seconds = int(found["hours"] or 0), int(found["minutes"] or 0), Fraction(found["seconds"])
+    if (found["minutes"] and seconds >= _MINUTE) or (found["hours"] and minutes >= _MINUTE):
+        return None
+    return (hours * _MINUTE + minutes) * _MINUTE + seconds
+
+
+def _place(given: object, info: ValidationInfo) -> str:
     text = f"{given:.12g}" if isinstance(given, int | float) and not isinstance(given, bool) else str(given).strip()
-    if not isinstance(given, int | float | str) or not (_SECONDS.fullmatch(text) or _FRAME.fullmatch(text)):
+    if not isinstance(given, int | float | str) or (read_seconds(text) is None and not _FRAME.fullmatch(text)):
         raise UsageError(
-            f"{given!r} is no place in a video",
-            why="it takes seconds, or the number of a frame",
-            fix="write 12.5, 00:01:02.5, or f300 for frame 300",
+            f"{info.field_name} {given!r} is no place in a video",
+            why="it takes seconds, minutes and seconds below 60, or the number of a frame",
+            fix="write 12.5, 01:02.5, 00:01:02.5, or f300 for frame 300",
         )
     return text
 
@@ -114,12 +126,12 @@ class Range(Record):
         info = source.info
         start = 0 if self.start is None else self._index(self.start, source)
         if start >= info.frame_count:
-            raise _beyond(source, self.start or "f0")
+            raise _beyond("start", source, self.start or "f0")
         if self.end is None:
             return range(start, _ENDLESS, self.every)
         end = self._index(self.end, source, tail=_TAIL)
         if end > source.promised:
-            raise _beyond(source, self.end)
+            raise _beyond("end", source, self.end)
         if end == info.frame_count and not self.end.startswith("f"):
             return range(start, _ENDLESS, self.every)
         if end <= start:
@@ -133,7 +145,7 @@ class Range(Record):
             return source.index_of(int(place[1:]))
         seconds = _number(place)
         if tail and seconds > source.length + tail:
-            raise _beyond(source, place)
+            raise _beyond("end", source, place)
         return source.index_at(max(Fraction(0), seconds - _CLOSE))
 
     def _empty(self, why: str) -> UsageError:
@@ -209,18 +221,17 @@ def place_of(number: int, info: SourceInfo) -> int:
 def _number(place: str) -> Fraction:
     if place.startswith("f"):
         return Fraction(place[1:])
-    found = _SECONDS.fullmatch(place)
-    assert found is not None, "places are checked when they are given"
-    hours, minutes = (int(found[name] or 0) for name in ("hours", "minutes"))
-    return hours * 3600 + minutes * 60 + Fraction(found["seconds"])
+    seconds = read_seconds(place)
+    assert seconds is not None, "places are checked when they are given"
+    return seconds
 
 
-def _beyond(source: Timed, place: str) -> UsageError:
+def _beyond(option: Literal["start", "end"], source: Timed, place: str) -> UsageError:
     info = source.info
     length = f", {float(source.length):.2f} seconds" if info.frame_rate is not None else ""
     what = f"frame {place[1:]}" if place.startswith("f") else f"{place} seconds"
     return UsageError(
-        f"{what} is beyond the end",
+        f"{option} {place}: {what} is beyond the end",
         why=f"{info.path} has {counted(info.frame_count, 'frame')}{length}",
-        fix=f"give a place up to f{info.numbers[-1] + 1}, or leave it out",
+        fix=f"give a place up to f{info.numbers[-1] + (option == 'end')}, or leave it out",
     )

@@ -9,27 +9,31 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+from covos.core.device import Precision
 from covos.core.errors import AnnotationError, UsageError
 from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.types import SourceInfo
 from covos.formats.composition import PLAIN, Composition
 from covos.formats.reading import MasksRead, ReadFrame, is_file_name
-from covos.formats.table import check_formats, composed_formats
+from covos.formats.table import composed_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import open_input
 from covos.media.range import Range, as_range
 from covos.media.source import Health
+from covos.models.registry import DEFAULT_MATTER
+from covos.plan import AUTO
 from covos.results.replay import Listener
 from covos.results.segmentation import Segmentation
 from covos.runs.aside import made_aside, moved
 from covos.runs.folder import OutputFolder
-from covos.runs.onefile import one_file
+from covos.runs.onefile import Output, choose_output
 from covos.runs.reading import read_masks
 from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
 from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved
+from covos.runtimes.choice import ChosenRuntime
 
 FRAME_RATE = Fraction(25)
 """Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""
@@ -202,9 +206,13 @@ def _misfit(path: str | Path, other: str, why: str) -> AnnotationError:
 def convert(
     path: str | os.PathLike[str],
     *,
-    formats: Sequence[str],
+    formats: Sequence[str] = (),
     output: str | os.PathLike[str] | None = None,
     source: str | os.PathLike[str] | None = None,
+    matte: bool | str | os.PathLike[str] = False,
+    device: str = AUTO,
+    precision: Precision = AUTO,
+    runtime: ChosenRuntime = AUTO,
     edges: Edges = NO_EDGES,
     composition: Composition = PLAIN,
     range: Range | range | None = None,
@@ -217,46 +225,86 @@ def convert(
 
     Args:
         path: As for `load_result`.
-        formats: Names of `covos.formats.table.FORMATS`, at least one.
+        formats: Names of `covos.formats.table.FORMATS`, at least one, unless the name of one file chooses it.
         output: Folder, or one file such as ``x.mov`` (see `covos.runs.onefile`); if not given, a folder beside the
             result, named after it and the formats.
         source: As for `load_result`.
+        matte: If true, find the opacity of edges with covos-matte, or with the ``.safetensors`` file of another one
+            (see `covos.Segmentation.with_matte`). If false, the matte that a run has found is taken.
+        device: Where the matte is computed; see `covos.load_model`.
+        precision: As for `covos.load_model`.
+        runtime: As for `covos.load_model`.
         edges: Changes of the masks' edges; those of an earlier run stay, and these come on top.
         composition: What the formats are composed of (see `covos.formats.composition.Composition`).
         range: The part that is written, as of `covos.Segmentation.trim`; None is all that the masks are of.
         label: What objects are called: ``"car"``, or by object id ``{1: "car"}``; others keep the label that they have.
         overwrite: Whether an earlier result in the folder, or the file, may be replaced.
         keep: If true, the folder of one file stays beside it, with its report.
-        listen: Called with the number of frames that are done, and of all.
+        listen: Called with the number of frames that are done, and of all; with a matte, twice from 1 to all.
 
     Raises:
-        UsageError: A format is unknown, or needs pictures and no source is known; or the folder is not empty.
+        UsageError: A format is unknown or none is named, or needs pictures and no source is known; or the folder is
+            not empty.
         AnnotationError: The masks cannot be read, or do not belong to the source.
         SourceError: The source cannot be read, or has changed.
         EnvironmentProblem: The disk is full or not writable.
     """
-    chosen = check_formats(composed_formats(formats, composition))
-    if not chosen:
-        raise UsageError("no format to convert to", why="none is named", fix="name one, such as coco")
-    target = Path(output) if output is not None else folder_beside(Path(path), chosen)
-    single = one_file(target, chosen, each_object=composition.each_object, overwrite=overwrite, keep=keep)
-    if single is not None:
-        single.refuse_existing()
-        target = single.folder
+    found = load_result(path, source=source)
+    chosen = output_of(
+        path, formats=formats, output=output, composition=composition, still=found.info.is_still, overwrite=overwrite,
+        keep=keep,
+    )  # fmt: skip
+    chosen.refuse_existing()
+    target = chosen.folder
     _refuse_itself(Path(path), target)
     OutputFolder(target, overwrite=overwrite)  # refused before the work, not after
-    result = load_result(path, source=source).trim(as_range(range))
-    labels = as_labelling(label).over(Labelling.of_settings(result.origin.settings))
-    settings = {**result.origin.settings, **labels.settings, "converted_from": os.fspath(path), "formats": list(chosen)}
+    result = found.trim(as_range(range))
+    known = len(result.origin.steps_down)
+    if matte is not False:
+        network = DEFAULT_MATTER if matte is True else matte
+        result = result.with_matte(network, device=device, precision=precision, runtime=runtime, listen=listen)
+    told = tuple(step.text for step in result.origin.steps_down[known:])
+    given = as_labelling(label)
+    labels = given.over(Labelling.of_settings(result.origin.settings))
+    formats = chosen.formats
+    settings = {**result.origin.settings, **labels.settings, "converted_from": os.fspath(path), "formats": [*formats]}
     result = replace(result, origin=replace(result.origin, settings=settings))
     with made_aside(target, overwrite=overwrite) as folder:
-        saved = result.write(folder, formats=chosen, edges=edges, listen=listen)
-    saved = moved(saved, target)
-    return saved if single is None else single.take(saved)
+        saved = result.write(folder, formats=formats, edges=edges, labelled=given, listen=listen)
+    return chosen.take(moved(replace(saved, warnings=(*told, *saved.warnings)), target))
 
 
-def folder_beside(path: Path, formats: Sequence[str]) -> Path:
-    """Return the folder that `convert` writes to if none is given."""
+def output_of(
+    path: str | os.PathLike[str],
+    *,
+    formats: Sequence[str],
+    output: str | os.PathLike[str] | None,
+    composition: Composition = PLAIN,
+    still: bool = False,
+    overwrite: bool = False,
+    keep: bool = False,
+) -> Output:
+    """Return where `convert` writes to, and in which formats; arguments are as there, ``still`` as of `choose_output`.
+
+    Raises:
+        UsageError: No format is named, or they do not fit the output.
+    """
+    if output is None:
+        composed = composed_formats(formats, composition)
+        output = _folder_beside(Path(path), composed)
+    chosen = choose_output(
+        output, formats, usual=(), composition=composition, still=still, overwrite=overwrite, keep=keep
+    )
+    if not chosen.formats:
+        raise UsageError(
+            "no format to convert to",
+            why="neither a format nor the name of a file says which",
+            fix='name one: -f coco (formats=["coco"]), or -o x.mov (output="x.mov")',
+        )
+    return chosen
+
+
+def _folder_beside(path: Path, formats: Sequence[str]) -> Path:
     named = path if path.name not in {"", ".."} else path.resolve()
     name = named.name if named.is_dir() else named.stem
     return named.with_name("-".join([name, *(each.partition("=")[0] for each in formats)]))

@@ -11,6 +11,7 @@ import numpy as np
 
 from covos.core.errors import SourceError, UsageError
 from covos.core.guarded import is_there
+from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.types import Frame, FrameResult, ImageArray, SourceInfo, Tags
 from covos.formats.compose import fitted
 from covos.formats.table import check_formats, parse_format, probability_bits
@@ -25,6 +26,10 @@ from covos.runs.writing import Saved, write_results
 
 Listener = Callable[[int, int], None]
 """Called with the number of frames that are done, and of all."""
+
+
+def nothing_heard(_done: int, _total: int) -> None:
+    """Listen to nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +55,8 @@ class Replay:
         folder: OutputFolder,
         formats: Sequence[str],
         edges: Edges = NO_EDGES,
-        listen: Listener = lambda _done, _total: None,
+        labelled: Labelling = NO_LABELS,
+        listen: Listener = nothing_heard,
     ) -> Saved:
         """Write every frame, in the order of the source.
 
@@ -60,6 +66,7 @@ class Replay:
             folder: Destination.
             formats: Names of `covos.formats.table.FORMATS`.
             edges: Changes of the masks' edges.
+            labelled: Labels that were asked for (see `covos.runs.writing.RunWriter`).
             listen: See `Listener`.
 
         Raises:
@@ -74,17 +81,18 @@ class Replay:
 
         def write(frames: Iterator[Frame], *, tags: Tags = self.info.tags) -> Saved:
             saved = write_results(
-                _listened(self._join(frames), len(self.frames), listen),
+                listened(self._join(frames), len(self.frames), listen),
                 info=replace(self.info, tags=tags),
                 health=lambda: health,
                 folder=folder,
                 formats=chosen,
                 origin=origin,
                 edges=edges,
+                labelled=labelled,
                 named=bool(self.held),
             )
             soft = ", ".join(name for name in chosen if probability_bits([name]))
-            if not soft or all(frame.soft is not None for frame in self.frames):
+            if not soft or all(frame.soft is not None or frame.kept_matte is not None for frame in self.frames):
                 return saved
             note = f"{soft}: hard edges, for no probabilities were kept with these masks; segment for soft ones"
             return replace(saved, warnings=(*saved.warnings, note))
@@ -186,7 +194,8 @@ class Replay:
         )
 
 
-def _listened(results: Iterator[FrameResult], total: int, listen: Listener) -> Iterator[FrameResult]:
+def listened(results: Iterator[FrameResult], total: int, listen: Listener) -> Iterator[FrameResult]:
+    """Pass results on, and tell of each when the next is asked for."""
     for done, result in enumerate(results, 1):
         yield result
         listen(done, total)

@@ -6,6 +6,7 @@ import operator
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
@@ -14,12 +15,12 @@ import numpy as np
 
 from covos.core.device import Precision
 from covos.core.errors import EnvironmentProblem
-from covos.core.labelling import Label, Labelling, as_labelling
-from covos.core.types import FrameResult, ImageArray, SourceInfo
-from covos.engines.matting import MatteEngine, load_matte_engine, matted
+from covos.core.labelling import NO_LABELS, Label, Labelling, as_labelling
+from covos.core.types import ImageArray, SourceInfo
+from covos.engines.ladder import Ladder
+from covos.engines.matting import load_matte_engine, matted
 from covos.formats.coco import coco_content
 from covos.formats.composition import PLAIN, Composition
-from covos.formats.table import check_formats, composed_formats
 from covos.masks import decode, draw_overlay, letterbox
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
@@ -27,12 +28,12 @@ from covos.media.memory import InMemory
 from covos.media.range import Range, as_range, in_words
 from covos.media.source import Health
 from covos.models.registry import DEFAULT_MATTER, find_matter
-from covos.plan import AUTO, DEFAULT_FORMATS
+from covos.plan import AUTO
 from covos.results.notebook import as_html
-from covos.results.replay import Listener, Replay
+from covos.results.replay import Listener, Replay, listened, nothing_heard
 from covos.results.trimming import trimmed
 from covos.runs.folder import OutputFolder
-from covos.runs.onefile import one_file
+from covos.runs.onefile import choose_output
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
 from covos.runtimes.choice import ChosenRuntime, choose_computing
@@ -174,7 +175,7 @@ class Segmentation:
         self,
         folder: str | os.PathLike[str],
         *,
-        formats: Sequence[str] = DEFAULT_FORMATS,
+        formats: Sequence[str] | None = None,
         edges: Edges = NO_EDGES,
         composition: Composition = PLAIN,
         label: Label | None = None,
@@ -186,9 +187,10 @@ class Segmentation:
         For formats that show them, the pictures are read from the source again: it must still be there.
 
         Args:
-            folder: Where to; made if it is not there. The name of a file, such as ``x.mov`` with the format ``prores``,
-                makes that file alone (see `covos.runs.onefile`).
-            formats: Names of `covos.formats.table.FORMATS`.
+            folder: Where to; made if it is not there. The name of a file, such as ``x.mov``, makes that file alone
+                (see `covos.runs.onefile`).
+            formats: Names of `covos.formats.table.FORMATS`; None takes masks and an overlay, and for a file the format
+                that its name asks for.
             edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
             composition: What the formats are composed of, such as ``covos.Composition(background="beach.mp4")``.
             label: What objects are called in annotations (see `covos.segment`); others keep the label that they have.
@@ -200,15 +202,15 @@ class Segmentation:
             SourceError: The source is gone or has changed.
             EnvironmentProblem: The disk is full or not writable.
         """
-        chosen = check_formats(composed_formats(formats, composition))
-        labels = as_labelling(label).over(Labelling.of_settings(self.origin.settings))
+        output = choose_output(
+            folder, formats, composition=composition, still=self.info.is_still, overwrite=overwrite, keep=keep
+        )
+        output.refuse_existing()
+        given = as_labelling(label)
+        labels = given.over(Labelling.of_settings(self.origin.settings))
         named = replace(self, origin=replace(self.origin, settings={**self.origin.settings, **labels.settings}))
-        single = one_file(Path(folder), chosen, each_object=composition.each_object, overwrite=overwrite, keep=keep)
-        if single is not None:
-            single.refuse_existing()
-        target = Path(folder) if single is None else single.folder
-        saved = named.write(OutputFolder(target, overwrite=overwrite), formats=chosen, edges=edges)
-        return saved if single is None else single.take(saved)
+        taken = OutputFolder(output.folder, overwrite=overwrite)
+        return output.take(named.write(taken, formats=output.formats, edges=edges, labelled=given))
 
     def write(
         self,
@@ -216,16 +218,21 @@ class Segmentation:
         *,
         formats: Sequence[str],
         edges: Edges = NO_EDGES,
+        labelled: Labelling = NO_LABELS,
         listen: Listener | None = None,
     ) -> Saved:
-        """Write as `save` does, to a folder that is taken already; ``listen`` hears of each frame."""
+        """Write as `save` does, to a folder that is taken already; ``listen`` hears of each frame.
+
+        ``labelled`` has the labels that were asked for: a warning tells of those whose objects are in no frame.
+        """
         return self._replay.write(
             health=self.health,
             origin=replace(self.origin, settings={**self.origin.settings, **edges.settings}),
             folder=folder,
             formats=formats,
             edges=edges,
-            listen=listen or (lambda _done, _total: None),
+            labelled=labelled,
+            listen=listen or nothing_heard,
         )
 
     def with_matte(
@@ -235,6 +242,7 @@ class Segmentation:
         device: str = AUTO,
         precision: Precision = AUTO,
         runtime: ChosenRuntime = AUTO,
+        listen: Listener | None = None,
     ) -> Segmentation:
         """Return the same masks with the opacity of their edges, whatever made the masks.
 
@@ -245,6 +253,7 @@ class Segmentation:
             device: See `covos.load_model`.
             precision: See `covos.load_model`.
             runtime: See `covos.load_model`.
+            listen: Called with the number of frames that are done, and of all.
 
         Raises:
             UsageError: No source is known, or it is another kind of network.
@@ -253,21 +262,19 @@ class Segmentation:
         """
         computing = choose_computing(device=device, precision=precision, runtime=runtime)
         entry = find_matter(os.fspath(network))
-
-        def load() -> MatteEngine:
-            return load_matte_engine(entry.path, computing=computing)
-
+        ladder = Ladder(device=computing.device, precision=computing.precision)
+        load = partial(load_matte_engine, entry.path, ladder=ladder, runtime=computing.runtime)
         bare = replace(self._replay, frames=tuple(replace(frame, kept_matte=None) for frame in self.frames))
+        results = matted(bare.results(what="a matte"), load)
         found = {
             each.frame.index: FrameMask.of(each).kept_matte
-            for each in matted(bare.results(what="a matte"), load)
-            if isinstance(each, FrameResult)
+            for each in listened(results, len(self.frames), listen or nothing_heard)
         }
         settings = {**self.origin.settings, "matte": {"name": entry.name, "sha256": entry.card.sha256}}
         return replace(
             self,
             frames=tuple(replace(frame, kept_matte=found[frame.index]) for frame in self.frames),
-            origin=replace(self.origin, settings=settings),
+            origin=replace(self.origin, settings=settings, steps_down=(*self.origin.steps_down, *ladder.steps)),
         )
 
     @property

@@ -162,9 +162,10 @@ def _check(path: Path, *, overwrite: bool, resumable: bool) -> None:
         is_ours = (path / LIST).is_file()
         held = next((entry.name for entry in path.iterdir() if not _is_unseen(entry.name, is_ours)), None)
         if held is not None and not overwrite and not (resumable and is_ours and (path / PROJECT).is_file()):
+            what = "an earlier result" if is_ours else repr(held)
             raise UsageError(
                 f"{path} is not empty",
-                why=f"it holds {held!r}, and nothing is overwritten unless asked",
+                why=f"it holds {what}, and nothing is overwritten unless asked",
                 fix="choose another folder" + ", or give -y (overwrite=True) to replace the earlier result" * is_ours,
             )
         if held is not None and not is_ours:

@@ -1,13 +1,16 @@
-"""One file as the output: ``-o x.mov`` with one format writes that file, and nothing else stays beside it.
+"""Output: where results go, and which formats are written there. The name of one file chooses its format.
 
-The run works in a folder beside the file, ``x.mov.covos``: a stopped run goes on there. At the end its output takes
-the name ``x.mov``, and the folder is removed. It stays if that is asked for, or if frames are missing, damaged or were
-not computed, since its report tells which.
+``-o x.mov`` writes that file, and nothing else stays beside it. The run works in a folder beside the file,
+``x.mov.covos``: a stopped run goes on there. At the end its output takes the name ``x.mov``, and the folder is removed.
+It stays if that is asked for, or if frames are missing, damaged or were not computed, since its report tells which.
+
+Any other name is a folder: one that is there, one that ends with a slash, and one without the suffix of a file.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,43 +19,64 @@ from typing import Final
 
 from covos.core.errors import EnvironmentProblem, UsageError, listed
 from covos.core.files import atomic_path
-from covos.formats.table import FORMATS, load_format, parse_format
-from covos.media.images import IMAGE_SUFFIXES, kind_of
+from covos.formats.composition import PLAIN, Composition
+from covos.formats.table import (
+    ASIDE,
+    DEFAULT_FORMATS,
+    check_formats,
+    composed_formats,
+    formats_by_suffix,
+    parse_format,
+)
+from covos.media.images import IMAGE_SUFFIXES
 from covos.runs.folder import OutputFolder, explained
 from covos.runs.writing import Saved
 
-ASIDE: Final = ".covos"
-USUAL: Final = {".mp4": "overlay", ".mov": "prores", ".mkv": "ffv1", ".webm": "webm"}
+USUAL: Final = {
+    ".gif": "preview=gif",
+    ".json": "coco",
+    ".mkv": "ffv1",
+    ".mov": "prores",
+    ".mp4": "overlay",
+    ".npz": "npz",
+    ".png": "sheet",
+    ".webm": "webm",
+    ".webp": "preview",
+    ".xml": "cvat",
+}
 """Format of a file, by its suffix, where none is named."""
-_OTHERS = frozenset({".avi", ".m4v", ".mpg", ".mpeg", ".mxf", ".ts", ".wmv", ".gif"})
-"""Suffixes of videos that no format has: a folder is hardly meant."""
-_FILES = frozenset({"file", "video"})
+STILL: Final = "prores"
+"""Format of a PNG of a single picture, where none is named: the subject with alpha."""
+_FILE = re.compile(r"\.([a-z]{2,4}\d?|3gp|h26[45]|m2ts|m4[av]|y4m)")
+"""Suffixes that files have and folders hardly do; ``.v2`` is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OneFile:
-    """A file that is to be written.
+class Output:
+    """Where results go: a folder, or one file.
 
     Attributes:
-        path: The file.
-        format: The one format.
+        path: The folder or the file.
+        formats: The formats that are written; one of a file.
+        is_file: True for one file.
         overwrite: If true, a file of this name is replaced, at the end.
-        keep: If true, the folder of the run stays.
+        keep: If true, the folder of the run stays beside the file.
     """
 
     path: Path
-    format: str
+    formats: tuple[str, ...]
+    is_file: bool = False
     overwrite: bool = False
     keep: bool = False
 
     @property
     def folder(self) -> Path:
         """The folder in which the run works."""
-        return self.path.with_name(self.path.name + ASIDE)
+        return self.path.with_name(self.path.name + ASIDE) if self.is_file else self.path
 
     def refuse_existing(self) -> None:
-        """Refuse a file that is there and is not to be replaced, with a UsageError."""
-        if os.path.lexists(self.path) and (not self.overwrite or self.path.is_dir()):
+        """Refuse a file that is there and is not to be replaced, with a UsageError; a folder is looked at elsewhere."""
+        if self.is_file and os.path.lexists(self.path) and (not self.overwrite or self.path.is_dir()):
             raise UsageError(
                 f"{self.path}: the file exists",
                 why="nothing is overwritten unless asked",
@@ -60,16 +84,18 @@ class OneFile:
             )
 
     def take(self, saved: Saved) -> Saved:
-        """Give the output its name, and remove the folder of the run unless it is to stay.
+        """Give the output of a finished run its name, and remove the folder of the run unless it is to stay.
 
         Raises:
             UsageError: A file of this name has come in the meantime, or the output is of another kind.
             EnvironmentProblem: The disk is full or not writable.
         """
+        if not self.is_file:
+            return saved
         (made,) = saved.outputs
         if made.suffix.lower() != self.path.suffix.lower():
             raise UsageError(
-                f"{self.path}: {self.format} has made {made.name}",
+                f"{self.path}: {self.formats[0]} has made {made.name}",
                 why="of a single picture a video format makes a PNG",
                 fix=f"it is {made}; name the file .png",
             )
@@ -87,89 +113,106 @@ class OneFile:
         return replace(saved, outputs=(self.path,), is_one_file=not stays)
 
 
-def one_file(
-    output: Path,
-    formats: Sequence[str] | None,
+def choose_output(
+    where: str | os.PathLike[str],
+    formats: Sequence[str] | None = None,
     *,
-    inputs: Sequence[str] = (),
-    each_object: bool = False,
+    usual: Sequence[str] = DEFAULT_FORMATS,
+    composition: Composition = PLAIN,
+    inputs: int = 1,
+    still: bool = False,
     overwrite: bool = False,
     keep: bool = False,
-) -> OneFile | None:
-    """Tell if an output is one file, by the suffix of its name; a folder that is there is one in any case.
+) -> Output:
+    """Tell where results go and in which formats: the one place that does, for the command line and Python.
 
     Args:
-        output: As the user gave it.
-        formats: Formats that were asked for; without any, the suffix of a video tells one.
-        inputs: Everything that is to be written of.
-        each_object: True if each object gets a file of its own.
-        overwrite: See `OneFile`.
-        keep: See `OneFile`.
-
-    Returns:
-        The file; None if it is a folder.
+        where: As the user gave it: a folder or one file.
+        formats: Formats that were asked for. Without any, the suffix of a file chooses one, and a folder has the usual.
+        usual: Formats of a folder, where none was asked for.
+        composition: What they are composed of; a background asks for its format.
+        inputs: Number of inputs.
+        still: True if the input is a single picture.
+        overwrite: See `Output`.
+        keep: See `Output`.
 
     Raises:
-        UsageError: It is a file, and there are several inputs or formats, or the format does not make such a file.
+        UsageError: A format is unknown; or it is one file, and there are several inputs or formats, or the format does
+            not make such a file.
     """
-    suffix = output.suffix.lower()
-    if output.is_dir() or suffix not in {*_suffixes(), *IMAGE_SUFFIXES, *_OTHERS}:
+    path, suffix = Path(where), Path(where).suffix.lower()
+    if _is_folder(where):
         if keep:
             raise UsageError(
-                f"--keep with the folder {output}",
+                f"the folder {path} is to be kept (--keep, keep=True)",
                 why="all of a folder is kept anyway",
                 fix="leave it out, or name one file, such as x.mov",
             )
-        return None
-    if len(inputs) > 1:
+        chosen = check_formats(composed_formats(formats or usual, composition))
+        return Output(path=path, formats=chosen, overwrite=overwrite)
+    if inputs > 1:
         raise UsageError(
-            f"one file {output} for {len(inputs)} inputs",
+            f"one file {path} for {inputs} inputs",
             why="each input makes a file of its own",
             fix="name a folder, or run covos once for each",
         )
-    if each_object:
+    names = formats or ([] if composition.background is not None else [_by_name(path, still=still)])
+    chosen = check_formats(composed_formats(names, composition))
+    if len(chosen) > 1:
         raise UsageError(
-            f"one file {output} for each object",
-            why="several objects make several files",
-            fix=f"name a folder: -o {output.with_suffix('')}",
-        )
-    names = list(dict.fromkeys(formats or ([USUAL[suffix]] if suffix in USUAL else [])))
-    if len(names) != 1:
-        raise UsageError(
-            f"one file {output} for {listed(names) if names else 'no format'}",
+            f"one file {path} for {listed(chosen)}",
             why="a file is of one format",
-            fix=f"name one with -f, or a folder: -o {output.with_suffix('')}",
+            fix=f"ask for one of them, or name a folder: {_as_folder(path)}",
         )
-    kind, _ = parse_format(names[0])
-    still = kind.shape == "video" and len(inputs) == 1 and Path(inputs[0]).is_file()
-    own = ".png" if still and kind_of(Path(inputs[0])) == "still" else Path(kind.output).suffix
-    if kind.shape not in _FILES or not own:
+    kind, value = parse_format(chosen[0])
+    own = kind.suffix_of(value)
+    if own and still and kind.shape == "video":
+        own = ".png"
+    if not own:
+        several = "several files" if Path(kind.output).suffix else "a folder"
         raise UsageError(
-            f"one file {output} of the format {kind.name}",
-            why=f"{kind.name} writes {kind.shape}" if kind.shape not in _FILES else f"{kind.name} writes a folder",
-            fix=f"name a folder: -o {output.with_suffix('')}{_instead(suffix)}",
+            f"one file {path} of the format {chosen[0]}",
+            why=f"{chosen[0]} writes {several if kind.shape in {'file', 'video'} else kind.shape}",
+            fix=f"name a folder: {_as_folder(path)}{'' if kind.suffix_of(None) else _instead(suffix)}",
         )
     if own != suffix:
         raise UsageError(
-            f"{output} of the format {kind.name}",
-            why=f"{kind.name} makes {own} files",
-            fix=f"write {output.with_suffix(own)}{_instead(suffix)}",
+            f"{path} of the format {chosen[0]}",
+            why=f"{chosen[0]} makes {own} files",
+            fix=f"write {path.with_suffix(own)}{_instead(suffix)}",
         )
-    return OneFile(path=output, format=names[0], overwrite=overwrite, keep=keep)
+    return Output(path=path, formats=chosen, is_file=True, overwrite=overwrite, keep=keep)
 
 
-def _suffixes() -> dict[str, list[str]]:
-    """Return the formats that make one file, by its suffix."""
-    found: dict[str, list[str]] = {}
-    for name in FORMATS:
-        kind = load_format(name)
-        if kind.shape in _FILES and (suffix := Path(kind.output).suffix):
-            found.setdefault(suffix, []).append(name)
-    return found
+def _is_folder(where: str | os.PathLike[str]) -> bool:
+    path = Path(where)
+    suffix = path.suffix.lower()
+    if path.is_dir() or os.fspath(where).endswith(("/", os.sep)):
+        return True
+    return not (_FILE.fullmatch(suffix) or suffix in IMAGE_SUFFIXES or suffix in formats_by_suffix())
+
+
+def _by_name(path: Path, *, still: bool) -> str:
+    """Return the format that the name of a file asks for."""
+    suffix = path.suffix.lower()
+    if still and suffix == ".png":
+        return STILL
+    if suffix in USUAL:
+        return USUAL[suffix]
+    raise UsageError(
+        f"no format writes {suffix} files: {path}",
+        why=f"the name of a file chooses its format, among {', '.join(sorted(USUAL))}",
+        fix=f"choose one of these, or name a folder: {_as_folder(path)}",
+    )
+
+
+def _as_folder(path: Path) -> str:
+    """Return a name that is a folder for sure."""
+    return str(path.with_suffix("")) if path.suffix.lower() in formats_by_suffix() else f"{path}{os.sep}"
 
 
 def _instead(suffix: str) -> str:
-    names = _suffixes().get(suffix)
+    names = formats_by_suffix().get(suffix)
     return "" if names is None else f"; {suffix} files are made by {listed(names, shown=8)}"
 
 

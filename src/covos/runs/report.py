@@ -78,6 +78,8 @@ class Report:
         self._rows: list[bytes] = []
         self._count = 0
         self._before: LabelArray | None = None
+        self.objects: set[int] = set()
+        """Ids of all objects so far, those that are followed and not seen among them."""
         self._watch = Watch(size=(info.height, info.width))
 
     def __len__(self) -> int:
@@ -87,6 +89,7 @@ class Report:
         """Add a frame, which took some seconds to compute."""
         row = frame_row(result, seconds=seconds, before=self._before)
         self._before = result.labels
+        self.objects.update(row.objects, row.states)
         self._count += 1
         self._keep(self._watch.add(row, ComposedResult.of(result).fitted))
 
@@ -142,7 +145,7 @@ class Report:
             outputs=tuple(path.relative_to(folder.path).as_posix() for path in outputs),
             warnings=tuple(warnings),
             problem=None if problem is None else ProblemRecord.of(problem),
-            quality=_quality(self._watch),
+            quality=self.quality,
             degraded=bool(steps),
             steps_down=steps,
             missing=tuple(self._missing(each) for each in health.lost),
@@ -159,6 +162,11 @@ class Report:
                 file.write((b",\n    " if number else b"\n    ") + row)
             file.write(b"\n  ]\n}\n")
         return folder.path / REPORT
+
+    @property
+    def quality(self) -> QualityRecord:
+        """What stands out in the frames; complete once the report is saved."""
+        return _quality(self._watch)
 
     def _missing(self, lost: MissingFrame) -> MissingRow:
         time = round(float(lost.pts * self._info.time_base), 6)

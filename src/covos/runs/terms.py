@@ -1,12 +1,14 @@
 """Terms of a run, in a file of its folder: a stopped run goes on under them, and nothing else is mixed in.
 
 ``covos.json`` holds those of a source that is segmented. Its journal lies beside it (see `covos.runs.journal`) and
-stays when the run is done: further formats are made of it, without the network. ``predict.json`` holds those of a data
+stays when the run is done: further formats, other edges and other labels are made of it, without the network; a matte
+that it has is used. ``predict.json`` holds those of a data
 set, with its videos that are done.
 """
 
 from __future__ import annotations
 
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +25,13 @@ from covos.engines.ladder import LadderStep
 from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import Journal, read_entries
-from covos.runs.schema import SCHEMA, ModelRecord, ProblemRecord, ToolRecord, Versioned, load_report
+from covos.runs.schema import REPORT, SCHEMA, ModelRecord, ProblemRecord, ToolRecord, Versioned, load_report
 
 JOURNAL: Final = "journal.jsonl"
 EARLIER: Final = "journal.earlier.jsonl"
 MANIFEST: Final = "predict.json"
+LATER: Final = ("edges", "label")
+"""Settings that concern what is written of the journal's masks, not the masks."""
 
 
 class Terms(Record, ABC):
@@ -53,7 +57,14 @@ class Terms(Record, ABC):
 
 
 def _settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
-    said = {name.replace("_", " "): _shown(value) for name, value in settings.items()}
+    said: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, list | tuple) and value and all(isinstance(each, Mapping) for each in value):
+            # One at a time: of many prompts, those that differ are named.
+            one = {"prompts": "prompt", "steer": "steering"}.get(name, name)
+            said |= {f"{one} {number}": _prompt_in_words(each) for number, each in enumerate(value, 1)}
+        else:
+            said[name.replace("_", " ")] = _shown(value)
     # The name of a prompter, beside its hash, says in which way it is used; those of these are a file's.
     for name in ("follower", "matte"):
         if isinstance(network := settings.get(name), Mapping):
@@ -61,9 +72,31 @@ def _settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
     return said
 
 
+def _prompt_in_words(said: Mapping[str, Any]) -> str:
+    """Say what was shown: ``object 1 on frame 0 by points 320,200 and not 90,60``."""
+    rest = dict(said)
+    object_id, frame = rest.pop("object", None), rest.pop("frame", None)
+    words = [f"object {object_id}"] if object_id is not None else []
+    words.append("on all frames" if frame is None else f"on frame {frame}")
+    points = rest.pop("points", ())
+    signed = [f"{'' if positive else 'not '}{x:g},{y:g}" for x, y, positive in points]
+    words += [f"by points {' and '.join(signed)}"] if signed else []
+    for name in ("box", "within", "exclude"):
+        if name in rest:
+            words.append(f"{name} {','.join(f'{edge:g}' for edge in rest.pop(name))}")
+    given_as = rest.pop("given_as", "points" if signed else "")
+    words += [] if given_as in {"", "points", "box"} else [f"by {given_as}"]
+    if "sha256" in rest:
+        words.append(f"with pixels {rest.pop('sha256')[:12]}")
+    return " ".join([*words, *(f"{name} {_shown(value)}" for name, value in rest.items())])
+
+
 def _shown(value: object) -> str:
     if value is None:
         return "not given"
+    if isinstance(value, Mapping):
+        said = {name: str(each)[:12] if name == "sha256" else _shown(each) for name, each in value.items()}
+        return ", ".join(f"{str(name).replace('_', ' ')} {each}" for name, each in said.items())
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
@@ -106,12 +139,14 @@ class Begun:
         formats: The formats to write.
         written: The formats that are there already.
         outputs: The files and folders of these, relative to the folder.
+        anew: The reason for which outputs that were there are written anew, in words; empty if none are.
     """
 
     journal: Journal
     formats: tuple[str, ...]
     written: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    anew: str = ""
 
     @property
     def every(self) -> tuple[str, ...]:
@@ -122,8 +157,9 @@ class Begun:
 class RunTerms(Terms):
     """Terms under which a source is segmented; ``batch`` frames are computed together.
 
-    The masks do not depend on ``formats``: a folder takes further ones at any time. ``shown`` has the fingerprint of
-    what a format shows beside the source, such as the picture behind the subject.
+    The masks do not depend on ``formats``: a folder takes further ones at any time; nor on `LATER`: the outputs are
+    then written anew. ``shown`` has the fingerprint of what a format shows beside the source, such as the picture
+    behind the subject.
     """
 
     inputs: Inputs
@@ -137,13 +173,28 @@ class RunTerms(Terms):
 
     def in_words(self) -> dict[str, str]:
         """See `Terms`."""
+        settings = {name: value for name, value in self.settings.items() if name not in LATER}
         return {
             "the input": f"{self.inputs.size} bytes with fingerprint {self.inputs.fingerprint[:12]}",
             "the model": _model_in_words(self.weights_sha256),
-            **_settings_in_words(self.settings),
+            **_settings_in_words(settings),
             "the batch": str(self.batch),
             "covos": self.covos,
         }
+
+    @property
+    def matte(self) -> dict[str, Any]:
+        """The setting of the matte, if there is one."""
+        return {name: value for name, value in self.settings.items() if name == "matte"}
+
+    def joined(self, folder: OutputFolder) -> RunTerms:
+        """Return these terms, with the matte of the run that the folder holds, if it has one and none is asked for."""
+        if self.matte or not _is_begun(folder):
+            return self
+        found = _read(folder)
+        if not found.is_whole or found.inputs.fingerprint != self.inputs.fingerprint:
+            return self
+        return self.model_copy(update={"settings": {**self.settings, **found.matte}})
 
     def is_done(self, folder: OutputFolder) -> bool:
         """Tell if the folder holds the finished result of these terms; refuse a folder that holds a run of others."""
@@ -153,23 +204,32 @@ class RunTerms(Terms):
         if self._is_mended(found):
             return False
         held = "the result" if found.complete else "an unfinished run"
-        found.refuse_others(
-            self,
-            what=f"{folder.path} holds {held} of other terms",
-            fix="go back to those, choose another folder, or start anew with -y (overwrite=True)",
-        )
+        fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
+        if found.is_whole and self.matte:
+            convert = f"covos convert {shlex.quote(str(folder.path))} --matte -f FORMAT"
+            fix = f"a matte of the masks that are there: {convert} (covos.convert(..., matte=True)); else {fix}"
+        found.refuse_others(self, what=f"{folder.path} holds {held} of other terms", fix=fix)
         if changed := [name for name in self.shown if self.shown[name] != found.shown.get(name, self.shown[name])]:
             raise UsageError(
                 f"{folder.path} holds {held} of {changed[0]}",
                 why="the file that it names has another content now",
                 fix="choose another folder, convert to one (covos convert), or start anew with -y (overwrite=True)",
             )
-        return found.complete and set(self.formats) <= set(found.formats)
+        return found.complete and set(self.formats) <= set(found.formats) and not self._anew(found)
+
+    def _anew(self, found: RunTerms) -> str:
+        """Say what is asked for of the same masks in another way; empty if nothing is."""
+        return "; ".join(
+            f"{name} {_shown(self.settings.get(name))}, before {_shown(found.settings.get(name))}"
+            for name in LATER
+            if self.settings.get(name) != found.settings.get(name)
+        )
 
     def begin(self, folder: OutputFolder, *, touched: Touched = lambda _changed, _unreadable: None) -> Begun:
         """Start the run in its folder, or go on with it: all but the journal is then cleared away.
 
-        A run that is done keeps its outputs, and gets those of further formats. If pictures of the source were mended
+        A run that is done keeps its outputs, and gets those of further formats; with other edges or labels, its outputs
+        are written anew. If pictures of the source were mended
         since, the journal of the run before is kept for the frames that do not depend on them. If some were added or
         removed, all is computed anew.
         """
@@ -180,8 +240,8 @@ class RunTerms(Terms):
         now = self.model_copy(update={"formats": every, "shown": {**found.shown, **self.shown}})
         if found.inputs.fingerprint != self.inputs.fingerprint:
             return now._mend(found, folder, touched)
-        if found.complete or found.written:
-            return now._add_formats(found, folder)
+        if found.is_whole:
+            return now._write_more(found, folder)
         keep = (PROJECT, JOURNAL) if found.redo is None else (PROJECT, JOURNAL, EARLIER)
         folder.resume(keep=keep)
         now._write(folder.path / PROJECT, complete=False, redo=found.redo, steps_down=found.steps_down)
@@ -198,20 +258,25 @@ class RunTerms(Terms):
             raise
         return Begun(journal=journal, formats=self.formats)
 
-    def _add_formats(self, found: _RunFile, folder: OutputFolder) -> Begun:
-        """Write further formats of a run that is done; it is not done until these are there, too."""
+    def _write_more(self, found: _RunFile, folder: OutputFolder) -> Begun:
+        """Write further formats of a run that is done, or all anew; it is not done until these are there, too."""
         if not is_there(folder.path / JOURNAL):
             raise UsageError(
                 f"{folder.path} holds a result without its journal",
-                why=f"{JOURNAL} was removed, and further formats are made of it",
+                why=f"{JOURNAL} was removed, and further formats, other edges and labels are made of it",
                 fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
             )
-        written, outputs = found.written, found.outputs
+        written, outputs, anew = found.written, found.outputs, self._anew(found)
         if found.complete:
             written, outputs = found.formats, load_report(folder.path).outputs
+        if anew:
+            if found.complete:
+                _refuse_edited(folder.path, outputs, anew=anew)
+            written = outputs = ()
         self._write(
             folder.path / PROJECT,
             complete=False,
+            whole=True,
             written=written,
             outputs=outputs,
             mendable=found.mendable,
@@ -223,6 +288,7 @@ class RunTerms(Terms):
             formats=tuple(name for name in self.formats if name not in written),
             written=written,
             outputs=outputs,
+            anew=anew,
         )
 
     def _is_mended(self, found: _RunFile) -> bool:
@@ -279,6 +345,7 @@ class _RunHead(Versioned):
 
     Attributes:
         complete: True if the outputs of all formats are there.
+        whole: True if the journal has all frames, while outputs are made of it.
         mendable: True if pictures could not be read: the run goes on after they are mended.
         redo: Frames that are computed again after mending; None if none are.
         written: Formats that were there before further ones were asked for.
@@ -287,11 +354,17 @@ class _RunHead(Versioned):
     """
 
     complete: bool
+    whole: bool = False
     mendable: bool = False
     redo: tuple[int, ...] | None = None
     written: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     steps_down: tuple[LadderStep, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the masks of all frames are there."""
+        return self.complete or self.whole or bool(self.written)
 
 
 class _RunFile(RunTerms, _RunHead):
@@ -324,6 +397,20 @@ def _read_project(file: Path) -> _RunFile:
 def is_complete(project: Path) -> bool:
     """Tell if a ``covos.json`` is that of a run that is done, under whatever terms."""
     return _read_project(project).complete
+
+
+def _refuse_edited(folder: Path, outputs: Sequence[str], *, anew: str) -> None:
+    """Refuse to write outputs anew that were changed since their report was written, which is the last of a run."""
+    done = (folder / REPORT).stat().st_mtime_ns
+    for output in (folder / name for name in outputs):
+        files = output.rglob("*") if output.is_dir() else [output]
+        edited = next((file for file in files if file.is_file() and file.stat().st_mtime_ns > done), None)
+        if edited is not None:
+            raise UsageError(
+                f"{edited} would be written anew: {anew}",
+                why="it was changed since the run was done",
+                fix="leave it as it is and write elsewhere (covos convert), or start anew with -y (overwrite=True)",
+            )
 
 
 def _is_begun(folder: OutputFolder) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, explained
 from covos.core.files import is_disk_full
 from covos.core.guarded import is_there
-from covos.core.labelling import Labelling
+from covos.core.labelling import NO_LABELS, Labelling
 from covos.core.progress import counted
 from covos.core.types import FrameResult, SourceInfo
 from covos.engines.ladder import LadderStep
@@ -32,7 +32,7 @@ from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
 from covos.runs.report import Origin, Report
 from covos.runs.room import bytes_below, disk_needed
-from covos.runs.schema import REPORT, load_report
+from covos.runs.schema import REPORT, QualityRecord, load_report
 from covos.runs.terms import is_complete
 
 QUEUE = 4
@@ -57,6 +57,7 @@ class Saved:
         was_done: True if all was there already, and nothing was done.
         degraded: True if the memory ran out and the run went on with less.
         is_one_file: True if one file was asked for, and the folder with its report is gone (see `covos.runs.onefile`).
+        quality: The frames that stand out, told without ground truth; None in a report of an earlier version.
     """
 
     folder: Path
@@ -72,11 +73,12 @@ class Saved:
     was_done: bool = False
     degraded: bool = False
     is_one_file: bool = False
+    quality: QualityRecord | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All that a user may look at: the outputs, and the report."""
-        return self.outputs if self.is_one_file else (*self.outputs, self.report)
+        """All that a user may look at: the outputs, and the report for programs and for people."""
+        return self.outputs if self.is_one_file else (*self.outputs, self.report, self.page)
 
 
 class BackgroundWriters:
@@ -180,6 +182,7 @@ class RunWriter:
     ``outputs`` are files and folders that are there already and belong to the run. ``edges`` changes what is written,
     and the report, not what the journal keeps. ``named`` is False where somebody's report named the source (see
     `covos.runs.report.Report`). ``steps_down`` gives the steps of `covos.engines.ladder` that were taken so far.
+    ``labelled`` has the labels that were asked for: a warning tells of those whose objects are in no frame.
     """
 
     def __init__(
@@ -195,10 +198,11 @@ class RunWriter:
         edges: Edges = NO_EDGES,
         named: bool = True,
         steps_down: Callable[[], Sequence[LadderStep]] = tuple,
+        labelled: Labelling = NO_LABELS,
     ) -> None:
         chosen = check_formats(formats)
         self._health, self._folder, self._journal = health, folder, journal
-        self._info, self._formats, self._steps_down = info, chosen, steps_down
+        self._info, self._formats, self._steps_down, self._labelled = info, chosen, steps_down, labelled
         self._bits: Depth = 16 if probability_bits(chosen) == 16 else 8
         self._began = self._clock = time.perf_counter()
         self._uncomputed = 0
@@ -254,8 +258,8 @@ class RunWriter:
         seconds = time.perf_counter() - self._began
         self._stack.close()
         health, warnings = self._health(), self._writers.warnings
-        if note := uncomputed_note(self._uncomputed):
-            warnings = (note, *warnings)
+        notes = (uncomputed_note(self._uncomputed), self._labelled.unused_note(self._report.objects))
+        warnings = (*(note for note in notes if note), *warnings)
         resumed = 0 if self._journal is None else self._journal.resumed
         path = self._report.save(
             self._folder,
@@ -278,6 +282,7 @@ class RunWriter:
             uncomputed=self._uncomputed,
             resumed=resumed,
             degraded=bool(self._steps_down()),
+            quality=self._report.quality,
         )
 
     def __exit__(
@@ -353,6 +358,7 @@ def load_saved(folder: Path) -> Saved:
         uncomputed=sum(row.status == "uncomputed" for row in report.frames),
         was_done=True,
         degraded=report.degraded,
+        quality=report.quality,
     )
 
 

@@ -51,7 +51,6 @@ WIDEST = 4096
 PATIENCE = 15.0
 """Seconds after which a stream of events says that it is alive."""
 FOREVER = "private, max-age=31536000, immutable"
-_ALPHA = frozenset({"cutout", "ffv1", "prores", "qtrle", "rgba", "webm"})
 
 
 def make_app(desk: Desk, *, token: str, example: Path | None, metrics: Metrics) -> FastAPI:
@@ -333,7 +332,7 @@ def _file(kind: str) -> dict[int | str, dict[str, Any]]:
 def _format_view(name: str, *, size: int) -> FormatView:
     kind = load_format(name)
     title = " ".join((kind.__doc__ or name).split("\n\n", 1)[0].split())
-    return FormatView(name=name, title=title, container=kind.output, alpha=name in _ALPHA, bytes=size)
+    return FormatView(name=name, title=title, container=kind.output, alpha=kind.has_alpha, bytes=size)
 
 
 def _add_edits(app: FastAPI, desk: Desk, *, metrics: Metrics) -> None:
