@@ -5,8 +5,8 @@
 #   make browser     a browser and the checks of JavaScript, for the tests of the page, where they can be installed
 #   make check       style, types, import rule
 #   make notebooks   execute docs/notebooks again, and keep what they show
-#   make fuzz        damage, faults and command lines at random, for hours; MUTANTS, SEED and EVERY say how many
-#   make fuzz-parsers  parsers of strangers' bytes, guided by coverage, SECONDS each
+#   make fuzz        damage, faults and command lines at random, for hours; MUTANTS, KIND, SEED and EVERY say how many
+#   make fuzz-parsers  parsers of strangers' bytes, guided by coverage, SECONDS each; PARSER names some of them
 #   make audit       known vulnerabilities of the dependencies
 #   make bench       time and memory on this machine; with DATA and PICTURES, accuracy too
 #   make clean       remove what the targets made, except for .venv
@@ -22,9 +22,11 @@ WORKERS ?= 2
 DATA ?=
 PICTURES ?=
 MUTANTS ?= 300
+KIND ?=
 SEED ?= 0
 EVERY ?= 1
 SECONDS ?= 60
+PARSER ?= rle mask journal prompts structure
 TORCH_INDEX ?=
 
 BIN := .venv/bin
@@ -59,13 +61,13 @@ check: $(READY)
 	$(BIN)/lint-imports
 
 fuzz: $(READY)
-	cd tests && ../$(BIN)/python -m faults.measure --mutants $(MUTANTS) --seed $(SEED) --every $(EVERY)
+	cd tests && ../$(BIN)/python -m faults.measure --mutants $(MUTANTS) --seed $(SEED) --every $(EVERY) --kind "$(KIND)"
 	FUZZ_EXAMPLES=2000 $(BIN)/pytest tests/faults/test_commands.py
 
 # atheris has wheels for Linux and some versions of Python: nobody else needs it.
 fuzz-parsers: $(READY)
 	@$(PIP) install --group fuzz
-	cd tests && for parser in rle mask journal prompts structure; do \
+	cd tests && for parser in $(PARSER); do \
 		../$(BIN)/python -m faults.fuzz_parsers $$parser -max_total_time=$(SECONDS) -verbosity=0 || exit 1; done
 
 audit: $(READY)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import re
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import covos
+from covos import evaluation
 from covos.core import errors
 
 
@@ -41,6 +44,50 @@ def test_a_name_that_is_none() -> None:
 def test_the_whole_error_tree_is_public() -> None:
     tree = {name for name, value in vars(errors).items() if inspect.isclass(value) and issubclass(value, Exception)}
     assert tree <= set(covos.__all__)
+
+
+ROOTS = ("Event", "LadderStep", "FrameResult", "PromptedMask", "Segmentation", "TrainingResult")
+"""What functions give back, and what they tell those who listen."""
+INSIDE = {"held", "composition"}
+"""Attributes by which a result is computed, with what the user has passed in."""
+
+
+def test_all_that_events_and_results_are_made_of_is_public() -> None:
+    """A user may want to name each type that comes out: in a signature, in `isinstance`, in `match`."""
+    faces = (covos, evaluation, covos.training, covos.data, covos.models)
+    public = {id(getattr(face, name)) for face in faces for name in face.__all__}
+    roots = [getattr(covos, name) for name in ROOTS]
+    todo = [evaluation.Evaluation, *(kind for root in roots for kind in (get_args(root) or (root,)))]
+    seen: set[int] = set()
+    while todo:
+        kind = todo.pop()
+        if id(kind) not in seen:
+            seen.add(id(kind))
+            assert id(kind) in public, kind
+            todo += told_by(kind)
+    assert {id(each) for each in (covos.Health, covos.RLE, covos.SourceInfo)} <= seen
+
+
+def told_by(kind: type) -> list[type]:
+    """Return the classes of this package that the public attributes of a class are annotated with."""
+    module = inspect.getmodule(kind)
+    assert module is not None
+    homes = dict(vars(module))
+    for node in ast.walk(ast.parse(inspect.getsource(module))):  # also what only type checkers import
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("covos."):
+            homes |= {each.name: getattr(importlib.import_module(node.module or ""), each.name) for each in node.names}
+    stated = {name: str(each) for name, each in vars(kind).get("__annotations__", {}).items()}
+    for name, each in vars(kind).items():
+        if isinstance(each, property):
+            stated[name] = str(inspect.get_annotations(each.fget or told_by).get("return"))
+    words = {
+        word
+        for name, text in stated.items()
+        if not name.startswith("_") and name not in INSIDE
+        for word in re.findall(r"\w+", text)
+    }
+    found = [homes[word] for word in sorted(words) if inspect.isclass(homes.get(word))]
+    return [each for each in found if each.__module__.startswith("covos.")]
 
 
 def test_type_checkers_see_each_name_once() -> None:

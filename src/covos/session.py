@@ -15,25 +15,20 @@ import numpy as np
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
-from covos.engines.encoding import to_size
 from covos.engines.find import DEFAULT_REFERENCES
 from covos.engines.follow import FollowEngine
-from covos.engines.held import with_held_masks
 from covos.engines.ladder import LadderStep
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import (
     Direction,
-    IncrementalPass,
     StageProgress,
     choose_direction,
     discover_objects,
-    follow_backward,
     follow_objects,
     follow_to,
     remember_references,
-    unknown_at,
 )
-from covos.masks import decode
+from covos.following import Following
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import place_of
 from covos.media.source import Source
@@ -42,9 +37,10 @@ from covos.plan import AUTO
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.found import place_found
 from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
-from covos.prompts.seeds import SeedMask, Seeds
+from covos.prompts.own_size import own_size
+from covos.prompts.seed_mask import SeedMask
+from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt, as_boxes, as_points
-from covos.results.followed import FollowedMasks
 from covos.results.segmentation import Segmentation
 from covos.runs.room import explaining_memory
 from covos.session_model import SessionModel
@@ -92,15 +88,14 @@ class Session:
     ) -> None:
         check_memory(memory)
         self.source = source
-        self.seeds = Seeds(source.info)
+        self.seeds = Seeds(source.info, own_size=partial(own_size, source))
         self._load, self._held, self._listen, self._memory = load, held, listen, memory
         self._follower_name, self._prompter_name = os.fspath(follower), os.fspath(prompter)
         self._model: SessionModel | None = None
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
         self._bound: FollowEngine | None = None
-        self._forward = IncrementalPass(source)
-        self._found = FollowedMasks()
+        self._following = Following(source, self.seeds, memory=memory)
 
     def __enter__(self) -> Self:
         return self
@@ -279,7 +274,7 @@ class Session:
         self.seeds.check_frame(frame)
         labels = np.zeros((self.source.info.height, self.source.info.width), np.uint8)
         for identity in self.objects:
-            if self.seeds.get(frame, identity) is None and (found := self._followed(frame, identity)) is not None:
+            if self.seeds.get(frame, identity) is None and (found := self._following.mask(frame, identity)) is not None:
                 labels[found] = identity
         for identity, mask in self.seeds.given().get(place_of(frame, self.source.info), {}).items():
             labels[mask] = identity
@@ -313,11 +308,10 @@ class Session:
 
     def confirm(self, frame: int) -> tuple[int, ...]:
         """Take the masks that were followed to a frame as given; return the ids. A UsageError if there are none."""
-        if not self._found:
+        if not self._following.frames:
             raise UsageError(f"frame {frame} cannot be confirmed", why="nothing was followed", fix="propagate first")
         self.seeds.check_place(frame, 1)
-        kept = self._known(frame).objects if frame in self._found else {}
-        found = {identity: mask for identity in kept if (mask := self._followed(frame, identity)) is not None}
+        found = self._following.masks(frame)
         if not found:
             raise UsageError(f"frame {frame} cannot be confirmed", why="it shows no object", fix="give a mask instead")
         self.seeds.add(frame, found, given_as="confirmed")
@@ -340,7 +334,7 @@ class Session:
             UsageError: The frame does not exist.
         """
         self.seeds.check_frame(frame.number)
-        self._found.keep([frame], births={})
+        self._following.take(frame)
 
     def propagate(self, direction: Direction = "auto") -> Segmentation:
         """Follow the objects to all other frames.
@@ -355,14 +349,11 @@ class Session:
             UsageError: No object was shown, or there is no such direction.
         """
         is_onward = self.direction(direction) == "forward"
-        self._found.clear()
+        self._following.forget()
         if is_onward:
             with explaining_memory(self.source.info):
                 self._make_masks()
-                frames = self._forward.run(
-                    self._follower, self.seeds.given(), fingerprints=self.seeds.fingerprints(), memory=self._memory
-                )
-            self._found.keep(frames, births=self.seeds.births)
+                self._following.onward(self._follower)
         else:
             for _ in self.stream(direction):
                 pass
@@ -389,13 +380,16 @@ class Session:
         with explaining_memory(self.source.info):
             chosen = self.direction(direction)
             if start is None and limit is None:
-                return self._kept(item for item in self.streaming(chosen) if not isinstance(item, StageProgress))
+                return self._following.kept(
+                    item for item in self.streaming(chosen) if not isinstance(item, StageProgress)
+                )
             if limit is not None and limit < 1:
                 raise UsageError(f"limit = {limit}", why="it is a number of frames", fix="give 1 or more")
             if start is not None:
                 self.seeds.check_frame(start)
             self._make_masks()
-            return self._kept(chain(*self._parts("both" if direction == "auto" else chosen, start, limit)))
+            way: Direction = "both" if direction == "auto" else chosen
+            return self._following.kept(chain(*self._following.parts(self._follower, way, start=start, limit=limit)))
 
     def streaming(self, direction: Direction = "auto") -> Iterator[FrameResult | StageProgress]:
         """Follow as `stream` does, and yield how far the backward pass is as well; nothing is kept, or held."""
@@ -418,7 +412,7 @@ class Session:
             info=self.source.info,
             health=self.source.health,
             origin=replace(self.origin(direction), steps_down=self.steps_down),
-            frames=tuple(map(self._known, self._found)),
+            frames=self._following.frames,
             held=self._held,
         )
 
@@ -437,45 +431,8 @@ class Session:
         """Return the direction that is taken (see `covos.engines.passes.choose_direction`)."""
         return choose_direction(asked, frames=self.seeds.places)
 
-    def _parts(self, direction: Direction, start: int | None, limit: int | None) -> Iterator[Iterator[FrameResult]]:
-        """Give the passes of a part, each with the seeds of now; refuse one way alone that cannot be gone."""
-        count, given = self.source.info.frame_count, self.seeds.given()
-        first, last, numbers = min(given), max(given), self.source.info.numbers
-        start = None if start is None else place_of(start, self.source.info)
-        onward = first if start is None else start
-        if direction == "forward" and first > onward:
-            raise unknown_at(numbers[onward], "before", numbers[first])
-        if direction != "backward" and first <= onward:
-            yield self._forward.part(
-                self._follower,
-                given,
-                fingerprints=self.seeds.fingerprints(),
-                memory=self._memory,
-                wanted=range(onward, count if limit is None else min(count, onward + limit)),
-            )
-        back = (last if direction == "backward" else first) if start is None else start
-        if direction == "backward" and last < back:
-            raise unknown_at(numbers[back], "after", numbers[last])
-        if direction != "forward" and last >= back:
-            stop = -1 if limit is None else max(-1, back - limit)
-            passed = follow_backward(self.source, self._follower, given, memory=self._memory, stop=stop)
-            # What was followed onward from the same frame has it already.
-            end = back if direction == "both" and first <= onward else back + 1
-            yield (result for result in passed if result.frame.index < end)
-
-    def _kept(self, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
-        births = self.seeds.births  # of now: the user may change the seeds while the results come
-
-        def keep() -> Iterator[FrameResult]:
-            with explaining_memory(self.source.info):
-                for result in with_held_masks(results):
-                    self._found.keep([FrameMask.of(result)], births=births)
-                    yield result
-
-        return keep()
-
     def _show(self, prompt: PointPrompt) -> PromptedMask:
-        followed = None if prompt.object is None else self._followed(prompt.frame, prompt.object)
+        followed = None if prompt.object is None else self._following.mask(prompt.frame, prompt.object)
         identity = self.seeds.check_points(prompt, followed=followed is not None)
         with explaining_memory(self.source.info):
             return self._make_mask(identity, prompt, followed=followed)
@@ -506,17 +463,6 @@ class Session:
             self._prompter = self.model.prompter(self._prompter_name)
             self._masker = PromptMasker(self.source, self.model.engine.encoder, self._prompter.prompter)
         return self._masker
-
-    def _followed(self, frame: int, identity: int) -> MaskArray | None:
-        """Return the mask that following has found, if the id is still that of the same object."""
-        if frame not in self._found or identity not in (known := self._known(frame).objects):
-            return None
-        info = self.source.info
-        mask: MaskArray = to_size(decode(known[identity]), (info.height, info.width))
-        return mask
-
-    def _known(self, frame: int) -> FrameMask:
-        return self._found.masks(frame, births=self.seeds.births)
 
     @property
     def _follower(self) -> FollowEngine:

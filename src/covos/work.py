@@ -17,7 +17,7 @@ from covos.model import Model
 from covos.models.registry import find_matter
 from covos.plan import Discover, Find, Follow, Plan
 from covos.prompts.alpha import alpha_mask
-from covos.prompts.seeds import place_prompts
+from covos.prompts.placing import place_prompts
 from covos.runs.journal import Journal, read_entries
 from covos.runs.mending import frames_to_redo
 from covos.runs.report import Origin

@@ -171,6 +171,8 @@ def test_an_npz_of_60_million_rows(tmp_path: Path) -> None:
             read_recognised(path)
     with pytest.raises(AnnotationError, match="--limit pixels="):
         read_recognised(npz(tmp_path / "wide.npz", shape=(1, 1 << 20, 1 << 20)))
+    with pytest.raises(AnnotationError, match="--limit total="):
+        read_recognised(npz(tmp_path / "many.npz", shape=(900_000, 8000, 8000)))
 
 
 def test_an_archive_of_many_members(tmp_path: Path) -> None:

@@ -86,8 +86,22 @@ def test_a_planted_folder_of_masks(
     given = clip if verb == "segment" else written_run(tmp_path / "run", source=clip)
     code, said = covos(verb, given, "-o", out, "-f", "palette", "-q", *more)
     assert code == 2
-    assert "link" in said or "not empty" in said
+    # Without -y, a folder that is not empty is refused before its content is looked at.
+    assert (f"{out / 'masks'} is a link" if more else f"{out} is not empty") in said
     assert list(victim.parent.iterdir()) == [victim]
+
+
+@pytest.mark.parametrize("more", [[], ["-y"]])
+def test_a_planted_folder_of_the_run_of_one_file(
+    covos: Run, clip: Path, tmp_path: Path, victim: Path, more: list[str]
+) -> None:
+    """The user names the file alone; the run works in a folder beside it."""
+    (tmp_path / "x.mov.covos").symlink_to(victim.parent)
+    code, said = covos("segment", clip, "-o", tmp_path / "x.mov", "-q", *more)
+    assert code == 2
+    assert f"{tmp_path / 'x.mov.covos'} is a link" in said
+    assert list(victim.parent.iterdir()) == [victim]
+    assert not (tmp_path / "x.mov").exists()
 
 
 def test_a_link_in_the_place_of_a_result(tmp_path: Path, victim: Path) -> None:

@@ -37,7 +37,8 @@ from covos.models.checkpoints import Card
 from covos.models.registry import build_network, find_model, refuse_untrained
 from covos.plan import Plan, choose_task
 from covos.prompts.file import _File, read_prompt_file
-from covos.prompts.seeds import Seeds, place_prompts
+from covos.prompts.placing import place_prompts
+from covos.prompts.seeds import Seeds
 from covos.results.loading import convert, load_result
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import JournalEntry

@@ -24,7 +24,8 @@ from covos.model import load_model
 from covos.plan import Find
 from covos.predict import follow_annotations, open_subset, predict
 from covos.prompts.alpha import alpha_mask
-from covos.prompts.seeds import Seeds, place_prompts
+from covos.prompts.placing import place_prompts
+from covos.prompts.seeds import Seeds
 from covos.runs.schema import load_report
 
 TIANCHI = Path(__file__).parents[1] / "fixtures" / "tianchi"

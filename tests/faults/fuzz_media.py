@@ -5,9 +5,10 @@
 
 A row for each kind of file: mutants that were tried, those that were read whole (exit code 0), in part (4), or not at
 all (3); frames of the intact clip that were lost without a word; frames that a plain decoder gives and that were
-withheld; mutants of which frames were told to be missing, and none was; and mutants at which something did not hold
-that must hold of any: a crash, a hang, a flood, a bug, outputs that do not belong together. ``--keep`` stores the
-mutants that count in the last four columns. Exit code 1 if the last column is not 0.
+withheld; mutants that still give every picture of the intact clip, and of which some were told to be missing; and
+mutants at which something did not hold that must hold of any: a crash, a hang, a flood, a bug, outputs that do not
+belong together. ``--keep`` stores the mutants that count in the last four columns. Exit code 1 if the last column is
+not 0.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import torch
 
 from covos.model import Model
 from faults.invariants import Looked, look_at
-from faults.media_mutants import COUNT, KINDS, clip_of, mutant
+from faults.media_mutants import INPUTS, KINDS, clip_of, mutant
 from stub_model import bright_model
 
 COLUMNS = ("mutants", "whole", "in part", "refused", "lost", "withheld", "alarms", "broken")
@@ -53,12 +54,13 @@ def main() -> int:
 def tried(kind: str, folder: Path, *, model: Model, seed: str, count: int, keep: Path | None) -> Counter[str]:
     """Try so many mutants of a kind, tell those that something is wrong with, and count."""
     row: Counter[str] = Counter()
-    content = clip_of(kind, folder).read_bytes()
+    clip = clip_of(kind, folder)
+    content, intact = clip.read_bytes(), INPUTS.decode_plainly(clip)
     path = folder / f"mutant.{KINDS[kind].suffix}"
     for number in range(count):
         name, data = mutant(content, f"{seed}/{kind}/{number}")
         path.write_bytes(data)
-        looked = look_at(path, folder / "out", model=model, intact=COUNT)
+        looked = look_at(path, folder / "out", model=model, intact=intact)
         row.update(_counted(looked))
         if looked.lost or looked.withheld or looked.alarm or looked.broken:
             what = f"lost {looked.lost}, withheld {looked.withheld}, alarm {looked.alarm:d}"

@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["covos"]):
 HEADS = (
     b"\x1a\x45\xdf\xa3", b"RIFF\0\0\0\0AVI ", b"GIF89a", b"FLV", b"OggS", b"DKIF", b"YUV4MPEG2 W8 H8\n",
     b"\0\0\0\x08ftyp", bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c"), b"\x06\x0e\x2b\x34", b"\0\0\x01\xba",
-    b"\x89PNG\r\n\x1a\n", b"\x47",
+    b"\x89PNG\r\n\x1a\n", b"\x47", b"nut/multimedia container\0NMz\x56\x1f\x5f\x04\xad",
 )  # fmt: skip
 """Beginnings of the containers that are walked through."""
 

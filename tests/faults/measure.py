@@ -1,7 +1,7 @@
 """Measure how much is tried, and how much of it is lost: the numbers of docs/damage.md.
 
-    make fuzz                                      (MUTANTS=300 SEED=1 EVERY=1 change it)
-    cd tests && python -m faults.measure [--mutants N] [--seed N] [--every N]
+    make fuzz                                      (MUTANTS=300 KIND=mp4 SEED=1 EVERY=1 change it)
+    cd tests && python -m faults.measure [--mutants N] [--kind TEXT] [--seed N] [--every N]
 
 Runs the long lanes of media and writers and the attacks, and prints in its last lines: rows of the table of faults that
 have a test, faults injected, mutants tried, frames lost unreported, attacks stopped. Exit code 1 if anything failed.
@@ -24,10 +24,11 @@ def main() -> int:
     """Print the lanes as they go, and the sums."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mutants", default="300", help="mutants of each kind of file")
+    parser.add_argument("--kind", default="", help="only kinds of files whose name has this in it")
     parser.add_argument("--seed", default="0", help="begins another series of mutants")
     parser.add_argument("--every", default="1", help="inject only each N-th fault")
     chosen = parser.parse_args()
-    media = _lane("-m", "faults.fuzz_media", "--mutants", chosen.mutants, "--seed", chosen.seed)
+    media = _lane("-m", "faults.fuzz_media", "--mutants", chosen.mutants, "--seed", chosen.seed, "--kind", chosen.kind)
     writers = _lane("-m", "faults.fuzz_writers", "--every", chosen.every)
     attacks = _lane("-m", "pytest", "attacks", "-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider")
     mutants, _, _, _, lost, _, _, broken = map(int, media[1].split("\nall")[-1].split()[:8])

@@ -88,7 +88,8 @@ class Sweep:
     @classmethod
     def of_segment(cls, process: subprocess.Popen[str], clip: Path, formats: Sequence[str], *, folder: Path) -> Self:
         """Sweep over ``covos segment`` in some formats."""
-        return cls(process, ["segment", str(clip), *_named(formats)], folder=folder)
+        options = [name for name in formats if name.startswith("--")]
+        return cls(process, ["segment", str(clip), *_named(formats), *options], folder=folder)
 
     @classmethod
     def of_convert(cls, process: subprocess.Popen[str], clip: Path, formats: Sequence[str], *, folder: Path) -> Self:
@@ -168,12 +169,12 @@ def all_faults(counts: dict[str, int]) -> list[Fault]:
     ]
 
 
-GROUPS: tuple[tuple[str, ...], ...] = (*((name,) for name in FORMATS), ("palette", "overlay"))
-"""Formats that are swept together."""
+GROUPS: tuple[tuple[str, ...], ...] = (*((name,) for name in FORMATS), ("palette", "overlay"), ("rgba", "--matte"))
+"""Formats that are swept together, and options of ``covos segment`` beside them."""
 
 
 def _named(formats: Sequence[str]) -> list[str]:
-    return [part for name in formats for part in ("-f", name)]
+    return [part for name in formats if not name.startswith("--") for part in ("-f", name)]
 
 
 def _order(process: subprocess.Popen[str], argv: Sequence[str], below: Path, **fault: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import pytest
 
 from covos.model import Model
 from faults.children import in_child
-from faults.invariants import described, look_at
-from faults.media_mutants import CHANGES, COUNT, KINDS, clip_of, mutant
+from faults.invariants import STATING, described, look_at
+from faults.media_mutants import CHANGES, COUNT, INPUTS, KINDS, clip_of, mutant
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
 MUTANTS = 2
@@ -22,12 +22,13 @@ SAMPLE = ("mkv, sound", "webm", "mp4", "mp4, fragments", "mov, png", "ts, sound"
 @posix
 @pytest.mark.parametrize("kind", SAMPLE)
 def test_mutants_of_every_container(bright: Model, tmp_path: Path, kind: str) -> None:
-    content = clip_of(kind, tmp_path).read_bytes()
+    clip = clip_of(kind, tmp_path)
+    content, intact = clip.read_bytes(), INPUTS.decode_plainly(clip)
     path = tmp_path / f"mutant.{KINDS[kind].suffix}"
     for number in range(MUTANTS):
         name, data = mutant(content, f"short/{kind}/{number}")
         path.write_bytes(data)
-        looked = look_at(path, tmp_path / "out", model=bright, intact=COUNT)
+        looked = look_at(path, tmp_path / "out", model=bright, intact=intact)
         assert looked.broken == (), (name, described(looked))
         assert looked.withheld == 0, (name, described(looked))
 
@@ -36,7 +37,10 @@ def test_mutants_of_every_container(bright: Model, tmp_path: Path, kind: str) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_intact_clip(bright: Model, tmp_path: Path, kind: str) -> None:
-    looked = look_at(clip_of(kind, tmp_path), tmp_path / "out", model=bright, intact=COUNT)
+    clip = clip_of(kind, tmp_path)
+    intact = INPUTS.decode_plainly(clip)
+    assert len(intact.times) == COUNT or KINDS[kind].suffix not in STATING
+    looked = look_at(clip, tmp_path / "out", model=bright, intact=intact)
     assert (looked.code, looked.frames, looked.broken) == (0, COUNT, ()), described(looked)
 
 
@@ -52,19 +56,54 @@ def test_an_intact_clip(bright: Model, tmp_path: Path, kind: str) -> None:
         ("ts, sound", "A/ts, sound/1"),  # damaged AAC on its way into mp4
         ("ts, sound", "B/ts, sound/52"),  # no whole packet of sound
         ("flv, sound", "B/flv, sound/43"),  # MP3 at a rate that mp4 does not hold
+        ("nut", "AUD7/nut/3"),  # one picture, and nothing readable behind it
+        ("avi, pcm", "AUD7/avi, pcm/6"),  # a chunk that ends far behind the file
+        ("mxf", "AUD7/mxf/5"),  # its times are counted while reading: no gap tells
+        ("mp4, hevc", "F15/mp4, hevc/24"),  # the time of one picture lies behind the film
+        ("mkv, sound", "F15/mkv, sound/26"),  # too few pictures to tell the usual interval
+        ("mp4, hevc", "F16/mp4, hevc/28"),  # times of display that hide most samples
+        ("mp4, av1", "F17/mp4, av1/17"),  # a sample of more bytes than the file has
+        ("ivf", "F16/ivf/36"),  # a picture that says that it is hidden
+        ("avi, mjpeg", "F16/avi, mjpeg/16"),  # two billion frames by its header
+        ("flv", "F16/flv/17"),  # a few bytes that belong to no tag
+        ("wmv", "F16/wmv/4"),  # the last packet holds several pictures
+        ("mkv, mp2", "AUD7/mkv, mp2/0"),  # no packet of pictures is left
     ],
 )
 def test_mutants_that_once_were_lost_or_ended_the_run(bright: Model, tmp_path: Path, kind: str, seed: str) -> None:
-    path = tmp_path / f"mutant.{KINDS[kind].suffix}"
-    path.write_bytes(mutant(clip_of(kind, tmp_path).read_bytes(), seed)[1])
-    looked = look_at(path, tmp_path / "out", model=bright, intact=COUNT)
-    assert (looked.lost, looked.withheld, looked.broken) == (0, 0, ()), described(looked)
+    assert_all_is_told(kind, seed, tmp_path, bright)
+
+
+@posix
+@pytest.mark.parametrize(
+    ("kind", "seed"),
+    [
+        ("ivf", "AUD7/ivf/7"),  # one time is damaged; the header counts the pictures
+        ("flv, h264", "AUD7/flv, h264/1"),  # a packet that stands twice
+        ("ts, sound", "AUD7/ts, sound/5"),  # cut in the midst of the last sound
+        ("mpg", "AUD7/mpg/3"),
+        ("mkv, uneven", "F15/mkv, uneven/33"),  # a pause beside damage inside of a packet
+        ("mkv, uneven", "F15/mkv, uneven/6"),  # a length that no reader needs
+        ("mkv, uneven", "F15/mkv, uneven/9"),
+        ("mp4, index last", "F15/mp4, index last/37"),  # one of three tables differs
+    ],
+)
+def test_mutants_that_once_were_false_alarms(bright: Model, tmp_path: Path, kind: str, seed: str) -> None:
+    assert_all_is_told(kind, seed, tmp_path, bright)
+
+
+def assert_all_is_told(kind: str, seed: str, folder: Path, model: Model) -> None:
+    clip, path = clip_of(kind, folder), folder / f"mutant.{KINDS[kind].suffix}"
+    intact = INPUTS.decode_plainly(clip)
+    path.write_bytes(mutant(clip.read_bytes(), seed)[1])
+    looked = look_at(path, folder / "out", model=model, intact=intact)
+    assert (looked.lost, looked.withheld, looked.alarm, looked.broken) == (0, 0, False, ()), described(looked)
 
 
 @posix
 def test_lost_frames_are_counted(bright: Model, tmp_path: Path) -> None:
     """The checker itself: a file that is whole and short is one that lost frames without a word."""
-    looked = look_at(clip_of("mkv", tmp_path), tmp_path / "out", model=bright, intact=COUNT + 3)
+    looked = look_at(clip_of("mkv", tmp_path), tmp_path / "out", model=bright, intact=INPUTS.Plain(count=COUNT + 3))
     assert looked.lost == 3
 
 

@@ -21,7 +21,8 @@ from covos.masks.frame_mask import FrameMask
 from covos.media.source import Health
 from covos.plan import Plan
 from covos.prompts.file import read_prompt_file
-from covos.prompts.seeds import Seeds, place_prompts
+from covos.prompts.placing import place_prompts
+from covos.prompts.seeds import Seeds
 from covos.runs.report import Origin
 
 INFO = SourceInfo(

@@ -81,12 +81,16 @@ def hard_cases() -> list[Labels]:
     return maps
 
 
-def reason(path: Path) -> str:
+def refusal(path: Path) -> AnnotationError:
     with pytest.raises(AnnotationError) as caught:
         read_masks(path)
     assert str(path) in caught.value.what
     assert caught.value.fix
-    return caught.value.why
+    return caught.value
+
+
+def reason(path: Path) -> str:
+    return refusal(path).why
 
 
 def read_or_refused(path: Path) -> bool:
@@ -309,6 +313,19 @@ class TestCoco:
     )
     def test_damage_is_refused(self, tmp_path: Path, change, why: str) -> None:
         assert why in reason(coco_file(tmp_path / "c.json", change))
+
+    @pytest.mark.parametrize(
+        ("change", "fix"),
+        [
+            (lambda c: c["annotations"][2].update(image_id=5), "'track_id'"),
+            (lambda c: c["annotations"][0].pop("category_id"), "'track_id'"),
+            (lambda c: c["images"][0].update(video_id=2), "each video"),
+            (lambda c: c["images"][0].update(height=1 << 20, width=1 << 20), "--limit pixels="),
+            (lambda c: c["images"][0].update(id=5), "export it again"),
+        ],
+    )
+    def test_the_remedy_fits(self, tmp_path: Path, change, fix: str) -> None:
+        assert fix in refusal(coco_file(tmp_path / "c.json", change)).fix
 
     def test_names_cannot_lead_elsewhere(self, tmp_path: Path) -> None:
         for name in ("..\\..\\evil.png", "..", "5.png"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from covos.cli import main
 from covos.core.errors import EnvironmentProblem
@@ -186,10 +186,22 @@ def test_large_frames_are_warned_of(info, monkeypatch: pytest.MonkeyPatch) -> No
         memory_notes(small)
 
 
-def test_memory_that_is_free() -> None:
-    free = free_memory()
-    assert free is None or 0 < free < 1 << 50
-    assert free_address_space() is None or torch.cuda.is_available()
+@pytest.mark.skipif(sys.platform != "linux", reason="the system does not tell")
+def test_memory_that_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    free, machine = free_memory(), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert free is not None
+    assert 0 < free < machine
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert free_address_space() is None
+    limit = 1 << 46
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+    left = free_address_space()
+    assert left is not None
+    assert limit // 2 < left < limit - (1 << 28)  # this process takes some itself
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1 << 20, limit))
+    assert free_address_space() == 0
 
 
 def test_a_session_tells_each_step(

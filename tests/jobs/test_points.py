@@ -15,7 +15,7 @@ from covos.engines.encoding import FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.media.opening import open_source
 from covos.model import Model, load_model
-from covos.prompts.seeds import MAX_ID
+from covos.prompts.seed_mask import MAX_ID
 from covos.prompts.values import PointPrompt, as_points
 from covos.session import Session
 

@@ -20,7 +20,8 @@ from covos.model import Model, load_model
 from covos.models import registry
 from covos.models.checkpoints import read_card, save_weights
 from covos.models.follow import CovosFollow
-from covos.prompts.seeds import MAX_ID, Seeds
+from covos.prompts.seed_mask import MAX_ID
+from covos.prompts.seeds import Seeds
 from covos.results.segmentation import Segmentation
 from covos.session import Session
 

@@ -13,12 +13,13 @@ from PIL import Image
 
 import covos
 from checked_output import check_output
+from covos.core.errors import CovosError
 from covos.core.types import FrameResult
 from covos.engines.passes import Direction
 from covos.events import FrameDone
 from covos.job import Job
 from covos.jobs import run_jobs
-from covos.masks import read_label_map
+from covos.masks import decode, read_label_map, write_label_map
 from covos.media.opening import open_source
 from covos.model import Model
 from covos.plan import Plan, Task, choose_task
@@ -139,6 +140,28 @@ def test_objects_are_followed_over_the_change(
         assert session.preview(frame).shape == FIRST
     # The given mask is in the result, at its frame's size.
     assert result[frame].labels.any()
+
+
+def test_a_mask_of_its_frames_own_size(model: Model, changing: Path, tmp_path: Path) -> None:
+    """Without being resized on request: any other size is refused, and so is this one on a frame of the first size."""
+    labels = np.zeros(SECOND, np.uint8)
+    labels[SECOND[0] // 2 :, : SECOND[1] // 2] = 3
+    write_label_map(tmp_path / "own.png", labels)
+    with model.session(changing) as session:
+        session.add_labels(EACH, labels=labels)
+        session.add_mask(EACH + 1, 4, mask=labels > 0)
+        session.add_file(tmp_path / "own.png", frame=EACH + 2)
+        shown = [decode(each.mask) for each in session.shown]
+        for mask in shown:
+            assert mask.shape == FIRST
+            np.testing.assert_array_equal(mask, np.kron([[0, 0], [1, 0]], np.ones((FIRST[0] // 2, FIRST[1] // 2))) > 0)
+        for refused in (
+            lambda: session.add_labels(0, labels=labels),
+            lambda: session.add_mask(EACH, 5, mask=labels[1:] > 0),
+            lambda: session.add_file(tmp_path / "own.png", frame=0),
+        ):
+            with pytest.raises(CovosError, match="size"):
+                refused()
 
 
 def test_points_and_boxes_on_a_frame_of_another_size_are_in_the_sources_pixels(

@@ -93,6 +93,21 @@ def test_pictures_and_animations_with_alpha(tmp_path: Path, draw: Draw, name: st
     assert (first.image[ALPHA == 0] == BACKDROP).all()
 
 
+def test_an_animated_avif_with_alpha(tmp_path: Path, draw: Draw) -> None:
+    """FFmpeg gives its alpha as another video."""
+    first, *others = [Pillow.fromarray(rgba(draw, index)) for index in range(4)]
+    path, durations = tmp_path / "moving.avif", [100, 40, 250, 60]
+    first.save(path, save_all=True, append_images=others, duration=durations, quality=95, subsampling="4:4:4")
+    with open_source(path) as source:
+        frames = list(source)
+        (third,) = source.select([2])
+        assert source.health.complete
+    assert [frame.pts for frame in frames] == [0, 100, 140, 390]
+    assert (source.info.kind, source.info.codec, third.pts) == ("video", "avif", 140)
+    for frame in (*frames, third):
+        check(frame, draw, tolerance=9)
+
+
 def test_an_alpha_of_16_bits(tmp_path: Path, draw: Draw) -> None:
     import cv2
 

@@ -14,7 +14,7 @@ from covos.media import decoding
 from covos.media.memory import open_input
 from covos.media.opening import open_source
 from covos.media.range import Range
-from covos.media.structure import is_cut
+from covos.media.structure import examine
 
 Film = Callable[..., Path]
 
@@ -50,7 +50,7 @@ def test_a_cut_file_gives_what_is_left_and_says_what_is_not(
 ) -> None:
     pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
     whole = film(name, codec=codec, pix_fmt=pix_fmt, container_options=options, options={"g": "6"})
-    assert not is_cut(whole)
+    assert not examine(whole).cut
     with open_source(cut(whole, keep=0.6)) as source:
         frames = list(source)
         health = source.health

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from covos.media.checksum import checksum
 from covos.media.source import Health
 from covos.media.structure import examine
 from covos.media.video import VideoSource
 from media.test_losses import INPUTS
 
 COUNT = 24
+SYNC = bytes.fromhex("4e4be4adeeca4569")
+"""Begins each sync point of a NUT file."""
 
 
 @pytest.fixture
@@ -82,6 +86,42 @@ def test_the_last_picture_of_a_transport_stream(damaged) -> None:
     times, health = damaged("ts, mpeg2", change)
     assert len(times) == COUNT - 1
     assert not health.complete
+
+
+@pytest.mark.parametrize("kind", ["avi", "avi, mjpeg"])
+def test_a_number_of_frames_that_cannot_be_floods_nothing(kind: str, damaged) -> None:
+    def change(content: bytearray) -> None:
+        for name, after in ((b"avih", 24), (b"strh", 40)):
+            place = content.find(name) + after
+            assert int.from_bytes(content[place : place + 4], "little") == COUNT
+            content[place : place + 4] = struct.pack("<I", 1 << 31)
+        del content[len(content) * 2 // 3 :]
+
+    times, health = damaged(kind, change)
+    assert 8 < len(times) < COUNT
+    assert health.missing < COUNT
+    assert health.at_least
+
+
+def test_frames_of_a_nut_that_cannot_begin(damaged, tmp_path: Path) -> None:
+    def change(content: bytearray) -> None:
+        syncs = [found.start() for found in re.finditer(re.escape(SYNC), content)]
+        content[syncs[2] + len(SYNC) + 3] ^= 0xFF  # its checksum is wrong
+        del content[syncs[1] - 9 : syncs[1]]  # the end of the frame before
+
+    times, health = damaged("nut", change)
+    assert len(times) < COUNT
+    assert health.missing == COUNT - len(times)
+    assert len(examine(tmp_path / "damaged.nut").breaks) == 2
+
+
+def test_a_nut_header_of_more_codes_than_bytes(tmp_path: Path) -> None:
+    content = bytearray(INPUTS.make_clip(INPUTS.KINDS["nut"], tmp_path, count=COUNT).read_bytes())
+    start, end = 34, 34 + content[33]
+    content[52] = 0x7F  # the number of codes of the first kind, which is 1
+    content[end - 4 : end] = checksum(bytes(content[start : end - 4])).to_bytes(4, "big")
+    (tmp_path / "damaged.nut").write_bytes(content)
+    assert examine(tmp_path / "damaged.nut").breaks == (0,)
 
 
 @pytest.mark.parametrize("kind", ["mp4", "mp4, sound", "mov, prores"])

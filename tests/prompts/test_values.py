@@ -14,7 +14,7 @@ from PIL import Image
 from covos.core.errors import UsageError
 from covos.core.types import Box, Point, SourceInfo
 from covos.masks import write_label_map
-from covos.prompts.seeds import join_points
+from covos.prompts.placing import join_points
 from covos.prompts.values import MaskPrompt, PointPrompt, as_boxes, as_points, as_prompts, check_points
 
 INFO = SourceInfo(

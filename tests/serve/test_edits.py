@@ -17,7 +17,7 @@ from covos.masks import decode, encode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.soft import SoftMask
-from covos.prompts.seeds import Pointed, SeedMask
+from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
 from covos.serve.clip import centre, edged, row_of
 from covos.serve.editing import track_parts

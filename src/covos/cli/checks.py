@@ -23,7 +23,7 @@ class Check:
 
     Attributes:
         name: What was looked at.
-        ok: Whether it is as it should be.
+        ok: True if it is as it should be.
         found: What is there, or what went wrong.
     """
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from covos.core.errors import UsageError, one_of
 
 LimitName: TypeAlias = Literal[
-    "pixels", "frames", "duration", "streams", "bytes", "weights", "values", "depth", "points"
+    "pixels", "total", "frames", "duration", "streams", "bytes", "weights", "values", "depth", "points"
 ]
 
 
@@ -21,6 +21,7 @@ class Limits:
 
     Attributes:
         pixels: Pixels of a frame, a picture or a mask.
+        total: Pixels of all masks of a file that stores each of them.
         frames: Frames of a video, of a folder of pictures, or of a file of masks.
         duration: Seconds of a video, by its frames and their rate.
         streams: Streams of a video file.
@@ -32,6 +33,7 @@ class Limits:
     """
 
     pixels: int = 8192 * 8192
+    total: int = 1 << 36
     frames: int = 1_000_000
     duration: int = 7 * 24 * 3600
     streams: int = 64

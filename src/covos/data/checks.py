@@ -89,7 +89,7 @@ class Inspection(Record):
         root: Folder of the data set.
         videos: One report for each video.
         problems: Errors first.
-        statistics: What the masks that can be read are like.
+        statistics: Numbers of the masks that can be read: sizes, objects, values.
     """
 
     name: str

@@ -64,7 +64,7 @@ def open_dataset(
         ratio: With ``subset="train"`` or ``"val"``, open the part that a training with this ratio trains on or measures
             on: a list of validation where there is one, else a division of the training list, or of all videos, of
             which this share is trained on. Videos without annotations are in neither.
-        seed: Of that division, as the recipe has it; another seed, another division.
+        seed: Seed of that division, as the recipe has it; another seed, another division.
 
     Raises:
         SourceError: No such folder, no layout fits, the subset does not exist, or listed videos are missing.
@@ -179,7 +179,7 @@ def open_collection(
         encoding: Meaning of the annotations' values; None judges each data set.
         ratio: As for `open_dataset`, of each data set; still pictures, which are trained on whole, are then the
             training's alone.
-        seed: Of that division.
+        seed: Seed of that division.
 
     Raises:
         SourceError: No such folder, or no data set is found.

@@ -9,6 +9,7 @@ from .measures import boundary_f as boundary_f
 from .measures import boundary_map as boundary_map
 from .measures import flicker as flicker
 from .measures import jaccard as jaccard
+from .pairing import Pair as Pair
 from .protocols import PROTOCOL_NAMES as PROTOCOL_NAMES
 from .protocols import ProtocolName as ProtocolName
 from .protocols import ScoringProtocol as ScoringProtocol

@@ -21,9 +21,11 @@ from covos.core.records import Record
 from covos.core.types import SourceInfo
 from covos.formats.annotations import AnnotationFormat, picture_name
 from covos.formats.base import ReadableFormat
-from covos.formats.detections import CocoResult, coco_frames, is_list_of, ytvis_frames
+from covos.formats.detections import ONE_VIDEO, CocoResult, coco_frames, is_list_of, ytvis_frames
 from covos.formats.reading import DamagedError, MaskInput, MasksRead, ReadFrame, numbered, parsed, rle_of, time_base_of
 from covos.masks.frame_mask import FrameMask
+
+_TRACKED = "give each annotation the number of its object as 'track_id', or name another file of masks"
 
 
 class CocoFormat(AnnotationFormat, ReadableFormat):
@@ -73,7 +75,7 @@ class CocoFormat(AnnotationFormat, ReadableFormat):
             return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames.values()))
         content = parsed(CocoFile, masks.json)
         if len({row.video_id for row in content.images}) > 1:
-            raise DamagedError("its images are of several videos")
+            raise DamagedError("its images are of several videos", fix=ONE_VIDEO)
         told = all(row.frame_index is not None for row in content.images)
         frames = {
             row.id: ReadFrame(
@@ -104,12 +106,13 @@ def add_annotations(frames: Mapping[int, ReadFrame], rows: Sequence[CocoAnnotati
             identity = ("instance", place)  # in one picture, each is an object of its own
         elif identity is None:
             if row.category_id is None:
-                raise DamagedError(f"{of} has neither a 'track_id' nor a 'category_id'")
+                raise DamagedError(f"{of} has neither a 'track_id' nor a 'category_id'", fix=_TRACKED)
             identity = f"category {row.category_id}"
             if (row.image_id, identity) in untracked:
                 raise DamagedError(
                     f"{of} is the second of {identity} in image {row.image_id}, and without a 'track_id' nothing "
-                    "tells which of them is which object in the other images"
+                    "tells which of them is which object in the other images",
+                    fix=_TRACKED,
                 )
             untracked.add((row.image_id, identity))
         frame.add(identity, rle_of(row.segmentation, of=of, size=frame.size))
@@ -277,7 +280,7 @@ class YtvisFormat(AnnotationFormat, ReadableFormat):
             return MasksRead(format=cls.name, path=masks.path, frames=numbered(ytvis_frames(masks.json)))
         content = parsed(YtvisFile, masks.json)
         if len(content.videos) != 1:
-            raise DamagedError(f"it has {len(content.videos)} videos; one is read")
+            raise DamagedError(f"it has {len(content.videos)} videos; one is read", fix=ONE_VIDEO)
         (video,) = content.videos
         count = len(video.file_names)
         indices = _column(video.frame_indices, count) or range(count)

@@ -180,15 +180,15 @@ def _frames(file: BinaryIO) -> list[ReadFrame]:
     for event, element in ElementTree.iterparse(file, events=("start", "end")):
         count, depth = count + (event == "start"), depth + (1 if event == "start" else -1)
         if count > most.values:
-            raise DamagedError(f"it has more than {most.values} elements; {raising('values')}")
+            raise DamagedError(f"it has more than {most.values} elements", fix=raising("values"))
         if depth > most.depth:
-            raise DamagedError(f"it has more than {most.depth} levels; {raising('depth')}")
+            raise DamagedError(f"it has more than {most.depth} levels", fix=raising("depth"))
         if root is None:
             root = element
             if root.tag != "annotations":
                 raise DamagedError(f"it is no file of CVAT: its root is {root.tag!r}")
         elif event == "start" and element.tag == "image":
-            raise DamagedError("it is CVAT for images; CVAT for video is read")
+            raise DamagedError("it is CVAT for images; CVAT for video is read", fix="export it as CVAT for video 1.1")
         elif event == "end" and element.tag == "meta":
             _describe(element, described)
         elif event == "end" and element.tag == "track":
@@ -229,7 +229,7 @@ def _describe(meta: Element, described: dict[str, int]) -> None:
     for name in ("task/size", "job/size", "original_size/width", "original_size/height"):
         for element in meta.findall(f".//{name}"):
             if element.tag in described:
-                raise DamagedError("it is of several tasks; one is read")
+                raise DamagedError("it is of several tasks; one is read", fix="export each task by itself")
             described[element.tag] = _number(element.text, of=element.tag)
 
 
@@ -245,7 +245,10 @@ def _masks(track: Element, described: dict[str, int]) -> list[tuple[int, Hashabl
     """Return the frame, object and pixels of each mask of a track."""
     for element in track.iter():
         if element.tag in _SHAPES:
-            raise DamagedError(f"it has a {element.tag} in frame {element.get('frame')}; masks and polygons are read")
+            raise DamagedError(
+                f"it has a {element.tag} in frame {element.get('frame')}; masks and polygons are read",
+                fix="draw masks or polygons in its place, or remove it, and export again",
+            )
     masks = [mask for mask in track.iter() if mask.tag in {"mask", "polygon"} and mask.get("outside", "0") != "1"]
     numbers = [_number(mask.get("frame"), of="frame") for mask in masks]
     key: Hashable

@@ -13,6 +13,8 @@ from pydantic import Field
 from covos.core.records import Record
 from covos.formats.reading import DamagedError, ReadFrame, parsed, rle_of
 
+ONE_VIDEO = "write the masks of each video to a file of its own"
+
 
 class CocoResult(Record, strict=True):
     """A mask."""
@@ -41,7 +43,10 @@ def coco_frames(content: list[Any]) -> tuple[dict[int, ReadFrame], list[CocoResu
     sizes: dict[int, tuple[int, int]] = {}
     for place, row in enumerate(results):
         if isinstance(row.segmentation, list):
-            raise DamagedError(f"result {place} is a polygon, and a list of results does not tell the pictures' size")
+            raise DamagedError(
+                f"result {place} is a polygon, and a list of results does not tell the pictures' size",
+                fix="write the results as run lengths (RLE), or name a COCO file that lists its images",
+            )
         sizes.setdefault(row.image_id, rle_of(row.segmentation, of=f"result {place}").size)
     return {key: ReadFrame(index=place, size=sizes[key]) for place, key in enumerate(sorted(sizes))}, results
 
@@ -51,7 +56,7 @@ def ytvis_frames(content: list[Any]) -> list[ReadFrame]:
     results = [parsed(YtvisResult, row, of=f"result {place}") for place, row in enumerate(content)]
     videos = {repr(row.video_id) for row in results}
     if len(videos) > 1:
-        raise DamagedError(f"its results are of {len(videos)} videos; one is read")
+        raise DamagedError(f"its results are of {len(videos)} videos; one is read", fix=ONE_VIDEO)
     count = len(results[0].segmentations)
     masks: list[tuple[int, int, Any]] = []
     for place, row in enumerate(results):

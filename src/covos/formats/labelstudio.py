@@ -157,13 +157,19 @@ def _brushes(task: LabelStudioTask, *, of: str) -> list[LabelStudioRegion]:
         if value.get("format") == "rle" or (region.type == "polygonlabels" and "points" in value):
             brushes.append(region)
         elif _SHAPES & value.keys():
-            raise DamagedError(f"{of} has a region of type {region.type!r}; brush masks and polygons are read")
+            raise DamagedError(
+                f"{of} has a region of type {region.type!r}; brush masks and polygons are read",
+                fix="draw brush masks or polygons in its place, or remove it, and export again",
+            )
     return brushes
 
 
 def _add(frame: ReadFrame, brush: LabelStudioRegion, *, of: str) -> None:
     if brush.image_rotation:
-        raise DamagedError(f"{of}: its picture is rotated by {brush.image_rotation} degrees")
+        raise DamagedError(
+            f"{of}: its picture is rotated by {brush.image_rotation} degrees",
+            fix="turn it back in Label Studio, and export again",
+        )
     value = brush.value or {}
     lists = [
         value[name]

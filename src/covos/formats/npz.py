@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from covos.core.files import atomic_path
 from covos.core.guarded import check_zip
+from covos.core.limits import limits, raising
 from covos.core.types import FrameResult
 from covos.formats.arrays_on_disk import ArraysOnDisk
 from covos.formats.base import ReadableFormat
@@ -130,6 +131,9 @@ def _frames(file: IO[bytes], *, times: list[Any] | None, stems: list[Any] | None
     count, height, width = shape
     check_size((height, width))
     check_frame_count(count)
+    if (total := count * height * width) > limits().total:
+        why = f"its {count} masks have {total} pixels together, and {limits().total} are read"
+        raise DamagedError(why, fix=raising("total", total))
     for name, values in (("times", times), ("stems", stems)):
         if values is not None and len(values) != count:
             raise DamagedError(f"it has {len(values)} {name} for {count} masks")

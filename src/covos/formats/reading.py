@@ -28,7 +28,16 @@ _FIX = "name an output folder of covos, a folder of mask pictures, or a file of 
 
 
 class DamagedError(Exception):
-    """A file cannot be read; the message says why, in one line. It is turned into an error that names the file."""
+    """A file cannot be read; the message says why, in one line. It is turned into an error that names the file.
+
+    Args:
+        why: The message.
+        fix: The remedy; None is that of a damaged file.
+    """
+
+    def __init__(self, why: str, *, fix: str | None = None) -> None:
+        super().__init__(why)
+        self.fix = fix
 
 
 class MaskInput:
@@ -130,7 +139,9 @@ def numbered(frames: Iterable[ReadFrame]) -> tuple[ReadFrame, ...]:
         raise DamagedError("two of its frames have the same number")
     keys = dict.fromkeys(key for each in gathered for key in each.objects)
     if len(keys) > MAX_OBJECTS:
-        raise DamagedError(f"it has {len(keys)} objects; a label map holds {MAX_OBJECTS}")
+        raise DamagedError(
+            f"it has {len(keys)} objects; a label map holds {MAX_OBJECTS}", fix="split it into files of fewer objects"
+        )
     ids: dict[Hashable, int] = {key: key for key in keys if type(key) is int and 1 <= key <= MAX_OBJECTS}
     free = (number for number in range(1, MAX_OBJECTS + 1) if number not in ids)
     ids.update({key: next(free) for key in keys if key not in ids})
@@ -188,8 +199,8 @@ def check_size(size: tuple[int, int]) -> None:
     """Refuse what would not fit in memory, and what is no picture."""
     pixels = size[0] * size[1]
     if min(size) < 1 or pixels > limits().pixels:
-        more = f"; {raising('pixels', pixels)}" if min(size) >= 1 else ""
-        raise DamagedError(f"its frames are {_shown(size)} pixels; 1 to {limits().pixels} are read{more}")
+        fix = raising("pixels", pixels) if min(size) >= 1 else None
+        raise DamagedError(f"its frames are {_shown(size)} pixels; 1 to {limits().pixels} are read", fix=fix)
 
 
 def time_base_of(about: object) -> Fraction | None:
@@ -205,7 +216,7 @@ def time_base_of(about: object) -> Fraction | None:
 def check_frame_count(count: int) -> None:
     """Refuse more frames than the limit, before anything is made of them."""
     if count > limits().frames:
-        raise DamagedError(f"it has {count} frames, and {limits().frames} are read; {raising('frames', count)}")
+        raise DamagedError(f"it has {count} frames, and {limits().frames} are read", fix=raising("frames", count))
 
 
 def _shown(size: tuple[int, int]) -> str:

@@ -190,6 +190,9 @@ def spoken_size(size: int) -> str:
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB" if size >= 1e6 else f"{size / 1e3:.0f} kB"
 
 
+_MADE_ANEW = "export it again with the program that made it, or name other masks"
+
+
 def readable_formats() -> Iterator[type[ReadableFormat]]:
     """Yield the formats from which masks are read, the best first."""
     from covos.formats.base import ReadableFormat
@@ -207,7 +210,7 @@ def read_recognised(path: Path) -> MasksRead:
             if kind.recognise(masks):
                 return kind.read(masks)
     except DamagedError as error:
-        raise unreadable(path, str(error)) from error
+        raise unreadable(path, str(error), fix=error.fix or _MADE_ANEW) from error
     except OSError as error:
         missing = isinstance(error, FileNotFoundError)
         raise unreadable(path, "there is no such file" if missing else error.strerror or str(error)) from error

@@ -27,6 +27,7 @@ from covos.masks.object_ids import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -165,15 +166,23 @@ def _refuse_interpolated(labels: LabelArray, path: Path) -> None:
         raise error
 
 
-def fit_labels(labels: LabelArray, *, size: tuple[int, int], path: Path, resize: bool = False) -> LabelArray:
+def fit_labels(
+    labels: LabelArray,
+    *,
+    size: tuple[int, int],
+    path: Path,
+    resize: bool = False,
+    own_size: Callable[[], tuple[int, int]] | None = None,
+) -> LabelArray:
     """Return the label map itself if it has the frame's (height, width), else a resized copy if asked for.
 
-    Resizing takes the nearest neighbour: ids are never mixed. Without ``resize``, another size is an `AnnotationError`.
+    Resizing takes the nearest neighbour: ids are never mixed. Without ``resize``, another size is an `AnnotationError`;
+    but ``own_size`` may name one more: that of the frame itself, in a video whose size changes.
     """
     height, width = labels.shape
     if (height, width) == size:
         return labels
-    if resize:
+    if resize or (own_size is not None and own_size() == (height, width)):
         return cv2.resize(labels, (size[1], size[0]), interpolation=cv2.INTER_NEAREST_EXACT).astype(labels.dtype)
     rotated = (width, height) == size
     raise AnnotationError(
@@ -185,10 +194,16 @@ def fit_labels(labels: LabelArray, *, size: tuple[int, int], path: Path, resize:
     )
 
 
-def read_objects(path: Path, *, size: tuple[int, int], resize: bool = False) -> dict[int, MaskArray]:
-    """Read the mask of each object in a file, as `objects_in` gives them, at the frame's (height, width)."""
+def read_objects(
+    path: Path,
+    *,
+    size: tuple[int, int],
+    resize: bool = False,
+    own_size: Callable[[], tuple[int, int]] | None = None,
+) -> dict[int, MaskArray]:
+    """Read the mask of each object in a file, as `objects_in` gives them, at a (height, width); see `fit_labels`."""
     labels = read_label_map(path)
-    objects = objects_in(fit_labels(labels, size=size, path=path, resize=resize))
+    objects = objects_in(fit_labels(labels, size=size, path=path, resize=resize, own_size=own_size))
     if objects:
         return objects
     raise AnnotationError(

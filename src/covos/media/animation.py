@@ -1,4 +1,7 @@
-"""An animated WebP as a source of frames: FFmpeg does not read it, Pillow does, without saying the times of all."""
+"""Animated pictures that Pillow reads as a source of frames: WebP, which FFmpeg does not read, and AVIF with alpha.
+
+FFmpeg gives the alpha of an AVIF as another video. Pillow does not say the times of all frames beforehand.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from PIL import Image
 from covos.core.errors import SourceError
 from covos.core.guarded import read_guarded
 from covos.core.types import Frame, SourceInfo
+from covos.media.container import open_container, packets_of, picture_stream
 from covos.media.images import UnreadableImageError, opened_image
 from covos.media.picture import ALPHA_NOTE, as_picture
 from covos.media.source import Health, MissingFrame, Source, check_frames
@@ -23,7 +27,7 @@ _QUICKEST, _USUAL = 10, 100
 
 
 class AnimatedSource(Source):
-    """An animated WebP; see ``open_source``. Frames are whole pictures, laid over those before as the file says."""
+    """An animated WebP or AVIF; see ``open_source``. Frames are whole pictures, composed as the file says."""
 
     def __init__(self, path: Path, *, name: str) -> None:
         self._path, self._name = path, name
@@ -31,10 +35,12 @@ class AnimatedSource(Source):
         self._decoded = 0
         self._why = ""  # what ended the latest full pass early
         content = read_guarded(path, what=f"{path}: the image cannot be read", fix="write it again", error=SourceError)
-        shown = [each if each > _QUICKEST else _USUAL for each in _durations(content)]
         with opened_image(path) as image:
             count = int(getattr(image, "n_frames", 1))
             width, height = image.size
+            codec = (image.format or "").lower()
+        stated = _durations(content) if codec == "webp" else _packet_durations(path)
+        shown = [each if each > _QUICKEST else _USUAL for each in stated]
         check_frames(name, count)
         if len(shown) != count:
             raise UnreadableImageError(
@@ -52,7 +58,7 @@ class AnimatedSource(Source):
             frame_rate=Fraction(1000 * count, self._starts[-1]),
             duration=self._starts[-1] / 1000,
             time_base=_TIME_BASE,
-            codec="webp",
+            codec=codec,
         )
         self._has_alpha = next(self._read_some((0,))).alpha is not None
 
@@ -107,3 +113,13 @@ def _durations(content: bytes) -> list[int]:
             found.append(int.from_bytes(content[at + 20 : at + 23], "little"))
         at += 8 + size + size % 2
     return found
+
+
+def _packet_durations(path: Path) -> list[int]:
+    """Return the milliseconds for which each frame of an AVIF is shown, as its table of samples says."""
+    with open_container(path) as container:
+        stream = picture_stream(container, path)
+        base = stream.time_base or _TIME_BASE
+        return [
+            round((packet.duration or 0) * base / _TIME_BASE) for packet in packets_of(container, stream) if packet.size
+        ]

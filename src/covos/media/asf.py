@@ -101,7 +101,7 @@ def _pieces(packet: bytes) -> Iterator[_Piece]:
         if several:
             own, at = _number(packet, at, length_kind)
         at += own
-        if own < 0 or at > end:
+        if stream == 0 or own <= 0 or at > end:
             raise _TornError
         yield _Piece(stream, number % 256, place, size, own, packed)
 

@@ -60,15 +60,15 @@ def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
 
 
 def kind_of(path: Path) -> ImageKind:
-    """Tell by its content, not its suffix, if a file is a still picture, an animated WebP, or a matter for FFmpeg.
+    """Tell by its content, not its suffix, if a file is a still picture, an animation for Pillow, or one for FFmpeg.
 
-    GIFs, animated PNGs and AVIFs, and photographs one after another (Motion JPEG) count as videos.
+    GIFs, animated PNGs, animated AVIFs without alpha, and photographs one after another (Motion JPEG) are for FFmpeg.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD)
     brands = _brands(head)
     if _is_heic(head) or _AVIF in brands:
-        return "video" if _AVIF_SEQUENCE in brands else "still"
+        return "still" if _AVIF_SEQUENCE not in brands else "animated" if _has_alpha(path) else "video"
     try:
         with Image.open(path, formats=_FORMATS) as image:
             kind, several = image.format, bool(getattr(image, "is_animated", False))
@@ -79,6 +79,15 @@ def kind_of(path: Path) -> ImageKind:
         return "still"
     except _DAMAGE:
         return "video"
+
+
+def _has_alpha(path: Path) -> bool:
+    """Return True if Pillow reads an AVIF, and finds alpha in it."""
+    try:
+        with Image.open(path, formats=("AVIF",)) as image:
+            return image.mode == "RGBA"
+    except (*_TOO_LARGE, *_DAMAGE):
+        return False
 
 
 def image_header(path: Path) -> tuple[int, int, str]:

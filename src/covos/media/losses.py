@@ -22,9 +22,16 @@ if TYPE_CHECKING:
 
 _MICROSECOND = Fraction(1, 1_000_000)
 FAR = 6
-"""Packets by which a gap in time may lie away from the damage that made it: pictures are stored in another order."""
+"""The most packets by which a gap in time may lie away from the damage that made it: pictures are stored in another
+order."""
+_DEEPEST = 17
+"""Frames by which no codec shows a picture later than it is decoded."""
 _NEIGHBOURS = 16
 """Intervals on each side whose median is the usual one."""
+_SPARSE = 4
+"""Multiples of the stated interval up to which a few frames are taken for the rest of a clip that had it."""
+_SPARE = 3
+"""Bytes by which those between two packets may differ from the usual number where nothing lay there."""
 _MOST = 100_000
 """Frames that one gap may lack; a longer one is a jump of the clock."""
 
@@ -32,8 +39,14 @@ _MOST = 100_000
 _WITHOUT_TIMES = frozenset(
     {"gif", "apng", "yuv4mpegpipe", "mjpeg", "h264", "hevc", "mpegvideo", "m4v", "obu", "vc1", "dirac"}
 )
-# Whatever follows the last packet was not understood; in NUT, that may be an index.
-_READ_TO_THE_END = frozenset({"obu", "nut"})
+# Whatever follows the last packet was not understood.
+_READ_TO_THE_END = frozenset({"obu"})
+# Each packet states its size, and `structure` walks from one to the next: damage inside of one takes no other along.
+_SIZED = ("matroska", "flv", "ivf", "nut", "mov,mp4")
+# In these, the bytes between two packets tell whether anything lay there.
+_ACCOUNTED = ("matroska", "flv", "ivf", "nut")
+# Their packets lie in pieces, among those of other streams: bytes after the last one tell no number of pictures.
+_IN_PIECES = frozenset({"mpegts", "mpeg"})
 # They state none: it is measured while reading.
 _WITHOUT_DURATION = ("mpegts", "mpeg", "mov,mp4", "ogg")
 # Their clocks begin at zero with the file.
@@ -77,26 +90,35 @@ class Losses:
         self._step = max(1.0, float(1 / (rate * self._base)))
         self._times = None if self._name in _WITHOUT_TIMES else times
         self._gaps = [before + 1 for before in left_out(read.order)]
-        self.suspects = read.suspects | self._at_breaks() | self._after_skipped_bytes() | self._swollen()
+        self._reach = self._reordered()
+        torn = self._at_breaks() | self._after_skipped_bytes() | self._swollen()
         if self._times is not None:
-            self.suspects |= set(self._gaps)
+            torn |= set(self._gaps)
         is_unread = self._name in _READ_TO_THE_END and self._count > 0 and self._rest() > 0
-        is_unread = is_unread and (self._name != "nut" or not structure.has_index)
         if structure.cut or read.ends_torn or is_unread or self._is_last_picture_unread():
-            self.suspects.add(self._count)
+            torn.add(self._count)
+        self.suspects = torn | read.suspects | {0 for place in structure.breaks if self._begins_broken(place)}
+        # Those beside which packets may be gone.
+        self._torn = torn | (read.suspects - (read.swallowed.keys() if self._name.startswith(_SIZED) else set()))
         self.has_total = True
         self.at_least = False
         self.doubtful: list[LostFrame] = []
 
     def frames(self) -> list[LostFrame]:
         """Return the lost frames, in the order of the file."""
-        lost = [*self._in_gaps(), *self._left_out(), *self._swallowed()]
+        lost = self._before_the_end()
         at_the_end = self._at_the_end(len(lost))
-        if at_the_end and self._count not in self.suspects:
+        if at_the_end and self._count not in self._torn:
             self.suspects.add(self._count)
-            lost = [*self._in_gaps(), *self._left_out(), *self._swallowed()]
+            self._torn.add(self._count)
+            lost = self._before_the_end()
         lost += at_the_end or []
+        total = self._structure.frames if self._structure.is_total else None
+        if total is not None and total >= self._count:
+            lost = lost[: total - self._count]  # a damaged time may make a gap, too
         listed = self._listed()
+        if listed is not None and listed - self._count > _MOST:
+            listed, self.at_least = None, True  # such a number is damaged itself
         self.has_total = at_the_end is not None or listed is not None
         if listed is not None:
             self.at_least = not self._structure.is_total
@@ -109,12 +131,17 @@ class Losses:
             self.at_least = True  # its times are counted on over a lost page
         return sorted(lost, key=lambda each: each.packet)
 
+    def _before_the_end(self) -> list[LostFrame]:
+        return [*self._in_gaps(), *self._left_out(), *self._swallowed(), *self._hidden()]
+
     def groups(self) -> NDArray[np.int64] | None:
         """Return the numbers of the key packets, where they are needed."""
         return None if self._times is not None or self.has_total else np.flatnonzero(self._read.keys)
 
     def _unread(self) -> int:
         """Return how many frames of the usual size the bytes after the last packet would make."""
+        if self._name in _IN_PIECES:
+            return int(self._is_last_picture_unread())
         if self._read.places[-1] < 0 or self._name.startswith("mov,mp4"):
             return 0
         usual = float(np.median(self._read.sizes)) + float(np.median(self._read.overheads or [0]))
@@ -150,14 +177,39 @@ class Losses:
                 found.add(start + 1 + int(sizes[start + 1 : start + length].argmax()))
         return found
 
+    def _reordered(self) -> int:
+        """Return by how many packets a gap in time may lie away from the damage that made it, in this stream."""
+        if self._times is None or self._count == 0 or not self._name.startswith(_ACCOUNTED):
+            return FAR
+        ranks = np.argsort(np.argsort(self._times, kind="stable"), kind="stable")
+        return min(FAR, 1 + int(np.abs(ranks - np.arange(self._count)).max()))
+
     def _at_breaks(self) -> set[int]:
-        """Return the packets on both sides of each break in the structure; their number stands for the end."""
+        """Return the packets on both sides of each break in the structure; their number stands for the end.
+
+        Where no more bytes lie between packets than usual, nothing is gone: a length was damaged that readers do not
+        need. A break before the first packet tells of that one alone.
+        """
         places = np.maximum.accumulate(np.array(self._read.places or [0], np.int64))
+        usual = float(np.median(self._read.overheads or [0]))
         found = set()
         for place in self._structure.breaks:
-            after = int(np.searchsorted(places, place))
-            found |= {max(0, after - 1), after}
+            after, behind = (int(np.searchsorted(places, place, side=side)) for side in ("left", "right"))
+            is_inside = 0 < after <= behind < self._count and self._name.startswith(_ACCOUNTED)
+            # Farther before the first packet, others may be gone whose times lie after its own.
+            is_early = self._begins_broken(place) and self._read.places[0] - place < np.median(self._read.sizes)
+            between = self._read.skipped[max(1, after - 1) : behind + 1] if is_inside else ()
+            if is_early or (is_inside and all(abs(each - usual) <= _SPARE for each in between)):
+                continue
+            is_behind = self._name.startswith(_ACCOUNTED) and 0 < after <= self._count
+            is_behind = is_behind and place >= self._read.places[after - 1] + self._read.sizes[after - 1]
+            # Several packets may lie at one place, where that of what holds them is told.
+            found |= {max(0, after if is_behind else after - 1), *range(after, max(after, behind - 1) + 1)}
         return found
+
+    def _begins_broken(self, place: int) -> bool:
+        """Return True if a place lies before the first packet, in a container whose clock begins with the file."""
+        return self._name.startswith(_FROM_ZERO) and bool(self._count) and place < self._read.places[0]
 
     def _after_skipped_bytes(self) -> set[int]:
         if self._name.startswith(WITHOUT_PLACES) or not self._read.overheads:
@@ -166,7 +218,7 @@ class Losses:
         return {number for number, skipped in enumerate(self._read.skipped) if number and skipped > 3 * usual + 64}
 
     def _is_damaged_near(self, first: int, last: int) -> bool:
-        return any(first - FAR <= each <= last + FAR for each in self.suspects)
+        return any(first - self._reach <= each <= last + self._reach for each in self._torn)
 
     def _in_gaps(self) -> list[LostFrame]:
         if self._times is None or not self.suspects or self._count == 0:
@@ -180,7 +232,8 @@ class Losses:
             usual = self._usual(steps, int(at))
             number = round(int(steps[at]) / usual) - 1
             if steps[at] > 1.5 * usual and self._is_damaged_near(first, last):
-                number = 1 if number > _MOST else number
+                straddles = any(first <= each <= last for each in self._torn)
+                number = 1 if number > _MOST else self._certain(number, steps, at_all=straddles)
                 lost += [
                     LostFrame(packet=first + 1, time=int(times[at]) + round((each + 1) * steps[at] / (number + 1)))
                     for each in range(number)
@@ -190,28 +243,70 @@ class Losses:
     def _usual(self, steps: NDArray[np.int64], at: int) -> float:
         """Return the interval between frames at a place: the stated one if all are multiples of it, else as nearby."""
         multiples = np.rint(steps / self._step)
-        strays = np.abs(steps - multiples * self._step) > np.maximum(1, 0.02 * self._step)
-        if 20 * strays.sum() <= len(steps) <= 4 * (multiples == 1).sum():
+        is_usual = len(steps) < _NEIGHBOURS or len(steps) <= 4 * (multiples == 1).sum()
+        if self._is_steady(steps) and is_usual:
             return self._step
         near = np.concatenate((steps[max(0, at - _NEIGHBOURS) : at], steps[at + 1 : at + 1 + _NEIGHBOURS]))
         near = near[near > 0]
         return float(np.median(near)) if len(near) > 2 else self._step
 
+    def _is_steady(self, steps: NDArray[np.int64]) -> bool:
+        """Return True if nearly all intervals between frames are small multiples of the stated one."""
+        strays = np.abs(steps - np.rint(steps / self._step) * self._step) > np.maximum(1, 0.02 * self._step)
+        return len(steps) == 0 or bool(20 * strays.sum() <= len(steps) and np.median(steps) <= _SPARSE * self._step)
+
+    def _certain(self, number: int, steps: NDArray[np.int64], *, at_all: bool = True) -> int:
+        """Return how many frames are gone for certain where a gap has room for so many.
+
+        Where frames have no usual interval, a pause beside damage looks the same as many lost frames. It counts as one,
+        or as none if the damage is not in its midst, and more may be gone.
+        """
+        if self._is_steady(steps) or number < 1:
+            return number
+        self.at_least = True
+        return int(at_all)
+
     def _before_the_first(self, time: int) -> list[LostFrame]:
-        if not self._name.startswith(_FROM_ZERO) or min(self.suspects) > 1:
+        is_broken = bool(self._structure.breaks) and self._begins_broken(self._structure.breaks[0])
+        if not self._name.startswith(_FROM_ZERO) or (min(self._torn, default=self._count) > 1 and not is_broken):
             return []
-        breaks, place = self._structure.breaks, self._read.places[0]
-        if breaks and breaks[0] < place:
+        if is_broken:
             # Of a picture that is shown later than it is decoded, the decoding time tells when the file began.
             time = min(time, time if self._read.dts[0] is None else self._read.dts[0])
         elif time < 4 * self._step:  # files may begin a little late
             return []
-        number = min(_MOST, round(time / self._step))
+        number = min(_MOST, int(time / self._step + 0.25))  # sound that begins first moves pictures by less
         return [LostFrame(packet=0, time=round(each * self._step)) for each in range(number)]
 
     def _left_out(self) -> list[LostFrame]:
         """Find the pictures that are left out of the order of display, where no gap in time tells."""
         return [] if self._times is not None else [LostFrame(packet=each, time=None) for each in self._gaps]
+
+    def _hidden(self) -> list[LostFrame]:
+        """Find the packets that are not to be shown only because they are damaged.
+
+        An edit list leaves one out although all around it are shown: no codec shows a picture so much later than it is
+        decoded. Or a picture of VP8 says so itself, and at its time one is lacking among regular ones.
+        """
+        both = zip(self._read.pts, self._read.dts, strict=True) if self._read.hidden else ()
+        delays = [shown - decoded for shown, decoded in both if shown is not None and decoded is not None]
+        if not delays:
+            return []
+        usual = float(np.median(delays))
+        inside = [each for each in self._read.hidden if 0 < each.packet < self._count]
+        return [
+            LostFrame(packet=each.packet, time=each.dts + round(usual))
+            for each in inside
+            if (each.is_discarded and abs(each.pts - each.dts - usual) > _DEEPEST * self._step)
+            or (not each.is_discarded and self._is_lacking(each.pts))
+        ]
+
+    def _is_lacking(self, time: int) -> bool:
+        """Return True if frames come regularly, and stand one interval before and after a time, but not at it."""
+        if self._times is None or not self._is_steady(np.asarray(np.diff(np.sort(self._times)), np.int64)):
+            return False
+        beside = np.rint((self._times - time) / self._step)
+        return {-1, 1} <= set(beside.tolist()) and 0 not in beside
 
     def _swallowed(self) -> list[LostFrame]:
         """Count pictures that lie, damaged, in the packet of another, by its bytes.
@@ -244,35 +339,45 @@ class Losses:
         if self._times is None or self._count == 0:
             return None
         times = np.sort(self._times)
-        end = (Fraction(int(times[-1])) * self._base) + 1 / self._rate
-        stated = _stated_end(self._stream)
+        steps = np.diff(times)
+        step = Fraction(self._usual(steps, len(steps))) * self._base
+        end = (Fraction(int(times[-1])) * self._base) + step
         damaged = self._is_damaged_near(self._count, self._count)
-        if stated is None and self._container.duration is None:
-            stated = self._structure.duration
-        has_duration = self._structure.has_index and not self._name.startswith(_WITHOUT_DURATION)
-        if stated is None and self._container.duration is not None and has_duration:
-            stated = self._container.duration * _MICROSECOND
-            if self._name == "nut":  # it states the last frame's start
-                stated += 1 / self._rate
-            # Matroska counts from zero, others from the first packet; taken from zero, none is doubted wrongly.
-            end = end if damaged else max(end, self._read.reached)
-        if stated is None:
+        stated, is_own = self._stated_end()
+        if stated is None or stated - end > _MOST * step:  # such a duration is damaged itself
+            self.at_least |= stated is not None
             return None
-        room, step = stated - end, 1 / self._rate
-        if damaged:
-            step = Fraction(self._usual(np.diff(times), len(times) - 1)) * self._base
+        if not is_own and not damaged:
+            # Matroska counts from zero, others from the first packet; taken from zero, none is doubted wrongly.
+            end = max(end, self._read.reached)
+        room = stated - end
+        if damaged or self._structure.cut:
             tolerance = step / 2
-        elif self._structure.cut:
-            tolerance = step / 2
-        elif len(times) > 1:
-            tolerance = 2 * max(step, int(np.diff(times).max()) * self._base)
+        elif len(steps):
+            tolerance = 2 * max(step, int(steps.max()) * self._base)
         else:
             return []
-        fitting = self._behind(min(_MOST, round(room / step)), after=self._count) if room > step / 2 else []
-        if room > tolerance:
-            return fitting
-        self.doubtful = fitting
-        return []
+        number = round(room / step) if room > step / 2 else 0
+        fitting = self._behind(self._certain(number, steps), after=self._count)
+        self.doubtful = [] if room > tolerance else fitting
+        return fitting if room > tolerance else []
+
+    def _stated_end(self) -> tuple[Fraction | None, bool]:
+        """Return the stated end in seconds, None if there is none, and True if it is that of this stream alone."""
+        stated = _stream_end(self._stream)
+        if stated is None and self._container.duration is None:
+            stated = self._structure.duration
+        if stated is not None:
+            return stated, True
+        if (
+            self._container.duration is None
+            or not self._structure.has_index
+            or self._name.startswith(_WITHOUT_DURATION)
+        ):
+            return None, False
+        stated = self._container.duration * _MICROSECOND
+        # NUT states the last frame's start.
+        return (stated + 1 / self._rate if self._name == "nut" else stated), False
 
     def _listed(self) -> int | None:
         """Return the number of pictures that the file lists, where damage makes that worth looking at."""
@@ -280,6 +385,8 @@ class Losses:
             return None
         if self._structure.frames is not None:
             return self._structure.frames
+        if self._name == "mxf" and self._stream.duration:
+            return round(self._stream.duration * self._base * self._rate)
         return self._stream.frames or None if self._name == "avi" else None
 
     def _behind(self, number: int, *, after: int) -> list[LostFrame]:
@@ -299,7 +406,7 @@ def usual_length(lengths: NDArray[np.int64]) -> int | None:
     return int(values[at]) if counts[at] * 2 > len(lengths) or counts[at] * 2 == len(lengths) > 2 else None
 
 
-def _stated_end(stream: VideoStream) -> Fraction | None:
+def _stream_end(stream: VideoStream) -> Fraction | None:
     """Return the end of the stream in seconds, where Matroska's statistics state it."""
     stated = next((value for key, value in stream.metadata.items() if key.startswith("DURATION")), "")
     try:

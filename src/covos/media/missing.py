@@ -49,6 +49,11 @@ def missing_frames(
         latest = table.times[given[-1]] if given[-1] >= 0 else table.times.min()
         earlier = np.flatnonzero(table.times < latest)
         silent = np.union1d(silent, np.setdiff1d(earlier, given))
+    if len(silent) and table.times is not None and table.sizes is not None:
+        # A packet that stands in the file twice gives one picture.
+        keys = list(zip(table.times.tolist(), table.sizes.tolist(), strict=True))
+        shown = {keys[each] for each in given.tolist() if each >= 0}
+        silent = np.array([each for each in silent.tolist() if keys[each] not in shown], np.int64)
     # One packet may hold two pictures, and the next one none.
     silent = silent[: max(0, table.count - len(given))]
     hit = {*damaged, *silent.tolist()}

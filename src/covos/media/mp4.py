@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,6 +13,7 @@ from covos.media.structure_found import Content, Structure
 MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")
 """Types of the boxes with which a file may begin."""
 _MOST_SAMPLES = 1 << 26
+_TO_THE_HEAD = (b"mdia", b"mdhd")  # from a track
 _TO_THE_TABLES = (b"mdia", b"minf", b"stbl")  # from a track
 
 
@@ -53,17 +55,56 @@ def mp4(content: Content) -> Structure:
 
 
 def _torn_tables(content: Content, start: int, end: int) -> tuple[int, int]:
-    """Find the first track of pictures whose tables differ in their number of samples; return where it is, and most.
-
-    Sizes and chunks (8.7.3, 8.7.4) each tell the number.
-    """
+    """Find the first track of pictures whose tables lack samples; return where it is, and how many there are."""
     for at, stop in _inside(content, start, end, (b"trak",)):
         handlers = [content[one + 16 : one + 20] for one, _ in _inside(content, at, stop, (b"mdia", b"hdlr"))]
         for one, other in _inside(content, at, stop, _TO_THE_TABLES) if b"vide" in handlers else ():
-            counts = _counts(content, {kind: begin for kind, begin, _ in mp4_boxes(content, other, start=one + 8)})
-            if len(set(counts)) > 1:
-                return one, max(counts)
+            boxes = list(mp4_boxes(content, other, start=one + 8))
+            is_whole = bool(boxes) and not content[boxes[-1][2] : other].strip(b"\0")
+            tables = {kind: begin for kind, begin, _ in boxes}
+            longest = max(
+                (_stated_units(content, head) for head, _ in _inside(content, at, stop, _TO_THE_HEAD)), default=0
+            )
+            if samples := _samples_of_torn(content, tables, is_whole=is_whole, longest=longest):
+                return one, samples
     return 0, 0
+
+
+def _stated_units(content: Content, head: int) -> int:
+    """Return the duration that a track's head states (8.4.2); 0 if it states none."""
+    is_long = content[head + 8] == 1
+    units = int.from_bytes(content[head + 32 : head + 40] if is_long else content[head + 24 : head + 28], "big")
+    return 0 if units in {(1 << 32) - 1, (1 << 64) - 1} else units
+
+
+def _samples_of_torn(content: Content, tables: dict[bytes, int], *, is_whole: bool, longest: int) -> int:
+    """Return the number of samples of a track whose tables are torn or do not fit together; 0 if they do.
+
+    Samples of more bytes than the file has end the reading. So do times far behind the ``longest`` that the track
+    states: an edit list hides them.
+
+    Sizes, chunks and times (8.7.3, 8.7.4, 8.6.1.2) each tell the number. Where no two agree, the most count. Readers
+    take no more than sizes and chunks have, and damaged times of display (8.6.1.3) hide samples.
+    """
+    read = _counts(content, tables)
+    votes = Counter([*read, *_sums(content, tables, b"stts")])
+    if not votes:
+        return 0
+    agreed, most = votes.most_common(1)[0]
+    if not is_whole or most == 1:
+        return max(votes) if len(votes) > 1 or not is_whole else 0
+    is_short = bool(read) and (min(read) < agreed or read[0] != agreed)
+    # One size for all stands in place of a list.
+    if b"stsz" in tables and not _word(content, tables[b"stsz"] + 12):
+        is_short |= int(_words(content, tables[b"stsz"] + 4, width=1).sum()) > len(content)
+    if longest and b"stts" in tables:
+        is_short |= int(_words(content, tables[b"stts"], width=2).prod(axis=1).sum()) > 2 * longest
+    return agreed if is_short or any(each != agreed for each in _sums(content, tables, b"ctts")) else 0
+
+
+def _sums(content: Content, tables: dict[bytes, int], name: bytes) -> list[int]:
+    """Return the number of samples of a table of times, if it is there."""
+    return [int(_words(content, tables[name], width=2)[:, 0].sum())] if name in tables else []
 
 
 def _inside(content: Content, start: int, end: int, path: tuple[bytes, ...]) -> Iterator[tuple[int, int]]:
@@ -77,7 +118,7 @@ def _inside(content: Content, start: int, end: int, path: tuple[bytes, ...]) -> 
 
 
 def _counts(content: Content, tables: dict[bytes, int]) -> list[int]:
-    """Return the numbers of samples by each table that is there and can be read."""
+    """Return the numbers of samples by sizes and by chunks, as far as they are there and can be read."""
     found = []
     if b"stsz" in tables:
         found.append(_word(content, tables[b"stsz"] + 16))

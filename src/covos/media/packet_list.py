@@ -24,9 +24,25 @@ WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "avi", "gif", "apng", "mjp
 _ZEROS = re.compile(rb"\x00{64,}(?!\x00|\x01)")
 _ANY_ZEROS = re.compile(rb"\x00{64,}")
 _WITHOUT_ZEROS = frozenset({"h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "mjpeg"})
-_IN_COMMON = 64  # bytes that all packets begin with, and that some containers store once
 _JPEG_END = b"\xff\xd9"
 _JPEG_START = b"\xff\xd8\xff"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """A packet of pictures that is not to be shown.
+
+    Attributes:
+        packet: How many that are shown come before it.
+        pts: Its time of display.
+        dts: Its time of decoding.
+        is_discarded: True if an edit list leaves it out; False if the picture says so itself.
+    """
+
+    packet: int
+    pts: int
+    dts: int
+    is_discarded: bool
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +63,7 @@ class PacketList:
     trusts_marks: bool = True  # those of a transport stream are made at each join, too
     ends_torn: bool = False  # the last packet of any stream is marked as damaged, or could not be read
     last_end: int = 0  # offset of the byte after the last packet of any stream
+    hidden: list[Hidden] = field(default_factory=list)  # packets of pictures that are not to be shown
     reached: Fraction = Fraction(0)  # end of the last packet of any stream, in seconds
     empty: int = 0
 
@@ -73,13 +90,18 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
         if place is not None and before is not None and place > before:
             read.overheads.append(place - before)
             widest = max(widest, place - before)
-        if has_places and place is not None and before is not None and begun < place < before - _IN_COMMON:
+        if has_places and place is not None and before is not None and begun < place < before:
             overlaps.append(len(read.pts))
         begun = begun if place is None else place
         before = place + packet.size if place is not None else None
         read.last_end = before or 0  # unknown where the last packet has no place
         read.ends_torn = packet.is_corrupt and read.trusts_marks
-        if packet.stream_index != stream.index or not is_shown(packet, codec=codec):
+        if packet.stream_index != stream.index:
+            continue
+        if not is_shown(packet, codec=codec):
+            if packet.pts is not None and packet.dts is not None:
+                number, is_discarded = len(read.pts), packet.is_discard
+                read.hidden.append(Hidden(packet=number, pts=packet.pts, dts=packet.dts, is_discarded=is_discarded))
             continue
         _look_inside(read, packet, codec=codec)
         if order is not None:
@@ -92,8 +114,8 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
         read.sizes.append(packet.size)
         read.skipped.append(widest)
         widest = 0
-    # A packet that states more bytes than lie before the next one has swallowed others. Where most do, they are stored
-    # compressed.
+    # A packet that states more bytes than lie before the next one has swallowed others. Where most do, their
+    # common beginning is stored once, or they are stored compressed.
     if 2 * len(overlaps) < len(read.pts):
         read.suspects |= {number for each in overlaps for number in (max(0, each - 1), each)}
     if 2 * len(read.endless) < len(read.pts):  # some cameras never write it

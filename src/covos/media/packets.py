@@ -43,6 +43,7 @@ class PacketTable:
         has_pts: True if any packet states a presentation time.
         frame_rate: Frames a second, as stated or else measured.
         times: Time of each packet in the order of the file; None where any has none.
+        sizes: Bytes of each packet.
         groups: Numbers of the key packets, where the file states no times: their distance tells how many are lost.
         suspects: Numbers of the packets at which damage shows in the file itself.
         lost: Frames that no packet holds, by gaps in time, stated durations and counts.
@@ -59,6 +60,7 @@ class PacketTable:
     has_pts: bool
     frame_rate: Fraction
     times: NDArray[np.int64] | None = None
+    sizes: NDArray[np.int64] | None = None
     groups: NDArray[np.int64] | None = None
     suspects: frozenset[int] = frozenset()
     lost: tuple[LostFrame, ...] = ()
@@ -101,6 +103,7 @@ def read_packet_table(container: InputContainer, stream: VideoStream, *, structu
         has_pts=len(times) > 0,
         frame_rate=rate,
         times=own,
+        sizes=np.array(read.sizes, np.int64),
         groups=loss.groups(),
         suspects=frozenset(loss.suspects),
         lost=lost,

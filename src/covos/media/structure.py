@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import re
-import zlib
 from bisect import bisect_right
 from fractions import Fraction
 from itertools import islice
@@ -17,8 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from covos.media.asf import PacketWalk
+from covos.media.checksum import checksum
 from covos.media.mp4 import MP4_FIRST, mp4
 from covos.media.mpeg import packet_size, program_stream, transport_stream
+from covos.media.nut import nut
 from covos.media.structure_found import MOST_BREAKS, Content, Structure
 
 if TYPE_CHECKING:
@@ -54,9 +55,8 @@ _FLV_TAG = re.compile(rb"(?=[\x08\x09\x12](...)....\x00\x00\x00)", re.DOTALL)
 _ASF = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 _ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
-_NUT_INDEX = bytes.fromhex("4e58dd672f23e64e")
 _OGG = b"OggS"
-_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_AVI_HEAD = 256  # bytes in which the header of an AVI begins
 _KLV = b"\x06\x0e\x2b\x34"
 
 
@@ -73,11 +73,6 @@ def examine(path: Path) -> Structure:
             return Structure(cut=True)  # the file ends within a header
 
 
-def is_cut(path: Path) -> bool:
-    """Return True if the file ends before the size that its container states, or in the midst of a unit."""
-    return examine(path).cut
-
-
 def _walker(head: bytes, content: Content) -> Callable[[Content], Structure] | None:
     for is_it, walk in (
         (head[4:8] in MP4_FIRST, mp4),
@@ -88,7 +83,7 @@ def _walker(head: bytes, content: Content) -> Callable[[Content], Structure] | N
         (head[:4] == b"DKIF", _ivf),
         (head[:3] == b"FLV", _flv),
         (head[:4] == _OGG, _ogg),
-        (head[:4] == b"nut/", lambda content: Structure(has_index=content.rfind(_NUT_INDEX) >= 0)),
+        (head[:4] == b"nut/", nut),
         (head[:9] == b"YUV4MPEG2", _yuv4mpeg),
         (head[:16] == _ASF, _asf),
         (head[:4] == _KLV, _mxf),
@@ -161,6 +156,7 @@ def _matroska(content: Content) -> Structure:
 
 
 def _riff(content: Content) -> Structure:
+    """Walk from chunk to chunk, to the first one that has no name or does not end inside the file."""
     size = len(content)
     stated = int.from_bytes(content[4:8], "little") + 8
     at, end = 12, min(stated, size)
@@ -169,10 +165,13 @@ def _riff(content: Content) -> Structure:
         if name == b"LIST" and content[at + 8 : at + 12] in (b"movi", b"rec "):
             at += 12
             continue
-        if not all(32 <= byte < 127 for byte in name):
+        if not all(32 <= byte < 127 for byte in name) or at + 8 + length > size >= stated:
             return Structure(cut=stated > size, breaks=(at,))
         at += 8 + length + length % 2
-    return Structure(cut=stated > size)
+    # A second part follows in files of some gigabytes: the header counts the frames of the first alone.
+    head = content.find(b"avih", 0, _AVI_HEAD) if size - stated < len(b"RIFF0000") else -1
+    frames = int.from_bytes(content[head + 24 : head + 28], "little") if head >= 0 else 0
+    return Structure(cut=stated > size, frames=frames or None)
 
 
 def _flv(content: Content) -> Structure:
@@ -228,10 +227,7 @@ def _ogg(content: Content) -> Structure:
 
 
 def _is_whole(page: bytes) -> bool:
-    """Check the checksum of an Ogg page: CRC-32 as in zlib, but with the bits the other way round and begun at zero."""
-    plain = page[:22] + bytes(4) + page[26:]
-    mirrored = zlib.crc32(plain.translate(_MIRRORED), 0xFFFFFFFF) ^ 0xFFFFFFFF
-    return mirrored.to_bytes(4, "little").translate(_MIRRORED) == page[22:26][::-1]
+    return checksum(page[:22] + bytes(4) + page[26:]) == int.from_bytes(page[22:26], "little")
 
 
 def _gif(content: Content) -> Structure:

@@ -16,7 +16,7 @@ or, to steer the subject that is found by itself:
 
 All lists may be missing, and so may ``frame``, the number of a frame in the whole source (the first that is taken; of
 ``within`` and ``exclude`` all frames), ``label`` (what the object is called in annotations), ``object`` (see
-`place_prompts` in `covos.prompts.seeds`) and one of ``positive`` and ``negative``. Mask files are looked for beside the
+`covos.prompts.placing.place_prompts`) and one of ``positive`` and ``negative``. Mask files are looked for beside the
 prompt file, and lie in its folder or below, unless the file is trusted.
 """
 

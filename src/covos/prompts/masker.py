@@ -14,7 +14,8 @@ from covos.masks import decode
 from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.lite import Features
-from covos.prompts.seeds import Pointed, SeedMask, Seeds
+from covos.prompts.seed_mask import Pointed, SeedMask
+from covos.prompts.seeds import Seeds
 from covos.prompts.values import PointPrompt
 
 

@@ -5,101 +5,23 @@ Points and boxes may wait as they are: a mask of them takes the frame and a mode
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from covos.core.errors import UsageError
-from covos.core.labelling import Labelling
 from covos.core.types import MaskArray, Point, SourceInfo
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import NAMELESS, RLE, decode, encode, objects_in, read_objects
 from covos.media.range import place_of
-from covos.prompts.values import (
-    MaskPrompt,
-    PointPrompt,
-    Prompt,
-    box_name,
-    check_labels,
-    check_points,
-    on_frames,
-    point_name,
-    refuse_many_points,
-)
-
-MAX_ID = 254
-"""The highest id of an object: 0 is the background, 255 void."""
-
-Key = tuple[int, int]
-"""Number of the frame and object id."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pointed:
-    """The points and the box that a mask came of.
-
-    Attributes:
-        at: All points and the box, for this object on this frame.
-        prompter: Name of the prompter that made the mask.
-        corrects: The mask that was there before: ``"followed"``, or the hash of a given one; empty if there was none.
-    """
-
-    at: PointPrompt
-    prompter: str
-    corrects: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeedMask:
-    """The mask of one object on one seed frame.
-
-    Attributes:
-        frame: Its number in the whole source.
-        object: Id.
-        mask: At the frame's size.
-        given_as: Its origin in words: ``"mask"``, ``"alpha"``, ``"points"``, ``"box"``, ``"confirmed"``, or the name of
-            a file.
-        pointed: The points and box that it came of; None of a mask that was given.
-    """
-
-    frame: int
-    object: int
-    mask: RLE
-    given_as: str
-    pointed: Pointed | None = None
-
-    @property
-    def sha256(self) -> str:
-        """The hash by which a report knows the mask."""
-        return hashlib.sha256(self.mask.counts.tobytes()).hexdigest()
-
-    def describe(self) -> dict[str, Any]:
-        """Return what the report says: the hash of the mask, or the points and the box."""
-        said: dict[str, Any] = {"frame": self.frame, "object": self.object, "given_as": self.given_as}
-        if self.pointed is None:
-            return {**said, "sha256": self.sha256}
-        # Not by the mask's hash: a run of the same points goes on where it was stopped, on whatever machine.
-        said |= {**self.pointed.at.describe(), "prompter": self.pointed.prompter}
-        return {**said, "corrects": self.pointed.corrects} if self.pointed.corrects else said
-
-    def without(self, mask: MaskArray, *, by: int) -> SeedMask:
-        """Return it without the pixels that now belong to another object; a UsageError if nothing is left."""
-        own = decode(self.mask)
-        if not (own & mask).any():
-            return self
-        rest = own & ~mask
-        if not rest.any():
-            raise UsageError(
-                f"object {by} covers all of object {self.object} on frame {self.frame}",
-                why="a pixel belongs to one object",
-                fix="give the mask of the one in front last, without the other's pixels",
-            )
-        return replace(self, mask=encode(rest))
+from covos.prompts.seed_mask import MAX_ID, Key, Pointed, SeedMask
+from covos.prompts.values import PointPrompt, check_labels, check_points, point_name, refuse_many_points
 
 
 class Seeds:
@@ -110,10 +32,13 @@ class Seeds:
 
     Args:
         info: Description of the video.
+        own_size: Gives the (height, width) of a frame by its number, in a video whose size may change: masks may have
+            it, too. None if all frames have one size.
     """
 
-    def __init__(self, info: SourceInfo) -> None:
+    def __init__(self, info: SourceInfo, *, own_size: Callable[[int], tuple[int, int]] | None = None) -> None:
         self.info = info
+        self._own_size = own_size
         self._states: list[dict[Key, SeedMask]] = [{}]
         self._births: list[dict[int, int]] = [{}]
         self._steps = 0
@@ -296,7 +221,8 @@ class Seeds:
     def add_file(self, file: Path, *, frame: int, identity: int | None = None, resize: bool = False) -> tuple[int, ...]:
         """Show the objects of a mask file on a frame; see `covos.session.Session.add_file`."""
         self.check_place(frame, identity)
-        masks = read_objects(file, size=(self.info.height, self.info.width), resize=resize)
+        own = None if self._own_size is None else partial(self._own_size, frame)
+        masks = read_objects(file, size=self._size, resize=resize, own_size=own)
         return self._add_named(frame, masks, identity, name=str(file), given_as=file.name, replacing=False)
 
     def add_labels(
@@ -304,12 +230,8 @@ class Seeds:
     ) -> tuple[int, ...]:
         """Show the objects of a label map on a frame; see `covos.session.Session.add_labels`."""
         self.check_place(frame, None if not self.objects else self.objects[0])
-        size = (self.info.height, self.info.width)
         ids = check_labels(labels, frame=frame)
-        small = _resized(ids, size) if resize else ids
-        if small.shape != size:
-            raise _other_size(f"the label map for frame {frame}", small, size)
-        masks = objects_in(small)
+        masks = objects_in(self._fitted(ids, frame, what=f"the label map for frame {frame}", resize=resize))
         if not masks:
             raise UsageError(
                 f"the label map for frame {frame} shows no object",
@@ -321,11 +243,10 @@ class Seeds:
     def add_mask(self, frame: int, mask: np.ndarray[Any, Any], *, identity: int | None, resize: bool) -> int:
         """Show one object on a frame; see `covos.session.Session.add_mask`."""
         identity = self.check_place(frame, identity)
-        solid: MaskArray = np.asarray(mask) != 0
-        size = (self.info.height, self.info.width)
-        if resize:
-            solid = _resized(solid.view(np.uint8), size).astype(np.bool_)
-        self.add(frame, {identity: solid}, given_as="mask")
+        solid = np.asarray(mask) != 0
+        what = f"the mask of object {identity} on frame {frame}"
+        fitted = self._fitted(solid.view(np.uint8), frame, what=what, resize=resize).astype(np.bool_)
+        self.add(frame, {identity: fitted}, given_as="mask")
         return identity
 
     def add_alpha(self, frame: int, *, identity: int | None, alpha_of: Callable[[int], MaskArray]) -> int:
@@ -410,115 +331,30 @@ class Seeds:
         """Return what the report says of each seed."""
         return [seed.describe() for seed in self.current]
 
+    @property
+    def _size(self) -> tuple[int, int]:
+        return self.info.height, self.info.width
+
+    def _fitted(self, array: NDArray[np.uint8], frame: int, *, what: str, resize: bool) -> NDArray[np.uint8]:
+        """Return an H x W array at the size of the source, as a mask of this frame.
+
+        It may have the frame's own size; any other one is refused, unless ``resize`` is set.
+        """
+        if array.shape == self._size or array.ndim != 2 or not array.size:
+            return array
+        if resize or (self._own_size is not None and self._own_size(frame) == array.shape):
+            return cv2.resize(array, self._size[::-1], interpolation=cv2.INTER_NEAREST_EXACT).astype(np.uint8)
+        raise _other_size(what, array, self._size)
+
     def _check_mask(self, frame: int, identity: int, mask: MaskArray) -> None:
-        size = (self.info.height, self.info.width)
-        if mask.shape != size:
-            raise _other_size(f"the mask of object {identity} on frame {frame}", mask, size)
+        if mask.shape != self._size:
+            raise _other_size(f"the mask of object {identity} on frame {frame}", mask, self._size)
         if not mask.any():
             raise UsageError(
                 f"the mask of object {identity} on frame {frame} is empty",
                 why="there is nothing in it to follow",
                 fix="show the object on a frame where it is to be seen",
             )
-
-
-def place_prompts(
-    seeds: Seeds, prompts: Iterable[Prompt], *, resize: bool, alpha_of: Callable[[int], MaskArray]
-) -> Labelling:
-    """Show everything that a plan lists: masks at once; points and boxes wait for a model.
-
-    A box without a number is a new object, which gets the next free one. Points without a number belong to the one
-    object that masks and boxes show; to object 1 if they show none.
-
-    Args:
-        seeds: The seeds of the video.
-        prompts: Checked here against the video.
-        resize: If true, masks of another size than their frame are resized (nearest neighbour).
-        alpha_of: Gives what is opaque in a frame.
-
-    Returns:
-        The labels of the objects.
-
-    Raises:
-        AnnotationError: A mask file cannot be read or does not fit.
-        UsageError: A prompt makes no sense, or several objects could be meant.
-    """
-    every = on_frames(prompts, info=seeds.info)
-    labels: dict[int, str] = {}
-    for mask in (each for each in every if isinstance(each, MaskPrompt)):
-        if mask.file is not None:
-            shown = seeds.add_file(mask.file, frame=mask.frame, identity=mask.object, resize=resize)
-        elif mask.labels is not None:
-            shown = seeds.add_labels(mask.frame, mask.labels, identity=mask.object, resize=resize)
-        else:
-            shown = (seeds.add_alpha(mask.frame, identity=mask.object, alpha_of=alpha_of),)
-        _call(shown, mask.label, labels)
-    pointed = [each for each in every if isinstance(each, PointPrompt)]
-    boxes = [each for each in pointed if each.box is not None]
-    numbers = {*seeds.objects, *(each.object for each in boxes if each.object is not None)}
-    named = []
-    for each in boxes:
-        identity = max(numbers, default=0) + 1 if each.object is None else each.object
-        numbers.add(identity)
-        named.append(each.model_copy(update={"object": identity}))
-    for each in (each for each in pointed if each.box is None):
-        if each.object is None and len(numbers) > 1:
-            raise UsageError(
-                f"{point_name(each.points[0])} on frame {each.frame} has no object",
-                why=f"it could be any of {', '.join(map(str, sorted(numbers)))}",
-                fix="add the object's number, as in X,Y:2",
-            )
-        identity = min(numbers, default=1) if each.object is None else each.object
-        named.append(each.model_copy(update={"object": identity}))
-    for each in named:
-        _call((each.object or 1,), each.label, labels)
-    for each in join_points(named):
-        seeds.wait(each)
-    return Labelling(own=labels)
-
-
-def _call(identities: Iterable[int], label: str | None, labels: dict[int, str]) -> None:
-    """Give objects a label; a UsageError if one of them has another."""
-    if label is None:
-        return
-    for identity in identities:
-        if labels.setdefault(identity, label) != label:
-            raise UsageError(
-                f"object {identity} is called {labels[identity]} and {label}",
-                why="an object has one label",
-                fix="give the other one another number, or both the same label",
-            )
-
-
-def join_points(prompts: Iterable[PointPrompt]) -> tuple[PointPrompt, ...]:
-    """Join the prompts of the same object on the same frame; by frame, then as they came.
-
-    Raises:
-        UsageError: There are two boxes for one object on one frame.
-    """
-    joined: dict[tuple[int, int | None], PointPrompt] = {}
-    for each in prompts:
-        key = each.frame, each.object
-        before = joined.get(key)
-        if before is None:
-            joined[key] = each
-            continue
-        if before.box is not None and each.box is not None:
-            raise UsageError(
-                f"object {each.object} has two boxes on frame {each.frame}",
-                why=f"{box_name(before.box)} and {box_name(each.box)}",
-                fix="give each object one box, and other objects other numbers",
-            )
-        joined[key] = PointPrompt(
-            frame=each.frame, object=each.object, points=before.points + each.points, box=before.box or each.box
-        )
-    return tuple(sorted(joined.values(), key=lambda prompt: prompt.frame))
-
-
-def _resized(array: np.ndarray[Any, Any], size: tuple[int, int]) -> np.ndarray[Any, Any]:
-    if array.ndim != 2 or not array.size or array.shape == size:
-        return array
-    return cv2.resize(array, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
 
 def _other_size(what: str, array: np.ndarray[Any, Any], size: tuple[int, int]) -> UsageError:

@@ -238,7 +238,7 @@ def convert(
         composition: What the formats are composed of (see `covos.formats.composition.Composition`).
         range: The part that is written, as of `covos.Segmentation.trim`; None is all that the masks are of.
         label: What objects are called: ``"car"``, or by object id ``{1: "car"}``; others keep the label that they have.
-        overwrite: Whether an earlier result in the folder, or the file, may be replaced.
+        overwrite: True if an earlier result in the folder, or the file, may be replaced.
         keep: If true, the folder of one file stays beside it, with its report.
         listen: Called with the number of frames that are done, and of all; with a matte, twice from 1 to all.
 

@@ -157,7 +157,7 @@ class Segmentation:
         Args:
             position: As for an index.
             opacity: Of the tint, in [0, 1].
-            outline: Whether to draw outlines.
+            outline: True draws outlines.
 
         Returns:
             H x W x 3 uint8 RGB.
@@ -194,7 +194,7 @@ class Segmentation:
             edges: Changes of the masks' edges, such as ``covos.Edges(grow=2, feather="0.5%")``.
             composition: What the formats are composed of, such as ``covos.Composition(background="beach.mp4")``.
             label: What objects are called in annotations (see `covos.segment`); others keep the label that they have.
-            overwrite: Whether an earlier result in the folder, or the file, may be replaced. Other files never are.
+            overwrite: True if an earlier result in the folder, or the file, may be replaced. Other files never are.
             keep: If true, the folder of one file stays beside it, with its report.
 
         Raises:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from covos.core.errors import EnvironmentProblem, UsageError, listed
-from covos.core.files import atomic_path
+from covos.core.files import atomic_path, refuse_links
 from covos.formats.composition import PLAIN, Composition
 from covos.formats.table import (
     ASIDE,
@@ -75,7 +75,12 @@ class Output:
         return self.path.with_name(self.path.name + ASIDE) if self.is_file else self.path
 
     def refuse_existing(self) -> None:
-        """Refuse a file that is there and is not to be replaced, with a UsageError; a folder is looked at elsewhere."""
+        """Refuse a file that is there and is not to be replaced, and a link in place of its folder: a UsageError.
+
+        A folder that the user named is looked at elsewhere.
+        """
+        if self.is_file:
+            refuse_links(self.path.parent, self.folder)
         if self.is_file and os.path.lexists(self.path) and (not self.overwrite or self.path.is_dir()):
             raise UsageError(
                 f"{self.path}: the file exists",

@@ -8,7 +8,7 @@ from covos.core.types import Point
 from covos.masks import RLE
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask
-from covos.prompts.seeds import MAX_ID, SeedMask
+from covos.prompts.seed_mask import MAX_ID, SeedMask
 from covos.serve.clip import Clip, check_frame
 from covos.serve.edits import Edit, followed, merged, placed, thing_of, without
 from covos.serve.errors import NotThereError, NotYetError

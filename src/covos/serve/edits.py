@@ -24,7 +24,7 @@ from covos.core.types import ObjectStatus, Point
 from covos.masks import RLE, decode, encode
 from covos.masks.frame_mask import FrameMask, codes_of, objects_from
 from covos.masks.soft import SoftMask
-from covos.prompts.seeds import Pointed, SeedMask
+from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
 from covos.serve.schema import COLOURS, Thing
 

@@ -38,7 +38,7 @@ from covos.media.source import Health, Source
 from covos.media.writer import VideoWriter
 from covos.model import Model
 from covos.plan import Plan
-from covos.prompts.seeds import SeedMask
+from covos.prompts.seed_mask import SeedMask
 from covos.results.loading import load_result
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder

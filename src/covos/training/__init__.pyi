@@ -20,4 +20,6 @@ from .recipe import PromptRecipe as PromptRecipe
 from .recipe import Recipe as Recipe
 from .registry import recipes as recipes
 from .registry import register as register
+from .run_log import HistoryEntry as HistoryEntry
+from .run_log import SetEntry as SetEntry
 from .task import Task as Task

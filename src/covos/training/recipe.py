@@ -218,8 +218,8 @@ class FollowRecipe(Recipe):
         hide_share: Share of the clips in which an object is hidden for some frames, by a thing before it or out of the
             view, and comes back, now and then at another place. Not in clips of fewer than three frames.
         motion_share: Share of the clips whose motion is known (see `covos.engines.motion`).
-        flow_share: Share of the clips whose flow from each frame to the one before is known. Of the two shares, the
-            clips of the smaller are among those of the larger.
+        flow_share: Share of the clips whose flow from each frame to the one before is known. The clips of
+            the smaller of the two shares are among those of the larger.
         cue_share: Share of the clips for which covos-lite's own answer is told.
         max_gap: Most annotated frames from one frame of a video clip to the next.
         crop: (height, width) of the training frames.

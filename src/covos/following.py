@@ -1,0 +1,109 @@
+"""Follow the objects of a session, in parts and again after a correction, and keep the masks that were found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from covos.core.types import FrameResult, MaskArray
+from covos.engines.encoding import to_size
+from covos.engines.follow import FollowEngine
+from covos.engines.held import with_held_masks
+from covos.engines.passes import Direction, IncrementalPass, follow_backward, unknown_at
+from covos.masks import decode
+from covos.masks.frame_mask import FrameMask
+from covos.media.range import place_of
+from covos.media.source import Source
+from covos.prompts.seeds import Seeds
+from covos.results.followed import FollowedMasks
+from covos.runs.room import explaining_memory
+
+
+class Following:
+    """The passes over one video, and the masks that they have found so far.
+
+    Args:
+        source: The video.
+        seeds: Its seeds, which the user may change between two passes, and while one goes on.
+        memory: Frames that are remembered between the first and the latest.
+    """
+
+    def __init__(self, source: Source, seeds: Seeds, *, memory: int) -> None:
+        self._source, self._seeds, self._memory = source, seeds, memory
+        self._forward = IncrementalPass(source)
+        self._found = FollowedMasks()
+
+    @property
+    def frames(self) -> tuple[FrameMask, ...]:
+        """The masks of the frames that were followed, in order, without objects that are no more."""
+        return tuple(map(self._known, self._found))
+
+    def mask(self, frame: int, identity: int) -> MaskArray | None:
+        """Return the mask that following has found, if the id is still that of the same object: H x W bool."""
+        if frame not in self._found or identity not in (known := self._known(frame).objects):
+            return None
+        info = self._source.info
+        mask: MaskArray = to_size(decode(known[identity]), (info.height, info.width))
+        return mask
+
+    def masks(self, frame: int) -> dict[int, MaskArray]:
+        """Return the masks that following has found on a frame, by object id."""
+        known = self._known(frame).objects if frame in self._found else {}
+        return {identity: mask for identity in known if (mask := self.mask(frame, identity)) is not None}
+
+    def take(self, frame: FrameMask) -> None:
+        """Keep masks that were found elsewhere."""
+        self._found.keep([frame], births={})
+
+    def forget(self) -> None:
+        """Forget all masks."""
+        self._found.clear()
+
+    def onward(self, follower: FollowEngine) -> None:
+        """Follow forward over the whole video, but for the frames at which nothing has changed."""
+        frames = self._forward.run(
+            follower, self._seeds.given(), fingerprints=self._seeds.fingerprints(), memory=self._memory
+        )
+        self._found.keep(frames, births=self._seeds.births)
+
+    def parts(
+        self, follower: FollowEngine, direction: Direction, *, start: int | None, limit: int | None
+    ) -> Iterator[Iterator[FrameResult]]:
+        """Give the passes of a part, each with the seeds of now; refuse one way alone that cannot be gone."""
+        count, given = self._source.info.frame_count, self._seeds.given()
+        first, last, numbers = min(given), max(given), self._source.info.numbers
+        start = None if start is None else place_of(start, self._source.info)
+        onward = first if start is None else start
+        if direction == "forward" and first > onward:
+            raise unknown_at(numbers[onward], "before", numbers[first])
+        if direction != "backward" and first <= onward:
+            yield self._forward.part(
+                follower,
+                given,
+                fingerprints=self._seeds.fingerprints(),
+                memory=self._memory,
+                wanted=range(onward, count if limit is None else min(count, onward + limit)),
+            )
+        back = (last if direction == "backward" else first) if start is None else start
+        if direction == "backward" and last < back:
+            raise unknown_at(numbers[back], "after", numbers[last])
+        if direction != "forward" and last >= back:
+            stop = -1 if limit is None else max(-1, back - limit)
+            passed = follow_backward(self._source, follower, given, memory=self._memory, stop=stop)
+            # What was followed onward from the same frame has it already.
+            end = back if direction == "both" and first <= onward else back + 1
+            yield (result for result in passed if result.frame.index < end)
+
+    def kept(self, results: Iterator[FrameResult]) -> Iterator[FrameResult]:
+        """Keep the masks of results as they come; frames without numbers hold the masks before."""
+        births = self._seeds.births  # of now: the user may change the seeds while the results come
+
+        def keep() -> Iterator[FrameResult]:
+            with explaining_memory(self._source.info):
+                for result in with_held_masks(results):
+                    self._found.keep([FrameMask.of(result)], births=births)
+                    yield result
+
+        return keep()
+
+    def _known(self, frame: int) -> FrameMask:
+        return self._found.masks(frame, births=self._seeds.births)

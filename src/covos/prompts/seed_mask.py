@@ -1,0 +1,81 @@
+"""One seed: the mask of an object on a frame, and the points and the box that it came of."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from typing import Any
+
+from covos.core.errors import UsageError
+from covos.core.types import MaskArray
+from covos.masks import RLE, decode, encode
+from covos.prompts.values import PointPrompt
+
+MAX_ID = 254
+"""The highest id of an object: 0 is the background, 255 void."""
+
+Key = tuple[int, int]
+"""Number of the frame and object id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointed:
+    """The points and the box that a mask came of.
+
+    Attributes:
+        at: All points and the box, for this object on this frame.
+        prompter: Name of the prompter that made the mask.
+        corrects: The mask that was there before: ``"followed"``, or the hash of a given one; empty if there was none.
+    """
+
+    at: PointPrompt
+    prompter: str
+    corrects: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedMask:
+    """The mask of one object on one seed frame.
+
+    Attributes:
+        frame: Its number in the whole source.
+        object: Id.
+        mask: At the frame's size.
+        given_as: Its origin in words: ``"mask"``, ``"alpha"``, ``"points"``, ``"box"``, ``"confirmed"``, or the name of
+            a file.
+        pointed: The points and box that it came of; None of a mask that was given.
+    """
+
+    frame: int
+    object: int
+    mask: RLE
+    given_as: str
+    pointed: Pointed | None = None
+
+    @property
+    def sha256(self) -> str:
+        """The hash by which a report knows the mask."""
+        return hashlib.sha256(self.mask.counts.tobytes()).hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the report says: the hash of the mask, or the points and the box."""
+        said: dict[str, Any] = {"frame": self.frame, "object": self.object, "given_as": self.given_as}
+        if self.pointed is None:
+            return {**said, "sha256": self.sha256}
+        # Not by the mask's hash: a run of the same points goes on where it was stopped, on whatever machine.
+        said |= {**self.pointed.at.describe(), "prompter": self.pointed.prompter}
+        return {**said, "corrects": self.pointed.corrects} if self.pointed.corrects else said
+
+    def without(self, mask: MaskArray, *, by: int) -> SeedMask:
+        """Return it without the pixels that now belong to another object; a UsageError if nothing is left."""
+        own = decode(self.mask)
+        if not (own & mask).any():
+            return self
+        rest = own & ~mask
+        if not rest.any():
+            raise UsageError(
+                f"object {by} covers all of object {self.object} on frame {self.frame}",
+                why="a pixel belongs to one object",
+                fix="give the mask of the one in front last, without the other's pixels",
+            )
+        return replace(self, mask=encode(rest))
