@@ -82,6 +82,7 @@ bench: bench-alone $(if $(DATA),bench-davis) $(if $(PICTURES),bench-pictures)
 
 bench-alone: $(READY)
 	$(BIN)/python benchmarks/segment.py
+	$(BIN)/python benchmarks/runtimes.py
 	$(BIN)/python benchmarks/formats.py
 	$(BIN)/python benchmarks/records.py
 	$(BIN)/python benchmarks/evaluation.py
@@ -101,6 +102,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality fast balanced best
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
+	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)"
 	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
 	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"

@@ -11,6 +11,8 @@ from types import ModuleType
 
 # Before the libraries start their threads; programs that tests start inherit it. Test workers share the processors.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Golden values are torch's, and graphs would be made for each model; tests of the runtimes name them.
+os.environ["COVOS_RUNTIME"] = "torch"
 
 import av
 import cv2
@@ -44,6 +46,18 @@ def limited() -> Iterator[Callable[..., Limits]]:
     before = limits()
     yield set_limits
     set_limits(**asdict(before))
+
+
+@pytest.fixture(scope="session")
+def graphs_of_all(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of caches in which the graphs of the runtimes are kept for all tests."""
+    return tmp_path_factory.mktemp("caches")
+
+
+@pytest.fixture
+def kept_graphs(graphs_of_all: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda *_, **__: str(graphs_of_all))
+    return graphs_of_all
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from covos.training.registry import load_recipe
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 SHARED = {
-    "accuracy_plot", "damage_inputs", "digest_api", "digest_inputs", "digest_values", "identity", "scenes_composed",
-    "scenes_staged",
+    "accuracy_plot", "contact", "damage_inputs", "digest_api", "digest_inputs", "digest_values", "identity",
+    "scenes_composed", "scenes_staged",
 }  # fmt: skip
 """Modules of the benchmarks that are no benchmark by themselves."""
 
@@ -150,6 +150,17 @@ def test_a_point_is_found_in_what_holds_it(module: ModuleType) -> None:
         assert module.holds(value, depth=4)
     for value in (replace(point, x=1.0), [module.X], f"{module.X}", [[[[[point]]]]], None):
         assert not module.holds(value, depth=4)
+
+
+@pytest.mark.parametrize("module", ["runtimes"], indirect=True)
+def test_ways_are_compared_by_their_medians(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    torch, other = module.ways()[0], module.Way("other", "fp32")
+    assert torch == module.TORCH
+    spent = {torch: [module.Spent(each, 1.0) for each in (2.0, 4.0, 90.0)], other: [module.Spent(1.0, 0.5)]}
+    module.print_table(["find"], spent, lambda way, _: spent[way], unit=1e3)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[2:] == ["4000.0", "1.00x", "(", "1000.0)"]
+    assert lines[2].split()[2:] == ["1000.0", "4.00x", "(", "500.0)"]
 
 
 @pytest.mark.parametrize("module", sorted(path.stem for path in FOLDER.glob("*.py")), indirect=True)

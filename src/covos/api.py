@@ -26,6 +26,7 @@ from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 from covos.plan import AUTO, Damaged, Objects, Plan, choose_task, read_prompts
 from covos.prompts.values import Masks, Rows
 from covos.results.segmentation import Segmentation
+from covos.runtimes.choice import ChosenRuntime
 
 
 def segment(
@@ -53,6 +54,7 @@ def segment(
     prompter: str | os.PathLike[str] = AUTO,
     device: str = AUTO,
     precision: Precision = "auto",
+    runtime: ChosenRuntime = "auto",
     frame_rate: Fraction | int | None = None,
     range: Range | range | None = None,
     damaged: Damaged = "hold",
@@ -69,7 +71,8 @@ def segment(
     Args:
         source: A video, a folder of frames, a glob of images or one image; or frames as arrays (N x H x W x 3 uint8
             RGB, or an iterable of H x W x 3), Pillow pictures, the bytes of a file, or an open binary file.
-        model: A name, a weights file, or a model from `load_model` (``device`` and ``precision`` are then its own).
+        model: A name, a weights file, or a model from `load_model` (``device``, ``precision`` and ``runtime`` are then
+            its own).
         quality: ``"fast"`` finds the subject in smaller frames; ``"best"`` finds it in larger and in mirrored frames,
             too, and takes the mean.
         references: Frames, spread over the video, that every frame is compared with.
@@ -97,6 +100,7 @@ def segment(
         prompter: The maker of masks of points and boxes; see `Model.prompter`.
         device: See `load_model`.
         precision: See `load_model`.
+        runtime: See `load_model`.
         frame_rate: Frames a second of a folder of frames, a glob or frames in memory; 25 if not given.
         range: The part that is taken: ``covos.Range(start=12.5, end="00:01:02.5", every=2)`` in seconds,
             ``covos.Range(start="f300")`` or ``range(300, 450)`` in frames; None takes all. Prompts name frames of the
@@ -114,7 +118,7 @@ def segment(
         SourceError: The source cannot be read.
         AnnotationError: A mask or the prompt file cannot be read, or a mask does not fit.
         UsageError: A name or value is wrong.
-        EnvironmentProblem: The device is not there.
+        EnvironmentProblem: The device or the runtime is not there.
     """
     result = _job(**locals()).run()
     assert isinstance(result, Segmentation), "nothing is written without a folder"
@@ -146,6 +150,7 @@ def stream(
     prompter: str | os.PathLike[str] = AUTO,
     device: str = AUTO,
     precision: Precision = "auto",
+    runtime: ChosenRuntime = "auto",
     frame_rate: Fraction | int | None = None,
     range: Range | range | None = None,
     damaged: Damaged = "hold",
@@ -175,6 +180,7 @@ def live(
     memory: int = DEFAULT_MEMORY,
     device: str = AUTO,
     precision: Precision = "auto",
+    runtime: ChosenRuntime = "auto",
 ) -> Live:
     """Segment a live video: push a frame, and have its mask before the next one comes.
 
@@ -190,13 +196,15 @@ def live(
         memory: As there.
         device: See `load_model`.
         precision: See `load_model`.
+        runtime: See `load_model`.
 
     Raises:
         UsageError: A name or value is wrong.
-        EnvironmentProblem: The device is not there.
+        EnvironmentProblem: The device or the runtime is not there.
     """
-    loaded = model if isinstance(model, Model) else load_model(model, device=device, precision=precision)
-    return loaded.live(quality=quality, references=references, span=span, follower=follower, memory=memory)
+    if not isinstance(model, Model):
+        model = load_model(model, device=device, precision=precision, runtime=runtime)
+    return model.live(quality=quality, references=references, span=span, follower=follower, memory=memory)
 
 
 def _job(
@@ -214,6 +222,7 @@ def _job(
     trust_prompts: bool,
     device: str,
     precision: Precision,
+    runtime: ChosenRuntime,
     frame_rate: Fraction | int | None,
     range: Range | range | None,
     damaged: Damaged,
@@ -240,6 +249,7 @@ def _job(
         model=loaded.name if loaded is not None else model,  # type: ignore[arg-type]
         device=device,
         precision=precision,
+        runtime=runtime,
         frame_rate=frame_rate,  # type: ignore[arg-type]
         range=range,  # type: ignore[arg-type]
         damaged=damaged,

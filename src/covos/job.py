@@ -343,7 +343,7 @@ _STAGES: dict[str, Stage] = {"discover": "discovering", "backward": "following b
 
 def load_planned(plan: Plan) -> Model:
     """Load the model of a plan."""
-    return load_model(plan.model, device=plan.device, precision=plan.precision)
+    return load_model(plan.model, device=plan.device, precision=plan.precision, runtime=plan.runtime)
 
 
 def _cancelled() -> CancelledError:

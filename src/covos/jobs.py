@@ -22,12 +22,12 @@ class ModelCache:
     """Loads each model once, for many jobs; give it to them as ``load``."""
 
     def __init__(self) -> None:
-        self._models: dict[tuple[str, str, str], Model] = {}
+        self._models: dict[tuple[str, str, str, str], Model] = {}
         self._lock = threading.Lock()
 
     def __call__(self, plan: Plan) -> Model:
         """Return the model of a plan."""
-        key = plan.model, plan.device, plan.precision
+        key = plan.model, plan.device, plan.precision, plan.runtime
         with self._lock:
             if key not in self._models:
                 self._models[key] = load_planned(plan)

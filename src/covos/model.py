@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from covos.core.device import Precision, choose_precision, resolve_device
+from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.engines.calibration import Calibration
-from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, VideoNetwork
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, FindEngine
 from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
 from covos.engines.ladder import LadderStep
 from covos.engines.live import SPAN, Live
 from covos.engines.memory import DEFAULT_MEMORY
-from covos.engines.prompt import NetworkPrompter, Prompter, RelayPrompter
+from covos.engines.prompt import NetworkPrompter, Prompter, PromptNetwork, RelayPrompter
 from covos.media.fields import Deinterlace
 from covos.media.memory import Input, as_source, open_input
 from covos.media.range import Range, as_range
-from covos.models.layers import fold_batch_norms
 from covos.models.registry import (
     DEFAULT_FOLLOWER,
     DEFAULT_MODEL,
@@ -42,15 +41,16 @@ from covos.models.registry import (
 from covos.plan import AUTO
 from covos.prompts.masker import ChosenPrompter
 from covos.runs.report import Origin
+from covos.runtimes.choice import ChosenRuntime, Computing, Runtime, choose_computing
+from covos.runtimes.graphs import KINDS
+from covos.runtimes.loading import ready
 from covos.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from fractions import Fraction
 
-    from covos.models.cosnet.network import Cosnet
-    from covos.models.lite import CovosLite
-    from covos.models.prompt import CovosPrompt
+    from torch import nn
 
 BATCH = {"cpu": 4, "cuda": 16}
 """Frames encoded together, by type of device."""
@@ -63,19 +63,23 @@ class Model:
     Attributes:
         entry: Name, weights file and card.
         engine: Finds subjects with the network.
-        network: The bare network. A COSNet takes a pair of preprocessed batches, ``network(a, b)``.
+        network: The bare network; with torch a module. A COSNet takes a pair of preprocessed batches there,
+            ``network(a, b)``.
+        runtime: Library that computes it.
     """
 
     entry: ModelEntry
     engine: FindEngine[Any]
-    network: CovosLite | Cosnet
+    network: VideoNetwork[Any]
+    runtime: Runtime = "torch"
     _followers: dict[str, FollowEngine] = field(default_factory=dict)
-    _prompters: dict[str, CovosPrompt] = field(default_factory=dict)
+    _prompters: dict[str, PromptNetwork] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __repr__(self) -> str:
         weights = f"{self.entry.card.parameters / 1e6:.1f} M weights"
-        return f"<Model {self.name}: {self.entry.card.architecture}, {weights}, on {self.device} in {self.precision}>"
+        kind = self.entry.card.architecture
+        return f"<Model {self.name}: {kind}, {weights}, on {self.device} in {self.precision} by {self.runtime}>"
 
     @property
     def name(self) -> str:
@@ -92,6 +96,11 @@ class Model:
         """Precision of its arithmetic: ``float32``, ``bfloat16`` or ``float16``."""
         return str(self.engine.encoder.precision).removeprefix("torch.")
 
+    @property
+    def computing(self) -> Computing:
+        """The way in which further networks are to be computed."""
+        return Computing(self.device, self.engine.encoder.precision, self.runtime)
+
     def fresh(self) -> Model:
         """Return the same model, for another video: what the memory did not hold in this one is tried again there."""
         return replace(self, engine=self.engine.fresh())
@@ -102,11 +111,13 @@ class Model:
         Args:
             **settings: Everything else that the user chose; anything that JSON can express.
         """
+        # Runs from before there were runtimes go on with torch, which is named nowhere.
+        other = {} if self.runtime == "torch" else {"runtime": self.runtime}
         return Origin(
             model=self.name,
             sha256=self.entry.card.sha256,
-            device=f"{self.device}, {self.precision}",
-            settings={"precision": self.precision, **settings},
+            device=", ".join([str(self.device), self.precision, *other.values()]),
+            settings={"precision": self.precision, **other, **settings},
             card=self.entry.card.model_dump(mode="json"),
         )
 
@@ -124,9 +135,7 @@ class Model:
         entry = find_follower(os.fspath(name), encoder=self.entry)
         with self._lock:
             if entry.card.sha256 not in self._followers:
-                network = build_follower(entry, encoder=self.entry)
-                network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-                fold_batch_norms(network)
+                network = ready(build_follower(entry, encoder=self.entry), entry=entry, computing=self.computing)
                 calibration = Calibration.from_card(entry.card.calibration)
                 self._followers[entry.card.sha256] = FollowEngine(self.engine.encoder, network, calibration=calibration)
             return self._followers[entry.card.sha256].beside(self.engine.encoder)
@@ -168,7 +177,8 @@ class Model:
             return ChosenPrompter(prompter=grabcut, described=why)
         with self._lock:
             if entry.card.sha256 not in self._prompters:
-                self._prompters[entry.card.sha256] = build_prompter(entry, encoder=self.entry).to(self.device)
+                network = ready(build_prompter(entry, encoder=self.entry), entry=entry, computing=self.computing)
+                self._prompters[entry.card.sha256] = network
         # The network is shared; a prompter keeps the features of its latest frame, and is a session's own.
         prompter: Prompter = NetworkPrompter(self.engine.encoder, self._prompters[entry.card.sha256])
         if str(name) == AUTO:
@@ -259,7 +269,11 @@ class Model:
 
 
 def load_model(
-    name: str | os.PathLike[str] = DEFAULT_MODEL, *, device: str = AUTO, precision: Precision = AUTO
+    name: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    device: str = AUTO,
+    precision: Precision = AUTO,
+    runtime: ChosenRuntime = AUTO,
 ) -> Model:
     """Load a model.
 
@@ -268,24 +282,28 @@ def load_model(
             ``covos train`` or ``covos models convert`` made.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         precision: ``"auto"`` takes bfloat16 where the processor computes it natively, else float32.
+        runtime: Library that computes the networks: ``"torch"``, ``"openvino"`` or ``"onnxruntime"``; ``"auto"`` takes
+            what is installed and was measured to be faster (see `covos.runtimes.choice.choose_computing`). The last
+            two compute on the processor, and take some seconds to make their graphs, once for each model.
 
     Raises:
-        UsageError: Unknown model or device.
+        UsageError: Unknown model, device or runtime.
         CheckpointError: The weights file is damaged or does not fit.
-        EnvironmentProblem: The device is not there.
+        EnvironmentProblem: The device is not there, or the runtime is not installed.
     """
-    # Both before the weights are read: a wrong option should cost nothing.
-    target = resolve_device(device)
-    dtype = choose_precision(target, precision)
+    # Before the weights are read: a wrong option should cost nothing.
+    computing = choose_computing(device=device, precision=precision, runtime=runtime)
     entry = find_model(os.fspath(name))
     refuse_untrained(entry)
-    network = build_network(entry)
-    return as_model(entry, network, device=target, precision=dtype)
+    if runtime == AUTO and entry.card.architecture not in KINDS:
+        computing = choose_computing(device=device, precision=precision, runtime="torch")
+    network = ready(build_network(entry), entry=entry, computing=computing)
+    return _as_model(entry, network, computing=computing)
 
 
 def as_model(
     entry: ModelEntry,
-    network: CovosLite | Cosnet,
+    network: nn.Module,
     *,
     device: torch.device,
     precision: torch.dtype,
@@ -302,10 +320,16 @@ def as_model(
         batch: Frames encoded together; None takes what suits the device.
         fold: If true, batch norms are folded into the convolutions, which changes the network itself.
     """
-    if fold:
-        fold_batch_norms(network)
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    computing = Computing(device, precision)
+    made = ready(network, entry=entry, computing=computing, fold=fold)
+    return _as_model(entry, made, computing=computing, batch=batch)
+
+
+def _as_model(
+    entry: ModelEntry, network: VideoNetwork[Any], *, computing: Computing, batch: int | None = None
+) -> Model:
+    device, precision, runtime = computing
     encoder: FrameEncoder[Any] = FrameEncoder(
         network, device=device, precision=precision, area=DEFAULT_AREA, batch=batch or BATCH.get(device.type, 8)
     )
-    return Model(entry=entry, engine=FindEngine(encoder), network=network)
+    return Model(entry=entry, engine=FindEngine(encoder), network=network, runtime=runtime)

@@ -56,6 +56,7 @@ from covos.prompts.values import (
     as_regions,
     frame_name,
 )
+from covos.runtimes.choice import ChosenRuntime
 
 AUTO: Final = "auto"
 SUBJECT: Final = 1
@@ -274,6 +275,7 @@ class Plan(_Value):
         model: A name from ``covos models list``, or the path of a ``.safetensors`` file.
         device: ``"auto"``, ``"cpu"``, ``"cuda"``, ``"cuda:N"`` or ``"mps"``.
         precision: ``"auto"``, ``"fp32"``, ``"bf16"`` or ``"fp16"``.
+        runtime: ``"auto"``, ``"torch"``, ``"openvino"`` or ``"onnxruntime"`` (see `covos.load_model`).
         formats: Names of formats (`covos.formats.table.FORMATS`), with or without a value; used where results are
             written to a folder.
         frame_rate: Frames a second of a folder or glob; 25 if not given.
@@ -293,6 +295,7 @@ class Plan(_Value):
     model: Weights = DEFAULT_MODEL
     device: str = AUTO
     precision: Precision = AUTO
+    runtime: ChosenRuntime = AUTO
     formats: tuple[str, ...] = DEFAULT_FORMATS
     frame_rate: Annotated[SafeFraction, PlainSerializer(str, return_type=str)] | None = None
     range: Annotated[Range, BeforeValidator(as_range)] = WHOLE

@@ -131,7 +131,8 @@ class Work:
         entry = self._matter
         if entry is None:
             return results
-        return matted(results, lambda: load_matte_engine(entry.path, ladder=self.model.engine.ladder))
+        ladder, runtime = self.model.engine.ladder, self.model.runtime
+        return matted(results, lambda: load_matte_engine(entry.path, ladder=ladder, runtime=runtime))
 
     def touched(self, changed: Sequence[int], unreadable: Sequence[int]) -> tuple[int, ...] | None:
         """Return the frames to compute again after pictures were mended; None for all.

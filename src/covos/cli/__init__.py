@@ -17,6 +17,7 @@ from covos.cli.batch import batch
 from covos.cli.convert import convert
 from covos.cli.doctor import doctor
 from covos.cli.evaluate import evaluate
+from covos.cli.export import export
 from covos.cli.failures import report
 from covos.cli.predict import predict
 from covos.cli.reproduce import reproduce
@@ -38,7 +39,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 a bug, 2 usage, 3 unreadable input, 4 partly done, 5 environment, 130 interrupted.",
 )
-for verb in (segment, batch, stream, predict, convert, evaluate, reproduce, train, serve, doctor):
+for verb in (segment, batch, stream, predict, convert, evaluate, reproduce, train, export, serve, doctor):
     app.command()(verb)
 app.command("open")(open_clip)
 app.add_typer(data.app, name="data")

@@ -41,6 +41,7 @@ def run_checks() -> list[Check]:
         **{name: _version_of(name) for name in ("torch", "numpy", "scipy", "av", "cv2", "PIL", "safetensors")},
         "FFmpeg encoders": _encoders,
         "device": _device,
+        "runtimes": _runtimes,
         "threads": _threads,
         "weights": _weights,
         "write and read a video": _video_round_trip,
@@ -80,6 +81,15 @@ def _device() -> str:
     device = resolve_device("auto")
     precision = str(choose_precision(device)).removeprefix("torch.")
     return f"{device}, {precision} (available: {', '.join(available_devices())})"
+
+
+def _runtimes() -> str:
+    from typing import get_args
+
+    from covos.runtimes.choice import Runtime, choose_computing, is_installed
+
+    there = ", ".join(name for name in get_args(Runtime) if is_installed(name))
+    return f"{choose_computing().runtime} (available: {there})"
 
 
 def _threads() -> str:

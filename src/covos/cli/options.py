@@ -315,6 +315,10 @@ Device: TypeAlias = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or
 Precision: TypeAlias = Annotated[
     Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Precision of the arithmetic.")
 ]
+Runtime: TypeAlias = Annotated[
+    Literal["auto", "torch", "openvino", "onnxruntime"],
+    typer.Option(help="Library that computes the networks; auto takes what is installed and was measured faster."),
+]
 Quiet: TypeAlias = Annotated[bool, typer.Option("-q", "--quiet", help="No progress and no closing lines.")]
 
 

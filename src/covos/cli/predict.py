@@ -30,6 +30,7 @@ def predict(
     follower: options.Follower = "covos-follow",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    runtime: options.Runtime = "auto",
     quiet: options.Quiet = False,
 ) -> None:
     """Segment every video of a data set: OUT/Annotations/<video>/<frame>.png; goes on where it stopped.
@@ -47,7 +48,7 @@ def predict(
 
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
     configure_threads(leave=1)
-    loaded = load_model(model, device=device, precision=precision)
+    loaded = load_model(model, device=device, precision=precision, runtime=runtime)
     given = gives_objects(videos)
     # Of itself, only where it can be done: a COSNet has no follower.
     chosen = given and loaded.entry.card.architecture == "lite" if follow is None else follow

@@ -26,6 +26,7 @@ def reproduce(
     refine: options.Refine = "none",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    runtime: options.Runtime = "auto",
     quiet: options.Quiet = False,
 ) -> None:
     """Segment and score a whole benchmark, and print the row beside published ones; goes on where it stopped."""
@@ -38,7 +39,7 @@ def reproduce(
 
     threads = configure_threads()
 
-    loaded = load_model(model, device=device, precision=precision)
+    loaded = load_model(model, device=device, precision=precision, runtime=runtime)
     task = Find(
         quality=quality,
         references=references,

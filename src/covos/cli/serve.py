@@ -47,10 +47,11 @@ def serve(
     model: options.Model = "covos-lite",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    runtime: options.Runtime = "auto",
     quiet: options.Quiet = False,
 ) -> None:
     """Serve a page and an HTTP API: drop a clip, see the subject cut out, click to correct, download."""
-    settings = {"model": model, "device": device, "precision": precision}
+    settings = {"model": model, "device": device, "precision": precision, "runtime": runtime}
     if label_studio:
         _back(media_root, host=host, port=9090 if port is None else port, token=token, names=tuple(name or ()),
               settings=settings, quiet=quiet)  # fmt: skip
@@ -70,13 +71,14 @@ def open_clip(
     model: options.Model = "covos-lite",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    runtime: options.Runtime = "auto",
     quiet: options.Quiet = False,
 ) -> None:
     """Open a video on a page of this machine: see its subject cut out, click to correct, download."""
     _run(
         root=root, host="127.0.0.1", port=port, token="", names=(), media=None, upload=8.0, quota=64.0, waiting=32,
-        expire=0, settings={"model": model, "device": device, "precision": precision}, opening=clip, browser=browser,
-        quiet=quiet,
+        expire=0, settings={"model": model, "device": device, "precision": precision, "runtime": runtime},
+        opening=clip, browser=browser, quiet=quiet,
     )  # fmt: skip
 
 

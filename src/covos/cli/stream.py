@@ -79,6 +79,7 @@ def stream(
     model: options.Model = "covos-lite",
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    runtime: options.Runtime = "auto",
     overwrite: options.Overwrite = False,
     quiet: options.Quiet = False,
 ) -> int:
@@ -97,7 +98,7 @@ def stream(
     wanted: Literal["gray", "rgb24", "rgba"] = "gray" if show == "mask" else "rgba" if show == "rgba" else "rgb24"
     codec_of(kind, wanted)  # a container that cannot hold it is refused before a camera is opened
     configure_threads(leave=1)
-    live = load_model(model, device=device, precision=precision).live(
+    live = load_model(model, device=device, precision=precision, runtime=runtime).live(
         quality=quality, references=references, span=span, follower=follower, memory=memory
     )
     shown = None if mask is None else _mask(mask)

@@ -143,6 +143,7 @@ _REFUSED = (
     "could not create a primitive",
     "can't start new thread",  # there is no room for its stack
     "failed to map segment",  # a library that is loaded
+    "Failed to allocate memory",  # ONNX Runtime
 )
 """Words by which libraries say that there is no memory, in errors of no class of their own."""
 _NO_MEMORY_OF_OPENCV = -4
@@ -155,9 +156,14 @@ def is_out_of_memory(error: BaseException) -> bool:
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
         or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
-        or (isinstance(error, RuntimeError | ImportError) and any(words in str(error) for words in _REFUSED))
+        or (_is_of_library(error) and any(words in str(error) for words in _REFUSED))
         or (type(error).__module__ == "cv2" and getattr(error, "code", None) == _NO_MEMORY_OF_OPENCV)
     )
+
+
+def _is_of_library(error: BaseException) -> bool:
+    # Errors of ONNX Runtime are none of Python's own kinds.
+    return isinstance(error, RuntimeError | ImportError) or type(error).__module__.startswith("onnxruntime.")
 
 
 def refusal(error: BaseException) -> str:

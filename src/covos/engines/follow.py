@@ -21,9 +21,9 @@ from covos.engines.backward import Spool, fuse
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import FrameEncoder, to_probability, to_size
 from covos.engines.find import FindEngine, References, uncomputed
-from covos.engines.follow_pass import FollowPass, FramePrediction
+from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
 from covos.engines.motion import Observed
-from covos.models.follow import CovosFollow, FollowFeatures
+from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 
 MAX_CHECKPOINTS = 8
@@ -79,7 +79,7 @@ class FollowEngine:
     def __init__(
         self,
         encoder: FrameEncoder[Features],
-        network: CovosFollow,
+        network: FollowNetwork,
         *,
         calibration: Calibration | None = None,
         references: References[Features] | None = None,
@@ -91,7 +91,7 @@ class FollowEngine:
         self._network = network
 
     @property
-    def network(self) -> CovosFollow:
+    def network(self) -> FollowNetwork:
         """The network, on the device that is computed on now."""
         return self.encoder.ladder.here(self._network)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -24,7 +24,6 @@ from covos.models.follow import (
     MASK_STRIDE,
     OUTPUT_STRIDE,
     Belief,
-    CovosFollow,
     DecodedObjects,
     FollowFeatures,
     ObjectMemory,
@@ -35,6 +34,7 @@ from covos.models.follow import (
     target_moments,
     with_others,
 )
+from covos.models.lite import Features
 from covos.models.target import TargetKnowledge, TargetModel, TargetMoments, fit
 
 T = TypeVar("T")
@@ -57,6 +57,32 @@ ADVICE_EPS = 0.0025
 """The same bound, as a probability."""
 AREA_WEIGHT = 0.1
 """Weight of a frame in the usual area."""
+
+
+class FollowNetwork(Protocol):
+    """A network that follows objects on the features of a covos-lite.
+
+    `covos.models.follow.CovosFollow` is one, and says what goes in and out.
+    """
+
+    def project(self, features: Features, *, cue_B1HW: Tensor | None, flow_B2HW: Tensor | None) -> FollowFeatures:
+        """Make what all objects of a frame share; once for each frame."""
+
+    def memorise(
+        self,
+        features: FollowFeatures,
+        mask_P2HW: Tensor,
+        owner_P: Tensor,
+        *,
+        certainty_P1HW: Tensor,
+        given_P: Tensor,
+    ) -> ObjectMemory:
+        """Turn a frame whose objects are known into memory."""
+
+    def find(
+        self, features: FollowFeatures, memory: ObjectMemory, latest: ObjectMemory, belief: Belief, owner_P: Tensor
+    ) -> DecodedObjects:
+        """Find the objects of a frame that are remembered."""
 
 
 @dataclass(slots=True)
@@ -124,7 +150,7 @@ class FollowPass:
 
     def __init__(
         self,
-        network: CovosFollow,
+        network: FollowNetwork,
         *,
         memory: int,
         calibration: Calibration | None = None,
@@ -141,7 +167,7 @@ class FollowPass:
         self._mask_P1HW: Tensor | None = None
 
     @property
-    def network(self) -> CovosFollow:
+    def network(self) -> FollowNetwork:
         """The network, on the device that is computed on now."""
         return self.ladder.here(self._network)
 
@@ -369,7 +395,7 @@ def as_remembered(mask_P1HW: Tensor) -> Tensor:
 
 
 def _one_frame(objects: Tensor) -> Tensor:
-    """Return the owner of each object (see `CovosFollow`): a pass takes one frame at a time."""
+    """Return the owner of each object (see `covos.models.follow.CovosFollow`): a pass takes one frame at a time."""
     return torch.zeros(len(objects), dtype=torch.long, device=objects.device)
 
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
 from covos.engines.band import CONTEXT, FAR, TILE, FarColours, far_colours, tile_inputs, uncertain_band, within
@@ -24,9 +25,9 @@ from covos.engines.ladder import Ladder
 from covos.engines.steady import grey, moved_to, way_to
 from covos.masks.matte import stretched
 from covos.masks.soft import rounded
-from covos.models.layers import fold_batch_norms
-from covos.models.matte import CovosMatte
 from covos.models.registry import DEFAULT_MATTER, build_matter, find_matter
+from covos.runtimes.choice import Computing, Runtime
+from covos.runtimes.loading import ready
 
 ProgressT = TypeVar("ProgressT")
 
@@ -46,16 +47,23 @@ SETTLED = 0.1
 """Where the band ends in the background, alpha should be below this; where it is not, the band grows once."""
 
 
+class MatteNetwork(Protocol):
+    """A network that finds the opacity in tiles; `covos.models.matte.CovosMatte` is one."""
+
+    def __call__(self, x_BCHW: Tensor) -> Tensor:
+        """Return B x 1 x H x W float32 alpha in [0, 1]."""
+
+
 class MatteEngine:
     """Finds mattes with covos-matte; it remembers the frame before, so frames are given in order.
 
     Args:
-        network: In evaluation mode.
+        network: In evaluation mode, on the device of the ladder.
         ladder: Runs the network, and goes on with less when the memory runs out; with its own device and precision.
     """
 
-    def __init__(self, network: CovosMatte, *, ladder: Ladder) -> None:
-        self._network = network.to(ladder.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    def __init__(self, network: MatteNetwork, *, ladder: Ladder) -> None:
+        self._network = network
         self._ladder = ladder
         self._before: tuple[int, ImageArray, ProbabilityArray] | None = None
 
@@ -140,16 +148,18 @@ class MatteEngine:
         return np.asarray(found[:, 0].float().cpu().numpy(), np.float32)
 
 
-def load_matte_engine(name: str | os.PathLike[str] = DEFAULT_MATTER, *, ladder: Ladder) -> MatteEngine:
-    """Load a covos-matte, a name or a ``.safetensors`` file, that computes on a ladder.
+def load_matte_engine(
+    name: str | os.PathLike[str] = DEFAULT_MATTER, *, ladder: Ladder, runtime: Runtime = "torch"
+) -> MatteEngine:
+    """Load a covos-matte, a name or a ``.safetensors`` file, that computes on a ladder, by a runtime.
 
     Raises:
         UsageError: It is another kind of network.
-        EnvironmentProblem: Its weights are not there.
+        EnvironmentProblem: Its weights are not there, or its graphs cannot be made.
     """
-    network = build_matter(find_matter(os.fspath(name)))
-    fold_batch_norms(network)
-    return MatteEngine(network, ladder=ladder)
+    entry = find_matter(os.fspath(name))
+    computing = Computing(ladder.device, ladder.precision, runtime)
+    return MatteEngine(ready(build_matter(entry), entry=entry, computing=computing), ladder=ladder)
 
 
 def matted(

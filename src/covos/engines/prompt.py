@@ -19,7 +19,7 @@ from covos.engines.encoding import FrameEncoder, to_probability
 from covos.engines.find import THRESHOLD
 from covos.engines.motion import Observed
 from covos.models.lite import Features
-from covos.models.prompt import OUTPUT_STRIDE, CovosPrompt, PromptFeatures, PromptTensors
+from covos.models.prompt import OUTPUT_STRIDE, PromptFeatures, PromptTensors
 
 SPOT = 3
 """Radius in pixels of the disc that a point decides."""
@@ -49,6 +49,16 @@ class Prompter(Protocol):
         """
 
 
+class PromptNetwork(Protocol):
+    """A network that understands clicks; `covos.models.prompt.CovosPrompt` is one, and says what goes in and out."""
+
+    def project(self, features: Features) -> PromptFeatures:
+        """Make what all prompts on a frame share; once for each frame."""
+
+    def find(self, features: PromptFeatures, prompt: PromptTensors) -> Tensor:
+        """Segment what is meant: B x 1 x H/2 x W/2 float32 logits."""
+
+
 class NetworkPrompter:
     """Makes masks by the network covos-prompt, on the features of the covos-lite that it was trained on.
 
@@ -58,7 +68,7 @@ class NetworkPrompter:
 
     name = "covos-prompt"
 
-    def __init__(self, encoder: FrameEncoder[Features], network: CovosPrompt) -> None:
+    def __init__(self, encoder: FrameEncoder[Features], network: PromptNetwork) -> None:
         self.encoder = encoder
         self._network = network
         self._latest: tuple[Observed, PromptFeatures] | None = None
@@ -91,7 +101,7 @@ class NetworkPrompter:
         return with_points(self.encoder.ladder.run(find), points)
 
     @property
-    def network(self) -> CovosPrompt:
+    def network(self) -> PromptNetwork:
         """The network, on the device that is computed on now."""
         return self.encoder.ladder.here(self._network)
 

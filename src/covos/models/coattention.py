@@ -196,18 +196,24 @@ def _attend_in_blocks(
 ) -> tuple[Tensor, ...]:
     """Average several float32 values, B x M x C each, by one softmax(query keys') of `BLOCK` cells at a time.
 
+    Keys and values may be those of one memory that all queries share, with a first dimension of 1.
+
     Faster on CPUs than `_attend`: one softmax serves all values, nothing is filled up with zeros, a memory that a batch
     shares is not copied, and the products with the values use the processor's instructions for narrow numbers.
     Affinities stay float32, so with bfloat16 it is the more exact of the two.
     """
     rows = max(BLOCK // keys_BMK.shape[1], 1)
+    if torch.jit.is_tracing():  # type: ignore[attr-defined, no-untyped-call]
+        # For an exported graph, whose runtime has a kernel of its own; it works for any number of queries.
+        attention = torch.softmax(query_BNK @ keys_BMK.transpose(1, 2), dim=2)
+        return tuple(attention @ value for value in values)
     with torch.autocast("cpu", enabled=False):
         read: list[tuple[Tensor, ...]] = []
         for b, query in enumerate(query_BNK):
-            keys = keys_BMK[b].T
-            narrow = [value[b].to(precision) for value in values]
-            attention = (torch.softmax(part @ keys, dim=1).to(precision) for part in query.split(rows))
-            blocks = [[weights @ value for value in narrow] for weights in attention]
+            keys = keys_BMK[b % len(keys_BMK)].T
+            narrow = [value[b % len(value)].to(precision) for value in values]
+            shares = (torch.softmax(part @ keys, dim=1).to(precision) for part in query.split(rows))
+            blocks = [[weights @ value for value in narrow] for weights in shares]
             read.append(tuple(torch.cat(parts).float() for parts in zip(*blocks, strict=True)))
         return tuple(torch.stack(frames) for frames in zip(*read, strict=True))
 

@@ -27,6 +27,7 @@ Shape legend: B frames, P pairs of a frame and one of its objects, C channels, K
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from covos.models.efficientnet_lite import EfficientNetLite
-from covos.models.layers import Residual, conv, pointwise_conv, separable_conv, upsample_to
+from covos.models.layers import Residual, conv, pointwise_conv, separable_conv, shrink_to, upsample_to
 from covos.models.lite import Features, LiteConfig
 from covos.models.target import TargetModel, TargetMoments, fit_features, moments, score
 
@@ -84,6 +85,17 @@ class FollowFeatures(NamedTuple):
     """Optical flow (x, y) to the latest frame, in cells of stride 4, at stride 4; 0 where it is not known."""
 
 
+class SharedFeatures(NamedTuple):
+    """Features of B frames by themselves; see `FollowFeatures`, which has the hints of the video beside them."""
+
+    key_BNK: Tensor
+    context_BChw: Tensor
+    s8_BCHW: Tensor
+    s4_BCHW: Tensor
+    fit_BLD: Tensor
+    still_B1hw: Tensor
+
+
 class ObjectMemory(NamedTuple):
     """Keys of a remembered frame, or of several one after the other, and values of each object."""
 
@@ -100,6 +112,26 @@ class Belief(NamedTuple):
     target: TargetModel
     agreement_P2: Tensor
     """From `agreement`, where the user showed the object."""
+
+
+class Recalled(NamedTuple):
+    """What is known of P objects before their frame is decoded; float32."""
+
+    long_PNC: Tensor
+    """The memory as `read` reads it."""
+    short_PNC: Tensor
+    """The latest frame, likewise."""
+    before_P2HW: Tensor
+    """The latest masks, moved along the flow, at stride 4."""
+    score_P1HW: Tensor
+    """Score of the target model at stride 8."""
+    affinity_BNM: Tensor
+    """See `CovosFollow.affinity`."""
+
+    def maps(self, cells: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Return `DecodedObjects.read_P2hw` and `DecodedObjects.match_Phw`, for h x w cells."""
+        masks = torch.stack([self.long_PNC[..., -2], self.short_PNC[..., -2]], dim=1)
+        return masks.reshape(-1, 2, *cells), self.long_PNC[..., -1].reshape(-1, *cells)
 
 
 class DecodedObjects(NamedTuple):
@@ -188,7 +220,7 @@ class ObjectDecoder(nn.Module):
         detail = self.s2(torch.cat([upsample_to(self.narrow(x), s2.shape[2:]), s2, cue_P1HW.to(s2.dtype)], dim=1))
         logit = upsample_to(coarse.float(), s2.shape[2:]) + self.correction(detail)
         # Judged is the mask that was found, by what is under it.
-        inside = F.interpolate(coarse.detach().float().sigmoid(), size=wide.shape[2:], mode="area").to(wide.dtype)
+        inside = shrink_to(coarse.detach().float().sigmoid(), wide.shape[2:]).to(wide.dtype)
         under = (wide * inside).sum(dim=(2, 3)) / inside.sum(dim=(2, 3)).clamp(min=1.0)
         judged: Tensor = self.judge(torch.cat([wide.mean(dim=(2, 3)), wide.amax(dim=(2, 3)), under], dim=1))
         return logit, judged
@@ -233,28 +265,18 @@ class CovosFollow(nn.Module):
             cue_B1HW: Logits of covos-lite with its references, at stride 2; None if they are not known.
             flow_B2HW: See `FollowFeatures`; None if it is not known.
         """
+        return with_hints(self.share(features), features, cue_B1HW=cue_B1HW, flow_B2HW=flow_B2HW)
+
+    def share(self, features: Features) -> SharedFeatures:
+        """Make what does not depend on cue and flow; see `project`."""
         x = torch.cat([features.v_BCHW, features.s16_BCHW], dim=1)
         # In float32: the norm of a bf16 vector has three digits, and the temperature multiplies its error.
         key = F.normalize(self.key(x).flatten(2).transpose(1, 2).float(), dim=2)
-        batch, _, height, width = features.s4_BCHW.shape
         s8 = features.s8_BCHW
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             fitted = fit_features((features.v_BCHW, features.s16_BCHW, s8), (s8.shape[2], s8.shape[3]))
             still = features.still_B1HW.float().sigmoid()
-            cue = still.new_zeros(batch, 1, *features.s2_BCHW.shape[2:]) if cue_B1HW is None else cue_B1HW.sigmoid()
-            flow = still.new_zeros(batch, 2, height, width) if flow_B2HW is None else flow_B2HW
-        return FollowFeatures(
-            key,
-            self.context(x),
-            self.skip8(s8),
-            self.skip4(features.s4_BCHW),
-            features.s2_BCHW,
-            fitted,
-            still,
-            cue.float(),
-            still.new_full((batch,), float(cue_B1HW is not None)),
-            flow,
-        )
+        return SharedFeatures(key, self.context(x), self.skip8(s8), self.skip4(features.s4_BCHW), fitted, still)
 
     def memorise(
         self,
@@ -279,8 +301,8 @@ class CovosFollow(nn.Module):
         mask = mask_P2HW[:, :1]
         value = self.value(mask.to(context.dtype), mask_P2HW[:, 1:].to(context.dtype), context)
         cells = value.shape[2:]
-        carried = F.interpolate(mask.float(), size=cells, mode="area")
-        believed = F.interpolate(certainty_P1HW.float(), size=cells, mode="area")
+        carried = shrink_to(mask.float(), cells)
+        believed = shrink_to(certainty_P1HW.float(), cells)
         counted = torch.where(given_P.view(-1, 1, 1, 1), self.log_given.exp(), believed)
         value_PCM = torch.cat([value.float(), carried, counted], dim=1).flatten(2)
         return ObjectMemory(features.key_BNK, value_PCM.transpose(1, 2))
@@ -301,7 +323,7 @@ class CovosFollow(nn.Module):
         device = features.key_BNK.device
         y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
         place_N2 = torch.stack([x, y], dim=2).flatten(0, 1).float()
-        shift = F.interpolate(features.flow_B2HW, size=(height, width), mode="area") * (MASK_STRIDE / 16)
+        shift = shrink_to(features.flow_B2HW, (height, width)) * (MASK_STRIDE / 16)
         from_BN2 = place_N2 + shift.flatten(2).transpose(1, 2)
         reach = self.log_reach.exp()
         # A Gaussian of a plane is the product of two, of N x width and N x height.
@@ -322,9 +344,15 @@ class CovosFollow(nn.Module):
             belief: What is believed of the objects.
             owner_P: Frame of each object.
         """
-        device = features.key_BNK.device.type
+        recalled = self.recall(features, memory, latest, belief, owner_P)
+        return self.decode(features, recalled, belief.agreement_P2, owner_P)
+
+    def recall(
+        self, features: FollowFeatures, memory: ObjectMemory, latest: ObjectMemory, belief: Belief, owner_P: Tensor
+    ) -> Recalled:
+        """Read what is remembered of the objects; see `find`."""
         # Affinities span many powers of ten, so they are float32 whatever the rest is.
-        with torch.autocast(device, enabled=False):
+        with torch.autocast(features.key_BNK.device.type, enabled=False):
             affinity = self.affinity(features, memory.key_BMK)
             # Of the short types bfloat16 alone has their range: in float16 the weak ones would be 0.
             short_type = features.context_BChw.dtype == torch.bfloat16 and not torch.is_grad_enabled()
@@ -332,18 +360,25 @@ class CovosFollow(nn.Module):
             long = read(affinity, memory.value_PMC, owner_P, scale=self.scale, precision=precision)
             near = self.nearby(features, latest.key_BMK)
             short = read(near, latest.value_PMC, owner_P, scale=self.scale, precision=precision)
-            own = slice(None) if len(owner_P) == len(features.key_BNK) == 1 else owner_P
             height, width = features.s8_BCHW.shape[2:]
             scored = score(belief.target, features.fit_BLD, owner_P).view(-1, 1, height, width)
-            before = moved(belief.latest_P2HW.float(), features.flow_B2HW[own])
+            before = moved(belief.latest_P2HW.float(), features.flow_B2HW[_own(features, owner_P)])
+        return Recalled(long, short, before, scored, affinity)
+
+    def decode(
+        self, features: FollowFeatures, recalled: Recalled, agreement_P2: Tensor, owner_P: Tensor
+    ) -> DecodedObjects:
+        """Decode what was recalled of the objects to their masks; see `find`."""
+        own = _own(features, owner_P)
+        before, scored = recalled.before_P2HW, recalled.score_P1HW
         context, cue = features.context_BChw[own], features.cue_B1HW[own]
         cells = context.shape[2:]
-        readings = [reading.transpose(1, 2).reshape(len(reading), -1, *cells) for reading in (long, short)]
-        pairs = len(owner_P)
-        flat = torch.cat([features.cue_known_B[own].view(-1, 1).expand(pairs, 1), belief.agreement_P2], dim=1)
-        small = [
-            F.interpolate(part, size=cells, mode="area").expand(pairs, -1, -1, -1) for part in (before, cue, scored)
+        pairs = owner_P.shape[0]
+        readings = [
+            reading.transpose(1, 2).reshape(pairs, -1, *cells) for reading in (recalled.long_PNC, recalled.short_PNC)
         ]
+        flat = torch.cat([features.cue_known_B[own].view(-1, 1).expand(pairs, 1), agreement_P2], dim=1)
+        small = [shrink_to(part, cells).expand(pairs, -1, -1, -1) for part in (before, cue, scored)]
         still = features.still_B1hw[own].expand(pairs, -1, -1, -1)
         x = torch.cat(
             [
@@ -358,10 +393,28 @@ class CovosFollow(nn.Module):
         skips = (features.s8_BCHW[own], features.s4_BCHW[own], features.s2_BCHW[own])
         logit, judged = self.decoder(x, skips, before, cue, scored)
         judged = judged.float()
-        masks = torch.cat([reading[:, -2:-1] for reading in readings], dim=1)
+        masks, match = recalled.maps(cells)
         return DecodedObjects(
-            logit.float(), judged[:, 0], judged[:, 1], masks, readings[0][:, -1], affinity, before[:, :1], scored
+            logit.float(), judged[:, 0], judged[:, 1], masks, match, recalled.affinity_BNM, before[:, :1], scored
         )
+
+
+def with_hints(
+    shared: SharedFeatures, features: Features, *, cue_B1HW: Tensor | None, flow_B2HW: Tensor | None
+) -> FollowFeatures:
+    """Add the hints of the video to the features of B frames; see `CovosFollow.project`."""
+    key, context, s8, s4, fitted, still = shared
+    batch, _, height, width = features.s4_BCHW.shape
+    with torch.no_grad():
+        cue = still.new_zeros(batch, 1, *features.s2_BCHW.shape[2:]) if cue_B1HW is None else cue_B1HW.sigmoid()
+        flow = still.new_zeros(batch, 2, height, width) if flow_B2HW is None else flow_B2HW
+    known = still.new_full((batch,), float(cue_B1HW is not None))
+    return FollowFeatures(key, context, s8, s4, features.s2_BCHW, fitted, still, cue.float(), known, flow)
+
+
+def _own(features: FollowFeatures, owner_P: Tensor) -> Tensor | slice:
+    """Return the index that gives each object the part of its frame; what is one object's already is not copied."""
+    return slice(None) if len(owner_P) == len(features.key_BNK) == 1 else owner_P
 
 
 def with_others(mask_P1HW: Tensor, owner_P: Tensor) -> Tensor:
@@ -378,8 +431,8 @@ def target_moments(
     """Sum up, for the target model, frames whose objects are known; masks and certainty are at stride 4."""
     size = features.s8_BCHW.shape[2:]
     with torch.autocast(mask_P1HW.device.type, enabled=False):
-        mask_PL = F.interpolate(mask_P1HW.float(), size=size, mode="area").flatten(1)
-        doubt_PL = 1 - F.interpolate(certainty_P1HW.float(), size=size, mode="area").flatten(1)
+        mask_PL = shrink_to(mask_P1HW.float(), size).flatten(1)
+        doubt_PL = 1 - shrink_to(certainty_P1HW.float(), size).flatten(1)
         # A position is doubted as far as its objects together are in doubt there.
         certain_BL = features.fit_BLD.new_ones(features.fit_BLD.shape[:2])
         weight_BL = certain_BL.index_add(0, owner_P, doubt_PL, alpha=-1).clamp(min=0)
@@ -410,7 +463,7 @@ def moved(mask_PCHW: Tensor, flow_P2HW: Tensor) -> Tensor:
     x = torch.arange(width, device=mask_PCHW.device) + flow_P2HW[:, 0]
     y = torch.arange(height, device=mask_PCHW.device)[:, None] + flow_P2HW[:, 1]
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=3)
-    return F.grid_sample(mask_PCHW, grid.expand(len(mask_PCHW), -1, -1, -1), align_corners=False)
+    return F.grid_sample(mask_PCHW, grid.expand(mask_PCHW.shape[0], -1, -1, -1), align_corners=False)
 
 
 def read(

@@ -56,6 +56,12 @@ def upsample_to(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
     return F.interpolate(x_BCHW, size=list(size), mode="bilinear", align_corners=False)
 
 
+def shrink_to(x_BCHW: Tensor, size: Sequence[int]) -> Tensor:
+    """Take the means of whole cells: height and width are the same multiple of those of ``size``."""
+    # A plain number, in an exported graph too: strides are constants, whatever the size of the frame.
+    return F.avg_pool2d(x_BCHW, int(x_BCHW.shape[2]) // int(size[0]))
+
+
 class SeparableASPP(nn.Module):
     """Atrous spatial pyramid pooling of separable branches: 1x1, one 3x3 for each dilation, and the global mean.
 

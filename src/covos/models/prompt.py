@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.follow import MAX_SCALE
-from covos.models.layers import Residual, conv, pointwise_conv, upsample_to
+from covos.models.layers import Residual, conv, pointwise_conv, shrink_to, upsample_to
 from covos.models.lite import Features, LiteConfig
 
 OUTPUT_STRIDE = 2
@@ -233,9 +233,12 @@ def draw_guide(prompt: PromptTensors, *, size: Sequence[int]) -> Tensor:
 
 def resize_mask(mask_B1HW: Tensor, size: Sequence[int]) -> Tensor:
     """Resize by area averages where the mask shrinks; bilinear where it grows."""
-    if tuple(mask_B1HW.shape[2:]) == tuple(size):
+    height, width = (int(side) for side in mask_B1HW.shape[2:])
+    if (height, width) == tuple(size):
         return mask_B1HW
-    if mask_B1HW.shape[2] >= size[0] and mask_B1HW.shape[3] >= size[1]:
+    if height * int(size[1]) == width * int(size[0]) and height % int(size[0]) == 0:
+        return shrink_to(mask_B1HW, size)
+    if height >= size[0] and width >= size[1]:
         return F.interpolate(mask_B1HW, size=list(size), mode="area")
     return upsample_to(mask_B1HW, size)
 

@@ -231,6 +231,16 @@ def build_matter(entry: ModelEntry) -> CovosMatte:
     return _filled(CovosMatte(), entry)
 
 
+def build_any(entry: ModelEntry) -> nn.Module:
+    """Build the network of a model, of any architecture of covos, with its weights, in evaluation mode, on the CPU.
+
+    Raises:
+        CheckpointError: The file is damaged, or does not fit.
+    """
+    verify(entry)
+    return _filled(empty_network(entry), entry)
+
+
 def empty_network(entry: ModelEntry) -> nn.Module:
     """Build the network of a model, of any architecture, without its weights."""
     if entry.card.architecture == "follow":

@@ -33,6 +33,7 @@ from covos.runs.report import Origin
 from covos.runs.schema import REPORT, FrameRow, ReportContent, load_report
 from covos.runs.terms import JOURNAL
 from covos.runs.writing import Saved
+from covos.runtimes.choice import ChosenRuntime
 
 FRAME_RATE = Fraction(25)
 """Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""
@@ -211,6 +212,7 @@ def convert(
     matte: bool | str | os.PathLike[str] = False,
     device: str = AUTO,
     precision: Precision = AUTO,
+    runtime: ChosenRuntime = AUTO,
     edges: Edges = NO_EDGES,
     composition: Composition = PLAIN,
     range: Range | range | None = None,
@@ -231,6 +233,7 @@ def convert(
             (see `covos.Segmentation.with_matte`). If false, the matte that a run has found is taken.
         device: Where the matte is computed; see `covos.load_model`.
         precision: As for `covos.load_model`.
+        runtime: As for `covos.load_model`.
         edges: Changes of the masks' edges; those of an earlier run stay, and these come on top.
         composition: What the formats are composed of (see `covos.formats.composition.Composition`).
         range: The part that is written, as of `covos.Segmentation.trim`; None is all that the masks are of.
@@ -259,7 +262,7 @@ def convert(
     known = len(result.origin.steps_down)
     if matte is not False:
         network = DEFAULT_MATTER if matte is True else matte
-        result = result.with_matte(network, device=device, precision=precision, listen=listen)
+        result = result.with_matte(network, device=device, precision=precision, runtime=runtime, listen=listen)
     told = tuple(step.text for step in result.origin.steps_down[known:])
     given = as_labelling(label)
     labels = given.over(Labelling.of_settings(result.origin.settings))

@@ -6,13 +6,14 @@ import operator
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 
 import numpy as np
 
-from covos.core.device import Precision, choose_precision, resolve_device
+from covos.core.device import Precision
 from covos.core.errors import EnvironmentProblem
 from covos.core.labelling import NO_LABELS, Label, Labelling, as_labelling
 from covos.core.types import ImageArray, SourceInfo
@@ -35,6 +36,7 @@ from covos.runs.folder import OutputFolder
 from covos.runs.onefile import choose_output
 from covos.runs.report import Origin
 from covos.runs.writing import Saved
+from covos.runtimes.choice import ChosenRuntime, choose_computing
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -239,6 +241,7 @@ class Segmentation:
         *,
         device: str = AUTO,
         precision: Precision = AUTO,
+        runtime: ChosenRuntime = AUTO,
         listen: Listener | None = None,
     ) -> Segmentation:
         """Return the same masks with the opacity of their edges, whatever made the masks.
@@ -249,24 +252,23 @@ class Segmentation:
             network: A covos-matte: its name, or a ``.safetensors`` file.
             device: See `covos.load_model`.
             precision: See `covos.load_model`.
+            runtime: See `covos.load_model`.
             listen: Called with the number of frames that are done, and of all.
 
         Raises:
             UsageError: No source is known, or it is another kind of network.
             SourceError: The source is gone or has changed.
-            EnvironmentProblem: The weights or the device are not there.
+            EnvironmentProblem: The weights, the device or the runtime are not there.
         """
-        target = resolve_device(device)
+        computing = choose_computing(device=device, precision=precision, runtime=runtime)
         entry = find_matter(os.fspath(network))
-        ladder = Ladder(device=target, precision=choose_precision(target, precision))
+        ladder = Ladder(device=computing.device, precision=computing.precision)
+        load = partial(load_matte_engine, entry.path, ladder=ladder, runtime=computing.runtime)
         bare = replace(self._replay, frames=tuple(replace(frame, kept_matte=None) for frame in self.frames))
+        results = matted(bare.results(what="a matte"), load)
         found = {
             each.frame.index: FrameMask.of(each).kept_matte
-            for each in listened(
-                matted(bare.results(what="a matte"), lambda: load_matte_engine(entry.path, ladder=ladder)),
-                len(self.frames),
-                listen or nothing_heard,
-            )
+            for each in listened(results, len(self.frames), listen or nothing_heard)
         }
         settings = {**self.origin.settings, "matte": {"name": entry.name, "sha256": entry.card.sha256}}
         return replace(

@@ -11,7 +11,7 @@ Shape legend: B batch, C channels, H height, W width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -296,15 +296,7 @@ class Cosnet(nn.Module):
         Returns:
             B x 1 x H x W float32 logits at `fixed_size`: that a pixel belongs to the subject.
         """
-        v = features.v_BCHW
-        if fusion == "group":
-            memories = [join_memories(memories)]
-        parts = (self._summary(v, memory) for memory in memories)
-        if fusion == "prediction":
-            probability = _mean(self._subject(z, v) for z in parts)
-        else:
-            probability = self._subject(_mean(parts), v)
-        return torch.logit(probability, eps=LOGIT_EPS)
+        return fused_logit(features.v_BCHW, memories, fusion=fusion, summarise=self.summarise, answer=self.answer)
 
     def _features(self, x_BCHW: Tensor) -> Tensor:
         # The affinity has no scale, so its softmax turns the rounding of half precision into other matches: after
@@ -312,12 +304,14 @@ class Cosnet(nn.Module):
         context: Tensor = self.context(self.encoder(x_BCHW))
         return context.float()
 
-    def _summary(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
+    def summarise(self, v_BCHW: Tensor, memory: Memory) -> Tensor:
+        """Return the gated summary of queries by a memory of batch size 1: B x C x H/8 x W/8 float32."""
         batch = v_BCHW.shape[0]
         with torch.autocast(v_BCHW.device.type, enabled=False):
             return self.coattention.summarise(v_BCHW, Memory(*(part.expand(batch, -1, -1) for part in memory)))
 
-    def _subject(self, z_BCHW: Tensor, v_BCHW: Tensor) -> Tensor:
+    def answer(self, z_BCHW: Tensor, v_BCHW: Tensor) -> Tensor:
+        """Return the probability of the subject, B x 1 x H x W float32 at `fixed_size`, by a summary and features."""
         probability = torch.sigmoid(self._full(self.head_a(z_BCHW, v_BCHW), self.fixed_size))
         if self.config.outputs == 1:
             return probability
@@ -326,6 +320,21 @@ class Cosnet(nn.Module):
     def _full(self, logit_BCHW: Tensor, size: Sequence[int]) -> Tensor:
         corners = self.config.align_corners
         return F.interpolate(logit_BCHW.float(), size=list(size), mode="bilinear", align_corners=corners)
+
+
+def fused_logit(
+    v_BCHW: Tensor,
+    memories: Sequence[Memory],
+    *,
+    fusion: Fusion,
+    summarise: Callable[[Tensor, Memory], Tensor],
+    answer: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    """Segment queries by references; see `Cosnet.segment`, `Cosnet.summarise` and `Cosnet.answer`."""
+    parts = (summarise(v_BCHW, memory) for memory in ([join_memories(memories)] if fusion == "group" else memories))
+    each = fusion == "prediction"
+    probability = _mean(answer(z, v_BCHW) for z in parts) if each else answer(_mean(parts), v_BCHW)
+    return torch.logit(probability, eps=LOGIT_EPS)
 
 
 def _mean(parts: Iterable[Tensor]) -> Tensor:

@@ -1,0 +1,1 @@
+"""Runtimes: networks as ONNX graphs, computed by torch, OpenVINO or ONNX Runtime."""

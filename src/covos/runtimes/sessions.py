@@ -1,0 +1,97 @@
+"""Sessions: graphs that are loaded into OpenVINO or ONNX Runtime, on the processor.
+
+Both compute on as many threads as torch does.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from covos.core.errors import EnvironmentProblem
+from covos.runtimes.stages import Program
+
+_CORE: list[Any] = []
+"""OpenVINO itself, once it was asked for: it looks for its devices when it is made."""
+
+
+class OpenVinoProgram:
+    """A graph in OpenVINO, in float32 or bfloat16; threads may share it."""
+
+    def __init__(self, file: Path, *, precision: torch.dtype) -> None:
+        import openvino
+
+        if not _CORE:
+            _CORE.append(openvino.Core())
+        self._compiled: Any = _CORE[0].compile_model(
+            str(file),
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": "bf16" if precision == torch.bfloat16 else "f32",
+                "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+                "PERFORMANCE_HINT": "LATENCY",
+                "NUM_STREAMS": 1,
+                # Pinned, they would wait for the processor on which something else decodes or writes.
+                "ENABLE_CPU_PINNING": False,
+            },
+        )
+        self._own = threading.local()
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Compute; see `covos.runtimes.stages.Program`."""
+        if not hasattr(self._own, "request"):
+            self._own.request = self._compiled.create_infer_request()
+        found = self._own.request.infer([_array(each) for each in inputs], share_inputs=True, share_outputs=True)
+        # Copied: the next call writes to the same place.
+        return tuple(torch.from_numpy(np.array(found[output])) for output in self._compiled.outputs)
+
+
+class OnnxProgram:
+    """A graph in ONNX Runtime, in float32; threads may share it."""
+
+    def __init__(self, file: Path) -> None:
+        # It would write an id of this machine to the folder of caches, and report that it is used.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        # Threads that wait by asking again and again take the processor from those that decode and write.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        self._session: Any = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self._names = [port.name for port in self._session.get_inputs()]
+
+    def __call__(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """Compute; see `covos.runtimes.stages.Program`."""
+        arrays = {name: _array(each) for name, each in zip(self._names, inputs, strict=True)}
+        return tuple(torch.from_numpy(found) for found in self._session.run(None, arrays))
+
+
+def _array(tensor: Tensor) -> NDArray[np.float32]:
+    return np.ascontiguousarray(tensor.detach().to(torch.float32).numpy())
+
+
+def load_program(file: Path, *, runtime: str, precision: torch.dtype, exact: bool) -> Program:
+    """Load a graph into a runtime, ``"openvino"`` or ``"onnxruntime"``; one that is exact in float32.
+
+    Raises:
+        EnvironmentProblem: The runtime is installed, and cannot be loaded.
+    """
+    try:
+        if runtime == "onnxruntime":
+            return OnnxProgram(file)
+        return OpenVinoProgram(file, precision=torch.float32 if exact else precision)
+    except ImportError as error:
+        raise EnvironmentProblem(
+            f"the runtime {runtime} cannot be loaded",
+            why=" ".join(str(error).split()),
+            fix="install it again, or use --runtime torch",
+        ) from error

@@ -1,0 +1,62 @@
+"""Whole runs by each runtime: the masks are torch's, and a run goes on only by the runtime that it began with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import covos
+from conftest import MakeClip
+from covos.core.errors import UsageError
+from covos.events import FrameDone
+from covos.job import Job
+from covos.plan import Plan
+from covos.runtimes.choice import is_installed
+
+pytest.importorskip("onnx")
+pytestmark = pytest.mark.usefixtures("kept_graphs")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_masks_are_those_of_torch(runtime: Any, make_clip: MakeClip) -> None:
+    if not is_installed(runtime):
+        pytest.skip(f"{runtime} is not installed")
+    clip = make_clip(frames=6, height=96, width=128)
+    ways: tuple[dict[str, Any], ...] = ({"matte": True}, {"boxes": [(8, 8, 40, 40)]})
+    torch, other = (covos.load_model(device="cpu", precision="fp32", runtime=each) for each in ("torch", runtime))
+    assert other.runtime == runtime
+    for way in ways:
+        wanted, found = (covos.segment(clip, model=each, **way) for each in (torch, other))
+        assert len(found) == len(wanted) == 6
+        for a, b in zip(found, wanted, strict=True):
+            assert (a.labels != b.labels).mean() < 1e-3
+            assert (a.matte is None) == (b.matte is None)
+            assert a.matte is None or np.abs(a.matte.astype(float) - b.matte).max() < 0.02
+        assert found.origin.settings["runtime"] == runtime
+        assert found.origin.device.endswith(runtime)
+        assert "runtime" not in wanted.origin.settings
+
+
+def test_a_run_goes_on_by_its_runtime(make_clip: MakeClip, tmp_path: Path) -> None:
+    runtime = next((name for name in ("openvino", "onnxruntime") if is_installed(name)), None)  # type: ignore[arg-type]
+    if runtime is None:
+        pytest.skip("no runtime is installed")
+    clip = str(make_clip(frames=10))
+    plan = Plan(source=clip, device="cpu", precision="fp32", runtime=runtime, formats=("palette",))  # type: ignore[arg-type]
+    Job(plan, tmp_path / "whole").run()
+    stopped = Job(plan, tmp_path / "stopped")
+    for event in stopped:
+        if isinstance(event, FrameDone) and event.index == 5:
+            stopped.cancel()
+    assert json.loads((tmp_path / "stopped" / "covos.json").read_text())["settings"]["runtime"] == runtime
+    with pytest.raises(UsageError, match=f"runtime was {runtime}, is not there"):
+        Job(plan.model_copy(update={"runtime": "torch"}), tmp_path / "stopped").run()
+    Job(plan, tmp_path / "stopped").run()
+    for one in sorted((tmp_path / "whole").rglob("*.png")):
+        assert one.read_bytes() == (tmp_path / "stopped" / one.relative_to(tmp_path / "whole")).read_bytes()
+    assert len(list((tmp_path / "whole").rglob("*.png"))) == 10
