@@ -62,6 +62,12 @@ KINDS: dict[str, Kind] = {
     "ts": Kind(suffix="ts", codec="libx264", options=_X264),
     "ts, sound": Kind(suffix="ts", codec="libx264", options=_X264, audio="aac"),
     "ts, mpeg2": Kind(suffix="ts", codec="mpeg2video", options=_MPEG),
+    "m2ts": Kind(
+        suffix="m2ts", codec="libx264", muxer="mpegts", options=_X264, container={"mpegts_m2ts_mode": "1"}, audio="aac"
+    ),
+    "m2ts, mpeg2": Kind(
+        suffix="m2ts", codec="mpeg2video", muxer="mpegts", options=_MPEG, container={"mpegts_m2ts_mode": "1"}
+    ),
     "mpg": Kind(suffix="mpg", codec="mpeg2video", options=_MPEG),
     "avi": Kind(suffix="avi", codec="mpeg4", options=_MPEG),
     "avi, mjpeg": Kind(suffix="avi", codec="mjpeg", pixels="yuvj420p"),

@@ -27,7 +27,7 @@ MEMORY = 300 << 20
 """The most memory that looking at such a clip may take, beside what the process of the tests holds; it takes 50 MB."""
 CODES = {0, 3, 4}
 """Exit codes that a video can have: done, not to be read, done in part."""
-STATING = {"mkv", "webm", "mp4", "mov", "ts", "mpg", "nut", "wmv", "flv", "ivf"}
+STATING = {"mkv", "webm", "mp4", "mov", "ts", "m2ts", "mpg", "nut", "wmv", "flv", "ivf"}
 """Suffixes of files that state the time of each picture."""
 
 

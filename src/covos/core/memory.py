@@ -64,12 +64,17 @@ def free_address_space() -> int | None:
 def refuse_shortage(error: BaseException) -> None:
     """Raise an error again that says that there is no memory, if that is so: damaged files make decoders say it, too.
 
+    They may say it at each of thousands of packets. So the memory is asked for and not touched: to clear it would take
+    much longer than to decode.
+
     Raises:
         MemoryError: The error itself, where not even some memory is to be had.
     """
     if isinstance(error, MemoryError):
+        import numpy as np  # programs import this room before anything large
+
         try:
-            bytearray(_SOME)
+            np.empty(_SOME, np.uint8)
         except MemoryError:
             raise error from None
 

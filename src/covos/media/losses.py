@@ -37,7 +37,7 @@ _MOST = 100_000
 
 # Their times are made up while reading: nothing in the file states them.
 _WITHOUT_TIMES = frozenset(
-    {"gif", "apng", "yuv4mpegpipe", "mjpeg", "h264", "hevc", "mpegvideo", "m4v", "obu", "vc1", "dirac"}
+    {"gif", "apng", "yuv4mpegpipe", "mjpeg", "h264", "hevc", "mpegvideo", "m4v", "obu", "vc1", "dirac", "dv"}
 )
 # Whatever follows the last packet was not understood.
 _READ_TO_THE_END = frozenset({"obu"})

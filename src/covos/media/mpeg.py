@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _SYNC = 0x47
+_PACKET = 188
+_TIMED = 192  # Blu-ray and AVCHD put four bytes with a time before each packet
 _NULL_PACKETS = 0x1FFF
 _PICTURES = range(0xE0, 0xF0)  # stream ids of pictures
 _STARTS = (b"\x00\x00\x01", b"\x00\x00\x00\x01")
@@ -52,13 +54,17 @@ def program_stream(content: Content) -> Structure:
 
 
 def packet_size(content: Content) -> int:
-    """Return the size of a transport stream's packets, 0 if it is none."""
-    for size in (188, 192, 204):
-        start = 4 if size == 192 else 0
-        places = range(start, min(len(content), size * 8), size)
+    """Return the size of a transport stream's packets, with what stands before or behind each; 0 if it is none."""
+    for size in (_PACKET, _TIMED, 204):
+        places = range(_before(size), min(len(content), size * 8), size)
         if len(places) > 1 and sum(content[at] == _SYNC for at in places) >= max(2, len(places) - 2):
             return size
     return 0
+
+
+def _before(unit: int) -> int:
+    """Return the bytes before the sync byte of each packet."""
+    return _TIMED - _PACKET if unit == _TIMED else 0
 
 
 def transport_stream(content: Content) -> Structure:
@@ -68,11 +74,13 @@ def transport_stream(content: Content) -> Structure:
     or a mark that a decoder may begin, is where two recordings were joined: nothing is lost there.
     """
     unit = packet_size(content)
-    size, at = len(content), 4 if unit == 192 else 0
+    before = _before(unit)
+    size, at = len(content), 0
     breaks: list[int] = []
     last: dict[int, int] = {}
     while at + unit <= size and len(breaks) < MOST_BREAKS:
         block = np.frombuffer(content, np.uint8, (min(size - at, unit << 14)) // unit * unit, at).reshape(-1, unit)
+        block = block[:, before : before + _PACKET]
         in_step = block[:, 0] == _SYNC
         whole = len(block) if in_step.all() else int(in_step.argmin())
         heads = block[:whole, :6].astype(np.int64)
@@ -83,26 +91,26 @@ def transport_stream(content: Content) -> Structure:
         if whole < len(in_step):
             breaks.append(at)
             last.clear()
-            at = _next_sync(content, at + 1, unit)
+            at = _next_sync(content, at + before + 1, unit) - before
     return Structure(cut=size % unit > 0, breaks=tuple(sorted(breaks)), last_pictures=_last_pictures(content, unit))
 
 
 def _last_pictures(content: Content, unit: int) -> dict[int, int]:
     """Return, by its number, where the last picture of each stream begins, among the last packets of the file."""
     found: dict[int, int] = {}
-    first = 4 if unit == 192 else 0
-    end = first + (len(content) - first) // unit * unit
-    for at in range(end - unit, max(first, end - _LAST * unit) - 1, -unit):
+    before, end = _before(unit), len(content) // unit * unit
+    for place in range(end - unit, max(0, end - _LAST * unit) - 1, -unit):
+        at = place + before
         if content[at] != _SYNC or not content[at + 1] & 0x40:
             continue
         pid = (content[at + 1] & 0x1F) << 8 | content[at + 2]
         start = at + 4 + (1 + content[at + 4] if content[at + 3] & 0x20 else 0)
-        packet = content[start : at + 188]
+        packet = content[start : at + _PACKET]
         if pid in found or len(packet) < 9 or packet[:3] != _STARTS[0] or packet[3] not in _PICTURES:
             continue
         picture = packet[9 + packet[8] :]
         if len(picture) >= _LEAST and picture.startswith(_STARTS):
-            found[pid] = at
+            found[pid] = place
     return found
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from covos.media.asf import PacketWalk
 from covos.media.checksum import checksum
+from covos.media.dv import dv
 from covos.media.mp4 import MP4_FIRST, mp4
 from covos.media.mpeg import packet_size, program_stream, transport_stream
 from covos.media.nut import nut
@@ -66,14 +67,13 @@ def examine(path: Path) -> Structure:
     if size == 0:
         return Structure()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        walk = _walker(content[:16], content)
         try:
-            return Structure() if walk is None else walk(content)
+            return _walker(content[:16], content)(content)
         except IndexError:
             return Structure(cut=True)  # the file ends within a header
 
 
-def _walker(head: bytes, content: Content) -> Callable[[Content], Structure] | None:
+def _walker(head: bytes, content: Content) -> Callable[[Content], Structure]:
     for is_it, walk in (
         (head[4:8] in MP4_FIRST, mp4),
         (head[:4] == _EBML, _matroska),
@@ -91,7 +91,7 @@ def _walker(head: bytes, content: Content) -> Callable[[Content], Structure] | N
     ):
         if is_it:
             return walk
-    return transport_stream if packet_size(content) else None
+    return transport_stream if packet_size(content) else dv
 
 
 def _number(content: Content, at: int) -> tuple[int | None, int]:
