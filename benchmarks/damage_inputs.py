@@ -88,6 +88,9 @@ KINDS: dict[str, Kind] = {
     "mjpeg": Kind(suffix="mjpeg", codec="mjpeg", pixels="yuvj420p"),
     "ogg": Kind(suffix="ogg", codec="libvpx", options={"g": "8", "b": "1M"}),
     "ivf": Kind(suffix="ivf", codec="libvpx", options={"g": "8", "b": "1M"}),
+    "obu": Kind(
+        suffix="obu", codec="libsvtav1", muxer="obu", options={"g": "8", "svtav1-params": "preset=12"}, size=(64, 64)
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from covos.core.errors import SourceError
 from covos.media.checksum import checksum
 from covos.media.source import Health
 from covos.media.structure import examine
@@ -139,3 +140,36 @@ def test_tables_of_samples_that_differ(kind: str, tmp_path: Path) -> None:
         frames = sum(1 for _ in source)
         assert frames == COUNT - 7
         assert source.health.missing >= 7
+
+
+def hole(at: float, *, share: float) -> Callable[[bytearray], None]:
+    def change(content: bytearray) -> None:
+        start, size = int(len(content) * at), int(len(content) * share)
+        content[start : start + size] = bytes(size)
+
+    return change
+
+
+@pytest.mark.parametrize(("at", "share"), [(0.1, 0.12), (0.3, 0.05)])
+def test_bare_av1_goes_on_behind_a_hole(damaged, tmp_path: Path, at: float, share: float) -> None:
+    """At its beginning, too, where nothing tells the size in time; the number that is missing is one that can be."""
+    times, health = damaged("obu", hole(at, share=share))
+    assert 0 < len(times) < COUNT
+    assert not health.complete
+    assert COUNT - 3 <= len(times) + health.missing <= COUNT
+    assert len(examine(tmp_path / "damaged.obu").breaks) == 1
+
+
+def test_a_damaged_header_is_told_before_a_limit(damaged) -> None:
+    with pytest.raises(SourceError) as refused:
+        damaged("obu", hole(0.08, share=0.08))
+    assert refused.value.why.startswith("its header is damaged; or, less likely, a frame has more than")
+
+
+def test_bare_av1_ends_in_a_unit(damaged, tmp_path: Path) -> None:
+    def change(content: bytearray) -> None:
+        del content[-3:]
+
+    times, health = damaged("obu", change)
+    assert health.cut
+    assert (len(times), health.missing) == (COUNT - 1, 1)

@@ -90,18 +90,23 @@ def picture_stream(container: InputContainer, path: Path, *, strict: bool = Fals
         )
     context = stream.codec_context
     source.check_pixels(str(path), height=context.height, width=context.width)
-    # FFmpeg leaves the size at zero where the codec refused it as above max_pixels while probing.
-    if context.width <= 0 or context.height <= 0:
-        raise SourceError(
-            f"{path}: the size of its frames is unknown",
-            why=f"the header is damaged, or a frame has more than {limits().pixels} pixels",
-            fix=f"convert it again from the original, in smaller frames; or {raising('pixels')}",
-        )
     context.options = {"max_pixels": str(limits().pixels), **({"err_detect": STRICT} if strict else {})}
     context.thread_type = ThreadType.AUTO
     # Damaged pictures come out, marked, instead of vanishing.
     context.flags |= Flags.output_corrupt.value
     return stream
+
+
+def size_unknown(path: Path) -> SourceError:
+    """Return the error of a file whose header tells no size of its frames, and none of whose frames can be decoded.
+
+    FFmpeg tells none where the header is damaged, and where the codec refused it as above ``max_pixels`` while probing.
+    """
+    return SourceError(
+        f"{path}: the size of its frames is unknown, and none can be decoded",
+        why=f"its header is damaged; or, less likely, a frame has more than {limits().pixels} pixels",
+        fix=f"copy or export it again; if its frames are that large, in smaller ones, or {raising('pixels')}",
+    )
 
 
 def decoder_of(stream: VideoStream) -> VideoCodecContext:

@@ -139,13 +139,13 @@ class Losses:
         return None if self._times is not None or self.has_total else np.flatnonzero(self._read.keys)
 
     def _unread(self) -> int:
-        """Return how many frames of the usual size the bytes after the last packet would make."""
+        """Return how many frames the bytes after the last packet make at the least: by the largest packet."""
         if self._name in _IN_PIECES:
             return int(self._is_last_picture_unread())
         if self._read.places[-1] < 0 or self._name.startswith("mov,mp4"):
             return 0
-        usual = float(np.median(self._read.sizes)) + float(np.median(self._read.overheads or [0]))
-        return max(0, math.ceil(self._rest() / usual - 0.5)) if usual else 0
+        largest = max(self._read.sizes) + max(self._read.overheads, default=0)
+        return math.ceil(self._rest() / largest) if largest else 0
 
     def _is_last_picture_unread(self) -> bool:
         begun = self._structure.last_pictures.get(self._stream.id, -1)

@@ -21,6 +21,7 @@ from covos.media.dv import dv
 from covos.media.mp4 import MP4_FIRST, mp4
 from covos.media.mpeg import packet_size, program_stream, transport_stream
 from covos.media.nut import nut
+from covos.media.obu import OBU_FIRST, obu
 from covos.media.structure_found import MOST_BREAKS, Content, Structure
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def _walker(head: bytes, content: Content) -> Callable[[Content], Structure]:
         (head[:16] == _ASF, _asf),
         (head[:4] == _KLV, _mxf),
         (head[:4] == b"\x00\x00\x01\xba", program_stream),
+        (head[:3] == OBU_FIRST, obu),
     ):
         if is_it:
             return walk

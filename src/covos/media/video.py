@@ -12,14 +12,14 @@ from covos.core.errors import SourceError
 from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media.clock import STEADY, Clock, read_clock
-from covos.media.container import open_container, picture_stream
+from covos.media.container import open_container, picture_stream, size_unknown
 from covos.media.decoding import Cursor, Decoded, Tally, decode_file
 from covos.media.displayed import PictureReader, orientation_of, rotation_degrees
 from covos.media.fields import Deinterlace, deinterlaced, with_neighbours
 from covos.media.missing import missing_frames, spans
 from covos.media.packets import read_packet_table
 from covos.media.picture import is_alpha_used
-from covos.media.source import Health, MissingFrame, Source
+from covos.media.source import Health, MissingFrame, Source, check_pixels
 from covos.media.structure import examine
 from covos.media.tags import tags_of
 
@@ -76,7 +76,7 @@ class VideoSource(Source):
             if len(container.streams.video) > 1:
                 self._warn(f"the file has {len(container.streams.video)} video streams: #{stream.index} is read")
             self._time_base = stream.time_base or 1 / self._table.frame_rate
-            picture = self._first_picture()
+            picture = self._first_picture(has_size=bool(stream.width and stream.height))
             self._coded_size = picture.width, picture.height
             self._is_interlaced = picture.interlaced_frame or deinterlace == "on"
             self.info = self._describe(container, stream, picture)
@@ -248,7 +248,7 @@ class VideoSource(Source):
     def _reader(self) -> PictureReader:
         return PictureReader(self._name, size=self._coded_size, warn=self._warn, uses_alpha=self._uses_alpha)
 
-    def _first_picture(self) -> VideoFrame:
+    def _first_picture(self, *, has_size: bool) -> VideoFrame:
         if self._table.count == 0:
             raise SourceError(
                 f"{self._name}: it has no frames",
@@ -256,7 +256,10 @@ class VideoSource(Source):
                 fix="check the recording; export the video again",
             )
         for decoded in decode_file(self._path, tally=Tally()):
+            check_pixels(self._name, height=decoded.picture.height, width=decoded.picture.width)
             return decoded.picture
+        if not has_size:
+            raise size_unknown(self._path)
         raise SourceError(
             f"{self._name}: none of its {self._table.count} frames can be decoded",
             why="the video data is damaged or encrypted",
