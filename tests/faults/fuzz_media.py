@@ -4,11 +4,12 @@
     cd tests && python -m faults.fuzz_media --mutants 300 [--seed N] [--kind TEXT] [--keep FOLDER]
 
 A row for each kind of file: mutants that were tried, those that were read whole (exit code 0), in part (4), or not at
-all (3); frames of the intact clip that were lost without a word; frames that a plain decoder gives and that were
-withheld; mutants that still give every picture of the intact clip, and of which some were told to be missing; and
-mutants at which something did not hold that must hold of any: a crash, a hang, a flood, a bug, outputs that do not
-belong together. ``--keep`` stores the mutants that count in the last four columns. Exit code 1 if the last column is
-not 0.
+all (3); frames of the intact clip that were lost without a word, and those of which nothing in the file can tell
+(``UNSEEN`` in media_mutants.py lists them); frames that a plain decoder gives and that were withheld; mutants that
+still give every picture of the intact clip, and of which some were told to be missing; and mutants at which something
+did not hold that must hold of any: a crash, a hang, a flood, a bug, outputs that do not belong together. ``--keep``
+stores the mutants that count in the last five columns. Exit code 1, and a last line that says why, if a frame was lost
+or withheld, or something did not hold.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ import torch
 
 from covos.model import Model
 from faults.invariants import Looked, look_at
-from faults.media_mutants import INPUTS, KINDS, clip_of, mutant
+from faults.media_mutants import INPUTS, KINDS, clip_of, is_unseen, mutant
 from stub_model import bright_model
 
-COLUMNS = ("mutants", "whole", "in part", "refused", "lost", "withheld", "alarms", "broken")
+FAILURES = ("lost", "withheld", "broken")
+COLUMNS = ("mutants", "whole", "in part", "refused", "lost", "unseen", "withheld", "alarms", "broken")
 
 
 def main() -> int:
@@ -48,7 +50,10 @@ def main() -> int:
             print(f"{kind:22}" + "".join(f"{row[name]:10}" for name in COLUMNS), flush=True)
             total += row
     print(f"{'all':22}" + "".join(f"{total[name]:10}" for name in COLUMNS))
-    return 1 if total["broken"] else 0
+    failed = [f"{total[name]} {name}" for name in FAILURES if total[name]]
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return 1 if failed else 0
 
 
 def tried(kind: str, folder: Path, *, model: Model, seed: str, count: int, keep: Path | None) -> Counter[str]:
@@ -61,7 +66,7 @@ def tried(kind: str, folder: Path, *, model: Model, seed: str, count: int, keep:
         name, data = mutant(content, f"{seed}/{kind}/{number}")
         path.write_bytes(data)
         looked = look_at(path, folder / "out", model=model, intact=intact)
-        row.update(_counted(looked))
+        row.update(_counted(looked, is_unseen=is_unseen(kind, name)))
         if looked.lost or looked.withheld or looked.alarm or looked.broken:
             what = f"lost {looked.lost}, withheld {looked.withheld}, alarm {looked.alarm:d}"
             print(f"  {kind} {seed}/{number}: {name}: exit {looked.code}, {looked.frames} frames, {what}")
@@ -74,13 +79,14 @@ def tried(kind: str, folder: Path, *, model: Model, seed: str, count: int, keep:
     return row
 
 
-def _counted(looked: Looked) -> dict[str, int]:
+def _counted(looked: Looked, *, is_unseen: bool) -> dict[str, int]:
     return {
         "mutants": 1,
         "whole": looked.code == 0,
         "in part": looked.code == 4,
         "refused": looked.code == 3,
-        "lost": looked.lost,
+        "lost": 0 if is_unseen else looked.lost,
+        "unseen": looked.lost if is_unseen else 0,
         "withheld": looked.withheld,
         "alarms": looked.alarm,
         "broken": bool(looked.broken),

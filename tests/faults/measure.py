@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from faults.fuzz_media import COLUMNS
 from faults.test_table import ROWS, rows
 
 TESTS = Path(__file__).parents[1]
@@ -31,14 +32,14 @@ def main() -> int:
     media = _lane("-m", "faults.fuzz_media", "--mutants", chosen.mutants, "--seed", chosen.seed, "--kind", chosen.kind)
     writers = _lane("-m", "faults.fuzz_writers", "--every", chosen.every)
     attacks = _lane("-m", "pytest", "attacks", "-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider")
-    mutants, _, _, _, lost, _, _, broken = map(int, media[1].split("\nall")[-1].split()[:8])
+    sums = dict(zip(COLUMNS, map(int, re.findall(r"\d+", media[1].split("\nall")[-1])), strict=False))
     faults, wrong = map(int, re.findall(r"\d+", writers[1].strip().splitlines()[-1]))
     passed = sum(int(found) for found in re.findall(r"(\d+) passed", attacks[1]))
     covered = sum(".py::" in line for line in rows().values())
     print(f"rows of the table with a test   {covered} of {ROWS}")
     print(f"faults injected                 {faults}, {wrong} sweeps with something broken")
-    print(f"mutants tried                   {mutants}, {broken} with something broken")
-    print(f"frames lost unreported          {lost}")
+    print(f"mutants tried                   {sums['mutants']}, {sums['broken']} with something broken")
+    print(f"frames lost unreported          {sums['lost']}")
     print(f"attacks stopped                 {passed}")
     return int(any(code for code, _ in (media, writers, attacks)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,9 @@ from loaded import damage_inputs
 INPUTS: Any = damage_inputs()
 COUNT = 16
 """Frames of a clip."""
-UNKNOWABLE = {"mjpeg"}
-"""Bare photographs one after another: nothing tells that one of them is gone."""
 _MPEG = {"g": "8", "qscale": "3", "flags": "+qscale", "global_quality": "354"}
 KINDS: dict[str, Any] = {
-    **{name: kind for name, kind in INPUTS.KINDS.items() if name not in UNKNOWABLE},
+    **INPUTS.KINDS,
     # Sound that is decoded and encoded again on its way into an overlay.
     "mkv, mp2": INPUTS.Kind(suffix="mkv", codec="mpeg4", options=_MPEG, audio="mp2"),
     "mpg, sound": INPUTS.Kind(suffix="mpg", codec="mpeg2video", options=_MPEG, audio="mp2"),
@@ -24,6 +23,47 @@ KINDS: dict[str, Any] = {
     "mov, pcm": INPUTS.Kind(suffix="mov", codec="mpeg4", options=_MPEG, audio="pcm_s16be"),
     "flv, sound": INPUTS.Kind(suffix="flv", codec="flv", options=_MPEG, audio="aac"),
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unseen:
+    """Losses of which nothing in the file tells.
+
+    Attributes:
+        kinds: Kinds of files.
+        changes: Changes to their bytes, each by itself or beside another.
+        why: Says why nothing tells.
+    """
+
+    kinds: tuple[str, ...]
+    changes: tuple[str, ...]
+    why: str
+
+
+UNSEEN = (
+    Unseen(
+        kinds=("mjpeg",),
+        changes=("cut", "bytes gone", "zeros", "noise", "blocks swapped", "a length changed", "bits flipped"),
+        why="bare photographs one after another: two halves make one, and none tells its number",
+    ),
+    Unseen(
+        kinds=("h264", "h264, one key frame", "hevc", "m2v", "ts", "ts, mpeg2", "m2ts, mpeg2"),
+        changes=("cut",),
+        why="a stream without a length, cut between two pictures",
+    ),
+    Unseen(
+        kinds=("flv", "flv, h264", "flv, sound"),
+        changes=("a length changed", "bits flipped"),
+        why="the stated duration was changed to a shorter one, or the first tag to one of another kind",
+    ),
+)
+"""All losses that may go unseen, and no others: docs/damage.md lists them for users."""
+
+
+def is_unseen(kind: str, change: str) -> bool:
+    """Return True if a loss by a change, as `mutant` names it, is one of the list."""
+    made = set(change.split(" and "))
+    return any(kind in each.kinds and made & set(each.changes) for each in UNSEEN)
 
 
 def clip_of(kind: str, folder: Path) -> Path:

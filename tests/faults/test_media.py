@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from covos.model import Model
+from faults import fuzz_media
 from faults.children import in_child
 from faults.invariants import STATING, described, look_at
-from faults.media_mutants import CHANGES, COUNT, INPUTS, KINDS, clip_of, mutant
+from faults.media_mutants import CHANGES, COUNT, INPUTS, KINDS, UNSEEN, clip_of, is_unseen, mutant
 
 posix = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
 MUTANTS = 2
@@ -31,6 +33,7 @@ def test_mutants_of_every_container(bright: Model, tmp_path: Path, kind: str) ->
         looked = look_at(path, tmp_path / "out", model=bright, intact=intact)
         assert looked.broken == (), (name, described(looked))
         assert looked.withheld == 0, (name, described(looked))
+        assert looked.lost == 0 or is_unseen(kind, name), (name, described(looked))
 
 
 @posix
@@ -98,6 +101,27 @@ def assert_all_is_told(kind: str, seed: str, folder: Path, model: Model) -> None
     path.write_bytes(mutant(clip.read_bytes(), seed)[1])
     looked = look_at(path, folder / "out", model=model, intact=intact)
     assert (looked.lost, looked.withheld, looked.alarm, looked.broken) == (0, 0, False, ()), described(looked)
+
+
+def test_losses_that_may_go_unseen_are_of_kinds_and_changes_that_there_are() -> None:
+    for each in UNSEEN:
+        assert set(each.kinds) <= KINDS.keys()
+        assert set(each.changes) <= CHANGES.keys()
+    assert is_unseen("hevc", "noise and cut")
+    assert not is_unseen("mkv", "cut")
+
+
+@pytest.mark.parametrize(
+    ("counts", "code"),
+    [({}, 0), ({"alarms": 1, "unseen": 3}, 0), ({"lost": 1}, 1), ({"withheld": 1}, 1), ({"broken": 1}, 1)],
+)
+def test_the_long_lane_fails_where_a_frame_was_lost(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], counts: dict[str, int], code: int
+) -> None:
+    monkeypatch.setattr("sys.argv", ["fuzz_media", "--kind", "apng"])
+    monkeypatch.setattr(fuzz_media, "tried", lambda *_, **__: Counter(counts))
+    assert fuzz_media.main() == code
+    assert ("failed: " in capsys.readouterr().out) == bool(code)
 
 
 @posix

@@ -142,6 +142,17 @@ def test_tables_of_samples_that_differ(kind: str, tmp_path: Path) -> None:
         assert source.health.missing >= 7
 
 
+def test_a_size_in_an_apng_that_cannot_be(damaged) -> None:
+    """Readers pass over such a picture; only the checksum of its header tells."""
+
+    def change(content: bytearray) -> None:
+        content[[found.start() for found in re.finditer(b"fcTL", content)][5] + 8] ^= 1
+
+    times, health = damaged("apng", change)
+    assert len(times) + health.missing == COUNT
+    assert not health.complete
+
+
 def hole(at: float, *, share: float) -> Callable[[bytearray], None]:
     def change(content: bytearray) -> None:
         start, size = int(len(content) * at), int(len(content) * share)

@@ -12,6 +12,7 @@ from bisect import bisect_right
 from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 import numpy as np
 
@@ -276,17 +277,26 @@ def _between(pictures: list[int], place: int) -> int:
 
 
 def _png(content: Content) -> Structure:
+    """Walk from chunk to chunk; one whose checksum is wrong is a break, since readers skip a picture of wrong size."""
     size, at, frames = len(content), 8, None
+    breaks: list[int] = []
     while at + 12 <= size:
         length, name = int.from_bytes(content[at : at + 4], "big"), content[at + 4 : at + 8]
+        end = at + 12 + length
         if not name.isalpha():
-            return Structure(breaks=(at,), frames=frames)
+            return Structure(breaks=(*breaks, at), frames=frames)
+        if (
+            end <= size
+            and len(breaks) < MOST_BREAKS
+            and crc32(content[at + 4 : end - 4]) != int.from_bytes(content[end - 4 : end], "big")
+        ):
+            breaks.append(at)
         if name == b"acTL":
             frames = int.from_bytes(content[at + 8 : at + 12], "big")
         if name == b"IEND":
-            return Structure(frames=frames)
-        at += 12 + length
-    return Structure(cut=True, frames=frames)
+            return Structure(breaks=tuple(breaks), frames=frames)
+        at = end
+    return Structure(cut=True, breaks=tuple(breaks), frames=frames)
 
 
 def _ivf(content: Content) -> Structure:
