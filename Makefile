@@ -97,6 +97,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/matte.py
 	$(BIN)/python benchmarks/batch.py --ray
+	$(BIN)/python benchmarks/serve.py
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"

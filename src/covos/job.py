@@ -38,7 +38,7 @@ from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
 from covos.runs.schema import followed_notes, load_report
-from covos.runs.terms import Inputs, RunTerms, remove_leftovers
+from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.work import Work
 
@@ -259,9 +259,15 @@ class Job:
         refuse_small_disk(formats, info=source.info, folder=folder.path)
         begun = terms.begin(folder, touched=work.touched)
         journal = begun.journal
-        origin = replace(origin, settings={**origin.settings, **terms.matte, "formats": list(begun.every)})
+        settings = {name: value for name, value in origin.settings.items() if name not in KEPT}
+        origin = replace(origin, settings={**settings, **terms.kept, "formats": list(begun.every)})
         if begun.anew:
             yield Noted(text=f"the outputs are written anew, of the masks that were found: {begun.anew}")
+        if begun.edited is not None:
+            yield Warned(
+                text=f"{begun.edited} was changed since the run was done: it stays, but {', '.join(begun.formats)} "
+                "is of the masks that were found; covos convert makes formats of the changed ones"
+            )
         for text in size_notes(begun.formats, info=source.info, folder=folder.path):
             yield Noted(text=text)
         self._frames = journal.resumed
@@ -290,7 +296,7 @@ class Job:
                 writer.restart_clock()
             saved = writer.finish()
         mendable = bool(saved.health.unreadable and terms.inputs.each)
-        terms.finish(folder, formats=begun.every, mendable=mendable)
+        terms.finish(folder, formats=begun.every, outputs=saved.outputs, mendable=mendable)
         self.state = "done"  # all is on disk, whatever becomes of a listener
         yield from _ending(saved)
 

@@ -139,6 +139,8 @@ def test_a_picture_makes_a_png(tmp_path: Path, place: Path) -> None:
         ("x.png", ["palette"], 1, "palette writes a label map a frame"),
         ("x.avi", None, 1, "the name of a file chooses its format"),
         ("x.xyz", None, 1, "the name of a file chooses its format"),
+        ("x.prores", None, 1, "the name of a file chooses its format"),
+        ("x.prorez", None, 1, "the name of a file chooses its format"),
         ("x.gif", ["preview"], 1, "preview makes .webp files"),
         ("x.mov", ["prores=each"], 1, "prores=each writes several files"),
         ("x.json", ["yolo"], 1, "yolo writes a folder"),

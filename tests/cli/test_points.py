@@ -61,7 +61,7 @@ def test_a_click_is_followed(clip: Path, random_follower: Path, tmp_path: Path, 
     ]
     assert run(clip, out, *options) == 0, "it is done"
     assert run(clip, out, *options, "--not-point", "50,40") == 2
-    assert "prompts" in capsys.readouterr().err
+    assert "prompt 1" in capsys.readouterr().err
 
 
 def test_boxes_and_points_of_several_objects_on_several_frames(

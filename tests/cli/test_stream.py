@@ -57,6 +57,8 @@ def test_a_file_becomes_a_video_of_the_same_times(make_clip, tmp_path: Path) -> 
         (("clip.mp4", "out.ts", "--show", "rgba"), 2),
         (("clip.mp4", "out.mkv", "--container", "avi"), 2),
         (("-", "out.mkv", "--input-format", "rawvideo"), 2),
+        (("-", "out.mkv", "--input-format", "rawvideo", "--size", "64x48", "--rate", "5"), 2),
+        (("clip.mp4", "out.mkv", "--pixels", "rbg24"), 2),
         (("clip.mp4", "out.mkv", "--size", "wide"), 2),
         (("clip.mp4", "out.mkv", "--rate", "0"), 2),
     ],
@@ -82,6 +84,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, container: str, pixels: st
             sink.write(image, seconds=Fraction(index, 25))
     found = [frame.to_ndarray(format=pixels) for frame in decoded(file)]
     assert np.array_equal(found, images)
+    assert [frame.time for frame in decoded(file)] == [0, 0.04]
 
 
 def test_odd_sizes_are_filled_up_where_the_codec_needs_it(tmp_path: Path) -> None:

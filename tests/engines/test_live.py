@@ -146,8 +146,9 @@ def test_frames_that_are_none_are_refused(model: Model, wrong: object) -> None:
 def test_masks_and_sizes_that_do_not_fit_are_refused(model: Model) -> None:
     live = model.live()
     image = pictures(1)[0]
-    with pytest.raises(UsageError, match="mask"):
-        live.push(image, mask=np.zeros((3, 3), bool))
+    for wrong in (np.zeros((3, 3), bool), np.zeros((HEIGHT, WIDTH), np.uint8)):
+        with pytest.raises(UsageError, match="mask"):
+            live.push(image, mask=wrong)
     live.push(image, mask=square(0))
     with pytest.raises(UsageError, match="size changes"):
         live.push(image[:64])

@@ -80,6 +80,8 @@ def test_a_text_file_lists_inputs(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ("imput\na.mp4\n", "call the column input, not imput"),
+        ("input;end\na.mp4;f3\n", "commas"),
+        ("input,propmts\na.mp4,a.json\n", "call it prompts"),
         ("input,every\na.mp4,often\n", "every"),
         ("input,name\na.mp4,../up\n", "'../up'"),
         ("input,name\na.mp4,/up\n", "'/up'"),

@@ -152,7 +152,15 @@ def test_outputs_that_somebody_edited_are_not_written_anew(clip: Path, tmp_path:
     with pytest.raises(UsageError, match=r"00003\.png would be written anew: edges grow 2, before not given"):
         run(clip, tmp_path / "out", model, "palette", edges=covos.Edges(grow=2))
     assert mask.is_file()
-    run(clip, tmp_path / "out", model, "rgba")  # it is left as it is
+    told: list[str] = []
+    Job(Plan(source=clip, formats=("rgba",)), tmp_path / "out", load=lambda _plan: model).run(
+        lambda event: told.append(event.text) if isinstance(event, covos.Warned) else None
+    )
+    assert any("00003.png was changed" in text and "rgba is of the masks that were found" in text for text in told)
+    # A further format does not make an edited file one of covos again.
+    with pytest.raises(UsageError, match=r"00003\.png would be written anew"):
+        run(clip, tmp_path / "out", model, "palette", edges=covos.Edges(grow=2))
+    assert mask.stat().st_mtime_ns == later
 
 
 def test_writing_anew_goes_on_after_it_was_stopped(

@@ -54,9 +54,14 @@ def test_a_run_goes_on_by_its_runtime(make_clip: MakeClip, tmp_path: Path) -> No
         if isinstance(event, FrameDone) and event.index == 5:
             stopped.cancel()
     assert json.loads((tmp_path / "stopped" / "covos.json").read_text())["settings"]["runtime"] == runtime
-    with pytest.raises(UsageError, match=f"runtime was {runtime}, is not there"):
-        Job(plan.model_copy(update={"runtime": "torch"}), tmp_path / "stopped").run()
+    torch = plan.model_copy(update={"runtime": "torch", "formats": ("palette", "rgba")})
+    with pytest.raises(UsageError, match=f"runtime was {runtime}, is not there") as refused:
+        Job(torch, tmp_path / "stopped").run()
+    assert f"--runtime {runtime}" in refused.value.fix
+    # A run that is done computes nothing more: whatever runtime there is now gives it further formats.
+    Job(torch, tmp_path / "whole").run()
+    assert json.loads((tmp_path / "whole" / "covos.json").read_text())["settings"]["runtime"] == runtime
     Job(plan, tmp_path / "stopped").run()
-    for one in sorted((tmp_path / "whole").rglob("*.png")):
+    for one in sorted((tmp_path / "whole" / "masks").rglob("*.png")):
         assert one.read_bytes() == (tmp_path / "stopped" / one.relative_to(tmp_path / "whole")).read_bytes()
-    assert len(list((tmp_path / "whole").rglob("*.png"))) == 10
+    assert len(list((tmp_path / "whole" / "masks").rglob("*.png"))) == 10

@@ -116,7 +116,7 @@ def test_empty_and_full_frames_pass():
         np.testing.assert_allclose(probability, value, atol=1e-6)
 
 
-@pytest.mark.parametrize("length", ["-1", "3 m", "", None, "1e400", "nan", "5%%", True])
+@pytest.mark.parametrize("length", ["-1", "3 m", "", None, "1e400", "nan", "5%%", True, "101%", "2000‰"])
 def test_other_sizes_are_refused(length):
     with pytest.raises(UsageError, match=r"grow .* is no length"):
         Edges(grow=length)

@@ -20,6 +20,7 @@ RUN = """{
   "redo": null,
   "written": [],
   "outputs": [],
+  "made": {},
   "steps_down": [],
   "inputs": {
     "path": "caf\\udce9.mp4",

@@ -213,16 +213,16 @@ def _closing_line(result: BatchResult) -> str:
 def _verdict(result: BatchResult, *, allow_errors: bool) -> int:
     from covos.core.errors import IncompleteError
 
-    failed = result.failed
-    if failed and len(failed) == len(result.rows):
-        error = failed[0].error
-        assert error is not None, "a failed clip has an error"
-        raise error
-    if failed:
-        assert failed[0].error is not None, "a failed clip has an error"
+    if failed := result.failed:
+        first = failed[0].error
+        assert first is not None, "a failed clip has an error"
+        if len(failed) == len(result.rows):
+            if len(failed) > 1:
+                first.fix = f"{first.fix}; {result.summary} has the errors of all {len(failed)} clips"
+            raise first
         raise IncompleteError(
             f"{len(failed)} of {len(result.rows)} clips failed",
-            why=f"the first: {failed[0].error.what}: {failed[0].error.why}",
+            why=f"the first: {first.what}: {first.why}",
             fix=f"{result.summary} has all; the same command tries them again",
         )
     damaged = [row.name for row in result.rows if row.status == "damaged"]

@@ -147,6 +147,10 @@ def _run(
         from covos.serve.desk import Rules
         from covos.serve.running import Address, run_server
     opened = _looked_at(opening, settings=settings)
+    if root.exists() and not root.is_dir():
+        from covos.core.errors import UsageError
+
+        raise UsageError(f"clips cannot be kept in {root}", why="it is a file", fix="name a folder with --root")
 
     def ready(url: str) -> None:
         if not quiet:

@@ -203,6 +203,12 @@ def _objects(mask: np.ndarray[Any, Any], frame: Frame) -> dict[int, Any]:
             why=f"it is {_described(mask)}, the frame is {frame.size[0]} x {frame.size[1]}",
             fix="give object ids, or bool, of the frame's size",
         )
+    if not ids.any():
+        raise UsageError(
+            "the mask of a live frame shows nothing",
+            why="objects are followed from where they are shown",
+            fix="leave it out; find() returns to the subject",
+        )
     if ids.dtype == np.bool_ or set(np.unique(ids)) <= {0, VOID}:
         return {1: ids.astype(bool)}
     labels = ids.astype(np.uint8)

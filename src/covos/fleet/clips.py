@@ -191,6 +191,10 @@ def _clip(row: Mapping[str, Any], *, file: Path, number: int) -> Clip:
     where = f"{file}, row {number}"
     if _as_text(row.get("input")) is None:
         near = get_close_matches("input", list(row), n=1)
+        if len(row) == 1 and ";" in (only := next(iter(row))):
+            raise InputError(
+                f"{where} has no input", why=f"its cells are divided by semicolons: {only}", fix="save it with commas"
+            )
         raise InputError(
             f"{where} has no input",
             why=f"its columns are {listed(row, shown=8)}",
@@ -204,6 +208,14 @@ def _clip(row: Mapping[str, Any], *, file: Path, number: int) -> Clip:
     for name in ("prompts", "mask"):
         if (text := _as_text(known.get(name))) is not None:
             known[name] = _beside(str(text), file)
+    for name in row:
+        near = get_close_matches(str(name).strip().lower(), [*SETTINGS, "input"], n=1, cutoff=0.75)
+        if near and name not in SETTINGS and name != "input":
+            raise InputError(
+                f"{file} has a column {name!r}",
+                why=f"it looks like {near[0]}, and would set nothing",
+                fix=f"call it {near[0]}; or otherwise, if it is only to go into the summary",
+            )
     others = {str(name): str(value) for name, value in row.items() if name not in SETTINGS and name != "input"}
     try:
         clip = Clip(input=given, carried=others, **known)
@@ -225,7 +237,7 @@ def _beside(given: str, file: Path) -> str:
 
 
 def _text(file: Path) -> str:
-    content = read_guarded(file, what=f"{file} cannot be read", fix=_FIX)
+    content = read_guarded(file, what=f"{file} cannot be read", fix="check the name of the manifest")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -251,7 +263,7 @@ def _csv_rows(file: Path) -> Iterator[dict[str, Any]]:
 
 def _parquet_rows(file: Path) -> Iterator[dict[str, Any]]:
     table, errors = parquet()
-    content = read_guarded(file, what=f"{file} cannot be read", fix=_FIX)
+    content = read_guarded(file, what=f"{file} cannot be read", fix="check the name of the manifest")
     try:
         yield from table.read_table(io.BytesIO(content)).to_pylist()
     except errors as error:

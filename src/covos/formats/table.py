@@ -242,7 +242,7 @@ def _beside(path: Path, medium: str) -> str:
     run = path.with_name(path.name + ASIDE)
     if run.is_dir():
         return f"its run was kept: name {run}"
-    find = f"find its subject: covos segment {shlex.quote(str(path))}"
+    find = f"find its subject: covos segment {shlex.quote(str(path))} -o FOLDER"
     if medium == "a picture":
         return f"of a mask, name the folder that holds it; of a photograph, {find}"
     return (

@@ -32,7 +32,7 @@ def _length(given: object, info: ValidationInfo) -> str:
     if (found := _measured(given)) is None:
         raise UsageError(
             f"{spoken(info.field_name)} {given!r} is no length",
-            why="it takes a number of pixels, or a share of the frame's height",
+            why="it takes a number of pixels, or a share of the frame's height, at most 100%",
             fix="write 3, 3px, 0.5% or 5‰",
         )
     return found
@@ -42,7 +42,7 @@ def _area(given: object, info: ValidationInfo, *, further: str = "") -> str:
     if (found := _measured(0 if given is False else given)) is None:
         raise UsageError(
             f"{spoken(info.field_name)} {given!r} is no area",
-            why=f"it takes a number of pixels, or a share of the frame's{further}",
+            why=f"it takes a number of pixels, or a share of the frame's, at most 100%{further}",
             fix=f"write 200, 200px, 0.1% or 1‰{further}",
         )
     return found
@@ -55,7 +55,7 @@ def _holes(given: object, info: ValidationInfo) -> str:
 def _measured(given: object) -> str | None:
     text = str(given).strip() if isinstance(given, str | int | float) and not isinstance(given, bool) else ""
     found = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+) ?(px|%|‰|)", text)
-    if found is None or float(found[1]) > _MOST * 1000:
+    if found is None or float(found[1]) > _MOST * 1000 or float(found[1]) * UNITS[found[2]] > 1:
         return None
     return f"{float(found[1]):g}{found[2]}".removesuffix("px") if float(found[1]) else "0"
 

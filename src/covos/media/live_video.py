@@ -20,7 +20,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.errors import EnvironmentProblem, SourceError, UsageError
+from covos.core.errors import EnvironmentProblem, SourceError, UsageError, one_of
 from covos.core.limits import limits, raising
 from covos.core.types import ImageArray
 from covos.media.displayed import PictureReader
@@ -93,9 +93,11 @@ class LiveSource:
         frame_rate: Fraction | None = None,
         newest: bool = False,
     ) -> None:
-        if container == "rawvideo" and size is None:
+        if container == "rawvideo":
+            _refuse_unsaid({"--size 1280x720": size, "--pixels rgb24": pixels, "--rate 25": frame_rate})
+        if pixels is not None and not _is_known(pixels):
             raise UsageError(
-                "raw pixels without a size", why="a pipe of pixels does not say it", fix="give --size 1280x720"
+                f"unknown pixel format {pixels!r}", why="FFmpeg knows none of this name", fix=one_of(pixels, _USUAL)
             )
         options = {}
         if size is not None:
@@ -171,8 +173,11 @@ class LiveSource:
                 count += 1
                 yield LiveFrame(image=reader.read(picture).image, seconds=when - begin, came=time.perf_counter())
         except av.FFmpegError as error:
+            fix = "begin it again"
+            if self._container.format.name == "rawvideo":
+                fix = "what is left is no whole frame: check --size and --pixels, or begin it again"
             raise SourceError(
-                f"{_named(self._place)} broke off after {count} frames", why=_said(error), fix="begin it again"
+                f"{_named(self._place)} broke off after {count} frames", why=_said(error), fix=fix
             ) from error
 
     def _latest(self) -> Iterator[LiveFrame]:
@@ -275,15 +280,16 @@ class LiveSink:
             self._container = av.open(file, "w", format=muxer, container_options={"flush_packets": "1"})
             stream: Any = self._container.add_stream(codec, rate=frame_rate)
             stream.height, stream.width = height + self._padding[0], width + self._padding[1]
-            stream.pix_fmt, stream.time_base = stored, Fraction(1, 90000)
+            # A container without times has a rate, which it takes from the time base.
+            self._steady = kind in ("rawvideo", "y4m")
+            self._unit = 1 / frame_rate if self._steady else Fraction(1, 90000)
+            stream.pix_fmt, stream.time_base = stored, self._unit
             if codec == "libx264":
                 # Without a look ahead, each frame leaves the encoder before the next one comes.
                 stream.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}
             self._stream = stream
         except (av.FFmpegError, OSError, ValueError) as error:
             raise self._problem(error) from error
-        self._steady = kind in ("rawvideo", "y4m")
-        self._rate = frame_rate
         self._count = 0
         self._last = -1
 
@@ -305,9 +311,9 @@ class LiveSink:
         if any(self._padding):
             image = np.pad(image, ((0, self._padding[0]), (0, self._padding[1]), *((0, 0),) * (image.ndim - 2)), "edge")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=self._pixels)
-        when = Fraction(self._count) / self._rate if self._steady else seconds
-        self._last = max(round(when * 90000), self._last + 1)
-        picture.pts, picture.time_base = self._last, Fraction(1, 90000)
+        when = self._count if self._steady else round(seconds / self._unit)
+        self._last = max(when, self._last + 1)
+        picture.pts, picture.time_base = self._last, self._unit
         self._count += 1
         self._mux(picture)
 
@@ -357,7 +363,7 @@ def container_of(place: str) -> str:
     if suffix not in _SUFFIXES:
         raise UsageError(
             f"{place}: no container is known for it",
-            why="a file such as mp4 is finished at its end only, and a live video may have none",
+            why=f"of files, those that need no end are written: not mp4, nor {suffix or 'one without a suffix'}",
             fix=f"use {', '.join(_SUFFIXES)}, or give --container",
         )
     return _SUFFIXES[suffix]
@@ -381,6 +387,26 @@ def codec_of(container: str, pixels: Pixels) -> tuple[str, str]:
             fix=f"use {', '.join(able)}",
         )
     return _CODECS[container][pixels]
+
+
+_USUAL: Final = ("rgb24", "bgr24", "rgba", "bgra", "gray", "yuv420p", "yuyv422", "nv12", "yuvj420p")
+
+
+def _is_known(pixels: str) -> bool:
+    try:
+        av.VideoFormat(pixels)
+    except ValueError:
+        return False
+    return True
+
+
+def _refuse_unsaid(said: dict[str, object]) -> None:
+    if unsaid := [option for option, value in said.items() if value is None]:
+        raise UsageError(
+            f"raw pixels without {unsaid[0].split()[0]}",
+            why="they do not say their size, format and rate",
+            fix=f"give {', '.join(unsaid)}, as they are",
+        )
 
 
 _FIX = "check the name; --input-format says what it is, such as v4l2, rawvideo or matroska"

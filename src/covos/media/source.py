@@ -221,7 +221,7 @@ class Source(ABC):
             raise UsageError(
                 f"{self.info.path}: the source is closed",
                 why="it was read after close() or outside its with block",
-                fix="open it again with open_source",
+                fix="open it again",
             )
 
 

@@ -14,6 +14,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from covos.formats.composition import PLAIN, Composition
 from covos.formats.table import (
     ASIDE,
     DEFAULT_FORMATS,
+    FORMATS,
     check_formats,
     composed_formats,
     formats_by_suffix,
@@ -194,7 +196,8 @@ def _is_folder(where: str | os.PathLike[str]) -> bool:
     suffix = path.suffix.lower()
     if path.is_dir() or os.fspath(where).endswith(("/", os.sep)):
         return True
-    return not (_FILE.fullmatch(suffix) or suffix in IMAGE_SUFFIXES or suffix in formats_by_suffix())
+    named = bool(get_close_matches(suffix[1:], FORMATS, n=1, cutoff=0.8))  # x.prores, or a slip of it
+    return not (named or _FILE.fullmatch(suffix) or suffix in IMAGE_SUFFIXES or suffix in formats_by_suffix())
 
 
 def _by_name(path: Path, *, still: bool) -> str:

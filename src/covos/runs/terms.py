@@ -32,6 +32,8 @@ EARLIER: Final = "journal.earlier.jsonl"
 MANIFEST: Final = "predict.json"
 LATER: Final = ("edges", "label")
 """Settings that concern what is written of the journal's masks, not the masks."""
+KEPT: Final = ("matte", "runtime")
+"""Settings that concern masks which are there: a run that is done keeps its own."""
 
 
 class Terms(Record, ABC):
@@ -140,6 +142,7 @@ class Begun:
         written: The formats that are there already.
         outputs: The files and folders of these, relative to the folder.
         anew: The reason for which outputs that were there are written anew, in words; empty if none are.
+        edited: An output that somebody changed since it was written, and that stays; None if there is none.
     """
 
     journal: Journal
@@ -147,6 +150,7 @@ class Begun:
     written: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     anew: str = ""
+    edited: Path | None = None
 
     @property
     def every(self) -> tuple[str, ...]:
@@ -183,18 +187,22 @@ class RunTerms(Terms):
         }
 
     @property
-    def matte(self) -> dict[str, Any]:
-        """The setting of the matte, if there is one."""
-        return {name: value for name, value in self.settings.items() if name == "matte"}
+    def kept(self) -> dict[str, Any]:
+        """The settings that a run which is done keeps, whatever further outputs are asked for: see `KEPT`."""
+        return {name: value for name, value in self.settings.items() if name in KEPT}
 
     def joined(self, folder: OutputFolder) -> RunTerms:
-        """Return these terms, with the matte of the run that the folder holds, if it has one and none is asked for."""
-        if self.matte or not _is_begun(folder):
+        """Return these terms as they hold for a run that is done, if the folder holds one: its masks are there.
+
+        It keeps its matte, unless one is asked for, and its runtime: nothing is computed again.
+        """
+        if not _is_begun(folder):
             return self
         found = _read(folder)
         if not found.is_whole or found.inputs.fingerprint != self.inputs.fingerprint:
             return self
-        return self.model_copy(update={"settings": {**self.settings, **found.matte}})
+        asked = {name: value for name, value in self.settings.items() if name != "runtime"}
+        return self.model_copy(update={"settings": {**found.kept, **asked}})
 
     def is_done(self, folder: OutputFolder) -> bool:
         """Tell if the folder holds the finished result of these terms; refuse a folder that holds a run of others."""
@@ -205,9 +213,13 @@ class RunTerms(Terms):
             return False
         held = "the result" if found.complete else "an unfinished run"
         fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
-        if found.is_whole and self.matte:
+        if found.is_whole and "matte" in self.settings:
             convert = f"covos convert {shlex.quote(str(folder.path))} --matte -f FORMAT"
             fix = f"a matte of the masks that are there: {convert} (covos.convert(..., matte=True)); else {fix}"
+        elif (runtime := found.settings.get("runtime", "torch")) != self.settings.get("runtime", "torch"):
+            fix = (
+                f"--runtime {runtime} (runtime={runtime!r}) goes on; else choose another folder, or start anew with -y"
+            )
         found.refuse_others(self, what=f"{folder.path} holds {held} of other terms", fix=fix)
         if changed := [name for name in self.shown if self.shown[name] != found.shown.get(name, self.shown[name])]:
             raise UsageError(
@@ -266,19 +278,26 @@ class RunTerms(Terms):
                 why=f"{JOURNAL} was removed, and further formats, other edges and labels are made of it",
                 fix="put it back; covos convert makes formats of the masks; or start anew with -y (overwrite=True)",
             )
-        written, outputs, anew = found.written, found.outputs, self._anew(found)
+        written, outputs, anew, made = found.written, found.outputs, self._anew(found), found.made
         if found.complete:
             written, outputs = found.formats, load_report(folder.path).outputs
+            made = _made(folder.path, outputs, made)
+        edited = _edited(folder.path, made)
+        if anew and edited is not None:
+            raise UsageError(
+                f"{edited} would be written anew: {anew}",
+                why="it was changed since the run was done",
+                fix="leave it as it is and write elsewhere (covos convert), or start anew with -y (overwrite=True)",
+            )
         if anew:
-            if found.complete:
-                _refuse_edited(folder.path, outputs, anew=anew)
-            written = outputs = ()
+            written, outputs, made = (), (), {}
         self._write(
             folder.path / PROJECT,
             complete=False,
             whole=True,
             written=written,
             outputs=outputs,
+            made=made,
             mendable=found.mendable,
             steps_down=found.steps_down,
         )
@@ -289,6 +308,7 @@ class RunTerms(Terms):
             written=written,
             outputs=outputs,
             anew=anew,
+            edited=edited,
         )
 
     def _is_mended(self, found: _RunFile) -> bool:
@@ -328,11 +348,20 @@ class RunTerms(Terms):
         """Note all steps that this run has taken, so that its report has them, however often it is stopped."""
         write_record(_read(folder).model_copy(update={"steps_down": tuple(steps)}), folder.path / PROJECT)
 
-    def finish(self, folder: OutputFolder, *, formats: tuple[str, ...], mendable: bool = False) -> None:
+    def finish(
+        self,
+        folder: OutputFolder,
+        *,
+        formats: tuple[str, ...],
+        outputs: Sequence[Path] = (),
+        mendable: bool = False,
+    ) -> None:
         """Note that the outputs of all formats are there, and if pictures that could not be read may be mended."""
         done = self.model_copy(update={"formats": formats, "shown": {**_read(folder).shown, **self.shown}})
         steps = self.earlier_steps(folder)
-        done._write(folder.path / PROJECT, complete=True, mendable=mendable, steps_down=steps)
+        names = [path.relative_to(folder.path).as_posix() for path in outputs]
+        made = _made(folder.path, names, _read(folder).made) if names else {}
+        done._write(folder.path / PROJECT, complete=True, mendable=mendable, made=made, steps_down=steps)
         remove_leftovers(folder)
 
     def _write(self, file: Path, **state: Any) -> None:
@@ -350,6 +379,7 @@ class _RunHead(Versioned):
         redo: Frames that are computed again after mending; None if none are.
         written: Formats that were there before further ones were asked for.
         outputs: Files and folders of these.
+        made: When each output was finished, in nanoseconds of the disk's clock: what changed since was edited.
         steps_down: Steps that it has taken because the memory ran out (see `covos.engines.ladder`).
     """
 
@@ -359,6 +389,7 @@ class _RunHead(Versioned):
     redo: tuple[int, ...] | None = None
     written: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    made: dict[str, int] = Field(default_factory=dict)
     steps_down: tuple[LadderStep, ...] = ()
 
     @property
@@ -399,18 +430,21 @@ def is_complete(project: Path) -> bool:
     return _read_project(project).complete
 
 
-def _refuse_edited(folder: Path, outputs: Sequence[str], *, anew: str) -> None:
-    """Refuse to write outputs anew that were changed since their report was written, which is the last of a run."""
+def _made(folder: Path, outputs: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:
+    """Return when each output was finished: if that is not noted, when the report was, which is written last."""
     done = (folder / REPORT).stat().st_mtime_ns
-    for output in (folder / name for name in outputs):
+    return {name: known.get(name, done) for name in outputs}
+
+
+def _edited(folder: Path, made: Mapping[str, int]) -> Path | None:
+    """Return a file of the outputs that was changed since it was made; None if there is none."""
+    for name, when in made.items():
+        output = folder / name
         files = output.rglob("*") if output.is_dir() else [output]
-        edited = next((file for file in files if file.is_file() and file.stat().st_mtime_ns > done), None)
-        if edited is not None:
-            raise UsageError(
-                f"{edited} would be written anew: {anew}",
-                why="it was changed since the run was done",
-                fix="leave it as it is and write elsewhere (covos convert), or start anew with -y (overwrite=True)",
-            )
+        for file in files:
+            if file.is_file() and file.stat().st_mtime_ns > when:
+                return file
+    return None
 
 
 def _is_begun(folder: OutputFolder) -> bool:
