@@ -55,7 +55,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(tmp_path_factory.mktemp("browser") / "moving.mp4")
 
 
-@pytest.fixture(scope="session")
+# Playwright keeps an event loop running in this thread, which other modules' asyncio cannot have.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
     """Debian's browser: the one that Playwright would fetch by itself may not be had."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: pip install playwright")

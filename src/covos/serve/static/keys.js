@@ -167,7 +167,7 @@ function pressed(event) {
 /** The key belongs to what has the focus. @param {EventTarget | null} target @param {string} key */
 function taken(target, key) {
   if (!(target instanceof HTMLElement)) return false;
-  if (target.closest("dialog")) return true;
+  if (target.closest("dialog[open]")) return true; // in one that has closed, the focus stays until the next frame
   if (target.matches("input[type=text], select, textarea")) return true;
   if (target.matches("input") && /arrow|home|end|page|space/.test(key)) return true;
   return target.matches("button, a, summary, label") && /^(space|enter)$/.test(key);
