@@ -438,6 +438,11 @@ def read_prompts(
     return shown if prompts is None else (*shown, *read_prompt_file(Path(prompts), trusted=trust_prompts))
 
 
+def read_objects(text: str) -> Objects:
+    """Read a number of objects as people write it; `check_objects` refuses what is none."""
+    return int(text) if text.isdecimal() and len(text) < 19 else text  # type: ignore[return-value]
+
+
 def check_objects(objects: int | str) -> int | None:
     """Return how many objects may be found; None where it is one subject.
 

@@ -104,26 +104,13 @@ def batch(
     of objects.
     """
     refuse_small_address_space()  # before anything large is imported
-    edges, part = options.edges_of(locals()), options.range_of(locals())
+    fields, settings = options.plan_of(locals()), options.settings_of(locals())
     composition = options.composition_of(locals())
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
-    from covos.core.labelling import read_labels
     from covos.fleet.batch import Batch
     from covos.formats.table import DEFAULT_FORMATS, composed_formats
+    from covos.plan import read_objects
 
-    task = {
-        "quality": quality,
-        "references": references,
-        "fusion": None if fusion == "auto" else fusion,
-        "reference_seed": reference_seed,
-        "refine": refine,
-        "objects": int(objects) if objects.isdecimal() and len(objects) < 19 else objects,
-        "resize_masks": resize_masks,
-        "direction": direction,
-        "memory": memory,
-        "follower": follower,
-        "prompter": prompter,
-    }
     work = Batch(
         inputs,
         output,
@@ -135,19 +122,9 @@ def batch(
         overwrite=overwrite,
         skip_existing=skip_existing,
         trust_prompts=trust_prompts,
-        task=task,
-        model=model,
-        device=device,
-        precision=precision,
-        runtime=runtime,
+        task={**settings, "objects": read_objects(objects)},
         formats=composed_formats(formats or DEFAULT_FORMATS, composition),
-        frame_rate=options.frame_rate_of(frame_rate),
-        range=part,
-        damaged=damaged,
-        edges=edges,
-        label=read_labels(label or ()),
-        deinterlace=deinterlace,
-        matte=matte,
+        **fields,
     )
     with _Display(len(work.clips), quiet=quiet) as display:
         result = work.run(listen=display.ended, count=display.counted)

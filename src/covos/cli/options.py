@@ -339,6 +339,30 @@ def frame_rate_of(text: str | None, *, option: str = "--frame-rate") -> Fraction
     return rate
 
 
+def plan_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a plan that the options of a verb ask for, but for its source, its task and its formats."""
+    from covos.core.labelling import read_labels
+
+    names = ("model", "device", "precision", "runtime", "damaged", "deinterlace", "matte")
+    return {
+        **{name: chosen[name] for name in names},
+        "frame_rate": frame_rate_of(chosen["frame_rate"]),
+        "range": range_of(chosen),
+        "edges": edges_of(chosen),
+        "label": read_labels(chosen["label"] or ()),
+    }
+
+
+def settings_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a task that the options of a verb ask for, but for its objects and prompts."""
+    names = ("quality", "references", "reference_seed", "refine", "resize_masks", "direction", "memory", "follower")
+    fusion = chosen["fusion"]
+    return {
+        **{name: chosen[name] for name in (*names, "prompter")},
+        "fusion": None if fusion == "auto" else fusion,
+    }
+
+
 def refuse_both(*, overwrite: bool, skip: bool) -> None:
     """Refuse to replace what exists and to leave it, at once."""
     if overwrite and skip:

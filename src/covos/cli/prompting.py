@@ -57,11 +57,11 @@ def task_of(
         UsageError: Prompts are given for several inputs or cannot be read, or an option of following without prompts.
         AnnotationError: The prompt file cannot be read.
     """
-    from covos.plan import Find, check_objects, choose_task
+    from covos.plan import Find, check_objects, choose_task, read_objects
     from covos.prompts.file import read_prompt_file
     from covos.prompts.values import MaskPrompt
 
-    wanted: Any = int(objects) if objects.isdecimal() and len(objects) < 19 else objects
+    wanted = read_objects(objects)
     regions = [region("--within", text, role="within") for text in within]
     regions += [region("--exclude-box", text, role="exclude") for text in exclude_boxes]
     if not (masks or alpha_as_mask or points or not_points or boxes or prompts or regions):

@@ -81,12 +81,9 @@ def segment(
     steer the subject that is found.
     """
     refuse_small_address_space()  # before anything large is imported
-    edges, part = options.edges_of(locals()), options.range_of(locals())
+    fields, settings = options.plan_of(locals()), options.settings_of(locals())
     composition = options.composition_of(locals())
     options.refuse_both(overwrite=overwrite, skip=skip_existing)
-    from covos.core.labelling import read_labels
-
-    rate, labels = options.frame_rate_of(frame_rate), read_labels(label or ())
     from dataclasses import replace
     from functools import partial
 
@@ -112,17 +109,8 @@ def segment(
         prompts=prompts,
         trust_prompts=trust_prompts,
         inputs=inputs,
-        resize_masks=resize_masks,
-        direction=direction,
-        memory=memory,
-        follower=follower,
-        prompter=prompter,
         objects=objects,
-        quality=quality,
-        references=references,
-        fusion=None if fusion == "auto" else fusion,
-        reference_seed=reference_seed,
-        refine=refine,
+        **settings,
     )
     target = choose_output(
         output,
@@ -137,25 +125,7 @@ def segment(
         options.say_skipped(inputs[0], target.path, quiet=quiet)
         return 0
     target.refuse_existing()
-    plans = {
-        name: Plan(
-            source=name,
-            task=task,
-            model=model,
-            device=device,
-            precision=precision,
-            runtime=runtime,
-            formats=target.formats,
-            frame_rate=rate,
-            range=part,
-            damaged=damaged,
-            edges=edges,
-            label=labels,
-            deinterlace=deinterlace,
-            matte=matte,  # type: ignore[arg-type]
-        )
-        for name in inputs
-    }
+    plans = {name: Plan(source=name, task=task, formats=target.formats, **fields) for name in inputs}
     folders = plan_folders(inputs, output=target.folder, overwrite=overwrite, skip=skip_existing)
     for name in dict.fromkeys(inputs):
         if name not in folders:

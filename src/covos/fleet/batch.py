@@ -21,7 +21,7 @@ _NO_CLIP = Clip(input="-", name="-")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchResult:
-    """What became of a batch.
+    """The outcome of a batch.
 
     Attributes:
         rows: One for each clip, in order.

@@ -17,7 +17,7 @@ from covos.fleet.places import at_hand, is_remote, is_there, joined, made_here
 from covos.job import Job
 from covos.jobs import ModelCache
 from covos.media.range import Range
-from covos.plan import Plan, choose_task, read_prompts
+from covos.plan import Plan, choose_task, read_objects, read_prompts
 from covos.prompts.values import PointPrompt, Prompt, RegionPrompt
 from covos.runs.folder import OutputFolder
 from covos.runs.writing import Saved, is_finished
@@ -28,7 +28,7 @@ Status: TypeAlias = Literal["waiting", "done", "done before", "skipped", "damage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What became of one clip.
+    """The outcome of one clip.
 
     Attributes:
         name: See `Clip`.
@@ -62,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What holds for all clips, unless a clip's row says otherwise.
+    """The settings that hold for all clips, unless a clip's row says otherwise.
 
     Attributes:
         plan: Fields of `covos.plan.Plan`, except for source and task.
@@ -98,7 +98,7 @@ class Settings:
                 **{**part.model_dump(), **{name: value for name, value in given.items() if value is not None}}
             )
         if clip.objects is not None:
-            task["objects"] = int(clip.objects) if clip.objects.isdecimal() and len(clip.objects) < 4 else clip.objects
+            task["objects"] = read_objects(clip.objects)
         shown = read_prompts(masks=clip.mask, prompts=clip.prompts, trust_prompts=self.trust_prompts)
         if shown:
             task["prompts"] = shown
