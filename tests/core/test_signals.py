@@ -49,3 +49,21 @@ def test_a_second_ctrl_c_ends_a_long_clean_up() -> None:
     done = subprocess.run([sys.executable, "-c", _STUBBORN], capture_output=True, text=True, check=False)
     assert done.stdout == "cleaning\n"
     assert done.returncode == -signal.SIGINT
+
+
+_ENDING = """
+import os, signal
+from covos.core.signals import DeferredSignals
+with DeferredSignals() as signals:
+    os.kill(os.getpid(), signal.SIGTERM)
+    signals.ignore_further()
+    os.kill(os.getpid(), signal.SIGTERM)
+os.kill(os.getpid(), signal.SIGTERM)
+print("finished", signals.number)
+"""
+
+
+def test_a_process_that_is_ending_finishes_however_often_it_is_told_to_end() -> None:
+    done = subprocess.run([sys.executable, "-c", _ENDING], capture_output=True, text=True, check=False)
+    assert done.stdout == f"finished {int(signal.SIGTERM)}\n"
+    assert done.returncode == 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import torch
 from covos.cli import main
 from covos.core.errors import InputError
 from covos.models.cosnet.network import COSNETS
-from covos.training import state
+from covos.training import run_folder, state
 from covos.training.cosnet import CosnetTask
 
 
@@ -42,7 +43,11 @@ def work() -> int:
         return losses(*arguments, **named)
 
     CosnetTask.losses = eventful
+    write = run_folder.save_checkpoint
+    if event.startswith("stop"):  # longer than torchrun takes to see that a process has ended
+        run_folder.save_checkpoint = lambda *arguments, **named: (time.sleep(2), write(*arguments, **named))
     code = main(sys.argv[3:])
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it as soon as another process has ended
     if networks:  # the last: those before were timed only
         torch.save(networks[-1].state_dict(), folder / f"rank{rank}.pt")
     return code

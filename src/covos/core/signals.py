@@ -46,6 +46,12 @@ class DeferredSignals:
         finally:
             self._at_once = False
 
+    def ignore_further(self) -> None:
+        """Ignore every further SIGTERM, after the block too: this process is about to end by itself."""
+        if signal.SIGTERM in self._before:
+            del self._before[signal.SIGTERM]
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
     def take_effect(self) -> NoReturn:
         """Raise what the signal that came stands for: SystemExit(143) for SIGTERM, else KeyboardInterrupt."""
         if self.number == signal.SIGTERM:

@@ -43,6 +43,11 @@ class ProcessGroup:
         distributed.all_reduce(total)
         return [float(value) for value in total / self.size]
 
+    def wait(self) -> None:
+        """Return when every process has called it."""
+        if self.size > 1:
+            distributed.barrier()
+
     def parallel(self, module: nn.Module, *, partial: bool) -> nn.Module:
         """Return the module, such that each backward pass averages the gradients over the processes.
 

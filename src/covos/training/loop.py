@@ -165,6 +165,10 @@ def train(
             if stop and state.step < task.steps:
                 if run is not None:
                     run.checkpoint(state)
+                if group.size > 1:
+                    # Torchrun ends the others as soon as one has ended: each must be able to finish.
+                    group.wait()
+                    signals.ignore_further()
                 signals.take_effect()
             # Measuring and writing are no part of a step's time.
             clock = time.perf_counter()
