@@ -405,7 +405,8 @@ class Export:
             health=health,
             origin=replace(origin, settings={**origin.settings, **self.settings}),
             frames=tuple(
-                each if each.index in self.confirmed else in_regions(each, self.regions) for each in self.frames
+                (each if each.index in self.confirmed else in_regions(each, self.regions)).with_soft_edge()
+                for each in self.frames
             ),
             held=self.video.path,
         )

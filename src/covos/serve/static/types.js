@@ -30,7 +30,7 @@
  * @typedef {{version: string, limits: {upload: number, quota: number, waiting: number}, formats: string[],
  *   example: boolean}} ServerInfo
  * @typedef {"forward" | "backward" | "both"} Direction
- * @typedef {"point" | "box" | "brush" | "eraser" | "exclude"} Tool
+ * @typedef {"point" | "box" | "brush" | "eraser" | "exclude" | "within"} Tool
  * @typedef {"overlay" | "matte" | "checker" | "green" | "side"} View
  * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1,
  *   revision?: number}} Click A point; with the number of edits after it, once it is answered.
