@@ -1,7 +1,8 @@
 """A clip on the server: its file, its masks and edits, and what is going on with it. All of it lies in one folder.
 
 ``job.json`` says what it is, ``found.jsonl`` has the masks that were found, ``edits/`` what the user has done,
-``run/`` is the folder of the job that finds the subject, ``results/`` has the downloads.
+``run/`` is the folder of the job that finds the subject, ``results/`` has the downloads. Of a finished run that was
+opened, ``opened.jsonl`` has what it knew; that run stays where it is.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ from covos.serve.schema import (
 from covos.serve.workers import Video
 
 RECORD = "job.json"
+OPENED = "opened.jsonl"
 MOST_FRAMES = 300
 """Frames whose masks one answer has."""
 
@@ -60,7 +62,7 @@ class Ready(Record):
 
 
 class Kept(Record):
-    """A clip as its folder keeps it."""
+    """A clip as its folder keeps it; ``opened`` names the finished run that it was made of (`covos.serve.opened`)."""
 
     id: str
     name: str
@@ -75,6 +77,7 @@ class Kept(Record):
     range: Range = WHOLE
     results: dict[str, Ready] = Field(default_factory=dict)
     hidden: tuple[int, ...] = ()
+    opened: tuple[str, int] | None = None
 
 
 class Clip:
@@ -89,6 +92,7 @@ class Clip:
         version: Grows with each change of masks, objects or edges.
         stage: The part of the work that runs now.
         gone: True once it is deleted.
+        broken: Why downloads of the masks of now could not be made, by format.
     """
 
     def __init__(self, folder: Path, kept: Kept) -> None:
@@ -102,6 +106,7 @@ class Clip:
         self.notes: list[str] = []
         self.seen = time.monotonic()
         self.gone = False
+        self.broken: dict[str, CovosError] = {}
         self.version = 0
         self._rows: dict[int, tuple[FrameMask, FrameRow]] = {}
         self._steered: dict[int, tuple[FrameMask, tuple[RegionPrompt, ...], FrameMask]] = {}
@@ -137,6 +142,8 @@ class Clip:
         kept = read_record(Kept, folder / RECORD, what=f"the record of {folder.name}", fix="remove the folder")
         clip = cls(folder, kept)
         clip._load_found()
+        if (opened := folder / OPENED).is_file():
+            clip.history.begin(read_edit(opened, time_base=kept.info.time_base))
         with suppress(InputError):  # an edit that is damaged, and those after it
             for number in range(1, 1 + len(list((folder / "edits").glob("*.jsonl")))):
                 clip.history.add(read_edit(clip._edit(number), time_base=kept.info.time_base))
@@ -175,8 +182,8 @@ class Clip:
 
     @property
     def run(self) -> Path:
-        """Folder of the job that finds the subject."""
-        return self.folder / "run"
+        """Folder of the job that finds the subject, or has found it."""
+        return self.folder / "run" if self.kept.opened is None else Path(self.kept.opened[0])
 
     def _edit(self, number: int) -> Path:
         return self.folder / "edits" / f"{number:06}.jsonl"
@@ -192,6 +199,13 @@ class Clip:
         with self.lock:
             self.kept = self.kept.model_copy(update=changes)
             self.save()
+
+    def open(self, known: Edit, *, run: tuple[str, int]) -> None:
+        """Take what a finished run knows of the clip, in place of finding its subject; it stays where it is."""
+        with self.lock:
+            write_edit(known, self.folder / OPENED)
+            self.history.begin(known)
+            self._outdate(state="done", opened=run)
 
     def begin_finding(self) -> None:
         """Forget what was found before: the job tells it again, from its journal."""
@@ -234,6 +248,7 @@ class Clip:
     def _outdate(self, **changes: object) -> None:
         """Change what masks, objects or edges depend on: downloads of before are thrown away."""
         self.version += 1
+        self.broken.clear()
         for name in self.kept.results:
             forget_download(self.folder / "results" / name)
         self.change(**changes, results={})
@@ -324,6 +339,7 @@ class Clip:
                 regions=tuple(Region.of(each) for each in self.history.regions),
                 range=kept.range,
                 results={
+                    **{name: Made(state="failed", error=Problem.of(error)) for name, error in self.broken.items()},
                     **{
                         name: Made(state="ready", bytes=each.bytes, range=each.range)
                         for name, each in kept.results.items()

@@ -416,9 +416,11 @@ class Export:
                 raise CancelledError("the download was stopped", why="you asked for that", fix="ask for it again")
             here.tell(Progress(done=done, total=total))
 
-        result.trim(self.range).write(
+        saved = result.trim(self.range).write(
             OutputFolder(Path(self.folder), overwrite=True), formats=[self.format], edges=self.edges, listen=listen
         )
+        for warning in saved.warnings:
+            here.tell(Note(text=f"{self.format}: {warning}"))
 
 
 def even_size(info: SourceInfo) -> tuple[int, int]:
@@ -454,7 +456,7 @@ class TaskWorker:
         self._stop: Flag = get_context("spawn").Event()
         self._worker: Worker | None = None
         self._lock = threading.Lock()
-        self._closed = False
+        self._closed = threading.Event()
         self.restarts = 0
 
     def run(self, task: Task, *, name: str) -> Iterator[Answer]:
@@ -468,8 +470,8 @@ class TaskWorker:
             CovosError: The task failed, or the process died of it.
         """
         with self._lock:
-            if self._closed:
-                raise CancelledError(f"{name}: the server ends", why="it was stopped", fix="start it again")
+            if self._closed.is_set():
+                raise _ended(name)
             self._stop.clear()
             worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
             places = (self._root,) if task.video is None else (task.video.path, self._root)
@@ -486,6 +488,9 @@ class TaskWorker:
                     elif answer.error is not None:
                         raise in_public(answer.error, places, name=name)
             except (EOFError, OSError):
+                if self._closed.is_set():
+                    over = True
+                    raise _ended(name) from None
                 cause = worker.cause_of_death(name)
                 self._worker, self.restarts, over = None, self.restarts + 1, True
                 raise cause from None
@@ -514,11 +519,15 @@ class TaskWorker:
 
     def close(self) -> None:
         """End the process."""
-        self._closed = True
+        self._closed.set()
         self._stop.set()
         worker, self._worker = self._worker, None
         if worker is not None:
             worker.close(patience=1.0)  # what it was at goes on from its journal
+
+
+def _ended(name: str) -> CancelledError:
+    return CancelledError(f"{name}: the server ends", why="it was stopped", fix="start it again, and ask anew")
 
 
 def work_on(connection: Connection, plan: Plan, stop: Flag, patient: bool) -> None:

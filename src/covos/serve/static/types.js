@@ -7,7 +7,7 @@
  *   sound: boolean, size_bytes: number, start: number, every: number}} ClipInfo `start`: number of the first frame in the whole video.
  * @typedef {{start: string | null, end: string | null, every?: number}} Part A part of a video; places as `f12` is frame 12 of the whole.
  * @typedef {{role: "exclude" | "within", box: number[]}} Region Left, top, right, bottom in pixels of the clip.
- * @typedef {{state: "making" | "ready", bytes: number, range: Part}} ResultState
+ * @typedef {{state: "making" | "ready" | "failed", bytes: number, range: Part, error: {what: string, why: string, fix: string} | null}} ResultState
  * @typedef {{grow: string, shrink: string, feather: string, fill_holes: string, min_area: string,
  *   smooth_time: string | number}} EdgeSettings
  * @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState
