@@ -61,11 +61,12 @@ def test_a_client_of_others(client: httpx.Client, started: tuple[str, Path], mak
     there = tusclient.TusClient(f"{started[0]}api/uploads")
     length = clip.stat().st_size
     said = {"filename": "shot.mp4", "filetype": "video/mp4"}
-    first = there.uploader(str(clip), chunk_size=length // 3, metadata=said)
-    first.upload_chunk()
-    again = there.uploader(str(clip), url=first.url, chunk_size=length // 3)
-    assert again.get_offset() == length // 3
-    again.upload()
+    with clip.open("rb") as file:
+        first = there.uploader(file_stream=file, chunk_size=length // 3, metadata=said)
+        first.upload_chunk()
+        again = there.uploader(file_stream=file, url=first.url, chunk_size=length // 3)
+        assert again.get_offset() == length // 3
+        again.upload()
     job = client.post("/api/jobs", json={"upload": again.url.rsplit("/", 1)[1]})
     assert (job.json()["name"], job.json()["info"]["frame_count"]) == ("shot.mp4", 8)
     client.delete(f"/api/jobs/{job.json()['id']}")

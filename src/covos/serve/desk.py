@@ -21,11 +21,13 @@ from covos.serve.clip import RECORD, Clip, check_frame
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
 from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError, in_public
+from covos.serve.networks import Find, Look, Warm
 from covos.serve.opened import check_fits, is_run, load_run, version_of
+from covos.serve.pictures import MakeProxy, Picture, Probe
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView
 from covos.serve.uploads import Upload, Uploads, suffix_of
-from covos.serve.workers import Find, Look, MakeProxy, Picture, Probe, Task, TaskWorker, Video, Warm
+from covos.serve.workers import Task, TaskWorker, Video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,8 @@ class Desk:
         self._without_proxy: SimpleQueue[Clip | None] = SimpleQueue()
         self._proxy_thread = threading.Thread(target=self._make_proxies, daemon=True, name="covos proxies")
         self._networks, self._clicks = TaskWorker(plan, root=rules.root), TaskWorker(plan, root=rules.root)
-        self._pictures = TaskWorker(plan, root=rules.root)
-        self._proxies = TaskWorker(plan, root=rules.root, patient=True)
+        self._pictures = TaskWorker(None, root=rules.root)
+        self._proxies = TaskWorker(None, root=rules.root, patient=True)
         self._workers = (self._networks, self._clicks, self._pictures, self._proxies)
         self.queue = WorkQueue(self._networks, limit=rules.waiting)
         self.editing = Editing(self.queue, clicks=self._clicks)

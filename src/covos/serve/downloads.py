@@ -15,9 +15,9 @@ from covos.runs.schema import load_report
 from covos.serve.clip import Clip, Ready
 from covos.serve.edits import is_named
 from covos.serve.errors import NotThereError, NotYetError
+from covos.serve.networks import Export
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView
-from covos.serve.workers import Export
 
 
 class Downloads:

@@ -18,9 +18,9 @@ from covos.serve.desk import Desk, Rules
 from covos.serve.guard import LOCAL, Guard
 from covos.serve.label_studio import make_annotator, make_backend
 from covos.serve.metrics import Metrics
+from covos.serve.networks import Warm
 from covos.serve.patience import PatientProtocol
 from covos.serve.routes import make_app
-from covos.serve.workers import Warm
 
 GRACE = 3
 """Seconds that open requests have to end."""
