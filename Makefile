@@ -41,8 +41,9 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 demo: $(READY)
 	@$(BIN)/covos segment examples/car.mp4 -o out/demo -y
 
+# A test that fails is run once more, and listed: many drive processes, signals or a browser, and a machine may stall.
 test: $(READY)
-	@$(BIN)/pytest -n $(WORKERS)
+	@$(BIN)/pytest -n $(WORKERS) --reruns 1 -rR
 
 test-fast: $(READY)
 	@$(BIN)/pytest -n $(WORKERS) -m "not slow"
