@@ -37,7 +37,7 @@ import covos
 from contact import over, write
 from covos.core.device import choose_precision
 from covos.core.types import ImageArray, MaskArray, ProbabilityArray
-from covos.data import open_dataset
+from covos.data import open_dataset, read_image
 from covos.engines.ladder import Ladder
 from covos.engines.matting import MatteEngine, load_matte_engine
 from covos.evaluation import dt_ssd, matte_errors
@@ -215,12 +215,12 @@ def _colours(sprites: Path, backgrounds: Path, engine: MatteEngine) -> Rows:
     except ImportError:
         print("pymatting is not installed: no multi-level estimate")
     estimates["blur fusion, alpha of covos-matte"] = foreground_colours
-    pictures = sorted(path for path in backgrounds.rglob("*.jpg"))
+    pictures = [video.frames[0] for video in open_dataset(backgrounds)]
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in estimates}
     for number, name in enumerate(sorted(path.name for path in (sprites / "masks").iterdir())):
         own = cv2.cvtColor(cv2.imread(str(sprites / "images" / name)), cv2.COLOR_BGR2RGB).astype(np.float32)
         true = cv2.imread(str(sprites / "masks" / name), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
-        behind = cv2.resize(cv2.imread(str(pictures[7 * number % len(pictures)])), own.shape[1::-1])[..., ::-1]
+        behind = cv2.resize(read_image(pictures[7 * number % len(pictures)]), own.shape[1::-1])
         image = np.rint(true[..., None] * own + (1 - true[..., None]) * behind).astype(np.uint8)
         mask = cv2.morphologyEx((true > 0.4).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
         guide = np.clip(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.5), 0, 1)
