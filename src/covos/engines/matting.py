@@ -42,7 +42,7 @@ DEPTH = 2
 """So many times the reach, inwards from the contour, a pixel may be uncertain. Deeper in the subject, a network that is
 not sure doubts what it sees, and there is no edge: an eye would become a hole. Outside, strands go far."""
 APART = 4
-"""So many times the reach a doubtful patch of the background may be away from the subject, and still be a part of it."""
+"""So many times the reach a doubtful patch of the background may be away from the subject, and still be part of it."""
 BATCH = 8
 """Tiles that the network sees together, at the most: fewer where the memory runs out."""
 SETTLED = 0.1
