@@ -40,6 +40,7 @@ from covos.evaluation import dt_ssd, matte_errors
 from covos.masks.matte import stretched
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
+from recorded import record
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920), "4K": (2160, 3840)}

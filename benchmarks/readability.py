@@ -1,6 +1,6 @@
 """How long the sentences are that a reader meets: in README, docs, help texts, and docstrings.
 
-    python benchmarks/readability.py [--root A_REPOSITORY] [--long docs/follow.md] [--json FILE]
+    python benchmarks/readability.py [--root A_REPOSITORY] [--long docs/follow.md] [--json FILE --name before]
 
 Code blocks, tables, headings and figures are left out; a link counts as its words, and inline code as one word. Prints,
 for the README, the pages of docs, the help texts of the command line, and the docstrings of public things: sentences,
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import ast
-import json
 import re
 import statistics
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from house import QUESTION
+from recorded import record
 
 LONG = 30
 MADE = {"data-reference.md", "recipes.md"}
@@ -75,7 +75,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=Path(__file__).parents[1], help="a repository")
     parser.add_argument("--long", type=Path, help="print the long sentences of this page instead")
-    parser.add_argument("--json", type=Path, help="write the numbers here")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
+    parser.add_argument("--name", default="pages", help="the name of the table there")
     asked = parser.parse_args()
     if asked.long:
         for sentence in sentences(asked.long.read_text(encoding="utf-8")):
@@ -93,8 +94,12 @@ def main() -> None:
     print("| | sentences | mean words | median | above 30 words | turned round |\n|---|--:|--:|--:|--:|--:|")
     for name, row in found.items():
         print("| {} | {sentences:.0f} | {mean:.1f} | {median:.0f} | {long:.1%} | {turned:.1%} |".format(name, **row))
-    if asked.json:
-        asked.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    rows = [
+        [name, row["sentences"], row["mean"], row["median"], f"{row['long']:.1%}", f"{row['turned']:.1%}"]
+        for name, row in found.items()
+    ]
+    columns = ["", "sentences", "mean words", "median", "above 30 words", "turned round"]
+    record(asked.json, asked.name, columns=columns, rows=rows, digits=[0, 0, 1, 0, 0, 0])
 
 
 if __name__ == "__main__":
