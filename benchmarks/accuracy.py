@@ -37,7 +37,7 @@ from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
 from covos.training.validate import DatasetSource, ScoredFrame, Validation, score_frames
-from recorded import record
+from recorded import keep
 
 SIZES = ((192, 320), (256, 448), (320, 576), (384, 672))
 REFERENCES = (0, 1, 2, 5, 8)
@@ -216,7 +216,7 @@ def main() -> None:
     print(f"{'':52} {'J&F':>6} {'J':>6} {'F':>6} {'ms':>6} {'1/s':>6}  J by sequence")
     print(*rows, sep="\n")
     names = list(rows[0].found.sequences)
-    record(
+    keep(
         options.json,
         "quality" if options.quality else "grid" if options.grid else "parts",
         columns=["", "J&F", "J", "F", *names, "ms"],

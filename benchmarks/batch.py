@@ -20,7 +20,7 @@ from pathlib import Path
 import covos
 from covos.core.device import configure_threads
 from covos.jobs import run_jobs
-from recorded import record
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> None:
         print(f"| {name} | {middle:.1f} | {60 * asked.clips / middle:.1f} | {base / middle:.2f} |")
     title = f"{asked.clips} clips of {asked.frames} frames"
     columns = [title, "seconds", "clips a minute", "speed over one process"]
-    record(asked.json, "ways", columns=columns, rows=rows, digits=[0, 1, 1, 2])
+    keep(asked.json, "ways", columns=columns, rows=rows, digits=[0, 1, 1, 2])
 
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ from covos.masks import write_label_map
 from covos.media.opening import open_source
 from covos.model import Model, load_model
 from covos.models import follow as network
-from recorded import record
+from recorded import keep
 from segment import COVOS, EXAMPLE, make_clip, run
 
 
@@ -103,7 +103,7 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
     rows: list[list[str | float]] = [[row[0].name, *(each.scores.jf for each in row)] for row in sequences]
     rows.append(["mean", *(each.scores.jf for each in scores.values())])
     columns = ["J&F", *(names_of.get(name, name) for name in scores)]
-    record(options.json, "without" if options.without else "davis", columns=columns, rows=rows)
+    keep(options.json, "without" if options.without else "davis", columns=columns, rows=rows)
 
 
 @contextmanager

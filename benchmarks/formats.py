@@ -26,7 +26,7 @@ from covos.core.types import FrameResult, SourceInfo
 from covos.formats.table import FORMATS, make_writer
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
-from recorded import record
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920)}
@@ -84,7 +84,7 @@ def main() -> None:
                 f"{size_bytes / pixels:12.3f}"
             )
     sizes = [f"{width}x{height}" for height, width in SIZES.values()]
-    record(
+    keep(
         arguments.json,
         "cost",
         columns=["format", *(f"ms, {size}" for size in sizes), *(f"MB, {size}" for size in sizes)],

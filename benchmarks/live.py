@@ -24,7 +24,7 @@ from covos.data import Dataset, Video, open_dataset, read_foreground, read_image
 from covos.engines.live import SPAN
 from covos.evaluation.measures import boundary_f, jaccard
 from covos.training.validate import frames_to_score, measure
-from recorded import record
+from recorded import keep
 
 
 class Scores(NamedTuple):
@@ -92,7 +92,7 @@ def main() -> None:
                 times = " ".join(f"{value:6.1f}" for value in np.percentile(found.ms, (50, 95, 99)))
                 print(f"{name:38} {(found.j + found.f) / 2:6.3f} {found.j:6.3f} {found.f:6.3f}  {times}", flush=True)
                 rows.append([name, (found.j + found.f) / 2, found.j, found.f])
-    record(asked.json, "davis", columns=["", "J&F", "J", "F"], rows=rows)
+    keep(asked.json, "davis", columns=["", "J&F", "J", "F"], rows=rows)
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ from covos.evaluation import dt_ssd, matte_errors
 from covos.masks.matte import stretched
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
-from recorded import record
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920), "4K": (2160, 3840)}
@@ -203,7 +203,7 @@ def _print_table(title: str, rows: Rows, *, table: str, file: Path | None) -> No
     for name, row in rows.items():
         print(f"| {name} | " + " | ".join(f"{row[key]:.3f}" for key in columns) + " |", flush=True)
     values: list[list[str | float]] = [[name, *(row[key] for key in columns)] for name, row in rows.items()]
-    record(file, table, columns=["", *columns], rows=values, digits=[0] + [2] * len(columns))
+    keep(file, table, columns=["", *columns], rows=values, digits=[0] + [2] * len(columns))
 
 
 def _draw_sheet(sprites: Path, weights: str, file: Path) -> None:
@@ -248,7 +248,7 @@ def _print_times(weights: str, file: Path | None) -> None:
             share = float(((found > 0) & (found < 1)).mean())
         rows.append([name, 1e3 * statistics.median(times[1:])])
         print(f"| {name} | {share:.1%} | {1e3 * statistics.median(times[1:]):.0f} |", flush=True)
-    record(file, "sizes", columns=["size", "ms"], rows=rows, digits=[0, 0])
+    keep(file, "sizes", columns=["size", "ms"], rows=rows, digits=[0, 0])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from house import QUESTION
-from recorded import record
+from recorded import keep
 
 LONG = 30
 MADE = {"data-reference.md", "recipes.md"}
@@ -44,9 +44,9 @@ def docstrings(folder: Path) -> Iterator[str]:
     """Yield the docstring of each module, class and function that is public."""
     for file in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                if not getattr(node, "name", "").startswith("_") and (text := ast.get_docstring(node)):
-                    yield text
+            documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            if documented and not getattr(node, "name", "").startswith("_") and (text := ast.get_docstring(node)):
+                yield text
 
 
 def help_texts(folder: Path) -> Iterator[str]:
@@ -54,7 +54,11 @@ def help_texts(folder: Path) -> Iterator[str]:
     for file in sorted(folder.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "help":
-                yield "".join(each.value for each in ast.walk(node.value) if isinstance(each, ast.Constant) and isinstance(each.value, str))
+                yield "".join(
+                    each.value
+                    for each in ast.walk(node.value)
+                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
+                )
 
 
 def measured(texts: Iterable[str]) -> dict[str, float]:
@@ -99,7 +103,7 @@ def main() -> None:
         for name, row in found.items()
     ]
     columns = ["", "sentences", "mean words", "median", "above 30 words", "turned round"]
-    record(asked.json, asked.name, columns=columns, rows=rows, digits=[0, 0, 1, 0, 0, 0])
+    keep(asked.json, asked.name, columns=columns, rows=rows, digits=[0, 0, 1, 0, 0, 0])
 
 
 if __name__ == "__main__":

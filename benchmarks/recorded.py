@@ -9,8 +9,8 @@ In a document, a table stands between two comments, and a line below it says whe
     | ... |
     <!-- end -->
 
-``runtimes.alone`` is the table ``alone`` of `benchmarks/results/runtimes.json`. A benchmark with ``--json FILE`` replaces
-the tables that it measured in that file, and leaves the others as they are.
+``runtimes.alone`` is the table ``alone`` of `benchmarks/results/runtimes.json`. A benchmark with ``--json FILE``
+replaces the tables that it measured in that file, and leaves the others as they are.
 """
 
 from __future__ import annotations
@@ -66,7 +66,10 @@ class Table:
 
     def _texts(self, row: Sequence[Cell]) -> list[str]:
         digits = self.digits or [3] * len(row)
-        return [f"{cell:.{count}f}" if isinstance(cell, float) else str(cell) for cell, count in zip(row, digits, strict=True)]
+        return [
+            f"{cell:.{count}f}" if isinstance(cell, float) else str(cell)
+            for cell, count in zip(row, digits, strict=True)
+        ]
 
     def origin(self) -> str:
         """Return the sentence that says where the numbers come from."""
@@ -85,7 +88,7 @@ def read(file: Path) -> dict[str, Table]:
     return {name: Table(**fields) for name, fields in json.loads(file.read_text(encoding="utf-8")).items()}
 
 
-def record(
+def keep(
     file: Path | None, name: str, *, columns: Sequence[str], rows: Sequence[Sequence[Cell]], digits: Sequence[int] = ()
 ) -> None:
     """Keep a table that this process has measured; nothing is done without a file."""

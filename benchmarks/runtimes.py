@@ -1,6 +1,7 @@
 """Runtimes side by side: torch, OpenVINO and ONNX Runtime, the networks alone and `covos segment` end to end.
 
-    python benchmarks/runtimes.py [--threads 1 2] [--rounds 15] [--frames 120] [--runs 3] [--data DAVIS] [--isa AVX2] [--json FILE]
+    python benchmarks/runtimes.py [--threads 1 2] [--rounds 15] [--frames 120] [--runs 3] [--data DAVIS] [--isa AVX2]
+                                  [--json FILE]
 
 The ways are measured in turn, one round after another, so that whatever else the machine does meets all of them; each
 number is the median of its rounds, and beside it stands the time of torch over it. Processor time, of all threads,
@@ -30,7 +31,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from recorded import record
+from recorded import keep
 
 if TYPE_CHECKING:
     from covos.model import Model
@@ -161,7 +162,7 @@ def print_alone(threads: int, *, rounds: int, json: Path | None) -> None:
     restricted = os.environ.get(RESTRICTED)
     title = "networks alone, processor ms" + (f", {restricted}" if restricted else "")
     name = "alone" + (f"_{restricted.lower()}" if restricted else "") + ("" if threads == 1 else f"_{threads}")
-    record(json, name, columns=[title, *names], rows=kept)
+    keep(json, name, columns=[title, *names], rows=kept)
 
 
 def print_table(columns: list[str], rows: Iterable[Way], of: Callable[[Way, str], list[Spent]], *, unit: float) -> None:
@@ -209,7 +210,7 @@ def print_end_to_end(*, frames: int, runs: int, json: Path | None) -> None:
         print(f"{way.name:18}{1 / own.wall:18.1f}{ratio:17.2f}x{own.processor * 1e3:14.1f}{start:9.1f}", flush=True)
         rows.append([way.name, 1 / own.wall, ratio, own.processor * 1e3, start])
     columns = [f"{frames} frames, end to end", "frames a second", "over torch fp32", "processor ms a frame", "start, s"]
-    record(json, "end_to_end", columns=columns, rows=rows, digits=[0, 1, 2, 0, 1])
+    keep(json, "end_to_end", columns=columns, rows=rows, digits=[0, 1, 2, 0, 1])
 
 
 def run(command: list[str]) -> Spent:
@@ -264,7 +265,7 @@ def print_accuracy(data: Path, *, json: Path | None) -> None:
         scores = done.evaluation.scores
         print(f"{way.name:18}J {scores.j.mean:.4f}  F {scores.f.mean:.4f}  J&F {scores.jf:.4f}", flush=True)
         rows.append([way.name, scores.j.mean, scores.f.mean, scores.jf])
-    record(json, "davis", columns=["val_open", "J", "F", "J&F"], rows=rows, digits=[0, 4, 4, 4])
+    keep(json, "davis", columns=["val_open", "J", "F", "J&F"], rows=rows, digits=[0, 4, 4, 4])
 
 
 def installed() -> Iterator[str]:

@@ -26,7 +26,7 @@ import cv2
 from covos.core.types import ImageArray
 from covos.media.opening import open_source
 from covos.media.writer import VideoWriter
-from recorded import record
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 COVOS = [sys.executable, "-m", "covos"]
@@ -90,7 +90,7 @@ def main() -> None:
         f"({empty_seconds:.3f} s)"
     )
     short, long = arguments.short, arguments.long
-    record(
+    keep(
         arguments.json,
         "speed",
         columns=[f"854 x 480, {' and '.join(arguments.formats)}, with the report", ""],

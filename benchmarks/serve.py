@@ -25,7 +25,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from recorded import record
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 READY = "main[data-state=ready]"
@@ -163,7 +163,7 @@ def measure(*, minutes: float, clicks: int, json: Path | None) -> None:
         ["memory of the browser's tab, MB", f"{tab:.0f}"],
         ["memory of the server with its processes, MB", f"{served:.0f}"],
     ]
-    record(json, "page", columns=[f"a clip of {frames} frames at 768 x 432", ""], rows=rows)
+    keep(json, "page", columns=[f"a clip of {frames} frames at 768 x 432", ""], rows=rows)
 
 
 def draw(file: Path) -> None:

@@ -1,4 +1,4 @@
-"""An editor's wishes for composed outputs, whichever format they are written in, and how a format's value states them."""
+"""An editor's wishes for composed outputs, in whichever format, and how a format's value states them."""
 
 from __future__ import annotations
 
