@@ -187,7 +187,7 @@ def limits(model: covos.Model, frames: list[Frame]) -> ImageArray:
 
 def _close(image: ImageArray) -> ImageArray:
     """Return what a long lens sees: a piece of the picture, three times as large."""
-    return np.ascontiguousarray(image[150:290, 60:180].repeat(3, axis=0).repeat(3, axis=1))
+    return np.ascontiguousarray(image[190:268, 50:188].repeat(3, axis=0).repeat(3, axis=1))
 
 
 def _inset(image: ImageArray, number: int) -> ImageArray:
