@@ -41,7 +41,8 @@ TORCH_CPU := https://download.pytorch.org/whl/cpu
 # Twice quiet below: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test test-fast browser check fuzz fuzz-parsers audit docs numbers figures notebooks bench bench-alone bench-davis bench-pictures clean
+.PHONY: help demo test test-fast browser check fuzz fuzz-parsers audit docs numbers figures notebooks clean \
+	bench bench-alone bench-davis bench-pictures
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
 

@@ -193,9 +193,7 @@ Deinterlace: TypeAlias = Annotated[
 Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
 Quality: TypeAlias = Annotated[
     Literal["fast", "balanced", "best"],
-    typer.Option(
-        help="Care in finding the subject: best is several times slower than balanced, fast is faster."
-    ),
+    typer.Option(help="Care in finding the subject: best is several times slower than balanced, fast is faster."),
 ]
 References: TypeAlias = Annotated[int, typer.Option(help="Frames that every frame is compared with.")]
 Fusion: TypeAlias = Annotated[
@@ -246,8 +244,8 @@ NotPoints: TypeAlias = Annotated[
     typer.Option(
         "--not-point",
         metavar="X,Y[@FRAME][:OBJECT]",
-        help="The thing at this pixel is not the object. With no object shown, it is taken away from the subject that is "
-        "found, in the whole video.",
+        help="The thing at this pixel is not the object. With no object shown, it is taken away from the subject that "
+        "is found, in the whole video.",
     ),
 ]
 Boxes: TypeAlias = Annotated[

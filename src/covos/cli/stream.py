@@ -32,8 +32,8 @@ To = Annotated[
 Shown = Annotated[
     Show,
     typer.Option(
-        help="Picture that is written: the video with its subject tinted, the mask, the subject's colours with alpha, or the "
-        "subject before a colour."
+        help="Picture that is written: the video with its subject tinted, the mask, the subject's colours with alpha, "
+        "or the subject before a colour."
     ),
 ]
 InputFormat = Annotated[
