@@ -149,7 +149,7 @@ bench-pictures: $(READY)
 
 clean:
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+	find src tests benchmarks docs examples -name __pycache__ -prune -exec rm -rf {} +
 
 # Set up again whenever the dependencies change. torch goes first, alone, because only it comes from TORCH_INDEX.
 $(INSTALLED): pyproject.toml constraints.txt

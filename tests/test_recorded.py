@@ -23,6 +23,17 @@ def test_the_tables_of_the_documents_are_those_of_the_results(recorded: Any) -> 
     assert not stale, f"run make numbers: {stale}"
 
 
+def test_readme_and_comparison_state_the_numbers_of_the_results(recorded: Any) -> None:
+    tables = {name: recorded.read(recorded.RESULTS / f"{name}.json") for name in ("reproduce", "follow", "segment")}
+    found = {row[0]: row[-1] for row in tables["reproduce"]["val_open"].rows}["J&F"]
+    followed = next(row[1] for row in tables["follow"]["davis"].rows if row[0].startswith("mean"))
+    speed = dict(tables["segment"]["speed"].rows)["frames a second once it runs"]
+    numbers = [re.search(r"\d+\.\d+", str(value))[0] for value in (found, followed, speed)]  # type: ignore[index]
+    for page in (ROOT / "README.md", ROOT / "docs" / "comparison.md"):
+        row = next(line for line in page.read_text().splitlines() if line.startswith("| **covos** |"))
+        assert all(number in row for number in numbers), (page.name, numbers)
+
+
 def test_every_result_is_shown_somewhere_with_its_origin(recorded: Any) -> None:
     shown = {name for page in recorded.pages() for name in re.findall(r"<!-- numbers: (\S+)", page.read_text())}
     for file in sorted(recorded.RESULTS.glob("*.json")):
