@@ -37,6 +37,13 @@ def test_the_site_is_built_without_a_warning_and_needs_no_network(tmp_path: Path
         assert not fetched, (page.name, fetched)
 
 
+def test_every_page_has_a_place_in_the_navigation() -> None:
+    named = re.findall(r"- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert {page.name for page in DOCS.glob("*.md")} <= set(named)
+    assert {f"notebooks/{page.stem}.md" for page in DOCS.glob("notebooks/*.ipynb")} <= set(named)
+    assert len(named) == len(set(named))
+
+
 @pytest.mark.parametrize("room", ["", "models", "training", "evaluation"])
 def test_the_pages_of_the_api_have_every_public_name(room: str) -> None:
     module = getattr(covos, room) if room else covos
