@@ -96,8 +96,14 @@ def test_targets_of_make_that_are_named_exist() -> None:
         assert set(named) <= targets, (place, named)
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / ".github").rglob("*.yml")), ids=lambda file: file.name)
-def test_workflows_and_templates_can_be_read(file: Path) -> None:
+WRITTEN = [
+    *sorted((ROOT / ".github").rglob("*.yml")),
+    *(ROOT / name for name in (".pre-commit-config.yaml", "CITATION.cff")),
+]
+
+
+@pytest.mark.parametrize("file", WRITTEN, ids=lambda file: file.name)
+def test_workflows_templates_and_the_citation_can_be_read(file: Path) -> None:
     content: dict[Any, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     for job in content.get("jobs", {}).values():
         assert job["steps"]
