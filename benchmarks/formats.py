@@ -1,6 +1,6 @@
 """What each output format costs: time and space for 100 frames at 480p and 1080p, side by side in one run.
 
-    python benchmarks/formats.py [--frames 20] [--rounds 2] [--formats webm prores ...] [--json FILE]
+    python benchmarks/formats.py [--frames 20] [--rounds 2] [--formats webm prores ...]
 
 Takes frames of the example clip with the masks that the default model finds, scales both to each size, and gives the
 same results to the writer of every format, one after the other, on the calling thread. Prints, for 100 frames and as
@@ -58,10 +58,10 @@ def cost(name: str, info: SourceInfo, results: list[FrameResult]) -> tuple[float
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     parser.add_argument("--frames", type=int, default=20, help="frames to write")
     parser.add_argument("--rounds", type=int, default=2, help="times to write them; the fastest counts")
     parser.add_argument("--formats", nargs="+", default=[*FORMATS, "matte=16"])
-    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     arguments = parser.parse_args()
     with open_source(EXAMPLE) as source:
         info = replace(source.info, has_audio=False)  # sound is copied: it costs the same everywhere

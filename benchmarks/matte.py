@@ -196,7 +196,7 @@ def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: statistics.fmean(row[key] for row in rows) for key in rows[0]}
 
 
-def _print_table(title: str, rows: Rows, *, table: str, file: Path | None) -> None:
+def _print_table(title: str, rows: Rows, *, table: str = "", file: Path | None = None) -> None:
     columns = list(next(iter(rows.values())))
     print(f"\n{title}\n\n| | " + " | ".join(columns) + " |")
     print("|---" + "|--:" * len(columns) + "|")

@@ -118,7 +118,7 @@ class Task(Protocol):
 
 @dataclass
 class Here:
-    """Things that a process has for every task: models, open clips, the way to answer, the flag that stops a task."""
+    """What a process has for every task: models, open clips, the way to answer, and the flag that stops a task."""
 
     plan: Plan
     stop: Flag
