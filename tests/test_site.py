@@ -76,6 +76,18 @@ def test_a_notebook_becomes_a_page_with_its_pictures() -> None:
     assert all(f"({name})" in page for name in pictures)
 
 
+def test_figures_of_the_model_and_its_limits_are_those_that_the_script_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    figures = load_module(DOCS / "tools" / "figures.py")
+    pages = (DOCS / "explained.md").read_text() + (DOCS / "limits.md").read_text()
+    assert set(re.findall(r"\(pictures/(\w+)\.webp\)", pages)) == set(figures.FIGURES)
+    flow = np.zeros((4, 6, 2), np.float32)
+    flow[:, :3, 0] = 2
+    drawn = figures._coloured(flow)
+    assert (drawn[0, 0] == (255, 0, 0)).all()  # to the right: red
+    assert (drawn[0, 5] == 255).all()  # nothing moves: white
+
+
 def test_pictures_are_small_and_the_film_moves() -> None:
     from PIL import Image
 

@@ -45,6 +45,7 @@ Size = tuple[int, int]
 def main() -> None:
     """Draw what is named, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    # The empty list is what argparse checks when no name is given.
     parser.add_argument("names", nargs="*", choices=[*FIGURES, []], help="figures to draw")
     parser.add_argument("-o", "--output", type=Path, default=PICTURES, help="a folder")
     asked = parser.parse_args()
