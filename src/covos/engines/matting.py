@@ -46,7 +46,7 @@ APART = 4
 BATCH = 8
 """Tiles that the network sees together, at the most: fewer where the memory runs out."""
 SETTLED = 0.1
-"""Where the band ends in the background, alpha should be below this; where it is not, the band grows once."""
+"""Alpha should be below this where the band ends in the background. If it is not, the band grows there, once."""
 
 
 class MatteNetwork(Protocol):
