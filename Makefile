@@ -88,7 +88,6 @@ audit: $(READY)
 
 # The site is checked strictly: a link that leads nowhere ends the build. The variable silences an advertisement.
 docs: $(READY)
-	@$(PIP) -qq install -c constraints.txt --group docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open build/site/index.html"
 
@@ -167,6 +166,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(READY): $(INSTALLED)
 	@echo "installing what the tests need"
-	@$(PIP) -qq install -c constraints.txt -e '.[train,serve]' --group dev
+	@$(PIP) -qq install -c constraints.txt -e '.[train,serve]' --group dev --group docs
 	@$(PIP) -qq install -c constraints.txt --no-deps --group alone
 	@touch $(READY)
