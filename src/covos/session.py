@@ -26,8 +26,9 @@ from covos.engines.passes import (
     discover_objects,
     follow_objects,
     follow_to,
-    remember_references,
+    references_of,
 )
+from covos.engines.shots import Shots, one_shot
 from covos.following import Following
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import place_of
@@ -95,6 +96,7 @@ class Session:
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
         self._bound: FollowEngine | None = None
+        self._shots = one_shot(source)
         self._following = Following(source, self.seeds, memory=memory)
 
     def __enter__(self) -> Self:
@@ -302,7 +304,7 @@ class Session:
     def discovering(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[StageProgress]:
         """Discover as `discover` does, and yield how far it is."""
         found = yield from discover_objects(
-            self.source, self._follower, most=most, references=references, memory=self._memory
+            self.source, self._follower, most=most, references=references, memory=self._memory, shots=self._shots
         )
         place_found(self.seeds, found)
 
@@ -431,6 +433,10 @@ class Session:
         """Return the direction that is taken (see `covos.engines.passes.choose_direction`)."""
         return choose_direction(asked, frames=self.seeds.places)
 
+    def cut_at(self, shots: Shots) -> None:
+        """Take the video as these shots (see `covos.engines.shots`), from the next pass on; to begin with it is one."""
+        self._shots, self._bound = shots, None
+
     def _show(self, prompt: PointPrompt) -> PromptedMask:
         followed = None if prompt.object is None else self._following.mask(prompt.frame, prompt.object)
         identity = self.seeds.check_points(prompt, followed=followed is not None)
@@ -466,9 +472,9 @@ class Session:
 
     @property
     def _follower(self) -> FollowEngine:
-        """The engine that follows, with references of this video, which are encoded once."""
+        """The engine that follows, with references of this video."""
         if self._bound is None:
             engine = self.model.follower(self._follower_name)
-            (references,) = remember_references(self.source, engine.finder)
-            self._bound = engine.within(references)
+            engine = engine.cut_at(self._shots.cuts)
+            self._bound = engine.within(references_of(self.source, engine.finder, self._shots))
         return self._bound

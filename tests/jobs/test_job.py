@@ -75,7 +75,13 @@ def test_the_events_of_a_job(model: Model, clip: Path, tmp_path: Path) -> None:
     assert job.state == "queued"
     events = list(job)
     assert job.state == "done"
-    assert [each.stage for each in events if isinstance(each, Started)] == ["opening", "loading", "ready", "frames"]
+    assert [each.stage for each in events if isinstance(each, Started)] == [
+        "opening",
+        "loading",
+        "ready",
+        "looking for cuts",
+        "frames",
+    ]
     done = [each for each in events if isinstance(each, FrameDone)]
     assert [(each.index, each.total, each.resumed) for each in done] == [(k, FRAMES, False) for k in range(FRAMES)]
     assert done[3].masks.labels.shape == (48, 64)
@@ -141,7 +147,7 @@ def test_passes_before_the_first_mask_say_how_far_they_are(
     ]
     assert advanced
     stages = {each.stage for each in advanced}
-    assert stages <= {"discovering", "following backward"}
+    assert stages <= {"looking for cuts", "discovering", "following backward"}
     for stage in stages:
         own = [each for each in advanced if each.stage == stage]
         assert [each.done for each in own] == list(range(1, own[0].total + 1))

@@ -284,6 +284,15 @@ class FollowPass:
         self._mask_P1HW = torch.stack([rows[identity] for identity in self.ids]).unsqueeze(1)
         self._remember(index, features, given=tuple(fresh), statuses=statuses)
 
+    def begin_shot(self) -> None:
+        """Take the next frame as the first of another shot: what the objects are stays known, and where they are not.
+
+        Neither the latest masks nor the neighbourhood of each place in the latest frame tell where an object is now.
+        """
+        if self._mask_P1HW is not None:
+            self._mask_P1HW = torch.zeros_like(self._mask_P1HW)
+            self.bank.begin_shot()
+
     def drop(self, identity: int) -> None:
         """Follow an object no longer."""
         assert self._mask_P1HW is not None, "an object is followed, so it has a mask"

@@ -54,6 +54,7 @@ class Origin:
         settings: Everything that the user chose; anything that JSON can express.
         card: Card of the model (see `covos.models.checkpoints.Card`), for the page.
         steps_down: Steps that were taken because the memory ran out (see `covos.engines.ladder`).
+        cuts: Frames with which shots begin, but for the first (see `covos.engines.shots`).
     """
 
     model: str
@@ -62,6 +63,7 @@ class Origin:
     settings: Mapping[str, Any]
     card: Mapping[str, Any] | None = None
     steps_down: tuple[LadderStep, ...] = ()
+    cuts: tuple[int, ...] = ()
 
 
 class Report:
@@ -148,6 +150,7 @@ class Report:
             quality=self.quality,
             degraded=bool(steps),
             steps_down=steps,
+            cuts=self._origin.cuts,
             missing=tuple(self._missing(each) for each in health.lost),
             frames=(),  # they are text already, and follow at the end of the file
         )

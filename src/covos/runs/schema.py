@@ -215,7 +215,8 @@ class ReportContent(Versioned):
     ``outputs`` are relative to its folder: files, or the folder of a format with a file a frame. ``problem`` is the
     error that ended the run early. Reports of earlier versions have no ``quality``. ``missing`` has a row for each
     frame that did not come out. A run is ``degraded`` if its memory ran out and it went on with less: ``steps_down``
-    says with what (see `covos.engines.ladder`).
+    says with what (see `covos.engines.ladder`). ``cuts`` are the frames with which shots begin, but for the first
+    (see `covos.engines.shots`).
     """
 
     tool: ToolRecord
@@ -231,6 +232,7 @@ class ReportContent(Versioned):
     quality: QualityRecord | None = None
     degraded: bool = False
     steps_down: tuple[LadderStep, ...] = ()
+    cuts: tuple[Count, ...] = ()
     missing: tuple[MissingRow, ...] = ()
     frames: tuple[FrameRow, ...]
 
