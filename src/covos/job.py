@@ -40,7 +40,6 @@ from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
-from covos.runs.schema import followed_notes, load_report
 from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.work import Work
@@ -384,7 +383,7 @@ def _cancelled() -> CancelledError:
 def _ending(saved: Saved) -> Iterator[Event]:
     for text in saved.warnings:
         yield Warned(text=text)
-    for text in followed_notes(load_report(saved.folder)):
+    for text in saved.notes:
         yield Noted(text=text)
     yield Finished(saved=saved)
 

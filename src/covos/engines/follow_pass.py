@@ -104,6 +104,10 @@ class PresenceTracker:
         self.usual = area or self.usual
         return ObjectStatus(id=self.identity, state=self.state, confidence=1.0)
 
+    def begin_shot(self) -> None:
+        """Take the object as lost: it is another shot's, and has to be found again."""
+        self.state, self.absent = "lost", PATIENCE
+
     def judge(self, estimated: MaskEstimate, *, area: float) -> ObjectStatus:
         """Take note of a mask that was found, and of its area as a share of the frame.
 
@@ -292,6 +296,8 @@ class FollowPass:
         if self._mask_P1HW is not None:
             self._mask_P1HW = torch.zeros_like(self._mask_P1HW)
             self.bank.begin_shot()
+            for tracker in self._trackers.values():
+                tracker.begin_shot()
 
     def drop(self, identity: int) -> None:
         """Follow an object no longer."""

@@ -198,7 +198,8 @@ def find_shots(source: Source) -> Generator[int, None, Shots]:
 
     A picture that could not be read is no shot of its own.
     """
-    detector, cuts = CutDetector(), []
+    detector = CutDetector()
+    cuts: list[int] = []
     for frame in prefetch(source):
         if frame.status != "unreadable" and detector.look(frame.image) and frame.index:
             if detector.returned:

@@ -32,7 +32,7 @@ from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
 from covos.runs.report import Origin, Report
 from covos.runs.room import bytes_below, disk_needed
-from covos.runs.schema import REPORT, QualityRecord, load_report
+from covos.runs.schema import REPORT, QualityRecord, followed_notes, load_report
 from covos.runs.terms import is_complete
 
 QUEUE = 4
@@ -58,6 +58,7 @@ class Saved:
         degraded: True if the memory ran out and the run went on with less.
         is_one_file: True if one file was asked for, and the folder with its report is gone (see `covos.runs.onefile`).
         quality: The frames that stand out, told without ground truth; None in a report of an earlier version.
+        notes: What became of the objects that were followed, in plain words.
     """
 
     folder: Path
@@ -74,6 +75,7 @@ class Saved:
     degraded: bool = False
     is_one_file: bool = False
     quality: QualityRecord | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -283,6 +285,7 @@ class RunWriter:
             resumed=resumed,
             degraded=bool(self._steps_down()),
             quality=self._report.quality,
+            notes=self._report.notes,
         )
 
     def __exit__(
@@ -359,6 +362,7 @@ def load_saved(folder: Path) -> Saved:
         was_done=True,
         degraded=report.degraded,
         quality=report.quality,
+        notes=tuple(followed_notes(report)),
     )
 
 
