@@ -98,6 +98,8 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/memory_long.py --floor
+	$(BIN)/python benchmarks/memory_long.py
 	$(BIN)/python benchmarks/matte.py
 	$(BIN)/python benchmarks/batch.py --ray
 	$(BIN)/python benchmarks/serve.py
@@ -109,6 +111,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)"
 	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
 	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask
+	$(BIN)/python benchmarks/cuts.py --data "$(DATA)"
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
 	$(BIN)/python benchmarks/corrections.py --data "$(DATA)"
 	$(BIN)/python benchmarks/refine.py --data "$(DATA)"
