@@ -263,14 +263,14 @@ class Job:
             return
         refuse_small_disk(formats, info=source.info, folder=folder.path)
         cuts: Cuts = terms.settings.get("cuts", "off")
-        touched = partial(work.touched, cuts=cuts, known=terms.known_cuts(folder))
-        begun = terms.begin(folder, touched=touched)
-        journal = begun.journal
-        settings = {name: value for name, value in origin.settings.items() if name not in KEPT}
+        # Before the folder is begun: a run that is stopped meanwhile leaves nothing behind.
         looked = work.look_for_cuts(cuts, known=terms.known_cuts(folder))
         with explaining_memory(source.info):
             yield from self._events(looked, source, work=work)
+        begun = terms.begin(folder, touched=partial(work.touched, cuts_before=terms.cuts_before(folder)))
         terms.note_cuts(folder, work.cuts)
+        journal = begun.journal
+        settings = {name: value for name, value in origin.settings.items() if name not in KEPT}
         settings = {**settings, **terms.kept, "cuts": cuts, "formats": list(begun.every)}
         origin = replace(origin, settings=settings, cuts=work.cuts)
         if begun.anew:

@@ -28,11 +28,13 @@ from covos.engines.passes import (
     follow_to,
     references_of,
 )
+from covos.engines.shot_references import ShotReferences
 from covos.engines.shots import Shots, one_shot
 from covos.following import Following
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import place_of
 from covos.media.source import Source
+from covos.models.lite import Features
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import AUTO
 from covos.prompts.alpha import alpha_mask
@@ -96,6 +98,7 @@ class Session:
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
         self._bound: FollowEngine | None = None
+        self._references: ShotReferences[Features] | None = None
         self._shots = one_shot(source)
         self._following = Following(source, self.seeds, memory=memory)
 
@@ -398,15 +401,25 @@ class Session:
         self._make_masks()
         # Where nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
+        follower = self._follower
         drawn = {seed.object for seed in self.seeds.current if seed.given_as not in {"found", "confirmed"}}
-        return follow_objects(
+        results = follow_objects(
             self.source,
-            self._follower,
+            follower,
             self.seeds.given(),
             memory=self._memory,
             direction=chosen,
             found=set(self.objects) - drawn,
         )
+        return self._ending(results)
+
+    def _ending(self, results: Iterator[FrameResult | StageProgress]) -> Iterator[FrameResult | StageProgress]:
+        """Give the results, and end the pass that reads the references beside them."""
+        try:
+            yield from results
+        finally:
+            if self._references is not None:
+                self._references.close()
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""
@@ -476,5 +489,6 @@ class Session:
         if self._bound is None:
             engine = self.model.follower(self._follower_name)
             engine = engine.cut_at(self._shots.cuts)
-            self._bound = engine.within(references_of(self.source, engine.finder, self._shots))
+            self._references = references_of(self.source, engine.finder, self._shots)
+            self._bound = engine.within(self._references)
         return self._bound

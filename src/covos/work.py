@@ -152,7 +152,7 @@ class Work:
         return matted(results, lambda: load_matte_engine(entry.path, ladder=ladder, runtime=runtime))
 
     def touched(
-        self, changed: Sequence[int], unreadable: Sequence[int], *, cuts: Cuts, known: tuple[int, ...] | None
+        self, changed: Sequence[int], unreadable: Sequence[int], *, cuts_before: tuple[int, ...]
     ) -> tuple[int, ...] | None:
         """Return the frames to compute again after pictures were mended; None for all, as where the cuts are others.
 
@@ -161,9 +161,7 @@ class Work:
         task, count = self._task, self._source.info.frame_count
         if not isinstance(task, Find) or self._steerer is not None:
             return None
-        for _ in self.look_for_cuts(cuts):
-            pass
-        if cuts == "auto" and self.cuts != known:
+        if self.cuts != cuts_before:
             return None
         encoder = self.model.engine.at(task.quality).encoder.cut_at(self.cuts)
         spans = self._shots.spans(task.references, seed=task.reference_seed)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from covos.core.errors import UsageError
-from covos.events import Event, FrameDone, Started
+from covos.events import Advanced, Event, FrameDone, Started
 from covos.job import Job
 from covos.plan import Plan
 from covos.runs.schema import ReportContent, load_report
@@ -95,3 +95,12 @@ def test_a_run_from_before_there_were_cuts_goes_on_as_one_shot(pictures: Path, t
     report = report_of(folder)
     assert (report.cuts, report.settings["cuts"]) == ((), "off")
     assert "looking for cuts" not in run(plan_of(pictures), folder)
+
+
+def test_a_run_that_is_cancelled_while_it_looks_for_cuts_leaves_nothing(pictures: Path, tmp_path: Path) -> None:
+    job = Job(plan_of(pictures), tmp_path / "out", load=lambda _: bright_model())
+    for event in job:
+        if isinstance(event, Advanced):
+            job.cancel()
+    assert job.state == "cancelled"
+    assert not (tmp_path / "out").exists()

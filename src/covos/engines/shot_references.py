@@ -31,11 +31,12 @@ class ShotReferences(Generic[FeaturesT]):
         self._every = sorted({index for span in spans for index in span.references})
         self._frames: Iterator[Observed] = iter(())
         self._next: Observed | None = None
-        self._latest = len(self._every) and self._every[-1] + 1
-        """Index from which on what was read is of no use; to begin with, all frames lie before it."""
+        self._latest = 0
+        """Index of the reference that was read last; where no pass is under way, all lie before it."""
         self._span: Span | None = None
         self._encoded: dict[int, tuple[References[FeaturesT], ...]] = {}
         self._now: tuple[References[FeaturesT], ...] = ()
+        self.close()
 
     def __call__(self, index: int) -> tuple[References[FeaturesT], ...]:
         """Return the references of the frame with this index, in each view."""
@@ -46,11 +47,14 @@ class ShotReferences(Generic[FeaturesT]):
                 if each not in self._encoded and (read := self._read(each)) is not None:
                     self._encoded[each] = self._engine.remember([read])
             self._span, self._now = span, self._in_views()
+            if self._every and self._latest == self._every[-1]:
+                self.close()
         return self._now
 
     def close(self) -> None:
-        """End the pass that reads them."""
+        """End the pass that reads them; what is held stays, and another pass begins where one is needed."""
         self._frames, self._next = iter(()), None
+        self._latest = len(self._every) and self._every[-1] + 1
 
     def _in_views(self) -> tuple[References[FeaturesT], ...]:
         nothing: tuple[References[FeaturesT], ...] = self._engine.remember(())

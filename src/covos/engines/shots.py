@@ -48,7 +48,6 @@ SHORT: Final = 3
 """Frames that may come between two parts of one shot, as a flash does."""
 WINDOW: Final = 250
 """Frames, ten seconds, over which the references of a frame are spread at most."""
-_PROGRESS = 25
 
 
 class CutDetector:
@@ -194,7 +193,7 @@ def one_shot(source: Source) -> Shots:
 
 
 def find_shots(source: Source) -> Generator[int, None, Shots]:
-    """Look through a video for its cuts: yield, now and then, how many frames are done; return the shots.
+    """Look through a video for its cuts: yield how many frames are done; return the shots.
 
     A picture that could not be read is no shot of its own.
     """
@@ -206,6 +205,5 @@ def find_shots(source: Source) -> Generator[int, None, Shots]:
                 cuts.pop()
             else:
                 cuts.append(frame.index)
-        if frame.index % _PROGRESS == 0:
-            yield frame.index
+        yield frame.index + 1
     return Shots.cut(source, tuple(cuts))

@@ -354,8 +354,13 @@ class RunTerms(Terms):
         return _read(folder).steps_down
 
     def known_cuts(self, folder: OutputFolder) -> tuple[int, ...] | None:
-        """Return the cuts that this run has found before it was stopped; None if it has not looked for any."""
-        return _read(folder).cuts if _is_begun(folder) else None
+        """Return the cuts that this run has found before it was stopped; None if it has not looked at these files."""
+        found = _read(folder) if _is_begun(folder) else None
+        return None if found is None or found.inputs.fingerprint != self.inputs.fingerprint else found.cuts
+
+    def cuts_before(self, folder: OutputFolder) -> tuple[int, ...]:
+        """Return the cuts of the run that the folder holds, of whatever files; none if it holds none."""
+        return (_read(folder).cuts or ()) if _is_begun(folder) else ()
 
     def note_cuts(self, folder: OutputFolder, cuts: Sequence[int]) -> None:
         """Note the cuts, so that a run that goes on need not look for them again."""
@@ -375,7 +380,7 @@ class RunTerms(Terms):
     ) -> None:
         """Note that the outputs of all formats are there, and if pictures that could not be read may be mended."""
         done = self.model_copy(update={"formats": formats, "shown": {**_read(folder).shown, **self.shown}})
-        steps, cuts = self.earlier_steps(folder), self.known_cuts(folder)
+        steps, cuts = self.earlier_steps(folder), self.cuts_before(folder)
         names = [path.relative_to(folder.path).as_posix() for path in outputs]
         made = _made(folder.path, names, _read(folder).made) if names else {}
         done._write(folder.path / PROJECT, complete=True, mendable=mendable, made=made, steps_down=steps, cuts=cuts)
