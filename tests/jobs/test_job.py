@@ -66,6 +66,11 @@ def masks(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted((folder / "masks").iterdir())}
 
 
+def is_followed(event: Event) -> bool:
+    """True for a frame of a pass by a network."""
+    return isinstance(event, FrameDone) or (isinstance(event, Advanced) and event.stage != "looking for cuts")
+
+
 def open_files() -> set[str]:
     return {str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()}
 
@@ -113,7 +118,7 @@ def test_a_cancelled_job_stops_within_a_batch_and_goes_on(
     counted: list[Event] = []
     job = Job(plan, tmp_path / "out", load=lambda _: model)
     for event in job:
-        if isinstance(event, FrameDone | Advanced) and getattr(event, "stage", "") != "looking for cuts":
+        if is_followed(event):
             counted.append(event)
         if len(counted) == 3 and job.state == "running":
             canceller = threading.Thread(target=job.cancel)
@@ -260,6 +265,6 @@ def test_following_stops_before_the_next_frame(model: Model, clip: Path, random_
             FollowPass, "step", lambda self, index, *a, **k: steps.append(index) or step(self, index, *a, **k)
         )
         for event in job:
-            if isinstance(event, FrameDone | Advanced) and job.state == "running":
+            if is_followed(event) and job.state == "running":
                 job.cancel()
     assert len(steps) == 1

@@ -71,7 +71,7 @@ class Origin:
 class Report:
     """Collects a row for every frame and is written at the end of the run.
 
-    Rows are kept as packed text, some fifty bytes each, so that a long video does not fill the memory. A source that
+    Rows are kept as packed text, so that a long video does not fill the memory. A source that
     the user has not ``named``, but somebody's report, is not hashed: the report may name any file of this machine.
     """
 
@@ -187,7 +187,7 @@ class Report:
 
 
 class PackedRows:
-    """Lines of text, of which few are unpacked at a time: they are alike, and take a tenth of their size."""
+    """Lines of text, of which few are unpacked at a time: they are alike, and pack well."""
 
     _TOGETHER = 256
 

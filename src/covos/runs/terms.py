@@ -380,7 +380,7 @@ class RunTerms(Terms):
     ) -> None:
         """Note that the outputs of all formats are there, and if pictures that could not be read may be mended."""
         done = self.model_copy(update={"formats": formats, "shown": {**_read(folder).shown, **self.shown}})
-        steps, cuts = self.earlier_steps(folder), self.cuts_before(folder)
+        steps, cuts = self.earlier_steps(folder), _read(folder).cuts
         names = [path.relative_to(folder.path).as_posix() for path in outputs]
         made = _made(folder.path, names, _read(folder).made) if names else {}
         done._write(folder.path / PROJECT, complete=True, mendable=mendable, made=made, steps_down=steps, cuts=cuts)
