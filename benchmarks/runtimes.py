@@ -1,6 +1,7 @@
 """Runtimes side by side: torch, OpenVINO and ONNX Runtime, the networks alone and `covos segment` end to end.
 
     python benchmarks/runtimes.py [--threads 1 2] [--rounds 15] [--frames 120] [--runs 3] [--data DAVIS] [--isa AVX2]
+                                  [--json FILE]
 
 The ways are measured in turn, one round after another, so that whatever else the machine does meets all of them; each
 number is the median of its rounds, and beside it stands the time of torch over it. Processor time, of all threads,
@@ -29,6 +30,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from recorded import keep
 
 if TYPE_CHECKING:
     from covos.model import Model
@@ -131,7 +134,7 @@ def alone(model: Model) -> dict[str, Callable[[], object]]:
     return {"find": find, "follow": follow, "matte": solve}
 
 
-def print_alone(threads: int, *, rounds: int) -> None:
+def print_alone(threads: int, *, rounds: int, json: Path | None) -> None:
     """Print the time of the networks, of each way."""
     import torch
 
@@ -149,7 +152,17 @@ def print_alone(threads: int, *, rounds: int) -> None:
     print(
         f"\nnetworks alone, {threads} thread{'s' * (threads > 1)}: ms, and torch fp32 over it; processor ms in brackets"
     )
-    print_table(["find", "follow", "matte"], works, lambda way, name: spent[way, name], unit=1e3)
+    names = ["find", "follow", "matte"]
+    print_table(names, works, lambda way, name: spent[way, name], unit=1e3)
+    kept: list[list[str | float]] = []
+    for way in works:
+        times = {name: statistics.median(each.processor for each in spent[way, name]) for name in names}
+        base = {name: statistics.median(each.processor for each in spent[TORCH, name]) for name in names}
+        kept.append([way.name, *(f"{1e3 * times[name]:.0f} ({base[name] / times[name]:.1f})" for name in names)])
+    restricted = os.environ.get(RESTRICTED)
+    title = "networks alone, processor ms" + (f", {restricted}" if restricted else "")
+    name = "alone" + (f"_{restricted.lower()}" if restricted else "") + ("" if threads == 1 else f"_{threads}")
+    keep(json, name, columns=[title, *names], rows=kept)
 
 
 def print_table(columns: list[str], rows: Iterable[Way], of: Callable[[Way, str], list[Spent]], *, unit: float) -> None:
@@ -164,7 +177,7 @@ def print_table(columns: list[str], rows: Iterable[Way], of: Callable[[Way, str]
         print(f"{way.name:18}" + "".join(f"{cell:>28}" for cell in cells), flush=True)
 
 
-def print_end_to_end(*, frames: int, runs: int) -> None:
+def print_end_to_end(*, frames: int, runs: int, json: Path | None) -> None:
     """Print frames a second of ``covos segment``, of each way."""
     from segment import COVOS, make_clip
 
@@ -189,11 +202,15 @@ def print_end_to_end(*, frames: int, runs: int) -> None:
     print(f"\ncovos segment, 854 x 480, {frames} frames, {os.cpu_count()} processors")
     print(f"{'':18}{'frames a second':>18}{'over torch fp32':>18}{'processor ms':>14}{'start s':>9}")
     base = steady(TORCH)
+    rows: list[list[str | float]] = []
     for way in ways():
         own = steady(way)
         start = statistics.median(each.wall for each in spent[way, START])
         ratio = base.wall / own.wall
         print(f"{way.name:18}{1 / own.wall:18.1f}{ratio:17.2f}x{own.processor * 1e3:14.1f}{start:9.1f}", flush=True)
+        rows.append([way.name, 1 / own.wall, ratio, own.processor * 1e3, start])
+    columns = [f"{frames} frames, end to end", "frames a second", "over torch fp32", "processor ms a frame", "start, s"]
+    keep(json, "end_to_end", columns=columns, rows=rows, digits=[0, 1, 2, 0, 1])
 
 
 def run(command: list[str]) -> Spent:
@@ -234,18 +251,21 @@ def print_masks(*, stop: int) -> None:
         print(f"{way.name:18}" + "   ".join(cells), flush=True)
 
 
-def print_accuracy(data: Path) -> None:
+def print_accuracy(data: Path, *, json: Path | None) -> None:
     """Print J and F of each way on the sequences of val_open."""
     import covos
     from covos.reproduce import reproduce_davis2016
 
     print("\nval_open of DAVIS 2016")
+    rows: list[list[str | float]] = []
     for way in ways():
         model = covos.load_model(device="cpu", precision=way.precision, runtime=way.runtime)  # type: ignore[arg-type]
         with tempfile.TemporaryDirectory() as name:
             done = reproduce_davis2016(data, output=Path(name) / "masks", model=model, subset="val_open")
         scores = done.evaluation.scores
         print(f"{way.name:18}J {scores.j.mean:.4f}  F {scores.f.mean:.4f}  J&F {scores.jf:.4f}", flush=True)
+        rows.append([way.name, scores.j.mean, scores.f.mean, scores.jf])
+    keep(json, "davis", columns=["val_open", "J", "F", "J&F"], rows=rows, digits=[0, 4, 4, 4])
 
 
 def installed() -> Iterator[str]:
@@ -269,6 +289,7 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=60, help="frames of the example to compare; 0 leaves them out")
     parser.add_argument("--data", type=Path, help="DAVIS tree")
     parser.add_argument("--isa", help="largest set of instructions: AVX2, for one")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     if options.isa and RESTRICTED not in os.environ:
         # They look at it once, when they are imported.
@@ -276,13 +297,13 @@ def main() -> None:
         raise SystemExit(subprocess.call([sys.executable, *sys.argv], env={**os.environ, **isa}))
     print(f"{', '.join(installed())}; {platform.processor() or platform.machine()}, {os.cpu_count()} processors")
     for threads in options.threads if options.rounds else ():
-        print_alone(threads, rounds=options.rounds)
+        print_alone(threads, rounds=options.rounds, json=options.json)
     if options.runs:
-        print_end_to_end(frames=options.frames, runs=options.runs)
+        print_end_to_end(frames=options.frames, runs=options.runs, json=options.json)
     if options.masks:
         print_masks(stop=options.masks)
     if options.data is not None:
-        print_accuracy(options.data)
+        print_accuracy(options.data, json=options.json)
 
 
 if __name__ == "__main__":
