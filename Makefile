@@ -122,6 +122,8 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
 	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/memory_long.py --floor
+	$(BIN)/python benchmarks/memory_long.py
 	$(BIN)/python benchmarks/matte.py $(call keep,matte)
 	$(BIN)/python benchmarks/batch.py --ray $(call keep,batch)
 	$(BIN)/python benchmarks/serve.py $(call keep,serve)
@@ -132,6 +134,7 @@ bench-davis: $(READY)
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
 	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)" $(call keep,runtimes)
 	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
+	$(BIN)/python benchmarks/cuts.py --data "$(DATA)"
 	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask $(call keep,live)
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
 	$(BIN)/python benchmarks/corrections.py --data "$(DATA)"

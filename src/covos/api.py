@@ -14,6 +14,7 @@ from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.live import SPAN, Live
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.passes import Direction
+from covos.engines.shots import Cuts
 from covos.job import Job
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
@@ -62,6 +63,7 @@ def segment(
     label: Label | None = None,
     deinterlace: Deinterlace = "auto",
     matte: bool | str | os.PathLike[str] = False,
+    cuts: Cuts = "auto",
 ) -> Segmentation:
     """Cut the moving subject out of a video, or follow the objects that masks, points or boxes show.
 
@@ -75,7 +77,7 @@ def segment(
             its own).
         quality: ``"fast"`` finds the subject in smaller frames; ``"best"`` finds it in larger and in mirrored frames,
             too, and takes the mean.
-        references: Frames, spread over the video, that every frame is compared with.
+        references: Frames, spread over its shot, that every frame is compared with.
         fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
             `covos.models.coattention.Fusion`); None takes what suits the network.
         reference_seed: Draws the references at random; None spreads them evenly over the video.
@@ -113,6 +115,8 @@ def segment(
             interlaced, ``"on"`` all, ``"off"`` none.
         matte: If true, find the opacity of edges with covos-matte: hair, fur, spokes, blur (docs/matte.md); or the
             ``.safetensors`` file of another one.
+        cuts: ``"auto"`` looks for cuts before the first frame is computed, which reads the source once more. Each frame
+            is then compared with references of its own shot. ``"off"`` takes the source as one shot.
 
     Raises:
         SourceError: The source cannot be read.
@@ -158,6 +162,7 @@ def stream(
     label: Label | None = None,
     deinterlace: Deinterlace = "auto",
     matte: bool | str | os.PathLike[str] = False,
+    cuts: Cuts = "auto",
 ) -> Iterator[FrameResult]:
     """Cut the moving subject out of a video, a frame at a time, at constant memory.
 
@@ -230,6 +235,7 @@ def _job(
     label: Label | None,
     deinterlace: Deinterlace,
     matte: bool | str | os.PathLike[str],
+    cuts: Cuts,
     **task: Any,
 ) -> Job:
     shown = read_prompts(
@@ -257,5 +263,6 @@ def _job(
         label=label,  # type: ignore[arg-type]
         deinterlace=deinterlace,
         matte=matte,  # type: ignore[arg-type]
+        cuts=cuts,
     )
     return Job(plan, load=None if loaded is None else lambda _: loaded)

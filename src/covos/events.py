@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from covos.results.segmentation import Segmentation
     from covos.runs.writing import Saved
 
-Stage: TypeAlias = Literal["opening", "loading", "ready", "discovering", "following backward", "frames", "done already"]
+Stage: TypeAlias = Literal[
+    "opening",
+    "loading",
+    "ready",
+    "looking for cuts",
+    "discovering",
+    "following backward",
+    "frames",
+    "done already",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +42,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advanced:
-    """A stage that gives no masks yet has got on: discovery, or the pass backward.
+    """A stage that gives no masks yet has got on: the look for cuts, discovery, or the pass backward.
 
     Attributes:
         stage: Name of the stage.

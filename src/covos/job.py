@@ -18,6 +18,7 @@ import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
@@ -25,6 +26,7 @@ from covos.core.errors import CancelledError, CovosError, SourceError, UsageErro
 from covos.core.types import FrameResult
 from covos.engines.held import with_held_masks
 from covos.engines.passes import StageProgress
+from covos.engines.shots import Cuts
 from covos.engines.steady import retouched
 from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted, Stage, Started, SteppedDown, Warned
 from covos.formats.table import check_formats, shown_files, size_notes
@@ -36,8 +38,8 @@ from covos.model import Model, load_model
 from covos.plan import Plan
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
+from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
-from covos.runs.schema import followed_notes, load_report
 from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
 from covos.runs.writing import RunWriter, Saved, load_saved, uncomputed_note
 from covos.work import Work
@@ -207,6 +209,7 @@ class Job:
 
     def _keep(self, work: Work, source: Source) -> Iterator[Event]:
         frames = []
+        yield from self._events(work.look_for_cuts(self.plan.cuts), source, work=work)
         results = work.matted(with_held_masks(work.run(None), unreadable=self.plan.damaged))
         results = retouched(results, self.plan.edges)
         with explaining_memory(source.info):
@@ -214,10 +217,11 @@ class Job:
                 if isinstance(event, FrameDone) and self._keeping:
                     frames.append(event.masks)
                 yield event
+        origin = _with_setting(work.origin(), "cuts", self.plan.cuts)
         result = Segmentation(
             info=source.info,
             health=source.health,
-            origin=replace(work.origin(), steps_down=work.steps_down),
+            origin=replace(origin, steps_down=work.steps_down, cuts=work.cuts),
             frames=tuple(frames),
             held=self.plan.source,
         )
@@ -232,8 +236,8 @@ class Job:
     def _write(self, work: Work, source: Source, folder: OutputFolder, model: Model) -> Iterator[Event]:
         formats = check_formats(self.plan.formats)
         origin = work.origin()
-        part = {"range": in_words(source.info)} if self.plan.range else {}
-        origin = replace(origin, settings={**origin.settings, **part})
+        if self.plan.range:
+            origin = _with_setting(origin, "range", in_words(source.info))
         terms = RunTerms(
             inputs=_inputs(source),
             model=origin.model,
@@ -241,6 +245,7 @@ class Job:
             # Another kind of device, or another batch, rounds otherwise: its masks would differ by a pixel.
             settings={
                 **origin.settings,
+                "cuts": self.plan.cuts,
                 "device": model.device.type,
                 "frame_rate": str(source.info.frame_rate),
                 **({} if self.plan.damaged == "hold" else {"damaged": self.plan.damaged}),
@@ -257,10 +262,17 @@ class Job:
             yield from _ending(load_saved(folder.path))
             return
         refuse_small_disk(formats, info=source.info, folder=folder.path)
-        begun = terms.begin(folder, touched=work.touched)
+        cuts: Cuts = terms.settings.get("cuts", "off")
+        # Before the folder is begun: a run that is stopped meanwhile leaves nothing behind.
+        looked = work.look_for_cuts(cuts, known=terms.known_cuts(folder))
+        with explaining_memory(source.info):
+            yield from self._events(looked, source, work=work)
+        begun = terms.begin(folder, touched=partial(work.touched, cuts_before=terms.cuts_before(folder)))
+        terms.note_cuts(folder, work.cuts)
         journal = begun.journal
         settings = {name: value for name, value in origin.settings.items() if name not in KEPT}
-        origin = replace(origin, settings={**settings, **terms.kept, "formats": list(begun.every)})
+        settings = {**settings, **terms.kept, "cuts": cuts, "formats": list(begun.every)}
+        origin = replace(origin, settings=settings, cuts=work.cuts)
         if begun.anew:
             yield Noted(text=f"the outputs are written anew, of the masks that were found: {begun.anew}")
         if begun.edited is not None:
@@ -344,12 +356,20 @@ def _with_error(results: Iterator[T]) -> Iterator[T | Exception]:
         yield error
 
 
-_STAGES: dict[str, Stage] = {"discover": "discovering", "backward": "following backward"}
+_STAGES: dict[str, Stage] = {
+    "cuts": "looking for cuts",
+    "discover": "discovering",
+    "backward": "following backward",
+}
 
 
 def load_planned(plan: Plan) -> Model:
     """Load the model of a plan."""
     return load_model(plan.model, device=plan.device, precision=plan.precision, runtime=plan.runtime)
+
+
+def _with_setting(origin: Origin, name: str, value: object) -> Origin:
+    return replace(origin, settings={**origin.settings, name: value})
 
 
 def _cancelled() -> CancelledError:
@@ -363,7 +383,7 @@ def _cancelled() -> CancelledError:
 def _ending(saved: Saved) -> Iterator[Event]:
     for text in saved.warnings:
         yield Warned(text=text)
-    for text in followed_notes(load_report(saved.folder)):
+    for text in saved.notes:
         yield Noted(text=text)
     yield Finished(saved=saved)
 

@@ -34,6 +34,7 @@ from covos.engines.discover import DEFAULT_MOST, MAX_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import Direction, choose_direction
+from covos.engines.shots import Cuts
 from covos.formats.table import DEFAULT_FORMATS, check_formats
 from covos.masks.edges import NO_EDGES, Edges
 from covos.media.fields import Deinterlace
@@ -288,6 +289,8 @@ class Plan(_Value):
             interlaced, ``"on"`` all, ``"off"`` none.
         matte: The network that finds the opacity of edges, such as hair: a name, or a ``.safetensors`` file; True is
             covos-matte. None or False makes edges as soft as the probability.
+        cuts: ``"auto"`` looks for cuts, and compares each frame with references of its own shot (see
+            `covos.engines.shots`); ``"off"`` takes the video as one shot, whose references are spread over all of it.
     """
 
     source: Annotated[Any, BeforeValidator(_source), PlainSerializer(_source_to_json)]
@@ -304,6 +307,7 @@ class Plan(_Value):
     label: Annotated[Labelling, BeforeValidator(as_labelling)] = NO_LABELS
     deinterlace: Deinterlace = "auto"
     matte: Annotated[str | None, BeforeValidator(_matter)] = None
+    cuts: Cuts = AUTO
 
     @field_validator("formats")
     @classmethod

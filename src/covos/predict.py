@@ -121,7 +121,8 @@ def predict(
         except CovosError as error:  # an annotation that cannot be read is this video's fault alone
             failed[video.name] = error
             continue
-        plan = Plan(source=_source(video), task=chosen, model=model.name, formats=("palette",))
+        # The videos of a data set are shots: there is nothing to look for.
+        plan = Plan(source=_source(video), task=chosen, model=model.name, formats=("palette",), cuts="off")
         # Not overwriting: a stopped run is gone on with.
         (outcome,) = run_jobs([Job(plan, work, load=lambda _: model)], listen=listen)
         if isinstance(outcome.error, EnvironmentProblem):  # the next video would meet it, too

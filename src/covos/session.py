@@ -26,12 +26,15 @@ from covos.engines.passes import (
     discover_objects,
     follow_objects,
     follow_to,
-    remember_references,
+    references_of,
 )
+from covos.engines.shot_references import ShotReferences
+from covos.engines.shots import Shots, one_shot
 from covos.following import Following
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import place_of
 from covos.media.source import Source
+from covos.models.lite import Features
 from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import AUTO
 from covos.prompts.alpha import alpha_mask
@@ -95,6 +98,8 @@ class Session:
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
         self._bound: FollowEngine | None = None
+        self._references: ShotReferences[Features] | None = None
+        self._shots = one_shot(source)
         self._following = Following(source, self.seeds, memory=memory)
 
     def __enter__(self) -> Self:
@@ -302,7 +307,7 @@ class Session:
     def discovering(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[StageProgress]:
         """Discover as `discover` does, and yield how far it is."""
         found = yield from discover_objects(
-            self.source, self._follower, most=most, references=references, memory=self._memory
+            self.source, self._follower, most=most, references=references, memory=self._memory, shots=self._shots
         )
         place_found(self.seeds, found)
 
@@ -396,15 +401,25 @@ class Session:
         self._make_masks()
         # Where nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
+        follower = self._follower
         drawn = {seed.object for seed in self.seeds.current if seed.given_as not in {"found", "confirmed"}}
-        return follow_objects(
+        results = follow_objects(
             self.source,
-            self._follower,
+            follower,
             self.seeds.given(),
             memory=self._memory,
             direction=chosen,
             found=set(self.objects) - drawn,
         )
+        return self._ending(results)
+
+    def _ending(self, results: Iterator[FrameResult | StageProgress]) -> Iterator[FrameResult | StageProgress]:
+        """Give the results, and end the pass that reads the references beside them."""
+        try:
+            yield from results
+        finally:
+            if self._references is not None:
+                self._references.close()
 
     def result(self, direction: Direction = "auto") -> Segmentation:
         """Return the masks of the frames that were followed, in order; ``direction`` is for the report."""
@@ -430,6 +445,10 @@ class Session:
     def direction(self, asked: Direction) -> Direction:
         """Return the direction that is taken (see `covos.engines.passes.choose_direction`)."""
         return choose_direction(asked, frames=self.seeds.places)
+
+    def cut_at(self, shots: Shots) -> None:
+        """Take the video as these shots (see `covos.engines.shots`), from the next pass on; to begin with it is one."""
+        self._shots, self._bound = shots, None
 
     def _show(self, prompt: PointPrompt) -> PromptedMask:
         followed = None if prompt.object is None else self._following.mask(prompt.frame, prompt.object)
@@ -466,9 +485,10 @@ class Session:
 
     @property
     def _follower(self) -> FollowEngine:
-        """The engine that follows, with references of this video, which are encoded once."""
+        """The engine that follows, with references of this video."""
         if self._bound is None:
             engine = self.model.follower(self._follower_name)
-            (references,) = remember_references(self.source, engine.finder)
-            self._bound = engine.within(references)
+            engine = engine.cut_at(self._shots.cuts)
+            self._references = references_of(self.source, engine.finder, self._shots)
+            self._bound = engine.within(self._references)
         return self._bound

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from covos.core.types import FrameResult
 from covos.engines.passes import Known, StageProgress, find_subject, steer_subject
+from covos.engines.shots import Shots
 from covos.media.source import Source
 from covos.model import Model
 from covos.plan import Find, Steer
@@ -52,7 +53,7 @@ class Steerer:
             said |= {"follower": self._load().describe_follower(self._steer.follower), "memory": self._steer.memory}
         return said if self._prompter is None else {**said, "prompter": dict(self._prompter.described)}
 
-    def run(self, known: Iterable[Known]) -> Iterator[FrameResult | StageProgress]:
+    def run(self, known: Iterable[Known], *, shots: Shots) -> Iterator[FrameResult | StageProgress]:
         """Give the steered results, the first of them as they are known."""
         model, masks = self._load(), self._masks()
         return steer_subject(
@@ -62,6 +63,7 @@ class Steerer:
             follower=model.follower(self._steer.follower) if self._steer.follows else None,
             given=masks.given,
             memory=self._steer.memory,
+            shots=shots,
             known=known,
             **self._task.finding,
         )

@@ -11,7 +11,8 @@ from covos.core.types import FrameResult
 from covos.engines.find import FindEngine
 from covos.engines.ladder import LadderStep
 from covos.engines.matting import load_matte_engine, matted
-from covos.engines.passes import StageProgress, chosen_references, find_subject
+from covos.engines.passes import StageProgress, find_subject, look_for_cuts
+from covos.engines.shots import Cuts, Shots, one_shot
 from covos.media.source import Source
 from covos.model import Model
 from covos.models.registry import find_matter
@@ -35,6 +36,7 @@ class Work:
         self._loaded: Model | None = None
         self._session: Session | None = None
         self._steerer: Steerer | None = None
+        self._shots = one_shot(source)
         task = plan.task
         if isinstance(task, Find):
             if task.steer is not None:
@@ -106,6 +108,21 @@ class Work:
         assert self._session is not None
         return self._session.origin(task.direction)
 
+    @property
+    def cuts(self) -> tuple[int, ...]:
+        """The frames with which shots begin, but for the first; none before `look_for_cuts`."""
+        return self._shots.cuts
+
+    def look_for_cuts(self, cuts: Cuts, *, known: tuple[int, ...] | None = None) -> Iterator[StageProgress]:
+        """Look for cuts, if that is wanted and an earlier run does not know them; yield how far it is."""
+        if cuts == "auto" and known is not None:
+            shots = Shots.cut(self._source, known)
+        else:
+            shots = yield from look_for_cuts(self._source, cuts)
+        self._shots = shots
+        if self._session is not None:
+            self._session.cut_at(shots)
+
     def run(self, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
         """Give the results, the first of them by the records of an earlier run."""
         task = self._task
@@ -113,15 +130,15 @@ class Work:
             return (record.restore(frame) for record, frame in zip(journal.replay(), self._source, strict=False))
         if isinstance(task, Find):
             if self._steerer is not None and self._steerer.follows:
-                results = self._steerer.run(())
+                results = self._steerer.run((), shots=self._shots)
                 return results if journal is None else _again(results, journal)
             known = () if journal is None else (record.restore for record in journal.replay())
             if self._steerer is not None:
-                return self._steerer.run(known)
+                return self._steerer.run(known, shots=self._shots)
             engine = self.model.engine.at(task.quality)
             if journal is not None and journal.earlier is not None:
                 return self._find_again(engine, task, journal)
-            return find_subject(self._source, engine, known=known, **task.finding)
+            return find_subject(self._source, engine, shots=self._shots, known=known, **task.finding)
         assert self._session is not None
         results = self._follow(self._session)
         return results if journal is None else _again(results, journal)
@@ -134,16 +151,21 @@ class Work:
         ladder, runtime = self.model.engine.ladder, self.model.runtime
         return matted(results, lambda: load_matte_engine(entry.path, ladder=ladder, runtime=runtime))
 
-    def touched(self, changed: Sequence[int], unreadable: Sequence[int]) -> tuple[int, ...] | None:
-        """Return the frames to compute again after pictures were mended; None for all.
+    def touched(
+        self, changed: Sequence[int], unreadable: Sequence[int], *, cuts_before: tuple[int, ...]
+    ) -> tuple[int, ...] | None:
+        """Return the frames to compute again after pictures were mended; None for all, as where the cuts are others.
 
         What is followed or steered depends on all that came before, and is followed again anyway.
         """
         task, count = self._task, self._source.info.frame_count
         if not isinstance(task, Find) or self._steerer is not None:
             return None
-        encoder = self.model.engine.at(task.quality).encoder
-        chosen = chosen_references(count, references=task.references, seed=task.reference_seed)
+        if self.cuts != cuts_before:
+            return None
+        encoder = self.model.engine.at(task.quality).encoder.cut_at(self.cuts)
+        spans = self._shots.spans(task.references, seed=task.reference_seed)
+        chosen = {index for span in spans for index in span.references}
         return frames_to_redo(
             changed,
             count=count,
@@ -157,7 +179,7 @@ class Work:
         """Compute the frames that mended pictures touch, and take the others from the journal of the run before."""
         assert journal.earlier is not None, "there is a run before"
         wanted = [index for index in journal.redo if index >= journal.resumed]
-        computed = find_subject(self._source, engine, wanted=wanted, **task.finding)
+        computed = find_subject(self._source, engine, shots=self._shots, wanted=wanted, **task.finding)
         again, before = journal.replay(), read_entries(journal.earlier)
         redo = frozenset(journal.redo)
         for frame in self._source:

@@ -121,7 +121,7 @@ def test_following_without_references_is_the_forward_pass(model: Model) -> None:
     engine = model.follower()
     frames = [frame_of(index, image) for index, image in enumerate(images)]
     watch = Watch()
-    observed = [watch.look(frame, size=engine.encoder.size_of(frame))[0] for frame in frames]
+    observed = [watch.look(frame, size=engine.encoder.size_of(frame)) for frame in frames]
     given = {0: {1: square(0)}}
     one = FollowEngine(
         FrameEncoder(engine.encoder.network, device=model.device, precision=torch.float32, area=DEFAULT_AREA, batch=1),

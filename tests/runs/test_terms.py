@@ -23,6 +23,7 @@ RUN = """{
   "outputs": [],
   "made": {},
   "steps_down": [],
+  "cuts": null,
   "inputs": {
     "path": "caf\\udce9.mp4",
     "files": 1,

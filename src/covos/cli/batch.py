@@ -96,6 +96,7 @@ def batch(
     allow_errors: options.AllowErrors = False,
     damaged: options.Damaged = "hold",
     deinterlace: options.Deinterlace = "auto",
+    cuts: options.Cuts = "auto",
     quiet: options.Quiet = False,
 ) -> int:
     """Cut the moving subject out of many videos, side by side; one that fails stops no other.

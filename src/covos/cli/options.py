@@ -200,6 +200,10 @@ Fusion: TypeAlias = Annotated[
     Literal["auto", "summary", "prediction", "group"],
     typer.Option(help="Way in which several references become one answer; auto takes the one that suits the model."),
 ]
+Cuts: TypeAlias = Annotated[
+    Literal["auto", "off"],
+    typer.Option(help="Find cuts, and compare each frame with references of its own shot; or take all as one shot."),
+]
 ReferenceSeed: TypeAlias = Annotated[
     int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
 ]
@@ -341,7 +345,7 @@ def plan_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a plan that the options of a verb ask for, but for its source, its task and its formats."""
     from covos.core.labelling import read_labels
 
-    names = ("model", "device", "precision", "runtime", "damaged", "deinterlace", "matte")
+    names = ("model", "device", "precision", "runtime", "damaged", "deinterlace", "matte", "cuts")
     return {
         **{name: chosen[name] for name in names},
         "frame_rate": frame_rate_of(chosen["frame_rate"]),

@@ -72,6 +72,7 @@ def segment(
     allow_errors: options.AllowErrors = False,
     damaged: options.Damaged = "hold",
     deinterlace: options.Deinterlace = "auto",
+    cuts: options.Cuts = "auto",
     quiet: options.Quiet = False,
 ) -> int:
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.

@@ -35,7 +35,7 @@ from covos.engines.candidates import (
     split,
 )
 from covos.engines.encoding import to_probability
-from covos.engines.find import References, expected_jaccard
+from covos.engines.find import References, ReferencesAt, expected_jaccard
 from covos.engines.follow import FollowEngine
 from covos.engines.follow_pass import FramePrediction
 from covos.engines.motion import Observed
@@ -172,7 +172,12 @@ class DiscoveryPass:
     """
 
     def __init__(
-        self, engine: FollowEngine, references: References[Features], *, most: int = DEFAULT_MOST, memory: int
+        self,
+        engine: FollowEngine,
+        references: References[Features] | ReferencesAt[Features],
+        *,
+        most: int = DEFAULT_MOST,
+        memory: int,
     ) -> None:
         self.engine = engine.within(references)
         self.most = most

@@ -79,6 +79,7 @@ class FrameEncoder(Generic[FeaturesT]):
         area: Pixels of the encoded frame (see `working_size`), unless the network has a size of its own.
         batch: Frames encoded together, while the memory holds them.
         mirrored: If true, frames are encoded as a mirror shows them, left and right exchanged.
+        cuts: Indices of the frames that begin a shot: what comes before them is no neighbour.
         ladder: Runs the network, and goes on with less when the memory runs out; with its own device and precision.
     """
 
@@ -91,11 +92,13 @@ class FrameEncoder(Generic[FeaturesT]):
         area: int,
         batch: int,
         mirrored: bool = False,
+        cuts: Collection[int] = (),
         ladder: Ladder | None = None,
     ) -> None:
         self.area = area
         self.batch = batch
         self.mirrored = mirrored
+        self.cuts = frozenset(cuts)
         self.ladder = ladder or Ladder(device=device, precision=precision)
         self._network = network
 
@@ -121,13 +124,18 @@ class FrameEncoder(Generic[FeaturesT]):
 
     def scaled(self, share: float, *, mirrored: bool = False) -> FrameEncoder[FeaturesT]:
         """Return an encoder of the same network, on the same ladder, that encodes at this share of the area."""
-        return self._like(area=round(share * self.area), mirrored=mirrored, ladder=self.ladder)
+        area = round(share * self.area)
+        return self._like(area=area, mirrored=mirrored, cuts=self.cuts, ladder=self.ladder)
+
+    def cut_at(self, cuts: Collection[int]) -> FrameEncoder[FeaturesT]:
+        """Return the same encoder, on the same ladder, for a video with these cuts."""
+        return self._like(area=self.area, mirrored=self.mirrored, cuts=cuts, ladder=self.ladder)
 
     def fresh(self) -> FrameEncoder[FeaturesT]:
         """Return the same encoder on a ladder of its own, for another video."""
-        return self._like(area=self.area, mirrored=self.mirrored, ladder=self.ladder.fresh())
+        return self._like(area=self.area, mirrored=self.mirrored, cuts=(), ladder=self.ladder.fresh())
 
-    def _like(self, *, area: int, mirrored: bool, ladder: Ladder) -> FrameEncoder[FeaturesT]:
+    def _like(self, *, area: int, mirrored: bool, cuts: Collection[int], ladder: Ladder) -> FrameEncoder[FeaturesT]:
         return FrameEncoder(
             self._network,
             device=self.device,
@@ -135,13 +143,14 @@ class FrameEncoder(Generic[FeaturesT]):
             area=area,
             batch=self.batch,
             mirrored=mirrored,
+            cuts=cuts,
             ladder=ladder,
         )
 
     def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
         """Give each frame its motion, if the network uses it; see `covos.engines.motion.observe`."""
         if self._network.uses_motion:
-            yield from observe(frames, size_of=self.size_of, wanted=wanted)
+            yield from observe(frames, size_of=self.size_of, wanted=wanted, cuts=self.cuts)
         else:
             for frame in frames:
                 if wanted is None or frame.index in wanted:
@@ -149,7 +158,9 @@ class FrameEncoder(Generic[FeaturesT]):
 
     def needed(self, indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
         """Return the ascending indices of the frames that must be read so that `observe` can yield these."""
-        return with_neighbours(indices, frame_count=frame_count) if self._network.uses_motion else tuple(indices)
+        if not self._network.uses_motion:
+            return tuple(indices)
+        return with_neighbours(indices, frame_count=frame_count, cuts=self.cuts)
 
     def select(self, source: Source, wanted: Sequence[int]) -> Iterator[Observed]:
         """Read some frames of a source, by ascending indices, and observe them."""
@@ -185,6 +196,7 @@ class SharedEncoder(FrameEncoder[Any]):
             precision=encoder.precision,
             area=encoder.area,
             batch=encoder.batch,
+            cuts=encoder.cuts,
             ladder=encoder.ladder,
         )
         self._rows: dict[int, int] = {}

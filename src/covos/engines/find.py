@@ -1,8 +1,9 @@
 """Find the subject of a video: what its frames have in common is segmented, without anything shown.
 
-Two passes, neither of which holds the clip. The first encodes R references, spread over the video. The second
-streams: each other frame is encoded once, compared with the references, decoded and dropped. A frame that is itself a
-reference is not encoded again, and is compared with the others only: with itself it has everything in common.
+Two passes, neither of which holds the clip. One encodes references, spread over the shot (see `covos.engines.shots`).
+The other streams: each other frame is encoded once, compared with the R references of its place, decoded and dropped. A
+frame that is itself a reference is not encoded again, and is compared with the others only: with itself it has
+everything in common.
 
 For the best quality all of this is done in three views of the frames, each with references of its own view, and the
 mean of the three logits is taken: the usual size sees the scene, its mirror image does so once more, and a larger size
@@ -15,11 +16,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import Final, Generic, Literal, NamedTuple
+from itertools import groupby, islice
+from typing import Final, Generic, Literal, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -61,7 +62,7 @@ VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
 """Views for each quality; none is larger than the last."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class References(Generic[FeaturesT]):
     """Encoded references in one view: frame index, features and memory of each, of batch size 1."""
 
@@ -69,9 +70,26 @@ class References(Generic[FeaturesT]):
     features: tuple[FeaturesT, ...]
     memories: tuple[Memory, ...]
 
+    def joined(self, other: References[FeaturesT]) -> References[FeaturesT]:
+        """Return these and other references, of the same view."""
+        return References(
+            indices=(*self.indices, *other.indices),
+            features=(*self.features, *other.features),
+            memories=(*self.memories, *other.memories),
+        )
+
     def without(self, index: int) -> tuple[Memory, ...]:
         """Return the memories of all references but the one with this frame index."""
         return tuple(memory for i, memory in zip(self.indices, self.memories, strict=True) if i != index)
+
+
+ReferencesAt: TypeAlias = Callable[[int], Sequence[References[FeaturesT]]]
+"""Gives the references of the frame with an index, in each view; the same value for frames that have the same."""
+
+
+def references_at(references: Sequence[References[FeaturesT]] | ReferencesAt[FeaturesT]) -> ReferencesAt[FeaturesT]:
+    """Return what gives a frame its references, of references that all frames may have in common."""
+    return references if callable(references) else lambda _: references
 
 
 class FindEngine(Generic[FeaturesT]):
@@ -95,6 +113,11 @@ class FindEngine(Generic[FeaturesT]):
     def fresh(self) -> FindEngine[FeaturesT]:
         """Return the same engine on a ladder of its own, for another video; its other views are left out."""
         return FindEngine(self.encoder.fresh())
+
+    def cut_at(self, cuts: Collection[int]) -> FindEngine[FeaturesT]:
+        """Return the same engine for a video in which shots begin with these frames."""
+        first, *others = (encoder.cut_at(cuts) for encoder in self.encoders)
+        return FindEngine(first, others=others)
 
     def at(self, quality: Quality) -> FindEngine[FeaturesT]:
         """Return an engine of the same network that finds at this quality; ``"balanced"`` is this engine's own size.
@@ -126,7 +149,7 @@ class FindEngine(Generic[FeaturesT]):
         return fusion
 
     def remember(self, frames: Iterable[Observed]) -> tuple[References[FeaturesT], ...]:
-        """First pass: encode the references, one at a time, in each view."""
+        """Encode references, one at a time, in each view."""
         indices: list[int] = []
         encoded: list[list[tuple[FeaturesT, Memory]]] = [[] for _ in self.encoders]
         for observed in frames:
@@ -149,7 +172,7 @@ class FindEngine(Generic[FeaturesT]):
     def stream(
         self,
         frames: Iterable[Observed],
-        references: Sequence[References[FeaturesT]],
+        references: Sequence[References[FeaturesT]] | ReferencesAt[FeaturesT],
         *,
         fusion: Fusion | None = None,
         refine: Refinement = "none",
@@ -158,17 +181,19 @@ class FindEngine(Generic[FeaturesT]):
 
         Args:
             frames: From `FrameEncoder.observe`.
-            references: From `remember`, for each view; if they are of no frame, each frame is compared with itself.
+            references: From `remember`, in each view, for all frames; or what gives those of a frame. A frame that has
+                none is compared with itself.
             fusion: Way to use several references; None takes the network's best.
             refine: Way to fit the probabilities to the picture.
 
         Raises:
             UsageError: The network cannot do this fusion.
         """
-        chosen = self.check_fusion(fusion)
+        chosen, at = self.check_fusion(fusion), references_at(references)
         source = iter(frames)
         while batch := list(islice(source, self.encoder.together)):
-            yield from self._segment(batch, references, chosen, refine)
+            for own, part in groupby(batch, key=lambda each: at(each.frame.index)):
+                yield from self._segment(list(part), own, chosen, refine)
 
     def _segment(
         self,

@@ -7,9 +7,9 @@ own. Memory is that of the bank, one block of encoded frames and what the source
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import groupby, islice
 
 import cv2
 import numpy as np
@@ -20,8 +20,8 @@ from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.band import within
 from covos.engines.calibration import Calibration
-from covos.engines.encoding import FrameEncoder, to_probability, to_size
-from covos.engines.find import FindEngine, References, uncomputed
+from covos.engines.encoding import FrameEncoder, select_rows, to_probability, to_size
+from covos.engines.find import FindEngine, References, ReferencesAt, references_at, uncomputed
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
 from covos.engines.motion import Observed
 from covos.masks.soft import EDGE, soft_edge
@@ -74,8 +74,8 @@ class FollowEngine:
         encoder: Encodes the frames; its network is a covos-lite.
         network: In evaluation mode, on the same device.
         calibration: Calibration of the network's weights; None takes the network at its word.
-        references: References of the video that is followed in, by which its subject is found: a cue for objects that
-            it overlaps with. None gives no cue.
+        references: Gives the references of each frame of the video that is followed in, by which its subject is found:
+            a cue for objects that it overlaps with. None gives no cue.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class FollowEngine:
         network: FollowNetwork,
         *,
         calibration: Calibration | None = None,
-        references: References[Features] | None = None,
+        references: ReferencesAt[Features] | None = None,
     ) -> None:
         self.encoder = encoder
         self.calibration = calibration
@@ -101,9 +101,14 @@ class FollowEngine:
         """Return an engine of the same network with another encoder, and on its ladder."""
         return FollowEngine(encoder, self._network, calibration=self.calibration, references=self.references)
 
-    def within(self, references: References[Features]) -> FollowEngine:
+    def cut_at(self, cuts: Collection[int]) -> FollowEngine:
+        """Return the same engine for a video in which shots begin with these frames."""
+        return self.beside(self.encoder.cut_at(cuts))
+
+    def within(self, references: References[Features] | ReferencesAt[Features]) -> FollowEngine:
         """Return an engine for one video, whose subject is found by these references; the networks are shared."""
-        return FollowEngine(self.encoder, self._network, calibration=self.calibration, references=references)
+        at = references_at((references,) if isinstance(references, References) else references)
+        return FollowEngine(self.encoder, self._network, calibration=self.calibration, references=at)
 
     def new_pass(self, *, memory: int) -> FollowPass:
         """Begin a pass that follows nothing yet; for ``memory`` see `covos.engines.memory`."""
@@ -129,6 +134,8 @@ class FollowEngine:
                     flow = torch.zeros_like(features.flow_B2HW)
                     if later is not None and later[0] == frame.index + 1:
                         flow = -later[1].to(flow.device)
+                    if frame.index + 1 in self.encoder.cuts:
+                        current.begin_shot()
                     prediction = step(current, frame, features._replace(flow_B2HW=flow), given)
                     later = frame.index, features.flow_B2HW
                     yield frame, prediction
@@ -164,6 +171,8 @@ class FollowEngine:
                 checkpoints.add(batch[0].frame.index, current)
             for observed, features in self.encoded(batch):
                 frame = observed.frame
+                if frame.index in self.encoder.cuts:
+                    current.begin_shot()
                 prediction = step(current, frame, features, given)
                 back = None if spool is None else spool.get(frame.index)
                 prediction = self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
@@ -175,12 +184,23 @@ class FollowEngine:
 
     def _encoded(self, batch: Sequence[Observed]) -> list[tuple[Observed, FollowFeatures]]:
         encoded = self.encoder.encode(batch)
-        cue = None if self.references is None else self.finder.logits(batch, encoded, self.references)
+        cue = None if self.references is None else self._cue(batch, encoded, self.references)
         features = self.network.project(encoded, cue_B1HW=cue, flow_B2HW=self._flow(batch, encoded))
         return [
             (observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features)))
             for row, observed in enumerate(batch)
         ]
+
+    def _cue(self, batch: Sequence[Observed], encoded: Features, references: ReferencesAt[Features]) -> Tensor:
+        """Find the subject of a batch of frames, each by its own references: B x 1 x h x w float32 logits."""
+        parts, at = [], 0
+        for (own,), part in groupby(batch, key=lambda each: references(each.frame.index)):
+            frames = list(part)
+            rows = range(at, at + len(frames))
+            some = encoded if len(frames) == len(batch) else select_rows(encoded, rows)
+            parts.append(self.finder.logits(frames, some, own))
+            at = rows.stop
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _flow(self, batch: Sequence[Observed], encoded: Features) -> Tensor:
         size = encoded.s4_BCHW.shape[2:]

@@ -101,6 +101,10 @@ class PresenceTracker:
         self.usual = area or self.usual
         return ObjectStatus(id=self.identity, state=self.state, confidence=1.0)
 
+    def begin_shot(self) -> None:
+        """Take the object as lost: it is another shot's, and has to be found again."""
+        self.state, self.absent = "lost", PATIENCE
+
     def judge(self, estimated: MaskEstimate, *, area: float) -> ObjectStatus:
         """Take note of a mask that was found, and of its area as a share of the frame.
 
@@ -280,6 +284,17 @@ class FollowPass:
         statuses = [ObjectStatus(id=each, state="present", confidence=float(each in fresh)) for each in self.ids]
         self._mask_P1HW = torch.stack([rows[identity] for identity in self.ids]).unsqueeze(1)
         self._remember(index, features, given=tuple(fresh), statuses=statuses)
+
+    def begin_shot(self) -> None:
+        """Take the next frame as the first of another shot: what the objects are stays known, and where they are not.
+
+        Neither the latest masks nor the neighbourhood of each place in the latest frame tell where an object is now.
+        """
+        if self._mask_P1HW is not None:
+            self._mask_P1HW = torch.zeros_like(self._mask_P1HW)
+            self.bank.begin_shot()
+            for tracker in self._trackers.values():
+                tracker.begin_shot()
 
     def drop(self, identity: int) -> None:
         """Follow an object no longer."""

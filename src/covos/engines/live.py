@@ -2,7 +2,7 @@
 
 Nothing of the future is known. The references that a frame is compared with are frames of the past: at most R of them,
 evenly spread over the latest part of the shot. As long as there are none, the frame is compared with itself. A cut
-begins a new shot: its frames have nothing in common with those before.
+begins a new shot: its frames have nothing in common with those before, and what is followed may be anywhere.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from covos.engines.follow_pass import FollowPass
 from covos.engines.held import hold
 from covos.engines.memory import DEFAULT_MEMORY
 from covos.engines.motion import Observed, Watch
+from covos.engines.shots import CutDetector
 from covos.masks import VOID, present_ids
 from covos.models.coattention import Memory
 
@@ -97,7 +98,7 @@ class Live:
             raise UsageError(f"span = {span}", why="it is a number of frames", fix=f"give {SPAN}, say")
         self._finder, self._follower, self._memory = finder, follower, memory
         self._references: RollingReferences[Any] = RollingReferences(count=references, span=span)
-        self._watch = Watch()
+        self._watch, self._cuts = Watch(), CutDetector()
         self._following: tuple[FollowEngine, FollowPass] | None = None
         self._frames = 0
         self._size: tuple[int, int] | None = None
@@ -123,6 +124,7 @@ class Live:
             UsageError: The image or the mask is of another shape or type, or the size changes while objects are
                 followed.
         """
+        size = self._size
         frame = self._frame(image)
         shown = {} if mask is None else _objects(mask, frame)
         if mask is not None and self._following is None:
@@ -131,9 +133,12 @@ class Live:
             self._following = engine, engine.new_pass(memory=self._memory)
             self._references.forget()  # features of another size, if the subject was found in smaller frames
         encoder = self._finder.encoder if self._following is None else self._following[0].encoder
-        observed, begins = self._watch.look(frame, size=encoder.size_of(frame))
+        begins = self._cuts.look(frame.image) or size != self._size
+        observed = self._watch.look(frame, size=encoder.size_of(frame), begins=begins)
         if begins:
             self._references.forget()
+            if self._following is not None:
+                self._following[1].begin_shot()
         result = self._find(observed) if self._following is None else self._follow(observed, shown)
         self._frames += 1
         told = hold(result, self._known)

@@ -72,12 +72,16 @@ class MemoryFrame:
 
 @dataclass(slots=True)
 class MemoryBank:
-    """Memory of one pass over a video: the given frames, at most ``between`` others, and the one before the current."""
+    """Memory of one pass over a video: the given frames, at most ``between`` others, and the one before the current.
+
+    That one is ``elsewhere`` if the current frame begins another shot.
+    """
 
     between: int
     given: dict[int, MemoryFrame] = field(default_factory=dict)
     middle: list[MemoryFrame] = field(default_factory=list)
     latest: MemoryFrame | None = None
+    elsewhere: bool = False
 
     def copy(self) -> MemoryBank:
         """Return one that goes on from here by itself; the tensors are shared, and never changed in place."""
@@ -86,6 +90,7 @@ class MemoryBank:
             given={index: replace(kept) for index, kept in self.given.items()},
             middle=[replace(kept) for kept in self.middle],
             latest=None if self.latest is None else replace(self.latest),
+            elsewhere=self.elsewhere,
         )
 
     def apply(self, move: Callable[[ObjectMemory], ObjectMemory]) -> None:
@@ -100,7 +105,7 @@ class MemoryBank:
 
         Return true if it is remembered for longer: then of the objects that are trusted alone.
         """
-        self.latest = MemoryFrame(index, tuple(objects), memory)
+        self.latest, self.elsewhere = MemoryFrame(index, tuple(objects), memory), False
         apart = min((abs(index - other.index) for other in (*self.given.values(), *self.middle)), default=APART)
         if not given and (not self.between or not any(trusted) or apart < APART):
             return False
@@ -117,6 +122,10 @@ class MemoryBank:
             # The newest has not been queried yet: it stays.
             self.middle.remove(min(self.middle, key=lambda each: each.usefulness))
         return True
+
+    def begin_shot(self) -> None:
+        """Until a frame is kept again, the latest one does not tell where anything is: it is of another shot."""
+        self.elsewhere = True
 
     def forget(self, identity: int) -> None:
         """Drop what is known of an object outside the given frames: it was corrected."""
@@ -136,7 +145,10 @@ class MemoryBank:
         An object that a frame knows nothing of is marked so in its values.
         """
         assert self.latest is not None, "something is kept before anything is read"
-        return join_memories([kept.of(objects) for kept in self._frames()]), self.latest.of(objects)
+        latest = self.latest.of(objects)
+        if self.elsewhere:
+            latest = latest._replace(value_PMC=torch.zeros_like(latest.value_PMC))
+        return join_memories([kept.of(objects) for kept in self._frames()]), latest
 
     def note_reading(self, affinity_BNM: Tensor) -> None:
         """Note which frames the current one has read, by its affinity to the positions that `of` gave."""

@@ -42,8 +42,8 @@ QUIET = 0.5
 """Below this motion, in pixels of the flow, what is left is noise: it is not blown up to full scale."""
 LIMIT = 2.0
 """Motion is clipped to so many times its 95th percentile."""
-CUT = 0.2
-"""Neighbours that differ by more than this mean share of the range of grey belong to different shots."""
+UNLIKE = 0.2
+"""Between neighbours that differ by more than this mean share of the range of grey, a flow would be nonsense."""
 
 
 class MotionFlow(NamedTuple):
@@ -53,7 +53,7 @@ class MotionFlow(NamedTuple):
     """H/4 x W/4 x 4 float32; see `residual_motion`."""
     flow: FlowArray
     """H/4 x W/4 x 2 float32: the whole flow (x, y) from this frame to its neighbour, on this frame's grid, in cells of
-    stride 4. What is seen at p is seen at p + flow(p) in the neighbour. All zero between two shots."""
+    stride 4. What is seen at p is seen at p + flow(p) in the neighbour. All zero between unlike pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ def residual_motion(image: ImageArray, neighbour: ImageArray, *, size: tuple[int
     Returns:
         height/4 x width/4 x 4 float32: the motion along x and y over its 95th percentile (but at least over
         `QUIET`), in [-2, 2]; its length; and how strong it is at all, the 95th percentile p as p / (p + 1), in
-        [0, 1). All zero between two shots: there is nothing to know.
+        [0, 1). All zero between unlike pictures: there is nothing to know.
     """
     return motion_and_flow(image, neighbour, size=size).motion
 
@@ -102,12 +102,9 @@ def flow_alone(image: ImageArray, neighbour: ImageArray, *, size: tuple[int, int
 
 
 def _dense_flow(here: GreyArray, there: GreyArray) -> FlowArray | None:
-    """Find the flow from here to there, on the grid of here, in its pixels; None between two shots."""
-    return None if _is_cut(here, there) else dis_flow(here, there)
-
-
-def _is_cut(here: GreyArray, there: GreyArray) -> bool:
-    return bool(cv2.norm(here, there, cv2.NORM_L1) > CUT * 255 * here.size)
+    """Find the flow from here to there, on the grid of here, in its pixels; None between unlike pictures."""
+    is_unlike = cv2.norm(here, there, cv2.NORM_L1) > UNLIKE * 255 * here.size
+    return None if is_unlike else dis_flow(here, there)
 
 
 def dis_flow(here: GreyArray, there: GreyArray) -> NDArray[np.float32]:
@@ -140,7 +137,11 @@ def _motion(here: GreyArray, there: GreyArray, size: tuple[int, int]) -> MotionF
 
 
 def observe(
-    frames: Iterable[Frame], *, size_of: Callable[[Frame], tuple[int, int]], wanted: Collection[int] | None = None
+    frames: Iterable[Frame],
+    *,
+    size_of: Callable[[Frame], tuple[int, int]],
+    wanted: Collection[int] | None = None,
+    cuts: Collection[int] = (),
 ) -> Iterator[Observed]:
     """Give each frame its motion and its flow; yield the wanted frames, in order, at most one frame late.
 
@@ -148,6 +149,7 @@ def observe(
         frames: Ascending; there may be gaps.
         size_of: (height, width) at which a frame is encoded.
         wanted: Indices of the frames to yield; the others serve as neighbours. None yields all.
+        cuts: Indices of frames that begin a shot: what comes before them is no neighbour.
     """
     before: _GreyFrame | None = None
     waiting: _GreyFrame | None = None
@@ -155,10 +157,10 @@ def observe(
         # Each frame is looked at twice, as a frame and as the next one's predecessor.
         seen = _GreyFrame(frame, _grey(frame.image, size_of(frame)))
         if waiting is not None:
-            yield _to_successor(waiting, seen, size=size_of(waiting.frame))
+            yield _to_successor(waiting, seen, size=size_of(waiting.frame), cuts=cuts)
             waiting = None
         if wanted is None or frame.index in wanted:
-            if before is not None and before.frame.index == frame.index - 1:
+            if before is not None and before.frame.index == frame.index - 1 and frame.index not in cuts:
                 found = _motion(seen.grey, before.grey, size_of(frame))
                 yield Observed(frame=frame, motion=found.motion, flow=found.flow)
             else:
@@ -177,26 +179,30 @@ class Watch:
     def __init__(self) -> None:
         self._before: GreyArray | None = None
 
-    def look(self, frame: Frame, *, size: tuple[int, int]) -> tuple[Observed, bool]:
-        """Return a frame with its motion, and if a shot begins with it.
+    def look(self, frame: Frame, *, size: tuple[int, int], begins: bool = False) -> Observed:
+        """Return a frame with its motion.
 
         Args:
             frame: The next frame.
-            size: (height, width) at which it is encoded; another size than before begins a shot.
+            size: (height, width) at which it is encoded.
+            begins: If true, a shot begins with it.
         """
         grey, before = _grey(frame.image, size), self._before
         self._before = grey
-        if before is None or before.shape != grey.shape or _is_cut(grey, before):
-            return Observed(frame=frame, motion=None), True
+        if begins or before is None or before.shape != grey.shape:
+            return Observed(frame=frame, motion=None)
         found = _motion(grey, before, size)
-        return Observed(frame=frame, motion=found.motion, flow=found.flow), False
+        return Observed(frame=frame, motion=found.motion, flow=found.flow)
 
 
-def with_neighbours(indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
-    """Return the frames that `observe` needs to know the motion of these: they and their predecessors."""
+def with_neighbours(indices: Iterable[int], *, frame_count: int, cuts: Collection[int] = ()) -> tuple[int, ...]:
+    """Return the frames that `observe` needs to know the motion of these: they and their predecessors.
+
+    Frames that begin a shot, the first and the ``cuts``, have their successors instead.
+    """
     wanted = set(indices)
-    predecessors = {index - 1 if index else min(1, frame_count - 1) for index in wanted}
-    return tuple(sorted(wanted | predecessors))
+    neighbours = {index - 1 if index and index not in cuts else min(index + 1, frame_count - 1) for index in wanted}
+    return tuple(sorted(wanted | neighbours))
 
 
 def motion_batch(
@@ -237,8 +243,8 @@ class _GreyFrame(NamedTuple):
     grey: GreyArray
 
 
-def _to_successor(seen: _GreyFrame, after: _GreyFrame, *, size: tuple[int, int]) -> Observed:
-    if after.frame.index != seen.frame.index + 1:
+def _to_successor(seen: _GreyFrame, after: _GreyFrame, *, size: tuple[int, int], cuts: Collection[int]) -> Observed:
+    if after.frame.index != seen.frame.index + 1 or after.frame.index in cuts:
         return Observed(frame=seen.frame, motion=None)
     motion = _motion(seen.grey, after.grey, size).motion
     motion[..., :2] *= -1  # from this frame to the next, not back

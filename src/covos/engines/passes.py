@@ -7,6 +7,7 @@ decided which frames are read, in which order, and in which direction time runs.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Generator, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import tee
 from typing import Any, Literal, TypeAlias, get_args
@@ -16,17 +17,12 @@ from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.encoding import FeaturesT, SharedEncoder, to_size
-from covos.engines.find import (
-    DEFAULT_REFERENCES,
-    FindEngine,
-    References,
-    check_references,
-    random_references,
-    uniform_references,
-)
+from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references
 from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
 from covos.engines.held import with_held_masks
 from covos.engines.motion import Observed
+from covos.engines.shot_references import ShotReferences
+from covos.engines.shots import Cuts, Shots, find_shots, one_shot
 from covos.engines.steer import SteeringRule, keep_in_regions, steer_results
 from covos.masks.frame_mask import FrameMask
 from covos.masks.rims import without_rims
@@ -50,10 +46,10 @@ lie far before it: larger blocks decode less, and hold more."""
 class StageProgress:
     """The state of a pass that comes before the first result: so many frames of all are done.
 
-    ``"discover"`` looks for objects, ``"backward"`` follows towards the first frame.
+    ``"cuts"`` looks for cuts, ``"discover"`` for objects, ``"backward"`` follows towards the first frame.
     """
 
-    stage: Literal["discover", "backward"]
+    stage: Literal["cuts", "discover", "backward"]
     done: int
     total: int
 
@@ -66,25 +62,26 @@ def find_subject(
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
     refine: Refinement = "none",
+    shots: Shots | None = None,
     known: Iterable[Known] = (),
     wanted: Collection[int] | None = None,
 ) -> Iterator[FrameResult]:
     """Segment the subject of a video, a frame at a time, at constant memory.
 
     Args:
-        source: Read twice: the references, which are read before the first result is given, then all frames.
+        source: Read twice: all frames, and beside them the references.
         engine: Runs the network, in the views of its quality (`FindEngine.at`).
         references: Frames of the video that every frame is compared with; 0 takes each for itself.
         fusion: Way to use several references; None takes the network's best.
         reference_seed: Draw the references at random from this seed; None spreads them evenly over the video.
         refine: Way to fit the probabilities to the picture.
+        shots: From `look_for_cuts`; None takes the video as one shot.
         known: Results of the first frames, which are not computed again. Their number must be a multiple of the
             engine's batch for the others to come out as in one run.
         wanted: Indices of the frames to segment, ascending; None takes all.
 
     Returns:
-        An iterator over one result for each wanted frame that is decoded, in order. The references are read before the
-        first.
+        An iterator over one result for each wanted frame that is decoded, in order.
 
     Raises:
         UsageError: ``references`` is out of range, the network cannot do this ``fusion``, or there is no such
@@ -92,32 +89,50 @@ def find_subject(
     """
     check_references(references)
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
+    shots = shots or one_shot(source)
+    own = engine.cut_at(shots.cuts)
 
     def results() -> Iterator[FrameResult]:
-        # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
-        remembered = remember_references(source, engine, references=references, seed=reference_seed)
-        # The motion is found in the thread that decodes, while the network works on earlier frames.
-        encoder = engine.encoder
-        frames = prefetch(encoder.observe(source) if wanted is None else encoder.select(source, tuple(wanted)))
-        yield from _restored(source, frames, known)
-        yield from engine.stream(frames, remembered, fusion=chosen, refine=refine)
+        with closing(references_of(source, own, shots, references=references, seed=reference_seed)) as remembered:
+            # The motion is found in the thread that decodes, while the network works on earlier frames.
+            encoder = own.encoder
+            frames = prefetch(encoder.observe(source) if wanted is None else encoder.select(source, tuple(wanted)))
+            yield from _restored(source, frames, known)
+            yield from own.stream(frames, remembered, fusion=chosen, refine=refine)
 
     return results()
 
 
-def remember_references(
-    source: Source, engine: FindEngine[FeaturesT], *, references: int = DEFAULT_REFERENCES, seed: int | None = None
-) -> tuple[References[FeaturesT], ...]:
-    """Read and encode so many frames of a video, in each view of the engine: spread evenly, or drawn from a seed."""
-    indices = chosen_references(source.info.frame_count, references=references, seed=seed)
-    return engine.remember(engine.encoder.select(source, indices))
+def look_for_cuts(source: Source, cuts: Cuts) -> Generator[StageProgress, None, Shots]:
+    """Look through a video for its cuts, if that is wanted: yield progress, return the shots."""
+    count = source.info.frame_count
+    if cuts == "off" or count == 1:
+        return one_shot(source)
+    looking = find_shots(source)
+    while True:
+        try:
+            yield StageProgress(stage="cuts", done=next(looking), total=count)
+        except StopIteration as end:
+            shots: Shots = end.value
+            return shots
 
 
-def chosen_references(frame_count: int, *, references: int, seed: int | None) -> tuple[int, ...]:
-    """Return the indices of the frames that every frame is compared with."""
-    if seed is None:
-        return uniform_references(frame_count, references=references)
-    return random_references(frame_count, references=references, seed=seed)
+def references_of(
+    source: Source,
+    engine: FindEngine[FeaturesT],
+    shots: Shots,
+    *,
+    references: int = DEFAULT_REFERENCES,
+    seed: int | None = None,
+) -> ShotReferences[FeaturesT]:
+    """Return what gives each frame its references; the first are read at once.
+
+    They are read before a full pass begins, whatever is known of the first frames: on a damaged source, what a
+    selection gives depends on it.
+    """
+    remembered = ShotReferences(source, engine, shots.spans(references, seed=seed))
+    remembered(0)
+    return remembered
 
 
 def _restored(source: Source, frames: Iterator[Observed], known: Iterable[Known]) -> Iterator[FrameResult]:
@@ -145,6 +160,7 @@ def steer_subject(
     fusion: Fusion | None = None,
     reference_seed: int | None = None,
     refine: Refinement = "none",
+    shots: Shots | None = None,
     known: Iterable[Known] = (),
 ) -> Iterator[FrameResult | StageProgress]:
     """Segment the subject of a video and steer it, a frame at a time, at constant memory.
@@ -162,21 +178,24 @@ def steer_subject(
         fusion: As there.
         reference_seed: As there.
         refine: As there.
+        shots: As there.
         known: As there. Not used where anything is followed: its memory must come to hold what it held.
     """
     check_references(references)
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
-    remembered = remember_references(source, engine, references=references, seed=reference_seed)
+    shots = shots or one_shot(source)
+    engine = engine.cut_at(shots.cuts)
+    remembered = references_of(source, engine, shots, references=references, seed=reference_seed)
     if follower is None or not rule.follows:
         frames = prefetch(engine.encoder.observe(source))
         yield from _restored(source, frames, known)
         for result in engine.stream(frames, remembered, fusion=chosen, refine=refine):
             yield keep_in_regions(result, rule=rule)
         return
-    encoder = SharedEncoder(follower.encoder)
-    finder, own = engine, follower
+    encoder = SharedEncoder(follower.encoder.cut_at(shots.cuts))
+    finder, own = engine, follower.cut_at(shots.cuts)
     if engine.encoder.area == encoder.area:
-        finder, own = FindEngine(encoder, others=engine.encoders[1:]), follower.within(remembered[0])
+        finder, own = FindEngine(encoder, others=engine.encoders[1:]), own.within(lambda index: remembered(index)[:1])
     following = own.beside(encoder)
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
@@ -190,15 +209,15 @@ def steer_subject(
 
 
 def discover_objects(
-    source: Source, engine: FollowEngine, *, most: int, references: int, memory: int
+    source: Source, engine: FollowEngine, *, most: int, references: int, memory: int, shots: Shots
 ) -> Generator[StageProgress, None, tuple[DiscoveredObject, ...]]:
     """Look through a video for at most ``most`` objects that are worth following: yield progress, return the objects.
 
-    A few frames a second are sampled, and each is compared with ``references`` frames that are spread over the video.
+    A few frames a second are sampled, and each is compared with ``references`` frames that are spread over its shot.
     """
-    encoder, count = engine.encoder, source.info.frame_count
-    (remembered,) = remember_references(source, engine.finder, references=references)
-    sampled = sampled_frames(count)
+    engine = engine.cut_at(shots.cuts)
+    encoder, sampled = engine.encoder, sampled_frames(source.info.frame_count)
+    remembered = references_of(source, engine.finder, shots, references=references)
     discovery = DiscoveryPass(engine, remembered, most=most, memory=memory)
     for done, _ in enumerate(discovery.run(prefetch(encoder.select(source, sampled))), 1):
         yield StageProgress(stage="discover", done=done, total=len(sampled))

@@ -142,6 +142,7 @@ def _with_report(read: MasksRead, report: ReportContent, *, folder: Path) -> Seg
         device=report.device,
         settings=report.settings,
         steps_down=report.steps_down,
+        cuts=report.cuts,
     )
     return Segmentation(info=info, health=report.full_health(), origin=origin, frames=tuple(frames))
 

@@ -33,6 +33,7 @@ def render_report(report: ReportContent, *, watch: Watch, card: Mapping[str, Any
         empty=f"{counted(without, 'frame')} without any" if without else "one in every frame at least",
         warnings=[*lost, *health.warnings, *report.warnings, *(step.text for step in report.steps_down)],
         shots=watch.first(),
+        cuts=[f"{watch.times[index]:.2f} s" for index in report.cuts if index < watch.count],
         picture_uri=picture_uri,
         plots=list(_plots(watch)) if watch.count else [],
         kinds=KINDS,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,7 @@ from covos.runs.quality import KINDS, Watch
 from covos.runs.schema import (
     REPORT,
     SCHEMA,
+    FollowedObjects,
     FrameRow,
     HealthRecord,
     LookAtRecord,
@@ -54,6 +56,7 @@ class Origin:
         settings: Everything that the user chose; anything that JSON can express.
         card: Card of the model (see `covos.models.checkpoints.Card`), for the page.
         steps_down: Steps that were taken because the memory ran out (see `covos.engines.ladder`).
+        cuts: Frames with which shots begin, but for the first (see `covos.engines.shots`).
     """
 
     model: str
@@ -62,12 +65,13 @@ class Origin:
     settings: Mapping[str, Any]
     card: Mapping[str, Any] | None = None
     steps_down: tuple[LadderStep, ...] = ()
+    cuts: tuple[int, ...] = ()
 
 
 class Report:
     """Collects a row for every frame and is written at the end of the run.
 
-    Rows are kept as text, some two hundred bytes each, so that a long video does not fill the memory. A source that
+    Rows are kept as packed text, so that a long video does not fill the memory. A source that
     the user has not ``named``, but somebody's report, is not hashed: the report may name any file of this machine.
     """
 
@@ -75,8 +79,9 @@ class Report:
         self._info = info
         self._origin = origin
         self._named = named
-        self._rows: list[bytes] = []
+        self._rows = PackedRows()
         self._count = 0
+        self._followed = FollowedObjects(origin.settings)
         self._before: LabelArray | None = None
         self.objects: set[int] = set()
         """Ids of all objects so far, those that are followed and not seen among them."""
@@ -90,11 +95,13 @@ class Report:
         row = frame_row(result, seconds=seconds, before=self._before)
         self._before = result.labels
         self.objects.update(row.objects, row.states)
+        self._followed.add(row)
         self._count += 1
         self._keep(self._watch.add(row, ComposedResult.of(result).fitted))
 
     def _keep(self, rows: Iterable[FrameRow]) -> None:
-        self._rows.extend(_encoded(json.dumps(as_json(row), ensure_ascii=False)) for row in rows)
+        for row in rows:
+            self._rows.append(_encoded(json.dumps(as_json(row), ensure_ascii=False)))
 
     def save(
         self,
@@ -150,6 +157,7 @@ class Report:
             quality=self.quality,
             degraded=bool(steps),
             steps_down=steps,
+            cuts=self._origin.cuts,
             missing=tuple(self._missing(each) for each in health.lost),
             frames=(),  # they are text already, and follow at the end of the file
         )
@@ -166,6 +174,11 @@ class Report:
         return folder.path / REPORT
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user may want to know of the objects that were followed."""
+        return tuple(self._followed.notes())
+
+    @property
     def quality(self) -> QualityRecord:
         """Findings that stand out in the frames; complete once the report is saved."""
         return _quality(self._watch)
@@ -173,6 +186,28 @@ class Report:
     def _missing(self, lost: MissingFrame) -> MissingRow:
         time = round(float(lost.pts * self._info.time_base), 6)
         return MissingRow(after=lost.after, pts=lost.pts, time=time, status="missing", why=lost.why)
+
+
+class PackedRows:
+    """Lines of text, of which few are unpacked at a time: they are alike, and pack well."""
+
+    _TOGETHER = 256
+
+    def __init__(self) -> None:
+        self._packed: list[bytes] = []
+        self._latest: list[bytes] = []
+
+    def append(self, row: bytes) -> None:
+        """Add a line, without its end."""
+        self._latest.append(row)
+        if len(self._latest) == self._TOGETHER:
+            self._packed.append(zlib.compress(b"\n".join(self._latest), 1))
+            self._latest = []
+
+    def __iter__(self) -> Iterator[bytes]:
+        for packed in self._packed:
+            yield from zlib.decompress(packed).split(b"\n")
+        yield from self._latest
 
 
 def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None = None) -> FrameRow:

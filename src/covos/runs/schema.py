@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -249,7 +250,8 @@ class ReportContent(Versioned):
     ``outputs`` are relative to its folder: files, or the folder of a format with a file a frame. ``problem`` is the
     error that ended the run early. Reports of earlier versions have no ``quality``. ``missing`` has a row for each
     frame that did not come out. A run is ``degraded`` if its memory ran out and it went on with less: ``steps_down``
-    says with what (see `covos.engines.ladder`).
+    says with what (see `covos.engines.ladder`). ``cuts`` are the frames with which shots begin, but for the first
+    (see `covos.engines.shots`).
     """
 
     tool: ToolRecord
@@ -265,6 +267,7 @@ class ReportContent(Versioned):
     quality: QualityRecord | None = None
     degraded: bool = False
     steps_down: tuple[LadderStep, ...] = ()
+    cuts: tuple[Count, ...] = ()
     missing: tuple[MissingRow, ...] = ()
     frames: tuple[FrameRow, ...]
 
@@ -299,20 +302,39 @@ def load_report(path: Path) -> ReportContent:
     )
 
 
-def followed_notes(report: ReportContent) -> list[str]:
-    """Say how many objects were found, where they were looked for; and which of the objects are lost at the end."""
-    states: dict[int, str] = {}
-    since: dict[int, int] = {}
-    for row in report.frames:
+class FollowedObjects:
+    """Notes how the objects fare that a run follows, row by row.
+
+    Args:
+        settings: Those of the run.
+    """
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        self._were_looked_for = "objects" in settings
+        self._states: dict[int, str] = {}
+        self._since: dict[int, int] = {}
+
+    def add(self, row: FrameRow) -> None:
+        """Take the next row."""
         for identity, said in row.states.items():
-            states[identity] = said.state
+            self._states[identity] = said.state
             if said.state == "present":
-                since.pop(identity, None)
+                self._since.pop(identity, None)
             else:
-                since.setdefault(identity, row.number)
-    notes = []
-    if "objects" in report.settings:
-        notes.append(f"{counted(len(states), 'object')} found")
-    if lost := [identity for identity in sorted(states) if states[identity] == "lost"]:
-        notes.append("lost at the end: " + ", ".join(f"object {each} since frame {since[each]}" for each in lost))
-    return notes
+                self._since.setdefault(identity, row.number)
+
+    def notes(self) -> Iterator[str]:
+        """Say how many objects were found, where they were looked for; and which are lost at the end."""
+        if self._were_looked_for:
+            yield f"{counted(len(self._states), 'object')} found"
+        if lost := [identity for identity in sorted(self._states) if self._states[identity] == "lost"]:
+            where = ", ".join(f"object {each} since frame {self._since[each]}" for each in lost)
+            yield f"lost at the end: {where}"
+
+
+def followed_notes(report: ReportContent) -> list[str]:
+    """Return the notes of `FollowedObjects` on a whole report."""
+    followed = FollowedObjects(report.settings)
+    for row in report.frames:
+        followed.add(row)
+    return list(followed.notes())

@@ -193,13 +193,20 @@ class RunTerms(Terms):
         return {name: value for name, value in self.settings.items() if name in KEPT}
 
     def joined(self, folder: OutputFolder) -> RunTerms:
-        """Return these terms as they hold for a run that is done, if the folder holds one: its masks are there.
+        """Return these terms as they hold for the run in a folder, if there is one.
 
-        It keeps its matte, unless one is asked for, and its runtime: nothing is computed again.
+        One from before there were cuts takes the video as one shot. One that is done keeps its matte, unless one is
+        asked for, and its runtime: its masks are there, and nothing is computed again.
         """
         if not _is_begun(folder):
             return self
         found = _read(folder)
+        if "cuts" not in found.settings:
+            settings = {name: value for name, value in self.settings.items() if name != "cuts"}
+            return self.model_copy(update={"settings": settings})._joined(found)
+        return self._joined(found)
+
+    def _joined(self, found: _RunFile) -> RunTerms:
         if not found.is_whole or found.inputs.fingerprint != self.inputs.fingerprint:
             return self
         asked = {name: value for name, value in self.settings.items() if name != "runtime"}
@@ -257,7 +264,7 @@ class RunTerms(Terms):
             return now._write_more(found, folder)
         keep = (PROJECT, JOURNAL) if found.redo is None else (PROJECT, JOURNAL, EARLIER)
         folder.resume(keep=keep)
-        now._write(folder.path / PROJECT, complete=False, redo=found.redo, steps_down=found.steps_down)
+        now._write(folder.path / PROJECT, complete=False, redo=found.redo, steps_down=found.steps_down, cuts=found.cuts)
         path, earlier = folder.path / JOURNAL, None if found.redo is None else folder.path / EARLIER
         journal = Journal(path, batch=self.batch, earlier=earlier, redo=found.redo or ())
         return Begun(journal=journal, formats=now.formats)
@@ -301,6 +308,7 @@ class RunTerms(Terms):
             made=made,
             mendable=found.mendable,
             steps_down=found.steps_down,
+            cuts=found.cuts,
         )
         folder.resume(keep=(PROJECT, JOURNAL, *outputs))
         return Begun(
@@ -345,6 +353,19 @@ class RunTerms(Terms):
         """Return the steps that this run has taken before it was stopped, because the memory ran out."""
         return _read(folder).steps_down
 
+    def known_cuts(self, folder: OutputFolder) -> tuple[int, ...] | None:
+        """Return the cuts that this run has found before it was stopped; None if it has not looked at these files."""
+        found = _read(folder) if _is_begun(folder) else None
+        return None if found is None or found.inputs.fingerprint != self.inputs.fingerprint else found.cuts
+
+    def cuts_before(self, folder: OutputFolder) -> tuple[int, ...]:
+        """Return the cuts of the run that the folder holds, of whatever files; none if it holds none."""
+        return (_read(folder).cuts or ()) if _is_begun(folder) else ()
+
+    def note_cuts(self, folder: OutputFolder, cuts: Sequence[int]) -> None:
+        """Note the cuts, so that a run that goes on need not look for them again."""
+        write_record(_read(folder).model_copy(update={"cuts": tuple(cuts)}), folder.path / PROJECT)
+
     def note_steps(self, folder: OutputFolder, steps: Sequence[LadderStep]) -> None:
         """Note all steps that this run has taken, so that its report has them, however often it is stopped."""
         write_record(_read(folder).model_copy(update={"steps_down": tuple(steps)}), folder.path / PROJECT)
@@ -359,10 +380,10 @@ class RunTerms(Terms):
     ) -> None:
         """Note that the outputs of all formats are there, and if pictures that could not be read may be mended."""
         done = self.model_copy(update={"formats": formats, "shown": {**_read(folder).shown, **self.shown}})
-        steps = self.earlier_steps(folder)
+        steps, cuts = self.earlier_steps(folder), _read(folder).cuts
         names = [path.relative_to(folder.path).as_posix() for path in outputs]
         made = _made(folder.path, names, _read(folder).made) if names else {}
-        done._write(folder.path / PROJECT, complete=True, mendable=mendable, made=made, steps_down=steps)
+        done._write(folder.path / PROJECT, complete=True, mendable=mendable, made=made, steps_down=steps, cuts=cuts)
         remove_leftovers(folder)
 
     def _write(self, file: Path, **state: Any) -> None:
@@ -382,6 +403,7 @@ class _RunHead(Versioned):
         outputs: Files and folders of these.
         made: When each output was finished, in nanoseconds of the disk's clock: what changed since was edited.
         steps_down: Steps that it has taken because the memory ran out (see `covos.engines.ladder`).
+        cuts: Frames with which shots begin, but for the first; None if they were not looked for.
     """
 
     complete: bool
@@ -392,6 +414,7 @@ class _RunHead(Versioned):
     outputs: tuple[str, ...] = ()
     made: dict[str, int] = Field(default_factory=dict)
     steps_down: tuple[LadderStep, ...] = ()
+    cuts: tuple[int, ...] | None = None
 
     @property
     def is_whole(self) -> bool:

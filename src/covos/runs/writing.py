@@ -32,7 +32,7 @@ from covos.runs.journal import Journal, JournalEntry
 from covos.runs.page import HTML
 from covos.runs.report import Origin, Report
 from covos.runs.room import bytes_below, disk_needed
-from covos.runs.schema import REPORT, QualityRecord, load_report
+from covos.runs.schema import REPORT, QualityRecord, followed_notes, load_report
 from covos.runs.terms import is_complete
 
 QUEUE = 4
@@ -57,6 +57,7 @@ class Saved:
         was_done: True if all was there already, and nothing was done.
         degraded: True if the memory ran out and the run went on with less.
         quality: The frames that stand out, told without ground truth; None in a report of an earlier version.
+        notes: What became of the objects that were followed, in plain words.
     """
 
     folder: Path
@@ -72,6 +73,7 @@ class Saved:
     was_done: bool = False
     degraded: bool = False
     quality: QualityRecord | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -281,6 +283,7 @@ class RunWriter:
             resumed=resumed,
             degraded=bool(self._steps_down()),
             quality=self._report.quality,
+            notes=self._report.notes,
         )
 
     def __exit__(
@@ -357,6 +360,7 @@ def load_saved(folder: Path) -> Saved:
         was_done=True,
         degraded=report.degraded,
         quality=report.quality,
+        notes=tuple(followed_notes(report)),
     )
 
 

@@ -19,7 +19,8 @@ from covos.data import Dataset, FrameRecord, Video, read_labels
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder
 from covos.engines.follow import FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
-from covos.engines.passes import remember_references
+from covos.engines.passes import references_of
+from covos.engines.shots import one_shot
 from covos.evaluation import boundary_f, jaccard
 from covos.masks import VOID
 from covos.models.coattention import join_memories
@@ -202,8 +203,7 @@ def _score(
         return
     measured = range(1, len(records) - 1, every)
     source = DatasetSource(records)
-    (references,) = remember_references(source, engine.finder)
-    engine = engine.within(references)
+    engine = engine.within(references_of(source, engine.finder, one_shot(source)))
     frames = engine.encoder.observe(source)
     for result in engine.forward(frames, {0: given}, memory=DEFAULT_MEMORY):
         index = result.frame.index

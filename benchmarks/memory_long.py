@@ -1,0 +1,242 @@
+"""Measure the memory that a long clip takes: what grows from its 500th frame to its last.
+
+    python benchmarks/memory_long.py
+    python benchmarks/memory_long.py --frames 2000 --only find batch
+
+Each line is a process of its own, on a clip of small frames that is made for it. The networks are those of a user, but
+see frames of 32 x 64 pixels: what is looked for grows with the number of frames, not with their size. Resident memory,
+in MB; Linux alone. `--floor` prints what each runtime takes before the first frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from covos.model import Model
+    from covos.plan import Plan
+
+SIZE = 48, 64
+FIRST = 500
+"""Frame from which the growth is measured: by then, all is loaded and each buffer is full."""
+CUT_EVERY = 400
+AREA = 32 * 64
+
+
+def resident() -> float:
+    """Return the resident memory of this process, in MB."""
+    rows = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines() if line[:2] == "Vm")
+    return int(rows["VmRSS"].split()[0]) / 1024
+
+
+class Grown:
+    """Looks at the memory as frames go by."""
+
+    def __init__(self) -> None:
+        self.start = self.most = self.frames = 0.0
+
+    def look(self, frames: int) -> None:
+        """So many frames are done."""
+        self.frames = frames
+        if frames <= FIRST:
+            self.start = self.most = resident()
+        elif frames % 100 == 0:
+            self.most = max(self.most, resident())
+
+    def told(self) -> str:
+        """Return frames, the memory at the first of them, and the growth since, its end included."""
+        self.most = max(self.most, resident())
+        return f"{self.frames:.0f} {self.start:.1f} {self.most - self.start:.1f}"
+
+
+def write_clip(path: Path, *, frames: int) -> None:
+    """Write a square that moves over noise, another noise in each shot."""
+    import av
+    import numpy as np
+
+    height, width = SIZE
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"preset": "ultrafast"})
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        for index in range(frames):
+            shot, at = divmod(index, CUT_EVERY)
+            if at == 0:
+                drawn = np.random.default_rng(shot)
+                noise = np.repeat(np.repeat(drawn.integers(0, 160, (6, 8, 3), dtype=np.uint8), 8, axis=0), 8, axis=1)
+            image = noise.copy()
+            left = abs(at % 80 - 40)
+            image[14:34, left : left + 20] = (230, 200, 40)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+
+
+def small_model() -> Model:
+    """Return covos-lite as it is, looking at small frames."""
+    import covos
+    from covos.engines.find import FindEngine
+
+    model = covos.load_model(device="cpu")
+    return replace(model, engine=FindEngine(model.engine.encoder.scaled(AREA / model.engine.encoder.area)))
+
+
+def run_job(plan: Plan, folder: str | None) -> Grown:
+    """Run a job in a folder, or without one stream its results."""
+    from covos.events import FrameDone
+    from covos.job import Job
+
+    model, grown = small_model(), Grown()
+    job = Job(plan, folder, load=lambda _: model)
+    for event in job:
+        if isinstance(event, FrameDone):
+            grown.look(event.index + 1)
+    return grown
+
+
+def task_of(name: str):  # noqa: ANN201 - one of three kinds
+    """Return the task of a name."""
+    import numpy as np
+
+    from covos.plan import Discover, Find, Follow
+    from covos.prompts.values import MaskPrompt
+
+    shown = np.zeros(SIZE, bool)
+    shown[14:34, 40:60] = True
+    prompts = (MaskPrompt(labels=shown),)
+    return {"find": Find(), "follow": Follow(prompts=prompts), "discover": Discover(most=3)}.get(name, Find())
+
+
+def written(clip: Path, folder: Path, name: str) -> Grown:
+    """Write a format, of what is bright in the frames: the network's cost is not the point."""
+    import numpy as np
+
+    from covos.core.types import FrameResult
+    from covos.media.opening import open_source
+    from covos.runs.folder import OutputFolder
+    from covos.runs.report import Origin
+    from covos.runs.writing import RunWriter
+
+    grown, source = Grown(), open_source(str(clip))
+    out = OutputFolder(folder, overwrite=False)
+    origin = Origin(model="bright", sha256="", device="cpu", settings={})
+    with RunWriter(info=source.info, health=lambda: source.health, folder=out, formats=[name], origin=origin) as writer:
+        for frame in source:
+            probability = np.asarray(frame.image.min(axis=2) / 255, np.float32) ** 0.1
+            labels = (frame.image[..., 0] > 190).astype(np.uint8)
+            writer.add(FrameResult(frame=frame, probability=probability, labels=labels, confidence=0.9))
+            grown.look(frame.index + 1)
+        writer.finish()
+    return grown
+
+
+def with_formats(clip: Path, folder: Path, name: str, *formats: str) -> Grown:
+    """Run a job that writes."""
+    from covos.plan import Plan
+
+    return run_job(Plan(source=str(clip), task=task_of(name), formats=formats, device="cpu"), str(folder / name))
+
+
+def streamed(clip: Path, folder: Path, name: str) -> Grown:
+    """Stream through the Python API."""
+    import covos
+
+    grown = Grown()
+    for result in covos.stream(clip, model=small_model()):
+        grown.look(result.frame.index + 1)
+    return grown
+
+
+def kept(clip: Path, folder: Path, name: str) -> Grown:
+    """Keep the masks in memory, as ``covos.segment`` does."""
+    from covos.plan import Plan
+
+    return run_job(Plan(source=str(clip), device="cpu"), None)
+
+
+def resumed(clip: Path, folder: Path, name: str) -> Grown:
+    """Write a further format of a run that is done: its journal is read."""
+    with_formats(clip, folder, "find", "palette")
+    return with_formats(clip, folder, "find", "palette", "npz")
+
+
+def batched(clip: Path, folder: Path, name: str) -> Grown:
+    """Work as a worker of ``covos batch``, which does clip after clip: four of a quarter of the frames each."""
+    from covos.events import FrameDone
+    from covos.job import Job
+    from covos.plan import Plan
+
+    model, grown, done = small_model(), Grown(), 0
+    for number in range(4):
+        plan = Plan(source=str(clip), formats=("palette", "overlay"), device="cpu")
+        for event in Job(plan, folder / f"clip-{number}", load=lambda _: model):
+            if isinstance(event, FrameDone):
+                done += 1
+                grown.look(done)
+    return grown
+
+
+KINDS: dict[str, Callable[[Path, Path, str], Grown]] = {
+    "find": lambda clip, folder, name: with_formats(clip, folder, name, "palette"),
+    "follow": lambda clip, folder, name: with_formats(clip, folder, name, "palette"),
+    "discover": lambda clip, folder, name: with_formats(clip, folder, name, "palette"),
+    "covos.stream": streamed,
+    "covos.segment": kept,
+    "batch": batched,
+    "resume": resumed,
+}
+
+
+def measured(name: str, frames: int) -> str:
+    """Measure one kind, or one format, in a process of its own."""
+    with tempfile.TemporaryDirectory() as root:
+        clip = Path(root) / "clip.mp4"
+        write_clip(clip, frames=frames // 4 if name == "batch" else frames)
+        call = [sys.executable, __file__, "--inside", name, "--clip", str(clip)]
+        done = subprocess.run(call, check=True, capture_output=True, text=True)
+    return done.stdout.splitlines()[-1]
+
+
+def floors() -> Iterator[str]:
+    """Measure what each runtime takes once it is loaded, with and without the model."""
+    for runtime in ("torch", "openvino", "onnxruntime"):
+        for what, code in (
+            ("imported", f"import covos.job, {'onnxruntime' if runtime == 'onnxruntime' else runtime}"),
+            ("with covos-lite", f"import covos; m = covos.load_model(device='cpu', runtime='{runtime}')"),
+        ):
+            call = [sys.executable, "-c", f"{code}\nfrom memory_long import resident\nprint(resident())"]
+            done = subprocess.run(call, check=False, capture_output=True, text=True, cwd=Path(__file__).parent)
+            said = done.stdout.split()[-1] if done.returncode == 0 else "not installed"
+            yield f"{runtime}, {what}: {said} MB"
+
+
+def main() -> None:
+    """Print a line for each."""
+    from covos.formats.table import FORMATS
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=10_000)
+    parser.add_argument("--only", nargs="+", default=[*KINDS, *FORMATS])
+    parser.add_argument("--floor", action="store_true", help="print what each runtime takes, and no more")
+    parser.add_argument("--inside", help=argparse.SUPPRESS)
+    parser.add_argument("--clip", type=Path, help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.inside:
+        name, clip = asked.inside, asked.clip
+        print(KINDS.get(name, written)(clip, clip.parent / "out", name).told())
+        return
+    for line in floors() if asked.floor else ():
+        print(line)
+    for name in () if asked.floor else asked.only:
+        frames, start, growth = measured(name, asked.frames).split()
+        print(f"{name:16} {frames:>6} frames: {start:>6} MB at frame {FIRST}, {growth:>6} MB more at most", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Memory stays flat, however long a clip is: what Python and numpy hold grows by less than 5 KB a frame.
+
+``benchmarks/memory_long.py`` measures the whole process over 10,000 frames.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+import covos
+from covos.core.types import FrameResult
+from covos.engines.find import FindEngine
+from covos.events import FrameDone
+from covos.job import Job
+from covos.media.opening import open_source
+from covos.model import Model
+from covos.plan import Follow, Plan
+from covos.prompts.values import MaskPrompt
+from covos.runs.folder import OutputFolder
+from covos.runs.report import Origin
+from covos.runs.writing import RunWriter
+from stub_model import bright_model
+
+LIMIT = 5000
+"""Bytes a frame: 50 MB in 10,000."""
+GATHER = ("coco", "cvat", "labelstudio", "npz", "palette", "ytvis")
+"""Formats that gather something of each frame, and one that does not."""
+
+
+def grown(frames: Iterator[int], *, first: int = 40, every: int = 20) -> float:
+    """Return by how many bytes a frame what is held grows from the frame of an index on."""
+    held: list[tuple[int, int]] = []
+    try:
+        for index in frames:
+            if index == first:
+                tracemalloc.start()
+            if index >= first and index % every == 0:
+                gc.collect()
+                held.append((index, tracemalloc.get_traced_memory()[0]))
+    finally:
+        tracemalloc.stop()
+    slope, _ = np.polyfit(*np.array(held[1:], float).T, 1)
+    return float(slope)
+
+
+def frames_of(job: Job) -> Iterator[int]:
+    return (event.index for event in job if isinstance(event, FrameDone))
+
+
+def test_formats_that_gather_and_the_report(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    source = open_source(str(make_clip(frames=160)))
+
+    def written() -> Iterator[int]:
+        with RunWriter(
+            info=source.info,
+            health=lambda: source.health,
+            folder=OutputFolder(tmp_path / "out", overwrite=False),
+            formats=GATHER,
+            origin=Origin(model="bright", sha256="", device="cpu", settings={}),
+        ) as writer:
+            for frame in source:
+                labels = (frame.image[..., 0] > 150).astype(np.uint8)
+                probability = np.asarray(frame.image[..., 0] / 255, np.float32)
+                writer.add(FrameResult(frame=frame, probability=probability, labels=labels, confidence=0.9))
+                yield frame.index
+            writer.finish()
+
+    assert grown(written()) < LIMIT
+
+
+def small() -> Model:
+    """covos-lite as it is, looking at small frames."""
+    model = covos.load_model(device="cpu", precision="fp32")
+    return replace(model, engine=FindEngine(model.engine.encoder.scaled(0.01)))
+
+
+SHOWN = np.zeros((48, 64), bool)
+SHOWN[12:28, 20:36] = True
+
+
+def test_following_both_ways_with_its_journal(make_clip: Callable[..., Path], tmp_path: Path) -> None:
+    task = Follow(prompts=(MaskPrompt(labels=SHOWN, frame=10),))
+    plan = Plan(source=str(make_clip(frames=140)), task=task, formats=("palette",), device="cpu")
+    model = small()
+    assert grown(frames_of(Job(plan, tmp_path / "out", load=lambda _: model))) < LIMIT
+
+
+def test_a_stream_and_masks_that_are_kept(make_clip: Callable[..., Path]) -> None:
+    clip, model = make_clip(frames=120), bright_model()
+    streamed = (result.frame.index for result in covos.stream(clip, model=model))
+    assert grown(streamed) < 300
+    kept = frames_of(Job(Plan(source=str(clip), device="cpu"), load=lambda _: model))
+    assert 300 < grown(kept) < LIMIT  # it holds the masks
