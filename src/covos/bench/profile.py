@@ -1,0 +1,145 @@
+"""Where the time of a run goes: processor milliseconds a frame, by stage.
+
+A thread looks at the others some hundred times a second. What a thread has spent on the processor since the last look
+is that of the stage that its stack stands in now. So the sum of each thread is exact, and its parts are as good as the
+number of looks. Threads that libraries make of their own have no stack of Python, and are told by their names.
+
+Linux alone tells what each thread spends.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Final, Self
+
+from covos.core.errors import EnvironmentProblem
+
+EVERY: Final = 0.003
+"""Seconds between two looks."""
+OTHER: Final = "other"
+
+STAGES: Final[Mapping[str, str]] = {
+    "core/files.py": "files: names, flushes",
+    "engines/encoding.py:to_batch": "resizing for the network",
+    "engines/encoding.py:to_probability": "up-sampling",
+    "engines/encoding.py:encode": "network",
+    "engines/find.py": "network",
+    "engines/find.py:expected_jaccard": "mask, confidence",
+    "engines/find.py:result": "mask, confidence",
+    "engines/follow.py": "network",
+    "engines/follow_pass.py": "network",
+    "engines/held.py": "mask, confidence",
+    "engines/memory.py": "network",
+    "engines/motion.py": "optical flow",
+    "formats/": "formats: other",
+    "masks/draw.py": "drawing",
+    "masks/label_files.py": "mask files",
+    "masks/rle.py": "journal",
+    "masks/soft.py": "journal",
+    "media/decoding.py": "decoding",
+    "media/displayed.py": "colours in",
+    "media/writer.py": "encoding",
+    "media/writer.py:_converted": "colours out",
+    "models/": "network",
+    "runs/folder.py": "files: names, flushes",
+    "runs/journal.py": "journal",
+    "runs/quality.py": "report",
+    "runs/report.py": "report",
+    "runtimes/": "network",
+}
+"""The stage of a function, a file or a folder of the package; the narrowest counts, of the innermost call that has one."""
+
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_LIBRARIES: Final[Mapping[str, str]] = {"av:": "decoding", "x264": "encoding"}
+"""The stages of libraries' threads, by how their names begin."""
+
+
+class Profile:
+    """Looks at the threads of this process for the time of a block.
+
+    Attributes:
+        seconds: Processor seconds of each stage.
+
+    Raises:
+        EnvironmentProblem: The system does not tell what a thread spends.
+    """
+
+    def __init__(self) -> None:
+        if sys.platform != "linux":
+            raise EnvironmentProblem(
+                "no profile on this system", why="Linux alone tells what each thread spends", fix="leave --profile out"
+            )
+        self.seconds: Counter[str] = Counter()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="covos-profile", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._before = _spent()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        own = threading.get_native_id()
+        over = False
+        while not over:
+            over = self._end.wait(EVERY)
+            now, stacks = _spent(), sys._current_frames()
+            threads = {thread.native_id: thread.ident for thread in threading.enumerate()}
+            for number, seconds in now.items():
+                spent = seconds - self._before.get(number, 0.0)
+                if spent > 0 and number != own:
+                    ident = threads.get(number)
+                    stage = _library(number) if ident is None else stage_of(stacks.get(ident))
+                    self.seconds[stage] += spent
+            self._before = now
+
+
+def _spent() -> dict[int, float]:
+    """Return the processor seconds of each thread of this process so far, by the system's number of it."""
+    found = {}
+    for name in os.listdir("/proc/self/task"):
+        try:
+            # The kernel's own name of the clock of a thread (clock_getcpuclockid); it refuses one that has ended.
+            found[int(name)] = time.clock_gettime((~int(name) << 3) | 6)
+        except OSError:
+            continue
+    return found
+
+
+def stage_of(frame: FrameType | None) -> str:
+    """Return the stage that a thread stands in, by the innermost call that belongs to one."""
+    while frame is not None:
+        code = frame.f_code
+        if code.co_filename.startswith(_PACKAGE) and (stage := _stage(code.co_filename, code.co_name)):
+            return stage
+        frame = frame.f_back
+    return OTHER
+
+
+@cache
+def _stage(file: str, function: str) -> str | None:
+    name = file.removeprefix(_PACKAGE).replace(os.sep, "/")
+    named = (key for key in (f"{name}:{function}", name, f"{name.split('/')[0]}/") if key in STAGES)
+    return STAGES.get(next(named, ""))
+
+
+@cache
+def _library(number: int) -> str:
+    """Return the stage of a thread of a library."""
+    try:
+        name = Path(f"/proc/self/task/{number}/comm").read_text().strip()
+    except OSError:  # it has ended
+        return OTHER
+    return next((stage for begin, stage in _LIBRARIES.items() if name.startswith(begin)), f"[{name}]")
