@@ -25,7 +25,7 @@ from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
-from covos.masks.soft import Depth, rounded
+from covos.masks.soft import Depth
 from covos.media.source import Health
 from covos.runs.folder import PROJECT, OutputFolder
 from covos.runs.journal import Journal, JournalEntry
@@ -230,10 +230,8 @@ class RunWriter:
         if journal is not None and result.frame.index < journal.resumed:
             seconds = journal.seconds(result.frame.index)
         elif journal is not None:
-            entry = JournalEntry.of(result, seconds=seconds, bits=self._bits)
+            entry, kept = JournalEntry.and_restored(result, seconds=seconds, bits=self._bits)
             journal.append(entry)
-            # What the entry restores, without unpacking it.
-            kept = replace(result, probability=rounded(result.probability, result.labels > 0, bits=self._bits))
         self._uncomputed += kept.frame.status == "uncomputed"
         self._seconds.append(seconds)
         for changed in self._retoucher.push(kept):
