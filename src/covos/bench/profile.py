@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -55,7 +55,7 @@ STAGES: Final[Mapping[str, str]] = {
     "runs/report.py": "report",
     "runtimes/": "network",
 }
-"""The stage of a function, a file or a folder of the package; the narrowest counts, of the innermost call that has one."""
+"""The stage of a function, a file or a folder of the package. The narrowest counts, of the innermost call with one."""
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 _LIBRARIES: Final[Mapping[str, str]] = {"av:": "decoding", "x264": "encoding"}
@@ -64,9 +64,6 @@ _LIBRARIES: Final[Mapping[str, str]] = {"av:": "decoding", "x264": "encoding"}
 
 class Profile:
     """Looks at the threads of this process for the time of a block.
-
-    Attributes:
-        seconds: Processor seconds of each stage.
 
     Raises:
         EnvironmentProblem: The system does not tell what a thread spends.
@@ -77,7 +74,7 @@ class Profile:
             raise EnvironmentProblem(
                 "no profile on this system", why="Linux alone tells what each thread spends", fix="leave --profile out"
             )
-        self.seconds: Counter[str] = Counter()
+        self._seconds: dict[str, float] = defaultdict(float)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="covos-profile", daemon=True)
 
@@ -90,6 +87,11 @@ class Profile:
         self._end.set()
         self._thread.join()
 
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Processor seconds of each stage, the most first."""
+        return dict(sorted(self._seconds.items(), key=lambda item: -item[1]))
+
     def _run(self) -> None:
         own = threading.get_native_id()
         over = False
@@ -97,22 +99,23 @@ class Profile:
             over = self._end.wait(EVERY)
             now, stacks = _spent(), sys._current_frames()
             threads = {thread.native_id: thread.ident for thread in threading.enumerate()}
-            for number, seconds in now.items():
-                spent = seconds - self._before.get(number, 0.0)
+            for number, total in now.items():
+                spent = total - self._before.get(number, 0.0)
                 if spent > 0 and number != own:
                     ident = threads.get(number)
                     stage = _library(number) if ident is None else stage_of(stacks.get(ident))
-                    self.seconds[stage] += spent
+                    self._seconds[stage] += spent
             self._before = now
 
 
 def _spent() -> dict[int, float]:
     """Return the processor seconds of each thread of this process so far, by the system's number of it."""
     found = {}
-    for name in os.listdir("/proc/self/task"):
+    for task in Path("/proc/self/task").iterdir():
+        number = int(task.name)
         try:
             # The kernel's own name of the clock of a thread (clock_getcpuclockid); it refuses one that has ended.
-            found[int(name)] = time.clock_gettime((~int(name) << 3) | 6)
+            found[number] = time.clock_gettime((~number << 3) | 6)
         except OSError:
             continue
     return found

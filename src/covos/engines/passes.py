@@ -15,7 +15,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
-from covos.engines.encoding import FeaturesT, SharedEncoder, to_size
+from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder, to_size
 from covos.engines.find import (
     DEFAULT_REFERENCES,
     FindEngine,
@@ -40,6 +40,9 @@ Known: TypeAlias = Callable[[Frame], FrameResult]
 Direction: TypeAlias = Literal["auto", "forward", "backward", "both"]
 """Direction in which objects are followed from where they are shown; auto goes both ways if one is shown after the
 first frame only, or on several frames."""
+
+AHEAD = 4
+"""Frames that wait between two stages of a pass: a batch."""
 
 BACKWARD_BLOCK = 24
 """Frames that the backward pass decodes and encodes at a time. A block starts at a key frame of the video, which may
@@ -96,13 +99,20 @@ def find_subject(
     def results() -> Iterator[FrameResult]:
         # Before the full pass begins, known frames or not: on a damaged source, what a selection gives depends on it.
         remembered = remember_references(source, engine, references=references, seed=reference_seed)
-        # The motion is found in the thread that decodes, while the network works on earlier frames.
         encoder = engine.encoder
-        frames = prefetch(encoder.observe(source) if wanted is None else encoder.select(source, tuple(wanted)))
+        frames = observed(source, encoder) if wanted is None else prefetch(encoder.select(source, tuple(wanted)))
         yield from _restored(source, frames, known)
         yield from engine.stream(frames, remembered, fusion=chosen, refine=refine)
 
     return results()
+
+
+def observed(source: Source, encoder: FrameEncoder[Any]) -> Iterator[Observed]:
+    """Read a source from its beginning and observe its frames, ahead of who asks for them.
+
+    One thread decodes, and another finds what moves, while the network works on earlier frames.
+    """
+    return prefetch(encoder.observe(prefetch(source, depth=AHEAD)), depth=AHEAD)
 
 
 def remember_references(
@@ -168,7 +178,7 @@ def steer_subject(
     chosen, refine = engine.check_fusion(fusion), check_refinement(refine)
     remembered = remember_references(source, engine, references=references, seed=reference_seed)
     if follower is None or not rule.follows:
-        frames = prefetch(engine.encoder.observe(source))
+        frames = observed(source, engine.encoder)
         yield from _restored(source, frames, known)
         for result in engine.stream(frames, remembered, fusion=chosen, refine=refine):
             yield keep_in_regions(result, rule=rule)
@@ -181,7 +191,7 @@ def steer_subject(
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
             yield from _follow_back(source, own, given, memory=memory, spool=spool)
-        one, other = tee(prefetch(encoder.observe(source)))
+        one, other = tee(observed(source, encoder))
         # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
         followed = following.forward(other, given, memory=memory, spool=spool)
         found = finder.stream(one, remembered, fusion=chosen, refine=refine)
@@ -265,14 +275,14 @@ def _follow_all(
 ) -> Iterator[FrameResult | StageProgress]:
     encoder = engine.encoder
     if direction == "forward":
-        yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory)
+        yield from engine.forward(observed(source, encoder), given, memory=memory)
         return
     with Spool() as spool:
         yield from _follow_back(source, engine, given, memory=memory, spool=spool)
         if direction == "backward":
             yield from backward_results(prefetch(source), given, spool=spool)
         else:
-            yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory, spool=spool)
+            yield from engine.forward(observed(source, encoder), given, memory=memory, spool=spool)
 
 
 def _follow_back(

@@ -180,7 +180,8 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
     area, box, centre, overlap = {}, {}, {}, {}
     for identity in objects:
         mask = np.equal(labels, identity).view(np.uint8)
-        left, top, width, height = box[identity] = cv2.boundingRect(mask)
+        left, top, width, height = cv2.boundingRect(mask)
+        box[identity] = left, top, width, height
         window = np.s_[top : top + height, left : left + width]
         mask = mask[window]
         pixels = cv2.countNonZero(mask)
