@@ -193,7 +193,7 @@ def _begin(connection: Connection, work: Callable[..., None], arguments: tuple[o
 
 
 def _run_tasks(connection: Connection, display: Callable[[], Display]) -> None:
-    configure_threads(leave=1)
+    configure_threads(pipeline=True)
     models = ModelCache()
     with display() as listen:
         while (task := connection.recv()) is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from covos.bench.ways import Spent, Way, timed
+from covos.bench.spent import Spent, median, timed
+from covos.bench.ways import Way
 from covos.models.follow import Belief, ObjectMemory, certainty, with_others
 from covos.models.registry import build_matter, find_matter
 from covos.models.target import TargetModel
@@ -86,9 +86,3 @@ def measure_networks(ways: Sequence[Way], *, size: tuple[int, int], rounds: int)
                 if number:  # the first round makes what the others find
                     spent[way, name].append(found)
     return {key: median(found) for key, found in spent.items()}
-
-
-def median(spent: Sequence[Spent]) -> Spent:
-    """Return the medians of the wall clock and of the processor."""
-    wall, processor = (statistics.median(times) for times in zip(*spent, strict=True))
-    return Spent(wall, processor)

@@ -25,6 +25,9 @@ from covos.core.errors import EnvironmentProblem
 EVERY: Final = 0.003
 """Seconds between two looks."""
 OTHER: Final = "other"
+"""The stage of what belongs to none: the interpreter, the start and the end of a run."""
+LIBRARIES: Final = "threads of libraries"
+"""The stage of threads that are not of Python and have no name: x264's, and a runtime's on more than one processor."""
 
 STAGES: Final[Mapping[str, str]] = {
     "core/files.py": "files: names, flushes",
@@ -58,8 +61,8 @@ STAGES: Final[Mapping[str, str]] = {
 """The stage of a function, a file or a folder of the package. The narrowest counts, of the innermost call with one."""
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
-_LIBRARIES: Final[Mapping[str, str]] = {"av:": "decoding", "x264": "encoding"}
-"""The stages of libraries' threads, by how their names begin."""
+_NAMED: Final[Mapping[str, str]] = {"av:": "decoding"}
+"""The stages of libraries' threads that have names, by how these begin."""
 
 
 class Profile:
@@ -144,5 +147,5 @@ def _library(number: int) -> str:
     try:
         name = Path(f"/proc/self/task/{number}/comm").read_text().strip()
     except OSError:  # it has ended
-        return OTHER
-    return next((stage for begin, stage in _LIBRARIES.items() if name.startswith(begin)), f"[{name}]")
+        return LIBRARIES
+    return next((stage for begin, stage in _NAMED.items() if name.startswith(begin)), LIBRARIES)

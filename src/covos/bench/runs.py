@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
 
 from covos.core.device import Precision
 from covos.core.errors import CovosError
@@ -63,7 +63,7 @@ class RunMeasured(Record):
     wall: Seconds
     processor: Seconds
     peak: Count | None
-    stages: dict[str, float] = {}
+    stages: dict[str, float] = Field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -96,15 +96,14 @@ def measure_run(asked: RunAsked) -> RunMeasured:
 
 def _main(asked: RunAsked) -> RunMeasured:
     began = time.perf_counter()
-    import cv2
-    import torch
-
-    torch.set_num_threads(asked.threads)
-    cv2.setNumThreads(asked.threads)
     from contextlib import nullcontext
 
+    import cv2
+
+    cv2.setNumThreads(asked.threads)
+
     from covos.bench.profile import Profile
-    from covos.bench.ways import timed
+    from covos.bench.spent import timed
 
     with tempfile.TemporaryDirectory() as name:
         work = _WORKS.get(asked.work, _by_rembg)(asked, Path(name))
@@ -133,6 +132,10 @@ Doing = Callable[[range | None], int]
 
 
 def _by_covos(asked: RunAsked, folder: Path) -> Doing:
+    import torch
+
+    torch.set_num_threads(asked.threads)
+    from covos.events import FrameDone
     from covos.job import Job, load_planned
     from covos.plan import Follow
     from covos.prompts.values import MaskPrompt
@@ -140,17 +143,13 @@ def _by_covos(asked: RunAsked, folder: Path) -> Doing:
     task: Any = {}
     if asked.work == "follow":
         assert asked.mask is not None, "there is something to follow"
-        task = {"task": Follow(prompts=(MaskPrompt(file=str(asked.mask)),))}
+        task = {"task": Follow(prompts=(MaskPrompt(file=asked.mask),))}
     plan = _plan(asked, **task)
     model = load_planned(plan)
 
     def run(part: range | None) -> int:
-        saved = Job(
-            plan if part is None else _plan(asked, range=part, **task),
-            folder / ("all" if part is None else "part"),
-            load=lambda _: model,
-        ).run()
-        return int(saved.frames if isinstance(saved.frames, int) else len(saved.frames))
+        chosen, place = (plan, "all") if part is None else (_plan(asked, range=part, **task), "part")
+        return sum(isinstance(event, FrameDone) for event in Job(chosen, folder / place, load=lambda _: model))
 
     return run
 
@@ -158,9 +157,7 @@ def _by_covos(asked: RunAsked, folder: Path) -> Doing:
 def _plan(asked: RunAsked, **changes: Any) -> Plan:
     from covos.plan import Plan
 
-    return Plan(
-        source=str(asked.clip), device="cpu", runtime=asked.runtime, precision=asked.precision, **changes
-    )
+    return Plan(source=str(asked.clip), device="cpu", runtime=asked.runtime, precision=asked.precision, **changes)
 
 
 def _at_most(asked: RunAsked, folder: Path) -> Doing:

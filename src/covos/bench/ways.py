@@ -1,15 +1,13 @@
-"""Ways to compute the networks, and the time that a piece of work takes."""
+"""Ways to compute the networks on this machine."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 import torch
 
 from covos.core.device import Precision, choose_precision
-from covos.runtimes.choice import ChosenRuntime, Runtime, is_installed
+from covos.runtimes.choice import ChosenRuntime, Runtime, choose_computing, is_installed
 
 
 class Way(NamedTuple):
@@ -40,8 +38,6 @@ def ways(runtime: ChosenRuntime | Literal["all"] = "all") -> list[Way]:
     Args:
         runtime: ``"all"``, or the one to take; ``"auto"`` is the one that a run takes by itself.
     """
-    from covos.runtimes.choice import choose_computing
-
     narrow = choose_precision(torch.device("cpu")) == torch.bfloat16
     here = [way for way in _EVERY if is_installed(way.runtime) and (narrow or way.precision != "bf16")]
     if runtime == "all":
@@ -51,17 +47,3 @@ def ways(runtime: ChosenRuntime | Literal["all"] = "all") -> list[Way]:
         return [way for way in here if way.runtime == computing.runtime]
     chosen: Precision = "bf16" if computing.precision == torch.bfloat16 else "fp32"
     return [Way(computing.runtime, chosen)]
-
-
-class Spent(NamedTuple):
-    """Seconds of the wall clock, and of the processor: of all threads."""
-
-    wall: float
-    processor: float
-
-
-def timed(work: Callable[[], object]) -> Spent:
-    """Do something once."""
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return Spent(time.perf_counter() - wall, time.process_time() - processor)

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import av
 import numpy as np
+from av.codec.context import ThreadType
 from av.video.reformatter import ColorRange, VideoReformatter
 
+from covos.core.device import choose_threads, usable_cpus
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.files import atomic_path
 from covos.core.types import UNTAGGED, Colour, Tags
@@ -212,6 +214,9 @@ class VideoWriter:
             pix_fmt=self._pixels,
         )  # type: ignore[assignment]
         context = stream.codec_context
+        if preset.codec == "libx264":
+            # Whole frames side by side: slices of one would cost quality, and PyAV asks for a thread a processor.
+            context.thread_count, context.thread_type = choose_threads(usable_cpus()).codec, ThreadType.FRAME
         context.time_base = self._time_base
         if preset.pixel_aspect == "kept":
             context.sample_aspect_ratio = pixel_aspect

@@ -522,7 +522,7 @@ class TaskWorker:
 
 def work_on(connection: Connection, plan: Plan, stop: Flag, patient: bool) -> None:
     """Run tasks until there are no more; for a process of its own."""
-    configure_threads(leave=1)
+    configure_threads(pipeline=True)
     if patient and hasattr(os, "nice"):
         os.nice(10)
     here = Here(plan=plan, stop=stop, tell=connection.send)
