@@ -13,8 +13,8 @@
 #
 # Variables: PYTHON (which interpreter), WORKERS (processes that test), DATA (a DAVIS
 # tree) and PICTURES (a folder of data sets of pictures with masks) for what needs data among the benchmarks, and
-# TORCH_INDEX (where torch comes from): on Linux the default index has the CUDA build, some gigabytes; for the small CPU build
-#   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# TORCH_INDEX (where torch comes from): on Linux the default index has the CUDA build, some gigabytes, so a machine without
+# nvidia-smi takes the CPU build from pytorch.org, if it can be reached.
 
 PYTHON ?= $(shell for p in python3.11 python3 python3.12 python3.13 python3.14 python; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
@@ -30,19 +30,22 @@ PARSER ?= rle mask journal prompts structure
 TORCH_INDEX ?=
 
 BIN := .venv/bin
+INSTALLED := .venv/installed
 READY := .venv/ready
-# Twice quiet: only errors. Its warnings are about the machine's pip settings.
-PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
+TORCH_CPU := https://download.pytorch.org/whl/cpu
+# Twice quiet below: only errors. Its warnings are about the machine's pip settings.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 .PHONY: demo test test-fast browser check fuzz fuzz-parsers audit notebooks bench bench-alone bench-davis bench-pictures clean
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
 
-demo: $(READY)
+demo: $(INSTALLED)
 	@$(BIN)/covos segment examples/car.mp4 -o out/demo -y
 
+# A test that fails is run once more, and listed: many drive processes, signals or a browser, and a machine may stall.
 test: $(READY)
-	@$(BIN)/pytest -n $(WORKERS)
+	@$(BIN)/pytest -n $(WORKERS) --reruns 1 -rR
 
 test-fast: $(READY)
 	@$(BIN)/pytest -n $(WORKERS) -m "not slow"
@@ -66,12 +69,12 @@ fuzz: $(READY)
 
 # atheris has wheels for Linux and some versions of Python: nobody else needs it.
 fuzz-parsers: $(READY)
-	@$(PIP) install --group fuzz
+	@$(PIP) -qq install --group fuzz
 	cd tests && for parser in $(PARSER); do \
 		../$(BIN)/python -m faults.fuzz_parsers $$parser -max_total_time=$(SECONDS) -verbosity=0 || exit 1; done
 
 audit: $(READY)
-	@$(PIP) install --group audit
+	@$(PIP) -qq install --group audit
 	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
 
 notebooks: $(READY)
@@ -124,14 +127,21 @@ clean:
 	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
 # Set up again whenever the dependencies change. torch goes first, alone, because only it comes from TORCH_INDEX.
-$(READY): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "covos needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(BIN)/python || { echo "setting up .venv with $(PYTHON)"; "$(PYTHON)" -m venv .venv; } || \
 		{ rm -rf .venv; echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu install python3-venv"; exit 1; }
-	@$(PIP) install --upgrade -c constraints.txt pip
-	@echo "installing torch, the large one"
-	@$(PIP) install -c constraints.txt $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch
+	@$(PIP) -qq install --upgrade -c constraints.txt pip
+	@index="$(TORCH_INDEX)"; test -n "$$index" || test "$$(uname -s)" != Linux || command -v nvidia-smi >/dev/null || \
+		! $(BIN)/python -c "import urllib.request as u; u.urlopen('$(TORCH_CPU)/torch/', timeout=5)" 2>/dev/null || index=$(TORCH_CPU); \
+		echo "installing torch, the large one$${index:+, from $$index}"; \
+		$(PIP) install --no-deps -c constraints.txt $${index:+--index-url $$index} torch
 	@echo "installing covos and the rest"
-	@$(PIP) install -c constraints.txt -e '.[train,serve]' --group dev
-	@$(PIP) install -c constraints.txt --no-deps --group alone
+	@$(PIP) -qq install -c constraints.txt -e .
+	@touch $(INSTALLED)
+
+$(READY): $(INSTALLED)
+	@echo "installing what the tests need"
+	@$(PIP) -qq install -c constraints.txt -e '.[train,serve]' --group dev
+	@$(PIP) -qq install -c constraints.txt --no-deps --group alone
 	@touch $(READY)

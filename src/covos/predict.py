@@ -27,8 +27,8 @@ from covos.models.registry import DEFAULT_FOLLOWER
 from covos.plan import FIND, Find, Follow, Plan, refuse_where_followed
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import remove_if_empty
+from covos.runs.predict_terms import MANIFEST, DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord, as_json, load_report
-from covos.runs.terms import MANIFEST, DatasetRecord, Made, PredictTerms
 from covos.runs.writing import uncomputed_note
 
 MASKS: Final = "Annotations"

@@ -17,15 +17,12 @@ from covos.models.follow import (
     FollowConfig,
     FollowFeatures,
     ObjectMemory,
-    aggregate,
     agreement,
-    certainty,
-    moved,
     read,
     target_moments,
-    with_others,
 )
 from covos.models.lite import CovosLite, Features
+from covos.models.object_masks import aggregate, certainty, moved, with_others
 from covos.models.registry import build_follower, find_follower, find_model
 from covos.models.target import fit
 from covos.training.recipe import FollowRecipe

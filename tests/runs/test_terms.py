@@ -9,8 +9,9 @@ import pytest
 
 from covos.core.errors import InputError, SourceError, UsageError
 from covos.runs.folder import OutputFolder
+from covos.runs.predict_terms import DatasetRecord, Made, PredictTerms
 from covos.runs.schema import ModelRecord
-from covos.runs.terms import DatasetRecord, Inputs, Made, PredictTerms, RunTerms
+from covos.runs.terms import Inputs, RunTerms
 
 RUN = """{
   "schema": 1,

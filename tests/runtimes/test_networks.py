@@ -14,7 +14,8 @@ from torch import Tensor
 from covos.core.device import choose_precision
 from covos.core.errors import CovosError
 from covos.models.coattention import join_memories
-from covos.models.follow import Belief, ObjectMemory, certainty, with_others
+from covos.models.follow import Belief, ObjectMemory
+from covos.models.object_masks import certainty, with_others
 from covos.models.prompt import PromptTensors
 from covos.models.registry import build_any, find_model
 from covos.models.target import TargetModel

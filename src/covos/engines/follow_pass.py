@@ -27,14 +27,11 @@ from covos.models.follow import (
     DecodedObjects,
     FollowFeatures,
     ObjectMemory,
-    aggregate,
     agreement,
-    certainty,
-    moved,
     target_moments,
-    with_others,
 )
 from covos.models.lite import Features
+from covos.models.object_masks import aggregate, certainty, moved, with_others
 from covos.models.target import TargetKnowledge, TargetModel, TargetMoments, fit
 
 T = TypeVar("T")

@@ -3,7 +3,7 @@
     features of covos-lite -> shared by all objects: keys, context, skips, its own answer   (`project`)
     features + an object's mask -> values, a frame of memory                                (`memorise`)
     features + memory + what is believed -> logits of each object, by themselves            (`find`)
-    logits of all objects of a frame -> one label map                                       (`aggregate`)
+    logits of all objects of a frame -> one label map                                       (`object_masks.aggregate`)
 
 The plan is that of STCN (Cheng et al., *Rethinking Space-Time Networks with Improved Memory Coverage*, NeurIPS 2021):
 keys belong to frames, are made without any mask and serve queries and memory alike, so an affinity is found once for
@@ -38,6 +38,7 @@ from torch import Tensor, nn
 from covos.models.efficientnet_lite import EfficientNetLite
 from covos.models.layers import Residual, conv, pointwise_conv, separable_conv, shrink_to, upsample_to
 from covos.models.lite import Features, LiteConfig
+from covos.models.object_masks import moved
 from covos.models.target import TargetModel, TargetMoments, fit_features, moments, score
 
 MASK_STRIDE = 4
@@ -47,7 +48,6 @@ OUTPUT_STRIDE = 2
 MAX_SCALE = 40.0
 """Largest scale of the affinity: exp(-2 * 40) is still a number in float32, so no position of a memory is ever divided
 away."""
-EPS = 1e-6
 TINY = 1e-30
 
 
@@ -108,7 +108,7 @@ class Belief(NamedTuple):
     """Beliefs about P objects before a frame is looked at."""
 
     latest_P2HW: Tensor
-    """Each object's mask in the latest frame and that of all others (see `with_others`), at stride 4."""
+    """Each object's mask in the latest frame and that of all others (see `object_masks.with_others`), at stride 4."""
     target: TargetModel
     agreement_P2: Tensor
     """From `agreement`, where the user showed the object."""
@@ -291,10 +291,10 @@ class CovosFollow(nn.Module):
 
         Args:
             features: Features of B frames.
-            mask_P2HW: From `with_others`: at stride 4, in [0, 1], the share of the cell that the object covers, and
-                the same of all other objects of its frame together.
+            mask_P2HW: From `object_masks.with_others`: at stride 4, in [0, 1], the share of the cell that the object
+                covers, and the same of all other objects of its frame together.
             owner_P: Frame of each object.
-            certainty_P1HW: From `certainty`: how far the mask is to be believed.
+            certainty_P1HW: From `object_masks.certainty`: how far the mask is to be believed.
             given_P: Bool: true for masks that the user gave, which are believed, and count more than any other.
         """
         context = features.context_BChw[owner_P]
@@ -417,13 +417,6 @@ def _own(features: FollowFeatures, owner_P: Tensor) -> Tensor | slice:
     return slice(None) if len(owner_P) == len(features.key_BNK) == 1 else owner_P
 
 
-def with_others(mask_P1HW: Tensor, owner_P: Tensor) -> Tensor:
-    """Stack each object's mask, and that of all other objects of its frame together: P x 2 x H x W in [0, 1]."""
-    frames = int(owner_P.max()) + 1
-    total = mask_P1HW.new_zeros(frames, *mask_P1HW.shape[1:]).index_add(0, owner_P, mask_P1HW)
-    return torch.cat([mask_P1HW, (total[owner_P] - mask_P1HW).clamp(0, 1)], dim=1)
-
-
 @torch.no_grad()
 def target_moments(
     features: FollowFeatures, mask_P1HW: Tensor, owner_P: Tensor, *, certainty_P1HW: Tensor
@@ -439,31 +432,17 @@ def target_moments(
         return moments(features.fit_BLD, mask_PL, weight_BL, owner_P)
 
 
-def certainty(mask_P1HW: Tensor) -> Tensor:
-    """Return how far each cell of a mask of probabilities is to be believed: (2 p - 1)^2, in [0, 1]."""
-    return (2 * mask_P1HW - 1).square()
-
-
 def agreement(mask_P2HW: Tensor, features: FollowFeatures, owner_P: Tensor) -> Tensor:
     """Compare shown objects with the cue of their frames: P x 2 float32 in [0, 1].
 
     The overlap (Jaccard index of soft masks) of the cue with the object, and with all objects of its frame together; 0
-    where there is no cue. The masks are from `with_others`, at stride 4.
+    where there is no cue. The masks are from `object_masks.with_others`, at stride 4.
     """
     cue = F.avg_pool2d(features.cue_B1HW, MASK_STRIDE // OUTPUT_STRIDE)[owner_P]
     mask = mask_P2HW.float()
     every = torch.cat([mask[:, :1], mask.sum(dim=1, keepdim=True).clamp(max=1)], dim=1)
     either = torch.maximum(every, cue).sum(dim=(2, 3)).clamp(min=1.0)
     return torch.minimum(every, cue).sum(dim=(2, 3)) / either * features.cue_known_B[owner_P].unsqueeze(1)
-
-
-def moved(mask_PCHW: Tensor, flow_P2HW: Tensor) -> Tensor:
-    """Move masks along the flow: each cell shows what lies where its flow points; beyond the border nothing does."""
-    height, width = mask_PCHW.shape[2:]
-    x = torch.arange(width, device=mask_PCHW.device) + flow_P2HW[:, 0]
-    y = torch.arange(height, device=mask_PCHW.device)[:, None] + flow_P2HW[:, 1]
-    grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], dim=3)
-    return F.grid_sample(mask_PCHW, grid.expand(mask_PCHW.shape[0], -1, -1, -1), align_corners=False)
 
 
 def read(
@@ -502,31 +481,3 @@ def read(
     # The tiny constant lets an object of which nothing is known read zeros.
     match = 1 + torch.log(total / count + TINY) / scale
     return torch.cat([summed[..., :-1] / (total + TINY), match.clamp(min=-1)], dim=2)
-
-
-def aggregate(logit_P1HW: Tensor, owner_P: Tensor, *, frames: int) -> Tensor:
-    """Aggregate softly: what several objects say of themselves becomes one distribution.
-
-    Oh et al., *Video Object Segmentation using Space-Time Memory Networks*, ICCV 2019, section 3.4: the background's
-    probability is the product of 1 - p_i, and the odds p / (1 - p) of all, background too, are normalised.
-
-    Args:
-        logit_P1HW: Logit of each object by itself.
-        owner_P: Frame of each object; objects of a frame are neighbours.
-        frames: Number of frames B.
-
-    Returns:
-        B x (1 + O) x H x W float32 log-probabilities of the background and the O objects of the frame with the most;
-        of objects that a frame does not have, minus a lot.
-    """
-    owners = owner_P.tolist()
-    places = [sum(owner == other for other in owners[:index]) for index, owner in enumerate(owners)]
-    most = max(places, default=-1) + 1
-    height, width = logit_P1HW.shape[2:]
-    logit = logit_P1HW[:, 0].float().clamp(-15, 15)
-    log_absent = F.logsigmoid(-logit)
-    background = logit.new_zeros(frames, height, width).index_add(0, owner_P, log_absent).clamp(min=-30, max=-EPS)
-    odds = logit.new_full((frames, 1 + most, height, width), -60.0)
-    odds[:, 0] = background - torch.log(-torch.expm1(background))
-    odds[owner_P, torch.tensor(places, device=logit.device, dtype=torch.long) + 1] = logit
-    return F.log_softmax(odds, dim=1)

@@ -2,8 +2,7 @@
 
 ``covos.json`` holds those of a source that is segmented. Its journal lies beside it (see `covos.runs.journal`) and
 stays when the run is done: further formats, other edges and other labels are made of it, without the network; a matte
-that it has is used. ``predict.json`` holds those of a data
-set, with its videos that are done.
+that it has is used. Those of a data set are in `covos.runs.predict_terms`.
 """
 
 from __future__ import annotations
@@ -18,18 +17,17 @@ from typing import Any, Final, TypeAlias
 from pydantic import Field, model_validator
 
 from covos._version import __version__
-from covos.core.errors import CovosError, UsageError
+from covos.core.errors import UsageError
 from covos.core.guarded import is_there
 from covos.core.records import Record, read_record, write_record
 from covos.engines.ladder import LadderStep
 from covos.formats.table import check_formats
 from covos.runs.folder import PROJECT, OutputFolder, explained
 from covos.runs.journal import Journal, read_entries
-from covos.runs.schema import REPORT, SCHEMA, ModelRecord, ProblemRecord, ToolRecord, Versioned, load_report
+from covos.runs.schema import REPORT, SCHEMA, Versioned, load_report
 
 JOURNAL: Final = "journal.jsonl"
 EARLIER: Final = "journal.earlier.jsonl"
-MANIFEST: Final = "predict.json"
 LATER: Final = ("edges", "label")
 """Settings that concern what is written of the journal's masks, not the masks."""
 KEPT: Final = ("matte", "runtime")
@@ -58,7 +56,8 @@ class Terms(Record, ABC):
             raise UsageError(what, why="; ".join(differences), fix=fix)
 
 
-def _settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
+def settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return settings in words, under the names that a user knows; each prompt has a name of its own."""
     said: dict[str, str] = {}
     for name, value in settings.items():
         if isinstance(value, list | tuple) and value and all(isinstance(each, Mapping) for each in value):
@@ -66,11 +65,11 @@ def _settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
             one = {"prompts": "prompt", "steer": "steering"}.get(name, name)
             said |= {f"{one} {number}": _prompt_in_words(each) for number, each in enumerate(value, 1)}
         else:
-            said[name.replace("_", " ")] = _shown(value)
+            said[name.replace("_", " ")] = shown_value(value)
     # The name of a prompter, beside its hash, says in which way it is used; those of these are a file's.
     for name in ("follower", "matte"):
         if isinstance(network := settings.get(name), Mapping):
-            said[name] = _model_in_words(str(network["sha256"]))
+            said[name] = model_in_words(str(network["sha256"]))
     return said
 
 
@@ -90,19 +89,21 @@ def _prompt_in_words(said: Mapping[str, Any]) -> str:
     words += [] if given_as in {"", "points", "box"} else [f"by {given_as}"]
     if "sha256" in rest:
         words.append(f"with pixels {rest.pop('sha256')[:12]}")
-    return " ".join([*words, *(f"{name} {_shown(value)}" for name, value in rest.items())])
+    return " ".join([*words, *(f"{name} {shown_value(value)}" for name, value in rest.items())])
 
 
-def _shown(value: object) -> str:
+def shown_value(value: object) -> str:
+    """Say a value of a setting in words."""
     if value is None:
         return "not given"
     if isinstance(value, Mapping):
-        said = {name: str(each)[:12] if name == "sha256" else _shown(each) for name, each in value.items()}
+        said = {name: str(each)[:12] if name == "sha256" else shown_value(each) for name, each in value.items()}
         return ", ".join(f"{str(name).replace('_', ' ')} {each}" for name, each in said.items())
     return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-def _model_in_words(sha256: str) -> str:
+def model_in_words(sha256: str) -> str:
+    """Say which network it is, by its weights."""
     # Not its name: a file that was renamed is the same model.
     return f"one with weights {sha256[:12]}"
 
@@ -180,8 +181,8 @@ class RunTerms(Terms):
         settings = {name: value for name, value in self.settings.items() if name not in LATER}
         return {
             "the input": f"{self.inputs.size} bytes with fingerprint {self.inputs.fingerprint[:12]}",
-            "the model": _model_in_words(self.weights_sha256),
-            **_settings_in_words(settings),
+            "the model": model_in_words(self.weights_sha256),
+            **settings_in_words(settings),
             "the batch": str(self.batch),
             "covos": self.covos,
         }
@@ -232,7 +233,7 @@ class RunTerms(Terms):
     def _anew(self, found: RunTerms) -> str:
         """Say what is asked for of the same masks in another way; empty if nothing is."""
         return "; ".join(
-            f"{name} {_shown(self.settings.get(name))}, before {_shown(found.settings.get(name))}"
+            f"{name} {shown_value(self.settings.get(name))}, before {shown_value(found.settings.get(name))}"
             for name in LATER
             if self.settings.get(name) != found.settings.get(name)
         )
@@ -454,85 +455,3 @@ def _is_begun(folder: OutputFolder) -> bool:
 def remove_leftovers(folder: OutputFolder) -> None:
     """Remove the journal of the run before, which one that was killed as it finished may have left."""
     (folder.path / EARLIER).unlink(missing_ok=True)
-
-
-class Made(Record):
-    """A video of a data set that is done: its frames, and the seconds that they took."""
-
-    name: str
-    frames: int
-    seconds: float
-
-
-class DatasetRecord(Record):
-    """The part of a data set that a run reads: its folder, absolute, its layout, and the subset, None for all of it."""
-
-    root: str
-    layout: str
-    subset: str | None
-
-
-class PredictTerms(Terms):
-    """Terms under which the masks of a data set are made."""
-
-    model: ModelRecord
-    settings: dict[str, Any]
-    dataset: DatasetRecord
-
-    def in_words(self) -> dict[str, str]:
-        """See `Terms`."""
-        return {
-            "the model": _model_in_words(self.model.sha256),
-            **_settings_in_words(self.settings),
-            **{f"the data set's {name}": _shown(value) for name, value in self.dataset},
-        }
-
-    def begin(self, folder: Path) -> None:
-        """Take a folder for this run: make it, or see that it is this run's."""
-        file = folder / MANIFEST
-        if file.is_file():
-            found = read_record(
-                _PredictFile,
-                file,
-                what=f"{file} is not the manifest of a predicted data set",
-                fix="restore it, or write to another folder",
-            )
-            found.refuse_others(
-                self,
-                what=f"{folder} holds masks that were made differently",
-                fix="write to another folder, or use the same model, settings and data",
-            )
-            return
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder} cannot be a folder", why="it is a file", fix="choose another name")
-        folder.mkdir(parents=True, exist_ok=True)
-        held = next((entry.name for entry in folder.iterdir()), None)
-        if held is not None:
-            raise UsageError(
-                f"{folder} is not empty",
-                why=f"it holds {held!r} and no {MANIFEST}, so it is no run that could go on",
-                fix="choose another folder",
-            )
-        self.save(folder, made=(), failed={})
-
-    def save(self, folder: Path, *, made: Sequence[Made], failed: Mapping[str, CovosError]) -> None:
-        """Write the manifest: the videos whose masks are there, and the error of each other video, by its name."""
-        content = _PredictFile(
-            schema=SCHEMA,
-            tool=ToolRecord(name="covos", version=__version__),
-            **dict(self),
-            videos=tuple(made),
-            failed={name: ProblemRecord.of(error) for name, error in failed.items()},
-        )
-        write_record(content, folder / MANIFEST)
-
-
-class _PredictHead(Versioned):
-    tool: ToolRecord
-
-
-class _PredictFile(PredictTerms, _PredictHead):
-    """The content of ``predict.json``."""
-
-    videos: tuple[Made, ...]
-    failed: dict[str, ProblemRecord]

@@ -30,13 +30,11 @@ from covos.models.follow import (
     CovosFollow,
     DecodedObjects,
     FollowFeatures,
-    aggregate,
     agreement,
-    certainty,
     target_moments,
-    with_others,
 )
 from covos.models.lite import CovosLite
+from covos.models.object_masks import aggregate, certainty, with_others
 from covos.models.target import TargetKnowledge, fit
 from covos.training.lite import siblings
 from covos.training.losses import read_mask_bce, soft_iou, weighted_bce, weighted_mean
