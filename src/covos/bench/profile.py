@@ -1,8 +1,9 @@
 """Where the time of a run goes: processor milliseconds a frame, by stage.
 
 A thread looks at the others some hundred times a second. What a thread has spent on the processor since the last look
-is that of the stage that its stack stands in now. So the sum of each thread is exact, and its parts are as good as the
-number of looks. Threads that libraries make of their own have no stack of Python, and are told by their names.
+is that of the stages that its stack stood in then and stands in now, half and half. If it waits now, all is of the one
+before. So the sum of each thread is exact, and its parts are as good as the number of looks. Threads that libraries
+make of their own have no stack of Python, and are told by their names.
 
 Linux alone tells what each thread spends.
 """
@@ -31,6 +32,7 @@ LIBRARIES: Final = "threads of libraries"
 
 STAGES: Final[Mapping[str, str]] = {
     "core/files.py": "files: names, flushes",
+    "engines/encoding.py:reduced": "resizing for the network",
     "engines/encoding.py:to_batch": "resizing for the network",
     "engines/encoding.py:to_probability": "up-sampling",
     "engines/encoding.py:encode": "network",
@@ -97,7 +99,7 @@ class Profile:
 
     def _run(self) -> None:
         own = threading.get_native_id()
-        over = False
+        over, stood = False, dict[int, str]()
         while not over:
             over = self._end.wait(EVERY)
             now, stacks = _spent(), sys._current_frames()
@@ -106,8 +108,12 @@ class Profile:
                 spent = total - self._before.get(number, 0.0)
                 if spent > 0 and number != own:
                     ident = threads.get(number)
-                    stage = _library(number) if ident is None else stage_of(stacks.get(ident))
-                    self._seconds[stage] += spent
+                    here = _library(number) if ident is None else stage_of(stacks.get(ident))
+                    # What waits has left its work since the last look.
+                    there = stood.get(number, here)
+                    for stage in (there, there if here == OTHER else here):
+                        self._seconds[stage] += spent / 2
+                    stood[number] = here
             self._before = now
 
 

@@ -224,5 +224,8 @@ def _peak() -> int | None:
 
 
 if __name__ == "__main__":
-    measured = _main(RunAsked.model_validate_json(sys.argv[1]))
+    try:
+        measured = _main(RunAsked.model_validate_json(sys.argv[1]))
+    except CovosError as error:
+        sys.exit(f"{error.what}: {error.why}")
     sys.stdout.write(measured.model_dump_json() + "\n")
