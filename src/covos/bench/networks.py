@@ -9,7 +9,8 @@ import torch
 
 from covos.bench.spent import Spent, median, timed
 from covos.bench.ways import Way
-from covos.models.follow import Belief, ObjectMemory, certainty, with_others
+from covos.models.follow import Belief, ObjectMemory
+from covos.models.object_masks import certainty, with_others
 from covos.models.registry import build_matter, find_matter
 from covos.models.target import TargetModel
 from covos.runtimes.loading import ready

@@ -214,7 +214,7 @@ def at_source_size(frame: Frame) -> Frame:
     if frame.source_size is None:
         return frame
     image = to_size(frame.image, frame.source_size, interpolation=cv2.INTER_LINEAR)
-    return replace(frame, image=image, alpha=None, bare=None, source_size=None)
+    return replace(frame, image=image, alpha=None, bare=None, source_size=None, coded=None)
 
 
 def to_size(array: NDArray[Any], size: tuple[int, int], *, interpolation: int = cv2.INTER_NEAREST_EXACT) -> Any:
