@@ -1,9 +1,9 @@
 """Where the time of a run goes: processor milliseconds a frame, by stage.
 
 A thread looks at the others some hundred times a second. What a thread has spent on the processor since the last look
-is that of the stages that its stack stood in then and stands in now, half and half. If it waits now, all is of the one
-before. So the sum of each thread is exact, and its parts are as good as the number of looks. Threads that libraries
-make of their own have no stack of Python, and are told by their names.
+is that of the stage that its stack stands in now. If it waits now, what it spent is shared out in the end among the
+stages that it was met in. So the sum of each thread is exact, and its parts are as good as the number of looks. Threads
+that libraries make of their own have no stack of Python, and are told by their names.
 
 Linux alone tells what each thread spends.
 """
@@ -27,6 +27,7 @@ EVERY: Final = 0.003
 """Seconds between two looks."""
 OTHER: Final = "other"
 """The stage of what belongs to none: the interpreter, the start and the end of a run."""
+WAITING: Final = "waiting"
 LIBRARIES: Final = "threads of libraries"
 """The stage of threads that are not of Python and have no name: x264's, and a runtime's on more than one processor."""
 
@@ -63,6 +64,8 @@ STAGES: Final[Mapping[str, str]] = {
 """The stage of a function, a file or a folder of the package. The narrowest counts, of the innermost call with one."""
 
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+_QUEUES: Final = tuple(f"{os.sep}{name}" for name in ("threading.py", "queue.py", f"media{os.sep}source.py"))
+"""Files in whose functions threads wait for one another."""
 _NAMED: Final[Mapping[str, str]] = {"av:": "decoding"}
 """The stages of libraries' threads that have names, by how these begin."""
 
@@ -79,7 +82,8 @@ class Profile:
             raise EnvironmentProblem(
                 "no profile on this system", why="Linux alone tells what each thread spends", fix="leave --profile out"
             )
-        self._seconds: dict[str, float] = defaultdict(float)
+        self._spent: dict[int, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        """Processor seconds of each thread, by stage."""
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="covos-profile", daemon=True)
 
@@ -95,11 +99,17 @@ class Profile:
     @property
     def seconds(self) -> dict[str, float]:
         """Processor seconds of each stage, the most first."""
-        return dict(sorted(self._seconds.items(), key=lambda item: -item[1]))
+        total: dict[str, float] = defaultdict(float)
+        for stages in self._spent.values():
+            met = {stage: seconds for stage, seconds in stages.items() if stage != WAITING} or {OTHER: 1.0}
+            share = stages.get(WAITING, 0.0) / sum(met.values())
+            for stage, seconds in met.items():
+                total[stage] += stages.get(stage, 0.0) + share * seconds
+        return dict(sorted(total.items(), key=lambda item: -item[1]))
 
     def _run(self) -> None:
         own = threading.get_native_id()
-        over, stood = False, dict[int, str]()
+        over = False
         while not over:
             over = self._end.wait(EVERY)
             now, stacks = _spent(), sys._current_frames()
@@ -108,12 +118,8 @@ class Profile:
                 spent = total - self._before.get(number, 0.0)
                 if spent > 0 and number != own:
                     ident = threads.get(number)
-                    here = _library(number) if ident is None else stage_of(stacks.get(ident))
-                    # What waits has left its work since the last look.
-                    there = stood.get(number, here)
-                    for stage in (there, there if here == OTHER else here):
-                        self._seconds[stage] += spent / 2
-                    stood[number] = here
+                    stage = _library(number) if ident is None else stage_of(stacks.get(ident))
+                    self._spent[number][stage] += spent
             self._before = now
 
 
@@ -131,7 +137,9 @@ def _spent() -> dict[int, float]:
 
 
 def stage_of(frame: FrameType | None) -> str:
-    """Return the stage that a thread stands in, by the innermost call that belongs to one."""
+    """Return the stage that a thread stands in, by the innermost call that belongs to one; or that it waits."""
+    if frame is not None and frame.f_code.co_filename.endswith(_QUEUES):
+        return WAITING
     while frame is not None:
         code = frame.f_code
         if code.co_filename.startswith(_PACKAGE) and (stage := _stage(code.co_filename, code.co_name)):
