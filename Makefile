@@ -86,6 +86,8 @@ bench: bench-alone $(if $(DATA),bench-davis) $(if $(PICTURES),bench-pictures)
 bench-alone: $(READY)
 	$(BIN)/python benchmarks/segment.py
 	$(BIN)/python benchmarks/runtimes.py
+	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/formats.py
 	$(BIN)/python benchmarks/records.py
 	$(BIN)/python benchmarks/evaluation.py

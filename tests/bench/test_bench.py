@@ -16,7 +16,7 @@ from covos.bench import profile, report, rivals, runs
 from covos.bench.clips import make_clip
 from covos.bench.networks import PARTS
 from covos.bench.runs import RunAsked, RunMeasured
-from covos.bench.spent import Spent
+from covos.bench.spent import Spent, median
 from covos.bench.ways import TORCH, Way, ways
 from covos.core.errors import CovosError
 from covos.masks import read_binary_mask
@@ -90,6 +90,10 @@ def test_every_stage_names_a_place_in_the_package() -> None:
         file, _, function = key.partition(":")
         assert (package / file).exists(), key
         assert not function or f"def {function}(" in (package / file).read_text(), key
+
+
+def test_the_middle_of_each_clock() -> None:
+    assert median([Spent(2.0, 1.0), Spent(90.0, 5.0), Spent(4.0, 3.0)]) == (4.0, 3.0)
 
 
 def test_the_ways_of_one_runtime_and_of_all() -> None:
