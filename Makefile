@@ -4,11 +4,15 @@
 #   make test        all tests                    make test-fast   those that take no longer than a few seconds
 #   make browser     a browser and the checks of JavaScript, for the tests of the page, where they can be installed
 #   make check       style, types, import rule
+#   make docs        the site of the documentation, into build/site: open build/site/index.html
+#   make numbers     write the tables of README and docs anew from benchmarks/results
+#   make figures     draw the pictures of docs/explained.md, docs/limits.md and the README again
 #   make notebooks   execute docs/notebooks again, and keep what they show
 #   make fuzz        damage, faults and command lines at random, for hours; MUTANTS, KIND, SEED and EVERY say how many
 #   make fuzz-parsers  parsers of strangers' bytes, guided by coverage, SECONDS each; PARSER names some of them
 #   make audit       known vulnerabilities of the dependencies
-#   make bench       time and memory on this machine; with DATA and PICTURES, accuracy too
+#   make bench       time and memory on this machine; with DATA and PICTURES, accuracy too; with RECORD=1 the results
+#                    are kept in benchmarks/results, for make numbers
 #   make clean       remove what the targets made, except for .venv
 #
 # Variables: PYTHON (which interpreter), WORKERS (processes that test), DATA (a DAVIS
@@ -27,6 +31,7 @@ SEED ?= 0
 EVERY ?= 1
 SECONDS ?= 60
 PARSER ?= rle mask journal prompts structure
+RECORD ?=
 TORCH_INDEX ?=
 
 BIN := .venv/bin
@@ -36,9 +41,13 @@ TORCH_CPU := https://download.pytorch.org/whl/cpu
 # Twice quiet below: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test test-fast browser check fuzz fuzz-parsers audit notebooks bench bench-alone bench-davis bench-pictures clean
+.PHONY: help demo test test-fast browser check fuzz fuzz-parsers audit docs numbers figures notebooks clean \
+	bench bench-alone bench-davis bench-pictures
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
+
+help:
+	@awk '/^$$/ { exit } { sub(/^# ?/, ""); print }' Makefile
 
 demo: $(INSTALLED)
 	@$(BIN)/covos segment examples/car.mp4 -o out/demo -y
@@ -77,18 +86,32 @@ audit: $(READY)
 	@$(PIP) -qq install --group audit
 	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
 
+# The site is checked strictly: a link that leads nowhere ends the build. The variable silences an advertisement.
+docs: $(READY)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open build/site/index.html"
+
+numbers: $(READY)
+	@$(BIN)/python benchmarks/recorded.py
+
+figures: $(READY)
+	$(BIN)/python docs/tools/figures.py
+	$(BIN)/python docs/tools/film.py
+
 notebooks: $(READY)
 	@$(BIN)/python docs/notebooks/execute.py --store
+
+keep = $(if $(RECORD),--json benchmarks/results/$(1).json)
 
 # Not among them: ablations.py, which trains for hours.
 bench: bench-alone $(if $(DATA),bench-davis) $(if $(PICTURES),bench-pictures)
 
 bench-alone: $(READY)
-	$(BIN)/python benchmarks/segment.py
-	$(BIN)/python benchmarks/runtimes.py
+	$(BIN)/python benchmarks/segment.py $(call keep,segment)
+	$(BIN)/python benchmarks/runtimes.py $(call keep,runtimes)
 	$(BIN)/python benchmarks/stages.py
 	$(BIN)/python benchmarks/encoder.py
-	$(BIN)/python benchmarks/formats.py
+	$(BIN)/python benchmarks/formats.py $(call keep,formats)
 	$(BIN)/python benchmarks/records.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/cosnet.py
@@ -97,24 +120,25 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/objects.py
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/house.py
+	$(BIN)/python benchmarks/readability.py $(call keep,readability)
 	$(BIN)/python benchmarks/trace.py
 	$(BIN)/python benchmarks/damage.py
 	$(BIN)/python benchmarks/memory.py
-	$(BIN)/python benchmarks/matte.py
-	$(BIN)/python benchmarks/batch.py --ray
-	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/matte.py $(call keep,matte)
+	$(BIN)/python benchmarks/batch.py --ray $(call keep,batch)
+	$(BIN)/python benchmarks/serve.py $(call keep,serve)
 
 bench-davis: $(READY)
-	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)"
-	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality fast balanced best
+	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" $(call keep,accuracy)
+	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality fast balanced best $(call keep,accuracy)
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
-	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)"
+	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)" $(call keep,runtimes)
 	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
-	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask
+	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask $(call keep,live)
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
 	$(BIN)/python benchmarks/corrections.py --data "$(DATA)"
 	$(BIN)/python benchmarks/refine.py --data "$(DATA)"
-	$(BIN)/python benchmarks/follow.py --data "$(DATA)"
+	$(BIN)/python benchmarks/follow.py --data "$(DATA)" $(call keep,follow)
 	$(BIN)/python benchmarks/calibration.py --davis "$(DATA)"
 
 bench-pictures: $(READY)
@@ -126,7 +150,7 @@ bench-pictures: $(READY)
 
 clean:
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+	find src tests benchmarks docs examples -name __pycache__ -prune -exec rm -rf {} +
 
 # Set up again whenever the dependencies change. torch goes first, alone, because only it comes from TORCH_INDEX.
 $(INSTALLED): pyproject.toml constraints.txt
@@ -144,6 +168,6 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(READY): $(INSTALLED)
 	@echo "installing what the tests need"
-	@$(PIP) -qq install -c constraints.txt -e '.[train,serve]' --group dev
+	@$(PIP) -qq install -c constraints.txt -e '.[train,serve]' --group dev --group docs
 	@$(PIP) -qq install -c constraints.txt --no-deps --group alone
 	@touch $(READY)

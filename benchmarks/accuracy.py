@@ -17,11 +17,10 @@ The sheet shows the worst frames of the first row of one model: picture, truth a
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from covos.masks import contact_sheet, draw_overlay
 from covos.models.lite import CovosLite
 from covos.models.registry import build_network, find_model
 from covos.training.validate import DatasetSource, ScoredFrame, Validation, score_frames
+from recorded import keep
 
 SIZES = ((192, 320), (256, 448), (320, 576), (384, 672))
 REFERENCES = (0, 1, 2, 5, 8)
@@ -116,9 +116,11 @@ class Row:
         each = "  ".join(f"{name} {j:.3f}" for name, (j, _) in found.sequences.items())
         return f"{self.setting!s:52} {numbers}  {each}"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values; the sequences have J and F."""
-        return {**asdict(self.setting), **asdict(self.found), "ms": self.ms, "fps": 1000 / self.ms}
+    def cells(self, names: Sequence[str]) -> list[str | float]:
+        """Of the table that is kept: the setting, J&F, J, F, J of each sequence, and milliseconds of a frame."""
+        found = self.found
+        each = (found.sequences[name][0] for name in names)
+        return [str(self.setting), (found.j + found.f) / 2, found.j, found.f, *each, self.ms]
 
     def point(self) -> Point:
         """On the plot."""
@@ -179,7 +181,7 @@ def main() -> None:
     parser.add_argument("--quality", nargs="+", choices=VIEWS, default=(), help="measure these instead")
     parser.add_argument("--rows", type=int, default=1000, help="only the first so many of each model")
     parser.add_argument("--plot", type=Path, help="write the curve here, an .svg file")
-    parser.add_argument("--json", type=Path, help="write the numbers here")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     parser.add_argument("--worst", type=int, default=12, help="frames on the sheet")
     parser.add_argument("--sheet", type=Path, help="write the worst frames here, and measure no other row")
     options = parser.parse_args()
@@ -213,9 +215,14 @@ def main() -> None:
     print(f"{device}, {precision}, {options.subset}, every {options.frames}th frame")
     print(f"{'':52} {'J&F':>6} {'J':>6} {'F':>6} {'ms':>6} {'1/s':>6}  J by sequence")
     print(*rows, sep="\n")
-    if options.json:
-        content = {"device": str(device), "precision": str(precision), "every": options.frames}
-        options.json.write_text(json.dumps({**content, "rows": [row.to_dict() for row in rows]}, indent=2) + "\n")
+    names = list(rows[0].found.sequences)
+    keep(
+        options.json,
+        "quality" if options.quality else "grid" if options.grid else "parts",
+        columns=["", "J&F", "J", "F", *names, "ms"],
+        rows=[row.cells(names) for row in rows],
+        digits=[0, *[3] * (3 + len(names)), 1],
+    )
     if options.plot:
         options.plot.write_text(draw_plot([row.point() for row in rows], title=f"{options.subset} on {device}"))
 

@@ -1,7 +1,7 @@
 """Clips a minute of a batch: one worker and two, and on Ray; beside the same clips in one process.
 
     python benchmarks/batch.py
-    python benchmarks/batch.py --clips 12 --ray
+    python benchmarks/batch.py --clips 12 --ray [--json FILE]
 
 The clips are copies of the example clip's first frames. The ways take turns, round after round, so that a machine that
 slows down slows all of them; ratios are of the medians.
@@ -20,6 +20,7 @@ from pathlib import Path
 import covos
 from covos.core.device import configure_threads
 from covos.jobs import run_jobs
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 
@@ -48,6 +49,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--frames", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--ray", action="store_true", help="also on Ray, with two workers of this machine")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     asked = parser.parse_args(arguments)
     ways = {"one process": alone, "batch, 1 worker": batched(workers=1), "batch, 2 workers": batched(workers=2)}
     if asked.ray:
@@ -69,9 +71,14 @@ def main(arguments: list[str]) -> None:
         f"{asked.clips} clips of {asked.frames} frames, median of {asked.rounds} rounds, starts of processes included"
     )
     print("| way | seconds | clips a minute | of one process |\n|---|--:|--:|--:|")
+    rows: list[list[str | float]] = []
     for name, each in seconds.items():
         middle = statistics.median(each)
+        rows.append([name, middle, 60 * asked.clips / middle, base / middle])
         print(f"| {name} | {middle:.1f} | {60 * asked.clips / middle:.1f} | {base / middle:.2f} |")
+    title = f"{asked.clips} clips of {asked.frames} frames"
+    columns = [title, "seconds", "clips a minute", "speed over one process"]
+    keep(asked.json, "ways", columns=columns, rows=rows, digits=[0, 1, 1, 2])
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python benchmarks/follow.py --data DAVIS [--subset val_open] [--sequences camel dog] [--follower FILE]
     python benchmarks/follow.py --data DAVIS --without cue advice target flow memory
-    python benchmarks/follow.py --objects 1 3 10 --lengths 100 2000
+    python benchmarks/follow.py --objects 1 3 10 --lengths 100 2000 [--json FILE]
 
 With --data: J&F of every sequence by the protocol davis2017-semi of covos.evaluation, on the foreground of each
 annotation as one object, of
@@ -51,6 +51,7 @@ from covos.masks import write_label_map
 from covos.media.opening import open_source
 from covos.model import Model, load_model
 from covos.models import follow as network
+from recorded import keep
 from segment import COVOS, EXAMPLE, make_clip, run
 
 
@@ -97,6 +98,12 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
     for row in zip(*(evaluation.sequences for evaluation in scores.values()), strict=True):
         print(_line(row[0].name, [(each.scores.j.mean, each.scores.f.mean) for each in row]))
     print(_line("mean", [(each.scores.j.mean, each.scores.f.mean) for each in scores.values()]))
+    names_of = {"copy": "copied", "warp": "warped"}
+    sequences = zip(*(evaluation.sequences for evaluation in scores.values()), strict=True)
+    rows: list[list[str | float]] = [[row[0].name, *(each.scores.jf for each in row)] for row in sequences]
+    rows.append(["mean", *(each.scores.jf for each in scores.values())])
+    columns = ["J&F", *(names_of.get(name, name) for name in scores)]
+    keep(options.json, "without" if options.without else "davis", columns=columns, rows=rows)
 
 
 @contextmanager
@@ -188,6 +195,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--model", default="covos-lite")
     parser.add_argument("--follower", default="covos-follow")
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     return parser.parse_args()
 
 

@@ -26,6 +26,7 @@ from covos.core.types import FrameResult, SourceInfo
 from covos.formats.table import FORMATS, make_writer
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920)}
@@ -57,6 +58,7 @@ def cost(name: str, info: SourceInfo, results: list[FrameResult]) -> tuple[float
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     parser.add_argument("--frames", type=int, default=20, help="frames to write")
     parser.add_argument("--rounds", type=int, default=2, help="times to write them; the fastest counts")
     parser.add_argument("--formats", nargs="+", default=[*FORMATS, "matte=16"])
@@ -64,6 +66,7 @@ def main() -> None:
     with open_source(EXAMPLE) as source:
         info = replace(source.info, has_audio=False)  # sound is copied: it costs the same everywhere
     found = list(islice(covos.stream(EXAMPLE), FIRST, FIRST + arguments.frames))
+    spent: dict[str, list[list[float]]] = {name: [] for name in arguments.formats}
     for label, size in SIZES.items():
         results = [scaled(result, size) for result in found]
         resized = replace(info, height=size[0], width=size[1])
@@ -74,11 +77,20 @@ def main() -> None:
             outcomes = [cost(name, resized, results) for _ in range(arguments.rounds)]
             seconds, work, size_bytes = (min(column) for column in zip(*outcomes, strict=True))
             per_hundred = 100 / len(results)
+            spent[name].append([1000 * seconds * per_hundred, size_bytes * per_hundred / 1e6])
             print(
                 f"  {name:12} {1000 * seconds * per_hundred:7.0f} {1000 * work * per_hundred:7.0f} "
                 f"{size_bytes * per_hundred / 1e6:8.1f} "
                 f"{size_bytes / pixels:12.3f}"
             )
+    sizes = [f"{width}x{height}" for height, width in SIZES.values()]
+    keep(
+        arguments.json,
+        "cost",
+        columns=["format", *(f"ms, {size}" for size in sizes), *(f"MB, {size}" for size in sizes)],
+        rows=[[f"`{name}`", *(each[0] for each in own), *(each[1] for each in own)] for name, own in spent.items()],
+        digits=[0, 0, 0, 1, 1],
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Accuracy and latency of a live video, beside the same frames as a whole video.
 
     python benchmarks/live.py --data DAVIS
-    python benchmarks/live.py --data DAVIS --subset train --span 25 100 400 --references 3 5
+    python benchmarks/live.py --data DAVIS --subset train --span 25 100 400 --references 3 5 [--json FILE]
 
 Every frame is pushed; the whole video is found by `find_subject`, whose references may lie in the future. J and F are
 of every few frames; milliseconds are those of one `push`, on as many threads as `--threads` says.
@@ -24,6 +24,7 @@ from covos.data import Dataset, Video, open_dataset, read_foreground, read_image
 from covos.engines.live import SPAN
 from covos.evaluation.measures import boundary_f, jaccard
 from covos.training.validate import frames_to_score, measure
+from recorded import keep
 
 
 class Scores(NamedTuple):
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--videos", type=int, default=None, help="only every so many videos")
     parser.add_argument("--mask", action="store_true", help="also with the first frame's mask shown")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     model = covos.load_model()
@@ -81,6 +83,7 @@ def main() -> None:
     print(f"{'':38} {'J&F':>6} {'J':>6} {'F':>6}  ms: median, 95 and 99 %")
     whole = measure(model.engine, dataset, references=5, every=asked.frames)
     print(f"{'the whole video':38} {(whole.j + whole.f) / 2:6.3f} {whole.j:6.3f} {whole.f:6.3f}", flush=True)
+    rows: list[list[str | float]] = [["the whole video is known", (whole.j + whole.f) / 2, whole.j, whole.f]]
     for references in asked.references:
         for span in asked.span:
             for mask in [False, True] if asked.mask else [False]:
@@ -88,6 +91,8 @@ def main() -> None:
                 name = f"live, {references} references of {span} frames" + ", first mask" * mask
                 times = " ".join(f"{value:6.1f}" for value in np.percentile(found.ms, (50, 95, 99)))
                 print(f"{name:38} {(found.j + found.f) / 2:6.3f} {found.j:6.3f} {found.f:6.3f}  {times}", flush=True)
+                rows.append([name, (found.j + found.f) / 2, found.j, found.f])
+    keep(asked.json, "davis", columns=["", "J&F", "J", "F"], rows=rows)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ from covos.evaluation import dt_ssd, matte_errors
 from covos.masks.matte import stretched
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920), "4K": (2160, 3840)}
@@ -61,19 +62,22 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=16)
     parser.add_argument("--quick", action="store_true", help="covos-matte and the probability alone")
     parser.add_argument("--sheet", type=Path, help="a picture to write")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     methods = _methods(options.weights, quick=options.quick)
     if options.alphamatting is not None:
-        _print_table("pictures with measured alpha", _pictures(options.alphamatting, methods))
+        rows = _pictures(options.alphamatting, methods)
+        _print_table("pictures with measured alpha", rows, table="alphamatting", file=options.json)
     if options.sprites is not None and options.backgrounds is not None:
         clips = _clips(options.sprites, options.backgrounds, count=options.clips)
-        _print_table(f"{len(clips)} composed clips of {FRAMES} frames", _moving(clips, methods))
+        title = f"{len(clips)} composed clips of {FRAMES} frames"
+        _print_table(title, _moving(clips, methods), table="composed", file=options.json)
     if options.sheet is not None:
         _draw_sheet(options.sprites, options.weights, options.sheet)
     if not options.quick:
-        _print_times(options.weights)
+        _print_times(options.weights, options.json)
 
 
 def _engine(weights: str) -> MatteEngine:
@@ -192,12 +196,14 @@ def _mean(rows: list[dict[str, float]]) -> dict[str, float]:
     return {key: statistics.fmean(row[key] for row in rows) for key in rows[0]}
 
 
-def _print_table(title: str, rows: Rows) -> None:
+def _print_table(title: str, rows: Rows, *, table: str = "", file: Path | None = None) -> None:
     columns = list(next(iter(rows.values())))
     print(f"\n{title}\n\n| | " + " | ".join(columns) + " |")
     print("|---" + "|--:" * len(columns) + "|")
     for name, row in rows.items():
         print(f"| {name} | " + " | ".join(f"{row[key]:.3f}" for key in columns) + " |", flush=True)
+    values: list[list[str | float]] = [[name, *(row[key] for key in columns)] for name, row in rows.items()]
+    keep(file, table, columns=["", *columns], rows=values, digits=[0] + [2] * len(columns))
 
 
 def _draw_sheet(sprites: Path, weights: str, file: Path) -> None:
@@ -226,10 +232,11 @@ def _draw_sheet(sprites: Path, weights: str, file: Path) -> None:
     write(file, sheet)
 
 
-def _print_times(weights: str) -> None:
+def _print_times(weights: str, file: Path | None) -> None:
     """Time the matte on the example clip, made larger: a contour costs what its length is."""
     results = [result for result, _ in zip(covos.stream(EXAMPLE), range(8), strict=False)]
     print("\n| size | unknown pixels | ms a frame |\n|---|--:|--:|")
+    rows: list[list[str | float]] = []
     for name, (height, width) in SIZES.items():
         engine, times, share = _engine(weights), [], 0.0
         for index, result in enumerate(results):
@@ -239,7 +246,9 @@ def _print_times(weights: str) -> None:
             found: NDArray[np.float32] = engine.find(image, probability, index=index)
             times.append(time.process_time() - began)
             share = float(((found > 0) & (found < 1)).mean())
+        rows.append([name, 1e3 * statistics.median(times[1:])])
         print(f"| {name} | {share:.1%} | {1e3 * statistics.median(times[1:]):.0f} |", flush=True)
+    keep(file, "sizes", columns=["size", "ms"], rows=rows, digits=[0, 0])
 
 
 if __name__ == "__main__":

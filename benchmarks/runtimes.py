@@ -1,6 +1,7 @@
 """Runtimes side by side: torch, OpenVINO and ONNX Runtime, the networks alone and `covos segment` end to end.
 
     python benchmarks/runtimes.py [--threads 1 2] [--rounds 15] [--frames 120] [--runs 3] [--data DAVIS] [--isa AVX2]
+                                  [--json FILE]
 
 The ways are measured in turn, one round after another, so that whatever else the machine does meets all of them; each
 number is the median of its rounds, and beside it stands the time of torch over it. Processor time, of all threads,
@@ -29,6 +30,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from recorded import keep
+
 if TYPE_CHECKING:
     from covos.bench.ways import Way
     from covos.model import Model
@@ -48,7 +51,7 @@ def ways() -> list[Way]:
     return [way for way in every() if narrow or (way.precision != "bf16" and way.runtime != "onnxruntime")]
 
 
-def print_alone(threads: int, *, rounds: int) -> None:
+def print_alone(threads: int, *, rounds: int, json: Path | None) -> None:
     """Print the time of the networks, of each way."""
     import torch
 
@@ -67,9 +70,18 @@ def print_alone(threads: int, *, rounds: int) -> None:
             ratio = spent[ways()[0], name].wall * 1e3 / wall
             cells.append(f"{wall:10.1f} {ratio:6.2f}x ({processor:7.1f})")
         print(f"{way.name:18}" + "".join(f"{cell:>28}" for cell in cells), flush=True)
+    kept: list[list[str | float]] = []
+    for way in ways():
+        times = {name: spent[way, name].processor for name in PARTS}
+        base = {name: spent[ways()[0], name].processor for name in PARTS}
+        kept.append([way.name, *(f"{1e3 * times[name]:.0f} ({base[name] / times[name]:.1f})" for name in PARTS)])
+    restricted = os.environ.get(RESTRICTED)
+    title = "networks alone, processor ms" + (f", {restricted}" if restricted else "")
+    name = "alone" + (f"_{restricted.lower()}" if restricted else "") + ("" if threads == 1 else f"_{threads}")
+    keep(json, name, columns=[title, *PARTS], rows=kept)
 
 
-def print_end_to_end(*, frames: int, runs: int) -> None:
+def print_end_to_end(*, frames: int, runs: int, json: Path | None) -> None:
     """Print frames a second of finding, to masks and an overlay, of each way."""
     from covos.bench.runs import RunAsked, RunMeasured, measure_run
     from covos.core.device import choose_threads, usable_cpus
@@ -92,10 +104,15 @@ def print_end_to_end(*, frames: int, runs: int) -> None:
     print(f"\ncovos segment, 854 x 480, {frames} frames, {os.cpu_count()} processors")
     print(f"{'':18}{'frames a second':>18}{'over torch fp32':>18}{'processor ms':>14}{'start s':>9}")
     rates = {way: statistics.median(each.rate for each in found) for way, found in measured.items()}
+    rows: list[list[str | float]] = []
     for way, found in measured.items():
         own, each = rates[way], statistics.median(run.each for run in found)
         start = statistics.median(run.start for run in found)
-        print(f"{way.name:18}{own:18.1f}{own / rates[ways()[0]]:17.2f}x{each:14.1f}{start:9.1f}", flush=True)
+        ratio = own / rates[ways()[0]]
+        print(f"{way.name:18}{own:18.1f}{ratio:17.2f}x{each:14.1f}{start:9.1f}", flush=True)
+        rows.append([way.name, own, ratio, each, start])
+    columns = [f"{frames} frames, end to end", "frames a second", "over torch fp32", "processor ms a frame", "start, s"]
+    keep(json, "end_to_end", columns=columns, rows=rows, digits=[0, 1, 2, 0, 1])
 
 
 def masks(model: Model, *, seed: Any, stop: int) -> dict[str, list[Any]]:
@@ -126,18 +143,21 @@ def print_masks(*, stop: int) -> None:
         print(f"{way.name:18}" + "   ".join(cells), flush=True)
 
 
-def print_accuracy(data: Path) -> None:
+def print_accuracy(data: Path, *, json: Path | None) -> None:
     """Print J and F of each way on the sequences of val_open."""
     import covos
     from covos.reproduce import reproduce_davis2016
 
     print("\nval_open of DAVIS 2016")
+    rows: list[list[str | float]] = []
     for way in ways():
         model = covos.load_model(device="cpu", precision=way.precision, runtime=way.runtime)  # type: ignore[arg-type]
         with tempfile.TemporaryDirectory() as name:
             done = reproduce_davis2016(data, output=Path(name) / "masks", model=model, subset="val_open")
         scores = done.evaluation.scores
         print(f"{way.name:18}J {scores.j.mean:.4f}  F {scores.f.mean:.4f}  J&F {scores.jf:.4f}", flush=True)
+        rows.append([way.name, scores.j.mean, scores.f.mean, scores.jf])
+    keep(json, "davis", columns=["val_open", "J", "F", "J&F"], rows=rows, digits=[0, 4, 4, 4])
 
 
 def installed() -> Iterator[str]:
@@ -161,6 +181,7 @@ def main() -> None:
     parser.add_argument("--masks", type=int, default=60, help="frames of the example to compare; 0 leaves them out")
     parser.add_argument("--data", type=Path, help="DAVIS tree")
     parser.add_argument("--isa", help="largest set of instructions: AVX2, for one")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     options = parser.parse_args()
     if options.isa and RESTRICTED not in os.environ:
         # They look at it once, when they are imported.
@@ -168,13 +189,13 @@ def main() -> None:
         raise SystemExit(subprocess.call([sys.executable, *sys.argv], env={**os.environ, **isa}))
     print(f"{', '.join(installed())}; {platform.processor() or platform.machine()}, {os.cpu_count()} processors")
     for threads in options.threads if options.rounds else ():
-        print_alone(threads, rounds=options.rounds)
+        print_alone(threads, rounds=options.rounds, json=options.json)
     if options.runs:
-        print_end_to_end(frames=options.frames, runs=options.runs)
+        print_end_to_end(frames=options.frames, runs=options.runs, json=options.json)
     if options.masks:
         print_masks(stop=options.masks)
     if options.data is not None:
-        print_accuracy(options.data)
+        print_accuracy(options.data, json=options.json)
 
 
 if __name__ == "__main__":

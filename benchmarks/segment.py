@@ -1,6 +1,6 @@
 """Time and memory of `covos segment`, end to end, and the start-up time of the command line.
 
-    python benchmarks/segment.py [--short 100] [--long 2000] [--formats palette overlay]
+    python benchmarks/segment.py [--short 100] [--long 2000] [--formats palette overlay] [--json FILE]
 
 Makes a short and a long clip of 854 x 480 out of the example, by playing it over and over, segments each in a fresh
 process, and prints frames a second, peak memory, and the ratio of the two peaks (which should be 1: nothing holds
@@ -26,6 +26,7 @@ import cv2
 from covos.core.types import ImageArray
 from covos.media.opening import open_source
 from covos.media.writer import VideoWriter
+from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 COVOS = [sys.executable, "-m", "covos"]
@@ -64,6 +65,7 @@ def main() -> None:
     parser.add_argument("--short", type=int, default=100, help="frames of the short clip")
     parser.add_argument("--long", type=int, default=2000, help="frames of the long clip")
     parser.add_argument("--formats", nargs="+", default=["palette", "overlay"])
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -86,6 +88,21 @@ def main() -> None:
     print(
         f"covos --help: {help_seconds:.2f} s, {help_seconds / empty_seconds:.1f} times an empty Python "
         f"({empty_seconds:.3f} s)"
+    )
+    short, long = arguments.short, arguments.long
+    keep(
+        arguments.json,
+        "speed",
+        columns=[f"854 x 480, {' and '.join(arguments.formats)}, with the report", ""],
+        rows=[
+            ["frames a second once it runs", f"{steady:.1f}"],
+            [f"frames a second of {long:,} frames, with the start", f"{long / seconds[long]:.1f}"],
+            [f"peak memory of {short:,} frames, MiB", f"{peak[short]:.0f}"],
+            [f"peak memory of {long:,} frames, MiB", f"{peak[long]:.0f}"],
+            ["ratio of the two", f"{peak[long] / peak[short]:.2f}"],
+            ["`covos --help`, seconds", f"{help_seconds:.2f}"],
+            ["the same, over an empty Python", f"{help_seconds / empty_seconds:.0f}"],
+        ],
     )
 
 

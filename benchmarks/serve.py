@@ -25,6 +25,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from recorded import keep
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 READY = "main[data-state=ready]"
 PATIENCE = 3_600_000
@@ -127,7 +129,7 @@ def command_line_rate(clip: Path, *, frames: int) -> float:
         return frames / (time.monotonic() - began)
 
 
-def measure(*, minutes: float, clicks: int) -> None:
+def measure(*, minutes: float, clicks: int, json: Path | None) -> None:
     """Print all numbers."""
     with tempfile.TemporaryDirectory() as root:
         clip = Path(root) / "long.mp4"
@@ -136,7 +138,8 @@ def measure(*, minutes: float, clicks: int) -> None:
             began = time.monotonic()
             page.set_input_files("#file", clip)
             page.wait_for_selector("#picture[aria-label*='subject']")
-            print(f"{frames} frames. From the drop to the first mask: {time.monotonic() - began:.1f} s")
+            first = time.monotonic() - began
+            print(f"{frames} frames. From the drop to the first mask: {first:.1f} s")
             page.wait_for_selector(READY)
             print(f"found: {frames / (time.monotonic() - began):.1f} frames a second, the upload included")
             times = sorted(click_times(page, clicks=clicks, frames=frames))
@@ -147,9 +150,20 @@ def measure(*, minutes: float, clicks: int) -> None:
             began = time.monotonic()
             page.click("#track-on")
             page.wait_for_selector(f"{READY}[data-revision='{before + 1}']")
-            print(f"followed: {frames / (time.monotonic() - began):.1f} frames a second")
-            print(f"memory: tab {tab_memory(browser):.0f} MB, server {memory(process):.0f} MB")
+            rate = frames / (time.monotonic() - began)
+            print(f"followed: {rate:.1f} frames a second")
+            tab, served = tab_memory(browser), memory(process)
+            print(f"memory: tab {tab:.0f} MB, server {served:.0f} MB")
         print(f"followed on the command line: {command_line_rate(clip, frames=frames):.1f} frames a second")
+    rows = [
+        ["first mask after the drop, s", f"{first:.1f}"],
+        ["mask of a click, median, s", f"{statistics.median(times):.2f}"],
+        ["mask of a click, slowest, s", f"{times[-1]:.2f}"],
+        ["frames followed a second", f"{rate:.1f}"],
+        ["memory of the browser's tab, MB", f"{tab:.0f}"],
+        ["memory of the server with its processes, MB", f"{served:.0f}"],
+    ]
+    keep(json, "page", columns=[f"a clip of {frames} frames at 768 x 432", ""], rows=rows)
 
 
 def draw(file: Path) -> None:
@@ -172,11 +186,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.5, help="length of the clip")
     parser.add_argument("--clicks", type=int, default=10, help="clicks that are timed")
     parser.add_argument("--picture", type=Path, help="make this picture instead")
+    parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     given = parser.parse_args()
     if given.picture is not None:
         draw(given.picture)
     else:
-        measure(minutes=given.minutes, clicks=given.clicks)
+        measure(minutes=given.minutes, clicks=given.clicks, json=given.json)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ Workers = Annotated[
     int | None,
     typer.Option(min=1, help="Processes that work side by side; by default one for each GPU, or for each processor."),
 ]
-Retry = Annotated[int, typer.Option(min=0, help="How often a clip is begun again whose process died.")]
+Retry = Annotated[int, typer.Option(min=0, help="Times that a clip is begun again after its process died.")]
 Ray = Annotated[
     str | None,
     typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: auto, local, HOST:PORT or ray://HOST:10001."),

@@ -23,7 +23,7 @@ def convert(
             "-f",
             "--format",
             metavar="NAME[=VALUE]",
-            help="What to write; repeatable. The name of one file chooses it, if none is given.",
+            help="Format to write; repeatable. The name of one file chooses it, if none is given.",
         ),
     ] = None,
     output: Annotated[

@@ -26,9 +26,9 @@ Layouts: TypeAlias = Literal["auto", "davis", "youtube-vos", "tianchi", "image-m
 Encodings: TypeAlias = Literal["auto", "ids", "binary", "soft"]
 
 Root = Annotated[Path, typer.Argument(help="A data set, or a folder of data sets.")]
-LayoutOption = Annotated[Layouts, typer.Option(help="How the tree is laid out.")]
+LayoutOption = Annotated[Layouts, typer.Option(help="Layout of the tree.")]
 SubsetOption = Annotated[str | None, typer.Option(help="A list or folder of videos, such as train.")]
-EncodingOption = Annotated[Encodings, typer.Option(help="What the annotations' values mean.")]
+EncodingOption = Annotated[Encodings, typer.Option(help="Meaning of the annotations' values.")]
 OverwriteOption = Annotated[bool, typer.Option("-y", "--overwrite", help="Replace an existing output file.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="No progress.")]
 

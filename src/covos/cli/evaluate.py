@@ -44,7 +44,7 @@ def evaluate(
     html: Annotated[Path | None, typer.Option("--html", help="Write a report with plots and pictures.")] = None,
     format: Annotated[
         Literal["text", "markdown", "latex"],
-        typer.Option("-f", "--format", help="How the table on stdout is laid out; papers take percentages."),
+        typer.Option("-f", "--format", help="Layout of the table on stdout; papers take percentages."),
     ] = "text",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes, a sequence each; as many as processors if not given.")

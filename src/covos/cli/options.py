@@ -82,7 +82,7 @@ Background: TypeAlias = Annotated[
     str | None,
     typer.Option(
         metavar="WHAT",
-        help="What lies behind the subject, for -f background: a colour (white, #rrggbb), a picture, a video, blur or "
+        help="Background behind the subject, for -f background: a colour (white, #rrggbb), a picture, a video, blur or "
         "blur:RADIUS.",
     ),
 ]
@@ -125,7 +125,7 @@ Labels: TypeAlias = Annotated[
     typer.Option(
         "--label",
         metavar="[OBJECT=]LABEL",
-        help="What objects are called in annotations: all as car, or object 1 as 1=car; repeatable.",
+        help="Names of objects in annotations: all as car, or object 1 as 1=car; repeatable.",
     ),
 ]
 Start: TypeAlias = Annotated[
@@ -193,14 +193,12 @@ Deinterlace: TypeAlias = Annotated[
 Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
 Quality: TypeAlias = Annotated[
     Literal["fast", "balanced", "best"],
-    typer.Option(
-        help="How closely the subject is looked for: best is several times slower than balanced, fast is faster."
-    ),
+    typer.Option(help="Care in finding the subject: best is several times slower than balanced, fast is faster."),
 ]
 References: TypeAlias = Annotated[int, typer.Option(help="Frames that every frame is compared with.")]
 Fusion: TypeAlias = Annotated[
     Literal["auto", "summary", "prediction", "group"],
-    typer.Option(help="How several references become one answer; auto takes what suits the model."),
+    typer.Option(help="Way in which several references become one answer; auto takes the one that suits the model."),
 ]
 ReferenceSeed: TypeAlias = Annotated[
     int | None, typer.Option(metavar="SEED", help="Draw the references at random instead of evenly.")
@@ -246,8 +244,8 @@ NotPoints: TypeAlias = Annotated[
     typer.Option(
         "--not-point",
         metavar="X,Y[@FRAME][:OBJECT]",
-        help="What is at this pixel is not the object. With no object shown, it is taken away from the subject that is "
-        "found, in the whole video.",
+        help="The thing at this pixel is not the object. With no object shown, it is taken away from the subject that "
+        "is found, in the whole video.",
     ),
 ]
 Boxes: TypeAlias = Annotated[
@@ -263,8 +261,8 @@ Within: TypeAlias = Annotated[
     typer.Option(
         "--within",
         metavar="X0,Y0,X1,Y1[@FRAME]",
-        help="Of the subject that is found, keep what lies in this box of every frame; with FRAME the parts that lie "
-        "in it there, in the whole video; repeatable.",
+        help="Keep the subject inside this box of every frame; with FRAME, keep the parts of it that lie in the box "
+        "there, in the whole video; repeatable.",
     ),
 ]
 ExcludeBoxes: TypeAlias = Annotated[
@@ -272,8 +270,8 @@ ExcludeBoxes: TypeAlias = Annotated[
     typer.Option(
         "--exclude-box",
         metavar="X0,Y0,X1,Y1[@FRAME]",
-        help="Of the subject that is found, leave out what lies in this box of every frame; with FRAME the thing that "
-        "lies in it there, in the whole video; repeatable.",
+        help="Cut the subject off inside this box of every frame; with FRAME, leave out the thing that lies in the "
+        "box there, in the whole video; repeatable.",
     ),
 ]
 PromptFile: TypeAlias = Annotated[
@@ -287,16 +285,16 @@ ResizeMasks: TypeAlias = Annotated[
 ]
 Direction: TypeAlias = Annotated[
     Literal["auto", "forward", "backward", "both"],
-    typer.Option(help="Which way to follow; auto goes both ways if a mask is of a later frame than the first."),
+    typer.Option(help="Direction of following; auto goes both ways if a mask is of a later frame than the first."),
 ]
 Memory: TypeAlias = Annotated[int, typer.Option(help="Frames that following remembers beside the given ones.")]
 Follower: TypeAlias = Annotated[
-    str, typer.Option(help="What follows: a name, or a .safetensors file that belongs to the model.")
+    str, typer.Option(help="Network that follows: a name, or a .safetensors file that belongs to the model.")
 ]
 Prompter: TypeAlias = Annotated[
     str,
     typer.Option(
-        help="What makes masks of points and boxes: grabcut, covos-prompt, or a .safetensors file of one; auto begins "
+        help="Maker of masks from points and boxes: grabcut, covos-prompt, or a .safetensors file of one; auto begins "
         "with grabcut and goes on with covos-prompt, where that is there."
     ),
 ]

@@ -24,7 +24,7 @@ Port: TypeAlias = Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 ta
 
 def serve(
     root: Root = Path("covos-clips"),
-    host: Annotated[str, typer.Option(help="Where to listen; beyond this machine a token is needed.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to listen on; any other needs a token.")] = "127.0.0.1",
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.", show_default="8080, or 9090")
     ] = None,

@@ -32,8 +32,8 @@ To = Annotated[
 Shown = Annotated[
     Show,
     typer.Option(
-        help="What is written: the video with its subject tinted, the mask, the subject's colours with alpha, or the "
-        "subject before a colour."
+        help="Picture that is written: the video with its subject tinted, the mask, the subject's colours with alpha, "
+        "or the subject before a colour."
     ),
 ]
 InputFormat = Annotated[
@@ -42,7 +42,7 @@ InputFormat = Annotated[
 ]
 Container = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of the output: matroska, mpegts, nut, y4m, rawvideo, flv or v4l2."),
+    typer.Option(metavar="NAME", help="Container of the output: matroska, mpegts, nut, y4m, rawvideo, flv or v4l2."),
 ]
 Size = Annotated[
     str | None, typer.Option(metavar="WxH", help="Size of raw pixels, or the size that a camera is asked for.")

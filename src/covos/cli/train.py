@@ -30,9 +30,9 @@ def train(
         Path | None, typer.Option("-o", "--output", help="Folder of the run; continued if it holds one.")
     ] = None,
     steps: Annotated[
-        int | None, typer.Option(help="How long, in steps; also where the recipe counts epochs by itself.")
+        int | None, typer.Option(help="Length in steps; also where the recipe counts epochs by itself.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(help="How long, in passes over all pairs: COSNet alone.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Length in passes over all pairs: COSNet alone.")] = None,
     extend: Annotated[
         bool, typer.Option("--extend", help="Let the run in the folder go on to more steps or epochs than it had.")
     ] = False,

@@ -87,7 +87,7 @@ class Labelling(Record):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a report says, under ``"label"``; nothing if there are no labels."""
+        """The words of a report under ``"label"``; nothing if there are no labels."""
         said = {**({} if self.every is None else {"every": self.every})}
         own = {str(identity): label for identity, label in self.own.items()}
         return {"label": {**own, **said}} if self else {}

@@ -124,7 +124,7 @@ class Colour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tags:
-    """What a file says of itself that editing programs want to find in what is made of it.
+    """Facts that a file states about itself, and that editing programs want to find in what is made of it.
 
     Attributes:
         colour: Of the displayed frames; None for pictures, which are taken for sRGB.

@@ -21,7 +21,7 @@ SMALL, LARGE = 0.01, 0.25
 
 
 class Spread(Record):
-    """How some numbers are spread; all None if there are none.
+    """The spread of some numbers; all None if there are none.
 
     Attributes:
         count: How many numbers.
@@ -52,7 +52,7 @@ class Spread(Record):
 
 
 class SizeCount(Record):
-    """How many frames have a size.
+    """The number of frames of a size.
 
     Attributes:
         height: In pixels.

@@ -26,9 +26,9 @@ T = TypeVar("T")
 ItemT = TypeVar("ItemT")
 
 Together = Literal["frames", "objects", "tiles"]
-"""What a network computes together."""
+"""The amount that a network computes together."""
 StepKind = Literal["again", "frames", "objects", "tiles", "processor"]
-"""What a step gives up: nothing, frames, objects or tiles together, the GPU."""
+"""The thing that a step gives up: nothing, frames, objects or tiles together, the GPU."""
 
 
 class LadderStep(Record):

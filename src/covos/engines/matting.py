@@ -44,7 +44,7 @@ not sure doubts what it sees, and there is no edge: an eye would become a hole. 
 BATCH = 8
 """Tiles that the network sees together, at the most: fewer where the memory runs out."""
 SETTLED = 0.1
-"""Where the band ends in the background, alpha should be below this; where it is not, the band grows once."""
+"""Alpha should be below this where the band ends in the background. If it is not, the band grows there, once."""
 
 
 class MatteNetwork(Protocol):

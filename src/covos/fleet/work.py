@@ -23,7 +23,7 @@ from covos.runs.folder import OutputFolder
 from covos.runs.writing import Saved, is_finished
 
 Status: TypeAlias = Literal["waiting", "done", "done before", "skipped", "damaged", "failed"]
-"""Of a clip. ``"damaged"`` is done, but frames are missing, damaged or could not be computed."""
+"""State of a clip. ``"damaged"`` is done, but frames are missing, damaged or could not be computed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

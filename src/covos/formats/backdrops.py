@@ -1,4 +1,4 @@
-"""What lies behind the subject in place of what was there: a colour, a picture, or a video that is shown in a loop."""
+"""Backgrounds that take the place of the source's: a colour, a picture, or a video that is shown in a loop."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ class Clip:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was wrong with it, in plain words."""
+        """The fault that was found, in plain words."""
         stopped = () if self._stopped is None else (f"{self._stopped}: its last good frame stays",)
         return tuple(f"{self._name}: {text}" for text in (*self._source.health.warnings, *stopped))
 

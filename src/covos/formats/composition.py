@@ -1,4 +1,4 @@
-"""What an editor asks of composed outputs, whichever format they are written in; how a format's value says it."""
+"""An editor's wishes for composed outputs, in whichever format, and how a format's value states them."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from covos.core.types import LabelArray, MaskArray, ProbabilityArray
 from covos.masks.object_ids import present_ids
 
 UNITS = {"": 0.0, "px": 0.0, "%": 1e-2, "‰": 1e-3}
-"""What a unit is of the whole; 0 stands for pixels."""
+"""Share of the whole that a unit stands for; 0 stands for pixels."""
 ALL = "all"
 _GHOST = 0.02
 """Probabilities above this belong to what is seen of a speck."""
@@ -109,7 +109,7 @@ class Edges(Record):
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a report says, under ``"edges"``: the fields that change something; nothing if none does."""
+        """The words of a report under ``"edges"``: the fields that change something; nothing if none does."""
         changes = {name: value for name, value in self if value not in (0, "0")}
         return {"edges": changes} if changes else {}
 

@@ -25,7 +25,7 @@ class _Piece:
     number: int
     place: int
     size: int
-    """Of the whole object; 0 if it is not told."""
+    """Size of the whole object; 0 if it is not told."""
     length: int
     packed: bool
     """Several small objects are in one piece."""

@@ -55,7 +55,7 @@ Place: TypeAlias = Annotated[str, BeforeValidator(_place, json_schema_input_type
 
 
 class Timed(Protocol):
-    """What a range is taken of: a `covos.media.source.Source`, or the frames of a result."""
+    """A thing that a range is taken of: a `covos.media.source.Source`, or the frames of a result."""
 
     @property
     def info(self) -> SourceInfo:

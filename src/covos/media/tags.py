@@ -1,4 +1,4 @@
-"""What a video file says of itself beside its pictures: colours, bits of a sample, timecode, reel."""
+"""Facts that a video file states beside its pictures: colours, bits of a sample, timecode, reel."""
 
 from __future__ import annotations
 

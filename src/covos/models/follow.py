@@ -115,7 +115,7 @@ class Belief(NamedTuple):
 
 
 class Recalled(NamedTuple):
-    """What is known of P objects before their frame is decoded; float32."""
+    """Knowledge of P objects before their frame is decoded; float32."""
 
     long_PNC: Tensor
     """The memory as `read` reads it."""

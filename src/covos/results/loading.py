@@ -39,7 +39,7 @@ FRAME_RATE = Fraction(25)
 """Frames a second of masks of which no times are known, as `covos.media.opening.open_source` has it of pictures."""
 
 _PLACED = ("index", "stem", "pts", "time_base", "file", "source_index")
-"""What a mask takes from its frame when it is matched with a source."""
+"""Values that a mask takes from its frame when it is matched with a source."""
 
 
 def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] | None = None) -> Segmentation:

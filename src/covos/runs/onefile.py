@@ -55,7 +55,7 @@ _FILE = re.compile(r"\.([a-z]{2,4}\d?|3gp|h26[45]|m2ts|m4[av]|y4m)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """Where results go: a folder, or one file.
+    """Place that results go to: a folder, or one file.
 
     Attributes:
         path: The folder or the file.

@@ -165,7 +165,7 @@ class Report:
 
     @property
     def quality(self) -> QualityRecord:
-        """What stands out in the frames; complete once the report is saved."""
+        """Findings that stand out in the frames; complete once the report is saved."""
         return _quality(self._watch)
 
     def _missing(self, lost: MissingFrame) -> MissingRow:

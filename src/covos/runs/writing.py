@@ -256,7 +256,7 @@ class RunWriter:
         self._uncomputed = 0
         self._retoucher = Retoucher(edges)
         self._seconds: deque[float] = deque()
-        """What the frames took that wait for those after them."""
+        """Seconds spent so far on each frame that waits for those after it."""
         self._outputs = tuple(folder.path / name for name in outputs)
         labels = Labelling.of_settings(origin.settings)
         self._report = Report(info=info, origin=origin, named=named)

@@ -1,4 +1,4 @@
-"""What a user does to a clip: prompts, tracks, confirmations, objects, edges."""
+"""A user's edits of a clip: prompts, tracks, confirmations, objects, edges."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ Frames = Mapping[int, FrameMask]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """What an edit left: the seeds, the objects, and the frames that it changed.
+    """State that an edit left: the seeds, the objects, and the frames that it changed.
 
     Attributes:
         kind: In a word, for the page: ``"prompt"``, ``"track"``, ``"confirm"``, ``"object"``, ``"region"``.

@@ -100,7 +100,7 @@ def draw_group(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _View:
-    """How the frames of a group are viewed, whatever they show."""
+    """The views of the frames of a group, whatever they show."""
 
     group_size: int
     crop: tuple[int, int]

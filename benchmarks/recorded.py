@@ -1,0 +1,178 @@
+"""Results that are kept: each benchmark writes its tables to `benchmarks/results`, and the documents show them.
+
+    python benchmarks/recorded.py              # write the tables of README and docs anew (`make numbers`)
+    python benchmarks/recorded.py --check      # say which differ, and end with 1
+
+In a document, a table stands between two comments, and a line below it says where and by which command it was measured:
+
+    <!-- numbers: runtimes.alone -->
+    | ... |
+    <!-- end -->
+
+``runtimes.alone`` is the table ``alone`` of `benchmarks/results/runtimes.json`. A benchmark with ``--json FILE``
+replaces the tables that it measured in that file, and leaves the others as they are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+MARKED = re.compile(r"(<!-- numbers: (\w+)\.(\w+)( bare)? -->\n).*?(<!-- end -->)", re.DOTALL)
+Cell = str | int | float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table of results, and where it comes from.
+
+    Attributes:
+        command: The command that measured it.
+        machine: The machine, in words.
+        commit: The commit of the code that was measured; with ``+`` if files were changed.
+        date: The day, as 2026-11-27.
+        columns: Their names. The first column names the rows, the others are numbers.
+        rows: Texts and numbers.
+        digits: Digits after the point, for each column; of texts they say nothing.
+        note: A sentence that belongs to the numbers, such as that they were taken over from an earlier page.
+    """
+
+    command: str
+    machine: str
+    commit: str
+    date: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    digits: Sequence[int] = ()
+    note: str = ""
+
+    def markdown(self, *, bare: bool = False) -> str:
+        """Return the table in Markdown, with its origin below it unless it is to be ``bare``."""
+        rule = "|---|" + "--:|" * (len(self.columns) - 1)
+        table = "\n".join([_line(self.columns), rule, *(_line(self._texts(row)) for row in self.rows)])
+        return f"\n{table}\n\n" if bare else f"\n{table}\n\n*{self.origin()}*\n\n"
+
+    def _texts(self, row: Sequence[Cell]) -> list[str]:
+        digits = self.digits or [3] * len(row)
+        return [
+            f"{cell:.{count}f}" if isinstance(cell, float) else str(cell)
+            for cell, count in zip(row, digits, strict=True)
+        ]
+
+    def origin(self) -> str:
+        """Return the sentence that says where the numbers come from."""
+        said = f"Measured by `{self.command}` on {self.machine}, {self.date}, commit {self.commit}."
+        return f"{said} {self.note}" if self.note else said
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+
+def read(file: Path) -> dict[str, Table]:
+    """Return the tables of a file of results by name; none if there is no file yet."""
+    if not file.exists():
+        return {}
+    return {name: Table(**fields) for name, fields in json.loads(file.read_text(encoding="utf-8")).items()}
+
+
+def keep(
+    file: Path | None, name: str, *, columns: Sequence[str], rows: Sequence[Sequence[Cell]], digits: Sequence[int] = ()
+) -> None:
+    """Keep a table that this process has measured; nothing is done without a file."""
+    if file is None:
+        return
+    table = Table(
+        command=shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *_without_json(sys.argv[1:])]),
+        machine=machine(),
+        commit=_commit(),
+        date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(),
+        columns=columns,
+        rows=rows,
+        digits=digits,
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    kept = {each: asdict(other) for each, other in read(file).items()} | {name: asdict(table)}
+    file.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def machine() -> str:
+    """Return the processor of this machine, its number of cores, and a GPU if there is one, in words."""
+    processor = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists() and (found := re.search(r"model name\s*:\s*(.+)", information.read_text())):
+        processor = found[1].strip()
+    cores = os.cpu_count() or 1
+    said = f"{cores} core{'s' * (cores > 1)} of {processor}"
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        said += f", {torch.cuda.get_device_name()}"
+    return said
+
+
+def _without_json(words: Sequence[str]) -> list[str]:
+    """Return the words of a command without ``--json FILE``, which changes nothing that is measured; no local paths."""
+    kept = list(words)
+    if "--json" in kept:
+        at = kept.index("--json")
+        del kept[at : at + 2]
+    return [Path(word).name.upper() if word.startswith("/") else word for word in kept]
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if changed else "")
+
+
+def pages() -> Iterator[Path]:
+    """Yield the documents that may show results."""
+    yield ROOT / "README.md"
+    yield from sorted((ROOT / "docs").glob("*.md"))
+
+
+def filled(text: str) -> str:
+    """Return a document with its tables as they were measured last."""
+
+    def table(found: re.Match[str]) -> str:
+        head, file, name, bare, end = found.groups()
+        return head + read(RESULTS / f"{file}.json")[name].markdown(bare=bool(bare)) + end
+
+    return MARKED.sub(table, text)
+
+
+def main() -> None:
+    """Write the tables of all documents anew."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; end with 1 if something would change")
+    asked = parser.parse_args()
+    stale = 0
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        after = filled(before)
+        if after != before:
+            stale += 1
+            print(page.relative_to(ROOT))
+            if not asked.check:
+                page.write_text(after, encoding="utf-8")
+    if asked.check and stale:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""Draw the figures of docs/explained.md and docs/limits.md from the example clip, by the packaged networks.
+
+python docs/tools/figures.py                            # all of them, into docs/pictures
+python docs/tools/figures.py coattention motion         # some of them
+
+Everything is computed from `examples/car.mp4` alone. Where a figure needs what the clip does not have, such as a moving
+camera, the clip is changed here, and the page says so.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import covos
+from attention import attention_of, heated
+from contact import write
+from covos.core.types import Frame, ImageArray
+from covos.engines.find import DEFAULT_REFERENCES, uniform_references
+from covos.engines.follow import step
+from covos.engines.motion import FLOW_STRIDE, motion_and_flow
+from covos.masks import contact_sheet, draw_overlay
+from covos.media.opening import open_source
+from covos.models.coattention import join_memories
+
+EXAMPLE = ROOT / "examples" / "car.mp4"
+PICTURES = ROOT / "docs" / "pictures"
+QUERY = 29
+"""Frame that shows both cars whole."""
+POINTS = {"the red car": (0.56, 0.45), "the other car": (0.26, 0.62), "the road": (0.80, 0.75)}
+"""Places to ask from, as shares of the width and the height of that frame."""
+Size = tuple[int, int]
+
+
+def main() -> None:
+    """Draw what is named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    # The empty list is what argparse checks when no name is given.
+    parser.add_argument("names", nargs="*", choices=[*FIGURES, []], help="figures to draw")
+    parser.add_argument("-o", "--output", type=Path, default=PICTURES, help="a folder")
+    asked = parser.parse_args()
+    model = covos.load_model(runtime="torch")  # the attention is computed here from its modules
+    with open_source(EXAMPLE) as source:
+        frames = list(source)
+    for name in asked.names or FIGURES:
+        file = asked.output / f"{name}.webp"
+        write(file, FIGURES[name](model, frames))
+        print(f"{file}: {file.stat().st_size // 1000} kB")
+
+
+def coattention(model: covos.Model, frames: list[Frame]) -> ImageArray:
+    """Draw where three places of a frame look in its references: a row for each place."""
+    engine, network = model.engine, model.network
+    chosen = uniform_references(len(frames), references=DEFAULT_REFERENCES)
+    needed = engine.encoder.needed(sorted({*chosen, QUERY}), frame_count=len(frames))
+    seen = [frames[index] for index in needed]
+    (known,) = engine.remember(engine.encoder.observe(seen, wanted=chosen))
+    memory = join_memories(known.memories)
+    (observed,) = engine.encoder.observe(seen, wanted=[QUERY])
+    with engine.encoder.computing():
+        v = engine.encoder.encode([observed]).v_BCHW
+        attention = attention_of(network.coattention, v, memory)[0].cpu().numpy()
+    rows, columns = v.shape[2:]
+    maps = attention.reshape(rows, columns, len(chosen), rows, columns)
+    cells, captions = [], []
+    for name, (x, y) in POINTS.items():
+        at = int(y * rows), int(x * columns)
+        heat = maps[at] / maps[at].max()
+        cells += [_marked(frames[QUERY].image, at, (rows, columns))]
+        cells += [heated(frames[index].image, each) for index, each in zip(chosen, heat, strict=True)]
+        captions += [f"frame {QUERY}: {name}", *(f"reference, frame {index}" for index in chosen)]
+    return contact_sheet(cells, columns=1 + len(chosen), cell_width=240, captions=captions)
+
+
+def motion(model: covos.Model, frames: list[Frame]) -> ImageArray:
+    """Draw the motion between two frames: as filmed, and with a camera that turns."""
+    size = model.engine.encoder.size_of(frames[QUERY])
+    before, here = frames[QUERY - 1].image, frames[QUERY].image
+    cells, captions = [], []
+    for name, image in (("as filmed", here), ("the camera turns", _turned(here))):
+        found = motion_and_flow(image, before, size=size)
+        # The motion has the length in its third channel, as a share of its 95th percentile.
+        strength = found.motion[..., 2] / max(float(found.motion[..., 2].max()), 1e-6)
+        # The network's motion goes forward in time, the flow back.
+        cells += [image, _coloured(-found.flow), heated(image, np.ascontiguousarray(strength))]
+        captions += [f"frame {QUERY}, {name}", "the whole flow", "what moves against the scene"]
+    return contact_sheet(cells, columns=3, cell_width=360, captions=captions)
+
+
+def memory(model: covos.Model, frames: list[Frame]) -> ImageArray:
+    """Draw what is remembered of a followed car, and where one of its places looks there."""
+    last = 42
+    engine = model.follower()
+    mask = _first_mask(model, frames[18])
+    current = engine.new_pass(memory=5)
+    masks: dict[int, NDArray[np.bool_]] = {}
+    for observed in engine.encoder.observe(frames[18 : last + 1]):
+        ((_, features),) = engine.encoded([observed])
+        index = observed.frame.index
+        if index == last:
+            break
+        found = step(current, observed.frame, features, {18: {1: mask}} if index == 18 else {})
+        large = cv2.resize(found.log_odds[0].float().cpu().numpy(), observed.frame.image.shape[1::-1])
+        masks[index] = mask if index == 18 else large > 0
+    remembered, _ = current.bank.of([1])
+    with torch.inference_mode():
+        affinity = current.network.affinity(features, remembered.key_BMK)[0].float().cpu().numpy()
+    rows, columns = features.context_BChw.shape[2:]
+    at = int(0.18 * rows), int(0.49 * columns)
+    indices = [*current.bank.given, *(kept.index for kept in current.bank.middle)]
+    assert current.bank.latest is not None
+    indices += [current.bank.latest.index] if current.bank.latest.index not in indices else []
+    heat = affinity.reshape(rows, columns, len(indices), rows, columns)[at]
+    cells, captions = [_marked(frames[last].image, at, (rows, columns))], [f"frame {last}: the roof of the red car"]
+    for index, each in zip(indices, heat / heat.max(), strict=True):
+        shown = cv2.findContours(masks[index].astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0]
+        picture = heated(frames[index].image, each)
+        cv2.drawContours(picture, shown, -1, (255, 255, 255), 2)
+        cells.append(picture)
+        kind = "given" if index in current.bank.given else "latest" if index == indices[-1] else "between"
+        captions.append(f"frame {index}: {kind}")
+    return contact_sheet(cells, columns=4, cell_width=320, captions=captions)
+
+
+def _first_mask(model: covos.Model, frame: Frame) -> NDArray[np.bool_]:
+    """Return the mask of the red car of a frame, by a click on it."""
+    height, width = frame.size
+    result = covos.segment([frame.image], points=[(int(0.53 * width), int(0.75 * height))], model=model)
+    return result[0].mask
+
+
+def _marked(image: ImageArray, at: Size, cells: Size) -> ImageArray:
+    """Return a picture with one of its cells in white."""
+    height, width = image.shape[:2]
+    first = round(at[1] * width / cells[1]), round(at[0] * height / cells[0])
+    last = round((at[1] + 1) * width / cells[1]), round((at[0] + 1) * height / cells[0])
+    marked = image.copy()
+    cv2.rectangle(marked, first, last, (255, 255, 255), -1)
+    cv2.rectangle(marked, first, last, (0, 0, 0), 3)
+    return marked
+
+
+def _turned(image: ImageArray) -> ImageArray:
+    """Return a picture as of a camera that turned by a degree, and went eight pixels to the side."""
+    height, width = image.shape[:2]
+    turn = cv2.getRotationMatrix2D((width / 2, height / 2), 1.0, 1.01)
+    turn[0, 2] += 8
+    return np.asarray(cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT), np.uint8)
+
+
+def _coloured(flow: NDArray[np.float32]) -> ImageArray:
+    """Draw a flow: its direction as a hue, its length as the saturation."""
+    length, angle = cv2.cartToPolar(flow[..., 0], flow[..., 1])
+    full = max(float(np.percentile(length, 99)), FLOW_STRIDE / 2)
+    wheel = np.dstack([angle * 90 / np.pi, 255 * np.minimum(length / full, 1), np.full_like(length, 255)])
+    return cv2.cvtColor(wheel.astype(np.uint8), cv2.COLOR_HSV2RGB)
+
+
+def limits(model: covos.Model, frames: list[Frame]) -> ImageArray:
+    """Draw where it goes wrong: every second frame of the clip, and changes of it that take away what helps."""
+    part = [frame.image for frame in frames[12:48:2]]
+    cases: dict[str, tuple[int, list[ImageArray]]] = {
+        "it works: frame 30": (9, part),
+        "enters at the rim: holes": (2, part),
+        "upside down: a shadow is taken along": (9, [np.ascontiguousarray(image[::-1]) for image in part]),
+        "the subject fills the frame: holes": (9, [_close(image) for image in part]),
+        "a picture in the picture is the subject": (9, [_inset(image, number) for number, image in enumerate(part)]),
+        "seven per cent of the light: coarse": (9, [_dark(image, number) for number, image in enumerate(part)]),
+    }
+    found: dict[int, covos.Segmentation] = {}
+    cells = []
+    for index, images in cases.values():
+        if id(images) not in found:
+            found[id(images)] = covos.segment(images, model=model)
+        cells.append(draw_overlay(_lit(images[index]), found[id(images)][index].labels))
+    return contact_sheet(cells, columns=3, cell_width=360, captions=list(cases))
+
+
+def _close(image: ImageArray) -> ImageArray:
+    """Return what a long lens sees: a piece of the picture, three times as large."""
+    return np.ascontiguousarray(image[190:268, 50:188].repeat(3, axis=0).repeat(3, axis=1))
+
+
+def _inset(image: ImageArray, number: int) -> ImageArray:
+    """Return a grey picture with noise, in which this one is small."""
+    noise = np.random.default_rng(number).normal(0, 4, image.shape)
+    whole = np.clip(np.median(image.reshape(-1, 3), axis=0) + noise, 0, 255).astype(np.uint8)
+    small = cv2.resize(image, None, fx=0.16, fy=0.16, interpolation=cv2.INTER_AREA)
+    whole[200 : 200 + small.shape[0], 300 : 300 + small.shape[1]] = small
+    return whole
+
+
+def _dark(image: ImageArray, number: int) -> ImageArray:
+    """Return a picture with a fourteenth of the light, and the noise of a camera."""
+    noise = np.random.default_rng(number).normal(0, 3, image.shape)
+    return np.clip(image * 0.07 + noise, 0, 255).astype(np.uint8)
+
+
+def _lit(image: ImageArray) -> ImageArray:
+    """Return a picture that can be seen on a page: a dark one is shown four times as bright."""
+    return image if image.mean() > 30 else np.clip(image.astype(np.int32) * 4, 0, 255).astype(np.uint8)
+
+
+Figure = Callable[[covos.Model, list[Frame]], ImageArray]
+FIGURES: dict[str, Figure] = {"coattention": coattention, "motion": motion, "limits": limits, "memory": memory}
+
+if __name__ == "__main__":
+    main()

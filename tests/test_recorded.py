@@ -1,0 +1,81 @@
+"""Results that are kept, and the tables of the documents that are made of them."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loaded import ROOT, load_module
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Any:
+    return load_module(ROOT / "benchmarks" / "recorded.py")
+
+
+def test_the_tables_of_the_documents_are_those_of_the_results(recorded: Any) -> None:
+    """After new results:  make numbers."""
+    stale = [page.name for page in recorded.pages() if recorded.filled(page.read_text()) != page.read_text()]
+    assert not stale, f"run make numbers: {stale}"
+
+
+def test_readme_and_comparison_state_the_numbers_of_the_results(recorded: Any) -> None:
+    tables = {name: recorded.read(recorded.RESULTS / f"{name}.json") for name in ("reproduce", "follow", "segment")}
+    found = {row[0]: row[-1] for row in tables["reproduce"]["val_open"].rows}["J&F"]
+    followed = next(row[1] for row in tables["follow"]["davis"].rows if row[0].startswith("mean"))
+    speed = dict(tables["segment"]["speed"].rows)["frames a second once it runs"]
+    numbers = [re.search(r"\d+\.\d+", str(value))[0] for value in (found, followed, speed)]  # type: ignore[index]
+    for page in (ROOT / "README.md", ROOT / "docs" / "comparison.md"):
+        row = next(line for line in page.read_text().splitlines() if line.startswith("| **covos** |"))
+        assert all(number in row for number in numbers), (page.name, numbers)
+
+
+def test_every_result_is_shown_somewhere_with_its_origin(recorded: Any) -> None:
+    shown = {name for page in recorded.pages() for name in re.findall(r"<!-- numbers: (\S+)", page.read_text())}
+    for file in sorted(recorded.RESULTS.glob("*.json")):
+        for name, table in recorded.read(file).items():
+            assert f"{file.stem}.{name}" in shown
+            assert all((table.command, table.machine, table.commit, table.date, table.rows)), (file, name)
+            assert {len(row) for row in table.rows} == {len(table.columns)}
+
+
+def test_a_table_that_is_measured_again_takes_the_place_of_the_old_one_alone(
+    recorded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "results" / "speed.json"
+    monkeypatch.setattr(sys, "argv", ["/x/speed.py", "--data", "/home/me/davis", "--json", str(file), "--runs", "2"])
+    for name, seconds in (("short", 1.0), ("long", 2.0), ("long", 2.5)):
+        recorded.keep(file, name, columns=["", "s", "n"], rows=[["a", seconds, 3]], digits=[0, 2, 0])
+    kept = recorded.read(file)
+    assert kept["short"].rows == [["a", 1.0, 3]]
+    # Names of folders of this machine, and the file of results, are nobody's business.
+    assert kept["long"].command == "python benchmarks/speed.py --data DAVIS --runs 2"
+    monkeypatch.setattr(recorded, "RESULTS", file.parent)
+    page = "before\n<!-- numbers: speed.long bare -->\nstale\n<!-- end -->\nafter\n"
+    filled = recorded.filled(page)
+    assert filled.splitlines()[2:6] == ["", "| | s | n |", "|---|--:|--:|", "| a | 2.50 | 3 |"]
+    assert filled.endswith("\n\n<!-- end -->\nafter\n")
+    assert recorded.filled(filled) == filled
+    assert kept["long"].origin() in recorded.filled(page.replace(" bare", ""))
+
+
+def test_nothing_is_kept_unasked(recorded: Any) -> None:
+    recorded.keep(None, "speed", columns=["", "s"], rows=[["a", 1.0]])
+
+
+def test_sentences_of_a_page_are_told_from_its_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    readability = load_module(ROOT / "benchmarks" / "readability.py")
+    page = (
+        "# A title here\n\nIt is `one thing` of [two words](x.md). What follows\nis turned.\n\n"
+        "```sh\nno words here. None.\n```\n\n| a | b c d |\n\n- An item that stands alone\n"
+    )
+    assert list(readability.sentences(page)) == [
+        "It is Code of two words.", "What follows is turned.", "An item that stands alone"
+    ]  # fmt: skip
+    found = readability.measured([page])
+    assert (found["sentences"], found["median"], found["turned"]) == (3, 5, pytest.approx(1 / 3))

@@ -1,0 +1,151 @@
+"""The site of the documentation, its pages that are made of the code, and the promises of the README."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import covos
+from covos.cli import main
+from loaded import ROOT, load_module
+
+DOCS = ROOT / "docs"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("mkdocs") is None, reason="mkdocs is not installed: make docs installs it")
+def test_the_site_is_built_without_a_warning_and_needs_no_network(tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-m", "mkdocs", "build", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    pages = sorted((tmp_path / "site").rglob("*.html"))
+    assert len(pages) > len(list(DOCS.glob("*.md")))
+    for page in pages:
+        fetched = re.findall(
+            r"<(?:script|img|link)[^>]+(?:src|href)=\"(https?:[^\"]+)\"", page.read_text(encoding="utf-8")
+        )
+        assert not fetched, (page.name, fetched)
+
+
+def test_every_page_has_a_place_in_the_navigation() -> None:
+    named = re.findall(r"- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert {page.name for page in DOCS.glob("*.md")} <= set(named)
+    assert {f"notebooks/{page.stem}.md" for page in DOCS.glob("notebooks/*.ipynb")} <= set(named)
+    assert len(named) == len(set(named))
+
+
+@pytest.mark.parametrize("room", ["", "models", "training", "evaluation"])
+def test_the_pages_of_the_api_have_every_public_name(room: str) -> None:
+    module = getattr(covos, room) if room else covos
+    # The rooms have pages of their own, and a thing that is public in covos as well is on the page of covos alone.
+    left = {"data", "models", "training", "__version__"}
+    if room:
+        left = {name for name in module.__all__ if getattr(covos, name, None) is getattr(module, name)}
+    every = {f"{module.__name__}.{name}" for name in module.__all__ if name not in left}
+    page = (DOCS / (f"api-{room}.md" if room else "api.md")).read_text()
+    assert set(re.findall(r"^::: (\S+)$", page, re.MULTILINE)) == every
+
+
+def test_messages_are_read_from_the_code(tmp_path: Path) -> None:
+    messages = load_module(DOCS / "tools" / "messages.py")
+    (tmp_path / "a.py").write_text(
+        "raise UsageError(f'{name} is not {kind}', why='a | b' if x else 'c', fix=one_of(name))\n"
+        "raise UsageError(what, why='no words', fix='none')\nraise ValueError('of Python')\n"
+    )
+    assert messages.tables(tmp_path).splitlines()[-1] == r"| ... is not ... | a \| b / c | ... |"
+    whole = messages.tables(ROOT / "src" / "covos")
+    assert all(title in whole for title in messages.KINDS.values())
+
+
+def test_a_notebook_becomes_a_page_with_its_pictures() -> None:
+    notebooks = load_module(DOCS / "tools" / "notebooks.py")
+    page, pictures = notebooks.as_markdown(DOCS / "notebooks" / "segment-and-look.ipynb")
+    assert page.startswith("# ")
+    assert "```python\n" in page
+    assert pictures
+    assert all(f"({name})" in page for name in pictures)
+
+
+def test_figures_of_the_model_and_its_limits_are_those_that_the_script_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    figures = load_module(DOCS / "tools" / "figures.py")
+    pages = (DOCS / "explained.md").read_text() + (DOCS / "limits.md").read_text()
+    assert set(re.findall(r"\(pictures/(\w+)\.webp\)", pages)) == set(figures.FIGURES)
+    flow = np.zeros((4, 6, 2), np.float32)
+    flow[:, :3, 0] = 2
+    drawn = figures._coloured(flow)
+    assert (drawn[0, 0] == (255, 0, 0)).all()  # to the right: red
+    assert (drawn[0, 5] == 255).all()  # nothing moves: white
+
+
+def test_pictures_are_small_and_the_film_moves() -> None:
+    from PIL import Image
+
+    sizes = {file.name: file.stat().st_size for file in (DOCS / "pictures").iterdir()}
+    film = sizes.pop("demo.webp")
+    assert film < 1_500_000
+    assert max(sizes.values()) < 150_000
+    with Image.open(DOCS / "pictures" / "demo.webp") as picture:
+        assert picture.n_frames > 20
+
+
+def test_targets_of_make_that_are_named_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([\w-]+):", makefile, re.MULTILINE))
+    places = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("*.md"), *(ROOT / ".github").rglob("*.*")]
+    for place in places:
+        named = re.findall(r"(?:`|run: |^)make ([a-z][a-z-]+)", place.read_text(encoding="utf-8"), re.MULTILINE)
+        assert set(named) <= targets, (place, named)
+
+
+WRITTEN = [
+    *sorted((ROOT / ".github").rglob("*.yml")),
+    *(ROOT / name for name in (".pre-commit-config.yaml", "CITATION.cff")),
+]
+
+
+@pytest.mark.parametrize("file", WRITTEN, ids=lambda file: file.name)
+def test_workflows_templates_and_the_citation_can_be_read(file: Path) -> None:
+    content: dict[Any, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for job in content.get("jobs", {}).values():
+        assert job["steps"]
+        # The tests run what they say, with the least that they may do.
+        assert content["permissions"] == {"contents": "read"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:warning")
+def test_the_first_blocks_of_readme_and_start_run(
+    make_clip: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("clip", "long", "other", "beach"):
+        make_clip(f"{name}.mp4", frames=12, height=216, width=384)
+    (python,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(python, names)
+    assert names["mask"].shape == (216, 384)
+    assert names["mask"].dtype == bool
+    assert Path("subject.mov").is_file()
+    assert names["shown"].object_ids == (1,)
+    Path("subject.mov").unlink()
+    shell = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    commands = [line.split("#")[0].split() for line in shell.splitlines()]
+    for number, (program, *words) in enumerate(commands):
+        if program == "covos" and words[0] != "open":
+            words[words.index("-o") + 1] = f"{number}-{words[words.index('-o') + 1]}"
+            assert main(words) == 0, words
+    frames = [np.full((48, 64, 3), 40 * index, np.uint8) for index in range(3)]
+    start = re.findall(r"```python\n(.*?)```", (DOCS / "start.md").read_text(), re.DOTALL)[0]
+    exec(start.replace('"subject.mov"', 'out / "subject.mov"'), {"frames": frames, "io": io, "out": tmp_path / "new"})
+    assert Path("part/report.html").is_file()
