@@ -1,12 +1,12 @@
 """What each output format costs: time and space for 100 frames at 480p and 1080p, side by side in one run.
 
-    python benchmarks/formats.py [--frames 20] [--rounds 2] [--formats webm prores ...]
+    python benchmarks/formats.py [--frames 20] [--rounds 2] [--formats webm prores ...] [--matte]
 
 Takes frames of the example clip with the masks that the default model finds, scales both to each size, and gives the
 same results to the writer of every format, one after the other, on the calling thread. Prints, for 100 frames and as
 the best of the rounds, milliseconds by the clock, milliseconds of processor time (which a busy machine changes less,
 and which encoders spread over their threads), megabytes, and bytes a pixel, from which `covos.formats.table` says
-how large a result will be.
+how large a result will be. With ``--matte`` the results have mattes, and what it takes to find these is said first.
 """
 
 from __future__ import annotations
@@ -20,9 +20,13 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 import covos
+from covos.core.device import choose_precision
 from covos.core.types import FrameResult, SourceInfo
+from covos.engines.ladder import Ladder
+from covos.engines.matting import load_matte_engine, matted
 from covos.formats.table import FORMATS, make_writer
 from covos.media.opening import open_source
 from covos.runs.folder import OutputFolder
@@ -40,6 +44,16 @@ def scaled(result: FrameResult, size: tuple[int, int]) -> FrameResult:
     probability = np.asarray(cv2.resize(result.probability, shape, interpolation=cv2.INTER_LINEAR), np.float32)
     labels = np.asarray(cv2.resize(result.labels, shape, interpolation=cv2.INTER_NEAREST), np.uint8)
     return replace(result, frame=replace(result.frame, image=image), probability=probability, labels=labels)
+
+
+def matted_results(results: list[FrameResult]) -> tuple[list[FrameResult], float]:
+    """Results with their mattes, and the processor time that it took to find these."""
+    device = torch.device("cpu")
+    engine = load_matte_engine(ladder=Ladder(device=device, precision=choose_precision(device, "auto")))
+    engine.find(results[0].frame.image, results[0].probability, index=-9)  # loaded and warm
+    started = time.process_time()
+    found = [each for each in matted(iter(results), lambda: engine) if isinstance(each, FrameResult)]
+    return found, time.process_time() - started
 
 
 def cost(name: str, info: SourceInfo, results: list[FrameResult]) -> tuple[float, float, int]:
@@ -61,6 +75,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     parser.add_argument("--frames", type=int, default=20, help="frames to write")
     parser.add_argument("--rounds", type=int, default=2, help="times to write them; the fastest counts")
+    parser.add_argument("--matte", action="store_true", help="write results that have mattes")
     parser.add_argument("--formats", nargs="+", default=[*FORMATS, "matte=16"])
     arguments = parser.parse_args()
     with open_source(EXAMPLE) as source:
@@ -69,6 +84,9 @@ def main() -> None:
     spent: dict[str, list[list[float]]] = {name: [] for name in arguments.formats}
     for label, size in SIZES.items():
         results = [scaled(result, size) for result in found]
+        if arguments.matte:
+            results, work = matted_results(results)
+            print(f"{label}: to find the mattes of 100 frames takes {1000 * work * 100 / len(results):.0f} cpu ms")
         resized = replace(info, height=size[0], width=size[1])
         pixels = len(results) * size[0] * size[1]
         print(f"{label}: for 100 frames of {size[1]}x{size[0]}, from {len(results)}")

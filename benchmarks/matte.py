@@ -4,12 +4,16 @@
     python examples/render_sprites.py --out SPRITES --first 1000 --count 12
     python benchmarks/matte.py --alphamatting FOLDER --sprites SPRITES --backgrounds PICTURES
 
-Three tables, each if its data are given, and the times always:
+Tables, each if its data are given, and the times always:
 
 - pictures with measured alpha (``images``, ``trimaps``, ``alphas``), where a trimap says which pixels are unknown. The
   probability is 1, 0 and, where unknown, 1/2: the same for all methods.
 - clips that are composed by a seed of sprites that were not trained on, drawn things and pictures. The probability is a
   spoiled mask, as a network would find it; the unknown pixels are the band around its contour, the same for all.
+- the same clips as `--matte` sees them: nobody says where the unknown pixels are, and the alpha of the frame counts,
+  with the band that covos-matte chooses and all that it takes for sure.
+- colours of the subject where it is mixed, on sprites over pictures, so that they are known: of blur fusion, which
+  formats with alpha write, and of pymatting's multi-level estimate, both of the true alpha; and with the alpha found.
 
 SAD, gradient and connectivity in thousands, MSE and dtSSD times 1000; seconds of one processor, which a busy machine
 does not change, a megapixel of the whole frame. ``--sheet FILE`` draws sprites over the example clip, cut out again.
@@ -33,11 +37,11 @@ import covos
 from contact import over, write
 from covos.core.device import choose_precision
 from covos.core.types import ImageArray, MaskArray, ProbabilityArray
-from covos.data import open_dataset
+from covos.data import open_dataset, read_image
 from covos.engines.ladder import Ladder
 from covos.engines.matting import MatteEngine, load_matte_engine
 from covos.evaluation import dt_ssd, matte_errors
-from covos.masks.matte import stretched
+from covos.masks.matte import foreground_colours, stretched
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MatteFrame, MattePools, draw_clip
 from recorded import keep
@@ -49,7 +53,7 @@ CLIP_SIDE = 352
 SEED = 2024
 
 Method = Callable[[ImageArray, ProbabilityArray, MaskArray, int], ProbabilityArray]
-"""Takes a picture, a probability, the unknown pixels and the number of the frame in its clip."""
+"""Takes a picture, a probability, the unknown pixels (none of them: they are not told) and the number of the frame."""
 
 
 def main() -> None:
@@ -74,6 +78,11 @@ def main() -> None:
         clips = _clips(options.sprites, options.backgrounds, count=options.clips)
         title = f"{len(clips)} composed clips of {FRAMES} frames"
         _print_table(title, _moving(clips, methods), table="composed", file=options.json)
+        ends = {name: methods[name] for name in ("stretched", "covos-matte")}
+        whole = _moving(clips, ends, whole=True)
+        _print_table("the same, the alpha of whole frames", whole, table="whole", file=options.json)
+        colours = _colours(options.sprites, options.backgrounds, _engine(options.weights))
+        _print_table("colours of mixed pixels", colours, table="colours", file=options.json)
     if options.sheet is not None:
         _draw_sheet(options.sprites, options.weights, options.sheet)
     if not options.quick:
@@ -94,7 +103,7 @@ def _methods(weights: str, *, quick: bool) -> dict[str, Method]:
         methods["guided"] = lambda image, probability, _unknown, _index: _guided_filter(image, stretched(probability))
         methods |= _others()
     methods["covos-matte"] = lambda image, probability, unknown, index: engine.find(
-        image, probability, band=unknown, index=index
+        image, probability, band=unknown if unknown.any() else None, index=index
     )
     return methods
 
@@ -173,7 +182,7 @@ def _clips(sprites: Path, backgrounds: Path, *, count: int) -> list[list[MatteFr
     ]
 
 
-def _moving(clips: list[list[MatteFrame]], methods: dict[str, Method]) -> Rows:
+def _moving(clips: list[list[MatteFrame]], methods: dict[str, Method], *, whole: bool = False) -> Rows:
     rows: Rows = {}
     for name, method in methods.items():
         scores: list[dict[str, float]] = []
@@ -181,15 +190,59 @@ def _moving(clips: list[list[MatteFrame]], methods: dict[str, Method]) -> Rows:
             found = []
             for index, frame in enumerate(clip):
                 began = time.process_time()
-                alpha = method(frame.image, frame.probability, frame.band, 100 * number + index)
-                alpha = np.where(frame.band, alpha, stretched(frame.probability)).astype(np.float32)
+                told = np.zeros_like(frame.band) if whole else frame.band
+                alpha = method(frame.image, frame.probability, told, 100 * number + index)
+                if not whole:
+                    alpha = np.where(frame.band, alpha, stretched(frame.probability)).astype(np.float32)
                 found.append(alpha)
-                scores.append(_score(alpha, frame.alpha, frame.band, time.process_time() - began))
-            flicker = dt_ssd(found, [f.alpha for f in clip], where=[f.band for f in clip])
+                counts = np.ones_like(frame.band) if whole else frame.band
+                scores.append(_score(alpha, frame.alpha, counts, time.process_time() - began))
+            flicker = dt_ssd(
+                found, [f.alpha for f in clip], where=[np.ones_like(f.band) if whole else f.band for f in clip]
+            )
             for row in scores[-len(clip) :]:
                 row["dtSSD"] = flicker * 1e3
         rows[name] = _mean(scores)
     return rows
+
+
+def _colours(sprites: Path, backgrounds: Path, engine: MatteEngine) -> Rows:
+    """Score estimates of the subject's own colours where a pixel is mixed; the error counts as much as it is seen."""
+    estimates: dict[str, Callable[[ImageArray, ProbabilityArray], Any]] = {
+        "the source's": lambda image, _alpha: image,
+        "blur fusion": foreground_colours,
+    }
+    try:
+        from pymatting import estimate_foreground_ml
+
+        estimates["multi-level (pymatting)"] = lambda image, alpha: 255 * estimate_foreground_ml(image / 255.0, alpha)
+    except ImportError:
+        print("pymatting is not installed: no multi-level estimate")
+    estimates["blur fusion, alpha of covos-matte"] = foreground_colours
+    pictures = [video.frames[0] for video in open_dataset(backgrounds)]
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in estimates}
+    for number, name in enumerate(sorted(path.name for path in (sprites / "masks").iterdir())):
+        own = cv2.cvtColor(cv2.imread(str(sprites / "images" / name)), cv2.COLOR_BGR2RGB).astype(np.float32)
+        true = cv2.imread(str(sprites / "masks" / name), cv2.IMREAD_GRAYSCALE).astype(np.float32) / 255
+        behind = cv2.resize(read_image(pictures[7 * number % len(pictures)]), own.shape[1::-1])
+        image = np.rint(true[..., None] * own + (1 - true[..., None]) * behind).astype(np.uint8)
+        mask = cv2.morphologyEx((true > 0.4).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+        guide = np.clip(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 2.5), 0, 1)
+        mixed = (true > 0) & (true < 1)
+        for kind, estimate in estimates.items():
+            alpha = engine.find(image, guide, index=2 * number) if "covos-matte" in kind else true
+            began = time.process_time()
+            colours = np.asarray(estimate(image, alpha), np.float32)
+            taken = time.process_time() - began
+            error = (true[..., None] * (colours - own))[mixed] / 255
+            scores[kind].append(
+                {
+                    "MAE": float(np.abs(error).mean()) * 1e3,
+                    "MSE": float((error**2).mean()) * 1e3,
+                    "s/MP": taken / true.size * 1e6,
+                }
+            )
+    return {name: _mean(rows) for name, rows in scores.items()}
 
 
 def _mean(rows: list[dict[str, float]]) -> dict[str, float]:

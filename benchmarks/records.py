@@ -3,9 +3,9 @@
     python benchmarks/records.py [--folder DIR]
 
 Segments the example once, scales each result to 854 x 480, and appends it to a journal in DIR (a temporary folder if
-not given), with the probability in 8 bits, and in 16 as `matte=16` asks for. Then one flush to the disk, of which a
-run makes one a second, and reading the journal back. Last, the report's share: measuring the masks, flagging frames,
-and the pages at the end. Times are the processor's, but for the flush.
+not given), with the probability in 8 bits, in 16 as `matte=16` asks for, and in 8 with a matte. Then one flush to the
+disk, of which a run makes one a second, and reading the journal back. Last, the report's share: measuring the masks,
+flagging frames, and the pages at the end. Times are the processor's, but for the flush.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from covos.media.source import Health
 from covos.runs.folder import OutputFolder
 from covos.runs.journal import Journal, JournalEntry
 from covos.runs.report import Origin, Report
+from formats import matted_results
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZE = 854, 480
@@ -50,12 +51,13 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="on the disk to measure")
     arguments = parser.parse_args()
     kept = results()
+    mattes = matted_results(kept)[0]
     with tempfile.TemporaryDirectory(dir=arguments.folder) as name:
-        for bits in get_args(Depth):
-            path = Path(name) / f"{bits}.jsonl"
+        for bits, results_of, words in (*((bits, kept, "") for bits in get_args(Depth)), (8, mattes, ", with a matte")):
+            path = Path(name) / f"{bits}-{len(words)}.jsonl"
             took, flushes = [], []
             with Journal(path, batch=1) as journal:
-                for result in kept:
+                for result in results_of:
                     started = time.process_time()
                     record = JournalEntry.of(result, seconds=0, bits=bits)
                     journal.append(record)
@@ -65,12 +67,12 @@ def main() -> None:
                     flushes.append(time.perf_counter() - started)
             started = time.process_time()
             with Journal(path, batch=1) as journal:
-                for record, result in zip(journal.replay(), kept, strict=True):
+                for record, result in zip(journal.replay(), results_of, strict=True):
                     record.restore(result.frame)
             back = (time.process_time() - started) / len(kept)
-            kind = f"probability in {bits} bits"
+            kind = f"probability in {bits} bits{words}"
             print(
-                f"{kind:22}: {1e3 * statistics.median(took):.2f} ms and "
+                f"{kind:36}: {1e3 * statistics.median(took):.2f} ms and "
                 f"{path.stat().st_size / len(kept) / 1024:.1f} KiB a frame, "
                 f"a flush {1e3 * statistics.median(flushes):.2f} ms, back {1e3 * back:.2f} ms a frame"
             )

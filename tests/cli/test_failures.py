@@ -143,6 +143,12 @@ def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str], line: list[str
     assert third == f"  fix: {fix}"
 
 
+def test_a_part_of_what_is_scored_whole_is_refused_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "data", "-o", "out", "--start", "5"]) == 2
+    first, second, _ = capsys.readouterr().err.splitlines()
+    assert (first, second) == ("error: --start of covos predict", "  why: a challenge scores all frames of a video")
+
+
 @pytest.mark.parametrize("line", [[], ["models"]])
 def test_nothing_to_do_shows_the_help(capsys: pytest.CaptureFixture[str], line: list[str]) -> None:
     assert cli.main(line) == 2

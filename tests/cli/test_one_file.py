@@ -192,6 +192,7 @@ def test_python_writes_one_file_as_well(clip: Path, place: Path) -> None:
     result = covos.segment(clip, device="cpu", precision="fp32", range=range(2, 6))
     saved = result.save(place / "x.mov")
     assert (left(place), saved.outputs) == (["x.mov"], (place / "x.mov",))
+    assert (saved.folder, saved.report, saved.page) == (place, None, None)
     with pytest.raises(UsageError, match="the file exists"):
         result.save(place / "x.mov", formats=["prores"])
     result.save(place / "x.mov", formats=["prores"], overwrite=True, keep=True)

@@ -72,7 +72,7 @@ def test_the_last_line_says_which_frames_are_doubtful(
     assert line.startswith(f"note: {quality['suspicious']} of 8 frames are doubtful, frame {first['index']} ")
     assert first["reasons"][0] in line
     assert "report.html shows them" in line
-    assert line.endswith(f"covos open {clip}")
+    assert line.endswith(f"covos open {tmp_path / 'out'}")
     assert run(clip, "-o", tmp_path / "out") == 0
     assert capsys.readouterr().err.splitlines()[-1] == line, "of a run that was done, too"
     assert run(clip, "-o", tmp_path / "x.mov") == 0

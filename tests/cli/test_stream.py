@@ -45,6 +45,9 @@ def test_a_file_becomes_a_video_of_the_same_times(make_clip, tmp_path: Path) -> 
     found = decoded(out)
     assert [round(float(frame.time), 3) for frame in found] == [0, 0.1, 0.2, 0.3, 0.4]
     assert found[0].format.name == "bgra"
+    part = ["--start", "f1", "--end", "0.4", "--every", "2"]
+    assert main(["stream", str(clip), str(tmp_path / "part.mkv"), *part, "--device", "cpu", "-q"]) == 0
+    assert [round(float(frame.time), 3) for frame in decoded(tmp_path / "part.mkv")] == [0, 0.2]
     assert main(command) == 2  # it is there already
     assert main([*command, "-y"]) == 0
 
@@ -53,6 +56,7 @@ def test_a_file_becomes_a_video_of_the_same_times(make_clip, tmp_path: Path) -> 
     ("arguments", "code"),
     [
         (("gone.mp4", "out.mkv"), 3),
+        (("clip.mp4", "out.mkv", "--start", "9"), 3),
         (("clip.mp4", "out.mp4"), 2),
         (("clip.mp4", "out.ts", "--show", "rgba"), 2),
         (("clip.mp4", "out.mkv", "--container", "avi"), 2),

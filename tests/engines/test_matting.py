@@ -84,6 +84,18 @@ def test_deep_inside_of_the_subject_a_doubtful_probability_is_no_edge() -> None:
         assert ((near > 0) & (near < 1)).all()
 
 
+def test_a_doubtful_patch_by_itself_is_a_ghost() -> None:
+    probability = soft_disc(centre=(90, 110), radius=40)
+    ghost = 0.3 * soft_disc(centre=(250, 150), radius=30)
+    tail = np.zeros(SIZE, np.float32)
+    tail[105:115, 125:180] = 0.3  # it hangs together with the disc
+    found = engine(PROBABILITY).find(mixed(probability), np.maximum(np.maximum(probability, ghost), tail))
+    assert not found[:, 210:].any()
+    assert found[110, 160] > 0
+    # Nor is there one where nothing else is.
+    assert not engine(PROBABILITY).find(mixed(probability), ghost).any()
+
+
 def test_tiles_go_over_into_one_another_and_only_those_with_a_contour_are_seen() -> None:
     network = HandsThrough(None)
     ones = MatteEngine(network, ladder=Ladder(device=CPU, precision=torch.float32))  # type: ignore[arg-type]

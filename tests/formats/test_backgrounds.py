@@ -240,9 +240,13 @@ def test_a_name_with_commas_is_one_name(beach: Path) -> None:
     ("names", "asked", "said"),
     [
         (["prores"], {"shadow": True}, "shadow is asked for"),
-        (["green"], {"light_wrap": "1%"}, "light wrap is asked for"),
-        (["background=#102030"], {"background": "#ffffff"}, "beside #ffffff"),
-        ([], {"background": "#fff", "background_start": 3, "background_end": 2}, "from 3 to 2"),
+        (["green"], {"light_wrap": "1%"}, "light-wrap is asked for"),
+        (["background=#102030"], {"background": "#ffffff"}, "background #ffffff beside the format background=#102030"),
+        (
+            [],
+            {"background": "#fff", "background_start": 3, "background_end": 2},
+            "background-start 3 and background-end 2",
+        ),
         ([], {"background": "#fff", "background_start": "soon"}, "background-start 'soon' is no time"),
     ],
 )
@@ -265,11 +269,11 @@ def test_colours_have_codes_and_names(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_backdrop_that_cannot_be_shown_is_refused_before_the_run(beach: Path, tmp_path: Path) -> None:
     for value, said in [
-        (f"{beach},start=0.5", "from 0.5 seconds on"),
+        (f"{beach},start=0.5", "background-start 0.5 of"),
         ("nowhere.mp4", "nowhere.mp4"),
         ("#12345", "#12345"),
         ("whit", "whit"),
-        ("#102030,start=1", "a part of"),
+        ("#102030,start=1", "background-start or background-end of"),
         ("blur:0", "blur=0"),
         (f"{beach},wrap=much", "'much'"),
     ]:

@@ -186,7 +186,7 @@ def test_other_terms_are_refused(clip: Path, tmp_path: Path, model: Model) -> No
     with pytest.raises(UsageError, match="references was 5, is 3"):
         run(clip, tmp_path / "out", model, "palette", task=choose_task(references=3))
     run(clip, tmp_path / "out", model, "matte")
-    with pytest.raises(UsageError, match="both matte and matte=16"):
+    with pytest.raises(UsageError, match="format matte beside the format matte=16"):
         run(clip, tmp_path / "out", model, "matte=16")
     (tmp_path / "out" / "journal.jsonl").unlink()
     with pytest.raises(UsageError, match=r"journal\.jsonl was removed"):

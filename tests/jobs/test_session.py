@@ -57,6 +57,9 @@ def test_a_session_follows_a_mask_and_keeps_it_as_it_is(model: Model, random_fol
     assert len(result) == 8
     np.testing.assert_array_equal(result[0].labels == 1, box(12, 0))
     np.testing.assert_array_equal(result[0].labels == 7, box(30, 40))
+    # As soft at its edge as its neighbours are.
+    np.testing.assert_array_equal(result[0].probability > 0.5, result[0].mask)
+    assert 0 < result[0].probability[result[0].mask].min() < 1
     assert {identity for frame in result for identity in frame.objects} <= {1, 7}
     assert result.origin.settings["direction"] == "forward"
     assert [(each["frame"], each["object"]) for each in result.origin.settings["prompts"]] == [(0, 1), (0, 7)]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from covos.core.errors import InputError
-from covos.masks.soft import SURE, SoftMask, rounded
+from covos.masks.soft import SURE, SoftMask, rounded, soft_edge
 
 
 def edge(size=(60, 90), *, seed=0):
@@ -60,3 +60,19 @@ def test_damaged_data_are_refused(data):
         dataclasses.replace(kept, data=data).restore(edge() > 0.5)
     with pytest.raises(InputError, match="60"):
         kept.restore(np.zeros((90, 60), bool))
+
+
+def test_a_mask_by_hand_gets_the_edge_of_a_network():
+    """Thresholded, it is the mask again; far from the contour it is sure, and so is the middle of a drawn strand."""
+    mask = np.zeros((480, 640), np.bool_)
+    cv2.circle(canvas := mask.view(np.uint8), (320, 240), 90, 1, -1)
+    canvas[100, 20:200] = 1  # a strand
+    canvas[240, 280:360] = 0  # a scratch
+    soft = soft_edge(mask)
+    np.testing.assert_array_equal(soft > 0.5, mask)
+    assert soft[100, 100] == 1
+    assert soft[240, 320] == 0
+    assert soft[240, 415] == 0
+    assert soft[270, 320] == 1
+    assert 3 <= np.count_nonzero((soft[300, 320:] > 0) & (soft[300, 320:] < 1)) <= 9
+    np.testing.assert_array_equal(soft_edge(np.ones((4, 4), np.bool_)), 1)

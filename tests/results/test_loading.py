@@ -122,6 +122,22 @@ def test_the_source_gives_pictures_and_times(result: covos.Segmentation, clip: P
     assert check_output(tmp_path / "seen") == []
 
 
+def test_a_relative_source_counts_from_the_run(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Converted from another folder, where another file has its name; and after run and clip moved together."""
+    (tmp_path / "work").mkdir()
+    (tmp_path / "else").mkdir()
+    clip.rename(tmp_path / "work" / "clip.mp4")
+    (tmp_path / "else" / "clip.mp4").write_bytes(b"another")
+    monkeypatch.chdir(tmp_path / "work")
+    result_of(Path("clip.mp4")).save("out", formats=["palette"])
+    assert load_report(Path("out")).source.path == covos.load_result("out").info.path == "clip.mp4"
+    monkeypatch.chdir(tmp_path / "else")
+    covos.convert("../work/out", formats=["sheet"], output="seen")
+    assert load_report(Path("seen")).source.path == str(tmp_path / "work" / "clip.mp4")
+    (tmp_path / "work").rename(tmp_path / "there")
+    assert len(covos.load_result("../there/out").overlay(0)) == 48
+
+
 def test_a_source_that_moved(result: covos.Segmentation, clip: Path, tmp_path: Path) -> None:
     result.save(tmp_path / "out", formats=["palette"])
     moved = clip.rename(tmp_path / "moved.mp4")

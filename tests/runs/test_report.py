@@ -39,7 +39,7 @@ def test_all_is_there(tmp_path: Path, report: Report) -> None:
     assert content.schema_number == 1
     assert content.tool.model_dump() == {"name": "covos", "version": __version__}
     assert content.settings == {"references": 5}
-    assert content.source.info().frame_rate == 25
+    assert content.source.info(folder=tmp_path).frame_rate == 25
     assert content.health.model_dump() == {
         "decoded": 3, "expected": 5, "missing": 2, "undecodable": 2, "cut": True, "at_least": False,
         "warnings": ("cut short",),

@@ -27,6 +27,9 @@ def serving(*options: str) -> Iterator[str]:
         finally:
             process.terminate()
             try:
-                assert process.wait(30) == 0
+                rest, _ = process.communicate(timeout=30)
+                assert process.returncode == 0
+                assert "Traceback" not in rest, rest
+                assert "ERROR" not in rest, rest
             finally:
                 process.kill()

@@ -54,6 +54,18 @@ def wait(client: httpx.Client, job: str) -> dict[str, Any]:
     raise AssertionError(now)
 
 
+def heard(client: httpx.Client, job: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return all events of a job until nothing is done for it."""
+    told, kind = [], ""
+    with client.stream("GET", f"/api/jobs/{job}/events", params={"until": "done"}) as stream:
+        for line in stream.iter_lines():
+            if line.startswith("event: "):
+                kind = line.removeprefix("event: ")
+            elif line.startswith("data: "):
+                told.append((kind, json.loads(line.removeprefix("data: "))))
+    return told
+
+
 def labels_at(client: httpx.Client, job: str, index: int) -> np.ndarray:
     view = client.get(f"/api/jobs/{job}/masks", params={"start": index, "stop": index + 1}).json()
     labels = np.zeros(view["size"], np.uint8)
@@ -170,13 +182,25 @@ def test_edges_show_in_masks_and_downloads(client: httpx.Client, job: str) -> No
 def test_a_download_is_of_the_masks_of_now(client: httpx.Client, started: tuple[str, Path], job: str) -> None:
     base = f"/api/jobs/{job}"
     client.post(f"{base}/results/npz")
-    assert wait(client, job)["results"]["npz"]["state"] == "ready"
+    told = heard(client, job)
+    assert told[-1] == ("done", {})
+    assert told[-2][1]["results"]["npz"]["state"] == "ready"
+    assert {content["stage"] for kind, content in told if kind == "progress"} <= {"exporting"}
     files = started[1] / "clips" / job / "results"
     assert any(files.rglob("*.npz"))
     client.post(f"{base}/prompts", json={"frame": 0, "object": 1, "box": [0, 12, 16, 28]})
     assert client.get(base).json()["results"] == {}
     problem_of(client.get(f"{base}/results/npz"), 404)
     assert not any(files.rglob("*.npz"))
+    # One that cannot be made says why, in the stream and to whoever fetches it.
+    (files / "coco").write_text("no folder")
+    client.post(f"{base}/results/coco")
+    failed = heard(client, job)[-2][1]["results"]["coco"]
+    assert failed["state"] == "failed"
+    assert client.get(f"{base}/results/coco").json()["title"] == failed["error"]["what"]
+    (files / "coco").unlink()
+    client.post(f"{base}/results/coco")
+    assert heard(client, job)[-2][1]["results"]["coco"]["state"] == "ready"
 
 
 def test_a_part_is_all_there_is(client: httpx.Client, make_clip: Callable[..., Path]) -> None:

@@ -20,7 +20,7 @@ from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.soft import SoftMask
 from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
-from covos.serve.clip import centre, edged, row_of
+from covos.serve.clip import edged
 from covos.serve.editing import track_parts
 from covos.serve.edits import (
     Edit,
@@ -38,6 +38,7 @@ from covos.serve.edits import (
 )
 from covos.serve.errors import NotYetError
 from covos.serve.schema import NewTrack, Region
+from covos.serve.timeline import centre, row_of
 
 SIZE = (6, 8)
 

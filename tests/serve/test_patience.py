@@ -17,7 +17,7 @@ import httpx
 import pytest
 import uvicorn
 
-from covos.serve.guard import BodyTooSlowError, Guard
+from covos.serve.guard import BodyTooSlowError, Guard, ServerEndsError
 from covos.serve.patience import PatientProtocol
 
 PATIENCE = 60.0
@@ -111,6 +111,30 @@ def test_a_body_has_to_come(hasty: tuple[Server, int]) -> None:
             connection.sendall(b"x")
             time.sleep(0.1)
         assert hasty[0].slow.wait(PATIENCE)
+
+
+def test_a_body_ends_with_the_server() -> None:
+    """The client is told so, and no request is left for uvicorn to cancel."""
+    told: list[Any] = []
+
+    async def reads(scope: Any, receive: Any, send: Any) -> None:
+        with pytest.raises(ServerEndsError):
+            await receive()
+        told.append("ends")
+        await asyncio.sleep(PATIENCE)
+
+    async def ask() -> None:
+        guard = Guard(reads, largest_upload=1)
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": [(b"host", b"localhost")]}
+        task = asyncio.create_task(guard(scope, asyncio.Event().wait, told.append))
+        await asyncio.sleep(0.1)
+        guard.closing = True
+        while not told:
+            await asyncio.sleep(0.01)
+        task.cancel()  # as uvicorn does, after its own patience
+        await task
+
+    asyncio.run(ask())
 
 
 def test_an_answer_has_to_be_read(hasty: tuple[Server, int]) -> None:

@@ -54,6 +54,24 @@ def test_a_file_in_parts(client: httpx.Client, started: tuple[str, Path], make_c
     client.delete(f"/api/jobs/{job.json()['id']}")
 
 
+def test_a_client_of_others(client: httpx.Client, started: tuple[str, Path], make_clip: Callable[..., Path]) -> None:
+    """tus.io's own client for Python: in parts, broken off, taken up again by its address."""
+    tusclient = pytest.importorskip("tusclient.client", reason="tuspy is not installed")
+    clip = make_clip()
+    there = tusclient.TusClient(f"{started[0]}api/uploads")
+    length = clip.stat().st_size
+    said = {"filename": "shot.mp4", "filetype": "video/mp4"}
+    with clip.open("rb") as file:
+        first = there.uploader(file_stream=file, chunk_size=length // 3, metadata=said)
+        first.upload_chunk()
+        again = there.uploader(file_stream=file, url=first.url, chunk_size=length // 3)
+        assert again.get_offset() == length // 3
+        again.upload()
+    job = client.post("/api/jobs", json={"upload": again.url.rsplit("/", 1)[1]})
+    assert (job.json()["name"], job.json()["info"]["frame_count"]) == ("shot.mp4", 8)
+    client.delete(f"/api/jobs/{job.json()['id']}")
+
+
 def test_what_has_come_stays_when_the_client_vanishes(client: httpx.Client, started: tuple[str, Path]) -> None:
     where = begin(client, 1000)
 

@@ -22,6 +22,16 @@ _NO_CHOICE = re.compile(
     r"(?P<choices>.+)"
 )
 """Message of typer that an option takes certain words only."""
+_NO_PART = re.compile(r"No such option:? '?(?P<option>--(start|end|every|times))\b")
+_WHOLE = {
+    "predict": ("a challenge scores all frames of a video", "leave it out; covos segment takes parts of videos"),
+    "reproduce": ("a benchmark scores all frames of a video", "leave it out; covos segment takes parts of videos"),
+    "evaluate": (
+        "truth and masks are paired frame by frame",
+        "cut both beforehand: covos convert MASKS --start PLACE --end PLACE -f palette",
+    ),
+}
+"""Why a verb takes no parts of videos, and what does."""
 
 
 def report(error: BaseException, *, debug: bool) -> int:
@@ -100,5 +110,7 @@ def _usage_lines(error: BaseException) -> tuple[str, str, str]:
     context: typer.Context | None = getattr(error, "ctx", None)
     if context is None:
         return message, "covos does not understand the command line", "see covos --help"
+    if (part := _NO_PART.match(message)) and (why := _WHOLE.get(context.info_name or "")):
+        return f"{part['option']} of covos {context.info_name}", *why
     usage = " ".join(context.get_usage().split()).removeprefix("Usage: ")
     return message.rstrip("."), f"the usage is: {usage}", f"see {context.command_path} --help"

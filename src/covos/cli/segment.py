@@ -184,8 +184,8 @@ def _doubt(saved: Saved, name: str) -> str:
     return (
         f"{quality.suspicious} of {counted(saved.frames, 'frame')} {'are' if many else 'is'} doubtful, frame {number} "
         f"({first.time:.2f} s) before all: {first.reasons[0]}. "
-        + ("--keep keeps the report that shows them. " if saved.is_one_file else f"{saved.page.name} shows them. ")
-        + f"To correct them by clicks: covos open {shlex.quote(name)}"
+        + ("--keep keeps the report that shows them. " if saved.page is None else f"{saved.page.name} shows them. ")
+        + f"To correct them by clicks: covos open {shlex.quote(name if saved.page is None else str(saved.folder))}"
     )
 
 

@@ -64,7 +64,7 @@ def serve(
 
 
 def open_clip(
-    clip: Annotated[Path, typer.Argument(help="Video to open.")],
+    clip: Annotated[Path, typer.Argument(help="Video to open, or the folder of a run, to correct its masks.")],
     root: Root = Path("covos-clips"),
     port: Port = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
@@ -74,7 +74,10 @@ def open_clip(
     runtime: options.Runtime = "auto",
     quiet: options.Quiet = False,
 ) -> None:
-    """Open a video on a page of this machine: see its subject cut out, click to correct, download."""
+    """Open a video on a page of this machine: see its subject cut out, click to correct, download.
+
+    Of the folder of a run, the page goes on from its masks and prompts: nothing is found anew.
+    """
     _run(
         root=root, host="127.0.0.1", port=port, token="", names=(), media=None, upload=8.0, quota=64.0, waiting=32,
         expire=0, settings={"model": model, "device": device, "precision": precision, "runtime": runtime},
@@ -182,9 +185,13 @@ def _looked_at(clip: Path | None, *, settings: dict[str, str]) -> Path | None:
     """Refuse a clip or a model that cannot be used before anything listens."""
     from covos.media.memory import open_input
     from covos.models.registry import find_model
+    from covos.serve.opened import is_run, load_run
 
     find_model(settings["model"])
     if clip is None:
         return None
+    if is_run(clip):
+        load_run(clip)
+        return clip.absolute()
     with open_input(str(clip)):
         return clip.absolute()

@@ -71,6 +71,9 @@ def stream(
     rate: Rate = None,
     mask: Mask = None,
     drop: Drop = None,
+    start: options.Start = None,
+    end: options.End = None,
+    every: options.Every = 1,
     quality: LiveQuality = "balanced",
     references: options.References = 5,
     span: Span = 100,
@@ -86,14 +89,17 @@ def stream(
     """Segment a live video: each frame is written before the next one comes.
 
     The subject is found by what it has in common with the past alone, which is less sure than in a whole video. Ctrl-C
-    ends it, and the output is whole.
+    ends it, and the output is whole. --start, --end and --every count from the first frame that comes: --end 60 ends it
+    after a minute.
     """
     refuse_small_address_space()
     from covos.core.device import configure_threads
     from covos.masks import letterbox
     from covos.media.live_video import LiveSink, LiveSource, codec_of, container_of
+    from covos.media.range import Range
     from covos.model import load_model
 
+    part = Range(start=start, end=end, every=every)
     kind = container or container_of(output)
     wanted: Literal["gray", "rgb24", "rgba"] = "gray" if show == "mask" else "rgba" if show == "rgba" else "rgb24"
     codec_of(kind, wanted)  # a container that cannot hold it is refused before a camera is opened
@@ -107,7 +113,13 @@ def stream(
     latencies: list[float] = []
     began = time.perf_counter()
     frames = LiveSource(
-        source, container=input_format, size=options.size_of(size), pixels=pixels, frame_rate=_rate(rate), newest=newest
+        source,
+        container=input_format,
+        size=options.size_of(size),
+        pixels=pixels,
+        frame_rate=_rate(rate),
+        newest=newest,
+        range=part,
     )
     try:
         with frames:
@@ -136,7 +148,11 @@ def stream(
     if not latencies:
         from covos.core.errors import SourceError
 
-        raise SourceError(f"{source} gave no frame", why="it ended before the first one", fix="check the source")
+        raise SourceError(
+            f"{source} gave no frame",
+            why="it ended before the first one" if start is None else f"it ended before start {start}",
+            fix="check the source" if start is None else "give an earlier start",
+        )
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,12 @@ def free_memory() -> int | None:
         with suppress(OSError, ValueError):  # no control groups of this version, or the word "max"
             free.append(int((_CGROUP / limit).read_text()) - int((_CGROUP / used).read_text()))
     return max(0, min(free)) if free else None
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the system, where the C library can: glibc keeps much of it for later."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def refuse_small_address_space() -> None:

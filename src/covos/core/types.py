@@ -13,6 +13,8 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from covos.core.shown import short_repr
+
 ImageArray: TypeAlias = NDArray[np.uint8]
 """H x W x 3, uint8, RGB, 0..255."""
 LabelArray: TypeAlias = NDArray[np.uint8]
@@ -85,6 +87,8 @@ class Frame:
     deep: Callable[[], NDArray[np.uint16]] | None = None
     source_index: int | None = None
     coded: Planes | None = None
+
+    __repr__ = short_repr
 
     @property
     def number(self) -> int:
@@ -262,3 +266,5 @@ class FrameResult:
     confidence: float
     objects: tuple[ObjectStatus, ...] = ()
     matte: ProbabilityArray | None = None
+
+    __repr__ = short_repr

@@ -18,11 +18,13 @@ from torch import Tensor
 
 from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
 from covos.engines.backward import Spool, fuse
+from covos.engines.band import within
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import FrameEncoder, to_probability, to_size
 from covos.engines.find import FindEngine, References, uncomputed
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
 from covos.engines.motion import Observed
+from covos.masks.soft import EDGE, soft_edge
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 
@@ -203,7 +205,10 @@ def given_frames(given: Given) -> dict[int, tuple[int, ...]]:
 
 
 def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, MaskArray]) -> FrameResult:
-    """Make a result, at the frame's own size, of a prediction and the user's masks, which are in it as they are."""
+    """Make a result, at the frame's own size, of a prediction and the user's masks, which are in it as they are.
+
+    Around these, the probability has a soft edge, as the network draws it around all others.
+    """
     if torch.isnan(prediction.log_odds).any():
         return uncomputed(frame)
     labels = _labels(prediction, frame.size)
@@ -218,8 +223,9 @@ def result_of(frame: Frame, prediction: FramePrediction, given: Mapping[int, Mas
         confidence = sum(each.confidence for each in prediction.objects) / len(prediction.objects)
     else:
         probability, confidence = np.zeros(frame.size, np.float32), 1.0
-    for mask in given.values():
-        probability[mask] = 1.0
+    if given:
+        shown = np.logical_or.reduce(list(given.values()))
+        probability = np.where(within(shown, 2 * EDGE * shown.shape[0]), soft_edge(labels > 0), probability)
     return FrameResult(
         frame=frame, probability=probability, labels=labels, confidence=confidence, objects=prediction.objects
     )

@@ -41,6 +41,8 @@ LEAST_REACH = 4
 DEPTH = 2
 """So many times the reach, inwards from the contour, a pixel may be uncertain. Deeper in the subject, a network that is
 not sure doubts what it sees, and there is no edge: an eye would become a hole. Outside, strands go far."""
+APART = 4
+"""So many times the reach a doubtful patch of the background may be away from the subject, and still be part of it."""
 BATCH = 8
 """Tiles that the network sees together, at the most: fewer where the memory runs out."""
 SETTLED = 0.1
@@ -84,7 +86,7 @@ class MatteEngine:
         guide = stretched(probability)
         reach = max(LEAST_REACH, REACH * image.shape[0])
         asked = _asked(guide, reach=reach) if band is None else band
-        alpha = guide
+        alpha = guide if band is not None else (guide > 0.5).astype(np.float32)
         if asked.any():
             before, known = self._moved(image, index)
             alpha = self._solve(image, guide, asked, before, known)
@@ -230,9 +232,16 @@ def _tiles(band: MaskArray) -> list[tuple[int, int]]:
 
 
 def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:
-    """Return the band around the contour of a probability, without what is doubtful deep inside of the subject."""
+    """Return the band around the contour of a probability, without what is doubtful deep inside of the subject.
+
+    Doubtful patches that come nowhere near the subject are ghosts of other things: there is no edge in them.
+    """
     inside = guide > 0.5
-    return uncertain_band(guide, reach=reach) & (~inside | within(~inside, DEPTH * reach))
+    band = uncertain_band(guide, reach=reach)
+    _, parts = cv2.connectedComponents((band | inside).view(np.uint8), connectivity=8)
+    own = np.zeros(int(parts.max()) + 1, np.bool_)
+    own[parts[within(inside, APART * reach)]] = True
+    return np.asarray(band & own[parts] & (~inside | within(~inside, DEPTH * reach)), np.bool_)
 
 
 def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:

@@ -11,9 +11,9 @@ from typing import Any
 from covos.core.device import available_devices, configure_threads, usable_cpus
 from covos.core.errors import CovosError
 from covos.core.memory import free_memory
+from covos.core.process import Worker, ready
 from covos.fleet.hands import LOOK_EVERY, Counted, Died, Hands
 from covos.fleet.work import Errand, ModelFailedError, Row, run_errand
-from covos.isolation import Worker, ready
 from covos.jobs import ModelCache
 
 NEEDED = 1_500_000_000

@@ -93,7 +93,9 @@ class Backdrop(Record):
         if self.file is None:
             if self.start or self.end is not None:
                 why = "it has no time"
-                raise UsageError(f"a part of background={self.what}", why=why, fix="leave start and end out")
+                raise UsageError(
+                    f"background-start or background-end of {self.what}", why=why, fix="leave start and end out"
+                )
             return
         if not is_there(self.file):
             code = self.what.startswith("#")
@@ -107,7 +109,7 @@ class Backdrop(Record):
         length = _length(_facts(self.what, self.file.stat().st_mtime_ns))
         if self.start and self.start >= length:
             raise UsageError(
-                f"background={self.what} from {self.start:g} seconds on",
+                f"background-start {self.start:g} of {self.what}",
                 why=f"it lasts {float(length):.2f} seconds",
                 fix="give a start within it",
             )

@@ -109,9 +109,9 @@ class Format(ABC):
         if "" in options:
             if value is not None:
                 raise UsageError(
-                    f"{cls.name}={value} beside {options['']}",
-                    why="both say the same thing of it",
-                    fix="leave one of them out",
+                    f"{cls.name} {options['']} beside the format {cls.name}={value}",
+                    why="both say what it is of, and it can be of one thing alone",
+                    fix="leave one of them out, or run covos once for each, to a folder of its own",
                 )
             value = str(options.pop(""))
         said = with_options(value, options)

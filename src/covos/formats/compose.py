@@ -22,7 +22,7 @@ _SEAM = 0.7
 """Width in pixels over which one object passes into another."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ComposedResult(FrameResult):
     """A result with what its formats share, each worked out when a format first asks for it and then kept.
 

@@ -75,8 +75,8 @@ def refuse_reversed(start: float, end: float | None) -> None:
     """Refuse a part of a background that ends before it begins."""
     if end is not None and end <= start:
         raise UsageError(
-            f"the background from {start:g} to {end:g} seconds",
-            why="its end is not after its start",
+            f"background-start {start:g} and background-end {end:g}",
+            why="the end is not after the start",
             fix="give an end above the start",
         )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from covos.core.errors import AnnotationError, UsageError, listed, one_of
 from covos.core.labelling import NO_LABELS, Labelling
+from covos.core.records import spoken
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +102,7 @@ def check_formats(names: Sequence[str]) -> tuple[str, ...]:
         kind, value = parse_format(each)
         if chosen.setdefault(kind.name, each) != each:
             raise UsageError(
-                f"both {chosen[kind.name]} and {each}",
+                f"the format {chosen[kind.name]} beside the format {each}",
                 why="their files would have the same names",
                 fix="run covos once for each, to a folder of its own",
             )
@@ -141,7 +142,7 @@ def composed_formats(names: Sequence[str], composition: Composition) -> tuple[st
     if unknown := [field for field in chosen if field not in known]:
         fitting = [kind.name for kind in map(load_format, FORMATS) if unknown[0] in kind.composes]
         raise UsageError(
-            f"{unknown[0].replace('_', ' ')} is asked for, and nothing is written that has it",
+            f"{spoken(unknown[0])} is asked for, and nothing is written that has it",
             why=f"the formats are {listed(names, shown=6)}",
             fix=f"add one of {', '.join(fitting)}",
         )

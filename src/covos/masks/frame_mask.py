@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from covos.core.types import FrameResult, FrameStatus, LabelArray, MaskArray, ObjectStatus, ProbabilityArray
 from covos.masks.object_ids import present_ids
 from covos.masks.rle import RLE, decode, encode
-from covos.masks.soft import SoftMask
+from covos.masks.soft import SoftMask, soft_edge
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +73,13 @@ class FrameMask:
     def matte(self) -> ProbabilityArray | None:
         """H x W float32 in [0, 1]: the opacity of all objects together; None where no matte was made."""
         return None if self.kept_matte is None else self.kept_matte.restore(self.mask)
+
+    def with_soft_edge(self) -> FrameMask:
+        """Return the same masks with a soft edge where none is known: masks that were changed by hand (`soft_edge`)."""
+        if self.soft is not None or not self.objects:
+            return self
+        mask = self.mask
+        return replace(self, soft=SoftMask.of(soft_edge(mask), mask))
 
     @classmethod
     def of(cls, result: FrameResult, *, soft: bool = True) -> FrameMask:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import AnnotationError
+from covos.core.shown import short_repr
 
 if TYPE_CHECKING:
     from covos.core.types import MaskArray
@@ -76,6 +77,8 @@ class RLE:
 
     size: tuple[int, int]
     counts: NDArray[np.uint32]
+
+    __repr__ = short_repr
 
     def __post_init__(self) -> None:
         self.counts.flags.writeable = False

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covos.core.errors import InputError
+from covos.core.shown import short_repr
 from covos.core.types import MaskArray, ProbabilityArray
 
 Depth = Literal[8, 16]
@@ -19,6 +20,9 @@ Depth = Literal[8, 16]
 SURE = 2
 """Levels, of 255, by which a probability may miss 0 or 1 and still be taken for it. A network is never quite certain,
 and so little noise over the whole frame would take several times the space of the edge itself."""
+EDGE = 3 / 480
+"""Width of the soft edge on each side of a contour that `soft_edge` draws, over the height of the frame: about that of
+the masks that networks find."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,8 @@ class SoftMask:
     size: tuple[int, int]
     bits: Depth
     data: bytes
+
+    __repr__ = short_repr
 
     @classmethod
     def of(cls, probability: ProbabilityArray, mask: MaskArray, *, bits: Depth = 8) -> Self:
@@ -87,6 +93,33 @@ class SoftMask:
         depth = np.uint16 if self.bits == 16 else np.uint8
         difference = np.add.accumulate(np.frombuffer(plain, depth).reshape(self.size), axis=0, dtype=depth)
         return _undone(difference, mask, self.bits)
+
+
+def soft_edge(mask: MaskArray) -> ProbabilityArray:
+    """Give a mask an edge as soft as a network's, so that a frame that was drawn by hand is like its neighbours.
+
+    The middle of what is thinner than the edge stays sure, so drawn strands and narrow gaps do not fade.
+
+    Args:
+        mask: H x W bool.
+
+    Returns:
+        H x W float32 in [0, 1]; above 1/2 in the mask, below it elsewhere.
+    """
+    if not mask.any() or mask.all():
+        return mask.astype(np.float32)
+    reach = max(EDGE * mask.shape[0], 1.0)
+    return np.asarray(0.5 + 0.5 * (_depth(mask, reach) - _depth(~mask, reach)), np.float32)
+
+
+def _depth(mask: MaskArray, reach: float) -> NDArray[np.float32]:
+    """Return how deep each pixel lies in a mask, in [0, 1]; 1 from ``reach`` pixels on, or mid-way in a strand."""
+    deep = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE) - np.float32(0.5)
+    deep = np.clip(deep, 0.0, reach)
+    side = 2 * int(np.ceil(reach)) + 1
+    # The mask's own pixels alone count: a deep one beyond a gap is no part of the strand.
+    middle = cv2.dilate(deep, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    return np.where(mask, (deep + 0.25) / (np.maximum(middle, 0.0) + 0.25), np.float32(0)).astype(np.float32)
 
 
 def rounded(probability: ProbabilityArray, mask: MaskArray, *, bits: Depth = 8) -> ProbabilityArray:

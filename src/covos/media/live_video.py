@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError, one_of
 from covos.core.limits import limits, raising
+from covos.core.shown import short_repr
 from covos.core.types import ImageArray
 from covos.media.displayed import PictureReader
+from covos.media.range import WHOLE, Range
 
 PIPE: Final = "-"
 Pixels: TypeAlias = Literal["gray", "rgb24", "rgba"]
@@ -55,13 +57,15 @@ class LiveFrame:
 
     Attributes:
         image: H x W x 3 uint8 RGB.
-        seconds: Time since the first frame, by the stream's clock.
+        seconds: Time since the first frame that is taken, by the stream's clock.
         came: When it was there, by ``time.perf_counter``.
     """
 
     image: ImageArray
     seconds: Fraction
     came: float
+
+    __repr__ = short_repr
 
 
 class LiveSource:
@@ -74,6 +78,7 @@ class LiveSource:
         pixels: Pixel format of raw pixels, in FFmpeg's words.
         frame_rate: Frames a second of raw pixels, or what a camera is asked for.
         newest: If true, frames that come while the last one is worked on are dropped, but for the newest.
+        range: The part that is taken; all before it is read and left out.
 
     Attributes:
         dropped: Number of frames dropped so far.
@@ -92,6 +97,7 @@ class LiveSource:
         pixels: str | None = None,
         frame_rate: Fraction | None = None,
         newest: bool = False,
+        range: Range = WHOLE,
     ) -> None:
         if container == "rawvideo":
             _refuse_unsaid({"--size 1280x720": size, "--pixels rgb24": pixels, "--rate 25": frame_rate})
@@ -113,7 +119,7 @@ class LiveSource:
         if frame_rate is not None:
             options["framerate"] = str(frame_rate)
         self.dropped = 0
-        self._place, self._newest = place, newest
+        self._place, self._newest, self._range = place, newest, range
         file: str | IO[bytes] = sys.stdin.buffer if place == PIPE else place
         try:
             self._container = av.open(file, "r", format=container, options=options)
@@ -137,7 +143,11 @@ class LiveSource:
 
     @property
     def frame_rate(self) -> Fraction:
-        """Frames a second, as the stream says; 25 if it does not."""
+        """Frames a second that are taken, as the stream says; of 25 if it does not."""
+        return self._own_rate / self._range.every
+
+    @property
+    def _own_rate(self) -> Fraction:
         rate = self._stream.average_rate or self._stream.guessed_rate
         return Fraction(rate) if rate else Fraction(25)
 
@@ -152,6 +162,7 @@ class LiveSource:
     def _each(self) -> Iterator[LiveFrame]:
         reader: PictureReader | None = None
         begin: Fraction | None = None
+        first: tuple[int, Fraction] | None = None
         count = 0
         try:
             for picture in self._container.decode(self._stream):
@@ -165,13 +176,22 @@ class LiveSource:
                     _named(self._place), size=(picture.width, picture.height), warn=self._warn, uses_alpha=False
                 )
                 when = (
-                    Fraction(count) / self.frame_rate
+                    Fraction(count) / self._own_rate
                     if picture.pts is None or picture.time_base is None
                     else picture.pts * picture.time_base
                 )
                 begin = when if begin is None else begin
+                number, seconds = count, when - begin
                 count += 1
-                yield LiveFrame(image=reader.read(picture).image, seconds=when - begin, came=time.perf_counter())
+                side = self._range.side_of(number, seconds)
+                if side == "behind":
+                    return
+                if side == "before":
+                    continue
+                first = first or (number, seconds)
+                if (number - first[0]) % self._range.every == 0:
+                    image = reader.read(picture).image
+                    yield LiveFrame(image=image, seconds=seconds - first[1], came=time.perf_counter())
         except av.FFmpegError as error:
             fix = "begin it again"
             if self._container.format.name == "rawvideo":

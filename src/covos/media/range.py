@@ -139,6 +139,21 @@ class Range(Record):
             raise self._empty(no_frame)
         return range(start, end, self.every)
 
+    def side_of(self, number: int, seconds: Fraction) -> Literal["before", "within", "behind"]:
+        """Tell where a frame of a video without a known end lies; ``every`` is not looked at.
+
+        Args:
+            number: Of the frame, from 0.
+            seconds: Its time since the first frame.
+        """
+
+        def reached(place: str) -> bool:
+            return number >= int(place[1:]) if place.startswith("f") else seconds >= _number(place) - _CLOSE
+
+        if self.end is not None and reached(self.end):
+            return "behind"
+        return "within" if self.start is None or reached(self.start) else "before"
+
     @staticmethod
     def _index(place: str, source: Timed, *, tail: int = 0) -> int:
         if place.startswith("f"):
@@ -150,7 +165,7 @@ class Range(Record):
 
     def _empty(self, why: str) -> UsageError:
         return UsageError(
-            f"the range from {self.start or 'the first frame'} to {self.end} is empty",
+            f"start {self.start or 'f0'} and end {self.end} leave no frame",
             why=why,
             fix="give an end that lies behind the start",
         )

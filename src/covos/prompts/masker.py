@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from covos.core.errors import SourceError, UsageError
+from covos.core.shown import short_repr
 from covos.core.types import MaskArray
 from covos.engines.encoding import FrameEncoder, at_source_size
 from covos.engines.motion import Observed
@@ -34,6 +35,8 @@ class PromptedMask:
     object: int
     mask: MaskArray
     prompter: str
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

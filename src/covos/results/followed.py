@@ -40,8 +40,8 @@ class FollowedMasks:
             return mask
         return replace(
             mask,
-            soft=None,  # it is of all objects together
+            soft=None,  # it was of all objects together
             kept_matte=None,
             objects={identity: rle for identity, rle in mask.objects.items() if identity not in gone},
             states=tuple(each for each in mask.states if each.id not in gone),
-        )
+        ).with_soft_edge()

@@ -64,7 +64,7 @@ def load_result(path: str | os.PathLike[str], *, source: str | os.PathLike[str] 
     """
     read = read_masks(Path(path))
     report = _report_beside(read.path)
-    result = _alone(read) if report is None else _with_report(read, report)
+    result = _alone(read) if report is None else _with_report(read, report, folder=read.path.parent)
     return result if source is None else _with_source(result, source, named=read.frames[0].stem is not None)
 
 
@@ -117,8 +117,8 @@ def _alone(read: MasksRead) -> Segmentation:
     return Segmentation(info=info, health=health, origin=origin, frames=frames, held=info.path)
 
 
-def _with_report(read: MasksRead, report: ReportContent) -> Segmentation:
-    info = report.source.info()
+def _with_report(read: MasksRead, report: ReportContent, *, folder: Path) -> Segmentation:
+    info = report.source.info(folder=folder)
     by_name = read.frames[0].stem is not None
     masks = {(frame.stem if by_name else frame.index): frame for frame in read.frames}
     frames = []

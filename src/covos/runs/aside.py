@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from covos.runs.folder import LIST, LOCK, OutputFolder, explained, remove_if_empty
+from covos.runs.page import HTML
 from covos.runs.schema import REPORT
 from covos.runs.writing import Saved
 
@@ -55,8 +56,7 @@ def made_aside(target: Path, *, overwrite: bool) -> Iterator[OutputFolder]:
 def moved(saved: Saved, target: Path) -> Saved:
     """Return what was written aside, under the names that it has in its own folder."""
     outputs = tuple(target / path.relative_to(saved.folder) for path in saved.outputs)
-    report, page = target / saved.report.name, target / saved.page.name
-    return replace(saved, folder=target, outputs=outputs, report=report, page=page)
+    return replace(saved, folder=target, outputs=outputs, report=target / REPORT, page=target / HTML)
 
 
 def _take_place(aside: Path, target: Path, *, overwrite: bool) -> None:

@@ -117,7 +117,9 @@ class Output:
                 _rename(made, self.path)
             if not stays:
                 OutputFolder(saved.folder, overwrite=True).remove()
-        return replace(saved, outputs=(self.path,), is_one_file=not stays)
+        if stays:
+            return replace(saved, outputs=(self.path,))
+        return replace(saved, folder=self.path.parent, outputs=(self.path,), report=None, page=None)
 
 
 def choose_output(

@@ -131,7 +131,9 @@ class Report:
             settings=dict(self._origin.settings),
             # Hashing a long video takes a while. Whoever stops a run does not want to wait for it.
             source=SourceRecord.of(
-                self._info, sha256=_sha256(Path(self._info.path)) if problem is None and self._named else None
+                self._info,
+                sha256=_sha256(Path(self._info.path)) if problem is None and self._named else None,
+                folder=folder.path,
             ),
             health=HealthRecord(**asdict(health), missing=health.missing),
             model=ModelRecord(name=self._origin.model, sha256=self._origin.sha256),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import glob
+import os
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -10,6 +13,7 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from covos.core.errors import CovosError
+from covos.core.guarded import is_there
 from covos.core.progress import counted
 from covos.core.records import Count, Finite, ObjectId, Rate, Record, Seconds, Share, Side, Ticks, TimeBase, read_record
 from covos.core.types import FrameStatus, Presence, SourceInfo, SourceKind, Times
@@ -47,7 +51,9 @@ class ToolRecord(Record):
 class SourceRecord(Record):
     """The source, as `covos.core.types.SourceInfo`; fractions are text such as ``"30000/1001"``.
 
-    ``sha256`` is that of the file, null for a folder and in the report of a run that did not finish.
+    ``path`` is as it was given, so a relative one counts from the folder in which covos was called; ``from_folder`` is
+    the way to it from the folder of the report, left out where the source is not on disk. ``sha256`` is that of the
+    file, null for a folder and in the report of a run that did not finish.
     """
 
     path: str
@@ -66,20 +72,48 @@ class SourceRecord(Record):
     start: Count = 0
     every: Annotated[int, Field(ge=1)] = 1
     times: Times | None = None
+    from_folder: str | None = None
 
     @classmethod
-    def of(cls, info: SourceInfo, *, sha256: str | None) -> Self:
+    def of(cls, info: SourceInfo, *, sha256: str | None, folder: Path) -> Self:
         """Make the record of a source; a whole one has no ``start``, ``every`` and ``times`` in the file."""
         values = asdict(info)
         del values["tags"]
+        if (way := _way_to(info.path, folder)) is not None:
+            values["from_folder"] = way
         if not info.is_part:
             for name in ("start", "every", "times"):
                 del values[name]
         return cls(**values, sha256=sha256)
 
-    def info(self) -> SourceInfo:
-        """Return the source as it was described when it was read."""
-        return SourceInfo(**{name: value for name, value in self if name != "sha256"})
+    def info(self, *, folder: Path) -> SourceInfo:
+        """Return the source as it was described when it was read, at the place where it lies now.
+
+        Args:
+            folder: Folder of the report. A source that moved together with it is found; a relative path counts from
+                the current folder only if no source lies on the way from the report's.
+        """
+        values = {name: value for name, value in self if name not in {"sha256", "from_folder"}}
+        if self.from_folder is not None:
+            near = os.path.normpath(os.path.join(os.path.realpath(folder), self.from_folder))  # noqa: PTH118
+            beside = not Path(self.path).is_absolute() or not _leads_somewhere(self.path)
+            if beside and _leads_somewhere(near) and os.path.realpath(self.path) != os.path.realpath(near):
+                values["path"] = near
+        return SourceInfo(**values)
+
+
+def _leads_somewhere(path: str) -> bool:
+    # A pattern that searches whole folders is refused where it is opened: it is not searched here.
+    return is_there(Path(path)) or (glob.has_magic(path) and "**" not in path and bool(glob.glob(path)))  # noqa: PTH207
+
+
+def _way_to(path: str, folder: Path) -> str | None:
+    """Return the way from a folder to a source; None of one that is not on disk."""
+    if not _leads_somewhere(path):
+        return None
+    with suppress(ValueError):  # on Windows there is no way from one drive to another
+        return os.path.relpath(os.path.abspath(path), os.path.realpath(folder))  # noqa: PTH100
+    return None
 
 
 class HealthRecord(Record):

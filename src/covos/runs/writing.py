@@ -44,19 +44,18 @@ class Saved:
     """The outputs of a run.
 
     Attributes:
-        folder: Folder of the output.
+        folder: Folder of the output; of one file, the folder that it lies in.
         frames: Number of frames.
         seconds: Wall clock.
         outputs: Files, or folders of formats with a file a frame.
-        report: ``report.json``.
-        page: ``report.html``.
+        report: ``report.json``; None where one file was asked for, and it went with the folder of the run.
+        page: ``report.html``; None likewise.
         health: How reading the source went.
         warnings: Warnings of the source and the writers, in plain words.
         uncomputed: Number of frames for which the network gave no numbers; they have the masks of the frame before.
         resumed: Number of frames that an earlier run had computed before it was stopped.
         was_done: True if all was there already, and nothing was done.
         degraded: True if the memory ran out and the run went on with less.
-        is_one_file: True if one file was asked for, and the folder with its report is gone (see `covos.runs.onefile`).
         quality: The frames that stand out, told without ground truth; None in a report of an earlier version.
     """
 
@@ -64,21 +63,20 @@ class Saved:
     frames: int
     seconds: float
     outputs: tuple[Path, ...]
-    report: Path
-    page: Path
+    report: Path | None
+    page: Path | None
     health: Health
     warnings: tuple[str, ...]
     uncomputed: int = 0
     resumed: int = 0
     was_done: bool = False
     degraded: bool = False
-    is_one_file: bool = False
     quality: QualityRecord | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All that a user may look at: the outputs, and the report for programs and for people."""
-        return self.outputs if self.is_one_file else (*self.outputs, self.report, self.page)
+        return (*self.outputs, *(path for path in (self.report, self.page) if path is not None))
 
 
 class _Lane:

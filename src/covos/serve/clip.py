@@ -1,7 +1,8 @@
 """A clip on the server: its file, its masks and edits, and what is going on with it. All of it lies in one folder.
 
 ``job.json`` says what it is, ``found.jsonl`` has the masks that were found, ``edits/`` what the user has done,
-``run/`` is the folder of the job that finds the subject, ``results/`` has the downloads.
+``run/`` is the folder of the job that finds the subject, ``results/`` has the downloads. Of a finished run that was
+opened, ``opened.jsonl`` has what it knew; that run stays where it is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
 from covos.core.errors import CovosError, InputError, UsageError
@@ -27,10 +27,7 @@ from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.rle import RLE
 from covos.media.range import WHOLE, Range
-from covos.prompts.seed_mask import SeedMask
 from covos.prompts.values import RegionPrompt
-from covos.runs.quality import SPAN, Flag, find_flags
-from covos.runs.schema import FrameRow
 from covos.serve.edits import Edit, History, in_regions, mask_from_json, mask_to_json, read_edit, write_edit
 from covos.serve.schema import (
     FrameMasks,
@@ -45,9 +42,11 @@ from covos.serve.schema import (
     State,
     Timeline,
 )
+from covos.serve.timeline import Glance
 from covos.serve.workers import Video
 
 RECORD = "job.json"
+OPENED = "opened.jsonl"
 MOST_FRAMES = 300
 """Frames whose masks one answer has."""
 
@@ -60,7 +59,7 @@ class Ready(Record):
 
 
 class Kept(Record):
-    """A clip as its folder keeps it."""
+    """A clip as its folder keeps it; ``opened`` names the finished run that it was made of (`covos.serve.opened`)."""
 
     id: str
     name: str
@@ -75,6 +74,7 @@ class Kept(Record):
     range: Range = WHOLE
     results: dict[str, Ready] = Field(default_factory=dict)
     hidden: tuple[int, ...] = ()
+    opened: tuple[str, int] | None = None
 
 
 class Clip:
@@ -89,6 +89,7 @@ class Clip:
         version: Grows with each change of masks, objects or edges.
         stage: The part of the work that runs now.
         gone: True once it is deleted.
+        broken: Why downloads of the masks of now could not be made, by format.
     """
 
     def __init__(self, folder: Path, kept: Kept) -> None:
@@ -102,10 +103,10 @@ class Clip:
         self.notes: list[str] = []
         self.seen = time.monotonic()
         self.gone = False
+        self.broken: dict[str, CovosError] = {}
         self.version = 0
-        self._rows: dict[int, tuple[FrameMask, FrameRow]] = {}
+        self._glance = Glance(kept.info)
         self._steered: dict[int, tuple[FrameMask, tuple[RegionPrompt, ...], FrameMask]] = {}
-        self._flags: dict[int, tuple[tuple[FrameRow, ...], tuple[Flag, ...]]] = {}
         self._timeline: tuple[int, Timeline] | None = None
 
     @classmethod
@@ -137,6 +138,8 @@ class Clip:
         kept = read_record(Kept, folder / RECORD, what=f"the record of {folder.name}", fix="remove the folder")
         clip = cls(folder, kept)
         clip._load_found()
+        if (opened := folder / OPENED).is_file():
+            clip.history.begin(read_edit(opened, time_base=kept.info.time_base))
         with suppress(InputError):  # an edit that is damaged, and those after it
             for number in range(1, 1 + len(list((folder / "edits").glob("*.jsonl")))):
                 clip.history.add(read_edit(clip._edit(number), time_base=kept.info.time_base))
@@ -175,8 +178,8 @@ class Clip:
 
     @property
     def run(self) -> Path:
-        """Folder of the job that finds the subject."""
-        return self.folder / "run"
+        """Folder of the job that finds the subject, or has found it."""
+        return self.folder / "run" if self.kept.opened is None else Path(self.kept.opened[0])
 
     def _edit(self, number: int) -> Path:
         return self.folder / "edits" / f"{number:06}.jsonl"
@@ -192,6 +195,13 @@ class Clip:
         with self.lock:
             self.kept = self.kept.model_copy(update=changes)
             self.save()
+
+    def open(self, known: Edit, *, run: tuple[str, int]) -> None:
+        """Take what a finished run knows of the clip, in place of finding its subject; it stays where it is."""
+        with self.lock:
+            write_edit(known, self.folder / OPENED)
+            self.history.begin(known)
+            self._outdate(state="done", opened=run)
 
     def begin_finding(self) -> None:
         """Forget what was found before: the job tells it again, from its journal."""
@@ -234,6 +244,7 @@ class Clip:
     def _outdate(self, **changes: object) -> None:
         """Change what masks, objects or edges depend on: downloads of before are thrown away."""
         self.version += 1
+        self.broken.clear()
         for name in self.kept.results:
             forget_download(self.folder / "results" / name)
         self.change(**changes, results={})
@@ -324,6 +335,7 @@ class Clip:
                 regions=tuple(Region.of(each) for each in self.history.regions),
                 range=kept.range,
                 results={
+                    **{name: Made(state="failed", error=Problem.of(error)) for name, error in self.broken.items()},
                     **{
                         name: Made(state="ready", bytes=each.bytes, range=each.range)
                         for name, each in kept.results.items()
@@ -355,58 +367,11 @@ class Clip:
             known, seeds = self.frames, self.history.seeds
             names = tuple(thing.id for thing in self.history.things)
             live = sorted(self.live.keys() - self.touched)
-        fresh = self._look(known, seeds=seeds, names=names, live=live)
+        shown = {mask.index: mask for mask in self.shown(known.values())}
+        fresh = self._glance.timeline(shown, seeds=seeds, names=names, live=live)
         with self.lock:
             self._timeline = version, fresh
         return fresh
-
-    def _look(
-        self, known: Mapping[int, FrameMask], *, seeds: tuple[SeedMask, ...], names: tuple[int, ...], live: list[int]
-    ) -> Timeline:
-        count, rate = self.info.frame_count, float(self.info.frame_rate or 25)
-        known = {mask.index: mask for mask in self.shown(known.values())}
-        rows = [self._row(known[index]) for index in sorted(known)]
-        flags: dict[int, tuple[Flag, ...]] = {}
-        for at, row in enumerate(rows):
-            found = self._flags_of(rows, at)
-            if serious := tuple(flag for flag in found if flag.suspicion > 0):
-                flags[row.index] = serious
-        confirmed = {seed.frame for seed in seeds if seed.given_as == "confirmed"}
-        times, confidence, status = [], [], []
-        for index in range(count):
-            mask = known.get(index)
-            times.append(index / rate if mask is None else mask.time)
-            confidence.append(None if mask is None or not math.isfinite(mask.confidence) else float(mask.confidence))
-            status.append("unknown" if mask is None else mask.status)
-        return Timeline(
-            times=tuple(times),
-            confidence=tuple(confidence),
-            status=tuple(status),
-            flags=tuple(sorted(index for index in flags if index not in confirmed)),
-            reasons={index: tuple(flag.text for flag in found) for index, found in flags.items()},
-            confirmed=tuple(sorted(confirmed)),
-            prompted={
-                number: tuple(seed.frame for seed in seeds if seed.object == number and seed.given_as != "confirmed")
-                for number in names
-            },
-            objects={number: _stretches(known, number, count=count) for number in names},
-            live=_runs(live),
-        )
-
-    def _row(self, mask: FrameMask) -> FrameRow:
-        kept = self._rows.get(mask.index)
-        if kept is None or kept[0] is not mask:
-            kept = self._rows[mask.index] = mask, row_of(mask)
-        return kept[1]
-
-    def _flags_of(self, rows: list[FrameRow], at: int) -> tuple[Flag, ...]:
-        """Return the flags of a frame; they are found again where its row, or one near it, is another."""
-        near = tuple(rows[max(0, at - SPAN) : at + 1 + SPAN])
-        kept = self._flags.get(rows[at].index)
-        if kept is None or len(kept[0]) != len(near) or any(a is not b for a, b in zip(kept[0], near, strict=True)):
-            flags = find_flags(rows, at, size=(self.info.height, self.info.width))
-            kept = self._flags[rows[at].index] = near, flags
-        return kept[1]
 
     def remove(self) -> None:
         """Delete everything of it. Work that is still under way finds nothing to write to, and ends."""
@@ -437,63 +402,6 @@ def check_frame(frame: int, *, info: SourceInfo) -> None:
             why=f"the clip has {info.frame_count} frames, numbered from 0",
             fix=f"give one of 0 to {info.frame_count - 1}",
         )
-
-
-def row_of(mask: FrameMask) -> FrameRow:
-    """Return the part of a report's row that tells which frames stand out."""
-    height, width = mask.size
-    return FrameRow(
-        index=mask.index,
-        stem=mask.stem,
-        pts=mask.pts,
-        time=mask.time,
-        status=mask.status,
-        objects=list(mask.objects),
-        area={identity: rle.area / (height * width) for identity, rle in mask.objects.items()},
-        confidence=min(1.0, max(0.0, mask.confidence)) if math.isfinite(mask.confidence) else None,
-        seconds=0.0,
-        box={identity: rle.bbox for identity, rle in mask.objects.items()},
-        centre={identity: centre(rle) for identity, rle in mask.objects.items()},
-    )
-
-
-def centre(rle: RLE) -> tuple[float, float]:
-    """Return the mean column and row of a mask that is not empty, without decoding it.
-
-    A run that goes on at the top of the next column counts as if its rows went on below the frame: as good as never.
-    """
-    ends = np.cumsum(rle.counts, dtype=np.int64)
-    starts, lengths = ends[:-1:2], rle.counts[1::2].astype(np.int64)
-    middles = starts + (lengths - 1) / 2
-    height, area = rle.size[0], max(1, int(lengths.sum()))
-    column = float((lengths * (starts // height)).sum() / area)
-    row = float((lengths * np.minimum(middles - starts // height * height, height - 1)).sum() / area)
-    return column, row
-
-
-def _runs(frames: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    found: list[tuple[int, int]] = []
-    for frame in frames:
-        if found and found[-1][1] == frame:
-            found[-1] = (found[-1][0], frame + 1)
-        else:
-            found.append((frame, frame + 1))
-    return tuple(found)
-
-
-def _stretches(known: Mapping[int, FrameMask], number: int, *, count: int) -> tuple[tuple[int, int, str], ...]:
-    found: list[tuple[int, int, str]] = []
-    for index in range(count):
-        mask = known.get(index)
-        if mask is None:
-            continue
-        told = next((each.state for each in mask.states if each.id == number), None)
-        state = told or ("present" if number in mask.objects else "absent")
-        if found and found[-1][1] == index and found[-1][2] == state:
-            found[-1] = (found[-1][0], index + 1, state)
-        else:
-            found.append((index, index + 1, state))
-    return tuple(found)
 
 
 def _frame_view(mask: FrameMask, *, objects: Mapping[int, RLE]) -> FrameMasks:

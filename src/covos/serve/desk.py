@@ -21,10 +21,13 @@ from covos.serve.clip import RECORD, Clip, check_frame
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
 from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeError, in_public
+from covos.serve.networks import Find, Look, Warm
+from covos.serve.opened import check_fits, is_run, load_run, version_of
+from covos.serve.pictures import MakeProxy, Picture, Probe
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView
 from covos.serve.uploads import Upload, Uploads, suffix_of
-from covos.serve.workers import Find, Look, MakeProxy, Picture, Probe, Task, TaskWorker, Video, Warm
+from covos.serve.workers import Task, TaskWorker, Video
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +67,8 @@ class Desk:
         self._without_proxy: SimpleQueue[Clip | None] = SimpleQueue()
         self._proxy_thread = threading.Thread(target=self._make_proxies, daemon=True, name="covos proxies")
         self._networks, self._clicks = TaskWorker(plan, root=rules.root), TaskWorker(plan, root=rules.root)
-        self._pictures = TaskWorker(plan, root=rules.root)
-        self._proxies = TaskWorker(plan, root=rules.root, patient=True)
+        self._pictures = TaskWorker(None, root=rules.root)
+        self._proxies = TaskWorker(None, root=rules.root, patient=True)
         self._workers = (self._networks, self._clicks, self._pictures, self._proxies)
         self.queue = WorkQueue(self._networks, limit=rules.waiting)
         self.editing = Editing(self.queue, clicks=self._clicks)
@@ -88,6 +91,12 @@ class Desk:
         self._proxy_thread.start()
         for worker in (self._networks, self._clicks):  # a first click should not wait for them
             self._offer(worker, Warm(), name="the networks")
+
+    def hang_up(self) -> None:
+        """End what requests wait for, as the server ends with them; returns at once."""
+        self.queue.hang_up()
+        for worker in (self._clicks, self._pictures):
+            threading.Thread(target=worker.close, daemon=True, name="covos ends").start()
 
     def close(self) -> None:
         """Stop what runs: it goes on at the next start."""
@@ -172,6 +181,33 @@ class Desk:
             shutil.rmtree(place, ignore_errors=True)
             raise
         return self._add(clip)
+
+    def open(self, path: Path) -> Clip:
+        """Take a file of the server's own, or a finished run: the clip of before, if it was opened already.
+
+        Raises:
+            CovosError: It cannot be read, or is refused.
+        """
+        if not is_run(path):
+            return self.add_path(path, name=path.name)
+        run = version_of(path)
+        if (before := next((clip for clip in self.clips() if clip.kept.opened == run), None)) is not None:
+            return before
+        video, known = load_run(path)
+        place = self.rules.root / secrets.token_hex(8)
+        place.mkdir()
+        try:
+            clip = self._begin(place, name=Path(video.path).name, video=video)
+            check_fits(known, info=clip.info, run=path)
+            clip.open(known, run=run)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        with self._lock:
+            self._clips[clip.id] = clip
+        self._without_proxy.put(clip)
+        self.look(clip, 0)
+        return clip
 
     def add_part(self, clip: Clip, range: Range) -> Clip:
         """Take a part of another clip as a clip of its own, without its edits; each lives on without the other.

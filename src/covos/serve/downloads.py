@@ -15,9 +15,9 @@ from covos.runs.schema import load_report
 from covos.serve.clip import Clip, Ready
 from covos.serve.edits import is_named
 from covos.serve.errors import NotThereError, NotYetError
+from covos.serve.networks import Export
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView
-from covos.serve.workers import Export
 
 
 class Downloads:
@@ -62,6 +62,7 @@ class Downloads:
                         clip.change(results={**clip.kept.results, name: ready})
 
         with clip.lock:
+            clip.broken.pop(name, None)
             clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
         self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, range=range))
         return self._queue.changed(clip)
@@ -91,9 +92,12 @@ class Downloads:
         Raises:
             NotThereError: It was not asked for.
             NotYetError: It is still being written.
+            CovosError: It could not be made.
         """
         if name in self._queue.making(clip):
             raise NotYetError(f"{name} is not ready", why="it is being written", fix="wait for the event")
+        if name in clip.broken:
+            raise clip.broken[name]
         if name not in clip.kept.results:
             raise NotThereError(
                 f"{name} was not written", why="nobody asked for it since the last edit", fix="ask for it with POST"

@@ -13,9 +13,10 @@ from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame
 from covos.serve.edits import followed, merged, placed, thing_of, without
 from covos.serve.errors import NotThereError, NotYetError
+from covos.serve.networks import Click, Track
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import JobView, MaskCode, NewPrompt, NewTrack, Prompted
-from covos.serve.workers import Click, Clicked, TaskWorker, Track
+from covos.serve.workers import Clicked, TaskWorker
 
 
 class Editing:

@@ -39,7 +39,8 @@ class Edit:
     """State that an edit left: the seeds, the objects, and the frames that it changed.
 
     Attributes:
-        kind: In a word, for the page: ``"prompt"``, ``"track"``, ``"confirm"``, ``"object"``, ``"region"``.
+        kind: In a word, for the page: ``"prompt"``, ``"track"``, ``"confirm"``, ``"object"``, ``"region"``; or
+            ``"opened"``, the state that a finished run left.
         seeds: All seeds after it.
         things: All objects after it.
         regions: All regions that the subject may not lie in, or has to, after it.
@@ -82,6 +83,12 @@ class History:
     def can_redo(self) -> bool:
         """True if an edit was undone, and none made since."""
         return bool(self._undone)
+
+    def begin(self, opened: Edit) -> None:
+        """Take a state that edits begin from: it cannot be undone."""
+        self._take(opened)
+        for frame in opened.frames.values():
+            self.find(frame)
 
     def find(self, frame: FrameMask) -> None:
         """Take the masks of a frame as they were found; those of an edit stay."""
@@ -171,7 +178,7 @@ def is_named(thing: Thing) -> bool:
 def placed(mask: FrameMask, objects: Mapping[int, RLE], *, states: Iterable[ObjectStatus] = ()) -> FrameMask:
     """Put objects into a frame, in place of what it has of them; each pixel is of the object that came last.
 
-    The soft edge of a frame belongs to all its objects together: it goes with the first that changes.
+    The soft edge of a frame, and its matte, belong to all its objects together: they go with the first that changes.
     """
     claimed = np.zeros(mask.size, np.bool_)
     for rle in objects.values():
@@ -190,6 +197,7 @@ def placed(mask: FrameMask, objects: Mapping[int, RLE], *, states: Iterable[Obje
         objects=dict(sorted({**kept, **shown}.items())),
         states=tuple(each for _, each in sorted({**known, **fresh}.items())),
         soft=None,
+        kept_matte=None,
     )
 
 
@@ -238,6 +246,7 @@ def in_regions(mask: FrameMask, regions: tuple[RegionPrompt, ...], *, soft: bool
         objects=dict(sorted({**rest, SUBJECT: encode(left)}.items())) if left.any() else rest,
         states=tuple(each for each in mask.states if each.id != SUBJECT or left.any()),
         soft=None,
+        kept_matte=None,
     )
     if mask.soft is None or not soft:
         return after
@@ -302,8 +311,10 @@ def mask_to_json(mask: FrameMask) -> dict[str, Any]:
         "file": mask.file,
         "source_index": mask.source_index,
     }
-    if mask.soft is not None:
-        content |= {"bits": mask.soft.bits, "soft": base64.b64encode(mask.soft.data).decode("ascii")}
+    for name, soft in (("soft", mask.soft), ("matte", mask.kept_matte)):
+        if soft is not None:
+            content[name] = base64.b64encode(soft.data).decode("ascii")
+            content["bits" if name == "soft" else "matte_bits"] = soft.bits
     return content
 
 
@@ -311,9 +322,12 @@ def mask_from_json(content: dict[str, Any], *, time_base: Fraction) -> FrameMask
     """Return the masks of `mask_to_json`; a KeyError, TypeError or ValueError if they are damaged."""
     height, width = content["size"]
     size = (int(height), int(width))
-    soft = None
-    if "soft" in content:
-        soft = SoftMask(size=size, bits=16 if content["bits"] == 16 else 8, data=base64.b64decode(content["soft"]))
+
+    def soft(name: str, bits: str) -> SoftMask | None:
+        if name not in content:
+            return None
+        return SoftMask(size=size, bits=16 if content[bits] == 16 else 8, data=base64.b64decode(content[name]))
+
     return FrameMask(
         index=content["index"],
         stem=content["stem"],
@@ -325,7 +339,8 @@ def mask_from_json(content: dict[str, Any], *, time_base: Fraction) -> FrameMask
         objects=objects_from(content["objects"], size=size),
         states=tuple(ObjectStatus(**state) for state in content["states"]),
         file=content["file"],
-        soft=soft,
+        soft=soft("soft", "bits"),
+        kept_matte=soft("matte", "matte_bits"),
         source_index=content.get("source_index"),
     )
 

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from covos.core.errors import CovosError, EnvironmentProblem, InputError, UsageError
+from covos.core.errors import CancelledError, CovosError, EnvironmentProblem, InputError, UsageError
 from covos.serve.errors import BusyError, ExpiredError, NotThereError, NotYetError, TooLargeError
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -55,7 +55,10 @@ _STATUS: tuple[tuple[type[CovosError], int], ...] = (
     (UsageError, 400),
     (InputError, 422),
     (EnvironmentProblem, 503),
+    (CancelledError, 503),
 )
+_LOOK = 0.5
+"""Seconds between two looks, while a body comes, if the server ends."""
 RETRY_AFTER = 30
 """Seconds after which a client that was told to wait may come again."""
 
@@ -110,6 +113,13 @@ class BodyTooSlowError(HTTPException):
         super().__init__(408, "the body comes too slowly")
 
 
+class ServerEndsError(HTTPException):
+    """The server ends while a body comes; raised where it is read."""
+
+    def __init__(self) -> None:
+        super().__init__(503, "the server ends")
+
+
 class Guard:
     """The ASGI layer.
 
@@ -123,6 +133,9 @@ class Guard:
         largest_upload: Bytes of a body that is a file.
         patience: Seconds to wait for a body, and for each `SLOWEST` bytes that came of it as many as a second more.
         done: Called with method, route, status and seconds of each request.
+
+    Attributes:
+        closing: True once the server ends: whoever still sends is told so.
     """
 
     def __init__(
@@ -140,6 +153,7 @@ class Guard:
         self._app, self._hosts, self._token = app, frozenset(hosts), token
         self._largest, self._largest_upload, self._done = largest, largest_upload, done
         self._patience, self._guarded = patience, guarded
+        self.closing = False
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -162,6 +176,9 @@ class Guard:
                 await problem(number, what=what, why=why, fix=fix)(scope, receive, answer)
                 return
             await self._app(scope, self._counted(headers, receive), answer)
+        except asyncio.CancelledError:  # uvicorn's patience with what is open is over
+            if not self.closing:
+                raise
         finally:
             route = getattr(scope.get("route"), "path", "") or "other"
             self._done(scope["method"], route, status, time.monotonic() - began)
@@ -182,11 +199,15 @@ class Guard:
                 raise BodyTooLargeError(most)
             if over:  # the next message is that the client is gone, which may take as long as it likes
                 return await receive()
-            left = began + self._patience + came / SLOWEST - time.monotonic()
-            try:
-                message = await asyncio.wait_for(receive(), min(self._patience, left))
-            except TimeoutError:
-                raise BodyTooSlowError from None
+            last = min(began + self._patience + came / SLOWEST, time.monotonic() + self._patience)
+            while (left := last - time.monotonic()) > 0:
+                if self.closing:
+                    raise ServerEndsError
+                with suppress(TimeoutError):
+                    message = await asyncio.wait_for(receive(), min(_LOOK, left))
+                    break
+            else:
+                raise BodyTooSlowError
             came += len(message.get("body", b""))
             over = not message.get("more_body", False)
             if came > most:

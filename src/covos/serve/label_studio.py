@@ -32,7 +32,9 @@ from covos.prompts.seed_mask import SeedMask
 from covos.serve.desk import file_below
 from covos.serve.errors import in_public
 from covos.serve.guard import problem, problem_of
-from covos.serve.workers import Click, Clicked, Probe, TaskWorker, Track, Video
+from covos.serve.networks import Click, Track
+from covos.serve.pictures import Probe
+from covos.serve.workers import Clicked, TaskWorker, Video
 
 MODEL = "Covos"
 VERSION = f"covos-{__version__}"

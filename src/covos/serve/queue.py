@@ -200,19 +200,20 @@ class WorkQueue:
             except Exception as error:  # the thread lives on, whatever one clip meets; most often, that it was deleted
                 if not clip.gone:
                     found = in_public(explained(error), [str(clip.folder)], name=clip.kept.name)
-                    self._fail(clip, found)
+                    self._fail(work, found)
             finally:
                 with self._lock:
-                    self._now = None
-                clip.stage = None
+                    self._now = clip.stage = None
                 self.changed(clip)
 
-    def _fail(self, clip: Clip, error: CovosError) -> None:
-        problem = Problem(what=error.what, why=error.why, fix=error.fix)
+    def _fail(self, work: Work, error: CovosError) -> None:
+        clip = work.clip
+        if work.download and not isinstance(error, CancelledError):
+            clip.broken[work.download] = error
         if clip.stage == "finding" and isinstance(error, CancelledError):
             clip.change(state="cancelled")
         elif clip.stage == "finding":
-            clip.change(state="failed", error=problem)
+            clip.change(state="failed", error=Problem.of(error))
         else:
             clip.notes.append(f"{error.what}: {error.why}. {error.fix}")
             if clip.stage == "tracking":
@@ -258,18 +259,22 @@ class WorkQueue:
                 fresh.append(answer.index)
             elif isinstance(answer, Progress):
                 clip.done, clip.total = answer.done, answer.total
-            elif isinstance(answer, Note):
+            elif isinstance(answer, Note) and answer.text not in clip.notes:
                 clip.notes.append(answer.text)
             if time.monotonic() - told > TOLD_EVERY:
                 told = time.monotonic()
                 tell()
         tell()
 
+    def busy(self, clip: Clip) -> Stage | None:
+        """Return what is done for a clip, or waits to be done; None if nothing is."""
+        with self._lock:
+            every = [*([] if self._now is None else [self._now]), *self._queue]
+            return next((work.stage for work in every if work.clip is clip), None)
+
     def refuse_busy(self, clip: Clip) -> None:
         """Refuse an edit while a clip is worked on, with a NotYetError."""
-        with self._lock:
-            busy = clip.stage or next((work.stage for work in self._queue if work.clip is clip), None)
-        if busy is not None:
+        if (busy := self.busy(clip)) is not None:
             raise NotYetError("the clip is busy", why=f"it is {busy}", fix="stop it, or wait until it is done")
 
     def drop(self, clip: Clip) -> None:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import AsyncIterator, MutableMapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Body as BodyOf
 from fastapi import FastAPI, Query, Request, Response
@@ -30,7 +30,7 @@ from covos.media.range import WHOLE, Range
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk
 from covos.serve.errors import NotThereError
-from covos.serve.guard import COOKIE, PROBLEM, BodyTooLargeError, BodyTooSlowError, problem, problem_of
+from covos.serve.guard import COOKIE, PROBLEM, BodyTooLargeError, BodyTooSlowError, ServerEndsError, problem, problem_of
 from covos.serve.metrics import Metrics
 from covos.serve.schema import (
     Formats,
@@ -121,6 +121,10 @@ def _add_errors(app: FastAPI, desk: Desk) -> None:
         answer = problem(408, what=error.detail, why="its bytes did not come in time", fix="send it again")
         answer.headers["connection"] = "close"
         return answer
+
+    @app.exception_handler(ServerEndsError)
+    def _ends(_: Request, error: ServerEndsError) -> Response:
+        return problem(503, what=error.detail, why="it was stopped", fix="start it again, and send it anew")
 
     @app.exception_handler(HTTPException)
     def _unknown(request: Request, error: HTTPException) -> Response:
@@ -239,11 +243,16 @@ def _add_jobs(app: FastAPI, desk: Desk, *, example: Path | None) -> None:
         return desk.retry(desk.clip(job))
 
     @app.get("/api/jobs/{job}/events")
-    async def events(job: str, request: Request) -> StreamingResponse:
-        """Tell what happens, as server-sent events: job, progress, masks, end."""
+    async def events(job: str, request: Request, until: Literal["done"] | None = None) -> StreamingResponse:
+        """Tell what happens, as server-sent events: job, progress, masks, end.
+
+        With ``until=done`` the stream ends, after an event ``done``, as soon as nothing is done for the job, nor waits:
+        it was found or followed, its formats are made, or that failed or was stopped.
+        """
         clip = desk.clip(job)
         desk.queue.refuse_crowd()
-        return StreamingResponse(_events(app, desk, clip, request), media_type="text/event-stream", headers=_NO_STORE)
+        told = _events(app, desk, clip, request, endless=until is None)
+        return StreamingResponse(told, media_type="text/event-stream", headers=_NO_STORE)
 
 
 def _without_references(record: type[BaseModel]) -> dict[str, Any]:
@@ -344,10 +353,14 @@ def _copy(upload: UploadFile, file: Path) -> None:
         shutil.copyfileobj(upload.file, target, 1 << 20)
 
 
-async def _events(app: FastAPI, desk: Desk, clip: Clip, request: Request) -> AsyncIterator[str]:
+async def _events(app: FastAPI, desk: Desk, clip: Clip, request: Request, *, endless: bool) -> AsyncIterator[str]:
     with desk.queue.listening(clip) as listener:
         yield _event("job", desk.queue.view(clip).model_dump(mode="json"))
         while not app.state.closing and not await request.is_disconnected():
+            if not endless and desk.queue.busy(clip) is None:
+                yield _event("job", desk.queue.view(clip).model_dump(mode="json"))
+                yield _event("done", {})
+                return
             news = await listener.hear(patience=PATIENCE)
             if not news:
                 yield ": alive\n\n"

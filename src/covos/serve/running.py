@@ -18,9 +18,9 @@ from covos.serve.desk import Desk, Rules
 from covos.serve.guard import LOCAL, Guard
 from covos.serve.label_studio import make_annotator, make_backend
 from covos.serve.metrics import Metrics
+from covos.serve.networks import Warm
 from covos.serve.patience import PatientProtocol
 from covos.serve.routes import make_app
-from covos.serve.workers import Warm
 
 GRACE = 3
 """Seconds that open requests have to end."""
@@ -84,7 +84,7 @@ def run_server(
         address: Where it listens.
         plan: Model, device and precision; its source does not matter.
         example: The clip that a first visit is offered.
-        opening: A clip to begin with.
+        opening: A clip to begin with, or the folder of a finished run.
         ready: Called with the address for a browser, once the server answers.
 
     Raises:
@@ -96,13 +96,13 @@ def run_server(
     guard = Guard(app, hosts=address.hosts, token=token, largest_upload=rules.upload + (1 << 20), done=metrics.request)
 
     def end() -> None:
-        app.state.closing = True
-        desk.queue.hang_up()
+        app.state.closing = guard.closing = True
+        desk.hang_up()
 
     def begin(url: str) -> None:
         parts = [f"token={token}"] if token else []
         if opening is not None:
-            parts.append(f"job={desk.add_path(opening, name=opening.name).id}")
+            parts.append(f"job={desk.open(opening).id}")
         ready(url + ("#" + "&".join(parts) if parts else ""))
 
     _listen(guard, address=address, end=end, begin=begin, look=desk.expire)
@@ -129,8 +129,12 @@ def run_backend(media: Path, *, address: Address, plan: Plan, ready: Callable[[s
         ready(url + (f"  (password {token})" if token else ""))
         worker.offer(Warm(), name="the networks")
 
+    def end() -> None:
+        guard.closing = True
+        threading.Thread(target=worker.close, daemon=True, name="covos ends").start()
+
     try:
-        _listen(guard, address=address, end=worker.stop, begin=begin, look=lambda: None)
+        _listen(guard, address=address, end=end, begin=begin, look=lambda: None)
     finally:
         worker.close()
 

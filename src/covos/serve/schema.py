@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import TypeAliasType
 
-from covos.core.errors import UsageError
+from covos.core.errors import CovosError, UsageError
 from covos.core.records import PLAIN_NUMBER, Count, Finite, Record, Side
 from covos.core.types import Box
 from covos.masks.edges import Edges
@@ -70,13 +70,19 @@ class Problem(Record):
     why: str
     fix: str
 
+    @classmethod
+    def of(cls, error: CovosError) -> Self:
+        """Return an error as clients see it."""
+        return cls(what=error.what, why=error.why, fix=error.fix)
+
 
 class Made(Record):
-    """A download: the masks as they are now, or those of a part."""
+    """A download: the masks as they are now, or those of a part. One that could not be made has its ``error``."""
 
-    state: Literal["making", "ready"]
+    state: Literal["making", "ready", "failed"]
     bytes: Count = 0
     range: Range = WHOLE
+    error: Problem | None = None
 
 
 class Region(Body):

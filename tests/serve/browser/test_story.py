@@ -182,7 +182,7 @@ def drag(page: Any, start: tuple[float, float], end: tuple[float, float]) -> Non
     page.mouse.up()
 
 
-def test_the_subject_is_kept_out_of_a_region(page: Any, job: str) -> None:
+def test_the_subject_is_kept_out_of_a_region_and_within_one(page: Any, job: str) -> None:
     page.goto(job)
     page.wait_for_selector(READY)
     before = int(page.get_attribute("main", "data-revision"))
@@ -192,6 +192,7 @@ def test_the_subject_is_kept_out_of_a_region(page: Any, job: str) -> None:
     revision(page, before + 1)
     page.wait_for_selector("#regions li:has-text('Not in')")
     # By keys: a corner, and the other.
+    page.check("input[value=within]", force=True)
     page.focus("#picture")
     page.keyboard.press("p")
     page.keyboard.press("Enter")
@@ -199,7 +200,7 @@ def test_the_subject_is_kept_out_of_a_region(page: Any, job: str) -> None:
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     revision(page, before + 2)
-    page.wait_for_selector("#regions li:has-text('10 × 10')")
+    page.wait_for_selector("#regions li:has-text('Only in 10 × 10')")
     page.click("#regions li:nth-child(1) button")
     revision(page, before + 3)
     page.wait_for_selector("#regions li:nth-child(2)", state="detached")

@@ -124,6 +124,7 @@ export function startExport() {
   byId("export-marked").addEventListener("change", () => list(store.state));
   store.watch((state, before) => {
     const { job, exporting } = state;
+    if (exporting && job?.results[exporting]?.state === "failed") store.set({ exporting: null }); // the notes say why
     if (state.id !== before.id) formats = [];
     if (exporting && job?.results[exporting]?.state === "ready") {
       store.set({ exporting: null });

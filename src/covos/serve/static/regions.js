@@ -8,10 +8,15 @@ import { store } from "./state.js";
 
 const APART = 12; // pixels between the lines of the hatching
 
-/** @param {number[]} box Left, top, right, bottom in pixels of the clip. */
-export function exclude(box) {
+const TOLD = { exclude: "The subject stays out of this region", within: "The subject stays within this region" };
+
+/** @param {import("./types.js").Tool} tool @returns {tool is "exclude" | "within"} The tool draws a region of the subject. */
+export const isRegion = (tool) => tool === "exclude" || tool === "within";
+
+/** @param {"exclude" | "within"} role @param {number[]} box Left, top, right, bottom in pixels of the clip. */
+export function addRegion(role, box) {
   const regions = store.state.job?.regions ?? [];
-  void change("PUT", "regions", { regions: [...regions, { role: "exclude", box }] }, "The subject stays out of this region");
+  void change("PUT", "regions", { regions: [...regions, { role, box }] }, TOLD[role]);
 }
 
 /** @param {number} place */
@@ -34,7 +39,7 @@ export function startRegions() {
   const list = byId("regions");
   store.watch((state, before) => {
     const regions = state.job?.regions ?? [];
-    box.hidden = !regions.length && state.tool !== "exclude";
+    box.hidden = !regions.length && !isRegion(state.tool);
     byId("regions-none").hidden = regions.length > 0;
     if (state !== before && state.job?.regions === before.job?.regions) return;
     if (JSON.stringify(regions) === list.dataset.shown) return;

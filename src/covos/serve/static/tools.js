@@ -3,7 +3,7 @@
 import { click, masks, prompt } from "./actions.js";
 import { ask } from "./api.js";
 import { byId } from "./dom.js";
-import { exclude } from "./regions.js";
+import { addRegion, isRegion } from "./regions.js";
 import { encode, raster } from "./rle.js";
 import { keep } from "./settings.js";
 import { hasFrames, store } from "./state.js";
@@ -116,7 +116,7 @@ export class Tools {
     const end = this.viewer.pixel(event.clientX, event.clientY, true) ?? stroke.start;
     const still = Math.hypot(event.clientX - stroke.event.clientX, event.clientY - stroke.event.clientY) < SMALL;
     if (tool === "point") this.point(stroke.start, stroke.event.button === 2 || stroke.event.altKey);
-    else if (tool === "box" || tool === "exclude") this.boxed(stroke.start, end, still);
+    else if (tool === "box" || isRegion(tool)) this.boxed(stroke.start, end, still);
     else this.painted(stroke.path, (tool === "eraser") !== (stroke.event.button === 2 || stroke.event.altKey));
   }
 
@@ -136,7 +136,8 @@ export class Tools {
     this.corner = null;
     const box = [Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1])].map(Math.round);
     if (box[2] - box[0] < 2 || box[3] - box[1] < 2) return;
-    if (store.state.tool === "exclude") exclude(box);
+    const { tool } = store.state;
+    if (isRegion(tool)) addRegion(tool, box);
     else prompt({ box });
   }
 
@@ -175,7 +176,7 @@ export class Tools {
     const stroke = this.stroke;
     const { tool, brush } = store.state;
     if (!stroke || stroke.pan || tool === "point") return;
-    if (tool === "box" || tool === "exclude") return this.box(this.corner ?? stroke.start, stroke.path[stroke.path.length - 1]);
+    if (tool === "box" || isRegion(tool)) return this.box(this.corner ?? stroke.start, stroke.path[stroke.path.length - 1]);
     this.viewer.sketch = (context) => {
       context.lineWidth = brush;
       context.lineCap = context.lineJoin = "round";
@@ -192,7 +193,7 @@ export class Tools {
 /** @returns {boolean} The masks of this frame can be changed now; if not, the person is told. Work that goes on is no bar. */
 function ready() {
   const { frame, playing, tool } = store.state;
-  const there = tool === "exclude" || masks.at(frame) !== null; // where it is not fetched yet, the server knows
+  const there = isRegion(tool) || masks.at(frame) !== null; // where it is not fetched yet, the server knows
   if (!there) warn("This frame has no mask yet. Wait until it is there, then correct it.");
   return hasFrames(store.state) && there && !playing;
 }
@@ -258,6 +259,6 @@ let at = null;
 export function clickCross(remove) {
   const { cross, sign, tool } = store.state;
   if (!cross || !ready()) return;
-  if (tool === "box" || tool === "exclude") at?.boxed(cross, cross, true); // a corner, then the other
+  if (tool === "box" || isRegion(tool)) at?.boxed(cross, cross, true); // a corner, then the other
   else click(cross[0], cross[1], remove ? (sign ? 0 : 1) : sign);
 }

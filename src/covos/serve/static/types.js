@@ -7,7 +7,7 @@
  *   sound: boolean, size_bytes: number, start: number, every: number}} ClipInfo `start`: number of the first frame in the whole video.
  * @typedef {{start: string | null, end: string | null, every?: number}} Part A part of a video; places as `f12` is frame 12 of the whole.
  * @typedef {{role: "exclude" | "within", box: number[]}} Region Left, top, right, bottom in pixels of the clip.
- * @typedef {{state: "making" | "ready", bytes: number, range: Part}} ResultState
+ * @typedef {{state: "making" | "ready" | "failed", bytes: number, range: Part, error: {what: string, why: string, fix: string} | null}} ResultState
  * @typedef {{grow: string, shrink: string, feather: string, fill_holes: string, min_area: string,
  *   smooth_time: string | number}} EdgeSettings
  * @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState
@@ -30,7 +30,7 @@
  * @typedef {{version: string, limits: {upload: number, quota: number, waiting: number}, formats: string[],
  *   example: boolean}} ServerInfo
  * @typedef {"forward" | "backward" | "both"} Direction
- * @typedef {"point" | "box" | "brush" | "eraser" | "exclude"} Tool
+ * @typedef {"point" | "box" | "brush" | "eraser" | "exclude" | "within"} Tool
  * @typedef {"overlay" | "matte" | "checker" | "green" | "side"} View
  * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1,
  *   revision?: number}} Click A point; with the number of edits after it, once it is answered.

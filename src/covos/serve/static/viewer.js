@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 import { checker, shape, tinted } from "./paint.js";
-import { drawRegions } from "./regions.js";
+import { drawRegions, isRegion } from "./regions.js";
 import { settings } from "./settings.js";
 
 /** @typedef {import("./types.js").State} State */
@@ -278,11 +278,11 @@ export class Viewer {
         context.stroke();
       }
     }
-    if (this.sketch || state.tool === "exclude") {
+    if (this.sketch || isRegion(state.tool)) {
       context.save();
       context.translate(place.left, place.top);
       context.scale(place.scale, place.scale);
-      if (state.tool === "exclude") drawRegions(context, state.job?.regions ?? [], place.scale / ratio);
+      if (isRegion(state.tool)) drawRegions(context, state.job?.regions ?? [], place.scale / ratio);
       this.sketch?.(context, place.scale / ratio);
       context.restore();
     }

@@ -1,0 +1,137 @@
+"""A process of its own that answers messages: what dies in it costs one answer.
+
+Nothing heavy is imported here: a process that only reads pictures should not hold the libraries of networks.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from covos.core.errors import CovosError, EnvironmentProblem, SourceError
+from covos.core.limits import Limits, limits, set_limits
+from covos.core.signals import SIGINT_EXIT, SIGTERM_EXIT, unwinding_signals
+
+PATIENCE = 60.0
+"""Seconds in which a worker that was asked to stop finishes its frame and its journal."""
+
+
+def ready(workers: Sequence[Worker], *, timeout: float | None = None) -> list[Worker]:
+    """Wait until one of these has answered or died, at most so many seconds; return those that have."""
+    found = set(wait([each.connection for each in workers], timeout))
+    return [each for each in workers if each.connection in found]
+
+
+class Worker:
+    """A process of its own that answers messages, and dies with the process that made it.
+
+    Args:
+        work: Called in the process, with its end of the connection and the arguments. It answers until it receives
+            None; an EOFError ends it, too.
+        arguments: Picklable.
+
+    Attributes:
+        connection: The end of the pipe to it.
+    """
+
+    def __init__(self, work: Callable[..., None], *arguments: object) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        # A daemon: a program that ends in a hurry ends it, too, and does not wait for it.
+        self._process = context.Process(
+            target=_begin, args=(theirs, work, arguments, limits()), name="covos worker", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def send(self, message: object) -> None:
+        """Send a message; an OSError if the process is gone."""
+        try:
+            self.connection.send(message)
+        except OSError:
+            self._process.join()
+            raise
+
+    def receive(self) -> Any:
+        """Wait for an answer; an EOFError or OSError if the process is gone."""
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            self._process.join()
+            raise
+
+    def cause_of_death(self, name: str) -> CovosError:
+        """Return the error of the task that the process died of."""
+        code = self._process.exitcode or 0
+        if code in (-signal.SIGINT, -signal.SIGTERM, SIGINT_EXIT, SIGTERM_EXIT):
+            return EnvironmentProblem(
+                f"{name}: its process was stopped", why="a signal was sent to it alone", fix="run it again"
+            )
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        if code == -getattr(signal, "SIGKILL", 9):
+            return EnvironmentProblem(
+                f"{name}: its process was killed",
+                why=f"{how} comes from the system, most often because memory ran out",
+                fix="close other programs, or use a smaller input; then run it again",
+            )
+        return SourceError(
+            f"{name}: its process died",
+            why=f"{how}: a decoder or driver crashed, which no program can catch",
+            fix="the file may be damaged: convert it with ffmpeg, or report it with --debug and the file",
+        )
+
+    def signal(self, number: int) -> None:
+        """Send the process a signal."""
+        if self._process.pid is not None and self._process.is_alive():
+            with suppress(ProcessLookupError):
+                os.kill(self._process.pid, number)
+
+    def interrupt(self, number: int) -> None:
+        """Send the process a signal, and wait until it has finished what must not be cut in two."""
+        self.signal(number)
+        self.join()
+
+    def join(self) -> None:
+        """Wait until the process ends, for `PATIENCE` at most."""
+        self._process.join(PATIENCE)
+
+    def close(self, *, patience: float = PATIENCE) -> None:
+        """End the process: it may finish what it is at, for so many seconds."""
+        with suppress(OSError):
+            self.connection.send(None)
+        self.connection.close()
+        self._process.join(patience)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _begin(connection: Connection, work: Callable[..., None], arguments: tuple[object, ...], bounds: Limits) -> None:
+    set_limits(**asdict(bounds))
+    # Out of the terminal's reach: the process that made this one gets Ctrl-C, and passes it on once.
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        with unwinding_signals():
+            work(connection, *arguments)
+    except EOFError:
+        return
+    except KeyboardInterrupt:
+        os._exit(SIGINT_EXIT)
+    except SystemExit:
+        os._exit(SIGTERM_EXIT)
+
+
+def _die_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has one"
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,268 @@
+"""The tasks of the processes that compute: find the subject, answer a click, follow, write a format."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from covos.core.errors import CancelledError
+from covos.core.types import Point, SourceInfo
+from covos.events import Advanced, FrameDone, Started, Warned
+from covos.job import Job
+from covos.jobs import ModelCache
+from covos.masks import RLE, decode
+from covos.masks.edges import Edges
+from covos.masks.frame_mask import FrameMask
+from covos.media.range import Range, place_of
+from covos.media.source import Health
+from covos.model import Model
+from covos.plan import FIND, Plan
+from covos.prompts.seed_mask import SeedMask
+from covos.prompts.values import RegionPrompt
+from covos.results.loading import load_result
+from covos.results.segmentation import Segmentation
+from covos.runs.folder import OutputFolder
+from covos.runs.schema import REPORT
+from covos.serve.edits import in_regions
+from covos.serve.workers import Clicked, Here, Note, Progress, Video, kept_open
+from covos.session import Session
+
+
+class Networks:
+    """The models of a process, each loaded once, and the sessions that are open in it.
+
+    Args:
+        plan: Model, device and precision.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan, self.models = plan, ModelCache()
+        self._sessions: OrderedDict[Video, Session] = OrderedDict()
+
+    @classmethod
+    def of(cls, here: Here) -> Networks:
+        """Return those of a process that computes."""
+        assert isinstance(here.plan, Plan), "it was made with a plan"
+        here.networks = here.networks or cls(here.plan)
+        assert isinstance(here.networks, cls)
+        return here.networks
+
+    def close(self) -> None:
+        """Close the sessions."""
+        for session in self._sessions.values():
+            session.close()
+
+    def model(self) -> Model:
+        """Return the model, loaded once."""
+        return self.models(self.plan)
+
+    def session(self, video: Video, seeds: Sequence[SeedMask]) -> Session:
+        """Return a session of a clip with these seeds; the last few stay open, with what they have computed.
+
+        The seeds name frames as the server does, by their place in the part that is taken.
+        """
+        session = kept_open(self._sessions, video, lambda: self.model().session(video.path, range=video.range))
+        numbers = session.source.info.numbers
+        wanted = tuple(_renamed(seed, numbers[seed.frame]) for seed in sorted(seeds, key=lambda seed: seed.frame))
+        if session.shown != wanted:
+            session.seeds.restore(wanted)
+        return session
+
+
+def _renamed(seed: SeedMask, frame: int) -> SeedMask:
+    pointed = seed.pointed
+    if pointed is not None:
+        pointed = replace(pointed, at=pointed.at.model_copy(update={"frame": frame}))
+    return replace(seed, frame=frame, pointed=pointed)
+
+
+def _placed(seeds: Iterable[SeedMask], info: SourceInfo) -> tuple[SeedMask, ...]:
+    return tuple(_renamed(seed, place_of(seed.frame, info)) for seed in seeds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warm:
+    """Load the networks before they are needed."""
+
+    video: None = None
+
+    def run(self, here: Here) -> None:
+        """Load them."""
+        Networks.of(here).model().prompter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Find:
+    """Find the subject: a job, in its folder, from which it goes on if it was stopped."""
+
+    video: Video
+    folder: str
+
+    def run(self, here: Here) -> None:
+        """Tell the masks of each frame."""
+        taken = {"source": self.video.path, "range": self.video.range, "task": FIND, "formats": ("palette",)}
+        job = Job(Networks.of(here).plan.model_copy(update=taken), self.folder, load=Networks.of(here).models)
+        for event in job:
+            if here.stop.is_set():
+                job.cancel()
+            if isinstance(event, FrameDone):
+                here.tell(event.masks)
+                here.tell(Progress(done=event.index + 1, total=event.total))
+            elif isinstance(event, Advanced):
+                here.tell(Progress(done=event.done, total=event.total))
+            elif isinstance(event, Started) and event.total is not None:
+                here.tell(Progress(done=0, total=event.total))
+            elif isinstance(event, Warned):
+                here.tell(Note(text=event.text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Click:
+    """Make a mask of a prompt.
+
+    Attributes:
+        video: The clip.
+        seeds: All seeds so far.
+        known: The masks of the frame, of which the prompt corrects one; None if there are none yet.
+        frame: Its index.
+        object: Number of the object; None is a new one.
+        points: Places (x, y) in pixels, and if each is on the object.
+        box: Left, top, right, bottom.
+        mask: The whole mask, drawn by hand.
+    """
+
+    video: Video
+    seeds: tuple[SeedMask, ...]
+    known: FrameMask | None
+    frame: int
+    object: int
+    points: tuple[Point, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    mask: RLE | None = None
+
+    def run(self, here: Here) -> None:
+        """Tell the mask."""
+        session = Networks.of(here).session(self.video, self.seeds)
+        frame = session.source.info.numbers[self.frame]
+        if self.known is not None:
+            session.take(self.known)
+        if self.mask is not None:
+            session.add_mask(frame, self.object, mask=decode(self.mask))
+        elif self.box is not None:
+            session.add_box(frame, self.object, box=self.box)
+        else:
+            session.add_points(
+                frame,
+                self.object,
+                points=[(point.x, point.y) for point in self.points],
+                labels=[int(point.positive) for point in self.points],
+            )
+        seed = session.seeds.get(frame, self.object)
+        assert seed is not None, "the prompt has made it"
+        here.tell(Clicked(object=self.object, mask=seed.mask, seeds=_placed(session.shown, session.source.info)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """Get ready for a click on a frame."""
+
+    video: Video
+    seeds: tuple[SeedMask, ...]
+    frame: int
+
+    def run(self, here: Here) -> None:
+        """Encode it."""
+        session = Networks.of(here).session(self.video, self.seeds)
+        session.look(session.source.info.numbers[self.frame])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """Follow the objects that the seeds show, from a frame on.
+
+    Attributes:
+        video: The clip.
+        seeds: All seeds.
+        parts: Direction, first frame and number of frames, one after another.
+    """
+
+    video: Video
+    seeds: tuple[SeedMask, ...]
+    parts: tuple[tuple[Any, int, int], ...]
+
+    def run(self, here: Here) -> None:
+        """Tell the masks of each frame."""
+        session = Networks.of(here).session(self.video, self.seeds)
+        numbers = session.source.info.numbers
+        total, done = sum(count for _, _, count in self.parts), 0
+        for direction, start, limit in self.parts:
+            for result in session.stream(direction, start=numbers[start], limit=limit):
+                done += 1
+                here.tell(FrameMask.of(result))
+                here.tell(Progress(done=done, total=total))
+                if here.stop.is_set():
+                    return
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """Write the masks in a format.
+
+    Attributes:
+        video: The clip.
+        info: Its description.
+        job: Folder of the job that has found the subject; its report tells how.
+        frames: The masks.
+        regions: The boxes that the subject may not lie in, or has to.
+        confirmed: Frames that these do not change.
+        format: Name of the format.
+        edges: Changes of the edges.
+        range: The part that is written.
+        settings: For the report: what the user has done.
+        folder: Where to.
+    """
+
+    video: Video
+    info: SourceInfo
+    job: str
+    frames: tuple[FrameMask, ...]
+    regions: tuple[RegionPrompt, ...]
+    confirmed: frozenset[int]
+    format: str
+    edges: Edges
+    range: Range
+    settings: dict[str, Any]
+    folder: str
+
+    def run(self, here: Here) -> None:
+        """Write the format, and tell how far it is."""
+        if (Path(self.job) / REPORT).is_file():
+            before = load_result(self.job)
+            health, origin = before.health, before.origin
+        else:  # it was stopped: its masks are known, and no more
+            health = Health(decoded=len(self.frames), expected=self.info.frame_count)
+            origin = Networks.of(here).model().origin()
+        result = Segmentation(
+            info=self.info,
+            health=health,
+            origin=replace(origin, settings={**origin.settings, **self.settings}),
+            frames=tuple(
+                (each if each.index in self.confirmed else in_regions(each, self.regions)).with_soft_edge()
+                for each in self.frames
+            ),
+            held=self.video.path,
+        )
+
+        def listen(done: int, total: int) -> None:
+            if here.stop.is_set():
+                raise CancelledError("the download was stopped", why="you asked for that", fix="ask for it again")
+            here.tell(Progress(done=done, total=total))
+
+        saved = result.trim(self.range).write(
+            OutputFolder(Path(self.folder), overwrite=True), formats=[self.format], edges=self.edges, listen=listen
+        )
+        for warning in saved.warnings:
+            here.tell(Note(text=f"{self.format}: {warning}"))

@@ -1,0 +1,94 @@
+"""A finished run as a clip of the page: its masks, its prompts and its labels are what a user goes on from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from covos.core.errors import SourceError, UsageError
+from covos.core.labelling import Labelling
+from covos.core.types import Box, Point, SourceInfo
+from covos.masks.frame_mask import FrameMask
+from covos.media.range import Range
+from covos.prompts.seed_mask import Pointed, SeedMask
+from covos.prompts.values import PointPrompt
+from covos.results.loading import load_result
+from covos.results.segmentation import Segmentation
+from covos.runs.schema import REPORT
+from covos.serve.edits import SUBJECT, Edit, thing_of
+from covos.serve.schema import Thing
+from covos.serve.workers import Video
+
+
+def is_run(path: Path) -> bool:
+    """Tell if a path is the folder of a run."""
+    return (path / REPORT).is_file()
+
+
+def version_of(folder: Path) -> tuple[str, int]:
+    """Return the name of a run's folder, and when the run was done: what is opened again is the same."""
+    return str(folder.resolve()), (folder / REPORT).stat().st_mtime_ns
+
+
+def load_run(folder: Path) -> tuple[Video, Edit]:
+    """Return the source of a run, and what is known of it as the state that a user's edits begin from.
+
+    The edges that the run was written with are in its masks.
+
+    Raises:
+        CovosError: The run is damaged, or its source is not known, or no file.
+    """
+    result = load_result(folder)
+    source = Path(result.info.path).absolute()
+    if result.info.kind == "masks" or not source.exists():
+        raise UsageError(
+            f"{folder} cannot be corrected",
+            why=f"its source {result.info.path} is not there",
+            fix="put it back; or, if it moved: covos convert RUN --source CLIP -f palette -o OTHER, and open that",
+        )
+    known = {mask.number: mask for mask in result}
+    prompts = result.origin.settings.get("prompts", ())
+    seeds = [_seed(each, known) for each in prompts if isinstance(each, Mapping)] if isinstance(prompts, list) else []
+    edit = Edit(
+        kind="opened",
+        seeds=tuple(sorted((seed for seed in seeds if seed is not None), key=lambda seed: seed.frame)),
+        things=_things(result),
+        frames={mask.index: mask for mask in result},
+    )
+    return Video(path=str(source), range=Range.taken(result.info)), edit
+
+
+def check_fits(known: Edit, *, info: SourceInfo, run: Path) -> None:
+    """Refuse, with a SourceError, a source that is no longer the one that the masks of a run are of."""
+    mask = next(iter(known.frames.values()))
+    count = max(known.frames) + 1
+    if count > info.frame_count or mask.size != (info.height, info.width):
+        raise SourceError(
+            f"{info.path} has changed since {run} was made of it",
+            why=f"it has {info.frame_count} frames of {info.width}x{info.height} now, "
+            f"the masks are {count} of {mask.size[1]}x{mask.size[0]}",
+            fix="put the clip back that the run was made of, or segment it again",
+        )
+
+
+def _things(result: Segmentation) -> tuple[Thing, ...]:
+    labels = Labelling.of_settings(result.origin.settings)
+    names = {number: labels.own.get(number) or labels.every or "" for number in result.object_ids or (SUBJECT,)}
+    return tuple(thing_of(number, name=name) for number, name in names.items())
+
+
+def _seed(said: Mapping[str, Any], known: Mapping[int, FrameMask]) -> SeedMask | None:
+    """Return a seed as a report describes it: its mask is the one of its frame. None if that is not there any more."""
+    try:
+        mask, identity = known[said["frame"]], said["object"]
+        seed = SeedMask(frame=mask.index, object=identity, mask=mask.objects[identity], given_as=str(said["given_as"]))
+        if "points" not in said:
+            return seed
+        points = tuple(Point(x=x, y=y, positive=bool(on)) for x, y, on in said["points"])
+        box = None if said.get("box") is None else Box(**dict(zip(("x0", "y0", "x1", "y1"), said["box"], strict=True)))
+        at = PointPrompt(frame=mask.index, object=identity, points=points, box=box)
+        pointed = Pointed(at=at, prompter=str(said["prompter"]), corrects=str(said.get("corrects", "")))
+    except (KeyError, TypeError, ValueError):  # of another version: its mask stays, as one that was found
+        return None
+    return SeedMask(frame=seed.frame, object=identity, mask=seed.mask, given_as=seed.given_as, pointed=pointed)

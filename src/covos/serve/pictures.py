@@ -1,0 +1,113 @@
+"""The tasks of the processes that read pictures: a look at a clip, a frame, the video that browsers play.
+
+They run without the libraries of networks, which take more memory than all that these processes hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from covos.core.errors import SourceError
+from covos.core.types import ImageArray, SourceInfo
+from covos.media.memory import open_input
+from covos.media.presets import H264
+from covos.media.writer import VideoWriter
+from covos.serve.workers import Here, Progress, Video
+
+PROXY_HEIGHT = 720
+"""Rows of the video that browsers play."""
+PROXY = replace(H264, options=(("preset", "veryfast"), ("g", "12"), ("bf", "0"), ("movflags", "+faststart")), crf=24)
+"""Few frames from one to which a browser can jump to the next, none that wait for a later one: it seeks at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Look at a clip before anything is computed."""
+
+    video: Video
+
+    def run(self, here: Here) -> None:
+        """Tell its description; refuse what cannot be read."""
+        with open_input(
+            self.video.path, range=self.video.range
+        ) as source:  # not kept open: its folder gets another name
+            here.tell(source.info)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """Show a frame, at most so many pixels wide, as a JPEG."""
+
+    video: Video
+    index: int
+    width: int
+
+    def run(self, here: Here) -> None:
+        """Tell the file's bytes."""
+        frame = next(iter(here.source(self.video).select([self.index])), None)
+        if frame is None:
+            raise SourceError(
+                f"frame {self.index} cannot be read",
+                why="the file is damaged or cut there",
+                fix="look at another frame",
+            )
+        image = fitted_into(frame.image, width=self.width)
+        done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
+        assert done, "JPEG takes every picture of 8 bits"
+        here.tell(content.tobytes())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeProxy:
+    """Make the video that browsers play: small, with the sound, times from 0 on."""
+
+    video: Video
+    target: str
+
+    def run(self, here: Here) -> None:
+        """Write it, and tell how far it is."""
+        source = here.source(self.video)
+        info = source.info
+        height, width = even_size(info)
+        audio = Path(self.video.path) if info.has_audio else None
+        with VideoWriter(
+            self.target,
+            height=height,
+            width=width,
+            time_base=info.time_base,
+            frame_rate=info.frame_rate or Fraction(25),
+            preset=PROXY,
+            audio_from=audio,
+            cut=info.is_part,
+            from_zero=True,
+        ) as writer:
+            for frame in source:
+                if here.stop.is_set():
+                    writer.abort()
+                    return
+                writer.write(resized(frame.image, height=height, width=width), pts=frame.pts)
+                here.tell(Progress(done=frame.index + 1, total=info.frame_count))
+
+
+def even_size(info: SourceInfo) -> tuple[int, int]:
+    """Return height and width of the proxy: square pixels, at most `PROXY_HEIGHT` rows, both even."""
+    width = info.width * float(info.pixel_aspect)
+    share = min(1.0, PROXY_HEIGHT / info.height)
+    return max(2, round(info.height * share / 2) * 2), max(2, round(width * share / 2) * 2)
+
+
+def fitted_into(image: ImageArray, *, width: int) -> ImageArray:
+    """Return a picture, at most so wide."""
+    if image.shape[1] <= width:
+        return image
+    return resized(image, height=max(1, round(image.shape[0] * width / image.shape[1])), width=width)
+
+
+def resized(image: ImageArray, *, height: int, width: int) -> ImageArray:
+    """Return a picture at another size: each pixel the mean of what it stands for."""
+    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,86 @@
+"""A finished run, opened on the page."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import covos
+from covos.cli import main
+from covos.core.errors import SourceError, UsageError
+from covos.masks import write_label_map
+from covos.media.range import WHOLE
+from covos.plan import Plan
+from covos.serve.clip import Clip
+from covos.serve.desk import Desk, Rules
+from covos.serve.downloads import Downloads
+from covos.serve.opened import load_run
+from covos.serve.workers import Here
+
+MakeClip = Callable[..., Path]
+
+
+@pytest.fixture
+def run(make_clip: MakeClip, tmp_path: Path) -> Path:
+    """A run whose objects were shown by a box and a mask, on a part of a clip, with a matte."""
+    mask = np.zeros((48, 64), np.uint8)
+    mask[30:40, 40:50] = 5
+    write_label_map(tmp_path / "mask.png", mask)
+    shown = ["--box", "12,12,30,30@3:1", "--mask", f"{tmp_path / 'mask.png'}@4", "--label", "5=dog"]
+    part = ["--start", "f2", "--end", "f10", "--matte", "-f", "palette"]
+    assert main(["segment", str(make_clip(frames=12)), "-o", str(tmp_path / "run"), *shown, *part, "-q"]) == 0
+    return tmp_path / "run"
+
+
+def test_what_a_run_knows_is_where_edits_begin(run: Path, tmp_path: Path) -> None:
+    result = covos.load_result(run)
+    video, known = load_run(run)
+    assert (video.range.start, video.range.end) == ("f2", "f10")
+    assert {index: dict(mask.objects) for index, mask in known.frames.items()} == {
+        mask.index: dict(mask.objects) for mask in result
+    }
+    assert {thing.id: thing.name for thing in known.things}[5] == "dog"
+    seeds = {seed.object: seed for seed in known.seeds}
+    box, drawn = seeds[1], seeds[5]
+    assert (box.frame, box.given_as, drawn.frame) == (1, "box", 2)
+    assert box.pointed is not None
+    assert box.pointed.at.box is not None
+    assert drawn.mask == result[2].objects[5]
+    # The desk keeps it, also after a restart, and knows it again.
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
+    try:
+        clip = desk.open(run)
+        assert (clip.kept.state, clip.history.revision, clip.run) == ("done", 0, run)
+        again = Clip.load(clip.folder)
+        assert again.history.seeds == clip.history.seeds == known.seeds
+        assert again.history.frames == clip.history.frames
+        assert desk.open(run) is clip
+        # A download has the run's masks and matte.
+        export = Downloads._task(clip, "npz", range=WHOLE)
+        export.run(Here(plan=Plan(source="clip"), stop=threading.Event(), tell=lambda _: None))  # type: ignore[arg-type]
+        downloaded = covos.load_result(clip.folder / "results" / "npz")
+        assert downloaded == result
+        assert downloaded.origin.sha256 == result.origin.sha256
+        assert export.frames[3].kept_matte == result[3].kept_matte is not None
+    finally:
+        desk.close()
+
+
+def test_a_run_that_cannot_be_opened_says_why(run: Path, make_clip: MakeClip, tmp_path: Path) -> None:
+    source = Path(json.loads((run / "report.json").read_text())["source"]["path"])
+    make_clip(source.name, frames=4)
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
+    try:
+        with pytest.raises((SourceError, UsageError)):
+            desk.open(run)
+        assert not list((tmp_path / "clips").iterdir())
+    finally:
+        desk.close()
+    source.unlink()
+    with pytest.raises(UsageError, match="cannot be corrected"):
+        load_run(run)
