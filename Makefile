@@ -109,6 +109,8 @@ bench: bench-alone $(if $(DATA),bench-davis) $(if $(PICTURES),bench-pictures)
 bench-alone: $(READY)
 	$(BIN)/python benchmarks/segment.py $(call keep,segment)
 	$(BIN)/python benchmarks/runtimes.py $(call keep,runtimes)
+	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/formats.py $(call keep,formats)
 	$(BIN)/python benchmarks/records.py
 	$(BIN)/python benchmarks/evaluation.py

@@ -54,7 +54,7 @@ def main(arguments: list[str]) -> None:
     ways = {"one process": alone, "batch, 1 worker": batched(workers=1), "batch, 2 workers": batched(workers=2)}
     if asked.ray:
         ways["Ray, 2 workers"] = batched(workers=2, ray="local")
-    configure_threads(leave=1)
+    configure_threads(pipeline=True)
     plan: dict[str, object] = {"formats": ("palette",), "device": "cpu", "range": range(asked.frames)}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     with tempfile.TemporaryDirectory() as folder:

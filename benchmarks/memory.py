@@ -21,7 +21,7 @@ _RUN = """
 import sys
 import covos.job, covos.cli.progress
 from covos.core.device import configure_threads
-configure_threads(leave=1)
+configure_threads(pipeline=True)
 def peak():
     rows = dict(line.split(":") for line in open("/proc/self/status").read().splitlines() if line.startswith("Vm"))
     return [int(rows[name].split()[0]) / 1024 for name in ("VmHWM", "VmPeak")]

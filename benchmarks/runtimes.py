@@ -26,201 +26,93 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from recorded import keep
 
 if TYPE_CHECKING:
+    from covos.bench.ways import Way
     from covos.model import Model
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZE = (256, 448)
 RESTRICTED = "COVOS_BENCHMARK_ISA"
 """Variable of the environment that says that libraries use no more than a set of instructions."""
-START = 2
-"""Frames of the short run, which is mostly start."""
-
-
-class Way(NamedTuple):
-    """A runtime, and a precision."""
-
-    runtime: str
-    precision: str
-
-    @property
-    def name(self) -> str:
-        """Both, in words."""
-        return f"{self.runtime} {self.precision}"
-
-
-TORCH = Way("torch", "fp32")
 
 
 def ways() -> list[Way]:
     """What can be measured here; torch in float32 first."""
-    import torch
+    from covos.bench.ways import ways as every
 
-    from covos.core.device import choose_precision
-    from covos.runtimes.choice import is_installed
-
-    restricted = RESTRICTED in os.environ
-    narrow = choose_precision(torch.device("cpu")) == torch.bfloat16 and not restricted
-    every = [TORCH, Way("torch", "bf16"), Way("openvino", "fp32"), Way("openvino", "bf16"), Way("onnxruntime", "fp32")]
-    if restricted:
-        every.pop()  # ONNX Runtime asks the processor itself
-    return [way for way in every if is_installed(way.runtime) and (narrow or way.precision != "bf16")]  # type: ignore[arg-type]
-
-
-class Spent(NamedTuple):
-    """Seconds of the wall clock, and of the processor."""
-
-    wall: float
-    processor: float
-
-
-def timed(work: Callable[[], object]) -> Spent:
-    """Do something once."""
-    wall, processor = time.perf_counter(), time.process_time()
-    work()
-    return Spent(time.perf_counter() - wall, time.process_time() - processor)
-
-
-def alone(model: Model) -> dict[str, Callable[[], object]]:
-    """The networks' work, by name."""
-    import torch
-
-    from covos.models.follow import Belief, ObjectMemory, certainty, with_others
-    from covos.models.registry import build_matter, find_matter
-    from covos.models.target import TargetModel
-    from covos.runtimes.loading import ready
-
-    height, width = SIZE
-    torch.manual_seed(0)
-    ladder, network = model.engine.encoder.ladder, model.network
-    image = torch.rand(1, 3, height, width).contiguous(memory_format=torch.channels_last)
-    motion = torch.randn(1, 4, height // 4, width // 4)
-    follower: Any = model.follower().network
-    entry = find_matter()
-    matter = ready(build_matter(entry), entry=entry, computing=model.computing)
-    tiles = torch.rand(8, 16, 128, 128).contiguous(memory_format=torch.channels_last)
-    objects = torch.zeros(3, dtype=torch.long)
-    mask = with_others(torch.rand(3, 1, height // 4, width // 4), objects)
-    with ladder.computing():
-        features = network.encode(image, motion)
-        memories = [network.memorise(features)] * 5
-        seen = follower.project(features, cue_B1HW=torch.randn(1, 1, height // 2, width // 2), flow_B2HW=None)
-        sure, given = certainty(mask[:, :1]), torch.ones(3, dtype=torch.bool)
-        latest = follower.memorise(seen, mask, objects, certainty_P1HW=sure, given_P=given)
-        memory = ObjectMemory(latest.key_BMK.repeat(1, 7, 1), latest.value_PMC.repeat(1, 7, 1))
-        belief = Belief(mask, TargetModel(torch.randn(3, seen.fit_BLD.shape[2]) / 10), torch.ones(3, 2))
-
-    def find() -> None:
-        with ladder.computing():
-            network.segment(network.encode(image, motion), memories, fusion="group")
-
-    def follow() -> None:
-        with ladder.computing():
-            shown = follower.project(features, cue_B1HW=None, flow_B2HW=None)
-            follower.find(shown, memory, latest, belief, objects)
-            follower.memorise(shown, mask, objects, certainty_P1HW=sure, given_P=given)
-
-    def solve() -> None:
-        with ladder.computing():
-            matter(tiles)
-
-    return {"find": find, "follow": follow, "matte": solve}
+    # ONNX Runtime asks the processor itself what it can do; the others do as they are told.
+    narrow = RESTRICTED not in os.environ
+    return [way for way in every() if narrow or (way.precision != "bf16" and way.runtime != "onnxruntime")]
 
 
 def print_alone(threads: int, *, rounds: int, json: Path | None) -> None:
     """Print the time of the networks, of each way."""
     import torch
 
-    import covos
+    from covos.bench.networks import PARTS, measure_networks
 
     torch.set_num_threads(threads)
-    works = {way: alone(covos.load_model(device="cpu", precision=way.precision, runtime=way.runtime)) for way in ways()}  # type: ignore[arg-type]
-    spent: dict[tuple[Way, str], list[Spent]] = {}
-    for number in range(rounds + 1):
-        for way, work in works.items():
-            for name, part in work.items():
-                found = timed(part)
-                if number:  # the first round makes what the others find
-                    spent.setdefault((way, name), []).append(found)
+    spent = measure_networks(ways(), size=SIZE, rounds=rounds)
     print(
         f"\nnetworks alone, {threads} thread{'s' * (threads > 1)}: ms, and torch fp32 over it; processor ms in brackets"
     )
-    names = ["find", "follow", "matte"]
-    print_table(names, works, lambda way, name: spent[way, name], unit=1e3)
+    print(f"{'':18}" + "".join(f"{name:>28}" for name in PARTS))
+    for way in ways():
+        cells = []
+        for name in PARTS:
+            wall, processor = (each * 1e3 for each in spent[way, name])
+            ratio = spent[ways()[0], name].wall * 1e3 / wall
+            cells.append(f"{wall:10.1f} {ratio:6.2f}x ({processor:7.1f})")
+        print(f"{way.name:18}" + "".join(f"{cell:>28}" for cell in cells), flush=True)
     kept: list[list[str | float]] = []
-    for way in works:
-        times = {name: statistics.median(each.processor for each in spent[way, name]) for name in names}
-        base = {name: statistics.median(each.processor for each in spent[TORCH, name]) for name in names}
-        kept.append([way.name, *(f"{1e3 * times[name]:.0f} ({base[name] / times[name]:.1f})" for name in names)])
+    for way in ways():
+        times = {name: spent[way, name].processor for name in PARTS}
+        base = {name: spent[ways()[0], name].processor for name in PARTS}
+        kept.append([way.name, *(f"{1e3 * times[name]:.0f} ({base[name] / times[name]:.1f})" for name in PARTS)])
     restricted = os.environ.get(RESTRICTED)
     title = "networks alone, processor ms" + (f", {restricted}" if restricted else "")
     name = "alone" + (f"_{restricted.lower()}" if restricted else "") + ("" if threads == 1 else f"_{threads}")
-    keep(json, name, columns=[title, *names], rows=kept)
-
-
-def print_table(columns: list[str], rows: Iterable[Way], of: Callable[[Way, str], list[Spent]], *, unit: float) -> None:
-    """Print medians, and those of torch over them."""
-    print(f"{'':18}" + "".join(f"{name:>28}" for name in columns))
-    for way in rows:
-        cells = []
-        for name in columns:
-            wall, processor = (statistics.median(times) * unit for times in zip(*of(way, name), strict=True))
-            base = statistics.median(each.wall for each in of(TORCH, name)) * unit
-            cells.append(f"{wall:10.1f} {base / wall:6.2f}x ({processor:7.1f})")
-        print(f"{way.name:18}" + "".join(f"{cell:>28}" for cell in cells), flush=True)
+    keep(json, name, columns=[title, *PARTS], rows=kept)
 
 
 def print_end_to_end(*, frames: int, runs: int, json: Path | None) -> None:
-    """Print frames a second of ``covos segment``, of each way."""
-    from segment import COVOS, make_clip
+    """Print frames a second of finding, to masks and an overlay, of each way."""
+    from covos.bench.runs import RunAsked, RunMeasured, measure_run
+    from covos.core.device import choose_threads, usable_cpus
+    from segment import make_clip
 
-    spent: dict[tuple[Way, int], list[Spent]] = {}
+    measured: dict[Way, list[RunMeasured]] = {}
     with tempfile.TemporaryDirectory() as name:
-        clips = {count: Path(name) / f"{count}.mp4" for count in (START, START + frames)}
-        for count, clip in clips.items():
-            make_clip(clip, count)
-        for number in range(runs + 1):
+        clip = Path(name) / "clip.mp4"
+        make_clip(clip, frames)
+        for _ in range(runs):
             for way in ways():
-                # The first round makes the graphs.
-                for count, clip in clips.items() if number else [(START, clips[START])]:
-                    asked = ["--runtime", way.runtime, "--precision", way.precision, "--device", "cpu"]
-                    found = run([*COVOS, "segment", str(clip), "-o", str(Path(name) / "out"), "-y", "-q", *asked])
-                    if number:
-                        spent.setdefault((way, count), []).append(found)
-
-    def steady(way: Way) -> Spent:
-        short, long = ([statistics.median(each) for each in zip(*spent[way, count], strict=True)] for count in clips)
-        return Spent((long[0] - short[0]) / frames, (long[1] - short[1]) / frames)
-
+                asked = RunAsked(
+                    work="find",
+                    clip=clip,
+                    runtime=way.runtime,
+                    precision=way.precision,
+                    threads=choose_threads(usable_cpus()).network,
+                )
+                measured.setdefault(way, []).append(measure_run(asked))
     print(f"\ncovos segment, 854 x 480, {frames} frames, {os.cpu_count()} processors")
     print(f"{'':18}{'frames a second':>18}{'over torch fp32':>18}{'processor ms':>14}{'start s':>9}")
-    base = steady(TORCH)
+    rates = {way: statistics.median(each.rate for each in found) for way, found in measured.items()}
     rows: list[list[str | float]] = []
-    for way in ways():
-        own = steady(way)
-        start = statistics.median(each.wall for each in spent[way, START])
-        ratio = base.wall / own.wall
-        print(f"{way.name:18}{1 / own.wall:18.1f}{ratio:17.2f}x{own.processor * 1e3:14.1f}{start:9.1f}", flush=True)
-        rows.append([way.name, 1 / own.wall, ratio, own.processor * 1e3, start])
+    for way, found in measured.items():
+        own, each = rates[way], statistics.median(run.each for run in found)
+        start = statistics.median(run.start for run in found)
+        ratio = own / rates[ways()[0]]
+        print(f"{way.name:18}{own:18.1f}{ratio:17.2f}x{each:14.1f}{start:9.1f}", flush=True)
+        rows.append([way.name, own, ratio, each, start])
     columns = [f"{frames} frames, end to end", "frames a second", "over torch fp32", "processor ms a frame", "start, s"]
     keep(json, "end_to_end", columns=columns, rows=rows, digits=[0, 1, 2, 0, 1])
-
-
-def run(command: list[str]) -> Spent:
-    """Run a command to its end."""
-    wall = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit(f"failed with status {os.waitstatus_to_exitcode(status)}: {' '.join(command)}")
-    return Spent(time.perf_counter() - wall, usage.ru_utime + usage.ru_stime)
 
 
 def masks(model: Model, *, seed: Any, stop: int) -> dict[str, list[Any]]:
@@ -241,7 +133,7 @@ def print_masks(*, stop: int) -> None:
     from covos.evaluation.measures import jaccard
 
     models = {way: covos.load_model(device="cpu", precision=way.precision, runtime=way.runtime) for way in ways()}  # type: ignore[arg-type]
-    exact = models[TORCH]
+    exact = models[ways()[0]]
     seed = [each.labels for each in covos.stream(EXAMPLE, model=exact, range=range(stop))][stop // 2]
     wanted = masks(exact, seed=seed, stop=stop)
     print(f"\nJ with the masks of torch fp32, {stop} frames of the example")

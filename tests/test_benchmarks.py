@@ -152,17 +152,6 @@ def test_a_point_is_found_in_what_holds_it(module: ModuleType) -> None:
         assert not module.holds(value, depth=4)
 
 
-@pytest.mark.parametrize("module", ["runtimes"], indirect=True)
-def test_ways_are_compared_by_their_medians(module: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
-    torch, other = module.ways()[0], module.Way("other", "fp32")
-    assert torch == module.TORCH
-    spent = {torch: [module.Spent(each, 1.0) for each in (2.0, 4.0, 90.0)], other: [module.Spent(1.0, 0.5)]}
-    module.print_table(["find"], spent, lambda way, _: spent[way], unit=1e3)
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[1].split()[2:] == ["4000.0", "1.00x", "(", "1000.0)"]
-    assert lines[2].split()[2:] == ["1000.0", "4.00x", "(", "500.0)"]
-
-
 @pytest.mark.parametrize("module", sorted(path.stem for path in FOLDER.glob("*.py")), indirect=True)
 def test_what_a_benchmark_imports_is_there(module: ModuleType) -> None:
     assert module.__doc__

@@ -21,6 +21,7 @@ from .core.types import Colour as Colour
 from .core.types import Frame as Frame
 from .core.types import FrameResult as FrameResult
 from .core.types import ObjectStatus as ObjectStatus
+from .core.types import Planes as Planes
 from .core.types import SourceInfo as SourceInfo
 from .core.types import Tags as Tags
 from .engines.ladder import LadderStep as LadderStep

@@ -77,7 +77,7 @@ def run_isolated(tasks: Iterable[Task], *, display: Callable[[], Display]) -> It
 
 
 def _run_tasks(connection: Connection, display: Callable[[], Display]) -> None:
-    configure_threads(leave=1)
+    configure_threads(pipeline=True)
     models = ModelCache()
     with display() as listen:
         while (task := connection.recv()) is not None:

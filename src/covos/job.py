@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,12 +34,13 @@ from covos.events import Advanced, Cancelled, Event, Finished, FrameDone, Noted,
 from covos.formats.table import check_formats, shown_files, size_notes
 from covos.media.memory import open_input
 from covos.media.range import in_words
-from covos.media.source import Source, fingerprint
+from covos.media.source import Source, fingerprint, prefetch
 from covos.media.watched import WatchedSource
 from covos.model import Model, load_model
 from covos.plan import Plan
 from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
+from covos.runs.journal import Journal
 from covos.runs.report import Origin
 from covos.runs.room import explaining_memory, memory_notes, refuse_small_disk
 from covos.runs.terms import KEPT, Inputs, RunTerms, remove_leftovers
@@ -93,7 +96,10 @@ class Job:
         return None if self._folder is None else self._folder.path
 
     def cancel(self) -> None:
-        """Stop the job, from any thread: it ends before it begins the next batch of frames."""
+        """Stop the job, from any thread: it ends before it begins the next batch of frames.
+
+        What was computed ahead is dropped: as many frames as a batch has, at most.
+        """
         self._cancel.set()
 
     def run(self, listen: Callable[[Event], None] | None = None) -> Saved | Segmentation:
@@ -210,8 +216,7 @@ class Job:
     def _keep(self, work: Work, source: Source) -> Iterator[Event]:
         frames = []
         yield from self._events(work.look_for_cuts(self.plan.cuts), source, work=work)
-        results = work.matted(with_held_masks(work.run(None), unreadable=self.plan.damaged))
-        results = retouched(results, self.plan.edges)
+        results = retouched(self._results_of(work, None), self.plan.edges)
         with explaining_memory(source.info):
             for event in self._events(results, source, work=work):
                 if isinstance(event, FrameDone) and self._keeping:
@@ -300,17 +305,19 @@ class Job:
             ) as writer,
             explaining_memory(source.info),
         ):
-            results = work.matted(with_held_masks(work.run(journal), unreadable=self.plan.damaged))
+            results = self._results_of(work, journal)
             for event in self._events(results, source, work=work, resumed=journal.resumed, keep=writer.add):
                 if isinstance(event, SteppedDown):
                     terms.note_steps(folder, (*before, *work.steps_down))
                 yield event
-                writer.restart_clock()
             saved = writer.finish()
         mendable = bool(saved.health.unreadable and terms.inputs.each)
         terms.finish(folder, formats=begun.every, outputs=saved.outputs, mendable=mendable)
         self.state = "done"  # all is on disk, whatever becomes of a listener
         yield from _ending(saved)
+
+    def _results_of(self, work: Work, journal: Journal | None) -> Iterator[FrameResult | StageProgress]:
+        return work.matted(with_held_masks(work.run(journal), unreadable=self.plan.damaged))
 
     def _events(
         self,
@@ -319,28 +326,38 @@ class Job:
         *,
         work: Work,
         resumed: int = 0,
-        keep: Callable[[FrameResult], FrameResult] = lambda result: result,
+        keep: Callable[[FrameResult, float], FrameResult] = lambda result, _: result,
     ) -> Iterator[Event]:
         total, stage, told = source.info.frame_count, "", 0
-        for each in _with_error(results):
-            for step in work.steps_down[told:]:
-                told += 1
-                yield SteppedDown(text=step.text, step=step)
-            if isinstance(each, Exception):
-                raise each
-            self._check()
-            now: Stage = _STAGES[each.stage] if isinstance(each, StageProgress) else "frames"
-            if now != stage:
-                stage = now
-                yield Started(
-                    stage=now, total=each.total if isinstance(each, StageProgress) else total, info=source.info
-                )
-            if isinstance(each, StageProgress):
-                yield Advanced(stage=now, done=each.done, total=each.total)
-            else:
-                kept = keep(each)
-                self._frames = max(self._frames, kept.frame.index + 1)
-                yield FrameDone(index=kept.frame.index, total=total, result=kept, resumed=kept.frame.index < resumed)
+        # The networks work on the frames to come while this one is kept and written. Closed in any case, so that no
+        # network is at work any more when the job has ended.
+        with closing(_ahead(self._checked(results), depth=work.model.engine.encoder.batch)) as computed:
+            for each, seconds in computed:
+                for step in work.steps_down[told:]:
+                    told += 1
+                    yield SteppedDown(text=step.text, step=step)
+                if isinstance(each, Exception):
+                    raise each
+                self._check()
+                now: Stage = _STAGES[each.stage] if isinstance(each, StageProgress) else "frames"
+                if now != stage:
+                    stage = now
+                    yield Started(
+                        stage=now, total=each.total if isinstance(each, StageProgress) else total, info=source.info
+                    )
+                if isinstance(each, StageProgress):
+                    yield Advanced(stage=now, done=each.done, total=each.total)
+                else:
+                    kept = keep(each, seconds)
+                    self._frames = max(self._frames, kept.frame.index + 1)
+                    yield FrameDone(
+                        index=kept.frame.index, total=total, result=kept, resumed=kept.frame.index < resumed
+                    )
+                self._check()
+
+    def _checked(self, results: Iterator[T]) -> Iterator[T]:
+        for each in results:
+            yield each
             self._check()  # before the next frame is computed
 
     def _check(self) -> None:
@@ -348,12 +365,22 @@ class Job:
             raise _cancelled()
 
 
-def _with_error(results: Iterator[T]) -> Iterator[T | Exception]:
-    """Give the results, and in the end the error that they end with, if they do."""
-    try:
-        yield from results
-    except Exception as error:
-        yield error
+def _ahead(results: Iterator[T], *, depth: int) -> Generator[tuple[T | Exception, float], None, None]:
+    """Give the results, each with the seconds that it took, and in the end the error that they end with, if they do.
+
+    They are computed on a thread of their own, a bounded number ahead.
+    """
+
+    def timed() -> Iterator[tuple[T | Exception, float]]:
+        clock = time.perf_counter()
+        try:
+            for each in results:
+                yield each, time.perf_counter() - clock
+                clock = time.perf_counter()
+        except Exception as error:
+            yield error, 0.0
+
+    yield from prefetch(timed(), depth=depth)
 
 
 _STAGES: dict[str, Stage] = {

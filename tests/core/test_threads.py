@@ -52,15 +52,22 @@ def test_omp_num_threads_goes_before(
     assert set_to == {"torch": expected, "cv2": expected}
 
 
-@pytest.mark.parametrize(("leave", "expected"), [(0, 8), (1, 7), (20, 1)])
-def test_processors_are_left_to_others_while_there_are_more(
-    eight_cpus: Path, monkeypatch: pytest.MonkeyPatch, leave: int, expected: int
+@pytest.mark.parametrize(
+    ("cpus", "network", "codec"), [(1, 1, 2), (2, 1, 2), (4, 3, 2), (8, 6, 4), (16, 12, 8), (64, 16, 8)]
+)
+def test_threads_of_a_run(cpus: int, network: int, codec: int) -> None:
+    assert threads.choose_threads(cpus) == (network, codec)
+
+
+@pytest.mark.parametrize(("pipeline", "share", "expected"), [(False, 1, 8), (True, 1, 6), (True, 4, 1), (False, 20, 1)])
+def test_a_pipeline_leaves_processors_to_what_decodes_and_writes(
+    eight_cpus: Path, monkeypatch: pytest.MonkeyPatch, pipeline: bool, share: int, expected: int
 ) -> None:
     set_to: dict[str, int] = {}
     monkeypatch.setattr(torch, "set_num_threads", lambda count: set_to.update(torch=count))
     monkeypatch.setattr(cv2, "setNumThreads", lambda count: set_to.update(cv2=count))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert threads.configure_threads(leave=leave) == expected
+    assert threads.configure_threads(pipeline=pipeline, share=share) == expected
     assert set_to == {"torch": expected, "cv2": expected}
 
 

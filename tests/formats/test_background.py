@@ -1,4 +1,4 @@
-"""One thread, a bounded queue, the first error, and no thread left: for a failure at every point."""
+"""Threads, bounded queues, the first error, and no thread left: for a failure at every point."""
 
 import threading
 from pathlib import Path
@@ -16,16 +16,19 @@ class Recorder:
 
     warnings: tuple[str, ...] = ()
 
-    def __init__(self, name: str, *, fail_at: int | None = None, fail_on: str = "", gate=None) -> None:
-        self.name = name
+    def __init__(
+        self, name: str, *, fail_at: int | None = None, fail_on: str = "", gate=None, labels_only: bool = False
+    ) -> None:
+        self.name, self.labels_only = name, labels_only
         self.calls: list[object] = []
-        self.threads: set[str] = set()
+        self.threads: set[int] = set()
         self._fail_at, self._fail_on, self._gate = fail_at, fail_on, gate
 
     def write(self, result) -> None:
         if self._gate is not None:
             self._gate.wait(timeout=10)
         self._note(result.frame.index)
+        self.threads.add(threading.get_ident())
         if result.frame.index == self._fail_at:
             raise problem(self.name)
 
@@ -42,7 +45,6 @@ class Recorder:
 
     def _note(self, call: object) -> None:
         self.calls.append(call)
-        self.threads.add(threading.current_thread().name)
 
 
 def problem(name: str) -> EnvironmentProblem:
@@ -64,11 +66,23 @@ def _no_thread_is_left():
 
 @pytest.mark.parametrize("depth", [1, 2, 100])
 def test_every_writer_gets_every_frame_in_order(result, depth: int) -> None:
-    writers = [Recorder("a"), Recorder("b")]
-    assert run(writers, result, depth=depth) == (Path("a"), Path("b"))
+    writers = [Recorder("a"), Recorder("b"), Recorder("c", labels_only=True)]
+    assert run(writers, result, depth=depth) == (Path("a"), Path("b"), Path("c"))
     for writer in writers:
         assert writer.calls == [*range(FRAMES), "close"]
-        assert writer.threads == {"covos-writers"}
+        assert threading.get_ident() not in writer.threads
+    assert writers[0].threads == writers[1].threads != writers[2].threads
+
+
+def test_a_slow_writer_of_labels_holds_no_other_up(result) -> None:
+    gate, done = threading.Event(), threading.Event()
+    slow, quick = Recorder("a", labels_only=True, gate=gate), Recorder("b", labels_only=True)
+    quick.write = lambda result: done.set()  # type: ignore[method-assign]
+    with BackgroundWriters([slow, quick], depth=2) as background:
+        background.write(result(0))
+        assert done.wait(timeout=10)
+        assert not slow.calls
+        gate.set()
 
 
 def test_no_writers_and_no_frames(result) -> None:

@@ -254,7 +254,7 @@ def test_the_state_is_that_of_the_work(model: Model, clip: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("task", ["forward", "backward"])
-def test_following_stops_before_the_next_frame(model: Model, clip: Path, random_follower: Path, task: str) -> None:
+def test_following_stops_within_a_batch(model: Model, clip: Path, random_follower: Path, task: str) -> None:
     from covos.engines.follow_pass import FollowPass
 
     steps: list[int] = []
@@ -267,4 +267,4 @@ def test_following_stops_before_the_next_frame(model: Model, clip: Path, random_
         for event in job:
             if is_followed(event) and job.state == "running":
                 job.cancel()
-    assert len(steps) == 1
+    assert len(steps) <= 1 + BATCH  # as many are computed ahead

@@ -24,7 +24,7 @@ from covos.jobs import Outcome, plan_folders, run_jobs
 from covos.model import Model
 from covos.models.registry import find_model
 from covos.plan import Plan, choose_task
-from covos.runs.folder import LOCK
+from covos.runs.folder import LIST, LOCK
 from covos.runs.schema import ProblemRecord, load_report
 
 FORMATS = ("palette", "overlay", "raw")
@@ -36,11 +36,14 @@ Run = Callable[..., Outcome]
 
 def content(folder: Path) -> dict[str, bytes]:
     """All outputs but the report, which holds times."""
-    return {
+    found = {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith("report.") and path.name not in ("covos.json", "journal.jsonl")
     }
+    # Writers of several formats claim their files side by side.
+    found[LIST] = b"".join(sorted(found[LIST].splitlines(keepends=True)))
+    return found
 
 
 def assert_finished(folder: Path, expected: dict[str, bytes]) -> None:

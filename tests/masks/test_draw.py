@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from covos.masks import contact_sheet, davis_palette, draw_overlay
-from covos.masks.draw import outline_thickness
+from covos.masks.draw import drawn_window, outline_thickness
 
 
 def two_objects() -> np.ndarray:
@@ -116,3 +116,13 @@ def test_wrong_sheets() -> None:
         contact_sheet([], columns=1, cell_width=4)
     with pytest.raises(ValueError, match="2 captions for 1 cells"):
         contact_sheet([colour(0, (2, 2))], columns=1, cell_width=4, captions=["a", "b"])
+
+
+def test_nothing_is_drawn_beyond_the_window() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8)
+    changed = (draw_overlay(image, two_objects()) != image).any(axis=2)
+    window = drawn_window(two_objects())
+    assert changed[window].any()
+    changed[window] = False
+    assert not changed.any()
+    assert not np.zeros((90, 120))[drawn_window(np.zeros((90, 120), np.uint8))].size

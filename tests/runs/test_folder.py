@@ -1,8 +1,10 @@
 """Nothing is overwritten unasked; what covos did not write is never touched; nothing is left of a bad start."""
 
+import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -265,3 +267,11 @@ def test_a_lock_leaves_no_empty_folder(tmp_path: Path, tree) -> None:
     with folder.locked():
         fill(folder, "x.png")
     assert tree(tmp_path) == ["a/b/x.png"]
+
+
+def test_threads_claim_files_side_by_side(tmp_path: Path) -> None:
+    folder = OutputFolder(tmp_path / "out")
+    names = [f"{kind}/{index}.png" for index in range(40) for kind in "abcd"]
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(folder.file, names))) == len(names)
+    assert sorted(map(json.loads, (tmp_path / "out" / LIST).read_text().splitlines())) == sorted(names)

@@ -91,7 +91,7 @@ def convert(
     if matte:
         from covos.core.device import configure_threads
 
-        configure_threads(leave=1)
+        configure_threads(pipeline=True)
     with JobDisplay(quiet=quiet) as display:
         saved = run(
             result,

@@ -341,6 +341,19 @@ def frame_rate_of(text: str | None, *, option: str = "--frame-rate") -> Fraction
     return rate
 
 
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """Read a size as (height, width)."""
+    if text is None:
+        return None
+
+    from covos.core.errors import UsageError
+
+    numbers = [int(side) for side in text.split("x") if side.isascii() and side.isdigit() and len(side) < 6]
+    if text.count("x") != 1 or len(numbers) != 2 or not all(numbers):
+        raise UsageError(f"--size {text}", why="it is no width and height", fix="write 1280x720")
+    return numbers[1], numbers[0]
+
+
 def plan_of(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of a plan that the options of a verb ask for, but for its source, its task and its formats."""
     from covos.core.labelling import read_labels

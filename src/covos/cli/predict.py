@@ -47,7 +47,7 @@ def predict(
     from covos.predict import predict as run
 
     videos = open_subset(dataset, subset=subset, ratio=ratio, seed=split_seed)
-    configure_threads(leave=1)
+    configure_threads(pipeline=True)
     loaded = load_model(model, device=device, precision=precision, runtime=runtime)
     given = gives_objects(videos)
     # Of itself, only where it can be done: a COSNet has no follower.

@@ -97,7 +97,7 @@ def segment(
     from covos.plan import Plan
     from covos.runs.onefile import choose_output
 
-    configure_threads(leave=1)
+    configure_threads(pipeline=True)
 
     task = task_of(
         mask or (),

@@ -103,7 +103,7 @@ def stream(
     kind = container or container_of(output)
     wanted: Literal["gray", "rgb24", "rgba"] = "gray" if show == "mask" else "rgba" if show == "rgba" else "rgb24"
     codec_of(kind, wanted)  # a container that cannot hold it is refused before a camera is opened
-    configure_threads(leave=1)
+    configure_threads(pipeline=True)
     live = load_model(model, device=device, precision=precision, runtime=runtime).live(
         quality=quality, references=references, span=span, follower=follower, memory=memory
     )
@@ -115,7 +115,7 @@ def stream(
     frames = LiveSource(
         source,
         container=input_format,
-        size=_size(size),
+        size=options.size_of(size),
         pixels=pixels,
         frame_rate=_rate(rate),
         newest=newest,
@@ -178,17 +178,6 @@ def _mask(file: Path) -> NDArray[np.uint8]:
     from covos.masks import read_label_map
 
     return read_label_map(file)
-
-
-def _size(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    from covos.core.errors import UsageError
-
-    numbers = [int(side) for side in text.split("x") if side.isascii() and side.isdigit() and len(side) < 6]
-    if text.count("x") != 1 or len(numbers) != 2 or not all(numbers):
-        raise UsageError(f"--size {text}", why="it is no width and height", fix="write 1280x720")
-    return numbers[1], numbers[0]
 
 
 def _rate(text: str | None) -> Fraction | None:

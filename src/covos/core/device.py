@@ -7,7 +7,7 @@ import os
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 from covos.core.errors import EnvironmentProblem, UsageError
 
@@ -109,18 +109,44 @@ def usable_cpus() -> int:
     return count
 
 
-def configure_threads(*, leave: int = 0, share: int = 1) -> int:
+class Threads(NamedTuple):
+    """Threads of a run on the processor.
+
+    Attributes:
+        network: Threads of the networks.
+        codec: Threads of a video's encoder.
+    """
+
+    network: int
+    codec: int
+
+
+def choose_threads(cpus: int) -> Threads:
+    """Return the threads of a run on so many processors.
+
+    The networks leave one in four to what decodes, finds the flow, writes and encodes, and at least one: on two, the
+    network alone gains little by the second (docs/runtimes.md). They take 16 at most, as their batches are small. More
+    threads of an encoder cost memory and quality.
+    """
+    return Threads(network=max(1, min(16, cpus - max(1, cpus // 4))), codec=max(2, min(8, cpus // 2)))
+
+
+def configure_threads(*, pipeline: bool = False, share: int = 1) -> int:
     """Let torch and OpenCV compute on `usable_cpus` threads, or ``OMP_NUM_THREADS``, if set; return their number.
 
-    For programs at their start: the count holds for the whole process, so a library should leave them alone. ``leave``
-    processors, if there are more, are left to the threads that decode and write: on two, the network alone gains little
-    by the second, and these need it. ``share`` processes that work side by side take an equal part each.
+    For programs at their start: the count holds for the whole process, so a library should leave them alone. A
+    ``pipeline``, which decodes and writes beside, takes what `choose_threads` says. ``share`` processes that work side
+    by side take an equal part each.
     """
     import cv2
     import torch
 
-    asked = os.environ.get("OMP_NUM_THREADS", "")
-    count = int(asked) if asked.isdecimal() and int(asked) > 0 else max(1, (usable_cpus() - leave) // share)
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdecimal() and int(told) > 0:
+        count = int(told)
+    else:
+        count = max(1, usable_cpus() // share)
+        count = choose_threads(count).network if pipeline else count
     torch.set_num_threads(count)
     cv2.setNumThreads(count)
     return count

@@ -37,6 +37,23 @@ Presence: TypeAlias = Literal["present", "occluded", "lost"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Planes:
+    """A picture as videos code it: YUV 4:2:0 of limited range, even in height and width.
+
+    Attributes:
+        luma: H x W uint8.
+        blue: H/2 x W/2 uint8, the difference of blue.
+        red: Likewise of red.
+        matrix: Matrix coefficients, see `Colour`.
+    """
+
+    luma: NDArray[np.uint8]
+    blue: NDArray[np.uint8]
+    red: NDArray[np.uint8]
+    matrix: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Frame:
     """One decoded picture, as it is displayed (rotation applied, HDR and interlaced ones made like any other).
 
@@ -54,6 +71,7 @@ class Frame:
         deep: Gives H x W x 3 uint16 RGB of full range, where the input has more than 8 bits a sample.
         source_index: Index among the frames of the whole source where a part of it was opened; None if there is no
             other than ``index``.
+        coded: The picture as it was coded; None where it is displayed otherwise, or was coded in another way.
     """
 
     index: int
@@ -68,6 +86,7 @@ class Frame:
     source_size: tuple[int, int] | None = None
     deep: Callable[[], NDArray[np.uint16]] | None = None
     source_index: int | None = None
+    coded: Planes | None = None
 
     __repr__ = short_repr
 

@@ -148,13 +148,18 @@ class FrameEncoder(Generic[FeaturesT]):
         )
 
     def observe(self, frames: Iterable[Frame], *, wanted: Collection[int] | None = None) -> Iterator[Observed]:
-        """Give each frame its motion, if the network uses it; see `covos.engines.motion.observe`."""
+        """Give each frame its motion, if the network uses it, and its picture at the size that the network takes.
+
+        See `covos.engines.motion.observe`. The pictures are made here since this runs ahead of the network.
+        """
+        for each in self._moving(frames, wanted):
+            small = reduced(each.frame.image, self.size_of(each.frame))
+            yield replace(each, small=small)
+
+    def _moving(self, frames: Iterable[Frame], wanted: Collection[int] | None) -> Iterator[Observed]:
         if self._network.uses_motion:
-            yield from observe(frames, size_of=self.size_of, wanted=wanted, cuts=self.cuts)
-        else:
-            for frame in frames:
-                if wanted is None or frame.index in wanted:
-                    yield Observed(frame=frame, motion=None)
+            return observe(frames, size_of=self.size_of, wanted=wanted, cuts=self.cuts)
+        return (Observed(frame=frame, motion=None) for frame in frames if wanted is None or frame.index in wanted)
 
     def needed(self, indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
         """Return the ascending indices of the frames that must be read so that `observe` can yield these."""
@@ -170,7 +175,10 @@ class FrameEncoder(Generic[FeaturesT]):
     def encode(self, observed: Sequence[Observed]) -> FeaturesT:
         """Encode frames of one size as a batch; to be called while `computing`."""
         size = self.size_of(observed[0].frame)
-        image = to_batch([each.frame.image for each in observed], size=size, device=self.device)
+        pictures = [
+            each.frame.image if each.small is None or each.small.shape[:2] != size else each.small for each in observed
+        ]
+        image = to_batch(pictures, size=size, device=self.device)
         motion = motion_batch([each.motion for each in observed], size=size, device=self.device)
         if self.mirrored:
             image, motion = image.flip(3), None if motion is None else mirror_motion(motion)
@@ -218,7 +226,7 @@ def at_source_size(frame: Frame) -> Frame:
     if frame.source_size is None:
         return frame
     image = to_size(frame.image, frame.source_size, interpolation=cv2.INTER_LINEAR)
-    return replace(frame, image=image, alpha=None, bare=None, source_size=None)
+    return replace(frame, image=image, alpha=None, bare=None, source_size=None, coded=None)
 
 
 def to_size(array: NDArray[Any], size: tuple[int, int], *, interpolation: int = cv2.INTER_NEAREST_EXACT) -> Any:
@@ -243,19 +251,26 @@ def working_size(size: tuple[int, int], *, area: int, stride: int) -> tuple[int,
     return rows * stride, columns * stride
 
 
+def reduced(image: ImageArray, size: tuple[int, int]) -> ImageArray:
+    """Resize a picture to (height, width), by the mean of areas where that makes it narrower."""
+    if image.shape[:2] == size:
+        return image
+    # Anything but area averaging aliases when it shrinks, and aliasing flickers from frame to frame.
+    way = cv2.INTER_AREA if image.shape[1] > size[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=way), np.uint8)
+
+
 def to_batch(images: Sequence[ImageArray], *, size: tuple[int, int], device: torch.device) -> Tensor:
     """Resize frames, H x W x 3 uint8 RGB each, to (height, width), and stack them.
 
     Returns:
         B x 3 x height x width float32 in [0, 1], channels-last in memory.
     """
-    height, width = size
-    resized = [
-        # Area averaging when shrinking: anything else aliases, and aliasing flickers from frame to frame.
-        cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if image.shape[1] > width else cv2.INTER_LINEAR)
-        for image in images
-    ]
-    batch = torch.from_numpy(np.stack(resized)).to(device).permute(0, 3, 1, 2)
+    stacked = torch.from_numpy(np.stack([reduced(image, size) for image in images]))
+    if device.type == "cuda":
+        # From pinned memory the copy goes on beside the work that the device still has.
+        stacked = stacked.pin_memory()
+    batch = stacked.to(device, non_blocking=True).permute(0, 3, 1, 2)
     return batch.to(torch.float32, memory_format=torch.channels_last) / 255
 
 

@@ -60,12 +60,14 @@ class MotionFlow(NamedTuple):
 class Observed:
     """A frame, and what moves in it; None if it has no neighbour.
 
-    The flow is that from the frame to its predecessor, see `MotionFlow`; None if there is no predecessor.
+    The flow is that from the frame to its predecessor, see `MotionFlow`; None if there is no predecessor. ``small`` is
+    the picture at the size at which it is encoded, h x w x 3 uint8 RGB, where that was made ahead.
     """
 
     frame: Frame
     motion: MotionArray | None
     flow: FlowArray | None = None
+    small: ImageArray | None = None
 
 
 def residual_motion(image: ImageArray, neighbour: ImageArray, *, size: tuple[int, int]) -> MotionArray:

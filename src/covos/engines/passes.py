@@ -16,7 +16,7 @@ from covos.core.errors import SourceError, UsageError
 from covos.core.types import Frame, FrameResult, MaskArray
 from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
-from covos.engines.encoding import FeaturesT, SharedEncoder, to_size
+from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder, to_size
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references
 from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
 from covos.engines.held import with_held_masks
@@ -36,6 +36,9 @@ Known: TypeAlias = Callable[[Frame], FrameResult]
 Direction: TypeAlias = Literal["auto", "forward", "backward", "both"]
 """Direction in which objects are followed from where they are shown; auto goes both ways if one is shown after the
 first frame only, or on several frames."""
+
+AHEAD = 4
+"""Frames that wait between two stages of a pass: a batch."""
 
 BACKWARD_BLOCK = 24
 """Frames that the backward pass decodes and encodes at a time. A block starts at a key frame of the video, which may
@@ -94,9 +97,8 @@ def find_subject(
 
     def results() -> Iterator[FrameResult]:
         with closing(references_of(source, own, shots, references=references, seed=reference_seed)) as remembered:
-            # The motion is found in the thread that decodes, while the network works on earlier frames.
             encoder = own.encoder
-            frames = prefetch(encoder.observe(source) if wanted is None else encoder.select(source, tuple(wanted)))
+            frames = observed(source, encoder) if wanted is None else prefetch(encoder.select(source, tuple(wanted)))
             yield from _restored(source, frames, known)
             yield from own.stream(frames, remembered, fusion=chosen, refine=refine)
 
@@ -115,6 +117,14 @@ def look_for_cuts(source: Source, cuts: Cuts) -> Generator[StageProgress, None, 
         except StopIteration as end:
             shots: Shots = end.value
             return shots
+
+
+def observed(source: Source, encoder: FrameEncoder[Any]) -> Iterator[Observed]:
+    """Read a source from its beginning and observe its frames, ahead of who asks for them.
+
+    One thread decodes, and another finds what moves, while the network works on earlier frames.
+    """
+    return prefetch(encoder.observe(prefetch(source, depth=AHEAD)), depth=AHEAD)
 
 
 def references_of(
@@ -187,7 +197,7 @@ def steer_subject(
     engine = engine.cut_at(shots.cuts)
     remembered = references_of(source, engine, shots, references=references, seed=reference_seed)
     if follower is None or not rule.follows:
-        frames = prefetch(engine.encoder.observe(source))
+        frames = observed(source, engine.encoder)
         yield from _restored(source, frames, known)
         for result in engine.stream(frames, remembered, fusion=chosen, refine=refine):
             yield keep_in_regions(result, rule=rule)
@@ -200,7 +210,7 @@ def steer_subject(
     with Spool() as spool:
         if choose_direction("auto", frames=sorted(given)) != "forward":
             yield from _follow_back(source, own, given, memory=memory, spool=spool)
-        one, other = tee(prefetch(encoder.observe(source)))
+        one, other = tee(observed(source, encoder))
         # Following goes first: of each batch it encodes all frames, and finding takes those that it has not yet.
         followed = following.forward(other, given, memory=memory, spool=spool)
         found = finder.stream(one, remembered, fusion=chosen, refine=refine)
@@ -284,14 +294,14 @@ def _follow_all(
 ) -> Iterator[FrameResult | StageProgress]:
     encoder = engine.encoder
     if direction == "forward":
-        yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory)
+        yield from engine.forward(observed(source, encoder), given, memory=memory)
         return
     with Spool() as spool:
         yield from _follow_back(source, engine, given, memory=memory, spool=spool)
         if direction == "backward":
             yield from backward_results(prefetch(source), given, spool=spool)
         else:
-            yield from engine.forward(prefetch(encoder.observe(source)), given, memory=memory, spool=spool)
+            yield from engine.forward(observed(source, encoder), given, memory=memory, spool=spool)
 
 
 def _follow_back(

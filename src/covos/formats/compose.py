@@ -158,6 +158,7 @@ def fitted(frame: Frame) -> Frame:
     return replace(
         frame,
         deep=None,
+        coded=None,
         image=letterbox(frame.image, size, smooth=True),
         bare=letterbox(frame.colours, size, smooth=True),
         alpha=letterbox(alpha, size, smooth=True),

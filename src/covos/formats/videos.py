@@ -17,6 +17,7 @@ from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.pictures import write_png
 from covos.masks import draw_overlay
+from covos.masks.draw import drawn_window
 from covos.media.presets import H264, Preset
 from covos.media.tags import is_timecode_rate, later
 from covos.media.writer import VideoWriter
@@ -58,11 +59,15 @@ class VideoFormat(Format):
 
     def _put(self, name: str, picture: NDArray[Any], *, index: int, pts: int, time_base: Fraction) -> None:
         """Write a frame into the video of a name; the first video has the sound."""
-        info = self._info
-        if info.is_still:
+        if self._info.is_still:
             self._pictures.append(self._folder.file(f"{name}.png"))
             write_png(self._pictures[-1], picture)
             return
+        self._video(name, index=index, time_base=time_base).write(picture, pts=pts)
+
+    def _video(self, name: str, *, index: int, time_base: Fraction) -> VideoWriter:
+        """Return the video of a name; it begins with the frame of this index."""
+        info = self._info
         if name not in self._videos:
             self._videos[name] = VideoWriter(
                 self._folder.file(f"{name}{self.preset.suffix}"),
@@ -77,7 +82,7 @@ class VideoFormat(Format):
                 cut=info.is_part,
                 from_zero=info.times == "zero",
             )
-        self._videos[name].write(picture, pts=pts)
+        return self._videos[name]
 
     @cached_property
     def _videos(self) -> dict[str, VideoWriter]:
@@ -129,3 +134,13 @@ class OverlayFormat(VideoFormat):
     def picture(self, result: FrameResult) -> ImageArray:
         """Return the objects over the frame."""
         return draw_overlay(result.frame.image, result.labels)
+
+    def _add(self, result: FrameResult) -> None:
+        frame = result.frame
+        if frame.coded is None or self._info.is_still:
+            super()._add(result)
+            return
+        # Beyond the objects the video has the source's own samples: nothing is lost to colours that are converted.
+        self._video(self.name, index=frame.index, time_base=frame.time_base).write_drawn(
+            self.picture(result), coded=frame.coded, window=drawn_window(result.labels), pts=frame.pts
+        )

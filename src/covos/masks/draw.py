@@ -31,14 +31,12 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity must be in [0, 1], not {opacity}")
     result = image.copy()
-    x, y, width, height = cv2.boundingRect((labels != 0).view(np.uint8))
-    if not width:
-        return result
-    thickness = outline_thickness(labels.shape)
     # Work where the objects are: most frames are mostly background.
-    margin = 2 * thickness
-    window = np.s_[max(y - margin, 0) : y + height + margin, max(x - margin, 0) : x + width + margin]
+    window = drawn_window(labels)
+    thickness = outline_thickness(labels.shape)
     part, ids = result[window], labels[window]
+    if not ids.size:
+        return result
     inside = (ids != 0).view(np.uint8)
     # A look-up table of OpenCV's is several times as fast as numpy's indexing.
     tint = cv2.LUT(cv2.merge([ids, ids, ids]), davis_palette()[None])
@@ -49,6 +47,18 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
         part[_thicken(border, (thickness + 1) // 2) > inside] = _DARK
         part[(_thicken(border, thickness) & inside).view(np.bool_)] = _WHITE
     return result
+
+
+def drawn_window(labels: LabelArray) -> tuple[slice, slice]:
+    """Return the rows and columns in which `draw_overlay` changes a picture; both are empty if nothing is drawn."""
+    x, y, width, height = cv2.boundingRect((labels != 0).view(np.uint8))
+    if not width:
+        return slice(0, 0), slice(0, 0)
+    margin, (rows, columns) = 2 * outline_thickness(labels.shape), labels.shape
+    return (
+        slice(max(y - margin, 0), min(y + height + margin, rows)),
+        slice(max(x - margin, 0), min(x + width + margin, columns)),
+    )
 
 
 def outline_thickness(size: tuple[int, ...]) -> int:

@@ -68,8 +68,11 @@ def colour_ids() -> dict[int, int]:
 
 def present_ids(labels: LabelArray) -> list[int]:
     """List the ids that have a pixel, ascending, without the background's 0; with 255 where it is."""
-    # OpenCV's counting is several times as fast as numpy's, which sorts, or sums bytes in eight.
-    counts = cv2.calcHist([np.ascontiguousarray(labels)], [0], None, [256], [0, 256])
+    # A map is runs of equal ids: only where one ends, along its rows, a look is taken at the next.
+    flat = labels.ravel()
+    begins = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.bincount(flat[begins], minlength=256)
+    counts[flat[:1]] += 1
     return [int(identity) for identity in np.flatnonzero(counts) if identity]
 
 

@@ -138,8 +138,12 @@ def encode(mask: MaskArray) -> RLE:
         raise ValueError(f"mask must be H x W bool, not {mask.shape} {mask.dtype}")
     height, width = mask.shape
     # Where the value changes down a column, found row by row: no transposed copy, and the few changes are sorted.
-    row, column = np.divmod(np.flatnonzero(mask[1:] != mask[:-1]), width)
-    within = column * height + row + 1
+    # Only the box around the object is looked at, with the rows above and below: most of a mask is background.
+    left, top, across, down = cv2.boundingRect(mask.view(np.uint8))
+    above = max(top - 1, 0)
+    part = mask[above : top + down + 1, left : left + across]
+    row, column = np.divmod(np.flatnonzero(part[1:] != part[:-1]), max(across, 1))
+    within = (left + column) * height + above + row + 1
     between = (np.flatnonzero(mask[0, 1:] != mask[-1, :-1]) + 1) * height
     changes = np.sort(np.concatenate((within, between)))
     first = [0, 0] if mask[0, 0] else [0]

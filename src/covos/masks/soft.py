@@ -53,13 +53,22 @@ class SoftMask:
             mask: H x W bool: the pixels of all objects together.
             bits: Precision.
         """
+        return cls.and_rounded(probability, mask, bits=bits)[0]
+
+    @classmethod
+    def and_rounded(
+        cls, probability: ProbabilityArray, mask: MaskArray, *, bits: Depth = 8
+    ) -> tuple[Self, ProbabilityArray]:
+        """Keep a probability, as `of` does; and return what `restore` will give, H x W float32, without unpacking."""
         difference = _difference(probability, mask, bits)
+        restored = _undone(difference, mask, bits)
         # Each row as its difference from the one above: edges are smooth, and most rows are like their neighbours.
         difference[1:] -= difference[:-1].copy()
         # Runs alone: to look for repeats takes longer and finds few.
         packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
         height, width = mask.shape
-        return cls(size=(height, width), bits=bits, data=packer.compress(difference.data) + packer.flush())
+        data = packer.compress(difference.data) + packer.flush()
+        return cls(size=(height, width), bits=bits, data=data), restored
 
     def restore(self, mask: MaskArray) -> ProbabilityArray:
         """Return the probability, H x W float32 in [0, 1], rounded to the levels that were kept.

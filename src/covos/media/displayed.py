@@ -9,8 +9,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from covos.core.errors import SourceError
+from covos.core.types import Planes
 from covos.media.picture import ALPHA_NOTE, Picture, as_picture
-from covos.media.tags import KNOWN_MATRICES, usual_matrix
+from covos.media.tags import KNOWN_MATRICES, colour_of, usual_matrix
 from covos.media.tones import Toning, Transfer, transfer_of
 
 if TYPE_CHECKING:
@@ -84,6 +85,17 @@ class PictureReader:
             pixels = _LIMITED_TO_FULL[pixels]  # swscale takes every grey for full range
         return _orient(pixels, orientation=orientation)
 
+    def coded(self, picture: VideoFrame) -> Planes | None:
+        """Return the planes of a picture that is displayed as it is coded, in 8 bits; None if it is not."""
+        height, width = picture.height, picture.width
+        plain = picture.format.name == "yuv420p" and picture.color_range != ColorRange.JPEG
+        even = (width, height) == self._size and height % 2 == width % 2 == 0
+        tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
+        if not plain or not even or tones is not None or orientation_of(picture) != _UPRIGHT:
+            return None
+        luma, blue, red = (plane_of(picture, place).copy() for place in range(3))
+        return Planes(luma=luma, blue=blue, red=red, matrix=colour_of(picture).matrix)
+
     def deep(self, picture: VideoFrame) -> NDArray[np.uint16]:
         """Convert the colours of a picture that `pixels` has converted to H x W x 3 uint16 RGB of full range."""
         return _orient(self._converted(picture, "rgb48le", alpha=False), orientation=orientation_of(picture))
@@ -119,6 +131,13 @@ class PictureReader:
             self._warn(f"colour matrix {picture.colorspace} is not supported: colours are approximate")
         usual = usual_matrix(picture.height, picture.width)
         return int(Colorspace.ITU709 if usual == Colorspace.ITU709 else Colorspace.ITU601)
+
+
+def plane_of(picture: VideoFrame, place: int) -> NDArray[np.uint8]:
+    """Return one of the planes of 8 bits of a picture, h x w uint8, to read or to write."""
+    plane: Any = picture.planes[place]
+    rows: NDArray[np.uint8] = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)
+    return rows[:, : plane.width]
 
 
 def _tones_note(transfer: Transfer, wide: bool) -> str:

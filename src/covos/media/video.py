@@ -209,6 +209,7 @@ class VideoSource(Source):
                     source_size=None if shown.size == self._size else self._size,
                     # Its own reader: another thread may ask, and most never do.
                     deep=partial(deep.deep, picture) if self.info.tags.bits > 8 else None,
+                    coded=reader.coded(picture),
                 )
 
     def _sought(self, indices: tuple[int, ...]) -> Iterator[tuple[int, Decoded]]:

@@ -6,15 +6,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import av
 import numpy as np
+from av.codec.context import ThreadType
 from av.video.reformatter import ColorRange, VideoReformatter
 
+from covos.core.device import choose_threads, usable_cpus
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.files import atomic_path
-from covos.core.types import UNTAGGED, Colour, Tags
+from covos.core.types import UNTAGGED, Colour, Planes, Tags
+from covos.media.displayed import plane_of
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
 from covos.media.tags import is_timecode_rate, usual_colour
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
+
+Window: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a part of a picture, each with a start and a stop."""
 
 # Players show a video that starts late as black until then. Broadcast recordings start hours late.
 _LATEST_START = Fraction(10)
@@ -125,6 +131,36 @@ class VideoWriter:
         Where the preset keeps more than 8 bits a sample, and ``tags`` has so many, it is uint16 of full range.
         """
         self._check(image, pts)
+        self._put(self._converted(image), pts=pts)
+
+    def write_drawn(self, image: NDArray[Any], *, coded: Planes, window: Window, pts: int) -> None:
+        """Add a frame that is as it was coded, but for a window in which something was drawn.
+
+        Args:
+            image: The whole of it, as `write` takes it; it is used in the window alone, unless this video codes
+                otherwise.
+            coded: The picture before anything was drawn.
+            window: Rows and columns.
+            pts: As of `write`.
+        """
+        self._check(image, pts)
+        size = self._stream.codec_context.height, self._stream.codec_context.width
+        if self._pixels != "yuv420p" or coded.luma.shape != size or coded.matrix != self._colour.matrix:
+            self._put(self._converted(image), pts=pts)
+            return
+        picture = av.VideoFrame(*size[::-1], "yuv420p")
+        rows, columns = (slice(side.start // 2 * 2, -(-side.stop // 2) * 2) for side in window)
+        part = self._converted(image[rows, columns]) if rows.start < rows.stop else None
+        for place, plane in enumerate((coded.luma, coded.blue, coded.red)):
+            target, by = plane_of(picture, place), 2 if place else 1
+            target[:] = plane
+            if part is not None:
+                inside = np.s_[rows.start // by : rows.stop // by, columns.start // by : columns.stop // by]
+                target[inside] = plane_of(part, place)
+        self._tag(picture)
+        self._put(picture, pts=pts)
+
+    def _put(self, picture: VideoFrame, *, pts: int) -> None:
         if self._last is None:
             start = pts * self._time_base
             late = start > _LATEST_START and not self._cut
@@ -137,7 +173,6 @@ class VideoWriter:
         else:
             self._step = pts - self._last
         self._last = pts
-        picture = self._converted(image)
         picture.pts = pts + self._shift
         picture.time_base = self._time_base
         with self._explained():
@@ -212,6 +247,9 @@ class VideoWriter:
             pix_fmt=self._pixels,
         )  # type: ignore[assignment]
         context = stream.codec_context
+        if preset.codec == "libx264":
+            # Whole frames side by side: slices of one would cost quality, and PyAV asks for a thread a processor.
+            context.thread_count, context.thread_type = choose_threads(usable_cpus()).codec, ThreadType.FRAME
         context.time_base = self._time_base
         if preset.pixel_aspect == "kept":
             context.sample_aspect_ratio = pixel_aspect
@@ -231,8 +269,11 @@ class VideoWriter:
             self._stream.metadata["reel_name"] = tags.reel
 
     def _converted(self, image: NDArray[Any]) -> VideoFrame:
+        height, width = self._stream.codec_context.height, self._stream.codec_context.width
         bottom, right = self.padding
-        if bottom or right:
+        if image.shape[:2] != self._size:  # a window of it
+            height, width = image.shape[:2]
+        elif bottom or right:
             image = np.pad(image, ((0, bottom), (0, right), (0, 0)), mode="edge")
         pixels = "rgba" if self._preset.has_alpha else "rgb24"
         if self._samples is np.uint16:
@@ -242,17 +283,20 @@ class VideoWriter:
         converted = self._reformatter.reformat(
             picture,
             format=self._pixels,
-            width=self._stream.codec_context.width,
-            height=self._stream.codec_context.height,
+            width=width,
+            height=height,
             dst_colorspace=matrix,
             dst_color_range=limited,
             threads=1,  # with more, swscale now and then gives a piece of the alpha of another frame
         )
-        # ProRes takes its tags from the pictures, not from the stream.
-        converted.color_primaries, converted.color_trc = self._colour.primaries, self._colour.transfer
-        if self._preset.is_yuv:
-            converted.colorspace = self._colour.matrix
+        self._tag(converted)
         return converted
+
+    def _tag(self, picture: VideoFrame) -> None:
+        """Say what colours a picture has: ProRes takes its tags from the pictures, not from the stream."""
+        picture.color_primaries, picture.color_trc = self._colour.primaries, self._colour.transfer
+        if self._preset.is_yuv:
+            picture.colorspace = self._colour.matrix
 
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
         """Hold the latest packet back: how long the last frame is shown is not known from a next one."""

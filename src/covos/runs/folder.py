@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -20,6 +21,8 @@ from covos.core.limits import limits
 LIST = ".covos-files"
 LOCK = ".covos-lock"
 PROJECT = "covos.json"
+_claiming = threading.Lock()
+"""Held while a file is claimed: writers do so from several threads. One for all folders, which other processes get."""
 PARTIAL = re.compile(r"\..*\.[0-9a-f]{8}\.partial(\.\w+)?")  # the temporary names of covos.core.files
 
 
@@ -53,7 +56,7 @@ class OutputFolder:
             EnvironmentProblem: The folder cannot be made, or the disk is full.
         """
         target = self.path / name
-        with explained(target):
+        with _claiming, explained(target):
             refuse_links(self.path, target.parent)
             if not self._begun:
                 if os.path.lexists(self.path / LIST):

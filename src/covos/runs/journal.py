@@ -49,8 +49,14 @@ class JournalEntry:
     @classmethod
     def of(cls, result: FrameResult, *, seconds: float, bits: Depth = 8) -> Self:
         """Keep a result; its probability at a depth of so many bits."""
-        frame = result.frame
-        return cls(
+        return cls.and_restored(result, seconds=seconds, bits=bits)[0]
+
+    @classmethod
+    def and_restored(cls, result: FrameResult, *, seconds: float, bits: Depth = 8) -> tuple[Self, FrameResult]:
+        """Keep a result, as `of` does; and return what `restore` will give, without unpacking."""
+        frame, mask = result.frame, result.labels > 0
+        soft, probability = SoftMask.and_rounded(result.probability, mask, bits=bits)
+        entry = cls(
             index=frame.index,
             stem=frame.stem,
             pts=frame.pts,
@@ -58,10 +64,11 @@ class JournalEntry:
             confidence=float(result.confidence),
             seconds=seconds,
             labels=result.labels,
-            soft=SoftMask.of(result.probability, result.labels > 0, bits=bits),
+            soft=soft,
             objects=result.objects,
-            matte=None if result.matte is None else SoftMask.of(result.matte, result.labels > 0),
+            matte=None if result.matte is None else SoftMask.of(result.matte, mask),
         )
+        return entry, replace(result, probability=probability)
 
     def restore(self, frame: Frame) -> FrameResult:
         """Return the result, with the frame's picture.

@@ -217,14 +217,16 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
     area, box, centre, overlap = {}, {}, {}, {}
     for identity in objects:
         mask = np.equal(labels, identity).view(np.uint8)
-        pixels = cv2.countNonZero(mask)
         left, top, width, height = cv2.boundingRect(mask)
-        area[identity] = round(pixels / labels.size, 6)
         box[identity] = left, top, width, height
-        centre[identity] = round(_mean_place(mask, 0), 1), round(_mean_place(mask, 1), 1)
+        window = np.s_[top : top + height, left : left + width]
+        mask = mask[window]
+        pixels = cv2.countNonZero(mask)
+        area[identity] = round(pixels / labels.size, 6)
+        centre[identity] = round(_mean_place(mask, 0, left), 1), round(_mean_place(mask, 1, top), 1)
         if before is not None and before.shape == labels.shape:
             then = np.equal(before, identity).view(np.uint8)
-            both = cv2.countNonZero(mask & then)
+            both = cv2.countNonZero(mask & then[window])
             overlap[identity] = round(both / (pixels + cv2.countNonZero(then) - both), 4)
     optional: dict[str, Any] = {}
     if frame.source_index is not None:
@@ -254,10 +256,10 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
     )
 
 
-def _mean_place(mask: NDArray[np.uint8], axis: Literal[0, 1]) -> float:
-    """Mean column (axis 0 is summed) or row of a mask's pixels."""
+def _mean_place(mask: NDArray[np.uint8], axis: Literal[0, 1], first: int) -> float:
+    """Mean column (axis 0 is summed) or row of a mask's pixels; the first one of the mask has a number."""
     counts = cv2.reduce(mask, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().astype(np.int64)
-    return float(counts @ np.arange(len(counts))) / float(counts.sum())
+    return float(counts @ np.arange(first, first + len(counts))) / float(counts.sum())
 
 
 def _quality(watch: Watch) -> QualityRecord:

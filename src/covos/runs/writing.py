@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -25,7 +25,7 @@ from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.table import check_formats, make_writer, probability_bits
 from covos.masks.edges import NO_EDGES, Edges
-from covos.masks.soft import Depth, rounded
+from covos.masks.soft import Depth
 from covos.media.source import Health
 from covos.runs.folder import PROJECT, OutputFolder
 from covos.runs.journal import Journal, JournalEntry
@@ -81,24 +81,61 @@ class Saved:
         return (*self.outputs, *(path for path in (self.report, self.page) if path is not None))
 
 
-class BackgroundWriters:
-    """Runs all writers as one: each frame goes to every writer in order, on one thread, through a bounded queue.
+class _Lane:
+    """Runs some writers on one thread: each frame goes to each of them in order, through a bounded queue.
 
-    When a writer fails, the others are aborted, and the next `write`, or `close`, raises the error. All calls to the
-    writers are made on the one thread. Use it in a ``with`` block: the block aborts what was not closed. It does *not*
-    close by itself: `close` returns the paths that were written, and may fail. At most ``depth`` frames wait; each
-    holds its picture, probabilities and labels: 8 bytes a pixel.
+    After an error, and once it is told to stop, it takes frames and drops them: a producer may be waiting for room.
+    """
+
+    def __init__(self, writers: Sequence[Format], *, depth: int) -> None:
+        self.error: BaseException | None = None
+        self.stop = threading.Event()
+        self._writers = tuple(writers)
+        self._queue: queue.Queue[ComposedResult | None] = queue.Queue(maxsize=depth)
+        # A daemon: if its owner dies without a word, the program must still be able to end.
+        self._thread = threading.Thread(target=self._run, name="covos-writers", daemon=True)
+        self._thread.start()
+
+    def put(self, result: ComposedResult) -> None:
+        """Hand over a frame; wait while the queue is full."""
+        self._queue.put(result)
+
+    def end(self) -> None:
+        """Write what waits, and end the thread."""
+        if self._thread.is_alive():
+            self._queue.put(None)
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while (result := self._queue.get()) is not None and not self.stop.is_set():
+                for writer in self._writers:
+                    writer.write(result)
+        except BaseException as error:  # whatever it is, it belongs to the producer
+            self.error = error
+        while result is not None:
+            result = self._queue.get()
+
+
+class BackgroundWriters:
+    """Runs all writers as one: each frame goes to every writer in order, on other threads, through bounded queues.
+
+    Formats that need no more than the labels have a thread each. The others share one, since they share the colours
+    and the alpha of a frame, which take the most of their time.
+
+    When a writer fails, all are aborted by `close` or `abort`, and the next `write`, or `close`, raises the error. Use
+    it in a ``with`` block: the block aborts what was not closed. It does *not* close by itself: `close` returns the
+    paths that were written, and may fail. At most ``depth`` frames wait; each holds its picture, probabilities and
+    labels: 8 bytes a pixel.
     """
 
     def __init__(self, writers: Sequence[Format], *, depth: int = 8) -> None:
         self._writers = tuple(writers)
-        self._queue: queue.Queue[FrameResult | None] = queue.Queue(maxsize=depth)
-        self._error: BaseException | None = None
-        self._stop = threading.Event()
+        alone = [[writer] for writer in self._writers if writer.labels_only]
+        together = [writer for writer in self._writers if not writer.labels_only]
+        self._lanes = tuple(_Lane(lane, depth=depth) for lane in (*alone, together) if lane)
+        self._over = False
         self._paths: tuple[Path, ...] = ()
-        # A daemon: if its owner dies without a word, the program must still be able to end.
-        self._thread = threading.Thread(target=self._run, name="covos-writers", daemon=True)
-        self._thread.start()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -107,27 +144,42 @@ class BackgroundWriters:
 
     def write(self, result: FrameResult) -> None:
         """Hand over a frame; wait while ``depth`` frames are waiting. An error may be one of an earlier frame."""
-        if self._error is not None:
-            raise self._error
-        if not self._thread.is_alive():
-            raise RuntimeError("the writers are closed")
-        self._queue.put(result)
+        if self._over:
+            raise self._error or RuntimeError("the writers are closed")
+        composed = ComposedResult.of(result)
+        for lane in self._lanes:
+            if self._error is not None:
+                raise self._error
+            lane.put(composed)
 
     def close(self) -> tuple[Path, ...]:
-        """Write what waits, close all writers, end the thread; return the writers' paths, in their order.
+        """Write what waits, close all writers, end the threads; return the writers' paths, in their order.
 
         Raises:
             CovosError: A writer has failed. All of them are aborted then.
         """
-        self._end()
+        if not self._over:
+            self._end()
+            if self._error is None:
+                try:
+                    self._paths = tuple(path for writer in self._writers for path in writer.close())
+                except BaseException as error:
+                    self._abort(error)
+                    self._failed = error
+            else:
+                self._abort(self._error)
         if self._error is not None:
             raise self._error
         return self._paths
 
     def abort(self) -> None:
-        """Drop what waits, abort all writers, end the thread."""
-        self._stop.set()
+        """Drop what waits, abort all writers, end the threads."""
+        if self._over:
+            return
+        for lane in self._lanes:
+            lane.stop.set()
         self._end()
+        self._abort(self._error)
 
     def __enter__(self) -> Self:
         return self
@@ -135,33 +187,29 @@ class BackgroundWriters:
     def __exit__(self, *_: object) -> None:
         self.abort()
 
-    def _end(self) -> None:
-        if self._thread.is_alive():
-            self._queue.put(None)
-            self._thread.join()
+    _failed: BaseException | None = None
+    """The error of closing."""
 
-    def _run(self) -> None:
-        try:
-            while (result := self._queue.get()) is not None and not self._stop.is_set():
-                composed = ComposedResult.of(result)
-                for writer in self._writers:
-                    writer.write(composed)
-            if not self._stop.is_set():
-                self._paths = tuple(path for writer in self._writers for path in writer.close())
-                return
-        except BaseException as error:  # whatever it is, it belongs to the producer
-            self._error = error
+    @property
+    def _error(self) -> BaseException | None:
+        """The error of the first writer that has failed."""
+        return next((lane.error for lane in self._lanes if lane.error is not None), self._failed)
+
+    def _end(self) -> None:
+        for lane in self._lanes:
+            lane.end()
+        self._over = True
+
+    def _abort(self, first: BaseException | None) -> None:
         for writer in self._writers:
             try:
                 writer.abort()
             except Exception as error:
                 # The first error is the one to report; this one must not keep the other writers from stopping.
-                if self._error is None:
-                    self._error = error
+                if first is None:
+                    first = self._failed = error
                 else:
-                    self._error.add_note(f"and stopping the {writer.name!r} writer failed: {error}")
-        while result is not None:  # a producer may be waiting for room
-            result = self._queue.get()
+                    first.add_note(f"and stopping the {writer.name!r} writer failed: {error}")
 
 
 class RunWriter:
@@ -204,7 +252,7 @@ class RunWriter:
         self._health, self._folder, self._journal = health, folder, journal
         self._info, self._formats, self._steps_down, self._labelled = info, chosen, steps_down, labelled
         self._bits: Depth = 16 if probability_bits(chosen) == 16 else 8
-        self._began = self._clock = time.perf_counter()
+        self._began = time.perf_counter()
         self._uncomputed = 0
         self._retoucher = Retoucher(edges)
         self._seconds: deque[float] = deque()
@@ -224,31 +272,24 @@ class RunWriter:
             self._stack.enter_context(self._journal)
         return self
 
-    def add(self, result: FrameResult) -> FrameResult:
-        """Write a result; return what is kept of it."""
-        kept, seconds, journal = result, time.perf_counter() - self._clock, self._journal
+    def add(self, result: FrameResult, seconds: float = 0.0) -> FrameResult:
+        """Write a result, which took some seconds to compute; return what is kept of it."""
+        kept, journal = result, self._journal
         if journal is not None and result.frame.index < journal.resumed:
             seconds = journal.seconds(result.frame.index)
         elif journal is not None:
-            entry = JournalEntry.of(result, seconds=seconds, bits=self._bits)
+            entry, kept = JournalEntry.and_restored(result, seconds=seconds, bits=self._bits)
             journal.append(entry)
-            # What the entry restores, without unpacking it.
-            kept = replace(result, probability=rounded(result.probability, result.labels > 0, bits=self._bits))
         self._uncomputed += kept.frame.status == "uncomputed"
         self._seconds.append(seconds)
         for changed in self._retoucher.push(kept):
             self._write(changed)
-        self.restart_clock()
         return kept
 
     def _write(self, result: FrameResult) -> None:
         composed = ComposedResult.of(result)  # once for the report and the formats
         self._report.add(composed, seconds=self._seconds.popleft())
         self._writers.write(composed)
-
-    def restart_clock(self) -> None:
-        """Count the time of the next frame from here: a full queue is the writers' time, a listener's its own."""
-        self._clock = time.perf_counter()
 
     def finish(self) -> Saved:
         """Finish every format, and write the report."""

@@ -243,7 +243,7 @@ def work_on(connection: Connection, plan: Plan | None, stop: Flag, patient: bool
     if plan is None:
         cv2.setNumThreads(1)
     else:
-        configure_threads(leave=1)
+        configure_threads(pipeline=True)
     if patient and hasattr(os, "nice"):
         os.nice(10)
     here = Here(plan=plan, stop=stop, tell=connection.send)

@@ -1,0 +1,106 @@
+"""``covos bench``: speed and memory on the user's own machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from covos.cli import options
+from covos.cli.terminal import say
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+    from covos.bench.report import BenchReport
+
+
+def bench(
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write every number to this file, too.")] = None,
+    profile: Annotated[
+        bool,
+        typer.Option("--profile", help="Tell where the time goes: processor milliseconds a frame by stage (Linux)."),
+    ] = False,
+    size: Annotated[
+        str, typer.Option(metavar="WxH", help="Size of the clip that is made to measure with.")
+    ] = "854x480",
+    runtime: Annotated[
+        Literal["all", "auto", "torch", "openvino", "onnxruntime"],
+        typer.Option(help="Measure one runtime alone; auto is the one that a run takes by itself."),
+    ] = "all",
+    quick: Annotated[bool, typer.Option("--quick", help="A shorter clip and fewer rounds: rougher numbers.")] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure this machine: the networks alone, finding and following end to end, memory, by runtime and precision.
+
+    Beside them stands the limit, which is to decode and encode alone; and rembg, where it and its models are installed.
+    """
+    from rich.console import Console
+
+    from covos.bench.report import bench as measure
+    from covos.bench.ways import ways
+    from covos.core.device import configure_threads
+    from covos.core.records import write_record
+
+    threads = configure_threads(pipeline=True)
+    sides = options.size_of(size)
+    assert sides is not None, "there is a default"
+    steps = measure(
+        ways(runtime),
+        size=sides,
+        frames=24 if quick else 120,
+        rounds=3 if quick else 15,
+        threads=threads,
+        profile=profile,
+    )
+    for step, so_far in steps:
+        report = so_far
+        if step and not quiet:
+            say(f"measuring: {step}", err=True)
+    if json_file is not None:
+        write_record(report, json_file)
+    console = Console(soft_wrap=True)
+    for table in _tables(report):
+        console.print(table)
+    for row in report.runs:
+        if row.why_not:
+            console.print(f"rembg {row.work}: not measured, {row.why_not}", highlight=False)
+
+
+def _tables(report: BenchReport) -> Iterator[Table]:
+    from rich.table import Table
+
+    from covos.bench.report import PARTS, stages_of
+
+    releases = ", ".join(f"{name} {release}" for name, release in report.libraries.items())
+    height, width = report.encoded
+    alone = Table(
+        "network, ms (processor ms)", *PARTS, box=None, pad_edge=False, title_justify="left",
+        title=f"{report.machine}, {report.threads} of {report.cpus} for the networks; {releases}",
+        caption=f"frames of {width}x{height}", caption_justify="left",
+    )  # fmt: skip
+    for way in dict.fromkeys((row.runtime, row.precision) for row in report.networks):
+        cells = {row.work: row for row in report.networks if (row.runtime, row.precision) == way}
+        alone.add_row(" ".join(way), *(f"{cells[name].wall:.1f} ({cells[name].processor:.1f})" for name in PARTS))
+    yield alone
+    height, width = report.size
+    runs = Table(
+        f"end to end, {width}x{height}", "frames a second", "processor ms a frame", "peak MB", "start s",
+        box=None, pad_edge=False,
+    )  # fmt: skip
+    names = {"limit": "decode and encode alone"}
+    for row in report.runs:
+        if (found := row.measured) is not None:
+            name = " ".join(filter(None, (names.get(row.work, row.work), row.runtime, row.precision)))
+            peak = "" if found.peak is None else f"{found.peak / 1e6:.0f}"
+            runs.add_row(name, f"{found.rate:.1f}", f"{found.each:.1f}", peak, f"{found.start:.1f}")
+    yield runs
+    columns = stages_of(report)
+    if columns:
+        stages = Table("processor ms a frame", *columns, box=None, pad_edge=False)
+        for stage in next(iter(columns.values())):
+            stages.add_row(stage, *(f"{each[stage]:.1f}" for each in columns.values()))
+        yield stages

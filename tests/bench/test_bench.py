@@ -1,0 +1,148 @@
+"""`covos bench`: what is measured is there, by a clip of a few small frames; the tables and the file."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covos import cli
+from covos.bench import profile, report, rivals, runs
+from covos.bench.clips import make_clip
+from covos.bench.networks import PARTS
+from covos.bench.runs import RunAsked, RunMeasured
+from covos.bench.spent import Spent, median
+from covos.bench.ways import TORCH, Way, ways
+from covos.core.errors import CovosError
+from covos.masks import read_binary_mask
+from covos.media.opening import open_source
+
+SIZE = (64, 96)
+FRAMES = 10
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bench") / "clip.mp4"
+    make_clip(path, frames=FRAMES, size=SIZE)
+    return path
+
+
+def test_the_clip_moves_and_its_mask_shows_the_disc(clip: Path) -> None:
+    with open_source(clip) as source:
+        images = [frame.image for frame in source]
+    assert len(images) == FRAMES
+    mask = read_binary_mask(clip.with_suffix(".png"))
+    assert mask.shape == images[0].shape[:2] == SIZE
+    assert 0.05 < mask.mean() < 0.2
+    assert np.abs(images[0].astype(int) - images[5]).mean() > 2
+
+
+@pytest.mark.parametrize("work", ["limit", "follow"])
+def test_a_run_is_measured(clip: Path, work: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("covos.model.DEFAULT_AREA", 64 * 96)  # small: the masks do not matter here
+    asked = RunAsked(work=work, clip=clip, mask=clip.with_suffix(".png"), profile=sys.platform == "linux")
+    found = runs._main(asked)
+    assert found.frames == FRAMES
+    assert found.wall > 0
+    assert found.processor > 0
+    if sys.platform == "linux":
+        assert found.stages
+        assert work == "limit" or "network" in found.stages
+        # Only what the thread that looks has spent is left out.
+        assert 0.5 * found.processor < sum(found.stages.values()) <= found.processor
+
+
+def test_a_run_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(CovosError, match=r"nothing\.mp4"):
+        runs.measure_run(RunAsked(work="limit", clip=tmp_path / "nothing.mp4"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone tells what each thread spends")
+def test_the_time_of_a_thread_is_that_of_the_stage_it_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "_PACKAGE", f"{Path(__file__).parent}/")
+    monkeypatch.setattr(profile, "STAGES", {f"{Path(__file__).name}:spend": "spending"})
+    profile._stage.cache_clear()
+    spent = []
+
+    def spend() -> None:
+        before = time.thread_time()
+        while time.thread_time() - before < 0.1:
+            pass
+        spent.append(time.thread_time() - before)
+
+    with profile.Profile() as found:
+        thread = threading.Thread(target=spend)
+        thread.start()
+        thread.join()
+    profile._stage.cache_clear()
+    assert found.seconds["spending"] == pytest.approx(spent[0], abs=0.05)
+
+
+def test_every_stage_names_a_place_in_the_package() -> None:
+    package = Path(profile.__file__).parents[1]
+    for key in profile.STAGES:
+        file, _, function = key.partition(":")
+        assert (package / file).exists(), key
+        assert not function or f"def {function}(" in (package / file).read_text(), key
+
+
+def test_the_middle_of_each_clock() -> None:
+    assert median([Spent(2.0, 1.0), Spent(90.0, 5.0), Spent(4.0, 3.0)]) == (4.0, 3.0)
+
+
+def test_the_ways_of_one_runtime_and_of_all() -> None:
+    assert ways()[0] == TORCH
+    assert {way.runtime for way in ways("torch")} == {"torch"}
+    (chosen,) = ways("auto")
+    assert chosen in ways()
+
+
+def test_what_is_missing_of_rembg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("U2NET_HOME", str(tmp_path))
+    monkeypatch.setattr(rivals, "find_spec", lambda name: None)
+    assert rivals.missing("u2netp") == "rembg is not installed"
+    monkeypatch.setattr(rivals, "find_spec", lambda name: object())
+    assert rivals.missing("u2netp") == f"its model is not there: {tmp_path / 'u2netp.onnx'}"
+    (tmp_path / "u2netp.onnx").touch()
+    assert rivals.missing("u2netp") == ""
+
+
+def test_rembg_is_measured_where_it_is_there(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "rembg.py").write_text(
+        "def new_session(model, providers): return model\n"
+        "def remove(image, *, session, only_mask): return image[..., 0]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("MODEL_CHECKSUM_DISABLED", "")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert runs._main(RunAsked(work="u2netp", clip=clip)).frames == FRAMES
+
+
+def test_the_tables_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    way = Way("torch", "fp32")
+    measured = RunMeasured(frames=24, start=1, wall=2, processor=3, peak=5 << 20, stages={"network": 1.2})
+    monkeypatch.setattr(report, "measure_networks", lambda *a, **k: {(way, name): Spent(0.025, 0.05) for name in PARTS})
+    monkeypatch.setattr(report, "measure_run", lambda asked: measured)
+    monkeypatch.setattr(report, "missing", lambda model: "rembg is not installed")
+    file = tmp_path / "bench.json"
+    line = ["bench", "--quick", "--runtime", "torch", "--size", "96x64", "--json", str(file)]
+    assert cli.main(line) == 0
+    said = capsys.readouterr()
+    assert "25.0 (50.0)" in said.out
+    assert "find torch fp32          12.0" in said.out
+    assert "rembg u2netp: not measured, rembg is not installed" in said.out
+    assert "measuring: find torch fp32" in said.err
+    content = json.loads(file.read_text())
+    assert content["size"] == [64, 96]
+    assert [row["work"] for row in content["runs"]][:2] == ["limit", "find"]
+
+
+def test_a_size_that_is_none(capsys) -> None:
+    assert cli.main(["bench", "--size", "big"]) == 2
+    assert "it is no width and height" in capsys.readouterr().err
