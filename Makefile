@@ -1,7 +1,8 @@
 # On a machine with Python 3.11 (or newer) and make, every target sets up what it needs in .venv, once.
 #
 #   make demo        cut the cars out of the example clip
-#   make test        all tests                    make test-fast   those that take no longer than a few seconds
+#   make test        the tests                    make test-fast   those that take no longer than a few seconds
+#   make test-thorough  the tests and whole sweeps, of which make test has a part
 #   make browser     a browser and the checks of JavaScript, for the tests of the page, where they can be installed
 #   make check       style, types, import rule
 #   make docs        the site of the documentation, into build/site: open build/site/index.html
@@ -41,7 +42,7 @@ TORCH_CPU := https://download.pytorch.org/whl/cpu
 # Twice quiet below: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test test-fast browser check fuzz fuzz-parsers audit docs numbers figures notebooks clean \
+.PHONY: help demo test test-fast test-thorough browser check fuzz fuzz-parsers audit docs numbers figures notebooks clean \
 	bench bench-alone bench-davis bench-pictures
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
@@ -54,10 +55,13 @@ demo: $(INSTALLED)
 
 # A test that fails is run once more, and listed: many drive processes, signals or a browser, and a machine may stall.
 test: $(READY)
-	@$(BIN)/pytest -n $(WORKERS) --reruns 1 -rR
+	@$(BIN)/pytest -n $(WORKERS) --reruns 1 -rR -m "not thorough"
+
+test-thorough: $(READY)
+	@$(BIN)/pytest -n $(WORKERS)
 
 test-fast: $(READY)
-	@$(BIN)/pytest -n $(WORKERS) -m "not slow"
+	@$(BIN)/pytest -n $(WORKERS) -m "not slow and not thorough"
 
 # Without them the tests of the page are skipped, and say so.
 browser:

@@ -1,6 +1,6 @@
 """Files with values of a wrong type or range: each is read, or refused as the fault of the file, never as our bug.
 
-Of every document, values are replaced by those of `NASTY` in turn (slow), and at random several at once. Others are
+Of every document, values are replaced by those of `NASTY` in turn (thorough), and at random several at once. Others are
 drawn from the schemas of the records that read them.
 """
 
@@ -288,7 +288,7 @@ def test_documents_of_the_schemas(place: Path, name: str, data: st.DataObject) -
     check(name, place, [content] if name == "labelstudio" else content)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", READ)
 def test_each_value_in_turn(place: Path, name: str) -> None:
     document = DOCUMENTS[name]

@@ -15,7 +15,7 @@ from faults.children import in_child
 MOST = 50 << 20
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a fork")
 def test_memory_stays_flat(bright: Model, make_clip, tmp_path: Path) -> None:
     def peak(frames: int) -> int:

@@ -22,10 +22,10 @@ SETTINGS = (
 
 
 def start(
-    folder: Path, data: tuple[Path, ...], *, processes: int, event: str = "none", **settings: object
+    folder: Path, data: tuple[Path, ...], *, processes: int, event: str = "none", restarts: int = 0, **settings: object
 ) -> list[str]:
     values = (*SETTINGS, *(f"{name}={value}" for name, value in settings.items()))
-    run = [*TORCHRUN, str(WORKER)] if processes > 1 else [sys.executable, str(WORKER)]
+    run = [*TORCHRUN, "--max-restarts", str(restarts), str(WORKER)] if processes > 1 else [sys.executable, str(WORKER)]
     roots = [word for root in data for word in ("--data", str(root))]
     sets = [word for value in values for word in ("--set", value)]
     arguments = ["train", "cosnet-resnet50", *roots, "-o", str(folder / "run"), "--device", "cpu"]
@@ -38,7 +38,9 @@ def finish(command: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_twice_the_batch(tianchi: Path, stills: Path, tmp_path: Path) -> None:
+def test_two_processes_are_one_with_twice_the_batch_also_when_one_is_lost(
+    tianchi: Path, stills: Path, tmp_path: Path
+) -> None:
     done = {n: finish(start(tmp_path / str(n), (tianchi, stills), processes=n)) for n in (1, 2)}
     for result in done.values():
         assert result.returncode == 0, result.stderr
@@ -50,6 +52,12 @@ def test_two_processes_are_one_with_twice_the_batch(tianchi: Path, stills: Path,
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name]), name
         torch.testing.assert_close(tensor, alone[name], rtol=1e-4, atol=1e-6, msg=name)
+    # A machine is lost: torchrun starts all again, and they go on from the checkpoint, to the same end.
+    lost = finish(start(tmp_path / "lost", (tianchi, stills), processes=2, event="lost1", restarts=1))
+    assert lost.returncode == 0, lost.stderr
+    assert "starts from the checkpoint" in lost.stderr
+    for name, tensor in torch.load(tmp_path / "lost" / "rank0.pt", weights_only=True).items():
+        assert torch.equal(tensor, first[name]), name
 
 
 @pytest.mark.slow

@@ -3,7 +3,8 @@
     torchrun --nproc-per-node 2 tests/training/worker.py FOLDER EVENT ARGUMENTS...
 
 Each process leaves its weights as FOLDER/rank<N>.pt. EVENT is what happens in the second step: ``error0`` or
-``error1`` raises in the process of that rank, ``stop0`` or ``stop1`` sends it SIGTERM; anything else is nothing.
+``error1`` raises in the process of that rank, ``stop0`` or ``stop1`` sends it SIGTERM; ``lost0`` or ``lost1`` kills
+it in the fourth step, unless torchrun has started it again; anything else is nothing.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ def work() -> int:
             raise InputError("frame 7 cannot be read", why="it was removed", fix="put it back")
         if len(steps) == 2 and event == f"stop{rank}":
             os.kill(os.getpid(), signal.SIGTERM)
+        if len(steps) == 4 and event == f"lost{rank}" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            os.kill(os.getpid(), signal.SIGKILL)
         return losses(*arguments, **named)
 
     CosnetTask.losses = eventful

@@ -14,6 +14,8 @@ from datetime import timedelta
 
 import torch
 from torch import distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
 
 from covos.core.errors import EnvironmentProblem, UsageError
@@ -100,7 +102,16 @@ def joined(group: ProcessGroup, device: torch.device) -> Iterator[None]:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     try:
-        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+        store, rank, size = next(rendezvous("env://", timeout=PATIENCE))
+        # After a restart, torchrun's store still has the addresses of the processes that are gone.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        distributed.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=PrefixStore(f"attempt {attempt}", store),
+            rank=rank,
+            world_size=size,
+            timeout=PATIENCE,
+        )
         yield
     except RuntimeError as error:
         # Gloo reports a lost peer as a plain RuntimeError.
