@@ -375,7 +375,7 @@ def test_two_runs_give_the_same_bytes(tmp_path: Path, info, result) -> None:
         (["preview=png"], "preview=png"),
         (["background=#12345"], "background=#12345"),
         (["background=nowhere.jpg"], "nowhere.jpg"),
-        (["matte", "matte=16"], "both matte and matte=16"),
+        (["matte", "matte=16"], "the format matte beside the format matte=16"),
     ],
 )
 def test_values_that_make_no_sense_are_refused(names: list[str], what: str) -> None:

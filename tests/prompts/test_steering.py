@@ -29,6 +29,8 @@ class Still:
     """A network that sees no motion: all that an encoder asks of it here."""
 
     uses_motion = False
+    fixed_size = None
+    stride = 16
 
 
 class Drawn:

@@ -100,13 +100,14 @@ class VideoWriter:
         self._partial = self._place.enter_context(atomic_path(self._path))
         # Copied AAC begins a little before zero: mkv can say so, but its muxer would rather move everything later. Its
         # random ids are left out: equal runs, equal files.
-        options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
+        # A picture may come out of the encoder many seconds after its sound, where there are few a second.
+        options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact", "max_interleave_delta": "0"}
         if preset.container in {"mp4", "mov"}:
             # The scale of start times, which are kept in thousandths otherwise: FFmpeg's own for the video track.
             scale = time_base.denominator
             while scale < 10_000:
                 scale *= 2
-            options = {"movflags": "+faststart", "movie_timescale": str(scale)}
+            options = {"movflags": "+faststart", "movie_timescale": str(scale), "max_interleave_delta": "0"}
         # Nothing is opened on disk yet.
         self._container = av.open(
             str(self._partial.absolute()), "w", format=preset.container, container_options=options
