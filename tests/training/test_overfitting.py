@@ -12,8 +12,6 @@ import pytest
 import covos
 from covos.models.cosnet.network import COSNET_RESNET50, COSNETS
 
-pytestmark = pytest.mark.slow
-
 HEIGHT, WIDTH, FRAMES = 96, 144, 8
 
 
@@ -35,6 +33,7 @@ def videos(tmp_path: Path) -> Path:
     return tmp_path / "videos"
 
 
+@pytest.mark.thorough
 def test_cosnet_learns_two_videos_by_heart(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # As deep as published, an eighth as wide, from random weights.
     monkeypatch.setitem(COSNETS, "cosnet_resnet50", replace(COSNET_RESNET50, width=8))
@@ -46,6 +45,7 @@ def test_cosnet_learns_two_videos_by_heart(videos: Path, tmp_path: Path, monkeyp
     assert result.best.j > 0.95
 
 
+@pytest.mark.thorough
 def test_lite_learns_two_videos_by_heart(tianchi: Path, tmp_path: Path) -> None:
     # From ImageNet weights, as the packaged weights were begun.
     result = covos.train(
@@ -57,6 +57,7 @@ def test_lite_learns_two_videos_by_heart(tianchi: Path, tmp_path: Path) -> None:
     assert result.best.j > 0.95
 
 
+@pytest.mark.slow
 def test_lite_unlearns_what_it_knew(videos: Path, tmp_path: Path) -> None:
     result = covos.train(
         "lite-finetune", videos, tmp_path / "run", overfit=2, steps=40, device="cpu", workers=0, warmup=5, ema=0.9,
