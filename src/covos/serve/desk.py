@@ -320,7 +320,7 @@ class Desk:
 
     def retry(self, clip: Clip) -> JobView:
         """Find again what failed or was cancelled; it goes on where it was."""
-        if clip.kept.state not in {"failed", "cancelled"}:
+        if clip.kept.state not in {"failed", "cancelled"} and (clip.kept.state != "done" or is_finished(clip.run)):
             raise NotYetError("there is nothing to do again", why=f"the job is {clip.kept.state}", fix="look at it")
         self._find(clip)
         return self.queue.changed(clip)
