@@ -62,7 +62,8 @@ class Downloads:
                     if done := clip.version == version:
                         clip.change(results={**clip.kept.results, name: ready})
             if count := _lacking(clip, range):
-                clip.notes.append(f"{about}{count} of {clip.info.frame_count}. Search on, then ask for it again")
+                told = f"{about}{count} of {clip.info.frame_count}. Search on, or follow objects there, and ask again"
+                clip.notes.append(told)
 
         with clip.lock:
             clip.broken.pop(name, None)
