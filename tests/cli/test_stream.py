@@ -91,6 +91,17 @@ def test_what_is_written_is_read_back(tmp_path: Path, container: str, pixels: st
     assert [frame.time for frame in decoded(file)] == [0, 0.04]
 
 
+@pytest.mark.parametrize(("size", "matrix"), [((48, 64), 6), ((720, 1280), 1)])
+def test_colours_are_tagged_and_come_back(tmp_path: Path, size: tuple[int, int], matrix: int) -> None:
+    red = np.full((*size, 3), (200, 30, 60), np.uint8)
+    with LiveSink(str(tmp_path / "c.mkv"), container=None, pixels="rgb24", size=size, frame_rate=Fraction(25)) as sink:
+        sink.write(red, seconds=Fraction(0))
+    found = decoded(tmp_path / "c.mkv")[0]
+    assert (found.color_primaries, found.color_trc, found.colorspace, found.color_range) == (1, 1, matrix, 1)
+    converted = found.reformat(format="rgb24", src_colorspace=matrix).to_ndarray()
+    assert np.abs(converted.astype(int) - red).max() < 6
+
+
 def test_odd_sizes_are_filled_up_where_the_codec_needs_it(tmp_path: Path) -> None:
     with LiveSink(
         str(tmp_path / "o.mkv"), container=None, pixels="rgb24", size=(31, 33), frame_rate=Fraction(25)

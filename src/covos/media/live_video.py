@@ -18,6 +18,7 @@ from typing import IO, Any, Final, Literal, Self, TypeAlias
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange, VideoReformatter
 from numpy.typing import NDArray
 
 from covos.core.errors import EnvironmentProblem, SourceError, UsageError, one_of
@@ -26,6 +27,7 @@ from covos.core.shown import short_repr
 from covos.core.types import ImageArray
 from covos.media.displayed import PictureReader
 from covos.media.range import WHOLE, Range
+from covos.media.tags import usual_colour
 
 PIPE: Final = "-"
 Pixels: TypeAlias = Literal["gray", "rgb24", "rgba"]
@@ -304,6 +306,12 @@ class LiveSink:
             self._steady = kind in ("rawvideo", "y4m")
             self._unit = 1 / frame_rate if self._steady else Fraction(1, 90000)
             stream.pix_fmt, stream.time_base = stored, self._unit
+            self._stored, self._colour = stored, usual_colour(height, width)
+            self._is_yuv, self._reformatter = stored.startswith("yuv"), VideoReformatter()
+            context = stream.codec_context
+            context.color_primaries, context.color_trc = self._colour.primaries, self._colour.transfer
+            if self._is_yuv:
+                context.colorspace, context.color_range = self._colour.matrix, ColorRange.MPEG
             if codec == "libx264":
                 # Without a look ahead, each frame leaves the encoder before the next one comes.
                 stream.options = {"preset": "veryfast", "tune": "zerolatency", "crf": "20"}
@@ -331,6 +339,16 @@ class LiveSink:
         if any(self._padding):
             image = np.pad(image, ((0, self._padding[0]), (0, self._padding[1]), *((0, 0),) * (image.ndim - 2)), "edge")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=self._pixels)
+        if self._is_yuv:
+            picture = self._reformatter.reformat(
+                picture,
+                format=self._stored,
+                dst_colorspace=self._colour.matrix,
+                dst_color_range=ColorRange.MPEG,
+                threads=1,
+            )
+            picture.colorspace = self._colour.matrix
+        picture.color_primaries, picture.color_trc = self._colour.primaries, self._colour.transfer
         when = self._count if self._steady else round(seconds / self._unit)
         self._last = max(when, self._last + 1)
         picture.pts, picture.time_base = self._last, self._unit
@@ -383,7 +401,8 @@ def container_of(place: str) -> str:
     if suffix not in _SUFFIXES:
         raise UsageError(
             f"{place}: no container is known for it",
-            why=f"of files, those that need no end are written: not mp4, nor {suffix or 'one without a suffix'}",
+            why="a live file has to be whole wherever it stops, and "
+            + (f"{suffix} files are not" if suffix else "its name has no suffix that says what it is"),
             fix=f"use {', '.join(_SUFFIXES)}, or give --container",
         )
     return _SUFFIXES[suffix]
