@@ -174,6 +174,7 @@ def test_an_edit_comes_back_from_the_disk(tmp_path: Path) -> None:
         seeds=seeds,
         things=(thing_of(1), thing_of(2, name="é")),
         regions=(Region(box=(0, 0, 2, 6)).prompt,),
+        edges=Edges(grow=1, fill_holes=True),
         frames={3: mask},
     )
     file = tmp_path / "000001.jsonl"

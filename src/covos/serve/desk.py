@@ -377,7 +377,7 @@ class Desk:
                 why="the job is a finished run that was opened",
                 fix="click on what is wrong, and follow it",
             )
-        if clip.kept.state not in {"failed", "cancelled"}:
+        if clip.kept.state not in {"failed", "cancelled"} and (clip.kept.state != "done" or is_finished(clip.run)):
             raise NotYetError("there is nothing to do again", why=f"the job is {clip.kept.state}", fix="look at it")
         self._find(clip)
         return self.queue.changed(clip)

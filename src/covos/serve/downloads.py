@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 from covos.core.errors import EnvironmentProblem, one_of
@@ -46,8 +47,8 @@ class Downloads:
         if not clip.history.frames:
             raise NotYetError("there is nothing to download", why="no frame has masks yet", fix="wait for the first")
 
-        if range:
-            range.frames(KeptFrames(info=clip.info, frames=_in_order(clip)))
+        _lacking(clip, range)  # refuses a part that is not there, before it waits
+        about = f"{name}: frames without masks are not in it: "
 
         def run() -> None:
             done = False
@@ -60,9 +61,13 @@ class Downloads:
                 with clip.lock:
                     if done := clip.version == version:
                         clip.change(results={**clip.kept.results, name: ready})
+            if count := _lacking(clip, range):
+                told = f"{about}{count} of {clip.info.frame_count}. Search on, or follow objects there, and ask again"
+                clip.notes.append(told)
 
         with clip.lock:
             clip.broken.pop(name, None)
+            clip.notes = [note for note in clip.notes if not note.startswith(about)]
             clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
         self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, range=range))
         return self._queue.changed(clip)
@@ -108,6 +113,16 @@ class Downloads:
 def _in_order(clip: Clip) -> tuple[FrameMask, ...]:
     with clip.lock:  # a track that goes on is not among them
         return tuple(mask for _, mask in sorted(clip.history.frames.items()))
+
+
+def _lacking(clip: Clip, range: Range) -> int:
+    """Return the number of frames of a part that have no masks; a UsageError if there is no such part."""
+    frames, info = _in_order(clip), clip.info
+    taken = range.frames(KeptFrames(info=replace(info, frame_count=len(frames)), frames=frames))
+    kept = frames[taken.start : taken.stop]
+    first = 0 if range.start is None else kept[0].index
+    end = info.frame_count if range.end is None else kept[-1].index + 1
+    return end - first - len(kept)
 
 
 def pack(folder: Path, name: str) -> Path:

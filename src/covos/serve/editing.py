@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 from covos.core.errors import UsageError
 from covos.core.labelling import check_label
 from covos.core.types import Point
@@ -11,11 +13,11 @@ from covos.masks.frame_mask import FrameMask
 from covos.prompts.seed_mask import MAX_ID, SeedMask
 from covos.prompts.values import RegionPrompt, check_region
 from covos.serve.clip import Clip, check_frame
-from covos.serve.edits import followed, merged, placed, thing_of, without
+from covos.serve.edits import followed, merged, placed, thing_of, with_new_seeds, without
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Track
 from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import JobView, MaskCode, NewPrompt, NewTrack, Prompted
+from covos.serve.schema import JobView, MaskCode, NewPrompt, NewTrack, Prompted, State
 from covos.serve.workers import Clicked, TaskWorker
 
 
@@ -29,6 +31,7 @@ class Editing:
 
     def __init__(self, queue: WorkQueue, *, clicks: TaskWorker) -> None:
         self._queue, self._clicks = queue, clicks
+        self._prompting = threading.Lock()
 
     def prompt(self, clip: Clip, asked: NewPrompt) -> Prompted:
         """Make a mask of points or a box, or take one that was drawn.
@@ -37,6 +40,10 @@ class Editing:
             CovosError: It makes no sense there.
         """
         check_frame(asked.frame, info=clip.info)
+        with self._prompting:  # each is told what the one before has made; the process takes one after another anyway
+            return self._prompt(clip, asked)
+
+    def _prompt(self, clip: Clip, asked: NewPrompt) -> Prompted:
         with clip.lock:
             whole, history = clip.frames.get(asked.frame), clip.history
             seeds, things = history.seeds, history.things
@@ -59,9 +66,11 @@ class Editing:
             mask=None if asked.mask is None else RLE.from_coco(asked.mask.model_dump()),
         )
         mask, after = self._clicked(clip, task)
-        if number not in {thing.id for thing in things}:
-            things = (*things, thing_of(number))
-        with clip.lock:
+        with clip.lock:  # other edits may have come while the mask was made: they stay
+            things, whole = clip.history.things, clip.frames.get(asked.frame, whole)
+            if number not in {thing.id for thing in things}:
+                things = (*things, thing_of(number))
+            after = with_new_seeds(clip.history.seeds, before=seeds, after=after)
             frames = {asked.frame: placed(whole, {number: mask})}
             clip.add(clip.history.edit("prompt", seeds=after, things=things, frames=frames))
         job = self._queue.changed(clip, (asked.frame,))
@@ -84,22 +93,21 @@ class Editing:
         check_frame(asked.start, info=clip.info)
         if asked.stop is not None:
             check_frame(asked.stop, info=clip.info)
-        self._queue.refuse_busy(clip)
-        with clip.lock:
-            seeds = clip.history.seeds
-        if not seeds:
-            raise NotYetError(
-                "there is nothing to follow", why="no object was shown on a frame", fix="click on what you want first"
-            )
-        parts = track_parts(asked, seeds=seeds, count=clip.info.frame_count)
-        tracked = frozenset(seed.object for seed in seeds)
+        with self._queue.idle(clip):
+            track_parts(asked, seeds=clip.history.seeds, count=clip.info.frame_count)
+            work = self._track(clip, asked, after=clip.kept.state)
+            self._queue.put(work, state="queued")
+        return self._queue.changed(clip)
 
+    def _track(self, clip: Clip, asked: NewTrack, *, after: State) -> Work:
         def run() -> None:
             clip.change(state="running")
-            with clip.lock:
+            with clip.lock:  # with what the user has shown while it waited
                 clip.live, clip.touched = {}, set()
-                before = dict(clip.history.frames)
+                before, seeds = dict(clip.history.frames), clip.history.seeds
             self._queue.changed(clip)
+            parts = track_parts(asked, seeds=seeds, count=clip.info.frame_count)
+            tracked = frozenset(seed.object for seed in seeds)
 
             def take(mask: FrameMask) -> None:
                 clip.follow(followed(before.get(mask.index), mask, tracked=tracked))
@@ -109,11 +117,10 @@ class Editing:
             finally:
                 frames = tuple(clip.live)
                 clip.end_track()
-                clip.change(state="done")
+                clip.change(state=after)
                 self._queue.changed(clip, frames)
 
-        self._queue.put(Work(clip=clip, stage="tracking", run=run), state="queued")
-        return self._queue.changed(clip)
+        return Work(clip=clip, stage="tracking", run=run, after=after)
 
     def confirm(self, clip: Clip, frame: int) -> JobView:
         """Take a frame's masks as right: tracks end before it, and never change it."""
@@ -134,9 +141,22 @@ class Editing:
 
     def go(self, clip: Clip, *, back: bool) -> JobView:
         """Undo or redo an edit."""
-        if clip.stage == "tracking":
-            raise NotYetError("the clip is busy", why="it is being followed", fix="stop it first")
-        return self._queue.changed(clip, clip.go(back=back))
+        if self._queue.busy(clip) == "tracking":
+            raise NotYetError("the clip is busy", why="it is being followed, or will be", fix="stop it first")
+        with clip.lock:
+            frames = clip.go(back=back)
+            if clip.history.edges != clip.kept.edges:
+                clip.set_edges(clip.history.edges)
+                frames = tuple(clip.history.frames)
+            self._show_gone(clip)
+        return self._queue.changed(clip, frames)
+
+    @staticmethod
+    def _show_gone(clip: Clip) -> None:
+        """Hide no object that is not there: another may get its number."""
+        there = {thing.id for thing in clip.history.things}
+        if not there.issuperset(clip.kept.hidden):
+            clip.change(hidden=tuple(number for number in clip.kept.hidden if number in there))
 
     def show(self, clip: Clip, number: int, *, name: str | None, hidden: bool | None) -> JobView:
         """Rename an object, or hide it."""
@@ -169,6 +189,7 @@ class Editing:
                     frames=frames,
                 )
             )
+            self._show_gone(clip)
         return self._queue.changed(clip, tuple(frames))
 
     def merge(self, clip: Clip, number: int, *, into: int) -> JobView:
@@ -191,6 +212,7 @@ class Editing:
             )
             things = tuple(thing for thing in history.things if thing.id != number)
             clip.add(history.edit("object", seeds=seeds, things=things, frames=frames))
+            self._show_gone(clip)
         return self._queue.changed(clip, tuple(frames))
 
     def _refuse_unknown(self, clip: Clip, number: int) -> None:
@@ -198,8 +220,11 @@ class Editing:
             raise NotThereError(f"there is no object {number}", why="it was deleted, or never was", fix="name another")
 
     def set_edges(self, clip: Clip, edges: Edges) -> JobView:
-        """Choose how the edges are changed, in what is shown and in downloads."""
-        clip.set_edges(edges)
+        """Choose how the edges are changed, in what is shown and in downloads: an edit of all frames."""
+        with clip.lock:
+            if edges != clip.kept.edges:
+                clip.add(clip.history.edit("edges", edges=edges))
+                clip.set_edges(edges)
         return self._queue.changed(clip, tuple(clip.history.frames))
 
     def set_regions(self, clip: Clip, regions: tuple[RegionPrompt, ...]) -> JobView:
@@ -217,8 +242,12 @@ def track_parts(asked: NewTrack, *, seeds: tuple[SeedMask, ...], count: int) -> 
     Frames that were confirmed are barriers: what lies beyond them is right already.
 
     Raises:
-        NotYetError: No object is shown on that side of the frame.
+        NotYetError: No object is shown, or none on that side of the frame.
     """
+    if not seeds:
+        raise NotYetError(
+            "there is nothing to follow", why="no object was shown on a frame", fix="click on what you want first"
+        )
     start, stop = asked.start, asked.stop
     shown = {seed.frame for seed in seeds}
     barriers = {seed.frame for seed in seeds if seed.given_as == "confirmed"}

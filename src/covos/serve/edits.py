@@ -22,6 +22,7 @@ from covos.core.files import atomic_path, open_own
 from covos.core.limits import limits
 from covos.core.types import ObjectStatus, Point
 from covos.masks import RLE, decode, encode
+from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask, codes_of, objects_from
 from covos.masks.soft import SoftMask
 from covos.prompts.seed_mask import Pointed, SeedMask
@@ -36,14 +37,15 @@ Frames = Mapping[int, FrameMask]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """State that an edit left: the seeds, the objects, and the frames that it changed.
+    """State that an edit left: the seeds, the objects, the regions, the edges, and the frames that it changed.
 
     Attributes:
-        kind: In a word, for the page: ``"prompt"``, ``"track"``, ``"confirm"``, ``"object"``, ``"region"``; or
-            ``"opened"``, the state that a finished run left.
+        kind: In a word, for the page: ``"prompt"``, ``"track"``, ``"confirm"``, ``"object"``, ``"region"``,
+            ``"edges"``; or ``"opened"``, the state that a finished run left.
         seeds: All seeds after it.
         things: All objects after it.
         regions: All regions that the subject may not lie in, or has to, after it.
+        edges: Changes of the edges after it.
         frames: Masks of the frames that it changed, by index.
     """
 
@@ -51,6 +53,7 @@ class Edit:
     seeds: tuple[SeedMask, ...]
     things: tuple[Thing, ...]
     regions: tuple[RegionPrompt, ...] = ()
+    edges: Edges = NO_EDGES
     frames: Frames
 
 
@@ -62,6 +65,7 @@ class History:
         seeds: Masks that the user gave or confirmed, or that were made of points.
         things: The objects.
         regions: The regions that the subject may not lie in, or has to.
+        edges: Changes of the edges.
     """
 
     def __init__(self) -> None:
@@ -69,6 +73,7 @@ class History:
         self.seeds: tuple[SeedMask, ...] = ()
         self.things: tuple[Thing, ...] = ()
         self.regions: tuple[RegionPrompt, ...] = ()
+        self.edges = NO_EDGES
         self._found: dict[int, FrameMask] = {}
         self._done: list[Edit] = []
         self._before: list[tuple[Edit, dict[int, FrameMask | None]]] = []
@@ -105,6 +110,7 @@ class History:
         seeds: tuple[SeedMask, ...] | None = None,
         things: tuple[Thing, ...] | None = None,
         regions: tuple[RegionPrompt, ...] | None = None,
+        edges: Edges | None = None,
         frames: Frames | None = None,
     ) -> Edit:
         """Return an edit of what is there now; what is not given stays."""
@@ -113,6 +119,7 @@ class History:
             seeds=self.seeds if seeds is None else seeds,
             things=self.things if things is None else things,
             regions=self.regions if regions is None else regions,
+            edges=self.edges if edges is None else edges,
             frames={} if frames is None else frames,
         )
 
@@ -161,7 +168,7 @@ class History:
         self.frames.update(edit.frames)
 
     def _take(self, edit: Edit) -> None:
-        self.seeds, self.things, self.regions = edit.seeds, edit.things, edit.regions
+        self.seeds, self.things, self.regions, self.edges = edit.seeds, edit.things, edit.regions, edit.edges
 
 
 def thing_of(number: int, *, name: str = "") -> Thing:
@@ -173,6 +180,16 @@ def thing_of(number: int, *, name: str = "") -> Thing:
 def is_named(thing: Thing) -> bool:
     """Tell if the user gave an object its name: annotations then call it so."""
     return thing.name != thing_of(thing.id).name
+
+
+def with_new_seeds(
+    now: tuple[SeedMask, ...], *, before: tuple[SeedMask, ...], after: tuple[SeedMask, ...]
+) -> tuple[SeedMask, ...]:
+    """Put into the seeds of now what a prompt has made of those of before: other edits may have come in between."""
+    fresh = {(seed.frame, seed.object): seed for seed in after if seed not in before}
+    gone = {(seed.frame, seed.object) for seed in before} - {(seed.frame, seed.object) for seed in after}
+    kept = (seed for seed in now if (seed.frame, seed.object) not in fresh.keys() | gone)
+    return tuple(sorted((*kept, *fresh.values()), key=lambda seed: seed.frame))
 
 
 def placed(mask: FrameMask, objects: Mapping[int, RLE], *, states: Iterable[ObjectStatus] = ()) -> FrameMask:
@@ -266,6 +283,7 @@ def write_edit(edit: Edit, file: Path) -> None:
             "seeds": [_seed_to_json(seed) for seed in edit.seeds],
             "things": [thing.model_dump() for thing in edit.things],
             "regions": [region.model_dump() for region in edit.regions],
+            "edges": edit.edges.model_dump(),
         }
         stream.write(json.dumps(head) + "\n")
         for mask in edit.frames.values():
@@ -287,6 +305,7 @@ def read_edit(file: Path, *, time_base: Fraction) -> Edit:
                 seeds=tuple(_seed_from_json(seed) for seed in head["seeds"]),
                 things=tuple(Thing.model_validate(thing) for thing in head["things"]),
                 regions=tuple(RegionPrompt.model_validate(region) for region in head.get("regions", ())),
+                edges=Edges.model_validate(head.get("edges", {})),
                 frames={mask.index: mask for mask in frames},
             )
     except (ValueError, KeyError, TypeError, InputError) as error:

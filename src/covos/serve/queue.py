@@ -64,6 +64,7 @@ class Work:
         run: Does it.
         download: Name of the format that it writes, if it does.
         range: The part of the clip that is written.
+        after: State of the clip when a track is over, however it ends: the one that it had before.
     """
 
     clip: Clip
@@ -71,6 +72,7 @@ class Work:
     run: Callable[[], None]
     download: str = ""
     range: Range = WHOLE
+    after: State = "done"
 
 
 class WorkQueue:
@@ -218,7 +220,7 @@ class WorkQueue:
         else:
             clip.notes.append(f"{error.what}: {error.why}. {error.fix}")
             if clip.stage == "tracking":
-                clip.change(state="done")
+                clip.change(state=work.after)
 
     def _stop(self, clip: Clip) -> None:
         with self._lock:
@@ -233,11 +235,11 @@ class WorkQueue:
 
     def cancel(self, clip: Clip) -> JobView:
         """Stop what runs or waits for a clip; what is done stays."""
-        waiting = self._forget(clip)
-        if any(work.stage == "finding" for work in waiting):
-            clip.change(state="cancelled")
-        elif any(work.stage == "tracking" for work in waiting):
-            clip.change(state="done")
+        for work in self._forget(clip):
+            if work.stage == "finding":
+                clip.change(state="cancelled")
+            elif work.stage == "tracking":
+                clip.change(state=work.after)
         self._stop(clip)
         return self.changed(clip)
 
@@ -274,6 +276,13 @@ class WorkQueue:
         with self._lock:
             every = [*([] if self._now is None else [self._now]), *self._queue]
             return next((work.stage for work in every if work.clip is clip), None)
+
+    @contextmanager
+    def idle(self, clip: Clip) -> Iterator[None]:
+        """Refuse a clip that is worked on, with a NotYetError; nothing else begins or ends in a ``with`` block."""
+        with self._lock:
+            self.refuse_busy(clip)
+            yield
 
     def refuse_busy(self, clip: Clip) -> None:
         """Refuse an edit while a clip is worked on, with a NotYetError."""

@@ -1,0 +1,253 @@
+"""Edits as they come to a server: at once, while others are made, or while a clip is followed. No network runs."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from covos.core.errors import CancelledError, CovosError
+from covos.core.types import SourceInfo
+from covos.masks import encode
+from covos.masks.edges import NO_EDGES, Edges
+from covos.masks.frame_mask import FrameMask
+from covos.media.range import Range
+from covos.plan import Plan
+from covos.prompts.seed_mask import SeedMask
+from covos.serve import downloads
+from covos.serve.clip import Clip
+from covos.serve.desk import Desk, Rules
+from covos.serve.downloads import Downloads
+from covos.serve.editing import Editing
+from covos.serve.edits import SUBJECT
+from covos.serve.errors import NotYetError
+from covos.serve.networks import Click, Export, Track
+from covos.serve.queue import Work, WorkQueue
+from covos.serve.schema import NewPrompt, NewTrack, State
+from covos.serve.workers import Answer, Clicked, Task, Video
+
+SIZE = (4, 6)
+COUNT = 9
+CLICK = NewPrompt(frame=0, points=((1, 1),))
+
+
+def mask_of(index: int, *numbers: int) -> FrameMask:
+    """Masks of objects, a column each."""
+    columns = {number: np.zeros(SIZE, np.bool_) for number in numbers}
+    for number, column in columns.items():
+        column[:, number - 1] = True
+    return FrameMask(
+        index=index,
+        stem=f"{index:05}",
+        pts=index,
+        time_base=Fraction(1, 25),
+        status="ok",
+        confidence=math.nan,
+        size=SIZE,
+        objects={number: encode(column) for number, column in columns.items()},
+    )
+
+
+class Answers:
+    """A process that answers at once; ``meanwhile`` is called before each answer."""
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self.meanwhile = meanwhile
+
+    def last(self, task: Task, *, name: str) -> Answer:
+        assert isinstance(task, Click)
+        self.meanwhile()
+        mask = mask_of(task.frame, task.object).objects[task.object]
+        seed = SeedMask(frame=task.frame, object=task.object, mask=mask, given_as="points")
+        rest = [each for each in task.seeds if (each.frame, each.object) != (task.frame, task.object)]
+        return Clicked(object=task.object, mask=mask, seeds=(*rest, seed))
+
+    def run(self, task: Task, *, name: str) -> Iterator[Answer]:
+        if isinstance(task, Export):
+            return
+        assert isinstance(task, Track)
+        for _, first, count in task.parts:
+            for index in range(first, first + count):
+                yield mask_of(index, *{seed.object for seed in task.seeds})
+        self.meanwhile()
+
+    def stop(self) -> None:
+        """Stop nothing: it is done at once."""
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Clip:
+    """A clip whose search was stopped after three of nine frames."""
+    info = SourceInfo(
+        path="clip.mp4",
+        kind="video",
+        height=SIZE[0],
+        width=SIZE[1],
+        frame_count=COUNT,
+        frame_rate=Fraction(25),
+        duration=COUNT / 25,
+        time_base=Fraction(1, 25),
+    )
+    folder = tmp_path / "clips" / "one"
+    folder.mkdir(parents=True)
+    clip = Clip.begin(folder, name="clip.mp4", video=Video(path="clip.mp4"), info=info, size=7)
+    clip.found(mask_of(index, SUBJECT) for index in range(3))
+    clip.change(state="cancelled")
+    return clip
+
+
+def queue_of(networks: Answers) -> WorkQueue:
+    return WorkQueue(networks, limit=4)  # type: ignore[arg-type]
+
+
+def editing_of(clicks: Answers, queue: WorkQueue | None = None) -> Editing:
+    return Editing(queue or queue_of(Answers()), clicks=clicks)  # type: ignore[arg-type]
+
+
+def numbers(clip: Clip) -> list[int]:
+    return [thing.id for thing in clip.history.things]
+
+
+def test_prompts_that_come_at_once_show_objects_of_their_own(clip: Clip) -> None:
+    both = threading.Barrier(2)
+
+    def wait_for_the_other() -> None:
+        with suppress(threading.BrokenBarrierError):  # as it never comes
+            both.wait(timeout=0.2)
+
+    editing = editing_of(Answers(wait_for_the_other))
+    with ThreadPoolExecutor(2) as at_once:
+        made = sorted(each.object for each in at_once.map(lambda _: editing.prompt(clip, CLICK), range(2)))
+    assert made == [2, 3]
+    assert numbers(clip) == [1, 2, 3]
+    assert [seed.object for seed in clip.history.seeds] == made
+    assert sorted(clip.history.frames[0].objects) == [1, 2, 3]
+
+
+def test_edits_that_come_while_a_mask_is_made_stay(clip: Clip) -> None:
+    editing = editing_of(clicks := Answers())
+    editing.prompt(clip, CLICK)
+    editing.prompt(clip, CLICK)
+
+    def edit() -> None:
+        editing.drop(clip, 2)
+        editing.show(clip, SUBJECT, name="dog", hidden=None)
+        editing.confirm(clip, 1)
+
+    clicks.meanwhile = edit
+    assert editing.prompt(clip, CLICK).object == 4
+    assert numbers(clip) == [1, 3, 4]
+    assert clip.history.things[0].name == "dog"
+    assert [(seed.frame, seed.object) for seed in clip.history.seeds] == [(0, 3), (0, 4), (1, 1)]
+    assert sorted(clip.history.frames[0].objects) == [1, 3, 4]
+
+
+def settle(queue: WorkQueue, clip: Clip) -> None:
+    """Run what waits, in the queue's own thread, to its end."""
+    over = threading.Event()
+    queue.put(Work(clip=clip, stage="exporting", run=over.set))
+    queue.start()
+    assert over.wait(30)
+    queue.close()
+
+
+def fail() -> None:
+    raise CancelledError("it was stopped", why="you asked for that", fix="ask again")
+
+
+@pytest.mark.parametrize("state", ["cancelled", "done", "failed"])
+@pytest.mark.parametrize("end", ["done", "stopped while it waits", "stopped"])
+def test_a_track_leaves_the_state_of_before(clip: Clip, state: State, end: str) -> None:
+    queue = queue_of(Answers(fail if end == "stopped" else lambda: None))
+    editing = editing_of(Answers(), queue)
+    editing.prompt(clip, CLICK)
+    clip.change(state=state)
+    assert editing.track(clip, NewTrack(start=0, stop=4)).state == "queued"
+    if end == "stopped while it waits":
+        assert queue.cancel(clip).state == state
+    settle(queue, clip)
+    assert clip.kept.state == state
+    assert len(clip.history.frames) == (3 if end == "stopped while it waits" else 5)
+
+
+def test_a_track_follows_what_was_shown_while_it_waited(clip: Clip) -> None:
+    queue = queue_of(Answers())
+    editing = editing_of(Answers(), queue)
+    editing.prompt(clip, CLICK)
+    editing.track(clip, NewTrack(start=0))
+    editing.prompt(clip, CLICK)
+    with pytest.raises(NotYetError, match="busy"):  # it would run on what is there no more
+        editing.go(clip, back=True)
+    with pytest.raises(NotYetError, match="busy"):
+        editing.track(clip, NewTrack(start=0))
+    settle(queue, clip)
+    assert sorted(clip.history.frames[8].objects) == [2, 3]
+    assert editing.go(clip, back=True).can_redo
+
+
+def test_the_rest_of_a_search_can_be_found_whatever_the_state(clip: Clip, tmp_path: Path) -> None:
+    """A clip that an edit has left ``done`` while its search was not."""
+    clip.change(state="done")
+    desk = Desk(Rules(root=tmp_path / "other"), plan=Plan(source="clip", device="cpu"))
+    assert desk.retry(clip).state == "queued"
+    with pytest.raises(NotYetError, match="queued"):
+        desk.retry(clip)
+
+
+@pytest.mark.parametrize(
+    ("part", "lacking"), [({}, 6), ({"start": "f1"}, 6), ({"start": "f1", "end": "f3"}, 0), ({"end": "0.08"}, 0)]
+)
+def test_a_download_tells_of_frames_without_masks(
+    clip: Clip, part: dict[str, str], lacking: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clip.folder / "file").write_bytes(b"masks")
+    monkeypatch.setattr(downloads, "pack", lambda folder, name: clip.folder / "file")
+    for _ in range(2):  # told once, however often it is asked for
+        queue = queue_of(Answers())
+        Downloads(queue).export(clip, "webm", range=Range(**part))
+        settle(queue, clip)
+        assert clip.view(place=None, making={}).results["webm"].state == "ready"
+        said = [note for note in clip.notes if note.startswith("webm: ")]
+        assert [f"{lacking} of {COUNT}" in note for note in said] == [True] * bool(lacking)
+    with pytest.raises(CovosError, match="beyond the end"):
+        Downloads(queue).export(clip, "webm", range=Range(start="f5"))
+
+
+@pytest.mark.parametrize("how", ["drop", "merge", "undo"])
+def test_a_new_object_is_never_born_hidden(clip: Clip, how: str) -> None:
+    editing = editing_of(Answers())
+    number = editing.prompt(clip, CLICK).object
+    editing.show(clip, number, name=None, hidden=True)
+    if how == "undo":
+        editing.go(clip, back=True)
+    elif how == "drop":
+        editing.drop(clip, number)
+    else:
+        editing.merge(clip, number, into=SUBJECT)
+    again = editing.prompt(clip, CLICK)
+    assert again.object == number
+    assert not any(thing.hidden for thing in again.job.objects)
+
+
+def test_edges_are_edits(clip: Clip) -> None:
+    editing = editing_of(Answers())
+    wide, wider = Edges(grow="2"), Edges(grow="3")
+    assert editing.set_edges(clip, wide).revision == 1
+    assert editing.set_edges(clip, wide).revision == 1  # nothing that could be taken back
+    editing.prompt(clip, CLICK)
+    editing.set_edges(clip, wider)
+    assert Clip.load(clip.folder).history.edges == wider
+    assert editing.go(clip, back=True).edges == wide
+    undone = editing.go(clip, back=True)
+    assert (undone.edges, len(undone.objects)) == (wide, 1)  # the prompt's own step leaves the edges alone
+    assert editing.go(clip, back=True).edges == NO_EDGES
+    assert editing.go(clip, back=False).edges == wide
+    again = Clip.load(clip.folder)
+    assert (again.history.edges, again.kept.edges) == (wide, wide)
