@@ -210,6 +210,11 @@ def test_what_the_subject_darkens_is_its_shadow() -> None:
     assert left.max() <= 1
 
 
+def test_a_shadow_is_darkest_where_nearly_nothing_is_left_whatever_its_tint() -> None:
+    left = shadow(*ground(0.05, (0.5, 0.7, 2.0)))
+    assert left[80, 80] < 0.4
+
+
 def test_ground_of_another_colour_is_no_shadow() -> None:
     assert shadow(*ground(0.7, (0.3, 1.3, 0.3))).min() > 0.9
     assert shadow(*ground(1.0, (1, 1, 1))).min() > 0.98

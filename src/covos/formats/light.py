@@ -38,6 +38,8 @@ _RIM = 0.02
 _DARKEST = 0.25
 _NOISE = 0.08
 """Darkening below this is the grain of the picture."""
+_DARK = 0.4
+"""Share of the ground's light below which the colour counts less and less."""
 _COLOUR = 0.06
 """Width of the colours that are taken for the same ground, in shares of red, green and blue."""
 
@@ -183,6 +185,8 @@ def shadow(image: ImageArray, opacity: ProbabilityArray) -> ProbabilityArray:
     beyond = _mean(light, free * np.clip(distance / reach, 0, 1).astype(np.float32) ** 2, sigma=reach)
     brightness, expected = here.sum(axis=2) + 1e-4, beyond.sum(axis=2) + 1e-4
     apart = np.abs(here / brightness[..., None] - beyond / expected[..., None]).sum(axis=2)
+    # What is nearly black has no colour to tell by: as in the deep shadow under a car.
+    apart *= np.clip(brightness / (_DARK * expected), 0, 1)
     alike = np.exp(-((apart / _COLOUR) ** 2))
     # None at the end of the band, so that it has no rim.
     fading = np.clip(2 - 2 * distance / reach, 0, 1)
