@@ -55,6 +55,16 @@ def test_what_moves_steadily_has_no_flag(result) -> None:
     assert flagged(result, steady(20)) == [[]] * 20
 
 
+def test_shots_are_compared_with_themselves(result) -> None:
+    clip = [*steady(6), *(({2: (4 + index, 30, 8, 8)}, 0.95) for index in range(6))]
+    rows = rows_of(results(result, clip))
+    kinds = [
+        [flag.kind for flag in find_flags(rows, at, size=SIZE, cuts=cuts)] for cuts in ((), (6,)) for at in range(12)
+    ]
+    assert "lost" in kinds[6]
+    assert kinds[12:] == [[]] * 12
+
+
 def test_each_kind(result) -> None:
     assert flagged(result, changed(4, {1: (28, 20, 20, 20)}, 0.5))[4] == ["uncertain"]
     assert flagged(result, changed(4, {1: (28, 20, 20, 20)}, float("nan")))[4] == ["uncertain"]

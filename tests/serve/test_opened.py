@@ -20,7 +20,8 @@ from covos.serve.clip import Clip
 from covos.serve.desk import Desk, Rules
 from covos.serve.downloads import Downloads
 from covos.serve.opened import load_run
-from covos.serve.workers import Here
+from covos.serve.running import Address, run_server
+from covos.serve.workers import Here, TaskWorker
 
 MakeClip = Callable[..., Path]
 
@@ -71,8 +72,21 @@ def test_what_a_run_knows_is_where_edits_begin(run: Path, tmp_path: Path) -> Non
         desk.close()
 
 
-def test_a_run_that_cannot_be_opened_says_why(run: Path, make_clip: MakeClip, tmp_path: Path) -> None:
+def test_a_run_that_cannot_be_opened_says_why(
+    run: Path,
+    make_clip: MakeClip,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     source = Path(json.loads((run / "report.json").read_text())["source"]["path"])
+    served: list[object] = []
+    monkeypatch.setattr("covos.serve.running.run_server", lambda *_, **given: served.append(given["opening"]))
+    assert main(["open", str(run), "--no-browser"]) == 0
+    make_clip(source.name, frames=12, height=32)
+    assert main(["open", str(run), "--no-browser"]) == 3
+    assert "has changed since" in capsys.readouterr().err
+    assert served == [run], "of the other size, nothing listens"
     make_clip(source.name, frames=4)
     desk = Desk(Rules(root=tmp_path / "clips"), plan=Plan(source="clip", device="cpu"))
     try:
@@ -84,3 +98,24 @@ def test_a_run_that_cannot_be_opened_says_why(run: Path, make_clip: MakeClip, tm
     source.unlink()
     with pytest.raises(UsageError, match="cannot be corrected"):
         load_run(run)
+
+
+def test_a_server_ends_with_what_it_cannot_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> Clip:
+        raise SourceError("the clip has changed", why="it is shorter", fix="put it back")
+
+    monkeypatch.setattr(TaskWorker, "offer", lambda *_, **__: None)
+    monkeypatch.setattr(Desk, "open", refuse)
+    raised: list[BaseException] = []
+
+    def serve() -> None:
+        try:
+            rules = Rules(root=tmp_path / "clips")
+            run_server(rules, address=Address(port=0), plan=Plan(source="clip"), opening=tmp_path, ready=raised.append)  # type: ignore[arg-type]
+        except SourceError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    thread.join(60)
+    assert [str(error).splitlines()[0] for error in raised] == ["the clip has changed"]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import shutil
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -127,3 +129,36 @@ def test_room_is_kept_for_what_is_still_to_come(tmp_path: Path) -> None:
     desk.uploads.begin(name="a", length=1000)
     with pytest.raises(TooLargeError, match="no room"):
         desk.refuse_new(600)
+    folder = desk.begin_upload(400)  # in one piece
+    for came in (b"", bytes(300), bytes(410)):
+        (folder / "source").write_bytes(came)
+        with pytest.raises(TooLargeError, match="no room"):
+            desk.begin_upload(101)
+    shutil.rmtree(folder)  # it was no video
+    desk.refuse_new(400)
+
+
+def test_what_announces_no_size_is_weighed_when_it_is_there(tmp_path: Path) -> None:
+    from covos.plan import Plan
+    from covos.serve.desk import Desk, Rules
+    from covos.serve.metrics import Metrics
+    from covos.serve.routes import make_app
+
+    async def body(size: int) -> AsyncIterator[bytes]:
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'
+        yield bytes(size)
+        yield b"\r\n--b--\r\n"
+
+    desk = Desk(Rules(root=tmp_path, quota=1000, upload=2000), plan=Plan(source="clip"))
+    app = make_app(desk, token="", example=None, metrics=Metrics())
+
+    async def sent(size: int) -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            kind = {"content-type": "multipart/form-data; boundary=b"}
+            return await client.post("/api/jobs", content=body(size), headers=kind)
+
+    for size, said in ((1500, "the server has no room for this clip"), (2500, "the file has 2,500 bytes")):
+        answer = asyncio.run(sent(size))
+        assert "content-length" not in answer.request.headers
+        assert (answer.status_code, answer.json()["title"]) == (413, said)
+        assert not list(tmp_path.iterdir())

@@ -185,13 +185,15 @@ def _looked_at(clip: Path | None, *, settings: dict[str, str]) -> Path | None:
     """Refuse a clip or a model that cannot be used before anything listens."""
     from covos.media.memory import open_input
     from covos.models.registry import find_model
-    from covos.serve.opened import is_run, load_run
+    from covos.serve.opened import check_fits, is_run, load_run
 
     find_model(settings["model"])
     if clip is None:
         return None
     if is_run(clip):
-        load_run(clip)
+        video, known = load_run(clip)
+        with open_input(video.path, range=video.range) as source:
+            check_fits(known, info=source.info, run=clip)
         return clip.absolute()
     with open_input(str(clip)):
         return clip.absolute()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import statistics
 from array import array
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -54,15 +55,20 @@ class Flag:
     suspicion: float
 
 
-def find_flags(rows: Sequence[FrameRow], at: int, *, size: tuple[int, int]) -> tuple[Flag, ...]:
+def find_flags(
+    rows: Sequence[FrameRow], at: int, *, size: tuple[int, int], cuts: Sequence[int] = ()
+) -> tuple[Flag, ...]:
     """Find the flags of the frame at a position among the rows of consecutive frames.
 
-    ``size`` is (height, width) of the source; frames of another size are compared with those of that size alone.
+    ``size`` is (height, width) of the source; frames of another size are compared with those of that size alone, and
+    frames of a shot with those of that shot. The ``cuts`` are the indices of the frames that begin one, ascending.
     """
     row = rows[at]
     size = row.size or size
-    near = [*rows[max(0, at - SPAN) : at], *rows[at + 1 : at + 1 + SPAN]]
-    near = [other for other in near if other.size == row.size]
+    shot = bisect_right(cuts, row.index)
+    earlier = [other for other in rows[max(0, at - SPAN) : at] if bisect_right(cuts, other.index) == shot]
+    later = [other for other in rows[at + 1 : at + 1 + SPAN] if bisect_right(cuts, other.index) == shot]
+    near = [other for other in (*earlier, *later) if other.size == row.size]
     flags = []
     confidence = row.confidence
     if confidence is None or confidence < _CONFIDENCE:
@@ -72,7 +78,7 @@ def find_flags(rows: Sequence[FrameRow], at: int, *, size: tuple[int, int]) -> t
         flags.append(_flag("empty", "no object", 0.0))
     for identity in row.objects:
         flags += _of_object(identity, row, near, size=size)
-    before = {identity for other in rows[max(0, at - SPAN) : at] for identity in other.objects}
+    before = {identity for other in earlier for identity in other.objects}
     flags += [_flag("lost", f"object {identity} is gone", 0.25) for identity in sorted(before - {*row.objects})]
     return tuple(flags)
 
@@ -142,8 +148,9 @@ class Watch:
     the suspicious ones. ``confidence`` is NaN where a frame has none.
     """
 
-    def __init__(self, *, size: tuple[int, int]) -> None:
+    def __init__(self, *, size: tuple[int, int], cuts: Sequence[int] = ()) -> None:
         self._size = size
+        self._cuts = cuts
         self._shrink = max(1, min(-(-size[1] // _WIDTH), *size))
         self._rows: deque[FrameRow] = deque()
         self._pictures: deque[tuple[ImageArray, LabelArray]] = deque()
@@ -185,7 +192,7 @@ class Watch:
 
     def _judge(self) -> FrameRow:
         at, row = self._judged, self._rows[self._judged]
-        flags = find_flags(list(self._rows), at, size=self._size)
+        flags = find_flags(list(self._rows), at, size=self._size, cuts=self._cuts)
         worth = suspicion(flags)
         kinds = tuple(dict.fromkeys(flag.kind for flag in flags))
         row = row.model_copy(update={"flags": kinds, "suspicion": round(worth, 3)})

@@ -85,7 +85,7 @@ class Report:
         self._before: LabelArray | None = None
         self.objects: set[int] = set()
         """Ids of all objects so far, those that are followed and not seen among them."""
-        self._watch = Watch(size=(info.height, info.width))
+        self._watch = Watch(size=(info.height, info.width), cuts=origin.cuts)
 
     def __len__(self) -> int:
         return self._count

@@ -59,7 +59,11 @@ class Ready(Record):
 
 
 class Kept(Record):
-    """A clip as its folder keeps it; ``opened`` names the finished run that it was made of (`covos.serve.opened`)."""
+    """A clip as its folder keeps it.
+
+    ``task`` is the work that waits or runs while the state is ``queued`` or ``running``: a server that is started again
+    knows by it how to go on. ``opened`` names the finished run that the clip was made of (`covos.serve.opened`).
+    """
 
     id: str
     name: str
@@ -68,6 +72,7 @@ class Kept(Record):
     size_bytes: Count
     created: str
     state: State
+    task: Stage = "finding"
     revision: Count
     error: Problem | None = None
     edges: Edges = NO_EDGES
@@ -180,6 +185,11 @@ class Clip:
     def run(self) -> Path:
         """Folder of the job that finds the subject, or has found it."""
         return self.folder / "run" if self.kept.opened is None else Path(self.kept.opened[0])
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Files and folders of the server that belong to it: no message names them."""
+        return (*self.video.places, str(self.folder), str(self.run))
 
     def _edit(self, number: int) -> Path:
         return self.folder / "edits" / f"{number:06}.jsonl"

@@ -7,7 +7,8 @@ import secrets
 import shutil
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -74,6 +75,8 @@ class Desk:
         self.editing = Editing(self.queue, clicks=self._clicks)
         self.downloads = Downloads(self.queue)
         self.uploads = Uploads(rules.root)
+        self._room = threading.Lock()
+        self._announced: dict[Path, int] = {}
 
     def start(self) -> None:
         """Find the clips of before, go on with what was stopped, and begin to work."""
@@ -81,16 +84,25 @@ class Desk:
             with suppress(CovosError):
                 clip = Clip.load(record.parent)
                 self._clips[clip.id] = clip
-                if clip.kept.state in {"queued", "running"}:
-                    self._find(clip)
-                elif not clip.proxy.is_file() and clip.kept.state == "done":
-                    self._without_proxy.put(clip)
+                self._go_on(clip)
         for folder in self.rules.root.glob(".upload-*"):
             shutil.rmtree(folder, ignore_errors=True)
         self.queue.start()
         self._proxy_thread.start()
         for worker in (self._networks, self._clicks):  # a first click should not wait for them
             self._offer(worker, Warm(), name="the networks")
+
+    def _go_on(self, clip: Clip) -> None:
+        """Go on with what was stopped: a search does, while a track that was cut off leaves the clip as it was."""
+        stopped, opened = clip.kept.state in {"queued", "running"}, clip.kept.opened is not None
+        if stopped and clip.kept.task != "tracking" and not opened:
+            self._find(clip)
+        elif stopped or opened:  # what was opened is done: in the folder of a user's run, nothing is written
+            clip.change(state="done" if opened or is_finished(clip.run) else "cancelled", error=None)
+        if stopped and clip.kept.state in {"done", "cancelled"}:
+            clip.notes.append("the server was stopped while objects were followed: follow them again")
+        if not clip.proxy.is_file() and clip.kept.state == "done":
+            self._without_proxy.put(clip)
 
     def hang_up(self) -> None:
         """End what requests wait for, as the server ends with them; returns at once."""
@@ -114,19 +126,43 @@ class Desk:
 
     def used(self) -> int:
         """Return the bytes of all clips and uploads, those that are still to come as well."""
-        sizes: dict[tuple[int, int], int] = {}  # a file that two clips share counts once
-        for folder, _, names in os.walk(self.rules.root):  # folders that go away meanwhile are passed over
-            for name in names:
-                with suppress(OSError):
-                    found = Path(folder, name).lstat()
-                    sizes[found.st_dev, found.st_ino] = found.st_size
-        return sum(sizes.values()) + self.uploads.missing()
+        return sum(_sizes(self.rules.root).values()) + self.uploads.missing() + self._missing()
 
-    def new_folder(self) -> Path:
+    def _missing(self) -> int:
+        """Return the bytes that are still to come of uploads in one piece."""
+        with self._lock:
+            self._announced = {folder: size for folder, size in self._announced.items() if folder.is_dir()}
+            announced = dict(self._announced)
+        return sum(max(0, size - sum(_sizes(folder).values())) for folder, size in announced.items())
+
+    def begin_upload(self, size: int) -> Path:
+        """Make the folder of an upload of so many bytes, which count as used as long as it is there.
+
+        Raises:
+            CovosError: See `refuse_new`.
+        """
+        with self.room(size):
+            folder = self._new_folder()
+            with self._lock:
+                self._announced[folder] = size
+        return folder
+
+    def _new_folder(self) -> Path:
         """Make the folder of an upload; it becomes the clip's, or is deleted."""
         folder = self.rules.root / f".upload-{secrets.token_hex(8)}"
         folder.mkdir()
         return folder
+
+    @contextmanager
+    def room(self, size: int) -> Iterator[None]:
+        """Hold room for so many bytes, for a ``with`` block in which an upload announces them.
+
+        Raises:
+            CovosError: See `refuse_new`.
+        """
+        with self._room:  # two at once would both find the same room
+            self.refuse_new(size)
+            yield
 
     def refuse_new(self, size: int) -> None:
         """Refuse a clip of so many bytes, before they are taken.
@@ -136,12 +172,20 @@ class Desk:
             TooLargeError: It is too large, or there is no more room.
         """
         self.queue.refuse_full()
+        self.refuse_large(size)
+        self._refuse_full(size)
+
+    def refuse_large(self, size: int) -> None:
+        """Refuse a file of more bytes than this server takes, with a TooLargeError."""
         if size > self.rules.upload:
             raise TooLargeError(
                 f"the file has {size:,} bytes",
                 why=f"this server takes {self.rules.upload:,} at most",
                 fix="cut it, or start the server with a larger --max-upload",
             )
+
+    def _refuse_full(self, size: int) -> None:
+        """Refuse so many bytes more, with a TooLargeError, if there is no room for them."""
         used = self.used()
         if used + size > self.rules.quota:
             raise TooLargeError(
@@ -157,6 +201,8 @@ class Desk:
             CovosError: It cannot be read, or is refused; the folder is gone then.
         """
         try:
+            with self._room:  # not every client announces how much it sends
+                self._refuse_full(0)
             clip = self._begin(folder, name=name, video=Video(path=str(file), range=range))
             place = self.rules.root / secrets.token_hex(8)
             folder.rename(place)
@@ -218,7 +264,7 @@ class Desk:
         source = Path(clip.kept.source)
         if not source.is_relative_to(self.rules.root):
             return self.add_path(source, name=clip.kept.name, range=range)
-        folder = self.new_folder()
+        folder = self._new_folder()
         file = folder / source.name
         link(source, file)
         return self.add_upload(folder, file=file, name=clip.kept.name, range=range)
@@ -227,15 +273,15 @@ class Desk:
         """Take a file that was uploaded in parts, or a part of it; the upload is over then.
 
         Raises:
-            CovosError: It cannot be read, or is refused; it stays if the server is only too busy for it.
+            CovosError: It cannot be read, or is refused; it stays if the server is only too busy or too full for it.
         """
         self.queue.refuse_full()
-        folder = self.new_folder()
+        folder = self._new_folder()
         file = folder / f"source{suffix_of(upload.name)}"
         link(upload.file, file)
         try:
             clip = self.add_upload(folder, file=file, name=upload.name, range=range)
-        except BusyError:
+        except (BusyError, TooLargeError):
             raise
         except CovosError:
             self.uploads.delete(upload)
@@ -303,8 +349,9 @@ class Desk:
                 self.delete(clip)
 
     def _find(self, clip: Clip, *, limited: bool = False) -> None:
-        clip.change(state="queued", error=None)
-        self.queue.put(Work(clip=clip, stage="finding", run=lambda: self._run_find(clip)), limited=limited)
+        work = Work(clip=clip, stage="finding", run=lambda: self._run_find(clip))
+        clip.change(error=None)
+        self.queue.put(work, limited=limited, state="queued")
 
     def _run_find(self, clip: Clip) -> None:
         clip.change(state="running")
@@ -319,7 +366,17 @@ class Desk:
         self._without_proxy.put(clip)
 
     def retry(self, clip: Clip) -> JobView:
-        """Find again what failed or was cancelled; it goes on where it was."""
+        """Find again what failed or was cancelled; it goes on where it was.
+
+        Raises:
+            NotYetError: It is found, or being found, or its masks are those of a finished run.
+        """
+        if clip.kept.opened is not None:
+            raise NotYetError(
+                "there is nothing to find",
+                why="the job is a finished run that was opened",
+                fix="click on what is wrong, and follow it",
+            )
         if clip.kept.state not in {"failed", "cancelled"} and (clip.kept.state != "done" or is_finished(clip.run)):
             raise NotYetError("there is nothing to do again", why=f"the job is {clip.kept.state}", fix="look at it")
         self._find(clip)
@@ -352,11 +409,23 @@ class Desk:
 
     def in_public(self, error: CovosError) -> CovosError:
         """Return an error without the server's paths."""
-        return in_public(error, [str(self.rules.root)], name="a file of the server")
+        places = [place for clip in self.clips() for place in clip.places]
+        return in_public(error, [*places, str(self.rules.root)], name="a file of the server")
 
     @staticmethod
     def _offer(worker: TaskWorker, task: Task, *, name: str) -> None:
         threading.Thread(target=worker.offer, args=(task,), kwargs={"name": name}, daemon=True).start()
+
+
+def _sizes(root: Path) -> dict[tuple[int, int], int]:
+    """Return the bytes of all files below a folder. A file that has two names counts once."""
+    sizes: dict[tuple[int, int], int] = {}
+    for folder, _, names in os.walk(root):  # folders that go away meanwhile are passed over
+        for name in names:
+            with suppress(OSError):
+                found = Path(folder, name).lstat()
+                sizes[found.st_dev, found.st_ino] = found.st_size
+    return sizes
 
 
 def link(source: Path, target: Path) -> None:

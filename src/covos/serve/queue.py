@@ -15,7 +15,7 @@ from covos.core.errors import CancelledError, CovosError, explained
 from covos.masks.frame_mask import FrameMask
 from covos.media.range import WHOLE, Range
 from covos.serve.clip import Clip
-from covos.serve.errors import BusyError, NotYetError, in_public
+from covos.serve.errors import BusyError, NotYetError, in_public, without_paths
 from covos.serve.schema import JobView, Problem, Stage, State
 from covos.serve.workers import Note, Progress, Task, TaskWorker
 
@@ -176,13 +176,14 @@ class WorkQueue:
     def put(self, work: Work, *, limited: bool = True, state: State | None = None) -> None:
         """Add a piece of work; a BusyError if too many wait, unless it is none that a client asked for just now.
 
-        The clip is in the given state from then on, so that whoever asks at once does not take it for done.
+        The clip is in the given state from then on, so that whoever asks at once does not take it for done; its record
+        says of which work, for a server that is started again.
         """
         with self._more:
             if limited:
                 self.refuse_full()
             if state is not None:
-                work.clip.change(state=state)
+                work.clip.change(state=state, task=work.stage)
             self._queue.append(work)
             self._more.notify_all()
         self.changed(work.clip)
@@ -201,7 +202,7 @@ class WorkQueue:
                 work.run()
             except Exception as error:  # the thread lives on, whatever one clip meets; most often, that it was deleted
                 if not clip.gone:
-                    found = in_public(explained(error), [str(clip.folder)], name=clip.kept.name)
+                    found = in_public(explained(error), clip.places, name=clip.kept.name)
                     self._fail(work, found)
             finally:
                 with self._lock:
@@ -261,8 +262,10 @@ class WorkQueue:
                 fresh.append(answer.index)
             elif isinstance(answer, Progress):
                 clip.done, clip.total = answer.done, answer.total
-            elif isinstance(answer, Note) and answer.text not in clip.notes:
-                clip.notes.append(answer.text)
+            elif isinstance(answer, Note):
+                text = without_paths(answer.text, clip.places, name=clip.kept.name)
+                if text not in clip.notes:
+                    clip.notes.append(text)
             if time.monotonic() - told > TOLD_EVERY:
                 told = time.monotonic()
                 tell()

@@ -329,8 +329,7 @@ def _taken(desk: Desk, asked: NewJob, *, example: Path | None) -> Clip:
 
 async def _take_upload(request: Request, desk: Desk) -> Clip:
     stated = request.headers.get("content-length", "")
-    await run_in_threadpool(desk.refuse_new, int(stated) if stated.isdecimal() else 0)
-    folder = await run_in_threadpool(desk.new_folder)
+    folder = await run_in_threadpool(desk.begin_upload, int(stated) if stated.isdecimal() else 0)
     try:
         async with request.form(max_files=1, max_fields=8) as form:
             upload = form.get("file")
@@ -341,6 +340,7 @@ async def _take_upload(request: Request, desk: Desk) -> Clip:
             file = folder / f"source{suffix_of(name)}"
             given = {key: form[key] for key in ("start", "end", "every") if isinstance(form.get(key), str)}
             part = Range.model_validate(given)
+            desk.refuse_large(upload.size or 0)  # a body in chunks does not say its size before
             await run_in_threadpool(_copy, upload, file)
         return await run_in_threadpool(desk.add_upload, folder, file=file, name=name, range=part)
     except BaseException:

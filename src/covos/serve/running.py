@@ -89,6 +89,7 @@ def run_server(
 
     Raises:
         EnvironmentProblem: The address is taken, or cannot be used.
+        CovosError: The clip to begin with cannot be opened.
     """
     token, metrics = address.word(), Metrics()
     desk = Desk(rules, plan=plan)
@@ -159,6 +160,7 @@ def _listen(
         ws="none",
     )
     server = _Server(config, end=end)
+    failed: list[BaseException] = []
 
     def tell() -> None:
         while not server.started and not server.should_exit:
@@ -167,7 +169,12 @@ def _listen(
             return
         port = server.servers[0].sockets[0].getsockname()[1]
         host = "127.0.0.1" if address.is_local else address.host
-        begin(f"http://{host}:{port}/")
+        try:
+            begin(f"http://{host}:{port}/")
+        except BaseException as error:
+            failed.append(error)
+            end()
+            server.should_exit = True
         while not server.should_exit:
             look()
             time.sleep(_LOOK)
@@ -183,3 +190,5 @@ def _listen(
             why="the port is taken, or the address is not this machine's",
             fix="give another with --port or --host",
         ) from stop
+    if failed:  # nobody was told the address
+        raise failed[0]

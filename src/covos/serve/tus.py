@@ -68,9 +68,9 @@ def tus_router(desk: Desk) -> APIRouter:
     def begin(length: Length, spoken: Spoken, metadata: Metadata = "") -> Response:
         """Begin an upload: its address is in the header Location."""
         said = metadata_from(metadata)
-        desk.refuse_new(length)
         name = shown_name(said.get("filename") or said.get("name") or "")
-        upload = desk.uploads.begin(name=name, length=length, metadata=metadata)
+        with desk.room(length):
+            upload = desk.uploads.begin(name=name, length=length, metadata=metadata)
         return Response(status_code=201, headers={"location": f"/api/uploads/{upload.id}", **_times(upload)})
 
     @router.head("/{upload}")

@@ -62,6 +62,12 @@ class Video:
     path: str
     range: Range = WHOLE
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Its file, and the folder of that: no message names them."""
+        folder = Path(self.path).parent
+        return (self.path, str(folder)) if folder.is_absolute() and folder.name else (self.path,)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
@@ -182,7 +188,7 @@ class TaskWorker:
                 raise _ended(name)
             self._stop.clear()
             worker = self._worker = self._worker or Worker(work_on, self._plan, self._stop, self._patient)
-            places = (self._root,) if task.video is None else (task.video.path, self._root)
+            places = (self._root,) if task.video is None else (*task.video.places, self._root)
             over = False
             try:
                 worker.send(task)

@@ -1,0 +1,133 @@
+"""The desk: what a server that was stopped goes on with, and what none of its messages name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from covos.core.errors import UsageError
+from covos.core.types import SourceInfo
+from covos.plan import Plan
+from covos.serve.clip import Clip
+from covos.serve.desk import Desk, Rules
+from covos.serve.edits import Edit
+from covos.serve.errors import NotYetError
+from covos.serve.queue import Work, WorkQueue
+from covos.serve.workers import Note, TaskWorker, Video
+
+INFO = SourceInfo(
+    path="clip.mp4",
+    kind="video",
+    height=4,
+    width=6,
+    frame_count=9,
+    frame_rate=Fraction(25),
+    duration=0.36,
+    time_base=Fraction(1, 25),
+)
+PLAN = Plan(source="clip")
+
+
+def a_clip(root: Path, name: str, *, opened: Path | None = None) -> Clip:
+    """A clip that is done; of a finished run, if one is given."""
+    (folder := root / name).mkdir(parents=True)
+    source = root.parent / "films" / "shot.mp4"
+    clip = Clip.begin(folder, name="shot.mp4", video=Video(path=str(source)), info=INFO, size=7)
+    clip.change(state="done")
+    if opened is not None:
+        clip.open(Edit(kind="opened", seeds=(), things=(), frames={}), run=(str(opened), 1))
+    return clip
+
+
+def started_again(root: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk as it stands after its start, but nothing is computed."""
+    monkeypatch.setattr(TaskWorker, "offer", lambda *_, **__: None)
+    monkeypatch.setattr(WorkQueue, "start", lambda _: None)
+    monkeypatch.setattr(Desk, "_make_proxies", lambda _: None)
+    desk = Desk(Rules(root=root), plan=PLAN)
+    desk.start()
+    return desk
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_track_that_was_cut_off_leaves_the_clip_as_it_was(
+    state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tmp_path / "clips"
+    queue = WorkQueue(TaskWorker(PLAN, root=root), limit=9)  # not started: all waits
+    for name, opened, stage in (
+        ("own", None, "tracking"),
+        ("half", None, "tracking"),
+        ("run", tmp_path, "tracking"),
+        ("new", None, "finding"),
+    ):
+        clip = a_clip(root, name, opened=opened)
+        queue.put(Work(clip=clip, stage=stage, run=lambda: None), state="queued")  # type: ignore[arg-type]
+        clip.change(state=state)
+    before = a_clip(root, "before", opened=tmp_path)  # a server of before looked for a subject in the user's run
+    before.change(state="failed")
+
+    monkeypatch.setattr("covos.serve.desk.is_finished", lambda run: run.parent.name == "own")
+    desk = started_again(root, monkeypatch)
+    views = {clip.id: desk.queue.view(clip) for clip in desk.clips()}
+    assert {name: view.state for name, view in views.items()} == {
+        "own": "done",
+        "half": "cancelled",  # its search was stopped before, and can go on
+        "run": "done",
+        "before": "done",
+        "new": "queued",
+    }
+    assert {name for name, view in views.items() if any("follow them again" in note for note in view.notes)} == {
+        "own",
+        "half",
+        "run",
+    }
+    assert {clip.id for clip in desk.clips() if desk.queue.busy(clip)} == {"new"}
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "cancelled"])
+def test_in_a_run_that_was_opened_nothing_is_found_anew(state: str, tmp_path: Path) -> None:
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
+    clip = a_clip(tmp_path / "clips", "run", opened=tmp_path)
+    clip.change(state=state)
+    with pytest.raises(NotYetError, match="a finished run"):
+        desk.retry(clip)
+    assert desk.queue.busy(clip) is None
+
+
+def test_no_message_names_the_places_of_a_clip(tmp_path: Path) -> None:
+    run = tmp_path / "a user's" / "r9"
+    clip = a_clip(tmp_path / "clips", "run", opened=run)
+    said = f"{run} holds another result, {tmp_path}/films/other.mp4 and {clip.folder}/edits do not"
+
+    class Networks:
+        def run(self, task: Any, *, name: str) -> Iterator[Note]:
+            yield Note(text=said)
+            raise UsageError(said, why=said, fix="")
+
+    queue = WorkQueue(Networks(), limit=4)  # type: ignore[arg-type]
+    work = Work(clip=clip, stage="exporting", run=lambda: queue.follow(clip, None, take=print), download="npz")  # type: ignore[arg-type]
+    queue.put(work)
+    queue.start()
+    while queue.busy(clip):
+        time.sleep(0.01)
+    hidden = "shot.mp4 holds another result, shot.mp4 and shot.mp4 do not"
+    assert queue.view(clip).notes == (hidden, f"{hidden}: {hidden}. ")
+    error = queue.view(clip).results["npz"].error
+    assert error is not None
+    assert str(tmp_path) not in str(error)
+    # A request that fails beside the queue is answered by the desk.
+    desk = Desk(Rules(root=tmp_path / "clips"), plan=PLAN)
+    desk._clips[clip.id] = clip
+    assert str(tmp_path) not in str(desk.in_public(UsageError(said, why=said, fix=said)))
+
+
+def test_the_places_of_a_video() -> None:
+    assert Video(path="/films/shot.mp4").places == ("/films/shot.mp4", "/films")
+    for path in ("/shot.mp4", "shot.mp4", "films/shot.mp4"):  # the folder's name is no word to take out of sentences
+        assert Video(path=path).places == (path,)
