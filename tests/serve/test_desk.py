@@ -60,23 +60,31 @@ def test_a_track_that_was_cut_off_leaves_the_clip_as_it_was(
 ) -> None:
     root = tmp_path / "clips"
     queue = WorkQueue(TaskWorker(PLAN, root=root), limit=9)  # not started: all waits
-    for name, opened, stage in (("own", None, "tracking"), ("run", tmp_path, "tracking"), ("new", None, "finding")):
+    for name, opened, stage in (
+        ("own", None, "tracking"),
+        ("half", None, "tracking"),
+        ("run", tmp_path, "tracking"),
+        ("new", None, "finding"),
+    ):
         clip = a_clip(root, name, opened=opened)
         queue.put(Work(clip=clip, stage=stage, run=lambda: None), state="queued")  # type: ignore[arg-type]
         clip.change(state=state)
     before = a_clip(root, "before", opened=tmp_path)  # a server of before looked for a subject in the user's run
     before.change(state="failed")
 
+    monkeypatch.setattr("covos.serve.desk.is_finished", lambda run: run.parent.name == "own")
     desk = started_again(root, monkeypatch)
     views = {clip.id: desk.queue.view(clip) for clip in desk.clips()}
     assert {name: view.state for name, view in views.items()} == {
         "own": "done",
+        "half": "cancelled",  # its search was stopped before, and can go on
         "run": "done",
         "before": "done",
         "new": "queued",
     }
     assert {name for name, view in views.items() if any("follow them again" in note for note in view.notes)} == {
         "own",
+        "half",
         "run",
     }
     assert {clip.id for clip in desk.clips() if desk.queue.busy(clip)} == {"new"}

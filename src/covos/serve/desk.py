@@ -98,8 +98,8 @@ class Desk:
         if stopped and clip.kept.task != "tracking" and not opened:
             self._find(clip)
         elif stopped or opened:  # what was opened is done: in the folder of a user's run, nothing is written
-            clip.change(state="done", error=None)
-        if stopped and clip.kept.state == "done":
+            clip.change(state="done" if opened or is_finished(clip.run) else "cancelled", error=None)
+        if stopped and clip.kept.state in {"done", "cancelled"}:
             clip.notes.append("the server was stopped while objects were followed: follow them again")
         if not clip.proxy.is_file() and clip.kept.state == "done":
             self._without_proxy.put(clip)
@@ -369,7 +369,7 @@ class Desk:
         """Find again what failed or was cancelled; it goes on where it was.
 
         Raises:
-            NotYetError: It did not fail, or its masks are those of a finished run.
+            NotYetError: It is found, or being found, or its masks are those of a finished run.
         """
         if clip.kept.opened is not None:
             raise NotYetError(
