@@ -186,7 +186,7 @@ def shadow(image: ImageArray, opacity: ProbabilityArray) -> ProbabilityArray:
     brightness, expected = here.sum(axis=2) + 1e-4, beyond.sum(axis=2) + 1e-4
     apart = np.abs(here / brightness[..., None] - beyond / expected[..., None]).sum(axis=2)
     # What is nearly black has no colour to tell by: as in the deep shadow under a car.
-    apart *= np.clip(brightness / (_DARK * expected), 0, 1)
+    apart *= np.clip(brightness / (_DARK * expected), 0, 1) ** 2
     alike = np.exp(-((apart / _COLOUR) ** 2))
     # None at the end of the band, so that it has no rim.
     fading = np.clip(2 - 2 * distance / reach, 0, 1)
