@@ -90,6 +90,8 @@ def test_masks_from_anywhere_get_a_matte(
     found.save(tmp_path / "python", formats=["rgba"])
     assert (tmp_path / "soft/rgba/00003.png").read_bytes() == (tmp_path / "python/rgba/00003.png").read_bytes()
     assert json.loads((tmp_path / "soft/report.json").read_text())["settings"]["matte"]["name"] == "covos-matte"
+    assert run(masks, "-f", "coco", "-f", "palette", "--matte", "-o", tmp_path / "hard") == 2
+    assert "nothing is written that has it" in capsys.readouterr().err
 
 
 def test_a_label_of_no_object_is_told(masks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

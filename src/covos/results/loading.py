@@ -15,7 +15,7 @@ from covos.core.labelling import Label, Labelling, as_labelling
 from covos.core.types import SourceInfo
 from covos.formats.composition import PLAIN, Composition
 from covos.formats.reading import MasksRead, ReadFrame, is_file_name
-from covos.formats.table import composed_formats
+from covos.formats.table import composed_formats, parse_format
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
 from covos.media.memory import open_input
@@ -255,6 +255,12 @@ def convert(
         path, formats=formats, output=output, composition=composition, still=found.info.is_still, overwrite=overwrite,
         keep=keep,
     )  # fmt: skip
+    if matte is not False and all(parse_format(name)[0].labels_only for name in chosen.formats):
+        raise UsageError(
+            "a matte is asked for, and nothing is written that has it",
+            why=f"the formats are {', '.join(chosen.formats)}: they have hard edges",
+            fix="add a format with alpha (prores, webm, rgba), or leave --matte (matte=True) out",
+        )
     chosen.refuse_existing()
     target = chosen.folder
     _refuse_itself(Path(path), target)
