@@ -78,6 +78,14 @@ def test_extra_sequences_are_named(tmp_path: Path, masks, expected) -> None:
     assert "such sequence: b" in found.table()
 
 
+def test_extra_frames_are_named(tmp_path: Path, masks, expected) -> None:
+    frames = masks.moving(speed=3)
+    masks.write(tmp_path / "pred" / "a", [*frames, frames[-1]])
+    found = evaluate(tmp_path / "pred", tmp_path / "truth", protocol="davis2017-semi")
+    assert numbers(found) == expected
+    assert found.notes == (f"not scored, as the ground truth of a lacks 1 frame: {len(frames):05}",)
+
+
 def test_first_and_last_prediction_are_not_needed_where_they_are_dropped(tmp_path: Path, masks, expected) -> None:
     masks.write(tmp_path / "pred" / "a", masks.moving(speed=3)[1:-1], start=1)
     assert numbers(evaluate(tmp_path / "pred", tmp_path / "truth", protocol="davis2017-semi")) == expected

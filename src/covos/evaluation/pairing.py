@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from covos.core.errors import AnnotationError, listed
+from covos.core.progress import counted
 from covos.evaluation.mask_trees import MaskSequence, MaskVideo, find_sequences, single_sequence
 from covos.evaluation.protocols import ScoringProtocol
 from covos.evaluation.truth import Truth, subsets_of
@@ -39,13 +40,18 @@ def pair_up(predictions: Path, truth: Truth, *, root: Path, protocol: ScoringPro
         found = {missing.pop(): single}
     if missing:
         raise _missing_sequences(missing, found, predictions=predictions, truth=truth, root=root)
-    pairs = []
+    pairs, notes = [], []
     for name, sequence in truth.sequences.items():
         prediction = _fitted(found[name], sequence, protocol=protocol)
         pairs.append(Pair(truth=sequence, prediction=prediction, seen=truth.seen.get(name, {})))
+        # Where only some frames are annotated, the others are predicted all the same.
+        if not protocol.sparse and (beyond := sorted({*prediction.stems} - {*sequence.stems})):
+            notes.append(
+                f"not scored, as the ground truth of {name} lacks {counted(len(beyond), 'frame')}: {listed(beyond)}"
+            )
     extra = [name for name in found if name not in truth.sequences]
     note = f"not scored, as the ground truth has no such sequence: {listed(extra)}"
-    return pairs, [note] if extra else []
+    return pairs, [*notes, note] if extra else notes
 
 
 def _fitted(prediction: MaskSequence, truth: MaskSequence, *, protocol: ScoringProtocol) -> MaskSequence:
