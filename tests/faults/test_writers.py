@@ -31,7 +31,7 @@ def test_a_call_that_fails(failing: Process, tmp_path: Path, verb: str, way: str
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("verb", "name"), zip(cycle(VERBS), FORMATS, strict=False))
+@pytest.mark.parametrize(("verb", "name"), list(zip(cycle(VERBS), FORMATS, strict=False)))
 def test_some_calls_of_every_format(failing: Process, tmp_path: Path, verb: str, name: str) -> None:
     sweep = VERBS[verb](failing, small_clip(tmp_path), [name], folder=tmp_path)
     faults = sample(all_faults(sweep.counts), 3, seed=verb + name)
