@@ -1,4 +1,4 @@
-"""A server as users start it."""
+"""A server as users start it, and a clip as a server keeps it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+from covos.core.types import SourceInfo
+from covos.serve.clip import Clip
+from covos.serve.workers import Video
+
+SIZE = (4, 6)
+COUNT = 9
+"""(height, width) and frames of `begun`."""
 
 
 @contextmanager
@@ -33,3 +43,19 @@ def serving(*options: str) -> Iterator[str]:
                 assert "ERROR" not in rest, rest
             finally:
                 process.kill()
+
+
+def begun(folder: Path, *, source: str | Path = "clip.mp4") -> Clip:
+    """A clip of `COUNT` frames of `SIZE` that was just taken, in a folder that is made; nothing reads its source."""
+    folder.mkdir(parents=True)
+    info = SourceInfo(
+        path="clip.mp4",
+        kind="video",
+        height=SIZE[0],
+        width=SIZE[1],
+        frame_count=COUNT,
+        frame_rate=Fraction(25),
+        duration=COUNT / 25,
+        time_base=Fraction(1, 25),
+    )
+    return Clip.begin(folder, name=Path(source).name, video=Video(path=str(source)), info=info, size=7)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from covos.core.errors import UsageError
-from covos.core.types import SourceInfo
 from covos.plan import Plan
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk, Rules
@@ -19,25 +17,14 @@ from covos.serve.edits import Edit
 from covos.serve.errors import NotYetError
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.workers import Note, TaskWorker, Video
+from serve.serving import begun
 
-INFO = SourceInfo(
-    path="clip.mp4",
-    kind="video",
-    height=4,
-    width=6,
-    frame_count=9,
-    frame_rate=Fraction(25),
-    duration=0.36,
-    time_base=Fraction(1, 25),
-)
 PLAN = Plan(source="clip")
 
 
 def a_clip(root: Path, name: str, *, opened: Path | None = None) -> Clip:
     """A clip that is done; of a finished run, if one is given."""
-    (folder := root / name).mkdir(parents=True)
-    source = root.parent / "films" / "shot.mp4"
-    clip = Clip.begin(folder, name="shot.mp4", video=Video(path=str(source)), info=INFO, size=7)
+    clip = begun(root / name, source=root.parent / "films" / "shot.mp4")
     clip.change(state="done")
     if opened is not None:
         clip.open(Edit(kind="opened", seeds=(), things=(), frames={}), run=(str(opened), 1))

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from covos.core.errors import CancelledError, CovosError
-from covos.core.types import SourceInfo
 from covos.masks import encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
@@ -31,10 +30,9 @@ from covos.serve.errors import NotYetError
 from covos.serve.networks import Click, Export, Track
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import NewPrompt, NewTrack, State
-from covos.serve.workers import Answer, Clicked, Task, Video
+from covos.serve.workers import Answer, Clicked, Task
+from serve.serving import COUNT, SIZE, begun
 
-SIZE = (4, 6)
-COUNT = 9
 CLICK = NewPrompt(frame=0, points=((1, 1),))
 
 
@@ -85,19 +83,7 @@ class Answers:
 @pytest.fixture
 def clip(tmp_path: Path) -> Clip:
     """A clip whose search was stopped after three of nine frames."""
-    info = SourceInfo(
-        path="clip.mp4",
-        kind="video",
-        height=SIZE[0],
-        width=SIZE[1],
-        frame_count=COUNT,
-        frame_rate=Fraction(25),
-        duration=COUNT / 25,
-        time_base=Fraction(1, 25),
-    )
-    folder = tmp_path / "clips" / "one"
-    folder.mkdir(parents=True)
-    clip = Clip.begin(folder, name="clip.mp4", video=Video(path="clip.mp4"), info=info, size=7)
+    clip = begun(tmp_path / "clips" / "one")
     clip.found(mask_of(index, SUBJECT) for index in range(3))
     clip.change(state="cancelled")
     return clip

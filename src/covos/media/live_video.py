@@ -27,7 +27,7 @@ from covos.core.shown import short_repr
 from covos.core.types import ImageArray
 from covos.media.displayed import PictureReader
 from covos.media.range import WHOLE, Range
-from covos.media.tags import usual_colour
+from covos.media.tags import tag_picture, usual_colour
 
 PIPE: Final = "-"
 Pixels: TypeAlias = Literal["gray", "rgb24", "rgba"]
@@ -347,8 +347,7 @@ class LiveSink:
                 dst_color_range=ColorRange.MPEG,
                 threads=1,
             )
-            picture.colorspace = self._colour.matrix
-        picture.color_primaries, picture.color_trc = self._colour.primaries, self._colour.transfer
+        tag_picture(picture, self._colour, is_yuv=self._is_yuv)
         when = self._count if self._steady else round(seconds / self._unit)
         self._last = max(when, self._last + 1)
         picture.pts, picture.time_base = self._last, self._unit

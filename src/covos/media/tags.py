@@ -36,6 +36,13 @@ def usual_colour(height: int, width: int) -> Colour:
     return Colour(primaries=BT709.primaries, transfer=BT709.transfer, matrix=usual_matrix(height, width))
 
 
+def tag_picture(picture: VideoFrame, colour: Colour, *, is_yuv: bool) -> None:
+    """Say what colours a picture has that is to be coded: ProRes takes its tags from there, not from the stream."""
+    picture.color_primaries, picture.color_trc = colour.primaries, colour.transfer
+    if is_yuv:
+        picture.colorspace = colour.matrix
+
+
 def colour_of(picture: VideoFrame) -> Colour:
     """Return the colours of a displayed picture, by those of the decoded one.
 

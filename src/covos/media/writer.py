@@ -20,7 +20,7 @@ from covos.core.types import UNTAGGED, Colour, Planes, Tags
 from covos.media.displayed import plane_of
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
-from covos.media.tags import is_timecode_rate, usual_colour
+from covos.media.tags import is_timecode_rate, tag_picture, usual_colour
 
 if TYPE_CHECKING:
     import os
@@ -102,16 +102,18 @@ class VideoWriter:
         self._reformatter = VideoReformatter()
         self._place = ExitStack()
         self._partial = self._place.enter_context(atomic_path(self._path))
-        # Copied AAC begins a little before zero: mkv can say so, but its muxer would rather move everything later. Its
-        # random ids are left out: equal runs, equal files.
         # A picture may come out of the encoder many seconds after its sound, where there are few a second.
-        options = {"avoid_negative_ts": "disabled", "fflags": "+bitexact", "max_interleave_delta": "0"}
+        options = {"max_interleave_delta": "0"}
         if preset.container in {"mp4", "mov"}:
             # The scale of start times, which are kept in thousandths otherwise: FFmpeg's own for the video track.
             scale = time_base.denominator
             while scale < 10_000:
                 scale *= 2
-            options = {"movflags": "+faststart", "movie_timescale": str(scale), "max_interleave_delta": "0"}
+            options |= {"movflags": "+faststart", "movie_timescale": str(scale)}
+        else:
+            # Copied AAC begins a little before zero: mkv can say so, but its muxer would rather move everything later.
+            # Its random ids are left out: equal runs, equal files.
+            options |= {"avoid_negative_ts": "disabled", "fflags": "+bitexact"}
         # Nothing is opened on disk yet.
         self._container = av.open(
             str(self._partial.absolute()), "w", format=preset.container, container_options=options
@@ -162,7 +164,7 @@ class VideoWriter:
             if part is not None:
                 inside = np.s_[rows.start // by : rows.stop // by, columns.start // by : columns.stop // by]
                 target[inside] = plane_of(part, place)
-        self._tag(picture)
+        tag_picture(picture, self._colour, is_yuv=self._preset.is_yuv)
         self._put(picture, pts=pts)
 
     def _put(self, picture: VideoFrame, *, pts: int) -> None:
@@ -296,14 +298,8 @@ class VideoWriter:
             dst_color_range=limited,
             threads=1,  # with more, swscale now and then gives a piece of the alpha of another frame
         )
-        self._tag(converted)
+        tag_picture(converted, self._colour, is_yuv=self._preset.is_yuv)
         return converted
-
-    def _tag(self, picture: VideoFrame) -> None:
-        """Say what colours a picture has: ProRes takes its tags from the pictures, not from the stream."""
-        picture.color_primaries, picture.color_trc = self._colour.primaries, self._colour.transfer
-        if self._preset.is_yuv:
-            picture.colorspace = self._colour.matrix
 
     def _mux(self, packets: Sequence[Packet[VideoStream]]) -> None:
         """Hold the latest packet back: how long the last frame is shown is not known from a next one."""

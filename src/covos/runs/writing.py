@@ -135,6 +135,8 @@ class BackgroundWriters:
         together = [writer for writer in self._writers if not writer.labels_only]
         self._lanes = tuple(_Lane(lane, depth=depth) for lane in (*alone, together) if lane)
         self._over = False
+        self._failed: BaseException | None = None
+        """The error of closing or aborting, if nothing failed before."""
         self._paths: tuple[Path, ...] = ()
 
     @property
@@ -186,9 +188,6 @@ class BackgroundWriters:
 
     def __exit__(self, *_: object) -> None:
         self.abort()
-
-    _failed: BaseException | None = None
-    """The error of closing."""
 
     @property
     def _error(self) -> BaseException | None:
