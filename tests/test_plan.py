@@ -102,17 +102,17 @@ def test_negative_points_beside_an_object_are_of_it() -> None:
         (lambda: Find(references=-1), "references = -1"),
         (lambda: Find(references=65), "references = 65"),
         (lambda: Find(refine="sharp"), "unknown refinement 'sharp'"),
-        (lambda: Find(quality="good"), "the find cannot be used"),
+        (lambda: Find(quality="good"), "quality='good' cannot be used"),
         (lambda: Discover(memory=99), "memory = 99"),
         (lambda: Follow(prompts=(PointPrompt(),), direction="sideways"), "direction 'sideways'"),
-        (lambda: Discover(most=0), "the discover cannot be used"),
+        (lambda: Discover(most=0), "most=0 cannot be used"),
         (lambda: Plan(source="a.mp4", formats=("pallete",)), "unknown output format 'pallete'"),
         (lambda: Plan(source="a.mp4", formats=("green=3",)), "green with a value"),
         (lambda: Plan(source="a.mp4", range=Range(start=9, end=9)), "start 9 and end 9 leave no frame"),
         (lambda: Plan(source="a.mp4", label={1: "car", 2: "dog"}), "the label dog is of object 2"),
         (lambda: Plan(source="a.mp4", label={4: "car"}, task=Discover(most=3)), "the label car is of object 4"),
-        (lambda: Plan(source="a.mp4", precision="fp8"), "the plan cannot be used"),
-        (lambda: Plan(source="a.mp4", colour="red"), "the plan cannot be used"),
+        (lambda: Plan(source="a.mp4", precision="fp8"), "precision='fp8' cannot be used"),
+        (lambda: Plan(source="a.mp4", colour="red"), "unknown setting 'colour'"),
         (lambda: Plan(source=7), "a int is no source"),
         (lambda: choose_task(objects=3, prompts=(PointPrompt(points=(Point(x=1, y=1),)),)), "objects = 3 beside masks"),
         (lambda: choose_task(objects=3, refine="crf"), "refine = 'crf' where objects are followed"),
@@ -170,9 +170,9 @@ def test_a_plan_is_a_value_whatever_becomes_of_an_array() -> None:
         (lambda: MaskPrompt(file="a.png", labels=np.ones((4, 4), bool)), "has several masks"),
         (lambda: Plan(source="a.mp4", device="nonsense"), "unknown device 'nonsense'"),
         (lambda: Plan(source="a.mp4", frame_rate=-1), "frame rate -1 is not positive"),
-        (lambda: Plan(source="a.mp4", frame_rate="abc"), "the plan cannot be used"),
-        (lambda: Plan(source="a.mp4", model=None), "the plan cannot be used"),
-        (lambda: Follow(prompts=()), "the follow cannot be used"),
+        (lambda: Plan(source="a.mp4", frame_rate="abc"), "frame_rate='abc' cannot be used"),
+        (lambda: Plan(source="a.mp4", model=None), "model=None cannot be used"),
+        (lambda: Follow(prompts=()), "prompts=() cannot be used"),
         (lambda: Plan.model_validate_json("{"), "the plan cannot be read"),
     ],
 )
@@ -180,6 +180,15 @@ def test_more_that_makes_no_sense(make, what: str) -> None:
     with pytest.raises(UsageError) as caught:
         make()
     assert what in caught.value.what
+
+
+def test_a_wrong_choice_is_answered_with_the_choices() -> None:
+    with pytest.raises(UsageError) as caught:
+        Find(quality="ballanced")
+    assert caught.value.why == "it is none of the choices"
+    assert caught.value.fix == "did you mean balanced? use one of: fast, balanced, best"
+    with pytest.raises(UsageError, match="did you mean source"):
+        Plan(source="a.mp4", sorce="b.mp4")
 
 
 def test_json_of_frames_in_memory_is_refused_when_it_is_read() -> None:

@@ -29,7 +29,7 @@ from covos.core.device import Precision, check_device
 from covos.core.errors import UsageError
 from covos.core.guarded import SafeFraction
 from covos.core.labelling import NO_LABELS, Labelling, as_labelling
-from covos.core.records import Record, faults
+from covos.core.records import Record, faults, refused
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
@@ -119,11 +119,8 @@ class _Value(Record):
         try:
             return make(values)
         except ValidationError as error:
-            raise UsageError(
-                f"the {cls.__name__.lower()} cannot be used",
-                why=faults(error),
-                fix=f"its fields are {', '.join(cls.model_fields)}",
-            ) from None
+            what, why, fix = refused(error, cls)
+            raise UsageError(what, why=why, fix=fix) from None
 
 
 class Steer(_Value):

@@ -123,13 +123,27 @@ def test_a_code_of_the_verb_is_kept(fail: Fail, given: int | BaseException) -> N
     assert fail(given if isinstance(given, BaseException) else SystemExit(given)) == 7
 
 
+VERBS = ", ".join(each.name for each in typer.main.get_command(cli.app).commands.values())
+
+
 @pytest.mark.parametrize(
     ("line", "what", "fix"),
     [
-        (["no-such-verb"], "No such command 'no-such-verb'", "see covos --help"),
+        (["no-such-verb"], "No such command 'no-such-verb'", f"use one of: {VERBS}; see covos --help"),
         (["doctor", "--jsn"], "No such option: --jsn", "see covos doctor --help"),
         (["doctor", "surplus"], "unexpected extra argument", "see covos doctor --help"),
-        (["models", "lst"], "No such command 'lst'", "see covos models --help"),
+        (["models", "lst"], "No such command 'lst'", "use one of: list, convert, average; see covos models --help"),
+        (
+            ["evaluate", "pred", "gt"],
+            "Missing option '--protocol'",
+            "its help says: davis2016, davis2016-all, davis2017-semi, davis2017-unsup or youtube-vos; "
+            "see covos evaluate --help",
+        ),
+        (
+            ["serve", "--port", "99999999"],
+            "Invalid value for '--port'",
+            "its help says: Port; 0 takes a free one; see covos serve --help",
+        ),
     ],
 )
 def test_a_wrong_command_line(capsys: pytest.CaptureFixture[str], line: list[str], what: str, fix: str) -> None:
@@ -160,7 +174,7 @@ def test_nothing_to_do_shows_the_help(capsys: pytest.CaptureFixture[str], line: 
 def test_a_word_that_is_no_choice_is_answered_with_the_choices(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["segment", "clip.mp4", "-o", "out", "--refine", "foo"]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "error: --refine foo",
+        "error: --refine cannot be foo",
         "  why: it is none of the choices",
         "  fix: use one of: none, crf",
     ]

@@ -198,7 +198,7 @@ def test_other_settings_are_refused(davis: Path, tmp_path: Path, capsys: Capture
     assert run(davis, out, "-q") == 0
     before = files(out)
     assert run(davis, out, "--references", "1") == 2
-    assert "references was 5, is 1" in capsys.readouterr().err
+    assert "references: 5 before, 1 now" in capsys.readouterr().err
     assert run(davis, out, "--subset", "train") == 2
     assert "the data set's subset was val, is train" in capsys.readouterr().err
     moved = davis.rename(davis.with_name("elsewhere"))

@@ -71,7 +71,7 @@ def test_what_is_done_is_not_done_again(davis: Path, tmp_path: Path, capsys: Cap
     assert capsys.readouterr().out == first.out
     assert mask.is_file()
     assert run(davis, out, "--references", "1") == 2
-    assert "references was 5, is 1" in capsys.readouterr().err
+    assert "references: 5 before, 1 now" in capsys.readouterr().err
 
 
 def test_a_list_that_is_not_there_is_named(davis: Path, tmp_path: Path, capsys: Capture) -> None:

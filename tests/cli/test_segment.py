@@ -283,7 +283,7 @@ def test_an_existing_output_is_kept_unless_asked(clip: Path, tmp_path: Path, cap
     code, lines = refused(capsys, clip, "-o", out, "--references", "3")
     assert code == 2
     assert "of other terms" in lines[0]
-    assert "references was 5, is 3" in lines[1]
+    assert "references: 5 before, 3 now" in lines[1]
     assert "covos convert" not in lines[2]
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     assert run(clip, "-o", out, "-f", "palette", "-f", "sheet=4") == 0

@@ -81,18 +81,34 @@ def test_a_text_file_lists_inputs(tmp_path: Path) -> None:
     [
         ("imput\na.mp4\n", "call the column input, not imput"),
         ("input;end\na.mp4;f3\n", "commas"),
-        ("input,propmts\na.mp4,a.json\n", "call it prompts"),
-        ("input,every\na.mp4,often\n", "every"),
-        ("input,name\na.mp4,../up\n", "'../up'"),
-        ("input,name\na.mp4,/up\n", "'/up'"),
+        ("input,start\na.mp4,f1\n,f2\n", "its cell is empty"),
         ("input\na.mp4,b.mp4\n", "more cells than columns"),
         ("input\n", "no rows"),
-        ("input,frame_rate\na.mp4,1/0\n", "frame_rate"),
     ],
 )
 def test_a_wrong_manifest_is_refused_in_words(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "m.csv").write_text(content, encoding="utf-8")
     with pytest.raises(InputError) as refused:
+        read_clips([tmp_path / "m.csv"])
+    error = refused.value
+    assert said in f"{error.what} {error.why} {error.fix}"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("input,strat\na.mp4,f3\n", "has a column 'strat', which sets nothing"),
+        ("input,propmts\na.mp4,a.json\n", "rename the column to prompts"),
+        ("input,point\na.mp4,3\n", "write it into a prompt file"),
+        ("input,every\na.mp4,often\n", "every"),
+        ("input,name\na.mp4,../up\n", "'../up'"),
+        ("input,name\na.mp4,/up\n", "'/up'"),
+        ("input,frame_rate\na.mp4,1/0\n", "frame_rate"),
+    ],
+)
+def test_a_wrong_setting_of_a_manifest_is_a_wrong_call(tmp_path: Path, content: str, said: str) -> None:
+    (tmp_path / "m.csv").write_text(content, encoding="utf-8")
+    with pytest.raises(UsageError) as refused:  # exit code 2, as of the option of the same name
         read_clips([tmp_path / "m.csv"])
     error = refused.value
     assert said in f"{error.what} {error.why} {error.fix}"

@@ -325,6 +325,7 @@ class TestCvat:
         task = ElementTree.parse(path).getroot().find("meta/task")
         assert task is not None
         assert task.findtext("name") == "clip é<&>.mp4"
+        assert task.findtext("size") == str(len(hard_cases())), "no blanks, which strict readers refuse"
         assert (task.findtext("original_size/width"), task.findtext("original_size/height")) == ("41", "30")
 
     @given(maps=MAPS)

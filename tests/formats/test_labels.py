@@ -59,7 +59,7 @@ def names_of(folder: Path) -> dict[str, Any]:
     listed = {
         each.text for each in ElementTree.parse(folder / "cvat.xml").getroot().findall("meta/task/labels/label/name")
     }
-    assert set(found["cvat"].values()) <= listed
+    assert set(found["cvat"].values()) == listed, "no label that nothing has"
     regions = json.loads((folder / "labelstudio.json").read_text())[0]["predictions"][0]["result"]
     found["labelstudio"] = {int(each["id"][7:]): each["value"]["brushlabels"][0] for each in regions}
     classes = (folder / "yolo" / "classes.txt").read_text().splitlines()

@@ -19,7 +19,7 @@ from covos.job import Job
 from covos.masks import write_label_map
 from covos.model import Model
 from covos.models.matte import CovosMatte
-from covos.plan import Plan
+from covos.plan import Find, Plan
 from covos.runs.schema import load_report
 from starving import at, starve
 
@@ -76,9 +76,12 @@ def test_a_format_is_added_and_converted_without_the_network(
 
 def test_a_run_without_mattes_is_not_taken_for_one_with(clip: Path, tmp_path: Path, model: Model) -> None:
     run(clip, tmp_path / "out", model, "palette", matte=None)
-    with pytest.raises(UsageError, match="matte was not there, is one with weights") as caught:
+    with pytest.raises(UsageError, match="why: matte: none before, one with weights") as caught:
         run(clip, tmp_path / "out", model, "rgba")
     assert f"covos convert {tmp_path / 'out'} --matte" in caught.value.fix
+    with pytest.raises(UsageError, match="references: 5 before, 3 now") as caught:
+        run(clip, tmp_path / "out", model, "rgba", task=Find(references=3))
+    assert "--matte" not in caught.value.fix, "it would be of other masks"
 
 
 def test_a_run_with_a_matte_gives_it_to_a_format_that_is_added(

@@ -183,7 +183,7 @@ def test_writing_anew_goes_on_after_it_was_stopped(
 
 def test_other_terms_are_refused(clip: Path, tmp_path: Path, model: Model) -> None:
     run(clip, tmp_path / "out", model, "palette")
-    with pytest.raises(UsageError, match="references was 5, is 3"):
+    with pytest.raises(UsageError, match="references: 5 before, 3 now"):
         run(clip, tmp_path / "out", model, "palette", task=choose_task(references=3))
     run(clip, tmp_path / "out", model, "matte")
     with pytest.raises(UsageError, match="format matte beside the format matte=16"):

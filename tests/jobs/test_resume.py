@@ -214,8 +214,8 @@ def test_a_finished_run_that_lost_an_output_is_not_taken_for_whole(run: Run, lon
 @pytest.mark.parametrize(
     ("changes", "difference"),
     [
-        ({"references": 3}, "references was 5, is 3"),
-        ({"reference_seed": 7}, "reference seed was not given, is 7"),
+        ({"references": 3}, "references: 5 before, 3 now"),
+        ({"reference_seed": 7}, "reference seed: not given before, 7 now"),
     ],
 )
 def test_other_settings_are_refused(
@@ -245,12 +245,12 @@ def test_every_difference_is_named(run: Run, long_clip: Path, tmp_path: Path) ->
     assert isinstance(error, UsageError)
     sha256 = find_model("covos-lite").card.sha256
     assert error.why.split("; ") == [
-        f"the model was one with weights {'0' * 12}, is one with weights {sha256[:12]}",
-        "precision was float16, is float32",
-        "device was cuda, is cpu",
-        "new was 1, is not there",
-        "the batch was 16, is 4",
-        f"covos was 0.0.1, is {covos.__version__}",
+        f"the model: one with weights {'0' * 12} before, one with weights {sha256[:12]} now",
+        "precision: float16 before, float32 now",
+        "device: cuda before, cpu now",
+        "new: 1 before, none now",
+        "the batch: 16 before, 4 now",
+        f"covos: 0.0.1 before, {covos.__version__} now",
     ]
 
 

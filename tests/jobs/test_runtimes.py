@@ -55,7 +55,7 @@ def test_a_run_goes_on_by_its_runtime(make_clip: MakeClip, tmp_path: Path) -> No
             stopped.cancel()
     assert json.loads((tmp_path / "stopped" / "covos.json").read_text())["settings"]["runtime"] == runtime
     torch = plan.model_copy(update={"runtime": "torch", "formats": ("palette", "rgba")})
-    with pytest.raises(UsageError, match=f"runtime was {runtime}, is not there") as refused:
+    with pytest.raises(UsageError, match=f"runtime: {runtime} before, torch now") as refused:
         Job(torch, tmp_path / "stopped").run()
     assert f"--runtime {runtime}" in refused.value.fix
     # A run that is done computes nothing more: whatever runtime there is now gives it further formats.

@@ -186,4 +186,4 @@ def test_a_stopped_run_goes_on_under_the_same_terms(model: Model, squares: Path,
     assert ("follower" in settings) == (settings["steer"][0]["frame"] is not None)
     with pytest.raises(UsageError, match="of other terms") as caught:
         Job(plan.model_copy(update={"task": Find()}), tmp_path / "part", load=lambda _: model).run()
-    assert "steering 1 was" in caught.value.why
+    assert "steering 1: " in caught.value.why

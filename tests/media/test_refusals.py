@@ -189,7 +189,9 @@ def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
 
 
 def test_an_address_is_not_opened() -> None:
-    assert "URLs are not opened" in refusal("https://example.org/film.mp4").why
+    refused = refusal("https://example.org/film.mp4")
+    assert "URLs are not opened" in refused.what
+    assert "download it first" in refused.fix
 
 
 @pytest.mark.parametrize("rate", [0, -1])

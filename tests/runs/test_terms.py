@@ -125,7 +125,8 @@ def test_a_run_of_other_terms_names_each(tmp_path: Path, run: RunTerms) -> None:
     other = run.model_copy(update={"batch": 8, "settings": {"references": 3}, "formats": ("palette",)})
     with pytest.raises(UsageError, match="an unfinished run of other terms") as caught:
         other.is_done(begun(tmp_path))
-    assert caught.value.why == ("references was 5, is 3; fusion was not given, is not there; the batch was 4, is 8")
+    said = "references: 5 before, 3 now; fusion: not given before, none now; the batch: 4 before, 8 now"
+    assert caught.value.why == said
 
 
 def test_prompts_differ_in_words(tmp_path: Path, run: RunTerms) -> None:
@@ -137,13 +138,38 @@ def test_prompts_differ_in_words(tmp_path: Path, run: RunTerms) -> None:
     with pytest.raises(UsageError) as caught:
         run.model_copy(update={"settings": {"prompts": [moved, mask, mask]}}).is_done(begun(tmp_path))
     assert caught.value.why == (
-        "prompt 1 was object 1 on frame 0 by points 320,200 prompter grabcut, "
-        "is object 1 on frame 0 by points 320,200 and not 5,6.5 prompter grabcut; "
-        "prompt 3 was not there, is object 2 on frame 4 by dog.png with pixels abababababab"
+        "prompt 1: object 1 on frame 0 by points 320,200 prompter grabcut before, "
+        "object 1 on frame 0 by points 320,200 and not 5,6.5 prompter grabcut now; "
+        "prompt 3: none before, object 2 on frame 4 by dog.png with pixels abababababab now"
     )
-    steered = {"steer": [{"frame": None, "within": [1, 2, 3, 4]}]}
-    with pytest.raises(UsageError, match=r"steering 1 was not there, is on all frames within 1,2,3,4"):
+
+
+def test_a_steered_subject_is_another(tmp_path: Path, run: RunTerms) -> None:
+    run.begin(begun(tmp_path)).journal.close()
+    steered = {**run.settings, "steer": [{"frame": None, "within": [1, 2, 3, 4]}]}
+    with pytest.raises(UsageError, match=r"steering 1: none before, on all frames within 1,2,3,4 now"):
         run.model_copy(update={"settings": steered}).is_done(begun(tmp_path))
+
+
+def test_another_task_is_named_without_the_settings_of_each(tmp_path: Path, run: RunTerms) -> None:
+    run.begin(begun(tmp_path)).journal.close()
+    click = {"frame": 0, "object": 1, "given_as": "points", "points": [[320.0, 200.0, 1]]}
+    with pytest.raises(UsageError) as caught:
+        run.model_copy(update={"settings": {"prompts": [click], "memory": 5}}).is_done(begun(tmp_path))
+    assert caught.value.why == "the task: finding the subject before, following what is shown now"
+    with pytest.raises(UsageError, match="the task: finding the subject before, finding several objects now"):
+        run.model_copy(update={"settings": {"objects": 4}}).is_done(begun(tmp_path))
+
+
+def test_a_term_of_old_is_named_as_it_was(tmp_path: Path, run: RunTerms) -> None:
+    run.begin(begun(tmp_path)).journal.close()
+    other = {**run.settings, "runtime": "openvino", "range": "frames 3 to 5 of the source, times from zero"}
+    with pytest.raises(UsageError) as caught:
+        run.model_copy(update={"settings": other}).is_done(begun(tmp_path))
+    assert caught.value.why == (
+        "runtime: torch before, openvino now; "
+        "range: all frames before, frames 3 to 5 of the source, times from zero now"
+    )
 
 
 def test_edges_and_labels_are_no_other_terms(tmp_path: Path, run: RunTerms) -> None:
@@ -187,7 +213,7 @@ def test_a_data_set_of_other_terms_names_each(tmp_path: Path, predict: PredictTe
     other = predict.model_copy(update={"dataset": DatasetRecord(root="/data", layout="davis", subset="val")})
     with pytest.raises(UsageError, match="made differently") as caught:
         other.begin(tmp_path / "out")
-    assert caught.value.why == "the data set's subset was not given, is val"
+    assert caught.value.why == "the data set's subset: not given before, val now"
 
 
 def test_a_manifest_that_cannot_be_read(tmp_path: Path, predict: PredictTerms) -> None:

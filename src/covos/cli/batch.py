@@ -167,7 +167,8 @@ class _Display:
         self._tell()
 
     def _tell(self) -> None:
-        self._bar.describe(f"batch, {counted(self._frames + sum(self._under_way.values()), 'frame')}")
+        frames = counted(self._frames + sum(self._under_way.values()), "frame")
+        self._bar.describe(f"batch ({frames} so far)")
 
 
 def _line(row: Row) -> str:

@@ -22,6 +22,7 @@ _NO_CHOICE = re.compile(
     r"(?P<choices>.+)"
 )
 """Message of typer that an option takes certain words only."""
+_NO_VERB = re.compile(r"No such command ")
 _NO_PART = re.compile(r"No such option:? '?(?P<option>--(start|end|every|times))\b")
 _WHOLE = {
     "predict": ("a challenge scores all frames of a video", "leave it out; covos segment takes parts of videos"),
@@ -106,11 +107,21 @@ def _usage_lines(error: BaseException) -> tuple[str, str, str]:
         # Of an option with two names, each is in quotes.
         option = refused["option"].replace(refused["quote"], "")
         choices = refused["choices"].replace("'", "").rstrip(".").split(", ")
-        return f"{option} {refused['value']}", "it is none of the choices", one_of(refused["value"], choices)
+        return f"{option} cannot be {refused['value']}", "it is none of the choices", one_of(refused["value"], choices)
     context: typer.Context | None = getattr(error, "ctx", None)
     if context is None:
         return message, "covos does not understand the command line", "see covos --help"
     if (part := _NO_PART.match(message)) and (why := _WHOLE.get(context.info_name or "")):
         return f"{part['option']} of covos {context.info_name}", *why
     usage = " ".join(context.get_usage().split()).removeprefix("Usage: ")
-    return message.rstrip("."), f"the usage is: {usage}", f"see {context.command_path} --help"
+    fix = f"see {context.command_path} --help"
+    if (known := _verbs(context)) and _NO_VERB.match(message):
+        fix = f"use one of: {', '.join(known)}; {fix}"
+    elif told := getattr(getattr(error, "param", None), "help", None):
+        fix = f"its help says: {str(told).rstrip('.')}; {fix}"
+    return message.rstrip("."), f"the usage is: {usage}", fix
+
+
+def _verbs(context: typer.Context) -> list[str]:
+    """Return the names below a group of commands; none below a verb."""
+    return list(getattr(context.command, "commands", ()))

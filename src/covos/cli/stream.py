@@ -190,5 +190,5 @@ def _closing_line(latencies: list[float], *, dropped: int, seconds: float) -> st
     middle, late, latest = (1000 * value for value in np.percentile(latencies, (50, 95, 99)))
     return (
         f"{len(latencies)} frames in {seconds:.1f} s, {dropped} dropped; from a frame to its mask "
-        f"{middle:.0f} ms in the middle, {late:.0f} ms at 95 %, {latest:.0f} ms at 99 %"
+        f"{middle:.0f} ms (median), {late:.0f} ms or less for 95 % of the frames, {latest:.0f} ms or less for 99 %"
     )

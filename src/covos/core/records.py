@@ -6,11 +6,13 @@ A record that cannot be read raises the error of its caller in three lines, and 
 from __future__ import annotations
 
 import json
+import re
+import reprlib
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from covos.core.errors import CovosError, InputError
+from covos.core.errors import CovosError, InputError, one_of
 from covos.core.files import atomic_path
 from covos.core.guarded import SafeFraction, parse_json, parse_toml, read_guarded
 
@@ -85,6 +87,21 @@ def write_record(record: BaseModel, file: Path) -> None:
 def spoken(field: str | None) -> str:
     """Return the name of a field as messages have it: that of the option ``--fill-holes`` and of ``fill_holes=``."""
     return (field or "it").replace("_", "-")
+
+
+def refused(error: ValidationError, kind: type[BaseModel]) -> tuple[str, str, str]:
+    """Say what, why and fix of a value that a record of this kind does not take, in the words of a call."""
+    first = error.errors(include_url=False)[0]
+    name = ".".join(map(str, first["loc"])) or kind.__name__
+    given, why = reprlib.repr(first["input"]), first["msg"][:1].lower() + first["msg"][1:]
+    if first["type"] == "extra_forbidden":
+        return f"unknown setting {name!r}", f"{kind.__name__} has none of this name", one_of(name, kind.model_fields)
+    if first["type"] == "missing":
+        return f"{kind.__name__} without {name}", "it has to be given", f"add {name}="
+    if first["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", first["ctx"]["expected"])
+        return f"{name}={given} cannot be used", "it is none of the choices", one_of(first["input"], choices)
+    return f"{name}={given} cannot be used", why, f"give {name} another value, or leave it out"
 
 
 def faults(error: ValidationError) -> str:

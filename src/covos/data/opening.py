@@ -35,6 +35,7 @@ LAYOUTS: dict[Layout, LayoutReader] = {
     "tianchi": tianchi,
     "image-mask": image_mask,
 }
+_LOOKED_FOR = "looked for " + "; ".join(f"{reader.LOOKS_LIKE} ({name})" for name, reader in LAYOUTS.items())
 """In the order in which they are tried: a DAVIS tree would pass for TIANCHI, not the other way round."""
 
 
@@ -86,7 +87,7 @@ def open_dataset(
         content = listed(sorted(path.name for path in root.iterdir()), shown=8) if any(root.iterdir()) else "nothing"
         raise SourceError(
             f"{root}: no data set was found",
-            why="looked for " + "; ".join(f"{reader.LOOKS_LIKE} ({name})" for name, reader in LAYOUTS.items()),
+            why=_LOOKED_FOR,
             fix=f"give the folder above these; this one holds: {content}",
         )
     try:
@@ -206,8 +207,8 @@ def open_collection(
     if not datasets:
         raise SourceError(
             f"{root}: no data set was found",
-            why="; ".join(f"{name}: {reason}" for name, reason in skipped.items()) or "it has no folders",
-            fix="looked for " + " or ".join(reader.LOOKS_LIKE for reader in LAYOUTS.values()) + ", here and one below",
+            why="; ".join((*(f"{name}: {reason}" for name, reason in skipped.items()), _LOOKED_FOR)),
+            fix="give a folder that holds one of these, or folders that do",
         )
     return Collection(root=root, datasets=tuple(datasets), skipped=skipped)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
-from covos.core.errors import UsageError
+from covos.core.errors import UsageError, one_of
 
 ProtocolName: TypeAlias = Literal["davis2016", "davis2016-all", "davis2017-semi", "davis2017-unsup", "youtube-vos"]
 
@@ -97,7 +97,7 @@ def get_protocol(name: str) -> ScoringProtocol:
     raise UsageError(
         f"unknown protocol {name!r}",
         why="scores depend on the rules, so they must be named",
-        fix=f"one of {', '.join(PROTOCOL_NAMES)}",
+        fix=one_of(name, PROTOCOL_NAMES),
     )
 
 

@@ -51,6 +51,8 @@ VIDEO_SUFFIXES: Final = frozenset(
 )
 """Names of files that are taken for videos in a folder. A file that is named itself is told by its content."""
 TABLES: Final = (".csv", ".parquet", ".txt")
+_SHOWN = ("point", "points", "box", "boxes", "within", "exclude", "region", "regions")
+_ASIDE = "if it is only for the summary, give it a name that no setting resembles"
 _FIX = "a manifest has a column input; docs/batch.md lists the others"
 
 
@@ -116,7 +118,7 @@ def read_clips(inputs: Iterable[str | os.PathLike[str]]) -> tuple[Clip, ...]:
     Raises:
         SourceError: An input stands for nothing.
         InputError: A manifest cannot be read.
-        UsageError: Two clips would share a folder.
+        UsageError: Two clips would share a folder, or a manifest sets something that does not exist.
     """
     clips = tuple(clip for each in inputs for clip in _clips(os.fspath(each)))
     _refuse_shared(clips)
@@ -190,6 +192,8 @@ def _manifest(given: str) -> Iterator[Clip]:
 def _clip(row: Mapping[str, Any], *, file: Path, number: int) -> Clip:
     where = f"{file}, row {number}"
     if _as_text(row.get("input")) is None:
+        if "input" in row:
+            raise InputError(f"{where} has no input", why="its cell is empty", fix="fill it in, or remove the row")
         near = get_close_matches("input", list(row), n=1)
         if len(row) == 1 and ";" in (only := next(iter(row))):
             raise InputError(
@@ -208,27 +212,38 @@ def _clip(row: Mapping[str, Any], *, file: Path, number: int) -> Clip:
     for name in ("prompts", "mask"):
         if (text := _as_text(known.get(name))) is not None:
             known[name] = _beside(str(text), file)
-    for name in row:
-        near = get_close_matches(str(name).strip().lower(), [*SETTINGS, "input"], n=1, cutoff=0.75)
-        if near and name not in SETTINGS and name != "input":
-            raise InputError(
-                f"{file} has a column {name!r}",
-                why=f"it looks like {near[0]}, and would set nothing",
-                fix=f"call it {near[0]}; or otherwise, if it is only to go into the summary",
-            )
+    _refuse_near(row, file)
     others = {str(name): str(value) for name, value in row.items() if name not in SETTINGS and name != "input"}
     try:
         clip = Clip(input=given, carried=others, **known)
     except ValidationError as error:
-        raise InputError(f"{where} cannot be used", why=faults(error), fix=_FIX) from None
+        raise UsageError(f"{where} cannot be used", why=faults(error), fix=_FIX) from None
     place = PurePosixPath(clip.name)
     if place.is_absolute() or ".." in place.parts or not place.parts:
-        raise InputError(
+        raise UsageError(
             f"{where}: the name {clip.name!r} cannot be used",
             why="it is a folder below the output",
             fix="give a plain name",
         )
     return clip
+
+
+def _refuse_near(row: Mapping[str, Any], file: Path) -> None:
+    """Refuse a column that would set nothing, though its name says that it is to."""
+    for name in (str(each) for each in row if each not in SETTINGS and each != "input"):
+        word = name.strip().lower()
+        if word in _SHOWN:
+            raise UsageError(
+                f"{file} has a column {name!r}, which sets nothing",
+                why="a manifest shows objects by a file",
+                fix=f"write it into a prompt file (docs/follow.md) and name that in the column prompts; {_ASIDE}",
+            )
+        if near := get_close_matches(word, [*SETTINGS, "input"], n=1, cutoff=0.75):
+            raise UsageError(
+                f"{file} has a column {name!r}, which sets nothing",
+                why=f"the name is nearly {near[0]!r}, which is a setting",
+                fix=f"rename the column to {near[0]}; {_ASIDE}",
+            )
 
 
 def _beside(given: str, file: Path) -> str:

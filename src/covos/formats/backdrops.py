@@ -101,7 +101,7 @@ class Backdrop(Record):
             code = self.what.startswith("#")
             near = difflib.get_close_matches(self.what.lower(), (*ImageColor.colormap, BLUR), n=1)
             raise UsageError(
-                f"background={self.what}",
+                f"background {self.what} cannot be used",
                 why="a colour is # and three or six hexadecimal digits" if code else "there is no such file or colour",
                 fix=(f"did you mean {near[0]}? " if near else "")
                 + "name a picture, a video or a folder of pictures, blur, or a colour such as white or #00b140",

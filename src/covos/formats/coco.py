@@ -29,7 +29,10 @@ _TRACKED = "give each annotation the number of its object as 'track_id', or name
 
 
 class CocoFormat(AnnotationFormat, ReadableFormat):
-    """Writes annotations as they come; of the images a line each is kept for the end. `pycocotools` reads the file."""
+    """COCO annotations of all frames in one file, which ``pycocotools`` reads.
+
+    They are written as they come; of the images a line each is kept for the end.
+    """
 
     name = "coco"
     own_sizes = True
@@ -219,7 +222,10 @@ _Track = dict[int, tuple[str, str, str]]
 
 
 class YtvisFormat(AnnotationFormat, ReadableFormat):
-    """Collects an object's masks over the whole video: memory grows with their run-length code, not with pictures."""
+    """YouTube-VIS annotations: the masks of each object over the whole video.
+
+    They are collected: memory grows with their run-length code, not with pictures.
+    """
 
     name = "ytvis"
     output = "ytvis.json"

@@ -13,7 +13,7 @@ Polygons are read as well as masks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -42,16 +42,16 @@ from covos.masks.frame_mask import FrameMask
 from covos.masks.polygon import polygon_to_rle
 
 IDENTITY = "track_id"
-_COUNT = "<size>"
-_DIGITS = 10
-"""Room for the number of frames, which is known at the end only."""
-
-
+_ROOM = 10**10 - 1
+"""A number that takes room for that of the frames: it, and the labels that occur, are known at the end only."""
 _SHAPES = {"box", "polyline", "points", "ellipse", "cuboid", "skeleton"}
 
 
 class CvatFormat(AnnotationFormat, ReadableFormat):
-    """Writes each mask as it comes, and at the end the number of frames into the head."""
+    """CVAT for video 1.1, to upload to a task of the same video.
+
+    Each mask is written as it comes, and at the end the number of frames and the labels into the head.
+    """
 
     name = "cvat"
     output = "cvat.xml"
@@ -62,16 +62,20 @@ class CvatFormat(AnnotationFormat, ReadableFormat):
         self._frames = 0
         self._tracks = 0
         self._pending: list[str] = []
-        text = _HEAD.format(
+        self._size = first.size
+        self._used: set[str] = set()
+        head = self._head(count=_ROOM, labels=self._labels.categories)
+        self._room = len(_coded(head))
+        return head
+
+    def _head(self, *, count: int, labels: Iterable[str]) -> str:
+        return _HEAD.format(
             name=escape("".join(c if c.isprintable() else "?" for c in Path(self._info.path).name)),
-            labels="".join(_LABEL.format(label=escape(each), identity=IDENTITY) for each in self._labels.categories),
-            height=first.size[0],
-            width=first.size[1],
-            count=" " * _DIGITS,
+            labels="".join(_LABEL.format(label=escape(each), identity=IDENTITY) for each in labels),
+            height=self._size[0],
+            width=self._size[1],
+            count=count,
         )
-        before = text[: text.index(_COUNT) + len(_COUNT)]
-        self._count_at = len(before.encode("utf-8", "backslashreplace"))
-        return text
 
     def _frame(self, masks: FrameMask) -> str:
         text = self._closed(ends_at=masks.number)
@@ -79,12 +83,15 @@ class CvatFormat(AnnotationFormat, ReadableFormat):
             head = f'  <track id="{self._tracks}" label={quoteattr(self._labels.of(identity))} source="auto">\n'
             self._pending.append(head + _mask(masks.number, rle, identity=identity))
             self._tracks += 1
+            self._used.add(self._labels.of(identity))
         self._frames = masks.number + 1
         return text
 
     def _end(self) -> None:
         self._put(self._closed(ends_at=None) + "</annotations>\n")
-        self._put(f"{self._frames:<{_DIGITS}}", position=self._count_at)
+        head = self._head(count=self._frames, labels=[label for _, label in self._labels.listed(self._used)])
+        blanks = self._room - len(_coded(head))  # behind the head, where they are between two elements
+        self._put(head.removesuffix("\n") + " " * blanks + "\n", position=0)
 
     def _closed(self, *, ends_at: int | None) -> str:
         """Return the tracks of the frame before, ended by a mask outside the picture if another frame follows."""
@@ -107,6 +114,10 @@ class CvatFormat(AnnotationFormat, ReadableFormat):
         except (ElementTree.ParseError, LookupError, ValueError) as error:  # the others are of encodings
             raise DamagedError(f"it is not whole XML: {error}") from error
         return MasksRead(format=cls.name, path=masks.path, frames=numbered(frames))
+
+
+def _coded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
 
 
 def rows_of(rle: RLE) -> tuple[tuple[int, int, int, int], list[int]]:

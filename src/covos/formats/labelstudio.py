@@ -36,7 +36,10 @@ _FAR = 1e6  # percent
 
 
 class LabelStudioFormat(AnnotationFormat, ReadableFormat):
-    """Writes a task a frame, with a prediction even where there is no object: the model looked and found none."""
+    """Tasks for Label Studio, one a frame, with the masks as predictions.
+
+    A frame without an object has a prediction, too: the model looked and found none.
+    """
 
     name = "labelstudio"
     own_sizes = True

@@ -42,7 +42,10 @@ _LONGEST_LIST = 1 << 28
 
 
 class NpzFormat(ReadableFormat):
-    """One archive; the frames are put aside until their number is known."""
+    """The label maps of all frames as one NumPy archive.
+
+    The frames are put aside until their number is known.
+    """
 
     name = "npz"
     output = "masks.npz"

@@ -144,7 +144,7 @@ def composed_formats(names: Sequence[str], composition: Composition) -> tuple[st
         raise UsageError(
             f"{spoken(unknown[0])} is asked for, and nothing is written that has it",
             why=f"the formats are {listed(names, shown=6)}",
-            fix=f"add one of {', '.join(fitting)}",
+            fix=f"add a format that has it: -f {' or -f '.join(fitting)}",
         )
     return tuple(composed)
 

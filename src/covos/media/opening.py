@@ -109,9 +109,15 @@ def _pictures(files: list[Path], *, name: str, frame_rate: Fraction | None) -> F
 
 def _check_file(target: Path, name: str) -> None:
     if not is_there(target):
+        if "://" in name:
+            raise SourceError(
+                f"{name}: URLs are not opened",
+                why="a clip is read several times, from a disk",
+                fix="download it first; covos batch fetches clips from URLs, and covos stream reads live ones",
+            )
         raise SourceError(
             f"{name}: no such file or folder",
-            why="a dangling link" if target.is_symlink() else "URLs are not opened" if "://" in name else "missing",
+            why="it is a link to a file that is gone" if target.is_symlink() else "nothing has this name",
             fix="check the spelling; relative paths start from the current folder",
         )
     if not target.is_file():

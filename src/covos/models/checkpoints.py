@@ -374,7 +374,7 @@ def _damaged(path: Path, error: Exception) -> CheckpointError:
     if start and not start.startswith((_ZIP, _PICKLE)):
         return CheckpointError(
             f"{path} is no PyTorch checkpoint",
-            why=f"it begins with {start!r}, neither a zip file nor a pickle",
+            why=f"its first bytes are {start[:8].hex(' ')}: it is neither a zip file nor a pickle",
             fix="give a file that torch.save wrote, usually a .pth",
         )
     if not start:

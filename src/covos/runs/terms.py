@@ -42,11 +42,14 @@ class Terms(Record, ABC):
         """Return each term in words, under the name that a user knows."""
 
     def differences(self, now: Terms) -> list[str]:
-        """Say which terms are others now: ``"references was 5, is 3"``."""
+        """Say which terms are others now: ``"references: 5 before, 3 now"``."""
         before, after = self.in_words(), now.in_words()
+        names = dict.fromkeys((*before, *after))
+        if before.get(_TASK) != after.get(_TASK):  # each has settings of its own
+            names = dict.fromkeys(name for name in before if name in after)
         return [
-            f"{name} was {before.get(name, 'not there')}, is {after.get(name, 'not there')}"
-            for name in dict.fromkeys((*before, *after))
+            f"{name}: {before.get(name, _absent(name))} before, {after.get(name, _absent(name))} now"
+            for name in names
             if before.get(name) != after.get(name)
         ]
 
@@ -54,6 +57,21 @@ class Terms(Record, ABC):
         """Refuse to go on under other terms, in an error that names each difference."""
         if differences := self.differences(now):
             raise UsageError(what, why="; ".join(differences), fix=fix)
+
+
+_TASK = "the task"
+_ABSENT = {"runtime": "torch", "damaged": "hold", "deinterlace": "auto", "range": "all frames", "cuts": "off"}
+
+
+def _absent(name: str) -> str:
+    """Say a term that is not in a file: as it was before there was a choice, or none."""
+    return _ABSENT.get(name, "none")
+
+
+def _task_in_words(settings: Mapping[str, Any]) -> str:
+    if "prompts" in settings:
+        return "following what is shown"
+    return "finding several objects" if "objects" in settings else "finding the subject"
 
 
 def settings_in_words(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -182,6 +200,7 @@ class RunTerms(Terms):
         return {
             "the input": f"{self.inputs.size} bytes with fingerprint {self.inputs.fingerprint[:12]}",
             "the model": model_in_words(self.weights_sha256),
+            _TASK: _task_in_words(settings),
             **settings_in_words(settings),
             "the batch": str(self.batch),
             "covos": self.covos,
@@ -221,7 +240,8 @@ class RunTerms(Terms):
             return False
         held = "the result" if found.complete else "an unfinished run"
         fix = "go back to those, choose another folder, or start anew with -y (overwrite=True)"
-        if found.is_whole and "matte" in self.settings:
+        without = {name: value for name, value in self.settings.items() if name != "matte"}
+        if found.is_whole and not found.differences(self.model_copy(update={"settings": without})):
             convert = f"covos convert {shlex.quote(str(folder.path))} --matte -f FORMAT"
             fix = f"a matte of the masks that are there: {convert} (covos.convert(..., matte=True)); else {fix}"
         elif (runtime := found.settings.get("runtime", "torch")) != self.settings.get("runtime", "torch"):

@@ -430,7 +430,7 @@ def _file(kind: str) -> dict[int | str, dict[str, Any]]:
 
 def _format_view(name: str, *, size: int) -> FormatView:
     kind = load_format(name)
-    title = " ".join((kind.__doc__ or name).split("\n\n", 1)[0].split())
+    title = " ".join((kind.__doc__ or name).split("\n\n", 1)[0].replace("`", "").split())
     return FormatView(name=name, title=title, container=kind.output, alpha=kind.has_alpha, bytes=size)
 
 
