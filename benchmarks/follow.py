@@ -118,7 +118,7 @@ def without(name: str | None) -> Iterator[None]:
             unknown = lambda model, fit, owner: torch.zeros(len(owner), fit.shape[1])  # noqa: E731 - a stand-in
             stack.enter_context(patch.object(network, "score", unknown))
         elif name == "flow":
-            still = lambda engine, batch, encoded: torch.zeros(len(batch), 2, *encoded.s4_BCHW.shape[2:])  # noqa: E731
+            still = lambda engine, batch, encoded, **_: torch.zeros(len(batch), 2, *encoded.s4_BCHW.shape[2:])  # noqa: E731
             stack.enter_context(patch.object(FollowEngine, "_flow", still))
         yield
 

@@ -31,7 +31,7 @@ PLANS = [
         frame_rate=Fraction(30000, 1001),
     ),
     Plan(source="clip.mp4", task=Find(refine="crf", steer=STEER)),
-    Plan(source="clip.mp4", task=Discover(most=3), formats=("prores", "matte=16"), range=range(5, 90)),
+    Plan(source="clip.mp4", task=Discover(most=3, quality="best"), formats=("prores", "matte=16"), range=range(5, 90)),
     Plan(
         source="clip.mp4",
         task=Follow(
@@ -41,6 +41,7 @@ PLANS = [
                 MaskPrompt(file="mask.png", frame=4),
             ),
             direction="both",
+            quality="fast",
         ),
     ),
 ]
@@ -116,7 +117,7 @@ def test_negative_points_beside_an_object_are_of_it() -> None:
         (lambda: Plan(source=7), "a int is no source"),
         (lambda: choose_task(objects=3, prompts=(PointPrompt(points=(Point(x=1, y=1),)),)), "objects = 3 beside masks"),
         (lambda: choose_task(objects=3, refine="crf"), "refine = 'crf' where objects are followed"),
-        (lambda: choose_task(objects=3, quality="best"), "quality 'best' where objects are shown or discovered"),
+        (lambda: choose_task(objects=3, quality="good"), "the discover cannot be used"),
     ],
 )
 def test_what_makes_no_sense_is_refused_when_the_plan_is_made(make, what: str) -> None:

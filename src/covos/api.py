@@ -75,7 +75,7 @@ def segment(
             RGB, or an iterable of H x W x 3), Pillow pictures, the bytes of a file, or an open binary file.
         model: A name, a weights file, or a model from `load_model` (``device``, ``precision`` and ``runtime`` are then
             its own).
-        quality: ``"fast"`` finds the subject in smaller frames; ``"best"`` finds it in larger and in mirrored frames,
+        quality: ``"fast"`` finds and follows in smaller frames; ``"best"`` does so in larger and in mirrored frames,
             too, and takes the mean.
         references: Frames, spread over its shot, that every frame is compared with.
         fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see

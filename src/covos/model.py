@@ -14,7 +14,7 @@ from covos.core.device import Precision
 from covos.core.errors import CheckpointError, EnvironmentProblem, UsageError, one_of
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, VideoNetwork
-from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, FindEngine
+from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, FindEngine, Quality
 from covos.engines.follow import FollowEngine
 from covos.engines.grabcut import GrabCutPrompter
 from covos.engines.ladder import LadderStep
@@ -192,6 +192,7 @@ class Model:
         follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
         memory: int = DEFAULT_MEMORY,
         prompter: str | os.PathLike[str] = AUTO,
+        quality: Quality = DEFAULT_QUALITY,
         frame_rate: Fraction | int | None = None,
         range: Range | range | None = None,
         deinterlace: Deinterlace = "auto",
@@ -204,6 +205,8 @@ class Model:
             follower: See `follower`.
             memory: Frames that are remembered between the seed frames and the latest.
             prompter: See `prompter`.
+            quality: ``"fast"`` follows in smaller frames; ``"best"`` follows in larger and in mirrored frames, too, and
+                takes the mean. Objects are discovered in frames of the usual size.
             frame_rate: Frames a second of a folder or glob; 25 if not given.
             range: The part that is taken (see `covos.segment`). The session's methods name frames by their number in
                 the whole source, which is ``frame.number`` of its results.
@@ -230,6 +233,7 @@ class Model:
             follower=follower,
             memory=memory,
             prompter=prompter,
+            quality=quality,
             held=held,
             listen=listen,
         )

@@ -220,6 +220,8 @@ class Follow(_Value):
         follower: The covos-follow that was trained on the model's features: a name, or a ``.safetensors`` file.
         prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
             file; or ``"auto"`` (see `covos.model.Model.prompter`).
+        quality: ``"fast"`` follows in smaller frames; ``"best"`` follows in larger and in mirrored frames, too, and
+            takes the mean.
     """
 
     kind: Literal["follow"] = "follow"
@@ -229,6 +231,7 @@ class Follow(_Value):
     memory: Remembered = DEFAULT_MEMORY
     follower: Weights = DEFAULT_FOLLOWER
     prompter: Weights = AUTO
+    quality: Quality = DEFAULT_QUALITY
 
     @field_validator("direction", mode="before")
     @classmethod
@@ -245,6 +248,7 @@ class Discover(_Value):
         references: Frames, spread over the video, that every looked-at frame is compared with.
         memory: See `Follow`.
         follower: See `Follow`.
+        quality: See `Follow`; things are told apart in frames of the usual size.
     """
 
     kind: Literal["discover"] = "discover"
@@ -252,6 +256,7 @@ class Discover(_Value):
     references: int = DEFAULT_REFERENCES
     memory: int = DEFAULT_MEMORY
     follower: Weights = DEFAULT_FOLLOWER
+    quality: Quality = DEFAULT_QUALITY
 
     @model_validator(mode="after")
     def _values(self) -> Discover:
@@ -383,9 +388,9 @@ def choose_task(
             refine=refine,
             steer=steer,
         )
-    refuse_where_followed(quality=quality, refine=refine)
+    refuse_where_followed(refine=refine)
     if most is not None:
-        return Discover(most=most, references=references, memory=memory, follower=os.fspath(follower))
+        return Discover(most=most, references=references, memory=memory, follower=os.fspath(follower), quality=quality)
     return Follow(
         prompts=shown,
         resize_masks=resize_masks,
@@ -393,6 +398,7 @@ def choose_task(
         memory=memory,
         follower=os.fspath(follower),
         prompter=os.fspath(prompter),
+        quality=quality,
     )
 
 
@@ -461,18 +467,17 @@ def check_objects(objects: int | str) -> int | None:
     return None if objects == 1 else objects
 
 
-def refuse_where_followed(*, quality: str, refine: str) -> None:
-    """Refuse a quality and a refinement where objects are followed.
+def described_quality(quality: Quality) -> dict[str, Quality]:
+    """Return what records of a run have of the quality of following; runs from before there was one had the usual."""
+    return {} if quality == DEFAULT_QUALITY else {"quality": quality}
+
+
+def refuse_where_followed(*, refine: str) -> None:
+    """Refuse a refinement where objects are followed.
 
     Raises:
-        UsageError: Another quality than the usual one is asked for, or a refinement.
+        UsageError: A refinement is asked for.
     """
-    if quality != DEFAULT_QUALITY:
-        raise UsageError(
-            f"quality {quality!r} where objects are shown or discovered",
-            why="it is how closely one subject is looked for, and objects are followed in one way",
-            fix=f"leave the quality out ({DEFAULT_QUALITY!r}), or do not ask for objects",
-        )
     if check_refinement(refine) != "none":
         raise UsageError(
             f"refine = {refine!r} where objects are followed",

@@ -17,6 +17,7 @@ from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, S
 from covos.core.files import atomic_path, refuse_links
 from covos.core.progress import counted
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
+from covos.engines.find import DEFAULT_QUALITY, Quality
 from covos.events import Event
 from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.job import Job
@@ -24,7 +25,7 @@ from covos.jobs import run_jobs
 from covos.masks import NAMELESS, objects_in
 from covos.model import Model
 from covos.models.registry import DEFAULT_FOLLOWER
-from covos.plan import FIND, Find, Follow, Plan, refuse_where_followed
+from covos.plan import FIND, Find, Follow, Plan, described_quality, refuse_where_followed
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import remove_if_empty
 from covos.runs.predict_terms import MANIFEST, DatasetRecord, Made, PredictTerms
@@ -77,7 +78,7 @@ def predict(
         model: Model to segment with.
         task: The way to find the subject.
         follow: Follow the objects of each video's first annotation instead; of a YouTube-VOS tree each object from the
-            first frame that shows it. A quality and a refinement are then refused.
+            first frame that shows it, at the quality of ``task``. A refinement is then refused.
         follower: See `covos.Model.follower`.
         archive: If true, the masks are packed into ``submission.zip``, as the challenge of the data set takes them.
         listen: Called with each event of each video.
@@ -92,9 +93,10 @@ def predict(
     _refuse_without_pictures(dataset)
     task = task.model_copy(update={"fusion": model.engine.at(task.quality).check_fusion(task.fusion)})
     if follow:
-        refuse_where_followed(quality=task.quality, refine=task.refine)
+        refuse_where_followed(refine=task.refine)
     subsets = {video.subset for video in dataset}
-    depends = {"follower": model.describe_follower(follower)} if follow else task.settings
+    followed = {"follower": model.describe_follower(follower), **described_quality(task.quality)}
+    depends = followed if follow else task.settings
     terms = PredictTerms(
         model=ModelRecord(name=model.name, sha256=model.entry.card.sha256),
         settings=dict(model.origin(**depends).settings),
@@ -117,7 +119,11 @@ def predict(
         work = output / UNFINISHED / video.name
         refuse_links(output, work)
         try:
-            chosen = follow_annotations(video, layout=dataset.layout, follower=follower) if follow else task
+            chosen = (
+                follow_annotations(video, layout=dataset.layout, follower=follower, quality=task.quality)
+                if follow
+                else task
+            )
         except CovosError as error:  # an annotation that cannot be read is this video's fault alone
             failed[video.name] = error
             continue
@@ -152,7 +158,13 @@ def predict(
     return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed)
 
 
-def follow_annotations(video: Video, *, layout: Layout, follower: str | os.PathLike[str] = DEFAULT_FOLLOWER) -> Follow:
+def follow_annotations(
+    video: Video,
+    *,
+    layout: Layout,
+    follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
+    quality: Quality = DEFAULT_QUALITY,
+) -> Follow:
     """Follow what the first annotation of a video shows; of YouTube-VOS, each object from its first annotation on."""
     prompts: list[MaskPrompt] = []
     seen: set[int] = set()
@@ -165,7 +177,7 @@ def follow_annotations(video: Video, *, layout: Layout, follower: str | os.PathL
             prompts.append(MaskPrompt(labels=labels, frame=index))
             # A 0/255 mask has no id: it gets the next free one.
             seen |= {max(seen, default=0) + 1 if identity == NAMELESS else identity for identity in objects}
-    return Follow(prompts=tuple(prompts), direction="forward", follower=os.fspath(follower))
+    return Follow(prompts=tuple(prompts), direction="forward", follower=os.fspath(follower), quality=quality)
 
 
 def _refuse_without_pictures(dataset: Dataset) -> None:

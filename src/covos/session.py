@@ -15,7 +15,7 @@ import numpy as np
 from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
-from covos.engines.find import DEFAULT_REFERENCES
+from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
 from covos.engines.follow import FollowEngine
 from covos.engines.ladder import LadderStep
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
@@ -36,7 +36,7 @@ from covos.media.range import place_of
 from covos.media.source import Source
 from covos.models.lite import Features
 from covos.models.registry import DEFAULT_FOLLOWER
-from covos.plan import AUTO
+from covos.plan import AUTO, described_quality
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.found import place_found
 from covos.prompts.masker import ChosenPrompter, PromptedMask, PromptMasker
@@ -71,6 +71,7 @@ class Session:
         follower: A covos-follow: a name, or a ``.safetensors`` file.
         memory: Frames that are remembered between the seed frames and the latest.
         prompter: The maker of masks of points and boxes; see `covos.Model.prompter`.
+        quality: The views in which objects are followed (see `covos.engines.follow.FOLLOWED_IN`).
         held: The source in memory that ``source`` was opened from, if it was.
         listen: Called with each step that is taken because the memory ran out.
 
@@ -86,6 +87,7 @@ class Session:
         follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
         memory: int = DEFAULT_MEMORY,
         prompter: str | os.PathLike[str] = AUTO,
+        quality: Quality = DEFAULT_QUALITY,
         held: str | InMemory = "",
         listen: Callable[[LadderStep], None] | None = None,
     ) -> None:
@@ -94,6 +96,7 @@ class Session:
         self.seeds = Seeds(source.info, own_size=partial(own_size, source))
         self._load, self._held, self._listen, self._memory = load, held, listen, memory
         self._follower_name, self._prompter_name = os.fspath(follower), os.fspath(prompter)
+        self._quality = quality
         self._model: SessionModel | None = None
         self._prompter: ChosenPrompter | None = None
         self._masker: PromptMasker | None = None
@@ -306,8 +309,10 @@ class Session:
 
     def discovering(self, most: int = DEFAULT_MOST, *, references: int = DEFAULT_REFERENCES) -> Iterator[StageProgress]:
         """Discover as `discover` does, and yield how far it is."""
+        # In one view of the usual size, whatever the quality: things are told apart there, their masks are made later.
+        engine = self.model.follower(self._follower_name)
         found = yield from discover_objects(
-            self.source, self._follower, most=most, references=references, memory=self._memory, shots=self._shots
+            self.source, engine, most=most, references=references, memory=self._memory, shots=self._shots
         )
         place_found(self.seeds, found)
 
@@ -439,6 +444,7 @@ class Session:
             direction=self.direction(direction) if self.seeds.frames else direction,
             memory=self._memory,
             prompts=self.seeds.describe(),
+            **described_quality(self._quality),
             **({} if self._prompter is None else {"prompter": dict(self._prompter.described)}),
         )
 
@@ -487,7 +493,7 @@ class Session:
     def _follower(self) -> FollowEngine:
         """The engine that follows, with references of this video."""
         if self._bound is None:
-            engine = self.model.follower(self._follower_name)
+            engine = self.model.follower(self._follower_name).at(self._quality)
             engine = engine.cut_at(self._shots.cuts)
             self._references = references_of(self.source, engine.finder, self._shots)
             self._bound = engine.within(self._references)

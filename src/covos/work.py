@@ -16,7 +16,7 @@ from covos.engines.shots import Cuts, Shots, one_shot
 from covos.media.source import Source
 from covos.model import Model
 from covos.models.registry import find_matter
-from covos.plan import Discover, Find, Follow, Plan
+from covos.plan import Discover, Find, Follow, Plan, described_quality
 from covos.prompts.alpha import alpha_mask
 from covos.prompts.placing import place_prompts
 from covos.runs.journal import Journal, read_entries
@@ -48,6 +48,7 @@ class Work:
                 follower=task.follower,
                 memory=task.memory,
                 prompter=task.prompter,
+                quality=task.quality,
                 held=plan.source,
             )
             labels = place_prompts(
@@ -61,7 +62,12 @@ class Work:
             self._labels = plan.label.over(labels)
         else:
             self._session = Session(
-                source, load=lambda: self.model, follower=task.follower, memory=task.memory, held=plan.source
+                source,
+                load=lambda: self.model,
+                follower=task.follower,
+                memory=task.memory,
+                quality=task.quality,
+                held=plan.source,
             )
 
     @property
@@ -104,6 +110,7 @@ class Work:
                 follower=self.model.describe_follower(task.follower),
                 direction="both",
                 memory=task.memory,
+                **described_quality(task.quality),
             )
         assert self._session is not None
         return self._session.origin(task.direction)

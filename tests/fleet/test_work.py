@@ -51,11 +51,12 @@ def test_a_row_says_what_holds_for_its_clip(tmp_path: Path) -> None:
     def planned(**row: object) -> object:
         return settings.planned(Clip(input="a", name="a", **row), source="a")  # type: ignore[arg-type]
 
-    with pytest.raises(Exception, match="quality"):
-        planned()  # best, and objects that are looked for
+    looked_for = planned().task  # type: ignore[attr-defined]
+    assert isinstance(looked_for, Discover)
+    assert looked_for.quality == "best"
     followed = planned(mask=str(mask)).task  # type: ignore[attr-defined]
     assert isinstance(followed, Follow)
-    assert followed.memory == 3
+    assert (followed.memory, followed.quality) == (3, "best")
     found = planned(objects="1", start="f5", every=2, label="car").task  # type: ignore[attr-defined]
     assert isinstance(found, Find)
     assert found.quality == "best"

@@ -1,4 +1,4 @@
-"""Qualities of finding: what the command writes, that a stopped run goes on, and what is refused."""
+"""Qualities of finding and following: what the command writes, and that a stopped run goes on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from covos.engines.find import VIEWS
 from covos.events import FrameDone
 from covos.job import Job
 from covos.model import Model
-from covos.plan import Find, Plan
+from covos.plan import Find, Follow, Plan
+from covos.prompts.values import Point, PointPrompt
 
 FRAMES = 10
 CPU = ["--device", "cpu", "--precision", "fp32"]
@@ -50,7 +51,7 @@ def test_a_stopped_run_goes_on_to_the_same_masks(model: Model, clip: Path, tmp_p
             stopped.cancel()
     assert stopped.state == "cancelled"
     other = plan.model_copy(update={"task": Find()})
-    with pytest.raises(UsageError, match=f"quality was {quality}, is balanced"):
+    with pytest.raises(UsageError, match=f"quality: {quality} before, balanced now"):
         Job(other, tmp_path / "out", load=lambda _: model).run()
     assert Job(plan, tmp_path / "out", load=lambda _: model).run().resumed > 0  # type: ignore[union-attr]
     assert masks(tmp_path / "out") == masks(tmp_path / "whole")
@@ -62,7 +63,53 @@ def test_the_command_takes_a_quality(clip: Path, tmp_path: Path, capsys: pytest.
     assert main([*line, "fast"]) == 0
     assert json.loads((out / "report.json").read_text())["settings"]["quality"] == "fast"
     assert main([*line, "balanced"]) == 2
-    assert "quality was fast, is balanced" in capsys.readouterr().err
+    assert "quality: fast before, balanced now" in capsys.readouterr().err
     assert main([*line, "good"]) == 2
-    assert main([*line, "best", "--objects", "auto", "-y"]) == 2
-    assert "quality 'best' where objects are shown or discovered" in capsys.readouterr().err
+
+
+@pytest.fixture
+def shown() -> dict[str, np.ndarray]:
+    mask = np.zeros((48, 64), np.uint8)
+    mask[12:28, :16] = 3
+    return {"masks": mask}
+
+
+def test_each_quality_follows_otherwise_and_says_so(model: Model, clip: Path, shown: dict[str, np.ndarray]) -> None:
+    usual = list(covos.stream(clip, model=model, **shown))
+    assert "quality" not in covos.segment(clip, model=model, **shown).origin.settings, "records stay as they were"
+    for quality in ("fast", "best"):
+        found = list(covos.stream(clip, model=model, quality=quality, **shown))
+        assert np.array_equal(found[0].labels, shown["masks"])
+        assert not np.array_equal(found[1].probability, usual[1].probability)
+        assert (found[5].labels == 3)[18:22, 16:20].all(), "it is followed"
+        assert covos.segment(clip, model=model, quality=quality, **shown).origin.settings["quality"] == quality
+
+
+@pytest.mark.parametrize("quality", ["fast", "best"])
+def test_a_stopped_run_that_follows_goes_on_to_the_same_masks(
+    model: Model, clip: Path, tmp_path: Path, quality: str
+) -> None:
+    prompts = (PointPrompt(points=(Point(x=8, y=20),)), PointPrompt(frame=7, object=1, points=(Point(x=22, y=20),)))
+    plan = Plan(
+        source=str(clip),
+        task=Follow(prompts=prompts, quality=quality),  # type: ignore[arg-type]
+        formats=("palette",),
+    )
+    Job(plan, tmp_path / "whole", load=lambda _: model).run()
+    stopped = Job(plan, tmp_path / "out", load=lambda _: model)
+    for event in stopped:
+        if isinstance(event, FrameDone) and event.index == 5:
+            stopped.cancel()
+    assert stopped.state == "cancelled"
+    other = plan.model_copy(update={"task": Follow(prompts=prompts)})
+    with pytest.raises(UsageError, match=f"quality: {quality} before, balanced now"):
+        Job(other, tmp_path / "out", load=lambda _: model).run()
+    Job(plan, tmp_path / "out", load=lambda _: model).run()
+    assert masks(tmp_path / "out") == masks(tmp_path / "whole")
+
+
+def test_the_command_follows_what_it_finds_at_a_quality(clip: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    line = ["segment", str(clip), "-o", str(out), "-f", "palette", "-q", *CPU, "--quality", "best"]
+    assert main([*line, "--objects", "auto"]) == 0
+    assert json.loads((out / "report.json").read_text())["settings"]["quality"] == "best"

@@ -78,7 +78,7 @@ def segment(
     """Cut the moving subject out of videos: masks, an overlay video with the sound, a report.
 
     With --mask, --alpha-as-mask, --point, --box or --prompts, follow the objects that they show instead: references and
-    fusion are then not used, --quality and --refine are refused. With --not-point alone, --within and --exclude-box,
+    fusion are then not used, --refine is refused. With --not-point alone, --within and --exclude-box,
     steer the subject that is found.
     """
     refuse_small_address_space()  # before anything large is imported

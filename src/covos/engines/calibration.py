@@ -85,6 +85,11 @@ def estimate_mask(signals: Signals, calibration: Calibration | None) -> MaskEsti
     return MaskEstimate(_applied(signals, calibration.jaccard), _applied(signals, calibration.absent))
 
 
+def mean_estimate(estimates: Sequence[MaskEstimate]) -> MaskEstimate:
+    """Return the mean of the estimates of one mask in several views."""
+    return MaskEstimate(*(math.fsum(each) / len(estimates) for each in zip(*estimates, strict=True)))
+
+
 def signals_of(
     decoded: DecodedObjects, features: FollowFeatures, agreement_P2: Tensor, *, usual: Sequence[float | None]
 ) -> list[Signals]:

@@ -3,6 +3,9 @@
 Forward, a stream: each frame is encoded once and dropped. Backward, blocks of frames are encoded in their order and
 followed in the reverse one; the predictions wait in a file (`Spool`) for the forward pass, which fuses them with its
 own. Memory is that of the bank, one block of encoded frames and what the source prefetches, whatever the length.
+
+For the best quality each frame is looked at in several views: larger ones, in which small things have more cells, and a
+mirror image. What is seen in them is averaged before the frame is remembered (see `covos.engines.follow_pass`).
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, islice
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,16 +24,23 @@ from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.band import within
 from covos.engines.calibration import Calibration
-from covos.engines.encoding import FrameEncoder, select_rows, to_probability, to_size
-from covos.engines.find import FindEngine, References, ReferencesAt, references_at, uncomputed
+from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, select_rows, to_probability, to_size
+from covos.engines.find import FindEngine, Quality, References, ReferencesAt, View, references_at, uncomputed
 from covos.engines.follow_pass import FollowNetwork, FollowPass, FramePrediction
-from covos.engines.motion import Observed
+from covos.engines.motion import FlowArray, Observed
 from covos.masks.soft import EDGE, soft_edge
 from covos.models.follow import FollowFeatures
 from covos.models.lite import Features
 
 MAX_CHECKPOINTS = 8
 """Copies of a pass at a time."""
+
+FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
+    "fast": (View(192 * 320 / DEFAULT_AREA),),
+    "balanced": (View(1),),
+    "best": (View(384 * 672 / DEFAULT_AREA), View(1), View(1, mirrored=True)),
+}
+"""Views of the frames in which objects are followed, for each quality; masks are made at the size of the first."""
 
 Given = Mapping[int, Mapping[int, MaskArray]]
 """Frame index to object id to its mask, H x W bool of the frame's size; empty says that the object is not there."""
@@ -67,6 +78,14 @@ class PassCheckpoints:
         return self.nearest(index)
 
 
+class SeenFrame(NamedTuple):
+    """A frame with its features in the first view, and in the others."""
+
+    observed: Observed
+    features: FollowFeatures
+    others: tuple[FollowFeatures, ...]
+
+
 class FollowEngine:
     """Follows objects through a video.
 
@@ -76,6 +95,7 @@ class FollowEngine:
         calibration: Calibration of the network's weights; None takes the network at its word.
         references: Gives the references of each frame of the video that is followed in, by which its subject is found:
             a cue for objects that it overlaps with. None gives no cue.
+        others: Encoders of the same network that encode the frames in further views.
     """
 
     def __init__(
@@ -85,11 +105,12 @@ class FollowEngine:
         *,
         calibration: Calibration | None = None,
         references: ReferencesAt[Features] | None = None,
+        others: Sequence[FrameEncoder[Features]] = (),
     ) -> None:
         self.encoder = encoder
         self.calibration = calibration
         self.references = references
-        self.finder = FindEngine(encoder)
+        self.finder = FindEngine(encoder, others=others)
         self._network = network
 
     @property
@@ -98,21 +119,42 @@ class FollowEngine:
         return self.encoder.ladder.here(self._network)
 
     def beside(self, encoder: FrameEncoder[Features]) -> FollowEngine:
-        """Return an engine of the same network with another encoder, and on its ladder."""
+        """Return an engine of the same network with another encoder, and on its ladder; it has one view."""
         return FollowEngine(encoder, self._network, calibration=self.calibration, references=self.references)
+
+    def at(self, quality: Quality) -> FollowEngine:
+        """Return an engine that follows at this quality, whose ``"balanced"`` is this one's own size."""
+        encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in FOLLOWED_IN[quality])
+        return self._with(encoder, others, references=None)
 
     def cut_at(self, cuts: Collection[int]) -> FollowEngine:
         """Return the same engine for a video in which shots begin with these frames."""
-        return self.beside(self.encoder.cut_at(cuts))
+        encoder, *others = (each.cut_at(cuts) for each in self.finder.encoders)
+        return self._with(encoder, others, references=self.references)
 
     def within(self, references: References[Features] | ReferencesAt[Features]) -> FollowEngine:
         """Return an engine for one video, whose subject is found by these references; the networks are shared."""
         at = references_at((references,) if isinstance(references, References) else references)
-        return FollowEngine(self.encoder, self._network, calibration=self.calibration, references=at)
+        return self._with(self.encoder, self.finder.encoders[1:], references=at)
+
+    def _with(
+        self,
+        encoder: FrameEncoder[Features],
+        others: Sequence[FrameEncoder[Features]],
+        *,
+        references: ReferencesAt[Features] | None,
+    ) -> FollowEngine:
+        return FollowEngine(encoder, self._network, calibration=self.calibration, references=references, others=others)
 
     def new_pass(self, *, memory: int) -> FollowPass:
         """Begin a pass that follows nothing yet; for ``memory`` see `covos.engines.memory`."""
-        return FollowPass(self._network, memory=memory, calibration=self.calibration, ladder=self.encoder.ladder)
+        return FollowPass(
+            self._network,
+            memory=memory,
+            calibration=self.calibration,
+            ladder=self.encoder.ladder,
+            mirrored=[each.mirrored for each in self.finder.encoders[1:]],
+        )
 
     def backward(
         self, blocks: Iterable[Sequence[Observed]], given: Given, *, memory: int
@@ -122,22 +164,23 @@ class FollowEngine:
         The blocks of frames come the last first, those of a block in their order, all from `FrameEncoder.observe`.
         """
         current = self.new_pass(memory=memory)
-        later: tuple[int, Tensor] | None = None
+        later: tuple[int, tuple[Tensor, ...]] | None = None
         for block in blocks:
             left = len(block)
             while left:
                 size = self.encoder.together
                 start = (left - 1) // size * size
-                for observed, features in reversed(self.encoded(block[start:left])):
-                    frame = observed.frame
+                for observed, features, others in reversed(self.seen(block[start:left])):
+                    frame, every = observed.frame, (features, *others)
                     # The frame looked at before is the next one: the flow to it is about the opposite of its own.
-                    flow = torch.zeros_like(features.flow_B2HW)
+                    flows = [torch.zeros_like(each.flow_B2HW) for each in every]
                     if later is not None and later[0] == frame.index + 1:
-                        flow = -later[1].to(flow.device)
+                        flows = [-flow.to(zero.device) for flow, zero in zip(later[1], flows, strict=True)]
                     if frame.index + 1 in self.encoder.cuts:
                         current.begin_shot()
-                    prediction = step(current, frame, features._replace(flow_B2HW=flow), given)
-                    later = frame.index, features.flow_B2HW
+                    first, *rest = (each._replace(flow_B2HW=flow) for each, flow in zip(every, flows, strict=True))
+                    prediction = step(current, frame, first, given, others=rest)
+                    later = frame.index, tuple(each.flow_B2HW for each in every)
                     yield frame, prediction
                 left = start
 
@@ -169,43 +212,69 @@ class FollowEngine:
         while batch := list(islice(source, self.encoder.together)):
             if checkpoints is not None:
                 checkpoints.add(batch[0].frame.index, current)
-            for observed, features in self.encoded(batch):
+            for observed, features, others in self.seen(batch):
                 frame = observed.frame
                 if frame.index in self.encoder.cuts:
                     current.begin_shot()
-                prediction = step(current, frame, features, given)
+                prediction = step(current, frame, features, given, others=others)
                 back = None if spool is None else spool.get(frame.index)
                 prediction = self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
                 yield self.encoder.ladder.run(partial(result_of, frame, prediction, given.get(frame.index, {})))
 
-    def encoded(self, batch: Sequence[Observed]) -> list[tuple[Observed, FollowFeatures]]:
-        """Encode frames of one size together, or in parts where the memory does not hold them all."""
-        return [each for _, part in self.encoder.ladder.in_parts(batch, self._encoded) for each in part]
-
-    def _encoded(self, batch: Sequence[Observed]) -> list[tuple[Observed, FollowFeatures]]:
-        encoded = self.encoder.encode(batch)
-        cue = None if self.references is None else self._cue(batch, encoded, self.references)
-        features = self.network.project(encoded, cue_B1HW=cue, flow_B2HW=self._flow(batch, encoded))
+    def seen(self, batch: Sequence[Observed]) -> list[SeenFrame]:
+        """Encode frames of one size together, in all views, or in parts where the memory does not hold them all."""
         return [
-            (observed, FollowFeatures(*(tensor[row : row + 1] for tensor in features)))
-            for row, observed in enumerate(batch)
+            SeenFrame(observed, features[0], tuple(features[1:]))
+            for _, part in self.encoder.ladder.in_parts(batch, self._seen)
+            for observed, *features in part
         ]
 
-    def _cue(self, batch: Sequence[Observed], encoded: Features, references: ReferencesAt[Features]) -> Tensor:
+    def encoded(self, batch: Sequence[Observed]) -> list[tuple[Observed, FollowFeatures]]:
+        """Encode frames of one size together, in the first view alone; see `seen`."""
+        parts = self.encoder.ladder.in_parts(batch, partial(self._encoded, view=0))
+        return [each for found in parts for each in zip(*found, strict=True)]
+
+    def _seen(self, batch: Sequence[Observed]) -> list[tuple[Observed, *tuple[FollowFeatures, ...]]]:
+        views = [self._encoded(batch, view=view) for view in range(len(self.finder.encoders))]
+        return list(zip(batch, *views, strict=True))
+
+    def _encoded(self, batch: Sequence[Observed], *, view: int) -> list[FollowFeatures]:
+        encoder = self.finder.encoders[view]
+        encoded = encoder.encode(batch)
+        cue = None if self.references is None else self._cue(batch, encoded, self.references, view=view)
+        flow = self._flow(batch, encoded, mirrored=encoder.mirrored)
+        features = self.network.project(encoded, cue_B1HW=cue, flow_B2HW=flow)
+        return [FollowFeatures(*(tensor[row : row + 1] for tensor in features)) for row in range(len(batch))]
+
+    def _cue(
+        self, batch: Sequence[Observed], encoded: Features, references: ReferencesAt[Features], *, view: int
+    ) -> Tensor:
         """Find the subject of a batch of frames, each by its own references: B x 1 x h x w float32 logits."""
         parts, at = [], 0
-        for (own,), part in groupby(batch, key=lambda each: references(each.frame.index)):
+        for own, part in groupby(batch, key=lambda each: references(each.frame.index)):
             frames = list(part)
             rows = range(at, at + len(frames))
             some = encoded if len(frames) == len(batch) else select_rows(encoded, rows)
-            parts.append(self.finder.logits(frames, some, own))
+            parts.append(self.finder.logits(frames, some, own[view]))
             at = rows.stop
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _flow(self, batch: Sequence[Observed], encoded: Features) -> Tensor:
-        size = encoded.s4_BCHW.shape[2:]
-        flows = [np.zeros((*size, 2), np.float32) if each.flow is None else each.flow for each in batch]
+    def _flow(self, batch: Sequence[Observed], encoded: Features, *, mirrored: bool = False) -> Tensor:
+        height, width = encoded.s4_BCHW.shape[2:]
+        flows = [_flow_in(each, (height, width), mirrored=mirrored) for each in batch]
         return torch.from_numpy(np.stack(flows)).to(self.encoder.device).permute(0, 3, 1, 2)
+
+
+def _flow_in(observed: Observed, size: tuple[int, int], *, mirrored: bool) -> FlowArray:
+    """Return the flow of a frame in a view, height x width x 2 in its cells; zero where it is not known."""
+    height, width = size
+    flow = observed.flow
+    if flow is None:
+        return np.zeros((height, width, 2), np.float32)
+    if flow.shape[:2] != size:
+        scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
+        flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
+    return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32)) if mirrored else flow
 
 
 def backward_results(frames: Iterable[Frame], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
@@ -266,11 +335,18 @@ def _labels(prediction: FramePrediction, size: tuple[int, int]) -> LabelArray:
     return labels
 
 
-def step(current: FollowPass, frame: Frame, features: FollowFeatures, given: Given) -> FramePrediction:
+def step(
+    current: FollowPass,
+    frame: Frame,
+    features: FollowFeatures,
+    given: Given,
+    *,
+    others: Sequence[FollowFeatures] = (),
+) -> FramePrediction:
     """Follow everything into the next frame, and take what the user gave on it."""
     cells, device = features.s2_BCHW.shape[2:], features.key_BNK.device
     masks = {identity: at_stride(mask, cells, device) for identity, mask in given.get(frame.index, {}).items()}
-    return current.step(frame.index, features, given=masks)
+    return current.step(frame.index, features, given=masks, others=others)
 
 
 def at_stride(mask: MaskArray, cells: Sequence[int], device: torch.device) -> Tensor:

@@ -3,6 +3,9 @@
 A pass holds a bounded memory and, for each object, a state; a step takes one frame and gives one prediction. It does
 not know which way time runs.
 
+A frame may be looked at in several views, mirrored or of other sizes: each has a memory of its own, all answers are
+averaged before the frame is remembered, and so every view remembers the mask that all found together.
+
 Shape legend: O objects, h x w cells at stride 4.
 """
 
@@ -17,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from covos.core.types import ObjectStatus, Presence
-from covos.engines.calibration import Calibration, MaskEstimate, Signals, estimate_mask, signals_of
+from covos.engines.calibration import Calibration, MaskEstimate, Signals, estimate_mask, mean_estimate, signals_of
 from covos.engines.ladder import Ladder
 from covos.engines.memory import TRUSTED, MemoryBank
 from covos.models.follow import (
@@ -146,7 +149,8 @@ class FollowPass:
     """Follows objects from frame to frame by a network in evaluation mode; see `covos.engines.memory` for ``memory``.
 
     Without a calibration of the network's weights it is taken at its word. A step for which the memory did not do is
-    taken back, and done again with less (see `covos.engines.ladder`).
+    taken back, and done again with less (see `covos.engines.ladder`). ``mirrored`` says of each view beside the first
+    if it shows the frame as a mirror does; its size may be any.
     """
 
     def __init__(
@@ -156,6 +160,7 @@ class FollowPass:
         memory: int,
         calibration: Calibration | None = None,
         ladder: Ladder | None = None,
+        mirrored: Sequence[bool] = (),
     ) -> None:
         self.calibration = calibration
         self.ladder = ladder or Ladder(device=torch.device("cpu"), precision=torch.float32)
@@ -166,6 +171,16 @@ class FollowPass:
         self._model: TargetModel | None = None
         self._agreements: dict[int, Tensor] = {}
         self._mask_P1HW: Tensor | None = None
+        self._mirrored = tuple(mirrored)
+        self._others = tuple(
+            FollowPass(network, memory=memory, calibration=calibration, ladder=self.ladder) for _ in self._mirrored
+        )
+        self._share_trackers()
+
+    def _share_trackers(self) -> None:
+        """An object is in one state, whatever it is looked at in."""
+        for other in self._others:
+            other._trackers = self._trackers
 
     @property
     def network(self) -> FollowNetwork:
@@ -179,7 +194,13 @@ class FollowPass:
 
     def copy(self) -> FollowPass:
         """Return one that goes on from here by itself; what is remembered is shared, not copied."""
-        other = FollowPass(self._network, memory=self.bank.between, calibration=self.calibration, ladder=self.ladder)
+        other = FollowPass(
+            self._network,
+            memory=self.bank.between,
+            calibration=self.calibration,
+            ladder=self.ladder,
+            mirrored=self._mirrored,
+        )
         other._take_over(self)
         return other
 
@@ -190,6 +211,9 @@ class FollowPass:
         self._targets, self._model = dict(other._targets), other._model
         self._agreements = dict(other._agreements)
         self._mask_P1HW = other._mask_P1HW
+        for own, theirs in zip(self._others, other._others, strict=True):
+            own._take_over(theirs)
+        self._share_trackers()
 
     def _safely(self, work: Callable[[], T], *, given: Collection[int]) -> T:
         """Do a step with as much at a time as the memory holds; one that fails leaves the pass as it was."""
@@ -217,25 +241,38 @@ class FollowPass:
         self._model = moved(self._model)
         self._agreements = {identity: moved(agreed) for identity, agreed in self._agreements.items()}
         self._mask_P1HW = moved(self._mask_P1HW)
+        for other in self._others:
+            other._move()
 
     def step(
-        self, index: int, features: FollowFeatures, *, given: Mapping[int, Tensor] | None = None
+        self,
+        index: int,
+        features: FollowFeatures,
+        *,
+        given: Mapping[int, Tensor] | None = None,
+        others: Sequence[FollowFeatures] = (),
     ) -> FramePrediction:
-        """Follow everything into the next frame, of which the features are given.
+        """Follow everything into the next frame, of which the features are given; ``others`` are of the other views.
 
         Masks from the user are H/2 x W/2 float32 in [0, 1], by id. An id that was not followed yet is from here on.
         """
-        return self._safely(lambda: self._step(index, self.ladder.moved(features), given or {}), given=given or ())
 
-    def _step(self, index: int, features: FollowFeatures, given: Mapping[int, Tensor]) -> FramePrediction:
+        def work() -> FramePrediction:
+            return self._step(index, self.ladder.moved(features), given or {}, self.ladder.moved(tuple(others)))
+
+        return self._safely(work, given=given or ())
+
+    def _step(
+        self, index: int, features: FollowFeatures, given: Mapping[int, Tensor], others: Sequence[FollowFeatures]
+    ) -> FramePrediction:
         given = {identity: self.ladder.moved(mask) for identity, mask in given.items()}
         known = self.ids
         logits: dict[int, Tensor] = {}
         statuses: dict[int, ObjectStatus] = {}
         if known and not set(known) <= set(given):
-            signals, found = self.look(features)
-            for (identity, tracker), own, logit in zip(self._trackers.items(), signals, found, strict=True):
-                status = tracker.judge(estimate_mask(own, self.calibration), area=_area(logit.sigmoid()))
+            estimates, found = self._look_in_views(features, others)
+            for (identity, tracker), estimate, logit in zip(self._trackers.items(), estimates, found, strict=True):
+                status = tracker.judge(estimate, area=_area(logit.sigmoid()))
                 statuses[identity] = status
                 logits[identity] = logit if status.state == "present" else logit.clamp(max=-GIVEN_LOGIT)
         for identity, mask in given.items():
@@ -255,14 +292,19 @@ class FollowPass:
         stacked = torch.stack([logits[identity] for identity in self.ids]).unsqueeze(1)
         log_probability = aggregate(stacked, _one_frame(stacked), frames=1)[0]
         objects = tuple(statuses[identity] for identity in self.ids)
-        self._mask_P1HW = as_remembered(log_probability[1:].exp().unsqueeze(1))
+        probability = log_probability[1:].exp().unsqueeze(1)
+        self._mask_P1HW = as_remembered(probability)
         self._remember(index, features, given=tuple(given), statuses=objects)
+        for view, seen, mirrored in zip(self._others, others, self._mirrored, strict=True):
+            mask = F.interpolate(probability, size=seen.s4_BCHW.shape[2:], mode="area")
+            view._mask_P1HW = mask.flip(3) if mirrored else mask
+            view._remember(index, seen, given=tuple(given), statuses=objects)
         return FramePrediction(index=index, log_odds=log_probability[1:] - log_probability[:1], objects=objects)
 
     def add(self, index: int, features: FollowFeatures, masks: Mapping[int, Tensor]) -> None:
         """Follow further objects from the frame of the latest step on, or have others elsewhere from it on.
 
-        Their masks are H/2 x W/2 float32 in [0, 1], by id.
+        Their masks are H/2 x W/2 float32 in [0, 1], by id. For a pass of one view.
         """
         self._safely(lambda: self._add(index, self.ladder.moved(features), masks), given=masks)
 
@@ -295,15 +337,34 @@ class FollowPass:
             self.bank.begin_shot()
             for tracker in self._trackers.values():
                 tracker.begin_shot()
+        for other in self._others:
+            other.begin_shot()
 
     def drop(self, identity: int) -> None:
-        """Follow an object no longer."""
+        """Follow an object no longer. For a pass of one view."""
         assert self._mask_P1HW is not None, "an object is followed, so it has a mask"
         kept = [row for row, other in enumerate(self.ids) if other != identity]
         self._mask_P1HW = self._mask_P1HW[kept]
         del self._trackers[identity], self._targets[identity], self._agreements[identity]
         self._model = None
         self.bank.keep_only(self.ids)
+
+    def _look_in_views(
+        self, features: FollowFeatures, others: Sequence[FollowFeatures]
+    ) -> tuple[list[MaskEstimate], Tensor]:
+        """Look for the objects in all views; the estimates and the logits, as `look` has them, are means of theirs."""
+        signals, logits = self.look(features)
+        every, summed = [signals], logits
+        for view, seen, mirrored in zip(self._others, others, self._mirrored, strict=True):
+            own, found = view.look(seen)
+            found = F.interpolate(found.unsqueeze(1), size=logits.shape[1:], mode="bilinear")[:, 0]
+            every.append(own)
+            summed = summed + (found.flip(2) if mirrored else found)
+        estimates = [
+            mean_estimate([estimate_mask(each, self.calibration) for each in views])
+            for views in zip(*every, strict=True)
+        ]
+        return estimates, summed / len(every)
 
     def look(self, features: FollowFeatures) -> tuple[list[Signals], Tensor]:
         """Look for the objects that are followed: the signals of each, and its logits by itself, O x H/2 x W/2."""
@@ -346,6 +407,8 @@ class FollowPass:
         """Drop what was made of an object outside the given frames."""
         self.bank.forget(identity)
         self._targets[identity] = self._targets[identity]._replace(since=None)
+        for other in self._others:
+            other._forget(identity)
 
     def _remember(
         self, index: int, features: FollowFeatures, *, given: Sequence[int], statuses: Sequence[ObjectStatus]

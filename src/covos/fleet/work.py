@@ -10,7 +10,6 @@ from typing import Any, Literal, TypeAlias
 
 from covos.core.errors import CovosError, explained
 from covos.core.labelling import read_labels
-from covos.engines.find import DEFAULT_QUALITY
 from covos.events import Event, FrameDone
 from covos.fleet.clips import Clip
 from covos.fleet.places import at_hand, is_remote, is_there, joined, made_here
@@ -104,7 +103,7 @@ class Settings:
             task["prompts"] = shown
             if clip.objects is None:
                 task.pop("objects", None)
-            task = {**task, "quality": DEFAULT_QUALITY, "refine": "none"} if _follows(shown) else task
+            task = {**task, "refine": "none"} if _follows(shown) else task
         return Plan(source=source, task=choose_task(**task), **fields)
 
 

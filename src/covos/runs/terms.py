@@ -60,7 +60,14 @@ class Terms(Record, ABC):
 
 
 _TASK = "the task"
-_ABSENT = {"runtime": "torch", "damaged": "hold", "deinterlace": "auto", "range": "all frames", "cuts": "off"}
+_ABSENT = {
+    "runtime": "torch",
+    "damaged": "hold",
+    "deinterlace": "auto",
+    "range": "all frames",
+    "cuts": "off",
+    "quality": "balanced",
+}
 
 
 def _absent(name: str) -> str:
