@@ -2,10 +2,11 @@
 
     python benchmarks/follow.py --data DAVIS [--subset val_open] [--sequences camel dog] [--follower FILE]
     python benchmarks/follow.py --data DAVIS --without cue advice target flow memory
+    python benchmarks/follow.py --data DAVIS --ids --quality fast balanced best
     python benchmarks/follow.py --objects 1 3 10 --lengths 100 2000 [--json FILE]
 
 With --data: J&F of every sequence by the protocol davis2017-semi of covos.evaluation, on the foreground of each
-annotation as one object, of
+annotation as one object, or with --ids on each object of the first annotation, of
 
     covos   the first mask, followed;
     copy    the first mask, copied to all frames;
@@ -19,6 +20,8 @@ With --without: what following loses without one of its helps, one after the oth
     target  the linear model of the object;
     flow    the latest masks stay where they were;
     memory  the frames between the first and the latest.
+
+With --quality: beside that, J and F at each quality, and the processor time of a frame, decoding too.
 
 With --objects: frames a second of the whole run, decoding too, with so many objects in the example clip. With
 --lengths: peak memory of `covos segment --mask` on clips of so many frames, each in a fresh process.
@@ -42,12 +45,12 @@ import torch
 from covos.api import stream
 from covos.core.device import configure_threads
 from covos.core.types import ImageArray, LabelArray
-from covos.data import Video, open_dataset, read_foreground, read_image
+from covos.data import Video, open_dataset, read_foreground, read_image, read_labels
 from covos.engines import follow_pass
-from covos.engines.follow import FollowEngine
+from covos.engines.follow import FOLLOWED_IN, FollowEngine
 from covos.engines.memory import DEFAULT_MEMORY
-from covos.evaluation import evaluate
-from covos.masks import write_label_map
+from covos.evaluation import Evaluation, evaluate
+from covos.masks import VOID, write_label_map
 from covos.media.opening import open_source
 from covos.model import Model, load_model
 from covos.models import follow as network
@@ -72,12 +75,14 @@ def main() -> None:
 
 def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
     dataset = open_dataset(options.data, layout="davis")
-    videos = dataset.subset(options.sequences or dataset.splits[options.subset])
+    videos = list(dataset.subset(options.sequences or dataset.splits[options.subset]))
+    spent: dict[str, float] = {}
     for video in videos:
-        truth = _truth(video)
+        truth = _truth(video, ids=options.ids)
+        first = np.where(truth[0] == VOID, 0, truth[0])
         _write(folder / "truth" / video.name, video, truth)
-        _write(folder / "copy" / video.name, video, [truth[0]] * len(truth))
-        _write(folder / "warp" / video.name, video, list(warped(truth[0], [read_image(each) for each in video.frames])))
+        _write(folder / "copy" / video.name, video, [first] * len(truth))
+        _write(folder / "warp" / video.name, video, _warped_all(first, [read_image(each) for each in video.frames]))
         image = video.frames[0].image
         assert image is not None, "DAVIS has pictures"
         for name in (None, *options.without):
@@ -85,14 +90,26 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
             with without(name):
                 results = stream(
                     image.parent,
-                    masks=truth[0],
+                    masks=first,
                     direction="forward",
                     memory=memory,
                     follower=options.follower,
                     model=model,
                 )
                 _write(folder / (name or "covos") / video.name, video, [result.labels for result in results])
-    names = ("covos", "copy", "warp", *options.without)
+        for quality in options.quality:
+            began = time.process_time()
+            results = stream(
+                image.parent,
+                masks=first,
+                direction="forward",
+                follower=options.follower,
+                model=model,
+                quality=quality,
+            )
+            _write(folder / quality / video.name, video, [result.labels for result in results])
+            spent[quality] = spent.get(quality, 0.0) + time.process_time() - began
+    names = ("covos", "copy", "warp", *options.without, *options.quality)
     scores = {name: evaluate(folder / name, folder / "truth", protocol="davis2017-semi") for name in names}
     print(f"{'davis2017-semi':20}" + "".join(f"{name:>8}: J     F   J&F" for name in scores))
     for row in zip(*(evaluation.sequences for evaluation in scores.values()), strict=True):
@@ -103,7 +120,24 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
     rows: list[list[str | float]] = [[row[0].name, *(each.scores.jf for each in row)] for row in sequences]
     rows.append(["mean", *(each.scores.jf for each in scores.values())])
     columns = ["J&F", *(names_of.get(name, name) for name in scores)]
-    keep(options.json, "without" if options.without else "davis", columns=columns, rows=rows)
+    if options.quality:
+        _report_qualities(options, {name: scores[name] for name in options.quality}, spent, videos)
+    else:
+        keep(options.json, "without" if options.without else "davis", columns=columns, rows=rows)
+
+
+def _report_qualities(
+    options: argparse.Namespace, scores: dict[str, Evaluation], spent: dict[str, float], videos: list[Video]
+) -> None:
+    frames = sum(len(video.frames) for video in videos)
+    rows: list[list[str | float]] = []
+    for name, each in scores.items():
+        took = 1000 * spent[name] / frames
+        found = each.scores
+        print(f"{name:10} J {found.j.mean:.3f}  F {found.f.mean:.3f}  J&F {found.jf:.3f}  {took:4.0f} ms a frame")
+        rows.append([name, found.jf, found.j.mean, found.f.mean, f"{took:.0f} ms"])
+    columns = ["quality", "J&F", "J", "F", "processor time of a frame"]
+    keep(options.json, "quality_ids" if options.ids else "quality", columns=columns, rows=rows)
 
 
 @contextmanager
@@ -137,7 +171,18 @@ def warped(first: LabelArray, images: list[ImageArray]) -> Iterator[LabelArray]:
         yield (matte > 0.5).astype(np.uint8)
 
 
-def _truth(video: Video) -> list[LabelArray]:
+def _warped_all(first: LabelArray, images: list[ImageArray]) -> list[LabelArray]:
+    """Each object of the first mask, carried on by the flow; where two meet, the one of the higher id is on top."""
+    labels = [np.zeros_like(first) for _ in images]
+    for identity in np.unique(first[first > 0]):
+        for own, mask in zip(labels, warped((first == identity).astype(np.uint8), images), strict=True):
+            own[mask > 0] = identity
+    return labels
+
+
+def _truth(video: Video, *, ids: bool) -> list[LabelArray]:
+    if ids:
+        return [read_labels(video, record) for record in video.frames]
     return [(read_foreground(video, record)[0] > 0.5).astype(np.uint8) for record in video.frames]
 
 
@@ -189,6 +234,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="root of a DAVIS tree")
     parser.add_argument("--subset", default="val_open")
     parser.add_argument("--sequences", nargs="+", help="these only")
+    parser.add_argument("--ids", action="store_true", help="score each object of the first annotation by itself")
+    parser.add_argument("--quality", nargs="+", default=[], choices=tuple(FOLLOWED_IN), help="qualities to compare")
     parser.add_argument("--without", nargs="+", default=[], choices=("cue", "advice", "target", "flow", "memory"))
     parser.add_argument("--objects", nargs="+", type=int, default=[], help="numbers of objects to time")
     parser.add_argument("--lengths", nargs="+", type=int, default=[], help="numbers of frames to take the memory of")
