@@ -65,6 +65,7 @@ class Job:
         plan: As given.
         state: ``"queued"``, ``"running"``, ``"done"``, ``"failed"`` or ``"cancelled"``.
         model_failed: True if it was the model that could not be loaded: other jobs will meet the same.
+        cuts: The frames with which shots begin, but for the first; none before the first frame has its masks.
 
     Raises:
         UsageError: The folder holds something that is not to be replaced.
@@ -82,6 +83,7 @@ class Job:
         self.plan = plan
         self.state: State = "queued"
         self.model_failed = False
+        self.cuts: tuple[int, ...] = ()
         if folder is not None and not isinstance(folder, OutputFolder):
             folder = OutputFolder(Path(folder), overwrite=overwrite, resumable=True)
         self._folder = folder
@@ -216,6 +218,7 @@ class Job:
     def _keep(self, work: Work, source: Source) -> Iterator[Event]:
         frames = []
         yield from self._events(work.look_for_cuts(self.plan.cuts), source, work=work)
+        self.cuts = work.cuts
         results = retouched(self._results_of(work, None), self.plan.edges)
         with explaining_memory(source.info):
             for event in self._events(results, source, work=work):
@@ -274,6 +277,7 @@ class Job:
             yield from self._events(looked, source, work=work)
         begun = terms.begin(folder, touched=partial(work.touched, cuts_before=terms.cuts_before(folder)))
         terms.note_cuts(folder, work.cuts)
+        self.cuts = work.cuts
         journal = begun.journal
         settings = {name: value for name, value in origin.settings.items() if name not in KEPT}
         settings = {**settings, **terms.kept, "cuts": cuts, "formats": list(begun.every)}

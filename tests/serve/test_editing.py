@@ -30,6 +30,7 @@ from covos.serve.errors import NotYetError
 from covos.serve.networks import Click, Export, Track
 from covos.serve.queue import Work, WorkQueue
 from covos.serve.schema import NewPrompt, NewTrack, State
+from covos.serve.views import view_of
 from covos.serve.workers import Answer, Clicked, Task
 from serve.serving import COUNT, SIZE, begun
 
@@ -199,7 +200,7 @@ def test_a_download_tells_of_frames_without_masks(
         queue = queue_of(Answers())
         Downloads(queue).export(clip, "webm", range=Range(**part))
         settle(queue, clip)
-        assert clip.view(place=None, making={}).results["webm"].state == "ready"
+        assert view_of(clip, place=None, making={}).results["webm"].state == "ready"
         said = [note for note in clip.notes if note.startswith("webm: ")]
         assert [f"{lacking} of {COUNT}" in note for note in said] == [True] * bool(lacking)
     with pytest.raises(CovosError, match="beyond the end"):

@@ -20,7 +20,6 @@ from covos.masks.frame_mask import FrameMask, objects_of
 from covos.masks.soft import SoftMask
 from covos.prompts.seed_mask import Pointed, SeedMask
 from covos.prompts.values import PointPrompt
-from covos.serve.clip import edged
 from covos.serve.editing import track_parts
 from covos.serve.edits import (
     Edit,
@@ -37,8 +36,9 @@ from covos.serve.edits import (
     write_edit,
 )
 from covos.serve.errors import NotYetError
-from covos.serve.schema import NewTrack, Region
+from covos.serve.schema import Region
 from covos.serve.timeline import centre, row_of
+from covos.serve.views import edged
 
 SIZE = (6, 8)
 
@@ -215,12 +215,12 @@ def seeds(**given: str) -> tuple[SeedMask, ...]:
     ],
 )
 def test_the_stretches_of_a_track(asked: dict, shown: tuple[SeedMask, ...], parts: list) -> None:
-    assert list(track_parts(NewTrack(**asked), seeds=shown, count=20)) == parts
+    assert list(track_parts(**{"direction": "both", "stop": None, **asked}, seeds=shown, count=20)) == parts
 
 
 def test_a_track_that_knows_nothing() -> None:
     with pytest.raises(NotYetError, match="frame 8"):
-        track_parts(NewTrack(start=8, direction="backward"), seeds=seeds(f5="points"), count=20)
+        track_parts("backward", start=8, stop=None, seeds=seeds(f5="points"), count=20)
 
 
 @given(st.data())

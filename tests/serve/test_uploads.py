@@ -140,9 +140,9 @@ def test_room_is_kept_for_what_is_still_to_come(tmp_path: Path) -> None:
 
 def test_what_announces_no_size_is_weighed_when_it_is_there(tmp_path: Path) -> None:
     from covos.plan import Plan
+    from covos.serve.app import make_app
     from covos.serve.desk import Desk, Rules
     from covos.serve.metrics import Metrics
-    from covos.serve.routes import make_app
 
     async def body(size: int) -> AsyncIterator[bytes]:
         yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'

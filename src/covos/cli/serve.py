@@ -191,7 +191,7 @@ def _looked_at(clip: Path | None, *, settings: dict[str, str]) -> Path | None:
     if clip is None:
         return None
     if is_run(clip):
-        video, known = load_run(clip)
+        video, known, _ = load_run(clip)
         with open_input(video.path, range=video.range) as source:
             check_fits(known, info=source.info, run=clip)
         return clip.absolute()

@@ -123,6 +123,7 @@ class BlurFormat(_LaidFormat):
     """
 
     name = "blur"
+    choices = ("5%", "2%", "10%")
     composes: ClassVar[Mapping[str, str]] = {"light_wrap": "wrap"}
 
     @classmethod

@@ -62,6 +62,8 @@ class Format(ABC):
     bytes_per_pixel: ClassVar[float] = 0.0
     """Size on disk, as `benchmarks/formats.py` measures it at 480p, where a pixel holds more detail than at 1080p.
     0 stands for formats that are small beside the source itself."""
+    choices: ClassVar[tuple[str, ...]] = ()
+    """Some of its values, for who chooses from a list; the first is what it has without one."""
     composes: ClassVar[Mapping[str, str]] = {}
     """Fields of `covos.formats.composition.Composition` that it knows, each with the name of its option in the format's
     value; without one, it is what the value begins with."""

@@ -49,6 +49,7 @@ class MatteFormat(Format):
     name = output = "matte"
     own_sizes = True
     shape = "a picture a frame"
+    choices = ("8", "16")
 
     @classmethod
     def check_value(cls, value: str) -> None:

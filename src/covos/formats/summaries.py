@@ -76,6 +76,7 @@ class SheetFormat(SampledFormat):
 
     name = "sheet"
     output = "sheet.png"
+    choices = ("12", "24", "48")
 
     @classmethod
     def check_value(cls, value: str) -> None:
@@ -110,6 +111,7 @@ class PreviewFormat(SampledFormat):
 
     name = "preview"
     output = "preview.webp"
+    choices = ("webp", "gif")
 
     @classmethod
     def check_value(cls, value: str) -> None:

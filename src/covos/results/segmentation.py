@@ -242,6 +242,7 @@ class Segmentation:
         device: str = AUTO,
         precision: Precision = AUTO,
         runtime: ChosenRuntime = AUTO,
+        anew: bool = True,
         listen: Listener | None = None,
     ) -> Segmentation:
         """Return the same masks with the opacity of their edges, whatever made the masks.
@@ -253,6 +254,7 @@ class Segmentation:
             device: See `covos.load_model`.
             precision: See `covos.load_model`.
             runtime: See `covos.load_model`.
+            anew: If false, frames that have a matte keep it, and it is found for the others alone.
             listen: Called with the number of frames that are done, and of all.
 
         Raises:
@@ -264,8 +266,10 @@ class Segmentation:
         entry = find_matter(os.fspath(network))
         ladder = Ladder(device=computing.device, precision=computing.precision)
         load = partial(load_matte_engine, entry.path, ladder=ladder, runtime=computing.runtime)
-        bare = replace(self._replay, frames=tuple(replace(frame, kept_matte=None) for frame in self.frames))
-        results = matted(bare.results(what="a matte"), load)
+        replay = self._replay
+        if anew:
+            replay = replace(replay, frames=tuple(replace(frame, kept_matte=None) for frame in self.frames))
+        results = matted(replay.results(what="a matte"), load)
         found = {
             each.frame.index: FrameMask.of(each).kept_matte
             for each in listened(results, len(self.frames), listen or nothing_heard)

@@ -1,14 +1,13 @@
 """A clip on the server: its file, its masks and edits, and what is going on with it. All of it lies in one folder.
 
 ``job.json`` says what it is, ``found.jsonl`` has the masks that were found, ``edits/`` what the user has done,
-``run/`` is the folder of the job that finds the subject, ``results/`` has the downloads. Of a finished run that was
-opened, ``opened.jsonl`` has what it knew; that run stays where it is.
+``run/`` is the folder of the job that finds the subject, ``track.jsonl`` a track that goes on, ``results/`` has the
+downloads. Of a finished run that was opened, ``opened.jsonl`` has what it knew; that run stays where it is.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shutil
 import threading
 import time
@@ -24,38 +23,29 @@ from covos.core.files import open_own
 from covos.core.records import Count, Record, read_record, write_record
 from covos.core.types import SourceInfo
 from covos.masks.edges import NO_EDGES, Edges
-from covos.masks.frame_mask import FrameMask, objects_of
-from covos.masks.rle import RLE
-from covos.media.range import WHOLE, Range
+from covos.masks.frame_mask import FrameMask
+from covos.media.range import WHOLE, Range, place_of
 from covos.prompts.values import RegionPrompt
 from covos.serve.edits import Edit, History, in_regions, mask_from_json, mask_to_json, read_edit, write_edit
 from covos.serve.schema import (
-    FrameMasks,
-    Info,
-    JobView,
-    Made,
-    MasksView,
-    ObjectMask,
     Problem,
-    Region,
+    Shown,
     Stage,
     State,
     Timeline,
+    Wanted,
 )
 from covos.serve.timeline import Glance
 from covos.serve.workers import Video
 
 RECORD = "job.json"
 OPENED = "opened.jsonl"
-MOST_FRAMES = 300
-"""Frames whose masks one answer has."""
 
 
-class Ready(Record):
+class Ready(Wanted):
     """A download that is finished, of the masks of now."""
 
     bytes: Count
-    range: Range = WHOLE
 
 
 class Kept(Record):
@@ -63,6 +53,7 @@ class Kept(Record):
 
     ``task`` is the work that waits or runs while the state is ``queued`` or ``running``: a server that is started again
     knows by it how to go on. ``opened`` names the finished run that the clip was made of (`covos.serve.opened`).
+    ``cuts`` are the frames with which shots begin, but for the first.
     """
 
     id: str
@@ -80,6 +71,7 @@ class Kept(Record):
     results: dict[str, Ready] = Field(default_factory=dict)
     hidden: tuple[int, ...] = ()
     opened: tuple[str, int] | None = None
+    cuts: tuple[int, ...] = ()
 
 
 class Clip:
@@ -150,6 +142,7 @@ class Clip:
                 clip.history.add(read_edit(clip._edit(number), time_base=kept.info.time_base))
         while clip.history.revision > kept.revision:
             clip.history.undo()
+        clip._end_killed_track()
         return clip
 
     def _load_found(self) -> None:
@@ -182,6 +175,11 @@ class Clip:
         return self.folder / "proxy.mp4"
 
     @property
+    def backdrops(self) -> Path:
+        """Folder of the files that were sent to lie behind the subject."""
+        return self.folder / "backdrops"
+
+    @property
     def run(self) -> Path:
         """Folder of the job that finds the subject, or has found it."""
         return self.folder / "run" if self.kept.opened is None else Path(self.kept.opened[0])
@@ -190,6 +188,11 @@ class Clip:
     def places(self) -> tuple[str, ...]:
         """Files and folders of the server that belong to it: no message names them."""
         return (*self.video.places, str(self.folder), str(self.run))
+
+    @property
+    def _track(self) -> Path:
+        """What a track that goes on has found."""
+        return self.folder / "track.jsonl"
 
     def _edit(self, number: int) -> Path:
         return self.folder / "edits" / f"{number:06}.jsonl"
@@ -206,12 +209,12 @@ class Clip:
             self.kept = self.kept.model_copy(update=changes)
             self.save()
 
-    def open(self, known: Edit, *, run: tuple[str, int]) -> None:
+    def open(self, known: Edit, *, run: tuple[str, int], cuts: tuple[int, ...] = ()) -> None:
         """Take what a finished run knows of the clip, in place of finding its subject; it stays where it is."""
         with self.lock:
             write_edit(known, self.folder / OPENED)
             self.history.begin(known)
-            self._outdate(state="done", opened=run)
+            self._outdate(state="done", opened=run, cuts=cuts)
 
     def begin_finding(self) -> None:
         """Forget what was found before: the job tells it again, from its journal."""
@@ -226,6 +229,13 @@ class Clip:
                 self.history.find(mask)
                 self.version += 1
                 file.write(json.dumps(mask_to_json(mask)) + "\n")
+
+    def cut_at(self, cuts: tuple[int, ...]) -> None:
+        """Take the clip as shots that begin with these frames."""
+        with self.lock:
+            if cuts != self.kept.cuts:
+                self.version += 1
+                self.change(cuts=cuts)
 
     def add(self, edit: Edit) -> None:
         """Apply an edit, and keep it."""
@@ -259,11 +269,30 @@ class Clip:
             forget_download(self.folder / "results" / name)
         self.change(**changes, results={})
 
+    def begin_track(self) -> None:
+        """Begin a track: what it finds is an edit when it ends, however that is."""
+        with self.lock:
+            self.live, self.touched = {}, set()
+            self._track.write_text(json.dumps({"revision": self.history.revision}) + "\n", encoding="ascii")
+
     def follow(self, mask: FrameMask) -> None:
         """Show a frame of a track that goes on."""
-        with self.lock:
+        with self.lock, open_own(self._track, "a", encoding="ascii") as file:
             self.live[mask.index] = mask
             self.version += 1
+            file.write(json.dumps(mask_to_json(mask)) + "\n")
+
+    def _end_killed_track(self) -> None:
+        """Keep what a track had found when the server was killed."""
+        with (
+            suppress(FileNotFoundError, ValueError, KeyError, TypeError, CovosError),
+            open_own(self._track, "rb") as file,
+        ):
+            self.touched = self.history.changed_since(json.loads(file.readline())["revision"])
+            for line in file:  # the last one may be half written
+                mask = mask_from_json(json.loads(line), time_base=self.kept.info.time_base)
+                self.live[mask.index] = mask
+        self.end_track()
 
     def end_track(self) -> None:
         """Keep what a track has found, but for frames that the user has changed meanwhile."""
@@ -273,6 +302,7 @@ class Clip:
             if frames:
                 self.add(self.history.edit("track", frames=frames))
             self.touched = set()
+            self._track.unlink(missing_ok=True)
 
     @property
     def frames(self) -> Mapping[int, FrameMask]:
@@ -303,71 +333,6 @@ class Clip:
             kept = self._steered[mask.index] = mask, regions, in_regions(mask, regions, soft=False)
         return kept[2]
 
-    def view(self, *, place: int | None, making: Mapping[str, Range]) -> JobView:
-        """Return the clip as the API tells it.
-
-        Args:
-            place: Its place in the queue.
-            making: Downloads that are being made, or wait for that, each with its part.
-        """
-        with self.lock:
-            kept, info = self.kept, self.info
-            rate = float(info.frame_rate or 25)
-            return JobView(
-                id=kept.id,
-                name=kept.name,
-                state=kept.state,
-                stage=self.stage,
-                done=self.done,
-                total=self.total,
-                info=Info(
-                    width=info.width,
-                    height=info.height,
-                    frame_count=info.frame_count,
-                    frame_rate=rate,
-                    duration=info.duration or info.frame_count / rate,
-                    sound=info.has_audio,
-                    size_bytes=kept.size_bytes,
-                    start=info.start,
-                    every=info.every,
-                ),
-                objects=tuple(
-                    thing.model_copy(update={"hidden": thing.id in kept.hidden}) for thing in self.history.things
-                ),
-                revision=kept.revision,
-                can_undo=bool(self.history.revision),
-                can_redo=self.history.can_redo,
-                error=kept.error,
-                notes=tuple(self.notes),
-                place=place,
-                proxy=self.proxy.is_file(),
-                edges=kept.edges,
-                regions=tuple(Region.of(each) for each in self.history.regions),
-                range=kept.range,
-                results={
-                    **{name: Made(state="failed", error=Problem.of(error)) for name, error in self.broken.items()},
-                    **{
-                        name: Made(state="ready", bytes=each.bytes, range=each.range)
-                        for name, each in kept.results.items()
-                    },
-                    **{name: Made(state="making", range=part) for name, part in making.items()},
-                },
-                created=kept.created,
-            )
-
-    def masks(self, start: int, stop: int, *, edges: bool) -> MasksView:
-        """Return the masks of some frames, with the edges that the user chose, or without them."""
-        chosen = self.kept.edges if edges else NO_EDGES
-        known = self.frames
-        wanted = [known[index] for index in range(start, min(stop, start + MOST_FRAMES)) if index in known]
-        return MasksView(
-            size=(self.info.height, self.info.width),
-            frames=tuple(
-                _frame_view(each, objects=edged(each, chosen))
-                for each in self.shown(wanted, soft=chosen.changes_frames)
-            ),
-        )
-
     def timeline(self) -> Timeline:
         """Return all frames at a glance."""
         with self.lock:
@@ -375,10 +340,10 @@ class Clip:
             if kept is not None and kept[0] == version:
                 return kept[1]
             known, seeds = self.frames, self.history.seeds
-            names = tuple(thing.id for thing in self.history.things)
+            names, cuts = tuple(thing.id for thing in self.history.things), self.kept.cuts
             live = sorted(self.live.keys() - self.touched)
         shown = {mask.index: mask for mask in self.shown(known.values())}
-        fresh = self._glance.timeline(shown, seeds=seeds, names=names, live=live)
+        fresh = self._glance.timeline(shown, seeds=seeds, names=names, live=live, cuts=cuts)
         with self.lock:
             self._timeline = version, fresh
         return fresh
@@ -396,38 +361,18 @@ def forget_download(folder: Path) -> None:
     folder.with_name(f"{folder.name}.zip").unlink(missing_ok=True)
 
 
-def edged(mask: FrameMask, edges: Edges) -> Mapping[int, RLE]:
-    """Return a frame's masks with other edges; what takes the neighbouring frames shows in downloads alone."""
-    if not edges.changes_frames:
-        return mask.objects
-    labels, _ = edges.apply(mask.labels, mask.probability)
-    return objects_of(labels)
-
-
-def check_frame(frame: int, *, info: SourceInfo) -> None:
-    """Refuse a frame that does not exist, with a UsageError."""
-    if frame >= info.frame_count:
+def check_frame(asked: Shown, *, info: SourceInfo) -> int:
+    """Return the index of a frame; refuse one that does not exist, with a UsageError."""
+    frame = asked if isinstance(asked, int) else place_of(int(asked[1:]), info)
+    if not 0 <= frame < info.frame_count:
         raise UsageError(
             f"frame {frame} does not exist",
             why=f"the clip has {info.frame_count} frames, numbered from 0",
             fix=f"give one of 0 to {info.frame_count - 1}",
         )
+    return frame
 
 
-def _frame_view(mask: FrameMask, *, objects: Mapping[int, RLE]) -> FrameMasks:
-    states = {each.id: each for each in mask.states}
-    return FrameMasks(
-        index=mask.index,
-        time=mask.time,
-        confidence=float(mask.confidence) if math.isfinite(mask.confidence) else None,
-        status=mask.status,
-        objects=tuple(
-            ObjectMask(
-                id=identity,
-                counts=rle.to_coco()["counts"],
-                state=states[identity].state if identity in states else "present",
-                confidence=states[identity].confidence if identity in states else None,
-            )
-            for identity, rle in sorted(objects.items())
-        ),
-    )
+def bound_of(asked: Shown, *, info: SourceInfo) -> int:
+    """Return the first index in a job that is not before a frame, which need not be in it."""
+    return asked if isinstance(asked, int) else max(0, -(-(int(asked[1:]) - info.start) // info.every))

@@ -18,6 +18,7 @@ from covos.core.types import SourceInfo
 from covos.media.range import WHOLE, Range
 from covos.plan import Plan
 from covos.runs.writing import is_finished
+from covos.serve.backdrops import Backdrops
 from covos.serve.clip import RECORD, Clip, check_frame
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
@@ -25,8 +26,9 @@ from covos.serve.errors import BusyError, NotThereError, NotYetError, TooLargeEr
 from covos.serve.networks import Find, Look, Warm
 from covos.serve.opened import check_fits, is_run, load_run, version_of
 from covos.serve.pictures import MakeProxy, Picture, Probe
+from covos.serve.places import file_below, link
 from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import JobView
+from covos.serve.schema import JobView, Shown
 from covos.serve.uploads import Upload, Uploads, suffix_of
 from covos.serve.workers import Task, TaskWorker, Video
 
@@ -73,8 +75,9 @@ class Desk:
         self._workers = (self._networks, self._clicks, self._pictures, self._proxies)
         self.queue = WorkQueue(self._networks, limit=rules.waiting)
         self.editing = Editing(self.queue, clicks=self._clicks)
-        self.downloads = Downloads(self.queue)
         self.uploads = Uploads(rules.root)
+        backdrops = Backdrops(rules.media, self.uploads)
+        self.downloads = Downloads(self.queue, pictures=self._pictures, backdrops=backdrops)
         self._room = threading.Lock()
         self._announced: dict[Path, int] = {}
 
@@ -93,14 +96,12 @@ class Desk:
             self._offer(worker, Warm(), name="the networks")
 
     def _go_on(self, clip: Clip) -> None:
-        """Go on with what was stopped: a search does, while a track that was cut off leaves the clip as it was."""
+        """Go on with what was stopped: a search does; of a track that was cut off, the clip has what it had found."""
         stopped, opened = clip.kept.state in {"queued", "running"}, clip.kept.opened is not None
         if stopped and clip.kept.task != "tracking" and not opened:
             self._find(clip)
         elif stopped or opened:  # what was opened is done: in the folder of a user's run, nothing is written
             clip.change(state="done" if opened or is_finished(clip.run) else "cancelled", error=None)
-        if stopped and clip.kept.state in {"done", "cancelled"}:
-            clip.notes.append("the server was stopped while objects were followed: follow them again")
         if not clip.proxy.is_file() and clip.kept.state == "done":
             self._without_proxy.put(clip)
 
@@ -239,13 +240,13 @@ class Desk:
         run = version_of(path)
         if (before := next((clip for clip in self.clips() if clip.kept.opened == run), None)) is not None:
             return before
-        video, known = load_run(path)
+        video, known, cuts = load_run(path)
         place = self.rules.root / secrets.token_hex(8)
         place.mkdir()
         try:
             clip = self._begin(place, name=Path(video.path).name, video=video)
             check_fits(known, info=clip.info, run=path)
-            clip.open(known, run=run)
+            clip.open(known, run=run, cuts=cuts)
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
@@ -395,16 +396,16 @@ class Desk:
                 clip.notes.append(f"it cannot be played here, only looked at frame by frame: {why}")
             self.queue.changed(clip)
 
-    def picture(self, clip: Clip, index: int, *, width: int) -> bytes:
+    def picture(self, clip: Clip, asked: Shown, *, width: int) -> bytes:
         """Return a frame as a JPEG."""
-        check_frame(index, info=clip.info)
+        index = check_frame(asked, info=clip.info)
         answer = self._pictures.last(Picture(video=clip.video, index=index, width=width), name=clip.kept.name)
         assert isinstance(answer, bytes)
         return answer
 
-    def look(self, clip: Clip, frame: int) -> None:
+    def look(self, clip: Clip, asked: Shown) -> None:
         """Get ready for a click on a frame, if nothing else is to be done; returns at once."""
-        check_frame(frame, info=clip.info)
+        frame = check_frame(asked, info=clip.info)
         self._offer(self._clicks, Look(video=clip.video, seeds=clip.history.seeds, frame=frame), name=clip.kept.name)
 
     def in_public(self, error: CovosError) -> CovosError:
@@ -426,33 +427,3 @@ def _sizes(root: Path) -> dict[tuple[int, int], int]:
                 found = Path(folder, name).lstat()
                 sizes[found.st_dev, found.st_ino] = found.st_size
     return sizes
-
-
-def link(source: Path, target: Path) -> None:
-    """Give a file a second name; where the disk has no such names, copy it."""
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def file_below(root: Path | None, path: str) -> Path:
-    """Return a file that a client names, if it lies below a folder.
-
-    Raises:
-        NotThereError: It does not, or is not there, or there is no such folder.
-    """
-    try:
-        found = None if root is None else (root / path).resolve()
-        is_there = found is not None and root is not None and found.is_relative_to(root.resolve()) and found.is_file()
-    except (OSError, ValueError):  # a loop of links, or a name that no file can have
-        is_there = False
-    if not is_there or found is None:
-        raise NotThereError(
-            f"{path!r} is not there",
-            why="a path names a file below the folder that the server was given with --media-root"
-            if root is not None
-            else "this server was started without --media-root",
-            fix="upload the file",
-        )
-    return found

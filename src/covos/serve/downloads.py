@@ -6,19 +6,22 @@ import zipfile
 from dataclasses import replace
 from pathlib import Path
 
-from covos.core.errors import EnvironmentProblem, one_of
+from covos.core.errors import EnvironmentProblem, UsageError, one_of
 from covos.core.labelling import Labelling
-from covos.formats.table import FORMATS
+from covos.formats.table import FORMATS, check_formats, composed_formats, load_format
 from covos.masks.frame_mask import FrameMask
-from covos.media.range import WHOLE, Range
+from covos.media.range import Range
 from covos.results.trimming import KeptFrames
 from covos.runs.schema import load_report
+from covos.serve.backdrops import Backdrops
 from covos.serve.clip import Clip, Ready
 from covos.serve.edits import is_named
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Export
+from covos.serve.pictures import CheckFormat
 from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import JobView
+from covos.serve.schema import JobView, NewResult, Wanted
+from covos.serve.workers import TaskWorker
 
 
 class Downloads:
@@ -26,18 +29,20 @@ class Downloads:
 
     Args:
         queue: Runs what takes long.
+        pictures: Looks at files that are to lie behind the subject.
+        backdrops: Gives these files.
     """
 
-    def __init__(self, queue: WorkQueue) -> None:
-        self._queue = queue
+    def __init__(self, queue: WorkQueue, *, pictures: TaskWorker, backdrops: Backdrops) -> None:
+        self._queue, self._pictures, self._backdrops = queue, pictures, backdrops
 
-    def export(self, clip: Clip, name: str, *, range: Range = WHOLE) -> JobView:
+    def export(self, clip: Clip, name: str, asked: NewResult) -> JobView:
         """Write the masks of now, or those of a part, in a format; the file can be fetched when it is ready.
 
         An edit that comes meanwhile has it written again: a download never lacks what the user has done.
 
         Raises:
-            CovosError: There is no such format or part, the clip is busy, or nothing is there yet.
+            CovosError: There is no such format, part, option or background, the clip is busy, or nothing is there yet.
         """
         if name not in FORMATS:
             raise NotThereError(
@@ -47,7 +52,9 @@ class Downloads:
         if not clip.history.frames:
             raise NotYetError("there is nothing to download", why="no frame has masks yet", fix="wait for the first")
 
+        wanted, range = Wanted.model_validate(asked.model_dump(exclude_unset=True)), asked.range
         _lacking(clip, range)  # refuses a part that is not there, before it waits
+        format, hidden = self._format(clip, name, wanted)
         about = f"{name}: frames without masks are not in it: "
 
         def run() -> None:
@@ -55,11 +62,12 @@ class Downloads:
             while not done:
                 with clip.lock:
                     version = clip.version
-                    task = self._task(clip, name, range=range)
+                    task = self._task(clip, format, wanted=wanted, hidden=hidden)
                 self._queue.follow(clip, task, take=lambda mask: None)
-                ready = Ready(bytes=pack(Path(task.folder), name).stat().st_size, range=range)
+                size = pack(Path(task.folder), name).stat().st_size
                 with clip.lock:
                     if done := clip.version == version:
+                        ready = Ready(bytes=size, **wanted.model_dump(exclude_unset=True))
                         clip.change(results={**clip.kept.results, name: ready})
             if count := _lacking(clip, range):
                 told = f"{about}{count} of {clip.info.frame_count}. Search on, or follow objects there, and ask again"
@@ -69,11 +77,46 @@ class Downloads:
             clip.broken.pop(name, None)
             clip.notes = [note for note in clip.notes if not note.startswith(about)]
             clip.change(results={each: value for each, value in clip.kept.results.items() if each != name})
-        self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, range=range))
+        self._queue.put(Work(clip=clip, stage="exporting", run=run, download=name, wanted=wanted))
         return self._queue.changed(clip)
 
+    def _format(self, clip: Clip, name: str, wanted: Wanted) -> tuple[str, tuple[str, ...]]:
+        """Return a format as it is asked for, with its value, and the files of it that no message names.
+
+        Raises:
+            CovosError: It has no such option, or its background cannot be shown.
+        """
+        kind = load_format(name)
+        if wanted.matte and kind.labels_only:
+            raise UsageError(
+                f"{name} with a matte", why=f"{name} has hard edges", fix="leave matte out, or choose a soft format"
+            )
+        if wanted.value is not None and "background" in kind.composes:
+            raise UsageError(
+                f"{name} with the value {wanted.value!r}",
+                why="a value may name any file of the server",
+                fix="say the background as composition.background",
+            )
+        composition = wanted.composition
+        file = self._backdrops.file(clip, composition.background)
+        if file is not None:
+            composition = composition.model_copy(update={"background": str(file)})
+        asked = name if wanted.value is None else f"{name}={wanted.value}"
+        (format, *more) = composed_formats([asked], composition)
+        if more:
+            raise UsageError(
+                f"{name} with a background", why=f"{name} has none of its own", fix="ask for the format background"
+            )
+        if file is None:
+            check_formats([format])
+            return format, ()
+        hidden = (str(file), str(file.parent))
+        for _ in self._pictures.run(CheckFormat(format=format, hidden=hidden), name="the background"):
+            pass
+        return format, hidden
+
     @staticmethod
-    def _task(clip: Clip, name: str, *, range: Range) -> Export:
+    def _task(clip: Clip, format: str, *, wanted: Wanted, hidden: tuple[str, ...]) -> Export:
         labels = Labelling(own={thing.id: thing.name for thing in clip.history.things if is_named(thing)})
         edits = {"edits": clip.history.revision} if clip.history.revision else {}
         steer = {"steer": [{"frame": None, **region.describe()} for region in clip.history.regions]}
@@ -84,11 +127,13 @@ class Downloads:
             frames=_in_order(clip),
             regions=clip.history.regions,
             confirmed=clip.confirmed,
-            format=name,
+            format=format,
             edges=clip.kept.edges,
-            range=range,
+            range=wanted.range,
+            matte=wanted.matte,
             settings={**edits, **(steer if clip.history.regions else {}), **labels.settings},
-            folder=str(clip.folder / "results" / name),
+            folder=str(clip.folder / "results" / format.partition("=")[0]),
+            hidden=hidden,
         )
 
     def download(self, clip: Clip, name: str) -> Path:

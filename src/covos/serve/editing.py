@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
 
 from covos.core.errors import UsageError
 from covos.core.labelling import check_label
@@ -17,8 +20,11 @@ from covos.serve.edits import followed, merged, placed, thing_of, with_new_seeds
 from covos.serve.errors import NotThereError, NotYetError
 from covos.serve.networks import Click, Track
 from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import JobView, MaskCode, NewPrompt, NewTrack, Prompted, State
+from covos.serve.schema import Direction, JobView, MaskCode, NewPrompt, NewTrack, Prompted, Shown, State
 from covos.serve.workers import Clicked, TaskWorker
+
+Parts: TypeAlias = tuple[tuple[str, int, int], ...]
+"""Stretches to follow: direction, first frame and number of frames."""
 
 
 class Editing:
@@ -39,17 +45,17 @@ class Editing:
         Raises:
             CovosError: It makes no sense there.
         """
-        check_frame(asked.frame, info=clip.info)
+        frame = check_frame(asked.frame, info=clip.info)
         with self._prompting:  # each is told what the one before has made; the process takes one after another anyway
-            return self._prompt(clip, asked)
+            return self._prompt(clip, asked, frame=frame)
 
-    def _prompt(self, clip: Clip, asked: NewPrompt) -> Prompted:
+    def _prompt(self, clip: Clip, asked: NewPrompt, *, frame: int) -> Prompted:
         with clip.lock:
-            whole, history = clip.frames.get(asked.frame), clip.history
+            whole, history = clip.frames.get(frame), clip.history
             seeds, things = history.seeds, history.things
         if whole is None:
             raise NotYetError(
-                f"frame {asked.frame} has no masks yet", why="it is still being looked at", fix="wait until it is there"
+                f"frame {frame} has no masks yet", why="it is still being looked at", fix="wait until it is there"
             )
         number = asked.object or max((thing.id for thing in things), default=0) + 1
         if number > MAX_ID:
@@ -59,7 +65,7 @@ class Editing:
             video=clip.video,
             seeds=seeds,
             known=clip.shown([whole])[0],
-            frame=asked.frame,
+            frame=frame,
             object=number,
             points=tuple(Point(x=x, y=y, positive=bool(on)) for (x, y), on in zip(asked.points, labels, strict=True)),
             box=asked.box,
@@ -67,16 +73,16 @@ class Editing:
         )
         mask, after = self._clicked(clip, task)
         with clip.lock:  # other edits may have come while the mask was made: they stay
-            things, whole = clip.history.things, clip.frames.get(asked.frame, whole)
+            things, whole = clip.history.things, clip.frames.get(frame, whole)
             if number not in {thing.id for thing in things}:
                 things = (*things, thing_of(number))
             after = with_new_seeds(clip.history.seeds, before=seeds, after=after)
-            frames = {asked.frame: placed(whole, {number: mask})}
+            frames = {frame: placed(whole, {number: mask})}
             clip.add(clip.history.edit("prompt", seeds=after, things=things, frames=frames))
-        job = self._queue.changed(clip, (asked.frame,))
+        job = self._queue.changed(clip, (frame,))
         code = mask.to_coco()
         return Prompted(
-            object=number, frame=asked.frame, mask=MaskCode(size=tuple(code["size"]), counts=code["counts"]), job=job
+            object=number, frame=frame, mask=MaskCode(size=tuple(code["size"]), counts=code["counts"]), job=job
         )
 
     def _clicked(self, clip: Clip, task: Click) -> tuple[RLE, tuple[SeedMask, ...]]:
@@ -90,30 +96,30 @@ class Editing:
         Raises:
             CovosError: Nothing was shown, or not on this side of the frame; or the clip is busy.
         """
-        check_frame(asked.start, info=clip.info)
-        if asked.stop is not None:
-            check_frame(asked.stop, info=clip.info)
+        start = check_frame(asked.start, info=clip.info)
+        stop = None if asked.stop is None else check_frame(asked.stop, info=clip.info)
+        parts = partial(track_parts, asked.direction, start=start, stop=stop, count=clip.info.frame_count)
         with self._queue.idle(clip):
-            track_parts(asked, seeds=clip.history.seeds, count=clip.info.frame_count)
-            work = self._track(clip, asked, after=clip.kept.state)
+            parts(seeds=clip.history.seeds)
+            work = self._track(clip, parts, after=clip.kept.state)
             self._queue.put(work, state="queued")
         return self._queue.changed(clip)
 
-    def _track(self, clip: Clip, asked: NewTrack, *, after: State) -> Work:
+    def _track(self, clip: Clip, parts: Callable[..., Parts], *, after: State) -> Work:
         def run() -> None:
             clip.change(state="running")
             with clip.lock:  # with what the user has shown while it waited
-                clip.live, clip.touched = {}, set()
+                clip.begin_track()
                 before, seeds = dict(clip.history.frames), clip.history.seeds
             self._queue.changed(clip)
-            parts = track_parts(asked, seeds=seeds, count=clip.info.frame_count)
+            task = Track(video=clip.video, seeds=seeds, parts=parts(seeds=seeds), cuts=clip.kept.cuts)
             tracked = frozenset(seed.object for seed in seeds)
 
             def take(mask: FrameMask) -> None:
                 clip.follow(followed(before.get(mask.index), mask, tracked=tracked))
 
             try:
-                self._queue.follow(clip, Track(video=clip.video, seeds=seeds, parts=parts), take=take)
+                self._queue.follow(clip, task, take=take)
             finally:
                 frames = tuple(clip.live)
                 clip.end_track()
@@ -122,9 +128,9 @@ class Editing:
 
         return Work(clip=clip, stage="tracking", run=run, after=after)
 
-    def confirm(self, clip: Clip, frame: int) -> JobView:
+    def confirm(self, clip: Clip, asked: Shown) -> JobView:
         """Take a frame's masks as right: tracks end before it, and never change it."""
-        check_frame(frame, info=clip.info)
+        frame = check_frame(asked, info=clip.info)
         with clip.lock:
             whole, history = clip.frames.get(frame), clip.history
             mask = None if whole is None else clip.shown([whole], soft=True)[0]
@@ -219,9 +225,13 @@ class Editing:
         if number not in {thing.id for thing in clip.history.things}:
             raise NotThereError(f"there is no object {number}", why="it was deleted, or never was", fix="name another")
 
-    def set_edges(self, clip: Clip, edges: Edges) -> JobView:
-        """Choose how the edges are changed, in what is shown and in downloads: an edit of all frames."""
+    def set_edges(self, clip: Clip, changes: Mapping[str, Any]) -> JobView:
+        """Choose how the edges are changed, in what is shown and in downloads: an edit of all frames.
+
+        What is not named stays, also where two ask at once.
+        """
         with clip.lock:
+            edges = Edges.model_validate({**clip.kept.edges.model_dump(), **changes})
             if edges != clip.kept.edges:
                 clip.add(clip.history.edit("edges", edges=edges))
                 clip.set_edges(edges)
@@ -236,7 +246,9 @@ class Editing:
         return self._queue.changed(clip, tuple(clip.history.frames))
 
 
-def track_parts(asked: NewTrack, *, seeds: tuple[SeedMask, ...], count: int) -> tuple[tuple[str, int, int], ...]:
+def track_parts(
+    direction: Direction, *, start: int, stop: int | None, seeds: tuple[SeedMask, ...], count: int
+) -> Parts:
     """Return the stretches to follow: direction, first frame and number of frames.
 
     Frames that were confirmed are barriers: what lies beyond them is right already.
@@ -248,7 +260,6 @@ def track_parts(asked: NewTrack, *, seeds: tuple[SeedMask, ...], count: int) -> 
         raise NotYetError(
             "there is nothing to follow", why="no object was shown on a frame", fix="click on what you want first"
         )
-    start, stop = asked.start, asked.stop
     shown = {seed.frame for seed in seeds}
     barriers = {seed.frame for seed in seeds if seed.given_as == "confirmed"}
     last = min((frame - 1 for frame in barriers if frame > start), default=count - 1)
@@ -256,9 +267,9 @@ def track_parts(asked: NewTrack, *, seeds: tuple[SeedMask, ...], count: int) -> 
     if stop is not None:
         last, first = (min(last, stop), first) if stop >= start else (last, max(first, stop))
     parts = []
-    if asked.direction != "backward" and (stop is None or stop >= start) and min(shown) <= start:
+    if direction != "backward" and (stop is None or stop >= start) and min(shown) <= start:
         parts.append(("forward", start, last - start + 1))
-    if asked.direction != "forward" and (stop is None or stop <= start) and max(shown) >= start:
+    if direction != "forward" and (stop is None or stop <= start) and max(shown) >= start:
         parts.append(("backward", start, start - first + 1))
     if not parts:
         raise NotYetError(

@@ -89,6 +89,10 @@ class History:
         """True if an edit was undone, and none made since."""
         return bool(self._undone)
 
+    def changed_since(self, revision: int) -> set[int]:
+        """Return the frames that edits after a revision have changed."""
+        return {index for edit in self._done[revision:] for index in edit.frames}
+
     def begin(self, opened: Edit) -> None:
         """Take a state that edits begin from: it cannot be undone."""
         self._take(opened)

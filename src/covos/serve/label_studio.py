@@ -29,11 +29,11 @@ from covos.masks import RLE
 from covos.masks.frame_mask import FrameMask
 from covos.plan import Plan
 from covos.prompts.seed_mask import SeedMask
-from covos.serve.desk import file_below
 from covos.serve.errors import in_public
 from covos.serve.guard import problem, problem_of
 from covos.serve.networks import Click, Track
 from covos.serve.pictures import Probe
+from covos.serve.places import file_below
 from covos.serve.workers import Clicked, TaskWorker, Video
 
 MODEL = "Covos"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from covos.core.errors import CancelledError
+from covos.core.errors import CancelledError, CovosError
 from covos.core.types import Point, SourceInfo
-from covos.events import Advanced, FrameDone, Started, Warned
+from covos.engines.shots import Shots, one_shot
+from covos.events import Advanced, Finished, FrameDone, Started, Warned
+from covos.formats.table import parse_format
 from covos.job import Job
 from covos.jobs import ModelCache
 from covos.masks import RLE, decode
@@ -27,7 +30,8 @@ from covos.results.segmentation import Segmentation
 from covos.runs.folder import OutputFolder
 from covos.runs.schema import REPORT
 from covos.serve.edits import in_regions
-from covos.serve.workers import Clicked, Here, Note, Progress, Video, kept_open
+from covos.serve.errors import in_public, without_paths
+from covos.serve.workers import Clicked, Cuts, Here, Note, Progress, Video, kept_open
 from covos.session import Session
 
 
@@ -41,6 +45,7 @@ class Networks:
     def __init__(self, plan: Plan) -> None:
         self.plan, self.models = plan, ModelCache()
         self._sessions: OrderedDict[Video, Session] = OrderedDict()
+        self._cuts: dict[Video, tuple[int, ...]] = {}
 
     @classmethod
     def of(cls, here: Here) -> Networks:
@@ -59,17 +64,25 @@ class Networks:
         """Return the model, loaded once."""
         return self.models(self.plan)
 
-    def session(self, video: Video, seeds: Sequence[SeedMask]) -> Session:
+    def session(self, video: Video, seeds: Sequence[SeedMask], *, cuts: tuple[int, ...] | None = None) -> Session:
         """Return a session of a clip with these seeds; the last few stay open, with what they have computed.
 
-        The seeds name frames as the server does, by their place in the part that is taken.
+        The seeds and the cuts name frames as the server does, by their place in the part that is taken. Without cuts,
+        the session keeps those that it has: a click is of one frame.
         """
-        session = kept_open(self._sessions, video, lambda: self.model().session(video.path, range=video.range))
+        session = kept_open(self._sessions, video, lambda: self._begin(video))
+        if cuts is not None and cuts != self._cuts[video]:
+            session.cut_at(Shots.cut(session.source, cuts) if cuts else one_shot(session.source))
+            self._cuts[video] = cuts
         numbers = session.source.info.numbers
         wanted = tuple(_renamed(seed, numbers[seed.frame]) for seed in sorted(seeds, key=lambda seed: seed.frame))
         if session.shown != wanted:
             session.seeds.restore(wanted)
         return session
+
+    def _begin(self, video: Video) -> Session:
+        self._cuts[video] = ()
+        return self.model().session(video.path, range=video.range)
 
 
 def _renamed(seed: SeedMask, frame: int) -> SeedMask:
@@ -105,10 +118,14 @@ class Find:
         """Tell the masks of each frame."""
         taken = {"source": self.video.path, "range": self.video.range, "task": FIND, "formats": ("palette",)}
         job = Job(Networks.of(here).plan.model_copy(update=taken), self.folder, load=Networks.of(here).models)
+        told = False
         for event in job:
             if here.stop.is_set():
                 job.cancel()
             if isinstance(event, FrameDone):
+                if not told:
+                    here.tell(Cuts(frames=job.cuts))
+                    told = True
                 here.tell(event.masks)
                 here.tell(Progress(done=event.index + 1, total=event.total))
             elif isinstance(event, Advanced):
@@ -117,6 +134,11 @@ class Find:
                 here.tell(Progress(done=0, total=event.total))
             elif isinstance(event, Warned):
                 here.tell(Note(text=event.text))
+            elif isinstance(event, Finished) and not told:  # it was done before the server was stopped
+                found = load_result(self.folder)
+                here.tell(Cuts(frames=found.origin.cuts))
+                for mask in found:
+                    here.tell(mask)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,15 +209,17 @@ class Track:
         video: The clip.
         seeds: All seeds.
         parts: Direction, first frame and number of frames, one after another.
+        cuts: The frames with which shots begin: motion ends there.
     """
 
     video: Video
     seeds: tuple[SeedMask, ...]
     parts: tuple[tuple[Any, int, int], ...]
+    cuts: tuple[int, ...] = ()
 
     def run(self, here: Here) -> None:
         """Tell the masks of each frame."""
-        session = Networks.of(here).session(self.video, self.seeds)
+        session = Networks.of(here).session(self.video, self.seeds, cuts=self.cuts)
         numbers = session.source.info.numbers
         total, done = sum(count for _, _, count in self.parts), 0
         for direction, start, limit in self.parts:
@@ -218,11 +242,13 @@ class Export:
         frames: The masks.
         regions: The boxes that the subject may not lie in, or has to.
         confirmed: Frames that these do not change.
-        format: Name of the format.
+        format: Name of the format, with its value.
         edges: Changes of the edges.
         range: The part that is written.
+        matte: True finds the matte of frames that have none; false leaves all out; None finds it where others have one.
         settings: For the report: what the user has done.
         folder: Where to.
+        hidden: Files that no message names.
     """
 
     video: Video
@@ -234,11 +260,19 @@ class Export:
     format: str
     edges: Edges
     range: Range
+    matte: bool | None
     settings: dict[str, Any]
     folder: str
+    hidden: tuple[str, ...] = ()
 
     def run(self, here: Here) -> None:
         """Write the format, and tell how far it is."""
+        try:
+            self._run(here)
+        except CovosError as error:
+            raise in_public(error, self.hidden, name="the background") from None
+
+    def _run(self, here: Here) -> None:
         if (Path(self.job) / REPORT).is_file():
             before = load_result(self.job)
             health, origin = before.health, before.origin
@@ -256,13 +290,31 @@ class Export:
             held=self.video.path,
         )
 
-        def listen(done: int, total: int) -> None:
+        part = result.trim(self.range)
+        lacking = [frame for frame in part if frame.kept_matte is None]
+        wanted = self.matte or (self.matte is None and len(lacking) < len(part))
+        finds = bool(wanted and lacking) and not parse_format(self.format)[0].labels_only
+        passes = 2 if finds else 1
+
+        def listen(done: int, total: int, *, before: int = passes - 1) -> None:
             if here.stop.is_set():
                 raise CancelledError("the download was stopped", why="you asked for that", fix="ask for it again")
-            here.tell(Progress(done=done, total=total))
+            here.tell(Progress(done=before * total + done, total=passes * total))
 
-        saved = result.trim(self.range).write(
+        if self.matte is False:
+            part = replace(part, frames=tuple(replace(frame, kept_matte=None) for frame in part))
+        elif finds:
+            plan = Networks.of(here).plan
+            part = part.with_matte(
+                device=plan.device,
+                precision=plan.precision,
+                runtime=plan.runtime,
+                anew=False,
+                listen=partial(listen, before=0),
+            )
+        saved = part.write(
             OutputFolder(Path(self.folder), overwrite=True), formats=[self.format], edges=self.edges, listen=listen
         )
+        name = self.format.partition("=")[0]
         for warning in saved.warnings:
-            here.tell(Note(text=f"{self.format}: {warning}"))
+            here.tell(Note(text=f"{name}: {without_paths(warning, self.hidden, name='the background')}"))

@@ -31,8 +31,8 @@ def version_of(folder: Path) -> tuple[str, int]:
     return str(folder.resolve()), (folder / REPORT).stat().st_mtime_ns
 
 
-def load_run(folder: Path) -> tuple[Video, Edit]:
-    """Return the source of a run, and what is known of it as the state that a user's edits begin from.
+def load_run(folder: Path) -> tuple[Video, Edit, tuple[int, ...]]:
+    """Return the source of a run, what is known of it as the state that a user's edits begin from, and its cuts.
 
     The edges that the run was written with are in its masks.
 
@@ -56,7 +56,7 @@ def load_run(folder: Path) -> tuple[Video, Edit]:
         things=_things(result),
         frames={mask.index: mask for mask in result},
     )
-    return Video(path=str(source), range=Range.taken(result.info)), edit
+    return Video(path=str(source), range=Range.taken(result.info)), edit, result.origin.cuts
 
 
 def check_fits(known: Edit, *, info: SourceInfo, run: Path) -> None:

@@ -12,11 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from covos.core.errors import SourceError
+from covos.core.errors import CovosError, SourceError
 from covos.core.types import ImageArray, SourceInfo
+from covos.formats.table import check_formats
 from covos.media.memory import open_input
 from covos.media.presets import H264
 from covos.media.writer import VideoWriter
+from covos.serve.errors import in_public
 from covos.serve.workers import Here, Progress, Video
 
 PROXY_HEIGHT = 720
@@ -60,6 +62,27 @@ class Picture:
         done, content = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 88])
         assert done, "JPEG takes every picture of 8 bits"
         here.tell(content.tobytes())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFormat:
+    """Look at the file that a format shows, before anything is written.
+
+    Attributes:
+        format: Name and value of the format.
+        hidden: The file: no message names it.
+    """
+
+    format: str
+    hidden: tuple[str, ...]
+    video: None = None
+
+    def run(self, here: Here) -> None:
+        """Refuse a value that makes no sense, or a file that cannot be shown."""
+        try:
+            check_formats([self.format])
+        except CovosError as error:
+            raise in_public(error, self.hidden, name="the background") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,16 +13,17 @@ from typing import Any
 
 from covos.core.errors import CancelledError, CovosError, explained
 from covos.masks.frame_mask import FrameMask
-from covos.media.range import WHOLE, Range
 from covos.serve.clip import Clip
 from covos.serve.errors import BusyError, NotYetError, in_public, without_paths
-from covos.serve.schema import JobView, Problem, Stage, State
-from covos.serve.workers import Note, Progress, Task, TaskWorker
+from covos.serve.schema import JobView, Problem, Stage, State, Wanted
+from covos.serve.views import view_of
+from covos.serve.workers import Cuts, Note, Progress, Task, TaskWorker
 
 MOST_LISTENERS = 256
 """Streams of events that may be open."""
 TOLD_EVERY = 0.2
 """Seconds between two messages of progress."""
+_PLAIN = Wanted()
 
 
 class Listener:
@@ -63,7 +64,7 @@ class Work:
         stage: The kind of work.
         run: Does it.
         download: Name of the format that it writes, if it does.
-        range: The part of the clip that is written.
+        wanted: How the format is written.
         after: State of the clip when a track is over, however it ends: the one that it had before.
     """
 
@@ -71,7 +72,7 @@ class Work:
     stage: Stage
     run: Callable[[], None]
     download: str = ""
-    range: Range = WHOLE
+    wanted: Wanted = _PLAIN
     after: State = "done"
 
 
@@ -122,13 +123,13 @@ class WorkQueue:
         with self._lock:
             places = [work.clip for work in self._queue]
             place = places.index(clip) + 1 if clip in places and clip.stage is None else None
-            return clip.view(place=place, making=self.making(clip))
+            return view_of(clip, place=place, making=self.making(clip))
 
-    def making(self, clip: Clip) -> dict[str, Range]:
-        """Return the downloads of a clip that are being made or wait for that, each with its part."""
+    def making(self, clip: Clip) -> dict[str, Wanted]:
+        """Return the downloads of a clip that are being made or wait for that, each as it was asked for."""
         with self._lock:
             every = [*self._queue, *([] if self._now is None else [self._now])]
-            return {work.download: work.range for work in every if work.clip is clip and work.download}
+            return {work.download: work.wanted for work in every if work.clip is clip and work.download}
 
     def refuse_crowd(self) -> None:
         """Refuse another listener, with a BusyError, if too many listen."""
@@ -260,6 +261,8 @@ class WorkQueue:
             if isinstance(answer, FrameMask):
                 take(answer)
                 fresh.append(answer.index)
+            elif isinstance(answer, Cuts):
+                clip.cut_at(answer.frames)
             elif isinstance(answer, Progress):
                 clip.done, clip.total = answer.done, answer.total
             elif isinstance(answer, Note):

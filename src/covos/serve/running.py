@@ -14,13 +14,13 @@ import uvicorn
 
 from covos.core.errors import EnvironmentProblem
 from covos.plan import Plan
+from covos.serve.app import make_app
 from covos.serve.desk import Desk, Rules
 from covos.serve.guard import LOCAL, Guard
 from covos.serve.label_studio import make_annotator, make_backend
 from covos.serve.metrics import Metrics
 from covos.serve.networks import Warm
 from covos.serve.patience import PatientProtocol
-from covos.serve.routes import make_app
 
 GRACE = 3
 """Seconds that open requests have to end."""

@@ -10,6 +10,7 @@ from typing_extensions import TypeAliasType
 from covos.core.errors import CovosError, UsageError
 from covos.core.records import PLAIN_NUMBER, Count, Finite, Record, Side
 from covos.core.types import Box
+from covos.formats.composition import PLAIN, Composition
 from covos.masks.edges import Edges
 from covos.media.range import WHOLE, Range
 from covos.prompts.values import RegionPrompt
@@ -21,6 +22,10 @@ Direction: TypeAlias = Literal["forward", "backward", "both"]
 Place: TypeAlias = Annotated[float, Field(strict=True, ge=0, le=1 << 20, allow_inf_nan=False)]
 Index: TypeAlias = Annotated[int, Field(ge=0, le=1 << 53), PLAIN_NUMBER]
 """Index of a frame."""
+Source: TypeAlias = Annotated[str, Field(pattern=r"^f[0-9]{1,15}$")]
+"""Number of a frame in the whole video, as the command line has it: ``f300``."""
+Shown: TypeAlias = Index | Source
+"""A frame: its index in the job, from 0, or ``f`` and its number in the whole video."""
 Number: TypeAlias = Annotated[int, Field(ge=1, le=254), PLAIN_NUMBER]
 """Id of an object."""
 Flag: TypeAlias = Annotated[bool, Field(strict=True)]
@@ -76,13 +81,40 @@ class Problem(Record):
         return cls(what=error.what, why=error.why, fix=error.fix)
 
 
-class Made(Record):
+class Wanted(Record):
+    """How a download is made, with the options of ``covos convert``.
+
+    Attributes:
+        range: The part that is written.
+        value: A value of the format, as 16 of the matte's: one of its ``choices``, say.
+        matte: If true, the opacity of edges is found where it is not known; if false, it is not written. By default it
+            is found on the frames that lack it, if others have it.
+        composition: What it is composed of. ``background`` is a colour, ``blur``, a file below ``--media-root``, or
+            ``upload:`` and the id of an upload.
+    """
+
+    range: Range = WHOLE
+    value: str | None = Field(default=None, max_length=64)
+    matte: Flag | None = None
+    composition: Composition = PLAIN
+
+
+class Made(Wanted):
     """A download: the masks as they are now, or those of a part. One that could not be made has its ``error``."""
 
     state: Literal["making", "ready", "failed"]
     bytes: Count = 0
-    range: Range = WHOLE
     error: Problem | None = None
+
+
+class Spot(Record):
+    """A point that was given: ``label`` is 1 on the object, else 0."""
+
+    frame: Count
+    object: int
+    x: Finite
+    y: Finite
+    label: Literal[0, 1]
 
 
 class Region(Body):
@@ -108,8 +140,8 @@ class JobView(Record):
     """A job as clients see it.
 
     ``done`` and ``total`` count the frames of the stage. ``revision`` counts edits; the masks change with it alone.
-    ``place`` is the place in the queue, from 1. ``proxy`` tells if there is a video that a browser plays. ``results``
-    has the downloads of the masks of now; an edit takes them away.
+    ``points`` are those that are in force. ``place`` is the place in the queue, from 1. ``proxy`` tells if there is a
+    video that a browser plays. ``results`` has the downloads of the masks of now; an edit takes them away.
     """
 
     id: str
@@ -129,6 +161,7 @@ class JobView(Record):
     proxy: bool
     edges: Edges
     regions: tuple[Region, ...]
+    points: tuple[Spot, ...]
     range: Range
     results: dict[str, Made]
     created: str
@@ -177,7 +210,8 @@ class Timeline(Record):
     """All frames at a glance: a time, a confidence and a status for each, and the frames that stand out.
 
     ``objects`` has the stretches [from, to, state] of each object; ``to`` is the first frame after it. ``live`` has the
-    stretches [from, to] of a track that goes on: they are an edit when it ends.
+    stretches [from, to] of a track that goes on: they are an edit when it ends. ``cuts`` are the frames with which
+    shots begin, but for the first.
     """
 
     times: tuple[Finite, ...]
@@ -189,6 +223,7 @@ class Timeline(Record):
     prompted: dict[int, tuple[Count, ...]]
     objects: dict[int, tuple[Stretch, ...]]
     live: tuple[tuple[Count, Count], ...]
+    cuts: tuple[Count, ...]
 
 
 class Prompted(Record):
@@ -200,14 +235,29 @@ class Prompted(Record):
     job: JobView
 
 
+class Choice(Record):
+    """A value that a format may have, and the bytes that it takes then."""
+
+    value: str
+    bytes: Count
+
+
 class FormatView(Record):
-    """A format to download; ``bytes`` is an estimate, 0 where it is small."""
+    """A format to download; ``bytes`` is an estimate, 0 where it is small.
+
+    ``options`` has the fields of a composition that it knows, ``choices`` some of its values, the usual one first.
+    ``soft`` tells if it shows soft edges, which a matte makes better; ``video`` if it has times.
+    """
 
     name: str
     title: str
     container: str
     alpha: bool
     bytes: Count
+    soft: bool
+    video: bool
+    options: tuple[str, ...]
+    choices: tuple[Choice, ...]
 
 
 class Formats(Record):
@@ -239,10 +289,10 @@ class NewJob(Body):
         return self
 
 
-class NewResult(Body):
-    """A download of a part; of the whole clip without ``range``."""
+class NewResult(Wanted):
+    """A download of a part, or of the whole clip without ``range``; and how it is made."""
 
-    range: Range = WHOLE
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class NewRegions(Body):
@@ -257,7 +307,7 @@ class NewPrompt(Body):
     Places are columns and rows of pixels of the source. ``labels`` has 1 for a point on the object, else 0.
     """
 
-    frame: Index
+    frame: Shown
     object: Number | None = None
     points: tuple[tuple[Place, Place], ...] = Field(default=(), max_length=256)
     labels: tuple[Literal[0, 1], ...] | None = Field(default=None, max_length=256)
@@ -285,14 +335,14 @@ class NewTrack(Body):
     """Follow the objects from a frame on, to another or to the end; ``stop`` is the last frame."""
 
     direction: Direction = "both"
-    start: Index
-    stop: Index | None = None
+    start: Shown
+    stop: Shown | None = None
 
 
 class OneFrame(Body):
-    """A frame by its index."""
+    """A frame."""
 
-    frame: Index
+    frame: Shown
 
 
 class NewName(Body):

@@ -27,9 +27,16 @@ class Glance:
         self._info = info
         self._rows: dict[int, tuple[FrameMask, FrameRow]] = {}
         self._flags: dict[int, tuple[tuple[FrameRow, ...], tuple[Flag, ...]]] = {}
+        self._cuts: tuple[int, ...] = ()
 
     def timeline(
-        self, known: Mapping[int, FrameMask], *, seeds: tuple[SeedMask, ...], names: tuple[int, ...], live: list[int]
+        self,
+        known: Mapping[int, FrameMask],
+        *,
+        seeds: tuple[SeedMask, ...],
+        names: tuple[int, ...],
+        live: list[int],
+        cuts: tuple[int, ...],
     ) -> Timeline:
         """Return all frames at a glance.
 
@@ -38,7 +45,11 @@ class Glance:
             seeds: What the user has shown.
             names: Numbers of the objects.
             live: Frames of a track that goes on.
+            cuts: Frames with which shots begin, ascending: a frame is compared with those of its shot.
         """
+        if cuts != self._cuts:
+            self._cuts = cuts
+            self._flags.clear()
         count, rate = self._info.frame_count, float(self._info.frame_rate or 25)
         rows = [self._row(known[index]) for index in sorted(known)]
         flags: dict[int, tuple[Flag, ...]] = {}
@@ -66,6 +77,7 @@ class Glance:
             },
             objects={number: _stretches(known, number, count=count) for number in names},
             live=_runs(live),
+            cuts=cuts,
         )
 
     def _row(self, mask: FrameMask) -> FrameRow:
@@ -79,7 +91,7 @@ class Glance:
         near = tuple(rows[max(0, at - SPAN) : at + 1 + SPAN])
         kept = self._flags.get(rows[at].index)
         if kept is None or len(kept[0]) != len(near) or any(a is not b for a, b in zip(kept[0], near, strict=True)):
-            flags = find_flags(rows, at, size=(self._info.height, self._info.width))
+            flags = find_flags(rows, at, size=(self._info.height, self._info.width), cuts=self._cuts)
             kept = self._flags[rows[at].index] = near, flags
         return kept[1]
 

@@ -85,6 +85,13 @@ class Note:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cuts:
+    """The frames with which shots begin, but for the first."""
+
+    frames: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clicked:
     """The mask that a prompt made, and all seeds after it."""
 
@@ -100,7 +107,7 @@ class _Over:
     error: CovosError | None
 
 
-Answer: TypeAlias = SourceInfo | FrameMask | Progress | Note | Clicked | bytes
+Answer: TypeAlias = SourceInfo | FrameMask | Progress | Note | Cuts | Clicked | bytes
 
 
 class Task(Protocol):

@@ -287,19 +287,16 @@ export function prompt(prompt, clicks = []) {
   store.dispatch({ type: "asked", click: clicks });
   line = line.then(async () => {
     const { object } = store.state;
-    const revision = store.state.job?.revision ?? 0;
-    // A click marks its place in the list; the list may have changed since.
-    const mine = store.state.clicks.filter((each) => clicks.includes(each));
     try {
       const said = typeof prompt === "function" ? await prompt(object) : prompt;
       const answer = await /** @type {Promise<import("./types.js").Prompted>} */ (askJob("POST", "/prompts", { frame, object, ...said }));
       if (store.state.id !== id) return;
       masks.put(frame, answer.object, answer.mask);
-      store.dispatch({ type: "answered", click: mine, object: answer.object, revision: answer.job.revision });
+      store.dispatch({ type: "answered", click: clicks, object: answer.object });
       readTimeline();
       say("Mask changed");
     } catch (error) {
-      store.dispatch({ type: "answered", click: mine, object: null, revision });
+      store.dispatch({ type: "answered", click: clicks, object: null });
       fail(error);
     }
   });

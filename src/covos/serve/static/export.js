@@ -1,8 +1,9 @@
-/** The export panel: formats with estimated sizes, progress, cancel, download. */
+/** The export panel: formats with estimated sizes, the options of the chosen one, progress, cancel, download. */
 
 import { change, fail, stop } from "./actions.js";
 import { ask } from "./api.js";
 import { byId, bytes, icon, make, setText } from "./dom.js";
+import { isSame, showOptions, startOptions, wanted } from "./options.js";
 import { busy, lastFrame, making, marked, store } from "./state.js";
 
 /** @typedef {import("./types.js").Format} Format */
@@ -11,13 +12,14 @@ import { busy, lastFrame, making, marked, store } from "./state.js";
 /** What people ask for, the most wanted first; what is not named here comes after it, under its own title. */
 const GROUPS = {
   "Video with alpha": { webm: "WebM, for the web and OBS", prores: "ProRes 4444, for editing programs", qtrle: "QuickTime Animation, for older programs", ffv1: "FFV1, for keeping: nothing is lost" },
-  "Video without alpha": { green: "Green screen", background: "White background", blur: "Background out of focus", "matte-video": "Matte, white on black", overlay: "Tinted overlay, for looking at", preview: "Small preview" },
-  Pictures: { rgba: "PNG with alpha, one a frame", cutout: "PNG with alpha, cropped to the subject", matte: "Matte, one a frame", palette: "Masks as palette PNG (DAVIS)", binary: "Masks in black and white, one an object", sheet: "Contact sheet" },
+  "Video without alpha": { background: "Another background", blur: "Background out of focus", green: "Green screen", "matte-video": "Matte, white on black", overlay: "Tinted overlay, for looking at", preview: "Small preview" },
+  Pictures: { rgba: "PNG with alpha, one a frame", cutout: "PNG with alpha, cropped to the subject", matte: "Matte, one a frame", exr: "OpenEXR in linear light, one a frame", palette: "Masks as palette PNG (DAVIS)", binary: "Masks in black and white, one an object", sheet: "Contact sheet" },
   Annotations: { coco: "COCO", ytvis: "YouTube-VIS", yolo: "YOLO", cvat: "CVAT", labelstudio: "Label Studio", npz: "NumPy arrays" },
 };
 
 /** @type {Format[]} */
 let formats = [];
+let chosen = "";
 
 export async function openExport() {
   const { id } = store.state;
@@ -26,32 +28,11 @@ export async function openExport() {
   dialog.showModal();
   try {
     formats = (await /** @type {Promise<{formats: Format[]}>} */ (ask("GET", `jobs/${id}/formats`))).formats;
-    list(store.state);
+    list();
+    show(store.state);
   } catch (error) {
     fail(error);
   }
-}
-
-/** The part that is wanted; null is the whole clip. @param {State} state */
-function wanted(state) {
-  return /** @type {HTMLInputElement} */ (byId("export-marked")).checked ? marked(state) : null;
-}
-
-/** What there is of a format, if it is of the part that is wanted. @param {string} name @param {State} state */
-function resultOf(name, state) {
-  const result = state.job?.results[name];
-  const part = wanted(state);
-  const same = result && result.range.start === (part?.start ?? null) && result.range.end === (part?.end ?? null);
-  return same || result?.state === "making" ? result : undefined;
-}
-
-/** Say which frames are written. @param {State} state */
-function partWords(state) {
-  const { marks } = state;
-  const [from, to] = [marks.in ?? 0, marks.out ?? lastFrame(state)];
-  byId("export-part").hidden = !marked(state);
-  setText(byId("export-marked-words"), `Only from mark to mark: frames ${from} to ${to}`);
-  return wanted(state) ? (to - from + 1) / (lastFrame(state) + 1) : 1;
 }
 
 /** @param {string} name */
@@ -59,39 +40,109 @@ function address(name) {
   return `/api/jobs/${store.state.id}/results/${name}`;
 }
 
-/** @param {Format} format @param {State} state @param {number} share Of the clip that is written. */
-function row(format, state, share) {
-  const result = resultOf(format.name, state);
-  const about = [format.container.replace(format.name, "").replace(/^\W+/, ""), format.alpha ? "with alpha" : "", result?.state === "ready" ? bytes(result.bytes) : format.bytes ? `about ${bytes(format.bytes * share)}` : ""];
-  const title = make("span", { className: "title" }, format.title, make("small", { className: "quiet" }, about.filter(Boolean).join(", ")));
-  return make("li", { "data-format": format.name }, title, action(format, state));
+/** Bytes of a format with the options that are chosen, about. @param {Format} format @param {State} state */
+function estimate(format, state) {
+  const asked = wanted(format, state);
+  const one = format.choices.find((each) => each.value === asked.value)?.bytes ?? format.bytes;
+  const objects = asked.composition.each_object ? Math.max(1, state.job?.objects.length ?? 1) : 1;
+  const { marks } = state;
+  const share = asked.range ? ((marks.out ?? lastFrame(state)) - (marks.in ?? 0) + 1) / (lastFrame(state) + 1) : 1;
+  return one * objects * share;
+}
+
+/** Write the list of formats, in groups. */
+function list() {
+  const left = new Map(formats.map((each) => [each.name, each]));
+  const rows = [];
+  for (const [group, titles] of [...Object.entries(GROUPS), /** @type {[string, Record<string, string>]} */ (["Further", {}])]) {
+    const known = Object.entries(titles).flatMap(([name, title]) => {
+      const format = left.get(name);
+      left.delete(name);
+      if (format) format.title = title;
+      return format ? [format] : [];
+    });
+    const here = group === "Further" ? [...left.values()] : known;
+    if (here.length) rows.push(make("li", { className: "group-title" }, make("h3", {}, group)), ...here.map(row));
+  }
+  if (!formats.some((each) => each.name === chosen)) chosen = "webm";
+  byId("formats").replaceChildren(...rows);
+}
+
+/** @param {Format} format */
+function row(format) {
+  const radio = make("input", { type: "radio", name: "format", value: format.name, checked: format.name === chosen });
+  radio.addEventListener("change", () => {
+    chosen = format.name;
+    show(store.state);
+  });
+  const size = format.bytes ? `about ${bytes(format.bytes)}` : "";
+  return make("li", { "data-format": format.name }, make("label", {}, radio, make("span", { className: "title" }, format.title), make("small", { className: "quiet" }, size)));
+}
+
+/** Show the chosen format, its options, and what there is of it. @param {State} state */
+function show(state) {
+  const format = formats.find((each) => each.name === chosen);
+  byId("export-choice").hidden = !format;
+  if (!format) return;
+  setText(byId("export-name"), format.title);
+  const size = estimate(format, state);
+  const kind = format.container.split(".").at(-1) ?? "";
+  const about = [format.container.includes(".") ? `${kind.toUpperCase()} file` : "A folder, as one ZIP", format.alpha ? "with alpha" : "", size ? `about ${bytes(size)}` : "small"];
+  setText(byId("export-about"), about.filter(Boolean).join(", "));
+  partWords(state);
+  showOptions(format, state);
+  action(format, state);
+}
+
+/** Say which frames are written. @param {State} state */
+function partWords(state) {
+  const { marks } = state;
+  byId("export-part").hidden = !marked(state);
+  setText(byId("export-marked-words"), `Only from mark to mark: frames ${marks.in ?? 0} to ${marks.out ?? lastFrame(state)}`);
 }
 
 /** @param {Format} format @param {State} state */
 function action(format, state) {
-  const result = resultOf(format.name, state);
-  const label = (/** @type {string} */ words) => `${words} ${format.title}`;
-  if (result?.state === "ready") {
-    return make("a", { className: "button main", href: address(format.name), download: "", "aria-label": label("Download") }, icon("download"), "Download");
-  }
+  const box = byId("export-action");
+  const at = box.contains(document.activeElement) ? document.activeElement?.id : "";
+  box.replaceChildren(...buttons(format, state));
+  if (at) (document.getElementById(at) ?? /** @type {HTMLElement | null} */ (box.querySelector("a, button:not(:disabled)")))?.focus();
+}
+
+/** @param {Format} format @param {State} state */
+function buttons(format, state) {
+  const result = state.job?.results[format.name];
   if (result?.state === "making") {
-    const bar = make("progress", { max: 1, "aria-label": label("Progress of") });
+    const bar = make("progress", { max: 1, "aria-label": `Progress of ${format.title}` });
     progress(bar, state);
-    const cancel = make("button", { type: "button", "aria-label": label("Cancel") }, "Cancel");
+    const cancel = make("button", { type: "button", id: "export-cancel" }, "Cancel");
     cancel.addEventListener("click", () => {
       store.set({ exporting: null });
       stop();
     });
-    return make("span", { className: "making" }, bar, cancel);
+    return [bar, cancel];
   }
-  const button = make("button", { type: "button", "aria-label": label("Make") }, "Make");
-  button.disabled = !state.job || busy(state) || making(state.job);
-  button.addEventListener("click", () => {
-    store.set({ exporting: format.name });
-    const range = wanted(store.state);
-    void change("POST", `results/${format.name}`, range ? { range } : undefined, `${format.title} is made`);
-  });
-  return button;
+  const ready = result?.state === "ready";
+  const same = ready && isSame(result, wanted(format, state));
+  const parts = [];
+  if (!same) {
+    const button = make("button", { type: "button", id: "export-make", className: "main" }, "Make and download");
+    button.disabled = !state.job || busy(state) || making(state.job);
+    button.addEventListener("click", () => begin(format));
+    parts.push(button);
+    if (button.disabled && state.job) parts.push(make("span", { className: "quiet small" }, "The server is at work on this clip. Wait, or stop it."));
+  }
+  if (ready) parts.push(make("a", { className: same ? "button main" : "button", id: "export-download", href: address(format.name), download: "" }, icon("download"), same ? `Download, ${bytes(result.bytes)}` : "Download the one made before"));
+  if (result?.state === "failed" && result.error) parts.push(make("p", { className: "small bad" }, `${result.error.what}: ${result.error.why}. ${result.error.fix}`));
+  return parts;
+}
+
+/** @param {Format} format */
+function begin(format) {
+  const { range, value, matte, composition } = wanted(format, store.state);
+  store.set({ exporting: format.name });
+  const body = { ...(range && { range }), ...(value !== null && { value }), ...(matte !== null && { matte }), composition };
+  void change("POST", `results/${format.name}`, body, `${format.title} is made`);
 }
 
 /** @param {HTMLProgressElement} bar @param {State} state */
@@ -100,31 +151,12 @@ function progress(bar, state) {
   if (progress?.stage === "exporting" && progress.total) bar.value = progress.done / progress.total;
 }
 
-/** @param {State} state */
-function list(state) {
-  const list = byId("formats");
-  const at = document.activeElement?.closest("li")?.getAttribute("data-format");
-  const share = partWords(state);
-  const left = new Map(formats.map((each) => [each.name, each]));
-  const parts = [...Object.entries(GROUPS), /** @type {[string, Record<string, string>]} */ (["Further", {}])].flatMap(([group, titles]) => {
-    const known = Object.entries(titles).flatMap(([name, title]) => {
-      const format = left.get(name);
-      left.delete(name);
-      return format ? [{ ...format, title }] : [];
-    });
-    const here = group === "Further" ? [...left.values()] : known;
-    return here.length ? [make("li", { className: "group-title" }, make("h3", {}, group)), ...here.map((each) => row(each, state, share))] : [];
-  });
-  list.replaceChildren(...parts);
-  if (at) /** @type {HTMLElement | null} */ (list.querySelector(`[data-format="${at}"] :is(a, button)`))?.focus();
-}
-
 export function startExport() {
   byId("open-export").addEventListener("click", openExport);
-  byId("export-marked").addEventListener("change", () => list(store.state));
+  startOptions(() => show(store.state));
   store.watch((state, before) => {
     const { job, exporting } = state;
-    if (exporting && job?.results[exporting]?.state === "failed") store.set({ exporting: null }); // the notes say why
+    if (exporting && job?.results[exporting]?.state === "failed") store.set({ exporting: null }); // the panel says why
     if (state.id !== before.id) formats = [];
     if (exporting && job?.results[exporting]?.state === "ready") {
       store.set({ exporting: null });
@@ -132,7 +164,7 @@ export function startExport() {
     }
     const dialog = /** @type {HTMLDialogElement} */ (byId("export"));
     if (!dialog.open || !formats.length) return;
-    if (job !== before.job) list(state);
+    if (job !== before.job) show(state);
     const bar = /** @type {HTMLProgressElement | null} */ (dialog.querySelector("progress"));
     if (bar && state.progress !== before.progress) progress(bar, state);
   });

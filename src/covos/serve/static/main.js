@@ -174,7 +174,7 @@ store.watch((state, before) => {
   if (state.live && (calm.matches || !settings.watch) && busy(state)) store.set({ live: false });
   if (state.live && busy(before) && phase(state) === "ready") store.dispatch({ type: "goto", frame: actions.origin() });
   fetch();
-  if (state.frame !== before.frame || state.marks !== before.marks || state.clicks !== before.clicks || state.object !== before.object) {
+  if (state.frame !== before.frame || state.marks !== before.marks || state.object !== before.object) {
     clearTimeout(saving);
     saving = setTimeout(() => remember(store.state), 300);
   }

@@ -47,9 +47,9 @@ export function applyTheme() {
 }
 
 /**
- * Where the person was in a job: frame, marks, points.
+ * Where the person was in a job: frame, marks, object.
  * @param {string} id
- * @returns {Partial<Pick<import("./types.js").State, "frame" | "marks" | "clicks" | "object">>}
+ * @returns {Partial<Pick<import("./types.js").State, "frame" | "marks" | "object">>}
  */
 export function recall(id) {
   return read(`${KEY}.${id}`) ?? {};
@@ -58,8 +58,8 @@ export function recall(id) {
 /** @param {import("./types.js").State} state */
 export function remember(state) {
   if (!state.id || !state.job) return;
-  const { frame, marks, clicks, object } = state;
-  write(`${KEY}.${state.id}`, { frame, marks, clicks: clicks.slice(-500), object });
+  const { frame, marks, object } = state;
+  write(`${KEY}.${state.id}`, { frame, marks, object });
 }
 
 /** @param {string} id */

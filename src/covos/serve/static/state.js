@@ -13,7 +13,7 @@ import { settings } from "./settings.js";
  * @typedef {{type: "start"} | {type: "open", id: string, memory: Partial<State>}
  *   | {type: "job", job: import("./types.js").Job} | {type: "set", changes: Partial<State>}
  *   | {type: "goto", frame: number, live?: boolean} | {type: "asked", click: import("./types.js").Click[]}
- *   | {type: "answered", click: import("./types.js").Click[], object: number | null, revision: number}} Action
+ *   | {type: "answered", click: import("./types.js").Click[], object: number | null}} Action
  */
 
 /** @type {State} */
@@ -80,12 +80,8 @@ export function reduce(state, action) {
     case "asked":
       return { ...state, asking: state.asking + 1, clicks: [...state.clicks, ...action.click] };
     case "answered": {
-      const { click, object, revision } = action;
-      // A refused click is taken away, and with a new edit those that were undone; the others learn where they belong.
-      const clicks = state.clicks.flatMap((each) => {
-        if (click.includes(each)) return object === null ? [] : [{ ...each, object, revision }];
-        return object !== null && each.revision !== undefined && each.revision >= revision ? [] : [each];
-      });
+      const { click, object } = action;
+      const clicks = state.clicks.filter((each) => !click.includes(each)); // the job has it now, or it was refused
       return { ...state, asking: state.asking - 1, clicks, object: object ?? state.object };
     }
     case "set":

@@ -62,6 +62,7 @@ function frameWords(state) {
   else if (timeline?.flags.includes(frame)) parts.push(["doubtful", (timeline.reasons[frame] ?? []).join("; ")].filter(Boolean).join(": "));
   const damage = timeline?.status[frame];
   if (damage && damage !== "ok" && damage !== "unknown") parts.push(damage);
+  if (timeline?.cuts.includes(frame) && parts.length) parts.push("a shot begins here");
   return parts.join(", ") || "No mask yet";
 }
 

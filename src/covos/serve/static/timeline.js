@@ -147,6 +147,7 @@ export class Timeline {
     this.marks(context, state, width, color("accent"));
     if (line) {
       this.confidence(context, line, width, color);
+      this.cuts(context, line.cuts, wide, color("quiet"));
       things.forEach((thing, row) => {
         const top = CONFIDENCE + 4 + row * ROW;
         for (const [from, to, what] of line.objects[thing.id] ?? []) {
@@ -180,6 +181,18 @@ export class Timeline {
     context.globalAlpha = 1;
     if (marks.in !== null) context.fillRect(left, 0, 2, this.tracks.height);
     if (marks.out !== null) context.fillRect(right - 2, 0, 2, this.tracks.height);
+  }
+
+  /**
+   * A thin line where a shot begins, over all rows.
+   * @param {CanvasRenderingContext2D} context
+   * @param {number[]} cuts
+   * @param {number} wide Width of a frame.
+   * @param {string} color
+   */
+  cuts(context, cuts, wide, color) {
+    context.fillStyle = color;
+    for (const frame of cuts) for (let y = 12; y < this.tracks.height; y += 5) context.fillRect(Math.round(frame * wide), y, 1, 3);
   }
 
   /**
@@ -270,6 +283,7 @@ export function words(state) {
   const sure = timeline?.confidence[frame];
   if (sure !== null && sure !== undefined) parts.push(`${sure.toFixed(2)}${timeline?.flags.includes(frame) ? " doubtful" : ""}`);
   if (timeline?.confirmed.includes(frame)) parts.push("confirmed");
+  if (timeline?.cuts.includes(frame)) parts.push("a shot begins");
   return parts.join(", ");
 }
 

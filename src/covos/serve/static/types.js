@@ -5,9 +5,12 @@
  * @typedef {{id: number, name: string, color: string, hidden: boolean}} Thing An object that is cut out.
  * @typedef {{width: number, height: number, frame_count: number, frame_rate: number, duration: number,
  *   sound: boolean, size_bytes: number, start: number, every: number}} ClipInfo `start`: number of the first frame in the whole video.
- * @typedef {{start: string | null, end: string | null, every?: number}} Part A part of a video; places as `f12` is frame 12 of the whole.
+ * @typedef {{start: string | null, end: string | null, every?: number, times?: string}} Part A part of a video; places as `f12` is frame 12 of the whole.
  * @typedef {{role: "exclude" | "within", box: number[]}} Region Left, top, right, bottom in pixels of the clip.
- * @typedef {{state: "making" | "ready" | "failed", bytes: number, range: Part, error: {what: string, why: string, fix: string} | null}} ResultState
+ * @typedef {{state: "making" | "ready" | "failed", bytes: number, error: {what: string, why: string, fix: string} | null} & Asked} ResultState
+ * @typedef {{background: string | null, background_start: number | string, background_end: number | string | null, light_wrap: string,
+ *   shadow: boolean, alpha: string, each_object: boolean}} Composition What a download is composed of.
+ * @typedef {{range: Part | null, value: string | null, matte: boolean | null, composition: Partial<Composition>}} Asked How a download is made.
  * @typedef {{grow: string, shrink: string, feather: string, fill_holes: string, min_area: string,
  *   smooth_time: string | number}} EdgeSettings
  * @typedef {"queued" | "running" | "done" | "failed" | "cancelled"} JobState
@@ -15,25 +18,25 @@
  * @typedef {{id: string, name: string, state: JobState, stage: Stage | null, done: number, total: number,
  *   info: ClipInfo | null, objects: Thing[], revision: number, can_undo: boolean, can_redo: boolean,
  *   error: {what: string, why: string, fix: string} | null, notes: string[], place: number | null, proxy: boolean,
- *   edges: Partial<EdgeSettings>, regions: Region[], range: Part, results: Record<string, ResultState>, created: string}} Job
+ *   edges: Partial<EdgeSettings>, regions: Region[], points: Click[], range: Part, results: Record<string, ResultState>, created: string}} Job
  * @typedef {{stage: Stage, done: number, total: number, rate: number | null}} Progress
  * @typedef {[number, number, "present" | "occluded" | "absent"]} Span Frames [from, to) and what the object does there.
  * @typedef {{times: number[], confidence: (number | null)[], status: string[], flags: number[], reasons: Record<string, string[]>,
  *   confirmed: number[], prompted: Record<string, number[]>, objects: Record<string, Span[]>,
- *   live: [number, number][]}} Timeline `live`: frames [from, to) of a track that goes on.
+ *   live: [number, number][], cuts: number[]}} Timeline `live`: frames [from, to) of a track that goes on; `cuts`: frames that begin a shot.
  * @typedef {{id: number, counts: string, state?: string, confidence?: number | null}} ObjectMask
  * @typedef {{index: number, time: number, confidence: number | null, status: string,
  *   objects: ObjectMask[]}} FrameMasks
  * @typedef {{size: [number, number], frames: FrameMasks[]}} MaskPage
  * @typedef {{object: number, frame: number, mask: {size: [number, number], counts: string}, job: Job}} Prompted
- * @typedef {{name: string, title: string, container: string, alpha: boolean, bytes: number}} Format
+ * @typedef {{name: string, title: string, container: string, alpha: boolean, bytes: number, soft: boolean, video: boolean,
+ *   options: string[], choices: {value: string, bytes: number}[]}} Format `options`: what it knows of a composition.
  * @typedef {{version: string, limits: {upload: number, quota: number, waiting: number}, formats: string[],
- *   example: boolean}} ServerInfo
+ *   example: boolean, media: boolean}} ServerInfo
  * @typedef {"forward" | "backward" | "both"} Direction
  * @typedef {"point" | "box" | "brush" | "eraser" | "exclude" | "within"} Tool
  * @typedef {"overlay" | "matte" | "checker" | "green" | "side"} View
- * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1,
- *   revision?: number}} Click A point; with the number of edits after it, once it is answered.
+ * @typedef {{frame: number, object: number | null, x: number, y: number, label: 0 | 1}} Click A point.
  * @typedef {{name: string, sent: number, total: number, rate: number, waiting: boolean, paused: boolean}} Upload
  * @typedef {{in: number | null, out: number | null}} Marks
  *
@@ -62,7 +65,7 @@
  * @property {boolean} bare The mask is hidden for a moment.
  * @property {[number, number] | null} cross Crosshair of pointing by keys, in pixels of the clip.
  * @property {number} asking Clicks that wait for their mask.
- * @property {Click[]} clicks Points given in this tab or found again in its memory.
+ * @property {Click[]} clicks Points that wait for their mask; the job has the others.
  * @property {string | null} exporting Format that is fetched as soon as it is ready.
  */
 export {};

@@ -8,6 +8,7 @@ import { read, write } from "./settings.js";
 
 /** @typedef {{name: string, size: number, at: string}} Started An upload that this browser began. */
 /** @typedef {{sent: number, rate: number, waiting: boolean}} Sent `rate` in bytes a second; `waiting` for the network. */
+/** @typedef {{signal: AbortSignal, paused: () => Promise<void>}} Control `signal` ends it; `paused` waits while it is paused. */
 
 const PART = 8 << 20;
 const TUS = { "tus-resumable": "1.0.0" };
@@ -47,10 +48,50 @@ export async function drop(at) {
  * Send a file, and return the job that is made of it.
  * @param {File} file
  * @param {(sent: Sent) => void} progress
- * @param {{signal: AbortSignal, paused: () => Promise<void>}} control `signal` ends it; `paused` waits while it is paused.
+ * @param {Control} control
  * @returns {Promise<import("./types.js").Job>}
  */
-export async function upload(file, progress, { signal, paused }) {
+export async function upload(file, progress, control) {
+  const { signal } = control;
+  const key = keyOf(file);
+  const id = await arrived(file, progress, control);
+  for (;;) {
+    progress({ sent: file.size, rate: 0, waiting: false });
+    try {
+      const job = await ask("POST", "jobs", { upload: id }, signal);
+      note(key, null);
+      return /** @type {import("./types.js").Job} */ (job);
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status === 0) throw error;
+      if (error.status !== 429) {
+        note(key, null); // it cannot be read
+        throw error;
+      }
+      progress({ sent: file.size, rate: 0, waiting: true }); // too much is waiting
+      await delay(LONGEST, signal);
+    }
+  }
+}
+
+/**
+ * Send a file that no job is made of, and return the id of the upload.
+ * @param {File} file
+ * @param {(sent: Sent) => void} progress
+ * @param {Control} control
+ */
+export async function transfer(file, progress, control) {
+  const id = await arrived(file, progress, control);
+  note(keyOf(file), null);
+  return id;
+}
+
+/**
+ * Send all of a file; return the id of the upload.
+ * @param {File} file
+ * @param {(sent: Sent) => void} progress
+ * @param {Control} control
+ */
+async function arrived(file, progress, { signal, paused }) {
   const key = keyOf(file);
   let at = "";
   let sent = 0;
@@ -90,22 +131,8 @@ export async function upload(file, progress, { signal, paused }) {
       wait = Math.min(LONGEST, wait * 2);
     }
   }
-  for (;;) {
-    tell(file.size);
-    try {
-      const job = await ask("POST", "jobs", { upload: at.split("/").pop() }, signal);
-      note(key, null);
-      return /** @type {import("./types.js").Job} */ (job);
-    } catch (error) {
-      if (!(error instanceof Problem) || error.status === 0) throw error;
-      if (error.status !== 429) {
-        note(key, null); // it cannot be read
-        throw error;
-      }
-      tell(file.size, true); // too much is waiting
-      await delay(LONGEST, signal);
-    }
-  }
+  tell(file.size);
+  return at.split("/").pop() ?? "";
 }
 
 /** @param {number} wait Milliseconds. @param {AbortSignal} signal Ends it at once. */

@@ -243,8 +243,7 @@ export class Viewer {
     const context = this.context;
     const ratio = devicePixelRatio || 1;
     const at = (/** @type {number} */ x, /** @type {number} */ y) => /** @type {const} */ ([place.left + (x + 0.5) * place.scale, place.top + (y + 0.5) * place.scale]);
-    for (const click of state.playing || state.bare ? [] : state.clicks) {
-      if (click.revision !== undefined && click.revision > (state.job?.revision ?? 0)) continue; // undone
+    for (const click of state.playing || state.bare ? [] : [...(state.job?.points ?? []), ...state.clicks]) {
       if (click.frame !== shown.frame || (click.object !== null && click.object !== state.object)) continue;
       const [x, y] = at(click.x, click.y);
       context.beginPath();

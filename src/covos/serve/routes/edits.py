@@ -1,0 +1,86 @@
+"""Requests that change a clip: prompts, tracks, confirmations, objects, regions, edges."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from covos.core.errors import UsageError
+from covos.masks.edges import Edges
+from covos.serve.desk import Desk
+from covos.serve.metrics import Metrics
+from covos.serve.routes.description import json_body
+from covos.serve.schema import JobView, Merge, NewName, NewPrompt, NewRegions, NewTrack, OneFrame, Prompted
+
+
+def edits_router(desk: Desk, *, metrics: Metrics) -> APIRouter:
+    """Return the part of the API that changes masks and objects."""
+    router = APIRouter(prefix="/api")
+
+    @router.post("/jobs/{job}/prompts")
+    def prompt(job: str, asked: NewPrompt) -> Prompted:
+        """Show an object on a frame, or correct it there; the mask comes at once."""
+        with metrics.clicks.time():
+            return desk.editing.prompt(desk.clip(job), asked)
+
+    @router.post("/jobs/{job}/look", status_code=204)
+    def look(job: str, asked: OneFrame) -> Response:
+        """Say on which frame the next click may come: it is then answered the sooner."""
+        desk.look(desk.clip(job), asked.frame)
+        return Response(status_code=204)
+
+    @router.post("/jobs/{job}/track", status_code=202)
+    def track(job: str, asked: NewTrack) -> JobView:
+        """Follow the objects that were shown."""
+        return desk.editing.track(desk.clip(job), asked)
+
+    @router.post("/jobs/{job}/confirm")
+    def confirm(job: str, asked: OneFrame) -> JobView:
+        """Take a frame's masks as right."""
+        return desk.editing.confirm(desk.clip(job), asked.frame)
+
+    @router.post("/jobs/{job}/undo")
+    def undo(job: str) -> JobView:
+        """Take the latest edit back."""
+        return desk.editing.go(desk.clip(job), back=True)
+
+    @router.post("/jobs/{job}/redo")
+    def redo(job: str) -> JobView:
+        """Make the edit again that was undone latest."""
+        return desk.editing.go(desk.clip(job), back=False)
+
+    @router.patch("/jobs/{job}/objects/{number}")
+    def show(job: str, number: int, asked: NewName) -> JobView:
+        """Rename an object, or hide it."""
+        return desk.editing.show(desk.clip(job), number, name=asked.name, hidden=asked.hidden)
+
+    @router.delete("/jobs/{job}/objects/{number}")
+    def drop(job: str, number: int) -> JobView:
+        """Delete an object from all frames."""
+        return desk.editing.drop(desk.clip(job), number)
+
+    @router.post("/jobs/{job}/objects/{number}/merge")
+    def merge(job: str, number: int, asked: Merge) -> JobView:
+        """Make an object a part of another."""
+        return desk.editing.merge(desk.clip(job), number, into=asked.into)
+
+    @router.put("/jobs/{job}/regions")
+    def regions(job: str, asked: NewRegions) -> JobView:
+        """Choose the boxes that the subject may not lie in, or has to; an empty list takes them all away."""
+        return desk.editing.set_regions(desk.clip(job), tuple(region.prompt for region in asked.regions))
+
+    @router.patch("/jobs/{job}/edges", openapi_extra=json_body(Edges))
+    def edges(job: str, asked: dict[str, Any]) -> JobView:
+        """Choose how the edges of masks are changed; what is not named stays."""
+        clip = desk.clip(job)
+        unknown = asked.keys() - Edges.model_fields.keys()
+        if unknown:
+            raise UsageError(
+                f"there is no {', '.join(sorted(unknown))}",
+                why="edges have no such setting",
+                fix=f"it is one of {', '.join(Edges.model_fields)}",
+            )
+        return desk.editing.set_edges(clip, asked)
+
+    return router

@@ -1,0 +1,54 @@
+"""Requests that show a clip: its frames, its masks, the video that browsers play, all frames at a glance."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import FileResponse
+
+from covos.serve.clip import bound_of
+from covos.serve.desk import Desk
+from covos.serve.errors import NotThereError
+from covos.serve.routes.description import file_answer
+from covos.serve.schema import MasksView, Source, Timeline
+from covos.serve.views import masks_view
+
+WIDEST = 4096
+FOREVER = "private, max-age=31536000, immutable"
+Bound: TypeAlias = Annotated[int, Query(ge=0)] | Source
+
+
+def looking_router(desk: Desk) -> APIRouter:
+    """Return the part of the API that shows a clip: its frames, its masks, all of it at a glance."""
+    router = APIRouter(prefix="/api")
+
+    @router.get("/jobs/{job}/timeline")
+    def timeline(job: str) -> Timeline:
+        """Return all frames at a glance."""
+        return desk.clip(job).timeline()
+
+    @router.get("/jobs/{job}/masks")
+    def masks(job: str, start: Bound = 0, stop: Bound = 100, edges: bool = True) -> MasksView:
+        """Return the masks of some frames, 300 at most; without ``edges``, as they were before these were changed."""
+        clip = desk.clip(job)
+        return masks_view(clip, bound_of(start, info=clip.info), bound_of(stop, info=clip.info), edges=edges)
+
+    @router.get("/jobs/{job}/frames/{index}", responses=file_answer("image/jpeg"))
+    def picture(job: str, index: int | Source, w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280) -> Response:
+        """Return a frame as a JPEG, at most so many pixels wide."""
+        if isinstance(index, int) and index < 0:
+            raise NotThereError(f"there is no frame {index}", why="frames are numbered from 0", fix="give another")
+        return Response(
+            desk.picture(desk.clip(job), index, width=w), media_type="image/jpeg", headers={"cache-control": FOREVER}
+        )
+
+    @router.get("/jobs/{job}/proxy", responses=file_answer("video/mp4"))
+    def proxy(job: str) -> Response:
+        """Return a small video of the clip that every browser plays."""
+        clip = desk.clip(job)
+        if not clip.proxy.is_file():
+            raise NotThereError("there is no video yet", why="it is made when the subject is found", fix="wait")
+        return FileResponse(clip.proxy, media_type="video/mp4")
+
+    return router

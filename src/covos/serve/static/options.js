@@ -1,0 +1,139 @@
+/** The options of a download: which of them a format has, and what is chosen. The server says which it knows. */
+
+import { Problem } from "./api.js";
+import { byId, bytes, setText } from "./dom.js";
+import { marked, store } from "./state.js";
+import { transfer } from "./upload.js";
+
+/** @typedef {import("./types.js").Format} Format */
+/** @typedef {import("./types.js").State} State */
+/** @typedef {import("./types.js").Composition} Composition */
+/** @typedef {import("./types.js").Asked} Asked */
+
+/** A composition that asks for nothing. @type {Composition} */
+const PLAIN = { background: null, background_start: 0, background_end: null, light_wrap: "0", shadow: false, alpha: "straight", each_object: false };
+
+const VALUES = {
+  matte: { name: "Shades of grey", words: { 8: "8 bits: 256", 16: "16 bits: for grading" } },
+  sheet: { name: "Frames", words: {} },
+  preview: { name: "File", words: { webp: "WebP, small", gif: "GIF, plays everywhere" } },
+  blur: { name: "How far out of focus", words: { "2%": "A little", "5%": "Usual", "10%": "Far" } },
+};
+
+/** @param {string} id */
+const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
+/** @param {string} id */
+const select = (id) => /** @type {HTMLSelectElement} */ (byId(id));
+
+/** The file that was sent to lie behind the subject. */
+const sent = { job: "", id: "", name: "" };
+/** @type {AbortController | null} */
+let sending = null;
+/** What a value was last chosen for. */
+let valueOf = "";
+
+/** The background as the server takes it; null for white, and while nothing is chosen. */
+function background() {
+  switch (select("export-behind").value) {
+    case "colour":
+      return input("export-colour").value;
+    case "blur":
+      return "blur";
+    case "file":
+      return sent.id && sent.job === store.state.id ? `upload:${sent.id}` : null;
+    case "path":
+      return input("export-path").value.trim() || null;
+    default:
+      return null;
+  }
+}
+
+/** How the chosen format is asked for. @param {Format} format @param {State} state @returns {Asked} */
+export function wanted(format, state) {
+  const part = input("export-marked").checked ? marked(state) : null;
+  const isFile = ["file", "path"].includes(select("export-behind").value);
+  const from = input("export-from").value.trim().replace(",", ".");
+  const to = input("export-to").value.trim().replace(",", ".");
+  /** @type {Composition} */
+  const all = {
+    background: background(),
+    background_start: isFile && from ? from : 0,
+    background_end: isFile && to ? to : null,
+    light_wrap: Number(input("export-wrap").value) ? `${input("export-wrap").value}%` : "0",
+    shadow: input("export-shadow").checked,
+    alpha: select("export-alpha").value,
+    each_object: input("export-each").checked,
+  };
+  const known = Object.entries(all).filter(([name, value]) => format.options.includes(name) && value !== PLAIN[/** @type {keyof Composition} */ (name)]);
+  const times = format.video && part ? select("export-times").value : "zero";
+  const value = format.choices.length && valueOf === format.name ? select("export-value").value : null;
+  return {
+    range: part && { ...part, times },
+    value: value === format.choices[0]?.value ? null : value,
+    matte: format.soft ? ({ yes: true, no: false }[select("export-matte").value] ?? null) : null,
+    composition: Object.fromEntries(known),
+  };
+}
+
+/** Tell if what is there was made as it is wanted now. @param {import("./types.js").ResultState} made @param {Asked} asked */
+export function isSame(made, asked) {
+  const words = (/** @type {Asked} */ { range, value, matte, composition }) => {
+    const all = { ...PLAIN, ...composition };
+    return JSON.stringify([range?.start ?? null, range?.end ?? null, range?.times ?? "zero", value, matte, ...Object.keys(PLAIN).map((name) => String(all[/** @type {keyof Composition} */ (name)]))]);
+  };
+  return words(made) === words(asked);
+}
+
+/** Show the options of a format, and hide the others. @param {Format} format @param {State} state */
+export function showOptions(format, state) {
+  const part = !!(input("export-marked").checked && marked(state));
+  const has = new Set([...format.options, ...(format.soft ? ["matte"] : []), ...(format.choices.length ? ["value"] : []), ...(format.video && part ? ["times"] : [])]);
+  for (const row of document.querySelectorAll("#export-choice [data-option]")) {
+    /** @type {HTMLElement} */ (row).hidden = !has.has(/** @type {HTMLElement} */ (row).dataset.option ?? "");
+  }
+  const behind = select("export-behind");
+  for (const row of document.querySelectorAll("#export-choice [data-behind]")) {
+    const { behind: of = "" } = /** @type {HTMLElement} */ (row).dataset;
+    /** @type {HTMLElement} */ (row).hidden = !has.has("background") || !of.split(" ").includes(behind.value);
+  }
+  /** @type {HTMLOptionElement} */ (behind.querySelector("[value=path]")).hidden = !state.server?.media;
+  if (behind.value === "blur") for (const row of document.querySelectorAll("#export-choice [data-option=shadow]")) /** @type {HTMLElement} */ (row).hidden = true;
+  const wrap = Number(input("export-wrap").value);
+  setText(byId("export-wrap-out"), wrap ? `${wrap}% of the height` : "off");
+  if (valueOf !== format.name) choices(format);
+}
+
+/** Fill the list of a format's values. @param {Format} format */
+function choices(format) {
+  valueOf = format.name;
+  const { name = "Kind", words = {} } = VALUES[/** @type {keyof typeof VALUES} */ (format.name)] ?? {};
+  setText(byId("export-value-name"), name);
+  select("export-value").replaceChildren(...format.choices.map(({ value }) => new Option(/** @type {Record<string, string>} */ (words)[value] ?? value, value)));
+}
+
+/** Send a file that is to lie behind the subject. @param {File} file @param {() => void} changed */
+async function send(file, changed) {
+  sending?.abort();
+  const { signal } = (sending = new AbortController());
+  Object.assign(sent, { job: store.state.id ?? "", id: "", name: file.name });
+  changed();
+  try {
+    const id = await transfer(file, (now) => setText(byId("export-picked"), `${file.name}: ${bytes(now.sent)} of ${bytes(file.size)} sent`), { signal, paused: async () => undefined });
+    Object.assign(sent, { id });
+    setText(byId("export-picked"), file.name);
+  } catch (error) {
+    if (signal.aborted) return;
+    setText(byId("export-picked"), error instanceof Problem ? `${error.fault.what}. ${error.fault.fix}` : `${file.name} could not be sent`);
+  }
+  changed();
+}
+
+/** @param {() => void} changed Called when something else is chosen. */
+export function startOptions(changed) {
+  byId("export-choice").addEventListener("input", changed);
+  byId("export-pick").addEventListener("click", () => byId("export-file").click());
+  byId("export-file").addEventListener("change", () => {
+    const file = input("export-file").files?.[0];
+    if (file) void send(file, changed);
+  });
+}

@@ -1,0 +1,129 @@
+"""A clip as clients of the API see it: how it gets on, and the masks of its frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+
+from covos.masks.edges import NO_EDGES, Edges
+from covos.masks.frame_mask import FrameMask, objects_of
+from covos.masks.rle import RLE
+from covos.prompts.seed_mask import SeedMask
+from covos.serve.clip import Clip
+from covos.serve.schema import (
+    FrameMasks,
+    Info,
+    JobView,
+    Made,
+    MasksView,
+    ObjectMask,
+    Problem,
+    Region,
+    Spot,
+    Wanted,
+)
+
+MOST_FRAMES = 300
+"""Frames whose masks one answer has."""
+
+
+def view_of(clip: Clip, *, place: int | None, making: Mapping[str, Wanted]) -> JobView:
+    """Return the clip as the API tells it.
+
+    Args:
+        clip: The clip.
+        place: Its place in the queue.
+        making: Downloads that are being made, or wait for that, each as it was asked for.
+    """
+    with clip.lock:
+        kept, info = clip.kept, clip.info
+        rate = float(info.frame_rate or 25)
+        return JobView(
+            id=kept.id,
+            name=kept.name,
+            state=kept.state,
+            stage=clip.stage,
+            done=clip.done,
+            total=clip.total,
+            info=Info(
+                width=info.width,
+                height=info.height,
+                frame_count=info.frame_count,
+                frame_rate=rate,
+                duration=info.duration or info.frame_count / rate,
+                sound=info.has_audio,
+                size_bytes=kept.size_bytes,
+                start=info.start,
+                every=info.every,
+            ),
+            objects=tuple(
+                thing.model_copy(update={"hidden": thing.id in kept.hidden}) for thing in clip.history.things
+            ),
+            revision=kept.revision,
+            can_undo=bool(clip.history.revision),
+            can_redo=clip.history.can_redo,
+            error=kept.error,
+            notes=tuple(clip.notes),
+            place=place,
+            proxy=clip.proxy.is_file(),
+            edges=kept.edges,
+            regions=tuple(Region.of(each) for each in clip.history.regions),
+            points=tuple(_spots(clip.history.seeds)),
+            range=kept.range,
+            results={
+                **{name: Made(state="failed", error=Problem.of(error)) for name, error in clip.broken.items()},
+                **{
+                    name: Made(state="ready", **each.model_dump(exclude_unset=True))
+                    for name, each in kept.results.items()
+                },
+                **{name: Made(state="making", **each.model_dump(exclude_unset=True)) for name, each in making.items()},
+            },
+            created=kept.created,
+        )
+
+
+def masks_view(clip: Clip, start: int, stop: int, *, edges: bool) -> MasksView:
+    """Return the masks of some frames, with the edges that the user chose, or without them."""
+    chosen = clip.kept.edges if edges else NO_EDGES
+    known = clip.frames
+    wanted = [known[index] for index in range(start, min(stop, start + MOST_FRAMES)) if index in known]
+    return MasksView(
+        size=(clip.info.height, clip.info.width),
+        frames=tuple(
+            _frame_view(each, objects=edged(each, chosen)) for each in clip.shown(wanted, soft=chosen.changes_frames)
+        ),
+    )
+
+
+def edged(mask: FrameMask, edges: Edges) -> Mapping[int, RLE]:
+    """Return a frame's masks with other edges; what takes the neighbouring frames shows in downloads alone."""
+    if not edges.changes_frames:
+        return mask.objects
+    labels, _ = edges.apply(mask.labels, mask.probability)
+    return objects_of(labels)
+
+
+def _spots(seeds: Iterable[SeedMask]) -> Iterator[Spot]:
+    """Give the points that masks came of."""
+    for seed in seeds:
+        for point in () if seed.pointed is None else seed.pointed.at.points:
+            yield Spot(frame=seed.frame, object=seed.object, x=point.x, y=point.y, label=1 if point.positive else 0)
+
+
+def _frame_view(mask: FrameMask, *, objects: Mapping[int, RLE]) -> FrameMasks:
+    states = {each.id: each for each in mask.states}
+    return FrameMasks(
+        index=mask.index,
+        time=mask.time,
+        confidence=float(mask.confidence) if math.isfinite(mask.confidence) else None,
+        status=mask.status,
+        objects=tuple(
+            ObjectMask(
+                id=identity,
+                counts=rle.to_coco()["counts"],
+                state=states[identity].state if identity in states else "present",
+                confidence=states[identity].confidence if identity in states else None,
+            )
+            for identity, rle in sorted(objects.items())
+        ),
+    )

@@ -1,0 +1,161 @@
+"""Downloads with the options of `covos convert`, of a server that runs, and the files that may lie behind a subject."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import httpx
+import numpy as np
+import pytest
+
+from covos.masks import encode
+from serve.test_api import PATIENCE, upload, wait
+
+
+@pytest.fixture(scope="module")
+def client(started: tuple[str, Path]) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=started[0], timeout=PATIENCE) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def job(client: httpx.Client, started: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A clip of eight grey frames on which a square is shown as an object, beside whatever was found."""
+    clip = tmp_path_factory.mktemp("downloads") / "grey.mp4"
+    with av.open(str(clip), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "5"})
+        stream.height, stream.width, stream.pix_fmt = 48, 64, "yuv420p"
+        for index in range(8):
+            image = np.full((48, 64, 3), 90, np.uint8)
+            image[12:36, 8 + 2 * index : 32 + 2 * index] = (230, 200, 40)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    identity = upload(client, clip)["id"]
+    assert wait(client, identity)["state"] == "done"
+    drawn = np.zeros((48, 64), np.bool_)
+    drawn[12:36, 8:32] = True
+    asked = {"frame": 0, "object": 1, "mask": encode(drawn).to_coco()}
+    assert client.post(f"/api/jobs/{identity}/prompts", json=asked).status_code == 200
+    yield identity
+    client.delete(f"/api/jobs/{identity}")
+
+
+def made(client: httpx.Client, job: str, name: str, asked: dict[str, Any]) -> bytes:
+    answer = client.post(f"/api/jobs/{job}/results/{name}", json=asked)
+    assert answer.status_code == 202, answer.text
+    found = wait(client, job)["results"][name]
+    assert found["state"] == "ready", found
+    return client.get(f"/api/jobs/{job}/results/{name}").content
+
+
+def first_picture(content: bytes, *, format: str = "rgb24") -> np.ndarray:
+    with av.open(io.BytesIO(content)) as video:
+        return next(video.decode(video=0)).to_ndarray(format=format)
+
+
+def corner(content: bytes) -> list[int]:
+    """The colour of the background, in the corner of the first frame."""
+    return [int(each) for each in first_picture(content)[2, -3]]
+
+
+def test_a_background_is_a_colour_a_file_of_the_server_or_an_upload(
+    client: httpx.Client, job: str, started: tuple[str, Path]
+) -> None:
+    assert corner(made(client, job, "background", {"composition": {"background": "#2040c0"}})) == pytest.approx(
+        [0x20, 0x40, 0xC0], abs=12
+    )
+    red = np.full((48, 64, 3), (0, 0, 220), np.uint8)
+    assert cv2.imwrite(str(started[1] / "media" / "red.png"), red)
+    named = {"composition": {"background": "red.png", "light_wrap": "1%", "shadow": True}}
+    content = made(client, job, "background", named)
+    assert corner(content)[0] > 150
+    told = client.get(f"/api/jobs/{job}").json()["results"]["background"]["composition"]
+    assert (told["background"], told["light_wrap"], told["shadow"]) == ("red.png", "1%", True)
+
+    png = (started[1] / "media" / "red.png").read_bytes()
+    kinds = {"Tus-Resumable": "1.0.0", "Upload-Length": str(len(png)), "Upload-Metadata": "filename cmVkLnBuZw=="}
+    at = client.post("/api/uploads", headers=kinds).headers["location"]
+    asked = {"composition": {"background": f"upload:{at.rsplit('/', 1)[1]}"}}
+    early = client.post(f"/api/jobs/{job}/results/background", json=asked)
+    assert early.status_code == 409
+    sent = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    assert client.patch(at, content=png, headers=sent).status_code == 204
+    for _ in range(2):  # it is the clip's own now
+        assert corner(made(client, job, "background", asked))[0] > 150
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "status", "why"),
+    [
+        ("background", {"composition": {"background": "/etc/hostname"}}, 404, "is not there"),
+        ("background", {"composition": {"background": "../clips"}}, 404, "is not there"),
+        ("background", {"composition": {"background": "upload:../../etc"}}, 404, "no such upload"),
+        ("background", {"composition": {"background": "letter.txt"}}, 400, "the background"),
+        ("background", {"value": "/etc/hostname"}, 400, "composition.background"),
+        ("background", {"composition": {"background": "#12345"}}, 404, "is not there"),
+        ("webm", {"composition": {"shadow": True}}, 400, "shadow"),
+        ("webm", {"composition": {"background": "white"}}, 400, "background"),
+        ("coco", {"matte": True}, 400, "hard edges"),
+        ("matte", {"value": "12"}, 400, "8 or 16"),
+        ("webm", {"compositions": {}}, 422, "compositions"),
+        ("prores", {"composition": {"alpha": "thick"}}, 422, "alpha"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_in_words(
+    client: httpx.Client, job: str, started: tuple[str, Path], name: str, asked: dict[str, Any], status: int, why: str
+) -> None:
+    (started[1] / "media" / "letter.txt").write_text("Dear editor")
+    answer = client.post(f"/api/jobs/{job}/results/{name}", json=asked)
+    assert answer.status_code == status, answer.text
+    said = answer.json()
+    assert why in " ".join((said["title"], said["detail"], said["fix"]))
+    assert str(started[1]) not in answer.text
+
+
+def test_a_matte_is_found_for_the_masks_of_now(client: httpx.Client, job: str) -> None:
+    hard = first_picture(made(client, job, "ffv1", {"matte": False}), format="rgba")[..., 3]
+    soft = first_picture(made(client, job, "ffv1", {"matte": True}), format="rgba")[..., 3]
+    assert not np.array_equal(hard, soft)
+    assert (soft[18:30, 14:26] > 200).all(), "the square is opaque inside"
+
+
+def test_values_and_a_file_for_each_object(client: httpx.Client, job: str) -> None:
+    formats = {each["name"]: each for each in client.get(f"/api/jobs/{job}/formats").json()["formats"]}
+    assert [each["value"] for each in formats["matte"]["choices"]] == ["8", "16"]
+    assert formats["matte"]["choices"][1]["bytes"] > formats["matte"]["choices"][0]["bytes"]
+    assert formats["prores"]["options"] == ["alpha", "each_object"]
+    assert formats["webm"]["soft"]
+    assert formats["webm"]["video"]
+    assert not formats["coco"]["soft"]
+    assert not any("`" in each["title"] for each in formats.values())
+
+    with zipfile.ZipFile(io.BytesIO(made(client, job, "matte", {"value": "16"}))) as archive:
+        picture = cv2.imdecode(np.frombuffer(archive.read(archive.namelist()[0]), np.uint8), cv2.IMREAD_UNCHANGED)
+    assert picture.dtype == np.uint16
+    drawn = np.zeros((48, 64), np.bool_)
+    drawn[2:8, 50:60] = True
+    shown = {"frame": 0, "mask": encode(drawn).to_coco()}
+    client.post(f"/api/jobs/{job}/prompts", json=shown)
+    asked = {"composition": {"each_object": True, "alpha": "premultiplied"}}
+    with zipfile.ZipFile(io.BytesIO(made(client, job, "ffv1", asked))) as archive:
+        assert len([name for name in archive.namelist() if name.endswith(".mkv")]) == 2
+    client.post(f"/api/jobs/{job}/undo")
+
+
+def test_a_part_keeps_the_times_of_the_source_if_asked(client: httpx.Client, job: str) -> None:
+    def begin(times: str) -> float:
+        part = {"range": {"start": "f4", "times": times}}
+        with av.open(io.BytesIO(made(client, job, "prores", part))) as video:
+            frames = list(video.decode(video=0))
+            assert len(frames) == 4
+            return float(frames[0].time)
+
+    assert begin("zero") == pytest.approx(0, abs=0.01)
+    assert begin("source") == pytest.approx(0.16, abs=0.01)
