@@ -69,11 +69,7 @@ def test_a_track_that_was_cut_off_leaves_the_clip_as_it_was(
         "before": "done",
         "new": "queued",
     }
-    assert {name for name, view in views.items() if any("follow them again" in note for note in view.notes)} == {
-        "own",
-        "half",
-        "run",
-    }
+    assert not any(view.notes for view in views.values())
     assert {clip.id for clip in desk.clips() if desk.queue.busy(clip)} == {"new"}
 
 

@@ -97,7 +97,7 @@ def test_a_background_is_a_colour_a_file_of_the_server_or_an_upload(
         ("background", {"composition": {"background": "/etc/hostname"}}, 404, "is not there"),
         ("background", {"composition": {"background": "../clips"}}, 404, "is not there"),
         ("background", {"composition": {"background": "upload:../../etc"}}, 404, "no such upload"),
-        ("background", {"composition": {"background": "letter.txt"}}, 400, "the background"),
+        ("background", {"composition": {"background": "letter.txt"}}, 422, "text file"),
         ("background", {"value": "/etc/hostname"}, 400, "composition.background"),
         ("background", {"composition": {"background": "#12345"}}, 404, "is not there"),
         ("webm", {"composition": {"shadow": True}}, 400, "shadow"),

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from covos.core.errors import CancelledError, CovosError
+from covos.core.errors import CancelledError, CovosError, UsageError
 from covos.masks import encode
 from covos.masks.edges import NO_EDGES, Edges
 from covos.masks.frame_mask import FrameMask
@@ -21,7 +22,8 @@ from covos.media.range import Range
 from covos.plan import Plan
 from covos.prompts.seed_mask import SeedMask
 from covos.serve import downloads
-from covos.serve.clip import Clip
+from covos.serve.backdrops import Backdrops
+from covos.serve.clip import Clip, bound_of
 from covos.serve.desk import Desk, Rules
 from covos.serve.downloads import Downloads
 from covos.serve.editing import Editing
@@ -29,9 +31,10 @@ from covos.serve.edits import SUBJECT
 from covos.serve.errors import NotYetError
 from covos.serve.networks import Click, Export, Track
 from covos.serve.queue import Work, WorkQueue
-from covos.serve.schema import NewPrompt, NewTrack, State
+from covos.serve.schema import NewPrompt, NewResult, NewTrack, State
+from covos.serve.uploads import Uploads
 from covos.serve.views import view_of
-from covos.serve.workers import Answer, Clicked, Task
+from covos.serve.workers import Answer, Clicked, Task, TaskWorker
 from serve.serving import COUNT, SIZE, begun
 
 CLICK = NewPrompt(frame=0, points=((1, 1),))
@@ -145,6 +148,12 @@ def settle(queue: WorkQueue, clip: Clip) -> None:
     queue.close()
 
 
+def exported(queue: WorkQueue, clip: Clip, **asked: Range) -> None:
+    backdrops = Backdrops(None, Uploads(clip.folder))
+    pictures = TaskWorker(None, root=clip.folder)
+    Downloads(queue, pictures=pictures, backdrops=backdrops).export(clip, "webm", NewResult(**asked))
+
+
 def fail() -> None:
     raise CancelledError("it was stopped", why="you asked for that", fix="ask again")
 
@@ -198,13 +207,51 @@ def test_a_download_tells_of_frames_without_masks(
     monkeypatch.setattr(downloads, "pack", lambda folder, name: clip.folder / "file")
     for _ in range(2):  # told once, however often it is asked for
         queue = queue_of(Answers())
-        Downloads(queue).export(clip, "webm", range=Range(**part))
+        exported(queue, clip, range=Range(**part))
         settle(queue, clip)
         assert view_of(clip, place=None, making={}).results["webm"].state == "ready"
         said = [note for note in clip.notes if note.startswith("webm: ")]
         assert [f"{lacking} of {COUNT}" in note for note in said] == [True] * bool(lacking)
     with pytest.raises(CovosError, match="beyond the end"):
-        Downloads(queue).export(clip, "webm", range=Range(start="f5"))
+        exported(queue, clip, range=Range(start="f5"))
+
+
+def test_a_killed_track_keeps_its_frames_but_those_that_the_user_has_changed(clip: Clip) -> None:
+    editing = editing_of(Answers())
+    editing.prompt(clip, CLICK)
+    clip.begin_track()
+    for index in (0, 1, 2):
+        clip.follow(mask_of(index, 7))
+    editing.prompt(clip, CLICK)  # on frame 0, while the track goes on
+    with clip.folder.joinpath("track.jsonl").open("a") as file:
+        file.write('{"index": 3, "st')  # the kill came here
+    for _ in range(2):
+        again = Clip.load(clip.folder)
+        assert 7 not in again.history.frames[0].objects
+        assert {index for index, mask in again.history.frames.items() if 7 in mask.objects} == {1, 2}
+        assert again.history.revision == clip.history.revision + 1
+        assert not clip.folder.joinpath("track.jsonl").exists()
+    assert again.go(back=True)
+
+
+def test_two_that_change_the_edges_at_once_change_both(clip: Clip) -> None:
+    editing = editing_of(Answers())
+    changes = [{"grow": "2"}, {"feather": "3"}, {"min_area": "9"}, {"fill_holes": "all"}]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda change: editing.set_edges(clip, change), changes))
+    kept = clip.kept.edges
+    assert (kept.grow, kept.feather, kept.min_area, kept.fill_holes) == ("2", "3", "9", "all")
+
+
+def test_frames_are_named_by_their_number_in_the_whole_video(clip: Clip) -> None:
+    """Of a part that begins with frame 100, and has one of three."""
+    clip.change(info=replace(clip.info, start=100, every=3, times="zero"))
+    editing = editing_of(Answers())
+    assert editing.prompt(clip, NewPrompt(frame="f106", points=((1, 1),))).frame == 2
+    for other in ("f107", "f99"):
+        with pytest.raises(UsageError, match="is not taken"):
+            editing.prompt(clip, NewPrompt(frame=other, points=((1, 1),)))
+    assert [bound_of(each, info=clip.info) for each in (5, "f100", "f101", "f103", "f0")] == [5, 0, 1, 1, 0]
 
 
 @pytest.mark.parametrize("how", ["drop", "merge", "undo"])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covos.core.errors import InputError, UsageError
-from covos.core.types import ObjectStatus, Point
+from covos.core.types import ObjectStatus, Point, SourceInfo
 from covos.masks import decode, encode
 from covos.masks.edges import Edges
 from covos.masks.frame_mask import FrameMask, objects_of
@@ -37,7 +37,7 @@ from covos.serve.edits import (
 )
 from covos.serve.errors import NotYetError
 from covos.serve.schema import Region
-from covos.serve.timeline import centre, row_of
+from covos.serve.timeline import Glance, centre, row_of
 from covos.serve.views import edged
 
 SIZE = (6, 8)
@@ -248,3 +248,33 @@ def test_rows_and_edges() -> None:
 
 def row_rle() -> object:
     return frame(2, labels(BOTH)).objects[2]
+
+
+def test_frames_are_compared_within_their_shot() -> None:
+    """An object that stands elsewhere after a cut is not doubtful."""
+    left, right = "11000000 11000000", "00000011 00000011"
+    rest = " 00000000" * 4
+    known = {
+        index: replace(frame(index, labels((left if index < 6 else right) + rest)), confidence=1.0)
+        for index in range(12)
+    }
+    info = SourceInfo(
+        path="clip.mp4",
+        kind="video",
+        height=SIZE[0],
+        width=SIZE[1],
+        frame_count=12,
+        frame_rate=Fraction(10),
+        duration=1.2,
+        time_base=Fraction(1, 30),
+    )
+    glance = Glance(info)
+
+    def flags(cuts: tuple[int, ...]) -> tuple[int, ...]:
+        told = glance.timeline(known, seeds=(), names=(1,), live=[], cuts=cuts)
+        assert told.cuts == cuts
+        return told.flags
+
+    assert 6 in flags(())
+    assert flags((6,)) == ()
+    assert 6 in flags(()), "with other cuts, it is looked at anew"

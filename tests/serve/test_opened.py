@@ -14,13 +14,13 @@ import covos
 from covos.cli import main
 from covos.core.errors import SourceError, UsageError
 from covos.masks import write_label_map
-from covos.media.range import WHOLE
 from covos.plan import Plan
 from covos.serve.clip import Clip
 from covos.serve.desk import Desk, Rules
 from covos.serve.downloads import Downloads
 from covos.serve.opened import load_run
 from covos.serve.running import Address, run_server
+from covos.serve.schema import Wanted
 from covos.serve.workers import Here, TaskWorker
 
 MakeClip = Callable[..., Path]
@@ -40,7 +40,7 @@ def run(make_clip: MakeClip, tmp_path: Path) -> Path:
 
 def test_what_a_run_knows_is_where_edits_begin(run: Path, tmp_path: Path) -> None:
     result = covos.load_result(run)
-    video, known = load_run(run)
+    video, known, _ = load_run(run)
     assert (video.range.start, video.range.end) == ("f2", "f10")
     assert {index: dict(mask.objects) for index, mask in known.frames.items()} == {
         mask.index: dict(mask.objects) for mask in result
@@ -62,7 +62,7 @@ def test_what_a_run_knows_is_where_edits_begin(run: Path, tmp_path: Path) -> Non
         assert again.history.frames == clip.history.frames
         assert desk.open(run) is clip
         # A download has the run's masks and matte.
-        export = Downloads._task(clip, "npz", range=WHOLE)
+        export = Downloads._task(clip, "npz", wanted=Wanted(), hidden=())
         export.run(Here(plan=Plan(source="clip"), stop=threading.Event(), tell=lambda _: None))  # type: ignore[arg-type]
         downloaded = covos.load_result(clip.folder / "results" / "npz")
         assert downloaded == result
@@ -118,4 +118,6 @@ def test_a_server_ends_with_what_it_cannot_open(tmp_path: Path, monkeypatch: pyt
     thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     thread.join(60)
-    assert [str(error).splitlines()[0] for error in raised] == ["the clip has changed"]
+    address, error = raised
+    assert str(address).endswith("/#opening"), "the page is there before the clip"
+    assert str(error).splitlines()[0] == "the clip has changed"

@@ -149,6 +149,8 @@ def _run(
     with _explaining_extra():
         from covos.serve.desk import Rules
         from covos.serve.running import Address, run_server
+    if opening is not None and not quiet:
+        say(f"opening {opening} ...", err=True)
     opened = _looked_at(opening, settings=settings)
     if root.exists() and not root.is_dir():
         from covos.core.errors import UsageError
@@ -185,15 +187,13 @@ def _looked_at(clip: Path | None, *, settings: dict[str, str]) -> Path | None:
     """Refuse a clip or a model that cannot be used before anything listens."""
     from covos.media.memory import open_input
     from covos.models.registry import find_model
-    from covos.serve.opened import check_fits, is_run, load_run
+    from covos.serve.opened import check_source, is_run
 
     find_model(settings["model"])
     if clip is None:
         return None
     if is_run(clip):
-        video, known, _ = load_run(clip)
-        with open_input(video.path, range=video.range) as source:
-            check_fits(known, info=source.info, run=clip)
+        check_source(clip)
         return clip.absolute()
     with open_input(str(clip)):
         return clip.absolute()

@@ -54,12 +54,28 @@ class Rules:
     expiry: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """The clip that a server was started on.
+
+    Attributes:
+        name: Of its file, or of the run's folder.
+        job: Its id; empty while it is being opened.
+    """
+
+    name: str
+    job: str = ""
+
+
 class Desk:
     """All clips of a server. Methods may be called from any thread, and wait for what they ask of a process.
 
     Args:
         rules: Bounds.
         plan: Model, device and precision; its source does not matter.
+
+    Attributes:
+        opening: The clip that the server was started on, if it was.
     """
 
     def __init__(self, rules: Rules, *, plan: Plan) -> None:
@@ -79,6 +95,7 @@ class Desk:
         backdrops = Backdrops(rules.media, self.uploads)
         self.downloads = Downloads(self.queue, pictures=self._pictures, backdrops=backdrops)
         self._room = threading.Lock()
+        self.opening: Opening | None = None
         self._announced: dict[Path, int] = {}
 
     def start(self) -> None:
@@ -232,9 +249,17 @@ class Desk:
     def open(self, path: Path) -> Clip:
         """Take a file of the server's own, or a finished run: the clip of before, if it was opened already.
 
+        `opening` tells of it meanwhile.
+
         Raises:
             CovosError: It cannot be read, or is refused.
         """
+        self.opening = Opening(name=path.name)
+        clip = self._opened(path)
+        self.opening = replace(self.opening, job=clip.id)
+        return clip
+
+    def _opened(self, path: Path) -> Clip:
         if not is_run(path):
             return self.add_path(path, name=path.name)
         run = version_of(path)

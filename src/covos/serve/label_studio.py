@@ -234,7 +234,13 @@ class Annotator:
                     **region["value"],
                     "sequence": [
                         *region["value"]["sequence"],
-                        *_keys(masks, number, after=first[number], frames=_Frames(value, info), info=info),
+                        *_keys(
+                            masks,
+                            number,
+                            within=_between(value, first[number], info),
+                            frames=_Frames(value, info),
+                            info=info,
+                        ),
                     ],
                 },
             }
@@ -270,13 +276,20 @@ class _Frames:
         return range(frame + 1, self._count + 1)
 
 
+def _between(value: _Value, first: int, info: SourceInfo) -> range:
+    """Return the numbers of the frames between a key and the one after it, which ends the box: it stays the user's."""
+    end = min((key.frame for key in value.sequence if key.frame > first), default=None)
+    every = _Frames(value, info).after(first)
+    return every if end is None else range(every.start, min(end, every.stop))
+
+
 def _keys(
-    masks: dict[int, FrameMask], number: int, *, after: int, frames: _Frames, info: SourceInfo
+    masks: dict[int, FrameMask], number: int, *, within: range, frames: _Frames, info: SourceInfo
 ) -> Iterator[dict[str, Any]]:
     """Yield a key for each frame on which an object was followed; where it is lost, one that ends it."""
     rate = float(info.frame_rate or 25)
     was_there = True
-    for frame in frames.after(after):
+    for frame in within:
         mask = masks.get(index := frames.index(frame))
         if mask is None:
             return

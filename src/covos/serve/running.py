@@ -103,8 +103,10 @@ def run_server(
     def begin(url: str) -> None:
         parts = [f"token={token}"] if token else []
         if opening is not None:
-            parts.append(f"job={desk.open(opening).id}")
+            parts.append("opening")  # the page tells that it waits: to read a run takes a while
         ready(url + ("#" + "&".join(parts) if parts else ""))
+        if opening is not None:
+            desk.open(opening)
 
     _listen(guard, address=address, end=end, begin=begin, look=desk.expire)
 
@@ -190,5 +192,5 @@ def _listen(
             why="the port is taken, or the address is not this machine's",
             fix="give another with --port or --host",
         ) from stop
-    if failed:  # nobody was told the address
+    if failed:
         raise failed[0]

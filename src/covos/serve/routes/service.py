@@ -70,6 +70,7 @@ def service_router(desk: Desk, *, token: str, example: Path | None, metrics: Met
             "formats": list(FORMATS),
             "example": example is not None,
             "media": desk.rules.media is not None,
+            "opening": None if desk.opening is None else {"name": desk.opening.name, "job": desk.opening.job},
             "limits": {"upload": desk.rules.upload, "quota": desk.rules.quota, "waiting": desk.rules.waiting},
         }
 

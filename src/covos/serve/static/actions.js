@@ -75,6 +75,26 @@ export async function showStart() {
   }
 }
 
+/** Wait for the clip that the server was started on: the page is there before it. */
+export async function awaitOpening() {
+  stopListening();
+  store.dispatch({ type: "start" });
+  while (new URLSearchParams(location.hash.slice(1)).has("opening")) {
+    try {
+      const server = await /** @type {Promise<import("./types.js").ServerInfo>} */ (ask("GET", "info"));
+      store.set({ server, opening: server.opening?.name || "the clip", offline: false });
+      if (server.opening?.job) {
+        history.replaceState(null, "", `/#job=${server.opening.job}`);
+        return openJob(server.opening.job);
+      }
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status) return fail(error);
+      store.set({ offline: true }); // it ends with an error in the terminal if it cannot open the clip
+    }
+    await new Promise((done) => setTimeout(done, 400));
+  }
+}
+
 /** @param {string} token The server prints it where others can reach it. */
 export async function logIn(token) {
   try {

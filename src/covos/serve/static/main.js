@@ -132,7 +132,7 @@ function controls(state) {
   for (const each of document.querySelectorAll(".job-only")) /** @type {HTMLElement} */ (each).hidden = !state.job || now === "expired";
   const waiting = byId("waiting");
   waiting.hidden = hasFrames(state);
-  setText(waiting, now === "queued" ? "Waiting for its turn" : now === "opening" ? "Opening" : "Reading the clip");
+  setText(waiting, now === "queued" ? "Waiting for its turn" : now === "opening" ? openingWords(state) : "Reading the clip");
   disable("undo", working || !state.job?.can_undo);
   disable("redo", working || !state.job?.can_redo);
   disable("open-export", working || !state.job?.objects.length);
@@ -158,6 +158,12 @@ function controls(state) {
   byId("sound").hidden = state.job?.info?.sound === false;
   choose("view", state.view);
   countDoubtful(state);
+}
+
+/** @param {import("./types.js").State} state */
+function openingWords({ opening, offline }) {
+  if (!opening) return "Opening";
+  return offline ? `${opening} could not be opened. The terminal says why.` : `Opening ${opening}. This takes some seconds.`;
 }
 
 let saving = 0;
@@ -192,6 +198,7 @@ async function route() {
   }
   const id = hash.get("job");
   if (id) actions.openJob(id);
+  else if (hash.has("opening")) void actions.awaitOpening();
   else void actions.showStart();
 }
 addEventListener("hashchange", route);

@@ -24,6 +24,7 @@ export const FIRST = Object.freeze({
   server: null,
   upload: null,
   refusal: null,
+  opening: "",
   expired: false,
   offline: false,
   progress: null,
@@ -47,7 +48,7 @@ export const FIRST = Object.freeze({
 });
 
 /** What of the state belongs to a job and begins anew with another. */
-const OF_A_JOB = /** @type {const} */ (["job", "upload", "refusal", "expired", "progress", "timeline", "frame", "live",
+const OF_A_JOB = /** @type {const} */ (["job", "upload", "refusal", "opening", "expired", "progress", "timeline", "frame", "live",
   "playing", "speed", "marks", "object", "bare", "cross", "asking", "clicks", "exporting"]);
 
 /** @param {State} state @returns {State} */
@@ -114,7 +115,7 @@ export function phase(state) {
   if (state.upload) return "uploading";
   if (state.expired) return "expired";
   if (state.refusal) return "refused";
-  if (!state.id) return "empty";
+  if (!state.id) return state.opening ? "opening" : "empty";
   const job = state.job;
   if (!job) return "opening";
   if (job.state === "failed") return "failed";

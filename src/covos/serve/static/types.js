@@ -32,7 +32,7 @@
  * @typedef {{name: string, title: string, container: string, alpha: boolean, bytes: number, soft: boolean, video: boolean,
  *   options: string[], choices: {value: string, bytes: number}[]}} Format `options`: what it knows of a composition.
  * @typedef {{version: string, limits: {upload: number, quota: number, waiting: number}, formats: string[],
- *   example: boolean, media: boolean}} ServerInfo
+ *   example: boolean, media: boolean, opening: {name: string, job: string} | null}} ServerInfo `opening`: the clip that it was started on; without a job, it is being opened.
  * @typedef {"forward" | "backward" | "both"} Direction
  * @typedef {"point" | "box" | "brush" | "eraser" | "exclude" | "within"} Tool
  * @typedef {"overlay" | "matte" | "checker" | "green" | "side"} View
@@ -47,6 +47,7 @@
  * @property {ServerInfo | null} server
  * @property {Upload | null} upload
  * @property {Fault | null} refusal A clip that was not taken.
+ * @property {string} opening Name of the clip that the server was started on, while it is being opened.
  * @property {boolean} expired
  * @property {boolean} offline
  * @property {Progress | null} progress
