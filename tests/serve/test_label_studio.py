@@ -116,6 +116,11 @@ def test_a_box_is_followed(client: httpx.Client, media: Path, make_clip: Callabl
         index = (each["frame"] - 1) // 2
         assert each["x"] * WIDTH / 100 == pytest.approx(2 * index, abs=2)
         assert each["time"] == pytest.approx(index / 25)
+    # A key that ends the box stays the user's, and no frame has two.
+    ended = {**value, "sequence": [key, {**key, "frame": 9, "enabled": False}]}
+    (region,) = ask(client, {"video": "/data/upload/shot.mp4"}, [{**drawn, "value": ended}])
+    frames = [(each["frame"], each["enabled"]) for each in region["value"]["sequence"]]
+    assert frames == [(5, True), (6, True), (7, True), (8, True), (9, False)]
 
 
 def test_files_lie_below_the_folder(client: httpx.Client, media: Path) -> None:

@@ -232,16 +232,19 @@ class Annotator:
                 "origin": "manual",
                 "value": {
                     **region["value"],
-                    "sequence": [
-                        *region["value"]["sequence"],
-                        *_keys(
-                            masks,
-                            number,
-                            within=_between(value, first[number], info),
-                            frames=_Frames(value, info),
-                            info=info,
-                        ),
-                    ],
+                    "sequence": sorted(
+                        [
+                            *region["value"]["sequence"],
+                            *_keys(
+                                masks,
+                                number,
+                                within=_between(value, first[number], info),
+                                frames=_Frames(value, info),
+                                info=info,
+                            ),
+                        ],
+                        key=lambda key: key["frame"],
+                    ),
                 },
             }
             for number, (region, value) in enumerate(zip(boxes, values, strict=True), 1)

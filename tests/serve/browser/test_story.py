@@ -9,6 +9,7 @@ from urllib.request import Request, urlopen
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
 from covos.masks import RLE, decode, encode
 
@@ -83,9 +84,9 @@ def test_a_clip_is_dropped_corrected_tracked_confirmed_and_downloaded(
     revision(page, 3)
 
     page.keyboard.press("Control+e")
-    page.wait_for_selector("#formats li")
+    page.check("#formats li[data-format=webm] input")
     with page.expect_download() as download:
-        page.click("#formats li[data-format=webm] button")
+        page.click("#export-make")
     file = tmp_path / "cut.webm"
     download.value.save_as(file)
     with av.open(str(file)) as container:
@@ -220,14 +221,17 @@ def test_the_part_between_the_marks_is_downloaded_or_searched_alone(page: Any, j
     page.keyboard.press("o")
     page.keyboard.press("Control+e")
     page.wait_for_selector("#export-part:visible >> text=frames 10 to 14")
+    page.check("#formats li[data-format=green] input")
+    page.wait_for_selector("#export-times:visible")
     with page.expect_download() as download:
-        page.click("#formats li[data-format=green] button")
+        page.click("#export-make")
     file = tmp_path / "part.mp4"
     download.value.save_as(file)
     with av.open(str(file)) as container:
         assert sum(1 for _ in container.decode(video=0)) == 5
+    page.wait_for_selector("#export-download.main")
     page.uncheck("#export-marked")
-    page.wait_for_selector("#formats li[data-format=green] button:has-text('Make')")
+    page.wait_for_selector("#export-make")
     page.keyboard.press("Escape")
     page.click("#part")
     page.wait_for_function("(before) => location.href !== before", arg=job)
@@ -236,6 +240,77 @@ def test_the_part_between_the_marks_is_downloaded_or_searched_alone(page: Any, j
     page.keyboard.press("h")
     page.wait_for_selector(at(4))
     assert number(page, 14) == 14
+
+
+def test_the_options_of_the_chosen_format_and_no_others_are_shown(
+    page: Any, job: str, started: tuple[str, Path], tmp_path: Path
+) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    page.keyboard.press("Control+e")
+
+    def shown(name: str) -> set[str]:
+        page.check(f"#formats li[data-format='{name}'] input")
+        rows = "[...document.querySelectorAll('#export-choice [data-option]')].filter((each) => each.checkVisibility())"
+        return set(page.evaluate(f"{rows}.map((each) => each.dataset.option)"))
+
+    assert shown("webm") == {"matte"}
+    assert shown("prores") == {"matte", "alpha", "each_object"}
+    assert shown("coco") == set()
+    assert shown("matte") == {"matte", "value"}
+    assert shown("blur") == {"matte", "value", "light_wrap"}
+    assert shown("background") == {"matte", "background", "light_wrap", "shadow"}
+
+    behind = tmp_path / "red, and blue.png"
+    Image.new("RGB", (40, 30), (220, 0, 0)).save(behind)
+    page.select_option("#export-behind", "file")
+    assert page.is_disabled("#export-make"), "no file is chosen yet"
+    page.set_input_files("#export-file", behind)
+    page.wait_for_selector("#export-make:enabled")
+    with page.expect_download() as download:
+        page.click("#export-make")
+    with av.open(str(download.value.path())) as container:
+        picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    red, _, blue = picture[5, -5]
+    assert red > 150, "what was sent lies behind the subject"
+    assert blue < 100
+    page.wait_for_selector("#export-download.main")
+    page.select_option("#export-behind", "colour")
+    page.wait_for_selector("#export-make:enabled")
+    assert page.is_visible("#export-download"), "the one made before is still there"
+    page.select_option("#export-behind", "file")
+    page.wait_for_selector("#export-make", state="detached")
+
+
+def test_the_mark_of_a_click_goes_when_it_is_undone(page: Any, job: str) -> None:
+    page.goto(job)
+    page.wait_for_selector(READY)
+    before = int(page.get_attribute("main", "data-revision"))
+    marks = "async () => (await import('/static/state.js')).store.state.job.points.length"
+    assert page.evaluate(marks) == 0
+    click(page, 0.5, 0.45)
+    revision(page, before + 1)
+    assert page.evaluate(marks) == 1
+    page.keyboard.press("Control+z")
+    revision(page, before)
+    page.keyboard.press("c")  # another edit of the same number
+    revision(page, before + 1)
+    assert page.evaluate(marks) == 0
+    page.keyboard.press("Control+z")
+    revision(page, before)
+
+
+def test_the_page_is_there_before_the_clip_that_the_server_was_started_on(page: Any, job: str) -> None:
+    address, identity = job.split("#job=")
+    told = {"version": "", "formats": [], "example": True, "media": False, "limits": {}}
+    answers = [{"name": "moving.mp4", "job": ""}] * 2 + [{"name": "moving.mp4", "job": identity}]
+    page.route(
+        "**/api/info", lambda route: route.fulfill(json={**told, "opening": answers.pop(0) if answers else None})
+    )
+    page.goto(f"{address}#opening")
+    page.wait_for_selector("main[data-state=opening] #waiting:has-text('Opening moving.mp4')")
+    page.wait_for_selector(READY)
+    assert page.url == job
 
 
 def test_an_upload_goes_on_after_a_lost_connection_and_after_a_reload(

@@ -3,7 +3,7 @@
 import { change, fail, stop } from "./actions.js";
 import { ask } from "./api.js";
 import { byId, bytes, icon, make, setText } from "./dom.js";
-import { isSame, showOptions, startOptions, wanted } from "./options.js";
+import { isSame, lacking, showOptions, startOptions, wanted } from "./options.js";
 import { busy, lastFrame, making, marked, store } from "./state.js";
 
 /** @typedef {import("./types.js").Format} Format */
@@ -127,10 +127,12 @@ function buttons(format, state) {
   const parts = [];
   if (!same) {
     const button = make("button", { type: "button", id: "export-make", className: "main" }, "Make and download");
-    button.disabled = !state.job || busy(state) || making(state.job);
+    const atWork = !state.job || busy(state) || making(state.job);
+    const missing = lacking(format);
+    button.disabled = atWork || !!missing;
     button.addEventListener("click", () => begin(format));
     parts.push(button);
-    if (button.disabled && state.job) parts.push(make("span", { className: "quiet small" }, "The server is at work on this clip. Wait, or stop it."));
+    if (button.disabled) parts.push(make("span", { className: "quiet small" }, missing || "The server is at work on this clip. Wait, or stop it."));
   }
   if (ready) parts.push(make("a", { className: same ? "button main" : "button", id: "export-download", href: address(format.name), download: "" }, icon("download"), same ? `Download, ${bytes(result.bytes)}` : "Download the one made before"));
   if (result?.state === "failed" && result.error) parts.push(make("p", { className: "small bad" }, `${result.error.what}: ${result.error.why}. ${result.error.fix}`));

@@ -48,6 +48,12 @@ function background() {
   }
 }
 
+/** What has to be chosen before a format can be made; empty if nothing has. @param {Format} format */
+export function lacking(format) {
+  if (!format.options.includes("background") || background() !== null) return "";
+  return { file: sent.name ? "The file is on its way." : "Choose a file first.", path: "Write the path first." }[select("export-behind").value] ?? "";
+}
+
 /** How the chosen format is asked for. @param {Format} format @param {State} state @returns {Asked} */
 export function wanted(format, state) {
   const part = input("export-marked").checked ? marked(state) : null;
@@ -123,6 +129,7 @@ async function send(file, changed) {
     setText(byId("export-picked"), file.name);
   } catch (error) {
     if (signal.aborted) return;
+    Object.assign(sent, { name: "" });
     setText(byId("export-picked"), error instanceof Problem ? `${error.fault.what}. ${error.fault.fix}` : `${file.name} could not be sent`);
   }
   changed();
