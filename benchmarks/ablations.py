@@ -81,7 +81,7 @@ class Run:
 
 def plan(path: Path) -> list[Run]:
     """The runs that a file of variants asks for, seed by seed, so that early numbers compare all variants."""
-    from covos.training.registry import STARTS
+    from covos.training.registry import load_recipe
 
     content = tomllib.loads(path.read_text())
     unknown = set(content) - {"recipe", "weights", "steps", "seeds", "set", "variants"}
@@ -92,7 +92,7 @@ def plan(path: Path) -> list[Run]:
         for variant, own in content["variants"].items():
             fields = content.get("set", {}) | own
             recipe = fields.pop("recipe", content.get("recipe", "lite"))
-            weights = fields.pop("weights", content.get("weights", STARTS.get(recipe, "")))
+            weights = fields.pop("weights", content.get("weights", load_recipe(recipe).start))
             # Measured once, at the end, and on more than the loop measures.
             fields = {"steps": content["steps"]} | fields | {"seed": seed, "validate_every": 0}
             overrides = tuple(f"{name}={json.dumps(value)}" for name, value in fields.items())
@@ -137,8 +137,7 @@ def carry_out(run: Run, options: argparse.Namespace) -> dict[str, Any]:
     device, precision = machine(options)
     configure_threads()
     recipe = load_recipe(run.recipe, overrides=run.overrides)
-    # The same videos are measured on whatever the seed.
-    data = gather(options.data, seed=0, ratio=recipe.ratio, videos=recipe.videos)
+    data = gather(options.data, seed=recipe.split_seed, ratio=recipe.ratio, videos=recipe.videos)
     if not data.videos:
         raise SystemExit("the data has no videos to measure on")
     validation: Dataset = data.videos[0]

@@ -65,7 +65,7 @@ def train(
     """
     refuse_small_address_space()
     from covos.core.errors import UsageError
-    from covos.training.registry import STARTS, load_recipe
+    from covos.training.registry import load_recipe
 
     overrides = [*(settings or ()), *([f"overfit={overfit}"] if overfit is not None else ())]
     chosen = load_recipe(recipe, overrides=tuple(overrides), steps=steps, epochs=epochs)
@@ -76,9 +76,7 @@ def train(
     from covos.training.api import is_run, prepare
     from covos.training.console import Console
 
-    training = prepare(
-        chosen, data, weights=weights or STARTS.get(recipe), device=device, precision=precision, workers=workers
-    )
+    training = prepare(chosen, data, weights=weights, device=device, precision=precision, workers=workers)
     leads = training.group.leads
     console = Console(quiet=quiet or not leads)
     if leads and (check or (check is None and not (output is not None and is_run(output)))):

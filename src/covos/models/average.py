@@ -23,7 +23,8 @@ from covos.models.registry import ModelEntry, empty_network, find_model, verify
 
 TRAINING_ONLY = frozenset({
     "steps", "epochs", "step", "learning_rate", "encoder_learning_rate", "weight_decay", "warmup", "power",
-    "gradient_norm", "accumulate", "ema", "validate_every", "checkpoint_every", "ratio", "videos", "overfit", "seed",
+    "gradient_norm", "accumulate", "ema", "validate_every", "checkpoint_every", "ratio", "videos", "overfit", "split_seed", "start",
+    "seed",
 })  # fmt: skip
 """Settings of a training that say nothing of the network."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,22 +14,23 @@ import torch
 
 from covos.core.device import choose_precision, configure_threads, resolve_device
 from covos.core.errors import EnvironmentProblem, UsageError, one_of
+from covos.data import Dataset
 from covos.model import Model, load_model
 from covos.models.registry import find_model
+from covos.training.arguments import Listener, folder_of, listeners_of, open_sets_of, sources_of
 from covos.training.check import DataCheck, check_data
 from covos.training.console import problem_line
 from covos.training.distributed import ProcessGroup, joined, process_group_from_environment
 from covos.training.events import Finished, Scored, TrainingEvent
-from covos.training.gather import TrainingData, gather
+from covos.training.gather import Data, TrainingData, gather
 from covos.training.recipe import Recipe
-from covos.training.registry import STARTS, load_recipe, make_task
+from covos.training.registry import load_recipe, make_task
 from covos.training.state import origin_of
 
 if TYPE_CHECKING:
     from covos.training.estimate import TimeEstimate
     from covos.training.run_log import HistoryEntry
 
-Listener = Callable[[TrainingEvent], None]
 PRECISIONS = ("auto", "fp32", "bf16")
 
 
@@ -72,10 +73,11 @@ class TrainingResult:
 
 
 def train(
-    recipe: str | os.PathLike[str],
-    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    recipe: str | os.PathLike[str] | Recipe,
+    data: Data | Iterable[Data],
     output: str | os.PathLike[str],
     *,
+    validation: Dataset | Iterable[Dataset] | None = None,
     weights: str | os.PathLike[str] | None = None,
     steps: int | None = None,
     epochs: int | None = None,
@@ -95,9 +97,12 @@ def train(
         >>> covos.segment("clip.mp4", model=result.weights)
 
     Args:
-        recipe: A name of `recipes`, or a ``.toml`` file.
-        data: A data set, a folder of data sets, or several of these.
+        recipe: A name of `recipes`, a ``.toml`` file, or a recipe, such as ``covos.recipes()["lite"]``.
+        data: The folder of a data set or of several, a data set that is open, or several of these.
         output: Folder of the run; continued if it holds one.
+        validation: Data sets to measure on. ``data`` is then not divided: an open data set is trained on whole, of
+            a folder its training list is. An empty tuple measures on nothing. None divides an open data set as it
+            divides a folder (see `covos.data.open_dataset`, ``ratio``).
         weights: Fine-tune these: a name, or a ``.safetensors`` file; None starts as the recipe does.
         steps: How long, in steps.
         epochs: How long, in passes over all pairs (COSNet alone); give one of the two, or neither.
@@ -115,35 +120,37 @@ def train(
         Where the weights are, and how good.
 
     Raises:
-        UsageError: A name or value is wrong, or there is no run to extend.
+        UsageError: A name or value is wrong, something would be both trained and measured on, or there is no run to
+            extend.
         InputError: The data cannot be trained on.
-        CheckpointError: The folder holds a run of other settings, or the weights are of another network.
+        CheckpointError: The folder holds a run of other settings or other data, or the weights are of another network.
         EnvironmentProblem: The device or an optional package is not there.
     """
-    chosen = load_recipe(os.fspath(recipe), settings=settings, steps=steps, epochs=epochs)
-    roots = [data] if isinstance(data, (str, os.PathLike)) else data
+    listeners = listeners_of(on_event)
+    chosen = load_recipe(recipe, settings=settings, steps=steps, epochs=epochs)
+    folder = folder_of(output)
     training = prepare(
         chosen,
-        [Path(root) for root in roots],
-        weights=weights or STARTS.get(os.fspath(recipe)),
+        sources_of(data),
+        validation=None if validation is None else open_sets_of(validation),
+        weights=weights,
         device=device,
         precision=precision,
         workers=workers,
     )
-    folder = Path(output)
     if check and training.group.leads and not is_run(folder):
         found = training.check()
         found.refuse()
         for problem in found.problems:
             warnings.warn(problem_line(problem), stacklevel=2)
-    listeners = (on_event,) if callable(on_event) else tuple(on_event)
     return training.run(folder, extend=extend, listeners=listeners)
 
 
 def prepare(
     recipe: Recipe,
-    roots: Sequence[Path],
+    sources: Sequence[Data],
     *,
+    validation: Sequence[Dataset] | None = None,
     weights: str | os.PathLike[str] | None,
     device: str,
     precision: str,
@@ -155,6 +162,9 @@ def prepare(
         raise UsageError(f"precision {precision} for training", why=why, fix=one_of(precision, PRECISIONS))
     if workers < 0:
         raise UsageError(f"workers = {workers}", why="it is a number of processes", fix="use 0 or more")
+    if validation is not None and recipe.overfit:
+        recipe.refuse("overfit", "a run that overfits measures on what it trains on", "leave validation out")
+    weights = weights or recipe.start or None
     group = process_group_from_environment()
     recipe.check_division(processes=group.size)
     target = resolve_device(device)
@@ -164,7 +174,14 @@ def prepare(
     return Training(
         recipe=recipe,
         start=None if weights is None else find_model(os.fspath(weights)).path,
-        data=gather(roots, seed=recipe.seed, ratio=recipe.ratio, videos=recipe.videos, overfit=recipe.overfit),
+        data=gather(
+            sources,
+            seed=recipe.split_seed,
+            ratio=recipe.ratio,
+            videos=recipe.videos,
+            overfit=recipe.overfit,
+            validation=validation,
+        ),
         device=target,
         # What auto takes on GPUs without bfloat16: good for running a network, not for gradients.
         precision=torch.float32 if dtype == torch.float16 else dtype,

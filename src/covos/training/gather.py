@@ -1,19 +1,25 @@
-"""Find the data sets below some folders, and choose what is trained on and what is measured on."""
+"""Choose what is trained on and what is measured on: of data sets that are open, and of those below some folders."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
-from covos.core.errors import InputError, SourceError, UsageError
-from covos.data import Collection, Dataset, open_collection
+from covos.core.errors import InputError, SourceError, UsageError, listed
+from covos.core.progress import counted
+from covos.data import Collection, Dataset, Video, open_collection
 from covos.data.base import in_random_order
 from covos.data.splits import divide
 from covos.evaluation.mask_trees import VIDEO_SUFFIXES
 from covos.media.images import IMAGE_SUFFIXES
 from covos.training.pools import only_held_back, without_held_back
 from covos.training.validate import part_of_kind
+
+Data: TypeAlias = str | os.PathLike[str] | Dataset
+"""Something to train on: a folder, or a data set that is open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +48,16 @@ class TrainingData:
         return tuple(part for each in self.validation if (part := part_of_kind(each, "image")) is not None)
 
 
-def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int = 0, overfit: int = 0) -> TrainingData:
-    """Find the data sets at or directly below each root and divide them.
+def gather(
+    sources: Sequence[Data],
+    *,
+    seed: int,
+    ratio: float = 0.0,
+    videos: int = 0,
+    overfit: int = 0,
+    validation: Sequence[Dataset] | None = None,
+) -> TrainingData:
+    """Take data sets that are open, and find those at or directly below each folder, and divide them.
 
     Each is divided by `covos.data.splits.divide`; the seed decides what is drawn, ``ratio`` divides a training list
     without a validation list beside it, and ``videos`` limits the training videos of each data set; 0 turns either off.
@@ -53,17 +67,27 @@ def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int 
     is trained on, and they are measured on: of the undivided training lists of all data sets together, the first in an
     order that the seed decides.
 
+    With ``validation``, nothing is divided: an open data set is trained on whole, of a folder its training list is, and
+    these data sets are what is measured on. If there are none, nothing is measured.
+
     Raises:
         InputError: There is nothing to train on.
-        UsageError: There are fewer videos than ``overfit``.
+        UsageError: There are fewer videos than ``overfit``, or something is both trained and measured on.
     """
     train: list[Dataset] = []
-    validation: list[Dataset] = []
-    for root in roots:
-        for dataset in _open(root):
-            kept, measured = divide(dataset, seed=seed, ratio=ratio, videos=videos, whole=bool(overfit))
+    measured_on: list[Dataset] = []
+    for source in sources:
+        for dataset in [source] if isinstance(source, Dataset) else _open(Path(source)):
+            if validation is not None and isinstance(source, Dataset):
+                kept, measured = _some_of(_annotated(dataset), videos=videos, seed=seed), None
+            else:
+                whole = bool(overfit) or validation is not None
+                kept, measured = divide(dataset, seed=seed, ratio=ratio, videos=videos, whole=whole)
             train += [kept] if len(kept) else []
-            validation += [measured] if measured is not None and len(measured) else []
+            measured_on += [measured] if measured is not None and len(measured) else []
+    if validation is not None:
+        measured_on = [part for each in validation if len(part := _annotated(each))]
+        _refuse_both(train, measured_on)
     if train and overfit:
         few = _first(train, count=overfit, seed=seed)
         return TrainingData(train=few, validation=few, overfit=overfit)
@@ -71,11 +95,45 @@ def gather(roots: Sequence[Path], *, seed: int, ratio: float = 0.0, videos: int 
     train = list(without_held_back(train))
     if not train:
         raise InputError(
-            f"nothing to train on in {', '.join(map(str, roots))}",
+            f"nothing to train on in {', '.join(map(_root_of, sources))}",
             why="no data set there has annotated frames outside its validation list",
             fix="look at the folder with: covos data inspect ROOT",
         )
-    return TrainingData(train=tuple(train), validation=(*validation, *apart))
+    return TrainingData(train=tuple(train), validation=(*measured_on, *(apart if validation is None else ())))
+
+
+def _root_of(source: Data) -> str:
+    return str(source.root if isinstance(source, Dataset) else source)
+
+
+def _annotated(dataset: Dataset) -> Dataset:
+    return replace(dataset, videos=tuple(video for video in dataset if video.annotated))
+
+
+def _some_of(dataset: Dataset, *, videos: int, seed: int) -> Dataset:
+    moving = all(video.kind == "video" for video in dataset)
+    return dataset.random(videos, seed=seed) if moving and 0 < videos < len(dataset) else dataset
+
+
+def _refuse_both(train: Iterable[Dataset], validation: Iterable[Dataset]) -> None:
+    """Refuse frames that are both trained and measured on: by their files, whatever the data sets are called."""
+    trained = {file for video in _videos_of(train) for file in _masks_of(video)}
+    twice = [video.name for video in _videos_of(validation) if not trained.isdisjoint(_masks_of(video))]
+    if twice:
+        raise UsageError(
+            f"{counted(len(twice), 'video')} would be both trained and measured on: {listed(twice, shown=4)}",
+            why="a network scores well on what it was trained on, whatever it is worth",
+            fix="divide them: train, val = dataset.split(0.8, seed=0); to overfit on purpose give overfit=N and no "
+            "validation",
+        )
+
+
+def _videos_of(datasets: Iterable[Dataset]) -> Iterator[Video]:
+    return (video for dataset in datasets for video in dataset)
+
+
+def _masks_of(video: Video) -> list[Path]:
+    return [record.annotation for record in video.frames if record.annotation is not None]
 
 
 def _first(datasets: Sequence[Dataset], *, count: int, seed: int) -> tuple[Dataset, ...]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from covos.core.errors import CovosError, EnvironmentProblem, UsageError, is_out_of_memory, refusal
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
+from covos.training.data_record import refuse_other_data
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.events import Skipped, Started, StepDone, TrainingEvent
 from covos.training.loading import iterate_batches
@@ -69,7 +70,7 @@ def train(
 ) -> None:
     """Train a network; continue where a run in the same folder stopped.
 
-    The folder gets ``recipe.json``, ``checkpoint.pt``, TensorBoard's files, ``history.jsonl``, and the
+    The folder gets ``recipe.json``, ``data.json``, ``checkpoint.pt``, TensorBoard's files, ``history.jsonl``, and the
     averaged weights as ``best.safetensors`` (highest mean J of the validation sets), ``last.safetensors`` and, if the
     recipe counts epochs, one file for each, every one with a card (``.json``).
 
@@ -85,8 +86,8 @@ def train(
     and finishes. What it raises ends the run.
 
     Raises:
-        CheckpointError: The folder holds a run with another recipe or from other weights, or ``weights`` are of
-            another network.
+        CheckpointError: The folder holds a run with another recipe, on other data or from other weights, or ``weights``
+            are of another network.
         InputError: The data sets lack what the recipe trains on, or many of their files cannot be read.
         UsageError: A step cannot be divided among the processes, or there is no run to extend.
         CovosError: The loss is not a number.
@@ -95,6 +96,8 @@ def train(
     recipe.check_division(processes=group.size)
     task = make_task(recipe, datasets)
     batches = task.batches(group)
+    if (folder / "checkpoint.pt").exists():
+        refuse_other_data(folder, datasets)
     state, start = start_training(task, folder=folder, device=device, weights=weights, extend=extend)
     if state.step >= task.steps and not state.due:
         if group.leads:

@@ -6,6 +6,7 @@ adds one to a running program, and an installed package adds its own by entry po
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -49,8 +50,6 @@ TASKS: dict[str, str | type[Task[Any]]] = {
 ADDED = Extensions(what="the kind of training", several="kinds", group="covos_tasks")
 DEFAULT = "lite"
 """The network of a recipe that does not name one."""
-STARTS = {"lite-finetune": "covos-lite"}
-"""The model that a recipe of the package goes on from, unless other weights are given."""
 
 
 def register(name: str) -> Callable[[TaskT], TaskT]:
@@ -63,11 +62,23 @@ def register(name: str) -> Callable[[TaskT], TaskT]:
     """
 
     def keep(task: TaskT) -> TaskT:
+        _refuse_other_things(name, task)
         ADDED.refuse_taken(name, TASKS.get(name), task)
         RECIPES[name], TASKS[name] = task.recipe_type, task
         return task
 
     return keep
+
+
+def _refuse_other_things(name: str, task: object) -> None:
+    from covos.training.task import Task  # brings torch, and who registers a task has it
+
+    if not isinstance(task, type) or not issubclass(task, Task) or not hasattr(task, "recipe_type"):
+        raise UsageError(
+            f"{getattr(task, '__name__', repr(task))} is no kind of training, and cannot be registered as {name!r}",
+            why="it is not a class derived from covos.training.Task that has a recipe_type",
+            fix="derive it from one of the package's, such as covos.training.LiteTask",
+        )
 
 
 def kind_of(model: str) -> type[Recipe] | None:
@@ -105,17 +116,17 @@ def recipe_names() -> tuple[str, ...]:
 
 
 def load_recipe(
-    name_or_file: str | Path,
+    given: str | os.PathLike[str] | Recipe,
     *,
     overrides: tuple[str, ...] = (),
     settings: Mapping[str, Any] | None = None,
     steps: int | None = None,
     epochs: int | None = None,
 ) -> Recipe:
-    """Read a recipe: one of `recipe_names`, or a TOML file.
+    """Read a recipe: one of `recipe_names`, or a TOML file; or change one that was read.
 
     Args:
-        name_or_file: Its name, or a file that ends in ``.toml``.
+        given: Its name, a file that ends in ``.toml``, or a recipe.
         overrides: Fields to replace, ``field=value`` each, in TOML's notation; a word needs no quotes.
         settings: Fields to replace, by name, as values.
         steps: How long, in steps, whatever the recipe counts by itself.
@@ -124,24 +135,12 @@ def load_recipe(
     Raises:
         UsageError: There is no such recipe, a value does not fit, or epochs are asked of a recipe that has none.
     """
-    path = Path(name_or_file)
-    if path.suffix == ".toml":
-        text = _text(path)
-    elif str(name_or_file) in recipe_names():
-        text = (resources.files("covos.training") / "recipes" / f"{name_or_file}.toml").read_text()
-    else:
-        raise UsageError(
-            f"unknown recipe {str(name_or_file)!r}",
-            why="neither a recipe of the package nor a .toml file",
-            fix=one_of(name_or_file, recipe_names()) + "; or the path of a .toml file",
-        )
-    values = _parse(text, origin=str(name_or_file))
+    values, origin = _values_of(given)
     for override in overrides:
         if "=" not in override:
             raise UsageError(f"--set {override}", why="there is no '='", fix="write field=value")
         values |= _parse(_quoted(override), origin=f"--set {override}")
     values |= settings or {}
-    origin = str(name_or_file)
     model = values.setdefault("model", DEFAULT)
     kind = kind_of(model) if isinstance(model, str) else None
     if kind is None:
@@ -155,6 +154,30 @@ def load_recipe(
         return kind.model_validate(values)
     except ValidationError as fault:
         raise _refusal(fault, kind, values, origin=origin) from None
+
+
+def _values_of(given: object) -> tuple[dict[str, Any], str]:
+    """Return the fields of a recipe, and what messages call it."""
+    if isinstance(given, Recipe):
+        return dict(given), f"of {given.model}"
+    if not isinstance(given, (str, os.PathLike)):
+        raise UsageError(
+            f"{given!r} is no recipe",
+            why=f"it is a {type(given).__name__}",
+            fix=f'give a name, such as "{DEFAULT}", a .toml file, or a recipe of covos.recipes()',
+        )
+    name = os.fspath(given)
+    if Path(name).suffix == ".toml":
+        text = _text(Path(name))
+    elif name in recipe_names():
+        text = (resources.files("covos.training") / "recipes" / f"{name}.toml").read_text()
+    else:
+        raise UsageError(
+            f"unknown recipe {name!r}",
+            why="neither a recipe of the package nor a .toml file",
+            fix=one_of(name, recipe_names()) + "; or the path of a .toml file",
+        )
+    return _parse(text, origin=name), name
 
 
 def _length(kind: type[Recipe], *, steps: int | None, epochs: int | None, origin: str) -> dict[str, int]:

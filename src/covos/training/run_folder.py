@@ -18,6 +18,7 @@ from covos.core.records import write_record
 from covos.core.signals import DeferredSignals
 from covos.data import Dataset
 from covos.models.checkpoints import Card, save_weights
+from covos.training.data_record import DataRecord
 from covos.training.events import Finished, Measured, Saved, Scored, StepDone, TrainingEvent
 from covos.training.measuring import measure_all, named, worst_pictures
 from covos.training.run_log import read_history
@@ -162,6 +163,7 @@ class RunFolder:
         self.batches = task.batches()
         self.card = make_card(task, datasets, measured=None, state=state)
         write_record(task.recipe, folder / "recipe.json")
+        DataRecord.of(datasets, validation).write(folder)
 
     def begin(self, state: TrainingState, signals: DeferredSignals) -> None:
         """Measure the weights that a run starts from, and what is still due of the step that was done last."""

@@ -182,7 +182,8 @@ def _read_checkpoint(path: Path, *, recipe: Recipe, extend: bool) -> dict[str, A
     current = recipe.model_dump(mode="json")
     # A field that is newer than the checkpoint had its default's effect.
     defaults = {name: each.default for name, each in type(recipe).model_fields.items() if not each.is_required()}
-    before = defaults | kept
+    # An older run divided its data by its only seed, and its start is not asked for again.
+    before = defaults | {"split_seed": kept.get("seed"), "start": current["start"]} | kept
     changed = sorted(name for name in current if before.get(name) != current[name])
     lengths = [name for name in changed if name in _LENGTHS]
     shorter = [name for name in lengths if 0 < current[name] < before[name]]

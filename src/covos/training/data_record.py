@@ -1,0 +1,89 @@
+"""Data of a run, by name: ``data.json`` in its folder. A run goes on with the data that it began with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from covos.core.errors import CheckpointError, listed
+from covos.core.progress import counted
+from covos.core.records import Record, read_record, write_record
+from covos.data import Dataset, Layout
+
+NAME = "data.json"
+LOST = 0.01
+"""Share of the still pictures that may be gone when a run goes on: a run skips some that vanish, too."""
+
+
+class SetRecord(Record):
+    """A data set of a run: its name and folder, and the names of its videos and pictures."""
+
+    name: str
+    root: str
+    layout: Layout
+    videos: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> SetRecord:
+        """Return the record of a data set."""
+        kinds = {kind: tuple(video.name for video in dataset if video.kind == kind) for kind in ("video", "image")}
+        root = str(dataset.root.resolve())
+        return cls(
+            name=dataset.name, root=root, layout=dataset.layout, videos=kinds["video"], pictures=kinds["image"]
+        )
+
+
+class DataRecord(Record):
+    """The data that a run trains on, and those that it measures on."""
+
+    train: tuple[SetRecord, ...]
+    validation: tuple[SetRecord, ...] = ()
+
+    @classmethod
+    def of(cls, train: Sequence[Dataset], validation: Sequence[Dataset]) -> DataRecord:
+        """Return the record of open data sets."""
+        return cls(train=tuple(map(SetRecord.of, train)), validation=tuple(map(SetRecord.of, validation)))
+
+    def write(self, folder: Path) -> None:
+        """Write ``data.json``."""
+        write_record(self, folder / NAME)
+
+
+def refuse_other_data(folder: Path, train: Sequence[Dataset]) -> None:
+    """Refuse to go on with a run on other data than it was begun with; the folders may be elsewhere.
+
+    A run of an older covos has no record, and goes on.
+
+    Raises:
+        CheckpointError: Videos or pictures are gone, or there are others.
+    """
+    file = folder / NAME
+    if not file.is_file():
+        return
+    kept = read_record(
+        DataRecord, file, what=f"{file} cannot be read", fix="remove it to go on", error=CheckpointError
+    )
+    now = DataRecord.of(train, ())
+    videos, others = _names(kept, "videos"), _names(now, "videos")
+    pictures, other_pictures = _names(kept, "pictures"), _names(now, "pictures")
+    lost = (pictures - other_pictures).total()
+    gone = [*(videos - others), *((pictures - other_pictures) if lost > LOST * pictures.total() else ())]
+    new = [*(others - videos), *(other_pictures - pictures)]
+    if not gone and not new:
+        return
+    said = [f"{counted(len(names), 'video')} {what}: {listed(names)}" for names, what in _told(gone, new) if names]
+    raise CheckpointError(
+        f"the run in {folder} was begun with other data",
+        why="; ".join(said),
+        fix=f"give the data that {file} lists, or start anew in another folder",
+    )
+
+
+def _told(gone: list[str], new: list[str]) -> tuple[tuple[list[str], str], ...]:
+    return (gone, "of then are not among them now"), (new, "of now were not among them then")
+
+
+def _names(record: DataRecord, kind: str) -> Counter[str]:
+    return Counter(name for each in record.train for name in getattr(each, kind))
