@@ -75,8 +75,9 @@ def segment(
             RGB, or an iterable of H x W x 3), Pillow pictures, the bytes of a file, or an open binary file.
         model: A name, a weights file, or a model from `load_model` (``device``, ``precision`` and ``runtime`` are then
             its own).
-        quality: ``"fast"`` finds and follows in smaller frames; ``"best"`` does so in larger and in mirrored frames,
-            too, and takes the mean.
+        quality: ``"fast"`` has the network look at each second frame, and makes those between of their neighbours,
+            where these agree; ``"draft"`` does so in smaller frames. ``"best"`` looks at larger and at mirrored frames,
+            too, and takes the mean. Objects that are shown are followed in smaller frames by both of the first.
         references: Frames, spread over its shot, that every frame is compared with.
         fusion: The way to use several references: ``"summary"``, ``"prediction"`` or ``"group"`` (see
             `covos.models.coattention.Fusion`); None takes what suits the network.

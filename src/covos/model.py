@@ -205,7 +205,7 @@ class Model:
             follower: See `follower`.
             memory: Frames that are remembered between the seed frames and the latest.
             prompter: See `prompter`.
-            quality: ``"fast"`` follows in smaller frames; ``"best"`` follows in larger and in mirrored frames, too, and
+            quality: ``"fast"`` and ``"draft"`` follow in smaller frames; ``"best"`` follows in larger and in mirrored frames, too, and
                 takes the mean. Objects are discovered in frames of the usual size.
             frame_rate: Frames a second of a folder or glob; 25 if not given.
             range: The part that is taken (see `covos.segment`). The session's methods name frames by their number in
@@ -250,7 +250,8 @@ class Model:
         """Segment a live video: push a frame, and have its mask at once.
 
         Args:
-            quality: ``"fast"`` finds the subject in smaller frames.
+            quality: ``"fast"`` finds the subject in smaller frames: a live video has no next frame yet, which others
+                could be made of.
             references: Frames of the past that each frame is compared with.
             span: Frames of the past over which they are spread.
             follower: Follows the objects of masks that are pushed; see `follower`.
@@ -268,7 +269,7 @@ class Model:
                 fix="use balanced or fast",
             )
         find_follower(os.fspath(follower), encoder=self.entry)
-        engine = self.fresh().engine.at(quality)
+        engine = self.fresh().engine.at("draft" if quality == "fast" else quality)
         return Live(engine, follower=lambda: self.follower(follower), references=references, span=span, memory=memory)
 
 

@@ -31,7 +31,7 @@ from covos.core.guarded import SafeFraction
 from covos.core.labelling import NO_LABELS, Labelling, as_labelling
 from covos.core.records import Record, faults, refused
 from covos.engines.discover import DEFAULT_MOST, MAX_MOST
-from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
+from covos.engines.find import APART, DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality, check_references
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import Direction, choose_direction
 from covos.engines.shots import Cuts
@@ -164,8 +164,9 @@ class Find(_Value):
     """Find the moving subject, and cut it out of every frame.
 
     Attributes:
-        quality: ``"fast"`` finds it in smaller frames; ``"best"`` finds it in larger and in mirrored frames, too, and
-            takes the mean. A network that takes frames of one size alone has ``"balanced"`` alone.
+        quality: ``"fast"`` has the network look at each second frame, and makes those between of their neighbours,
+            where these agree; ``"draft"`` does so in smaller frames. ``"best"`` finds it in larger and in mirrored frames,
+            too, and takes the mean. A network that takes frames of one size alone has ``"balanced"`` alone.
         references: Frames, spread over the video, that every frame is compared with; 0 takes each for itself.
         fusion: The way to use several references (see `covos.models.coattention.Fusion`); None takes the model's best.
         reference_seed: Draws the references at random; None spreads them evenly.
@@ -201,6 +202,8 @@ class Find(_Value):
     def settings(self) -> dict[str, Any]:
         """All settings that the subject depends on, as records of a run have them."""
         found = self.model_dump(exclude={"kind", "steer"})
+        if self.quality in APART:  # which tells it from what was fast in earlier versions
+            found["apart"] = APART[self.quality]
         return found if self.steer is None else {**found, "steer": self.steer.describe()}
 
 
@@ -220,7 +223,7 @@ class Follow(_Value):
         follower: The covos-follow that was trained on the model's features: a name, or a ``.safetensors`` file.
         prompter: Makes masks of points and boxes: ``"grabcut"``; a covos-prompt, by its name or a ``.safetensors``
             file; or ``"auto"`` (see `covos.model.Model.prompter`).
-        quality: ``"fast"`` follows in smaller frames; ``"best"`` follows in larger and in mirrored frames, too, and
+        quality: ``"fast"`` and ``"draft"`` follow in smaller frames; ``"best"`` follows in larger and in mirrored frames, too, and
             takes the mean.
     """
 

@@ -170,7 +170,10 @@ class Work:
             return None
         if self.cuts != cuts_before:
             return None
-        encoder = self.model.engine.at(task.quality).encoder.cut_at(self.cuts)
+        engine = self.model.engine.at(task.quality)
+        if engine.apart > 1:  # frames are made of others, too
+            return None
+        encoder = engine.encoder.cut_at(self.cuts)
         spans = self._shots.spans(task.references, seed=task.reference_seed)
         chosen = {index for span in spans for index in span.references}
         return frames_to_redo(

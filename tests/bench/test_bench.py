@@ -143,6 +143,23 @@ def test_the_tables_and_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert [row["work"] for row in content["runs"]][:2] == ["limit", "find"]
 
 
+def test_what_was_measured_before_a_run_fails_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    way = Way("torch", "fp32")
+    measured = RunMeasured(frames=24, start=1, wall=2, processor=3, peak=5 << 20)
+
+    def measure(asked: RunAsked) -> RunMeasured:
+        if asked.work == "follow":
+            raise KeyboardInterrupt
+        return measured
+
+    monkeypatch.setattr(report, "measure_networks", lambda *a, **k: {(way, name): Spent(0.025, 0.05) for name in PARTS})
+    monkeypatch.setattr(report, "measure_run", measure)
+    file = tmp_path / "bench.json"
+    cli.main(["bench", "--quick", "--runtime", "torch", "--size", "96x64", "--json", str(file)])
+    assert "find torch fp32          12.0" in capsys.readouterr().out
+    assert [row["work"] for row in json.loads(file.read_text())["runs"]] == ["limit", "find"]
+
+
 def test_a_size_that_is_none(capsys) -> None:
     assert cli.main(["bench", "--size", "big"]) == 2
     assert "it is no width and height" in capsys.readouterr().err

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,15 @@ import pytest
 import covos
 from covos.cli import main
 from covos.core.errors import UsageError
+from covos.engines.encoding import FrameEncoder
 from covos.engines.find import VIEWS
+from covos.engines.motion import Observed
 from covos.events import FrameDone
 from covos.job import Job
 from covos.model import Model
 from covos.plan import Find, Follow, Plan
 from covos.prompts.values import Point, PointPrompt
+from covos.runs.writing import Saved
 
 FRAMES = 10
 CPU = ["--device", "cpu", "--precision", "fp32"]
@@ -41,7 +45,7 @@ def test_each_quality_finds_otherwise_and_says_so(model: Model, clip: Path) -> N
         assert covos.segment(clip, model=model, quality=quality).origin.settings["quality"] == quality
 
 
-@pytest.mark.parametrize("quality", ["fast", "best"])
+@pytest.mark.parametrize("quality", ["draft", "fast", "best"])
 def test_a_stopped_run_goes_on_to_the_same_masks(model: Model, clip: Path, tmp_path: Path, quality: str) -> None:
     plan = Plan(source=str(clip), task=Find(quality=quality), formats=("palette",))  # type: ignore[arg-type]
     Job(plan, tmp_path / "whole", load=lambda _: model).run()
@@ -55,6 +59,39 @@ def test_a_stopped_run_goes_on_to_the_same_masks(model: Model, clip: Path, tmp_p
         Job(other, tmp_path / "out", load=lambda _: model).run()
     assert Job(plan, tmp_path / "out", load=lambda _: model).run().resumed > 0  # type: ignore[union-attr]
     assert masks(tmp_path / "out") == masks(tmp_path / "whole")
+
+
+def test_the_network_looks_at_each_second_frame_and_the_others_are_marked(
+    model: Model, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The network is small here, and what it finds flickers.
+    monkeypatch.setattr("covos.engines.find.DOUBT", 9.0)
+    plan = Plan(source=str(clip), task=Find(quality="fast"), formats=("palette",))
+    encoded: list[int] = []
+    encode = FrameEncoder.encode
+
+    def counting(self: FrameEncoder[Any], observed: Sequence[Observed]) -> Any:
+        encoded.extend(each.frame.index for each in observed)
+        return encode(self, observed)
+
+    monkeypatch.setattr(FrameEncoder, "encode", counting)
+    saved = Job(plan, tmp_path / "out", load=lambda _: model).run()
+    assert isinstance(saved, Saved)
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    made = [row["index"] for row in report["frames"] if row.get("between")]
+    assert made == [1, 3, 5, 7]  # 9 is the last, and has no neighbour after it
+    references = {1, 3, 5, 7, 9}
+    assert set(encoded) - references == {0, 2, 4, 6, 8}
+    journal = (tmp_path / "out" / "journal.jsonl").read_text().splitlines()
+    assert [index for index, line in enumerate(journal) if '"between": true' in line] == made
+
+
+def test_what_is_doubted_is_looked_at(model: Model, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("covos.engines.find.DOUBT", -1.0)
+    usual = list(covos.stream(clip, model=model))
+    for one, other in zip(covos.stream(clip, model=model, quality="fast"), usual, strict=True):
+        assert not one.between
+        np.testing.assert_allclose(one.probability, other.probability, atol=1e-4)
 
 
 def test_the_command_takes_a_quality(clip: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

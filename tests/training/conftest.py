@@ -63,7 +63,9 @@ def run() -> Run:
         measure: bool = True,
     ) -> Seen:
         recipe = load_recipe(name, overrides=overrides)
-        gathered = gather(data, seed=recipe.split_seed, ratio=recipe.ratio, videos=recipe.videos, overfit=recipe.overfit)
+        gathered = gather(
+            data, seed=recipe.split_seed, ratio=recipe.ratio, videos=recipe.videos, overfit=recipe.overfit
+        )
         seen = Seen()
         loop.train(
             gathered.train,

@@ -33,7 +33,7 @@ LIBRARIES: Final = "threads of libraries"
 
 STAGES: Final[Mapping[str, str]] = {
     "core/files.py": "files: names, flushes",
-    "engines/encoding.py:reduced": "resizing for the network",
+    "engines/between.py": "frames between",
     "engines/encoding.py:to_batch": "resizing for the network",
     "engines/encoding.py:to_probability": "up-sampling",
     "engines/encoding.py:encode": "network",
@@ -45,6 +45,7 @@ STAGES: Final[Mapping[str, str]] = {
     "engines/held.py": "mask, confidence",
     "engines/memory.py": "network",
     "engines/motion.py": "optical flow",
+    "engines/shots.py": "look for cuts",
     "formats/": "formats: other",
     "masks/draw.py": "drawing",
     "masks/label_files.py": "mask files",
@@ -52,6 +53,7 @@ STAGES: Final[Mapping[str, str]] = {
     "masks/soft.py": "journal",
     "media/decoding.py": "decoding",
     "media/displayed.py": "colours in",
+    "media/picture.py": "resizing for the network",
     "media/writer.py": "encoding",
     "media/writer.py:_converted": "colours out",
     "models/": "network",

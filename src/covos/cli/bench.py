@@ -38,8 +38,6 @@ def bench(
 
     Beside them stands the limit, which is to decode and encode alone; and rembg, where it and its models are installed.
     """
-    from rich.console import Console
-
     from covos.bench.report import bench as measure
     from covos.bench.ways import ways
     from covos.core.device import configure_threads
@@ -56,12 +54,23 @@ def bench(
         threads=threads,
         profile=profile,
     )
-    for step, so_far in steps:
-        report = so_far
-        if step and not quiet:
-            say(f"measuring: {step}", err=True)
-    if json_file is not None:
-        write_record(report, json_file)
+    report: BenchReport | None = None
+    try:
+        for step, so_far in steps:
+            report = so_far
+            # After each part: whoever stops it, or meets a run that fails, has what was measured until then.
+            if json_file is not None:
+                write_record(report, json_file)
+            if step and not quiet:
+                say(f"measuring: {step}", err=True)
+    finally:
+        if report is not None:
+            _show(report)
+
+
+def _show(report: BenchReport) -> None:
+    from rich.console import Console
+
     console = Console(soft_wrap=True)
     for table in _tables(report):
         console.print(table)
@@ -85,7 +94,8 @@ def _tables(report: BenchReport) -> Iterator[Table]:
     for way in dict.fromkeys((row.runtime, row.precision) for row in report.networks):
         cells = {row.work: row for row in report.networks if (row.runtime, row.precision) == way}
         alone.add_row(" ".join(way), *(f"{cells[name].wall:.1f} ({cells[name].processor:.1f})" for name in PARTS))
-    yield alone
+    if report.networks:
+        yield alone
     height, width = report.size
     runs = Table(
         f"end to end, {width}x{height}", "frames a second", "processor ms a frame", "peak MB", "start s",
@@ -97,7 +107,8 @@ def _tables(report: BenchReport) -> Iterator[Table]:
             name = " ".join(filter(None, (names.get(row.work, row.work), row.runtime, row.precision)))
             peak = "" if found.peak is None else f"{found.peak / 1e6:.0f}"
             runs.add_row(name, f"{found.rate:.1f}", f"{found.each:.1f}", peak, f"{found.start:.1f}")
-    yield runs
+    if report.runs:
+        yield runs
     columns = stages_of(report)
     if columns:
         stages = Table("processor ms a frame", *columns, box=None, pad_edge=False)

@@ -192,8 +192,10 @@ Deinterlace: TypeAlias = Annotated[
 
 Model: TypeAlias = Annotated[str, typer.Option("-m", "--model", help="A name, or a .safetensors file.")]
 Quality: TypeAlias = Annotated[
-    Literal["fast", "balanced", "best"],
-    typer.Option(help="Care in finding and following: best is several times slower than balanced, fast is faster."),
+    Literal["draft", "fast", "balanced", "best"],
+    typer.Option(
+        help="Care in finding and following: best is several times slower than balanced; fast is faster, draft more so."
+    ),
 ]
 References: TypeAlias = Annotated[int, typer.Option(help="Frames that every frame is compared with.")]
 Fusion: TypeAlias = Annotated[

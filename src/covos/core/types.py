@@ -5,10 +5,11 @@ Shape legend, used in names and docstrings: ``H`` height, ``W`` width, ``C`` cha
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ ProbabilityArray: TypeAlias = NDArray[np.float32]
 """H x W, float32, in [0, 1]."""
 MaskArray: TypeAlias = NDArray[np.bool_]
 """H x W, bool."""
+Window: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a picture."""
 AlphaArray: TypeAlias = NDArray[np.uint8]
 """H x W, uint8: opacity; 255 is opaque."""
 
@@ -45,12 +48,36 @@ class Planes:
         blue: H/2 x W/2 uint8, the difference of blue.
         red: Likewise of red.
         matrix: Matrix coefficients, see `Colour`.
+        within: Gives the colours of a window that is even at both ends, h x w x 3 uint8 RGB, as in the whole picture.
     """
 
     luma: NDArray[np.uint8]
     blue: NDArray[np.uint8]
     red: NDArray[np.uint8]
     matrix: int
+    within: Callable[[Window], ImageArray]
+
+
+class Later:
+    """A picture that is made when it is first looked at; threads may do so at once.
+
+    Args:
+        make: Makes the picture of (height, width), H x W x 3 uint8 RGB: whole, or smaller by the mean of areas.
+        size: (height, width) of the whole.
+    """
+
+    def __init__(self, make: Callable[[tuple[int, int]], ImageArray], *, size: tuple[int, int]) -> None:
+        self.make, self.shape = make, (*size, 3)
+        self._lock = threading.Lock()
+        self._whole: ImageArray | None = None
+
+    @property
+    def whole(self) -> ImageArray:
+        """The picture."""
+        with self._lock:
+            if self._whole is None:
+                self._whole = self.make(self.shape[:2])
+        return self._whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -60,7 +87,8 @@ class Frame:
     Attributes:
         index: 0-based position among the decoded frames.
         stem: Name for this frame's outputs: the file's stem, or the index in five digits for a video.
-        image: H x W x 3 uint8 RGB, as networks see it: over grey where the input is transparent.
+        image: H x W x 3 uint8 RGB, as networks see it: over grey where the input is transparent. Given as a `Later`,
+            it is made when it is first asked for.
         pts: Presentation time in units of ``time_base``, as the source has it.
         time_base: Seconds per unit of ``pts``.
         status: See `FrameStatus`.
@@ -108,7 +136,27 @@ class Frame:
     @property
     def size(self) -> tuple[int, int]:
         """(height, width) in pixels."""
-        return int(self.image.shape[0]), int(self.image.shape[1])
+        shape = _image_slot.__get__(self).shape
+        return int(shape[0]), int(shape[1])
+
+    @property
+    def later(self) -> Later | None:
+        """What makes the picture, whole or smaller; None where it was given as it is."""
+        given = _image_slot.__get__(self)
+        return given if isinstance(given, Later) else None
+
+    def placed(self, index: int, *, source_index: int) -> Frame:
+        """Return the frame at another position; a picture that is still to be made stays so."""
+        return replace(self, index=index, source_index=source_index, image=_image_slot.__get__(self))
+
+    def _shown(self) -> ImageArray:
+        given = _image_slot.__get__(self)
+        return given.whole if isinstance(given, Later) else cast("ImageArray", given)
+
+
+# Most pictures of a video are never looked at as a whole; all who do look should not have to know.
+_image_slot: Any = Frame.__dict__["image"]
+setattr(Frame, "image", property(Frame._shown, _image_slot.__set__))  # noqa: B010 - mypy knows no property here
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +306,8 @@ class FrameResult:
         objects: State of each followed object; empty where nothing is followed.
         matte: H x W float32 in [0, 1]: the opacity of all objects together, strands and blur with it (see
             `covos.engines.matting`); None where none was asked for.
+        between: True if it was made of the neighbours of the frame, and no network has looked at it (see
+            `covos.engines.between`).
     """
 
     frame: Frame
@@ -266,5 +316,6 @@ class FrameResult:
     confidence: float
     objects: tuple[ObjectStatus, ...] = ()
     matte: ProbabilityArray | None = None
+    between: bool = False
 
     __repr__ = short_repr

@@ -21,6 +21,7 @@ from torch import Tensor
 from covos.core.types import Frame, ImageArray, ProbabilityArray
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed, mirror_motion, motion_batch, observe, with_neighbours
+from covos.media.picture import picture_at, reduced
 from covos.media.source import Source
 from covos.models.coattention import Fusion, Memory
 
@@ -152,14 +153,10 @@ class FrameEncoder(Generic[FeaturesT]):
 
         See `covos.engines.motion.observe`. The pictures are made here since this runs ahead of the network.
         """
-        for each in self._moving(frames, wanted):
-            small = reduced(each.frame.image, self.size_of(each.frame))
-            yield replace(each, small=small)
-
-    def _moving(self, frames: Iterable[Frame], wanted: Collection[int] | None) -> Iterator[Observed]:
         if self._network.uses_motion:
             return observe(frames, size_of=self.size_of, wanted=wanted, cuts=self.cuts)
-        return (Observed(frame=frame, motion=None) for frame in frames if wanted is None or frame.index in wanted)
+        chosen = (frame for frame in frames if wanted is None or frame.index in wanted)
+        return (Observed(frame=each, motion=None, small=picture_at(each, self.size_of(each))) for each in chosen)
 
     def needed(self, indices: Iterable[int], *, frame_count: int) -> tuple[int, ...]:
         """Return the ascending indices of the frames that must be read so that `observe` can yield these."""
@@ -176,7 +173,8 @@ class FrameEncoder(Generic[FeaturesT]):
         """Encode frames of one size as a batch; to be called while `computing`."""
         size = self.size_of(observed[0].frame)
         pictures = [
-            each.frame.image if each.small is None or each.small.shape[:2] != size else each.small for each in observed
+            picture_at(each.frame, size) if each.small is None or each.small.shape[:2] != size else each.small
+            for each in observed
         ]
         image = to_batch(pictures, size=size, device=self.device)
         motion = motion_batch([each.motion for each in observed], size=size, device=self.device)
@@ -249,15 +247,6 @@ def working_size(size: tuple[int, int], *, area: int, stride: int) -> tuple[int,
     rows = max(round(math.sqrt(area / aspect) / stride), 1)
     columns = max(round(math.sqrt(area * aspect) / stride), 1)
     return rows * stride, columns * stride
-
-
-def reduced(image: ImageArray, size: tuple[int, int]) -> ImageArray:
-    """Resize a picture to (height, width), by the mean of areas where that makes it narrower."""
-    if image.shape[:2] == size:
-        return image
-    # Anything but area averaging aliases when it shrinks, and aliasing flickers from frame to frame.
-    way = cv2.INTER_AREA if image.shape[1] > size[1] else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, size[::-1], interpolation=way), np.uint8)
 
 
 def to_batch(images: Sequence[ImageArray], *, size: tuple[int, int], device: torch.device) -> Tensor:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby, islice
 from typing import Final, Generic, Literal, NamedTuple, TypeAlias
@@ -29,6 +29,7 @@ from torch import Tensor
 
 from covos.core.errors import UsageError, one_of
 from covos.core.types import Frame, FrameResult, MaskArray, ProbabilityArray
+from covos.engines.between import DOUBT, Seen, find_between
 from covos.engines.encoding import DEFAULT_AREA, FeaturesT, FrameEncoder, select_rows, to_probability
 from covos.engines.ladder import Ladder
 from covos.engines.motion import Observed
@@ -42,8 +43,9 @@ DEFAULT_REFERENCES = 5
 """As in the paper: J no longer grows beyond (COSNet, table 4)."""
 MAX_REFERENCES = 64
 
-Quality = Literal["fast", "balanced", "best"]
-"""Views of the frames in which the subject is found: small ones, those of the training, or these and further ones."""
+Quality = Literal["draft", "fast", "balanced", "best"]
+"""Care in finding the subject. A draft finds it in small frames, the best in those of the training and in further
+views. In a draft, and where it is fast, each second frame is made of its neighbours (see `covos.engines.between`)."""
 DEFAULT_QUALITY: Final = "balanced"
 
 
@@ -55,11 +57,14 @@ class View(NamedTuple):
 
 
 VIEWS: Final[dict[Quality, tuple[View, ...]]] = {
-    "fast": (View(192 * 320 / DEFAULT_AREA),),
+    "draft": (View(192 * 320 / DEFAULT_AREA),),
+    "fast": (View(1),),
     "balanced": (View(1),),
     "best": (View(1), View(1, mirrored=True), View(384 * 672 / DEFAULT_AREA)),
 }
 """Views for each quality; none is larger than the last."""
+APART: Final[dict[Quality, int]] = {"draft": 2, "fast": 2}
+"""Frames from one that the network looks at to the next, where that is not the next one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,11 +104,16 @@ class FindEngine(Generic[FeaturesT]):
         encoder: Encodes the frames, and finds their motion.
         others: Encoders of the same network that encode the frames in further views, none larger than the last. Each
             gives logits of its own, and their mean with those of ``encoder`` is taken.
+        apart: Frames from one that the network looks at to the next. Those between are made of their neighbours, which
+            takes a network that uses motion; others look at all.
     """
 
-    def __init__(self, encoder: FrameEncoder[FeaturesT], *, others: Sequence[FrameEncoder[FeaturesT]] = ()) -> None:
+    def __init__(
+        self, encoder: FrameEncoder[FeaturesT], *, others: Sequence[FrameEncoder[FeaturesT]] = (), apart: int = 1
+    ) -> None:
         self.encoder = encoder
         self.encoders = (encoder, *others)
+        self.apart = apart if encoder.network.uses_motion else 1
 
     @property
     def ladder(self) -> Ladder:
@@ -117,7 +127,7 @@ class FindEngine(Generic[FeaturesT]):
     def cut_at(self, cuts: Collection[int]) -> FindEngine[FeaturesT]:
         """Return the same engine for a video in which shots begin with these frames."""
         first, *others = (encoder.cut_at(cuts) for encoder in self.encoders)
-        return FindEngine(first, others=others)
+        return FindEngine(first, others=others, apart=self.apart)
 
     def at(self, quality: Quality) -> FindEngine[FeaturesT]:
         """Return an engine of the same network that finds at this quality; ``"balanced"`` is this engine's own size.
@@ -133,7 +143,7 @@ class FindEngine(Generic[FeaturesT]):
                 fix=f"leave it out ({DEFAULT_QUALITY}), or use a model that takes any size, such as covos-lite",
             )
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in VIEWS[quality])
-        return FindEngine(encoder, others=others)
+        return FindEngine(encoder, others=others, apart=APART.get(quality, 1))
 
     def check_fusion(self, fusion: Fusion | None) -> Fusion:
         """Return the way to use several references: the network's best if none is asked for."""
@@ -189,29 +199,72 @@ class FindEngine(Generic[FeaturesT]):
         Raises:
             UsageError: The network cannot do this fusion.
         """
-        chosen, at = self.check_fusion(fusion), references_at(references)
+        look = partial(self._look, at=references_at(references), fusion=self.check_fusion(fusion))
         source = iter(frames)
+        if self.apart > 1:
+            yield from self._with_those_between(source, look, refine)
+            return
         while batch := list(islice(source, self.encoder.together)):
-            for own, part in groupby(batch, key=lambda each: at(each.frame.index)):
-                yield from self._segment(list(part), own, chosen, refine)
+            for observed, views in look(batch):
+                yield self.ladder.run(partial(self.result, observed.frame, views, refine=refine))
 
-    def _segment(
-        self,
-        observed: Sequence[Observed],
-        references: Sequence[References[FeaturesT]],
-        fusion: Fusion,
-        refine: Refinement,
+    def _look(
+        self, batch: Sequence[Observed], *, at: ReferencesAt[FeaturesT], fusion: Fusion
+    ) -> Iterator[tuple[Observed, Sequence[Tensor]]]:
+        """Segment frames by the network; yield each with its logits in each view."""
+        for own, some in groupby(batch, key=lambda each: at(each.frame.index)):
+            segmented = partial(self._in_views, references=own, fusion=fusion)
+            for part, logits in self.ladder.in_parts(list(some), segmented):
+                for observed in part:
+                    yield observed, [of[observed.frame.index] for of in logits]
+
+    def _in_views(
+        self, observed: Sequence[Observed], *, references: Sequence[References[FeaturesT]], fusion: Fusion
+    ) -> list[dict[int, Tensor]]:
+        each = zip(self.encoders, references, strict=True)
+        return [self._logits(observed, encoder, known, fusion) for encoder, known in each]
+
+    def _with_those_between(self, frames: Iterator[Observed], look: Look, refine: Refinement) -> Iterator[FrameResult]:
+        """Segment every so manieth frame of a batch, and make those between of their neighbours, if that will do.
+
+        All that a result depends on lies in its own batch or begins with the next one, so a run that is stopped goes
+        on as if it had not been.
+        """
+        before: Seen | None = None
+        waiting: list[Observed] = []
+        while batch := list(islice(frames, self.encoder.together)):
+            chosen = [each for each in batch if self._is_looked_at(each)]
+            looked = {each.frame.index: views for each, views in look(chosen)}
+            for observed in batch:
+                if observed.frame.index not in looked:
+                    waiting.append(observed)
+                    continue
+                views = looked[observed.frame.index]
+                after = _seen(observed, mean_logit(self.ladder.moved(tuple(views))))
+                yield from self._between(before, waiting, after, look, refine)
+                yield self.ladder.run(partial(self.result, observed.frame, views, refine=refine))
+                before, waiting = after, []
+        yield from self._between(before, waiting, None, look, refine)
+
+    def _is_looked_at(self, observed: Observed) -> bool:
+        """Tell if the network looks at a frame: every so manieth, and the first and the last of a shot."""
+        index, cuts = observed.frame.index, self.encoder.cuts
+        return index % self.apart == 0 or index in cuts or index + 1 in cuts or observed.flow is None
+
+    def _between(
+        self, before: Seen | None, waiting: Sequence[Observed], after: Seen | None, look: Look, refine: Refinement
     ) -> Iterator[FrameResult]:
-        def segmented(part: Sequence[Observed]) -> list[dict[int, Tensor]]:
-            return [
-                self._logits(part, encoder, known, fusion)
-                for encoder, known in zip(self.encoders, references, strict=True)
-            ]
-
-        for part, logits in self.ladder.in_parts(observed, segmented):
-            for frame in (each.frame for each in part):
-                views = [of[frame.index] for of in logits]
-                yield self.ladder.run(partial(self.result, frame, views, refine=refine))
+        for each in waiting:
+            frame, found = each.frame, None
+            assert each.small is not None, "an encoder has observed it"
+            if before is not None and after is not None and before.index + 1 == frame.index == after.index - 1:
+                found = find_between(before, each.small, each.flow, after)
+            if found is not None and found.doubt <= DOUBT:
+                made = partial(self.result, frame, [found.logit.to(self.encoder.device)], refine=refine)
+                yield replace(self.ladder.run(made), between=True)
+                continue
+            for observed, views in look([each]):
+                yield self.ladder.run(partial(self.result, observed.frame, views, refine=refine))
 
     def result(self, frame: Frame, views: Sequence[Tensor], *, refine: Refinement = "none") -> FrameResult:
         """Make a result of a frame's logits in each view, h x w float32 each."""
@@ -278,6 +331,15 @@ class FindEngine(Generic[FeaturesT]):
         network = self.encoder.network
         memories = self.ladder.moved(others) or (network.memorise(own),)
         return network.segment(own, memories, fusion=self.check_fusion(fusion))[0, 0]
+
+
+Look: TypeAlias = Callable[[Sequence[Observed]], Iterator[tuple[Observed, Sequence[Tensor]]]]
+"""Segments frames by the network; gives each with its logits in each view."""
+
+
+def _seen(observed: Observed, logit: Tensor) -> Seen:
+    assert observed.small is not None, "an encoder has observed it"
+    return Seen(index=observed.frame.index, logit=logit.float().cpu(), picture=observed.small, flow=observed.flow)
 
 
 def mean_logit(logits: Sequence[Tensor]) -> Tensor:

@@ -37,6 +37,7 @@ MAX_CHECKPOINTS = 8
 """Copies of a pass at a time."""
 
 FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
+    "draft": (View(192 * 320 / DEFAULT_AREA),),
     "fast": (View(192 * 320 / DEFAULT_AREA),),
     "balanced": (View(1),),
     "best": (View(384 * 672 / DEFAULT_AREA), View(1), View(1, mirrored=True)),

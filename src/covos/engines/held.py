@@ -54,7 +54,7 @@ def hold(
 
 def _held(result: FrameResult, before: FrameResult | None) -> FrameResult:
     if before is not None and before.labels.shape == result.labels.shape:
-        return replace(before, frame=result.frame, confidence=math.nan)
+        return replace(before, frame=result.frame, confidence=math.nan, between=False)
     return FrameResult(
         frame=result.frame,
         probability=np.zeros_like(result.probability),

@@ -133,7 +133,7 @@ class Live:
             self._following = engine, engine.new_pass(memory=self._memory)
             self._references.forget()  # features of another size, if the subject was found in smaller frames
         encoder = self._finder.encoder if self._following is None else self._following[0].encoder
-        begins = self._cuts.look(frame.image) or size != self._size
+        begins = self._cuts.look_at(frame) or size != self._size
         observed = self._watch.look(frame, size=encoder.size_of(frame), begins=begins)
         if begins:
             self._references.forget()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import Frame, ImageArray
+from covos.media.picture import picture_at
 from covos.models.lite import MOTION_CHANNELS, MOTION_STRIDE
 
 MotionArray = NDArray[np.float32]
@@ -153,23 +154,25 @@ def observe(
         wanted: Indices of the frames to yield; the others serve as neighbours. None yields all.
         cuts: Indices of frames that begin a shot: what comes before them is no neighbour.
     """
-    before: _GreyFrame | None = None
-    waiting: _GreyFrame | None = None
+    before: _Seen | None = None
+    waiting: _Seen | None = None
     for frame in frames:
         # Each frame is looked at twice, as a frame and as the next one's predecessor.
-        seen = _GreyFrame(frame, _grey(frame.image, size_of(frame)))
+        size = size_of(frame)
+        small = picture_at(frame, size)
+        seen = _Seen(frame, small, _grey(small, size))
         if waiting is not None:
             yield _to_successor(waiting, seen, size=size_of(waiting.frame), cuts=cuts)
             waiting = None
         if wanted is None or frame.index in wanted:
             if before is not None and before.frame.index == frame.index - 1 and frame.index not in cuts:
-                found = _motion(seen.grey, before.grey, size_of(frame))
-                yield Observed(frame=frame, motion=found.motion, flow=found.flow)
+                found = _motion(seen.grey, before.grey, size)
+                yield Observed(frame=frame, motion=found.motion, flow=found.flow, small=small)
             else:
                 waiting = seen
         before = seen
     if waiting is not None:
-        yield Observed(frame=waiting.frame, motion=None)
+        yield Observed(frame=waiting.frame, motion=None, small=waiting.small)
 
 
 class Watch:
@@ -189,12 +192,13 @@ class Watch:
             size: (height, width) at which it is encoded.
             begins: If true, a shot begins with it.
         """
-        grey, before = _grey(frame.image, size), self._before
+        small = picture_at(frame, size)
+        grey, before = _grey(small, size), self._before
         self._before = grey
         if begins or before is None or before.shape != grey.shape:
-            return Observed(frame=frame, motion=None)
+            return Observed(frame=frame, motion=None, small=small)
         found = _motion(grey, before, size)
-        return Observed(frame=frame, motion=found.motion, flow=found.flow)
+        return Observed(frame=frame, motion=found.motion, flow=found.flow, small=small)
 
 
 def with_neighbours(indices: Iterable[int], *, frame_count: int, cuts: Collection[int] = ()) -> tuple[int, ...]:
@@ -238,19 +242,20 @@ def _resized(motion: MotionArray, size: tuple[int, int]) -> MotionArray:
     return np.asarray(cv2.resize(motion, size[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-class _GreyFrame(NamedTuple):
-    """A frame, and its grey picture, which the flow is found on."""
+class _Seen(NamedTuple):
+    """A frame, its picture as it is encoded, and its grey one, which the flow is found on."""
 
     frame: Frame
+    small: ImageArray
     grey: GreyArray
 
 
-def _to_successor(seen: _GreyFrame, after: _GreyFrame, *, size: tuple[int, int], cuts: Collection[int]) -> Observed:
+def _to_successor(seen: _Seen, after: _Seen, *, size: tuple[int, int], cuts: Collection[int]) -> Observed:
     if after.frame.index != seen.frame.index + 1 or after.frame.index in cuts:
-        return Observed(frame=seen.frame, motion=None)
+        return Observed(frame=seen.frame, motion=None, small=seen.small)
     motion = _motion(seen.grey, after.grey, size).motion
     motion[..., :2] *= -1  # from this frame to the next, not back
-    return Observed(frame=seen.frame, motion=motion)
+    return Observed(frame=seen.frame, motion=motion, small=seen.small)
 
 
 def _grey(image: ImageArray, size: tuple[int, int]) -> GreyArray:

@@ -98,9 +98,13 @@ def find_subject(
     def results() -> Iterator[FrameResult]:
         with closing(references_of(source, own, shots, references=references, seed=reference_seed)) as remembered:
             encoder = own.encoder
-            frames = observed(source, encoder) if wanted is None else prefetch(encoder.select(source, tuple(wanted)))
+            # A frame that is made of its neighbours needs them all.
+            every = wanted is None or own.apart > 1
+            frames = observed(source, encoder) if every else prefetch(encoder.select(source, tuple(wanted or ())))
             yield from _restored(source, frames, known)
-            yield from own.stream(frames, remembered, fusion=chosen, refine=refine)
+            for result in own.stream(frames, remembered, fusion=chosen, refine=refine):
+                if wanted is None or result.frame.index in wanted:
+                    yield result
 
     return results()
 

@@ -17,15 +17,16 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.types import ImageArray
+from covos.core.types import Frame, ImageArray
 from covos.engines.find import random_references, uniform_references
 from covos.engines.motion import dis_flow
+from covos.media.picture import picture_at
 from covos.media.source import Source, prefetch
 
 Cuts: TypeAlias = Literal["auto", "off"]
@@ -67,7 +68,14 @@ class CutDetector:
 
     def look(self, image: ImageArray) -> bool:
         """Take the next frame, H x W x 3 uint8 RGB; return true if a shot begins with it, as with the first."""
-        before, now = self._before, _Look.of(image)
+        return self._look(_Look.of(cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA)))
+
+    def look_at(self, frame: Frame) -> bool:
+        """Take the next frame as `look` does; its picture is made at the size that is looked at, where it can be."""
+        return self._look(_Look.of(picture_at(frame, SIZE[::-1])))
+
+    def _look(self, now: _Look) -> bool:
+        before = self._before
         self._before = now
         self._since += 1
         if before is None:
@@ -89,8 +97,7 @@ class _Look(NamedTuple):
     colours: NDArray[np.float32]
 
     @classmethod
-    def of(cls, image: ImageArray) -> _Look:
-        small = cv2.resize(image, SIZE, interpolation=cv2.INTER_AREA)
+    def of(cls, small: NDArray[Any]) -> _Look:
         tones = cv2.cvtColor(small, cv2.COLOR_RGB2HSV)
         counts = cv2.calcHist([tones], [0, 1, 2], None, list(BINS), [0, 180, 0, 256, 0, 256]).ravel()
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
@@ -200,7 +207,7 @@ def find_shots(source: Source) -> Generator[int, None, Shots]:
     detector = CutDetector()
     cuts: list[int] = []
     for frame in prefetch(source):
-        if frame.status != "unreadable" and detector.look(frame.image) and frame.index:
+        if frame.status != "unreadable" and detector.look_at(frame) and frame.index:
             if detector.returned:
                 cuts.pop()
             else:

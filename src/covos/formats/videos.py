@@ -17,7 +17,7 @@ from covos.formats.base import Format
 from covos.formats.compose import ComposedResult
 from covos.formats.pictures import write_png
 from covos.masks import draw_overlay
-from covos.masks.draw import drawn_window
+from covos.masks.draw import draw_objects, drawn_window, outline_thickness
 from covos.media.presets import H264, Preset
 from covos.media.tags import is_timecode_rate, later
 from covos.media.writer import VideoWriter
@@ -136,11 +136,16 @@ class OverlayFormat(VideoFormat):
         return draw_overlay(result.frame.image, result.labels)
 
     def _add(self, result: FrameResult) -> None:
-        frame = result.frame
-        if frame.coded is None or self._info.is_still:
+        frame, coded = result.frame, result.frame.coded
+        if coded is None or self._info.is_still:
+            super()._add(result)
+            return
+        video = self._video(self.name, index=frame.index, time_base=frame.time_base)
+        if not video.codes_like(coded):
             super()._add(result)
             return
         # Beyond the objects the video has the source's own samples: nothing is lost to colours that are converted.
-        self._video(self.name, index=frame.index, time_base=frame.time_base).write_drawn(
-            self.picture(result), coded=frame.coded, window=drawn_window(result.labels), pts=frame.pts
-        )
+        rows, columns = (slice(side.start // 2 * 2, -(-side.stop // 2) * 2) for side in drawn_window(result.labels))
+        drawn = coded.within((rows, columns))
+        draw_objects(drawn, result.labels[rows, columns], thickness=outline_thickness(result.labels.shape))
+        video.write_drawn(drawn, coded=coded, window=(rows, columns), pts=frame.pts)

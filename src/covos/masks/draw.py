@@ -34,9 +34,24 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
     # Work where the objects are: most frames are mostly background.
     window = drawn_window(labels)
     thickness = outline_thickness(labels.shape)
-    part, ids = result[window], labels[window]
+    draw_objects(result[window], labels[window], thickness=thickness, opacity=opacity, outline=outline)
+    return result
+
+
+def draw_objects(
+    part: ImageArray, ids: LabelArray, *, thickness: int, opacity: float = 0.5, outline: bool = True
+) -> None:
+    """Draw what `draw_overlay` does into a window of a picture, which holds what `drawn_window` gives.
+
+    Args:
+        part: The window, h x w x 3 uint8 RGB; it is changed.
+        ids: Its labels, h x w uint8.
+        thickness: From `outline_thickness` of the whole picture.
+        opacity: See `draw_overlay`, here and below.
+        outline: As there.
+    """
     if not ids.size:
-        return result
+        return
     inside = (ids != 0).view(np.uint8)
     # A look-up table of OpenCV's is several times as fast as numpy's indexing.
     tint = cv2.LUT(cv2.merge([ids, ids, ids]), davis_palette()[None])
@@ -46,7 +61,6 @@ def draw_overlay(image: ImageArray, labels: LabelArray, *, opacity: float = 0.5,
         border = (cv2.erode(ids, cross) != cv2.dilate(ids, cross)).view(np.uint8)  # both sides of a change of id
         part[_thicken(border, (thickness + 1) // 2) > inside] = _DARK
         part[(_thicken(border, thickness) & inside).view(np.bool_)] = _WHITE
-    return result
 
 
 def drawn_window(labels: LabelArray) -> tuple[slice, slice]:

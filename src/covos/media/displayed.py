@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import av
@@ -9,7 +11,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 
 from covos.core.errors import SourceError
-from covos.core.types import Planes
+from covos.core.types import Later, Planes, Window
 from covos.media.picture import ALPHA_NOTE, Picture, as_picture
 from covos.media.tags import KNOWN_MATRICES, colour_of, usual_matrix
 from covos.media.tones import Toning, Transfer, transfer_of
@@ -24,7 +26,12 @@ if TYPE_CHECKING:
 # bit-exactness make two machines give the same pixels, and so the same masks.
 _ACCURATE = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 _UNSPECIFIED_MATRIX = 2
+_REDUCED = _ACCURATE & ~Interpolation.BILINEAR | Interpolation.AREA
+"""By the mean of areas: anything else aliases when it shrinks a picture, and aliasing flickers."""
 _LIMITED_TO_FULL = np.rint((np.arange(256.0) - 16) * 255 / 219).clip(0, 255).astype(np.uint8)
+
+_CHROMA_REACH = 4
+"""Pixels beyond a window that count for its colours: chroma is interpolated between samples."""
 
 Sample = TypeVar("Sample", bound=np.generic)
 Orientation = tuple[int, int, int, int]
@@ -49,6 +56,7 @@ class PictureReader:
         self._warn = warn
         self._uses_alpha = uses_alpha
         self._reformatter = VideoReformatter()
+        self._smaller = _Reformatters()
         self._toning = Toning()
 
     def read(self, picture: VideoFrame) -> Picture:
@@ -93,8 +101,54 @@ class PictureReader:
         tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
         if not plain or not even or tones is not None or orientation_of(picture) != _UPRIGHT:
             return None
-        luma, blue, red = (plane_of(picture, place).copy() for place in range(3))
-        return Planes(luma=luma, blue=blue, red=red, matrix=colour_of(picture).matrix)
+        # They stay where the decoder has put them: it does not write there while they are looked at.
+        luma, blue, red = (plane_of(picture, place) for place in range(3))
+        within = partial(self._within, picture, self._matrix(picture))
+        return Planes(luma=luma, blue=blue, red=red, matrix=colour_of(picture).matrix, within=within)
+
+    def _within(self, picture: VideoFrame, matrix: int | None, window: Window) -> NDArray[np.uint8]:
+        """Return about what `pixels` gives of a plain picture, in a window that is even at both ends.
+
+        Chroma is taken to lie midway between pixels, as where it is coded again: PyAV cannot say that it does not.
+        """
+        rows, columns = window
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            return np.zeros((0, 0, 3), np.uint8)
+        top, left = max(rows.start - _CHROMA_REACH, 0), max(columns.start - _CHROMA_REACH, 0)
+        bottom = min(rows.stop + _CHROMA_REACH, picture.height)
+        right = min(columns.stop + _CHROMA_REACH, picture.width)
+        part = av.VideoFrame(right - left, bottom - top, "yuv420p")
+        part.colorspace, part.color_range = picture.colorspace, picture.color_range
+        for place in range(3):
+            by = 2 if place else 1
+            inside = np.s_[top // by : bottom // by, left // by : right // by]
+            plane_of(part, place)[:] = plane_of(picture, place)[inside]
+        shown = self._reformat(part, "rgb24", matrix=matrix, by=self._smaller.of((0, 0))).to_ndarray()
+        inner = np.s_[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+        return np.ascontiguousarray(shown[inner], np.uint8)
+
+    def later(self, picture: VideoFrame) -> Later | None:
+        """Return what makes a picture when it is looked at, whole or smaller; None where it has to be made at once.
+
+        That is where its colours need more than a change of matrix, as those of HDR, or nothing is known of it before:
+        such as whether it has alpha.
+        """
+        orientation = orientation_of(picture)
+        tones = transfer_of(transfer=picture.color_trc, primaries=picture.color_primaries)
+        same = (picture.width, picture.height) == self._size
+        others = has_alpha(picture) or picture.format.name.startswith("gray") or tones is not None
+        if orientation is None or others or not same:
+            return None
+        matrix = self._matrix(picture)  # it may warn, and nobody may look at the picture
+        height, width = picture.height, picture.width
+        turned = not orientation[0]
+
+        def make(size: tuple[int, int]) -> NDArray[np.uint8]:
+            stored = size[::-1] if turned else size
+            made = self._reformat(picture, "rgb24", matrix=matrix, by=self._smaller.of(stored), size=stored)
+            return _orient(np.asarray(made.to_ndarray(), np.uint8), orientation=orientation)
+
+        return Later(make, size=(width, height) if turned else (height, width))
 
     def deep(self, picture: VideoFrame) -> NDArray[np.uint16]:
         """Convert the colours of a picture that `pixels` has converted to H x W x 3 uint16 RGB of full range."""
@@ -114,13 +168,24 @@ class PictureReader:
             picture, matrix = self._toning.apply(deep, transfer=tones[0], wide=tones[1]), None
         return self._reformat(picture, pixel_format, matrix=matrix).to_ndarray()
 
-    def _reformat(self, picture: VideoFrame, pixel_format: str, *, matrix: int | None) -> VideoFrame:
-        return self._reformatter.reformat(
+    def _reformat(
+        self,
+        picture: VideoFrame,
+        pixel_format: str,
+        *,
+        matrix: int | None,
+        by: VideoReformatter | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> VideoFrame:
+        whole = picture.height, picture.width
+        return (by or self._reformatter).reformat(
             picture,
+            width=(size or whole)[1],
+            height=(size or whole)[0],
             format=pixel_format,
             src_colorspace=matrix,
             dst_colorspace=matrix,
-            interpolation=_ACCURATE,
+            interpolation=_ACCURATE if size in (None, whole) else _REDUCED,
             threads=1,  # as in the writer
         )
 
@@ -131,6 +196,17 @@ class PictureReader:
             self._warn(f"colour matrix {picture.colorspace} is not supported: colours are approximate")
         usual = usual_matrix(picture.height, picture.width)
         return int(Colorspace.ITU709 if usual == Colorspace.ITU709 else Colorspace.ITU601)
+
+
+class _Reformatters(threading.local):
+    """A reformatter for each size, of each thread: it keeps its tables, and they serve one size and one thread."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int], VideoReformatter] = {}
+
+    def of(self, size: tuple[int, int]) -> VideoReformatter:
+        """Return the one of this thread for a size."""
+        return self._made.setdefault(size, VideoReformatter())
 
 
 def plane_of(picture: VideoFrame, place: int) -> NDArray[np.uint8]:

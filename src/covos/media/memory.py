@@ -417,7 +417,7 @@ class _Part(Source):
             yield self._placed(frame)
 
     def _placed(self, frame: Frame) -> Frame:
-        return replace(frame, index=self._wanted.index(frame.index), source_index=frame.index)
+        return frame.placed(self._wanted.index(frame.index), source_index=frame.index)
 
     def close(self) -> None:
         super().close()

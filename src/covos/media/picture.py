@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from covos.core.types import AlphaArray, ImageArray
+    from covos.core.types import AlphaArray, Frame, ImageArray
 
 ALPHA_NOTE = (
     "the input has alpha: it is looked at over grey, and cut-outs keep its alpha (--alpha-as-mask, in Python "
@@ -31,6 +31,23 @@ def is_alpha_used(pixels: NDArray[Any]) -> bool:
         return False
     colours = pixels[..., :3]
     return bool(pixels[..., 3].any()) or bool((colours == colours[0, 0]).all())
+
+
+def picture_at(frame: Frame, size: tuple[int, int]) -> ImageArray:
+    """Return a frame's picture at (height, width): made of the coded samples where that makes it smaller."""
+    later, (height, width) = frame.later, frame.size
+    if later is not None and size[0] <= height and size[1] <= width:
+        return later.make(size)
+    return reduced(frame.image, size)
+
+
+def reduced(image: ImageArray, size: tuple[int, int]) -> ImageArray:
+    """Resize a picture to (height, width), by the mean of areas where that makes it narrower."""
+    if image.shape[:2] == size:
+        return image
+    # Anything but area averaging aliases when it shrinks, and aliasing flickers from frame to frame.
+    way = cv2.INTER_AREA if image.shape[1] > size[1] else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, size[::-1], interpolation=way), np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

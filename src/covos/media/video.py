@@ -196,17 +196,18 @@ class VideoSource(Source):
             picture = decoded.picture
             pts = timeline.at(picture, packet=decoded.packet)
             if wanted is None or index in wanted:
-                shown = reader.read(picture)
+                later = reader.later(picture)
+                shown = reader.read(picture) if later is None else None
                 yield Frame(
                     index=index,
                     stem=f"{index:05d}",
-                    image=shown.image,
+                    image=later if shown is None else shown.image,  # type: ignore[arg-type]
                     pts=pts,
                     time_base=self._time_base,
                     status="concealed" if decoded.is_damaged else "ok",
-                    alpha=shown.alpha,
-                    bare=shown.bare,
-                    source_size=None if shown.size == self._size else self._size,
+                    alpha=None if shown is None else shown.alpha,
+                    bare=None if shown is None else shown.bare,
+                    source_size=None if shown is None or shown.size == self._size else self._size,
                     # Its own reader: another thread may ask, and most never do.
                     deep=partial(deep.deep, picture) if self.info.tags.bits > 8 else None,
                     coded=reader.coded(picture),

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Self
 
 import av
 import numpy as np
@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, VideoReformatter
 from covos.core.device import choose_threads, usable_cpus
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.files import atomic_path
-from covos.core.types import UNTAGGED, Colour, Planes, Tags
+from covos.core.types import UNTAGGED, Colour, Planes, Tags, Window
 from covos.media.displayed import plane_of
 from covos.media.presets import H264, Preset
 from covos.media.sound import SoundTrack
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
-
-Window: TypeAlias = tuple[slice, slice]
-"""Rows and columns of a part of a picture, each with a start and a stop."""
 
 _LEAST_AHEAD = 160
 """Pixels of the shorter side. Of smaller pictures x264's look ahead reads what was never written: of 100 equal runs at
@@ -140,24 +137,25 @@ class VideoWriter:
         self._check(image, pts)
         self._put(self._converted(image), pts=pts)
 
-    def write_drawn(self, image: NDArray[Any], *, coded: Planes, window: Window, pts: int) -> None:
+    def codes_like(self, coded: Planes) -> bool:
+        """Tell if this video codes its frames as a picture was coded, so that `write_drawn` takes it."""
+        size = self._stream.codec_context.height, self._stream.codec_context.width
+        return self._pixels == "yuv420p" and coded.luma.shape == size and coded.matrix == self._colour.matrix
+
+    def write_drawn(self, drawn: NDArray[Any], *, coded: Planes, window: Window, pts: int) -> None:
         """Add a frame that is as it was coded, but for a window in which something was drawn.
 
         Args:
-            image: The whole of it, as `write` takes it; it is used in the window alone, unless this video codes
-                otherwise.
-            coded: The picture before anything was drawn.
-            window: Rows and columns.
+            drawn: The window, h x w x 3 uint8 RGB; empty if nothing was drawn.
+            coded: The picture before anything was drawn; see `codes_like`.
+            window: Rows and columns, even at both ends.
             pts: As of `write`.
         """
-        self._check(image, pts)
-        size = self._stream.codec_context.height, self._stream.codec_context.width
-        if self._pixels != "yuv420p" or coded.luma.shape != size or coded.matrix != self._colour.matrix:
-            self._put(self._converted(image), pts=pts)
-            return
-        picture = av.VideoFrame(*size[::-1], "yuv420p")
-        rows, columns = (slice(side.start // 2 * 2, -(-side.stop // 2) * 2) for side in window)
-        part = self._converted(image[rows, columns]) if rows.start < rows.stop else None
+        self._check_time(pts)
+        height, width = coded.luma.shape
+        picture = av.VideoFrame(width, height, "yuv420p")
+        rows, columns = window
+        part = self._converted(drawn) if drawn.size else None
         for place, plane in enumerate((coded.luma, coded.blue, coded.red)):
             target, by = plane_of(picture, place), 2 if place else 1
             target[:] = plane
@@ -312,16 +310,19 @@ class VideoWriter:
         self._warnings[text] = None
 
     def _check(self, image: NDArray[Any], pts: int) -> None:
-        if self._done:
-            raise UsageError(
-                f"{self._path}: the writer is closed", why="it was closed or aborted", fix="open a new one"
-            )
+        self._check_time(pts)
         expected = (*self._size, 4 if self._preset.has_alpha else 3)
         if image.shape != expected or image.dtype != self._samples:
             raise UsageError(
                 f"{self._path}: a frame is {image.shape} {image.dtype}",
                 why=f"frames must be {expected} {np.dtype(self._samples)}",
                 fix="resize it before writing",
+            )
+
+    def _check_time(self, pts: int) -> None:
+        if self._done:
+            raise UsageError(
+                f"{self._path}: the writer is closed", why="it was closed or aborted", fix="open a new one"
             )
         if self._last is not None and pts <= self._last:
             raise UsageError(

@@ -45,6 +45,7 @@ class JournalEntry:
     soft: SoftMask
     objects: tuple[ObjectStatus, ...] = ()
     matte: SoftMask | None = None
+    between: bool = False
 
     @classmethod
     def of(cls, result: FrameResult, *, seconds: float, bits: Depth = 8) -> Self:
@@ -67,6 +68,7 @@ class JournalEntry:
             soft=soft,
             objects=result.objects,
             matte=None if result.matte is None else SoftMask.of(result.matte, mask),
+            between=result.between,
         )
         return entry, replace(result, probability=probability)
 
@@ -99,6 +101,7 @@ class JournalEntry:
             confidence=self.confidence,
             objects=self.objects,
             matte=None if self.matte is None else self.matte.restore(self.labels > 0),
+            between=self.between,
         )
 
     def to_json(self) -> str:
@@ -115,6 +118,8 @@ class JournalEntry:
         }
         if self.objects:
             content["states"] = [asdict(status) for status in self.objects]
+        if self.between:
+            content["between"] = True
         content["bits"] = self.soft.bits
         content["soft"] = base64.b64encode(self.soft.data).decode("ascii")
         if self.matte is not None:
@@ -138,6 +143,7 @@ class JournalEntry:
                 soft=kept.soft,
                 objects=tuple(ObjectStatus(**status) for status in content.get("states", ())),
                 matte=kept.matte,
+                between=content.get("between", False) is True,
             )
         except _FAULTS as error:
             raise _unreadable(error) from error

@@ -16,11 +16,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-import cv2
-import numpy as np
-
 from covos.core.types import FrameResult, ImageArray, LabelArray
 from covos.masks import draw_overlay
+from covos.media.picture import picture_at, reduced
 from covos.runs.schema import FrameRow
 
 Kind: TypeAlias = Literal["uncertain", "area jump", "position jump", "lost", "empty", "border"]
@@ -172,12 +170,13 @@ class Watch:
         """Take the next row, and the result at the source's size; return the row that can be judged now, if any."""
         by = self._shrink
         height, width = (side // by for side in self._size)
+        frame, size = result.frame, (height, width)
         # By a whole number: averaging areas that share pixels takes several times as long.
-        whole = result.frame.image[: height * by, : width * by]
-        image = cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA)
+        at_once = frame.later is None
+        image = reduced(frame.image[: height * by, : width * by], size) if at_once else picture_at(frame, size)
         labels = result.labels[by // 2 : height * by : by, by // 2 : width * by : by].copy()
         self._rows.append(row)
-        self._pictures.append((np.asarray(image, np.uint8), labels))
+        self._pictures.append((image, labels))
         if len(self._rows) - self._judged > SPAN:
             yield self._judge()
 

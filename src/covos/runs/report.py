@@ -233,6 +233,8 @@ def frame_row(result: FrameResult, *, seconds: float, before: LabelArray | None 
         optional["source_index"] = frame.source_index
     if frame.file is not None:
         optional["file"] = frame.file
+    if result.between:
+        optional["between"] = True
     if frame.source_size is not None:
         optional["size"] = frame.size
     if result.objects:

@@ -178,7 +178,8 @@ class FrameRow(Record):
     ``centre`` the mean place [x, y] of its pixels, ``overlap`` its intersection over union with itself in the frame
     before (0 if it was not there; none for the first frame). ``states`` are those of the objects that are followed,
     seen or not. ``flags`` and ``suspicion`` are those of `covos.runs.quality`. ``file`` is the name of the frame's
-    picture file; frames of a video have none. ``size`` is [height, width] where it is not the source's. Fields with a
+    picture file; frames of a video have none. ``size`` is [height, width] where it is not the source's. ``between`` is
+    true where the mask was made of those of the neighbours, and no network has looked at the frame. Fields with a
     default may be absent from the file.
     """
 
@@ -200,6 +201,7 @@ class FrameRow(Record):
     states: dict[ObjectId, StateRecord] = Field(default_factory=dict)
     flags: tuple[str, ...] = ()
     suspicion: Share = 0.0
+    between: bool = False
 
     @property
     def number(self) -> int:

@@ -30,9 +30,7 @@ class SetRecord(Record):
         """Return the record of a data set."""
         kinds = {kind: tuple(video.name for video in dataset if video.kind == kind) for kind in ("video", "image")}
         root = str(dataset.root.resolve())
-        return cls(
-            name=dataset.name, root=root, layout=dataset.layout, videos=kinds["video"], pictures=kinds["image"]
-        )
+        return cls(name=dataset.name, root=root, layout=dataset.layout, videos=kinds["video"], pictures=kinds["image"])
 
 
 class DataRecord(Record):
@@ -62,9 +60,7 @@ def refuse_other_data(folder: Path, train: Sequence[Dataset]) -> None:
     file = folder / NAME
     if not file.is_file():
         return
-    kept = read_record(
-        DataRecord, file, what=f"{file} cannot be read", fix="remove it to go on", error=CheckpointError
-    )
+    kept = read_record(DataRecord, file, what=f"{file} cannot be read", fix="remove it to go on", error=CheckpointError)
     now = DataRecord.of(train, ())
     videos, others = _names(kept, "videos"), _names(now, "videos")
     pictures, other_pictures = _names(kept, "pictures"), _names(now, "pictures")

@@ -1,0 +1,118 @@
+"""Frames between two that a network has looked at: their logits, moved along the optical flow and blended.
+
+The flow is there already: it tells the network what moves. Each cell of a frame takes the logits of its places in both
+neighbours, weighted by how alike the picture looks there. Where the two neighbours speak of different subjects, or the
+picture is like neither of them, nothing can be said, and the network has to look at the frame itself.
+
+Shape legend: h x w cells of the logits, at stride 2 of the encoded frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from covos.core.types import ImageArray
+from covos.engines.motion import FlowArray
+
+LIKE: Final = 8.0
+"""Levels of brightness by which two views of one place differ by noise, and a little motion, alone."""
+DOUBT: Final = 0.1
+"""Doubt from which the network looks at a frame. Set on the training sequences of DAVIS (`benchmarks/between.py`)."""
+STEPS: Final = 2
+"""Steps that turn a flow round: each looks up the flow where the last one led."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Seen:
+    """A frame that the network has looked at.
+
+    Attributes:
+        index: Its index.
+        logit: h x w float32.
+        picture: The frame as it was encoded, uint8 RGB.
+        flow: From it to the frame before; see `covos.engines.motion.MotionFlow`.
+    """
+
+    index: int
+    logit: Tensor
+    picture: ImageArray
+    flow: FlowArray | None
+
+
+class Between(NamedTuple):
+    """The logits of a frame between two, h x w float32; and how doubtful they are, from 0 (not at all)."""
+
+    logit: Tensor
+    doubt: float
+
+
+def find_between(before: Seen, picture: ImageArray, flow: FlowArray | None, after: Seen) -> Between | None:
+    """Find the logits of the frame between two that the network has looked at, each of which is its neighbour.
+
+    Args:
+        before: The frame before.
+        picture: The frame as it would be encoded, uint8 RGB.
+        flow: From it to the frame before.
+        after: The frame after it.
+
+    Returns:
+        None if one of the flows is not known.
+    """
+    if flow is None or after.flow is None:
+        return None
+    rows, columns = before.logit.shape
+    size = columns, rows
+    here = _view(picture, size)
+    ways = _in_cells(flow, size), _turned_round(_in_cells(after.flow, size))
+    logits, unlike = [], []
+    for seen, way in zip((before, after), ways, strict=True):
+        logits.append(_moved(seen.logit.numpy(), way))
+        # A mean over some cells: a single one is alike by chance.
+        apart = cv2.absdiff(_moved(_view(seen.picture, size), way), here).max(axis=2)
+        unlike.append(cv2.boxFilter(apart, cv2.CV_32F, (5, 5)))
+    shares = [np.exp(-each / LIKE) + 1e-6 for each in unlike]
+    blended = (shares[0] * logits[0] + shares[1] * logits[1]) / (shares[0] + shares[1])
+    one, other = (_probability(each) for each in logits)
+    # Of the cells that either takes for the subject, those that it alone does, and those that look like none of them.
+    strange = np.minimum(*unlike) > 4 * LIKE
+    either = np.maximum(one, other)
+    doubtful = np.where(strange, either, np.abs(one - other))
+    doubt = float(doubtful.sum() / max(float(either.sum()), rows * columns / 1000))
+    return Between(torch.from_numpy(blended.astype(np.float32)), doubt)
+
+
+def _view(picture: ImageArray, size: tuple[int, int]) -> ImageArray:
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _in_cells(flow: FlowArray, size: tuple[int, int]) -> FlowArray:
+    """Return a flow at another size, in its cells."""
+    enlarged = cv2.resize(flow, size, interpolation=cv2.INTER_LINEAR)
+    return np.asarray(enlarged * np.float32(size[0] / flow.shape[1]), np.float32)
+
+
+def _turned_round(flow: FlowArray) -> FlowArray:
+    """Return the flow to where another one comes from, on the grid of where it leads."""
+    found = -flow
+    for _ in range(STEPS):
+        found = -_moved(flow, found)
+    return found
+
+
+def _moved(values: NDArray[np.float32] | ImageArray, way: FlowArray) -> NDArray[np.float32]:
+    """Return at each cell the value at the place that a flow leads to."""
+    rows, columns = way.shape[:2]
+    x = way[..., 0] + np.arange(columns, dtype=np.float32)
+    y = way[..., 1] + np.arange(rows, dtype=np.float32)[:, None]
+    return np.asarray(cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _probability(logit: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(1 / (1 + np.exp(-np.clip(logit, -30, 30))), np.float32)
