@@ -1,7 +1,7 @@
 """Measure the page of `covos serve` as a person meets it, in Chromium, on this machine: waiting times, rates, memory.
 
     python benchmarks/serve.py                                   # the example clip, over and over for half a minute
-    python benchmarks/serve.py --minutes 10 --clicks 20          # a long clip
+    python benchmarks/serve.py --minutes 10 --size 256x144       # a long clip, small
     python benchmarks/serve.py --picture docs/pictures/serve.jpg # the picture of the documents, of the example clip
 
 Playwright's Python package and a Chromium are needed (`CHROMIUM` names another). Memory is what processes have for
@@ -28,6 +28,8 @@ from typing import Any
 from recorded import keep
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
+SIZE = (768, 432)
+"""Width and height of the example."""
 READY = "main[data-state=ready]"
 PATIENCE = 3_600_000
 """Milliseconds."""
@@ -35,13 +37,17 @@ SHOWN = 27
 """Frame of the example that the picture shows."""
 
 
-def write_long(path: Path, *, minutes: float) -> int:
-    """Write the example over and over, forth and back, for so many minutes; return the number of frames."""
+def write_long(path: Path, *, minutes: float, size: tuple[int, int]) -> int:
+    """Write the example over and over, forth and back, for so many minutes; return the number of frames.
+
+    ``size`` is (width, height).
+    """
     import av
 
+    width, height = size
     with av.open(str(EXAMPLE)) as video:
         rate = video.streams.video[0].average_rate
-        once = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+        once = [frame.reformat(width, height, "rgb24").to_ndarray() for frame in video.decode(video=0)]
     there_and_back = [*once, *once[-2:0:-1]]
     count = round(minutes * 60 * float(rate or 25))
     with av.open(str(path), "w") as container:
@@ -119,29 +125,31 @@ def click_times(page: Any, *, clicks: int, frames: int) -> list[float]:
     return taken[1:]
 
 
-def command_line_rate(clip: Path, *, frames: int) -> float:
+def command_line_rate(clip: Path, *, frames: int, size: tuple[int, int]) -> float:
     """Return the frames a second of the same work on the command line: a box on the first frame, followed."""
+    across, down = size[0] / SIZE[0], size[1] / SIZE[1]
     with tempfile.TemporaryDirectory() as out:
         began = time.monotonic()
-        box = ["--box", "300,150,470,280"]
+        box = ["--box", ",".join(f"{round(at)}" for at in (300 * across, 150 * down, 470 * across, 280 * down))]
         command = [sys.executable, "-m", "covos", "segment", str(clip), *box, "-o", f"{out}/run", "-f", "palette", "-q"]
         subprocess.run(command, check=True)
         return frames / (time.monotonic() - began)
 
 
-def measure(*, minutes: float, clicks: int, json: Path | None) -> None:
+def measure(*, minutes: float, clicks: int, size: tuple[int, int], json: Path | None) -> None:
     """Print all numbers."""
     with tempfile.TemporaryDirectory() as root:
         clip = Path(root) / "long.mp4"
-        frames = write_long(clip, minutes=minutes)
+        frames = write_long(clip, minutes=minutes, size=size)
         with server(Path(root) / "clips") as (url, process), opened(url) as (browser, page):
             began = time.monotonic()
             page.set_input_files("#file", clip)
             page.wait_for_selector("#picture[aria-label*='subject']")
             first = time.monotonic() - began
-            print(f"{frames} frames. From the drop to the first mask: {first:.1f} s")
+            print(f"{frames} frames. From the drop to the first mask: {first:.1f} s", flush=True)
             page.wait_for_selector(READY)
-            print(f"found: {frames / (time.monotonic() - began):.1f} frames a second, the upload included")
+            found = frames / (time.monotonic() - began)
+            print(f"found: {found:.1f} frames a second, the upload included", flush=True)
             times = sorted(click_times(page, clicks=clicks, frames=frames))
             print(f"from a click to its mask: median {statistics.median(times):.2f} s, slowest {times[-1]:.2f} s")
             page.keyboard.press("Home")
@@ -153,17 +161,20 @@ def measure(*, minutes: float, clicks: int, json: Path | None) -> None:
             rate = frames / (time.monotonic() - began)
             print(f"followed: {rate:.1f} frames a second")
             tab, served = tab_memory(browser), memory(process)
-            print(f"memory: tab {tab:.0f} MB, server {served:.0f} MB")
-        print(f"followed on the command line: {command_line_rate(clip, frames=frames):.1f} frames a second")
+            print(f"memory: tab {tab:.0f} MB, server {served:.0f} MB", flush=True)
+        alone = command_line_rate(clip, frames=frames, size=size)
+        print(f"followed on the command line: {alone:.1f} frames a second")
     rows = [
         ["first mask after the drop, s", f"{first:.1f}"],
         ["mask of a click, median, s", f"{statistics.median(times):.2f}"],
         ["mask of a click, slowest, s", f"{times[-1]:.2f}"],
+        ["frames found a second, the upload included", f"{found:.1f}"],
         ["frames followed a second", f"{rate:.1f}"],
+        ["frames followed a second, on the command line", f"{alone:.1f}"],
         ["memory of the browser's tab, MB", f"{tab:.0f}"],
         ["memory of the server with its processes, MB", f"{served:.0f}"],
     ]
-    keep(json, "page", columns=[f"a clip of {frames} frames at 768 x 432", ""], rows=rows)
+    keep(json, "page", columns=[f"a clip of {frames} frames at {size[0]} x {size[1]}", ""], rows=rows)
 
 
 def draw(file: Path) -> None:
@@ -184,6 +195,7 @@ def main() -> None:
     """Measure, or draw."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=0.5, help="length of the clip")
+    parser.add_argument("--size", default="768x432", help="width x height of the clip, both even")
     parser.add_argument("--clicks", type=int, default=10, help="clicks that are timed")
     parser.add_argument("--picture", type=Path, help="make this picture instead")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
@@ -191,7 +203,8 @@ def main() -> None:
     if given.picture is not None:
         draw(given.picture)
     else:
-        measure(minutes=given.minutes, clicks=given.clicks, json=given.json)
+        width, height = map(int, given.size.split("x"))
+        measure(minutes=given.minutes, clicks=given.clicks, size=(width, height), json=given.json)
 
 
 if __name__ == "__main__":

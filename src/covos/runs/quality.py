@@ -95,7 +95,7 @@ def _of_object(identity: int, row: FrameRow, near: Sequence[FrameRow], *, size: 
         ratio = row.area[identity] / usual if usual else 1.0
         if not 1 / _AREA <= ratio <= _AREA:
             excess = 1 - _AREA / max(ratio, 1 / ratio)
-            flags.append(_flag("area jump", f"object {identity} has {ratio:.2g} times its usual area", excess))
+            flags.append(_flag("area jump", f"object {identity} has {_spoken(ratio)} times its usual area", excess))
         x, y = (statistics.median(other.centre[identity][axis] for other in others) for axis in (0, 1))
         moved = math.hypot(row.centre[identity][0] - x, row.centre[identity][1] - y) / math.sqrt(pixels)
         if moved > _MOVE:
@@ -106,6 +106,10 @@ def _of_object(identity: int, row: FrameRow, near: Sequence[FrameRow], *, size: 
     if left == 0 or top == 0 or left + width == size[1] or top + height == size[0]:
         flags.append(Flag(kind="border", text=f"object {identity} touches the edge", suspicion=0.0))
     return flags
+
+
+def _spoken(ratio: float) -> str:
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def _flag(kind: Kind, text: str, excess: float) -> Flag:

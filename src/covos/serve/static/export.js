@@ -30,6 +30,7 @@ export async function openExport() {
     formats = (await /** @type {Promise<{formats: Format[]}>} */ (ask("GET", `jobs/${id}/formats`))).formats;
     list();
     show(store.state);
+    /** @type {HTMLElement | null} */ (byId("formats").querySelector(":checked"))?.focus();
   } catch (error) {
     fail(error);
   }
@@ -52,6 +53,7 @@ function estimate(format, state) {
 
 /** Write the list of formats, in groups. */
 function list() {
+  if (!formats.some((each) => each.name === chosen)) chosen = "webm";
   const left = new Map(formats.map((each) => [each.name, each]));
   const rows = [];
   for (const [group, titles] of [...Object.entries(GROUPS), /** @type {[string, Record<string, string>]} */ (["Further", {}])]) {
@@ -64,7 +66,6 @@ function list() {
     const here = group === "Further" ? [...left.values()] : known;
     if (here.length) rows.push(make("li", { className: "group-title" }, make("h3", {}, group)), ...here.map(row));
   }
-  if (!formats.some((each) => each.name === chosen)) chosen = "webm";
   byId("formats").replaceChildren(...rows);
 }
 
@@ -120,7 +121,7 @@ function buttons(format, state) {
       store.set({ exporting: null });
       stop();
     });
-    return [bar, cancel];
+    return [bar, cancel, make("span", { id: "export-words", className: "quiet small" })];
   }
   const ready = result?.state === "ready";
   const same = ready && isSame(result, wanted(format, state));
@@ -151,6 +152,8 @@ function begin(format) {
 function progress(bar, state) {
   const { progress } = state;
   if (progress?.stage === "exporting" && progress.total) bar.value = progress.done / progress.total;
+  const words = document.getElementById("export-words");
+  if (words) setText(words, byId("status").textContent ?? "");
 }
 
 export function startExport() {

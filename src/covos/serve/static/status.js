@@ -49,7 +49,14 @@ function line(state) {
   if (!job.objects.length) return "Nothing moves apart from the camera. Click what you want.";
   const flags = doubtful(state).length;
   const begin = job.state === "cancelled" ? "The search was stopped; what is done is kept. " : "";
-  return begin + (flags ? `${counted(flags, "frame is", "frames are")} doubtful. Look at ${flags === 1 ? "it" : "them"} with N.` : "Ready. Click on what is wrong.");
+  return begin + (flags ? `${counted(flags, "frame is", "frames are")} doubtful. ${flags === 1 ? "Go to it" : "Step through them"} below, or with N.` : "Ready. Click on what is wrong.");
+}
+
+/** Why a frame is doubtful, with objects by their names; its confidence is said already. @param {State} state */
+function reasons({ timeline, frame, job }) {
+  const name = (/** @type {string} */ id) => job?.objects.find((each) => String(each.id) === id)?.name ?? `object ${id}`;
+  const found = (timeline?.reasons[frame] ?? []).filter((each) => !each.startsWith("confidence"));
+  return found.map((each) => each.replace(/^object (\d+)/, (_, id) => name(id)));
 }
 
 /** @param {State} state */
@@ -59,7 +66,7 @@ function frameWords(state) {
   const parts = [];
   if (sure !== null && sure !== undefined) parts.push(`Confidence ${sure.toFixed(2)}`);
   if (timeline?.confirmed.includes(frame)) parts.push("confirmed");
-  else if (timeline?.flags.includes(frame)) parts.push(["doubtful", (timeline.reasons[frame] ?? []).join("; ")].filter(Boolean).join(": "));
+  else if (timeline?.flags.includes(frame)) parts.push(["doubtful", reasons(state).join("; ")].filter(Boolean).join(": "));
   const damage = timeline?.status[frame];
   if (damage && damage !== "ok" && damage !== "unknown") parts.push(damage);
   if (timeline?.cuts.includes(frame) && parts.length) parts.push("a shot begins here");
