@@ -102,6 +102,29 @@ def test_frames_have_their_numbers_in_the_whole_video(
     client.delete(base)
 
 
+def test_a_cut_is_told_and_by_itself_not_doubtful(client: httpx.Client, tmp_path: Path) -> None:
+    """Two shots: a square on grey stones moves to the right, another on green leaves is elsewhere."""
+    random = np.random.default_rng(3)
+    stones = random.integers(60, 120, (96, 128, 1), np.uint8).repeat(3, axis=2)
+    leaves = random.integers(0, 90, (96, 128, 3), np.uint8) + np.array([0, 130, 0], np.uint8)
+    path = tmp_path / "two.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "12"})
+        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
+        for index in range(16):
+            image = (stones if index < 8 else leaves).copy()
+            left = 10 + 3 * index if index < 8 else 100 - 3 * index
+            image[20:60, left : left + 36] = (230, 200, 40) if index < 8 else (40, 40, 230)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    job = upload(client, path)["id"]
+    wait(client, job)
+    told = client.get(f"/api/jobs/{job}/timeline").json()
+    assert told["cuts"] == [8]
+    assert not [each for each in told["reasons"].get("8", ()) if "size away" in each]
+    client.delete(f"/api/jobs/{job}")
+
+
 def test_every_request_is_on_the_page(client: httpx.Client) -> None:
     told = PAGE.read_text("utf-8")
     paths = client.get("/openapi.json").json()["paths"]
