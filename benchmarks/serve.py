@@ -1,7 +1,7 @@
 """Measure the page of `covos serve` as a person meets it, in Chromium, on this machine: waiting times, rates, memory.
 
     python benchmarks/serve.py                                   # the example clip, over and over for half a minute
-    python benchmarks/serve.py --minutes 10 --size 256x144       # a long clip, small
+    python benchmarks/serve.py --minutes 10 --size 256x144 --known   # a long clip whose masks are known: memory, edits
     python benchmarks/serve.py --picture docs/pictures/serve.jpg # the picture of the documents, of the example clip
 
 Playwright's Python package and a Chromium are needed (`CHROMIUM` names another). Memory is what processes have for
@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -31,8 +32,13 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZE = (768, 432)
 """Width and height of the example."""
 READY = "main[data-state=ready]"
+MASKED = "#frame-words:has-text('Confidence')"
+"""The frame that is shown has its mask."""
 PATIENCE = 3_600_000
 """Milliseconds."""
+EXAMPLE_FRAMES = 60
+LOOKS = 60
+"""Places of a long clip that are looked at."""
 SHOWN = 27
 """Frame of the example that the picture shows."""
 
@@ -60,13 +66,36 @@ def write_long(path: Path, *, minutes: float, size: tuple[int, int]) -> int:
     return count
 
 
+def write_run(clip: Path, folder: Path) -> None:
+    """Write a finished run of a long clip: the masks of the example, over and over, as the pictures are."""
+    import covos
+    from covos.media.memory import open_input
+
+    with open_input(str(clip)) as source:
+        once = covos.segment(clip, range=range(EXAMPLE_FRAMES))
+        there_and_back = [*once.frames, *once.frames[-2:0:-1]]
+        frames = tuple(
+            replace(
+                there_and_back[frame.index % len(there_and_back)],
+                index=frame.index,
+                stem=frame.stem,
+                pts=frame.pts,
+                time_base=frame.time_base,
+            )
+            for frame in source
+        )
+        long = replace(once, info=source.info, health=source.health, frames=frames)
+    long.save(folder, formats=["palette"])
+
+
 @contextmanager
-def server(root: Path) -> Iterator[tuple[str, int]]:
-    """Run `covos serve`; gives its address and its process."""
-    command = [sys.executable, "-m", "covos", "serve", "--root", str(root), "--port", "0"]
+def server(root: Path, *, run: Path | None = None) -> Iterator[tuple[str, int]]:
+    """Run `covos serve`, or `covos open` on a run; gives its address and its process."""
+    verb = ["serve"] if run is None else ["open", str(run), "--no-browser"]
+    command = [sys.executable, "-m", "covos", *verb, "--root", str(root), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        found = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())
+        found = re.search(r"http://127\.0\.0\.1:\d+/\S*", process.stdout.readline())
         assert found, "the server has not begun"
         try:
             yield found[0], process.pid
@@ -75,8 +104,8 @@ def server(root: Path) -> Iterator[tuple[str, int]]:
 
 
 @contextmanager
-def opened(url: str, *, height: int = 800) -> Iterator[tuple[Any, Any]]:
-    """Open the page in Chromium; gives the browser and the page."""
+def opened(url: str, *, height: int = 800, state: str = "empty") -> Iterator[tuple[Any, Any]]:
+    """Open the page in Chromium, and wait for a state of it; gives the browser and the page."""
     from playwright.sync_api import sync_playwright
 
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -85,7 +114,7 @@ def opened(url: str, *, height: int = 800) -> Iterator[tuple[Any, Any]]:
         page = browser.new_context(viewport={"width": 1280, "height": height}, color_scheme="light").new_page()
         page.set_default_timeout(PATIENCE)
         page.goto(url)
-        page.wait_for_selector("main[data-state=empty]")
+        page.wait_for_selector(f"main[data-state={state}]")
         yield browser, page
         browser.close()
 
@@ -177,6 +206,68 @@ def measure(*, minutes: float, clicks: int, size: tuple[int, int], json: Path | 
     keep(json, "page", columns=[f"a clip of {frames} frames at {size[0]} x {size[1]}", ""], rows=rows)
 
 
+def measure_known(*, minutes: float, clicks: int, size: tuple[int, int], tracked: int, json: Path | None) -> None:
+    """Print the numbers of a clip whose masks are known, as after a night of computing: no minutes are waited for them.
+
+    Dropped on the page, it is searched until its first mask shows. Opened as a run, it is looked at from end to end,
+    clicked on, and followed for so many frames; the command line follows a clip of as many.
+    """
+    with tempfile.TemporaryDirectory() as root:
+        clip, run = Path(root) / "long.mp4", Path(root) / "run"
+        frames = write_long(clip, minutes=minutes, size=size)
+        with server(Path(root) / "dropped") as (url, _), opened(url) as (_, page):
+            began = time.monotonic()
+            page.set_input_files("#file", clip)
+            page.wait_for_selector(MASKED)
+            first = time.monotonic() - began
+            print(f"{frames} frames. From the drop to the first mask: {first:.1f} s", flush=True)
+        write_run(clip, run)
+        began = time.monotonic()
+        with (
+            server(Path(root) / "opened", run=run) as (url, process),
+            opened(url, state="opening") as (browser, page),
+        ):
+            there = time.monotonic() - began
+            page.wait_for_selector(MASKED)
+            ready = time.monotonic() - began
+            print(f"covos open: the page after {there:.1f} s, the masks after {ready:.1f} s", flush=True)
+            box = page.locator("#timeline").bounding_box()
+            for place in range(LOOKS):
+                page.mouse.click(box["x"] + (place + 0.5) / LOOKS * box["width"], box["y"] + box["height"] / 2)
+                page.wait_for_timeout(300)
+            times = sorted(click_times(page, clicks=clicks, frames=frames))
+            print(f"from a click to its mask: median {statistics.median(times):.2f} s, slowest {times[-1]:.2f} s")
+            page.keyboard.press("Home")
+            for _ in range(tracked // 10):
+                page.keyboard.press("Shift+ArrowRight")
+            page.keyboard.press("o")
+            page.keyboard.press("Home")
+            before = int(page.get_attribute("main", "data-revision"))
+            began = time.monotonic()
+            page.keyboard.press("Shift+t")
+            page.wait_for_selector(f"{READY}[data-revision='{before + 1}']")
+            rate = tracked / (time.monotonic() - began)
+            tab, served = tab_memory(browser), memory(process)
+            print(f"followed: {rate:.1f} frames a second")
+            print(f"memory: tab {tab:.0f} MB, server {served:.0f} MB", flush=True)
+        short = Path(root) / "short.mp4"
+        count = write_long(short, minutes=minutes * tracked / frames, size=size)
+        alone = command_line_rate(short, frames=count, size=size)
+        print(f"followed on the command line: {alone:.1f} frames a second, its start included")
+    rows = [
+        ["first mask after the drop, s", f"{first:.1f}"],
+        ["the page after `covos open`, s", f"{there:.1f}"],
+        ["its masks, s", f"{ready:.1f}"],
+        ["mask of a click, median, s", f"{statistics.median(times):.2f}"],
+        ["mask of a click, slowest, s", f"{times[-1]:.2f}"],
+        [f"frames followed a second, of {tracked}", f"{rate:.1f}"],
+        ["the same on the command line, its start included", f"{alone:.1f}"],
+        ["memory of the browser's tab, MB", f"{tab:.0f}"],
+        ["memory of the server with its processes, MB", f"{served:.0f}"],
+    ]
+    keep(json, "long", columns=[f"a clip of {frames} frames at {size[0]} x {size[1]}", ""], rows=rows)
+
+
 def draw(file: Path) -> None:
     """Make a picture of the page on the example clip."""
     with tempfile.TemporaryDirectory() as root, server(Path(root)) as (url, _), opened(url, height=760) as (_, page):
@@ -197,13 +288,19 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0.5, help="length of the clip")
     parser.add_argument("--size", default="768x432", help="width x height of the clip, both even")
     parser.add_argument("--clicks", type=int, default=10, help="clicks that are timed")
+    parser.add_argument("--known", action="store_true", help="do not wait until all masks are found: see measure_known")
+    parser.add_argument("--tracked", type=int, default=200, help="with --known, frames that are followed")
     parser.add_argument("--picture", type=Path, help="make this picture instead")
     parser.add_argument("--json", type=Path, help="keep the table in this file: see recorded.py")
     given = parser.parse_args()
+    width, height = map(int, given.size.split("x"))
     if given.picture is not None:
         draw(given.picture)
+    elif given.known:
+        measure_known(
+            minutes=given.minutes, clicks=given.clicks, size=(width, height), tracked=given.tracked, json=given.json
+        )
     else:
-        width, height = map(int, given.size.split("x"))
         measure(minutes=given.minutes, clicks=given.clicks, size=(width, height), json=given.json)
 
 
