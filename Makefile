@@ -133,6 +133,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/matte.py $(call keep,matte)
 	$(BIN)/python benchmarks/batch.py --ray $(call keep,batch)
 	$(BIN)/python benchmarks/serve.py $(call keep,serve)
+	$(BIN)/python benchmarks/serve.py --minutes 10 --size 256x144 --known $(call keep,serve)
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" $(call keep,accuracy)

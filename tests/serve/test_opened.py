@@ -83,6 +83,7 @@ def test_a_run_that_cannot_be_opened_says_why(
     served: list[object] = []
     monkeypatch.setattr("covos.serve.running.run_server", lambda *_, **given: served.append(given["opening"]))
     assert main(["open", str(run), "--no-browser"]) == 0
+    assert capsys.readouterr().err == f"opening {run} ...\n"
     make_clip(source.name, frames=12, height=32)
     assert main(["open", str(run), "--no-browser"]) == 3
     assert "has changed since" in capsys.readouterr().err

@@ -144,13 +144,13 @@ def _run(
     browser: bool,
     quiet: bool,
 ) -> None:
+    if opening is not None and not quiet:  # before anything heavy is loaded
+        say(f"opening {opening} ...", err=True)
     from covos.plan import Plan
 
     with _explaining_extra():
         from covos.serve.desk import Rules
         from covos.serve.running import Address, run_server
-    if opening is not None and not quiet:
-        say(f"opening {opening} ...", err=True)
     opened = _looked_at(opening, settings=settings)
     if root.exists() and not root.is_dir():
         from covos.core.errors import UsageError
