@@ -20,6 +20,7 @@ from covos.training.recipe import MatteRecipe
 from covos.training.registry import load_recipe
 from covos.training.scenes.mattes import MattePools, _layer_of, draw_clip, has_mattes
 from covos.training.scenes.strands import draw_thing
+from soft_pictures import pictures
 
 SMALL = {"clips_per_step": 2, "kept": 4, "drawn_side": 128, "steps": 1, "warmup": 0}
 
@@ -28,19 +29,6 @@ def recipe(**changes: object) -> MatteRecipe:
     loaded = load_recipe("matte", settings={**SMALL, **changes})
     assert isinstance(loaded, MatteRecipe)
     return loaded
-
-
-def pictures(root: Path, *, soft: bool, count: int = 3) -> Dataset:
-    rng = np.random.default_rng(soft)
-    for part in ("images", "masks"):
-        (root / part).mkdir(parents=True)
-    for k in range(count):
-        image = cv2.GaussianBlur(rng.integers(0, 255, (120, 140, 3)).astype(np.uint8), (0, 0), 2)
-        mask = np.zeros((120, 140), np.uint8)
-        cv2.circle(mask, (70, 60), 35, 255, -1)
-        cv2.imwrite(str(root / "images" / f"{k}.png"), image)
-        cv2.imwrite(str(root / "masks" / f"{k}.png"), cv2.GaussianBlur(mask, (0, 0), 4) if soft else mask)
-    return open_dataset(root)
 
 
 @pytest.fixture(scope="module")
