@@ -5,6 +5,9 @@
 #   make test-thorough  the tests and whole sweeps, of which make test has a part
 #   make browser     a browser and the checks of JavaScript, for the tests of the page, where they can be installed
 #   make check       style, types, import rule
+#   make wheel       build the wheel, install it alone in a new environment, and try it away from the repository
+#   make coverage    the lines of src that the tests run, those of ROOMS only if it names some (ROOMS="masks formats")
+#   make mutants     change src a little, line by line, and see if the tests notice: hours; MUTATED names the files
 #   make docs        the site of the documentation, into build/site: open build/site/index.html
 #   make numbers     write the tables of README and docs anew from benchmarks/results
 #   make figures     draw the pictures of docs/explained.md, docs/limits.md and the README again
@@ -33,6 +36,8 @@ EVERY ?= 1
 SECONDS ?= 60
 PARSER ?= rle mask journal prompts structure
 RECORD ?=
+ROOMS ?=
+MUTATED ?= coattention resize masks formats journal
 TORCH_INDEX ?=
 
 BIN := .venv/bin
@@ -42,8 +47,8 @@ TORCH_CPU := https://download.pytorch.org/whl/cpu
 # Twice quiet below: only errors. Its warnings are about the machine's pip settings.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: help demo test test-fast test-thorough browser check fuzz fuzz-parsers audit docs numbers figures notebooks clean \
-	bench bench-alone bench-davis bench-pictures
+.PHONY: help demo test test-fast test-thorough browser check fuzz fuzz-parsers audit wheel coverage mutants docs numbers \
+	figures notebooks clean bench bench-alone bench-davis bench-pictures
 # Side by side, the benchmarks would time one another.
 .NOTPARALLEL:
 
@@ -89,6 +94,11 @@ fuzz-parsers: $(READY)
 audit: $(READY)
 	@$(PIP) -qq install --group audit
 	$(BIN)/pip-audit -r constraints.txt --no-deps --disable-pip
+
+wheel: $(INSTALLED)
+	@rm -rf build/wheel
+	@$(PIP) -qq wheel --no-deps -w build/wheel .
+	@$(torch_index); TORCH_INDEX="$$index" $(BIN)/python .ci/alone.py build/wheel/*.whl
 
 # The site is checked strictly: a link that leads nowhere ends the build. The variable silences an advertisement.
 docs: $(READY)
@@ -160,14 +170,17 @@ clean:
 	rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find src tests benchmarks docs examples -name __pycache__ -prune -exec rm -rf {} +
 
+# Sets index, for the shell.
+torch_index = index="$(TORCH_INDEX)"; test -n "$$index" || test "$$(uname -s)" != Linux || command -v nvidia-smi >/dev/null || \
+	! $(BIN)/python -c "import urllib.request as u; u.urlopen('$(TORCH_CPU)/torch/', timeout=5)" 2>/dev/null || index=$(TORCH_CPU)
+
 # Set up again whenever the dependencies change. torch goes first, alone, because only it comes from TORCH_INDEX.
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "covos needs Python 3.11 or newer: install it, or run make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(BIN)/python || { echo "setting up .venv with $(PYTHON)"; "$(PYTHON)" -m venv .venv; } || \
 		{ rm -rf .venv; echo "$(PYTHON) cannot make virtual environments: on Debian and Ubuntu install python3-venv"; exit 1; }
 	@$(PIP) -qq install --upgrade -c constraints.txt pip
-	@index="$(TORCH_INDEX)"; test -n "$$index" || test "$$(uname -s)" != Linux || command -v nvidia-smi >/dev/null || \
-		! $(BIN)/python -c "import urllib.request as u; u.urlopen('$(TORCH_CPU)/torch/', timeout=5)" 2>/dev/null || index=$(TORCH_CPU); \
+	@$(torch_index); \
 		echo "installing torch, the large one$${index:+, from $$index}"; \
 		$(PIP) install --no-deps -c constraints.txt $${index:+--index-url $$index} torch
 	@echo "installing covos and the rest"

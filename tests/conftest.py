@@ -11,7 +11,7 @@ from types import ModuleType
 
 # Before the libraries start their threads; programs that tests start inherit it. Test workers share the processors.
 os.environ["OMP_NUM_THREADS"] = "1"
-# OpenCV's copy of IPP computes by the kind of processor; a grey level more grows in a training. Golden values are without.
+# OpenCV's copy of IPP computes by the kind of processor, and golden values are without it: a grey level grows.
 os.environ["OPENCV_IPP"] = "disabled"
 # Golden values are torch's, and graphs would be made for each model; tests of the runtimes name them.
 os.environ["COVOS_RUNTIME"] = "torch"

@@ -1,4 +1,4 @@
-"""Still pictures of one round thing, whose masks have soft or hard edges: what covos-matte is trained on in the tests."""
+"""Still pictures of one round thing with soft or hard edges: covos-matte is trained on them in the tests."""
 
 from __future__ import annotations
 
