@@ -66,6 +66,44 @@ def test_the_published_affinity_equals_the_formulas(count: int) -> None:
     torch.testing.assert_close(flat(got), want, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_both_frames_of_a_pair_equal_the_formulas(transposed: bool) -> None:
+    """S = A W B'; the paper normalises it over the positions that are read, the variant over those that read."""
+    torch.manual_seed(0)
+    module = BilinearCoAttention(16, transposed=transposed)
+    assert set(dict(module.named_parameters())) == {"gate.weight", "weight.weight"}, "the checkpoints have no bias"
+    a, b = torch.randn(1, 16, 5, 7), torch.randn(1, 16, 5, 7)
+    with torch.inference_mode():
+        of_a, of_b = module.between(a, b)
+        affinity = flat(a) @ module.weight.weight.T @ flat(b).T
+        if transposed:
+            reads_a, reads_b = affinity.T.softmax(dim=1), affinity.softmax(dim=1)
+        else:
+            reads_a, reads_b = affinity.softmax(dim=1), affinity.T.softmax(dim=1)
+        torch.testing.assert_close(flat(of_a), gated(module, reads_a @ flat(b)), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(flat(of_b), gated(module, reads_b @ flat(a)), atol=1e-5, rtol=1e-5)
+        memory = Memory(flat(b)[None], flat(b)[None])
+        torch.testing.assert_close(module.summarise(a, memory), of_a, atol=1e-5, rtol=1e-5)
+
+
+def test_a_training_and_a_graph_read_what_a_run_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three ways to compute one attention: fused, with gradients; in blocks; as one product, for an export."""
+    torch.manual_seed(0)
+    module = CosineCoAttention(16, key_channels=8)
+    query, reference = torch.randn(2, 16, 5, 7), torch.randn(2, 16, 5, 7)
+    memory = module.memorise(reference, torch.rand(2, 1, 5, 7))
+    trained = module(query, memory)
+    assert trained.summary_BCHW.requires_grad
+    with torch.no_grad():
+        monkeypatch.setattr(coattention, "BLOCK", 4 * 5 * 7)
+        run = module(query, memory)
+        monkeypatch.setattr(torch.jit, "is_tracing", lambda: True)
+        exported = module(query, memory)
+    for one, other, third in zip(trained, run, exported, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(third, other, atol=1e-5, rtol=1e-5)
+
+
 def test_the_order_of_references_does_not_matter() -> None:
     torch.manual_seed(0)
     module = CosineCoAttention(16, key_channels=8)
