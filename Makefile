@@ -100,6 +100,18 @@ wheel: $(INSTALLED)
 	@$(PIP) -qq wheel --no-deps -w build/wheel .
 	@$(torch_index); TORCH_INDEX="$$index" $(BIN)/python .ci/alone.py build/wheel/*.whl
 
+# Processes that the tests start are counted, too. ROOMS="masks runs" measures these alone, by their own tests.
+coverage: $(READY)
+	@rm -rf build/coverage
+	@$(BIN)/coverage run -m pytest -n $(WORKERS) -m "not thorough" $(addprefix tests/,$(ROOMS)) || echo "some tests failed"
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report $(if $(ROOMS),--include="$(subst $(space),$(comma),$(foreach room,$(ROOMS),*/covos/$(room)/*))")
+
+# mutmut needs os.fork: Linux and macOS.
+mutants: $(READY)
+	@$(PIP) -qq install -c constraints.txt --group mutants
+	@$(BIN)/python benchmarks/mutants.py $(MUTATED) --children $(WORKERS)
+
 # The site is checked strictly: a link that leads nowhere ends the build. The variable silences an advertisement.
 docs: $(READY)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
@@ -115,6 +127,8 @@ figures: $(READY)
 notebooks: $(READY)
 	@$(BIN)/python docs/notebooks/execute.py --store
 
+comma := ,
+space := $() $()
 keep = $(if $(RECORD),--json benchmarks/results/$(1).json)
 
 # Not among them: ablations.py, which trains for hours.

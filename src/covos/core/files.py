@@ -7,6 +7,7 @@ import os
 import secrets
 import socket
 import stat
+import time
 from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_OPEN_ELSEWHERE = {5, 32}  # ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
+_WAITS = (0.02, 0.05, 0.1, 0.2, 0.4)  # seconds
 _MOST_CAUSES = 8
 _LONGEST_NAME = 255  # bytes, on every common file system
 _LONGEST_HOLDER = 400  # bytes of a lock file that are shown
@@ -51,12 +54,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _flush(temporary)
-        temporary.replace(path)
+        _replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and (problem := _explain(error, path, temporary)):
             raise problem from error
         raise
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename; on Windows, wait a moment for whoever has the old file open, such as a scanner of viruses."""
+    for wait in _WAITS:
+        try:
+            temporary.replace(path)
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _OPEN_ELSEWHERE:
+                raise
+            time.sleep(wait)
+        else:
+            return
+    temporary.replace(path)
 
 
 def _flush(path: Path) -> None:
@@ -71,6 +88,8 @@ def _explain(error: OSError, path: Path, temporary: Path) -> EnvironmentProblem 
     # Other files may be opened inside the block: a refusal counts only if it was about this one.
     elif error.errno in _FORBIDDEN and error.filename in (str(temporary), str(path), temporary, path):
         why, fix = f"{error.strerror}: {path.parent}", "choose a folder that you may write to"
+        if getattr(error, "winerror", None) in _OPEN_ELSEWHERE and path.exists():
+            why, fix = f"{error.strerror}: another program has the file open", "close it there, and run this again"
     else:
         return None
     return EnvironmentProblem(f"{path} could not be written", why=why, fix=fix)

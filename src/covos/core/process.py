@@ -90,7 +90,7 @@ class Worker:
     def signal(self, number: int) -> None:
         """Send the process a signal."""
         if self._process.pid is not None and self._process.is_alive():
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):  # it has ended; Windows says the second
                 os.kill(self._process.pid, number)
 
     def interrupt(self, number: int) -> None:
