@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Final, Literal
 
 import numpy as np
@@ -17,14 +18,16 @@ from covos.core.errors import CovosError, EnvironmentProblem, IncompleteError, S
 from covos.core.files import atomic_path, refuse_links
 from covos.core.progress import counted
 from covos.data import Dataset, Layout, NoSubsetError, Video, open_dataset, read_labels
+from covos.data.splits import RATIO, TRAIN_SUBSETS, VALIDATION_SUBSETS
+from covos.data.trees import pictures
 from covos.engines.find import DEFAULT_QUALITY, Quality
 from covos.events import Event
 from covos.formats.mask_tree import MASKS as FRAME_MASKS
 from covos.job import Job
 from covos.jobs import run_jobs
 from covos.masks import NAMELESS, objects_in
-from covos.model import Model
-from covos.models.registry import DEFAULT_FOLLOWER
+from covos.model import Model, load_model
+from covos.models.registry import DEFAULT_FOLLOWER, DEFAULT_MODEL
 from covos.plan import FIND, Find, Follow, Plan, described_quality, refuse_where_followed
 from covos.prompts.values import MaskPrompt
 from covos.runs.folder import remove_if_empty
@@ -54,12 +57,16 @@ class Prediction:
     reused: tuple[str, ...]
     archive: Path | None
 
+    def __fspath__(self) -> str:
+        """Return the folder of the masks, so that ``covos.evaluate(prediction, dataset)`` scores them."""
+        return os.fspath(self.folder)
+
 
 def predict(
-    dataset: Dataset,
+    dataset: str | os.PathLike[str] | Dataset,
     *,
     output: str | os.PathLike[str],
-    model: Model,
+    model: str | os.PathLike[str] | Model = DEFAULT_MODEL,
     task: Find = FIND,
     follow: bool = False,
     follower: str | os.PathLike[str] = DEFAULT_FOLLOWER,
@@ -73,9 +80,9 @@ def predict(
     started again, it goes on with the frame that it was at. A video that fails does not stop the others.
 
     Args:
-        dataset: The videos; see `open_subset`.
+        dataset: The videos, of a data set that is open; of a folder, those that `open_subset` takes.
         output: Folder. Beside the masks it gets a report for each video, and ``predict.json``: model and settings.
-        model: Model to segment with.
+        model: Model to segment with: a name, a weights file, or a model from `covos.load_model`.
         task: The way to find the subject.
         follow: Follow the objects of each video's first annotation instead; of a YouTube-VOS tree each object from the
             first frame that shows it, at the quality of ``task``. A refinement is then refused.
@@ -84,13 +91,16 @@ def predict(
         listen: Called with each event of each video.
 
     Raises:
-        UsageError: A setting is wrong, or ``output`` holds something else.
+        UsageError: A setting is wrong, a video is a part of one, or ``output`` holds something else.
         SourceError: The data set has no pictures, or no video could be read.
         IncompleteError: Some videos could not be read.
         EnvironmentProblem: The disk is full or not writable.
     """
-    output = Path(output)
+    dataset, output = _opened(dataset), _folder(output)
     _refuse_without_pictures(dataset)
+    _refuse_parts(dataset)
+    if not isinstance(model, Model):
+        model = load_model(model)
     task = task.model_copy(update={"fusion": model.engine.at(task.quality).check_fusion(task.fusion)})
     if follow:
         refuse_where_followed(refine=task.refine)
@@ -156,6 +166,37 @@ def predict(
     terms.save(output, made=made, failed=failed)
     _refuse_failures(failed, of=len(dataset), output=output)
     return Prediction(folder=output / MASKS, made=tuple(made), reused=tuple(reused), archive=packed)
+
+
+def _opened(given: object) -> Dataset:
+    if isinstance(given, Dataset):
+        return given
+    if isinstance(given, (str, os.PathLike)):
+        return open_subset(Path(given))
+    raise UsageError(
+        f"the videos of {shortened(given)} cannot be predicted",
+        why=f"it is a {type(given).__name__}",
+        fix="give a folder, or a data set of covos.data.open_dataset; covos.segment takes single videos",
+    )
+
+
+def _folder(given: object) -> Path:
+    if isinstance(given, (str, os.PathLike)):
+        return Path(given)
+    raise UsageError(
+        f"output={shortened(given)} is no folder", why=f"it is a {type(given).__name__}", fix='give a path: output="out"'
+    )
+
+
+def _refuse_parts(dataset: Dataset) -> None:
+    """Refuse videos of which frames were left out: the folder of their pictures is what is segmented."""
+    for video in dataset:
+        if video.kind == "video" and (there := len(pictures(_source(video)))) != len(video.frames):
+            raise UsageError(
+                f"{video.name} is a part of a video: {len(video.frames)} of {counted(there, 'frame')}",
+                why="masks are handed in for whole videos",
+                fix="give the whole video; covos.segment(folder, range=range(2, 5)) segments some of its frames",
+            )
 
 
 def follow_annotations(
@@ -309,10 +350,13 @@ def open_subset(
     whole = open_dataset(root, layout=layout, encoding="ids")
     if subset is None and not whole.splits:
         return whole
+    fix = "name one of them: --subset (subset=...)" if whole.splits else "leave the subset out to take all videos"
+    if subset in (*TRAIN_SUBSETS, *VALIDATION_SUBSETS):
+        fix += f"; or add --ratio {RATIO} (ratio={RATIO}), for the videos that a training divides off"
     raise SourceError(
         f"{root} has no list of videos {' or '.join(otherwise) if subset is None else subset}",
         why=f"its lists are: {', '.join(sorted(whole.splits)) or 'none'}",
-        fix="name one of them: --subset (subset=...)",
+        fix=fix,
     )
 
 

@@ -140,6 +140,15 @@ def no_such_key(key: object, *, of: str, names: str) -> UsageError:
     )
 
 
+def no_tensors(what: str) -> UsageError:
+    """Return the error of something that a DataLoader of torch cannot make batches of."""
+    return UsageError(
+        f"{what} makes no batches",
+        why="a DataLoader takes items of tensors; this has frames as arrays, some without an annotation",
+        fix="DataLoader(covos.data.FrameDataset(dataset, size=(180, 320))), or PairDataset, or GroupDataset",
+    )
+
+
 def in_random_order(name: str, *, seed: int) -> bytes:
     """Return what names are sorted by to bring them into an order that the seed decides.
 

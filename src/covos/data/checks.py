@@ -235,21 +235,27 @@ def inspect(
     )
 
 
-def statistics(dataset: Dataset, *, on_frames: Callable[[int], object] | None = None) -> Statistics:
+def statistics(dataset: Dataset | Video, *, on_frames: Callable[[int], object] | None = None) -> Statistics:
     """Measure the masks of a data set: lengths, sizes and counts of objects, where the subject is and moves.
 
     Every annotation is read once, and the header of every image; `inspect` finds the same on its way.
 
     Args:
-        dataset: The data set.
+        dataset: The data set, or one video.
         on_frames: Called once a video, with the number of its frames.
 
     Returns:
         A record; ``print`` shows it as a table, ``to_dict()`` gives plain values.
 
     Raises:
-        UsageError: It is not one data set.
+        UsageError: It is neither.
     """
+    if isinstance(dataset, Video):
+        _, measures = _look_at(dataset, sparse=False, decode_images=False)
+        if on_frames:
+            on_frames(len(dataset))
+        subsets = {} if dataset.subset is None else {dataset.subset: 1}
+        return summarise(dataset.name, [measures], subsets=subsets)
     return inspect(dataset, decode_images=False, on_frames=on_frames).statistics
 
 

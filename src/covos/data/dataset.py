@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import SupportsIndex, overload
+from typing import Never, SupportsIndex, overload
 
 import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
-from covos.data.base import Layout, checked_position, checked_ratio, in_random_order, no_such_key, no_such_name
+from covos.data.base import Layout, checked_position, checked_ratio, in_random_order, no_such_key, no_such_name, no_tensors
 from covos.data.video import Video, html_of
 
 _SHOWN = 8
@@ -73,6 +73,10 @@ class Dataset:
                 key, of=f"{self.root}: the data set", names=self.videos[0].name if self.videos else "bear"
             )
         return self.videos[checked_position(key, count=len(self), what="video")]
+
+    def __getitems__(self, places: object) -> Never:
+        """Say what a DataLoader of torch takes: it asks for batches by this name."""
+        raise no_tensors("a data set of videos")
 
     def __repr__(self) -> str:
         return f"Dataset({self.name!r}, {self.layout}, {self.summary})"

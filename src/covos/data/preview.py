@@ -16,7 +16,10 @@ from covos.data.video import Video
 
 
 def preview(
-    what: Dataset | Video | Sample | Iterable[Dataset | Video | Sample], *, frames: int = 8, cell_width: int = 200
+    what: Dataset | Video | Sample | Iterable[Dataset | Video | Sample],
+    *others: object,
+    frames: int = 8,
+    cell_width: int = 200,
 ) -> Image.Image:
     """Draw frames beside their annotations: up to ``frames`` of every video, evenly spread.
 
@@ -26,6 +29,7 @@ def preview(
     Args:
         what: A data set, a video, a frame that was read, or several of these, such as a collection; of
             a large data set take some videos first (``dataset.random(6)``).
+        others: Nothing else is taken: refused, with the way to write it.
         frames: The most frames of a video, at least 1.
         cell_width: Width of each picture, in pixels, at least 1.
 
@@ -37,6 +41,12 @@ def preview(
         InputError: A file cannot be read.
         UsageError: ``frames`` or ``cell_width`` is below 1, there is no frame, or ``what`` is something else.
     """
+    if others:
+        raise UsageError(
+            f"preview takes one thing to draw, and was given {others[0]!r}, too",
+            why="the sheet is a picture, which is returned; nothing is written",
+            fix='preview(video).save("sheet.png"); several videos go in a list; frames=4',
+        )
     for name, value in (("frames", frames), ("cell_width", cell_width)):
         if value < 1:
             raise UsageError(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from covos.core.errors import AnnotationError, SourceError
+from covos.core.errors import AnnotationError, SourceError, UsageError
 from covos.core.types import ImageArray, LabelArray, MaskArray, ProbabilityArray
 from covos.data.base import Encoding, FrameRecord, Size, checked_size
 from covos.masks import VOID, fit_labels, read_binary_mask, read_label_map, read_soft_mask
@@ -43,11 +43,12 @@ class Foreground(NamedTuple):
     """H x W bool; False where the annotation is void and nothing is to be learnt or scored."""
 
 
-def read_image(record: FrameRecord, *, size: Size | None = None) -> ImageArray:
+def read_image(record: FrameRecord, *others: object, size: Size | None = None) -> ImageArray:
     """Read the frame's picture.
 
     Args:
-        record: The frame.
+        record: The frame; unlike annotations, a picture needs no video to be read.
+        others: Nothing else is taken: refused, with the way to write it.
         size: Resize to this (height, width), by area where it shrinks.
 
     Returns:
@@ -55,8 +56,15 @@ def read_image(record: FrameRecord, *, size: Size | None = None) -> ImageArray:
 
     Raises:
         SourceError: The frame has no picture, or it cannot be read.
-        UsageError: ``size`` is no size.
+        UsageError: ``size`` is no size, or the frame's files are not what is given.
     """
+    if others or not isinstance(record, FrameRecord):
+        given = ", ".join(type(each).__name__ for each in (record, *others))
+        raise UsageError(
+            f"read_image({given}) reads nothing",
+            why="it takes the files of one frame: what video.annotated, video.frames and video.frame(0) hold",
+            fix="read_image(video.frame(0)); video[0] reads the picture with its annotation; size=(height, width)",
+        )
     if record.image is None:
         raise SourceError(
             f"frame {record.stem} has no image",

@@ -9,6 +9,7 @@ import copy
 import inspect
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from reprlib import repr as shortened
 from typing import Any, Literal, NamedTuple, Protocol, SupportsIndex, TypeAlias
 
 import numpy as np
@@ -84,7 +85,7 @@ class _Frames(TorchDataset[Item]):
         self.transform = transform
         self.mask = mask
         self.seed = seed
-        self._draws = transform is not None and _takes_generator(transform)
+        self._draws = transform is not None and _checked(transform)
         if not self.videos:
             raise AnnotationError(
                 "there are no frames with an annotation",
@@ -318,11 +319,33 @@ def _channels_first(image: NDArray[Any]) -> Tensor:
     return torch.from_numpy(np.array(image.transpose(2, 0, 1), order="C"))  # a copy: pictures may be read-only
 
 
-def _takes_generator(transform: Transform) -> bool:
+def _checked(transform: object) -> bool:
+    """Return True if a transform takes a generator; refuse what cannot be called with a picture and its mask."""
+    fix = "def transform(image, mask): return image, mask, if you like with a third parameter rng"
+    if not callable(transform):
+        raise UsageError(
+            f"transform={shortened(transform)} is no transform", why=f"it is a {type(transform).__name__}", fix=fix
+        )
+    if isinstance(transform, type):
+        raise UsageError(
+            f"the transform {transform.__name__} is a class",
+            why="an object of it is called, with a picture and its mask",
+            fix=f"write {transform.__name__}(...)",
+        )
     try:
-        return "rng" in inspect.signature(transform).parameters
+        signature = inspect.signature(transform)
     except (TypeError, ValueError):  # some functions of C tell no parameters
         return False
+    draws = "rng" in signature.parameters
+    try:
+        signature.bind(image=None, mask=None, **({"rng": None} if draws else {}))
+    except TypeError as error:
+        raise UsageError(
+            f"the transform {_name(transform)}{signature} cannot be called with a picture and its mask",
+            why=f"it is called as transform(image=..., mask=...): {error}",
+            fix=fix,
+        ) from error
+    return draws
 
 
 def _name(transform: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, SupportsIndex, overload
+from typing import Literal, Never, SupportsIndex, overload
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from covos.data.base import (
     checked_position,
     no_such_key,
     no_such_name,
+    no_tensors,
 )
 from covos.data.reading import read_annotation, read_image
 from covos.data.sample import Sample, as_html, pairs_sheet
@@ -73,6 +74,10 @@ class Video:
         if isinstance(key, slice):
             return replace(self, frames=self.frames[key], extra=())
         return self.sample(key)
+
+    def __getitems__(self, places: object) -> Never:
+        """Say what a DataLoader of torch takes: it asks for batches by this name."""
+        raise no_tensors("a video")
 
     def sample(self, key: SupportsIndex | str, *, size: Size | None = None) -> Sample:
         """Read the picture and the annotation of a frame.

@@ -10,17 +10,20 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from reprlib import repr as shortened
 
 import cv2
 
 from covos.core.errors import EnvironmentProblem, UsageError
 from covos.core.limits import limits, set_limits
+from covos.core.progress import counted
+from covos.data import Dataset
 from covos.evaluation.pairing import Pair, pair_up
 from covos.evaluation.protocols import ProtocolName, ScoringProtocol, get_protocol
 from covos.evaluation.results import Evaluation
 from covos.evaluation.scores import SequenceScores
 from covos.evaluation.scoring import score_sequence
-from covos.evaluation.truth import find_truth
+from covos.evaluation.truth import find_truth, truth_of
 
 _THREADS = 4
 _FRAMES_A_PROCESS = 1000
@@ -28,7 +31,7 @@ _FRAMES_A_PROCESS = 1000
 
 def evaluate(
     predictions: str | os.PathLike[str],
-    truth: str | os.PathLike[str],
+    truth: str | os.PathLike[str] | Dataset,
     *,
     protocol: ProtocolName,
     subset: str | None = None,
@@ -41,14 +44,15 @@ def evaluate(
 
     Masks may be palette or grey PNG files with object ids as values, 0/255 files, files in the colours of the DAVIS
     palette, one folder of masks an object, or videos of masks; of one sequence or of many. The ground truth is that
-    too, or the root of a DAVIS, YouTube-VOS or TIANCHI tree.
+    too, or the root of a DAVIS, YouTube-VOS or TIANCHI tree. Of a data set that is open, its videos are scored and no
+    others: the part that was held back from a training, say.
 
     Memory does not depend on the length of a clip, but for two numbers a frame and object (under
     ``davis2017-unsup``, a frame, object and proposal).
 
     Args:
-        predictions: Folder or video of predicted masks.
-        truth: Folder, data set or video of annotated masks.
+        predictions: Folder or video of predicted masks, or a `covos.predict.Prediction`.
+        truth: Folder, data set or video of annotated masks; or an open data set of `covos.data`.
         protocol: The rules; see :mod:`covos.evaluation.protocols`.
         subset: Of a data set that lists subsets, the one to score, such as ``"val"``; all that it has if not given.
         ratio: With ``subset="train"`` or ``"val"`` of a data set without such a list, the part of it that a training
@@ -62,7 +66,8 @@ def evaluate(
         The scores, down to each frame.
 
     Raises:
-        UsageError: Unknown protocol or subset, or fewer than one worker.
+        UsageError: Unknown protocol or subset, fewer than one worker, or what is given is neither a path nor a data
+            set.
         AnnotationError: Masks cannot be read or do not fit: other sizes, missing sequences or frames, ids that the
             ground truth lacks, contours that were smoothed, a ground truth without any object.
         SourceError: A video of masks cannot be read.
@@ -71,8 +76,15 @@ def evaluate(
     rules = get_protocol(protocol)
     if workers < 1:
         raise UsageError(f"{workers} workers", why="someone must do the work", fix="give 1 or more")
-    annotated = find_truth(Path(truth), protocol=rules, subset=subset, ratio=ratio, seed=seed)
-    pairs, notes = pair_up(Path(predictions), annotated, root=Path(truth), protocol=rules)
+    _refuse_other_things(predictions, truth)
+    root: Path
+    if isinstance(truth, Dataset):
+        _refuse_parts(truth, subset=subset, ratio=ratio)
+        root, annotated = truth.root, truth_of(truth, protocol=rules)
+    else:
+        root = Path(truth)
+        annotated = find_truth(root, protocol=rules, subset=subset, ratio=ratio, seed=seed)
+    pairs, notes = pair_up(Path(predictions), annotated, root=root, protocol=rules)
     report = progress or (lambda done, total: None)
     report(0, len(pairs))
     scored = []
@@ -81,8 +93,8 @@ def evaluate(
         report(len(scored), len(pairs))
     return Evaluation(
         protocol=rules,
-        predictions=str(predictions),
-        truth=str(truth),
+        predictions=os.fspath(predictions),
+        truth=f"{root}, {counted(len(pairs), 'video')} of it" if isinstance(truth, Dataset) else str(truth),
         subset=subset,
         ratio=ratio,
         split_seed=None if ratio is None else seed,
@@ -90,6 +102,36 @@ def evaluate(
         notes=(*annotated.notes, *notes),
         pairs=tuple(pairs),
     )
+
+
+def _refuse_other_things(predictions: object, truth: object) -> None:
+    if not isinstance(predictions, (str, os.PathLike)):
+        raise UsageError(
+            f"{shortened(predictions)} cannot be scored",
+            why=f"it is a {type(predictions).__name__}, and masks are read from files",
+            fix='give their folder; save a result first: result.save("out"), then covos.evaluate("out", truth, ...)',
+        )
+    if not isinstance(truth, (str, os.PathLike, Dataset)):
+        raise UsageError(
+            f"{shortened(truth)} is no ground truth",
+            why=f"it is a {type(truth).__name__}",
+            fix="give a folder, or a data set of covos.data.open_dataset; of one video: dataset.subset(NAME)",
+        )
+
+
+def _refuse_parts(dataset: Dataset, *, subset: str | None, ratio: float | None) -> None:
+    if subset is not None or ratio is not None:
+        raise UsageError(
+            f"{'a subset' if ratio is None else 'a ratio'} of a data set that is open",
+            why="its videos are scored as they are",
+            fix="give the root of the data set with it; or open the part: covos.data.open_dataset(root, subset=...)",
+        )
+    if not dataset.videos or any(video.kind == "image" for video in dataset):
+        raise UsageError(
+            f"{dataset.root}: the data set has {'still pictures' if dataset.videos else 'no videos'}",
+            why="the protocols score videos",
+            fix="score still pictures by covos.evaluation.Saliency; of videos give one at least",
+        )
 
 
 def _score(pairs: list[Pair], *, protocol: ScoringProtocol, workers: int) -> Iterator[SequenceScores]:

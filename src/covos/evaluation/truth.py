@@ -43,7 +43,11 @@ def find_truth(
         if subset is None and ratio is None:
             return Truth(sequences=sequences)
         return Truth(sequences=_listed(sequences, root, subset, opened))
-    dataset = opened(root)
+    return truth_of(opened(root), protocol=protocol)
+
+
+def truth_of(dataset: Dataset, *, protocol: ScoringProtocol) -> Truth:
+    """Return the annotations of the videos of a data set."""
     sequences = {video.name: _sequence(video, dataset, protocol=protocol) for video in dataset.videos}
     seen, notes = _seen(dataset) if protocol.average == "seen-unseen" else ({}, ())
     return Truth(sequences=sequences, seen=seen, notes=(*dataset.notes, *notes))

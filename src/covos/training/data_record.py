@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from covos.core.errors import CheckpointError, listed
-from covos.core.progress import counted
 from covos.core.records import Record, read_record, write_record
 from covos.data import Dataset, Layout
 
@@ -69,16 +68,12 @@ def refuse_other_data(folder: Path, train: Sequence[Dataset]) -> None:
     new = [*(others - videos), *(other_pictures - pictures)]
     if not gone and not new:
         return
-    said = [f"{counted(len(names), 'video')} {what}: {listed(names)}" for names, what in _told(gone, new) if names]
+    said = [f"{what}: {listed(names)}" for what, names in (("gone are", gone), ("new are", new)) if names]
     raise CheckpointError(
         f"the run in {folder} was begun with other data",
         why="; ".join(said),
         fix=f"give the data that {file} lists, or start anew in another folder",
     )
-
-
-def _told(gone: list[str], new: list[str]) -> tuple[tuple[list[str], str], ...]:
-    return (gone, "of then are not among them now"), (new, "of now were not among them then")
 
 
 def _names(record: DataRecord, kind: str) -> Counter[str]:

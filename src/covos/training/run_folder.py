@@ -67,7 +67,13 @@ def make_card(
         commit=current_commit(),
         recipe=recipe,
         data=tuple(
-            {"name": d.name, "items": len(d), "licence": LICENCES.get(d.name, "as its owner says")} for d in datasets
+            {
+                "name": d.name,
+                "items": len(d),
+                "licence": LICENCES.get(d.name, "as its owner says"),
+                **({"videos": moving} if (moving := [video.name for video in d if video.kind == "video"]) else {}),
+            }
+            for d in datasets
         ),
         scores={} if measured is None else _scores(measured, overfit=bool(task.recipe.overfit)),
         licence="code Apache-2.0; the weights inherit the terms of the data: research and non-commercial use",
