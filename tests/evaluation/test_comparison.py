@@ -70,6 +70,10 @@ def test_a_constant_gain_is_beyond_chance_however_sequences_vary() -> None:
     assert (found.interval.low, found.interval.high) == pytest.approx((0.01, 0.01))
     assert found.verdict == "beyond chance"
     assert "0.010 better than a, which is beyond chance" in describe(found, name="b", than="a")
+    said = describe(found, name="b", than="a", percent=True)
+    assert "1.0 points better than a, which is beyond chance" in said
+    assert "95 % interval +" in said
+    assert "0.0" not in said.partition("interval")[2], "the interval is in percent, too"
 
 
 def test_a_gain_on_half_of_the_sequences_is_within_chance() -> None:
@@ -79,6 +83,7 @@ def test_a_gain_on_half_of_the_sequences_is_within_chance() -> None:
     assert found.value == pytest.approx(0.005)
     assert found.verdict == "within chance"
     assert "differ by +0.005, which is within chance" in describe(found, name="b", than="a")
+    assert "differ by +0.5 points, which is within chance" in describe(found, name="b", than="a", percent=True)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,20 @@ def test_comparison_for_papers_marks_the_best(results, how: str) -> None:
     assert bold.format(f"{100 * results[0].scores.jf:.1f}") not in text
     assert r"a\_b" in text
     assert "cannot tell whether by chance" in text
+    apart = 100 * abs(results[1].scores.jf - results[0].scores.jf)
+    assert f"two is {apart:.1f} points" in text
+    arrow = {"markdown": "↓", "latex": r"$\downarrow$"}[how]
+    assert [f"{name} {arrow}" in text for name in ("J decay", "F decay", "flicker", "J mean")] == [True] * 3 + [False]
+
+
+@pytest.mark.parametrize("how", ["markdown", "latex"])
+def test_what_all_results_share_is_not_marked(results, how: str) -> None:
+    bold = {"markdown": "**", "latex": "textbf"}[how]
+    assert bold not in comparison_table([results[0], results[0]], names=["a", "b"], format=how)
+    three = comparison_table([results[0], results[1], results[1]], names=["a", "b", "c"], format=how)
+    (head, *_) = [line for line in three.splitlines() if line.startswith(("| b |", "b & "))]
+    (twin, *_) = [line for line in three.splitlines() if line.startswith(("| c |", "c & "))]
+    assert head.count(bold) == twin.count(bold) > 0
 
 
 class Page(html.parser.HTMLParser):

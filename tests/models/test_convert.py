@@ -191,6 +191,14 @@ def test_resnets_of_torchvision_and_timm_start_a_network(
         refuse_untrained(find_model(output))
 
 
+@pytest.mark.parametrize("name", ["missing.pth", "weights/resnet101-63fe2227.pth", "x.pt"])
+def test_a_checkpoint_that_is_not_there_is_told_how_to_be_converted(name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        find_model(name)
+    assert "there is no such file" in str(caught.value)
+    assert f"covos models convert {Path(name).name} -o {Path(name).stem}.safetensors" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -89,7 +89,7 @@ def average(
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing.")] = False,
 ) -> None:
     """Average the weights of several checkpoints of one training, or of several from the same start."""
-    from covos.models.average import average as run
+    from covos.models.averaging import average as run
 
     if options.skips([output], overwrite=overwrite, skip=skip_existing, quiet=quiet):
         return

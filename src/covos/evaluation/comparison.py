@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
@@ -14,16 +14,15 @@ from covos.evaluation.intervals import LEVEL, Interval, bounds, chance_of, contr
 from covos.evaluation.layout import Table, TableFormat, check_format, columns, remarks
 from covos.evaluation.results import (
     JSON_VERSION,
+    LESS_IS_BETTER,
     MEASURES,
+    PAPER_MEASURES,
     Evaluation,
     confidence,
     measured,
     number,
     percentage,
 )
-
-LESS_IS_BETTER: Final = ("J decay", "F decay", "flicker")
-
 
 FEWEST = 6
 """Sequences that it takes to call a difference more than chance.
@@ -85,15 +84,17 @@ def difference(first: Evaluation, other: Evaluation) -> Difference:
     )
 
 
-def describe(found: Difference, *, name: str, than: str) -> str:
-    """Say in one line what a difference means."""
-    better = f"{name} is {abs(found.value):.3f} {'better' if found.value > 0 else 'worse'} than {than}"
+def describe(found: Difference, *, name: str, than: str, percent: bool = False) -> str:
+    """Say in one line what a difference means: its numbers in [0, 1], or in percent as beside a table in percent."""
+    scale, digits = (100, 1) if percent else (1, 3)
+    value, points = scale * found.value, " points" if percent else ""
+    better = f"{name} is {abs(value):.{digits}f}{points} {'better' if value > 0 else 'worse'} than {than}"
     if found.verdict == "too few sequences":
         few = counted(found.sequences, "sequence")
         return f"{better}; {few} cannot tell whether by chance: it takes {FEWEST} at least."
-    evidence = f"p = {found.chance:.3f}, 95 % interval {bounds(found.interval, sign='+')}"
+    evidence = f"p = {found.chance:.3f}, 95 % interval {bounds(found.interval, sign='+', percent=percent)}"
     if found.verdict == "within chance":
-        return f"{name} and {than} differ by {found.value:+.3f}, which is within chance ({evidence})."
+        return f"{name} and {than} differ by {value:+.{digits}f}{points}, which is within chance ({evidence})."
     return f"{better}, which is beyond chance for sequences like these ({evidence})."
 
 
@@ -104,7 +105,10 @@ def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str],
     """
     check_format(format)
     differences = [difference(evaluations[0], other) for other in evaluations[1:]]
-    verdicts = [describe(found, name=name, than=names[0]) for found, name in zip(differences, names[1:], strict=True)]
+    verdicts = [
+        describe(found, name=name, than=names[0], percent=format != "text")
+        for found, name in zip(differences, names[1:], strict=True)
+    ]
     notes = [f"{name}: {n}" for name, each in zip(names, evaluations, strict=True) for n in each.all_notes]
     first = evaluations[0]
     if format == "text":
@@ -122,7 +126,7 @@ def comparison_table(evaluations: Sequence[Evaluation], *, names: Sequence[str],
     else:
         values = [measured(each.scores) for each in evaluations]
         rows: list[tuple[str, ...]] = [(name, *map(percentage, own)) for name, own in zip(names, values, strict=True)]
-        whole = Table(header=("result", *MEASURES), blocks=(rows,), best=_best(rows))
+        whole = Table(header=("result", *PAPER_MEASURES), blocks=(rows,), best=_best(rows))
         sequences = Table(header=("J&F of sequence", *names), blocks=(_by_sequence(evaluations, percentage),))
         said = [f"Against {first.truth_text}; in percent", first.rules_text, *verdicts, *notes]
         lines = [*remarks(said, format), *whole.laid_out(format), "", *sequences.laid_out(format)]
@@ -151,11 +155,14 @@ def _by_sequence(evaluations: Sequence[Evaluation], show: Callable[[float | None
 
 
 def _best(rows: Sequence[tuple[str, ...]]) -> frozenset[tuple[int, int]]:
-    """Return the cells that are best in their column as they are printed; those of one digit are all best."""
+    """Return the cells that are best in their column as they are printed: several, where they are equal.
+
+    None is where all are equal, as in the column of a single result.
+    """
     best = set()
     for column, name in enumerate(MEASURES, 1):
         printed = {row: float(cells[column]) for row, cells in enumerate(rows) if cells[column] != "-"}
-        if printed:
+        if len(set(printed.values())) > 1:
             top = min(printed.values()) if name in LESS_IS_BETTER else max(printed.values())
             best |= {(row, column) for row, value in printed.items() if value == top}
     return frozenset(best)

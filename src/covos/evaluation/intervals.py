@@ -48,9 +48,12 @@ class Interval:
         return cls(low=float(low), high=float(high))
 
 
-def bounds(interval: Interval | None, *, sign: Literal["", "+"] = "") -> str:
+def bounds(interval: Interval | None, *, sign: Literal["", "+"] = "", percent: bool = False) -> str:
     """Return both ends of an interval as text, or a dash."""
-    return "-" if interval is None else f"{interval.low:{sign}.3f} to {interval.high:{sign}.3f}"
+    if interval is None:
+        return "-"
+    scale, digits = (100, 1) if percent else (1, 3)
+    return " to ".join(f"{scale * end:{sign}.{digits}f}" for end in (interval.low, interval.high))
 
 
 def resampled(sequences: Sequence[SequenceScores], measure: Measure, *, by_class: bool) -> NDArray[np.float64]:

@@ -99,11 +99,11 @@ def _latex_row(cells: Row) -> str:
     return " & ".join(cells) + r" \\"
 
 
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "↓": r"$\downarrow$"}
 
 
 def _in_latex(text: str) -> str:
-    return re.sub(r"[\\~^&%$#_{}]", lambda match: _LATEX.get(match[0], "\\" + match[0]), text)
+    return re.sub(r"[\\~^&%$#_{}↓]", lambda match: _LATEX.get(match[0], "\\" + match[0]), text)
 
 
 def _in_markdown(text: str) -> str:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from covos._version import __version__
 from covos.core.progress import counted
@@ -21,7 +21,10 @@ JSON_VERSION = 1
 _HEADER = ("sequence", "object", "J&F", "J mean", "recall", "decay", "F mean", "recall", "decay", "flicker")
 MEASURES = ("J&F", "J mean", "J recall", "J decay", "F mean", "F recall", "F decay", "flicker")
 """The numbers of `measured`, where nothing else tells J's from F's."""
-_PAPER_HEADER = ("sequence", "object", *MEASURES)
+LESS_IS_BETTER: Final = ("J decay", "F decay", "flicker")
+PAPER_MEASURES = tuple(f"{name} ↓" if name in LESS_IS_BETTER else name for name in MEASURES)
+"""Heads of columns in tables for papers; the arrow marks measures of which less is better."""
+_PAPER_HEADER = ("sequence", "object", *PAPER_MEASURES)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -1,4 +1,7 @@
+from .averaging import average as average
 from .checkpoints import Card as Card
+from .cosnet.convert import ConversionReport as ConversionReport
+from .cosnet.convert import convert as convert
 from .cosnet.network import Cosnet as Cosnet
 from .follow import CovosFollow as CovosFollow
 from .lite import CovosLite as CovosLite

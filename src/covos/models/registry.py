@@ -119,10 +119,14 @@ def find_model(name_or_file: str | Path) -> ModelEntry:
             fix="make a file of published ones with `covos models convert`, or train it; then give the file",
         )
     else:
+        published = path.suffix in (".pth", ".pt", ".bin", ".ckpt")
         raise UsageError(
             f"unknown model {str(name_or_file)!r}",
-            why="neither a model of covos nor a file",
-            fix=one_of(name_or_file, models) + "; or the path of a .safetensors file",
+            why="there is no such file" if published else "neither a model of covos nor a file",
+            fix="check the path; a published checkpoint is converted first: covos models convert "
+            f"{path.name} -o {path.with_suffix('.safetensors').name}"
+            if published
+            else one_of(name_or_file, models) + "; or the path of a .safetensors file",
         )
     architecture = entry.card.architecture
     if architecture not in ARCHITECTURES and _added_network(architecture) is None:

@@ -17,6 +17,7 @@ The last two are starts for a training.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -194,17 +195,29 @@ def map_tensors(
 
 
 def convert(
-    source: Path, *, output: Path, architecture: str | None = None, overwrite: bool = False
+    source: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str],
+    architecture: str | None = None,
+    overwrite: bool = False,
 ) -> ConversionReport:
-    """Convert a checkpoint of a known layout to a ``.safetensors`` file of ours; its card is written beside it.
+    """Convert a published checkpoint to a ``.safetensors`` file of covos; its card is written beside it.
 
-    ``source`` is a ``.pth`` file, or a ``.safetensors`` file such as timm's.
+    Args:
+        source: A ``.pth`` file, or a ``.safetensors`` file such as timm's; docs/from-cosnet.md lists the layouts.
+        output: The ``.safetensors`` file.
+        architecture: ``"cosnet_resnet101"`` or ``"cosnet_resnet50"``; None finds it in the checkpoint.
+        overwrite: Replace an existing file.
+
+    Returns:
+        What became of each tensor.
 
     Raises:
         UsageError: ``output`` exists, or has another suffix; an unknown ``architecture``.
         CheckpointError: ``source`` cannot be converted; nothing is written.
         EnvironmentProblem: The disk is full or not writable.
     """
+    source, output = Path(source), Path(output)
     _check(output, architecture=architecture, overwrite=overwrite)
     network, report = map_tensors(read_tensors(source), path=source, architecture=architecture)
     origin = {

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 
 from covos.cli import main
 from covos.core.errors import CheckpointError, UsageError
-from covos.models.average import average
+from covos.models.averaging import average
 from covos.models.checkpoints import Card, read_card, save_weights, sha256_of
 from covos.models.cosnet.network import COSNETS, Cosnet, as_trained
 from covos.models.registry import build_network, empty_network, find_model

@@ -7,6 +7,7 @@ runs from different random weights the mean is worth nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -29,7 +30,9 @@ TRAINING_ONLY = frozenset({
 """Settings of a training that say nothing of the network."""
 
 
-def average(files: Sequence[str | Path], *, output: Path, overwrite: bool = False) -> Card:
+def average(
+    files: Sequence[str | os.PathLike[str]], *, output: str | os.PathLike[str], overwrite: bool = False
+) -> Card:
     """Write the uniform mean of the weights of several files, and its card; return the card.
 
     All tensors are averaged, the statistics of batch norms too. What the result is worth is not known: its card has no
@@ -44,11 +47,12 @@ def average(files: Sequence[str | Path], *, output: Path, overwrite: bool = Fals
         UsageError: There are fewer than two files, one of them twice, or ``output`` exists.
         CheckpointError: A file cannot be read or is damaged, or the files are of different networks.
     """
+    output = Path(output)
     if output.suffix != ".safetensors":
         raise UsageError(f"{output} is no name for weights", why="they are safetensors", fix="end it with .safetensors")
     if output.exists() and not overwrite:
         raise UsageError(f"{output} exists", why="nothing is overwritten unless asked", fix="choose another, or add -y")
-    entries = [find_model(each) for each in files]
+    entries = [find_model(os.fspath(each)) for each in files]
     _check(entries)
     mean = _mean([entry.path for entry in entries])
     network = empty_network(entries[0])
