@@ -143,6 +143,7 @@ bench-alone: $(READY)
 	$(BIN)/python benchmarks/records.py
 	$(BIN)/python benchmarks/evaluation.py
 	$(BIN)/python benchmarks/cosnet.py
+	$(BIN)/python benchmarks/from_the_seed.py
 	$(BIN)/python benchmarks/refine.py
 	$(BIN)/python benchmarks/follow.py --objects 1 3 10
 	$(BIN)/python benchmarks/objects.py

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import re
 import subprocess
@@ -54,6 +55,14 @@ def test_the_pages_of_the_api_have_every_public_name(room: str) -> None:
     every = {f"{module.__name__}.{name}" for name in module.__all__ if name not in left}
     page = (DOCS / (f"api-{room}.md" if room else "api.md")).read_text()
     assert set(re.findall(r"^::: (\S+)$", page, re.MULTILINE)) == every
+
+
+def test_the_page_of_predict_has_its_functions_and_classes() -> None:
+    module = importlib.import_module("covos.predict")
+    own = [name for name, thing in vars(module).items() if getattr(thing, "__module__", "") == module.__name__]
+    page = (DOCS / "api-predict.md").read_text()
+    named = re.findall(r"^::: covos\.predict\.(\S+)$", page, re.MULTILINE)
+    assert sorted(named) == sorted(name for name in own if not name.startswith("_"))
 
 
 def test_messages_are_read_from_the_code(tmp_path: Path) -> None:

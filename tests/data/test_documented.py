@@ -56,7 +56,7 @@ def test_the_examples_run_and_their_comments_are_true(
 def test_the_commands_run() -> None:
     (commands,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
     lines = [line.split("#")[0].split() for line in textwrap.dedent(commands).splitlines()]
-    assert len(lines) == 4
+    assert len(lines) == 5
     for _, *words in lines:
         assert main(words) == 0, words
     assert Path("numbers.json").is_file()

@@ -88,6 +88,17 @@ def test_light_and_spoiling_leave_the_mask(frame):
     assert Spoil(share=0)(image=image, mask=mask, rng=rng)[0] is image
 
 
+def test_stretched_pictures_use_all_values():
+    image = np.random.default_rng(0).integers(40, 200, (6, 8, 3), dtype=np.uint8)
+    image[0, 0], image[1, 1, 2] = 40, 199
+    found = augment.stretched(image)
+    assert (found.dtype, found.min(), found.max()) == (np.uint8, 0, 255)
+    want = (image.astype(np.float64) - 40) * 255 / 159
+    assert np.abs(found - want).max() <= 0.5 + 1e-4
+    flat = np.full((4, 4, 3), 7, np.uint8)
+    assert np.array_equal(augment.stretched(flat), flat)
+
+
 def test_refusals():
     for wrong in (lambda: Window(size=(0, 5)), lambda: Window(size=(8, 8), zoom=(0.9, 0.5)), lambda: Spoil(share=2)):
         with pytest.raises(UsageError):

@@ -243,6 +243,18 @@ def test_frames_of_pairs_are_changed_the_same_way_each_time(dataset: Dataset, st
     assert not torch.equal(other[1].image, whole[1].image)
 
 
+def test_frames_of_pairs_are_stretched_and_pictures_are_not(dataset: Dataset, stills: Path) -> None:
+    both = [dataset, open_dataset(stills)]
+    usual, stretched = (
+        PairBatches(both, recipe("outputs=1", "still_every=2", f"stretch={on}")) for on in ("false", "true")
+    )
+    for view in stretched[1].image.flatten(0, 1):
+        assert (int(view.min()), int(view.max())) == (0, 255)
+    assert not torch.equal(stretched[1].image, usual[1].image)
+    assert torch.equal(stretched[1].target, usual[1].target)
+    assert torch.equal(stretched[0].image, usual[0].image)
+
+
 def test_a_mask_is_changed_as_its_frame(dataset: Dataset, tmp_path: Path) -> None:
     """The picture is its own mask here: what is cut out, mirrored and resampled of one is so of the other."""
     video, record = dataset["600102"], dataset["600102"].frames[3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ def test_the_listing_in_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
     count = len(names["video"].annotated)
     assert len(names["pairs"]) == count * (count - 1) // 2
     assert "Scored(step=" in capsys.readouterr().out
+    held_back = [video.name for video in names["validation"]]
+    assert [made.name for made in names["made"].made] == held_back
+    assert [scored.name for scored in names["scores"].sequences] == held_back
     assert Path("sheet.png").is_file()
     assert len(list(Path("out/masks").glob("*.png"))) == len(names["masks"])
     assert Path("handed-in/submission.zip").is_file()
@@ -38,7 +42,7 @@ def test_the_listing_in_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_listing_in_the_shell_runs(capsys: pytest.CaptureFixture[str]) -> None:
     (listing,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    commands = [line.split("#")[0].split() for line in listing.splitlines()]
+    commands = [shlex.split(line, comments=True) for line in listing.splitlines()]
     ours = [words for words in commands if words[0] == "covos"]
     assert len(ours) == len(commands) - 1  # TensorBoard's is a program of its own
     for _, *words in ours:

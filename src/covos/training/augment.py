@@ -202,6 +202,14 @@ def resampled(image: ImageArray, *, size: tuple[int, int], factor: float) -> Ima
     return resized.astype(np.uint8)
 
 
+def stretched(image: ImageArray) -> ImageArray:
+    """Return an H x W x 3 uint8 picture, its values stretched so that the least is 0 and the greatest 255."""
+    least, most = int(image.min()), int(image.max())
+    if least == most:
+        return image
+    return np.rint((image.astype(np.float32) - least) * (255 / (most - least))).astype(np.uint8)
+
+
 def _check_share(share: float) -> None:
     if not 0 <= share <= 1:
         raise UsageError(f"share={share} is no share", why="it lies in [0, 1]", fix="0.1 is one in ten")

@@ -22,7 +22,7 @@ from torch.utils.data import Dataset as TorchDataset
 from covos.core.errors import InputError
 from covos.data import Dataset, FrameRecord, PairIndex, Video, read_foreground, read_image, read_labels
 from covos.masks import VOID, davis_palette
-from covos.training.augment import draw_cut, resampled
+from covos.training.augment import draw_cut, resampled, stretched
 from covos.training.distributed import SINGLE_PROCESS, ProcessGroup
 from covos.training.recipe import CosnetRecipe
 from covos.training.skipping import Skips
@@ -155,8 +155,9 @@ class PairBatches(TorchDataset[PairBatch]):
         factor = float(rng.uniform(*self.recipe.resample))
         rows, columns = draw_cut(whole, (height, width), rng=rng)
         step = -1 if rng.random() < self.recipe.flip_share else 1
-        parts = self._read(video, record, outputs=outputs, size=whole, factor=factor)
-        return tuple(np.ascontiguousarray(part[:, rows, columns][..., ::step]) for part in parts)
+        read = self._read(video, record, outputs=outputs, size=whole, factor=factor)
+        image, *rest = (np.ascontiguousarray(part[:, rows, columns][..., ::step]) for part in read)
+        return stretched(image) if self.recipe.stretch else image, *rest  # type: ignore[arg-type]
 
     def _read(
         self, video: Video, record: FrameRecord, *, outputs: int, size: tuple[int, int], factor: float

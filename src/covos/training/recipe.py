@@ -393,6 +393,8 @@ class CosnetRecipe(Recipe):
         flip_share: Share of the frames of pairs that are mirrored, each by itself.
         resample: Range of the factor that the frames of pairs are reduced or enlarged by before they are resized to
             ``size``: they show the same, less or more sharply.
+        stretch: Stretch the values of each frame of a pair, all colours together, so that its darkest is 0 and its
+            brightest 255, as COSNet's released trainer does; still pictures, and frames to segment, are as they are.
         momentum: Momentum of SGD.
         new_layers: Factor on the rate of the layers that are new to the pre-trained encoder: the co-attention and the
             heads of both branches.
@@ -418,6 +420,7 @@ class CosnetRecipe(Recipe):
     crop_share: Share
     flip_share: Share
     resample: Zoom
+    stretch: bool = False
     momentum: float
     new_layers: NonNegativeFloat
     encoder_on_pairs: NonNegativeFloat
