@@ -184,7 +184,9 @@ def _folder(given: object) -> Path:
     if isinstance(given, (str, os.PathLike)):
         return Path(given)
     raise UsageError(
-        f"output={shortened(given)} is no folder", why=f"it is a {type(given).__name__}", fix='give a path: output="out"'
+        f"output={shortened(given)} is no folder",
+        why=f"it is a {type(given).__name__}",
+        fix='give a path: output="out"',
     )
 
 

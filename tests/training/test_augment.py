@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from covos.core.errors import UsageError
-from covos.training.augment import Chain, Cut, Light, Mirror, Resample, Spoil, Window
+from covos.training.augment import Chain, Cut, Light, Mirror, Resample, Spoil, Window, stretched
 
 
 @pytest.fixture
@@ -91,12 +91,12 @@ def test_light_and_spoiling_leave_the_mask(frame):
 def test_stretched_pictures_use_all_values():
     image = np.random.default_rng(0).integers(40, 200, (6, 8, 3), dtype=np.uint8)
     image[0, 0], image[1, 1, 2] = 40, 199
-    found = augment.stretched(image)
+    found = stretched(image)
     assert (found.dtype, found.min(), found.max()) == (np.uint8, 0, 255)
     want = (image.astype(np.float64) - 40) * 255 / 159
     assert np.abs(found - want).max() <= 0.5 + 1e-4
     flat = np.full((4, 4, 3), 7, np.uint8)
-    assert np.array_equal(augment.stretched(flat), flat)
+    assert np.array_equal(stretched(flat), flat)
 
 
 def test_refusals():

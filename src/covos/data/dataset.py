@@ -12,7 +12,15 @@ import numpy as np
 
 from covos.core.errors import UsageError
 from covos.core.progress import counted
-from covos.data.base import Layout, checked_position, checked_ratio, in_random_order, no_such_key, no_such_name, no_tensors
+from covos.data.base import (
+    Layout,
+    checked_position,
+    checked_ratio,
+    in_random_order,
+    no_such_key,
+    no_such_name,
+    no_tensors,
+)
 from covos.data.video import Video, html_of
 
 _SHOWN = 8

@@ -28,7 +28,7 @@ def listeners_of(given: object) -> tuple[Listener, ...]:
                 why="it is a class, and an object of it is called" if made else f"it is a {type(each).__name__}",
                 fix=f"write {name}()" if made else "give a function of one argument, the event, or several of these",
             )
-    return listeners  # type: ignore[return-value]
+    return listeners
 
 
 def folder_of(given: object) -> Path:

@@ -207,7 +207,9 @@ def stretched(image: ImageArray) -> ImageArray:
     least, most = int(image.min()), int(image.max())
     if least == most:
         return image
-    return np.rint((image.astype(np.float32) - least) * (255 / (most - least))).astype(np.uint8)
+    values = (image.astype(np.float32) - least) * np.float32(255 / (most - least))
+    found: ImageArray = np.rint(values).astype(np.uint8)
+    return found
 
 
 def _check_share(share: float) -> None:

@@ -73,7 +73,9 @@ class CosnetTask(Task[CosnetRecipe]):
     fresh_start = "random weights, which a short training makes little of: begin with converted ones by --weights"
     recipe_type = CosnetRecipe
     batches_type = PairBatches
-    plain = MappingProxyType({"still_every": 0, "crop_share": 1.0, "flip_share": 0.0, "resample": (1.0, 1.0), "stretch": False})
+    plain = MappingProxyType(
+        {"still_every": 0, "crop_share": 1.0, "flip_share": 0.0, "resample": (1.0, 1.0), "stretch": False}
+    )
     # The affinity has no scale, so its softmax turns the rounding of half precision into other matches.
     stored = torch.float32
 

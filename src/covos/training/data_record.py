@@ -57,7 +57,7 @@ def refuse_other_data(folder: Path, train: Sequence[Dataset]) -> None:
         CheckpointError: Videos or pictures are gone, or there are others.
     """
     file = folder / NAME
-    if not file.is_file():
+    if not file.is_file() or not (folder / "checkpoint.pt").exists():
         return
     kept = read_record(DataRecord, file, what=f"{file} cannot be read", fix="remove it to go on", error=CheckpointError)
     now = DataRecord.of(train, ())

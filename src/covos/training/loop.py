@@ -96,8 +96,7 @@ def train(
     recipe.check_division(processes=group.size)
     task = make_task(recipe, datasets)
     batches = task.batches(group)
-    if (folder / "checkpoint.pt").exists():
-        refuse_other_data(folder, datasets)
+    refuse_other_data(folder, datasets)
     state, start = start_training(task, folder=folder, device=device, weights=weights, extend=extend)
     if state.step >= task.steps and not state.due:
         if group.leads:

@@ -157,7 +157,7 @@ class PairBatches(TorchDataset[PairBatch]):
         step = -1 if rng.random() < self.recipe.flip_share else 1
         read = self._read(video, record, outputs=outputs, size=whole, factor=factor)
         image, *rest = (np.ascontiguousarray(part[:, rows, columns][..., ::step]) for part in read)
-        return stretched(image) if self.recipe.stretch else image, *rest  # type: ignore[arg-type]
+        return stretched(image) if self.recipe.stretch else image, *rest
 
     def _read(
         self, video: Video, record: FrameRecord, *, outputs: int, size: tuple[int, int], factor: float

@@ -60,8 +60,8 @@ class Recipe(Record, extra="forbid", strict=True):
         videos: Number of each data set's training videos that are used, at random; 0 uses all.
         overfit: Number of videos, of all data sets together, that are all that is trained on, and that are measured on,
             too: a check that the network can learn them. 0 is a usual run.
-        split_seed: Seed of the division by ``ratio``, and of the choice of ``videos`` and of ``overfit``. It is no part of
-            ``seed``, so that several trainings measure on the same videos.
+        split_seed: Seed of the division by ``ratio``, and of the choice of ``videos`` and of ``overfit``. It is no part
+            of ``seed``, so that several trainings measure on the same videos.
         start: Model that a run goes on from unless it is given other weights: a name or a ``.safetensors`` file; empty
             for a fresh start.
         seed: Seed of the initial weights and of everything drawn while it trains.
