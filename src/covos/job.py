@@ -315,7 +315,7 @@ class Job:
                     terms.note_steps(folder, (*before, *work.steps_down))
                 yield event
             saved = writer.finish()
-        mendable = bool(saved.health.unreadable and terms.inputs.each)
+        mendable = bool((saved.health.unreadable or saved.health.concealed) and terms.inputs.each)
         terms.finish(folder, formats=begun.every, outputs=saved.outputs, mendable=mendable)
         self.state = "done"  # all is on disk, whatever becomes of a listener
         yield from _ending(saved)

@@ -155,7 +155,8 @@ def _below(folder: Path, place: PurePosixPath) -> Iterator[Clip]:
     entries = sorted(
         (each for each in os.scandir(folder) if each.name[0] != "."), key=lambda each: natural_key(each.name)
     )
-    videos = [each for each in entries if Path(each.name).suffix.lower() in VIDEO_SUFFIXES and each.is_file()]
+    # A pipe, or a link to nothing, is a clip that fails by itself, with its reason.
+    videos = [each for each in entries if Path(each.name).suffix.lower() in VIDEO_SUFFIXES and not each.is_dir()]
     for each in videos:
         yield Clip(input=each.path, name=str(place / Path(each.name).stem))
     if not videos and any(Path(each.name).suffix.lower() in IMAGE_SUFFIXES for each in entries):

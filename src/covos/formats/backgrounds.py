@@ -17,7 +17,7 @@ from covos.formats.compose import ComposedResult, lay_over
 from covos.formats.light import defocused, shadow, to_light, to_picture, wrapped
 from covos.formats.videos import VideoFormat
 from covos.masks.edges import in_pixels
-from covos.media.opening import images_among
+from covos.media.listing import list_pictures
 
 GREEN = (0, 255, 0)
 """RGB; colour keys are set to it when they are opened."""
@@ -74,7 +74,7 @@ class BackgroundFormat(_LaidFormat):
         file = Backdrop.parse(value or WHITE).file
         if file is None:
             return ()
-        return tuple(images_among(file.iterdir())) if file.is_dir() else (file,)
+        return list_pictures(file.iterdir()).files if file.is_dir() else (file,)
 
     @property
     def wrap(self) -> str:

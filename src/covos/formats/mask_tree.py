@@ -29,7 +29,8 @@ _WRAPPERS = ("Annotations", "annotations", MASKS, "480p", "1080p", "Full-Resolut
 
 def mask_files(folder: Path) -> dict[str, Path]:
     """Return the mask files right in a folder, by frame name, in order; refuse two of one frame."""
-    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".") and entry.is_file()]
+    # One that is no file has its name, too, and is refused with its reason when it is read.
+    entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".") and not entry.is_dir()]
     masks = [entry for entry in entries if entry.suffix.lower() in _LOSSLESS_SUFFIXES]
     masks = masks or [entry for entry in entries if entry.suffix.lower() in LOSSY_SUFFIXES]
     files: dict[str, Path] = {}

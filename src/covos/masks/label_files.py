@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from covos.core.errors import AnnotationError
 from covos.core.files import atomic_path
 from covos.core.guarded import read_guarded
 from covos.core.limits import limits, raising
+from covos.core.pillow import without_own_limit
 from covos.masks.object_ids import (
     by_colour,
     davis_palette,
@@ -50,8 +50,7 @@ def open_mask(path: Path) -> Image.Image:
     if content.startswith(_SIGNATURE) and (fault := _png_fault(content)):
         raise _unreadable(path, fault)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # ours is the limit, see below
+        with without_own_limit():
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
         pixels = image.width * image.height
         if pixels > limits().pixels:  # before a pixel is decoded: a small file may hold any number of them
@@ -63,10 +62,6 @@ def open_mask(path: Path) -> Image.Image:
         image.load()
     except (MemoryError, AnnotationError):
         raise
-    except Image.DecompressionBombError as error:
-        raise _unreadable(
-            path, f"{error}; {limits().pixels} pixels are read", fix="export the mask at the size of the frame"
-        ) from error
     except Exception as error:  # on damaged bytes Pillow's decoders raise errors of many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise _unreadable(path, "not a picture" if isinstance(error, UnidentifiedImageError) else reason) from error

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from covos.core.errors import SourceError
+from covos.core.errors import SourceError, listed
 from covos.core.progress import counted
 from covos.core.types import Frame, SourceInfo
 from covos.media.depth import depth_of
-from covos.media.images import UnreadableImageError, deep_image, image_header, read_picture
+from covos.media.images import UnreadableImageError, deep_image, image_header, is_painted_over, read_picture
 from covos.media.picture import ALPHA_NOTE
 from covos.media.source import Health, Source, fingerprint_each
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 DEFAULT_FRAME_RATE = Fraction(25)
 _MOST_NAMED = 4
+_MOST_ODD = 4
+"""One in so many pictures may have another size than the others; where more do, they are no frames of one video."""
 _LOOKED_AT = 8
 """Pictures of 16 bits of which the largest sample is looked at, to tell their depth."""
 
@@ -31,15 +34,27 @@ class FramesSource(Source):
     """Image files in a given order, of a folder, a pattern or one alone, without a frame rate; see ``open_source``.
 
     An image that cannot be read is a frame all the same, with the status ``"unreadable"``: the picture before it stands
-    in its place, at the beginning the first that can be read. If none can be read, the source is refused. Samples of 16
-    bits have one depth in all of them: a dark frame stays dark.
+    in its place, at the beginning the first that can be read. If none can be read, the source is refused. One of
+    another size than nearly all others is not read either. A JPEG whose damage its decoder has painted over is
+    ``"concealed"``. Samples of 16 bits have one depth in all of them: a dark frame stays dark.
+
+    Args:
+        paths: The files.
+        name: As the user gave it.
+        frame_rate: Frames a second; None of a picture alone.
+        notes: Warnings of whoever has listed the files.
     """
 
-    def __init__(self, paths: Sequence[Path], *, name: str, frame_rate: Fraction | None) -> None:
+    def __init__(
+        self, paths: Sequence[Path], *, name: str, frame_rate: Fraction | None, notes: Sequence[str] = ()
+    ) -> None:
         self.files = tuple(paths)
+        self._notes = tuple(notes)
+        self._concealed: dict[int, bool] = {}  # by index, as they are looked into
         self._decoded = 0
         self._damaged: dict[int, str] = {}  # what is wrong, by index; found out as the files are read
         self._met: set[int] = set()  # those of the latest full pass
+        self._passed: set[int] = set()  # all of it
         self._time_base = 1 / (frame_rate or DEFAULT_FRAME_RATE)
         seen: dict[str, Path] = {}
         for path in self.files:
@@ -51,16 +66,14 @@ class FramesSource(Source):
                     fix="keep one of them, or rename them",
                 )
         headers = [self._header(index) for index in range(len(self.files))]
+        self._refuse_sizes(headers)
         self._first, first = self._first_readable()
         self._bits = self._depth()
         self._has_alpha = first.alpha is not None
         # In a folder, a picture of which nothing is to be seen is what the others tell that it is.
         self._uses_alpha: bool | None = True if self._has_alpha else None
         self._size = height, width = first.size
-        for index, (path, header) in enumerate(zip(self.files, headers, strict=True)):
-            if header is not None and index != self._first:
-                self._refuse_other_size(path, header[:2])
-        codec = next(header[2] for header in headers if header is not None)
+        codec = next(header[2] for header in headers[self._first :] if header is not None)
         self.info = SourceInfo(
             path=name,
             kind="image" if frame_rate is None else "frames",
@@ -79,7 +92,11 @@ class FramesSource(Source):
         named = [f"{self.files[index].name}: {self._damaged[index]}" for index in sorted(self._met)]
         more = len(named) - _MOST_NAMED
         said = "; ".join(named[:_MOST_NAMED]) + (f"; and {more} more" if more > 0 else "")
-        warnings = [f"{counted(len(named), 'picture')} cannot be read: {said}"] if named else []
+        warnings = [*self._notes, *([f"{counted(len(named), 'picture')} cannot be read: {said}"] if named else [])]
+        concealed = tuple(sorted(index for index in self._passed if self._concealed.get(index)))
+        if concealed:
+            shown = listed([self.files[index].name for index in concealed], shown=_MOST_NAMED)
+            warnings.append(f"{counted(len(concealed), 'picture')} damaged and painted over: {shown}")
         if self._bits is not None and self._bits < 16:
             warnings.append(f"samples of 16 bits hold values of {self._bits}: white is {(1 << self._bits) - 1}")
         if self._has_alpha:
@@ -87,6 +104,7 @@ class FramesSource(Source):
         return Health(
             decoded=self._decoded,
             expected=len(self.files),
+            concealed=concealed,
             unreadable=tuple(sorted(self._met)),
             warnings=tuple(warnings),
         )
@@ -101,8 +119,10 @@ class FramesSource(Source):
     def _read_part(self, wanted: range) -> Iterator[Frame]:
         self._decoded = 0
         self._met.clear()
+        self._passed.clear()
         for frame in self._read_some(wanted[: len(range(wanted.start, len(self.files), wanted.step))]):
             self._decoded += 1
+            self._passed.add(frame.index)
             if frame.status == "unreadable":
                 self._met.add(frame.index)
             yield frame
@@ -112,7 +132,7 @@ class FramesSource(Source):
         for index in indices:
             path = self.files[index]
             picture = self._read(index)
-            status: FrameStatus = "ok"
+            status: FrameStatus = "concealed" if picture is not None and self._is_concealed(index) else "ok"
             if picture is None:
                 status = "unreadable"
                 before = latest if latest is not None and latest[0] == index - 1 else None
@@ -143,6 +163,8 @@ class FramesSource(Source):
         """Find the first image that can be read; return its index, and the picture."""
         error: UnreadableImageError | None = None
         for index, path in enumerate(self.files):
+            if index in self._odd:
+                continue
             try:
                 return index, read_picture(path)
             except UnreadableImageError as met:
@@ -177,8 +199,15 @@ class FramesSource(Source):
         except UnreadableImageError as error:
             self._damaged[index] = error.why
             return None
-        self._refuse_other_size(path, picture.size)
+        if picture.size != self._size:  # a PNG that is turned tells it when it is decoded
+            self._damaged[index] = _other_size(picture.size, self._size)
+            return None
         return picture
+
+    def _is_concealed(self, index: int) -> bool:
+        if index not in self._concealed:
+            self._concealed[index] = is_painted_over(self.files[index])
+        return self._concealed[index]
 
     def _stand_in(self, index: int) -> Picture:
         for before in range(index - 1, self._first, -1):
@@ -187,11 +216,24 @@ class FramesSource(Source):
                 return picture
         return read_picture(self.files[self._first], bits=self._bits, uses_alpha=self._uses_alpha)
 
-    def _refuse_other_size(self, path: Path, size: tuple[int, ...]) -> None:
-        if size != self._size:
-            first = self.files[self._first]
+    def _refuse_sizes(self, headers: Sequence[tuple[int, int, str] | None]) -> None:
+        """Count pictures of an odd size among the damaged; refuse the source if they are many."""
+        sizes = {index: header[:2] for index, header in enumerate(headers) if header is not None}
+        (usual, often), *others = Counter(sizes.values()).most_common() or [((0, 0), 0)]
+        odd = [index for index, size in sizes.items() if size != usual]
+        if _MOST_ODD * len(odd) > len(sizes) or (others and others[0][1] == often):
+            first = min(sizes)
+            other = next(index for index, size in sizes.items() if size != sizes[first])
+            (height, width), size = sizes[first], sizes[other]
             raise SourceError(
-                f"{path}: it is {size[1]}x{size[0]}, but {first.name} is {self._size[1]}x{self._size[0]}",
+                f"{self.files[other]}: it is {size[1]}x{size[0]}, but {self.files[first].name} is {width}x{height}",
                 why="the images of one source are the frames of one video and share a size",
                 fix="move the odd one out, or bring all to one size",
             )
+        self._odd = frozenset(odd)
+        for index in odd:
+            self._damaged[index] = _other_size(sizes[index], usual)
+
+
+def _other_size(size: tuple[int, ...], usual: tuple[int, ...]) -> str:
+    return f"it is {size[1]}x{size[0]}, the others are {usual[1]}x{usual[0]}"

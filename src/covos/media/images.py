@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import re
 import struct
 from contextlib import contextmanager
@@ -14,9 +13,10 @@ from PIL import Image, ImageOps
 
 from covos.core.errors import EnvironmentProblem, SourceError
 from covos.core.guarded import open_guarded
-from covos.core.limits import limits
+from covos.core.pillow import without_own_limit
 from covos.media import source
 from covos.media.depth import Deep, deep_pixels
+from covos.media.jpeg import START, completed, is_damaged, is_motion_jpeg
 from covos.media.picture import Picture, as_picture, is_alpha_used
 from covos.media.profiles import in_srgb
 from covos.media.tones import Transfer, tone, transfer_of
@@ -30,17 +30,14 @@ if TYPE_CHECKING:
 
     from covos.core.types import ImageArray
 
-IMAGE_SUFFIXES = frozenset(
-    {".avif", ".bmp", ".heic", ".heif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"}
-)
-LOSSY_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jpeg", ".jpg"})
+LOSSY_SUFFIXES = frozenset({".avif", ".heic", ".heif", ".jfif", ".jpe", ".jpeg", ".jpg"})
 """Suffixes of formats that change values: no masks."""
+IMAGE_SUFFIXES = LOSSY_SUFFIXES | {".bmp", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
 ImageKind: TypeAlias = Literal["still", "animated", "video"]
 
 _FORMATS = ("AVIF", "BMP", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # JPEG brings multi-picture files (MPO) along
 _DAMAGE = (OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError, RuntimeError, struct.error)
 _STATING_TONES = frozenset({"AVIF", "HEIF", "PNG"})
-_TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap height and width
 _WITH_ALPHA = frozenset({"LA", "PA", "RGBA", "La", "RGBa"})
@@ -48,9 +45,6 @@ _HEAD = 1 << 16
 # Brands of ISO/IEC 23008-12 for pictures coded as HEVC; sequences of them have others.
 _HEIC = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2"})
 _AVIF, _AVIF_SEQUENCE = b"avif", b"avis"
-_JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
-_ZEROS = re.compile(rb"\0*")
-_JPEG_SIZES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # markers of the segments that state the size
 
 
 def natural_key(name: str) -> tuple[tuple[int, int | str], ...]:
@@ -70,13 +64,13 @@ def kind_of(path: Path) -> ImageKind:
     if _is_heic(head) or _AVIF in brands:
         return "still" if _AVIF_SEQUENCE not in brands else "animated" if _has_alpha(path) else "video"
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with without_own_limit():
+            opened = Image.open(path, formats=_FORMATS)
+        with opened as image:
             kind, several = image.format, bool(getattr(image, "is_animated", False))
         if kind == "WEBP" and several:
             return "animated"
-        return "video" if (kind == "PNG" and several) or (kind == "JPEG" and _is_motion_jpeg(path)) else "still"
-    except _TOO_LARGE:
-        return "still"
+        return "video" if (kind == "PNG" and several) or (kind == "JPEG" and is_motion_jpeg(path)) else "still"
     except _DAMAGE:
         return "video"
 
@@ -84,9 +78,11 @@ def kind_of(path: Path) -> ImageKind:
 def _has_alpha(path: Path) -> bool:
     """Return True if Pillow reads an AVIF, and finds alpha in it."""
     try:
-        with Image.open(path, formats=("AVIF",)) as image:
+        with without_own_limit():
+            opened = Image.open(path, formats=("AVIF",))
+        with opened as image:
             return image.mode == "RGBA"
-    except (*_TOO_LARGE, *_DAMAGE):
+    except _DAMAGE:
         return False
 
 
@@ -178,20 +174,29 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
     what, fix = f"{path}: the image cannot be read", "open it in a viewer; write it again, or remove it"
     try:
         with (
-            open_guarded(path, what=what, fix=fix, error=SourceError) as file,
-            Image.open(file, formats=_formats(file, path)) as image,
+            open_guarded(path, what=what, fix=fix, error=UnreadableImageError) as file,
+            _opened(file, path) as image,
         ):
-            source.check_pixels(str(path), height=image.height, width=image.width)
+            try:
+                source.check_pixels(str(path), height=image.height, width=image.width)
+            except SourceError as error:
+                raise UnreadableImageError(error.what, why=error.why, fix=error.fix) from None
             yield image
-    except _TOO_LARGE as error:
-        raise SourceError(
-            f"{path}: the image is too large",
-            why=str(error),
-            fix=f"scale it down to at most {limits().pixels} pixels",
-        ) from error
     except _DAMAGE as error:
         why = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableImageError(what, why=why, fix=fix) from error
+
+
+def _opened(file: BufferedReader, path: Path) -> Image.Image:
+    formats, content = _formats(file, path), completed(file)
+    with without_own_limit():
+        return Image.open(content, formats=formats)
+
+
+def is_painted_over(path: Path) -> bool:
+    """Return True if an image that was read is a JPEG with damage, in whose place decoders put grey or rubbish."""
+    with open_guarded(path, what=f"{path}: the image cannot be read", fix="open it in a viewer") as file:
+        return file.peek(len(START))[: len(START)] == START and is_damaged(file.read())
 
 
 def _formats(file: BufferedReader, path: Path) -> tuple[str, ...]:
@@ -234,33 +239,3 @@ def _tones(path: Path) -> tuple[Transfer, bool] | None:
     if at >= 0 and head.startswith(b"\x89PNG"):
         return transfer_of(transfer=head[at + 5], primaries=head[at + 4])
     return None
-
-
-def _is_motion_jpeg(path: Path) -> bool:
-    """Return True if a second photograph of the same size follows the first: previews and gain maps are smaller."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        first, scan = _jpeg_size(content, 0)
-        end = content.find(_JPEG_END, scan)
-        while end >= 0:
-            # Some programs fill up with zeros.
-            filled = _ZEROS.match(content, end + 2)
-            at = filled.end() if filled else end + 2
-            if content[at : at + 3] == _JPEG_START:
-                return _jpeg_size(content, at)[0] == first
-            end = content.find(_JPEG_END, end + 2)
-            if at < len(content):
-                return False  # something else follows: a film, a program's own data
-        return False
-
-
-def _jpeg_size(content: mmap.mmap, start: int) -> tuple[bytes, int]:
-    """Return the height and width of the photograph at a place, as stored, and where its first scan begins."""
-    at, size = start + 2, b""
-    while content[at : at + 1] == b"\xff":
-        marker = content[at + 1 : at + 2]
-        if marker in {b"", b"\xda"}:
-            break
-        if marker[0] in _JPEG_SIZES:
-            size = content[at + 5 : at + 9]
-        at += 1 if marker == b"\xff" else 2 + int.from_bytes(content[at + 2 : at + 4], "big")
-    return size, at

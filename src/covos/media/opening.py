@@ -14,13 +14,12 @@ from covos.core.guarded import is_there
 from covos.media.animation import AnimatedSource
 from covos.media.fields import Deinterlace
 from covos.media.folder import DEFAULT_FRAME_RATE, FramesSource
-from covos.media.images import IMAGE_SUFFIXES, kind_of, natural_key
+from covos.media.images import kind_of
+from covos.media.listing import Listing, list_pictures
 from covos.media.source import check_duration, check_frames
 from covos.media.video import VideoSource
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from covos.media.source import Source
 
 
@@ -102,9 +101,9 @@ def check_rate(rate: Fraction) -> None:
         )
 
 
-def _pictures(files: list[Path], *, name: str, frame_rate: Fraction | None) -> FramesSource:
-    check_frames(name, len(files))
-    return FramesSource(files, name=name, frame_rate=frame_rate or DEFAULT_FRAME_RATE)
+def _pictures(listing: Listing, *, name: str, frame_rate: Fraction | None) -> FramesSource:
+    check_frames(name, len(listing.files))
+    return FramesSource(listing.files, name=name, frame_rate=frame_rate or DEFAULT_FRAME_RATE, notes=listing.notes)
 
 
 def _check_file(target: Path, name: str) -> None:
@@ -130,24 +129,24 @@ def _check_file(target: Path, name: str) -> None:
         raise SourceError(f"{name}: the file is empty", why="it has 0 bytes", fix="copy or record it again")
 
 
-def _folder_images(folder: Path) -> list[Path]:
+def _folder_images(folder: Path) -> Listing:
     try:
         entries = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
     except PermissionError as error:
         raise SourceError(
             f"{folder}: the folder may not be read", why="permission denied", fix="change its permissions"
         ) from error
-    images = images_among(entries)
-    if images:
-        return images
-    within = sorted(e.name for e in entries if e.is_dir() and images_among(e.iterdir()))
+    listing = list_pictures(entries)
+    if listing.files:
+        return listing
+    within = sorted(e.name for e in entries if e.is_dir() and _has_pictures(e))
     fix = "give a folder with jpg, png, webp, avif, heic, tif, bmp or pgm files, or a video"
     if within:
         fix = f"give one of its folders that have images, such as {folder / within[0]}"
     raise SourceError(f"{folder}: the folder has no images", why=f"it holds {_contents(entries)}", fix=fix)
 
 
-def _pattern_images(pattern: str) -> list[Path]:
+def _pattern_images(pattern: str) -> Listing:
     # Path.glob takes no absolute patterns.
     matches = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207
     if not matches:
@@ -156,20 +155,21 @@ def _pattern_images(pattern: str) -> list[Path]:
             why="no file has such a name",
             fix="check the folder and the suffix; write the pattern in quotes",
         )
-    images = images_among(matches)
-    if not images:
+    listing = list_pictures(matches)
+    if not listing.files:
         raise SourceError(
             f"{pattern}: the pattern matches no images",
             why=f"it matches {_contents(matches)}",
             fix="match jpg, png, webp, avif, heic, tif, bmp or pgm files; give videos one at a time",
         )
-    return images
+    return listing
 
 
-def images_among(paths: Iterable[Path]) -> list[Path]:
-    """Return the image files among paths, by suffix, without hidden ones, in natural order."""
-    chosen = [p for p in paths if p.suffix.lower() in IMAGE_SUFFIXES and not p.name.startswith(".") and p.is_file()]
-    return sorted(chosen, key=lambda p: (natural_key(str(p)), str(p)))
+def _has_pictures(folder: Path) -> bool:
+    try:
+        return bool(list_pictures(folder.iterdir()).files)
+    except OSError:
+        return False
 
 
 def _contents(entries: list[Path]) -> str:

@@ -200,7 +200,7 @@ class Source(ABC):
 
     def content(self) -> tuple[int, str]:
         """Return the bytes that it reads, and their fingerprint (see `fingerprint`)."""
-        return sum(path.stat().st_size for path in self.files), fingerprint(self.files)
+        return sum(size_of(path) for path in self.files), fingerprint(self.files)
 
     def content_of_files(self) -> tuple[tuple[str, str], ...]:
         """Return the name and fingerprint of each of its files; empty if it is one file, or not made of files."""
@@ -321,6 +321,14 @@ def check_duration(name: str, seconds: float) -> None:
         )
 
 
+def size_of(path: Path) -> int:
+    """Return the bytes of a file; 0 where a name of many leads to none."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:  # links in a circle
+        return 0
+
+
 _BLOCK = 1 << 16
 _BLOCKS_OF_ONE, _BLOCKS_OF_MANY = 64, 2
 
@@ -350,6 +358,8 @@ def fingerprint_each(files: Sequence[Path]) -> tuple[tuple[str, str], ...]:
 
 def _add(digest: hashlib._Hash, path: Path, *, count: int, named: bool) -> None:
     try:
+        if named and not path.is_file():  # to open a pipe would be to wait for it
+            raise FileNotFoundError(path)
         size = path.stat().st_size
         digest.update(f"{(path.name if named else '')!r} {size}\n".encode())
         starts = range(0, size, _BLOCK)
@@ -361,4 +371,4 @@ def _add(digest: hashlib._Hash, path: Path, *, count: int, named: bool) -> None:
     except OSError:
         if not named:
             raise
-        digest.update(b"not to be read")  # one picture of many
+        digest.update(f"{path.name!r} is not to be read".encode())  # one picture of many
