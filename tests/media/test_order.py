@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+import av
 import pytest
 
 from covos.media.order_gaps import left_out
@@ -13,6 +16,8 @@ from covos.media.video import VideoSource
 from media.test_losses import INPUTS
 
 COUNT = 24
+FILM = 30
+"""Pictures of a film of the tests, where none else is asked for."""
 X264 = [
     "scenecut=0:keyint=8",
     "bframes=0",
@@ -35,6 +40,10 @@ KINDS = {
 }
 ONES = [name for name in KINDS if name not in {"h264 interlaced=1", "h264 slices=3", "hevc slices=2"}]
 """Kinds of which a picture is one unit."""
+
+
+def opened(path: Path) -> VideoSource:
+    return VideoSource(path, name=path.name)
 
 
 def read(path: Path) -> tuple[int, Health]:
@@ -143,3 +152,59 @@ def test_rubbish_has_no_place(codec: str) -> None:
 
 def test_other_codecs_tell_none() -> None:
     assert order_reader("vp9") is None
+
+
+def without(path: Path, target: Path, *, gone: Collection[int]) -> Path:
+    """Copy the packets of a clip, but for some, with their times."""
+    with av.open(str(path)) as container, av.open(str(target), "w") as copy:
+        stream = copy.add_stream_from_template(container.streams.video[0])
+        for number, packet in enumerate(packet for packet in container.demux(video=0) if packet.size):
+            if number not in gone:
+                packet.stream = stream
+                copy.mux(packet)
+    return target
+
+
+_CODED = {
+    "libx264": {"g": "10", "bf": "0"},
+    "libx265": {"x265-params": "keyint=10:log-level=none:open-gop=1"},
+    "mpeg2video": {"g": "10", "bf": "2"},
+}
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "mov", "flv", "nut", "avi", "ts"])
+@pytest.mark.parametrize("codec", _CODED)
+@pytest.mark.parametrize("gone", [(13, 14, 15), (14,), (10,)])
+def test_packets_that_are_gone_from_a_container(
+    film: Callable[..., Path], tmp_path: Path, codec: str, suffix: str, gone: tuple[int, ...]
+) -> None:
+    if suffix in {"flv", "avi"} and (codec, suffix) not in {("libx264", "flv"), ("mpeg2video", "avi")}:
+        pytest.skip("it does not go into this container, or without the times of its pictures")
+    whole = film("whole.mkv", codec=codec, options=_CODED[codec])
+    with opened(without(whole, tmp_path / f"intact.{suffix}", gone=())) as source:
+        assert len(list(source)) == FILM and source.health.complete
+    with opened(without(whole, tmp_path / f"less.{suffix}", gone=gone)) as source:
+        assert len(list(source)) < FILM
+        health = source.health
+    assert health.missing >= 1 and not health.complete
+    assert health.at_least or health.decoded + health.missing >= FILM
+
+
+def test_pictures_that_are_not_to_be_shown_leave_no_gap(film: Callable[..., Path], tmp_path: Path) -> None:
+    whole = film("whole.mp4", options={"g": "10", "bf": "2"})
+    content = bytearray(whole.read_bytes())
+    at = content.find(b"elst") + 12
+    duration, start = struct.unpack_from(">Ii", content, at)
+    unit = 512  # of the 12800 a second that the writer counts in
+    struct.pack_into(">Ii", content, at, duration - 4 * 40, start + 4 * unit)
+    (tmp_path / "later.mp4").write_bytes(content)
+    with opened(tmp_path / "later.mp4") as source:
+        assert len(list(source)) == FILM - 4
+        assert source.health.complete
+
+
+def test_a_pause_between_pictures_that_follow_each_other_is_none_gone(film: Callable[..., Path]) -> None:
+    times = [*range(12), *range(20, 30), *range(31, 70, 3)]
+    for name in ("paused.mkv", "paused.mp4"):
+        with opened(film(name, count=len(times), pts=times, options={"g": "10", "bf": "2"})) as source:
+            assert len(list(source)) == len(times) and source.health.complete

@@ -89,7 +89,7 @@ class Losses:
         self._rate, self._base = rate, stream.time_base or 1 / rate
         self._step = max(1.0, float(1 / (rate * self._base)))
         self._times = None if self._name in _WITHOUT_TIMES else times
-        self._gaps = [before + 1 for before in left_out(read.order)]
+        self._gaps = [read.shown[before] if before >= 0 else 0 for before in left_out(read.order)]
         self._reach = self._reordered()
         torn = self._at_breaks() | self._after_skipped_bytes() | self._swollen()
         if self._times is not None:
@@ -383,11 +383,15 @@ class Losses:
         """Return the number of pictures that the file lists, where damage makes that worth looking at."""
         if not (self._structure.cut or self.suspects):
             return None
-        if self._structure.frames is not None:
-            return self._structure.frames
-        if self._name == "mxf" and self._stream.duration:
+        if self._structure.frames is None and self._name == "mxf" and self._stream.duration:
             return round(self._stream.duration * self._base * self._rate)
-        return self._stream.frames or None if self._name == "avi" else None
+        stated = self._structure.frames
+        if self._name != "avi":
+            return stated
+        # It counts the empty chunks by which pictures are told to last for several units of time, too.
+        stated = (self._stream.frames or None) if stated is None else stated
+        units = 1.0 if self._times is None or self._count < 2 else float(np.median(np.diff(self._times)))
+        return None if stated is None else round(stated / max(1.0, units))
 
     def _behind(self, number: int, *, after: int) -> list[LostFrame]:
         """Make lost frames, a step apart, after so many packets."""

@@ -71,6 +71,9 @@ def _left_out(group: _Group, step: int) -> list[int]:
     found = [packet for packet, count in gaps for _ in range(count)]
     # A picture whose place was damaged, or cannot be read, fills one that seems to be left out.
     in_step = max(rests.values(), default=0)
+    if group.begun is not None:  # those that are shown before the one that the group begins with
+        earlier = set(group.places.values())
+        in_step += next(count for count in range(len(earlier) + 1) if group.begun - (count + 1) * step not in earlier)
     count = max(0, len(found) - (group.end - group.first - in_step))
     return found[:count] + [group.end - 1] * max(0, group.skipped - count)
 

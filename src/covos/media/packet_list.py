@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from av.packet import Packet
     from av.video.stream import VideoStream
 
-# Their pictures carry the parameters by which their places in the order of display are read.
-_WITH_START_CODES = frozenset({"h264", "hevc", "mpegvideo", "mpegts", "mpeg"})
 WITHOUT_PLACES = ("mov,mp4", "mpegts", "mpeg", "asf", "avi", "gif", "apng", "mjpeg")
 """Packets of these lie elsewhere than their positions say, or in pieces; `structure` looks for their damage."""
 # A run of zeros is impossible inside a picture of these; before a start code it may stand.
@@ -56,7 +54,8 @@ class PacketList:
     sizes: list[int] = field(default_factory=list)
     suspects: set[int] = field(default_factory=set)  # packets at which damage shows
     endless: list[int] = field(default_factory=list)  # JPEG without its end
-    order: list[Place | None] = field(default_factory=list)
+    order: list[Place | None] = field(default_factory=list)  # of those that are not to be shown, too
+    shown: list[int] = field(default_factory=list)  # how many are to be shown, up to each of these
     swallowed: dict[int, int] = field(default_factory=dict)  # of a suspect: bytes or pictures that are not its own
     skipped: list[int] = field(default_factory=list)  # bytes before each that belong to no packet
     overheads: list[int] = field(default_factory=list)
@@ -65,7 +64,6 @@ class PacketList:
     last_end: int = 0  # offset of the byte after the last packet of any stream
     hidden: list[Hidden] = field(default_factory=list)  # packets of pictures that are not to be shown
     reached: Fraction = Fraction(0)  # end of the last packet of any stream, in seconds
-    empty: int = 0
 
 
 def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool) -> PacketList:
@@ -73,7 +71,7 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
     read, codec = PacketList(trusts_marks=container.format.name != "mpegts"), stream.codec_context.name
     # The others are read along where the container may state only the file's duration, which may be theirs.
     others = () if alone else tuple(s for s in container.streams if s.type in {"video", "audio", "subtitle", "data"})
-    order = order_reader(codec) if container.format.name in _WITH_START_CODES else None
+    order = order_reader(codec, stream.codec_context.extradata or b"")
     has_places = not container.format.name.startswith(WITHOUT_PLACES)
     before: int | None = None
     begun = widest = 0
@@ -98,14 +96,16 @@ def list_packets(container: InputContainer, stream: VideoStream, *, alone: bool)
         read.ends_torn = packet.is_corrupt and read.trusts_marks
         if packet.stream_index != stream.index:
             continue
-        if not is_shown(packet, codec=codec):
+        shown = is_shown(packet, codec=codec)
+        if order is not None:
+            read.order.append(order.place(bytes(packet)))
+            read.shown.append(len(read.pts) + shown)
+        if not shown:
             if packet.pts is not None and packet.dts is not None:
                 number, is_discarded = len(read.pts), packet.is_discard
                 read.hidden.append(Hidden(packet=number, pts=packet.pts, dts=packet.dts, is_discarded=is_discarded))
             continue
         _look_inside(read, packet, codec=codec)
-        if order is not None:
-            read.order.append(order.place(bytes(packet)))
         source.check_frames(container.name, len(read.pts) + 1)
         read.pts.append(packet.pts)
         read.dts.append(packet.dts)

@@ -1,7 +1,11 @@
 """Read from the headers of coded pictures the place of each in the order of display.
 
-Bare streams of H.264, HEVC and MPEG-2 state no times. But each picture tells its place: its picture order count
-(ITU-T H.264, 8.2.1; H.265, 8.3.1), or its temporal reference (H.262, 6.3.9). Where one is left out, a picture is gone.
+Each picture of H.264, HEVC and MPEG-2 tells its place: its picture order count (ITU-T H.264, 8.2.1; H.265, 8.3.1), or
+its temporal reference (H.262, 6.3.9). Where one is left out, a picture is gone. Bare streams, which state no times, have
+nothing else; in containers, a gap in time at the same place is then no pause.
+
+Units lie behind start codes, or behind their lengths, as in mp4 and Matroska (ISO/IEC 14496-15). These keep the
+parameters of the sequence aside, in the same record that tells how long a length is.
 """
 
 from __future__ import annotations
@@ -46,15 +50,18 @@ class OrderReader(Protocol):
         ...
 
 
-def order_reader(codec: str) -> OrderReader | None:
-    """Return a reader for a codec; None if its pictures tell no place."""
-    readers: dict[str, type[OrderReader]] = {
-        "h264": _H264,
-        "hevc": _Hevc,
-        "mpeg1video": _Mpeg,
-        "mpeg2video": _Mpeg,
-    }
-    return readers[codec]() if codec in readers else None
+def order_reader(codec: str, record: bytes = b"") -> OrderReader | None:
+    """Return a reader for a codec; None if its pictures tell no place.
+
+    Args:
+        codec: FFmpeg's name.
+        record: What the container keeps aside for the decoder.
+    """
+    if codec == "h264":
+        return _H264(record)
+    if codec == "hevc":
+        return _Hevc(record)
+    return _Mpeg() if codec in {"mpeg1video", "mpeg2video"} else None
 
 
 class _Bits:
@@ -99,12 +106,24 @@ class _Sequence:
 class _H264:
     """Places by the picture order count, coded (type 0) or made of the frame's number (8.2.1.3)."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: bytes) -> None:
         self._sequence: _Sequence | None = None
+        self._length = 0
+        if record[:1] == b"\1" and len(record) > 6:
+            self._length = (record[4] & 3) + 1
+            size = int.from_bytes(record[6:8], "big")
+            self._find(record, [(8, 8 + size)])
+        elif record:
+            self._find(record, _units(record, 0))
 
     def place(self, packet: bytes) -> Place | None:
         """See `OrderReader.place`."""
-        for start, end in _units(packet):
+        return self._find(packet, _units(packet, self._length))
+
+    def _find(self, packet: bytes, units: list[tuple[int, int]]) -> Place | None:
+        for start, end in units:
+            if start >= end:
+                continue
             kind, refers = packet[start] & 0x1F, packet[start] & 0x60 > 0
             try:
                 if kind == 7:
@@ -168,14 +187,25 @@ def _skip_scaling(bits: _Bits, size: int) -> None:
 class _Hevc:
     """Places by the picture order count."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: bytes) -> None:
         self._sequence: _Sequence | None = None
         self._extra = 0
         self._tells_output = False
+        self._length = 0
+        if record[:1] == b"\1" and len(record) > 22:
+            self._length = (record[21] & 3) + 1
+            self._find(record, _kept_aside(record))
+        elif record:
+            self._find(record, _units(record, 0))
 
     def place(self, packet: bytes) -> Place | None:
         """See `OrderReader.place`."""
-        for start, end in _units(packet):
+        return self._find(packet, _units(packet, self._length))
+
+    def _find(self, packet: bytes, units: list[tuple[int, int]]) -> Place | None:
+        for start, end in units:
+            if start >= end:
+                continue
             kind = packet[start] >> 1 & 0x3F
             try:
                 if kind == 33:
@@ -222,14 +252,35 @@ class _Mpeg:
     def place(self, packet: bytes) -> Place | None:
         """See `OrderReader.place`."""
         begins = False
-        for start, end in _units(packet):
+        for start, end in _units(packet, 0):
             begins |= packet[start] == 0xB8
             if packet[start] == 0 and end - start > 3:
                 return Place(begins, int.from_bytes(packet[start + 1 : start + 3], "big") >> 6, _TEMPORAL_REFERENCES)
         return None
 
 
-def _units(packet: bytes) -> list[tuple[int, int]]:
-    """Return where the units of a packet begin, behind their start codes, and end."""
-    starts = [found.end() for _, found in zip(range(_MOST_UNITS), _UNIT.finditer(packet), strict=False)]
-    return list(zip(starts, [*(start - 3 for start in starts[1:]), len(packet)], strict=False))
+def _units(packet: bytes, length: int) -> list[tuple[int, int]]:
+    """Return where the units of a packet begin and end: behind start codes, or behind lengths of so many bytes."""
+    if not length:
+        starts = [found.end() for _, found in zip(range(_MOST_UNITS), _UNIT.finditer(packet), strict=False)]
+        return list(zip(starts, [*(start - 3 for start in starts[1:]), len(packet)], strict=False))
+    units: list[tuple[int, int]] = []
+    at = 0
+    while at + length < len(packet) and len(units) < _MOST_UNITS:
+        start = at + length
+        at = start + int.from_bytes(packet[at:start], "big")
+        units.append((start, min(at, len(packet))))
+    return units
+
+
+def _kept_aside(record: bytes) -> list[tuple[int, int]]:
+    """Return where the units lie that an HEVC record keeps aside (ISO/IEC 14496-15, 8.3.3.1)."""
+    units: list[tuple[int, int]] = []
+    at = 23
+    for _ in range(record[22]):
+        count, at = int.from_bytes(record[at + 1 : at + 3], "big"), at + 3
+        for _ in range(min(count, _MOST_UNITS)):
+            size, at = int.from_bytes(record[at : at + 2], "big"), at + 2
+            units.append((at, min(at + size, len(record))))
+            at += size
+    return units
