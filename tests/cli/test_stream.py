@@ -150,3 +150,13 @@ def test_no_place_to_write_is_told(tmp_path: Path) -> None:
     with pytest.raises(EnvironmentProblem, match="cannot be written"):
         sink.write(np.zeros(SIZE, np.uint8), seconds=Fraction(0))
     sink.close()
+
+
+def test_frames_that_are_lost_on_the_way_are_told(make_clip, tmp_path: Path, capsys) -> None:
+    clip = make_clip("clip.ts", frames=16)
+    content = clip.read_bytes()
+    middle = len(content) // 188 // 2 * 188
+    clip.write_bytes(content[:middle] + content[middle + 4 * 188 :])
+    assert main(["stream", str(clip), str(tmp_path / "out.mkv"), "--device", "cpu"]) == 4
+    assert "damaged" in capsys.readouterr().err
+    assert decoded(tmp_path / "out.mkv")

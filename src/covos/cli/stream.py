@@ -90,10 +90,11 @@ def stream(
 
     The subject is found by what it has in common with the past alone, which is less sure than in a whole video. Ctrl-C
     ends it, and the output is whole. --start, --end and --every count from the first frame that comes: --end 60 ends it
-    after a minute.
+    after a minute. Frames that are missing or damaged are told at the end, and make the exit code 4.
     """
     refuse_small_address_space()
     from covos.core.device import configure_threads
+    from covos.core.errors import IncompleteError, SourceError
     from covos.masks import letterbox
     from covos.media.live_video import LiveSink, LiveSource, codec_of, container_of
     from covos.media.range import Range
@@ -146,12 +147,16 @@ def stream(
     for text in frames.warnings:
         say(f"warning: {text}", err=True)
     if not latencies:
-        from covos.core.errors import SourceError
-
         raise SourceError(
             f"{source} gave no frame",
             why="it ended before the first one" if start is None else f"it ended before start {start}",
             fix="check the source" if start is None else "give an earlier start",
+        )
+    if damage := str(frames.damage):
+        raise IncompleteError(
+            f"{source}: {damage}",
+            why="the source is damaged, or a part of it was lost on the way",
+            fix=f"what came through is written to {output}; send it again if you need the rest",
         )
     return 0
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 # Only formats that carry their own pictures. A playlist (ffconcat, HLS, DASH, SDP) would open other files or hosts.
-_FORMATS = (
+FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,apng,mpegts,mpeg,mpegvideo,m4v,h264,hevc,obu,ivf,flv,asf,ogg,"
     "nut,mxf,dv,yuv4mpegpipe,mjpeg,rm,wtv,vc1,dirac,"
     "wav,mp3,aac,flac,ac3,eac3,aiff,caf,amr"  # sound alone is opened to be refused with its own reason
@@ -50,7 +50,7 @@ def open_container(path: Path) -> InputContainer:
             # Photographs one after another: FFmpeg takes them for one, if that is the name's suffix.
             format="mjpeg" if _begins_with(path, _JPEG) else None,
             options={
-                "format_whitelist": _FORMATS,
+                "format_whitelist": FORMATS,
                 "protocol_whitelist": "file",
                 "max_pixels": str(limits().pixels),
             },
@@ -58,7 +58,7 @@ def open_container(path: Path) -> InputContainer:
         )
     except (av.FFmpegError, ValueError, OSError) as error:
         refuse_shortage(error)
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     try:
         source.check_streams(str(path), len(container.streams))
     except SourceError:
@@ -169,7 +169,8 @@ def _begins_with(path: Path, head: bytes) -> bool:
         return file.read(len(head)) == head
 
 
-def _unreadable(path: Path, error: Exception) -> SourceError:
+def unreadable(path: Path, error: Exception) -> SourceError:
+    """Return the error of a file that FFmpeg does not open, with the reason that its bytes show."""
     with path.open("rb") as file:
         head = file.read(512)
         lacks_index = head[4:8] in MP4_FIRST and _lacks_index(file)

@@ -1,7 +1,8 @@
 """Videos without an end: pipes, cameras and network streams, read and written a frame at a time.
 
 Nothing is sought and nothing is known beforehand: not the length, and of raw pixels not even the size, which the user
-must say. What `covos.media.video` guarantees of files, that no loss goes unnoticed, cannot be had here.
+must say. What `covos.media.video` guarantees of files, that no loss goes unnoticed, cannot be had here: damage on the
+way is counted (`covos.media.live_damage`), but nothing tells if the end is the end.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from covos.core.errors import EnvironmentProblem, SourceError, UsageError, one_o
 from covos.core.limits import limits, raising
 from covos.core.shown import short_repr
 from covos.core.types import ImageArray
+from covos.media.container import FORMATS, unreadable
 from covos.media.displayed import PictureReader
+from covos.media.live_damage import LiveDamage, live_pictures
 from covos.media.range import WHOLE, Range
 from covos.media.tags import tag_picture, usual_colour
 
@@ -84,6 +87,7 @@ class LiveSource:
 
     Attributes:
         dropped: Number of frames dropped so far.
+        damage: Counts of what was lost or damaged so far.
 
     Raises:
         SourceError: It cannot be opened, or has no pictures.
@@ -120,12 +124,20 @@ class LiveSource:
             options["pixel_format"] = pixels
         if frame_rate is not None:
             options["framerate"] = str(frame_rate)
-        self.dropped = 0
+        self.dropped, self.damage = 0, LiveDamage()
         self._place, self._newest, self._range = place, newest, range
         file: str | IO[bytes] = sys.stdin.buffer if place == PIPE else place
         try:
-            self._container = av.open(file, "r", format=container, options=options)
+            self._container = av.open(
+                file,
+                "r",
+                format=container,
+                options={**options, **_kept_to_itself(place, container)},
+                metadata_errors="replace",
+            )
         except (av.FFmpegError, OSError, ValueError) as error:
+            if _is_file(place) and container is None and Path(place).stat().st_size:
+                raise unreadable(Path(place), error) from error
             raise SourceError(f"{_named(place)} cannot be opened", why=_said(error), fix=_FIX) from error
         if not self._container.streams.video:
             self._container.close()
@@ -167,7 +179,9 @@ class LiveSource:
         first: tuple[int, Fraction] | None = None
         count = 0
         try:
-            for picture in self._container.decode(self._stream):
+            for picture in live_pictures(
+                self._container, self._stream, damage=self.damage, from_start=_is_file(self._place)
+            ):
                 if picture.width * picture.height > limits().pixels:
                     raise SourceError(
                         f"{_named(self._place)}: frames of {picture.width}x{picture.height}",
@@ -288,6 +302,10 @@ class LiveSink:
         kind = container or container_of(place)
         codec, stored = codec_of(kind, pixels)
         path = Path(place)
+        if place != PIPE and "://" not in place and path.is_symlink() and not path.is_char_device():
+            raise UsageError(
+                f"{place}: it is a link", why="what it leads to would be replaced", fix="give the file itself"
+            )
         if place != PIPE and "://" not in place and path.is_file() and not overwrite:
             raise UsageError(
                 f"{place}: the file exists", why="nothing is overwritten unasked", fix="give -y to replace it"
@@ -436,6 +454,18 @@ def _is_known(pixels: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_file(place: str) -> bool:
+    return place != PIPE and "://" not in place and Path(place).is_file()
+
+
+def _kept_to_itself(place: str, container: str | None) -> dict[str, str]:
+    """Keep what is not a camera and not an address from opening other files and hosts, as a playlist would."""
+    if "://" in place or place.startswith("/dev/"):
+        return {}
+    own = {"format_whitelist": FORMATS if container is None else f"{FORMATS},{container}"}
+    return own if place == PIPE else {**own, "protocol_whitelist": "file"}
 
 
 def _refuse_unsaid(said: dict[str, object]) -> None:
