@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import av
 from av.codec.context import Flags
@@ -12,7 +12,7 @@ from covos.core.memory import refuse_shortage
 from covos.core.progress import counted
 from covos.media.container import is_shown
 from covos.media.order_gaps import left_out
-from covos.media.picture_order import OrderReader, Place, order_reader
+from covos.media.picture_order import Place, order_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,12 +37,14 @@ class LiveDamage:
     Attributes:
         undecodable: Packets that gave no picture because they are damaged.
         damaged: Pictures that the decoder has marked, or whose packet the container has.
+        silent: Packets that gave no picture, without an error; known at the end.
         left_out: Pictures that the order of the others tells to be gone.
         read_errors: Places at which the container could not be read.
     """
 
     undecodable: int = 0
     damaged: int = 0
+    silent: int = 0
     left_out: int = 0
     read_errors: int = 0
     _places: list[Place | None] = field(default_factory=list)
@@ -51,8 +53,8 @@ class LiveDamage:
     def __str__(self) -> str:
         """Say all that was met; empty if nothing was."""
         said = []
-        if self.left_out:
-            said.append(f"{counted(self.left_out, 'frame')} missing")
+        if missing := self.left_out + self.silent:
+            said.append(f"{counted(missing, 'frame')} missing")
         if self.undecodable:
             said.append(f"{counted(self.undecodable, 'packet')} not to be decoded")
         if self.damaged:
@@ -97,13 +99,15 @@ def live_pictures(
     context.flags |= Flags.output_corrupt.value  # damaged pictures come out, marked, instead of vanishing
     order = order_reader(context.name, context.extradata or b"")
     trusts, torn, counts = container.format.name != "rawvideo", set[int | None](), from_start
+    owed = 0
     for packet in _packets(container, stream, damage=damage):
-        if packet is not None and not packet.size:
-            packet = None
         if packet is not None and trusts and packet.is_corrupt:
             torn.add(packet.pts)
-        if packet is not None and order is not None and counts:
-            _place(order, packet, codec=context.name, damage=damage)
+        if packet is not None and is_shown(packet, codec=context.name) and counts:
+            owed += 1
+            damage.put(None if order is None else order.place(bytes(packet)))
+        elif packet is not None and order is not None:
+            order.place(bytes(packet))  # it may hold the parameters of those to come
         try:
             pictures = context.decode(packet)
         except (av.FFmpegError, ValueError) as error:
@@ -111,20 +115,17 @@ def live_pictures(
             if container.format.name == "rawvideo":  # all that can be wrong is what the user has said of it
                 raise
             damage.undecodable += counts
+            owed -= counts
             continue
         for picture in pictures:
             is_whole = not picture.is_corrupt and picture.pts not in torn
             counts |= is_whole
             damage.damaged += counts and not is_whole
             torn.discard(picture.pts)
+            owed -= counts
             yield picture
     damage.end()
-
-
-def _place(order: OrderReader, packet: Packet[Any], *, codec: str, damage: LiveDamage) -> None:
-    place = order.place(bytes(packet))
-    if is_shown(packet, codec=codec):
-        damage.put(place)
+    damage.silent = max(0, owed)
 
 
 def _packets(
