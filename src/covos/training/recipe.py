@@ -339,9 +339,12 @@ class MatteRecipe(Recipe):
         drawn_side: Side of what is drawn, in pixels.
         hard_share: Share of things with a hard mask, from which a rim is taken off.
         texture_share: Share of the things with a matte that get the colours of another picture.
+        alike_share: Share whose background has the colours of the thing.
         motion_blur_share: Share that is blurred by its motion.
         defocus_share: Share that is out of focus.
-        trimap_share: Share that starts from a trimap; the others start from a mask that is moved, coarse and blurred.
+        trimap_share: Share that starts from a trimap; the others start from a mask that is moved, coarse and blurred,
+            or from a smaller picture's alpha.
+        smaller_share: Share that starts from an alpha as it is found in a smaller picture.
         alone_share: Share whose frames do not see the frame before.
         time_weight: Weight of the error of changes from frame to frame.
     """
@@ -356,9 +359,11 @@ class MatteRecipe(Recipe):
     drawn_side: Count
     hard_share: Share
     texture_share: Share
+    alike_share: Share
     motion_blur_share: Share
     defocus_share: Share
     trimap_share: Share
+    smaller_share: Share
     alone_share: Share
     time_weight: NonNegativeFloat
 

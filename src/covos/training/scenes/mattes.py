@@ -113,6 +113,8 @@ def draw_clip(pools: MattePools, *, frames: int, side: int, recipe: MatteRecipe,
 def _draw_clip(pools: MattePools, *, frames: int, side: int, recipe: MatteRecipe, rng: Generator) -> list[MatteFrame]:
     thing = _draw_thing(pools, recipe=recipe, rng=rng)
     picture = _background(pools, rng=rng)
+    if rng.random() < recipe.alike_share:
+        picture = _alike(picture, thing.layer, share=float(rng.uniform(0.5, 1)))
     path = _Path.draw(thing, side=side, rng=rng)
     view = _Path.draw_view(picture.shape, side=side, rng=rng)
     shutter = float(rng.uniform(0.3, 1.0)) if rng.random() < recipe.motion_blur_share else 0.0
@@ -219,6 +221,17 @@ def _background(pools: MattePools, *, rng: Generator) -> ImageArray:
     if draw < 0.45:  # out of focus
         return np.asarray(cv2.GaussianBlur(picture, (0, 0), log_uniform((0.7, 8), rng=rng)), np.uint8)
     return picture
+
+
+def _alike(picture: ImageArray, layer: LayerArray, *, share: float) -> ImageArray:
+    """Return a background whose colours are like a thing's: nobody tells the two by colour, only a mask does."""
+    own = layer[layer[..., 3] > 250][:, :3].astype(np.float32)
+    if len(own) < 16:  # too thin to have a colour
+        return picture
+    mean, spread = (getattr(picture.astype(np.float32), name)(axis=(0, 1)) for name in ("mean", "std"))
+    scale = 1 + share * (np.clip(own.std(axis=0) / np.maximum(spread, 1), 0.1, 1) - 1)
+    moved = (picture - mean) * scale + mean + share * (own.mean(axis=0) - mean)
+    return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,10 +356,12 @@ class _Guide:
     """A way to spoil an alpha into what the network starts from, much the same for all frames of a clip.
 
     Either a mask with its contour moved, made coarse and blurred, as networks give it (Yu et al., *Mask Guided
-    Matting*, CVPR 2021); or a trimap, in which the probability of all that is not sure is one half.
+    Matting*, CVPR 2021); or a trimap, in which the probability of all that is not sure is one half; or an alpha as the
+    network itself finds it in a smaller picture, off here and there.
     """
 
     trimap: bool
+    smaller: bool
     sparse: bool
     least: float
     size: int
@@ -356,8 +371,10 @@ class _Guide:
 
     @classmethod
     def draw(cls, recipe: MatteRecipe, *, rng: Generator) -> _Guide:
+        kind = rng.random()
         return cls(
-            rng.random() < recipe.trimap_share,
+            kind < recipe.trimap_share,
+            kind >= 1 - recipe.smaller_share,
             rng.random() < SPARSE,
             float(rng.uniform(0.05, 0.95)),
             round(log_uniform((1, 16), rng=rng)),
@@ -369,6 +386,8 @@ class _Guide:
     def of(self, alpha: ProbabilityArray, *, rng: Generator) -> tuple[ProbabilityArray, MaskArray]:
         if self.trimap:
             return self._trimap(alpha, rng=rng)
+        if self.smaller:
+            return self._smaller(alpha, rng=rng)
         mask = (alpha > np.clip(self.least + rng.normal(0, 0.1), 0.02, 0.98)).astype(np.uint8)
         size = max(1, self.size + int(rng.integers(-2, 3)))
         disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (size, size))
@@ -392,3 +411,22 @@ class _Guide:
         probability = np.full(alpha.shape, 0.5, np.float32)
         probability[sure[0]], probability[sure[1]] = 1, 0
         return probability, ~(sure[0] | sure[1])
+
+    def _smaller(self, alpha: ProbabilityArray, *, rng: Generator) -> tuple[ProbabilityArray, MaskArray]:
+        factor = min(max(self.coarse, 2), 4)
+        height, width = alpha.shape
+        small = np.asarray(
+            cv2.resize(alpha, (width // factor, height // factor), interpolation=cv2.INTER_AREA), np.float32
+        )
+        # Off by a smooth field, most where it is soft; harder or softer than it is.
+        field = cv2.resize(
+            rng.standard_normal((5, 5)).astype(np.float32), small.shape[::-1], interpolation=cv2.INTER_CUBIC
+        )
+        soft = np.sqrt(np.clip(small * (1 - small), 0, None)) + 0.05 * (rng.random() < 0.5)
+        contrast = log_uniform((0.8, 1.6), rng=rng)
+        small = np.clip((small - 0.5) * contrast + 0.5 + rng.uniform(0, 0.5) * field * soft, 0, 1)
+        rough = np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+        unsure = ((small > 0.02) & (small < 0.98)).astype(np.uint8)
+        unsure = cv2.dilate(unsure, np.ones((3, 3), np.uint8))
+        band = cv2.resize(unsure, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+        return np.where(band, rough, np.rint(rough)).astype(np.float32), band
