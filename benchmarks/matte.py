@@ -50,6 +50,7 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "car.mp4"
 SIZES = {"480p": (480, 854), "1080p": (1080, 1920), "4K": (2160, 3840)}
 FRAMES = 5
 CLIP_SIDE = 352
+COMPOSED = {"drawn_share": 0.25, "hard_share": 0.0, "alike_share": 0.0, "trimap_share": 0.0, "smaller_share": 0.0}
 SEED = 2024
 
 Method = Callable[[ImageArray, ProbabilityArray, MaskArray, int], ProbabilityArray]
@@ -174,7 +175,7 @@ def _pictures(folder: Path, methods: dict[str, Method]) -> Rows:
 
 
 def _clips(sprites: Path, backgrounds: Path, *, count: int) -> list[list[MatteFrame]]:
-    recipe = load_recipe("matte", settings={"drawn_share": 0.25, "hard_share": 0.0, "trimap_share": 0.0})
+    recipe = load_recipe("matte", settings=COMPOSED)
     pools = MattePools.of([open_dataset(sprites), open_dataset(backgrounds)])
     return [
         draw_clip(pools, frames=FRAMES, side=CLIP_SIDE, recipe=recipe, rng=np.random.default_rng((SEED, number)))  # type: ignore[arg-type]

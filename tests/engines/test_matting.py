@@ -203,7 +203,7 @@ def test_what_was_kept_is_the_frame_before_for_what_is_new() -> None:
     *_, last = matted(iter(given), lambda: engine(5))
     assert isinstance(last, FrameResult)
     assert last.matte is not None
-    band = (alpha > 0.1) & (alpha < 0.9)
+    band = (alpha > 0.3) & (alpha < 0.7)
     assert last.matte[band] == pytest.approx(alpha[band], abs=0.02)
 
 

@@ -59,10 +59,14 @@ def uncertain_band(probability: ProbabilityArray, *, reach: float) -> MaskArray:
 
 def within(mask: MaskArray, reach: float) -> MaskArray:
     """Return the pixels that are at most so far from a pixel of a mask: H x W bool."""
+    return np.asarray(distance_to(mask) <= reach, np.bool_)
+
+
+def distance_to(mask: MaskArray) -> Floats:
+    """Return how far each pixel is from the nearest of a mask, in pixels; infinite if there is none: H x W float32."""
     if not mask.any():
-        return np.zeros(mask.shape, np.bool_)
-    away = cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5)
-    return np.asarray(away <= reach, np.bool_)
+        return np.full(mask.shape, np.inf, np.float32)
+    return np.asarray(cv2.distanceTransform((~mask).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5), np.float32)
 
 
 class FarColours(NamedTuple):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import FrameResult, ImageArray, MaskArray, ProbabilityArray
-from covos.engines.band import CONTEXT, FAR, TILE, FarColours, far_colours, tile_inputs, uncertain_band, within
+from covos.engines.band import CONTEXT, FAR, SURE, TILE, FarColours, distance_to, far_colours, tile_inputs, within
 from covos.engines.ladder import Ladder
 from covos.engines.steady import grey, moved_to, way_to
 from covos.masks.matte import stretched
@@ -31,7 +31,7 @@ from covos.runtimes.loading import ready
 
 ProgressT = TypeVar("ProgressT")
 
-MARGIN = 16
+MARGIN = 8
 """Pixels on each side of a tile that it shares with its neighbours, over which one goes over into the other."""
 CORE = TILE - 2 * MARGIN
 """Step of the grid."""
@@ -45,7 +45,7 @@ APART = 4
 """So many times the reach a doubtful patch of the background may be away from the subject, and still be part of it."""
 BATCH = 8
 """Tiles that the network sees together, at the most: fewer where the memory runs out."""
-SETTLED = 0.1
+SETTLED = 0.3
 """Alpha should be below this where the band ends in the background. If it is not, the band grows there, once."""
 
 
@@ -54,6 +54,25 @@ class MatteNetwork(Protocol):
 
     def __call__(self, x_BCHW: Tensor) -> Tensor:
         """Return B x 1 x H x W float32 alpha in [0, 1]."""
+
+
+class Tiles:
+    """The tiles of a frame that are solved, by their corners; see `_tiles`. Each counts for the band that it knew."""
+
+    def __init__(self) -> None:
+        self.solved: dict[tuple[int, int], tuple[NDArray[np.float32], MaskArray]] = {}
+
+    def together(self, size: tuple[int, int]) -> NDArray[np.float32]:
+        """Return them as one H x W, each fading into its neighbours."""
+        height, width = size
+        whole = height + -height % CORE + 2 * MARGIN, width + -width % CORE + 2 * MARGIN
+        total, weight = np.zeros(whole, np.float32), np.full(whole, 1e-6, np.float32)
+        for (y, x), (found, band) in self.solved.items():
+            share = _FEATHER * band
+            total[y : y + TILE, x : x + TILE] += found * share
+            weight[y : y + TILE, x : x + TILE] += share
+        inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
+        return np.asarray(total[inner] / weight[inner], np.float32)
 
 
 class MatteEngine:
@@ -88,10 +107,12 @@ class MatteEngine:
         asked = _asked(guide, reach=reach) if band is None else band
         alpha = guide if band is not None else (guide > 0.5).astype(np.float32)
         if asked.any():
-            before, known = self._moved(image, index)
-            alpha = self._solve(image, guide, asked, before, known)
+            solve, tiles = self._solver(image, guide, *self._moved(image, index)), Tiles()
+            alpha = solve(asked, tiles)
             if band is None and (wider := _grown(alpha, guide, asked, reach=reach)) is not None:
-                alpha = self._solve(image, guide, wider, before, known)
+                for corner in _tiles(wider & ~asked):
+                    tiles.solved.pop(corner, None)
+                alpha = solve(wider, tiles)
         self.remember(image, alpha, index=index)
         return alpha
 
@@ -108,40 +129,45 @@ class MatteEngine:
         flow, alike = way_to(grey(image), grey(there))
         return np.asarray(moved_to(flow, alpha), np.float32), alike
 
-    def _solve(
-        self,
-        image: ImageArray,
-        guide: ProbabilityArray,
-        band: MaskArray,
-        before: ProbabilityArray,
-        known: ProbabilityArray,
-    ) -> ProbabilityArray:
+    def _solver(
+        self, image: ImageArray, guide: ProbabilityArray, before: ProbabilityArray, known: ProbabilityArray
+    ) -> Callable[[MaskArray, Tiles], ProbabilityArray]:
+        """Return a function that finds the alpha of a band; it computes the tiles that are not solved yet."""
         height, width = guide.shape
         around = MARGIN + CONTEXT
         # Whole tiles, also where the frame ends within one.
         frame = [around, around + -height % CORE, around, around + -width % CORE]
-        padded: list[Any] = [_padded(each, frame) for each in (image, guide, band.view(np.uint8), before, known)]
-        corners, colours = _tiles(band), far_colours(image, guide, band)
-        total = np.zeros((2, padded[1].shape[0] - 2 * CONTEXT, padded[1].shape[1] - 2 * CONTEXT), np.float32)
+        told: list[Any] = [_padded(each, frame) for each in (image, guide, before, known)]
         side = TILE + 2 * CONTEXT
 
-        def solved(part: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
-            cuts = [[each[y : y + side, x : x + side] for each in padded] for y, x in part]
-            far = [_part(colours, y, x) for y, x in part]
-            return self._run(
-                [
-                    tile_inputs(cut, p, b.astype(np.bool_), old, sure, far=beyond)
-                    for (cut, p, b, old, sure), beyond in zip(cuts, far, strict=True)
-                ]
-            )
+        def solve(band: MaskArray, tiles: Tiles) -> ProbabilityArray:
+            unknown, colours = _padded(band.view(np.uint8), frame), far_colours(image, guide, band)
 
-        for part, alphas in self._ladder.in_parts(corners, solved, of="tiles", most=BATCH):
-            for (y, x), found in zip(part, alphas, strict=True):
-                total[0, y : y + TILE, x : x + TILE] += found * _FEATHER
-                total[1, y : y + TILE, x : x + TILE] += _FEATHER
-        inner = slice(MARGIN, MARGIN + height), slice(MARGIN, MARGIN + width)
-        found = total[0][inner] / np.maximum(total[1][inner], 1e-6)
-        return np.where(band, found, guide > 0.5).astype(np.float32)
+            def solved(part: Sequence[tuple[int, int]]) -> NDArray[np.float32]:
+                windows = [(slice(y, y + side), slice(x, x + side)) for y, x in part]
+                return self._run(
+                    [
+                        tile_inputs(
+                            told[0][window],
+                            told[1][window],
+                            unknown[window].astype(np.bool_),
+                            told[2][window],
+                            told[3][window],
+                            far=_part(colours, *corner),
+                        )
+                        for corner, window in zip(part, windows, strict=True)
+                    ]
+                )
+
+            corners = _tiles(band)
+            missing = [each for each in corners if each not in tiles.solved]
+            for part, alphas in self._ladder.in_parts(missing, solved, of="tiles", most=BATCH):
+                for (y, x), found in zip(part, alphas, strict=True):
+                    asked = unknown[y + CONTEXT : y + side - CONTEXT, x + CONTEXT : x + side - CONTEXT]
+                    tiles.solved[y, x] = found, asked.astype(np.bool_)
+            return np.where(band, tiles.together((height, width)), guide > 0.5).astype(np.float32)
+
+        return solve
 
     def _run(self, tiles: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         # They lie in memory with their channels last, which is how the network takes them.
@@ -237,11 +263,16 @@ def _asked(guide: ProbabilityArray, *, reach: float) -> MaskArray:
     Doubtful patches that come nowhere near the subject are ghosts of other things: there is no edge in them.
     """
     inside = guide > 0.5
-    band = uncertain_band(guide, reach=reach)
+    if not inside.any():
+        return inside
+    # By distances: to dilate by a large disc takes seconds in a large frame.
+    to_inside, to_outside = distance_to(inside), distance_to(~inside)
+    doubtful = (guide > SURE) & (guide < 1 - SURE)
+    band = doubtful | ((to_inside <= reach) & (to_outside <= reach))
     _, parts = cv2.connectedComponents((band | inside).view(np.uint8), connectivity=8)
     own = np.zeros(int(parts.max()) + 1, np.bool_)
-    own[parts[within(inside, APART * reach)]] = True
-    return np.asarray(band & own[parts] & (~inside | within(~inside, DEPTH * reach)), np.bool_)
+    own[parts[to_inside <= APART * reach]] = True
+    return np.asarray(band & own[parts] & (to_outside <= DEPTH * reach), np.bool_)
 
 
 def _grown(alpha: ProbabilityArray, guide: ProbabilityArray, band: MaskArray, *, reach: float) -> MaskArray | None:

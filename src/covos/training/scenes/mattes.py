@@ -113,7 +113,7 @@ def draw_clip(pools: MattePools, *, frames: int, side: int, recipe: MatteRecipe,
 def _draw_clip(pools: MattePools, *, frames: int, side: int, recipe: MatteRecipe, rng: Generator) -> list[MatteFrame]:
     thing = _draw_thing(pools, recipe=recipe, rng=rng)
     picture = _background(pools, rng=rng)
-    if rng.random() < recipe.alike_share:
+    if recipe.alike_share and rng.random() < recipe.alike_share:
         picture = _alike(picture, thing.layer, share=float(rng.uniform(0.5, 1)))
     path = _Path.draw(thing, side=side, rng=rng)
     view = _Path.draw_view(picture.shape, side=side, rng=rng)
