@@ -1,4 +1,4 @@
-"""Score and time mattes: covos-matte beside a stretched probability, a guided filter, closed-form and shared matting.
+"""Score and time mattes: those of covos beside a stretched probability, a guided filter, closed-form, shared matting.
 
     pip install pymatting==1.1.16       # for the last two; without it they are left out
     python examples/render_sprites.py --out SPRITES --first 1000 --count 12
@@ -79,7 +79,7 @@ def main() -> None:
         clips = _clips(options.sprites, options.backgrounds, count=options.clips)
         title = f"{len(clips)} composed clips of {FRAMES} frames"
         _print_table(title, _moving(clips, methods), table="composed", file=options.json)
-        ends = {name: methods[name] for name in ("stretched", "covos-matte")}
+        ends = {name: methods[name] for name in ("stretched probability", "covos-matte")}
         whole = _moving(clips, ends, whole=True)
         _print_table("the same, the alpha of whole frames", whole, table="whole", file=options.json)
         colours = _colours(options.sprites, options.backgrounds, _engine(options.weights))
@@ -98,34 +98,41 @@ def _engine(weights: str) -> MatteEngine:
 def _methods(weights: str, *, quick: bool) -> dict[str, Method]:
     engine = _engine(weights)
     methods: dict[str, Method] = {
-        "stretched": lambda _image, probability, _unknown, _index: stretched(probability),
+        "stretched probability": lambda _image, probability, _unknown, _index: stretched(probability),
     }
     if not quick:
-        methods["guided"] = lambda image, probability, _unknown, _index: _guided_filter(image, stretched(probability))
-        methods |= _others()
+        methods["guided filter"] = lambda image, probability, _unknown, _index: _guided_filter(
+            image, stretched(probability)
+        )
+        methods |= _of_trimaps()
     methods["covos-matte"] = lambda image, probability, unknown, index: engine.find(
         image, probability, band=unknown if unknown.any() else None, index=index
     )
     return methods
 
 
-def _others() -> dict[str, Method]:
-    try:
-        from pymatting import estimate_alpha_cf, estimate_alpha_sm
-    except ImportError:
-        print("pymatting is not installed: no closed-form and shared matting")
-        return {}
+def _of_trimaps() -> dict[str, Method]:
+    """Return the methods that take a trimap and no probability."""
 
     def by(estimate: Any) -> Method:
         def find(image: ImageArray, probability: ProbabilityArray, unknown: MaskArray, _index: int) -> ProbabilityArray:
             trimap = np.where(unknown, 0.5, np.rint(probability))
             if not (trimap == 1).any() or not (trimap == 0).any():
                 return stretched(probability)
-            return np.asarray(estimate(image / 255.0, trimap), np.float32).clip(0, 1)
+            return np.asarray(estimate(image, trimap), np.float32).clip(0, 1)
 
         return find
 
-    return {"closed form": by(estimate_alpha_cf), "shared": by(estimate_alpha_sm)}
+    methods: dict[str, Any] = {}
+    try:
+        from pymatting import estimate_alpha_cf, estimate_alpha_sm
+
+        methods["closed form (pymatting)"] = lambda image, trimap: estimate_alpha_cf(image / 255.0, trimap)
+        methods["shared matting (pymatting)"] = lambda image, trimap: estimate_alpha_sm(image / 255.0, trimap)
+    except ImportError:
+        print("pymatting is not installed: no closed-form and shared matting")
+    methods["covos.solve_trimap"] = lambda image, trimap: covos.solve_trimap(image, trimap.astype(np.float32))
+    return {name: by(estimate) for name, estimate in methods.items()}
 
 
 def _guided_filter(image: ImageArray, probability: ProbabilityArray) -> ProbabilityArray:
@@ -210,7 +217,7 @@ def _moving(clips: list[list[MatteFrame]], methods: dict[str, Method], *, whole:
 def _colours(sprites: Path, backgrounds: Path, engine: MatteEngine) -> Rows:
     """Score estimates of the subject's own colours where a pixel is mixed; the error counts as much as it is seen."""
     estimates: dict[str, Callable[[ImageArray, ProbabilityArray], Any]] = {
-        "the source's": lambda image, _alpha: image,
+        "the source's own, nothing estimated": lambda image, _alpha: image,
         "blur fusion": foreground_colours,
     }
     try:

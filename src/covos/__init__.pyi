@@ -26,6 +26,7 @@ from .core.types import SourceInfo as SourceInfo
 from .core.types import Tags as Tags
 from .engines.ladder import LadderStep as LadderStep
 from .engines.live import Live as Live
+from .engines.trimap import solve_trimap as solve_trimap
 from .evaluation import evaluate as evaluate
 from .events import Advanced as Advanced
 from .events import Cancelled as Cancelled

@@ -28,6 +28,8 @@ TRUST = 0.2
 """Weight of what the colours of a pixel tell, beside that it follows the colours around; of what is sure it is 100."""
 COST = 4.0
 """Cost of a pair at which its weight is a third."""
+HAZE = 0.03
+"""An opacity this near to 0 or 1 is made it: values that are brought together are never quite either."""
 
 
 def solve_trimap(image: ImageArray, trimap: ProbabilityArray, *, seed: int = 0) -> ProbabilityArray:
@@ -76,4 +78,4 @@ def _solved(image: ImageArray, trimap: ProbabilityArray, *, seed: int) -> Probab
         for each in lines.fit(lines.solve(alpha, weight))
     )
     found = (slopes * (image.astype(np.float32) / np.float32(255))).sum(axis=2) + offsets
-    return np.asarray(np.clip(found, 0, 1), np.float32)
+    return np.asarray(np.clip((found - HAZE) / (1 - 2 * HAZE), 0, 1), np.float32)
