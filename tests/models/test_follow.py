@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,9 @@ from covos.core.errors import CheckpointError, UsageError
 from covos.models.checkpoints import Card, save_weights
 from covos.models.coattention import join_memories
 from covos.models.follow import (
+    KERNEL_LEAST,
+    KERNEL_REACH,
+    TOP,
     Belief,
     CovosFollow,
     DecodedObjects,
@@ -18,6 +22,7 @@ from covos.models.follow import (
     FollowFeatures,
     ObjectMemory,
     agreement,
+    focused,
     read,
     target_moments,
 )
@@ -244,6 +249,29 @@ def test_what_is_hardly_like_anything_remembered_is_read_in_any_precision(
         )
     torch.testing.assert_close(found.read_P2hw[:, :1], torch.ones(1, 1, *CELLS), atol=0.01, rtol=0)
     torch.testing.assert_close(found.match_Phw, torch.zeros(1, *CELLS), atol=0.01, rtol=0)
+
+
+def test_a_position_reads_those_that_match_it_best() -> None:
+    affinity = torch.rand(1, 24, 5 * TOP)
+    found = focused(affinity, CELLS)
+    assert ((found > 0).sum(dim=2) == TOP).all()
+    best = torch.topk(affinity, TOP, dim=2).indices
+    assert (found.gather(2, best) > 0).all()
+    few = affinity[..., : TOP // 2]
+    assert (focused(few, CELLS) > 0).all(), "a small memory is read whole"
+
+
+def test_a_remembered_position_speaks_round_the_place_that_it_matches_best() -> None:
+    # Two things that look alike, at the left and at the right of the frame; what is remembered is of the left one.
+    cells = (4, 60)
+    affinity = torch.full((1, 240, 2), 0.1)
+    affinity[0, 61, 0], affinity[0, 118, 0] = 0.9, 0.85
+    found = focused(affinity, cells)
+    assert float(found[0, 61, 0]) == pytest.approx(0.9)
+    assert float(found[0, 118, 0]) == pytest.approx(0.85 * KERNEL_LEAST)
+    near, far = float(found[0, 63, 0]), float(found[0, 61 + 60 * 2, 0])
+    assert near == pytest.approx(0.1 * math.exp(-((2 / KERNEL_REACH) ** 2) / 2))
+    assert far == pytest.approx(near), "rows and columns are alike"
 
 
 def test_certainty_is_that_of_what_is_decided_either_way() -> None:
