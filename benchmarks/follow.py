@@ -3,6 +3,7 @@
     python benchmarks/follow.py --data DAVIS [--subset val_open] [--sequences camel dog] [--follower FILE]
     python benchmarks/follow.py --data DAVIS --without cue advice target flow memory
     python benchmarks/follow.py --data DAVIS --ids --quality fast balanced best
+    python benchmarks/follow.py --data DAVIS --subset train --each 4 --twins --without focus
     python benchmarks/follow.py --objects 1 3 10 --lengths 100 2000 [--json FILE]
 
 With --data: J&F of every sequence by the protocol davis2017-semi of covos.evaluation, on the foreground of each
@@ -19,7 +20,11 @@ With --without: what following loses without one of its helps, one after the oth
     advice  what covos-lite finds is an input alone;
     target  the linear model of the object;
     flow    the latest masks stay where they were;
+    focus   a position reads the whole memory, and the memory speaks everywhere alike;
     memory  the frames between the first and the latest.
+
+With --twins: a mirror image of the subject, run backward, crosses it (`scenes_twins`), and both are scored, in the
+first 40 frames. Sequences that were trained on tell how two are kept apart, not how well one is seen.
 
 With --quality: beside that, J and F at each quality, and the processor time of a frame, decoding too.
 
@@ -32,6 +37,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import pairwise
@@ -55,7 +61,13 @@ from covos.media.opening import open_source
 from covos.model import Model, load_model
 from covos.models import follow as network
 from recorded import keep
+from scenes_twins import with_twin
 from segment import COVOS, EXAMPLE, make_clip, run
+
+HELPS = ("cue", "advice", "target", "flow", "focus", "memory")
+"""Helps that following can be measured without."""
+TWINNED = 40
+"""Frames of a clip with twins."""
 
 
 def main() -> None:
@@ -75,21 +87,19 @@ def main() -> None:
 
 def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
     dataset = open_dataset(options.data, layout="davis")
-    videos = list(dataset.subset(options.sequences or dataset.splits[options.subset]))
+    videos = list(dataset.subset(options.sequences or dataset.splits[options.subset][:: options.each]))
     spent: dict[str, float] = {}
     for video in videos:
-        truth = _truth(video, ids=options.ids)
+        source, images, truth = _clip(video, folder / "frames" / video.name, options)
         first = np.where(truth[0] == VOID, 0, truth[0])
         _write(folder / "truth" / video.name, video, truth)
         _write(folder / "copy" / video.name, video, [first] * len(truth))
-        _write(folder / "warp" / video.name, video, _warped_all(first, [read_image(each) for each in video.frames]))
-        image = video.frames[0].image
-        assert image is not None, "DAVIS has pictures"
+        _write(folder / "warp" / video.name, video, _warped_all(first, images))
         for name in (None, *options.without):
             memory = 0 if name == "memory" else DEFAULT_MEMORY
             with without(name):
                 results = stream(
-                    image.parent,
+                    source,
                     masks=first,
                     direction="forward",
                     memory=memory,
@@ -100,7 +110,7 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
         for quality in options.quality:
             began = time.process_time()
             results = stream(
-                image.parent,
+                source,
                 masks=first,
                 direction="forward",
                 follower=options.follower,
@@ -123,13 +133,14 @@ def _score(model: Model, options: argparse.Namespace, folder: Path) -> None:
     if options.quality:
         _report_qualities(options, {name: scores[name] for name in options.quality}, spent, videos)
     else:
-        keep(options.json, "without" if options.without else "davis", columns=columns, rows=rows)
+        name = "twins" if options.twins else "without" if options.without else "davis"
+        keep(options.json, name, columns=columns, rows=rows)
 
 
 def _report_qualities(
     options: argparse.Namespace, scores: dict[str, Evaluation], spent: dict[str, float], videos: list[Video]
 ) -> None:
-    frames = sum(len(video.frames) for video in videos)
+    frames = sum(min(len(video.frames), TWINNED) if options.twins else len(video.frames) for video in videos)
     rows: list[list[str | float]] = []
     for name, each in scores.items():
         took = 1000 * spent[name] / frames
@@ -151,6 +162,8 @@ def without(name: str | None) -> Iterator[None]:
         elif name == "target":
             unknown = lambda model, fit, owner: torch.zeros(len(owner), fit.shape[1])  # noqa: E731 - a stand-in
             stack.enter_context(patch.object(network, "score", unknown))
+        elif name == "focus":
+            stack.enter_context(patch.object(network, "focused", lambda affinity, cells: affinity))
         elif name == "flow":
             still = lambda engine, batch, encoded, **_: torch.zeros(len(batch), 2, *encoded.s4_BCHW.shape[2:])  # noqa: E731
             stack.enter_context(patch.object(FollowEngine, "_flow", still))
@@ -180,6 +193,21 @@ def _warped_all(first: LabelArray, images: list[ImageArray]) -> list[LabelArray]
     return labels
 
 
+def _clip(video: Video, folder: Path, options: argparse.Namespace) -> tuple[Path, list[ImageArray], list[LabelArray]]:
+    """The folder of a video's frames, the frames, and their labels; with --twins they are made."""
+    images, truth = [read_image(each) for each in video.frames], _truth(video, ids=options.ids)
+    if not options.twins:
+        image = video.frames[0].image
+        assert image is not None, "DAVIS has pictures"
+        return image.parent, images, truth
+    rng = np.random.default_rng(zlib.crc32(video.name.encode()))
+    images, truth = with_twin(images[:TWINNED], truth[:TWINNED], rng=rng)
+    folder.mkdir(parents=True)
+    for index, each in enumerate(images):
+        cv2.imwrite(str(folder / f"{index:05}.png"), each[..., ::-1])
+    return folder, images, truth
+
+
 def _truth(video: Video, *, ids: bool) -> list[LabelArray]:
     if ids:
         return [read_labels(video, record) for record in video.frames]
@@ -188,7 +216,7 @@ def _truth(video: Video, *, ids: bool) -> list[LabelArray]:
 
 def _write(folder: Path, video: Video, masks: list[LabelArray]) -> None:
     folder.mkdir(parents=True)
-    for record, mask in zip(video.frames, masks, strict=True):
+    for record, mask in zip(video.frames[: len(masks)], masks, strict=True):
         write_label_map(folder / f"{record.stem}.png", mask)
 
 
@@ -234,9 +262,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="root of a DAVIS tree")
     parser.add_argument("--subset", default="val_open")
     parser.add_argument("--sequences", nargs="+", help="these only")
+    parser.add_argument("--each", type=int, default=1, help="every so many-th sequence")
+    parser.add_argument("--twins", action="store_true", help="a mirror image of the subject crosses it")
     parser.add_argument("--ids", action="store_true", help="score each object of the first annotation by itself")
     parser.add_argument("--quality", nargs="+", default=[], choices=tuple(FOLLOWED_IN), help="qualities to compare")
-    parser.add_argument("--without", nargs="+", default=[], choices=("cue", "advice", "target", "flow", "memory"))
+    parser.add_argument("--without", nargs="+", default=[], choices=HELPS)
     parser.add_argument("--objects", nargs="+", type=int, default=[], help="numbers of objects to time")
     parser.add_argument("--lengths", nargs="+", type=int, default=[], help="numbers of frames to take the memory of")
     parser.add_argument("--model", default="covos-lite")
