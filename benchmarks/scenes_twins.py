@@ -17,7 +17,7 @@ from covos.core.types import ImageArray, LabelArray
 SCALE = 0.9
 """Size of the twin beside the subject."""
 START = (0.15, 0.45)
-"""Between these shares of the width the twin is beside the place of a mirror image at first; at last, on the other side."""
+"""Shares of the width: at first the twin is so far beside the place of a mirror image, at last on the other side."""
 RISE = 0.08
 """Share of the height by which the twin may be higher or lower."""
 SUBJECT, TWIN = 1, 2
