@@ -35,6 +35,12 @@ def staged(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @pytest.fixture
+def twins(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(FOLDER)
+    return import_module("scenes_twins")
+
+
+@pytest.fixture
 def identity(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(FOLDER)
     return import_module("identity")
@@ -50,6 +56,29 @@ def calibration(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def attention(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(FOLDER)
     return import_module("attention")
+
+
+# Twins.
+
+
+def test_a_twin_crosses_its_subject_and_is_before_it(twins: ModuleType) -> None:
+    images, masks = [], []
+    for index in range(9):
+        mask = np.zeros((60, 120), np.uint8)
+        mask[20:40, 10 + 10 * index : 26 + 10 * index] = 1
+        masks.append(mask)
+        images.append(np.where(mask[..., None] > 0, np.uint8(200), np.uint8(20)).repeat(3, axis=2))
+    made, labels = twins.with_twin(images, masks, rng=np.random.default_rng(1))
+    assert {int(each) for frame in labels for each in np.unique(frame)} == {0, twins.SUBJECT, twins.TWIN}
+    subject, twin = (
+        [np.argwhere(frame == each)[:, 1].mean() if (frame == each).any() else np.nan for frame in labels]
+        for each in (twins.SUBJECT, twins.TWIN)
+    )
+    assert np.nanmax(subject) > np.nanmin(subject) + 40
+    seen = [frame for frame, place in enumerate(twin) if np.isfinite(place)]
+    assert twin[seen[0]] > twin[seen[-1]], "it goes the other way"
+    inside = labels[seen[1]] == twins.TWIN
+    assert made[seen[1]][inside].mean() > 150, "it is drawn where its label is"
 
 
 # Where the co-attention looks.
