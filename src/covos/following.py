@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from covos.core.types import FrameResult, MaskArray
 from covos.engines.encoding import to_size
-from covos.engines.follow import FollowEngine, Given
+from covos.engines.follow import FollowEngine
 from covos.engines.held import with_held_masks
 from covos.engines.passes import Direction, IncrementalPass, follow_backward, unknown_at
 from covos.masks import decode
@@ -49,15 +49,6 @@ class Following:
         """Return the masks that following has found on a frame, by object id."""
         known = self._known(frame).objects if frame in self._found else {}
         return {identity: mask for identity in known if (mask := self.mask(frame, identity)) is not None}
-
-    def beside(self) -> Given:
-        """Return the masks that following has found on the frames of the seeds, of objects that have no seed there."""
-        given = self._seeds.given()
-        found = {place: self.masks(self._source.info.numbers[place]) for place in given}
-        return {
-            place: {identity: mask for identity, mask in masks.items() if identity not in given[place] and mask.any()}
-            for place, masks in found.items()
-        }
 
     def take(self, frame: FrameMask) -> None:
         """Keep masks that were found elsewhere."""

@@ -358,16 +358,14 @@ class Session:
         Raises:
             UsageError: No object was shown, or there is no such direction.
         """
-        if self.direction(direction) == "forward":
-            self._following.forget()
+        is_onward = self.direction(direction) == "forward"
+        self._following.forget()
+        if is_onward:
             with explaining_memory(self.source.info):
                 self._make_masks()
                 self._following.onward(self._follower)
         else:
-            # It begins with what was found the last time.
-            results = self.stream(direction)
-            self._following.forget()
-            for _ in results:
+            for _ in self.stream(direction):
                 pass
         return self.result(direction)
 
@@ -417,7 +415,6 @@ class Session:
             memory=self._memory,
             direction=chosen,
             found=set(self.objects) - drawn,
-            beside=self._following.beside(),
         )
         return self._ending(results)
 

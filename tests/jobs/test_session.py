@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ from PIL import Image
 
 from covos.api import segment, stream
 from covos.core.errors import AnnotationError, CheckpointError, EnvironmentProblem, UsageError
-from covos.engines.follow import FollowEngine, Given
 from covos.engines.memory import MAX_GIVEN
 from covos.masks import decode, write_label_map
 from covos.media.opening import open_source
@@ -82,29 +80,6 @@ def test_a_correction_leaves_what_came_before_it_and_undo_takes_it_back(
     np.testing.assert_array_equal(after[5].mask, box(30, 40))
     for one, other in zip(before, again, strict=True):
         np.testing.assert_array_equal(one.labels, other.labels)
-
-
-def test_the_pass_back_from_a_correction_knows_where_the_others_are(
-    model: Model, random_follower: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known: list[Given] = []
-    backward = FollowEngine.backward
-
-    def spied(self: FollowEngine, *blocks: Any, beside: Given, **settings: Any) -> Any:
-        known.append(beside)
-        return backward(self, *blocks, beside=beside, **settings)
-
-    monkeypatch.setattr(FollowEngine, "backward", spied)
-    with model.session(clip, follower=random_follower) as session:
-        session.add_mask(0, 1, mask=box(12, 0))
-        session.add_mask(0, 2, mask=box(30, 40))
-        found = session.propagate()
-        frame = next(each.index for each in found[2:] if 2 in each.objects)
-        session.add_mask(frame, 1, mask=box(30, 10))
-        session.propagate("both")
-    (beside,) = known
-    assert {index: list(masks) for index, masks in beside.items()} == {0: [], frame: [2]}
-    np.testing.assert_array_equal(beside[frame][2], found[frame].labels == 2)
 
 
 def test_what_was_confirmed_stays(model: Model, random_follower: Path, clip: Path) -> None:

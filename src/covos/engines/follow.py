@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import groupby, islice
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import cv2
@@ -46,7 +45,6 @@ FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
 
 Given = Mapping[int, Mapping[int, MaskArray]]
 """Frame index to object id to its mask, H x W bool of the frame's size; empty says that the object is not there."""
-NOTHING: Given = MappingProxyType({})
 
 
 class PassCheckpoints:
@@ -160,18 +158,12 @@ class FollowEngine:
         )
 
     def backward(
-        self, blocks: Iterable[Sequence[Observed]], given: Given, *, memory: int, beside: Given = NOTHING
+        self, blocks: Iterable[Sequence[Observed]], given: Given, *, memory: int
     ) -> Iterator[tuple[Frame, FramePrediction]]:
         """Follow towards the first frame; yield each frame with its prediction, the last frame first.
 
-        Args:
-            blocks: Of frames, the last first, those of a block in their order, all from `FrameEncoder.observe`.
-            given: Masks from the user.
-            memory: See `covos.engines.memory`.
-            beside: Masks of other objects on frames of ``given``, from an earlier pass: of two that look alike, one is
-                not taken for the other.
+        The blocks of frames come the last first, those of a block in their order, all from `FrameEncoder.observe`.
         """
-        shown = {index: {**beside.get(index, {}), **masks} for index, masks in given.items()}
         current = self.new_pass(memory=memory)
         later: tuple[int, tuple[Tensor, ...]] | None = None
         for block in blocks:
@@ -188,7 +180,7 @@ class FollowEngine:
                     if frame.index + 1 in self.encoder.cuts:
                         current.begin_shot()
                     first, *rest = (each._replace(flow_B2HW=flow) for each, flow in zip(every, flows, strict=True))
-                    prediction = step(current, frame, first, shown, others=rest)
+                    prediction = step(current, frame, first, given, others=rest)
                     later = frame.index, tuple(each.flow_B2HW for each in every)
                     yield frame, prediction
                 left = start

@@ -18,7 +18,7 @@ from covos.engines.backward import Spool, as_spooled
 from covos.engines.discover import DiscoveredObject, DiscoveryPass, sampled_frames
 from covos.engines.encoding import FeaturesT, FrameEncoder, SharedEncoder, to_size
 from covos.engines.find import DEFAULT_REFERENCES, FindEngine, check_references
-from covos.engines.follow import NOTHING, FollowEngine, Given, PassCheckpoints, backward_results, result_of
+from covos.engines.follow import FollowEngine, Given, PassCheckpoints, backward_results, result_of
 from covos.engines.held import with_held_masks
 from covos.engines.motion import Observed
 from covos.engines.shot_references import ShotReferences
@@ -272,7 +272,6 @@ def follow_objects(
     memory: int,
     direction: Direction,
     found: Collection[int] = (),
-    beside: Given = NOTHING,
 ) -> Iterator[FrameResult | StageProgress]:
     """Follow objects from the frames that they are given on to all frames.
 
@@ -286,9 +285,8 @@ def follow_objects(
         memory: See `covos.engines.memory`.
         direction: From `choose_direction`; not ``"auto"``.
         found: Ids of the objects that nobody drew (see `covos.masks.rims`).
-        beside: See `FollowEngine.backward`; used where both ways are gone.
     """
-    for each in _follow_all(source, engine, given, memory=memory, direction=direction, beside=beside):
+    for each in _follow_all(source, engine, given, memory=memory, direction=direction):
         if isinstance(each, StageProgress) or each.frame.index in given:
             yield each
         else:
@@ -296,15 +294,14 @@ def follow_objects(
 
 
 def _follow_all(
-    source: Source, engine: FollowEngine, given: Given, *, memory: int, direction: Direction, beside: Given
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, direction: Direction
 ) -> Iterator[FrameResult | StageProgress]:
     encoder = engine.encoder
     if direction == "forward":
         yield from engine.forward(observed(source, encoder), given, memory=memory)
         return
-    beside = NOTHING if direction == "backward" else beside
     with Spool() as spool:
-        yield from _follow_back(source, engine, given, memory=memory, spool=spool, beside=beside)
+        yield from _follow_back(source, engine, given, memory=memory, spool=spool)
         if direction == "backward":
             yield from backward_results(prefetch(source), given, spool=spool)
         else:
@@ -312,10 +309,10 @@ def _follow_all(
 
 
 def _follow_back(
-    source: Source, engine: FollowEngine, given: Given, *, memory: int, spool: Spool, beside: Given = NOTHING
+    source: Source, engine: FollowEngine, given: Given, *, memory: int, spool: Spool
 ) -> Iterator[StageProgress]:
     last = max(given)
-    predicted = engine.backward(_blocks(source, engine, last=last), given, memory=memory, beside=beside)
+    predicted = engine.backward(_blocks(source, engine, last=last), given, memory=memory)
     for done, (_, prediction) in enumerate(predicted, 1):
         spool.put(prediction)
         yield StageProgress(stage="backward", done=done, total=last + 1)
