@@ -1,6 +1,6 @@
 """Where the time of `covos segment` goes, by this tree and by an older one in turn: processor ms a frame by stage.
 
-    python benchmarks/stages.py [--root OLDER] [--frames 150] [--runs 3] [--runtime openvino] [CLIP]
+    python benchmarks/stages.py [--root OLDER] [--frames 150] [--runs 3] [--runtime openvino] [--quality fast] [CLIP]
 
 Each run is a process of its own, which loads the model and does eight frames before it is measured. Without a clip, one
 of 854 x 480 is made out of the example. The numbers are the least of all runs: other work on a machine adds to the time
@@ -24,14 +24,14 @@ import importlib.util, json, os, sys, tempfile
 import cv2, torch
 import covos
 from covos.job import Job, load_planned
-from covos.plan import Plan
+from covos.plan import Find, Plan
 found = importlib.util.spec_from_file_location("stages", sys.argv[3])
 stages = importlib.util.module_from_spec(found)
 found.loader.exec_module(stages)
 stages._PACKAGE = os.path.dirname(covos.__file__) + os.sep
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
-given = dict(source=sys.argv[1], runtime=sys.argv[2], device="cpu")
+given = dict(source=sys.argv[1], runtime=sys.argv[2], task=Find(quality=sys.argv[4]), device="cpu")
 model = load_planned(Plan(**given))
 with tempfile.TemporaryDirectory() as folder:
     Job(Plan(range=range(8), **given), folder + "/warm", load=lambda plan: model).run()
@@ -42,11 +42,11 @@ print(json.dumps({"all, without the profile": sum(each.values()), **each}))
 """
 
 
-def measured(root: Path, clip: Path, *, runtime: str) -> dict[str, float]:
+def measured(root: Path, clip: Path, *, runtime: str, quality: str) -> dict[str, float]:
     """Processor milliseconds a frame of each stage, by the code of a tree."""
     profile = HERE / "src" / "covos" / "bench" / "profile.py"
     done = subprocess.run(
-        [sys.executable, "-c", RUN, str(clip), runtime, str(profile)],
+        [sys.executable, "-c", RUN, str(clip), runtime, str(profile), quality],
         env={**os.environ, "PYTHONPATH": str(root / "src")},
         check=True,
         capture_output=True,
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=150, help="of the clip that is made")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--runtime", default="openvino")
+    parser.add_argument("--quality", default="balanced")
     options = parser.parse_args()
     roots = [*options.root, HERE]
     runs: dict[Path, list[dict[str, float]]] = {root: [] for root in roots}
@@ -76,7 +77,7 @@ def main() -> None:
             make_clip(clip, options.frames)
         for _ in range(options.runs):
             for root in roots:
-                runs[root].append(measured(root, clip.resolve(), runtime=options.runtime))
+                runs[root].append(measured(root, clip.resolve(), runtime=options.runtime, quality=options.quality))
     print(f"{'processor ms a frame':32}" + "".join(f"{root.resolve().name[:14]:>15}" for root in roots))
     stages = dict.fromkeys(stage for root in roots for run in runs[root] for stage in run)
     for stage in stages:

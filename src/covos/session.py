@@ -16,7 +16,7 @@ from covos.core.errors import UsageError
 from covos.core.types import FrameResult, LabelArray, MaskArray
 from covos.engines.discover import DEFAULT_MOST
 from covos.engines.find import DEFAULT_QUALITY, DEFAULT_REFERENCES, Quality
-from covos.engines.follow import FollowEngine
+from covos.engines.follow import FOLLOWED_APART, FollowEngine
 from covos.engines.ladder import LadderStep
 from covos.engines.memory import DEFAULT_MEMORY, check_memory
 from covos.engines.passes import (
@@ -406,7 +406,7 @@ class Session:
         self._make_masks()
         # Where nothing was discovered, there are frames without objects.
         chosen: Direction = self.direction(direction) if self.seeds.frames else "forward"
-        follower = self._follower
+        follower = self._follower.looking(apart=FOLLOWED_APART.get(self._quality, 1))
         drawn = {seed.object for seed in self.seeds.current if seed.given_as not in {"found", "confirmed"}}
         results = follow_objects(
             self.source,

@@ -4,7 +4,7 @@ The flow is there already: it tells the network what moves. Each cell of a frame
 neighbours, weighted by how alike the picture looks there. Where the two neighbours speak of different subjects, or the
 picture is like neither of them, nothing can be said, and the network has to look at the frame itself.
 
-Shape legend: h x w cells of the logits, at stride 2 of the encoded frame.
+Shape legend: N things, h x w cells of the logits, at stride 2 of the encoded frame.
 """
 
 from __future__ import annotations
@@ -19,12 +19,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from covos.core.types import ImageArray
-from covos.engines.motion import FlowArray
+from covos.engines.motion import FlowArray, Observed
 
 LIKE: Final = 8.0
 """Levels of brightness by which two views of one place differ by noise, and a little motion, alone."""
 DOUBT: Final = 0.1
 """Doubt from which the network looks at a frame. Set on the training sequences of DAVIS (`benchmarks/between.py`)."""
+STRANGE: Final = 4.0
+"""Times as much, from which a place looks like another thing."""
+TINY: Final = 0.001
+"""Share of the cells that a thing is taken to have at least: of the smallest ones, the half is contour."""
 STEPS: Final = 2
 """Steps that turn a flow round: each looks up the flow where the last one led."""
 
@@ -35,57 +39,72 @@ class Seen:
 
     Attributes:
         index: Its index.
-        logit: h x w float32.
+        logits: N x h x w float32, of N things.
         picture: The frame as it was encoded, uint8 RGB.
         flow: From it to the frame before; see `covos.engines.motion.MotionFlow`.
     """
 
     index: int
-    logit: Tensor
+    logits: Tensor
     picture: ImageArray
     flow: FlowArray | None
 
+    @classmethod
+    def of(cls, observed: Observed, logits: Tensor) -> Seen:
+        """Return a frame that an encoder has observed."""
+        assert observed.small is not None, "an encoder has observed it"
+        return cls(index=observed.frame.index, logits=logits.float().cpu(), picture=observed.small, flow=observed.flow)
+
 
 class Between(NamedTuple):
-    """The logits of a frame between two, h x w float32; and how doubtful they are, from 0 (not at all)."""
+    """The logits of a frame between two, N x h x w float32; and how doubtful the worst are, from 0 (not at all)."""
 
-    logit: Tensor
+    logits: Tensor
     doubt: float
 
 
-def find_between(before: Seen, picture: ImageArray, flow: FlowArray | None, after: Seen) -> Between | None:
-    """Find the logits of the frame between two that the network has looked at, each of which is its neighbour.
+def find_between(before: Seen | None, observed: Observed, after: Seen | None) -> Between | None:
+    """Find the logits of a frame between two that the network has looked at, of the same things.
 
     Args:
         before: The frame before.
-        picture: The frame as it would be encoded, uint8 RGB.
-        flow: From it to the frame before.
+        observed: The frame.
         after: The frame after it.
 
     Returns:
-        None if one of the flows is not known.
+        None if these are not its neighbours, or the flow between them is not known.
     """
-    if flow is None or after.flow is None:
+    flow, picture, index = observed.flow, observed.small, observed.frame.index
+    if before is None or after is None or before.index + 1 != index or after.index - 1 != index:
         return None
-    rows, columns = before.logit.shape
+    if flow is None or after.flow is None or picture is None or len(before.logits) != len(after.logits):
+        return None
+    rows, columns = before.logits.shape[1:]
     size = columns, rows
     here = _view(picture, size)
     ways = _in_cells(flow, size), _turned_round(_in_cells(after.flow, size))
-    logits, unlike = [], []
+    unlike = []
     for seen, way in zip((before, after), ways, strict=True):
-        logits.append(_moved(seen.logit.numpy(), way))
         # A mean over some cells: a single one is alike by chance.
         apart = cv2.absdiff(_moved(_view(seen.picture, size), way), here).max(axis=2)
         unlike.append(cv2.boxFilter(apart, cv2.CV_32F, (5, 5)))
-    shares = [np.exp(-each / LIKE) + 1e-6 for each in unlike]
-    blended = (shares[0] * logits[0] + shares[1] * logits[1]) / (shares[0] + shares[1])
-    one, other = (_probability(each) for each in logits)
-    # Of the cells that either takes for the subject, those that it alone does, and those that look like none of them.
-    strange = np.minimum(*unlike) > 4 * LIKE
-    either = np.maximum(one, other)
-    doubtful = np.where(strange, either, np.abs(one - other))
-    doubt = float(doubtful.sum() / max(float(either.sum()), rows * columns / 1000))
-    return Between(torch.from_numpy(blended.astype(np.float32)), doubt)
+    one, other = (np.exp(-each / LIKE) + 1e-6 for each in unlike)
+    share, strange = one / (one + other), np.minimum(*unlike) > STRANGE * LIKE
+    blended, doubt = np.empty((len(before.logits), rows, columns), np.float32), 0.0
+    for row, pair in enumerate(zip(before.logits.numpy(), after.logits.numpy(), strict=True)):
+        a, b = (_moved(logit, way) for logit, way in zip(pair, ways, strict=True))
+        blended[row] = share * a + (1 - share) * b
+        a, b = _probability(a), _probability(b)
+        # Of the cells that either takes for the thing: those that it alone does, and those that look like none of them.
+        either = np.maximum(a, b)
+        doubtful = float(np.where(strange, either, np.abs(a - b)).sum())
+        doubt = max(doubt, doubtful / max(float(either.sum()), rows * columns * TINY))
+    return Between(torch.from_numpy(blended), doubt)
+
+
+def spanning(flow: FlowArray, before: FlowArray) -> FlowArray:
+    """Return the flow over two frames: of that from a frame to the one before it, and of that one's."""
+    return flow + _moved(before, flow)
 
 
 def _view(picture: ImageArray, size: tuple[int, int]) -> ImageArray:

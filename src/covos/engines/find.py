@@ -67,6 +67,11 @@ APART: Final[dict[Quality, int]] = {"draft": 2, "fast": 2}
 """Frames from one that the network looks at to the next, where that is not the next one."""
 
 
+def apart_of(quality: Quality) -> int:
+    """Return the frames from one that the network looks at to the next."""
+    return APART.get(quality, 1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class References(Generic[FeaturesT]):
     """Encoded references in one view: frame index, features and memory of each, of batch size 1."""
@@ -143,7 +148,7 @@ class FindEngine(Generic[FeaturesT]):
                 fix=f"leave it out ({DEFAULT_QUALITY}), or use a model that takes any size, such as covos-lite",
             )
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in VIEWS[quality])
-        return FindEngine(encoder, others=others, apart=APART.get(quality, 1))
+        return FindEngine(encoder, others=others, apart=apart_of(quality))
 
     def check_fusion(self, fusion: Fusion | None) -> Fusion:
         """Return the way to use several references: the network's best if none is asked for."""
@@ -240,7 +245,7 @@ class FindEngine(Generic[FeaturesT]):
                     waiting.append(observed)
                     continue
                 views = looked[observed.frame.index]
-                after = _seen(observed, mean_logit(self.ladder.moved(tuple(views))))
+                after = Seen.of(observed, mean_logit(self.ladder.moved(tuple(views)))[None])
                 yield from self._between(before, waiting, after, look, refine)
                 yield self.ladder.run(partial(self.result, observed.frame, views, refine=refine))
                 before, waiting = after, []
@@ -255,12 +260,9 @@ class FindEngine(Generic[FeaturesT]):
         self, before: Seen | None, waiting: Sequence[Observed], after: Seen | None, look: Look, refine: Refinement
     ) -> Iterator[FrameResult]:
         for each in waiting:
-            frame, found = each.frame, None
-            assert each.small is not None, "an encoder has observed it"
-            if before is not None and after is not None and before.index + 1 == frame.index == after.index - 1:
-                found = find_between(before, each.small, each.flow, after)
+            found = find_between(before, each, after)
             if found is not None and found.doubt <= DOUBT:
-                made = partial(self.result, frame, [found.logit.to(self.encoder.device)], refine=refine)
+                made = partial(self.result, each.frame, [found.logits[0].to(self.encoder.device)], refine=refine)
                 yield replace(self.ladder.run(made), between=True)
                 continue
             for observed, views in look([each]):
@@ -335,11 +337,6 @@ class FindEngine(Generic[FeaturesT]):
 
 Look: TypeAlias = Callable[[Sequence[Observed]], Iterator[tuple[Observed, Sequence[Tensor]]]]
 """Segments frames by the network; gives each with its logits in each view."""
-
-
-def _seen(observed: Observed, logit: Tensor) -> Seen:
-    assert observed.small is not None, "an encoder has observed it"
-    return Seen(index=observed.frame.index, logit=logit.float().cpu(), picture=observed.small, flow=observed.flow)
 
 
 def mean_logit(logits: Sequence[Tensor]) -> Tensor:

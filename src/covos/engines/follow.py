@@ -11,6 +11,7 @@ mirror image. What is seen in them is averaged before the frame is remembered (s
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import groupby, islice
 from typing import Final, NamedTuple
@@ -23,6 +24,7 @@ from torch import Tensor
 from covos.core.types import Frame, FrameResult, LabelArray, MaskArray
 from covos.engines.backward import Spool, fuse
 from covos.engines.band import within
+from covos.engines.between import DOUBT, Seen, find_between, spanning
 from covos.engines.calibration import Calibration
 from covos.engines.encoding import DEFAULT_AREA, FrameEncoder, select_rows, to_probability, to_size
 from covos.engines.find import FindEngine, Quality, References, ReferencesAt, View, references_at, uncomputed
@@ -42,6 +44,8 @@ FOLLOWED_IN: Final[dict[Quality, tuple[View, ...]]] = {
     "best": (View(384 * 672 / DEFAULT_AREA), View(1), View(1, mirrored=True)),
 }
 """Views of the frames in which objects are followed, for each quality; masks are made at the size of the first."""
+FOLLOWED_APART: Final[dict[Quality, int]] = {"draft": 2}
+"""Frames from one that the networks look at to the next, where that is not the next one."""
 
 Given = Mapping[int, Mapping[int, MaskArray]]
 """Frame index to object id to its mask, H x W bool of the frame's size; empty says that the object is not there."""
@@ -97,6 +101,8 @@ class FollowEngine:
         references: Gives the references of each frame of the video that is followed in, by which its subject is found:
             a cue for objects that it overlaps with. None gives no cue.
         others: Encoders of the same network that encode the frames in further views.
+        apart: Frames from one that the networks look at to the next, where a pass goes forward and is not gone back to.
+            Those between are made of their neighbours (see `covos.engines.between`).
     """
 
     def __init__(
@@ -107,8 +113,10 @@ class FollowEngine:
         calibration: Calibration | None = None,
         references: ReferencesAt[Features] | None = None,
         others: Sequence[FrameEncoder[Features]] = (),
+        apart: int = 1,
     ) -> None:
         self.encoder = encoder
+        self.apart = apart
         self.calibration = calibration
         self.references = references
         self.finder = FindEngine(encoder, others=others)
@@ -128,6 +136,10 @@ class FollowEngine:
         encoder, *others = (self.encoder.scaled(view.share, mirrored=view.mirrored) for view in FOLLOWED_IN[quality])
         return self._with(encoder, others, references=None)
 
+    def looking(self, *, apart: int) -> FollowEngine:
+        """Return the same engine, whose networks look at every so manieth frame of a forward pass."""
+        return self._with(self.encoder, self.finder.encoders[1:], references=self.references, apart=apart)
+
     def cut_at(self, cuts: Collection[int]) -> FollowEngine:
         """Return the same engine for a video in which shots begin with these frames."""
         encoder, *others = (each.cut_at(cuts) for each in self.finder.encoders)
@@ -144,8 +156,16 @@ class FollowEngine:
         others: Sequence[FrameEncoder[Features]],
         *,
         references: ReferencesAt[Features] | None,
+        apart: int | None = None,
     ) -> FollowEngine:
-        return FollowEngine(encoder, self._network, calibration=self.calibration, references=references, others=others)
+        return FollowEngine(
+            encoder,
+            self._network,
+            calibration=self.calibration,
+            references=references,
+            others=others,
+            apart=self.apart if apart is None else apart,
+        )
 
     def new_pass(self, *, memory: int) -> FollowPass:
         """Begin a pass that follows nothing yet; for ``memory`` see `covos.engines.memory`."""
@@ -210,17 +230,88 @@ class FollowEngine:
         current = resumed or self.new_pass(memory=memory)
         appearances = given_frames(given)
         source = iter(frames)
-        while batch := list(islice(source, self.encoder.together)):
+        if self.apart > 1:
+            predicted = self._with_those_between(source, given, current)
+        else:
+            predicted = self._each(source, given, current, checkpoints)
+        for frame, prediction, between in predicted:
+            back = None if spool is None else spool.get(frame.index)
+            fused = self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
+            result = self.encoder.ladder.run(partial(result_of, frame, fused, given.get(frame.index, {})))
+            yield replace(result, between=True) if between else result
+
+    def _each(
+        self, frames: Iterator[Observed], given: Given, current: FollowPass, checkpoints: PassCheckpoints | None
+    ) -> Iterator[tuple[Frame, FramePrediction, bool]]:
+        """Predict each frame by the networks."""
+        while batch := list(islice(frames, self.encoder.together)):
             if checkpoints is not None:
                 checkpoints.add(batch[0].frame.index, current)
-            for observed, features, others in self.seen(batch):
-                frame = observed.frame
-                if frame.index in self.encoder.cuts:
-                    current.begin_shot()
-                prediction = step(current, frame, features, given, others=others)
-                back = None if spool is None else spool.get(frame.index)
-                prediction = self.encoder.ladder.run(partial(fuse, prediction, back, given=appearances))
-                yield self.encoder.ladder.run(partial(result_of, frame, prediction, given.get(frame.index, {})))
+            for seen in self.seen(batch):
+                yield seen.observed.frame, self._step(current, seen, given), False
+
+    def _step(self, current: FollowPass, seen: SeenFrame, given: Given) -> FramePrediction:
+        frame = seen.observed.frame
+        if frame.index in self.encoder.cuts:
+            current.begin_shot()
+        return step(current, frame, seen.features, given, others=seen.others)
+
+    def _with_those_between(
+        self, frames: Iterator[Observed], given: Given, current: FollowPass
+    ) -> Iterator[tuple[Frame, FramePrediction, bool]]:
+        """Predict every so manieth frame by the networks, and make those between of their neighbours, if that will do.
+
+        If it will not, the pass is taken back to the frame before, and takes all three.
+        """
+        before: tuple[Seen, FramePrediction] | None = None
+        waiting: Observed | None = None
+        while batch := list(islice(frames, self.encoder.together)):
+            chosen, left = [], waiting
+            for each in batch:
+                if self._is_looked_at(each, given) or left is not None:
+                    chosen.append(each if left is None else _over(each, left))
+                    left = None
+                else:
+                    left = each
+            known = {each.observed.frame.index: each for each in self.seen(chosen)}
+            for observed in batch:
+                frame, here = observed.frame, known.get(observed.frame.index)
+                if here is None:
+                    waiting = observed
+                    continue
+                earlier = None if waiting is None else current.copy()
+                prediction = self._step(current, here, given)
+                if waiting is not None and earlier is not None:
+                    made = None if before is None else _between(*before, waiting, observed, prediction)
+                    if made is not None:
+                        yield waiting.frame, made, True
+                    else:
+                        current = earlier
+                        (left_out,) = self.seen([waiting])
+                        yield waiting.frame, self._step(current, left_out, given), False
+                        prediction = self._step(current, self._as_it_came(here, observed), given)
+                    waiting = None
+                yield frame, prediction, False
+                before = Seen.of(observed, prediction.log_odds), prediction
+        if waiting is not None:
+            (left_out,) = self.seen([waiting])
+            yield waiting.frame, self._step(current, left_out, given), False
+
+    def _is_looked_at(self, observed: Observed, given: Given) -> bool:
+        """Tell if the networks look at a frame: every so manieth, ends of shots, those beside masks of the user."""
+        index, cuts = observed.frame.index, self.encoder.cuts
+        beside = any(at in given for at in (index - 1, index, index + 1))
+        return index % self.apart == 0 or index in cuts or index + 1 in cuts or observed.flow is None or beside
+
+    def _as_it_came(self, seen: SeenFrame, observed: Observed) -> SeenFrame:
+        """Return an encoded frame with the flow to the frame just before it, in each view."""
+        views = []
+        for encoder, features in zip(self.finder.encoders, (seen.features, *seen.others), strict=True):
+            height, width = features.flow_B2HW.shape[2:]
+            flow = _flow_in(observed, (height, width), mirrored=encoder.mirrored)
+            way = torch.from_numpy(flow[None]).to(features.flow_B2HW.device).permute(0, 3, 1, 2)
+            views.append(features._replace(flow_B2HW=way))
+        return SeenFrame(observed, views[0], tuple(views[1:]))
 
     def seen(self, batch: Sequence[Observed]) -> list[SeenFrame]:
         """Encode frames of one size together, in all views, or in parts where the memory does not hold them all."""
@@ -276,6 +367,29 @@ def _flow_in(observed: Observed, size: tuple[int, int], *, mirrored: bool) -> Fl
         scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
         flow = cv2.resize(flow, (width, height), interpolation=cv2.INTER_LINEAR) * scale
     return np.ascontiguousarray(flow[:, ::-1] * np.array([-1, 1], np.float32)) if mirrored else flow
+
+
+def _over(observed: Observed, left: Observed) -> Observed:
+    """Return a frame with the flow to the frame before the one that is left out."""
+    assert observed.flow is not None, "else its neighbour is looked at, as the end of a shot"
+    assert left.flow is not None, "else it is looked at"
+    return replace(observed, flow=spanning(observed.flow, left.flow))
+
+
+def _between(
+    before: Seen, earlier: FramePrediction, observed: Observed, after: Observed, later: FramePrediction
+) -> FramePrediction | None:
+    """Predict a frame by its neighbours; None if they, or what became of an object, leave a doubt."""
+    states = [(each.id, each.state) for each in earlier.objects]
+    if states != [(each.id, each.state) for each in later.objects]:
+        return None
+    found = find_between(before, observed, Seen.of(after, later.log_odds))
+    if found is None or found.doubt > DOUBT:
+        return None
+    pairs = zip(earlier.objects, later.objects, strict=True)
+    objects = tuple(one if one.confidence <= other.confidence else other for one, other in pairs)
+    log_odds = found.logits.to(earlier.log_odds.device)
+    return FramePrediction(index=observed.frame.index, log_odds=log_odds, objects=objects)
 
 
 def backward_results(frames: Iterable[Frame], given: Given, *, spool: Spool) -> Iterator[FrameResult]:
