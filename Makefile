@@ -162,11 +162,12 @@ bench-alone: $(READY)
 
 bench-davis: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" $(call keep,accuracy)
-	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality fast balanced best $(call keep,accuracy)
+	$(BIN)/python benchmarks/accuracy.py --data "$(DATA)" --quality draft fast balanced best $(call keep,accuracy)
 	$(BIN)/python benchmarks/attention.py --data "$(DATA)"
 	$(BIN)/python benchmarks/runtimes.py --rounds 0 --runs 0 --masks 0 --data "$(DATA)" $(call keep,runtimes)
 	$(BIN)/python benchmarks/quality.py --data "$(DATA)"
 	$(BIN)/python benchmarks/cuts.py --data "$(DATA)"
+	$(BIN)/python benchmarks/between.py --data "$(DATA)"
 	$(BIN)/python benchmarks/live.py --data "$(DATA)" --frames 10 --mask $(call keep,live)
 	$(BIN)/python benchmarks/clicks.py --data "$(DATA)"
 	$(BIN)/python benchmarks/corrections.py --data "$(DATA)"

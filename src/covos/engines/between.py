@@ -23,7 +23,7 @@ from covos.engines.motion import FlowArray, Observed
 
 LIKE: Final = 8.0
 """Levels of brightness by which two views of one place differ by noise, and a little motion, alone."""
-DOUBT: Final = 0.1
+DOUBT: Final = 0.3
 """Doubt from which the network looks at a frame. Set on the training sequences of DAVIS (`benchmarks/between.py`)."""
 STRANGE: Final = 4.0
 """Times as much, from which a place looks like another thing."""
