@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
+
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from covos.core.types import ImageArray
-from covos.engines.between import DOUBT, Seen, find_between
-from covos.engines.motion import motion_and_flow
+from covos.core.types import Frame, ImageArray
+from covos.engines.between import DOUBT, Seen, find_between, spanning
+from covos.engines.motion import Observed, motion_and_flow
 
 SIZE = (192, 256)
 
@@ -26,56 +29,72 @@ def scene(shift: int, *, seed: int = 0) -> ImageArray:
 
 def logit(shift: int) -> torch.Tensor:
     """The square in cells of stride 2."""
-    found = torch.full((SIZE[0] // 2, SIZE[1] // 2), -8.0)
-    found[24:72, 32 + shift // 2 : 80 + shift // 2] = 8.0
+    found = torch.full((1, SIZE[0] // 2, SIZE[1] // 2), -8.0)
+    found[:, 24:72, 32 + shift // 2 : 80 + shift // 2] = 8.0
     return found
 
 
-def seen(index: int, shift: int, *, image: ImageArray | None = None) -> Seen:
+def observed(index: int, shift: int, *, image: ImageArray | None = None) -> Observed:
     picture = scene(shift) if image is None else image
+    frame = Frame(index=index, stem=f"{index:05}", image=picture, pts=index, time_base=Fraction(1, 25))
     flow = motion_and_flow(picture, scene(shift - 4), size=SIZE).flow
-    return Seen(index=index, logit=logit(shift), picture=picture, flow=flow)
+    return Observed(frame=frame, motion=None, flow=flow, small=picture)
+
+
+def seen(index: int, shift: int) -> Seen:
+    return Seen.of(observed(index, shift), logit(shift))
 
 
 def test_the_subject_is_where_it_has_moved_to() -> None:
-    here = scene(4)
-    found = find_between(seen(0, 0), here, motion_and_flow(here, scene(0), size=SIZE).flow, seen(2, 8))
+    found = find_between(seen(0, 0), observed(1, 4), seen(2, 8))
     assert found is not None
     assert found.doubt < DOUBT
-    mask, wanted = found.logit > 0, logit(4) > 0
+    mask, wanted = found.logits > 0, logit(4) > 0
     assert (mask & wanted).sum() / (mask | wanted).sum() > 0.9
-    assert found.logit.dtype == torch.float32
+    assert found.logits.dtype == torch.float32
 
 
 def test_neighbours_that_speak_of_different_things_are_doubted() -> None:
-    here = scene(4)
-    flow = motion_and_flow(here, scene(0), size=SIZE).flow
-    other = Seen(index=2, logit=-logit(8), picture=scene(8), flow=seen(2, 8).flow)
-    found = find_between(seen(0, 0), here, flow, other)
+    found = find_between(seen(0, 0), observed(1, 4), Seen.of(observed(2, 8), -logit(8)))
     assert found is not None
     assert found.doubt > DOUBT
 
 
 def test_a_picture_like_neither_neighbour_is_doubted() -> None:
-    strange = 255 - scene(4)
-    found = find_between(seen(0, 0), strange, np.zeros((48, 64, 2), np.float32), seen(2, 8))
+    found = find_between(seen(0, 0), observed(1, 4, image=255 - scene(4)), seen(2, 8))
     assert found is not None
     assert found.doubt > DOUBT
 
 
+def test_the_worst_of_several_things_counts() -> None:
+    before, after = logit(0), logit(8)
+    both = Seen.of(observed(0, 0), torch.cat([before, before])), Seen.of(observed(2, 8), torch.cat([after, -after]))
+    found = find_between(both[0], observed(1, 4), both[1])
+    assert found is not None
+    assert found.logits.shape == (2, SIZE[0] // 2, SIZE[1] // 2)
+    assert found.doubt > DOUBT
+
+
 def test_without_a_subject_nothing_is_doubted() -> None:
-    nothing = torch.full((96, 128), -9.0)
-    before, after = (Seen(index=at, logit=nothing, picture=scene(0), flow=seen(at, 0).flow) for at in (0, 2))
-    found = find_between(before, scene(0), np.zeros((48, 64, 2), np.float32), after)
+    nothing = torch.full((1, SIZE[0] // 2, SIZE[1] // 2), -9.0)
+    found = find_between(Seen.of(observed(0, 0), nothing), observed(1, 4), Seen.of(observed(2, 8), nothing))
     assert found is not None
     assert found.doubt < DOUBT
-    assert not (found.logit > 0).any()
+    assert not (found.logits > 0).any()
 
 
-@pytest.mark.parametrize("which", ["own", "after"])
-def test_without_a_flow_there_is_nothing(which: str) -> None:
-    flow = None if which == "own" else np.zeros((48, 64, 2), np.float32)
-    after = seen(2, 8)
-    if which == "after":
-        after = Seen(index=2, logit=after.logit, picture=after.picture, flow=None)
-    assert find_between(seen(0, 0), scene(4), flow, after) is None
+def test_where_a_neighbour_or_a_flow_is_not_known_there_is_nothing() -> None:
+    before, here, after = seen(0, 0), observed(1, 4), seen(2, 8)
+    assert find_between(None, here, after) is None
+    assert find_between(before, here, None) is None
+    assert find_between(before, replace(here, flow=None), after) is None
+    assert find_between(before, here, replace(after, flow=None)) is None
+    assert find_between(before, here, replace(after, index=3)) is None
+
+
+def test_a_flow_over_two_frames_leads_where_both_lead() -> None:
+    one, other = np.zeros((8, 12, 2), np.float32), np.zeros((8, 12, 2), np.float32)
+    one[..., 0], other[:, 6:, 0] = 2, 3
+    both = spanning(one, other)
+    assert both[3, 2, 0] == pytest.approx(2)
+    assert both[3, 7, 0] == pytest.approx(5)

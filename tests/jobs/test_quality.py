@@ -122,7 +122,7 @@ def test_each_quality_follows_otherwise_and_says_so(model: Model, clip: Path, sh
         assert covos.segment(clip, model=model, quality=quality, **shown).origin.settings["quality"] == quality
 
 
-@pytest.mark.parametrize("quality", ["fast", "best"])
+@pytest.mark.parametrize("quality", ["draft", "fast", "best"])
 def test_a_stopped_run_that_follows_goes_on_to_the_same_masks(
     model: Model, clip: Path, tmp_path: Path, quality: str
 ) -> None:
@@ -143,6 +143,24 @@ def test_a_stopped_run_that_follows_goes_on_to_the_same_masks(
         Job(other, tmp_path / "out", load=lambda _: model).run()
     Job(plan, tmp_path / "out", load=lambda _: model).run()
     assert masks(tmp_path / "out") == masks(tmp_path / "whole")
+
+
+def test_a_draft_follows_in_each_second_frame_or_goes_back(
+    model: Model, clip: Path, shown: dict[str, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("covos.engines.follow.DOUBT", 9.0)
+    draft = list(covos.stream(clip, model=model, quality="draft", **shown))
+    # Frame 1 lies beside the one that is shown, and 9 is the last: none comes after it.
+    assert {result.frame.index for result in draft if result.between} <= {3, 5, 7}
+    assert any(result.between for result in draft)
+    assert all(result.objects for result in draft if result.between)
+    monkeypatch.setattr("covos.engines.follow.DOUBT", -1.0)
+    every = list(covos.stream(clip, model=model, quality="draft", **shown))
+    assert not any(result.between for result in every)
+    # A pass that goes back looks at all frames, as one that never left one out.
+    usual = covos.stream(clip, model=model, quality="fast", **shown)
+    for one, other in zip(every, usual, strict=True):
+        np.testing.assert_allclose(one.probability, other.probability, atol=1e-3)
 
 
 def test_the_command_follows_what_it_finds_at_a_quality(clip: Path, tmp_path: Path) -> None:
