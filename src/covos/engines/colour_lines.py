@@ -63,7 +63,7 @@ class ColourLines:
             slopes, offsets = self.fit(values)
             return np.asarray(count * (values - (slopes * self._picture).sum(axis=2) - offsets) + weight * values)
 
-        scale = 1 / (0.8 * count + weight)
+        scale = np.asarray(1 / (np.float32(0.8) * count + weight), np.float32)
         found = target.copy()
         error = weight * target - product(found)
         way = scaled = scale * error
@@ -73,7 +73,8 @@ class ColourLines:
                 break
             along = product(way)
             step = np.float32(left / max(float((way * along).sum()), _TINY))
-            found, error = found + step * way, error - step * along
+            found = np.asarray(found + step * way, np.float32)
+            error = np.asarray(error - step * along, np.float32)
             scaled = scale * error
             before, left = left, float((error * scaled).sum())
             way = scaled + np.float32(left / max(before, _TINY)) * way

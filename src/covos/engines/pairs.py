@@ -99,10 +99,11 @@ class _Search:
 
     def __init__(self, pixels: Floats, places: Floats, rims: tuple[Rim, Rim]) -> None:
         self._pixels, self._places, self._rims = pixels, places, rims
+        self._pair: list[Places] = []
 
     def begin(self, rng: Generator) -> None:
         count = self._pixels.shape[1]
-        self._pair = [rng.integers(0, rim.colours.shape[1], count) for rim in self._rims]
+        self._pair = [np.asarray(rng.integers(0, rim.colours.shape[1], count), np.intp) for rim in self._rims]
         self.cost, self.alpha = self._judged(self._pair)
 
     def take_over(self, near: Places) -> None:

@@ -231,7 +231,7 @@ def _alike(picture: ImageArray, layer: LayerArray, *, share: float) -> ImageArra
     mean, spread = (getattr(picture.astype(np.float32), name)(axis=(0, 1)) for name in ("mean", "std"))
     scale = 1 + share * (np.clip(own.std(axis=0) / np.maximum(spread, 1), 0.1, 1) - 1)
     moved = (picture - mean) * scale + mean + share * (own.mean(axis=0) - mean)
-    return np.clip(np.rint(moved), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(moved), 0, 255), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
