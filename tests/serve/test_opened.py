@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -68,8 +70,28 @@ def test_what_a_run_knows_is_where_edits_begin(run: Path, tmp_path: Path) -> Non
         assert downloaded == result
         assert downloaded.origin.sha256 == result.origin.sha256
         assert export.frames[3].kept_matte == result[3].kept_matte is not None
+        # A frame that is changed loses its matte, and the download finds it again, on that frame alone.
+        changed = replace(clip.history.frames[3], kept_matte=None, soft=None)
+        clip.add(clip.history.edit("prompt", frames={3: changed}))
+        found, without = (alphas(clip, Wanted(matte=matte)) for matte in (None, False))
+        assert not np.array_equal(found[3], without[3])
+        np.testing.assert_array_equal(found[5], matted(result)[5])
     finally:
         desk.close()
+
+
+def matted(result: covos.Segmentation) -> list[np.ndarray]:
+    """The mattes of a result, as bytes."""
+    return [np.round(255 * mask.matte).astype(np.uint8) for mask in result if mask.matte is not None]
+
+
+def alphas(clip: Clip, wanted: Wanted) -> list[np.ndarray]:
+    """The alpha of each frame of a download."""
+    export = Downloads._task(clip, "ffv1", wanted=wanted, hidden=())
+    plan = Plan(source="clip", device="cpu")
+    export.run(Here(plan=plan, stop=threading.Event(), tell=lambda _: None))  # type: ignore[arg-type]
+    with av.open(str(clip.folder / "results" / "ffv1" / "ffv1.mkv")) as video:
+        return [each.to_ndarray(format="rgba")[..., 3] for each in video.decode(video=0)]
 
 
 def test_a_run_that_cannot_be_opened_says_why(

@@ -137,6 +137,22 @@ def test_a_body_ends_with_the_server() -> None:
     asyncio.run(ask())
 
 
+def test_a_client_is_not_slow_while_the_server_makes_up_its_mind() -> None:
+    """An answer that takes longer than a body may: what has come is then read."""
+    heard: list[Any] = []
+
+    async def thinks(scope: Any, receive: Any, send: Any) -> None:
+        await asyncio.sleep(0.3)
+        heard.append(await receive())
+
+    async def came() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
+    asyncio.run(Guard(thinks, largest_upload=1, patience=0.1)(scope, came, came))
+    assert [each["type"] for each in heard] == ["http.request"]
+
+
 def test_an_answer_has_to_be_read(hasty: tuple[Server, int]) -> None:
     with connect(hasty[1]) as connection:
         connection.sendall(HEAD.replace(b"/ ", b"/endless ") + b"\r\n")

@@ -191,14 +191,15 @@ class Guard:
         most, came = self._most(headers), 0
         stated = headers.get("content-length", "")
         too_large = stated.isdecimal() and int(stated) > most
-        began, over = time.monotonic(), False
+        began, over = 0.0, False
 
         async def count() -> Message:
-            nonlocal came, over
+            nonlocal began, came, over
             if too_large:
                 raise BodyTooLargeError(most)
             if over:  # the next message is that the client is gone, which may take as long as it likes
                 return await receive()
+            began = began or time.monotonic()  # whoever waited for an answer before was not slow
             last = min(began + self._patience + came / SLOWEST, time.monotonic() + self._patience)
             while (left := last - time.monotonic()) > 0:
                 if self.closing:
