@@ -137,14 +137,18 @@ def tab_memory(browser: Any) -> float:
     return sum(memory(each["id"]) for each in told if each["type"] == "renderer")
 
 
-def click_times(page: Any, *, clicks: int, frames: int) -> list[float]:
+def go_to(page: Any, share: float) -> None:
+    """Go to a place of the clip, a share of its length, by the timeline."""
+    box = page.locator("#timeline").bounding_box()
+    page.mouse.click(box["x"] + share * box["width"] + 1, box["y"] + box["height"] / 2)
+
+
+def click_times(page: Any, *, clicks: int) -> list[float]:
     """Click on as many frames, and return the seconds until each mask is there; the first waits for the network."""
     taken = []
     box = page.locator("#picture").bounding_box()
     for number in range(clicks + 1):
-        page.keyboard.press("Home")
-        for _ in range(number * max(1, frames // 10 // (clicks + 1))):
-            page.keyboard.press("Shift+ArrowRight")
+        go_to(page, number / (clicks + 1))
         page.wait_for_timeout(1000)  # a person looks before clicking
         before = int(page.get_attribute("main", "data-revision"))
         began = time.monotonic()
@@ -179,7 +183,7 @@ def measure(*, minutes: float, clicks: int, size: tuple[int, int], json: Path | 
             page.wait_for_selector(READY)
             found = frames / (time.monotonic() - began)
             print(f"found: {found:.1f} frames a second, the upload included", flush=True)
-            times = sorted(click_times(page, clicks=clicks, frames=frames))
+            times = sorted(click_times(page, clicks=clicks))
             print(f"from a click to its mask: median {statistics.median(times):.2f} s, slowest {times[-1]:.2f} s")
             page.keyboard.press("Home")
             page.wait_for_timeout(1000)
@@ -231,11 +235,10 @@ def measure_known(*, minutes: float, clicks: int, size: tuple[int, int], tracked
             page.wait_for_selector(MASKED)
             ready = time.monotonic() - began
             print(f"covos open: the page after {there:.1f} s, the masks after {ready:.1f} s", flush=True)
-            box = page.locator("#timeline").bounding_box()
             for place in range(LOOKS):
-                page.mouse.click(box["x"] + (place + 0.5) / LOOKS * box["width"], box["y"] + box["height"] / 2)
+                go_to(page, place / LOOKS)
                 page.wait_for_timeout(300)
-            times = sorted(click_times(page, clicks=clicks, frames=frames))
+            times = sorted(click_times(page, clicks=clicks))
             print(f"from a click to its mask: median {statistics.median(times):.2f} s, slowest {times[-1]:.2f} s")
             page.keyboard.press("Home")
             for _ in range(tracked // 10):

@@ -17,8 +17,14 @@ import httpx
 import pytest
 import uvicorn
 
+from covos.plan import Plan
+from covos.serve.app import make_app
+from covos.serve.clip import Clip
+from covos.serve.desk import Desk, Rules
 from covos.serve.guard import BodyTooSlowError, Guard, ServerEndsError
+from covos.serve.metrics import Metrics
 from covos.serve.patience import PatientProtocol
+from serve.serving import begun
 
 PATIENCE = 60.0
 
@@ -151,6 +157,46 @@ def test_a_client_is_not_slow_while_the_server_makes_up_its_mind() -> None:
     scope = {"type": "http", "method": "GET", "path": "/", "headers": [(b"host", b"localhost")]}
     asyncio.run(Guard(thinks, largest_upload=1, patience=0.1)(scope, came, came))
     assert [each["type"] for each in heard] == ["http.request"]
+
+
+def test_no_frame_is_read_for_who_has_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a hundred frames that were asked for and given up, none keeps the one that is waited for waiting."""
+    desk = Desk(Rules(root=tmp_path), plan=Plan(source="clip"))
+    clip = begun(tmp_path / "one")
+    monkeypatch.setattr(desk, "clip", lambda _: clip)
+    read: list[int] = []
+
+    def picture(_clip: Clip, index: int, *, width: int) -> bytes:
+        read.append(index)
+        return b"jpeg"
+
+    monkeypatch.setattr(desk, "picture", picture)
+    app = Guard(make_app(desk, token="", example=None, metrics=Metrics()), largest_upload=1)
+
+    async def ask(index: int, *, gone: bool) -> None:
+        coming = [{"type": "http.request", "body": b"", "more_body": False}]
+        told: list[Any] = []
+
+        async def receive() -> Any:
+            if coming:
+                return coming.pop()
+            if not gone:
+                await asyncio.sleep(PATIENCE)
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            told.append(message)
+
+        path = f"/api/jobs/one/frames/{index}"
+        scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "query_string": b""}
+        await app({**scope, "headers": [(b"host", b"localhost")], "scheme": "http"}, receive, send)
+        assert told[0]["status"] == (204 if gone else 200)
+
+    async def every() -> None:
+        await asyncio.gather(*(ask(index, gone=index != 7) for index in range(9)))
+
+    asyncio.run(every())
+    assert read == [7]
 
 
 def test_an_answer_has_to_be_read(hasty: tuple[Server, int]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import FileResponse
+from starlette.concurrency import run_in_threadpool
 
 from covos.serve.clip import bound_of
 from covos.serve.desk import Desk
@@ -22,6 +24,7 @@ Bound: TypeAlias = Annotated[int, Query(ge=0)] | Source
 def looking_router(desk: Desk) -> APIRouter:
     """Return the part of the API that shows a clip: its frames, its masks, all of it at a glance."""
     router = APIRouter(prefix="/api")
+    turn = asyncio.Lock()
 
     @router.get("/jobs/{job}/timeline")
     def timeline(job: str) -> Timeline:
@@ -35,13 +38,19 @@ def looking_router(desk: Desk) -> APIRouter:
         return masks_view(clip, bound_of(start, info=clip.info), bound_of(stop, info=clip.info), edges=edges)
 
     @router.get("/jobs/{job}/frames/{index}", responses=file_answer("image/jpeg"))
-    def picture(job: str, index: int | Source, w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280) -> Response:
+    async def picture(
+        request: Request, job: str, index: int | Source, w: Annotated[int, Query(ge=16, le=WIDEST)] = 1280
+    ) -> Response:
         """Return a frame as a JPEG, at most so many pixels wide."""
         if isinstance(index, int) and index < 0:
             raise NotThereError(f"there is no frame {index}", why="frames are numbered from 0", fix="give another")
-        return Response(
-            desk.picture(desk.clip(job), index, width=w), media_type="image/jpeg", headers={"cache-control": FOREVER}
-        )
+        clip = desk.clip(job)
+        await request.body()  # what comes after it is that the client has gone
+        async with turn:  # who holds an arrow key asks for a hundred frames, and waits for the last
+            if await request.is_disconnected():
+                return Response(status_code=204)
+            content = await run_in_threadpool(desk.picture, clip, index, width=w)
+        return Response(content, media_type="image/jpeg", headers={"cache-control": FOREVER})
 
     @router.get("/jobs/{job}/proxy", responses=file_answer("video/mp4"))
     def proxy(job: str) -> Response:
