@@ -12,8 +12,9 @@ import statistics
 from array import array
 from bisect import bisect_right
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal, TypeAlias
 
 from covos.core.types import FrameResult, ImageArray, LabelArray
@@ -112,6 +113,10 @@ def _spoken(ratio: float) -> str:
     return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
+def _given(image: ImageArray) -> ImageArray:
+    return image
+
+
 def _flag(kind: Kind, text: str, excess: float) -> Flag:
     # Each flag weighs something: a frame with several is more suspicious than one that is far beyond one threshold.
     return Flag(kind=kind, text=text, suspicion=0.2 + 0.8 * excess)
@@ -155,7 +160,7 @@ class Watch:
         self._cuts = cuts
         self._shrink = max(1, min(-(-size[1] // _WIDTH), *size))
         self._rows: deque[FrameRow] = deque()
-        self._pictures: deque[tuple[ImageArray, LabelArray]] = deque()
+        self._pictures: deque[tuple[Callable[[], ImageArray], LabelArray]] = deque()
         self._judged = 0  # of those in the window, from its left
         self._shown: list[Seen] = []
         self.count = 0
@@ -175,12 +180,15 @@ class Watch:
         by = self._shrink
         height, width = (side // by for side in self._size)
         frame, size = result.frame, (height, width)
-        # By a whole number: averaging areas that share pixels takes several times as long.
-        at_once = frame.later is None
-        image = reduced(frame.image[: height * by, : width * by], size) if at_once else picture_at(frame, size)
+        if frame.later is None:
+            # By a whole number: averaging areas that share pixels takes several times as long.
+            whole = frame.image[: height * by, : width * by]
+            picture = partial(_given, reduced(whole, size))
+        else:
+            picture = partial(picture_at, frame, size)  # few are shown, and the others are never made
         labels = result.labels[by // 2 : height * by : by, by // 2 : width * by : by].copy()
         self._rows.append(row)
-        self._pictures.append((image, labels))
+        self._pictures.append((picture, labels))
         if len(self._rows) - self._judged > SPAN:
             yield self._judge()
 
@@ -218,7 +226,12 @@ class Watch:
         return row
 
     def _show(
-        self, row: FrameRow, flags: tuple[Flag, ...], worth: float, image: ImageArray, labels: LabelArray
+        self,
+        row: FrameRow,
+        flags: tuple[Flag, ...],
+        worth: float,
+        picture: Callable[[], ImageArray],
+        labels: LabelArray,
     ) -> None:
         rival = next((seen for seen in self._shown if row.index - seen.row.index < APART), None)
         if rival is None and len(self._shown) == MOST_SHOWN:
@@ -227,4 +240,4 @@ class Watch:
             if rival.suspicion >= worth:
                 return
             self._shown.remove(rival)
-        self._shown.append(Seen(row=row, flags=flags, suspicion=worth, picture=draw_overlay(image, labels)))
+        self._shown.append(Seen(row=row, flags=flags, suspicion=worth, picture=draw_overlay(picture(), labels)))
